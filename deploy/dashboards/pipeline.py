@@ -220,6 +220,13 @@ PROCESSES: Final = Row(
             text="Open ones, as a share of the limit.",
         ),
         panel(
+            "Alerts of sidelog",
+            ("max by (alert) (sidelog_alerts_firing{SELF})", "{{alert}}"),
+            ("sum(sidelog_alert_messages_waiting{SELF})", "messages no webhook has taken"),
+            width=6,
+            text="Of `[[alerts]]`: values beyond the threshold. One sidecar of a store evaluates.",
+        ),
+        panel(
             "Reloads and lost lines",
             (f"sum by (result) (increase(sidelog_reloads_total{{SELF}}[{RATE}]))", "reloads {{result}}"),
             (f"sum by (process) (increase(sidelog_log_lines_dropped_total{{SELF}}[{RATE}]))", "lines of {{process}}"),

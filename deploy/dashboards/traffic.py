@@ -2,10 +2,15 @@
 
 from typing import Final
 
-from deploy.dashboards.model import Choice, Dashboard, Row, heat, observations, panel, quantile, rate
+from deploy.dashboards.model import RATE, Choice, Dashboard, Row, heat, observations, panel, quantile, rate
 
 REQUESTS: Final = rate("sidelog_requests_total", matchers="ROUTE")
-FAILED: Final = rate("sidelog_requests_total", matchers='ROUTE, status="5xx"')
+FAULTS: Final = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
+"""Statuses of gRPC that are the service's fault, as a 5xx is."""
+FAILED: Final = (
+    f'(sum(rate(sidelog_requests_total{{ROUTE, status="5xx"}}[{RATE}]) '
+    f'or rate(sidelog_grpc_requests_total{{ROUTE, status=~"{FAULTS}"}}[{RATE}])) or vector(0))'
+)
 DURATION: Final = "sidelog_request_duration_seconds"
 ENDPOINTS: Final = "sidelog_endpoint_duration_seconds"
 BY_ENDPOINT: Final = "route, method, endpoint"
@@ -18,9 +23,9 @@ OVERVIEW: Final = Row(
         panel("Requests", REQUESTS, kind="stat", unit="reqps", width=4),
         panel(
             "Failed",
-            f"({FAILED} or vector(0)) / {REQUESTS}",
+            f"{FAILED} / {REQUESTS}",
             **{"kind": "stat", "unit": "percentunit", "width": 4, "thresholds": (("orange", 0.001), ("red", 0.01))},
-            text="Share of exchanges whose status is 5xx, of the upstream or of sidelog.",
+            text="Share of exchanges whose status is 5xx, of the upstream or of sidelog, and of failed calls of gRPC.",
         ),
         panel("p50", quantile(0.5, DURATION), kind="stat", unit="s", width=4),
         panel("p99", quantile(0.99, DURATION), kind="stat", unit="s", width=4),
@@ -124,7 +129,7 @@ CONNECTIONS: Final = Row(
             (rate("sidelog_response_bytes_total", matchers="ROUTE"), "to clients"),
             unit="Bps",
         ),
-        panel("Connections", ("sum by (side) (sidelog_connections_open{SELF})", "{{side}}")),
+        panel("Connections", ("sum by (side, protocol) (sidelog_connections_open{SELF})", "{{side}} {{protocol}}")),
         panel(
             "Connections above a limit",
             (rate("sidelog_connections_refused_total"), "refused"),
@@ -140,10 +145,35 @@ CONNECTIONS: Final = Row(
     ),
 )
 
+HTTP2: Final = Row(
+    title="gRPC and HTTP/2",
+    panels=(
+        panel(
+            "Calls of gRPC by status",
+            (rate("sidelog_grpc_requests_total", "status", "ROUTE"), "{{status}}"),
+            unit="reqps",
+            is_stacked=True,
+            text="`none`: the call ended without one. All of them are requests, too.",
+        ),
+        panel(
+            "Streams ended early",
+            (rate("sidelog_http2_streams_reset_total", "side, code"), "{{side}}: {{code}}"),
+            unit="reqps",
+            text="By the client, by sidelog as the server, or by the upstream.",
+        ),
+        panel(
+            "HTTP/2 connections that sidelog ended",
+            (rate("sidelog_http2_connections_ended_total", "reason"), "{{reason}}"),
+            unit="cps",
+            text="`no_error`: idle or draining. `enhance_your_calm`: a flood.",
+        ),
+    ),
+)
+
 TRAFFIC_DASHBOARD: Final = Dashboard(
     name="traffic",
     title="sidelog: traffic",
     text="What passes through sidelog, by route, status and endpoint, and how long it takes.",
     choices=(Choice(name="route", metric="sidelog_requests_total", matchers="SELF"),),
-    rows=(OVERVIEW, TRAFFIC, LATENCY, BY_ENDPOINTS, CONNECTIONS),
+    rows=(OVERVIEW, TRAFFIC, LATENCY, BY_ENDPOINTS, CONNECTIONS, HTTP2),
 )

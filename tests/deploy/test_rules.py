@@ -56,6 +56,16 @@ CASES: Final = (
         },
         *("80m", "200m", {"route": "app"}, "2% of the requests to route app fail", False),
     ),
+    Case(  # calls of gRPC: 200s, and only what is the service's fault
+        "SidelogErrorBudgetBurnsFast",
+        {
+            'sidelog_requests_total{T, route="app", method="POST", status="2xx"}': "0+100x400",
+            'sidelog_grpc_requests_total{T, route="app", status="UNAVAILABLE"}': "0x59 0+2x340",
+            'sidelog_requests_total{T, route="asked", method="POST", status="2xx"}': "0+100x400",
+            'sidelog_grpc_requests_total{T, route="asked", status="NOT_FOUND"}': "0+50x400",
+        },
+        *("80m", "200m", {"route": "app"}, "2% of the requests to route app fail", False),
+    ),
     Case(
         "SidelogErrorBudgetBurnsSlowly",
         {
@@ -79,6 +89,23 @@ CASES: Final = (
         "SidelogReloadRefused",
         {'sidelog_reloads_total{T, result="refused"}': "0x9 1x40", 'sidelog_reloads_total{T, result="done"}': "0+1x50"},
         *("30m", "12m", {"result": "refused"}, "a:8090 refused a reload and keeps its old settings"),
+    ),
+    Case(
+        "SidelogHttp2Floods",
+        {
+            'sidelog_http2_connections_ended_total{T, reason="enhance_your_calm"}': "1x9 1+10x5 51x20",
+            'sidelog_http2_connections_ended_total{T, reason="no_error"}': "0+100x40",
+            'sidelog_http2_connections_ended_total{instance="b", reason="enhance_your_calm"}': "0x9 2x30",
+        },
+        *(
+            *("9m", "20m", {"reason": "enhance_your_calm"}),
+            "a:8090 ended 50 HTTP/2 connections that flooded it in ten minutes",
+        ),
+    ),
+    Case(
+        "SidelogAlertsNotTaken",
+        {"sidelog_alert_messages_waiting{T}": "0x9 2x30"},
+        *("24m", "25m", {}, "2 messages of the alerts of a:8090 reach no webhook"),
     ),
     Case(
         "SidelogRecordsDropped",

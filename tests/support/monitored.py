@@ -16,6 +16,7 @@ from aiohttp import ClientSession
 
 from proxy.demo import traffic
 from tests.support.certificate import self_signed
+from tests.support.http2_client import Http2Client
 from tests.support.ports import free_port
 from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog, eventually
@@ -26,6 +27,11 @@ CONFIG: Final = """
 metrics_max_endpoints = 100
 [otel]
 endpoint = "http://127.0.0.1:{closed_port}"
+[[alerts]]
+name = "any request"
+above = 0
+window_s = 3600
+url = "http://127.0.0.1:{closed_port}/"
 [[routes]]
 id = "gone"
 path = "/gone/"
@@ -39,6 +45,10 @@ auth = "required"
 KINDS: Final = (
     *(traffic.get("/api/users"), traffic.one_user, traffic.new_user, traffic.failure, traffic.watch),
     *(traffic.chat, traffic.message, traffic.tools),
+)
+CALL: Final = (
+    *((":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/gone/shop.Stock/Get")),
+    *(("content-type", "application/grpc"), ("te", "trailers")),
 )
 PROXY_HEADER: Final = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 443\r\n"
 
@@ -58,6 +68,7 @@ class Monitored:
         for path in ("/gone/1", "/closed/1"):
             with contextlib.suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(self.sidelog.url + path, timeout=60).read()
+        _call(self.sidelog.port)
         for sent in (b"GET / HTTP/1.1\r\n\r\n", PROXY_HEADER + b"GET / HTTP/1.1\r\nHost: edge\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", self.edge.port), 60) as connection:
                 connection.sendall(sent)
@@ -84,6 +95,17 @@ class Monitored:
             yield
         finally:
             connection.close()
+
+
+def _call(port: int) -> None:
+    """Make a call of gRPC that fails, leave another, and end with a frame that no client sends."""
+    with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+        client.ask(CALL, bytes(5))
+        left = client.begin(CALL, is_end=False)
+        client.h2.reset_stream(left)
+        client.flush()
+        client.socket.sendall(b"\0\0\0\0\0\0\0\0\0")  # DATA of the connection itself (RFC 9113 §6.1)
+        client.hear_out()
 
 
 async def _visit(url: str, seed: int) -> None:
@@ -119,5 +141,6 @@ def monitored(directory: Path) -> Iterator[Monitored]:
 def _has_all(exposition: str) -> bool:
     """Whether what is counted or looked up behind the traffic is there."""
     return all(
-        f"\nsidelog_{name}" in exposition for name in ("tls_failures_total{", "oldest_record_timestamp_seconds ")
+        f"\nsidelog_{name}" in exposition
+        for name in ("tls_failures_total{", "oldest_record_timestamp_seconds ", "alert_messages_waiting ")
     )
