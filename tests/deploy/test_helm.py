@@ -42,6 +42,7 @@ EVERYTHING: Final[dict[str, Any]] = {
             {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
         ],
     },
+    "viewer": {"enabled": True, "allowedHosts": ["ops.example"], "basePath": "/sidelog"},
     "service": {"type": "NodePort", "port": 8000, "annotations": {"note": "c"}},
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -185,6 +186,25 @@ def test_the_sidecar_is_that_of_kustomize(tmp_path: Path) -> None:
     assert pod["terminationGracePeriodSeconds"] == theirs["terminationGracePeriodSeconds"]
 
 
+def test_the_viewer_is_that_of_kustomize(tmp_path: Path) -> None:
+    """Pod and Service; the gateway's Service and StatefulSet do not take its pod for one of theirs."""
+    store = [{"name": "SIDELOG_STORAGE__URL", "value": "postgresql://db/sidelog"}]
+    rendered = render(tmp_path, upstream="http://app", viewer={"enabled": True}, env=store)
+    ours = rendered["Deployment", "shop-sidelog-viewer"]["spec"]
+    theirs, service = kustomized("viewer/viewer.yaml")
+    pod, other = ours["template"]["spec"], theirs["spec"]["template"]["spec"]
+    (container,), (their_container,) = pod.pop("containers"), other.pop("containers")
+    assert same(container) == same(their_container)
+    assert (pod, container["args"]) == (other, their_container["args"])
+    found = load({"proxy.data_port": "false"}, {each["name"]: each["value"] for each in container["env"]}, None)
+    assert (found.admin.listen, found.admin.allowed_hosts) == ("0.0.0.0:8090", ("shop-sidelog-viewer",))
+    assert rendered["Service", "shop-sidelog-viewer"]["spec"]["ports"] == service["spec"]["ports"]
+    chosen = rendered["Service", "shop-sidelog"]["spec"]["selector"]
+    assert not chosen.items() <= ours["template"]["metadata"]["labels"].items()
+    alone = render(tmp_path, viewer={"enabled": True}, env=store, gateway={"enabled": False})
+    assert set(alone) == {("Deployment", "shop-sidelog-viewer"), ("Service", "shop-sidelog-viewer")}
+
+
 def test_the_pod_monitor_is_that_of_kustomize(tmp_path: Path) -> None:
     rendered = render(tmp_path, upstream="http://app", podMonitor={"enabled": True})
     (theirs,) = kustomized("monitoring/podmonitor.yaml")
@@ -207,7 +227,19 @@ def test_every_value_can_be_set(tmp_path: Path) -> None:
     """All at once: what is rendered is valid, and has them."""
     rendered = render(tmp_path, **EVERYTHING)
     text = json.dumps(list(rendered.values()))
-    for word in ("high", "ssd", "NodePort", "1.2.3", "Always", "registry", "fast", "100Gi", "monitoring", "dedicated"):
+    for word in (
+        "high",
+        "ssd",
+        "NodePort",
+        "1.2.3",
+        "Always",
+        "registry",
+        "fast",
+        "100Gi",
+        "monitoring",
+        "dedicated",
+        "/sidelog",
+    ):
         assert f'"{word}"' in text or f":{word}" in text, word
     settings = rendered["ConfigMap", "shop-sidelog-settings"]["data"]["sidelog.toml"]
     (container,) = rendered["StatefulSet", "shop-sidelog"]["spec"]["template"]["spec"]["containers"]
@@ -285,6 +317,10 @@ def test_a_budget_is_of_the_pods_of_the_gateway(tmp_path: Path, allowed: object)
             {"upstream": "http://app", "podDisruptionBudget": {"maxUnavailable": 0}},
             "podDisruptionBudget.maxUnavailable",
         ),
+        (
+            {"upstream": "http://app", "viewer": {"enabled": True}},
+            "viewer: the URL of the shared store is needed, as SIDELOG_STORAGE__URL in env or envFrom",
+        ),
         ({"upstream": "http://app", "persistence": {"size": "20 GB"}}, "persistence.size: Does not match pattern"),
     ],
 )
@@ -305,6 +341,10 @@ def test_a_sidecar_needs_a_cluster_that_knows_it(tmp_path: Path) -> None:
         ({}, ["port-forward shop-sidelog-0 8090", "sidelog token show", "to http://app."]),
         ({"persistence": {"enabled": False}}, ["Records live as long as the pod"]),
         ({"gateway": {"enabled": False}}, ["sidelog has no pod of its own"]),
+        (
+            {"viewer": {"enabled": True}, "envFrom": [{"secretRef": {"name": "s"}}]},
+            ["service/shop-sidelog-viewer 8090:80"],
+        ),
     ],
 )
 def test_the_notes_say_what_comes_next(tmp_path: Path, values: dict[str, Any], expected: list[str]) -> None:

@@ -133,11 +133,35 @@ def test_nobody_kills_it_while_it_drains(name: str) -> None:
     assert pod(name)["spec"]["terminationGracePeriodSeconds"] > LONGEST_STOP_S
 
 
-def test_kubernetes_knows_every_field_of_the_gateway() -> None:
+@pytest.mark.parametrize("file", ["gateway/sidelog.yaml", "viewer/viewer.yaml"])
+def test_kubernetes_knows_every_field(file: str) -> None:
     """In every version that has native sidecars."""
     assert len(kubernetes.versions()) >= 5
-    for document in documents(FOLDER / "gateway" / "sidelog.yaml"):
+    for document in documents(FOLDER / file):
         kubernetes.check(document)
+
+
+def test_the_viewer_shows_a_shared_store_to_who_has_a_token() -> None:
+    """Its settings are valid, its token lasts, and it may do no more than the others."""
+    name = "viewer/viewer.yaml"
+    given = {
+        each["name"]: each.get(
+            "value", {"storage-url": "postgresql://db/s"}.get(_key(each), "a-token-of-some-length-0001")
+        )
+        for each in container(name)["env"]
+    }
+    found = load({"proxy.data_port": "false"}, given, None)
+    assert container(name)["args"] == ["serve", "--no-data-port"]
+    assert (found.admin.auth, [token.role for token in found.tokens]) == ("token", ["reader"])
+    declared = {port["name"]: f"0.0.0.0:{port['containerPort']}" for port in container(name)["ports"]}
+    assert declared == {"admin": found.admin.listen, "health": found.admin.health_listen}
+    assert container(name)["securityContext"] == container("gateway/sidelog.yaml")["securityContext"]
+    assert pod(name)["metadata"]["labels"] != pod("gateway/sidelog.yaml")["metadata"]["labels"]
+
+
+def _key(variable: dict[str, Any]) -> str:
+    key: str = variable["valueFrom"]["secretKeyRef"]["key"] if "valueFrom" in variable else ""
+    return key
 
 
 def test_kubernetes_knows_every_field_of_a_pod_with_the_sidecar() -> None:

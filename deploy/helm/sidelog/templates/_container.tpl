@@ -56,24 +56,7 @@ ports:
     containerPort: {{ .Values.ports.health }}
   - name: metrics
     containerPort: {{ .Values.ports.metrics }}
-startupProbe:
-  httpGet:
-    path: /readyz
-    port: health
-  periodSeconds: 1
-  failureThreshold: 60
-readinessProbe:
-  httpGet:
-    path: /readyz
-    port: health
-  periodSeconds: 5
-livenessProbe:
-  httpGet:
-    path: /healthz
-    port: health
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
+{{ include "sidelog.probes" . }}
 resources:
   {{- with .Values.resources.requests }}
   requests:
@@ -85,16 +68,7 @@ resources:
   {{- end }}
   limits:
     {{- toYaml (merge (dict) .Values.resources.limits (dict "memory" (include "sidelog.memoryLimit" .))) | nindent 4 }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: ["ALL"]
-  seccompProfile:
-    type: RuntimeDefault
+{{ include "sidelog.securityContext" . }}
 volumeMounts:
   - name: sidelog-data
     mountPath: /var/lib/sidelog
@@ -129,4 +103,38 @@ volumeMounts:
 - name: sidelog-data
   emptyDir:
     sizeLimit: {{ .Values.persistence.temporarySize }}
+{{- end }}
+
+{{- define "sidelog.probes" -}}
+startupProbe:
+  httpGet:
+    path: /readyz
+    port: health
+  periodSeconds: 1
+  failureThreshold: 60
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: health
+  periodSeconds: 5
+livenessProbe:
+  httpGet:
+    path: /healthz
+    port: health
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end }}
+
+{{- define "sidelog.securityContext" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: ["ALL"]
+  seccompProfile:
+    type: RuntimeDefault
 {{- end }}

@@ -24,6 +24,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Not those of the gateway, whose StatefulSet and Service would take its pods for their own. */}}
+{{- define "sidelog.viewerSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "sidelog.name" . }}-viewer
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "sidelog.viewerLabels" -}}
+{{ include "sidelog.viewerSelectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
 {{/* MiB of the volume in memory. A ring's file takes 5 MiB beside the ring. */}}
 {{- define "sidelog.ringVolumeMebibytes" -}}
 {{- mul 2 .Values.workers (add .Values.ringMebibytes 32) }}
