@@ -1,4 +1,4 @@
-"""What guides, operations and runbook say to type, and every page to write down, done as they say."""
+"""What the pages of `docs` say to type and to write down, done as they say."""
 
 import re
 import subprocess
@@ -20,38 +20,39 @@ from tests.support.providers.upstream import application
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running
 
-PAGES: Final = [
-    *sorted((ROOT / "docs/guides").glob("*.md")),
-    *sorted((ROOT / "docs/operations").glob("*.md")),
-    ROOT / "docs/runbook.md",
-]
+_PAGES: Final = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name != "install.md"]
+"""All but the one whose commands need a package index."""
+_RUNBOOK: Final = ROOT / "docs/runbook.md"
 SAMPLE: Final = ("web-app", "backup")
 """Pages whose commands `make test` executes; `make long` those of the others, whole, as one command needs another."""
 _NEW_DIRECTORY: Final = "/var/backups"
 _WITH_TOKENS: Final = "query=model:*%20tokens:>0"
 
 
-def blocks(language: str, pages: list[Path] = PAGES) -> dict[str, str]:
+def blocks(language: str) -> dict[str, str]:
     """The blocks of a language, by page and number."""
     found: dict[str, str] = {}
-    for page in pages:
+    for page in _PAGES:
         texts = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
         found |= {f"{page.stem}-{number}": text for number, text in enumerate(texts)}
     return found
 
 
-_INLINE: Final = re.findall(r"`(sidelog [a-z]+ [^`]*--[^`]*)`", PAGES[-1].read_text())
+_INLINE: Final = re.findall(r"`(sidelog [a-z]+ [^`]*--[^`]*)`", _RUNBOOK.read_text())
 SHELL: Final = blocks("sh") | {"runbook-inline": "\n".join(dict.fromkeys(_INLINE))}
-TOML: Final = blocks("toml", sorted((ROOT / "docs").rglob("*.md")))
+TOML: Final = blocks("toml")
 PYTHON: Final = blocks("python")
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[World]:
-    """What the guides assume: sidelog runs, and has seen traffic."""
+    """What the pages assume: sidelog runs, and has seen traffic, also of an API."""
     directory = tmp_path_factory.mktemp("guides")
     with Sidelog(directory / "data", upstream) as sidelog:
-        yield World(sidelog, upstream, directory)
+        world = World(sidelog, upstream, directory)
+        world.fetch("/api/users/7")
+        assert eventually(lambda: sidelog.records("path=/api/users"))
+        yield world
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def before_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]
 
 
 @pytest.mark.parametrize("name", [name if name.startswith(SAMPLE) else long(name) for name in SHELL])
-def test_commands_of_a_guide_work(world: World, name: str) -> None:
+def test_commands_of_a_page_work(world: World, name: str) -> None:
     """Each line ends with 0, or prints what it is for until it is interrupted."""
     for written in SHELL[name].splitlines():
         line = re.sub(r"\s+# .*", "", written).replace(_NEW_DIRECTORY, str(world.directory))
@@ -85,7 +86,7 @@ def test_a_configuration_of_a_page_is_valid(
 
 
 @pytest.mark.parametrize("name", PYTHON)
-def test_a_program_of_a_guide_is_recorded(before_models: Sidelog, name: str) -> None:
+def test_a_program_of_a_page_is_recorded(before_models: Sidelog, name: str) -> None:
     """It runs as it is written, and its call has a model and tokens."""
     before = len(before_models.records(_WITH_TOKENS))
     program = PYTHON[name].replace(":8080", f":{before_models.port}")
