@@ -46,10 +46,10 @@ def debian_file(name: str, packages: str) -> Path:
     return path
 
 
-def go_program(source: str, home: Path, package: str) -> str:
+def go_program(source: str, home: Path) -> str:
     """Compile a program of `servers` with what Debian has of Go's packages; return its path."""
     go, built = system_program("go", "golang-go"), home / source.removesuffix(".go")
-    debian_file(f"/usr/share/gocode/src/{package}", "golang-google-grpc-dev golang-golang-x-net-dev")
+    debian_file("/usr/share/gocode/src/google.golang.org/grpc", "golang-google-grpc-dev")
     environ = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(HOME / "go-cache")}
     if not built.exists():
         run([go, "build", "-o", str(built), str(SERVERS / source)], home, environ)

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -49,7 +51,7 @@ def grpc_js(home: Path) -> list[str]:
 
 
 def grpc_go(home: Path) -> list[str]:
-    return [go_program("grpc_client.go", home, "google.golang.org/grpc")]
+    return [go_program("grpc_client.go", home)]
 
 
 def grpc_java(home: Path) -> list[str]:
@@ -103,7 +105,7 @@ def service(home: Path, port: int = 0, server: str = "grpcio") -> Iterator[str]:
     port = port or free_port()
     process = subprocess.Popen([*SERVER_COMMANDS[server](home), str(port)], cwd=home, env=client_environ(home))
     try:
-        eventually(lambda: _listens(port) or process.poll() is not None)
+        eventually(lambda: listens(port) or process.poll() is not None)
         assert process.poll() is None
         yield f"127.0.0.1:{port}"
     finally:
@@ -111,7 +113,8 @@ def service(home: Path, port: int = 0, server: str = "grpcio") -> Iterator[str]:
         process.wait()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something accepts connections there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -144,6 +147,41 @@ def _as_recorded(record: dict[str, Any]) -> tuple[Any, ...]:
     counts = grpc["kind"], grpc["request_messages"], grpc["response_messages"]
     is_chance = method in ("First", "Forever")
     return method, record["outcome"], grpc["status"], () if is_chance else counts, grpc["encoding"], grpc["end"]
+
+
+SCHEMA: Final = """syntax = "proto3"; package test; message Text { string text = 1; }
+service Service { rpc Echo(Text) returns (Text); rpc Fail(Text) returns (Text);
+rpc Chat(stream Text) returns (stream Text); }
+"""
+
+
+def grpcurl(target: str, home: Path) -> list[str]:
+    """Ask with a schema; return what is printed of each call."""
+    program = shutil.which("grpcurl") or pytest.skip("grpcurl is not installed: no distribution has it")
+    schema = home / "test.proto"
+    schema.write_text(SCHEMA)
+    own = [program, "-plaintext", "-import-path", str(home), "-proto", str(schema), "-H", "x-sent-bin: Af4=", "-v"]
+    said = []
+    for method, text in (("Echo", '{"text": "a"}'), ("Fail", "{}"), ("Chat", '{"text": "a"} {"text": "b"}')):
+        command = [*own, "-d", text, target, f"test.Service/{method}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        said.append(done.stdout + done.stderr)
+    return said
+
+
+def test_grpcurl(tmp_path: Path) -> None:
+    """It prints the same, binary trailers too, but for the id of the record."""
+    with service(tmp_path) as target, Sidelog(tmp_path / "data", f"http://{target}") as sidelog:
+        direct = grpcurl(target, tmp_path)
+        for text, said in zip(('"text": "a"', "50 % of ä", '"text": "b"'), direct, strict=True):
+            assert text in said
+        through = grpcurl(sidelog.url.removeprefix("http://"), tmp_path)
+        assert [re.sub(r"x-sidelog-id: .*\n", "", said) for said in through] == direct
+        sidelog.settled_ledger()
+        records = sidelog.records("order=asc")
+    assert [(record["grpc"]["status"], record["grpc"]["kind"]) for record in records] == [
+        (0, "unary"), (3, None), (0, "bidi"),
+    ]  # fmt: skip
 
 
 def test_calls_go_on_behind_a_restart_of_the_service(tmp_path: Path) -> None:

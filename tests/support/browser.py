@@ -54,9 +54,9 @@ KEYS: Final = {
 
 
 @contextmanager
-def start_chromium(profile: Path) -> Iterator[int]:
+def start_chromium(profile: Path, *flags: str) -> Iterator[int]:
     """Start a browser with a new profile; gives its debugging port. It is stopped at the end."""
-    command = [find(*PROGRAMS), *FLAGS, f"--user-data-dir={profile}", BLANK]
+    command = [find(*PROGRAMS), *FLAGS, *flags, f"--user-data-dir={profile}", BLANK]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield _debugging_port(profile, process)
