@@ -25,9 +25,9 @@ FLAGS: Final[Mapping[str, Flag]] = {
     "proxy.listen": Flag(
         "--listen",
         "ADDRESS",
-        "address of the data port, host:port; [::1]:8080 for IPv6, unix:/path for a Unix socket",
+        "address of the data port, host:port; 0.0.0.0:8080 or [::]:8080 for all, unix:/path for a Unix socket",
         "",
-        "0.0.0.0:8080",
+        "127.0.0.1:8080",
     ),
     "proxy.data_port": Flag(
         "--no-data-port",

@@ -105,7 +105,7 @@ class LimitSettings(Section, frozen=True):
 class ProxySettings(Section, frozen=True):
     """[proxy]: the data port."""
 
-    listen: Annotated[str, about(FLAGS["proxy.listen"].help)] = "0.0.0.0:8080"
+    listen: Annotated[str, about(FLAGS["proxy.listen"].help)] = "127.0.0.1:8080"
     data_port: Annotated[bool, about(f"false: {FLAGS['proxy.data_port'].help}")] = True
     workers: Annotated[int, about(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
     upstream: Annotated[str, about(FLAGS["proxy.upstream"].help)] = ""

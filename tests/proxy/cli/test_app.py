@@ -177,7 +177,10 @@ def test_settings_descriptor_is_inherited(monkeypatch: pytest.MonkeyPatch, has_m
 def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A valid file is valid, in words and JSON; what is shown holds no secret; a bad one names its lines."""
     path = tmp_path / "c.toml"
-    path.write_text('[[routes]]\nid = "a"\nupstream = "http://a"\nheaders.set_request = { authorization = "s3cret" }\n')
+    path.write_text(
+        '[proxy]\nlisten = "0.0.0.0:8080"\n'
+        '[[routes]]\nid = "a"\nupstream = "http://a"\nheaders.set_request = { authorization = "s3cret" }\n'
+    )
     assert app.main(["config", "check", "--config", str(path)]) == 0
     found = capsys.readouterr()
     assert found.out.startswith("valid: 1 route")

@@ -33,7 +33,7 @@ def refusal(environ: dict[str, str]) -> str:
         ("ADMIN__METRICS_LISTEN", "9100", "admin.metrics_listen: expected host:port"),
         ("ADMIN__METRICS_LISTEN", "127.0.0.1:8090", "admin.metrics_listen: is the address of the admin port too"),
         ("ADMIN__HEALTH_LISTEN", "x:99999", "admin.health_listen: the port is above 65535"),
-        ("ADMIN__HEALTH_LISTEN", "0.0.0.0:8080", "admin.health_listen: is the address of the data port too"),
+        ("ADMIN__HEALTH_LISTEN", "127.0.0.1:8080", "admin.health_listen: is the address of the data port too"),
         ("REPLAY__TARGETS", '["http://a"]', "replay.targets: has no effect without replay.enabled"),
         ("REPLAY__TARGETS", '["unix:/a"]', "replay.targets: expected http://… or https://…, got 'unix:/a'"),
         ("REPLAY__TARGETS", '["http://a/b"]', "replay.targets: expected scheme, host and port without a path"),
@@ -290,7 +290,8 @@ def test_a_key_for_everybody_is_warned_of(changes: dict[str, Any], listen: str, 
 
 def test_a_key_that_is_set_on_all_routes_is_warned_of_for_each() -> None:
     """Also the catch-all."""
-    proxy = ProxySettings(upstream="http://a", headers=HeaderSettings(set_request={"api-key": "k"}))
+    headers = HeaderSettings(set_request={"api-key": "k"})
+    proxy = ProxySettings(upstream="http://a", listen="0.0.0.0:8080", headers=headers)
     settings = Settings(proxy=proxy, routes=(RouteSettings(id="default", upstream="http://a"),))
     assert [name for name, _ in warnings(settings)] == ["proxy.auth"]
 
