@@ -27,7 +27,6 @@ TRAFFIC_S: Final = 300.0
 """Enough for a curve, and for one of everything the demo does."""
 TIMEOUT_START_S: Final = 60.0
 WIDTH: Final = 1280
-HEIGHT: Final = 800
 
 
 class Picture(NamedTuple):
@@ -38,12 +37,14 @@ class Picture(NamedTuple):
     scheme: str = "light"
     opens: str = ""
     """What is clicked first: a selector; empty: nothing."""
+    height: int = 800
 
 
+A_CALL: Final = "/requests?filter=model:claude-*+-called_tool:*+finish_reason:end_turn+first_byte:%3C100ms&period=15m"
 PICTURES: Final = (
     Picture("overview", "/"),
-    Picture("overview-dark", "/", scheme="dark"),
-    Picture("request", "/requests?filter=model:claude-sonnet-4-5&period=15m", opens="tbody tr"),
+    Picture("request", A_CALL, opens="tbody tr", height=1000),
+    Picture("request-dark", A_CALL, scheme="dark", opens="tbody tr", height=1000),
     Picture("endpoints", "/endpoints"),
     Picture("conversations", "/conversations"),
 )
@@ -77,7 +78,7 @@ def _await_ready(url: str) -> None:
 
 async def take(url: str, token: str, into: Path, debugging_port: int) -> None:
     """Save all pictures in a directory."""
-    async with ClientSession() as session, Browser(session, debugging_port).page(width=WIDTH, height=HEIGHT) as page:
+    async with ClientSession() as session, Browser(session, debugging_port).page(width=WIDTH, height=800) as page:
         await page.open(f"{url}/login#token={token}")
         await page.until("location.pathname === '/'")
         for picture in PICTURES:
@@ -88,6 +89,7 @@ async def take(url: str, token: str, into: Path, debugging_port: int) -> None:
 
 async def _show(page: Page, url: str, picture: Picture) -> None:
     await page.prefer(picture.scheme)
+    await page.resize(WIDTH, picture.height)
     await page.open(f"{url}{picture.path}")
     await page.until(f"location.href.startsWith('{url}{picture.path.partition('?')[0]}')")
     await page.quiet()
