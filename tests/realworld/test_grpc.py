@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from tests.realworld.programs import (
     run,
     system_program,
 )
+from tests.support.certificate import self_signed
 from tests.support.ports import free_port
 from tests.support.sidelog import Sidelog, eventually
 
@@ -100,10 +101,12 @@ MAY_BE_RECORDED: Final = {
 
 
 @contextlib.contextmanager
-def service(home: Path, port: int = 0, server: str = "grpcio") -> Iterator[str]:
+def service(home: Path, port: int = 0, server: str = "grpcio", tls: Sequence[Path] = ()) -> Iterator[str]:
     """Run a service; give where it listens."""
     port = port or free_port()
-    process = subprocess.Popen([*SERVER_COMMANDS[server](home), str(port)], cwd=home, env=client_environ(home))
+    process = subprocess.Popen(
+        [*SERVER_COMMANDS[server](home), str(port), *map(str, tls)], cwd=home, env=client_environ(home)
+    )
     try:
         eventually(lambda: listens(port) or process.poll() is not None)
         assert process.poll() is None
@@ -147,6 +150,20 @@ def _as_recorded(record: dict[str, Any]) -> tuple[Any, ...]:
     counts = grpc["kind"], grpc["request_messages"], grpc["response_messages"]
     is_chance = method in ("First", "Forever")
     return method, record["outcome"], grpc["status"], () if is_chance else counts, grpc["encoding"], grpc["end"]
+
+
+def test_calls_over_tls(tmp_path: Path) -> None:
+    """Clients that offer HTTP/2 alone by ALPN, and services that take nothing else."""
+    cert, key = self_signed(tmp_path)
+    settings = {"PROXY__TLS_CERT_FILE": str(cert), "PROXY__TLS_KEY_FILE": str(key)}
+    environ = {f"SIDELOG_{name}": value for name, value in settings.items()} | {"SSL_CERT_FILE": str(cert)}
+    with contextlib.ExitStack() as open_:
+        target = open_.enter_context(service(tmp_path, tls=(cert, key)))
+        sidelog = open_.enter_context(Sidelog(tmp_path / "data", f"https://{target}", environ=environ))
+        called = run([*grpcio(tmp_path), f"127.0.0.1:{sidelog.port}", str(cert)], tmp_path)
+        assert json.loads(called) == RESULTS
+        assert sidelog.settled_ledger()["dropped"] == {}
+        assert {record["http_version"] for record in sidelog.records()} == {"2"}
 
 
 SCHEMA: Final = """syntax = "proto3"; package test; message Text { string text = 1; }

@@ -4,6 +4,7 @@ import json
 import queue
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,9 +23,13 @@ def outcome(call: Callable[[], Any], *, is_described: bool = False) -> Any:
 class Calls:
     """All of them over one channel."""
 
-    def __init__(self, target: str) -> None:
-        """Connect with the first call."""
-        self._channel = grpc.insecure_channel(target, options=UNLIMITED)
+    def __init__(self, target: str, cert: str = "") -> None:
+        """Connect with the first call, by TLS where there is a certificate to trust."""
+        if cert:
+            trusted = grpc.ssl_channel_credentials(Path(cert).read_bytes())
+            self._channel = grpc.secure_channel(target, trusted, options=UNLIMITED)
+        else:
+            self._channel = grpc.insecure_channel(target, options=UNLIMITED)
 
     def unary(self, method: str, request: bytes, **options: Any) -> bytes:
         found: bytes = self._channel.unary_unary(f"/test.Service/{method}")(request, **{"timeout": CALL_S, **options})
@@ -68,8 +73,8 @@ class Calls:
         return all(each.result() == b"%d" % number for number, each in enumerate(running))
 
 
-def main(target: str) -> None:
-    calls = Calls(target)
+def main(*target: str) -> None:
+    calls = Calls(*target)
     assert calls.uploads("First", 5000) == "a" * 1000, "an upload that was answered early"
     large = bytes(range(256)) * 32768
     told = {
@@ -94,4 +99,4 @@ if __name__ == "__main__":
     if sys.argv[2:] == ["hold"]:
         json.dump(outcome(Calls(sys.argv[1]).hold), sys.stdout)
     else:
-        main(sys.argv[1])
+        main(*sys.argv[1:])

@@ -1,9 +1,10 @@
-"""A service of gRPC (grpcio) without generated code: messages are bytes. Its argument is its port."""
+"""A service of gRPC (grpcio) whose messages are bytes. Arguments: its port; certificate and key, for TLS."""
 
 import sys
 import time
 from collections.abc import Iterator
 from concurrent import futures
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -62,13 +63,17 @@ HANDLERS = {
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-def main(port: str) -> None:
+def main(port: str, *files: str) -> None:
     server = grpc.server(futures.ThreadPoolExecutor(300), options=UNLIMITED)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", HANDLERS),))
-    server.add_insecure_port(f"127.0.0.1:{port}")
+    if files:
+        cert, key = (Path(file).read_bytes() for file in files)
+        server.add_secure_port(f"127.0.0.1:{port}", grpc.ssl_server_credentials([(key, cert)]))
+    else:
+        server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
