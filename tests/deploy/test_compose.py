@@ -76,6 +76,15 @@ def test_the_sample_is_what_sidelog_forwards_to() -> None:
     compile(SERVICES["traffic"]["command"][0], "traffic", "exec")
 
 
+def test_sidelog_may_do_nothing_that_it_does_not_need() -> None:
+    """Nor may its viewer, which comes with each database that is shared."""
+    for name in ("sidelog", "viewer"):
+        service = SERVICES[name]
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert SERVICES["viewer"]["profiles"] == ["postgres", "clickhouse"]
+
+
 def test_nobody_kills_it_while_it_drains() -> None:
     """Its containers get longer than an orderly stop takes, and shared memory for the rings of a reload."""
     for name in ("sidelog", "viewer"):
