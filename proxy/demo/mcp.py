@@ -19,26 +19,17 @@ SESSION_HEADER: Final = "mcp-session-id"
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 
+
+def _tool(name: str, description: str, **kinds: str) -> dict[str, Any]:
+    properties = {key: {"type": kind} for key, kind in kinds.items()}
+    schema = {"type": "object", "properties": properties, "required": list(kinds)}
+    return {"name": name, "description": description, "inputSchema": schema}
+
+
 TOOLS: Final = (
-    {
-        "name": "add",
-        "description": "Add two numbers",
-        "inputSchema": {
-            "type": "object",
-            "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
-            "required": ["a", "b"],
-        },
-    },
-    {
-        "name": "search_documents",
-        "description": "Find documents about a subject",
-        "inputSchema": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
-    },
-    {
-        "name": "restart_service",
-        "description": "Restart a service; always refused, to show a failing tool",
-        "inputSchema": {"type": "object", "properties": {"service": {"type": "string"}}, "required": ["service"]},
-    },
+    _tool("add", "Add two numbers", a="number", b="number"),
+    _tool("search_documents", "Find documents about a subject", query="string"),
+    _tool("restart_service", "Restart a service; always refused, to show a failing tool", service="string"),
 )
 
 
