@@ -64,8 +64,7 @@ class Decoder:
                 field = self._table.field(self._integer(0x7F))
             elif first >= 0x40:
                 field = self._literal(0x3F)
-                self._table.add(field)
-                has_changed = True
+                has_changed = self._table.add(field) or has_changed
             elif first >= 0x20:
                 raise _malformed("a size update behind a field")
             else:

@@ -36,12 +36,18 @@ class Table:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "an index beyond the table")
         return self._rows[place]
 
-    def add(self, field: Field) -> None:
-        """Add an entry; one that is larger than the table empties it, which is no error (RFC 7541 §4.4)."""
+    def add(self, field: Field) -> bool:
+        """Add an entry; one that is larger than the table empties it, which is no error (RFC 7541 §4.4).
+
+        False: the table is as it was, without room for any entry. nginx sets it to that, and adds all its fields.
+        """
+        had_any = self.size_bytes > 0
         self._evict(max(self._max_bytes - field.size_bytes, 0))
         if field.size_bytes <= self._max_bytes:
             self._rows.append(field)
             self.size_bytes += field.size_bytes
+            return True
+        return had_any
 
     def resize(self, max_bytes: int) -> None:
         """Change its size (RFC 7541 §4.2, §4.3); over what we allow it ends the connection."""

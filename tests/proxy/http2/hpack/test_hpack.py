@@ -318,3 +318,13 @@ def test_a_malformed_literal_is_refused_each_time(literal: str) -> None:
     for _ in range(2):
         with pytest.raises(ConnectionFault):
             Decoder(1000).decode(bytes.fromhex(literal))
+
+
+def test_a_block_of_a_server_without_a_table_is_remembered() -> None:
+    """nginx sets its table to nothing, and adds each field to it; the next block means the same."""
+    decoder, added = Decoder(1000), b"\x88\x76\x05nginx"
+    assert pairs(decoder.decode(b"\x20" + added)) == [(b":status", b"200"), (b"server", b"nginx")]
+    assert decoder.decode(added) is decoder.decode(added)
+    with_table = Decoder(1000)
+    assert with_table.decode(added) is not with_table.decode(added)
+    assert pairs(with_table.decode(b"\xbe\xbf")) == [(b"server", b"nginx")] * 2
