@@ -13,8 +13,16 @@ STATUSES: Final = (
 _UNKNOWN: Final = STATUSES.index("UNKNOWN")
 _SERVICE_FAULTS: Final = frozenset((2, 4, 12, 13, 14, 15))
 
+SWITCHING_PROTOCOLS: Final = 101
+"""The status of a WebSocket."""
+
 CallKind = Literal["unary", "client", "server", "bidi"]
 CallEnd = Literal["trailers", "trailers_only", "reset", "none"]
+
+
+def has_messages(status: int | None, call: "Grpc | None") -> bool:
+    """Whether messages of an exchange may be events of their own: of a WebSocket, or of a stream of gRPC."""
+    return status == SWITCHING_PROTOCOLS or (call is not None and call.is_stream is not False)
 
 
 def status_name(code: int) -> str:
@@ -44,6 +52,8 @@ class Grpc(msgspec.Struct, gc=False):
     """What ended the response."""
     reset_code: str | None = None
     """Name of the code of HTTP/2 that a stream was reset with."""
+    is_stream: bool | None = None
+    """Whether its messages are events of their own; null: not known yet."""
 
     @property
     def status_name(self) -> str | None:

@@ -19,8 +19,8 @@ LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 Kind = Literal["exchange", "event"]
 Shed = Literal["none", "tail", "bodies"]
 
-MESSAGE_EVENT: Final = "websocket_message"
-"""Name of the events that WebSocket messages are stored as."""
+MESSAGE_EVENT, GRPC_MESSAGE_EVENT = MESSAGE_EVENTS = ("websocket_message", "grpc_message")
+"""Names of the events that messages of WebSockets and of gRPC streams are stored as."""
 
 
 class Outcome(StrEnum):

@@ -17,8 +17,9 @@ from api.compare.bodies import NOT_COMPARED, SAME_VALUE, Fields, body_parts, fie
 from api.compare.json_changes import Changes, parse
 from api.compare.part import Part, shown
 from api.http.responses import ApiObject
-from api.native.messages import SWITCHING_PROTOCOLS, MessageShown
+from api.native.messages import MessageShown
 from api.native.projection import split_fields, split_head
+from storage.grpc import SWITCHING_PROTOCOLS
 from storage.record import Body, Payload, Record
 
 MAX_BODY_BYTES: Final = 4 << 20

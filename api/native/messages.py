@@ -1,4 +1,4 @@
-"""The WebSocket messages of one exchange: `GET /api/records/{id}/messages`, and as members of its archive.
+"""The messages of a WebSocket, or of a stream of gRPC: `GET /api/records/{id}/messages`, and as members of its archive.
 
 They are events of the exchange's trace, stored as they pass, so those of a session that still runs are there too. A
 trace that a client has named may have several exchanges; its messages name theirs, and a page leaves the others out:
@@ -18,13 +18,13 @@ from api.native.find import find_record
 from api.native.projection import read_json
 from api.services import services_of
 from storage.base import Storage
+from storage.grpc import has_messages
 from storage.query import Filter, RecordQuery
-from storage.record import MESSAGE_EVENT, Record, format_id
+from storage.record import MESSAGE_EVENTS, Record, format_id
 from storage.search.expression import fields
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
-SWITCHING_PROTOCOLS: Final = 101
 
 MAX_ARCHIVED: Final = 1000
 """Messages of one exchange in an archive."""
@@ -45,6 +45,7 @@ class MessageShown(ApiObject):
     direction: str | None
     """`in`: from the client; `out`: from the upstream."""
     opcode: str | None
+    """Of a WebSocket's."""
     size: int | None
     """Payload bytes as sent: compressed, if it was."""
     count: int
@@ -53,7 +54,8 @@ class MessageShown(ApiObject):
     inflated_size: int | None
     """Of a compressed one; null where it was not kept whole."""
     text: str | None
-    """Of a session with a model: pieces of a text are their size, and all of it stands with the event that ends it."""
+    """Of gRPC: JSON. Of a session with a model: pieces of a text are their size, and all of it stands with the event
+    that ends it."""
     base64: str | None
     """Of a binary one."""
     code: int | None
@@ -63,7 +65,8 @@ class MessageShown(ApiObject):
     kept: int | None
     """How many bytes of a truncated one."""
     omitted: str | None
-    """Why there is neither: `shed` under pressure, `context` where an earlier message is needed to inflate it."""
+    """Why there is neither: `shed` under pressure, `context` where an earlier message is needed to inflate it, `coding`
+    where it cannot be."""
     follows_gap: bool
     """Whether messages of its direction passed unrecorded before it."""
     model: str | None
@@ -92,7 +95,7 @@ class MessagePage(ApiObject):
 
 
 async def list_messages(request: web.Request) -> web.Response:
-    """List the WebSocket messages of an exchange, both directions, in the order they passed."""
+    """List the messages of an exchange, both directions, in the order they passed."""
     services = services_of(request)
     query = request.query
     refuse_unknown(query, frozenset(("limit", "cursor")))
@@ -141,7 +144,7 @@ async def archived_messages(storage: Storage, record: Record) -> Archived:
 
 async def kept_messages(storage: Storage, record: Record) -> tuple[list[MessageShown], bool]:
     """Read the messages of an exchange, as many as fit into memory; whether there are more."""
-    if record.status != SWITCHING_PROTOCOLS:
+    if not has_messages(record.status, record.grpc):
         return [], False
     query = _query_of(record, MAX_ARCHIVED)
     found: list[MessageShown] = []
@@ -164,7 +167,7 @@ def _archived(message: MessageShown) -> dict[str, object]:
     shown: dict[str, object] = {
         "type": "send" if message.direction == "in" else "receive",
         "time": message.at_us / 1_000_000,
-        "opcode": _OPCODES.get(message.opcode or "", -1),
+        "opcode": _OPCODES.get(message.opcode or "text", -1),
         "data": (message.text if message.base64 is None else message.base64) or "",
         "_size": message.size,
     }
@@ -187,7 +190,7 @@ def _query_of(record: Record, limit: int) -> RecordQuery:
 
 
 def _belongs(event: Record, record: Record) -> bool:
-    if event.name != MESSAGE_EVENT:
+    if event.name not in MESSAGE_EVENTS:
         return False
     exchange_id: object = _data_of(event).get("exchange_id")
     return exchange_id is None or exchange_id == format_id(record.id)

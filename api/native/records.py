@@ -38,7 +38,7 @@ def _shown_record() -> Any:
     fields = [(field.name, changed.get(field.name, field.type)) for field in stored]
     times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
     derived = [("in_flight", bool), ("finish_reason", str | None), ("called_tools", list[str] | None)]
-    derived += [("grpc_status", str | None), ("begun_by", str | None)]
+    derived += [("grpc_status", str | None), ("begun_by", str | None), ("has_messages", bool)]
     asked: tuple[str, Any, Any] = ("fields", dict[str, FieldShown] | UnsetType, UNSET)
     return msgspec.defstruct("RecordShown", [*fields, *derived, *times, asked], forbid_unknown_fields=True)
 

@@ -6,6 +6,8 @@ ns a record. Only what older trees have too is imported, and only from `proxy` a
 """
 
 import asyncio
+import importlib
+import importlib.util
 import itertools
 import sys
 import tempfile
@@ -26,10 +28,15 @@ from proxy.ring.descriptor import write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, KIND_EXCHANGE, Exchange
 from proxy.ring.ring import RingWriter, Section
 from proxy.ring.segment import Segment
-from proxy.ring.websocket_message import IN, KIND_MESSAGE, encode_message
 from proxy.settings.model import RouteSettings, Settings, StorageSettings
 from storage.record import new_id
 
+_MESSAGES: Final = importlib.import_module(
+    "proxy.ring." + ("message" if importlib.util.find_spec("proxy.ring.message") else "websocket_message")
+)
+"""Under the name that older trees have, too."""
+_WEBSOCKET: Final = 2
+"""Ring entry kind of its messages."""
 RING_BYTES: Final = 128 << 20
 RECORDS: Final = 6000
 """Two batches."""
@@ -103,7 +110,8 @@ def _message(data: bytes, number: int) -> Pushed:
     at_ns = time.time_ns()
     message = Message(Opcode.TEXT, len(data), data, is_compressed=False)
     exchange_id = (number % 200).to_bytes(16, "big")
-    return KIND_MESSAGE, *encode_message(new_id(at_ns, 1, number & 0xFFFFF), exchange_id, at_ns, 0, IN, message, b"")
+    record_id = new_id(at_ns, 1, number & 0xFFFFF)
+    return _WEBSOCKET, *_MESSAGES.encode_message(record_id, exchange_id, at_ns, 0, _MESSAGES.IN, message, b"")
 
 
 SCENARIOS: Final[dict[str, Callable[[int], Pushed]]] = {

@@ -7,7 +7,7 @@ from deploy.dashboards.model import RATE, Dashboard, Row, mean, panel, quantile,
 RED_ABOVE_0: Final = (("red", 1.0),)
 RECEIVED: Final = "sum(sidelog_records_received_total{SELF})"
 LOST: Final = 'SELF, reason!="message_limit"'
-"""WebSocket messages above their limit have a metric of their own, which is shown beside it."""
+"""Messages above their limit have metrics of their own, which are shown beside it."""
 ACCOUNTED: Final = (
     "sum(sidelog_records_stored_total{SELF}) + sum(sidelog_records_spooled{SELF})"
     " + sum(sidelog_records_waiting{SELF}) + sum(sidelog_records_sampled_total{SELF})"
@@ -77,6 +77,7 @@ LEDGER: Final = Row(
             "Dropped",
             (rate("sidelog_records_dropped_total", "reason", LOST), "{{reason}}"),
             (rate("sidelog_websocket_messages_dropped_total"), "WebSocket messages"),
+            (rate("sidelog_grpc_messages_dropped_total"), "gRPC messages"),
             unit="wps",
             is_stacked=True,
         ),

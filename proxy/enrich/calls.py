@@ -34,7 +34,7 @@ from proxy.enrich.mcp.operation import read_operation
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import opens_sse_transport
 from proxy.enrich.redact.redactor import Redactor
-from proxy.ring.websocket_message import IN, CapturedMessage
+from proxy.ring.message import IN, CapturedMessage
 from proxy.settings.model import PriceSettings
 from storage.record import Job, Outcome, Record, Stream, StreamEnd, ToolCall, format_id, level_of
 

@@ -4,12 +4,14 @@ Records are built by position, in the order of `Record`'s fields (0.1 µs, by ke
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from proxy.enrich.http.exchange_decoder import Asked
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.http.request_line import RequestLine
-from proxy.http1.trace_context import context_of
+from proxy.http1.trace_context import TRACEPARENT, context_of
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (
     ERROR_CODES,
@@ -19,7 +21,8 @@ from proxy.ring.exchange import (
     OK,
     CapturedExchange,
 )
-from storage.record import OUTCOMES, Level, Record, Shed, format_id, level_of
+from proxy.ring.message import KIND_GRPC, CapturedMessage
+from storage.record import GRPC_MESSAGE_EVENT, MESSAGE_EVENT, OUTCOMES, Level, Record, Shed, format_id, level_of
 
 NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
@@ -126,14 +129,23 @@ def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
     return descriptor.routes[route] if route < len(descriptor.routes) else NO_LABELS
 
 
-def label_columns(descriptor: Descriptor, labels: RouteLabels) -> dict[str, Any]:
-    """Return the columns that say where a record comes from, by name."""
-    return {
-        "route_id": labels.id or None,
-        "service": labels.service,
-        "container": labels.container,
-        "project": labels.project,
-        "client": labels.client,
-        "source": descriptor.source,
-        "stage": descriptor.stage,
-    }
+def message_record(captured: CapturedMessage, descriptor: Descriptor, instance: str, data: dict[str, object]) -> Record:
+    """Return the event of a message; `data` get the id of its exchange where the trace has a name of its own."""
+    labels = labels_of(descriptor, captured.route)
+    trace = TRACEPARENT.fullmatch(captured.traceparent)
+    at_us = captured.at_ns // 1000
+    if trace is not None:
+        data["exchange_id"] = format_id(captured.exchange_id)
+    return Record(
+        0, captured.id, instance, "event", at_us, at_us, "debug",
+        name=GRPC_MESSAGE_EVENT if captured.kind == KIND_GRPC else MESSAGE_EVENT,
+        trace_id=captured.exchange_id.hex() if trace is None else trace[1].decode(),
+        data=msgspec.json.encode(data),
+        route_id=labels.id or None,
+        service=labels.service,
+        container=labels.container,
+        project=labels.project,
+        client=labels.client,
+        source=descriptor.source,
+        stage=descriptor.stage,
+    )  # fmt: skip

@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.calls import CallReader, may_hold_calls
-from proxy.enrich.columns import Common, Commons, label_columns, labels_of
+from proxy.enrich.columns import Common, Commons, labels_of, message_record
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.grpc.reader import GrpcReader, is_grpc, is_long_call
 from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body
@@ -23,10 +23,9 @@ from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
-from proxy.enrich.live.websocket_messages import MessageReader
+from proxy.enrich.live.websocket_messages import Content, MessageReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage, without_frames
-from proxy.http1.trace_context import TRACEPARENT
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
@@ -42,11 +41,10 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.inflight import InflightExchange
+from proxy.ring.message import KIND_GRPC, CapturedMessage
 from proxy.ring.ring import RingEntry
-from proxy.ring.websocket_message import CapturedMessage
 from proxy.settings.model import Settings
 from storage.record import (
-    MESSAGE_EVENT,
     Body,
     Entry,
     Job,
@@ -94,7 +92,7 @@ class RecordBuilder:
         self._commons = Commons(instance, self._decoder.asked_of)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor, settings.llm.prices)
-        self._grpc = GrpcReader(self._redactor, settings.routes)
+        self._grpc = GrpcReader(self._redactor, settings.routes, settings.capture.grpc_message_bytes)
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
@@ -239,28 +237,27 @@ class RecordBuilder:
         return omitted_body(size, facts.content_encoding, omitted_reason(captured) or "coding")
 
     def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
-        """Build the event of a WebSocket message; it shares the trace of its exchange, or that one's id.
+        """Build the event of a message; it shares the trace of its exchange, or that one's id.
 
         Raises:
-            TooLong: the price list must be loaded first, and the caller has set a limit. It can be called again.
+            TooLong: the price list must be loaded first, or the message takes long to show, and the caller has set a
+                limit. It can be called again.
         """
-        if captured.session and limit_bytes < MAX_OUTPUT_BYTES and not self._calls.is_prepared:
+        is_of_call = captured.kind == KIND_GRPC
+        is_long = self._grpc.is_long(captured) if is_of_call else captured.session and not self._calls.is_prepared
+        if is_long and limit_bytes < MAX_OUTPUT_BYTES:
             raise TooLong
         labels = labels_of(descriptor, captured.route)
-        trace = TRACEPARENT.fullmatch(captured.traceparent)
-        at_us = captured.at_ns // 1000
-        content = self._messages.read(captured)
-        shown = self._messages.describe(
-            captured, content, names_exchange=trace is not None, max_bytes=self._max_message_bytes
-        )
-        record = Record(
-            0, captured.id, self._instance, "event", at_us, at_us, "debug",
-            trace_id=trace[1].decode() if trace else captured.exchange_id.hex(),
-            name=MESSAGE_EVENT, data=msgspec.json.encode(shown),
-            **label_columns(descriptor, labels),
-        )  # fmt: skip
+        content = Content(None, "") if is_of_call else self._messages.read(captured)
+        if is_of_call:
+            shown = self._grpc.describe(captured, labels.id)
+        else:
+            shown = self._messages.describe(captured, content, self._max_message_bytes)
+        record = message_record(captured, descriptor, self._instance, shown)
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
+        if is_of_call:
+            return Entry(record)
         if not captured.session:
             self._calls.note_operation_error(record, captured, content.data)
             return Entry(record)

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from proxy.otel import attributes
-from storage.record import MESSAGE_EVENT, Outcome, Record, ToolCall, format_id
+from storage.record import MESSAGE_EVENTS, Outcome, Record, ToolCall, format_id
 
 Span = dict[str, object]
 LogRecord = dict[str, object]
@@ -138,7 +138,7 @@ def log_record(record: Record) -> LogRecord | None:
             "spanId": span_id_of(record.id),
             "flags": 1,  # sampled
         }
-    if record.name == MESSAGE_EVENT:
+    if record.name in MESSAGE_EVENTS:
         return None
     return _common(record, record.started_at_us) | {
         "eventName": f"sidelog.{record.name}",

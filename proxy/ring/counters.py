@@ -73,6 +73,8 @@ class CounterSnapshot:
     """Reason → connections without a PROXY header that says whose they are."""
     dropped_messages: int = 0
     """WebSocket messages that were passed on and not recorded."""
+    dropped_grpc_messages: int = 0
+    """The same of gRPC streams."""
     log_lines_dropped: int = 0
     """Lines of the worker's log that stderr did not take."""
     displaced_connections: int = 0
@@ -105,10 +107,10 @@ class CounterLayout:
 
     __slots__ = (
         "auth_failures", "connections_downstream", "connections_http2", "connections_upstream",
-        "connections_upstream_http2", "displaced_connections", "dropped_messages", "http2_ends", "http2_resets",
-        "log_lines_dropped", "no_route", "proxy_failures", "recording_wait_us", "recording_waits",
-        "refused_connections", "request_bytes", "requests", "requests_in_flight", "response_bytes", "routes", "size",
-        "tls_failures", "upstream_errors", "upstream_retries",
+        "connections_upstream_http2", "displaced_connections", "dropped_grpc_messages", "dropped_messages",
+        "http2_ends", "http2_resets", "log_lines_dropped", "no_route", "proxy_failures", "recording_wait_us",
+        "recording_waits", "refused_connections", "request_bytes", "requests", "requests_in_flight", "response_bytes",
+        "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -147,7 +149,8 @@ class CounterLayout:
         """Add the number of the code."""
         self.http2_resets = self.http2_ends + len(HTTP2_CODES)
         """Add the index of the side times the number of codes, and the number of the code."""
-        self.size = self.http2_resets + len(HTTP2_SIDES) * len(HTTP2_CODES)
+        self.dropped_grpc_messages = self.http2_resets + len(HTTP2_SIDES) * len(HTTP2_CODES)
+        self.size = self.dropped_grpc_messages + 1
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:

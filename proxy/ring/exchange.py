@@ -46,7 +46,7 @@ NOTES: Final = Struct("<I")
 NOTE: Final = Struct("<BI")
 NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_LONGEST_GAP, NOTE_MESSAGES_DROPPED = 1, 2, 3, 4
 """Why the exchange failed, in words; what the upstream sent for a response head, up to `MAX_REFUSED_HEAD_BYTES`; the
-longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entries; how many WebSocket messages passed
+longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entries; how many messages passed
 unrecorded."""
 NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS = (5, 6), (7, 8)
 """Trailer lines as received, each with its CRLF; names of those that were not passed on, each once, between commas."""
@@ -97,9 +97,9 @@ class Exchange:
 
     __slots__ = (
         "access", "client", "close_code", "connect_ns", "done_ns", "ended_ns", "error", "first_byte_ns", "flags", "id",
-        "id_text", "is_recorded", "method", "notes", "outcome", "request_body", "request_head", "request_whole",
-        "response_body", "response_head", "response_whole", "route", "sent_ns", "slot", "started_at_ns", "started_ns",
-        "status", "stream", "timeline", "upstream", "waited_ms",
+        "id_text", "is_recorded", "messages_dropped", "method", "notes", "outcome", "request_body", "request_head",
+        "request_whole", "response_body", "response_head", "response_whole", "route", "sent_ns", "slot",
+        "started_at_ns", "started_ns", "status", "stream", "timeline", "upstream", "waited_ms",
     )  # fmt: skip
 
     def __init__(self, id: bytes, id_text: bytes, started_ns: int, started_at_ns: int, client: bytes) -> None:
@@ -112,7 +112,7 @@ class Exchange:
         self.upstream = self.method = b""
         self.route = NO_ROUTE
         self.is_recorded = True
-        self.status = self.error = self.flags = self.close_code = 0
+        self.status = self.error = self.flags = self.close_code = self.messages_dropped = 0
         self.waited_ms = 0
         """How long its request waited, before it was begun, so that its record finds room."""
         self.outcome = OK
@@ -134,6 +134,17 @@ class Exchange:
         self.note(tags[0], lines)
         if names := b",".join(dict.fromkeys(dropped)):
             self.note(tags[1], names)
+
+    def note_dropped(self) -> None:
+        """Note the messages that passed unrecorded, if there are any."""
+        if self.messages_dropped:
+            self.note(NOTE_MESSAGES_DROPPED, self.messages_dropped.to_bytes(8, "little"))
+
+    def _note_stream(self, stream: StreamState) -> None:
+        self.note(NOTE_STREAM, stream.stream_note)
+        if messages := stream.messages_note:
+            self.note(NOTE_GRPC_MESSAGES, messages)
+            self.note_dropped()
 
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
         """Pack the entry header and collect the sections, leaving bodies out as the ring's fill level demands."""
@@ -165,9 +176,7 @@ class Exchange:
         if pressure and not self.flags & FLAG_BODIES_OFF:
             shed = pressure if request_head < request_size or response_head < response_size else SHED_NONE
         if self.stream is not None:
-            self.note(NOTE_STREAM, self.stream.stream_note)
-            if messages := self.stream.messages_note:
-                self.note(NOTE_GRPC_MESSAGES, messages)
+            self._note_stream(self.stream)
         if self.access:
             self.flags |= FLAG_ACCESS
             sections.append(self.access)

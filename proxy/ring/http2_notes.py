@@ -6,7 +6,7 @@ Written by a worker at the end of an exchange, read by the collector. Little-end
   stream id (u32; 0: the record is of the connection itself), code of the reset (i64; -1: none), who reset it (u8:
   `NOT_RESET`, `BY_CLIENT`, `BY_UPSTREAM`, `BY_US`).
 * note 11, `MESSAGES`, of a request that is gRPC (gRPC-Web is none): messages (u64) and largest of them in bytes (u64),
-  of the request, then of the response.
+  of the request, then of the response; and whether it is a stream, whose messages are entries of their own (u8).
 
 The worker counts messages because windows keep only parts of a body. One counts once its prefix of five bytes is here
 (gRPC over HTTP/2, Length-Prefixed-Message), with the length that it names, compressed as it may be.
@@ -15,26 +15,48 @@ The worker counts messages because windows keep only parts of a body. One counts
 from struct import Struct
 from typing import Final, NamedTuple
 
+from proxy.http1.websocket_frames import Message, Opcode
+
 STREAM: Final = Struct("<QIqB")
-MESSAGES: Final = Struct("<QQQQ")
+MESSAGES: Final = Struct("<QQQQ?")
 NOT_RESET, BY_CLIENT, BY_UPSTREAM, BY_US = range(4)
 _PREFIX_BYTES: Final = 5
+_COMPRESSED: Final = 1
 
 
 class MessageCounter:
-    """Counts the messages of one direction, however they are cut."""
+    """Counts the messages of one direction, however they are cut, and copies the beginnings of some."""
 
-    __slots__ = ("_left", "_prefix", "largest_bytes", "messages")
+    __slots__ = (
+        "_copy", "_flags", "_left", "_prefix", "_size", "found", "largest_bytes", "max_bytes", "messages", "room",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = 0) -> None:
+        """Copy at most `max_bytes` of a message, while there is `room`."""
         self._left = 0
         """Bytes of the newest message that are still to come."""
         self._prefix = b""
         """Of the next one, where it is not whole."""
         self.messages = self.largest_bytes = 0
+        self.max_bytes = max_bytes
+        self.room = 0
+        """How many of the next messages are to be copied."""
+        self.found: list[Message] | None = [] if max_bytes else None
+        """Those that were, and are whole; None: none is ever copied."""
+        self._flags = 0
+        self._size = -1
+        """Of the message that is copied now; -1: none is."""
+        self._copy = b""
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the newest message is here whole."""
+        return self.messages > 0 and not self._left
 
     def add(self, data: bytes) -> None:
         at, end = self._left, len(data)
+        if self._size >= 0:
+            self._take(data[:at], is_last=at <= end)
         while at < end:
             prefix = self._prefix + data[at : at + _PREFIX_BYTES - len(self._prefix)]
             at += len(prefix) - len(self._prefix)
@@ -45,14 +67,34 @@ class MessageCounter:
             size = int.from_bytes(prefix[1:], "big")
             self.messages += 1
             self.largest_bytes = max(self.largest_bytes, size)
+            if self.room > 0 and prefix[0] <= _COMPRESSED:  # else these are no messages
+                self.room -= 1
+                self._flags, self._size, self._copy = prefix[0], size, b""
+                self._take(data[at : at + size], is_last=at + size <= end)
             at += size
         self._left = at - end
+
+    def copy(self, max_bytes: int) -> None:
+        """Copy from the next message on."""
+        self.max_bytes = max_bytes
+        self.found = []
+
+    def skip(self, size: int) -> bool:
+        """Pass over bytes of the newest message that are not here; False: they are more than it has left."""
+        self._left -= size
+        return self._left >= 0
+
+    def _take(self, piece: bytes, *, is_last: bool) -> None:
+        self._copy += piece[: self.max_bytes - len(self._copy)]
+        if is_last and self.found is not None:
+            self.found.append(Message(Opcode.BINARY, self._size, self._copy, self._flags == _COMPRESSED))
+            self._size = -1
 
 
 class StreamState:
     """What becomes the notes, kept while the exchange runs."""
 
-    __slots__ = ("connection", "id", "requests", "reset_by", "reset_code", "responses")
+    __slots__ = ("connection", "id", "is_stream", "requests", "reset_by", "reset_code", "responses")
 
     def __init__(self, connection: int, stream_id: int) -> None:
         self.connection = connection
@@ -62,6 +104,8 @@ class StreamState:
         self.requests: MessageCounter | None = None
         """Of a call of gRPC, and so is the other."""
         self.responses: MessageCounter | None = None
+        self.is_stream = False
+        """Whether its messages are recorded one by one."""
 
     def note_reset(self, code: int, by: int) -> None:
         """Note the reset that ended it; further ones only follow from that."""
@@ -83,7 +127,9 @@ class StreamState:
         requests, responses = self.requests, self.responses
         if requests is None or responses is None:
             return b""
-        return MESSAGES.pack(requests.messages, requests.largest_bytes, responses.messages, responses.largest_bytes)
+        return MESSAGES.pack(
+            requests.messages, requests.largest_bytes, responses.messages, responses.largest_bytes, self.is_stream
+        )
 
 
 class StreamNote(NamedTuple):
@@ -103,6 +149,7 @@ class MessagesNote(NamedTuple):
     request_largest_bytes: int
     response_messages: int
     response_largest_bytes: int
+    is_stream: bool = False
 
 
 def read_stream_note(note: bytes) -> StreamNote | None:

@@ -218,8 +218,6 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
     def _take_body(self, stream_id: int, data: bytes, trailers: bytes, *, is_last: bool) -> None:
         relay = self._relays.get(stream_id)
         if relay is not None and not relay.is_request_complete:
-            if relay.stream is not None and relay.stream.requests is not None:
-                relay.stream.requests.add(data)
             relay.forward_body(data, trailers, is_last=is_last)
             self._codec.credit(stream_id, len(data))
         elif relay is not None and relay.wants_websocket:  # else it is answered, or its body known to be empty

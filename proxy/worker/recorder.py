@@ -14,8 +14,8 @@ from proxy.ring.counters import CounterLayout
 from proxy.ring.entry import PREFIX_BYTES
 from proxy.ring.exchange import ACCESS, FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
 from proxy.ring.inflight import Caller, InflightWriter
+from proxy.ring.message import FIXED, KIND_GRPC, KIND_WEBSOCKET, encode_message
 from proxy.ring.ring import RingWriter
-from proxy.ring.websocket_message import FIXED, KIND_MESSAGE, encode_message
 from proxy.worker.recording_pace import RecordingPace, Share
 
 _CLOCK_READINGS: Final = 3
@@ -26,7 +26,7 @@ _ID: Final = Struct(">QQ")
 _VARIANT: Final = 1 << 63
 
 MESSAGE_PART: Final = 10
-"""WebSocket messages hold at most one part in so many of the ring: they cannot push out exchanges."""
+"""Messages hold at most one part in so many of the ring: they cannot push out exchanges."""
 
 NO_SLOT: Final = -2
 """The in-flight table was full when the exchange became old: it is not tried again."""
@@ -115,12 +115,12 @@ class Recorder:
 
     def message(
         self, exchange: Exchange, direction: int, message: Message, traceparent: bytes,
-        *, session: bytes = b"", keeps_text: bool = True, follows_gap: bool,
+        *, kind: int = KIND_WEBSOCKET, session: bytes = b"", keeps_text: bool = True, follows_gap: bool, at_ns: int = 0,
     ) -> bool:  # fmt: skip
-        """Record a WebSocket message; a ring under pressure keeps what it was, not what it said.
+        """Record a message; a ring under pressure keeps what it was, not what it said.
 
-        One of a `session` with a model says which; without `keeps_text` only its counts are wanted. One that
-        `follows_gap` comes after messages of its direction that were not recorded.
+        One of a `session` says which; without `keeps_text` only its counts are wanted. One that `follows_gap` comes
+        after messages of its direction that were not recorded. It passed now, unless `at_ns` says when.
 
         Returns:
             Whether it is in the ring. What is above the part that messages may hold of it is counted here, what the
@@ -129,9 +129,9 @@ class Recorder:
         if self._ring.pressure():
             message = message._replace(data=b"")
         if not self._message_share.take(_MESSAGE_BYTES + len(traceparent) + len(message.data) + len(session)):
-            self.count_dropped_messages(message.times)
+            self.count_dropped_messages(message.times, kind)
             return False
-        now_ns = time.time_ns()
+        now_ns = at_ns or time.time_ns()
         self._counter = counter = (self._counter + 1) & 0xF_FFFF
         ms, rest_ns = divmod(now_ns, 1_000_000)
         record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
@@ -139,11 +139,12 @@ class Recorder:
             record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access,
             session, keeps_text=keeps_text, follows_gap=follows_gap,
         )  # fmt: skip
-        return self._ring.push(KIND_MESSAGE, header, sections)
+        return self._ring.push(kind, header, sections)
 
-    def count_dropped_messages(self, count: int) -> None:
-        """Count WebSocket messages that were passed on and not recorded; their exchange's record has them, too."""
-        self._cells[self._layout.dropped_messages] += count
+    def count_dropped_messages(self, count: int, kind: int = KIND_WEBSOCKET) -> None:
+        """Count messages that were passed on and not recorded; their exchange's record has them, too."""
+        layout = self._layout
+        self._cells[layout.dropped_grpc_messages if kind == KIND_GRPC else layout.dropped_messages] += count
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
         """Show an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
@@ -225,7 +226,7 @@ class Recorder:
 
     @property
     def filled_by_messages(self) -> float:
-        """Which part of their share of the ring WebSocket messages have taken, 0 to 1."""
+        """Which part of their share of the ring messages have taken, 0 to 1."""
         return self._message_share.filled
 
     def pace(self, max_wait_ms: int) -> RecordingPace:

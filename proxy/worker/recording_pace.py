@@ -3,8 +3,8 @@
 Strategy: below half of the ring nothing waits, and one comparison says so. Above it each new request waits in
 proportion to the fill, up to `[capture] max_wait_ms` at three quarters, from where on records lose their bodies. So
 traffic slows down to the speed at which records leave the ring. Waits shorter than a timer's millisecond are added up
-until they make one. Requests that run are not held; of a WebSocket whose messages fill their share of the ring the side
-that sends is read later.
+until they make one. Requests that run are not held; of a WebSocket or a gRPC stream whose messages fill their share of
+the ring the side that sends is read later.
 
 Invariant: a request is held once, for no longer than the limit; a worker that gets no processor reads it later. Where
 no record has left the ring for a second (the collector or the store stopped, spool and queue are full) waiting wins
@@ -136,7 +136,7 @@ class RecordingPace:
         return self._wait_ns(excess / _FULL_WAIT) if is_moving and excess > 0 else 0
 
     def message_wait_ns(self, now_ns: int, filled: float) -> int:
-        """Return how long the sender of a WebSocket message is not read; `filled` is the used part of their share."""
+        """Return how long the sender of a message is not read; `filled` is the used part of their share."""
         return self._wait_ns(filled * 2 - 1) if filled > 0.5 and self._is_moving(now_ns) else 0
 
     def _is_moving(self, now_ns: int) -> bool:

@@ -124,7 +124,7 @@ CASES: Final = (
     Case(
         "SidelogMessagesDropped",
         {"sidelog_websocket_messages_dropped_total{T}": "0x9 0+6x60"},
-        *("20m", "40m", {}, "a:8090 did not record 60 WebSocket messages in ten minutes"),
+        *("20m", "40m", {}, "a:8090 did not record 60 messages of WebSockets or gRPC streams in ten minutes"),
     ),
     Case(
         "SidelogRecordingSlowsTraffic",

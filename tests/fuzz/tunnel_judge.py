@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 
 from proxy.ring.exchange import OUTCOME_INDEX, CapturedExchange
-from proxy.ring.websocket_message import IN, OUT, CapturedMessage
+from proxy.ring.message import IN, OUT, CapturedMessage
 from storage.record import Outcome
 from tests.fuzz.frames import Said, read_frames
 from tests.fuzz.parsers import Judge

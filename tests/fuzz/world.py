@@ -15,9 +15,9 @@ from proxy.network.fair_loop import FairLoop
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightWriter
+from proxy.ring.message import KIND_WEBSOCKET, CapturedMessage, decode_message
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
-from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
 from proxy.worker.admission.key_auth import Gate
 from proxy.worker.deadlines import LINGER_NS
@@ -177,8 +177,8 @@ class _Ring:
         for kind, header, sections, end in self._reader.read(MAX_ENTRIES, RING_BYTES):
             if kind == KIND_EXCHANGE:
                 self._entries.append(CapturedExchange(header, bytes(sections)))
-            elif kind == KIND_MESSAGE:
-                self._messages.append(decode_message(header, bytes(sections)))
+            elif kind == KIND_WEBSOCKET:
+                self._messages.append(decode_message(kind, header, bytes(sections)))
             self._reader.release(end)
 
     def take_entries(self) -> list[CapturedExchange]:

@@ -48,7 +48,7 @@ _FULL: dict[str, Any] = {
     "endpoint": "/v1/chat/{id}",
     "conversation": bytes(range(16)),
     "marks": bytes(range(32)),
-    "grpc": Grpc(14, "no one", 1, 0, 12, "gzip", 5_000_000, "unary", "reset", "CANCEL"),
+    "grpc": Grpc(14, "no one", 1, 0, 12, "gzip", 5_000_000, "unary", "reset", "CANCEL", False),
 }
 
 

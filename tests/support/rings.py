@@ -20,6 +20,7 @@ from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller, InflightWriter
+from proxy.ring.message import KIND_GRPC
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import CaptureRuleSettings, RouteSettings, Settings
@@ -86,8 +87,9 @@ class RingWorker:
         return [self.finish(self.begin()) for _ in range(count)]
 
     def shed(self, count: int) -> None:
-        """Let WebSocket messages pass unrecorded."""
-        self._recorder.count_dropped_messages(count)
+        """Let messages pass unrecorded, one of them of gRPC."""
+        self._recorder.count_dropped_messages(count - 1)
+        self._recorder.count_dropped_messages(1, KIND_GRPC)
 
     def fill(self) -> int:
         """Push until the ring is full; return how many exchanges it took."""

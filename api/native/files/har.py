@@ -2,7 +2,8 @@
 
 Standard: the HAR 1.2 specification (W3C Web Performance, historical draft). Values are the stored ones: redacted, and
 of a cut body both ends with a mark between them, and `comment` says so. Times are milliseconds, -1 where a phase was
-not reached. Trailer fields, which HAR has no place for, are `_trailers` beside `headers`.
+not reached. Trailer fields, which HAR has no place for, are `_trailers` beside `headers`. Messages are those of
+Chromium for WebSockets; of a gRPC stream they are `_grpcMessages`.
 """
 
 from typing import Final
@@ -78,10 +79,16 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "comment": f"sidelog record {format_id(record.id)}, outcome {record.outcome}",
     }
     if messages.messages:
-        entry |= {"_resourceType": "websocket", "_webSocketMessages": messages.messages}
+        entry |= _messages(record, messages)
     if messages.has_more:
         entry["comment"] = f"{entry['comment']}, the first {len(messages.messages)} messages only"
     return entry
+
+
+def _messages(record: Record, messages: Archived) -> dict[str, object]:
+    if record.grpc is not None:
+        return {"_grpcMessages": messages.messages}
+    return {"_resourceType": "websocket", "_webSocketMessages": messages.messages}
 
 
 def _url(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 import { endpointText } from "../endpoints/name.js";
 import { isBad, outcomeText, reasonOf, saidOf } from "../lib/explanations.js";
-import { isSessionCall, kindTag } from "../record/record-kind.js";
+import { isMessage, isSessionCall, kindTag } from "../record/record-kind.js";
 import { quantity, el, gradeMark, openableRow, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, money, queryText, size } from "../lib/format.js";
 import { fieldCell, fieldLine, isField } from "./fields.js";
@@ -75,17 +75,13 @@ function usageOf({ model, input_tokens: input, output_tokens: output }) {
 }
 
 function eventDetails(record) {
-  if (record.name !== "websocket_message")
-    return record.data ? JSON.stringify(record.data).slice(0, 200) : "";
+  if (!isMessage(record)) return record.data ? JSON.stringify(record.data).slice(0, 200) : "";
   const data = record.data ?? {};
-  return data.text ?? (data.base64 !== undefined ? `binary, ${data.size} B` : `${data.opcode}`);
+  return data.text ?? (data.base64 !== undefined ? `binary, ${data.size} B` : (data.opcode ?? "not kept"));
 }
 
-const isWebSocketMessage = (record) =>
-  record.kind === "event" && record.name === "websocket_message";
-
 function statusCell(record) {
-  if (isWebSocketMessage(record)) return el("td", { class: "status" }, unit("msg"));
+  if (isMessage(record)) return el("td", { class: "status" }, unit("msg"));
   const status = record.in_flight ? "open" : (record.status ?? "–");
   return el("td", { class: "status " + grade(record) }, gradeMark(), String(status));
 }
@@ -101,13 +97,13 @@ function startedCell(record) {
 }
 
 function methodCell(record) {
-  if (!isWebSocketMessage(record)) return el("td", { class: "method" }, record.method ?? "–");
+  if (!isMessage(record)) return el("td", { class: "method" }, record.method ?? "–");
   return el("td", { class: "method" }, record.data?.direction === "in" ? "↑ in" : "↓ out");
 }
 
 function eventName(record) {
   if (isSessionCall(record)) return "call over a WebSocket";
-  return isWebSocketMessage(record) ? (record.route_id ?? "message") : record.name;
+  return isMessage(record) ? (record.route_id ?? "message") : record.name;
 }
 
 function pathCell(record) {
@@ -130,7 +126,7 @@ const tokensOf = (record) =>
 const keyOf = (record) =>
   record.key_name === null ? null : [record.key_name, unit(` ····${record.key_last4 ?? ""}`)];
 const sizeOf = (record) =>
-  quantity(size(isWebSocketMessage(record) ? record.data?.size : record.response_bytes));
+  quantity(size(isMessage(record) ? record.data?.size : record.response_bytes));
 
 const PLAIN = [
   ["host", "Host"],

@@ -10,7 +10,7 @@ import { ago, grade, moment, queryText } from "../lib/format.js";
 import { getJson, ApiError, errorText, toQuery } from "../lib/api.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { messageTab } from "./message.js";
-import { messagesTab } from "./websocket-messages.js";
+import { messagesTab } from "./session-messages.js";
 import { nextState, readCurl } from "./following.js";
 import { explain, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
@@ -251,7 +251,7 @@ export class Sheet {
     const hasMessages = record.kind !== "event" || record.request !== null;
     this.tabs = [
       chatTab(record),
-      record.status === 101 && ["messages", "Messages", () => messagesTab(record, this.signal)],
+      record.has_messages && ["messages", "Messages", () => messagesTab(record, this.signal)],
       record.tools?.length > 0 && ["tools", "Tool calls", () => toolsTab(record)],
       record.kind === "event" && [
         "event",

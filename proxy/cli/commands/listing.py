@@ -50,7 +50,7 @@ _DATED: Final = frozenset({"time", "clock", "started"})
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
 """Columns that no member of a record is called."""
 DERIVED: Final = (
-    *("in_flight", "finish_reason", "called_tools", "grpc_status", "begun_by"),
+    *("in_flight", "finish_reason", "called_tools", "grpc_status", "begun_by", "has_messages"),
     *("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"),
 )
 """What the API shows of a record beside what is stored."""

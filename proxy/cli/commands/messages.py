@@ -1,4 +1,4 @@
-"""The WebSocket messages of a record, as `sidelog get` shows them: a line each, both directions, in order."""
+"""The messages of a WebSocket or a gRPC stream, as `sidelog get` shows them: a line each, both directions, in order."""
 
 import base64
 from collections.abc import Mapping
@@ -10,17 +10,16 @@ from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 1000
 """The API's largest page; what is behind it is said."""
-SWITCHING_PROTOCOLS: Final = 101
 _MAX_BINARY_BYTES: Final = 200
 """Shown of a binary message; the web UI and --json have all that is kept."""
 
 
 def read_messages(client: Client, record: Mapping[str, Any], *, has_all: bool) -> dict[str, Any] | None:
-    """Read the first of a session's messages, or all of them; None for a record that is no session.
+    """Read the first of a session's messages, or all of them; None for a record that has none of their own.
 
     Where a trace has several sessions, a page may be empty and others follow.
     """
-    if record.get("status") != SWITCHING_PROTOCOLS:
+    if not record.get("has_messages"):
         return None
     messages: list[dict[str, Any]] = []
     for page in client_pages(client, f"/api/records/{record['id']}/messages", {"limit": str(MAX_SHOWN)}):
@@ -31,6 +30,8 @@ def read_messages(client: Client, record: Mapping[str, Any], *, has_all: bool) -
 
 
 def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    if record["grpc"] is not None and not page["messages"]:
+        return  # its bodies have them
     say(f"\nmessages{'' if page['messages'] else ': none were kept'}")
     for message in page["messages"]:
         if message["follows_gap"]:

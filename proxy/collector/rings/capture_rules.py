@@ -4,17 +4,17 @@ Strategy: the first rule whose search finds a record decides. Whether it is one 
 its id, which sidelog makes: a client cannot choose not to be recorded, and a record that is read again after a kill
 meets the same decision.
 
-Invariant: what failed, was slow or became a WebSocket is kept as it was captured; events are.
+Invariant: what failed, was slow, became a WebSocket or is a gRPC stream is kept as it was captured; events are.
 """
 
 import zlib
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from proxy.settings.model import CaptureRuleSettings
+from storage.grpc import has_messages
 from storage.record import Entry, Record
 from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
@@ -33,7 +33,7 @@ class CaptureRules:
     def apply(self, entry: Entry) -> Entry | None:
         """Return what is kept of a record; None: nothing."""
         record = entry.record
-        if record.kind != "exchange" or record.level != "info" or record.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        if record.kind != "exchange" or record.level != "info" or has_messages(record.status, record.grpc):
             return entry
         subject = Subject(record, entry.payload, tuple(call.tool_name for call in entry.tool_calls))
         rule = next((rule for search, rule in self._rules if fulfils(subject, search)), None)

@@ -19,8 +19,8 @@ from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.stages import stage, without_frames
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
+from proxy.ring.message import CapturedMessage, decode_message
 from proxy.ring.ring import RingEntry
-from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from storage.record import Entry
 from storage.relational.blocks.portions import data_bytes
 from storage.writer.writer import Writer
@@ -61,7 +61,7 @@ class SliceBuilder(Protocol):
         ...
 
     def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
-        """Return the event of a WebSocket message.
+        """Return the event of a message.
 
         Raises:
             TooLong: as `build` does.
@@ -142,7 +142,7 @@ class SliceReader:
         """Return the record of an entry that takes long, made in a thread."""
         try:
             if not _is_exchange(raw):
-                message = decode_message(raw[1], raw[2])
+                message = decode_message(*raw[:3])
                 return await asyncio.to_thread(self._builder.message, message, source.descriptor)
             captured = CapturedExchange(raw[1], raw[2])
             return await asyncio.to_thread(self._builder.build, captured, source.descriptor)
@@ -150,10 +150,7 @@ class SliceReader:
             return without_frames(error)
 
     def _message(self, descriptor: Descriptor, raw: RingEntry) -> Entry:
-        kind, header, sections, _ = raw
-        if kind != KIND_MESSAGE:
-            raise ValueError(f"unknown ring entry kind {kind}")
-        return self._builder.message(decode_message(header, sections), descriptor, LOOP_BYTES)
+        return self._builder.message(decode_message(*raw[:3]), descriptor, LOOP_BYTES)
 
 
 def _is_exchange(raw: RingEntry) -> bool:

@@ -172,7 +172,8 @@ class Source:
     def _messages_shed(self) -> int:
         if not self.descriptor.routes:  # damaged: where the counter lies depends on their number
             return 0
-        return self.segment.counters[self._layout.dropped_messages]
+        cells = self.segment.counters
+        return cells[self._layout.dropped_messages] + cells[self._layout.dropped_grpc_messages]
 
     @property
     def is_finished(self) -> bool:

@@ -53,6 +53,8 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield counters("proxy_protocol_failures", failed, ["reason"], keyed(counted.proxy_failures))
     shed = "WebSocket messages that passed unrecorded: above a connection's rate, or their part of the ring."
     yield counters("websocket_messages_dropped", shed, [], {(): counted.dropped_messages})
+    shed = "Messages of gRPC streams that passed unrecorded: above a stream's rate, or their part of the ring."
+    yield counters("grpc_messages_dropped", shed, [], {(): counted.dropped_grpc_messages})
     waited = "Requests and WebSocket reads that were delayed until their records found room in a ring."
     yield counters("recording_waits", waited, [], {(): counted.recording_waits})
     waited = "Seconds that requests and WebSocket reads were delayed until their records found room in a ring."

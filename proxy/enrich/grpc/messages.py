@@ -66,7 +66,7 @@ def split(body: DecodedBody, encoding: str | None) -> Messages:
         at += _PREFIX_BYTES + size
         is_whole = len(data) == size
         if prefix[0] & _COMPRESSED:
-            data, is_whole = _inflate(data, encoding, min(room, MAX_MESSAGE_BYTES), is_whole=is_whole)
+            data, is_whole = inflate(data, encoding, min(room, MAX_MESSAGE_BYTES), is_whole=is_whole)
             room -= len(data)
         if not prefix[0] & _TRAILERS:
             found.append(Message(data, size, is_whole))
@@ -118,7 +118,7 @@ def _piece(body: DecodedBody, at: int, size: int) -> bytes:
     return body.tail[start : start + size] if start >= 0 else b""
 
 
-def _inflate(data: bytes, encoding: str | None, room: int, *, is_whole: bool) -> tuple[bytes, bool]:
+def inflate(data: bytes, encoding: str | None, room: int, *, is_whole: bool) -> tuple[bytes, bool]:
     """Inflate a message, or its beginning; empty and cut where that is not possible."""
     if not encoding or room <= 0:
         return b"", False

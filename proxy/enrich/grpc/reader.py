@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Schema, read_schema
-from proxy.enrich.grpc.messages import WEB_TRAILERS, Message, Messages, last_frame, split, without_text_coding
+from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, read_schema
+from proxy.enrich.grpc.messages import WEB_TRAILERS, Message, Messages, inflate, last_frame, split, without_text_coding
 from proxy.enrich.grpc.status import encoding_in, status_in, timeout_us
 from proxy.enrich.grpc.wire_tree import WireReader
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -30,6 +30,7 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.http2_notes import NOT_RESET, MessagesNote, read_messages_note, read_stream_note
+from proxy.ring.message import IN, CapturedMessage
 from proxy.settings.model import RouteSettings
 from storage.grpc import CallKind, Grpc
 from storage.record import Record
@@ -42,7 +43,8 @@ _AS_JSON: Final = b"application/json"
 """What bodies are from here on; their heads keep what was sent."""
 _ANY: Final = msgspec.json.Decoder()
 _ENCODER: Final = msgspec.json.Encoder()
-_LONG_BYTES: Final = 4096
+LONG_BYTES: Final = 4096
+"""More of messages takes long to show: 64 KiB of the smallest fields 25 ms."""
 _RESETS: Final = {int(code): code.name for code in ErrorCode}
 
 
@@ -52,18 +54,24 @@ def is_grpc(content_type: bytes) -> bool:
 
 
 def is_long_call(exchange: DecodedExchange) -> bool:
-    """Whether messages take long to show: 64 KiB of the smallest fields 25 ms."""
+    """Whether its messages take long to show."""
     bodies = (exchange.request_body, exchange.response_body)
     size = sum(len(body.head) for body in bodies if body is not None)
-    return size > _LONG_BYTES and is_grpc(exchange.request.content_type)
+    return size > LONG_BYTES and is_grpc(exchange.request.content_type)
 
 
 class GrpcReader:
     """Reads the calls of one sidecar."""
 
-    def __init__(self, redactor: Redactor, routes: Iterable[RouteSettings] = ()) -> None:
-        """Read the schemas of routes; of one whose file is unreadable by now, calls are shown without names."""
+    def __init__(
+        self, redactor: Redactor, routes: Iterable[RouteSettings] = (), max_message_bytes: int = LONG_BYTES
+    ) -> None:
+        """Read the schemas of routes; of one whose file is unreadable by now, calls are shown without names.
+
+        Messages of streams are inflated to `max_message_bytes` at most.
+        """
         self._redactor = redactor
+        self._max_message_bytes = max_message_bytes
         self._schemas: dict[str, Schema] = {}
         for route in routes:
             if route.protobuf:
@@ -74,7 +82,9 @@ class GrpcReader:
 
     def begin(self, record: Record, request_head: bytes) -> None:
         """Note that a call runs, by the head of its request."""
-        record.grpc = Grpc(timeout_us=timeout_us(request_head))
+        _, method = self._method(record.route_id, record.path)
+        is_stream = False if method.kind == "unary" else None
+        record.grpc = Grpc(timeout_us=timeout_us(request_head), kind=method.kind, is_stream=is_stream)
 
     def read(self, record: Record, captured: CapturedExchange, exchange: DecodedExchange) -> None:
         """Fill the record with what its call says: status, counts, how it ended; make JSON of the bodies."""
@@ -85,10 +95,9 @@ class GrpcReader:
         trailers = _web_trailers(exchange)
         if trailers is not None:
             captured.notes[NOTES_RESPONSE_TRAILERS[0]] = trailers
-        record.grpc = grpc = Grpc(timeout_us=timeout_us(request.redacted), encoding=received or sent)
+        record.grpc = grpc = Grpc(timeout_us=timeout_us(request.redacted), encoding=received or sent, is_stream=False)
         _count(grpc, captured, asked, answered)
-        schema = self._schemas.get(record.route_id or "", NO_SCHEMA)
-        method = schema.methods.get(record.path or "", NO_METHOD)
+        schema, method = self._method(record.route_id, record.path)
         self._read_end(record, grpc, captured)
         grpc.kind = method.kind or _kind_of(grpc, is_asked=record.request_complete)
         if asked is not None and exchange.request_body is not None:
@@ -99,6 +108,35 @@ class GrpcReader:
             show = _Shown(self._wire(schema), method.response, response.content_type)
             exchange.response_body = show.as_json(exchange.response_body, answered, received)
             exchange.response = replace(response, content_type=_AS_JSON)
+
+    def is_long(self, message: CapturedMessage) -> bool:
+        """Whether a message of a stream takes long to show."""
+        size = self._max_message_bytes if message.is_compressed else len(message.data)
+        return size > LONG_BYTES
+
+    def describe(self, message: CapturedMessage, route_id: str) -> dict[str, object]:
+        """Return the data of a stream's message as an event: direction, size, and what it says, as JSON."""
+        path, content_type, encoding = message.session.split(b"\n")
+        is_in = message.direction == IN
+        fields: dict[str, object] = {"direction": "in" if is_in else "out", "size": message.size}
+        if message.follows_gap:
+            fields["follows_gap"] = True
+        data, is_whole = message.data, len(message.data) == message.size
+        if message.is_compressed:
+            data, is_whole = inflate(data, encoding.decode(), self._max_message_bytes, is_whole=is_whole)
+            fields["compressed"], fields["inflated_size"] = True, len(data) if is_whole else None
+        schema, method = self._method(route_id, path.decode(errors="replace"))
+        type_name = method.request if is_in else method.response
+        show = _Shown(self._wire(schema), type_name, content_type)
+        value, is_all = show.message(Message(data, message.size, is_whole))
+        if message.size and not data:
+            fields["text"], fields["omitted"] = None, "coding" if message.data else "shed"
+            return fields
+        text, _ = self._redactor.redact_body(_ENCODER.encode(value), b"", _AS_JSON, is_truncated=False)
+        fields["text"] = text.decode("utf-8", "replace")
+        if not is_all:
+            fields["truncated"], fields["kept"] = True, len(data)
+        return fields
 
     def _read_end(self, record: Record, grpc: Grpc, captured: CapturedExchange) -> None:
         status = status_in(captured.notes.get(NOTES_RESPONSE_TRAILERS[0], b""))
@@ -122,6 +160,10 @@ class GrpcReader:
                 noted = msgspec.json.decode(record.data or b"{}")
                 record.data = msgspec.json.encode({"error_message": grpc.message} | noted)
 
+    def _method(self, route_id: str | None, path: str | None) -> tuple[Schema, Method]:
+        schema = self._schemas.get(route_id or "", NO_SCHEMA)
+        return schema, schema.methods.get(path or "", NO_METHOD)
+
     def _wire(self, schema: Schema) -> WireReader:
         return WireReader(self._redactor.redact_by_pattern, schema)
 
@@ -136,13 +178,13 @@ class _Shown:
 
     def as_json(self, body: DecodedBody, messages: Messages, encoding: str | None) -> DecodedBody:
         """Write the messages of a body as a list, whose texts are still to be redacted."""
-        shown = [self._message(message) for message in messages.found]
+        shown = [self.message(message) for message in messages.found]
         text = _ENCODER.encode([value for value, _ in shown])
         is_whole = messages.is_ended and all(is_all for _, is_all in shown)
         coding = ", ".join(filter(None, (body.coding, encoding, None if self._is_json else "protobuf"))) or None
         return DecodedBody(text, b"", body.size, not is_whole, coding, len(text), is_whole)
 
-    def _message(self, message: Message) -> tuple[object, bool]:
+    def message(self, message: Message) -> tuple[object, bool]:
         """Show one message; None where nothing of it can be read. The second value says whether that is all of it."""
         if message.size and not message.data:
             return None, False
@@ -182,6 +224,7 @@ def _count(grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answe
             return
         counts = MessagesNote(*request, *response)
     grpc.request_messages, grpc.response_messages = counts.request_messages, counts.response_messages
+    grpc.is_stream = counts.is_stream
     grpc.largest_bytes = max(counts.request_largest_bytes, counts.response_largest_bytes)
 
 

@@ -11,7 +11,7 @@ from proxy.enrich.live.messages import read_message
 from proxy.enrich.live.pending import UNNAMED
 from proxy.enrich.live.session import EndedCall, LiveSession, begin_session
 from proxy.http1.websocket_frames import Opcode
-from proxy.ring.websocket_message import OUT, CapturedMessage
+from proxy.ring.message import OUT, CapturedMessage
 from storage.record import now_us
 
 MAX_SESSIONS: Final = 4096

@@ -14,8 +14,8 @@ from proxy.enrich.redact.documents.mqtt import MqttLogins
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
-from proxy.ring.websocket_message import IN, CapturedMessage
-from storage.record import Payload, format_id
+from proxy.ring.message import IN, CapturedMessage
+from storage.record import Payload
 
 _NAMES: Final[dict[int, str]] = {
     Opcode.TEXT: "text",
@@ -90,17 +90,11 @@ class MessageReader:
         return Content(None, "context") if inflated is None else Content(inflated.data, "", inflated.size)
 
     def describe(
-        self,
-        message: CapturedMessage,
-        content: Content,
-        *,
-        names_exchange: bool = False,
-        max_bytes: int = PLAIN.kept_bytes,
+        self, message: CapturedMessage, content: Content, max_bytes: int = PLAIN.kept_bytes
     ) -> dict[str, object]:
         """Return the event's data: direction, opcode, size, number, and the text, binary copy or close code.
 
-        `names_exchange` adds the id of the exchange that the message belongs to; `max_bytes` are kept of a message in a
-        session with a model.
+        `max_bytes` are kept of a message in a session with a model.
         """
         fields: dict[str, object] = {
             "direction": "in" if message.direction == IN else "out",
@@ -109,8 +103,6 @@ class MessageReader:
         }
         if message.times > 1:
             fields["count"] = message.times
-        if names_exchange:
-            fields["exchange_id"] = format_id(message.exchange_id)
         if message.follows_gap:
             fields["follows_gap"] = True
         if message.is_compressed:

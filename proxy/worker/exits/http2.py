@@ -66,7 +66,7 @@ class Http2Exit(Exit):
     def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
         self._send_head(head, id_text, is_end=not body)
         if body:
-            self._send_counted(body, is_end=True)
+            self._send(body, is_end=True)
 
     def start(self, head: ResponseHead, id_text: bytes) -> None:
         self._send_head(head, id_text, is_end=False)
@@ -77,19 +77,14 @@ class Http2Exit(Exit):
         self._codec.send_response(self.id, head.status, lines[len(head.status_line) : -2], is_end=is_end)
 
     def data(self, data: bytes) -> None:
-        self._send_counted(data, is_end=False)
+        self._send(data, is_end=False)
         self._owner.flush()
 
     def end(self, data: bytes, trailers: bytes) -> None:
         if data or not trailers:
-            self._send_counted(data, is_end=not trailers)
+            self._send(data, is_end=not trailers)
         if trailers and not self._codec.send_trailers(self.id, trailers, time.monotonic_ns()):
             self._owner.await_window(self.id)
-
-    def _send_counted(self, data: bytes, *, is_end: bool) -> None:
-        if self._state.responses is not None:
-            self._state.responses.add(data)
-        self._send(data, is_end=is_end)
 
     def _send(self, data: bytes, *, is_end: bool) -> None:
         if not self._codec.send_data(self.id, data, time.monotonic_ns(), is_end=is_end):

@@ -16,6 +16,7 @@ from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import Deadlines, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
+from proxy.worker.relay.message_log import MessageLog
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Side, Tunnel
 from proxy.worker.upstream.http2_pool import Http2Pool
@@ -65,8 +66,8 @@ class Call:
     __slots__ = (
         "admission", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange", "exit", "expires_ns",
         "flags", "has_long_body", "head", "is_answered", "is_continue_due", "is_grpc", "is_http2", "is_paused",
-        "is_request_complete", "is_responding", "is_retried", "is_upload_paused", "method", "peer", "phase",
-        "request_trailers", "route", "since_ns", "stream", "tunnel", "unsent", "unsent_bytes", "upload_bytes",
+        "is_request_complete", "is_responding", "is_retried", "is_upload_paused", "message_log", "method", "peer",
+        "phase", "request_trailers", "route", "since_ns", "stream", "tunnel", "unsent", "unsent_bytes", "upload_bytes",
         "upstream", "upstream_head",
     )  # fmt: skip
 
@@ -88,6 +89,7 @@ class Call:
         """Whether it is a call of gRPC, and whether what runs goes to its upstream by HTTP/2."""
         self.expires_ns = 0
         """When a call of gRPC is waited for no more; 0: its client did not say."""
+        self.message_log: MessageLog | None = None  # of a stream of gRPC
         # of the exchange
         self.exchange: Exchange | None = None
         """What runs; None between two exchanges."""
@@ -100,8 +102,7 @@ class Call:
         self.tunnel: Tunnel | None = None
         # of its request
         self.is_request_complete = True
-        self.is_continue_due = False
-        self.has_long_body = False
+        self.is_continue_due = self.has_long_body = False
         self.body_bytes = 0
         self.continued_ns = 0
         """When the newest 100 came, maybe for an earlier request."""

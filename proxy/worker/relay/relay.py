@@ -31,11 +31,13 @@ from proxy.ring.exchange import (
     NOTES_RESPONSE_TRAILERS,
     Exchange,
 )
+from proxy.ring.message import OUT
 from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import Phase
 from proxy.worker.relay import ending, request_side, timing
 from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.relay.call_messages import count_messages
 from proxy.worker.relay.tunnel_side import end_client_side, forward_tunnel, open_tunnel
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
@@ -238,6 +240,8 @@ class Relay(Call):
             windows = route.windows.of(exchange.request_head)
             exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
             exchange.response_body.add(body)
+        if self.is_grpc:
+            count_messages(self, OUT, body)
         if self.is_paused:
             self._unpause_upstream()
         self.upstream = None
@@ -284,6 +288,8 @@ class Relay(Call):
         assert exchange.response_body is not None
         self.since_ns = now_ns = time.monotonic_ns()
         exchange.response_body.add(data)
+        if self.is_grpc:
+            count_messages(self, OUT, data)
         if exchange.timeline is not None:
             note_chunk(exchange.timeline, exchange.response_body.size, (now_ns - exchange.started_ns) // 1000)
 
@@ -298,6 +304,8 @@ class Relay(Call):
         exchange.done_ns = now_ns - exchange.started_ns
         if data:
             exchange.response_body.add(data)
+            if self.is_grpc:
+                count_messages(self, OUT, data)
             if exchange.timeline is not None:
                 note_chunk(exchange.timeline, exchange.response_body.size, exchange.done_ns // 1000)
         self.exit.end(data, self._forwarded_trailers(exchange, trailers) if trailers else b"")

@@ -11,8 +11,10 @@ from proxy.http1.trailers import forwarded_trailers
 from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTES_REQUEST_TRAILERS, Exchange
+from proxy.ring.message import IN
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Phase, is_trickle
 from proxy.worker.relay.call import Call
+from proxy.worker.relay.call_messages import count_messages
 from proxy.worker.relay.ending import end_answered, end_with_error, is_body_enough
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
@@ -45,6 +47,8 @@ def forward_body(call: Call, body: bytes, trailers: bytes, *, is_last: bool) -> 
     assert head is not None
     if body:
         exchange.request_body.add(body)
+        if call.is_grpc:
+            count_messages(call, IN, body)
     time_body(call)
     assert call.route is not None
     if head.is_chunked:

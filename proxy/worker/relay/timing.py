@@ -4,6 +4,7 @@ from proxy.http1.errors import UpstreamError
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.worker.deadlines import HALF_CLOSE_NS, STALLED, STALLED_NS, TRICKLED, Phase
 from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.relay.call_messages import record_if_open
 from proxy.worker.relay.ending import end_answered, end_tunnel, end_with_error, fail
 from proxy.worker.relay.request_side import holds_others, is_awaited, is_upload_stalled
 
@@ -35,6 +36,8 @@ def check(call: Call, now_ns: int) -> None:
 def _check_call(call: Call, now_ns: int) -> None:
     if 0 < call.expires_ns <= now_ns:
         _time_out(call, "its client waits no more", "grpc-timeout and 5 s")
+    else:
+        record_if_open(call)
 
 
 def _is_thinking(call: Call, now_ns: int) -> bool:

@@ -52,6 +52,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         *(layout.tls_failure_cell(reason) for reason in TLS_FAILURES),
         *(layout.proxy_failure_cell(reason) for reason in PROXY_FAILURES),
         layout.dropped_messages,
+        layout.dropped_grpc_messages,
         layout.displaced_connections,
         layout.recording_waits,
         layout.recording_wait_us,

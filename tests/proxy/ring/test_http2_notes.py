@@ -1,8 +1,11 @@
 """Notes of HTTP/2: what a worker notes of a stream and its messages, the collector reads."""
 
+from itertools import pairwise
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proxy.http1.websocket_frames import Message, Opcode
 from proxy.ring.exchange import NOTE_GRPC_MESSAGES, NOTE_STREAM, CapturedExchange, Exchange
 from proxy.ring.http2_notes import (
     BY_CLIENT,
@@ -86,4 +89,39 @@ def test_a_message_counts_with_its_prefix() -> None:
 def test_a_note_of_another_size_says_nothing() -> None:
     """What a later version may write is no error."""
     assert read_stream_note(bytes(22)) is None
-    assert read_messages_note(bytes(33)) is None
+    assert read_messages_note(bytes(34)) is None
+
+
+@given(
+    sizes=st.lists(st.integers(0, 20), max_size=8),
+    cuts=st.lists(st.integers(0, 150), max_size=8),
+    room=st.integers(0, 9),
+    max_bytes=st.integers(1, 21),
+)
+def test_messages_are_copied_however_they_are_cut(sizes: list[int], cuts: list[int], room: int, max_bytes: int) -> None:
+    """The beginning of each, in order, as long as there is room; all are counted."""
+    sent = [message(size, flag=size & 1) for size in sizes]
+    data = b"".join(sent)
+    places = sorted({0, *(min(cut, len(data)) for cut in cuts), len(data)})
+    counter = MessageCounter(max_bytes)
+    counter.room = room
+    for start, end in pairwise(places):
+        counter.add(data[start:end])
+    assert counter.found == [
+        Message(Opcode.BINARY, len(each) - 5, each[5 : 5 + max_bytes], each[0] == 1) for each in sent[:room]
+    ]
+    assert (counter.messages, counter.room) == (len(sizes), max(0, room - len(sizes)))
+
+
+@given(size=st.integers(20, 100), kept=st.integers(5, 20), lost=st.integers(0, 120))
+def test_the_rest_of_a_message_may_be_missing(size: int, kept: int, lost: int) -> None:
+    """The next one is found behind it; where more is missing than that, nothing can be."""
+    counter = MessageCounter(4)
+    counter.room = 2
+    data = message(size) + message(3)
+    counter.add(data[:kept])
+    is_found = counter.skip(lost)
+    assert is_found == (kept + lost <= 5 + size)
+    if is_found:
+        counter.add(data[kept + lost :])
+        assert [each.size for each in counter.found or ()] == [size, 3]

@@ -13,7 +13,7 @@ import pytest
 from proxy.network.acceptor import MAX_PER_TURN
 from proxy.network.fair_loop import TURN_STEPS
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
-from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
+from proxy.ring.message import KIND_GRPC, KIND_WEBSOCKET, CapturedMessage, decode_message
 from proxy.settings.model import CaptureSettings
 from proxy.worker import tunnel
 from proxy.worker.tunnel import MAX_MESSAGES_PER_S
@@ -255,8 +255,8 @@ def entries(plane: Plane, count: int) -> tuple[list[CapturedExchange], list[Capt
 
     def has_all() -> bool:
         for kind, header, sections, end in plane.reader.read(10_000, 1 << 30):
-            if kind == KIND_MESSAGE:
-                messages.append(decode_message(header, sections))
+            if kind in (KIND_WEBSOCKET, KIND_GRPC):
+                messages.append(decode_message(kind, header, sections))
                 plane.messages += 1
             else:
                 exchanges.append(CapturedExchange(header, sections))

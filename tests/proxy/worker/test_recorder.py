@@ -10,9 +10,9 @@ import pytest
 from proxy.http1.websocket_frames import Message, Opcode
 from proxy.ring.counters import CounterLayout
 from proxy.ring.inflight import Caller, InflightReader, InflightWriter
+from proxy.ring.message import OUT
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
-from proxy.ring.websocket_message import OUT
 from proxy.worker.recorder import NO_SLOT, Recorder
 
 LAYOUT = CounterLayout(1)

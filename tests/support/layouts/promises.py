@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Final
 
-from proxy.ring import entry, exchange, inflight, key_snapshot, segment_layout, websocket_message
+from proxy.ring import entry, exchange, inflight, key_snapshot, message, segment_layout
 from storage.clickhouse import tables as clickhouse_tables
 from storage.clickhouse.writes.rows import ATTEMPT_TYPES, TYPES
 from storage.postgres import schema as postgres_schema
@@ -21,7 +21,7 @@ _COMMENT: Final = re.compile(r"--[^\n]*")
 def layouts() -> dict[str, dict[str, Any]]:
     """Describe each layout: its number, and a digest of what it is made of; of SQL, the digest of each migration."""
     ring = (
-        *(entry.PREFIX.format, exchange.FIXED.format, websocket_message.FIXED.format, inflight._FIXED.format),
+        *(entry.PREFIX.format, exchange.FIXED.format, message.FIXED.format, inflight._FIXED.format),
         *(segment_layout._STATIC.format, inflight._CALLER.format, exchange.ACCESS.format),
     )
     clickhouse = (TYPES, ATTEMPT_TYPES, clickhouse_tables.REGISTER_TYPES)

@@ -63,6 +63,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
         requests_in_flight=1,
         upstream_errors={("default", "refused"): 4},
         dropped_messages=12,
+        dropped_grpc_messages=13,
         recording_wait_us=2_500_000,
     )
     read = values(worker_families(counted))
@@ -77,7 +78,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
     ]
     assert opened == [2, 1, 2, 0]
     assert read["requests_in_flight",] == 1
-    assert read["websocket_messages_dropped",] == 12
+    assert (read["websocket_messages_dropped",], read["grpc_messages_dropped",]) == (12, 13)
     assert read["recording_wait_seconds",] == 2.5
     assert read["upstream_errors", "default", "refused"] == 4
 

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
-from proxy.ring.websocket_message import IN, OUT
+from proxy.ring.message import IN, OUT
 from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 from tests.proxy.enrich.live.test_websocket_messages import captured as captured_message

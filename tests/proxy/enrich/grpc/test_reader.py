@@ -91,7 +91,7 @@ def json_of(body: Body | None) -> Any:
 def test_a_call_is_recorded() -> None:
     """Its status and its counts; the endpoint is the path as it was called."""
     entry = call(request_headers="grpc-timeout: 2S\r\n")
-    assert grpc_of(entry) == Grpc(0, None, 1, 1, 7, None, 2_000_000, "unary", "trailers")
+    assert grpc_of(entry) == Grpc(0, None, 1, 1, 7, None, 2_000_000, "unary", "trailers", is_stream=False)
     record = entry.record
     assert (record.endpoint, record.http_version, record.level, record.error_type) == (PATH, "2", "info", None)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
-from proxy.ring.websocket_message import IN, OUT, CapturedMessage
+from proxy.ring.message import IN, OUT, CapturedMessage
 from storage.record import Outcome, new_id, now_us
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 from tests.proxy.enrich.live.world import World, done

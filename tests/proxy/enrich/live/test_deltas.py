@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.ring.websocket_message import IN
+from proxy.ring.message import IN
 from storage.record import Record
 from tests.proxy.enrich.live.world import REALTIME, World
 

@@ -12,7 +12,7 @@ import pytest
 
 from proxy.enrich.http.bodies import TooLong
 from proxy.http1.websocket_frames import Opcode
-from proxy.ring.websocket_message import IN, OUT, CapturedMessage
+from proxy.ring.message import IN, OUT, CapturedMessage
 from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of
 from tests.proxy.enrich.live.world import REALTIME, USAGE, World, done

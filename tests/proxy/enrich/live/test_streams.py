@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from proxy.enrich.live.pending import MAX_PENDING
-from proxy.ring.websocket_message import IN
+from proxy.ring.message import IN
 from storage.record import Entry
 from tests.proxy.enrich.live.world import World
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.enrich.live.turns import MAX_TURN_CHARACTERS, LiveTurns
 from proxy.http1.websocket_frames import Opcode
-from proxy.ring.websocket_message import IN
+from proxy.ring.message import IN
 from storage.record import Record
 from tests.proxy.enrich.live.world import World
 

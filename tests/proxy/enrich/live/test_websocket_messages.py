@@ -5,9 +5,11 @@ import zlib
 from typing import Any
 
 from proxy.enrich.live.websocket_messages import MessageReader
+from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Opcode
-from proxy.ring.websocket_message import IN, OUT, CapturedMessage
+from proxy.ring.message import IN, OUT, CapturedMessage
+from tests.proxy.enrich.exchanges import descriptor_of, settings
 from tests.proxy.enrich.redact.documents.test_mqtt import connect
 
 EXCHANGE = bytes(range(16))
@@ -132,8 +134,10 @@ def test_a_close_frame_has_its_code_and_reason() -> None:
 
 def test_the_exchange_is_named_where_the_trace_does_not_tell_it() -> None:
     """A trace may have many exchanges."""
-    shown = describe(reader(), captured(b"x"), names_exchange=True)
-    assert shown["exchange_id"] == "00010203-0405-0607-0809-0a0b0c0d0e0f"
+    given = settings()
+    message = captured(b"x")._replace(traceparent=b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    record = RecordBuilder("i", given).message(message, descriptor_of(given)).record
+    assert b'"exchange_id":"00010203-0405-0607-0809-0a0b0c0d0e0f"' in (record.data or b"")
 
 
 def test_a_password_of_mqtt_goes_from_what_the_client_sends() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED
-from proxy.ring.websocket_message import OUT, CapturedMessage
+from proxy.ring.message import OUT, CapturedMessage
 from storage.record import Entry, Outcome, Record, new_id
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 

@@ -1,7 +1,7 @@
-"""A WebSocket message as a ring entry: packed by the worker, read back by the collector. The twin of `exchange.py`.
+"""A message of a WebSocket or of a gRPC stream as a ring entry: packed by the worker, read back by the collector.
 
-Each message is an event record of its own, so it carries what ties it to its exchange: that one's id, its route and its
-`traceparent`, cut out of the handshake once per connection.
+The twin of `exchange.py`. Each message is an event record of its own, so it carries what ties it to its exchange: that
+one's id, its route and its `traceparent`, cut out of the request's head once per exchange.
 """
 
 from struct import Struct
@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from proxy.http1.websocket_frames import Message, Opcode
 from proxy.ring.exchange import ACCESS
 
-KIND_MESSAGE: Final = 2
-"""Ring entry kind of a WebSocket message."""
+KIND_WEBSOCKET, KIND_GRPC = 2, 3
+"""Ring entry kinds of messages."""
 
 IN, OUT = 0, 1
 """From the client; from the upstream."""
@@ -25,7 +25,7 @@ messages, and in the place of its size is how many."""
 _LENGTH: Final = Struct("<H")
 _OPCODES: Final = frozenset(map(int, Opcode))
 MAX_TARGET_BYTES: Final = 2048
-"""Of the target of a session with a model; with the upstream it must fit its length."""
+"""Of the target of a session; with what else is in that it must fit its length."""
 
 
 class CapturedMessage(NamedTuple):
@@ -49,11 +49,14 @@ class CapturedMessage(NamedTuple):
     follows_gap: bool = False
     """Whether messages of its direction passed unrecorded before it."""
     session: bytes = b""
-    """Of a session with a model: upstream and target of the handshake, with a space between."""
+    """Of a session with a model: upstream and target of the handshake, with a space between. Of a gRPC stream: path,
+    content type and coding of the messages, with line feeds between."""
     keeps_text: bool = True
     """Whether anything of what is said may be stored; else it is here for its counts alone."""
     times: int = 1
     """More than one: so many empty messages of this kind, one after the other."""
+    kind: int = KIND_WEBSOCKET
+    """Of its ring entry."""
 
 
 def encode_message(
@@ -88,12 +91,14 @@ def encode_message(
     return header, [*sections, _LENGTH.pack(len(session)), session] if session else sections
 
 
-def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> CapturedMessage:
+def decode_message(kind: int, header: bytes | memoryview, sections: bytes | memoryview) -> CapturedMessage:
     """Read an entry back.
 
     Raises:
-        ValueError: the lengths do not fit, or a code is unknown: the entry is damaged.
+        ValueError: its kind is no message's, the lengths do not fit, or a code is unknown: the entry is damaged.
     """
+    if kind not in (KIND_WEBSOCKET, KIND_GRPC):
+        raise ValueError(f"unknown ring entry kind {kind}")
     if len(header) != FIXED.size:
         raise ValueError(f"message header of {len(header)} bytes, expected {FIXED.size}")
     record_id, exchange_id, at_ns, size, route, opcode, direction, flags, trace, length = FIXED.unpack(header)
@@ -106,7 +111,7 @@ def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> 
     return CapturedMessage(
         record_id, exchange_id, at_ns, size, route, opcode, direction, bool(flags & _COMPRESSED),
         raw[:trace], raw[trace : trace + length], raw[trace + length : end], bool(flags & _GAP), session,
-        not flags & _NO_TEXT, times,
+        not flags & _NO_TEXT, times, kind,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The layout of a WebSocket message in the ring: what is packed is read back, damage is told."""
+"""The layout of a message in the ring: what is packed is read back, damage is told."""
 
 import pytest
 from hypothesis import given
@@ -6,12 +6,22 @@ from hypothesis import strategies as st
 
 from proxy.http1.websocket_frames import Message, Opcode
 from proxy.ring.exchange import ACCESS
-from proxy.ring.websocket_message import FIXED, IN, OUT, CapturedMessage, decode_message, encode_message
+from proxy.ring.message import (
+    FIXED,
+    IN,
+    KIND_GRPC,
+    KIND_WEBSOCKET,
+    OUT,
+    CapturedMessage,
+    decode_message,
+    encode_message,
+)
 
 ID, OTHER = bytes(range(16)), bytes(range(16, 32))
 
 
 @given(
+    kind=st.sampled_from((KIND_WEBSOCKET, KIND_GRPC)),
     opcode=st.sampled_from(Opcode),
     direction=st.sampled_from((IN, OUT)),
     size=st.integers(0, 1 << 62),
@@ -26,8 +36,8 @@ ID, OTHER = bytes(range(16)), bytes(range(16, 32))
     padding=st.integers(0, 7),
 )
 def test_every_field_is_read_back(
-    opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes, access: bytes,
-    session: bytes, keeps_text: bool, follows_gap: bool, count: int, padding: int,
+    kind: int, opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes,
+    access: bytes, session: bytes, keeps_text: bool, follows_gap: bool, count: int, padding: int,
 ) -> None:  # fmt: skip
     """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it with."""
     if count > 1:  # a row: empty messages
@@ -46,7 +56,7 @@ def test_every_field_is_read_back(
         keeps_text=keeps_text,
         follows_gap=follows_gap,
     )  # fmt: skip
-    assert decode_message(header, b"".join(sections) + b"\xff" * padding) == CapturedMessage(
+    assert decode_message(kind, header, b"".join(sections) + b"\xff" * padding) == CapturedMessage(
         ID,
         OTHER,
         5,
@@ -62,6 +72,7 @@ def test_every_field_is_read_back(
         session,
         keeps_text,
         count,
+        kind,
     )
 
 
@@ -77,7 +88,7 @@ def test_damage_is_an_error() -> None:
         (FIXED.pack(ID, OTHER, 5, 4, 3, Opcode.TEXT, 2, 0, 0, 4), raw),
     ):
         with pytest.raises(ValueError, match="message"):
-            decode_message(bad_header, bad_sections)
+            decode_message(KIND_WEBSOCKET, bad_header, bad_sections)
     header, sections = encode_message(ID, OTHER, 5, 3, IN, message, b"", b"", b"upstream /target")
     with pytest.raises(ValueError, match="session"):
-        decode_message(header, b"".join(sections)[:-1])
+        decode_message(KIND_WEBSOCKET, header, b"".join(sections)[:-1])

@@ -1,4 +1,4 @@
-// The messages of a WebSocket session, both directions on one line of time.
+// The messages of a WebSocket session or of a gRPC stream, both directions on one line of time.
 
 import { button, el, unit } from "../lib/dom.js";
 import { count, countOf, durationText, moment, money, sizeText } from "../lib/format.js";
@@ -15,6 +15,7 @@ const OMITTED = {
   __proto__: null,
   shed: "not kept: overload",
   level: "not kept at this capture level",
+  coding: "not readable: it could not be inflated",
   context: "not readable: an earlier message, which it refers to, was not kept whole",
 };
 const UNREADABLE = {
