@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from proxy.process.event_loop import new_event_loop
 from proxy.ring.counters import CounterLayout, CounterSnapshot
-from proxy.ring.exchange import CapturedExchange
+from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightReader
 from proxy.ring.ring import RingReader
 from proxy.ring.segment import Segment
@@ -91,7 +91,7 @@ class Plane:
     port: int
     _stop: asyncio.Event
     messages: int = 0
-    """WebSocket messages among the records, as far as the test has read them."""
+    """Messages among the records, as far as the test has read them."""
 
     def connect(self, receive_bytes: int = 0) -> Client:
         """Open a client connection, perhaps with little room for what it is sent; the caller closes it."""
@@ -153,9 +153,11 @@ class Plane:
         found: list[CapturedExchange] = []
 
         def has_all() -> bool:
-            found.extend(
-                CapturedExchange(entry[1], entry[2]) for entry in self.reader.read(count - len(found), 1 << 30)
-            )
+            for kind, header, sections, _ in self.reader.read(count - len(found), 1 << 30):
+                if kind == KIND_EXCHANGE:
+                    found.append(CapturedExchange(header, sections))
+                else:
+                    self.messages += 1
             return len(found) >= count
 
         eventually(has_all)
@@ -312,6 +314,7 @@ def _check_accounts(plane: Plane) -> None:
     counted = sum(plane.counters().requests.values())
     capture = plane.settings.capture
     if "none" not in (plane.settings.routes[0].capture, capture.level) and not capture.opt_out_header:
+        plane.messages += sum(entry[0] != KIND_EXCHANGE for entry in plane.reader.read(100_000, 1 << 30))
         assert counted == plane.reader.pushed - plane.messages + plane.reader.refused
     assert plane.reader.corrupt_records == 0
 

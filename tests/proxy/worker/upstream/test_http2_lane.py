@@ -76,7 +76,7 @@ def test_both_bodies_stream_at_once(start: Start) -> None:
         client.flush()
         assert client.answer(stream).trailers == {"grpc-status": "0"}
     exchange = plane.exchange()
-    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(19, 3, 19, 3)
+    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(19, 3, 19, 3, is_stream=True)
     assert (exchange.request_bytes, exchange.response_bytes) == (19 * 8, 19 * 8)
 
 

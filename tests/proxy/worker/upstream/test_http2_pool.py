@@ -49,7 +49,7 @@ def test_a_call_of_grpc_goes_by_http2_and_is_recorded(start: Start, loop: Loop) 
     assert exchange.response_head.startswith(b"HTTP/2 200\r\ncontent-type: application/grpc\r\n")
     assert exchange.notes[NOTES_RESPONSE_TRAILERS[0]] == b"grpc-status: 0\r\nx-bin: AP8B\r\n"
     assert (exchange.request_window, exchange.response_window) == (MESSAGE, MESSAGE * 2)
-    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(1, 3, 2, 3)
+    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(1, 3, 2, 3, is_stream=True)
     assert stream_note(exchange) == StreamNote(1, 1, -1, NOT_RESET)
     assert outcome(exchange) == Outcome.OK
 
