@@ -77,7 +77,10 @@ function usageOf({ model, input_tokens: input, output_tokens: output }) {
 function eventDetails(record) {
   if (!isMessage(record)) return record.data ? JSON.stringify(record.data).slice(0, 200) : "";
   const data = record.data ?? {};
-  return data.text ?? (data.base64 !== undefined ? `binary, ${data.size} B` : (data.opcode ?? "not kept"));
+  return (
+    data.text ??
+    (data.base64 !== undefined ? `binary, ${data.size} B` : (data.opcode ?? "not kept"))
+  );
 }
 
 function statusCell(record) {
