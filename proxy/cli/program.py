@@ -70,7 +70,7 @@ def _program() -> click.Group:
     )
     program = _Group(
         "sidelog",
-        help="A logging reverse proxy that keeps a complete, redacted, searchable record of every exchange.",
+        help="A logging reverse proxy that keeps a redacted, searchable record of every exchange.",
         params=[version],
         no_args_is_help=True,
         context_settings=_HELP,

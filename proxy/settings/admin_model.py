@@ -63,9 +63,9 @@ class TokenSettings(Section, frozen=True):
         Literal["reader", "operate", "admin"],
         about("`admin` sees and changes everything; `reader` reads its scope; `operate` may send requests again, too"),
     ] = "reader"
-    projects: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
-    containers: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
-    clients: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
+    projects: Annotated[tuple[str, ...], about("projects it may see; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], about("containers it may see; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], about("clients it may see; empty: all")] = ()
 
 
 class ReplaySettings(Section, frozen=True):

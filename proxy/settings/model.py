@@ -220,7 +220,7 @@ class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
     headers: Annotated[tuple[str, ...], about("header names")] = ()
     query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
     json_keys: Annotated[tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")] = ()
-    excepted: Annotated[tuple[str, ...], about('names that are none of secrets, and places: "body.properties.*"')] = ()
+    excepted: Annotated[tuple[str, ...], about('names that are not secrets, and places: "body.properties.*"')] = ()
     patterns: Annotated[
         bool | tuple[str, ...],
         about(

@@ -46,9 +46,9 @@ class AlertSettings(Section, frozen=True):
     ] = "count"
     of: Annotated[str, about("share: search for the part that is counted, such as status:5xx")] = ""
     by: Annotated[
-        str, about("apart by a field, such as key, model, project, header.x-tenant: an alert for each value")
+        str, about("field of which each value fires by itself, such as key, model, project, header.x-tenant")
     ] = ""
-    window_s: Annotated[float, about("over how long", ge=10, le=366 * 86_400)] = 600
+    window_s: Annotated[float, about("time that the figure is about, up to now", ge=10, le=366 * 86_400)] = 600
     above: Annotated[_Threshold | None, about("it fires above this")] = None
     below: Annotated[_Threshold | None, about("it fires below this")] = None
     min_requests: Annotated[int, about("with fewer requests in the window it does not fire", ge=0)] = 0

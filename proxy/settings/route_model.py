@@ -202,11 +202,11 @@ class PriceSettings(Section, frozen=True):
     model: Annotated[str, about("required; name of models, * is any text: acme-*", min_length=1, max_length=256)]
     provider: Annotated[str, about("only of this provider; empty: any", max_length=64)] = ""
     since: Annotated[str, about("day, in UTC, from which it is the price, such as 2026-03-01; empty: always")] = ""
-    input_usd: Annotated[_Usd, about("US dollars a million tokens of input")] = 0
+    input_usd: Annotated[_Usd, about("US dollars per million tokens of input")] = 0
     output_usd: Annotated[_Usd, about("the same of output")] = 0
     cache_read_usd: Annotated[_Usd | None, about("the same of input read from a cache; left out: as input")] = None
     cache_write_usd: Annotated[_Usd | None, about("the same of input written to one; left out: as input")] = None
-    call_usd: Annotated[_Usd, about("US dollars a call")] = 0
+    call_usd: Annotated[_Usd, about("US dollars per call")] = 0
 
 
 class LlmSettings(Section, frozen=True):

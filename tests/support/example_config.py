@@ -95,16 +95,14 @@ def _settings(section: type[msgspec.Struct], values: Mapping[str, object], name:
         if section_of(field.type) is not None or f"{name}.{key}" in TABLES:
             continue
         value = values[key] if key in values else _default(field)
-        if value is None:  # TOML cannot say it
-            continue
-        setting = f"{key} = {_toml(value)}"
+        setting = f"# {key} =" if value is None else f"{key} = {_toml(value)}"  # TOML has no null
         first, *more = textwrap.wrap(_help(field), WIDTH - COLUMN - 2)
         yield f"{setting:{COLUMN - 2}}  # {first}"
         yield from (f"{'':{COLUMN}}# {line}" for line in more)
 
 
 def _help(field: FieldInfo) -> str:
-    return str(field.type.__metadata__[0].description)
+    return str(field.type.__metadata__[-1].description)
 
 
 def _default(field: FieldInfo) -> object:

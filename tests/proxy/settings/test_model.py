@@ -1,5 +1,6 @@
 """Settings as values: defaults, freezing, what is shown; and the example file that documents them."""
 
+import re
 import tomllib
 
 import msgspec
@@ -11,6 +12,7 @@ from proxy.settings.model import RouteSettings, Settings, SettingsError, freeze,
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import TABLES, fields_of, leaves
 from tests.support.example_config import EXAMPLE, WIDTH, render
+from tests.support.example_config import TABLES as EXAMPLE_TABLES
 
 
 def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
@@ -63,6 +65,16 @@ def test_example_file_explains_every_table_and_loads() -> None:
     assert settings.routes[0].id == "app"
     plain = msgspec.structs.replace(settings, routes=(), data_dir="sidelog-data")
     assert plain == Settings()
+
+
+@pytest.mark.parametrize("name", EXAMPLE_TABLES)
+def test_example_file_explains_every_member_of_a_list_of_tables(name: str) -> None:
+    """Also those whose default TOML cannot express: they are written without a value."""
+    table = EXAMPLE.read_text().partition(f"[[{name}]]")[2].partition("[[")[0]
+    for key, field in fields_of(EXAMPLE_TABLES[name][0]).items():
+        if not isinstance(field.type, type):
+            help_text = field.type.__metadata__[-1].description
+            assert re.search(rf"^(# )*{key} = ?.* # {re.escape(help_text[:20])}", table, re.M), key
 
 
 def test_every_setting_has_help() -> None:
