@@ -53,9 +53,9 @@ VISITS: Final = 0.15
 """Visits for each exchange a second: each has some three requests."""
 FIRST_RATE: Final = 100.0
 FASTER: Final = 1.3
-STEP_S: Final = 8.0
+STEP_S: Final = 15.0
 LATE_S: Final = 1.0
-BEHIND_S: Final = 4.0
+BEHIND_S: Final = 2.0
 """A rate is not sustained where one answer in a hundred is late, or what is left takes longer to be stored."""
 PAUSE_S: Final = 3.0
 """Before each reload and restart."""
