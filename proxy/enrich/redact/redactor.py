@@ -56,7 +56,7 @@ _URL_FIELD: Final = re.compile(
     rb"(?:referer|(?:content-)?location|destination|link|refresh|x-(?:original|rewrite|forwarded)-ur[il]):",
     re.IGNORECASE,
 )
-_HOST_USER: Final = re.compile(rb"\A((?:x-forwarded-)?host:\s*)[^@\s]*@", re.IGNORECASE)
+_HOST_USER: Final = re.compile(rb"\A((?:(?:x-forwarded-)?host|:authority):\s*)[^@\s]*@", re.IGNORECASE)
 _PATH_BYTES: Final = 3
 """At the least, before what is a secret: short paths are not searched, which takes 1 us (bench/micro, redact)."""
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
@@ -354,12 +354,12 @@ class Redactor:
         is_secret = self._headers.has
         for index in range(1, len(lines)):
             line = lines[index]
-            colon = line.find(b":")
+            colon = line.find(b":", 1)  # behind the one that begins a pseudo-field of HTTP/2
             if is_secret_before and (colon < 1 or line[0] in b" \t"):
                 if line:  # a folded value, or one cut by a bare CR
                     lines[index] = b" " + MARK
                 continue
-            is_secret_before = colon > 0 and is_secret(line[:colon])
+            is_secret_before = colon > 0 and is_secret(line[:colon].lstrip(b":"))
             if is_secret_before:
                 lines[index] = _redact_secret_field(line, colon)
             else:

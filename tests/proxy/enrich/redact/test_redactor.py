@@ -81,6 +81,8 @@ def test_heads_lose_their_secrets_and_nothing_else(fields: list[tuple[str, str]]
             b"G\r\nReferer: http://a/?x=1&token=[REDACTED]\r\nLink: <http://a/?sig=[REDACTED]>; rel=next",
         ),
         (b"G\r\nHost: user:S=S@a:80\r\nB: c@d", b"G\r\nHost: [REDACTED]@a:80\r\nB: c@d"),
+        (b"G\r\n:authority: user:S=S@a b\r\nB: c", b"G\r\n:authority: [REDACTED]@a b\r\nB: c"),
+        (b"G\r\n:authorization: =S\r\n =S", b"G\r\n:authorization: [REDACTED]\r\n [REDACTED]"),
         (b'G\r\nX-Who: {"token": "=S", "a": 1}\r\n', b'G\r\nX-Who: {"token": "[REDACTED]", "a": 1}\r\n'),
         (b"G\r\nX-Auth: a=S\r\nX-Cookie: a=S\r\n", b"G\r\nX-Auth: [REDACTED]\r\nX-Cookie: [REDACTED]\r\n"),
         (b"GET /a;jsessionid=S?sid=S HTTP/1.1\r\n", b"GET /a;jsessionid=[REDACTED]?sid=[REDACTED] HTTP/1.1\r\n"),
