@@ -28,7 +28,8 @@ class MessageCounter:
     """Counts the messages of one direction, however they are cut, and copies the beginnings of some."""
 
     __slots__ = (
-        "_copy", "_flags", "_left", "_prefix", "_size", "found", "largest_bytes", "max_bytes", "messages", "room",
+        "_copy", "_flags", "_left", "_most", "_prefix", "_size", "found", "largest_bytes", "max_bytes", "messages",
+        "room",
     )  # fmt: skip
 
     def __init__(self, max_bytes: int = 0) -> None:
@@ -47,6 +48,8 @@ class MessageCounter:
         self._size = -1
         """Of the message that is copied now; -1: none is."""
         self._copy = b""
+        self._most = 0
+        """How long the copy may become."""
 
     @property
     def is_between(self) -> bool:
@@ -69,7 +72,7 @@ class MessageCounter:
             self.largest_bytes = max(self.largest_bytes, size)
             if self.room > 0 and prefix[0] <= _COMPRESSED:  # else these are no messages
                 self.room -= 1
-                self._flags, self._size, self._copy = prefix[0], size, b""
+                self._flags, self._size, self._copy, self._most = prefix[0], size, b"", self.max_bytes
                 self._take(data[at : at + size], is_last=at + size <= end)
             at += size
         self._left = at - end
@@ -82,10 +85,11 @@ class MessageCounter:
     def skip(self, size: int) -> bool:
         """Pass over bytes of the newest message that are not here; False: they are more than it has left."""
         self._left -= size
+        self._most = len(self._copy) if size else self._most
         return self._left >= 0
 
     def _take(self, piece: bytes, *, is_last: bool) -> None:
-        self._copy += piece[: self.max_bytes - len(self._copy)]
+        self._copy += piece[: self._most - len(self._copy)]
         if is_last and self.found is not None:
             self.found.append(Message(Opcode.BINARY, self._size, self._copy, self._flags == _COMPRESSED))
             self._size = -1
