@@ -155,7 +155,7 @@ COMMANDS: Final = (
     ),
     Row(
         "alerts test",
-        "Evaluate an alert now and call its webhook; exits with 1 if that did not take it.",
+        "Evaluate an alert now and call its webhook; exits with 1 if the webhook did not accept it.",
         '"checkout fails"',
         "name as_json",
         (CLIENT,),
@@ -163,7 +163,7 @@ COMMANDS: Final = (
     ),
     Row(
         "alerts silence",
-        "Send nothing of an alert that begins to fire, for some time.",
+        "Hold back the messages of an alert that begins to fire, for some time.",
         '"checkout fails" --for 2h',
         "name seconds as_json",
         (CLIENT,),
@@ -236,7 +236,7 @@ COMMANDS: Final = (
     ),
     Row(
         "mcp",
-        "Serve the log to a coding agent on stdin and stdout (Model Context Protocol); reads only.",
+        "Serve the log to a coding agent on stdin and stdout (Model Context Protocol), read-only.",
         "--data-dir /var/lib/sidelog",
         "",
         (READER,),

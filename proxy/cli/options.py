@@ -79,7 +79,7 @@ def _config(help: str, **more: Any) -> Option:
 _ALL: Final = (
     _config("Configuration file (TOML)."),
     _setting(FLAGS["data_dir"], "data_dir"),
-    flag("--rate", "Measure, too, which rate this machine sustains with everything stored: 30 s."),
+    flag("--rate", "Also measure which rate this machine sustains with everything stored; takes 30 s."),
     flag("--json", "Print JSON.", "as_json"),
     text(
         "--fields",
@@ -165,7 +165,7 @@ _ALL: Final = (
     text(
         "--set-header",
         "NAME=VALUE …",
-        "Send this header instead; env:NAME takes a variable, nothing leaves it out.",
+        "Send this header instead; env:NAME takes a variable, an empty value leaves it out.",
         multiple=True,
     ),
     text(
