@@ -41,11 +41,13 @@ class Listeners:
     """The supervisor's own, if configured."""
     path: str = ""
     """Where we made a Unix socket for the data port."""
+    inode: int = 0
+    """Of its file; no other file has it while we listen."""
 
     def close_data(self) -> None:
-        """Close the data port; the file of a Unix socket goes first, while what answers there is surely ours."""
-        if self.path:
-            with suppress(OSError):
+        """Close the data port; the file of a Unix socket goes first, unless another program has put its own there."""
+        with suppress(OSError):
+            if self.path and os.lstat(self.path).st_ino == self.inode:
                 os.unlink(self.path)
         for listener in self.data:
             listener.close()
@@ -70,7 +72,8 @@ def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.
         metrics, health = (_listen_also(settings["admin"], name, undo) for name in ("metrics_listen", "health_listen"))
         undo.pop_all()
     is_ours = data and "data" not in inherited and data[0].family == socket.AF_UNIX
-    return Listeners(data, admin, metrics, health, data[0].getsockname() if is_ours else "")
+    path = data[0].getsockname() if is_ours else ""
+    return Listeners(data, admin, metrics, health, path, os.lstat(path).st_ino if path else 0)
 
 
 def _data_listeners(proxy: Mapping[str, Any], inherited: socket.socket | None, undo: ExitStack) -> list[socket.socket]:

@@ -154,7 +154,19 @@ def test_what_a_killed_program_left_is_replaced(opened: list[Listeners], tmp_pat
         client.connect(str(path))
 
 
-def test_a_unix_socket_that_somebody_else_has_stays(tmp_path: Path) -> None:
+def test_a_unix_socket_that_took_the_place_of_ours_stays(opened: list[Listeners], tmp_path: Path) -> None:
+    """Its file was removed by hand, and another program has begun to listen there."""
+    path = tmp_path / "data.sock"
+    for _ in range(2):
+        opened.append(open_listeners(settings(f"unix:{path}"), {}))
+        if len(opened) == 1:
+            path.unlink()
+    opened[0].close_data()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
+def test_a_unix_socket_that_another_program_has_stays(tmp_path: Path) -> None:
     """Whether its program accepts or has its hands full."""
     path = tmp_path / "data.sock"
     with socket.socket(socket.AF_UNIX) as other:
