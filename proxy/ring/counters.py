@@ -80,7 +80,7 @@ class CounterSnapshot:
     displaced_connections: int = 0
     """Idle connections that were closed for new ones."""
     recording_waits: int = 0
-    """Requests and WebSocket reads that waited for room for their records."""
+    """Requests and reads of messages that waited for room for their records."""
     recording_wait_us: int = 0
     """How long all of them waited."""
     connections_http2: int = 0

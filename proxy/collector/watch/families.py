@@ -55,9 +55,9 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield counters("websocket_messages_dropped", shed, [], {(): counted.dropped_messages})
     shed = "Messages of gRPC streams that passed unrecorded: above a stream's rate, or their part of the ring."
     yield counters("grpc_messages_dropped", shed, [], {(): counted.dropped_grpc_messages})
-    waited = "Requests and WebSocket reads that were delayed until their records found room in a ring."
+    waited = "Requests and reads of messages that were delayed until their records found room in a ring."
     yield counters("recording_waits", waited, [], {(): counted.recording_waits})
-    waited = "Seconds that requests and WebSocket reads were delayed until their records found room in a ring."
+    waited = "Seconds that requests and reads of messages were delayed until their records found room in a ring."
     yield counters("recording_wait_seconds", waited, [], {(): counted.recording_wait_us / _US_PER_S})
     family = GaugeMetricFamily("sidelog_connections_open", "Open connections.", labels=["side", "protocol"])
     for side, count, http2 in (
