@@ -39,7 +39,7 @@ const prefixOf = (name) => name.match(FIELD)?.[1].toLowerCase() ?? "";
 const wordOf = (name) =>
   words.find((word) => word.name === (prefixOf(name) || name) || word.aliases.includes(name));
 
-/** The question to the API that tells how a text may go on; null for none. */
+/** The request to the API for how a text may go on; null for none. */
 function questionOf(text) {
   const { name, value } = partsOf(lastWord(text));
   if (value === undefined) return prefixOf(name) || null;
