@@ -100,9 +100,11 @@ def test_a_program_of_a_page_is_recorded(before_models: Sidelog, name: str) -> N
 
 
 def test_every_error_and_every_loss_is_explained() -> None:
-    """Troubleshooting names all codes with their status, and all reasons of drops."""
+    """Troubleshooting names all codes with their status, and all reasons of drops, as the runbook does."""
     text = (ROOT / "docs/operations/troubleshooting.md").read_text()
     rows = dict(re.findall(r"^\| (`[a-z0-9_`, ]+`) \| (\d+) \|", text, re.M))
-    told = {code: int(status) for codes, status in rows.items() for code in re.findall(r"`(\w+)`", codes)}
-    assert told == STATUS_OF
+    explained = {code: int(status) for codes, status in rows.items() for code in re.findall(r"`(\w+)`", codes)}
+    assert explained == STATUS_OF
     assert [reason for reason in DROP_REASONS if f"`{reason}`" not in text] == []
+    runbook = _RUNBOOK.read_text()
+    assert [reason for reason in DROP_REASONS if f"\n| `{reason}` |" not in runbook] == []
