@@ -45,7 +45,7 @@ class FrameReader:
     @property
     def is_within_head(self) -> bool:
         """Whether a header block was begun and is not complete."""
-        is_cut = self.kind == frames.HEADERS and self.in_hand >= HEADER_BYTES and not self.has_more
+        is_cut = self.in_hand >= HEADER_BYTES and self._data[self._at + 3] == frames.HEADERS and not self.has_more
         return is_cut or self._block_id > 0
 
     @property

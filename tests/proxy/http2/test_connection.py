@@ -264,6 +264,16 @@ def test_one_step_is_bounded() -> None:
     assert connection.reader.in_hand == (501 - STEP_FRAMES) * 10
 
 
+@pytest.mark.parametrize(("begun", "is_head"), [(data(1, b"x" * 100), False), (head(99), True), (head(99)[:8], False)])
+def test_a_frame_that_is_cut_behind_a_full_step_is_a_head_or_not(begun: bytes, is_head: bool) -> None:
+    """The time of a head counts from its beginning, and not while a body is under way."""
+    connection = server()
+    heads = [OPEN, *(head(1 + 2 * at) for at in range(1, STEP_HEADS))]
+    connection.receive(b"".join(heads) + begun[:-1], NOW_NS)
+    assert connection.reader.is_within_head == is_head
+    assert not connection.has_more
+
+
 def test_long_heads_fill_a_step_sooner() -> None:
     """Their fields take the time, whether they open a stream, end one, or are for one that is over."""
     fields = [(b"a", b"")] * (USUAL_FIELDS * STEP_HEADS)
