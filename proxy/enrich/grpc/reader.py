@@ -132,7 +132,9 @@ class GrpcReader:
         if message.size and not data:
             fields["text"], fields["omitted"] = None, "coding" if message.data else "shed"
             return fields
-        text, _ = self._redactor.redact_body(_ENCODER.encode(value), b"", _AS_JSON, is_truncated=False)
+        is_cut = show.is_json and not is_whole and data[:1] in (b"{", b"[")
+        shown = data if is_cut else _ENCODER.encode(value)
+        text, _ = self._redactor.redact_body(shown, b"", _AS_JSON, is_truncated=is_cut)
         fields["text"] = text.decode("utf-8", "replace")
         if not is_all:
             fields["truncated"], fields["kept"] = True, len(data)
@@ -174,21 +176,21 @@ class _Shown:
     def __init__(self, wire: WireReader, type_name: str, content_type: bytes) -> None:
         self._wire = wire
         self._type_name = type_name
-        self._is_json = content_type.partition(b"+")[2][:4].lower() == b"json"
+        self.is_json = content_type.partition(b"+")[2][:4].lower() == b"json"
 
     def as_json(self, body: DecodedBody, messages: Messages, encoding: str | None) -> DecodedBody:
         """Write the messages of a body as a list, whose texts are still to be redacted."""
         shown = [self.message(message) for message in messages.found]
         text = _ENCODER.encode([value for value, _ in shown])
         is_whole = messages.is_ended and all(is_all for _, is_all in shown)
-        coding = ", ".join(filter(None, (body.coding, encoding, None if self._is_json else "protobuf"))) or None
+        coding = ", ".join(filter(None, (body.coding, encoding, None if self.is_json else "protobuf"))) or None
         return DecodedBody(text, b"", body.size, not is_whole, coding, len(text), is_whole)
 
     def message(self, message: Message) -> tuple[object, bool]:
         """Show one message; None where nothing of it can be read. The second value says whether that is all of it."""
         if message.size and not message.data:
             return None, False
-        if self._is_json and message.is_whole:
+        if self.is_json and message.is_whole:
             try:
                 _ANY.decode(message.data)
             except (msgspec.DecodeError, UnicodeDecodeError):

@@ -66,6 +66,10 @@ def test_a_message_is_an_event_of_the_trace_of_its_call() -> None:
         (captured(b"junk", coding=b"gzip"), {"text": None, "omitted": "coding", "inflated_size": None}),
         (captured(b"junk", coding=b"snappy"), {"text": None, "omitted": "coding"}),
         (captured(b'{"a": [1]}', content_type=b"application/grpc+json"), {"text": '{"a": [1]}'}),
+        (
+            captured(b'{"a": "b", "c": "d', 90, content_type=b"application/grpc+json"),
+            {"text": '{"a": "b", "c": "', "truncated": True, "kept": 18},
+        ),
     ],
 )
 def test_it_says_what_it_has(message: CapturedMessage, wanted: dict[str, Any]) -> None:
@@ -92,6 +96,7 @@ SECRETS = [
     captured(b"\xff\xff" + KEY.encode()),
     captured(gzip.compress(said(KEY)), coding=b"gzip"),
     captured(b'{"password": "%b"}' % KEY.encode(), content_type=b"application/grpc+json"),
+    captured(b'{"a": "%b' % KEY[:-3].encode(), 99, content_type=b"application/grpc+json"),
     captured(said(KEY)[:-3], len(said(KEY))),
 ]
 
