@@ -62,7 +62,8 @@ def _print_alerts(alerts: list[dict[str, Any]]) -> None:
     rows = []
     for alert in alerts:
         side = "below" if alert["above"] is None else "above"
-        figure = f"{alert['figure']} {side} {alert[side]:g} over {alert['window_s']:g} s"
+        what = f"share of {alert['of']}" if alert["of"] else alert["figure"]
+        figure = f"{what} {side} {alert[side]:g} over {alert['window_s']:g} s"
         rows.append(
             (
                 alert["name"],
