@@ -183,8 +183,8 @@ class LedgerShown(ApiObject):
     sampled: int
     """Left out by a rule of capture (`[[capture.rules]]`)."""
     dropped: dict[str, int]
-    """By reason. `message_limit`: WebSocket messages above their rate or their part of the ring, which are on the
-    record of their exchange as a number; all other reasons have a gap record."""
+    """By reason. `message_limit`: messages of WebSockets and gRPC streams above their rate or their part of the ring,
+    which are on the record of their exchange as a number; all other reasons have a gap record."""
     balanced: bool
 
 
