@@ -342,16 +342,6 @@ def test_a_name_that_cannot_exist_is_502(start: Start) -> None:
     plane.exchanges(2)
 
 
-def test_a_socket_path_that_cannot_exist_is_502(start: Start) -> None:
-    """A path beyond what the kernel takes fails its requests, not the worker."""
-    plane = start("unix:/" + "a" * 200)
-    for _ in range(2):
-        with plane.connect() as client:
-            client.send(GET)
-            assert client.answer().field("X-Sidelog-Error") == "upstream_refused"
-    plane.exchanges(2)
-
-
 @pytest.mark.parametrize("unsent_bytes", [0, 5])
 def test_an_answer_to_half_a_body_ends_the_connection(unsent_bytes: int) -> None:
     """Whoever answers before the body is out may leave the rest unread: it must not be read as the next request."""
