@@ -262,7 +262,7 @@ async def test_nothing_runs_in_the_sheet(empty_site: Site, texts: list[str]) -> 
     await empty_site.open("/keys")
     shown = await empty_site.page.evaluate(SHOW_EVERY_TAB)
     assert (shown["found"], shown["records"]) == ([], len(stored))
-    assert set(shown["tabs"]) == {"chat", "tools", "request", "response", "frames", "facts", "event"}
+    assert set(shown["tabs"]) == {"chat", "tools", "request", "response", "messages", "frames", "facts", "event"}
 
 
 @SEVERAL

@@ -7,7 +7,7 @@ import pytest
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.messages import print_messages, read_messages
 
-RECORD = {"id": "r-1", "started_at_us": 1_000_000, "status": 101}
+RECORD = {"id": "r-1", "started_at_us": 1_000_000, "status": 101, "has_messages": True, "grpc": None}
 
 
 def message(**changes: Any) -> dict[str, Any]:
