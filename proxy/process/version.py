@@ -4,7 +4,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from typing import Final, Literal
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "1.0.0"
 
 Build = Literal["pure", "compiled"]
 """Whether the data plane is Python source, or that same source compiled by mypyc (`setup.py`)."""
