@@ -7,7 +7,7 @@ Messages are JSON (`application/grpc+json`), so that records show names without 
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -114,17 +114,17 @@ class Server(Peer):
         ending = b"grpc-status: %d\r\n" % status + (b"grpc-message: %b\r\n" % grpc_message(text) if text else b"")
         if messages:
             self.codec.send_response(stream_id, 200, _TYPE)
-            self._continue(stream_id, iter(messages), ending)
+            self._continue(stream_id, messages, ending)
         else:
             self.codec.send_response(stream_id, 200, _TYPE + ending, is_end=True)
 
-    def _continue(self, stream_id: int, messages: Iterator[object], ending: bytes) -> None:
-        message = next(messages, None)
-        if message is None:
-            self.codec.send_trailers(stream_id, ending, time.monotonic_ns())
+    def _continue(self, stream_id: int, messages: list[dict[str, Any]], ending: bytes) -> None:
+        message, *more = messages
+        self.send(stream_id, message)
+        if more:
+            asyncio.get_running_loop().call_later(self._pace_s, self._continue, stream_id, more, ending)
         else:
-            self.send(stream_id, message)
-            asyncio.get_running_loop().call_later(self._pace_s, self._continue, stream_id, messages, ending)
+            self.codec.send_trailers(stream_id, ending, time.monotonic_ns())
         self.flush()
 
 
