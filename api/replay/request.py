@@ -17,6 +17,7 @@ from urllib.parse import quote_plus, unquote_plus
 from api.native.files.cut_bodies import describe_loss, sent_text
 from api.native.projection import decode_window, field_of, split_head
 from api.replay.suite import Recorded
+from storage.grpc import SWITCHING_PROTOCOLS
 from storage.record import Body
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
@@ -116,7 +117,7 @@ def refusal_of(recorded: Recorded) -> str:
     record, payload = recorded.record, recorded.payload
     if not record.method or not TOKEN.fullmatch(record.method) or record.method == "CONNECT":
         return "its request was no valid one"
-    if record.status == 101:
+    if record.status == SWITCHING_PROTOCOLS:
         return "it was upgraded (WebSocket)"
     if payload is None or not payload.request_head:
         return "neither its headers nor its body were kept"

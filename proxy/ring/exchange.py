@@ -84,7 +84,7 @@ LONGEST_GAP: Final = Struct("<Q")
 """µs."""
 
 OK: Final = OUTCOME_INDEX[Outcome.OK]
-_SWITCHING_PROTOCOLS: Final = 101
+SWITCHING_PROTOCOLS: Final = 101
 MAX_WAITED_MS: Final = 0xFFFF
 """What its field in the header holds; a process that stood still may have let a request wait for longer."""
 
@@ -264,7 +264,7 @@ class CapturedExchange:
             response_head, request_window, request_tail, response_window, response_tail, timeline,
         ) = FIXED.unpack(header)  # fmt: skip
         self.waited_ms = 0
-        if self.status != _SWITCHING_PROTOCOLS:  # no WebSocket, so it has no close code
+        if self.status != SWITCHING_PROTOCOLS:  # no WebSocket, so it has no close code
             self.waited_ms, self.close_code = self.close_code, 0
         raw = bytes(sections)
         at = client + upstream + request_head + response_head

@@ -64,14 +64,8 @@ def _print_alerts(alerts: list[dict[str, Any]]) -> None:
         side = "below" if alert["above"] is None else "above"
         what = f"share of {alert['of']}" if alert["of"] else alert["figure"]
         figure = f"{what} {side} {alert[side]:g} over {alert['window_s']:g} s"
-        rows.append(
-            (
-                alert["name"],
-                _state_of(alert),
-                f"{figure} by {alert['by']}" if alert["by"] else figure,
-                alert["query"] or "all",
-            )
-        )
+        figure += f" by {alert['by']}" if alert["by"] else ""
+        rows.append((alert["name"], _state_of(alert), figure, alert["query"] or "all"))
     print_table(("name", "state", "figure", "search"), rows)
 
 

@@ -9,7 +9,6 @@ from proxy.enrich.http.request_line import RequestLine
 from proxy.ring.descriptor import RouteLabels
 from proxy.ring.exchange import FLAG_BODIES_OFF, SHED_BODIES, CapturedExchange
 
-SWITCHING_PROTOCOLS = 101
 _NO_HEAD = HeadFacts(b"", None, None, None, None, None, b"", b"")
 
 

@@ -5,14 +5,21 @@ from typing import Final
 
 from proxy.enrich.http.bodies import decode_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
-from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange
+from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.http.request_lines import RequestLineReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.redact.windows import cut_end
 from proxy.http1.request_line import is_host
 from proxy.ring.descriptor import RouteLabels
-from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS, SHED_BODIES, CapturedExchange
+from proxy.ring.exchange import (
+    FLAG_BODIES_OFF,
+    FLAG_HEADS_OFF,
+    FLAG_TLS,
+    SHED_BODIES,
+    SWITCHING_PROTOCOLS,
+    CapturedExchange,
+)
 from proxy.ring.inflight import InflightExchange
 
 DECODED_TAIL_BYTES: Final = 1 << 18

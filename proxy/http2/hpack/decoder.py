@@ -106,9 +106,9 @@ class Decoder:
             self._at = behind
             name = self._table.field(index).name if index else self._string()
             field = Field(name, self._string())
-            if len(_literals) >= _MEMO_LITERALS:
-                _literals.clear()
             if len(written) <= _MEMO_LITERAL_BYTES:
+                if len(_literals) >= _MEMO_LITERALS:
+                    _literals.clear()
                 _literals[written] = field
         return field
 
