@@ -74,6 +74,12 @@ class Window:
         while self._tail_size - len(tail[0]) >= self._tail_bytes:
             self._tail_size -= len(tail.popleft())
 
+    def forget(self) -> None:
+        """Keep nothing: from here on only the size counts."""
+        self._room = self._tail_bytes = self._tail_size = 0
+        self._head.clear()
+        self._tail = None
+
     def collect(self, sections: list[bytes], limit: int = -1) -> tuple[int, int]:
         """Append the kept bytes to `sections`, head first; return the lengths of head and tail.
 

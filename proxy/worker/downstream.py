@@ -330,12 +330,13 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if self._held_ns or self._phase == Phase.HEAD:
             return False
         wait_ns = self._engine.pace.request_wait_ns(now_ns)
-        if wait_ns:
-            self._reader.buffer += data
-            self._held_ns = now_ns
-            self.pause(BY_TURN)  # what is in hand comes first, then the socket
-            self._engine.pace.hold(self, now_ns, wait_ns)
-        return wait_ns > 0
+        if not wait_ns or data.startswith(b"PRI "):  # the requests of HTTP/2 wait themselves
+            return False
+        self._reader.buffer += data
+        self._held_ns = now_ns
+        self.pause(BY_TURN)  # what is in hand comes first, then the socket
+        self._engine.pace.hold(self, now_ns, wait_ns)
+        return True
 
     def _await_head(self, now_ns: int) -> None:
         """Wait for the rest of a head; the first request shares the time of its connection (P17)."""

@@ -10,6 +10,7 @@ reset; what one client does not take of one stream holds up that stream alone.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final, cast
 
 from proxy.http1.errors import Refused
@@ -28,7 +29,7 @@ from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
 from proxy.worker.engine import Engine, Http2
 from proxy.worker.exits.frame_writer import FrameWriter
 from proxy.worker.exits.http2 import Http2Exit
-from proxy.worker.relay.ending import record_fault
+from proxy.worker.relay.ending import cut_off, lose_client, record_fault
 from proxy.worker.relay.relay import Relay
 from proxy.worker.relay.tunnel_side import take_tunnelled, upgrade_lines
 
@@ -39,8 +40,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_admission", "_codec", "_engine", "_flags", "_has_served", "_head_since_ns", "_held", "_held_ns", "_number",
-        "_peer", "_reader", "_relays", "_shared", "_waiting", "_writer", "eof_ns",
+        "_admission", "_codec", "_engine", "_flags", "_has_served", "_head_since_ns", "_held", "_held_events",
+        "_held_ns", "_number", "_peer", "_reader", "_relays", "_shared", "_waiting", "_writer", "eof_ns",
     )  # fmt: skip
 
     _codec: Connection
@@ -64,8 +65,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._has_served = False
         self._head_since_ns = 0
         """Since when a header block is not complete; 0: none is."""
-        self._held = b""
-        """What is read later, for the sake of recording (P30), and since when."""
+        self._held, self._held_events = b"", list[events.Event]()
+        """Bytes that are read later; a request that waits for recording since `_held_ns`, and what follows it (P30)."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; over what is not secure enough nothing is answered."""
@@ -86,13 +87,14 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """The client is gone."""
         self._engine.unregister(self, self._peer)
         self._engine.recorder.count_connection("downstream_http2", -1)
-        self._held, self._codec.is_ended = b"", True  # what is in hand of it begins nothing any more
-        self._end_streams()
+        self._codec.is_ended = True
+        self._end_streams(lose_client)
 
-    def _end_streams(self) -> None:
-        """Record what runs, for a client that is gone."""
+    def _end_streams(self, end: Callable[[Relay], object]) -> None:
+        """End and record what runs; what is in hand of the client begins nothing any more."""
+        self._held, self._held_events = b"", []
         for stream_id, relay in list(self._relays.items()):
-            relay.client_lost()
+            end(relay)
             self.exchange_ended(stream_id)
         self._waiting.clear()
 
@@ -107,14 +109,14 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """Take the next bytes."""
         if self._is_lingering:
             self._pass_over(len(data))
-        elif self._held_ns or self._paused:
+        elif self._paused or self._held_events:
             self._held += data  # a TLS layer may have had it
         else:
             self._step(data)
 
     @property
     def _has_more(self) -> bool:
-        return bool(self._held) or self._codec.has_more
+        return bool(self._held or self._held_events) or self._codec.has_more
 
     def _read_in_hand(self) -> None:
         held, self._held = self._held, b""
@@ -129,29 +131,33 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
 
     def _step(self, data: bytes) -> None:
         """Read some frames, and do what they say; then write what is to be said."""
-        now_ns = time.monotonic_ns()
-        if not self._held_ns and (wait_ns := self._engine.pace.request_wait_ns(now_ns)):
-            self._held = data
-            self._held_ns = now_ns
-            self._engine.pace.hold(self, now_ns, wait_ns)
-            return
-        waited_ns, self._held_ns = now_ns - self._held_ns if self._held_ns else 0, 0
-        steps, reader = self._engine.steps, self._codec.reader
-        steps.begin()
-        try:
-            found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
-            for event in found:
-                if isinstance(event, events.RequestReceived):
-                    self._begin(event, time.monotonic_ns(), waited_ns)
-                else:
-                    self._take(event)
-            self.flush()
-        finally:
-            steps.end()
+        now_ns, reader = time.monotonic_ns(), self._codec.reader
+        held, self._held_events = self._held_events, []
+        found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
+        self._follow(held + found, now_ns - self._held_ns if held else -1)
         since_ns = self._head_since_ns if not self._codec.inbound.heads else 0
         self._head_since_ns = (since_ns or now_ns) if reader.is_within_head else 0
         if (self._has_more or len(data) >= TURN_BYTES) and not (self._paused or self._is_lingering):
             self._await_turn(reader.in_hand)
+
+    def _follow(self, found: list[events.Event], waited_ns: int) -> None:
+        """Do what frames say; unless they have waited, requests may have to, and what follows them (P30)."""
+        steps, pace = self._engine.steps, self._engine.pace
+        steps.begin()
+        try:
+            for at, event in enumerate(found):
+                if not isinstance(event, events.RequestReceived):
+                    self._take(event)
+                    continue
+                now_ns = time.monotonic_ns()
+                if waited_ns < 0 and (wait_ns := pace.request_wait_ns(now_ns)):
+                    self._held_events, self._held_ns = found[at:], now_ns
+                    pace.hold(self, now_ns, wait_ns)
+                    break
+                self._begin(event, now_ns, max(waited_ns, 0))
+            self.flush()
+        finally:
+            steps.end()
 
     def _begin(self, event: events.RequestReceived, now_ns: int, waited_ns: int) -> None:
         """Begin the exchange of a request, whose head the reader judges as text (F8: its framing is written anew)."""
@@ -348,12 +354,11 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """End the connection, with a GOAWAY that arrives; a fault of the client's is recorded once."""
         self._codec.end(code)
         self._engine.recorder.count_http2_end(code)
-        fault = "http2_flood" if code == ErrorCode.ENHANCE_YOUR_CALM else _BROKEN
+        fault, end = ("http2_flood", cut_off) if code == ErrorCode.ENHANCE_YOUR_CALM else (_BROKEN, lose_client)
         if reason:
             record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
-        self._end_streams()
+        self._end_streams(end)
         self._writer.write()
-        self._held = b""
         self._since_ns = time.monotonic_ns()
         if not self._transport.is_closing():
             self._linger()
@@ -367,7 +372,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._relays or self._waiting or self._held)
+        return bool(self._relays or self._waiting or self._held or self._held_events)
 
     @property
     def has_been_served(self) -> bool:
@@ -391,8 +396,5 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             self.flush()
 
     def abort_for_shutdown(self) -> None:
-        for stream_id, relay in list(self._relays.items()):
-            relay.shut_down()
-            self.exchange_ended(stream_id)
-        self._waiting.clear()
+        self._end_streams(Relay.shut_down)
         self._transport.abort()

@@ -109,6 +109,25 @@ def end_early(call: Call, outcome: int, status: int) -> None:
     call.record(exchange, call.ended_ns(exchange))
 
 
+def lose_client(call: Call) -> None:
+    """End an exchange whose client is gone: cancel the upstream, record what there is (P15)."""
+    if call.tunnel is not None:
+        end_tunnel(call, CLIENT_CLOSED)
+    elif call.is_answered:
+        end_answered(call)
+    else:
+        end_early(call, CLIENT_CLOSED, 499)
+
+
+def cut_off(call: Call) -> None:
+    """End an exchange of a flooding client: the bodies that it asked for do not fill the ring (F11)."""
+    exchange = call.exchange
+    for window in () if exchange is None else (exchange.request_body, exchange.response_body):
+        if window is not None:
+            window.forget()
+    lose_client(call)
+
+
 # Failures.
 
 

@@ -370,12 +370,7 @@ class Relay(Call):
 
     def client_lost(self) -> None:
         """The client is gone: cancel the upstream, record what there is (P15)."""
-        if self.tunnel is not None:
-            ending.end_tunnel(self, CLIENT_CLOSED)
-        elif self.is_answered:
-            ending.end_answered(self)
-        else:
-            ending.end_early(self, CLIENT_CLOSED, 499)
+        ending.lose_client(self)
 
     def client_broke_rule(self, code: str, message: str) -> None:
         """The client's stream was reset for a fault of its own: cancel the upstream, record what there is."""
