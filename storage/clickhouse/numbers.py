@@ -18,7 +18,6 @@ LANES: Final = 1 << LANE_BITS
 DAY_MS: Final = 86_400_000
 DAY: Final = DAY_MS << LANE_BITS
 """How many numbers a partition has."""
-MAX_SEQ: Final = (1 << 52) - 1
 
 
 def milliseconds_of(seq: int) -> int:

@@ -3,17 +3,13 @@
 from typing import Any
 
 from storage.base import Storage
-from storage.conversations import (
-    MAX_TOKENS,
-    ConversationPage,
-    ConversationQuery,
-    conversation_of,
-)
+from storage.conversations import MAX_TOKENS, ConversationPage, ConversationQuery
 from storage.query import CountQuery, RecordQuery, Scope
 from storage.record import Batch, Entry, Payload, Record, Stream
 from storage.search.expression import Substring
 from tests.storage.samples import START_US, make_batch, make_body, make_record
 from tests.support.filters import make_filter
+from tests.support.memory_conversations import conversation_of
 
 A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
 HOUR_US = 3_600_000_000

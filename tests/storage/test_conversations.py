@@ -2,9 +2,10 @@
 
 import pytest
 
-from storage.conversations import MAX_COST_USD, MAX_TOKENS, conversation_of, has_failed
+from storage.conversations import MAX_COST_USD, MAX_TOKENS, has_failed
 from storage.record import Level
 from tests.storage.samples import START_US, make_record
+from tests.support.memory_conversations import conversation_of
 
 
 def test_calls_may_overlap() -> None:

@@ -1,11 +1,24 @@
 """Conversations and top lists of the store without a disk: its records, grouped."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from storage.aggregates import Top, TopSeries
-from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of, in_conversations
+from storage.conversations import (
+    FIRST_REFUSAL,
+    MAX_CALLS_READ,
+    MAX_COST_USD,
+    MAX_TOKENS,
+    TOKENS,
+    Conversation,
+    ConversationPage,
+    ConversationQuery,
+    has_failed,
+    in_conversations,
+    most_frequent,
+)
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record
 from tests.support import memory_aggregates
@@ -52,3 +65,37 @@ class FindsConversations(ABC):
         return ConversationPage(
             [each for _, each in page], complete=True, next_before=page[-1][0] if has_more else None
         )
+
+
+def _is_priced(record: Record) -> bool:
+    is_refused = record.status is not None and record.status >= FIRST_REFUSAL and record.input_tokens is None
+    return record.cost_usd is not None or is_refused
+
+
+def _ended_at_us(record: Record) -> int:
+    """Return when a call ended; over a WebSocket it is the message that ends it, whose time is the end."""
+    return record.started_at_us + (0 if record.kind == "event" else record.duration_us)
+
+
+def conversation_of(records: Sequence[Record]) -> Conversation:
+    """Add up the calls of a conversation, given in the order of `seq`."""
+    assert records[0].conversation is not None, "bug: a record of no conversation"
+    failures = [record for record in records if has_failed(record)]
+    return Conversation(
+        id=records[0].conversation,
+        first=records[0],
+        last=records[-1],
+        failure=failures[-1] if failures else None,
+        turns=len(records),
+        failed=len(failures),
+        ended_at_us=max(map(_ended_at_us, records)),
+        duration_us=sum(record.duration_us for record in records),
+        counted=sum(record.input_tokens is not None for record in records),
+        priced=sum(map(_is_priced, records)),
+        tokens={name: sum(min(getattr(record, name) or 0, MAX_TOKENS) for record in records) for name in TOKENS},
+        cost_usd=sum(min(record.cost_usd or 0.0, MAX_COST_USD) for record in records),
+        models=most_frequent(Counter(record.model for record in records if record.model is not None)),
+        tools=most_frequent(
+            Counter(name for r in records[-MAX_CALLS_READ:] if r.stream is not None for name in r.stream.tools or ())
+        ),
+    )

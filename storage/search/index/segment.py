@@ -62,20 +62,6 @@ def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
             start = stop
 
 
-def joined(parts: Sequence[bytes], counts: Sequence[int]) -> bytes:
-    """Make the part of a segment of the same parts, of one number, of smaller ones that follow each other.
-
-    Counts are how many cells each of the segments has, `MAX_CELLS` at most together.
-    """
-    more = _more_bits(sum(counts))
-    bits, numbers = _CELL_BITS + more, list[int]()
-    for part, first_cell in zip(parts, accumulate(counts, initial=0), strict=False):
-        own_bits, differences = _differences(part)
-        mask = (1 << own_bits) - 1
-        numbers += [((place >> own_bits) << bits) + (place & mask) + first_cell for place in accumulate(differences)]
-    return _written(sorted(numbers), 0, more)
-
-
 def cells_with(part: bytes, term: int) -> int:
     """Tell which cells have a term, by its part: bit n is cell n."""
     bits, differences = _differences(part)

@@ -1,7 +1,6 @@
 """A segment tells of every cell that has a term, and of few others."""
 
 import random
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +11,6 @@ from storage.search.index.segment import (
     PARTS,
     cells_with,
     has,
-    joined,
     merged,
     offsets_of,
     packed_offsets,
@@ -38,42 +36,24 @@ def test_no_cell_is_missing(cells: list[set[int]], others: list[int]) -> None:
 
 @pytest.mark.parametrize("count", [256, 257, 700, MAX_CELLS])
 def test_segments_of_many_cells_tell_of_each(count: int) -> None:
-    """Whatever bits the number of a cell takes, in a segment that is made at once and in one of smaller ones."""
+    """Whatever bits the number of a cell takes."""
     chosen = random.Random(count)
     cells = [{7, 0xFFFFFFFF, *(chosen.randrange(1 << 32) for _ in range(3))} for _ in range(count)]
     signatures = [packed(sorted(terms)) for terms in cells]
-    at_once = list(merged(signatures))
-    cuts = [0, 100, 400, count] if count > 400 else [0, 100, count]
-    several = [list(merged(signatures[first:end])) for first, end in pairwise(cuts)]
-    together = [joined(parts, [end - first for first, end in pairwise(cuts)]) for parts in zip(*several, strict=True)]
+    parts = list(merged(signatures))
     for wanted in (7, 0xFFFFFFFF):
-        for parts in (at_once, together):
-            assert cells_with(parts[part_of(wanted)], wanted) & (1 << count) - 1 == (1 << count) - 1
+        assert cells_with(parts[part_of(wanted)], wanted) & (1 << count) - 1 == (1 << count) - 1
     for number in range(0, count, 17):
         for wanted in cells[number] - {7, 0xFFFFFFFF}:
-            for parts in (at_once, together):
-                told = cells_with(parts[part_of(wanted)], wanted)
-                assert told >> number & 1
-                assert told.bit_count() <= 3  # There may be a place between, that is another's.
+            told = cells_with(parts[part_of(wanted)], wanted)
+            assert told >> number & 1
+            assert told.bit_count() <= 3  # There may be a place between, that is another's.
 
 
 @given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=40, unique=True))
 def test_offsets_are_read_as_they_were_packed(offsets: list[int]) -> None:
     """Whatever they are."""
     assert offsets_of(packed_offsets(sorted(offsets))) == sorted(offsets)
-
-
-@given(st.lists(st.lists(st.sets(TERMS, max_size=9), min_size=1, max_size=5), min_size=1, max_size=5))
-@settings(max_examples=30)
-def test_segments_that_are_joined_tell_the_same(several: list[list[set[int]]]) -> None:
-    """Of each term the cells that have it, numbered on."""
-    parts = [list(merged([packed(sorted(terms)) for terms in cells])) for cells in several]
-    counts = [len(cells) for cells in several]
-    together = [terms for cells in several for terms in cells]
-    for wanted in set[int]().union(*together):
-        part = joined([each[part_of(wanted)] for each in parts], counts)
-        told = cells_with(part, wanted)
-        assert all(told >> cell & 1 for cell, terms in enumerate(together) if wanted in terms)
 
 
 def test_a_term_that_no_cell_has_is_told_of_none() -> None:
