@@ -24,7 +24,6 @@ from storage.purge import RetentionState
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
-from storage.writer.slice_pace import SlicePace
 from storage.writer.trusted_clock import TrustedClock
 
 log = logging.getLogger(__name__)
@@ -33,6 +32,8 @@ ROUND_S: Final = 60.0
 """How often age is looked at: floors are whole hours."""
 CLOCK: Final = "retention_clock_us"
 """Under which name the store keeps the time that was believed last."""
+SLICE_ROWS: Final = 2000
+"""Of a slice of deletion, which a batch may have to wait for: some 50 ms; SQLite ends its own much earlier."""
 _KEPT_EVERY_US: Final = 600_000_000
 _REPORTED_US: Final = HOUR_US
 """A clock that is further ahead is reported."""
@@ -90,7 +91,6 @@ class Retention:
         self._trusted = trusted or TrustedClock(clock_us)
         self._kept_us = 0
         self._monotonic = monotonic
-        self._pace = SlicePace()
         self.lag_s = 0.0
         """How far deletion is behind, as of the last look."""
         self.rows_purged = 0
@@ -169,13 +169,11 @@ class Retention:
     async def _delete(self) -> None:
         while True:
             began_s = self._monotonic()
-            purged = await self._storage.purge(self._pace.max_rows)
+            purged = await self._storage.purge(SLICE_ROWS)
             took_s = self._monotonic() - began_s
             self.rows_purged += purged.rows
             if purged.is_done:
                 return
-            if purged.rows:
-                self._pace.note(took_s)
             # As long as it took, so that batches have half the time of the write connection at least.
             await asyncio.sleep(min(took_s, 1.0))
 

@@ -18,7 +18,6 @@ from typing import Final
 
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.writer.slice_pace import SlicePace
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +40,8 @@ _FIRST_GUESS_BYTES: Final = 65536.0
 """What a row may free, until it is known: the first slices are small."""
 _SLICE_SHARE: Final = 128
 """A slice takes at most so small a part of the records: space comes free in lumps, so what it frees is a guess."""
-_SLICE_S: Final = 0.02
-_MAX_ROWS: Final = 2000
+_MAX_ROWS: Final = 400
+"""Of a slice: some 20 ms."""
 
 
 @dataclass(slots=True)
@@ -83,7 +82,6 @@ class SizeCap:
         self.on_trimmed = on_trimmed
         """Called now and then with what was deleted since, and when the first record that is left started."""
         self._monotonic = monotonic
-        self._pace = SlicePace(_SLICE_S, _MAX_ROWS)
         self._room_bytes = 0.0
         self._unmeasured_bytes = 0.0
         self._freed_bytes = 0
@@ -185,10 +183,8 @@ class SizeCap:
 
     async def _trim(self, used: int, goal: float) -> int | None:
         """Take one slice towards a goal, and measure again; None when nothing more may go."""
-        began_s = self._monotonic()
         wanted = int((used - goal) / self._bytes_per_row) + 1
-        trimmed = await self._storage.trim(min(wanted, self._most_rows, self._pace.max_rows), int(goal))
-        self._pace.note(self._monotonic() - began_s)
+        trimmed = await self._storage.trim(min(wanted, self._most_rows, _MAX_ROWS), int(goal))
         for trims in (self.total, self._unreported):
             trims.rows += trimmed.rows
             trims.bodies += trimmed.bodies
