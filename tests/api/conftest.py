@@ -91,15 +91,9 @@ class World:
 
 
 @pytest.fixture
-def store_url() -> str:
-    """Which store a test reads; modules whose tests are about reading take each kind."""
-    return "memory:"
-
-
-@pytest.fixture
-async def world(store_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    """An empty store, open during the test."""
-    async with await open_storage(store_url, tmp_path) as storage:
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """An empty store, open during the test; that all kinds answer alike, `contract/test_storage_answers.py` tests."""
+    async with await open_storage("memory:", tmp_path) as storage:
         yield World(storage)
 
 

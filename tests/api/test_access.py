@@ -11,6 +11,7 @@ from api.services import Services
 from storage.query import Scope
 from tests.api.conftest import BEARER, TOKEN, Client, World
 from tests.api.samples import make_batch, make_record
+from tests.support.cases import each_of
 
 Start = Callable[[Services], Awaitable[Client]]
 
@@ -76,7 +77,7 @@ async def scoped(world: World, start: Start) -> Client:
     return await start(world.services())
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@each_of("route", ROUTES)
 async def test_a_route_in_every_token_state(scoped: Client, route: Route) -> None:
     """Refused exactly as the table says; who is let in never gets 401, nor 403."""
     path = route.path.replace("{name}", "app.js").replace("{", "").replace("}", "")
@@ -116,8 +117,8 @@ async def test_scopes_come_from_the_token_and_the_name(scoped: Client) -> None:
     }
 
 
-@pytest.mark.parametrize("project", ["proj_b", "nobody"])
-@pytest.mark.parametrize(
+@each_of("project", ["proj_b", "nobody"])
+@each_of(
     ("path", "name"),
     [
         ("/v1/requests", "project_id"),

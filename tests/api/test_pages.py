@@ -13,6 +13,7 @@ from api.app import routes
 from api.assets import load_assets
 from api.pages import PAGES
 from tests.api.conftest import Client
+from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S, find
 
 UI = Path(__file__).parents[2] / "api" / "ui"
@@ -50,7 +51,7 @@ def test_every_file_that_is_served_is_in_the_wheel() -> None:
         assert matching, name
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@each_of("name", SCRIPTS)
 def test_scripts_write_text_nodes_only_and_import_what_exists(name: str) -> None:
     """No way from a record to markup, and no dangling import."""
     text = (UI / name).read_text()
@@ -72,7 +73,7 @@ _ROOTS = "|".join(sorted({re.escape(route.path.split("/")[1]) for route in route
 _ABSOLUTE = re.compile(rf"""["'`]/(?:{_ROOTS})\b|\b(?:src|href|action|assign|go|open)(?:=|:? ?\()?["'`]/|url\(["']?/""")
 
 
-@pytest.mark.parametrize("name", sorted(name for name in load_assets().files if not name.endswith(".svg")))
+@each_of("name", sorted(name for name in load_assets().files if not name.endswith(".svg")))
 def test_addresses_are_relative(name: str) -> None:
     """Pages lie side by side: what they name relatively is found below whatever path a proxy puts them."""
     assert _ABSOLUTE.findall((UI / name).read_text()) == []

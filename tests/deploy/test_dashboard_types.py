@@ -10,6 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.__main__ import DASHBOARDS, path_of
+from tests.support.cases import each_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,7 +39,7 @@ def read_back(dashboard: dict[str, Any]) -> Any:
     return json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
 
 
-@pytest.mark.parametrize("name", [dashboard.name for dashboard in DASHBOARDS])
+@each_of("name", [dashboard.name for dashboard in DASHBOARDS])
 def test_grafana_knows_everything_in_a_dashboard(name: str) -> None:
     """Every member of dashboard, panels, their options, queries, variables and links."""
     (dashboard,) = (each for each in DASHBOARDS if each.name == name)
@@ -46,7 +47,7 @@ def test_grafana_knows_everything_in_a_dashboard(name: str) -> None:
     assert list(lost(given, read_back(given))) == []
 
 
-@pytest.mark.parametrize("place", ["dashboard", "panel", "options", "target", "unit", "variable"])
+@each_of("place", ["dashboard", "panel", "options", "target", "unit", "variable"])
 def test_what_grafana_does_not_know_is_found(place: str) -> None:
     """A misspelt member, wherever it is."""
     given = json.loads(path_of(DASHBOARDS[0]).read_text())

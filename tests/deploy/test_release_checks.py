@@ -3,11 +3,10 @@
 from dataclasses import replace
 from typing import Any, Final
 
-import pytest
-
 from deploy.release.checks import MAX_NAMED, check_changelog, check_tree
 from deploy.release.tree import Tree
 from deploy.release.version import SOURCE
+from tests.support.cases import each_of
 
 CHANGELOG: Final = (
     "# Changelog\n\n## 1.2.3 - 2026-03-04\n\n### Added\n\n- Something.\n\n## 1.2.2 - 2026-01-02\n\n- That.\n"
@@ -28,7 +27,7 @@ def test_a_tree_that_is_ready_has_nothing_wrong() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("change", "expected"),
     [
         ({"branch": "topic"}, "on topic: releases are made of main"),
@@ -52,14 +51,14 @@ def test_each_thing_that_is_wrong_is_said_alone(change: dict[str, Any], expected
     assert MAX_NAMED == 5
 
 
-@pytest.mark.parametrize("version", ["", "1.2", "v1.2.3", "1.2.3-rc1", "1.2.3.dev0"])
+@each_of("version", ["", "1.2", "v1.2.3", "1.2.3-rc1", "1.2.3.dev0"])
 def test_a_version_has_three_numbers(version: str) -> None:
     """And a stage before the release at most."""
     findings = check_tree(replace(READY, versions={SOURCE: version}))
     assert f"{SOURCE}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}" in [f.text for f in findings]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("heading", "level"),
     [
         ("1.2.3 - 2026-03-04", "ok"),

@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections.abc import Callable
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from storage.keys import MAX_KEYS
 from storage.query import Filter
 from storage.relational.rollups import DIMENSIONS
 from storage.relational.tally import Tally, extent
+from tests.support.cases import each_of
 
 DISTRIBUTIONS: dict[str, Callable[[random.Random], float]] = {
     "constant": lambda chance: 1_020_000,
@@ -47,8 +47,8 @@ def exact(values: list[int]) -> Percentiles:
     return Latencies(values=sorted(values)).percentiles()
 
 
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-@pytest.mark.parametrize("number", [1, 7, 100, 20_000])
+@each_of("name", DISTRIBUTIONS)
+@each_of("number", [1, 7, 100, 20_000])
 def test_an_estimate_is_at_most_5_per_cent_off(name: str, number: int) -> None:
     """Of any distribution from microseconds to an hour, and within what was measured."""
     chance = random.Random(f"{name} {number}")
@@ -78,7 +78,7 @@ def figures(found: Percentiles) -> list[int]:
     return [found.p50_us, found.p95_us, found.p99_us]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("values", "expected"),
     [
         ([], Percentiles()),
@@ -155,7 +155,7 @@ def test_most_frequent_first_then_by_name() -> None:
     assert most_frequent({"b": 1, "a": 1, "c": 5, "d": 0}, 2) == [("c", 5), ("a", 1)]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("asked", "oldest", "newest", "span", "rate"),
     [
         ((None, None), 0, 2_000_000, (0, 2_000_000), 5.0),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from storage.backends import check_url, is_shared, open_storage
+from tests.support.cases import each_of
 
 POSTGRES = (
     "postgresql:///db",
@@ -18,9 +19,7 @@ POSTGRES = (
 )
 
 
-@pytest.mark.parametrize(
-    "url", ["memory:", "sqlite:///records.db", "sqlite:////var/lib/x.db", "sqlite:///a%20b/c.db", *POSTGRES]
-)
+@each_of("url", ["memory:", "sqlite:///records.db", "sqlite:////var/lib/x.db", "sqlite:///a%20b/c.db", *POSTGRES])
 def test_known_stores_are_accepted(url: str) -> None:
     """A complete URL of a known scheme passes."""
     check_url(url)

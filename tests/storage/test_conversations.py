@@ -1,10 +1,9 @@
 """What the calls of a conversation add up to, as values."""
 
-import pytest
-
 from storage.conversations import MAX_COST_USD, MAX_TOKENS, has_failed
 from storage.record import Level
 from tests.storage.samples import START_US, make_record
+from tests.support.cases import each_of
 from tests.support.memory_conversations import conversation_of
 
 
@@ -28,7 +27,7 @@ def test_absurd_claims_do_not_overflow() -> None:
     assert (found.tokens["input_tokens"], found.cost_usd) == (MAX_TOKENS, MAX_COST_USD)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("level", "error_type", "expected"),
     [("info", None, False), ("debug", None, False), ("warn", None, True), ("error", None, True), ("info", "e", True)],
 )

@@ -4,9 +4,10 @@ import pytest
 
 from api.access.auth import cookie_name, cookie_path, is_own_origin, read_credential
 from api.access.front import Front
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("header", "token"),
     [("Bearer a", "a"), ("bEARER a", "a"), ("a", "a"), ("Basic a", None), ("a b c", None), ("", None), (None, None)],
 )
@@ -15,7 +16,7 @@ def test_credentials_are_read_from_both_spellings(header: str | None, token: str
     assert read_credential(header) == token
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("method", "origin", "is_own"),
     [
         ("POST", None, True),

@@ -1,11 +1,10 @@
 """What a proxy in front says of the browser."""
 
-import pytest
-
 from api.access.front import Front, front_of
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("said", "base_path"),
     [
         ("/sidelog", "/sidelog"),
@@ -36,7 +35,7 @@ def test_a_prefix_is_a_plain_path_or_nothing(said: str, base_path: str) -> None:
         assert front.base_path == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("is_trusted", "is_secure", "proto", "expected"),
     [
         (True, False, "https", True),
@@ -58,7 +57,7 @@ def test_a_trusted_proxy_says_how_the_browser_came(
     assert (front.is_secure, front.host) == (expected, "logs.example" if is_trusted else "inner:8090")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("target", "inner"),
     [
         ("/sidelog/", "/"),

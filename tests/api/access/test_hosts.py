@@ -1,11 +1,10 @@
 """Names of the admin port."""
 
-import pytest
-
 from api.access.hosts import host_name, is_allowed_host
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("authority", "name"),
     [
         ("A.Test:80", "a.test"),

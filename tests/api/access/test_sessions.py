@@ -1,8 +1,7 @@
 """Sessions and their file."""
 
-import pytest
-
 from api.access.sessions import IDLE_S, MAX_OF_TOKEN, MAX_SESSIONS, Sessions
+from tests.support.cases import each_of
 
 
 def test_a_session_ends_after_twelve_idle_hours() -> None:
@@ -37,7 +36,7 @@ def test_the_number_of_sessions_is_bounded() -> None:
     assert not sessions.is_open(secrets[-1], b"")
 
 
-@pytest.mark.parametrize("saved", [None, "", [], 5, {"a": "b"}])
+@each_of("saved", [None, "", [], 5, {"a": "b"}])
 def test_damaged_state_is_no_sessions(saved: object) -> None:
     """Start-up never fails for it, and it is mended by the next login."""
     kept: list[dict[str, float]] = []

@@ -2,11 +2,11 @@
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.compare.alignment import differing, rising, runs
+from tests.support.cases import each_of
 
 WORDS = st.lists(st.sampled_from("abcdef"), max_size=30)
 
@@ -37,7 +37,7 @@ def test_the_run_is_a_longest_one(numbers: list[int]) -> None:
     assert len(run) == max(lengths, default=0)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("old", "new", "pairs"),
     [
         ("abc", "abc", []),

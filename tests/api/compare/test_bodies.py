@@ -9,6 +9,7 @@ from api.compare.bodies import NOT_COMPARED, SAME_VALUE, body_parts
 from api.compare.part import Part
 from storage.record import Body
 from tests.api.samples import make_body
+from tests.support.cases import each_of
 
 
 def compared(old: bytes | Body, new: bytes | Body, *, is_form: bool = False) -> Part:
@@ -28,7 +29,7 @@ def cut(head: bytes, tail: bytes = b"", size: int = 10_000) -> Body:
     return make_body(head, tail=tail, size=size, truncated=True)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("old", "new", "expected"),
     [
         (b'{"a": {"b": [1, 2]}}', b'{"a": {"b": [1, 3]}}', ["changed .a.b[1]: 2 | 3"]),

@@ -1,7 +1,6 @@
 """Records part by part: what counts as a difference, and what is set apart."""
 
 import msgspec
-import pytest
 
 from api.compare.exchange import Side, compare_parts, measures
 from api.compare.part import Part
@@ -9,6 +8,7 @@ from api.native.messages import show_message
 from storage.record import Payload, Stream
 from tests.api.native.test_messages import make_message
 from tests.api.samples import make_body, make_event, make_in_flight, make_payload, make_record
+from tests.support.cases import each_of
 
 SAME = make_record(1, seq=1)
 
@@ -58,7 +58,7 @@ def test_each_part_has_its_changes() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "Date", "Age", "ETag", "Set-Cookie", "X-Request-Id", "x-amzn-RequestId", "X-Correlation-ID", "traceparent",
@@ -76,7 +76,7 @@ def test_what_differs_by_itself_is_set_apart(name: str) -> None:
     assert compared(side(heads(f"{name}: 1")), side(heads("")))["request_headers"].equal
 
 
-@pytest.mark.parametrize("name", ["Content-Type", "X-User-Id", "Idle", "Update", "Retry-After", "Last-Event-Id"])
+@each_of("name", ["Content-Type", "X-User-Id", "Idle", "Update", "Retry-After", "Last-Event-Id"])
 def test_other_headers_are_not(name: str) -> None:
     """However alike their names are."""
     assert not compared(side(heads(f"{name}: 1")), side(heads(f"{name}: 2")))["request_headers"].equal

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from api.compare import json_changes as module
 from api.compare.json_changes import Change, json_changes, parse
+from tests.support.cases import each_of
 
 NAMES = st.sampled_from(["a", "b", "id", "name", "odd name", "ü"])
 SCALARS = st.one_of(
@@ -124,7 +125,7 @@ def test_a_value_is_equal_to_itself_with_its_names_in_another_order(value: Any) 
     assert json_changes(value, turned(value)).kept == []
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("old", "new", "expected"),
     [
         ('{"a": 1}', '{"a": 1.0}', []),
@@ -172,9 +173,7 @@ def test_names_that_no_element_of_the_other_side_has_name_nothing(old: str) -> N
     assert {change.kind for change in json_changes(parse(old), new).kept} == {"changed"}
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "NaN", "[Infinity]", "1e999", "1" * 5000, "[" * 100_000, "[" * 100_000 + "]" * 100_000, ""]
-)
+@each_of("text", ["{", "NaN", "[Infinity]", "1e999", "1" * 5000, "[" * 100_000, "[" * 100_000 + "]" * 100_000, ""])
 def test_what_is_no_json_is_refused_in_one_way(text: str) -> None:
     """However deep, large or lacking."""
     with pytest.raises(ValueError):  # noqa: PT011 - in whatever words

@@ -1,10 +1,10 @@
 """Texts by lines, and strings by words."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.compare.text_changes import MAX_SHOWN_CHARACTERS, segments, text_changes
+from tests.support.cases import each_of
 
 TEXTS = st.text("ab \n.", max_size=40)
 
@@ -36,7 +36,7 @@ def test_texts_without_changes_are_the_same(old: str, new: str) -> None:
             assert new.split("\n")[int(str(at).split()[1]) - 1] == other
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("old", "new", "expected"),
     [
         ("the cat and the dog", "the cat or the dog", "the cat [-and-]{+or+} the dog"),

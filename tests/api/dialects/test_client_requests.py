@@ -7,14 +7,9 @@ import pytest
 from storage.record import format_id, format_request_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_in_flight, make_payload, make_record
+from tests.support.cases import each_of
 
 BASE = "/api/clients/acme/proxies/default/requests"
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    return str(request.param)
 
 
 async def ask(client: Client, path: str = BASE, **query: str) -> tuple[int, dict[str, Any]]:
@@ -28,6 +23,12 @@ async def fill(world: World, number: int) -> None:
     records = [make_record(n) for n in range(1, number + 1)]
     others = [make_record(900, client="other"), make_record(901, route_id="p2"), make_record(902, client=None)]
     await world.storage.commit(make_batch(*records, *others))
+
+
+@pytest.fixture
+async def four(world: World) -> None:
+    """Four exchanges of the proxy that is asked for."""
+    await fill(world, 4)
 
 
 async def test_the_list_has_the_document_s_members(world: World, client: Client) -> None:
@@ -61,7 +62,8 @@ async def test_pages_follow_each_other(world: World, client: Client) -> None:
         assert (await ask(client, cursor=broken))[0] == 400
 
 
-@pytest.mark.parametrize(
+@pytest.mark.usefixtures("four")
+@each_of(
     ("query", "numbers"),
     [
         ({"processedAfter": "2024-06-12T14:07:14.002Z"}, [4, 3]),
@@ -72,9 +74,8 @@ async def test_pages_follow_each_other(world: World, client: Client) -> None:
         ({"processedAfter": ""}, [4, 3, 2, 1]),
     ],
 )
-async def test_times_are_strict_bounds(world: World, client: Client, query: dict[str, str], numbers: list[int]) -> None:
+async def test_times_are_strict_bounds(client: Client, query: dict[str, str], numbers: list[int]) -> None:
     """On `processedAt`, at the millisecond that is shown, in any of the usual spellings."""
-    await fill(world, 4)
     _, answer = await ask(client, **query)
     assert [row["processedAt"] - START_US // 1000 for row in answer["requests"]] == numbers
 
@@ -170,7 +171,8 @@ async def test_the_detail_shows_headers_and_bodies(world: World, client: Client)
     assert answer["requests"][0]["proxyData"]["apiHeaders"] == {"host": "service.test", "x-a": "1, 2"}
 
 
-@pytest.mark.parametrize(
+@pytest.mark.usefixtures("four")
+@each_of(
     "path",
     [
         f"{BASE}/nothing",
@@ -182,9 +184,8 @@ async def test_the_detail_shows_headers_and_bodies(world: World, client: Client)
         "/api/clients/acme/proxies",
     ],
 )
-async def test_what_does_not_exist_is_404(world: World, client: Client, path: str) -> None:
+async def test_what_does_not_exist_is_404(client: Client, path: str) -> None:
     """Unknown requests, clients and proxies, in the document's words; ids of other clients too."""
-    await fill(world, 1)
     status, answer = await ask(client, path)
     assert status == 404
     assert list(answer) == ["message"]

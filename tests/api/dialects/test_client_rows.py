@@ -4,7 +4,6 @@ import json
 from typing import Any, cast
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from api.dialects import client_rows
 from api.dialects.client_rows import body_of, checks_of, headers_of, parameters_of
 from storage.record import Body, format_id
 from tests.api.samples import START_US, make_body, make_in_flight, make_payload, make_record
+from tests.support.cases import each_of
 
 CHECKS = [
     "proxyExists", "proxyActive", "proxyAuthenticated", "proxyCredentialExists", "proxyCredentialActive",
@@ -95,7 +95,7 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
     assert list(row["validationData"]) == CHECKS
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "differences"),
     [
         ({}, {}),
@@ -235,7 +235,7 @@ def test_sensitive_headers_are_absent_in_the_list() -> None:
     assert headers_of(head, shows_redacted=True) == {"authorization": "[REDACTED]", "accept": "a, b"}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "media_type", "shown"),
     [
         (make_body(b'{"a": 1.0, "n": 123456789012345678901234567890}'), "application/json", None),
@@ -269,7 +269,7 @@ def test_bodies_are_json_text_or_base64(body: Body | None, media_type: str, show
         assert raw.startswith(b'{"body":"[[[[')
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("query", "parameters"),
     [
         (None, {}),

@@ -13,6 +13,7 @@ from api.services import Services
 from storage.query import Page, RecordQuery, Scope
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
+from tests.support.cases import each_of
 from tests.support.memory_store import MemoryStorage
 
 Start = Callable[[Services], Awaitable[Client]]
@@ -79,7 +80,7 @@ async def pages(client: Client, **query: Any) -> list[int]:
             return found
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("query", "expected"),
     [
         ({}, [*range(1, 19), 20]),
@@ -89,7 +90,7 @@ async def pages(client: Client, **query: Any) -> list[int]:
         ({"projectId": "nobody"}, []),
     ],
 )
-@pytest.mark.parametrize("limit", [1, 3, 7, 1000])
+@each_of("limit", [1, 3, 7, 1000])
 async def test_cursors_lead_through_the_snapshot(
     client: Client, limit: int, query: dict[str, str], expected: list[int]
 ) -> None:
@@ -121,7 +122,7 @@ async def test_a_page_of_none_counts_and_leads_nowhere(client: Client) -> None:
     assert [json.loads(line) for line in (await response.text()).splitlines()] == [{"__trailer": True, "status": 200}]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("accept", "media_type"),
     [
         ("application/x-ndjson", "application/x-ndjson"),

@@ -2,18 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from storage.record import format_request_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    url: str = request.param
-    return url
+from tests.support.cases import each_of
 
 
 async def ask(client: Client, **parameters: str | int) -> dict[str, Any]:
@@ -104,7 +96,7 @@ async def test_pages_are_frozen_by_the_first_answers_end(world: World, client: C
     assert second["total"] == 4
 
 
-@pytest.mark.parametrize(("name", "value"), [("limit", "+5"), ("limit", ""), ("offset", "-1"), ("offset", "1_000")])
+@each_of(("name", "value"), [("limit", "+5"), ("limit", ""), ("offset", "-1"), ("offset", "1_000")])
 async def test_bad_numbers_are_400(client: Client, name: str, value: str) -> None:
     """In the shape of LLM providers, naming the parameter."""
     response = await client.get("/v1/requests", params={name: value}, headers=BEARER)

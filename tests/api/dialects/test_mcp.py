@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from api.access.principal import Credential, Principal
 from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
 from api.dialects.mcp_tools import TOOLS, describe_language
@@ -18,6 +16,7 @@ from storage.search.language.parser import parse_search
 from storage.search.language.words import PREFIXES, WORDS
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_payload, make_record
+from tests.support.cases import each_of
 
 SINCE = "2020-01-01"
 
@@ -51,7 +50,7 @@ async def test_a_client_is_introduced(client: Client) -> None:
     assert names == list(TOOLS)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("content", "status"),
     [
         ('{"jsonrpc": "2.0", "method": "notifications/initialized"}', 202),

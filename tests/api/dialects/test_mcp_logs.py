@@ -13,16 +13,10 @@ from storage.query import Scope
 from storage.record import Batch, Entry, ToolCall, format_id, format_request_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_record, make_tool_call
+from tests.support.cases import each_of
 
 PATH = "/api/mcp-logs"
 _numbers = count(1)
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each store."""
-    url: str = request.param
-    return url
 
 
 def make_call(**changes: Any) -> ToolCall:
@@ -92,7 +86,20 @@ async def test_nothing_yet(client: Client) -> None:
     assert await ask(client, f"{PATH}/filterdata") == {"tool_names": [], "server_labels": [], "virtual_keys": []}
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+async def calls(world: World) -> dict[str, ToolCall]:
+    """Some that are stored, by a letter."""
+    calls = {
+        "a": make_call(key_id="k1"),
+        "b": make_call(tool_name="sub", status="error", latency_us=1000, started_at_us=START_US + 1_000_000),
+        "c": make_call(llm_request_id="r-2"),
+        "d": make_call(server_label="other", result=b'{"text": "a needle"}'),
+    }
+    await keep(world, *calls.values())
+    return calls
+
+
+@each_of(
     ("query", "expected"),
     [
         ({"tool_names": " add ,,none"}, "acd"),
@@ -114,15 +121,8 @@ async def test_nothing_yet(client: Client) -> None:
         ({"whatever": "x"}, "abcd"),
     ],
 )
-async def test_filters(world: World, client: Client, query: dict[str, Any], expected: str) -> None:
+async def test_filters(client: Client, calls: dict[str, ToolCall], query: dict[str, Any], expected: str) -> None:
     """Each filter, over list and figures; `has_logs` ignores them."""
-    calls = {
-        "a": make_call(key_id="k1"),
-        "b": make_call(tool_name="sub", status="error", latency_us=1000, started_at_us=START_US + 1_000_000),
-        "c": make_call(llm_request_id="r-2"),
-        "d": make_call(server_label="other", result=b'{"text": "a needle"}'),
-    }
-    await keep(world, *calls.values())
     answer = await ask(client, **query)
     names = {format_id(call.record_id): name for name, call in calls.items()}
     assert "".join(sorted(names[log["id"]] for log in answer["logs"])) == expected
@@ -139,7 +139,7 @@ async def test_an_unknown_status_is_refused_with_the_known_ones(client: Client) 
         assert allowed in (await response.json())["error"]["message"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     "query",
     [
         "limit=0", "limit=1001", "limit=-1", "limit=%2B5", "limit=", "offset=x", "offset=9223372036854775808",

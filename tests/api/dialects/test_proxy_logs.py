@@ -6,15 +6,9 @@ import pytest
 
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
+from tests.support.cases import each_of
 
 LIST = "/api/proxy-logs/_logs"
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    url: str = request.param
-    return url
 
 
 async def ask(client: Client, **parameters: str | int) -> dict[str, Any]:
@@ -56,7 +50,7 @@ async def test_pages_rise_by_entry_id(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("log")
-@pytest.mark.parametrize(
+@each_of(
     ("parameters", "expected"),
     [
         ({"limit": 3, "offset": 1}, [2, 3, 4]),
@@ -98,7 +92,7 @@ async def test_parameters(client: Client, parameters: dict[str, str | int], expe
 
 
 @pytest.mark.usefixtures("log")
-@pytest.mark.parametrize(
+@each_of(
     ("parameters", "total"),
     [
         ({"afterId": 5, "limit": 1, "offset": 3}, 13),
@@ -120,7 +114,7 @@ async def test_limits_are_clamped_and_echoed(client: Client) -> None:
     assert (await ask(client, last=5000))["limit"] == 1000
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "value"),
     [("limit", "+5"), ("offset", ""), ("last", "x"), ("afterId", "-1"), ("includeRequestBody", "maybe"),
      ("order", "up"), ("max_seq", "1e3"), ("limit", "9223372036854775808")],
@@ -146,7 +140,7 @@ async def test_offset_pages_are_frozen_by_the_first_answers_end(world: World, cl
 
 
 @pytest.mark.usefixtures("log")
-@pytest.mark.parametrize(
+@each_of(
     ("parameter", "value", "allowed"),
     [
         ("kind", "nonsense", "request, response, event"),

@@ -8,15 +8,10 @@ from storage.keys import ApiKey
 from storage.record import Record
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_record
+from tests.support.cases import each_of
 
 PATH = "/api/request-logs"
 DAY_US = 86_400_000_000
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    return str(request.param)
 
 
 async def ask(client: Client, **query: str) -> tuple[int, dict[str, Any]]:
@@ -67,7 +62,15 @@ async def test_rows_are_the_calls_that_were_asked_for_a_key(world: World, client
     ]
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+async def five(world: World) -> None:
+    """A request of each kind of outcome."""
+    calls = (call(1), call(2, status=302), call(3, status=404), call(4, status=401, key_id="k2"))
+    await world.storage.commit(make_batch(*calls, call(5, status=503, path="/a%b_c\\d")))
+
+
+@pytest.mark.usefixtures("five")
+@each_of(
     ("query", "numbers"),
     [
         ({}, [5, 4, 3, 2, 1]),
@@ -87,17 +90,8 @@ async def test_rows_are_the_calls_that_were_asked_for_a_key(world: World, client
         ({"status": "4xx", "key": "k1"}, [3]),
     ],
 )
-async def test_filters(world: World, client: Client, query: dict[str, str], numbers: list[int]) -> None:
+async def test_filters(client: Client, query: dict[str, str], numbers: list[int]) -> None:
     """Status classes, a key, a literal part of the path; what is unknown matches nothing."""
-    await world.storage.commit(
-        make_batch(
-            call(1),
-            call(2, status=302),
-            call(3, status=404),
-            call(4, status=401, key_id="k2"),
-            call(5, status=503, path="/a%b_c\\d"),
-        )
-    )
     _, answer = await ask(client, **query)
     assert [row["time"][20:23] for row in answer["logs"]] == [f"00{number}" for number in numbers]
     assert answer["total"] == len(numbers)

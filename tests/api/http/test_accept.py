@@ -1,8 +1,7 @@
 """Weights of what a client takes."""
 
-import pytest
-
 from api.http.accept import by_weight, prefers, weights
+from tests.support.cases import each_of
 
 
 def test_names_have_weights() -> None:
@@ -13,7 +12,7 @@ def test_names_have_weights() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("header", "is_preferred"),
     [
         ("", False),

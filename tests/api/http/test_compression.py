@@ -10,9 +10,10 @@ from api.http.compression import MIN_BYTES, SLICE_BYTES, coding_for
 from proxy.enrich.http.content_coding import decode
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_record
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("header", "coding"),
     [
         ("", None),

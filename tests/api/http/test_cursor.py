@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from api.http.cursor import decode_cursor, decode_received_cursor, encode_cursor, encode_received_cursor
 from api.http.errors import BadParameter
 from storage.query import Order
+from tests.support.cases import each_of
 
 
 def decode_or_none(text: str) -> tuple[Order, int] | None:
@@ -33,7 +34,7 @@ def test_any_other_text_is_a_bad_parameter(text: str) -> None:
     assert decode_or_none(text) is None or encode_cursor(*decode_cursor(text)) == text
 
 
-@pytest.mark.parametrize("place", range(14))
+@each_of("place", range(14))
 def test_a_cursor_with_a_changed_character_is_another_cursor_or_none(place: int) -> None:
     """Tampering moves the place or is refused; two texts never mean the same."""
     text = encode_cursor("desc", 1234567)

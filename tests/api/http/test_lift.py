@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
 from tests.storage.samples import START_US, make_record
+from tests.support.cases import each_of
 from tests.support.filters import make_filter
 
 PARTS = (
@@ -38,7 +38,7 @@ RECORDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("status:404,5xx", make_filter(statuses=(404,), status_classes=(5,))),

@@ -14,6 +14,7 @@ from api.http.errors import BadParameter, BadSearch
 from storage.query import RecordQuery
 from storage.search.expression import Has, Is, Like, Not, Or, conjuncts
 from storage.search.language.terms import read_network
+from tests.support.cases import each_of
 from tests.support.filters import make_filter
 
 NOW_US = 1_718_201_234_567_000
@@ -30,7 +31,7 @@ def test_plain_decimals_are_numbers(text: str, number: int) -> None:
     assert params.read_int(query(n=text), "n", 5) == number
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     ["", "+5", "-1", "1_000", "٣", "1.0", "1e3", " 5", "5 ", "0x10", "²", "9223372036854775808", "9" * 5000, "nan"],
 )
@@ -53,7 +54,7 @@ def test_clamping_is_silent_above_the_maximum() -> None:
     assert params.read_clamped(query(), "n", 50, 500) == 50
 
 
-@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("YES", True), ("0", False), ("no", False)])
+@each_of(("text", "value"), [("true", True), ("1", True), ("YES", True), ("0", False), ("no", False)])
 def test_booleans(text: str, value: bool) -> None:
     """Three words for each, in any case; absent and empty are false."""
     assert params.read_bool(query(b=text), "b") is value
@@ -61,7 +62,7 @@ def test_booleans(text: str, value: bool) -> None:
     assert params.read_bool(query(), "b") is False
 
 
-@pytest.mark.parametrize("text", ["on", "2", "y", "ja", " "])
+@each_of("text", ["on", "2", "y", "ja", " "])
 def test_other_booleans_are_refused(text: str) -> None:
     """No guessing."""
     with pytest.raises(BadParameter, match="true or false"):
@@ -81,7 +82,7 @@ def test_statuses_mix_exact_ones_and_classes() -> None:
     assert params.read_statuses(query(status="404,5xx,2XX"), "status") == ((404,), (5, 2))
 
 
-@pytest.mark.parametrize("text", ["0xx", "axx", "xx", "40", "4004", "404x", "-404", "4 4", "٤٠٤", "all"])
+@each_of("text", ["0xx", "axx", "xx", "40", "4004", "404x", "-404", "4 4", "٤٠٤", "all"])
 def test_other_statuses_are_refused(text: str) -> None:
     """The bad item is named, not the whole list."""
     with pytest.raises(BadParameter, match=f"status is '{text}'"):
@@ -137,7 +138,7 @@ def test_nothing_given_is_the_newest_hundred() -> None:
     assert params.read_record_query(query(**empty), NOW_US) == RecordQuery()
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "value"),
     [
         ("limit", "0"),

@@ -1,6 +1,5 @@
 """The protobuf exposition, read by a decoder of its published messages, and by a Prometheus that scrapes it."""
 
-import pytest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, UntypedMetricFamily
 
 from api.metrics import protobuf
@@ -8,12 +7,13 @@ from api.metrics.histogram import Histograms, Tally, durations
 from api.metrics.metrics import Metrics
 from storage.record import Entry
 from tests.api.samples import make_record
+from tests.support.cases import each_of
 from tests.support.protobuf import families
 
 WANTED = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("accept", "is_wanted"),
     [
         ("", False),

@@ -5,6 +5,7 @@ import pytest
 from storage.record import Batch, Entry
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_record
+from tests.support.cases import each_of
 
 RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
 
@@ -108,7 +109,7 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
     assert (await (await client.get("/api/summary?level=info", headers=BEARER)).json())["usage"] is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "parameter"),
     [
         ("/api/facets?name=colour", "name"),

@@ -13,13 +13,6 @@ from tests.api.samples import make_body, make_record
 A, B, C = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
 
 
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    url: str = request.param
-    return url
-
-
 async def ask(client: Client, at: str = "", /, **parameters: str | int) -> dict[str, Any]:
     """Ask and expect an answer."""
     response = await client.get(f"/api/conversations{at}", params=parameters, headers=BEARER)

@@ -11,6 +11,7 @@ from api.native import fields
 from storage.record import Batch, Entry
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_body, make_event, make_in_flight, make_payload, make_record
+from tests.support.cases import each_of
 
 BODY = make_body(b'{"user": {"id": 42}, "none": null, "formula": "=1+1"}')
 CUT = make_body(b'{"user"', truncated=True, size=900)
@@ -44,7 +45,7 @@ async def test_fields_stand_beside_the_record(client: Client, world: World) -> N
     assert "fields" not in (await ask(client, "/api/records"))["records"][0]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("asked", "said"),
     [
         ("status", "fields is 'status', expected names such as header.x-tenant"),

@@ -7,6 +7,7 @@ import pytest
 
 from api.native.first_text import MAX_CHARACTERS, ConversationOpening, chosen, closed, opening_of
 from storage.record import Body
+from tests.support.cases import each_of
 
 
 def body_of(document: Any, *, cut: bool = False) -> Body:
@@ -20,7 +21,7 @@ def user(content: Any) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("document", "expected"),
     [
         ({"messages": [{"role": "system", "content": "you are"}, user("do\n  it "), user("no")]}, "do it"),
@@ -50,7 +51,7 @@ def test_what_the_user_said_first(document: Any, expected: str | None) -> None:
     assert opening_of(body_of(document)).text == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "messages",
     [
         [user("<context>\n<cwd>/</cwd>\n</context>\n\nMend it")],
@@ -121,7 +122,7 @@ def test_every_beginning_of_a_document_can_be_closed() -> None:
         assert json.loads(closed(raw)) == document
 
 
-@pytest.mark.parametrize("raw", [b"", b"]", b"{}}", b'"text', b"[" * 500, b"7", b'{"a" "b"'])
+@each_of("raw", [b"", b"]", b"{}}", b'"text', b"[" * 500, b"7", b'{"a" "b"'])
 def test_what_is_no_document_is_not_closed(raw: bytes) -> None:
     """It says nothing, and costs nothing."""
     assert opening_of(body_of(raw + b"     ", cut=True)) == ConversationOpening(None, is_aside=False)

@@ -12,13 +12,7 @@ from api.http.errors import Refused
 from api.native.keys import read_changes
 from storage.keys import ApiKey, KeyChanges, secret_digest
 from tests.api.conftest import BEARER, Client, World
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    url: str = request.param
-    return url
+from tests.support.cases import each_of
 
 
 async def send(client: Client, method: str, at: str, content: Any = None) -> tuple[int, Any]:
@@ -95,7 +89,7 @@ async def test_every_change_is_told(world: World, start: Any) -> None:
     assert told[2][1].secret_sha256 is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     "content",
     [
         {},
@@ -135,7 +129,7 @@ async def test_what_cannot_be_is_refused(world: World, client: Client, content: 
     assert await world.storage.keys() == []
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"name": "\\ud800"}', b'{"name": "n"} x', b"[" * 10_000])
+@each_of("raw", [b"", b"{", b"\xff", b'{"name": "\\ud800"}', b'{"name": "n"} x', b"[" * 10_000])
 async def test_a_body_that_is_no_json_is_refused(client: Client, raw: bytes) -> None:
     """Whatever its bytes."""
     response = await client.post("/api/keys", data=raw, headers=BEARER)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.native.projection import decode_window, detail_json, encode_windows, read_json, split_head
 from tests.api.samples import make_body, make_payload, make_record
+from tests.support.cases import each_of
 
 
 @given(st.text(max_size=60), st.integers(0, 60), st.integers(0, 60))
@@ -22,7 +22,7 @@ def test_windows_of_text_are_text_wherever_they_are_cut(text: str, end: int, sta
     assert len(raw[:end]) - len(head.encode()) <= 3
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("window", "cut_start", "cut_end"),
     [
         (b"\xff", True, True), (b"a\xffb", True, True), (b"\xc3", False, False), (b"\x80abc", False, True),
@@ -59,7 +59,7 @@ def test_event_payloads_that_are_no_json_are_text() -> None:
     assert read_json(None) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "body", "said"),
     [
         ({"status": 404}, b'{"title": "Not Found", "detail": "there is no user 26"}', "there is no user 26"),

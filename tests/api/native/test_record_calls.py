@@ -7,13 +7,7 @@ import pytest
 from storage.record import Batch, Entry, Stream, ToolCall, format_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_body, make_payload, make_record
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    url: str = request.param
-    return url
+from tests.support.cases import each_of
 
 
 async def ask(client: Client, path: str) -> Any:
@@ -71,7 +65,26 @@ async def test_reason_of_a_document(world: World, client: Client) -> None:
     assert (shown["stream"], shown["finish_reason"]) == (None, "length")
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+async def three(world: World) -> None:
+    """A call of a model, one of a tool, and an exchange with a text."""
+    stream = Stream(None, None, None, True, "tool_calls", tools=["read", "search"])
+    records = [
+        make_record(1, provider="openai", model="gpt", resolved_model="gpt-1", stream=stream),
+        make_record(2),
+        make_record(3),
+    ]
+    call = ToolCall(
+        record_id=records[1].id, started_at_us=START_US, created_at_us=1, tool_name="add", server_label="s",
+        status="success",
+    )  # fmt: skip
+    payload = make_payload(None, make_body(b'{"text": "a Needle"}'))
+    entries = [Entry(records[0]), Entry(records[1], None, [call]), Entry(records[2], payload)]
+    await world.storage.commit(Batch("side-1", entries))
+
+
+@pytest.mark.usefixtures("three")
+@each_of(
     ("query", "expected"),
     [
         ("provider=openai", [1]),
@@ -87,20 +100,7 @@ async def test_reason_of_a_document(world: World, client: Client) -> None:
         ("provider=", [3, 2, 1]),
     ],
 )
-async def test_filters(world: World, client: Client, query: str, expected: list[int]) -> None:
+async def test_filters(client: Client, query: str, expected: list[int]) -> None:
     """Provider, model, what the output did, tool, and text in path or body."""
-    stream = Stream(None, None, None, True, "tool_calls", tools=["read", "search"])
-    records = [
-        make_record(1, provider="openai", model="gpt", resolved_model="gpt-1", stream=stream),
-        make_record(2),
-        make_record(3),
-    ]
-    call = ToolCall(
-        record_id=records[1].id, started_at_us=START_US, created_at_us=1, tool_name="add", server_label="s",
-        status="success",
-    )  # fmt: skip
-    payload = make_payload(None, make_body(b'{"text": "a Needle"}'))
-    entries = [Entry(records[0]), Entry(records[1], None, [call]), Entry(records[2], payload)]
-    await world.storage.commit(Batch("side-1", entries))
     answer = await ask(client, f"/api/records?{query}")
     assert [record["seq"] for record in answer["records"]] == expected

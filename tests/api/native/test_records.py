@@ -3,19 +3,11 @@
 import base64
 from typing import Any
 
-import pytest
-
 from api.http.cursor import encode_cursor
 from storage.record import Payload, format_id, format_request_id, new_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_event, make_in_flight, make_payload, make_record
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    url: str = request.param
-    return url
+from tests.support.cases import each_of
 
 
 async def ask(client: Client, at: str = "/api/records", /, **parameters: str | int) -> dict[str, Any]:
@@ -41,7 +33,7 @@ async def test_pages_follow_the_cursor_to_the_end(world: World, client: Client) 
         assert seen == expected
 
 
-@pytest.mark.parametrize("cursor", ["x", "AQA", "AQEAAAAAAAAABQ==", "é", "%00", "A" * 5000, "AgEAAAAAAAAABQ"])
+@each_of("cursor", ["x", "AQA", "AQEAAAAAAAAABQ==", "é", "%00", "A" * 5000, "AgEAAAAAAAAABQ"])
 async def test_a_tampered_cursor_is_400(client: Client, cursor: str) -> None:
     """Never an error of ours."""
     response = await client.get("/api/records", params={"cursor": cursor}, headers=BEARER)
@@ -138,7 +130,7 @@ async def test_a_record_without_payload_and_one_in_flight_have_details(world: Wo
     assert (detail["request"]["body"], detail["response"]["start_line"]) == (None, None)
 
 
-@pytest.mark.parametrize("text", ["1", "req_zz", "a" * 32 + "0", format_id(new_id(1, 1, 1)), "..", "%00", "é" * 300])
+@each_of("text", ["1", "req_zz", "a" * 32 + "0", format_id(new_id(1, 1, 1)), "..", "%00", "é" * 300])
 async def test_unknown_ids_are_not_found(client: Client, text: str) -> None:
     """Unknown and unreadable ids are 404 alike, in the detail and in the downloads."""
     for path in ("", "/har", "/request-body", "/response-body"):

@@ -3,8 +3,6 @@
 import json
 from collections.abc import Awaitable, Callable
 
-import pytest
-
 from api.access.auth import token_digest
 from api.access.principal import Credential, Principal
 from api.services import Services
@@ -13,13 +11,6 @@ from storage.query import Scope
 from storage.record import format_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_body, make_event, make_in_flight, make_payload, make_record
-
-
-@pytest.fixture(params=["memory:", "sqlite:///records.db"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    url: str = request.param
-    return url
 
 
 async def found(client: Client, search: str, **parameters: str) -> list[int]:

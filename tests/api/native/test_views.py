@@ -4,8 +4,6 @@ import hashlib
 import json
 from typing import Any
 
-import pytest
-
 from api.access.principal import Credential, Principal
 from api.native.views import read_view
 from storage.query import Scope
@@ -13,6 +11,7 @@ from storage.record import Batch, Entry
 from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS, View
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_record
+from tests.support.cases import each_of
 
 VIEW: dict[str, Any] = {
     "name": "Slow tenants",
@@ -55,7 +54,7 @@ async def test_a_view_is_saved_named_anew_and_deleted(client: Client) -> None:
     assert await names(client) == ["b"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("change", "said"),
     [
         ({"name": " "}, "name is ' ', expected a text of 1 to 100 characters"),

@@ -14,6 +14,7 @@ from storage.query import Scope
 from storage.record import Entry, Payload, Record, format_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_body, make_payload, make_record
+from tests.support.cases import each_of
 
 OPERATOR = {"Authorization": "Bearer operator"}
 AGAIN: dict[str, Any] = {"method": "POST", "target": "/v1/users?a=1", "headers": [["X-A", "1"]], "body": "{}"}
@@ -83,7 +84,7 @@ async def test_a_request_is_sent_as_edited(replaying: Client, sender: Sender, st
     assert request.payload.request_body == make_body(b"{}")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "status", "detail"),
     [
         ({"to": "http://169.254.169.254"}, 400, "one of the targets"),

@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-import pytest
-
 from api.replay.judge import Expect, Judge
 from api.replay.suite import Recorded
 from storage.record import Body, Payload
 from tests.api.samples import make_body, make_record
+from tests.support.cases import each_of
 
 JSON = "application/json; charset=utf-8"
 
@@ -30,7 +29,7 @@ ANOTHER = {"response_body": ["."]}
 USERS = [exchange({"id": n, "name": f"n{n}", "ref": "[REDACTED]"}, number=n) for n in range(20)]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("expect", "now", "found"),
     [
         ("status", exchange("other", kind="text/plain"), {}),

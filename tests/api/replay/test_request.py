@@ -11,6 +11,7 @@ from api.replay.request import REPLAY_OF, Given, Outgoing, outgoing_of, read_giv
 from api.replay.suite import Recorded
 from storage.record import Body, Payload
 from tests.api.samples import make_body, make_record
+from tests.support.cases import each_of
 
 
 def recorded(
@@ -47,7 +48,7 @@ JSON_BODY = json.dumps(
 FORM = b"user=a&password=[REDACTED]&pin=%5BREDACTED%5D"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("kind", "body", "query", "missing"),
     [
         ("application/json", JSON_BODY, None, ["body.user.password", "body.keys.k"]),
@@ -92,7 +93,7 @@ def test_a_request_with_redacted_text_is_never_whole(text: str, query: str, mark
         assert refusal_of(exchange) or outgoing_of(exchange, Given()).missing
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "reason"),
     [
         ({"body": make_body(b"ab", truncated=True, size=9)}, "its body was cut: the first 2 of 9 bytes were kept"),
@@ -139,7 +140,7 @@ def test_a_decoded_body_is_sent_without_its_coding() -> None:
     assert [name for name, _ in made.headers] == ["Content-Type", REPLAY_OF]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("headers", "edits", "message"),
     [
         (["a: b=c"], [], "'a: b' and its value do not make a header"),

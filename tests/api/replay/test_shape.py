@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.compare.json_changes import Changes
 from api.replay.shape import Shape
+from tests.support.cases import each_of
 
 JSON = st.recursive(
     st.none()
@@ -66,7 +66,7 @@ USERS = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("change", "found"),
     [
         ({"id": 99, "name": "another", "at": "2025-01-01"}, []),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.stream.sse import HEARTBEAT, MAX_EVENT_ID, encode_event, encode_retry, read_event_id
+from tests.support.cases import each_of
 from tests.support.sse import SseReader
 
 
@@ -50,7 +51,7 @@ def test_a_name_with_a_line_end_is_refused(name: str) -> None:
         encode_event(b"", name=name)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "number"),
     [
         (None, None),

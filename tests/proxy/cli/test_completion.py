@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.cli.completion import search_completions
+from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S
 
 
@@ -19,7 +20,7 @@ def values(facet: str) -> list[str]:
     return {"service": ["orders", "a b", "other"], "method": ["GET", "BREW"]}[facet]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("before", "incomplete", "expected"),
     [
         ([], "stat", ["status:"]),
@@ -44,7 +45,7 @@ def test_a_search_is_completed_at_its_end(before: list[str], incomplete: str, ex
     assert search_completions(before, incomplete, values) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     ["`id`", "$HOME", "${IFS}", "a;b", "a|b", "a&b", "a>b", "a<b", "it's", "~", "!1", "#", "a?", "[a]", "{a,b}",
      "{1..9}", "a\nb", "a\tb", "\x1b[2J", "\u202e", "", "a b", 'a"b', "(a)", "a\\b", "a*"],

@@ -6,6 +6,7 @@ import pytest
 from click import BadParameter
 
 from proxy.cli.program import PROGRAM
+from tests.support.cases import each_of
 
 
 def got(command: str, *arguments: str) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def got(command: str, *arguments: str) -> dict[str, Any]:
     return PROGRAM.commands[command].make_context(command, list(arguments)).params
 
 
-@pytest.mark.parametrize("value", ["twelve", "", "1.5", "9" * 30, "0", "-3", "١"])
+@each_of("value", ["twelve", "", "1.5", "9" * 30, "0", "-3", "١"])
 def test_a_wrong_number_is_named_with_its_limit(value: str) -> None:
     """The value, and what would be one."""
     with pytest.raises(BadParameter) as refused:

@@ -30,6 +30,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import Filter
 from tests.api.samples import make_batch, make_record
+from tests.support.cases import each_of
 from tests.support.memory_store import MemoryStorage
 
 
@@ -116,9 +117,7 @@ async def test_a_shared_store_is_followed_while_somebody_listens(
         tail.close()
 
 
-@pytest.mark.parametrize(
-    ("value", "is_on"), [("true", True), ("1", True), ("YES", True), ("false", False), ("", False)]
-)
+@each_of(("value", "is_on"), [("true", True), ("1", True), ("YES", True), ("false", False), ("", False)])
 def test_the_document_s_own_switch_turns_the_fan_out_on(value: str, is_on: bool) -> None:
     """LOGS_ADMIN_FANOUT, which is no setting of ours."""
     assert has_fanout({"LOGS_ADMIN_FANOUT": value}) is is_on

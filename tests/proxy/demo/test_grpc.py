@@ -3,11 +3,11 @@
 import asyncio
 import socket
 
-import pytest
 from aiohttp import ClientSession
 
 from proxy.demo import grpc
 from proxy.demo.upstream import serving
+from tests.support.cases import each_of
 from tests.support.http2_client import POST, Http2Client, Stream
 
 
@@ -23,7 +23,7 @@ def ask(port: int, method: str, body: bytes) -> Stream:
         return client.ask(fields, body)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("method", "message", "count", "status"),
     [
         ("Get", {"sku": "A-1001"}, 1, grpc.OK),

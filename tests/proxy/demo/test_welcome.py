@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from proxy.demo.welcome import own_program, url_of, welcome
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("address", "url"),
     [
         ("127.0.0.1:80", "http://127.0.0.1:80"),

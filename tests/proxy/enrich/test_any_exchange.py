@@ -3,7 +3,6 @@
 import gzip
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +26,7 @@ from proxy.ring.exchange import (
 )
 from proxy.settings.model import ProxySettings, RouteSettings, Settings
 from storage.record import Entry
+from tests.support.cases import each_of
 
 LIMIT_BYTES = 1 << 20
 SETTINGS = Settings(
@@ -182,7 +182,7 @@ def test_where_no_call_may_be_held_none_is_read(entry: tuple[bytes, bytes]) -> N
     assert record == before
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("entry", "expected"),
     [
         (packed(exchange()), False),
@@ -204,7 +204,7 @@ def test_most_exchanges_hold_no_call(entry: tuple[bytes, bytes], expected: bool)
     assert may_hold_calls(decoder.decode(captured, common.labels), is_success=common.is_success) == expected
 
 
-@pytest.mark.parametrize("changes", [{"status": 0}, {"status": 202}, {"outcome": 3}, {"error": 2}, {"route": 1}])
+@each_of("changes", [{"status": 0}, {"status": 202}, {"outcome": 3}, {"error": 2}, {"route": 1}])
 def test_what_ended_otherwise_is_read_in_any_case(changes: dict[str, int]) -> None:
     made = exchange()
     for name, value in changes.items():

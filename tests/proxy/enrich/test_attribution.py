@@ -17,6 +17,7 @@ from storage.keys import ApiKey, deleted, new_secret, secret_digest
 from storage.record import Record, new_id
 from tests.proxy.enrich import exchanges
 from tests.storage.samples import make_record
+from tests.support.cases import each_of
 
 SECRET = new_secret()
 KEY = ApiKey(
@@ -75,7 +76,7 @@ def test_a_key_nobody_knows_leaves_its_id() -> None:
     assert record.project is None
 
 
-@pytest.mark.parametrize("code", AUTH_CODES)
+@each_of("code", AUTH_CODES)
 def test_a_refusal_is_no_use_and_has_its_code(code: str) -> None:
     """The key stands on the record as far as it was known."""
     keys = index_of(KEY)
@@ -145,7 +146,7 @@ def test_a_message_without_a_key_stays_the_routes() -> None:
     assert (record.key_id, record.project) == (None, "of-route")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("caller", "found"),
     [
         (Caller(ACCESS.pack(False, KEY_ID)), ("Production Key", "of-route", None)),

@@ -14,6 +14,7 @@ from storage.record import Entry
 from tests.proxy.enrich.calls import CHAT, CHAT_USAGE, chunk, sse
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 from tests.proxy.enrich.mcp.mcp_world import OLD, answer, ask
+from tests.support.cases import each_of
 
 SECRET = "the-very-words"
 
@@ -92,7 +93,7 @@ def test_what_may_be_no_call_is_none_in_flight(line: bytes) -> None:
     assert (record.provider, record.model) == (None, None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("code", "told"),
     [
         *((code, (None, "info")) for code in (0, 1000, 1001, 1005)),

@@ -1,13 +1,12 @@
 """Columns that are put together once, and those that are each exchange's own."""
 
-import pytest
-
 from proxy.enrich.columns import Common, labels_of
 from proxy.enrich.http.head_facts import facts_of
 from proxy.enrich.http.request_line import RequestLine
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, OUTCOME_INDEX
 from storage.record import Outcome, Record
+from tests.support.cases import each_of
 
 LABELS = RouteLabels("shop", "shop-service", "box", "red", "acme", None)
 ID = bytes(range(16))
@@ -39,7 +38,7 @@ def test_what_an_exchange_did_not_reach_is_null() -> None:
     assert (whole.request_bytes, whole.response_bytes) == (7, 11)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("status", "outcome", "error", "level"),
     [
         (200, 0, "", "info"),

@@ -11,6 +11,7 @@ from storage.record import Body, Entry
 from tests.proxy.enrich.calls import CHAT, CHAT_ANSWER, CHAT_USAGE, chunk, sse
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 from tests.proxy.enrich.mcp.mcp_world import World, answer, ask, events, only
+from tests.support.cases import each_of
 
 MARK = b"\xef\xbb\xbf"
 STREAM = sse(chunk("gre"), chunk("en"), chunk(None, "stop"), {"choices": [], "usage": CHAT_USAGE}, "[DONE]")
@@ -36,8 +37,8 @@ def response_body(entry: Entry) -> Body:
     return entry.payload.response_body
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd", "snappy", "gzip, gzip", "aws-chunked", "binary"])
-@pytest.mark.parametrize("is_packed", [False, True])
+@each_of("coding", ["gzip", "br", "deflate", "zstd", "snappy", "gzip, gzip", "aws-chunked", "binary"])
+@each_of("is_packed", [False, True])
 def test_a_stream_under_an_untrue_coding_has_its_counts(coding: str, is_packed: bool) -> None:
     """Also where another coding was applied beside it."""
     reply = gzip.compress(STREAM) if is_packed else STREAM
@@ -67,8 +68,8 @@ def test_counts_behind_a_coding_that_is_unknown_are_lost() -> None:
     assert response_body(entry).head == bytes(99)
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "", "application/octet-stream"])
-@pytest.mark.parametrize("before", [b"", MARK, b": ping\n\n", b"\n\n", b"id: 1\n", b"retry: 9\n\n", b"event: x\n"])
+@each_of("content_type", ["application/json", "text/plain", "", "application/octet-stream"])
+@each_of("before", [b"", MARK, b": ping\n\n", b"\n\n", b"id: 1\n", b"retry: 9\n\n", b"event: x\n"])
 def test_event_streams_are_known_by_how_they_begin(content_type: str, before: bytes) -> None:
     """Whatever their type is; counts, reason, and one call of a tool."""
     body = json.dumps(CHAT).encode()
@@ -90,8 +91,8 @@ def test_a_document_that_is_sent_as_an_event_stream_is_one() -> None:
     assert (record.input_tokens, record.usage_state) == (19, "exact")
 
 
-@pytest.mark.parametrize("before", [b"", MARK])
-@pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson", "text/plain"])
+@each_of("before", [b"", MARK])
+@each_of("content_type", ["application/json", "application/x-ndjson", "text/plain"])
 def test_lines_of_json_are_known_by_how_they_begin(before: bytes, content_type: str) -> None:
     """Whatever their type is."""
     record = built("/api/chat", b'{"model": "m", "messages": []}', before + LINES, content_type=content_type).record

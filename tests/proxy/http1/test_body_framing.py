@@ -4,6 +4,7 @@ import pytest
 
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
+from tests.support.cases import each_of
 
 CHUNKED = b"3\r\nabc\r\n2;x\r\nde\r\n0\r\nA: b\r\n\r\n"
 
@@ -20,8 +21,8 @@ def read(framer: BodyFramer, data: bytes, step: int) -> tuple[bytes, bytes]:
     return body, b""
 
 
-@pytest.mark.parametrize("step", [1, 2, 7, 1000])
-@pytest.mark.parametrize(("raw", "length"), [(b"abcde", 5), (CHUNKED, -1)])
+@each_of("step", [1, 2, 7, 1000])
+@each_of(("raw", "length"), [(b"abcde", 5), (CHUNKED, -1)])
 def test_a_body_ends_where_its_framing_says(raw: bytes, length: int, step: int) -> None:
     """What follows is left over, and is not body."""
     framer = BodyFramer(length, is_chunked=length < 0)

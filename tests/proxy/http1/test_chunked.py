@@ -17,6 +17,7 @@ from proxy.http1.chunked import (
     frame,
     last_chunk,
 )
+from tests.support.cases import each_of
 
 JUNK = b"GET / HTTP/1.1\r\n"
 
@@ -95,7 +96,7 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "body"), WELL_FORMED)
+@each_of(("raw", "body"), WELL_FORMED)
 def test_a_body_is_the_same_whole_and_byte_by_byte(raw: bytes, body: bytes) -> None:
     """Sizes, extensions and trailers are not part of it; what follows the body is left alone."""
     assert decode(raw) == (body, b"", True)
@@ -103,7 +104,7 @@ def test_a_body_is_the_same_whole_and_byte_by_byte(raw: bytes, body: bytes) -> N
     assert decode(raw + JUNK, list(range(len(raw + JUNK)))) == (body, JUNK, True)
 
 
-@pytest.mark.parametrize(("raw", "body"), WELL_FORMED)
+@each_of(("raw", "body"), WELL_FORMED)
 def test_a_cut_body_is_never_done(raw: bytes, body: bytes) -> None:
     """Every proper prefix of a body is unfinished, and gives a prefix of it."""
     for end in range(len(raw)):
@@ -126,7 +127,7 @@ def test_trailers_are_kept_as_they_came(section: bytes) -> None:
         assert (decoder.trailers, rest) == (section, JUNK)
 
 
-@pytest.mark.parametrize("raw", MALFORMED)
+@each_of("raw", MALFORMED)
 def test_malformed_bodies_are_refused_however_they_are_cut(raw: bytes) -> None:
     """What another parser might read otherwise is an error, whole and byte by byte."""
     with pytest.raises(ChunkError):
@@ -187,10 +188,8 @@ def test_small_chunks_in_a_row_are_the_same_body(chunks: list[tuple[bytes, bytes
     assert decode(raw, [min(cut, len(raw)) for cut in cuts]) == (body, JUNK, True)
 
 
-@pytest.mark.parametrize(
-    "bad", [b"1\r\nxx\r\n", b"1 \r\nx\r\n", b"1\nx\r\n", b"1;\x00\r\nx\r\n", b"-1\r\n\r\n", b"\r\n\r\n"]
-)
-@pytest.mark.parametrize("place", [0, 5, 200, 5000])
+@each_of("bad", [b"1\r\nxx\r\n", b"1 \r\nx\r\n", b"1\nx\r\n", b"1;\x00\r\nx\r\n", b"-1\r\n\r\n", b"\r\n\r\n"])
+@each_of("place", [0, 5, 200, 5000])
 def test_what_is_malformed_is_found_in_a_row(bad: bytes, place: int) -> None:
     """Chunks before it pass; it is refused wherever it lies."""
     with pytest.raises(ChunkError):
@@ -218,8 +217,8 @@ def test_one_call_does_a_bounded_amount(chunk: bytes) -> None:
     assert steps >= 8
 
 
-@pytest.mark.parametrize("step", [1, 3, 1000])
-@pytest.mark.parametrize("times", [1, 400])
+@each_of("step", [1, 3, 1000])
+@each_of("times", [1, 400])
 def test_blanks_that_servers_write_are_read_in_responses_only(times: int, step: int) -> None:
     """Behind a size, and before the colon of a trailer; of a request neither is one reading of two."""
     raw = b"1 \r\nx\r\n2\t \r\nyz\r\n" * times + b"0  \r\nA : b\r\nC:d\r\n\r\n" + JUNK

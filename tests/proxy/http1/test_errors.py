@@ -8,9 +8,10 @@ import pytest
 from proxy.http1.errors import STATUS_OF, error_response, no_route, shown, why_unreached
 from proxy.http1.response_head import parse_response_head
 from proxy.ring.exchange import ERROR_CODES
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize("code", sorted(STATUS_OF))
+@each_of("code", sorted(STATUS_OF))
 def test_every_code_has_a_well_formed_answer(code: str) -> None:
     """Head and body fit each other, and every code can be recorded."""
     assert code in ERROR_CODES
@@ -27,7 +28,7 @@ def test_every_code_has_a_well_formed_answer(code: str) -> None:
         assert (b"WWW-Authenticate: " in head) is (STATUS_OF[code] == 401)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "expected"),
     [
         (b"GET /a?otp=1 x HTTP/1.1", "'GET /a?...'"),
@@ -45,7 +46,7 @@ def test_what_is_shown_of_a_target_is_no_secret(value: bytes, expected: str) -> 
     assert shown(value) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("target", "path"),
     [
         (b"/a/b?key=S", b"/a/b"),

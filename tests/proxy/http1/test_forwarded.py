@@ -12,11 +12,12 @@ from proxy.http1.forwarded import (
     peer_address,
 )
 from proxy.http1.request_head import RequestHead
+from tests.support.cases import each_of
 
 NETWORKS = ("10.0.0.0/8", "fd00::/8", "192.168.1.7")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("address", "expected"),
     [
         ("10.1.2.3", True),
@@ -48,7 +49,7 @@ def test_a_network_of_mapped_addresses_is_one_of_ipv4(network: str) -> None:
     assert TrustedProxies(("::/0",)).has("fd00::1")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "address"),
     [
         (("1.2.3.4", 80), b"1.2.3.4"),
@@ -66,7 +67,7 @@ def test_a_peer_has_one_address_whatever_socket_it_came_to(name: object, address
     assert peer_address(name) == address
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("chain", "client"),
     [
         (b"1.2.3.4", "1.2.3.4"),
@@ -146,7 +147,7 @@ def test_a_host_that_nobody_named_is_left_out() -> None:
     assert forwarded_lines(head_with(), FOREIGN, b"http", b"", Original(FOREIGN, b"", b"")) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("forwarded", "expected"),
     [
         (b"for=1.2.3.4;proto=https;host=a.example", Original(b"1.2.3.4", b"https", b"a.example")),
@@ -187,7 +188,7 @@ def test_forwarded_is_not_read_beside_one_of_the_others(older: dict[str, bytes],
 CDN = "CF-Connecting-IP"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("lines", "client"),
     [
         ([b"CF-Connecting-IP: 203.0.113.7"], b"203.0.113.7"),

@@ -17,6 +17,7 @@ from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
 from proxy.worker.routes import Route
+from tests.support.cases import each_of
 
 
 def read(block: bytes, plain: PlainLines | None = None) -> RequestHead:
@@ -89,7 +90,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("fields", REFUSED)
+@each_of("fields", REFUSED)
 def test_what_two_parsers_could_read_differently_is_refused(fields: bytes) -> None:
     """Every line of the bad input list, as `bad_request`."""
     with pytest.raises(Refused) as caught:
@@ -97,7 +98,7 @@ def test_what_two_parsers_could_read_differently_is_refused(fields: bytes) -> No
     assert caught.value.code == "bad_request"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("block", "code"),
     [
         (b"HTTP/1.1\r\n\r\n", "bad_request"),
@@ -117,7 +118,7 @@ def test_limits_and_versions_have_codes_of_their_own(block: bytes, code: str) ->
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "expected"),
     [
         (b"", {"content_length": -1, "is_chunked": False, "is_keep_alive": True, "host": b"a"}),
@@ -186,7 +187,7 @@ FORWARDED = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "forwarded"), FORWARDED)
+@each_of(("fields", "forwarded"), FORWARDED)
 def test_only_what_steers_the_connection_is_taken_out(fields: bytes, forwarded: bytes) -> None:
     """Hop-by-hop fields, our own and their underscore twins go; the rest stays byte for byte, in order."""
     assert parse(fields).render() == forwarded

@@ -8,6 +8,7 @@ from proxy.http1.errors import Refused
 from proxy.http1.memo.request_heads import RequestHeads
 from proxy.http1.request_head import parse_request_head
 from proxy.http1.request_reader import MAX_EMPTY_LINES, RequestReader
+from tests.support.cases import each_of
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"
@@ -44,7 +45,7 @@ def read(found: RequestReader, pieces: list[bytes]) -> list[Seen]:
     return requests
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 10, 1000])
+@each_of("step", [1, 2, 3, 10, 1000])
 def test_any_split_gives_the_same_requests(step: int) -> None:
     """Bodies of both framings, pipelined, and the beginning of a next request that stays in the buffer."""
     raw = GET + POST + CHUNKED + OLD + GET + b"GET /junk"
@@ -71,7 +72,7 @@ def test_what_comes_with_the_head_is_given_with_it() -> None:
     assert (found.is_body_due, found.buffer) == (False, b"GET")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("raw", "code", "method"),
     [
         (b"\x16\x03\x01", "tls_on_plain_port", b""),
@@ -89,7 +90,7 @@ def test_what_comes_with_the_head_is_given_with_it() -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 300 + b"\r\n\r\n", "header_too_large", b"GET"),
     ],
 )
-@pytest.mark.parametrize("step", [1, 100_000])
+@each_of("step", [1, 100_000])
 def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str, method: bytes, step: int) -> None:
     """The head so far is kept for the record, bounded where it is not complete."""
     found = reader()
@@ -100,7 +101,7 @@ def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str
     assert found.raw
 
 
-@pytest.mark.parametrize(
+@each_of(
     "raw",
     [
         b"PROXY TCP4 10.0.0.1 10.0.0.2 1234 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -108,7 +109,7 @@ def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str
         b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12) + GET,
     ],
 )
-@pytest.mark.parametrize("step", [1, 100_000])
+@each_of("step", [1, 100_000])
 def test_a_proxy_header_that_nobody_expects_is_called_so(raw: bytes, step: int) -> None:
     """The load balancer speaks the protocol and the port does not: whoever set them up reads what to change."""
     with pytest.raises(Refused, match="set proxy_protocol") as refusal:

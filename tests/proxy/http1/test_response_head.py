@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import UPGRADE_LINES, PlainLines
 from proxy.http1.response_head import ResponseHead, parse_response_head
+from tests.support.cases import each_of
 
 
 def parse(text: bytes, plain: PlainLines | None = None) -> ResponseHead:
@@ -54,7 +55,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("head", REFUSED)
+@each_of("head", REFUSED)
 def test_a_head_that_cannot_be_right_is_a_bad_response(head: bytes) -> None:
     """Whatever one of two parsers could misread is a 502."""
     with pytest.raises(UpstreamError) as caught:
@@ -77,7 +78,7 @@ FRAMED = [
 ]
 
 
-@pytest.mark.parametrize(("head", "framing", "length", "head_length"), FRAMED)
+@each_of(("head", "framing", "length", "head_length"), FRAMED)
 def test_bodies_are_framed_anew(head: bytes, framing: bytes, length: int, head_length: int) -> None:
     """The length of a body follows from method, status and framing (RFC 9112 §6.3), in our own spelling."""
     response = parse(head)
@@ -88,7 +89,7 @@ def test_bodies_are_framed_anew(head: bytes, framing: bytes, length: int, head_l
     assert response.has_no_body is (response.status in (103, 204, 304))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "is_keep_alive", "keep_alive_s"),
     [
         (b"HTTP/1.1 200 OK\r\n", True, -1),

@@ -1,17 +1,16 @@
 """Trace contexts: valid ones pass, anything else is replaced by one made of the record's id."""
 
-import pytest
-
 from proxy.http1.request_head import RequestHead
 from proxy.http1.trace_context import TRACEPARENT, context_of, drop_invalid_context, traceparent_line
 from storage.record import new_id
+from tests.support.cases import each_of
 
 TRACE, PARENT = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 VALID = b"traceparent: 00-%b-%b-00" % (TRACE, PARENT)
 STATE = b"TraceState: a=b"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("lines", "kept"),
     [
         ([VALID, STATE], True),

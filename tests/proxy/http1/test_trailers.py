@@ -1,13 +1,12 @@
 """Trailers: what of a section goes on, and what stays because it means something in a head only."""
 
-import pytest
-
 from proxy.http1.trailers import HEAD_ONLY, forwarded_trailers, trailer_names, without_trailer_field
+from tests.support.cases import each_of
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("section", "kept", "dropped"),
     [
         (b"Grpc-Status: 0\r\ngrpc-message:\r\n", b"Grpc-Status: 0\r\ngrpc-message:\r\n", []),
@@ -24,7 +23,7 @@ def test_fields_of_a_head_do_not_go_on(section: bytes, kept: bytes, dropped: lis
     assert forwarded_trailers(section, HEAD, frozenset()) == (kept, dropped)
 
 
-@pytest.mark.parametrize("name", sorted(HEAD_ONLY))
+@each_of("name", sorted(HEAD_ONLY))
 def test_each_of_them_is_dropped_in_any_spelling(name: bytes) -> None:
     """Letters in either case, hyphens or underscores."""
     for spelling in (name, name.upper(), name.replace(b"-", b"_")):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.http1.websocket_frames import STEP_FRAMES, Message, MessageScanner, Opcode, close_code
+from tests.support.cases import each_of
 
 CAP = 64
 
@@ -108,8 +109,8 @@ TINY = [
 ]
 
 
-@pytest.mark.parametrize("room", [0, 1 << 30])
-@pytest.mark.parametrize("raw", TINY)
+@each_of("room", [0, 1 << 30])
+@each_of("raw", TINY)
 def test_one_call_reads_a_bounded_number_of_frames(raw: bytes, room: int) -> None:
     """Of 256 KB in tiny frames a call reads a part; the rest is in hand, and nothing of it is lost."""
     scanner = MessageScanner(CAP)
@@ -126,9 +127,9 @@ def test_one_call_reads_a_bounded_number_of_frames(raw: bytes, room: int) -> Non
     assert room == 0 or steps > 4
 
 
-@pytest.mark.parametrize("mask", [b"", b"abcd"])
-@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG])
-@pytest.mark.parametrize("times", [2, 3, 100, 5000])
+@each_of("mask", [b"", b"abcd"])
+@each_of("opcode", [Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG])
+@each_of("times", [2, 3, 100, 5000])
 def test_a_row_of_empty_messages_is_one_with_a_count(times: int, opcode: Opcode, mask: bytes) -> None:
     """They say nothing but how many they are; the message behind them is read as ever."""
     scanner, found = MessageScanner(CAP), []
@@ -174,7 +175,7 @@ def test_a_large_message_costs_only_its_cap() -> None:
     assert found == [Message(Opcode.BINARY, 16 << 20, payload[:CAP], False)]
 
 
-@pytest.mark.parametrize(
+@each_of(
     "raw",
     [
         b"GET / HTTP/1.1\r\n\r\n",

@@ -1,7 +1,5 @@
 """A connection at the client's end: requests to an upstream, and what is believed of its responses."""
 
-import pytest
-
 from proxy.http2 import events, frames
 from proxy.http2.connection import Connection
 from proxy.http2.frames import END_HEADERS, PING, frame, rst_stream, settings
@@ -21,6 +19,7 @@ from tests.proxy.http2.wire import (
     server,
     verdict,
 )
+from tests.support.cases import each_of
 
 OPEN = head(1, POST, END_HEADERS)
 
@@ -76,7 +75,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("name", MALFORMED)
+@each_of("name", MALFORMED)
 def test_a_malformed_response_is_an_error_of_its_stream(name: str) -> None:
     """The others go on (F17)."""
     connection = client()
@@ -112,7 +111,7 @@ def test_a_response_head_over_the_limit_is_an_error_of_its_stream() -> None:
     assert verdict(connection, receive(connection, response(1, *[(b"x", b"y")] * 20))) == "stream 11"
 
 
-@pytest.mark.parametrize("raw", [data(1, b"x"), response(1, flags=5), response(3), response(2), data(3, b"x")])
+@each_of("raw", [data(1, b"x"), response(1, flags=5), response(3), response(2), data(3, b"x")])
 def test_an_upstream_that_goes_on_behind_its_end_ends_the_connection(raw: bytes) -> None:
     """So does one that speaks of streams which nobody opened."""
     connection = client()

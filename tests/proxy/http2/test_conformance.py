@@ -1,12 +1,11 @@
 """What RFC 9113 and RFC 7541 say of a client's frames holds, however their bytes arrive."""
 
-import pytest
-
 from proxy.http2.connection import Connection
 from proxy.http2.events import Event
 from proxy.http2.hpack.encoder import LineEncoder
 from tests.proxy.http2.cases import CASES, Case
 from tests.proxy.http2.wire import NOW_NS, limits, opened, receive, verdict
+from tests.support.cases import each_of
 
 
 def judge(case: Case, step: int) -> tuple[str, list[int]]:
@@ -20,7 +19,7 @@ def judge(case: Case, step: int) -> tuple[str, list[int]]:
     return verdict(connection, events), opened(events)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@each_of("case", CASES)
 def test_a_case_is_judged_as_its_section_says(case: Case) -> None:
     """Whole, byte by byte and in odd pieces: the verdict is the same."""
     verdicts = {}

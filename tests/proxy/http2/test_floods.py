@@ -12,6 +12,7 @@ from proxy.http2.errors import ErrorCode
 from proxy.http2.events import ConnectionEnded, DataReceived, Event, RequestReceived, StreamReset
 from proxy.http2.frames import DATA, END_HEADERS, HEADERS, PING, frame, rst_stream, settings, window_update
 from tests.proxy.http2.wire import GET, NOW_NS, POST, block, client, data, head, request, sent, server
+from tests.support.cases import each_of
 
 STEP_NS = 1_000_000
 """Between two reads of a connection."""
@@ -97,7 +98,7 @@ def flood(connection: Connection, parts: Iterator[bytes], *, release: bool = Tru
     return count, events
 
 
-@pytest.mark.parametrize("kind", FLOODS)
+@each_of("kind", FLOODS)
 def test_a_flood_ends_with_a_reason(kind: str) -> None:
     """After some thousand frames at most, and the places of streams that were reset are given back at once."""
     connection = server()
@@ -109,7 +110,7 @@ def test_a_flood_ends_with_a_reason(kind: str) -> None:
     assert count <= 2 * MAX_BALANCE
 
 
-@pytest.mark.parametrize("kind", FLOODS)
+@each_of("kind", FLOODS)
 def test_a_flood_takes_no_memory(kind: str) -> None:
     """A connection keeps less than half a MiB of it, whatever it is; sidelog's consumer gives places back."""
     connection = server()
@@ -244,7 +245,7 @@ def empty_ends(connection: Connection) -> None:
         connection.output.take()
 
 
-@pytest.mark.parametrize(
+@each_of(
     "busy",
     [
         *(grpc_stream, careful_download, uploads, many_requests, cancelled_calls, left_page, idle_pings, eager_start),

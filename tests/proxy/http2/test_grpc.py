@@ -1,11 +1,10 @@
 """gRPC as far as a worker knows it: which calls are, their time, and how they are refused."""
 
-import pytest
-
 from proxy.http2.grpc import LATE_NS, expires_ns, grpc_message, grpc_status_of, is_grpc
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "is_call"),
     [
         *((b"application/grpc", True), (b"application/grpc+proto", True), (b"application/grpc;a=b", True)),
@@ -23,7 +22,7 @@ def test_no_other_field_makes_a_call() -> None:
     assert not is_grpc(b"Host: a\r\nx: content-type: application/grpc\r\nx-content-type: application/grpc\r\n")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "limit_ns"),
     [
         *((b"1H", 3_600_000_000_000), (b"2M", 120_000_000_000), (b"3S", 3_000_000_000)),
@@ -37,7 +36,7 @@ def test_the_time_of_a_call(value: bytes, limit_ns: int) -> None:
     assert expires_ns(b"Host: a\r\ngrpc-timeout: %b\r\n" % value, 7) == expected_ns
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("status", "code"),
     [(400, 13), (401, 16), (403, 7), (404, 12), (429, 14), (502, 14), (503, 14), (504, 14), (408, 2), (500, 2)],
 )

@@ -12,6 +12,7 @@ from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields, encode_request, read_request, read_trailers
 from proxy.http2.response_fields import encode_response, read_response
 from tests.proxy.http2.wire import GET, Fields, request, sent_fields
+from tests.support.cases import each_of
 
 
 def read(fields: Fields, *, is_over: bool = False) -> RequestFields:
@@ -36,7 +37,7 @@ def test_a_request_becomes_text() -> None:
     assert judged(head) == ""
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "lines", "refusal", "objection"),
     [
         ([*GET, (b"host", b"b")], b"Host: a\r\nHost: b\r\n", "':authority 'a' is not Host 'b'", "2 Host fields"),

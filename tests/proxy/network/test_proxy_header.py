@@ -12,6 +12,7 @@ from proxy.network.proxy_header import (
     header_end,
     read_source,
 )
+from tests.support.cases import each_of
 
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n"
 
@@ -43,7 +44,7 @@ WELL = [
 ]
 
 
-@pytest.mark.parametrize(("header", "source"), WELL)
+@each_of(("header", "source"), WELL)
 def test_a_header_names_its_client_and_ends_where_it_ends(header: bytes, source: bytes) -> None:
     """However much of it is there, nothing behind it is taken for a part of it."""
     assert read_source(header) == source
@@ -52,7 +53,7 @@ def test_a_header_names_its_client_and_ends_where_it_ends(header: bytes, source:
         assert header_end(header[:size]) == (size, False)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "data",
     [
         b"GET / HTTP/1.1\r\n",
@@ -69,7 +70,7 @@ def test_what_begins_no_header_is_malformed_at_once(data: bytes) -> None:
         header_end(data)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "header",
     [
         b"PROXY TCP4 192.0.2.7 198.51.100.1 56324\r\n",

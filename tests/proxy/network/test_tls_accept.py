@@ -14,6 +14,7 @@ from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsAccept, tls_failure
 from proxy.ring.counters import TLS_FAILURES
 from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
+from tests.support.cases import each_of
 from tests.support.certificate import self_signed
 from tests.support.client import Client
 from tests.support.plane import Plane, eventually, running_plane, settings_for
@@ -206,7 +207,7 @@ def test_what_is_not_agreed_on_is_counted(tmp_path: Path, settings: Callable[...
         assert failures(plane, 3) == {"certificate": 1, "cipher": 1, "not_tls": 1}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "reason"),
     [
         ("UNSUPPORTED_PROTOCOL", "version"),

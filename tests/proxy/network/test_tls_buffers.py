@@ -3,9 +3,8 @@
 import asyncio
 from typing import Any, cast
 
-import pytest
-
 from proxy.network.tls_buffers import PIECE_BYTES, RECORD_BYTES, bound_buffers
+from tests.support.cases import each_of
 
 
 class Transport:
@@ -35,7 +34,7 @@ def bounded(context: object) -> tuple[Any, Transport]:
     return bound_buffers(cast(asyncio.Transport, transport)), transport
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 4 * PIECE_BYTES + 7])
+@each_of("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 4 * PIECE_BYTES + 7])
 def test_what_is_written_over_tls_goes_in_pieces(size: int) -> None:
     """All of it, in order; its layer keeps a buffer of the size of the largest."""
     data = bytes(index % 251 for index in range(size))

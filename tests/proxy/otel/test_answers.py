@@ -1,8 +1,7 @@
 """What answers mean."""
 
-import pytest
-
 from proxy.otel.answers import MAX_RETRY_AFTER_S, MAX_TRIES, Answer, Later, Refused, Taken, judge
+from tests.support.cases import each_of
 
 NOW_S = 1_790_000_000.0
 
@@ -12,7 +11,7 @@ def verdict(status: int, body: bytes = b"", retry_after: str = "", tries: int = 
     return judge(Answer(status, retry_after, "application/json", body), 10, tries, NOW_S)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "rejected", "message"),
     [
         (b"", 0, ""),
@@ -35,7 +34,7 @@ def test_what_was_taken_may_lack_some(body: bytes, rejected: int, message: str) 
     assert verdict(200, body) == Taken(rejected, message)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("status", "reason"),
     [
         (429, "throttled"),
@@ -57,7 +56,7 @@ def test_what_is_to_be_sent_again(status: int, reason: str) -> None:
     assert (judged.reason, judged.message, judged.after_s) == (reason, f"status {status}", None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("retry_after", "after_s"),
     [
         ("7", 7.0),
@@ -75,7 +74,7 @@ def test_a_receiver_says_when(retry_after: str, after_s: float | None) -> None:
     assert judged.after_s == after_s
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("status", "body", "message"),
     [
         (400, b'{"code": 3, "message": "invalid\\n trace id"}', "status 400: invalid trace id"),

@@ -1,7 +1,6 @@
 """What the fields of a record are called by OpenTelemetry."""
 
 import msgspec
-import pytest
 
 from proxy.otel.attributes import (
     MAX_CHARACTERS,
@@ -15,6 +14,7 @@ from proxy.otel.attributes import (
 from storage.grpc import Grpc
 from storage.record import Record, Stream, format_id
 from tests.storage.samples import make_record
+from tests.support.cases import each_of
 from tests.support.otlp import KeyValue, plain
 
 
@@ -58,7 +58,7 @@ def test_a_method_nobody_knows_is_other() -> None:
     assert exchange_attributes(make_record(method=None))["http.request.method"] is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("host", "address", "port"),
     [
         ("a.example", "a.example", None),
@@ -76,7 +76,7 @@ def test_the_host_is_split(host: str | None, address: str | None, port: int | No
     assert (told["server.address"], told["server.port"]) == (address, port)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "expected"),
     [
         ({"status": 200}, None),
@@ -125,7 +125,7 @@ def test_a_document_has_no_first_chunk() -> None:
     assert exchange_attributes(call(stream=stream))["gen_ai.response.time_to_first_chunk"] is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "operation"),
     [
         ("/v1/messages", "chat"),
@@ -149,7 +149,7 @@ def test_the_operation_is_that_of_the_path(path: str | None, operation: str) -> 
     assert operation_of(call(path=path)) == operation
 
 
-@pytest.mark.parametrize(("provider", "name"), [
+@each_of(("provider", "name"), [
     ("gemini", "gcp.gemini"), ("bedrock", "aws.bedrock"), ("azure", "azure.ai.openai"), ("mistral", "mistral_ai"),
     ("x-ai", "x_ai"), ("own", "own"),
 ])  # fmt: skip

@@ -1,11 +1,11 @@
 """Requests: batches of bounded size, gathered by service."""
 
 import msgspec
-import pytest
 
 from proxy.otel.requests import Call, Item, count, make_item, next_batch, write_request
 from proxy.otel.telemetry import span_id_of
 from tests.storage.samples import make_record
+from tests.support.cases import each_of
 from tests.support.otlp import Logs, Traces, plain, read_logs, read_spans, tool_call
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -47,7 +47,7 @@ def item(size_bytes: int) -> Item:
     return Item(1, 0, b"", (b"x" * size_bytes,))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("sizes", "max_items", "expected"),
     [
         ([50, 50, 1], 9, 2),

@@ -3,13 +3,13 @@
 from typing import Any
 
 import msgspec
-import pytest
 
 from proxy.http1.trace_context import context_of
 from proxy.otel import telemetry
 from proxy.otel.telemetry import exchange_span, span_id_of, tool_span, trace_id_of
 from storage.record import format_id
 from tests.storage.samples import START_US, make_record
+from tests.support.cases import each_of
 from tests.support.otlp import Span, tool_call
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -56,7 +56,7 @@ def test_a_context_that_was_made_for_the_upstream_is_the_span_itself() -> None:
     assert (span.trace_id, span.span_id, span.parent_span_id) == (*context_of(record.id), "")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "name"),
     [
         ({"method": "GET", "endpoint": "/items/{id}"}, "GET /items/{id}"),
@@ -72,7 +72,7 @@ def test_names_are_few(changes: dict[str, Any], name: str) -> None:
     assert read(exchange_span(make_record(**{"provider": None, **changes}))).name == name
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "message"),
     [
         ({"status": 500, "outcome": "ok"}, "500"),
@@ -104,7 +104,7 @@ def test_a_tool_call_is_a_span_below_its_exchange() -> None:
     assert span.span_id == read(tool_span(call, TRACE)).span_id
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("details", "kind", "code"),
     [
         (b'{"error": {"type": "invalid_params", "code": "-32602", "message": "secret"}}', "-32602", "-32602"),

@@ -4,9 +4,8 @@ import json
 import re
 import unicodedata
 
-import pytest
-
 from proxy.process.terminal import UNSAFE, json_escaped, visible, visible_line
+from tests.support.cases import each_of
 
 OBEYED = [
     "\x1b]0;title\x07",
@@ -23,7 +22,7 @@ OBEYED = [
 ]
 
 
-@pytest.mark.parametrize("text", OBEYED)
+@each_of("text", OBEYED)
 def test_nothing_is_obeyed(text: str) -> None:
     """In a line, in a text, in JSON, which stays the same document."""
     document = json.dumps(f"a{text}b", ensure_ascii=False)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.ring.body_window import Window
+from tests.support.cases import each_of
 
 
 def collected(window: Window, limit: int = -1) -> tuple[bytes, bytes]:
@@ -63,7 +64,7 @@ def test_tiny_pieces_are_joined(size: int) -> None:
     assert sum(map(len, window._tail or ())) <= 200_000 + size
 
 
-@pytest.mark.parametrize("size", [999, 1000, 1001, 1500, 1501])
+@each_of("size", [999, 1000, 1001, 1500, 1501])
 def test_one_large_piece_is_cut_like_many_small_ones(size: int) -> None:
     """A body in one piece gives the same windows as byte by byte."""
     body = bytes(number % 251 for number in range(size))

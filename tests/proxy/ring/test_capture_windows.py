@@ -1,10 +1,9 @@
 """Which exchanges get the windows of calls: by path, by media type, never more than a ring takes."""
 
-import pytest
-
 from proxy.ring.capture_windows import CALL_TAIL_BYTES, MAX_MEMO_LINES, SESSION_MESSAGE_BYTES, CaptureWindows, Windows
 from proxy.settings.model import CaptureSettings
 from proxy.settings.section import GIB, MIB
+from tests.support.cases import each_of
 
 CAPTURE = CaptureSettings()
 PLAIN = Windows(65536, 65536, 16384, 16384)
@@ -19,7 +18,7 @@ def head(target: str, method: str = "POST") -> bytes:
     return f"{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
 
 
-@pytest.mark.parametrize(
+@each_of(
     "target",
     [
         "/v1/chat/completions", "/chat/completions?x=1", "/backend-api/codex/responses", "/v1/messages", "/api/chat",
@@ -35,7 +34,7 @@ def test_calls_get_the_larger_windows(target: str) -> None:
         assert windows(level).of(head(target)) == CALL
 
 
-@pytest.mark.parametrize(
+@each_of(
     "target",
     [
         "/v1/responses/resp_1?stream=true", "/v1/batches/batch_1", "/v1/messages/batches/m/results",
@@ -50,7 +49,7 @@ def test_what_shows_the_result_of_a_call_gets_them_too(target: str) -> None:
     assert windows().of_response(head(target, "GET"), is_event_stream=True) == CALL
 
 
-@pytest.mark.parametrize(
+@each_of(
     "raw", [head("/items"), head("/v1/messages/1"), head("/v1/messages", "GET"), head("/completions/5"), b"", b"POST "]
 )
 def test_others_do_not(raw: bytes) -> None:
@@ -103,7 +102,7 @@ def test_the_memo_is_bounded() -> None:
     assert all(len(line) < 5000 for line in found._is_call)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "target",
     [
         "/v1/realtime?model=gpt-realtime", "/openai/realtime?deployment=x", "/v1/responses",

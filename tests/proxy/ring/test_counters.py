@@ -18,6 +18,7 @@ from proxy.ring.counters import (
     add_counts,
 )
 from proxy.ring.segment import Segment
+from tests.support.cases import each_of
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
     assert set(cells) == set(range(layout.size))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("method", "status", "expected"),
     [
         (b"GET", 200, ("GET", "2xx")),

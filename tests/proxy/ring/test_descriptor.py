@@ -1,13 +1,13 @@
 """A ring says what its numbers mean, also to a collector that was configured in another way."""
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.settings.model import ProxySettings, RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
+from tests.support.cases import each_of
 
 
 def test_what_was_written_is_read() -> None:
@@ -46,7 +46,7 @@ def test_no_secret_is_in_it() -> None:
     assert read_descriptor(described).routes[0].upstream == "x:81"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "raw", [b"", b"{}", b"[]", b"null", b"\xff", b'{"source": 1, "stage": 2, "routes": [3]}', b'{"routes": {"a": 1}}']
 )
 def test_a_damaged_one_costs_names_and_no_records(raw: bytes) -> None:

@@ -24,6 +24,7 @@ from proxy.ring.exchange import (
 )
 from proxy.ring.timeline import Timeline, note_chunk
 from storage.record import OUTCOMES
+from tests.support.cases import each_of
 
 ID = bytes(range(16))
 
@@ -93,10 +94,8 @@ def test_every_field_and_section_is_read_back(data: st.DataObject) -> None:
     assert found.shed == SHED_NONE
 
 
-@pytest.mark.parametrize("is_whole", [True, False])
-@pytest.mark.parametrize(
-    ("pressure", "kept", "tail"), [(SHED_NONE, 4096, 512), (SHED_TAIL, SHED_WINDOW_BYTES, 0), (SHED_BODIES, 0, 0)]
-)
+@each_of("is_whole", [True, False])
+@each_of(("pressure", "kept", "tail"), [(SHED_NONE, 4096, 512), (SHED_TAIL, SHED_WINDOW_BYTES, 0), (SHED_BODIES, 0, 0)])
 def test_pressure_leaves_bodies_out(pressure: int, kept: int, tail: int, is_whole: bool) -> None:
     """Above three quarters a kilobyte of each body is kept, above 90 % none; sizes and heads stay."""
     body = bytes(number % 256 for number in range(10_000))
@@ -209,7 +208,7 @@ def test_the_longest_silence_of_a_long_stream_is_read_back() -> None:
     assert read_back(make()).longest_gap_us is None
 
 
-@pytest.mark.parametrize("cut", range(1, 13))
+@each_of("cut", range(1, 13))
 def test_notes_that_are_not_all_there_are_noticed(cut: int) -> None:
     """Wherever they are cut."""
     exchange = make()

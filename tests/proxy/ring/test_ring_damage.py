@@ -1,6 +1,7 @@
 """A damaged ring: what is hit is skipped and counted, nothing else is lost, and nothing forged is read."""
 
 from collections.abc import Callable
+from contextlib import closing
 
 import hypothesis.strategies as st
 import pytest
@@ -11,6 +12,7 @@ from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import HEAD, RELEASED, SegmentError
 from tests.proxy.ring.ringing import HEADER, idle, numbers, push
+from tests.support.cases import each_of
 
 
 class Clock:
@@ -28,23 +30,24 @@ class Clock:
         self.on_sleep()
 
 
-@pytest.mark.parametrize("position", range(PREFIX.size + HEADER.size))
-@pytest.mark.parametrize("change", [0x01, 0x80, 0xFF])
-@pytest.mark.parametrize("victim", [0, 3, 5])
-def test_a_damaged_byte_costs_exactly_its_record(segment: Segment, position: int, change: int, victim: int) -> None:
+@each_of("position", range(PREFIX.size + HEADER.size))
+@each_of("change", [0x01, 0x80, 0xFF])
+@each_of("victim", [0, 3, 5])
+def test_a_damaged_byte_costs_exactly_its_record(position: int, change: int, victim: int) -> None:
     """Any changed byte of prefix or header, of the first, a middle or the newest entry, costs that entry only."""
     clock = Clock()
-    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
-    starts = []
-    for number in range(6):
-        starts.append(reader.head)
-        assert push(writer, number, 100)
-    segment.data[starts[victim] + position] ^= change
-    assert numbers(reader) == [number for number in range(6) if number != victim]
-    assert (reader.corrupt_records, reader.taken, reader.cursor) == (1, 6, reader.head)
-    assert push(writer, 6)
-    assert numbers(reader) == [6]
-    assert (reader.corrupt_records, reader.taken) == (1, 7)
+    with closing(Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)) as segment:
+        writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+        starts = []
+        for number in range(6):
+            starts.append(reader.head)
+            assert push(writer, number, 100)
+        segment.data[starts[victim] + position] ^= change
+        assert numbers(reader) == [number for number in range(6) if number != victim]
+        assert (reader.corrupt_records, reader.taken, reader.cursor) == (1, 6, reader.head)
+        assert push(writer, 6)
+        assert numbers(reader) == [6]
+        assert (reader.corrupt_records, reader.taken) == (1, 7)
 
 
 def test_damage_skipped_before_a_restart_is_counted_after_it(segment: Segment) -> None:

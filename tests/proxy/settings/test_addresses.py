@@ -13,9 +13,10 @@ from proxy.settings.addresses import (
     parse_via,
     via_of,
 )
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("127.0.0.1:8080", ("127.0.0.1", 8080)),
@@ -30,7 +31,7 @@ def test_listen_address_is_read(text: str, expected: tuple[str, int]) -> None:
     assert parse_address(text) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     ["", "8080", "127.0.0.1", "::1:8080", "[::1]", "[x]:80", "host:65536", "host:-1", "a b:80", "host:80/", "h:٣"],
 )
@@ -64,7 +65,7 @@ def test_a_path_that_no_unix_socket_has_is_refused(text: str, reason: str) -> No
         parse_listen(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected", "authority"),
     [
         ("http://127.0.0.1:3000", ("http", "127.0.0.1", 3000, ""), "127.0.0.1:3000"),
@@ -82,7 +83,7 @@ def test_upstream_is_read(text: str, expected: tuple[str, str, int, str], author
     assert upstream.authority == authority
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "", "app:3000", "ftp://app", "http://", "http://:80", "http://app:0", "http://app//v1", "http://app?x=1",
@@ -97,7 +98,7 @@ def test_upstream_beyond_an_origin_is_refused(text: str) -> None:
         parse_upstream(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("upstream", "listen", "expected"),
     [
         ("http://127.0.0.1:8080", ("0.0.0.0", 8080), True),
@@ -136,7 +137,7 @@ def test_addresses_are_values() -> None:
     assert isinstance(parse_upstream("http://app"), UpstreamAddress)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "base_path"),
     [
         ("http://app", ""),
@@ -153,7 +154,7 @@ def test_the_path_of_an_upstream_is_put_before_targets(text: str, base_path: str
     assert parse_upstream(text).base_path == base_path
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("", None),
@@ -169,16 +170,14 @@ def test_a_proxy_on_the_way_is_read(text: str, expected: Via | None) -> None:
     assert "bWU6" not in repr(parse_via(text))
 
 
-@pytest.mark.parametrize(
-    "text", ["proxy:3128", "https://proxy", "socks5://proxy", "http://proxy/x", "http://a:b@", "on"]
-)
+@each_of("text", ["proxy:3128", "https://proxy", "socks5://proxy", "http://proxy/x", "http://a:b@", "on"])
 def test_what_is_no_proxy_is_refused(text: str) -> None:
     """The message does not repeat it: it may hold a password."""
     with pytest.raises(ValueError, match="expected"):
         parse_via(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("upstream", "excepted", "is_taken"),
     [
         ("https://api.openai.com", "", True),

@@ -10,6 +10,7 @@ from proxy.settings.check import warnings
 from proxy.settings.load import load
 from proxy.settings.model import ProxySettings, RouteSettings, Settings, SettingsError
 from proxy.settings.route_model import HeaderSettings
+from tests.support.cases import each_of
 from tests.support.certificate import self_signed
 
 ROUTE = '[{"id": "a", "upstream": "http://a", %s}]'
@@ -23,7 +24,7 @@ def refusal(environ: dict[str, str]) -> str:
     return "\n".join(caught.value.problems)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("variable", "value", "expected"),
     [
         ("PROXY__LISTEN", "8080", "proxy.listen: expected host:port"),
@@ -98,7 +99,7 @@ def test_smallest_ring_holds_the_default_windows() -> None:
     assert load({"proxy.upstream": "http://app"}, {"SIDELOG_RING__BYTES": "1048576"}, None).ring.bytes == 1 << 20
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("more", "expected"),
     [
         ('"path": "v1"', "routes[0].path: expected a raw path"),
@@ -138,7 +139,7 @@ def test_bad_route_is_refused_with_its_reason(more: str, expected: str) -> None:
     assert expected in refusal({"SIDELOG_ROUTES": ROUTE % more})
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("upstream", "expected"),
     [
         ("http://a/v1/../x", "the path of an upstream has no empty segments, no . or .."),
@@ -195,7 +196,7 @@ def test_route_ids_are_unique_and_clean() -> None:
     assert caught.value.problems[0].startswith("proxy.upstream: makes the route `default`, as routes[0] is")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("first", "second", "is_refused"),
     [
         ({}, {"path": "/api/"}, True),
@@ -269,7 +270,7 @@ def test_unknown_storage_scheme_is_refused() -> None:
     assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "mongodb://db/logs"})
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "listen", "is_told"),
     [
         ({"headers": HeaderSettings(set_request={"x-api-key": "k"})}, "0.0.0.0:8080", True),
@@ -296,7 +297,7 @@ def test_a_key_that_is_set_on_all_routes_is_warned_of_for_each() -> None:
     assert [name for name, _ in warnings(settings)] == ["proxy.auth"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("rule", "expected"),
     [
         (

@@ -4,6 +4,7 @@ import pytest
 
 from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError, redacted
+from tests.support.cases import each_of
 
 
 def loaded(rules: str, environ: dict[str, str] | None = None, owner: str = "routes") -> Settings:
@@ -12,7 +13,7 @@ def loaded(rules: str, environ: dict[str, str] | None = None, owner: str = "rout
     return load({}, {"SIDELOG_ROUTES": f"[{{{route}}}]", **(environ or {})}, None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("rules", "reason"),
     [
         ('"set_request": {"Content-Length": "1"}', "Content-Length belongs to the proxy"),

@@ -7,6 +7,7 @@ import pytest
 
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, redacted
+from tests.support.cases import each_of
 
 ENDPOINT = "SIDELOG_OTEL__ENDPOINT"
 HTTP, HTTPS = {ENDPOINT: "http://collector:4318"}, {ENDPOINT: "https://collector"}
@@ -19,7 +20,7 @@ def refusal(environ: dict[str, str]) -> str:
     return "\n".join(caught.value.problems)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("environ", "expected"),
     [
         ({ENDPOINT: "collector:4318"}, "otel.endpoint: expected http://host:port or https://host:port"),
@@ -75,7 +76,7 @@ def with_alerts(*alerts: dict[str, object]) -> dict[str, str]:
     return {"SIDELOG_ALERTS": json.dumps(list(alerts))}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "expected"),
     [
         ({"above": None}, "alerts[0].above: expected either above or below"),

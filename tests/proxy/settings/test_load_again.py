@@ -18,6 +18,7 @@ from proxy.settings.model import (
     thaw,
 )
 from proxy.settings.sources import leaves
+from tests.support.cases import each_of
 
 ROUTE = '[[routes]]\nid = "a"\nupstream = "%s"\n'
 APP = ROUTE % "http://app:3000"
@@ -44,7 +45,7 @@ def test_what_needs_a_restart_are_settings() -> None:
     assert set(NEEDS_RESTART) <= {name for name, _ in leaves()}
 
 
-@pytest.mark.parametrize("name", NEEDS_RESTART)
+@each_of("name", NEEDS_RESTART)
 def test_what_needs_a_restart_stays_and_is_named(name: str) -> None:
     """The rest of the new settings is taken over; neither argument changes."""
     old = plain(Settings())

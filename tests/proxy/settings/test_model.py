@@ -11,6 +11,7 @@ from proxy.settings.load import load
 from proxy.settings.model import RouteSettings, Settings, SettingsError, freeze, redacted, thaw
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import TABLES, fields_of, leaves
+from tests.support.cases import each_of
 from tests.support.example_config import EXAMPLE, WIDTH, render
 from tests.support.example_config import TABLES as EXAMPLE_TABLES
 
@@ -67,7 +68,7 @@ def test_example_file_explains_every_table_and_loads() -> None:
     assert plain == Settings()
 
 
-@pytest.mark.parametrize("name", EXAMPLE_TABLES)
+@each_of("name", EXAMPLE_TABLES)
 def test_example_file_explains_every_member_of_a_list_of_tables(name: str) -> None:
     """Also those whose default TOML cannot express: they are written without a value."""
     table = EXAMPLE.read_text().partition(f"[[{name}]]")[2].partition("[[")[0]

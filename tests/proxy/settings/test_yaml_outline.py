@@ -3,9 +3,10 @@
 import pytest
 
 from proxy.settings.templates import MAX_NESTING, outline
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "value"),
     [
         (b"a: 1\nb: [x, {c: {d: 1}}]\n", {"a": "1", "b": ["x", {"c": None}]}),

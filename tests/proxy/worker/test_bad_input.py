@@ -24,6 +24,7 @@ from tests.proxy.worker.test_downstream import outcome
 from tests.proxy.worker.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS, LAST, UNFINISHED
 from tests.proxy.worker.vectors.requests import PASSAGES, REFUSALS, Passage, Refusal
 from tests.proxy.worker.vectors.responses import LIES, Lie
+from tests.support.cases import each_of
 from tests.support.client import Client
 from tests.support.plane import Plane, eventually, running_plane, settings_for
 from tests.support.recording import Recording
@@ -131,8 +132,8 @@ def say(client: Client, raw: bytes, manner: str) -> None:
         assert manner == BYTES, "refused and closed before it was read"
 
 
-@pytest.mark.parametrize("manner", [WHOLE, BYTES])
-@pytest.mark.parametrize("vector", [*REFUSALS, *CONFORMANCE_REFUSALS], ids=lambda vector: vector.name)
+@each_of("manner", [WHOLE, BYTES])
+@each_of("vector", [*REFUSALS, *CONFORMANCE_REFUSALS])
 def test_bad_requests_are_refused(plane: Plane, recording: Recording, vector: Refusal, manner: str) -> None:
     """The status fits, the connection ends, no whole message is at the upstream, and there is one record."""
     recording.take()
@@ -151,8 +152,8 @@ def test_bad_requests_are_refused(plane: Plane, recording: Recording, vector: Re
         assert (requests.messages, requests.objection) == ([], "")
 
 
-@pytest.mark.parametrize("manner", [WHOLE, BYTES])
-@pytest.mark.parametrize("vector", [*PASSAGES, *CONFORMANCE_PASSAGES, *LAST], ids=lambda vector: vector.name)
+@each_of("manner", [WHOLE, BYTES])
+@each_of("vector", [*PASSAGES, *CONFORMANCE_PASSAGES, *LAST])
 def test_strange_requests_are_forwarded_as_what_they_are(
     plane: Plane, recording: Recording, judge: Judge, vector: Passage, manner: str
 ) -> None:
@@ -177,8 +178,8 @@ def test_strange_requests_are_forwarded_as_what_they_are(
         assert [message.values(b"host") for message in messages] == [[vector.host]] * len(messages)
 
 
-@pytest.mark.parametrize("manner", [WHOLE, BYTES])
-@pytest.mark.parametrize("vector", REFUSALS[::9], ids=lambda vector: vector.name)
+@each_of("manner", [WHOLE, BYTES])
+@each_of("vector", REFUSALS[::9])
 def test_a_bad_request_after_a_good_one_is_refused_alone(
     plane: Plane, recording: Recording, vector: Refusal, manner: str
 ) -> None:

@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.proxy.worker.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS
 from tests.proxy.worker.vectors.requests import PASSAGES, REFUSALS
 from tests.proxy.worker.vectors.responses import LIES
+from tests.support.cases import each_of
 
 ROOT = Path(__file__).parents[2]
 VECTORS = {
@@ -92,7 +91,7 @@ LIST = {
 """What the list says → the vector that holds it, or the test."""
 
 
-@pytest.mark.parametrize("line", LIST)
+@each_of("line", LIST)
 def test_each_line_of_the_list_is_held(line: str) -> None:
     """By a vector of that name, sent whole and byte by byte, or by a test of that name."""
     path, is_test, name = LIST[line].partition("::")

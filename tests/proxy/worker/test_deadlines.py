@@ -9,11 +9,12 @@ from proxy.worker.deadlines import is_trickle
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, error, outcome
+from tests.support.cases import each_of
 from tests.support.plane import Plane, eventually
 from tests.support.script import Script
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body_bytes", "age_s", "is_slow"),
     [(0, 2.9, False), (0, 3.0, True), (1499, 3.0, True), (1500, 3.0, False), (40_000, 100.0, True)],
 )

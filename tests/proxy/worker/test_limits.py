@@ -1,15 +1,14 @@
 """Deadlines: each phase has the limit of its setting, 0 is none."""
 
-import pytest
-
 from proxy.settings.model import LimitSettings
 from proxy.worker.deadlines import HALF_CLOSE_NS, INFLIGHT_AFTER_NS, TICK_S, Deadlines, Phase
 from proxy.worker.engine import SWEEP_S
+from tests.support.cases import each_of
 
 S = 1_000_000_000
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("phase", "setting"),
     [
         (Phase.IDLE, "timeout_keep_alive_s"),

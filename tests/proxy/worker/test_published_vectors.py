@@ -19,7 +19,8 @@ from tests.fuzz.response_judge import run_response
 from tests.fuzz.strict import read_requests, read_response
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
-from tests.proxy.worker.vectors.published import Published, parameters, published
+from tests.proxy.worker.vectors.published import Published, published
+from tests.support.cases import each_of
 from tests.support.client import Client
 from tests.support.plane import Plane, running_plane, settings_for
 from tests.support.recording import Recording
@@ -31,6 +32,7 @@ ASKING = (
     (b"GET", b"GET / HTTP/1.0\r\n\r\n"),
     (b"GET", b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
 )
+needs_vectors = pytest.mark.skipif(not published(), reason="no vectors: .ci/vectors fetches them")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,8 @@ def manners(raw: bytes) -> list[list[int]]:
     return [[], [len(raw) // 2], list(range(1, len(raw)))]
 
 
-@pytest.mark.parametrize("vector", parameters(is_response=False))
+@needs_vectors
+@each_of("vector", [vector for vector in published() if not vector.is_response])
 def test_a_published_request_is_refused_or_read_alike(vector: Published, world: World, judge: Judge) -> None:
     """As it stands, and with the Host that it lacks; whole, in two pieces, byte by byte."""
     for raw in {vector.raw, vector.with_host}:
@@ -61,7 +64,8 @@ def test_a_published_request_is_refused_or_read_alike(vector: Published, world: 
                 assert run_request(world, judge, RequestCase(raw, cuts, is_clean=False, answers=answers)) == ""
 
 
-@pytest.mark.parametrize("vector", parameters(is_response=True))
+@needs_vectors
+@each_of("vector", [vector for vector in published() if vector.is_response])
 def test_a_published_response_is_right_refused_or_broken(vector: Published, world: World, judge: Judge) -> None:
     """After each kind of request and before each kind of end."""
     ends: tuple[End, ...] = ("stay", "close", "reset")
@@ -87,7 +91,7 @@ def plane(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Ite
         running.exchanges(running.unread)
 
 
-@pytest.mark.skipif(not published(), reason="no vectors: .ci/vectors fetches them")
+@needs_vectors
 def test_published_requests_over_sockets(plane: Plane, recording: Recording, judge: Judge) -> None:
     """The same over real connections, all at once: what arrives at the upstream is read alike by all."""
     with contextlib.ExitStack() as stack:
@@ -111,7 +115,7 @@ def _await_end(client: Client) -> None:
         client.rest()
 
 
-@pytest.mark.skipif(not published(), reason="no vectors: .ci/vectors fetches them")
+@needs_vectors
 def test_published_responses_over_sockets(start: Start) -> None:
     """The same for an upstream that answers with each of them and closes: right, our own error, or visibly cut."""
     vectors = [vector for vector in published() if vector.is_response]

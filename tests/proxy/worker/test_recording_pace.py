@@ -12,6 +12,7 @@ from proxy.ring.ring import RingReader
 from proxy.settings.model import CaptureSettings
 from proxy.worker.recording_pace import STANDSTILL_NS, RecordingPace, Share
 from tests.proxy.conftest import Start
+from tests.support.cases import each_of
 from tests.support.plane import Plane, eventually
 from tests.support.script import OK, Script
 
@@ -48,9 +49,7 @@ def pace_of(ring: Ring, max_wait_ms: int = 100, waits: list[int] | None = None) 
     return RecordingPace(ring, max_wait_ms, (waits if waits is not None else []).append, never)
 
 
-@pytest.mark.parametrize(
-    ("fill", "wait_ms"), [(0, 0), (500, 0), (525, 10), (600, 40), (750, 100), (900, 100), (1000, 100)]
-)
+@each_of(("fill", "wait_ms"), [(0, 0), (500, 0), (525, 10), (600, 40), (750, 100), (900, 100), (1000, 100)])
 def test_the_wait_grows_with_the_fill_beyond_a_half(fill: int, wait_ms: int) -> None:
     """The longest one is reached at three quarters, where bodies begin to be dropped."""
     ring = Ring()

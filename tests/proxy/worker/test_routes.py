@@ -16,6 +16,7 @@ from proxy.settings.model import CaptureSettings, ProxySettings, RouteSettings, 
 from proxy.settings.route_model import HeaderSettings
 from proxy.worker.routes import Route, RouteTable, normalise
 from tests.proxy.conftest import Start
+from tests.support.cases import each_of
 from tests.support.plane import EngineName
 from tests.support.script import Script
 
@@ -33,7 +34,7 @@ def table(*routes: dict[str, Any]) -> RouteTable:
 TABLE = table({"path": "/v1/", "host": "api.local"}, {"path": "/v1/"}, {"path": "/exact"}, {"path": "/"})
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("host", "target", "index"),
     [
         (b"a", b"/v1/x", 1),
@@ -64,8 +65,8 @@ def test_the_first_route_whose_host_and_path_match_is_taken(host: bytes, target:
     assert found.index == index
 
 
-@pytest.mark.parametrize("name", ["a.example", "A.example."])
-@pytest.mark.parametrize("host", [b"a.example", b"a.example.", b"A.Example.:80"])
+@each_of("name", ["a.example", "A.example."])
+@each_of("host", [b"a.example", b"a.example.", b"A.Example.:80"])
 def test_a_dot_behind_a_name_says_that_it_is_whole(name: str, host: bytes) -> None:
     """It names the same host (RFC 3986 §3.2.2), so it must not lead past a route that asks for a key."""
     found = table({"host": name}, {}).match(host, b"/")
@@ -73,7 +74,7 @@ def test_a_dot_behind_a_name_says_that_it_is_whole(name: str, host: bytes) -> No
     assert found.index == 0
 
 
-@pytest.mark.parametrize(
+@each_of(
     "target",
     [
         b"/v1/../admin",
@@ -130,7 +131,7 @@ def test_a_normal_path_stays_as_it_is(path: bytes) -> None:
     assert b"/../" not in normal + b"/"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "normal"),
     [
         (b"/", b"/"),
@@ -148,7 +149,7 @@ def test_normal_forms(path: bytes, normal: bytes) -> None:
     assert normalise(path) == normal
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "target", "expected"),
     [
         ("/v1/", b"/v1/x?y", b"/x?y"),
@@ -165,7 +166,7 @@ def test_a_stripped_prefix_leaves_a_path(path: str, target: bytes, expected: byt
     assert route(path=path).target(target) == target
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("strip", "target", "expected"),
     [
         (False, b"/v1/x?y", b"/base/v1/x?y"),
@@ -183,7 +184,7 @@ def test_the_path_of_the_upstream_comes_first(*, strip: bool, target: bytes, exp
     assert not route(path="/v1/", upstream="http://app:1/").changes_target
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("settings", "client", "expected"),
     [
         ({}, b"client:1", b"client:1"),
@@ -228,7 +229,7 @@ def test_set_headers_replace_the_clients() -> None:
     assert [name_of(line) for line in head.lines] == [b"authorization", b"x", b"x-set"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("level", "flags", "is_recorded", "window"),
     [
         ("body", 0, True, 11),

@@ -1,13 +1,12 @@
 """The words that are stored beside texts: whatever a clue may look for is in the text or in them."""
 
-import pytest
-
 from storage.clickhouse.texts import words_of
 from storage.record import Entry, Payload
 from storage.search.clues import clues_of
 from storage.search.expression import Substring, Text
 from storage.search.phrase import Phrase
 from tests.storage.samples import make_body, make_record
+from tests.support.cases import each_of
 
 
 def of_body(body: bytes) -> list[str]:
@@ -19,7 +18,7 @@ def test_plain_text_has_no_further_words() -> None:
     assert of_body(b'{"Text": "needle\\nin_a haystack 100%"}') == []
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "expected"),
     [
         (b'{"text":"\\u006eeedle"}', ["needle"]),
@@ -37,7 +36,7 @@ def test_words_of_readings_are_stored(body: bytes, expected: list[str]) -> None:
     assert not {"text", "needle in"} & set(of_body(body))
 
 
-@pytest.mark.parametrize("written", ["Needle_1", "\\u004eeedle_1", "%4eeedle_1", "Ｎeedle_1", "x\\nNeedle_1"])
+@each_of("written", ["Needle_1", "\\u004eeedle_1", "%4eeedle_1", "Ｎeedle_1", "x\\nNeedle_1"])
 def test_every_clue_is_found(written: str) -> None:
     """In the text in lower case, or among its words."""
     phrase = Phrase.of("needle_1")

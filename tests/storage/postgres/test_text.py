@@ -1,10 +1,10 @@
 """Text with NUL is written so that it reads back and is searched as if nothing had been done to it."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.postgres.text import escape, unescape
+from tests.support.cases import each_of
 
 odd = st.text(st.sampled_from("\0\1\2\3aB\n"), max_size=12)
 
@@ -23,7 +23,7 @@ def test_a_part_is_found_exactly_where_it_is(text: str, part: str) -> None:
     assert (escape(part) in escape(text)) == (part in text)
 
 
-@pytest.mark.parametrize("text", ["", "/items", "é\U0001f600", "\t\n\x7f", "\\u0000"])
+@each_of("text", ["", "/items", "é\U0001f600", "\t\n\x7f", "\\u0000"])
 def test_other_text_is_left_alone(text: str) -> None:
     """Whoever looks into the database reads it as it was sent."""
     assert escape(text) == unescape(text) == text

@@ -2,13 +2,13 @@
 
 from itertools import chain, pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.query import Order
 from storage.relational import slices as module
 from storage.relational.slices import Pace, Range, Spread, joint_slices, slices, windows
+from tests.support.cases import each_of
 
 FIRST = module.FIRST_SLICE
 
@@ -161,7 +161,7 @@ def test_windows_tell_which_of_their_rows_are_in_ranges(
         assert all(part.first <= each.first <= each.last <= part.last for each in part.possible)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("after", "order", "left"),
     [
         (None, "asc", Range(3, 9)),

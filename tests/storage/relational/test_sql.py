@@ -3,8 +3,6 @@
 from dataclasses import replace
 from importlib.resources import files
 
-import pytest
-
 from storage.postgres.session import DIALECT as POSTGRES
 from storage.query import Filter, Scope
 from storage.record import Record
@@ -12,6 +10,7 @@ from storage.relational.search.condition import conditions, rollup_conditions, t
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, Dialect, Where
 from storage.search.patterns import lower_ascii
 from storage.sqlite.session import DIALECT as SQLITE
+from tests.support.cases import each_of
 from tests.support.filters import make_filter
 
 NUMBERED = Dialect(
@@ -22,7 +21,7 @@ NUMBERED = Dialect(
 IDS = {"project": {"a": 1, "b": 2}, "method": {"GET": 5}}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("filter", "text", "parameters"),
     [
         (Filter(kind="all"), "1 = 1", ()),
@@ -58,7 +57,7 @@ def test_a_filter_becomes_a_clause(filter: Filter, text: str, parameters: tuple[
     assert conditions(filter, IDS, SQLITE) == Where(text, parameters)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "filter",
     [
         make_filter(projects=("zzz",)),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from storage.record import Body, Payload
 from storage.search.cell import MAX_CELL_CHARACTERS, STATES, Cell, Cells, group_names, is_cell_field
 from tests.storage.samples import make_body
+from tests.support.cases import each_of
 
 REQUEST = b"POST / HTTP/1.1\r\nX-Tenant: acme\r\nX-Tag: a\r\nx-tag: b\r\nCookie: [REDACTED]"
 RESPONSE = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nX-Tag: c'
@@ -17,7 +18,7 @@ def payload(request: Body | bytes | None = None, response: bytes | None = None) 
     return Payload(REQUEST, RESPONSE, body, None if response is None else make_body(response))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("field", "expected"),
     [
         ("header.X-Tenant", Cell("known", "acme")),
@@ -33,7 +34,7 @@ def test_headers(field: str, expected: Cell) -> None:
     assert Cells(payload()).cell(field) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("field", "expected"),
     [
         ("body.user.id", Cell("known", "42, 7")),

@@ -1,13 +1,12 @@
 """What a search means, said by hand; backends are compared with it in tests/contract/test_storage_search.py."""
 
-import pytest
-
 from storage.record import Payload
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.meaning import fulfils, pack_address
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
 from tests.storage.samples import make_body, make_record
+from tests.support.cases import each_of
 
 SUBJECT = Subject(
     make_record(seq=1, path="/api/Users/7", query="q=caf%C3%A9", status=503, client_ip="10.1.2.3", model=None),
@@ -23,7 +22,7 @@ YES = Is("method", ("GET", "PUT"))
 NO = Is("method", ("get",))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("search", "expected"),
     [
         (YES, True),

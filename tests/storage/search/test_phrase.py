@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from storage.search.phrase import MAX_TELLING, Phrase, SearchedText
 from storage.search.words import readings, words
+from tests.support.cases import each_of
 
 WORDS = st.text(alphabet="abé漢_1", min_size=1, max_size=4)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("wanted", "is_prefix", "text", "expected"),
     [
         ("reset", False, "Connection RESET by peer", True),

@@ -8,6 +8,7 @@ from storage.search.meaning import fulfils
 from storage.search.reason import has_reason, reason_of
 from storage.search.subject import Subject
 from tests.api.samples import make_record
+from tests.support.cases import each_of
 
 REASONS: list[tuple[dict[str, Any], str | None]] = [
     ({"status": 200}, None),
@@ -25,14 +26,14 @@ REASONS: list[tuple[dict[str, Any], str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "reason"), REASONS)
+@each_of(("changes", "reason"), REASONS)
 def test_the_reason_is_the_most_exact_name_known(changes: dict[str, Any], reason: str | None) -> None:
     """Provider's or proxy's code, else how it ended, else the status; none of success."""
     record = make_record(1, **changes)
     assert reason_of(record.error_type, record.outcome, record.status) == reason
 
 
-@pytest.mark.parametrize("wanted", sorted({reason for _, reason in REASONS if reason is not None}))
+@each_of("wanted", sorted({reason for _, reason in REASONS if reason is not None}))
 def test_each_reason_that_is_shown_finds_the_records_that_show_it(wanted: str) -> None:
     """Those, and no others."""
     search = has_reason((wanted,))

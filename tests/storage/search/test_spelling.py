@@ -1,11 +1,10 @@
 """Which values stand in texts as they are written."""
 
-import pytest
-
 from storage.search.spelling import are_spelled, is_spelled, name_words
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize("value", ["acme", "4x", "true", "42", "-5", "0", ""])
+@each_of("value", ["acme", "4x", "true", "42", "-5", "0", ""])
 def test_texts_and_whole_numbers_are_spelled_in_one_way(value: str) -> None:
     """Wherever they are; of a number, `0` and `-0` have the same word."""
     for field in ("path", "header.x", "body.a", "response_body.a.b"):
@@ -13,7 +12,7 @@ def test_texts_and_whole_numbers_are_spelled_in_one_way(value: str) -> None:
     assert not is_spelled("host", value)
 
 
-@pytest.mark.parametrize("value", ["4.2", "1e5", "-5.50", "007", "e", "1E400", "-"])
+@each_of("value", ["4.2", "1e5", "-5.50", "007", "e", "1E400", "-"])
 def test_what_may_be_a_number_may_be_written_otherwise(value: str) -> None:
     """In JSON; a header is as it is."""
     assert not is_spelled("body.a", value)

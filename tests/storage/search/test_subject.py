@@ -11,6 +11,7 @@ from storage.search.expression import Has, Is, Not, Or
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject, header_values, numbers_of, texts_of
 from tests.storage.samples import make_body, make_record
+from tests.support.cases import each_of
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\nX-Tag:  one \r\nx-tag: tw\xf6"
 
@@ -41,7 +42,7 @@ def test_body_fields() -> None:
     assert body_values(None, "a") == []
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "has"),
     [
         (b'{"error":{"code":"rate_limit"}}', True),

@@ -18,11 +18,12 @@ from storage.search.words import (
     unescape,
     words,
 )
+from tests.support.cases import each_of
 
 TEXTS = st.text() | st.text(alphabet=st.sampled_from('abcXYZ019_ -/.é漢字カなไทยéß\u0301İﬁ２²"\\%20nu'))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("", []),

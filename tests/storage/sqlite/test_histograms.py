@@ -5,7 +5,6 @@ import sqlite3
 from bisect import bisect_left
 from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from storage.sqlite.histograms import (
     pack_histogram,
     unpack_histogram,
 )
+from tests.support.cases import each_of
 
 counts = st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 2**62), max_size=BUCKETS)
 
@@ -39,7 +39,7 @@ def test_pieces_that_follow_each_other_are_added_up(pieces: list[tuple[dict[int,
     assert unpack_histogram(b"".join(pack_histogram(piece, sign) for piece, sign in pieces)) == sums
 
 
-@pytest.mark.parametrize(("count", "size"), [(127, 4), (128, 5), (32_767, 5), (32_768, 7), (2**31, 11)])
+@each_of(("count", "size"), [(127, 4), (128, 5), (32_767, 5), (32_768, 7), (2**31, 11)])
 def test_counts_are_as_wide_as_they_must_be(count: int, size: int) -> None:
     """One to eight bytes each."""
     assert len(pack_histogram({200: count})) == size

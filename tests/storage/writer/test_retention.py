@@ -15,6 +15,7 @@ from storage.sqlite.store import SqliteStorage
 from storage.writer.retention import Floors, Limits, Retention, floors
 from storage.writer.trusted_clock import TrustedClock
 from tests.storage.samples import make_record
+from tests.support.cases import each_of
 from tests.support.memory_store import MemoryStorage
 
 NOW = 480_000 * HOUR_US + 25 * 60_000_000
@@ -33,7 +34,7 @@ def ago(purge_hours: int, body_hours: int) -> Floors:
     return Floors((HOUR - purge_hours) * HOUR_US, (HOUR - body_hours) * HOUR_US)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("limits", "before", "expected"),
     [
         (Limits(), state(), Floors(0, 0)),

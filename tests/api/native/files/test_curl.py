@@ -12,6 +12,7 @@ import pytest
 
 from api.native.files.curl import curl_of
 from proxy.process.terminal import visible
+from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S, find
 
 HOSTILE = (
@@ -174,7 +175,7 @@ def test_an_old_version_stays_old(server: str) -> None:
     assert arrived(server, record(http_version="1.0"))["line"].endswith("HTTP/1.0")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("shown", "words", "note"),
     [
         (record([["authorization", "Bearer [REDACTED]"]]), "authorization: Bearer <authorization>", "authorization"),

@@ -12,6 +12,7 @@ from storage.query import FormerEndpoints
 from storage.record import Batch, Entry
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_body, make_payload, make_record
+from tests.support.cases import each_of
 
 RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
 HOUR_US = 3_600_000_000
@@ -160,7 +161,7 @@ async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
     assert (await ask(client, f"/api/endpoints?{RANGE}"))["series"] is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "named"),
     [
         ("/api/top?by=moon", "by"),

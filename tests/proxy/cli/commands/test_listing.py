@@ -13,6 +13,7 @@ from api.native.records import RecordShown
 from proxy.cli.commands import listing
 from proxy.cli.commands.listing import COMPUTED, View, line_of, print_records, read_fields, selected
 from proxy.cli.commands.output import CommandError
+from tests.support.cases import each_of
 
 ID = "01a1f8cc-74e8-77fe-86e2-1cc5def00007"
 
@@ -199,7 +200,7 @@ def test_titles_are_not_obeyed(terminal: Console) -> None:
     assert plain(terminal).splitlines()[0].split() == ["body.\\x1b]0;mine\\x07", "body.a\\x0ab", "body.[/x]"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "shown"),
     [
         (["read", "run"], "read, run"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from proxy.cli.commands.zone import with_offsets, zone_name, zone_of
+from tests.support.cases import each_of
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("given", "local", "utc"),
     [
         ("2026-11-20T10:32", "2026-11-20T10:32:00+09:00", "2026-11-20T10:32:00+00:00"),
@@ -45,7 +46,7 @@ def test_only_times_without_an_offset_get_one(given: str, local: str, utc: str) 
     assert zone_of(True) is UTC
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("since", "until", "expected"),
     [
         ("14:05", None, ("2026-11-20T14:05:00+09:00", None)),

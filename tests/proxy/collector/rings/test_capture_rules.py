@@ -8,6 +8,7 @@ from proxy.collector.rings.capture_rules import CaptureRules
 from proxy.settings.model import CaptureRuleSettings
 from storage.record import Entry, new_id
 from tests.storage.samples import START_US, make_payload, make_record
+from tests.support.cases import each_of
 
 HEALTH = CaptureRuleSettings(query="path:/healthz", share=0)
 
@@ -17,7 +18,7 @@ def kept(entry: Entry, *rules: CaptureRuleSettings) -> Entry | None:
     return CaptureRules(rules).apply(entry)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("query", "is_found"),
     [
         ("path:/healthz", True),
@@ -38,7 +39,7 @@ def test_any_search_finds_what_is_left_out(query: str, is_found: bool) -> None:
     assert (kept(entry, CaptureRuleSettings(query=query, share=0)) is None) is is_found
 
 
-@pytest.mark.parametrize(
+@each_of(
     "changes",
     [
         {"status": 503, "level": "error"},

@@ -10,6 +10,7 @@ from proxy.collector.watch.unlisted_proxies import MAX_ADDRESSES, UnlistedProxie
 from proxy.process.data_dir import UNLISTED_NAME, read_state
 from storage.record import Entry, Payload
 from tests.api.samples import make_record
+from tests.support.cases import each_of
 
 SAID = "X-Forwarded-Proto: https"
 
@@ -25,7 +26,7 @@ def redirect(
     return Entry(record, Payload(request, response, None, None) if has_heads else None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "entry",
     [
         redirect(),
@@ -42,7 +43,7 @@ def test_a_redirect_to_the_same_url_with_https_leads_back(entry: Entry) -> None:
     assert leads_back(entry)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "entry",
     [
         redirect(said="Accept: */*"),

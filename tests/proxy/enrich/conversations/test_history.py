@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-import pytest
-
 from proxy.enrich.conversations.history import MAX_MESSAGES, History, is_spoken, messages_of, read_history
+from tests.support.cases import each_of
 
 USER = {"role": "user", "content": "hi"}
 MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -24,7 +23,7 @@ def text(words: str, **more: Any) -> dict[str, Any]:
 TWO = {"role": "user", "content": [text("a"), text("b")]}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("one", "other"),
     [
         ({"role": "user", "content": "hi"}, {"role": "user", "content": [text("hi")]}),
@@ -40,7 +39,7 @@ def test_spelling_and_cache_marks_change_nothing(one: object, other: object) -> 
     assert of(one).hashes == of(other).hashes
 
 
-@pytest.mark.parametrize(
+@each_of(
     "other",
     [
         {"role": "assistant", "content": "hi"},

@@ -1,11 +1,10 @@
 """Names of sessions and credentials, out of heads and bodies that anybody may send."""
 
-import pytest
-
 from proxy.enrich.conversations.session import caller_of, session_of
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "expected"),
     [
         ([(b"x-claude-code-session-id", b"a")], b"a"),
@@ -22,7 +21,7 @@ def test_headers_in_their_order(fields: list[tuple[bytes, bytes]], expected: byt
     assert session_of(fields, {}) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "members",
     [
         {"session_id": b"7"},

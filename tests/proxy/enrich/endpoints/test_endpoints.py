@@ -11,6 +11,7 @@ from proxy.enrich.endpoints.endpoints import OTHER, UNKNOWN, Endpoints
 from proxy.enrich.endpoints.tree import MAX_ENDPOINTS
 from storage.record import Record
 from tests.proxy.enrich.endpoints.traffic import Asked, ask, traffic
+from tests.support.cases import each_of
 
 
 def name(endpoints: Endpoints, path: str | None, status: int | None = 200, project: str | None = None) -> str | None:
@@ -31,9 +32,7 @@ def test_only_answers_teach() -> None:
     assert name(endpoints, None) is None
 
 
-@pytest.mark.parametrize(
-    ("method", "status"), [("SEARCH", 500), ("PROPFIND", 200), ("MOVE", 200), ("LOCK", 200), ("REPORT", None)]
-)
+@each_of(("method", "status"), [("SEARCH", 500), ("PROPFIND", 200), ("MOVE", 200), ("LOCK", 200), ("REPORT", None)])
 def test_no_client_makes_a_share_of_an_api(method: str, status: int | None) -> None:
     """Any server may fail at a method of WebDAV, or say 200 to it: that is no tree of files."""
     endpoints = Endpoints()

@@ -7,7 +7,6 @@ import zlib
 from typing import Any
 
 import msgspec
-import pytest
 
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
@@ -15,6 +14,7 @@ from proxy.ring.message import IN, OUT
 from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 from tests.proxy.enrich.live.test_websocket_messages import captured as captured_message
+from tests.support.cases import each_of
 
 JSON, SSE, XML = "application/json", "text/event-stream", "text/xml; charset=utf-8"
 
@@ -65,7 +65,7 @@ RPC_ERROR = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no
 RPC_RESULT = {"jsonrpc": "2.0", "id": 1, "result": {"error": {"message": "a result"}}}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "content_type", "wanted"),
     [
         (RPC_ERROR, JSON, ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
@@ -93,7 +93,7 @@ def test_json_rpc(answer: object, content_type: str, wanted: object) -> None:
     assert said(answer, content_type) == wanted
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "content_type"),
     [
         ('event: error\ndata: {"message":"boom"}\n\n', JSON),
@@ -110,7 +110,7 @@ def test_a_stream_is_told_by_how_it_begins(answer: object, content_type: str) ->
     assert said(answer, content_type)[1:] == ("error", "boom")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "wanted"),
     [
         ('event: error\ndata: {"message":"boom","code":500}\n\n', ("error", "500: boom")),
@@ -130,7 +130,7 @@ def test_a_stream_is_told_by_how_it_begins(answer: object, content_type: str) ->
         ('data: {"error":null,"message":"x"}\n\n', None),
     ],
 )
-@pytest.mark.parametrize("path", ["/events", "/v1/chat/completions"])
+@each_of("path", ["/events", "/v1/chat/completions"])
 def test_error_events(answer: str, wanted: tuple[str, str] | None, path: str) -> None:
     """An event of that name says that the stream failed, whatever its data is; of a model's stream as of any."""
     request = b'{"model":"gpt-4o","stream":true,"messages":[]}'
@@ -175,7 +175,7 @@ XML_RPC = (
 S3 = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><Message>again</Message></Error>'
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "content_type", "wanted"),
     [
         (SOAP_11, XML, ("soap_fault", "error", "s:Server: no <disk>")),
@@ -195,7 +195,7 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
     assert said(answer, content_type) == wanted
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "content_type", "wanted"),
     [
         (

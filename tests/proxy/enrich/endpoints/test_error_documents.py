@@ -1,11 +1,10 @@
 """JSON documents that are nothing but an error, and those that only look so."""
 
-import pytest
-
 from tests.proxy.enrich.endpoints.test_envelopes import said
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "level", "message"),
     [
         ({"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}, "warn", "403: no"),
@@ -49,7 +48,7 @@ def test_json_that_is_nothing_but_an_error(answer: object, level: str, message: 
     assert said(answer, "application/vnd.some+json; charset=utf-8")[0] == "error_response"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "answer",
     [
         {"errors": []},

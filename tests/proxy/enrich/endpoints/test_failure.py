@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 
 from proxy.enrich.endpoints.error_documents import Failure
 from proxy.enrich.endpoints.failure import GRAPHQL_ERROR, failure_of, message_failure
@@ -13,6 +12,7 @@ from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
 from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.support.cases import each_of
 
 _ERROR = {"message": "no such user", "path": ["user"]}
 _INVALID = {"message": "no field", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
@@ -24,7 +24,7 @@ def _multipart(*documents: object) -> bytes:
     return ("---" + "---".join(parts) + "-----\r\n").encode()
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "said"),
     [
         (json.dumps({"data": None, "errors": [_ERROR]}).encode(), "no such user"),
@@ -63,7 +63,7 @@ def test_an_answer_that_was_cut() -> None:
     assert failure_of(None) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "said"),
     [
         ({"id": "1", "type": "next", "payload": {"data": None, "errors": [_ERROR]}}, "no such user"),

@@ -1,11 +1,10 @@
 """The names of GraphQL operations."""
 
-import pytest
-
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "name"),
     [
         (b'{"operationName": "GetUser", "query": "query Other {a}"}', "GetUser"),
@@ -22,7 +21,7 @@ def test_operations_are_read(body: bytes, name: str | None) -> None:
     assert operation_of(body) == name
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("query", "name"),
     [
         ("query=query+Z%7Bfast%7D&operationName=Other", "Other"),

@@ -1,11 +1,10 @@
 """What a segment of a path tells by itself."""
 
-import pytest
-
 from proxy.enrich.endpoints.segments import MAX_SEGMENTS, PATH, Class, asset, class_of, placeholder, split
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("segment", "shown"),
     [
         ("123", "{id}"),
@@ -37,7 +36,7 @@ def test_values_are_known_by_their_shape(segment: str, shown: str) -> None:
     assert placeholder(segment) == shown
 
 
-@pytest.mark.parametrize(
+@each_of(
     "segment",
     ["users", "v1", "oauth2", "deadbeef", "web3", "user-profile", "internationalization", "get_metadata", "report.pdf"],
 )
@@ -46,7 +45,7 @@ def test_names_are_no_values(segment: str) -> None:
     assert placeholder(segment) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("literal", "expected"),
     [
         ("users", "word"),

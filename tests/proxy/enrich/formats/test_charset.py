@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from proxy.enrich.formats.charset import to_utf8
 from proxy.enrich.http.bodies import decode_body, redacted_body
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 WIDE = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 SAMPLES = {
@@ -46,7 +47,7 @@ def shown(body: bytes, kind: bytes = b"", tail: bytes = b"", size: int = -1) -> 
     return stored.head, stored.tail, stored.charset
 
 
-@pytest.mark.parametrize(("charset", "text"), SAMPLES.items())
+@each_of(("charset", "text"), SAMPLES.items())
 def test_declared_charset_is_read(charset: str, text: str) -> None:
     """In any spelling; what is noted writes the text as it came."""
     codec = charset.strip("'\"").removeprefix("x-").replace("windows-31j", "cp932").replace("windows-874", "cp874")
@@ -60,8 +61,8 @@ def test_declared_charset_is_read(charset: str, text: str) -> None:
         assert whole[0].decode().encode(noted) == sent
 
 
-@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "windows-1252", "gbk", "shift_jis", "us-ascii", "koi8-r"])
-@pytest.mark.parametrize("text", ["Grüße aus Köln", "价格上涨", "plain"])
+@each_of("charset", ["utf-8", "iso-8859-1", "windows-1252", "gbk", "shift_jis", "us-ascii", "koi8-r"])
+@each_of("text", ["Grüße aus Köln", "价格上涨", "plain"])
 def test_utf8_stays_as_it_is_whatever_is_declared(charset: str, text: str) -> None:
     """Servers declare a default; text of several bytes a character is no other by chance."""
     assert to_utf8(text.encode(), b"", f"text/html; charset={charset}".encode()) is None
@@ -81,7 +82,7 @@ def test_what_a_name_is_used_for_is_read_too() -> None:
         assert read[0].decode() == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name", ["rot13", "zlib", "base64", "hex", "idna", "punycode", "unicode_escape", "bz2", "no-such", "../x", "uu"]
 )
 def test_other_codecs_are_not_asked_for(name: str) -> None:
@@ -105,7 +106,7 @@ def test_bytes_with_control_characters_are_no_text(kind: str) -> None:
     assert to_utf8(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)), b"", kind.encode()) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("kind", "page"),
     [
         ("text/html", '<html><head><meta charset="shift_jis"><title>日本語</title>'),
@@ -125,10 +126,8 @@ def test_markup_names_its_charset_itself(kind: str, page: str) -> None:
     assert other == ("<meta charset=gbk>é".encode(), b"", "latin_1")
 
 
-@pytest.mark.parametrize(
-    ("charset", "text"), [("gbk", "价格"), ("shift_jis", "日本"), ("big5", "繁體"), ("euc-kr", "한국")]
-)
-@pytest.mark.parametrize("cut", range(6))
+@each_of(("charset", "text"), [("gbk", "价格"), ("shift_jis", "日本"), ("big5", "繁體"), ("euc-kr", "한국")])
+@each_of("cut", range(6))
 def test_characters_at_the_edges_of_windows(charset: str, text: str, cut: int) -> None:
     """One that is cut is left out; a tail begins behind the first place where a character surely does."""
     head, tail = f'{{"a": "{text * 9}'.encode(charset), f'{text * 9}", "b": "{text}"}}'.encode(charset)
@@ -149,9 +148,7 @@ def test_tail_of_a_charset_of_single_bytes_is_whole() -> None:
     assert to_utf8(b"plain", "öä ü".encode()[1:], b"text/plain; charset=latin1") is None
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"password": "S"}', b"data: {}\n\n", b'{"a":1}\n{"a":2}\n', b"name,password\nx,y\n", b""]
-)
+@each_of("body", [b'{"password": "S"}', b"data: {}\n\n", b'{"a":1}\n{"a":2}\n', b"name,password\nx,y\n", b""])
 def test_byte_order_mark_is_taken_off(body: bytes) -> None:
     """Of any format, whatever the content type says; it is noted."""
     assert to_utf8(b"\xef\xbb\xbf" + body) == (body, b"", "utf-8-sig")
@@ -164,7 +161,7 @@ def test_secrets_behind_a_byte_order_mark_are_redacted() -> None:
     assert shown(b"\xef\xbb\xbfpassword=hunter2&a=b", b"")[0] == b"password=[REDACTED]&a=b"
 
 
-@pytest.mark.parametrize("encoding", WIDE)
+@each_of("encoding", WIDE)
 def test_secret_in_wide_json_is_redacted(encoding: str) -> None:
     """With and without a byte order mark; the result is UTF-8."""
     body = '{"a": "ü", "password": "hunter2"}'.encode(encoding)
@@ -175,15 +172,15 @@ def test_secret_in_wide_json_is_redacted(encoding: str) -> None:
     assert shown(body[:40], b"", body[40:])[0] == head
 
 
-@pytest.mark.parametrize("encoding", WIDE)
-@pytest.mark.parametrize("cut", [1, 2, 3])
+@each_of("encoding", WIDE)
+@each_of("cut", [1, 2, 3])
 def test_cut_character_is_left_out(encoding: str, cut: int) -> None:
     """A window may end within a character; a wide tail window is dropped, its characters have no known start."""
     body = '{"password": "hunter2"}'.encode(encoding)[:-cut]
     assert shown(body, b"", body, 9999)[:2] == (b'{"password": "[REDACTED]"', b"")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         b"",
@@ -208,7 +205,7 @@ def test_any_bytes_are_taken(text: bytes, tail: bytes, kind: str) -> None:
         assert read is None or read[2] == "utf-8-sig" or read[0].decode("utf-8", "surrogatepass") is not None
 
 
-@pytest.mark.parametrize("encoding", WIDE)
+@each_of("encoding", WIDE)
 def test_surrogates_that_stand_alone_hide_nothing(encoding: str) -> None:
     """Parsers take them: a document with one is read, and so is what else it has."""
     body = '{"a": "\ud800", "password": "hunter2"}'.encode(encoding, "surrogatepass")
@@ -218,8 +215,8 @@ def test_surrogates_that_stand_alone_hide_nothing(encoding: str) -> None:
     )
 
 
-@pytest.mark.parametrize("charset", ["utf-16", "UTF-16LE", '"utf-16"', "utf16", "ucs-2", "iso-10646-ucs-2"])
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@each_of("charset", ["utf-16", "UTF-16LE", '"utf-16"', "utf16", "ucs-2", "iso-10646-ucs-2"])
+@each_of("encoding", ["utf-16-le", "utf-16-be"])
 def test_a_content_type_says_that_text_is_wide(charset: str, encoding: str) -> None:
     """Without a byte order mark; where it is wrong, the text stays as it is."""
     kind = f"text/plain; charset={charset}".encode()

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from proxy.enrich.formats.cut_json import MAX_TOKENS, elements_at_start, members_at_end, members_at_start
+from tests.support.cases import each_of
 
 NAMES = (b"model", b"usage", b"response", b"id")
 DOCUMENT = {
@@ -53,7 +54,7 @@ def test_text_that_ends_within_a_string_or_number_gives_no_half_value() -> None:
 HOSTILE = [b"", *(byte * 100_000 for byte in (b"[", b"]", b'"', b"\\")), b'{"a":' * 9999]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@each_of("text", HOSTILE)
 def test_hostile_text_is_read_in_linear_time_or_not_at_all(text: bytes) -> None:
     """Nothing raises, and nothing takes long."""
     before_s = time.process_time()

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter, split_array
+from tests.support.cases import each_of
 
 Splitter = SseSplitter | LineSplitter
 
@@ -24,7 +25,7 @@ def shown(data: bytes) -> list[tuple[bytes, bytes]]:
     return [(frame.event, frame.data) for frame in SseSplitter().feed(data)]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("stream", "expected"),
     [
         (b"data: a\n\ndata: b\n\n", [(b"", b"a"), (b"", b"b")]),

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.formats.frames import LineSplitter, SseSplitter
+from tests.support.cases import each_of
 
 Event = tuple[str, str]
 """Name, empty without one, and data."""
@@ -170,7 +171,7 @@ READERS: dict[str, tuple[Callable[[Pieces], list[Event]], set[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("reader", READERS)
+@each_of("reader", READERS)
 def test_clients_read_events_alike(reader: str) -> None:
     """What a client gets out of a stream, we get, cut at every byte; it gives names without data too, we do not."""
     read, left_out = READERS[reader]
@@ -180,7 +181,7 @@ def test_clients_read_events_alike(reader: str) -> None:
             assert theirs == [event for event in ours(pieces) if event[1]], (name, pieces)
 
 
-@pytest.mark.parametrize("reader", READERS)
+@each_of("reader", READERS)
 def test_clients_read_the_end_alike(reader: str) -> None:
     """Of an event without the empty line behind it clients give less than we keep, never more."""
     read, _ = READERS[reader]

@@ -3,7 +3,6 @@
 import json
 
 import msgspec
-import pytest
 
 from proxy.enrich.formats.json_parts import (
     decode,
@@ -17,6 +16,7 @@ from proxy.enrich.formats.json_parts import (
     value_in,
     values_at,
 )
+from tests.support.cases import each_of
 
 
 def test_counts_of_several_places() -> None:
@@ -25,7 +25,7 @@ def test_counts_of_several_places() -> None:
     assert (sum_of((3, None, 4.0, "1")), sum_of((0,)), sum_of((None,))) == (7, 0, None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "read"),
     [
         ("cut \ud83d", "cut \ufffd"),
@@ -43,7 +43,7 @@ def test_halves_of_surrogate_pairs(text: str, read: str) -> None:
     assert decode(msgspec.json.Decoder(dict[str, int]), document) is None
 
 
-@pytest.mark.parametrize("member", [b"", b"null", b"7", b'"{}"', b'{"a":"x"}', b"[true]", b'{"a"', b"[1"])
+@each_of("member", [b"", b"null", b"7", b'"{}"', b'{"a":"x"}', b"[true]", b'{"a"', b"[1"])
 def test_a_member_of_another_kind(member: bytes) -> None:
     """A member that is missing, cut, or not what it should be is none, and no error."""
     raw = msgspec.Raw(member)
@@ -64,7 +64,7 @@ def test_objects_and_arrays() -> None:
     assert [value_in(each, "d") for each in objects_in(members, "c")] == [2, None]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("document", "values"),
     [
         (b'{"a":{"b":[{"c":1},{},{"c":[2]}]}}', [1, [2]]),

@@ -6,6 +6,7 @@ import zlib
 import pytest
 
 from proxy.enrich.formats.message_deflate import CALL, PLAIN, Bounds, Inflated, MessageInflaters
+from tests.support.cases import each_of
 
 HERE = (b"exchange", 0)
 
@@ -47,8 +48,8 @@ def test_behind_a_message_in_part_the_text_is_unknown_until_one_stands_alone() -
     assert inflaters.inflate(HERE, Sender().send(b"alone"), is_whole=True) == Inflated(b"alone", 5)
 
 
-@pytest.mark.parametrize("bounds", [PLAIN, CALL])
-@pytest.mark.parametrize("more", [-1, 0, 1])
+@each_of("bounds", [PLAIN, CALL])
+@each_of("more", [-1, 0, 1])
 def test_sizes_are_exact_up_to_the_bound(bounds: Bounds, more: int) -> None:
     """Also where the buffer is full to the byte; a long one is kept in part, and the context goes on behind it."""
     for size in (1 + more, bounds.kept_bytes + more, bounds.inflated_bytes - 2 + more):

@@ -28,6 +28,7 @@ from storage.record import Body, Entry, Outcome
 from tests.proxy.enrich.exchanges import descriptor_of, settings
 from tests.proxy.enrich.exchanges import exchange as exchange_of
 from tests.proxy.enrich.grpc.test_messages import framed
+from tests.support.cases import each_of
 
 PATH = "/shop.Cart/Add"
 GRPC, WEB, TEXT = "application/grpc", "application/grpc-web+proto", "application/grpc-web-text"
@@ -96,7 +97,7 @@ def test_a_call_is_recorded() -> None:
     assert (record.endpoint, record.http_version, record.level, record.error_type) == (PATH, "2", "info", None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("code", "name", "level"),
     [(1, "CANCELLED", "warn"), (4, "DEADLINE_EXCEEDED", "error"), (7, "PERMISSION_DENIED", "warn"),
      (14, "UNAVAILABLE", "error"), (16, "UNAUTHENTICATED", "warn"), (99, "UNKNOWN", "error")],
@@ -127,7 +128,7 @@ def test_nothing_is_claimed_where_nothing_was_said() -> None:
     assert (grpc_of(plain).status, grpc_of(plain).end, plain.record.level) == (None, "none", "error")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("asked", "answered", "kind"),
     [(1, 1, "unary"), (3, 1, "client"), (1, 3, "server"), (2, 2, "bidi"), (3, 0, None), (0, 0, None)],
 )
@@ -218,7 +219,7 @@ MESSAGE = framed(said("hello"))
 TRAILER = framed(b"grpc-status: 13\r\ngrpc-message: out%20of%20memory\r\n", flags=0x80)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("answer", "content_type", "headers", "wanted"),
     [
         (b"", WEB, "grpc-status: 7\r\ngrpc-message: no\r\n", ("PERMISSION_DENIED", "warn", "no", 0)),

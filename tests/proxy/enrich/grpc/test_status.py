@@ -1,14 +1,14 @@
 """What trailers and heads of gRPC say: status, message, deadline, encoding."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.grpc.status import encoding_in, status_in, timeout_us
 from storage.grpc import Grpc, status_name
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "wanted"),
     [
         (b"grpc-status: 0\r\n", (0, None)),
@@ -47,7 +47,7 @@ def test_codes_have_the_names_and_levels_of_the_standard() -> None:
     assert not Grpc().is_fault
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "wanted"),
     [
         (b"1S", 1_000_000), (b"20m", 20_000), (b"2M", 120_000_000), (b"1H", 3_600_000_000), (b"99999999n", 99_999),

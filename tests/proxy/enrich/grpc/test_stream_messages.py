@@ -16,6 +16,7 @@ from proxy.settings.model import CaptureSettings
 from storage.record import Record, format_id
 from tests.proxy.enrich.exchanges import descriptor_of, settings
 from tests.proxy.enrich.grpc.test_reader import KEY, said
+from tests.support.cases import each_of
 
 ID, CALL = bytes(range(16)), bytes(range(16, 32))
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -51,7 +52,7 @@ def test_a_message_is_an_event_of_the_trace_of_its_call() -> None:
     assert json.loads(record.data or b"")["exchange_id"] == format_id(CALL)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "wanted"),
     [
         (captured(b""), {"size": 0, "text": "{}"}),
@@ -101,7 +102,7 @@ SECRETS = [
 ]
 
 
-@pytest.mark.parametrize("message", SECRETS)
+@each_of("message", SECRETS)
 def test_secrets_are_taken_out(message: CapturedMessage) -> None:
     """By their form, wherever they stand."""
     assert KEY[:20].encode() not in (event(message).data or b"")

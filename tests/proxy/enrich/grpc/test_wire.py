@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.grpc.wire import FIXED32, FIXED64, LENGTH, VARINT, Cut, NotWire, read_field, read_varint
+from tests.support.cases import each_of
 
 
 @pytest.mark.parametrize(
@@ -19,9 +20,7 @@ def test_a_field_has_number_type_value_and_end(data: bytes, field: object) -> No
     assert read_field(data + b"more", 0) == field
 
 
-@pytest.mark.parametrize(
-    "data", [b"\x00", b"\x07", b"\x0b", b"\xff" * 11, b"\xff" * 9 + b"\x7f", b"\x80\x80\x80\x80\x10\x00"]
-)
+@each_of("data", [b"\x00", b"\x07", b"\x0b", b"\xff" * 11, b"\xff" * 9 + b"\x7f", b"\x80\x80\x80\x80\x10\x00"])
 def test_what_is_no_field_is_known(data: bytes) -> None:
     """Field 0, groups, unknown types, numbers of more than 64 bits, and of fields beyond 29."""
     with pytest.raises(NotWire):

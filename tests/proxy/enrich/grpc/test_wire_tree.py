@@ -6,13 +6,13 @@ import struct
 from typing import Any
 
 import msgspec
-import pytest
 from google.protobuf import struct_pb2, wrappers_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.grpc.wire_tree import MAX_FIELDS, WireReader
+from tests.support.cases import each_of
 
 
 def tree_of(data: bytes, *, is_whole: bool = True) -> Any:
@@ -37,7 +37,7 @@ def test_numbers_and_texts_are_shown_by_field() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "wanted"),
     [
         (wrappers_pb2.DoubleValue(value=0.25), 0.25),

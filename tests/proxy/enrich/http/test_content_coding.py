@@ -21,6 +21,7 @@ from proxy.enrich.http.content_coding import (
     decode,
 )
 from storage.zstd import zstd
+from tests.support.cases import each_of
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -173,10 +174,8 @@ def test_chained_codings_are_undone_in_reverse() -> None:
 TEXT = b'{"a": "words that nothing has coded", "password": "hunter2"}'
 
 
-@pytest.mark.parametrize(
-    "text", [TEXT, b"<p>no", "<p>\u2014 \u00fc</p>".encode() * 9, "\u8a9e\u3092".encode("shift_jis") * 20]
-)
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "aws-chunked"])
+@each_of("text", [TEXT, b"<p>no", "<p>\u2014 \u00fc</p>".encode() * 9, "\u8a9e\u3092".encode("shift_jis") * 20])
+@each_of("coding", ["gzip", "deflate", "br", "zstd", "aws-chunked"])
 def test_text_that_nothing_has_coded_is_left_as_it_is(coding: str, text: bytes) -> None:
     """Whatever the header says, also in part: what one coding gave is text, so the other was never applied."""
     assert decode(text, [coding]) == Decoded(text, True, error=f"{coding}: not coded")

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.http.head_facts import field_of, parse_head, text_of
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("raw", "text"),
     [(b"plain", "plain"), (b"\xc3\xa4", "\u00e4"), (b"\xff\\", "\\xff\\\\"), (b"a\\", "a\\"), (b"", "")],
 )

@@ -9,6 +9,7 @@ from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.memo.head_templates import MATCHED_FROM_USES
 from proxy.http1.request_head import parse_request_head
+from tests.support.cases import each_of
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 SPAN = b"b7ad6b7169203331"
@@ -33,9 +34,9 @@ def test_every_fact_is_read() -> None:
     assert not facts.redacted.endswith(b"\r\n")
 
 
-@pytest.mark.parametrize("first", [b"r-1", b"not one", b""])
-@pytest.mark.parametrize("second", [b"r-2", b"not one", b""])
-@pytest.mark.parametrize("between", [b"", b"User-Agent: u\r\n"])
+@each_of("first", [b"r-1", b"not one", b""])
+@each_of("second", [b"r-2", b"not one", b""])
+@each_of("between", [b"", b"User-Agent: u\r\n"])
 def test_of_two_request_ids_the_one_that_is_forwarded_is_recorded(first: bytes, second: bytes, between: bytes) -> None:
     """The last one, if it is one; else the upstream gets ours, which is the record's."""
     lines = b"\r\nHost: a\r\nX-Request-Id: " + first + b"\r\n" + between + b"x-request-id: " + second + b"\r\n\r\n"
@@ -43,7 +44,7 @@ def test_of_two_request_ids_the_one_that_is_forwarded_is_recorded(first: bytes, 
     assert (memo().read(lines).request_id or "") == forwarded.decode() == ("r-2" if second == b"r-2" else "")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     [
         b"00-" + b"0" * 32 + b"-" + SPAN + b"-01",
@@ -105,7 +106,7 @@ def test_heads_of_one_client_are_looked_up() -> None:
         assert b"Cookie: a%%b=[REDACTED]; [REDACTED]; d=[REDACTED]\r\n" in facts.redacted.replace(b"%", b"%%")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("old", "new"),
     [
         (b"a%b=7", b'a%b="7; x=1"'),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from proxy.enrich.http.request_line import RequestLine
 from proxy.enrich.http.request_lines import MAX_MEMO_LINES, RequestLineReader
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 KEY = b"sk-" + b"proj-" + b"a1B2" * 12
 
@@ -16,7 +17,7 @@ def read(raw: bytes) -> RequestLine:
     return RequestLineReader(Redactor()).read(raw)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("raw", "expected"),
     [
         (b"GET / HTTP/1.1", RequestLine(b"GET / HTTP/1.1", "GET", None, "/", None)),
@@ -36,7 +37,7 @@ def test_columns(raw: bytes, expected: RequestLine) -> None:
     assert read(raw) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "raw",
     [
         b"GET /a?api_key=hunter22 HTTP/1.1",

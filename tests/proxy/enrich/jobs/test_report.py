@@ -10,6 +10,7 @@ from proxy.enrich.records import RecordBuilder
 from storage.record import Entry, Outcome, Record, format_id
 from tests.proxy.enrich.calls import named
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.support.cases import each_of
 
 # https://platform.openai.com/docs/guides/background, /docs/api-reference/responses/object
 RESPONSE = {
@@ -231,7 +232,7 @@ RESULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", RESULTS)
+@each_of("path", RESULTS)
 def test_results_of_a_batch_nobody_saw_begin_count_only_if_they_are_a_providers(path: str) -> None:
     """A client of a server of files cannot invent cost; where the server is a provider's, or said to be, it counts."""
     host, line = RESULTS[path]
@@ -301,7 +302,7 @@ def test_an_interaction_that_is_looked_at_again_is_not_counted_again() -> None:
     assert sidelog.entries[-1].jobs == []
 
 
-@pytest.mark.parametrize("seconds", ["9" * 5000, "9" * 20, 10**20, "8.5", None])
+@each_of("seconds", ["9" * 5000, "9" * 20, 10**20, "8.5", None])
 def test_a_video_of_no_length(seconds: object) -> None:
     """Its record is stored all the same."""
     sidelog = Sidelog()

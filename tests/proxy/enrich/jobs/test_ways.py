@@ -8,11 +8,10 @@ import gzip
 import json
 from typing import Any, NamedTuple
 
-import pytest
-
 from storage.record import Outcome
 from tests.proxy.enrich.calls import named
 from tests.proxy.enrich.jobs.test_report import BATCH, CHAT, DONE, GENERATED, MESSAGE, RESPONSE, Sidelog, lines, used
+from tests.support.cases import each_of
 
 PAD = "".join(f"word {number} of it, " for number in range(800))
 LONG = DONE | {"instructions": PAD}
@@ -76,7 +75,7 @@ def ways_of(kind: Kind) -> dict[str, tuple[bytes, dict[str, Any], bool]]:
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_of("kind", KINDS)
 def test_no_cell_is_wrong(kind: str) -> None:
     """What is seen is right, what is not is null; asked once more, whole, it is counted if it was not."""
     of = KINDS[kind]

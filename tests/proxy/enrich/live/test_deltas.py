@@ -7,11 +7,10 @@ import json
 import zlib
 from typing import Any
 
-import pytest
-
 from proxy.ring.message import IN
 from storage.record import Record
 from tests.proxy.enrich.live.world import REALTIME, World
+from tests.support.cases import each_of
 
 RESPONSES = b"api.openai.com:443 /v1/responses"
 KEY = ("sk-proj-Abc12", "3Def456Ghi78", "9Jkl012Mno345")
@@ -30,7 +29,7 @@ def shown(record: Record) -> Any:
     return json.loads(text_of(record))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("handshake", "name", "whole", "pieces"),
     [
         (RESPONSES, "response.output_text", "text", KEY),

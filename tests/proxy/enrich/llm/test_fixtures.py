@@ -17,13 +17,10 @@ from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.ollama import read as read_ollama
 from storage.record import Outcome
 from tests.proxy.enrich.calls import named, record_of, sse
+from tests.support.cases import each_of
 
 FIXTURES: Final = Path(__file__).parents[3] / "fixtures" / "llm"
-CASES: Final = [
-    pytest.param(case, id=f"{file.stem}: {case.pop('says')}")
-    for file in sorted(FIXTURES.glob("*.jsonl"))
-    for case in map(json.loads, file.read_text().splitlines())
-]
+CASES: Final = [json.loads(line) for file in sorted(FIXTURES.glob("*.jsonl")) for line in file.read_text().splitlines()]
 
 
 def body_of(given: Any) -> object:
@@ -41,10 +38,12 @@ def body_of(given: Any) -> object:
             return given
 
 
-@pytest.mark.parametrize("case", CASES)
+@each_of("case", CASES)
 def test_a_record_says_what_was_called(case: dict[str, Any]) -> None:
     """Model, counts, cost, error and the end of a stream, of every shape in which a provider answers."""
-    more = {name: value for name, value in case.items() if name not in ("path", "request", "answer", "expected")}
+    more = {
+        name: value for name, value in case.items() if name not in ("says", "path", "request", "answer", "expected")
+    }
     if "outcome" in more:
         more["outcome"] = Outcome(more["outcome"])
     record = record_of(case["path"], body_of(case["request"]), body_of(case["answer"]), **more)
@@ -64,7 +63,7 @@ STRANGE: Final = {
 }
 
 
-@pytest.mark.parametrize(("read", "raw"), [(read, raw) for read, raws in STRANGE.items() for raw in raws])
+@each_of(("read", "raw"), [(read, raw) for read, raws in STRANGE.items() for raw in raws])
 def test_what_is_strange_counts_nothing(read: Callable[[CallUsage, bytes], None], raw: bytes) -> None:
     """It is read as far as it has the shape."""
     usage = CallUsage()

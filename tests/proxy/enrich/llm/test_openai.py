@@ -12,6 +12,7 @@ from tests.proxy.enrich.calls import (
     named,
     record_of,
 )
+from tests.support.cases import each_of
 
 RESPONSE: dict[str, Any] = {
     "object": "response",
@@ -40,8 +41,8 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "answer", "reason"), REASONS)
-@pytest.mark.parametrize("is_cut", [False, True])
+@each_of(("path", "answer", "reason"), REASONS)
+@each_of("is_cut", [False, True])
 def test_reason_of_a_document(path: str, answer: dict[str, Any], reason: str, is_cut: bool) -> None:
     """A plain answer says why it ended, in every shape, also when the middle of it was not kept."""
     windows = (65536, 16384)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import LISTED, OWN, PARTLY, REPORTED, Cost, Price, Prices
 from proxy.settings.model import PriceSettings
+from tests.support.cases import each_of
 
 CONTRACT = PriceSettings(model="acme-*", input_usd=2, output_usd=10, cache_read_usd=0.2, since="2026-03-01")
 LOCAL = PriceSettings(model="*", provider="ollama", call_usd=0.001)
@@ -33,7 +32,7 @@ def test_what_the_provider_reported_comes_before_all() -> None:
     assert cost([CONTRACT], cost_usd=0.5) == Cost(0.5, REPORTED)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("price", "provider", "is_taken"),
     [
         (PriceSettings(model="acme-*", call_usd=3), "openai", True),

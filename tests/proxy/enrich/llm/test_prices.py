@@ -6,6 +6,7 @@ import pytest
 
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import LISTED, PARTLY, REPORTED, Cost, Price, PriceOf, Prices, load_list
+from tests.support.cases import each_of
 
 
 class Listed:
@@ -94,7 +95,7 @@ def test_what_the_list_cannot_price_is_said() -> None:
     assert Prices(Listed().load).cost_of("gemini", usage) == Cost(0.5, LISTED + PARTLY, ("web_searches",))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("provider", "usage", "usd", "lacks"),
     [
         # Prices per million of the list of 0.2.3: gpt-4o 2.5 in, 1.25 cached, 10 out; 10 a thousand searches.

@@ -6,6 +6,7 @@ import pytest
 
 from proxy.enrich.llm.rate_limit import MAX_TEXT_BYTES, exceeded_limit
 from tests.proxy.enrich.calls import CHAT, record_of
+from tests.support.cases import each_of
 
 MINUTE = "Rate limit reached for gpt-4o in organization org-1 on tokens per min (TPM): Limit 30000, Used 29500."
 ANTHROPIC_HEAD = (
@@ -14,7 +15,7 @@ ANTHROPIC_HEAD = (
 )
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "limit"),
     [
         (MINUTE, "tokens"),

@@ -17,6 +17,7 @@ from tests.proxy.enrich.calls import (
     record_of,
     sse,
 )
+from tests.support.cases import each_of
 
 
 def test_cut_stream_is_partial() -> None:
@@ -113,7 +114,7 @@ def test_content_that_begins_where_nothing_was_kept_has_no_time() -> None:
     assert (record.stream.first_content_us, record.stream.longest_gap_us) == (None, 1000)
 
 
-@pytest.mark.parametrize("number", [-1, 1 << 70, 10**400, 1.5, "12", True, None, [], {}])
+@each_of("number", [-1, 1 << 70, 10**400, 1.5, "12", True, None, [], {}])
 def test_strange_numbers_are_null(number: object) -> None:
     """A count that is none is not known; the others stand."""
     usage = {"prompt_tokens": number, "completion_tokens": 5, "cost": -1}
@@ -121,7 +122,7 @@ def test_strange_numbers_are_null(number: object) -> None:
     assert (record.input_tokens, record.output_tokens, record.cost_usd) == (None, 5, None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "answer",
     [
         b'{"usage": ' + b"[" * 100_000,
@@ -134,8 +135,8 @@ def test_strange_numbers_are_null(number: object) -> None:
         b"",
     ],
 )
-@pytest.mark.parametrize("windows", [(65536, 16384), (4000, 1000)])
-@pytest.mark.parametrize("kind", ["application/json", "text/event-stream", "application/x-ndjson"])
+@each_of("windows", [(65536, 16384), (4000, 1000)])
+@each_of("kind", ["application/json", "text/event-stream", "application/x-ndjson"])
 def test_hostile_answers_make_a_record(answer: bytes, windows: tuple[int, int], kind: str) -> None:
     """Whatever comes back, the exchange is recorded with what the request said."""
     for path in ("/v1/chat/completions", "/v1/messages", "/v1beta/models/gpt-4o:streamGenerateContent", "/api/chat"):
@@ -144,7 +145,7 @@ def test_hostile_answers_make_a_record(answer: bytes, windows: tuple[int, int], 
         assert record.model == "gpt-4o"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "method", "provider"),
     [
         ("/v1/chat/completions", "GET", "auto"),

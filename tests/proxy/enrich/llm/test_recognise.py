@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from proxy.enrich.llm.recognise import _SUFFIXES, PROVIDERS, candidate_of
 from proxy.ring.capture_windows import CaptureWindows
 from tests.proxy.enrich.calls import ANTHROPIC, CHAT, CHAT_ANSWER, CHAT_USAGE, facts_of, record_of, sse
+from tests.support.cases import each_of
 
 MESSAGE = {"type": "message", "model": "c", "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 2}}
 RESPONSE = {"object": "response", "model": "gpt-5", "status": "completed", "usage": {"input_tokens": 1}}
@@ -50,7 +49,7 @@ CALLS: list[tuple[str, Any, Any, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "body", "answer", "provider", "model"), CALLS)
+@each_of(("path", "body", "answer", "provider", "model"), CALLS)
 def test_calls_are_recognised_without_configuration(
     path: str, body: object, answer: object, provider: str, model: str
 ) -> None:
@@ -78,7 +77,7 @@ OTHERS: list[tuple[str, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body", "answer"), OTHERS)
+@each_of(("path", "body", "answer"), OTHERS)
 def test_what_is_like_a_call_is_none(path: str, body: object, answer: object) -> None:
     """An application's own path, what counts, cancels, uploads or begins a batch."""
     record = record_of(path, body, answer)
@@ -86,7 +85,7 @@ def test_what_is_like_a_call_is_none(path: str, body: object, answer: object) ->
     assert (record.usage_state, record.stream) == (None, None)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "body"),
     [
         ("/v1/messages/count_tokens", ANTHROPIC),
@@ -159,7 +158,7 @@ GEMINI_ANSWER = {"modelVersion": "m", "candidates": [{"finishReason": "STOP"}]} 
 CHAT_PATH, MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("setting", "path", "answer", "facts"),
     [
         ("ollama", CHAT_PATH, OPENAI_ANSWER, ("ollama", 7, 3)),
@@ -193,7 +192,7 @@ def test_a_stream_of_another_api_on_such_a_route_ends_as_it_ended() -> None:
     assert (record.input_tokens, record.stream.end, record.error_type) == (7, "complete", None)
 
 
-@pytest.mark.parametrize("end", [end for end in _SUFFIXES if end.startswith("/") and end != "/restart"])
+@each_of("end", [end for end in _SUFFIXES if end.startswith("/") and end != "/restart"])
 def test_a_path_that_is_read_as_a_call_is_captured_as_one(end: str) -> None:
     """A coded response can be read only where all of it was copied."""
     assert CaptureWindows.is_call(b"POST /v1%b HTTP/1.1\r\n" % end.encode())

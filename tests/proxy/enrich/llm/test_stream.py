@@ -12,6 +12,7 @@ import pytest
 from storage.record import Outcome, Record
 from storage.zstd import zstd
 from tests.proxy.enrich.calls import ANTHROPIC, CHAT, CHAT_USAGE, chunk, facts_of, named, record_of, sse
+from tests.support.cases import each_of
 
 WINDOWS = (20_000, 4000)
 SSE = "text/event-stream"
@@ -68,7 +69,7 @@ def anthropic_stream(deltas: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("coding", ENCODERS)
+@each_of("coding", ENCODERS)
 def test_coded_streams_of_more_than_a_megabyte(coding: str) -> None:
     """Head and tail of the decoded text are kept, so the counts at its end are."""
     answer = ENCODERS[coding](anthropic_stream(12_000))

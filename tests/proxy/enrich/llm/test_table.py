@@ -8,11 +8,10 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import pytest
-
 from storage.record import Outcome, Record
 from tests.proxy.enrich.calls import chunk, named, record_of, sse
 from tests.proxy.enrich.llm.test_bedrock import event
+from tests.support.cases import each_of
 
 PAD = [f"word {number} of it, " for number in range(400)]
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -262,7 +261,7 @@ def is_right(api: Api, record: Record) -> bool:
     return read_off == api.expected and record.usage_state == "exact" and record.error_type is None
 
 
-@pytest.mark.parametrize("name", APIS)
+@each_of("name", APIS)
 def test_plain(name: str) -> None:
     """Whole, coded, and with its middle missing."""
     api = APIS[name]
@@ -275,8 +274,8 @@ def test_plain(name: str) -> None:
         assert cut.output_tokens in (api.expected[2], None)
 
 
-@pytest.mark.parametrize("name", APIS)
-@pytest.mark.parametrize("windows", [(1 << 20, 1 << 18), (3000, 1000), (3000, 200)])
+@each_of("name", APIS)
+@each_of("windows", [(1 << 20, 1 << 18), (3000, 1000), (3000, 200)])
 def test_stream(name: str, windows: tuple[int, int]) -> None:
     """Whole, coded, and larger than every window: right, or lost where the end is too large even for its members."""
     api = APIS[name]
@@ -295,9 +294,9 @@ def test_stream(name: str, windows: tuple[int, int]) -> None:
     assert is_right(api, record)
 
 
-@pytest.mark.parametrize("name", APIS)
-@pytest.mark.parametrize("outcome", [Outcome.TRUNCATED, Outcome.CLIENT_CLOSED])
-@pytest.mark.parametrize("windows", [(1 << 20, 1 << 18), (3000, 1000)])
+@each_of("name", APIS)
+@each_of("outcome", [Outcome.TRUNCATED, Outcome.CLIENT_CLOSED])
+@each_of("windows", [(1 << 20, 1 << 18), (3000, 1000)])
 def test_cut_and_client_gone(name: str, outcome: Outcome, windows: tuple[int, int]) -> None:
     """Only what the wire said so far, and never a price of it."""
     api = APIS[name]
@@ -311,7 +310,7 @@ def test_cut_and_client_gone(name: str, outcome: Outcome, windows: tuple[int, in
         assert record.input_tokens in (None, api.expected[1])
 
 
-@pytest.mark.parametrize("name", [name for name in APIS if name != "gemini array"])
+@each_of("name", [name for name in APIS if name != "gemini array"])
 def test_error_inside(name: str) -> None:
     """A 200 that ends with an error says which, and is not complete."""
     api = APIS[name]

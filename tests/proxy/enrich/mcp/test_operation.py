@@ -2,16 +2,15 @@
 
 import json
 
-import pytest
-
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.mcp.operation import MAX_BYTES, read_operation
 from tests.proxy.enrich.mcp.mcp_world import SESSION, World, answer, ask
+from tests.support.cases import each_of
 
 CALL = ask(name="add", arguments={"name": "x", "method": "tools/list"})
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("message", "operation"),
     [
         (CALL, "tools/call/add"),

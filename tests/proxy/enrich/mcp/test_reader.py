@@ -8,6 +8,7 @@ from proxy.ring.inflight import InflightExchange
 from storage.record import Outcome, new_id
 from tests.proxy.enrich.exchanges import descriptor_of
 from tests.proxy.enrich.mcp.mcp_world import NEW, OLD, SESSION, World, answer, ask, details, events, only
+from tests.support.cases import each_of
 
 
 def test_call_answered_as_json() -> None:
@@ -47,7 +48,7 @@ def test_call_answered_by_events() -> None:
     assert json.loads(call.metadata)["transport"] == "sse"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("reply", "status", "kind", "code"),
     [
         (answer(text="unknown tool: x", isError=True), 200, "tool_error", None),
@@ -69,7 +70,7 @@ def test_three_levels_of_failure(reply: object, status: int, kind: str, code: st
     assert (error["error"]["type"], error["error"].get("code")) == (kind, code)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("reply", "kind", "level"),
     [
         (answer(text="no such document", isError=True), "tool_error", "error"),
@@ -80,7 +81,7 @@ def test_three_levels_of_failure(reply: object, status: int, kind: str, code: st
         (answer(), None, "info"),
     ],
 )
-@pytest.mark.parametrize("is_stream", [False, True])
+@each_of("is_stream", [False, True])
 def test_failure_behind_a_status_of_200_is_on_the_record(
     reply: object, kind: str | None, level: str, *, is_stream: bool
 ) -> None:
@@ -90,7 +91,7 @@ def test_failure_behind_a_status_of_200_is_on_the_record(
     assert (record.error_type, record.level, record.outcome) == (kind, level, "ok")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("code", "kind"),
     [
         (-32002, "resource_not_found"), (-32020, "header_mismatch"), (-32021, "missing_client_capability"),
@@ -234,7 +235,7 @@ def test_values_are_redacted_and_compacted() -> None:
     assert secret.encode() not in (failed.error_details or b"")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("path", "headers", "provider", "expected"),
     [
         ("/rpc", "", "auto", 0),
@@ -251,7 +252,7 @@ def test_what_is_looked_at(path: str, headers: str, provider: str, expected: int
     assert len(entry.tool_calls) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         b"", b"[]", b"[1,2]", b"nonsense", b'{"method": 5}', b"[" * 50_000, b'{"a":' * 50_000,

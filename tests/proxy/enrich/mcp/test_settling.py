@@ -9,12 +9,13 @@ import pytest
 from proxy.enrich.mcp import sessions as mcp_sessions
 from storage.record import Entry, Outcome
 from tests.proxy.enrich.mcp.mcp_world import OLD, World, answer, ask, details, events, only
+from tests.support.cases import each_of
 
 PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
 SSE = "text/event-stream"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("reply", "kind"),
     [
         (events(PROGRESS), SSE),
@@ -76,8 +77,8 @@ def test_an_answer_with_the_id_of_another() -> None:
 _OTHER_TYPES: list[tuple[object, object]] = [(1, "1"), ("1", 1), (1, 1.0), ("1", 1.0), (1.0, 1), (-1, "-1")]
 
 
-@pytest.mark.parametrize(("asked", "answered"), _OTHER_TYPES)
-@pytest.mark.parametrize("way", ["json", "batch", "events", "other stream", "early", "cancelled"])
+@each_of(("asked", "answered"), _OTHER_TYPES)
+@each_of("way", ["json", "batch", "events", "other stream", "early", "cancelled"])
 def test_an_id_of_another_type(asked: object, answered: object, way: str) -> None:
     """Official clients take `"1"` for the answer to 1, and the other way round, on whichever way it comes."""
     world, reply = World(), answer(answered)

@@ -11,6 +11,7 @@ import pytest
 
 from storage.record import format_id
 from tests.proxy.enrich.mcp.mcp_world import OLD, World, answer, ask, details, events, only
+from tests.support.cases import each_of
 
 NO_SESSION = "mcp-protocol-version: 2025-11-25\r\n"
 
@@ -91,8 +92,8 @@ def test_a_cancelled_task_ends_its_call() -> None:
         assert details(only(entry))["error"]["message"] == "by request"
 
 
-@pytest.mark.parametrize("way", ["tasks/get", "tasks/result", "tasks/cancel", "created", "notification", "task"])
-@pytest.mark.parametrize(("status", "kind"), [("failed", "server_error"), ("cancelled", "cancelled")])
+@each_of("way", ["tasks/get", "tasks/result", "tasks/cancel", "created", "notification", "task"])
+@each_of(("status", "kind"), [("failed", "server_error"), ("cancelled", "cancelled")])
 def test_a_task_that_has_ended_badly_ends_its_call(way: str, status: str, kind: str) -> None:
     """Its state is all that is said of it, in whichever message: a client asks for no result then."""
     world, ended = World(), task(status, statusMessage="out of memory")

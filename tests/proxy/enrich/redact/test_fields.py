@@ -3,12 +3,12 @@
 import base64
 import json
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.enrich.redact.fields import redact_cookies, redact_set_cookie, redact_subprotocols
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 S = b"S3CRET"
 M = b"[REDACTED]"
@@ -42,7 +42,7 @@ ATTRIBUTES = (
 )
 
 
-@pytest.mark.parametrize(("value", "expected"), CASES)
+@each_of(("value", "expected"), CASES)
 def test_names_of_cookies_stay(value: bytes, expected: bytes) -> None:
     """Only where they are evidently names; redacting twice changes nothing."""
     redacted = redact_cookies(value)
@@ -51,7 +51,7 @@ def test_names_of_cookies_stay(value: bytes, expected: bytes) -> None:
     assert S not in redacted
 
 
-@pytest.mark.parametrize("attribute", ATTRIBUTES)
+@each_of("attribute", ATTRIBUTES)
 def test_attributes_of_a_cookie_stay(attribute: bytes) -> None:
     """They say what a browser does with it, and are the same for everybody."""
     redacted = redact_set_cookie(b"sid=S3CRET; %b; Secure" % attribute)
@@ -59,7 +59,7 @@ def test_attributes_of_a_cookie_stay(attribute: bytes) -> None:
     assert redact_set_cookie(redacted) == redacted
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "expected"),
     [
         (b"Secure=S3CRET; Secure", b"Secure=R; Secure"),
@@ -78,7 +78,7 @@ def test_what_is_no_attribute_goes(value: bytes, expected: bytes) -> None:
     assert S not in redacted
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "expected"),
     [
         ("Referer: https://h/a;token=S3CRET", "Referer: https://h/a;token=[REDACTED]"),
@@ -117,7 +117,7 @@ def test_no_value_survives(value: bytes) -> None:
         assert S not in name or rest == M
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     [
         *(b"graphql-transport-ws", b"mqtt, mqttv3.1", b"v1.kernel.websocket.jupyter.org", b"ocpp1.6, ocpp2.0.1"),
@@ -135,7 +135,7 @@ def test_names_of_subprotocols_stay(value: bytes) -> None:
     assert redact_subprotocols(value) == value
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "expected"),
     [
         (b"bokeh, " + _JSON, b"bokeh, [REDACTED]"),

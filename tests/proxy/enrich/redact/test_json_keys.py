@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
 from proxy.enrich.redact.naming.values import is_member_kept, is_number_kept
+from tests.support.cases import each_of
 
 SECRET_NAMES = SecretNames(BUILT_IN)
 REDACTOR = JsonRedactor(SECRET_NAMES)
@@ -118,7 +118,7 @@ def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> N
     assert b"S3C" not in REDACTOR.redact(text[:cut])[0]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         (rb'{"p\u0061ssw\u006Frd" : "S"}', rb'{"p\u0061ssw\u006Frd" : "[REDACTED]"}'),
@@ -175,7 +175,7 @@ def test_spellings_and_values(text: bytes, expected: bytes) -> None:
     assert REDACTOR.redact(expected)[0] == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         b'{"name":"password","schema":{"value":"x"}}',
@@ -198,7 +198,7 @@ def test_values_that_no_name_stands_beside_stay(text: bytes) -> None:
     assert REDACTOR.redact(text) == (text, End.OUTSIDE)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected", "end"),
     [
         (b'{"password": "S', b'{"password": "[REDACTED]"', End.IN_STRING),
@@ -218,7 +218,7 @@ def test_text_that_ends_within_a_value_says_so(text: bytes, expected: bytes, end
     assert REDACTOR.redact(text) == (expected, end)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "unit",
     [
         b'"a":"jwt",',

@@ -3,9 +3,10 @@
 import pytest
 
 from proxy.enrich.redact.kinds import Kind, kind_of, kind_of_text
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("content_type", "head", "kind"),
     [
         (b"application/json", b'{"a": 1}', "other"),

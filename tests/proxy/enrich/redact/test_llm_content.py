@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-import pytest
-
 from proxy.enrich.redact.json_values import MARK
 from proxy.enrich.redact.naming.values import content_end
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 REDACTOR = Redactor()
 
@@ -27,7 +26,7 @@ LOGPROBS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("part", LOGPROBS)
+@each_of("part", LOGPROBS)
 def test_text_tokens_are_kept(part: dict[str, Any]) -> None:
     """With their log probability beside them, in answers and in streams, in any number."""
     answer = {"choices": [{"logprobs": {"content": [part] * 700}}], "access_token": "S"}
@@ -36,7 +35,7 @@ def test_text_tokens_are_kept(part: dict[str, Any]) -> None:
     assert redacted(frames, b"text/event-stream") == frames
 
 
-@pytest.mark.parametrize(
+@each_of(
     "document",
     [
         {"token": "S3CRET"},
@@ -71,7 +70,7 @@ def test_realtime_sessions_are_kept() -> None:
     assert redacted(event) == json.dumps(event).encode()
 
 
-@pytest.mark.parametrize("cut", range(1, 60))
+@each_of("cut", range(1, 60))
 def test_a_cut_within_a_token_shows_nothing_of_it(cut: int) -> None:
     """What comes behind the cut cannot be known."""
     raw = b'{"a":[{"token":"S3CRET","logprob":-1.5}]}'[:cut]

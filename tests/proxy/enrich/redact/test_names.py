@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from proxy.enrich.redact.names import (
     BUILT_IN,
     HEADER_ENDINGS,
@@ -14,9 +12,10 @@ from proxy.enrich.redact.names import (
 )
 from proxy.enrich.redact.redactor import Redactor
 from tests.proxy.enrich.redact.field_names import FIELD_NAMES
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name", [b"access_token", b"Access-Token", b"accessToken", b"ACCESS_TOKEN ", b"-access--token_", b"access.Token"]
 )
 def test_spellings_are_one_name(name: bytes) -> None:
@@ -25,7 +24,7 @@ def test_spellings_are_one_name(name: bytes) -> None:
     assert normalise(name) == b"accesstoken"
 
 
-@pytest.mark.parametrize("name", [b"max_tokens", b"tokens", b"content-type", b"", b"key", b"\xff\x00"])
+@each_of("name", [b"max_tokens", b"tokens", b"content-type", b"", b"key", b"\xff\x00"])
 def test_other_names_are_not_secret(name: bytes) -> None:
     """A name is compared whole; of its parts only the last word counts, where it is one of the endings."""
     assert not SecretNames(BUILT_IN).has(name)
@@ -45,7 +44,7 @@ COUNTED = (
 )
 
 
-@pytest.mark.parametrize("name", ENDED)
+@each_of("name", ENDED)
 def test_some_words_make_a_secret_of_what_they_end(name: str) -> None:
     """Wherever a value has a name."""
     redactor, graphql = Redactor(), name.replace("-", "_")
@@ -66,7 +65,7 @@ def test_some_words_make_a_secret_of_what_they_end(name: str) -> None:
     assert redactor.redact_head(head) == head.replace(b" S3CRET", b" [REDACTED]").replace(b"S3CRET", b"[REDACTED]")
 
 
-@pytest.mark.parametrize("name", COUNTED)
+@each_of("name", COUNTED)
 def test_names_that_only_have_such_words_in_them_are_kept(name: str) -> None:
     """Counts, kinds, cursors, and words that begin alike."""
     redactor = Redactor()
@@ -75,7 +74,7 @@ def test_names_that_only_have_such_words_in_them_are_kept(name: str) -> None:
     assert redactor.redact_query(f"{name}=value".encode()) == f"{name}=value".encode()
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "is_secret"),
     [
         *((name, True) for name in ("X-Gitlab-Token", "X-Plex-Token", "X-Auth-Key", "X-ClickHouse-Key")),
@@ -89,7 +88,7 @@ def test_headers_have_endings_of_their_own(name: str, is_secret: bool) -> None:
     assert Redactor().is_secret_header(name.encode()) is is_secret
 
 
-@pytest.mark.parametrize("kind", FIELD_NAMES)
+@each_of("kind", FIELD_NAMES)
 def test_names_of_public_descriptions(kind: str) -> None:
     """Which of them are taken for secrets is known; a name that is judged better moves to its place in the list."""
     names = SecretNames(BUILT_IN)
@@ -105,9 +104,7 @@ def test_a_sentence_is_no_name() -> None:
     assert Redactor().redact_body(body, b"", b"application/json", False)[0] is body
 
 
-@pytest.mark.parametrize(
-    "name", [b"p%61ssword", b"p%2561ssword", b"user[password]", b"user.password", b"token[]", b"key", b"%6bey"]
-)
+@each_of("name", [b"p%61ssword", b"p%2561ssword", b"user[password]", b"user.password", b"token[]", b"key", b"%6bey"])
 def test_parameters_are_decoded_and_taken_apart(name: bytes) -> None:
     """Percent-encoded once or twice, and in brackets or after a dot."""
     names = SecretNames(BUILT_IN, QUERY_ONLY, parts_of=parameter_parts)

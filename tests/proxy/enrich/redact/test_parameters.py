@@ -9,9 +9,10 @@ from proxy.enrich.http.request_lines import RequestLineReader
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, parameter_parts
 from proxy.enrich.redact.parameters import redact_parameters
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         (b"a=1&token=x&b=2", b"a=1&token=[REDACTED]&b=2"),
@@ -66,8 +67,8 @@ HELD = {
 }
 
 
-@pytest.mark.parametrize("held", HELD)
-@pytest.mark.parametrize("rounds", [0, 1, 2])
+@each_of("held", HELD)
+@each_of("rounds", [0, 1, 2])
 def test_what_a_value_holds_is_redacted_by_name(held: str, rounds: int) -> None:
     """JSON, a URL or a form within a parameter, as Slack's payloads and variables of GraphQL; encoded again."""
     value = HELD[held]

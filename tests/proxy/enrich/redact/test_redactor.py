@@ -2,7 +2,6 @@
 
 from urllib.parse import quote
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from proxy.enrich.redact.names import (
     normalise,
 )
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 SECRET = "hunter2-Zq7Xv9Kw4Jd8"
 SECRETS_COMPARED = {normalise(name.encode()) for name in (*BUILT_IN, *QUERY_ONLY, *PARAMETERS_ONLY, *HEADERS_ONLY)}
@@ -58,7 +58,7 @@ def test_heads_lose_their_secrets_and_nothing_else(fields: list[tuple[str, str]]
     assert redactor.redact_head(shown) == shown
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("head", "expected"),
     [
         (b"GET /?token=S HTTP/1.1\r\nA: b", b"GET /?token=[REDACTED] HTTP/1.1\r\nA: b"),
@@ -178,7 +178,7 @@ def test_configured_names_are_redacted_where_they_belong() -> None:
 FORM = b"application/x-www-form-urlencoded"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "content_type", "expected"),
     [
         (b"a=1&password=S&b=2", FORM, b"a=1&password=[REDACTED]&b=2"),
@@ -216,7 +216,7 @@ def survivors(text: bytes) -> list[str]:
     return [SECRET[i : i + 6] for i in range(len(SECRET) - 5) if SECRET[i : i + 6].encode() in text]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("template", "content_type"),
     [
         ('{"first": [1, 2], "password": "%s", "last": {"x": "y"}, "end": 1}', b"application/json"),

@@ -6,6 +6,7 @@ import pytest
 
 from proxy.enrich.redact.redactor import Redactor
 from tests.proxy.enrich.redact.secrets import make_secrets
+from tests.support.cases import each_of
 
 SECRETS = make_secrets(2)
 
@@ -16,8 +17,8 @@ def chat(*pieces: str) -> bytes:
     return b"".join(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks)
 
 
-@pytest.mark.parametrize("kind", SECRETS)
-@pytest.mark.parametrize("size", [1, 3, 10])
+@each_of("kind", SECRETS)
+@each_of("size", [1, 3, 10])
 def test_split_secret_is_taken_out(kind: str, size: int) -> None:
     """The mark stands where the secret began; the frames stay JSON, and the words around it stay."""
     secret = SECRETS[kind]
@@ -56,8 +57,8 @@ def turns(kind: str, index: int, piece: str) -> dict[str, object]:
     return {"choices": [{"index": index, "delta": {"content": piece}}]}
 
 
-@pytest.mark.parametrize("kind", ["choices", "choices, late", "candidates", "tools", "blocks", "responses"])
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@each_of("kind", ["choices", "choices, late", "candidates", "tools", "blocks", "responses"])
+@each_of("separators", [(",", ":"), (", ", ": ")])
 def test_choices_that_take_turns(kind: str, separators: tuple[str, str]) -> None:
     """Each is a text of its own, by format and by name; the words of the others stay."""
     for secret, shown in (
@@ -107,7 +108,7 @@ def test_candidates_in_one_frame() -> None:
         assert redacted.count(b"word ") == len(pieces)
 
 
-@pytest.mark.parametrize("name", ["tool_plan", "summary", "completion", "generation", "outputText"])
+@each_of("name", ["tool_plan", "summary", "completion", "generation", "outputText"])
 def test_other_members(name: str) -> None:
     """Of Cohere, OpenRouter, Claude's text completions, Llama and Titan."""
     secret = SECRETS["openai"]
@@ -149,8 +150,8 @@ def arguments_in(name: str, body: bytes) -> str:
     return "".join(json.loads(line[6:])[name] for line in body.splitlines() if line)
 
 
-@pytest.mark.parametrize("name", ["arguments", "partial_json", "delta", "input"])
-@pytest.mark.parametrize("size", [1, 2, 5, 11, 30, 200])
+@each_of("name", ["arguments", "partial_json", "delta", "input"])
+@each_of("size", [1, 2, 5, 11, 30, 200])
 def test_keys_that_a_stream_splits_are_found(name: str, size: int) -> None:
     """Arguments of tools come in pieces that know nothing of JSON; what is left is JSON, with the same frames."""
     pieces = [ARGUMENTS[place : place + size] for place in range(0, len(ARGUMENTS), size)]

@@ -5,6 +5,7 @@ import pytest
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.redact.windows import EDGE_BYTES, cut_end, cut_start
+from tests.support.cases import each_of
 
 
 def test_an_end_goes_back_to_the_last_delimiter() -> None:
@@ -27,7 +28,7 @@ def test_no_two_groups_of_a_number_survive_a_window(number: bytes) -> None:
         assert [at for at in range(len(number) - 8) if number[at : at + 9] in kept] == [], kept
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("tail", "end", "kind", "boundary", "left"),
     [
         (b'rest", "key": 1', End.OUTSIDE, "other", None, b'"key": 1'),

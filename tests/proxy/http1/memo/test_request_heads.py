@@ -12,6 +12,7 @@ from proxy.http1.memo.head_templates import MAX_MEMO_HEADS, ConnectionHeads
 from proxy.http1.memo.request_heads import Reading, RequestHeads
 from proxy.http1.memo.varying_fields import GAP, MAX_MEMO_BYTES, VARIES
 from proxy.http1.request_head import RequestHead, parse_request_head
+from tests.support.cases import each_of
 
 MAX_LINE_BYTES = 300
 NAMES = st.sampled_from(
@@ -143,7 +144,7 @@ def test_what_varies_is_not_parsed_again() -> None:
     assert gaps == (b"n=3", b"00-%032x-%016x-01" % (3, 3), b"Bearer 3", b"3-x", b"3")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "line",
     [
         b"Cookie: a=%d; sidelog_session=x", b"X-Kept: %d", b"Authorization: %d \t", b"Content-Length: +%d",

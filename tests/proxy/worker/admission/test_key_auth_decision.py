@@ -12,6 +12,7 @@ from proxy.ring.key_snapshot import KnownKey
 from proxy.settings.model import RouteSettings
 from proxy.worker.admission.key_auth import Access, compile_access, evaluate, explain, is_own
 from storage.keys import secret_digest
+from tests.support.cases import each_of
 
 NOW_US = 1_790_000_000_000_000
 SECRET = b"sk_" + b"a" * 43
@@ -30,7 +31,7 @@ def known(**members: Any) -> KnownKey:
     return KnownKey(**(plain | members))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("members", "code"),
     [
         ({}, ""),
@@ -52,7 +53,7 @@ def test_the_first_objection_counts(members: dict[str, Any], code: str) -> None:
     assert evaluate(OPTIONAL, [SECRET], {key.secret_sha256: key}, NOW_US) == (key, code)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("presented", "required", "optional"),
     [
         ([], "missing_token", ""),
@@ -128,7 +129,7 @@ def test_a_call_passes_exactly_when_nothing_objects(
     assert (found is key) == (is_judged and has_snapshot and presented == [SECRET])
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "value"),
     [
         (b"api-key: sk_1", b"sk_1"),
@@ -150,8 +151,8 @@ def test_every_line_of_the_field_is_seen() -> None:
     assert REQUIRED.presented([b"api-key: a", b"b: c", b"API-KEY: d"]) == [b"a", b"d"]
 
 
-@pytest.mark.parametrize("name", [b"api-key", b"API_KEY", b"Api_Key"])
-@pytest.mark.parametrize("value", [SECRET, b"Bearer " + SECRET, b"x, " + SECRET, b" sk_"])
+@each_of("name", [b"api-key", b"API_KEY", b"Api_Key"])
+@each_of("value", [SECRET, b"Bearer " + SECRET, b"x, " + SECRET, b" sk_"])
 def test_a_key_of_ours_is_withheld(name: bytes, value: bytes) -> None:
     """Under every spelling of the name that an upstream may take for it."""
     lines = b"A: 1\r\n%b:%b\r\nB: 2\r\n" % (name, value)

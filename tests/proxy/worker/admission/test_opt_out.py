@@ -15,6 +15,7 @@ from proxy.worker.server import DataPlane
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.http1.test_websocket_frames import frame
+from tests.support.cases import each_of
 from tests.support.plane import EngineName, eventually, settings_for
 from tests.support.script import Script
 from tests.support.upstream import read_head
@@ -31,7 +32,7 @@ def table(**route: Any) -> RouteTable:
     return compile_routes(settings_for("http://up", route=route))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "level"),
     [
         (b"X-Record: none\r\n", "none"),

@@ -7,11 +7,9 @@ the input is taken: what those parsers make of it is not our rule, which is stri
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
-
-import pytest
 
 PLACE: Final = Path(os.environ.get("SIDELOG_TEST_VECTORS", Path(__file__).resolve().parents[4] / ".vectors"))
 
@@ -47,12 +45,6 @@ def published(place: Path = PLACE) -> list[Published]:
             found += _structures(file)
     assert found or not os.environ.get("CI"), f"no vectors in {place}: .ci/vectors fetches them"
     return found
-
-
-def parameters(*, is_response: bool) -> Sequence[object]:
-    """The inputs of one direction as parameters of a test; a single skipped one where there are none."""
-    found = [pytest.param(one, id=one.name) for one in published() if one.is_response is is_response]
-    return found or [pytest.param(None, marks=pytest.mark.skip(reason="no vectors: .ci/vectors fetches them"))]
 
 
 def _markdown(file: Path) -> Iterator[Published]:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from storage.clickhouse.wire.address import Address
+from tests.support.cases import each_of
 
 
 def test_an_address_has_hosts_database_and_user() -> None:
@@ -34,7 +35,7 @@ def test_an_address_has_usual_values() -> None:
     assert Address.of(urlsplit("clickhouses://host")) == Address(("https://host:8443",), "default", "default", "")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("url", "problem"),
     [
         ("clickhouse:///database", "'' is no host"),

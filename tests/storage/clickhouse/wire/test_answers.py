@@ -1,12 +1,11 @@
 """Errors of a server, as storage errors."""
 
-import pytest
-
 from storage.clickhouse.wire.answers import AlreadyThere, Late, OutOfTime, error_of
 from storage.errors import StorageError, StorageRejected, StorageUnavailable
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "kind", "text"),
     [
         (b"Code: 159, e.displayText() = DB::Exception: Timeout, e.what() = DB::Exception", OutOfTime, "Timeout"),

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.literals import identifier, literal, render
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "written"),
     [
         (None, "NULL"),
@@ -32,14 +33,14 @@ def test_a_value_is_written_as_a_literal(value: Any, written: str) -> None:
     assert literal(value) == written
 
 
-@pytest.mark.parametrize("value", [1 << 63, -(1 << 63) - 1, "\udc80", [], [1 << 63]])
+@each_of("value", [1 << 63, -(1 << 63) - 1, "\udc80", [], [1 << 63]])
 def test_a_value_without_a_literal_is_refused(value: Any) -> None:
     """What no server can take is refused by name."""
     with pytest.raises(ValueError, match=r"number of 64 bits|surrogates|empty sequence"):
         literal(value)
 
 
-@pytest.mark.parametrize("value", [{}, object(), [1, "2"], [True], [None], 1j])
+@each_of("value", [{}, object(), [1, "2"], [True], [None], 1j])
 def test_a_value_of_another_kind_is_refused(value: Any) -> None:
     """Only the kinds that are listed have literals; truth is no number."""
     with pytest.raises(TypeError, match="has no literal"):

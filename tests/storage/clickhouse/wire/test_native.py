@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.native import Column, NotNative, block_of, read_blocks, write_columns
+from tests.support.cases import each_of
 
 _SAMPLES: dict[str, list[Any]] = {
     "Int64": [0, -(1 << 63), (1 << 63) - 1],
@@ -71,7 +72,7 @@ def test_any_rows_read_back(rows: list[tuple[int, str]]) -> None:
     assert read_blocks(_written(columns))[1] == [(n, t or None) for n, t in rows]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("type", "value"),
     [("Int64", 1 << 63), ("UInt8", 256), ("UInt8", -1), ("FixedString(2)", b"a"), ("String", "\udc80"), ("Int64", "1")],
 )

@@ -8,6 +8,7 @@ from storage.clickhouse.wire.native import Written, block_of, read_blocks
 from storage.clickhouse.writes.rows import CALL, JOB, POSITIONS, WAITING, rows_of, unpack_positions
 from storage.record import Batch, Entry, Job, Position
 from tests.storage.samples import SOURCE, make_empty_record, make_full_record, make_payload, make_record
+from tests.support.cases import each_of
 from tests.support.otlp import tool_call
 
 
@@ -60,7 +61,7 @@ def test_an_id_twice_is_refused() -> None:
         rows_of(Batch("a", [Entry(record), Entry(record)]))
 
 
-@pytest.mark.parametrize("text", [None, "", "\0", "\0a", "a", "0"])
+@each_of("text", [None, "", "\0", "\0a", "a", "0"])
 def test_repeated_text_is_told_from_none(text: str | None) -> None:
     """Empty is none."""
     assert text_of(stored_text(text)) == text

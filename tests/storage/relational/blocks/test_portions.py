@@ -12,12 +12,13 @@ from storage.relational.blocks.portions import MAX_BYTES, body_bytes, portions
 from storage.relational.session import BlockSession, Rows
 from storage.search.expression import Is, Not
 from tests.api.samples import make_batch, make_body, make_payload, make_record
+from tests.support.cases import each_of
 
 LARGE = 6
 """Rows of a portion where bodies are large."""
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("sizes", "expected"),
     [
         ([], []),

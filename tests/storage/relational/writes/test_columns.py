@@ -4,9 +4,10 @@ import pytest
 
 from storage.relational.sql import CODED
 from storage.relational.writes.packing import CODED_PLACES, COLUMNS, code_of
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize("column", CODED)
+@each_of("column", CODED)
 def test_a_word_is_its_number(column: str) -> None:
     """Each has its own, and reads back by the place of its column."""
     words = dict(CODED_PLACES)[COLUMNS.index(column)]

@@ -1,12 +1,12 @@
 """What is packed reads back exactly, and takes little."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.record import Record, format_id
 from storage.relational.writes import packing
 from tests.storage.samples import make_record
+from tests.support.cases import each_of
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)
 words = st.one_of(st.none(), st.text())
@@ -43,7 +43,7 @@ def test_an_address_reads_back(text: str) -> None:
     assert packing.unpack_address(packing.pack_address(text)) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "size"),
     [
         ("10.1.2.3", 4),

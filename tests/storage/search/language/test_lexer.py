@@ -4,6 +4,7 @@ import pytest
 
 from storage.search.language.errors import SearchError, shown
 from storage.search.language.lexer import Sign, Term, escaped, tokens
+from tests.support.cases import each_of
 
 
 def test_terms() -> None:
@@ -32,7 +33,7 @@ def test_signs() -> None:
     assert [token.values[0].text for token in tokens("- a-b x-") if isinstance(token, Term)] == ["-", "a-b", "x-"]
 
 
-@pytest.mark.parametrize("text", ["!!", "\\", "*", '"', "a b", "(", ",", 'say "no"', "a*\\b"])
+@each_of("text", ["!!", "\\", "*", '"', "a b", "(", ",", 'say "no"', "a*\\b"])
 def test_what_is_written_is_read_as_it_is(text: str) -> None:
     """Signs of the language lose their meaning."""
     [term] = tokens(f"path:*{escaped(text)}*")

@@ -6,9 +6,10 @@ import pytest
 
 from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("search", "meant"),
     [
         ("status=500", "status:500"),
@@ -68,14 +69,14 @@ def test_what_looks_like_something_else_is_refused_with_the_form_that_is_meant(s
     assert f"as in {meant}; text goes in quotes" in str(caught.value)
 
 
-@pytest.mark.parametrize("search", ["http://[x", "/" + "[" * 3000 + "/", "/" + ".[a" * 1300, "a|" * 1500, ">" * 4000])
+@each_of("search", ["http://[x", "/" + "[" * 3000 + "/", "/" + ".[a" * 1300, "a|" * 1500, ">" * 4000])
 def test_no_search_takes_long_or_breaks(search: str) -> None:
     """Whatever is typed is read, or refused as a search."""
     with suppress(SearchError):
         parse_search(search, 0)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "search",
     [
         "path:=/x",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from storage.search.language.moments import EXPECTED, moment_us, time_us
+from tests.support.cases import each_of
 
 GOOD = [
     ("1970-01-01T00:00:00Z", 0),
@@ -32,20 +33,20 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "expected_us"), GOOD)
+@each_of(("text", "expected_us"), GOOD)
 def test_good_times_are_read(text: str, expected_us: int) -> None:
     """Offsets, fractions, bare dates and naive times mean what RFC 3339 and UTC say."""
     assert time_us(text) == expected_us
 
 
-@pytest.mark.parametrize("text", BAD)
+@each_of("text", BAD)
 def test_bad_times_are_refused(text: str) -> None:
     """What is no time of the calendar is none."""
     with pytest.raises(ValueError):  # noqa: PT011 -- its text is the caller's
         time_us(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "age_us"),
     [("30s", 30_000_000), ("15m", 900_000_000), ("24h", 86_400_000_000), ("7d", 604_800_000_000), ("0s", 0),
      ("-5m", 300_000_000), ("5min", 300_000_000), ("5 min", 300_000_000), ("5 minutes ago", 300_000_000),
@@ -57,14 +58,14 @@ def test_ages_count_back_from_now(text: str, age_us: int) -> None:
     assert moment_us(text, 1_718_201_234_000_000) == 1_718_201_234_000_000 - age_us
 
 
-@pytest.mark.parametrize("text", ["15", "m", "+5m", "5y", "5mo", "12345678901s", "٣m", "1.h", "--5m"])
+@each_of("text", ["15", "m", "+5m", "5y", "5mo", "12345678901s", "٣m", "1.h", "--5m"])
 def test_bad_ages_are_refused(text: str) -> None:
     """An age is ASCII numbers with units."""
     with pytest.raises(ValueError, match=re.escape(EXPECTED)):
         moment_us(text, 0)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "written"),
     [
         ("today", "2024-06-12T00:00:00.000Z"),
@@ -86,7 +87,7 @@ def test_days_times_of_day_and_unix_times_are_moments(text: str, written: str) -
     assert at.isoformat(timespec="milliseconds").replace("+00:00", "Z") == written
 
 
-@pytest.mark.parametrize("text", ["today 25:00", "14:60", "24:00", "todayish", "tomorrow", "today14:00"])
+@each_of("text", ["today 25:00", "14:60", "24:00", "todayish", "tomorrow", "today14:00"])
 def test_bad_days_are_refused(text: str) -> None:
     """A time that no day has is none."""
     with pytest.raises(ValueError, match=re.escape(EXPECTED)):

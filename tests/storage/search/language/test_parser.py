@@ -24,6 +24,7 @@ from storage.search.language.parser import MAX_CHARACTERS, MAX_DEPTH, MAX_TERMS,
 from storage.search.language.terms import read_network
 from storage.search.language.words import PREFIXES, WORDS
 from storage.search.phrase import Phrase
+from tests.support.cases import each_of
 
 NOW_US = 1_790_000_000_000_000
 HOUR_US = 3_600_000_000
@@ -40,7 +41,7 @@ def words(*found: str, is_prefix: bool = False) -> Text:
     return Text(Phrase(found, is_prefix))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("", None),
@@ -135,7 +136,7 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
     assert parsed(text) == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "position", "length", "reason"),
     [
         ("a body.items[0].price:5", 2, 19, "as in body.items.0.price"),

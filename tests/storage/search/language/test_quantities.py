@@ -1,7 +1,5 @@
 """Numbers with units, comparisons and ranges."""
 
-import pytest
-
 from storage.search.expression import Between
 from storage.search.language.quantities import (
     COUNT,
@@ -13,9 +11,10 @@ from storage.search.language.quantities import (
     is_compared,
     read_range,
 )
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "measure", "least", "most"),
     [
         ("500", DURATION, 500_000, 500_000),
@@ -49,9 +48,7 @@ def test_strict_bounds_of_fractions() -> None:
     assert 0.5 < found.least < 0.5 + 1e-15
 
 
-@pytest.mark.parametrize(
-    "text", ["", ">", "..", "1..x", "1 2", "1e3", "-1", "5xs", "1" * 19, "\u0661", ">>1", "5s..1s", "-5s..1s"]
-)
+@each_of("text", ["", ">", "..", "1..x", "1 2", "1e3", "-1", "5xs", "1" * 19, "\u0661", ">>1", "5s..1s", "-5s..1s"])
 def test_no_ranges(text: str) -> None:
     """Anything else is none."""
     assert read_range("x", text, DURATION) is None

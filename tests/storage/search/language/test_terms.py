@@ -1,13 +1,12 @@
 """What other readers need of terms: networks, trace ids and statuses of gRPC."""
 
-import pytest
-
 from storage.grpc import Grpc
 from storage.search.expression import InNetwork, Or
 from storage.search.language.terms import read_grpc_status, read_network, stored_trace_id
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 from tests.storage.samples import make_record
+from tests.support.cases import each_of
 
 MAPPED = bytes(10) + b"\xff\xff"
 
@@ -26,7 +25,7 @@ def test_networks() -> None:
     assert read_network("10.1.2") is None
 
 
-@pytest.mark.parametrize("network", ["10.0.0.0/8", "10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203", "0.0.0.0/0"])
+@each_of("network", ["10.0.0.0/8", "10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203", "0.0.0.0/0"])
 def test_an_address_of_ipv4_is_found_however_it_is_written(network: str) -> None:
     """A socket that listens on `[::]` names clients of IPv4 as addresses of IPv6."""
     search = read_network(network)
@@ -43,7 +42,7 @@ def test_trace_ids() -> None:
     assert stored_trace_id("a-b") == "a-b"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "found"),
     [
         ("14", [14]), ("unavailable", [14]), ("UNAVAILABLE", [14]), ("OK", [0]), ("0", [0]), ("!OK", [5, 14]),

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.proxy.enrich.redact.documents.redacting import REDACTOR, SECRET, stored
+from tests.support.cases import each_of
 
 
 def shown(text: str, kind: str = "application/toml") -> str:
     return stored(text, kind)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("a = 1\npassword = @\nb = 2\n", "a = 1\npassword = R\nb = 2\n"),
@@ -53,7 +54,7 @@ def test_values_go_by_their_names(text: str, expected: str) -> None:
     assert shown(text.replace("@", SECRET)) == expected.replace("R", "[REDACTED]")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "password =\nb = 1\n",
@@ -69,7 +70,7 @@ def test_what_is_no_value_stays(text: str) -> None:
     assert shown(text) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("kind", "beginning"),
     [
         ("application/toml", ""),
@@ -200,7 +201,7 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
             assert not left or ('"""' in template and b'secret = "' not in body[:end]), (end, start)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "unit",
     [
         *(
@@ -225,7 +226,7 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
         *(b"#\n", b"[a\n", b"=", b" ", b"\n"),
     ],
 )
-@pytest.mark.parametrize("kind", [b"application/toml", b"text/plain"])
+@each_of("kind", [b"application/toml", b"text/plain"])
 def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes, kind: bytes) -> None:
     """Each search goes on where the last one ended."""
     text = unit * (300_000 // len(unit))

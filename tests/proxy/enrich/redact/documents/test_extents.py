@@ -5,11 +5,12 @@ import re
 import pytest
 
 from proxy.enrich.redact.documents.extents import closing, line_end
+from tests.support.cases import each_of
 
 PARTS = re.compile(rb'"[^"]*+(?:"|\Z)|#[^\n]*|[{}\[\]]')
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "rest"),
     [
         (b'"a" b', b" b"),

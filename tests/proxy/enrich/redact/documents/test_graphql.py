@@ -10,6 +10,7 @@ from proxy.enrich.redact.documents.graphql import GraphqlRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 _SECRET = 'hunter2 \\" ü {}'
 _DOCUMENTS = [
@@ -21,7 +22,7 @@ _DOCUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("document", _DOCUMENTS)
+@each_of("document", _DOCUMENTS)
 def test_in_a_body(document: str) -> None:
     """As JSON, in an array, in a WebSocket message, as a string in JSON in a string, as a part of a form, and plain."""
     body = {"query": document, "variables": {"name": "bob"}}
@@ -54,7 +55,7 @@ _VARIABLES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("body", _VARIABLES)
+@each_of("body", _VARIABLES)
 def test_variables(body: Any) -> None:
     """What an argument takes from a variable: in one operation, in several, in strings, in parts, in messages."""
     one = json.dumps(body).replace("@", "hunter2")
@@ -91,7 +92,7 @@ def test_variables_in_a_query(encode: type[str]) -> None:
         assert Redactor().redact_query(redacted.encode()).decode() == redacted
 
 
-@pytest.mark.parametrize("unit", ['"variables":{', '"p":"', '"variables":{"p":"x"}', "$p: A = ", "a(token: $p"])
+@each_of("unit", ['"variables":{', '"p":"', '"variables":{"p":"x"}', "$p: A = ", "a(token: $p"])
 def test_hostile_repetition_costs_no_more_than_its_length(unit: str) -> None:
     """Half a megabyte of beginnings ends at once."""
     text = '{"query": "query { a(token: $p) }", ' + unit * (500_000 // len(unit))
@@ -119,7 +120,7 @@ def test_a_document_larger_than_a_query_may_be() -> None:
     assert Redactor().redact_body(words, b"", b"application/x-www-form-urlencoded", False) == (words, b"")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         '{"query": "mutation L($password: String!) { login(password: $password) { token } }"}',

@@ -1,9 +1,8 @@
 """XML and HTML: what a secret name stands at is gone, and the rest stays byte for byte."""
 
-import pytest
-
 from proxy.enrich.http.bodies import decode_body
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 SECRET = "hunter2-Zq7Xv9Kw4Jd8"
 REDACTOR = Redactor()
@@ -16,7 +15,7 @@ def shown(text: str, kind: str = "text/xml") -> str:
     return redacted.decode()
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "<a><password>@</password><b>1</b></a>",
@@ -64,7 +63,7 @@ def test_all_of_an_element_goes() -> None:
         assert shown(f"<a><secret>{inside}</secret><b>1</b></a>") == "<a><secret>[REDACTED]</secret><b>1</b></a>"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         '<xs:element name="password" type="xs:string"/>',
@@ -84,7 +83,7 @@ def test_what_is_no_value_stays(text: str) -> None:
     assert shown(text) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     "template",
     [
         '<a first="1"><password>%s</password><end>1</end></a>',
@@ -122,7 +121,7 @@ def test_parts_are_searched() -> None:
     assert SECRET not in REDACTOR.redact_body(wide.head, b"", b"text/xml", False)[0].decode()
 
 
-@pytest.mark.parametrize(
+@each_of(
     "unit",
     [
         b"<password>",

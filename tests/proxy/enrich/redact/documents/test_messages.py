@@ -4,6 +4,7 @@ import pytest
 
 from proxy.enrich.redact.documents.messages import messages_of
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 SECRET = b"hunter2-Zq7Xv9"
 
@@ -36,7 +37,7 @@ def test_every_message_in_a_row_loses_its_secrets(field: bytes) -> None:
     assert shown.count(b"Host: a\r\n") == 4
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("content_type", "content"),
     [
         (b"application/x-www-form-urlencoded", b"user=a&password=%b"),

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-import pytest
-
 from proxy.enrich.redact.documents.mqtt import MAX_PACKET_BYTES, MqttLogins
 from proxy.enrich.redact.json_values import MARK
+from tests.support.cases import each_of
 
 _ID = b"0123456789abcdef"
 _SECRET = b"s3cr3t-Passw0rd"
@@ -35,9 +34,9 @@ def sent(pieces: Iterable[bytes]) -> bytes:
     return b"".join(logins.redact(_ID, piece, len(piece)) for piece in pieces)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 7, 20, 1000])
-@pytest.mark.parametrize("level", [3, 4, 5])
-@pytest.mark.parametrize("will", [b"", b"gone", b"x" * 300])
+@each_of("step", [1, 2, 3, 7, 20, 1000])
+@each_of("level", [3, 4, 5])
+@each_of("will", [b"", b"gone", b"x" * 300])
 def test_a_password_goes(step: int, level: int, will: bytes) -> None:
     """In one message, in pieces of any size, with a packet behind it."""
     packet = connect(level=level, will=will)
@@ -55,7 +54,7 @@ def test_other_secrets_of_the_packet() -> None:
     assert b"alice" in sent([packet])
 
 
-@pytest.mark.parametrize(
+@each_of(
     "data",
     [b"\x10", b"\x10\x05hello", b"\x10\xff\xff\xff\xff\xff", b"0\x07\x00\x03a/bhi", b"\x82" + connect(), b"RFB 003"],
 )

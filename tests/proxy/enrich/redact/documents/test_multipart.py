@@ -1,9 +1,8 @@
 """Multipart bodies: secret parts lose their content, the others their JSON secrets."""
 
-import pytest
-
 from proxy.enrich.redact.documents.multipart import boundary_of
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 TYPE = b"multipart/form-data; boundary=B"
 
@@ -15,8 +14,8 @@ def part(disposition: bytes, content: bytes, end: bytes = b"\r\n") -> bytes:
     )
 
 
-@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
-@pytest.mark.parametrize(
+@each_of("end", [b"\r\n", b"\n"])
+@each_of(
     "disposition",
     [
         b'name="password"',

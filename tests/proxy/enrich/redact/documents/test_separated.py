@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.proxy.enrich.redact.documents.redacting import REDACTOR, SECRET, stored
+from tests.support.cases import each_of
 
 
 def shown(text: str, kind: str = "text/csv") -> str:
     return stored(text, kind)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("user,password\nu,@\nv,@\n", "user,password\nu,R\nv,R\n"),
@@ -40,9 +41,7 @@ def test_columns_go_by_their_names(text: str, expected: str) -> None:
     assert shown(text.replace("@", SECRET)) == expected.replace("R", "[REDACTED]")
 
 
-@pytest.mark.parametrize(
-    "text", ["a,b\n1,password\n", "tokens,a\n1,2\n", "token\n", "", "\n\n", "token,a\nnull,1\n,1\n", "password,a"]
-)
+@each_of("text", ["a,b\n1,password\n", "tokens,a\n1,2\n", "token\n", "", "\n\n", "token,a\nnull,1\n,1\n", "password,a"])
 def test_other_columns_stay(text: str) -> None:
     """Other names, what is no value."""
     assert shown(text) == text
@@ -111,10 +110,8 @@ def test_tables_as_programs_write_them(
     assert list(csv.reader(StringIO(redacted, newline=""), delimiter=separator)) == [columns, *expected]
 
 
-@pytest.mark.parametrize(
-    "unit", [b",", b"\n", b'"', b"token\n", b"token,", b'",\n', b'"\n', b"a,\r", b"\n,token\n1,2\n"]
-)
-@pytest.mark.parametrize("heading", [b"", b"token,a\n"])
+@each_of("unit", [b",", b"\n", b'"', b"token\n", b"token,", b'",\n', b'"\n', b"a,\r", b"\n,token\n1,2\n"])
+@each_of("heading", [b"", b"token,a\n"])
 def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes, heading: bytes) -> None:
     """Each row is looked at once."""
     text = heading + unit * (200_000 // len(unit))

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.proxy.enrich.redact.documents.redacting import REDACTOR, SECRET, stored
+from tests.support.cases import each_of
 
 
 def shown(text: str, kind: str = "application/yaml") -> str:
     return stored(text, kind)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("a: 1\npassword: @\nb: 2\n", 'a: 1\npassword: "R"\nb: 2\n'),
@@ -55,7 +56,7 @@ def test_values_go_by_their_keys(text: str, expected: str | None) -> None:
         assert (kept in text) == (kept in redacted)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "password:\nb: 1",
@@ -71,7 +72,7 @@ def test_what_is_no_value_stays(text: str) -> None:
     assert shown(text) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("kind", "beginning"),
     [
         ("application/yaml", ""),
@@ -165,7 +166,7 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
             assert not left or (template.count("%s") == 2 and b"secret: |" not in body[:end]), (end, start)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "unit",
     [
         *(b"password: a\n", b"password:\n", b"{password: ", b'token: "', b"- ", b"password: [\n"),

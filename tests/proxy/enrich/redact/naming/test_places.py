@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import pytest
-
 from proxy.enrich.redact.naming.values import PlaceFinder, places_in
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 JSON = b"application/json"
 
@@ -28,7 +27,7 @@ def test_names_are_excepted_everywhere() -> None:
         assert redactor.redact_body(text.encode(), b"", kind.encode(), False)[0] == text.encode(), kind
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("document", "secrets"),
     [
         ({"properties": {"token": "x", "password": "y"}}, 0),

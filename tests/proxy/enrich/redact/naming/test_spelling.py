@@ -1,6 +1,5 @@
 """Patterns of names: they find whatever the names know."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +7,7 @@ from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.names import BUILT_IN, COMMON_ENDINGS, TAILS, WORDS, SecretNames
 from proxy.enrich.redact.naming.spelling import spelled, spelled_plainly, unescaped
 from tests.proxy.enrich.redact.field_names import FIELD_NAMES
+from tests.support.cases import each_of
 
 NAMES = SecretNames(BUILT_IN, ["a.b*c", "pässwort"])
 PLAIN = compile_bytes(b'(?i)"' + spelled_plainly(NAMES, rb'[^"\s]*') + b'"')
@@ -31,7 +31,7 @@ def test_what_the_names_know_the_patterns_find(words: list[tuple[str, str]], is_
         assert ESCAPED.search(quoted)
 
 
-@pytest.mark.parametrize("name", FIELD_NAMES["secret"])
+@each_of("name", FIELD_NAMES["secret"])
 def test_real_names_are_found(name: str) -> None:
     """Plainly, with an escaped letter, and in capitals."""
     for spelling in (name, name.upper()):
@@ -42,7 +42,7 @@ def test_real_names_are_found(name: str) -> None:
     assert unescaped(quoted) == f'"{name}"'.encode()
 
 
-@pytest.mark.parametrize("name", ["compass", "key", "max_tokens", "author", "Enter your password", "PÄSSWORT1x"])
+@each_of("name", ["compass", "key", "max_tokens", "author", "Enter your password", "PÄSSWORT1x"])
 def test_others_are_not_sought(name: str) -> None:
     """What the pre-filter would stop at for nothing."""
     assert PLAIN.search(f'"{name}"'.encode()) is None

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import pytest
-
 from proxy.enrich.redact.naming.values import is_number_kept
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 REDACTOR = Redactor()
 PROPERTIES: dict[str, Any] = {
@@ -54,8 +53,8 @@ def shown(document: object, kind: str = "application/json") -> str:
     return redacted.decode()
 
 
-@pytest.mark.parametrize("document", DESCRIBED)
-@pytest.mark.parametrize("indent", [None, 2])
+@each_of("document", DESCRIBED)
+@each_of("indent", [None, 2])
 def test_schemas_stay_as_sent(document: str, indent: int | None) -> None:
     """What a model was offered, and what a service says it takes."""
     text = json.dumps(DESCRIBED[document], indent=indent)
@@ -91,7 +90,7 @@ REFUSALS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("document", REFUSALS)
+@each_of("document", REFUSALS)
 def test_refusals_stay_as_sent(document: Any) -> None:
     """As Django, Rails, Laravel, FastAPI, JSON:API, zod, mongoose, ASP.NET and Laminas word them; in strings, too."""
     for text in (
@@ -102,7 +101,7 @@ def test_refusals_stay_as_sent(document: Any) -> None:
         assert shown(text) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     "document",
     [
         {"errors": {"password": "@"}},
@@ -125,7 +124,7 @@ def test_refusals_stay_as_sent(document: Any) -> None:
         {"pwd": "/@"},
     ],
 )
-@pytest.mark.parametrize("secret", ["hunter2", "kX9vQ2mN7pL4", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"])
+@each_of("secret", ["hunter2", "kX9vQ2mN7pL4", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"])
 def test_no_shape_hides_a_secret(document: Any, secret: str) -> None:
     """A key is one in a schema and among refusals; a phrase only says what is wrong where others do."""
     redacted = shown(json.dumps(document).replace("@", secret))
@@ -134,7 +133,7 @@ def test_no_shape_hides_a_secret(document: Any, secret: str) -> None:
     json.loads(redacted)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "document",
     [
         {"pwd": "/srv/app"},
@@ -161,7 +160,7 @@ def test_numbers_are_kept_but_of_what_is_typed_in() -> None:
     assert all(is_number_kept(b"pin", number) for number in (b"13", b"-1", b"1.5"))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "is_kept"),
     [
         ("password:\n  type: string\n  description: The password of the user\n  minLength: 8\n", True),

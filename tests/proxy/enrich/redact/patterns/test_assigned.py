@@ -4,10 +4,9 @@ import json
 from collections.abc import Callable
 from urllib.parse import quote, urlencode
 
-import pytest
-
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 redact = SecretPatterns().redact
 TEXTS = {
@@ -54,8 +53,8 @@ WRITERS: dict[str, tuple[str, Callable[[str], str]]] = {
 }
 
 
-@pytest.mark.parametrize("writer", WRITERS)
-@pytest.mark.parametrize("text", TEXTS)
+@each_of("writer", WRITERS)
+@each_of("text", TEXTS)
 def test_it_is_found_in_every_encoding(text: str, writer: str) -> None:
     """Only the secret goes: what is left is how the text would be written with a mark in its place."""
     kind, write = WRITERS[writer]
@@ -70,8 +69,8 @@ def test_it_is_found_in_every_encoding(text: str, writer: str) -> None:
     assert redactor.redact_body(once, b"", kind.encode(), False)[0] == once
 
 
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("size", [1, 3, 7])
+@each_of("text", TEXTS)
+@each_of("size", [1, 3, 7])
 def test_it_is_found_across_the_frames_of_a_stream(text: str, size: int) -> None:
     """As content, and as arguments of a tool, which are JSON."""
     said = text.replace("{}", TEXTS[text])
@@ -85,7 +84,7 @@ def test_it_is_found_across_the_frames_of_a_stream(text: str, size: int) -> None
         assert joined == (expected if member == "content" else json.dumps({"command": expected}))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "password = getpass()", "password: string;", "token: Optional[str] = None", "secret = settings.secret_key",

@@ -5,10 +5,9 @@ import random
 import uuid
 from collections.abc import Callable
 
-import pytest
-
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.redactor import Redactor
+from tests.support.cases import each_of
 
 CARDS = (
     *("4111111111111111", "4222222222222", "4000000000000000006", "5555555555554444", "2223003122003222"),
@@ -39,7 +38,7 @@ def grouped(number: str, separator: str, sizes: tuple[int, ...] = (4,) * 8) -> s
     return separator.join(filter(None, groups))
 
 
-@pytest.mark.parametrize("number", [*CARDS, *ACCOUNTS])
+@each_of("number", [*CARDS, *ACCOUNTS])
 def test_numbers_are_found(number: str) -> None:
     """In prose, JSON of any depth, forms, lines, behind escapes; what is beside them stays."""
     places = {
@@ -58,7 +57,7 @@ def test_numbers_are_found(number: str) -> None:
         assert redact(once) == once
 
 
-@pytest.mark.parametrize("separator", [" ", "-", "+", "\u00a0", "%20", "\\u0020", "\\u00a0", "\u202f"])
+@each_of("separator", [" ", "-", "+", "\u00a0", "%20", "\\u0020", "\\u00a0", "\u202f"])
 def test_groups_are_one_number(separator: str) -> None:
     """As on a card, or on paper."""
     for number, sizes in (
@@ -75,7 +74,7 @@ def test_what_follows_a_number_stays() -> None:
     assert redact(b"DE89 3704 0044 0532 0130 00 from Bob") == b"[REDACTED] from Bob"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "shown"),
     [
         ('{"cardNumber": 4111111111111111}', '{"cardNumber": "[REDACTED]"}'),
@@ -99,7 +98,7 @@ def test_json_stays_json(text: str, shown: str) -> None:
     json.loads(shown)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         '{"a":4111111111111111.5}', '{"a":1.4111111111111111}', '{"a":-4111111111111111}', "4111111111111112",

@@ -1,11 +1,10 @@
 """What stands in for a bare value of JSON."""
 
-import pytest
-
 from proxy.enrich.redact.patterns.secrets import mark_of
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("before", "after", "mark"),
     [
         ('{"a": ', "}", '"M"'),

@@ -20,6 +20,7 @@ import proxy
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.redactor import Redactor
 from tests.proxy.enrich.redact.secrets import make_further_secrets, make_secrets
+from tests.support.cases import each_of
 
 redact_patterns = SecretPatterns().redact
 SECRETS = make_secrets()
@@ -32,7 +33,7 @@ def percent(text: str) -> str:
     return "".join(f"%{ord(character):02x}" for character in text)
 
 
-@pytest.mark.parametrize("kind", [*SECRETS, *FURTHER])
+@each_of("kind", [*SECRETS, *FURTHER])
 def test_every_kind_is_found(kind: str) -> None:
     """Alone, in prose, in JSON, behind an escaped line end, in a query, with escaped letters: nothing of it stays."""
     secret = (SECRETS | FURTHER)[kind]
@@ -59,7 +60,7 @@ def test_every_kind_is_found(kind: str) -> None:
         assert redact_patterns(redacted) == redacted, place
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("Authorization: Bearer abcdefghij0123456789", "Authorization: Bearer [REDACTED]"),
@@ -99,7 +100,7 @@ def test_the_words_around_a_secret_stay(text: str, expected: str) -> None:
     assert redact_patterns(text.encode()).decode() == expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "sk-learn-and-some-longer-words-joined-together",
@@ -195,8 +196,8 @@ def test_patterns_can_be_switched_off() -> None:
     assert b'"password": "[REDACTED]"' in redactor.redact_body(text, b"", b"application/json", False)[0]
 
 
-@pytest.mark.parametrize("kind", SECRETS)
-@pytest.mark.parametrize("content_type", [b"text/plain", b"application/json", b"text/event-stream"])
+@each_of("kind", SECRETS)
+@each_of("content_type", [b"text/plain", b"application/json", b"text/event-stream"])
 def test_no_half_secret_survives_a_window(kind: str, content_type: bytes) -> None:
     """Wherever a window ends or begins within a secret, no part of eight characters of it is kept."""
     secret = json.dumps(SECRETS[kind])[1:-1].encode()
@@ -238,7 +239,7 @@ def test_a_text_full_of_secrets_is_cut(piece: str) -> None:
     assert b"0000" not in redacted
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("CREATE USER \"bob\" WITH PASSWORD 'p w 1' WITH ALL", 'CREATE USER "bob" WITH PASSWORD [REDACTED] WITH ALL'),
@@ -311,7 +312,7 @@ def test_what_is_redacted_behind_escapes_is_redacted_once() -> None:
 OWN = (r"\bE-\d{6}\b", r"(?i)file no[.:]? *([a-z]{2}/\d{4})", r"\b\d{9}\b")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         ("see E-123456, E-1234567", "see [REDACTED], E-1234567"),

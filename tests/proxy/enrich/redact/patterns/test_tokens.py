@@ -1,11 +1,10 @@
 """What a token looks like, whole or at an edge."""
 
-import pytest
-
 from proxy.enrich.redact.patterns.tokens import begins_secret, is_random, secret_in, without_beginning
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("found", "secret"),
     [
         (b"://u:p@", b"u:p"),

@@ -3,14 +3,14 @@
 import json
 from urllib.parse import quote, quote_plus
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.redact.patterns.views import View
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "said"),
     [
         (rb"a\n\r\t\b\fb", b"a\n\r\t\b\fb"),
