@@ -60,7 +60,7 @@ class Buffer:
             at = start % len(self.view)
             size = min(len(self.view) - at, head - start, _SCAN_BYTES)
             scanned = bytes(self.view[at : at + size])
-            if not scanned.strip(b"\0"):  # where a file was cut there may be megabytes of it
+            if not scanned.strip(b"\0"):  # of pages that were given back there may be megabytes
                 start += size
                 continue
             for (length,) in _LENGTHS.iter_unpack(scanned):

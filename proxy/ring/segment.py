@@ -5,8 +5,7 @@ lies in the *static* part of the header page, written once, under a CRC; everyth
 with exactly one writer, on 64-byte lines of its own. The file appears under its name only when it is complete.
 
 Invariant: no size or offset of a file is used before it was checked against the size of that file, and every byte is
-really allocated, because touching a hole of a full file system kills the process with SIGBUS. A file that was cut is
-given its size back (`mend.py`).
+really allocated, because touching a hole of a full file system kills the process with SIGBUS.
 
 Liveness: the producer holds `flock(LOCK_EX)` for its whole life and the kernel releases it at death, kill -9 included.
 A flock belongs to the *open file description*: descriptors that were inherited or duplicated share it. So each side
@@ -14,30 +13,26 @@ opens the file itself, by path or through `/proc/self/fd/N`, and never asks thro
 """
 
 import fcntl
-import logging
 import os
+import sys
 import time
 from mmap import mmap
 from pathlib import Path
 from typing import Final
 
 from proxy.process.memfd import REFUSED, anonymous_file
-from proxy.ring.entry import Buffer, salt_of
-from proxy.ring.mend import invalidate_cut_entry, restore_size
 from proxy.ring.segment_layout import (
-    HEAD,
     HEADER_BYTES,
     HELD_SINCE_US,
+    MAGIC,
     PAGE,
     PRODUCER_PID,
-    RELEASED,
+    PUSHED,
     SLOT_BYTES,
     SegmentError,
     checked_header,
     new_header,
 )
-
-log = logging.getLogger(__name__)
 
 _MADV_POPULATE_WRITE: Final = 23
 """madvise(2), Linux 5.14; the standard library has no name for it."""
@@ -99,7 +94,6 @@ class Segment:
             SegmentError: the header is damaged; the descriptor stays the caller's then.
         """
         self.fd, self.path, self.is_held, self.is_shared = fd, path, is_held, False
-        cut_to = restore_size(fd)
         areas = checked_header(os.pread(fd, HEADER_BYTES, 0), os.fstat(fd).st_size, str(path or "anonymous ring"))
         self.source, self.boot_id = areas.source, areas.boot_id
         self.inflight_slots, self.data_offset, self.capacity = areas.inflight_slots, areas.data_at, areas.capacity
@@ -110,8 +104,6 @@ class Segment:
         self.counters = whole[areas.counters_at : areas.counters_at + areas.counter_cells * 8].cast("Q")
         self.inflight = whole[areas.inflight_at : areas.inflight_at + areas.inflight_slots * SLOT_BYTES]
         self.data = whole[self.data_offset : self.data_offset + self.capacity]
-        if cut_to is not None:
-            self._forget_cut(cut_to)
 
     @classmethod
     def create(
@@ -256,25 +248,6 @@ class Segment:
         """
         return _opened_anew(self.fd)
 
-    def mend(self) -> int | None:
-        """Give the file its size back if it was cut; return the size it had been cut to.
-
-        Raises:
-            OSError: there is no space for it.
-        """
-        cut_to = restore_size(self.fd)
-        if cut_to is not None:
-            self._forget_cut(cut_to)
-        return cut_to
-
-    def _forget_cut(self, cut_to: int) -> None:
-        log.error(
-            "a ring file was truncated: its whole entries are read, the rest is counted as corrupt",
-            extra={"ring": self.source.hex(), "bytes": cut_to, "of_bytes": self.data_offset + self.capacity},
-        )
-        salt, head = salt_of(self.source), self.cells[HEAD] & ~0b111
-        invalidate_cut_entry(Buffer(self.data, salt), self.cells[RELEASED], head, cut_to - self.data_offset)
-
     def give_back_ring(self, released: int, head: int) -> None:
         """Free the pages of the ring that hold nothing between two offsets; its producer is gone."""
         if not 0 <= head - released <= self.capacity:
@@ -374,6 +347,20 @@ def allocate(fd: int, total: int) -> None:
 def segments_in(directory: Path) -> list[Path]:
     """Return the rings in a directory, sorted by name; none if it does not exist."""
     return sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
+
+
+def pushed_in(path: Path) -> int:
+    """Return how many entries a file says its ring was given; 0 where its header page ends before that.
+
+    For files that cannot be read otherwise; nothing else of them is believed.
+    """
+    try:
+        with path.open("rb") as file:
+            page = file.read(PAGE)
+    except OSError:
+        return 0
+    cell = page[8 * PUSHED : 8 * PUSHED + 8]
+    return int.from_bytes(cell, sys.byteorder) if len(cell) == 8 and page.startswith(MAGIC) else 0
 
 
 def remove_unfinished(directory: Path) -> int:

@@ -94,14 +94,6 @@ def new_header(source: bytes, descriptor: int, cells: int, slots: int, ring: int
     return static + _CRC.pack(zlib.crc32(static)), data_at + capacity
 
 
-def file_bytes(raw: bytes) -> int:
-    """Return the size that the file of a ring had when it was made, by its first bytes; 0 when they are no header."""
-    if len(raw) < HEADER_BYTES or zlib.crc32(raw[: _STATIC.size]) != _CRC.unpack_from(raw, _STATIC.size)[0]:
-        return 0
-    magic, version, *_, data_at, capacity = _STATIC.unpack_from(raw)
-    return int(data_at + capacity) if (magic, version) == (MAGIC, LAYOUT_VERSION) else 0
-
-
 def checked_header(raw: bytes, file_bytes: int, name: str) -> Areas:
     """Read a static header from the first bytes of a file of `file_bytes`.
 

@@ -22,9 +22,8 @@ import msgspec
 from proxy.ring.counters import CounterLayout, CounterSnapshot, add_counts
 from proxy.ring.descriptor import Descriptor, read_descriptor
 from proxy.ring.inflight import InflightExchange, InflightReader
-from proxy.ring.mend import pushed_in
 from proxy.ring.ring import RingEntry, RingReader
-from proxy.ring.segment import SUFFIX, Segment, segments_in
+from proxy.ring.segment import SUFFIX, Segment, pushed_in, segments_in
 from proxy.ring.segment_layout import SegmentError
 from storage.ledger import SAMPLED, DropReason, ProducerCounts, with_dropped
 from storage.record import Position
@@ -247,9 +246,7 @@ class Sources:
             self.retired_counters = file.value
 
     def find(self) -> None:
-        """Attach the rings whose files are new, and mend those that were cut."""
-        for source in self.attached.values():
-            self._mend(source)
+        """Attach the rings whose files are new."""
         if self.directory is None:
             return
         known = {source_id.hex() for source_id in self.attached}
@@ -273,12 +270,6 @@ class Sources:
         taken = self.positions.get(source_id, Position()).taken
         self.lost_records[source_id] = lost = max(0, pushed_in(path) - taken)
         return lost
-
-    def _mend(self, source: Source) -> None:
-        try:
-            source.segment.mend()
-        except OSError as error:
-            log.error("a ring file was truncated and cannot be repaired: %s", error.strerror)
 
     def attach_fd(self, fd: int) -> None:
         """Attach the ring of a descriptor, unless it is known; the descriptor stays the caller's.
