@@ -14,7 +14,6 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -203,36 +202,6 @@ def _report_loss(path: Path) -> None:
             "removed abandoned rings with at least %d records in them",
             lost, extra={"directory": str(path), "rings": len(rings), "owner": str(_owner(path).get("data_dir"))},
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class LeftRings:
-    """A directory with rings that no process holds."""
-
-    path: Path
-    data_dir: str
-    """Of the sidecar that made it; "?" where that is not known."""
-    records: int
-    """At least so many wait in them."""
-
-
-def left_rings(parent: Path) -> Iterator[LeftRings]:
-    """Find abandoned rings in a directory of sidecars; what is held, empty or another user's is skipped."""
-    try:
-        paths = sorted(path for path in parent.iterdir() if _NAME.fullmatch(path.name))
-    except OSError:
-        return
-    for path in paths:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            is_left = _lock(fd)
-        finally:
-            os.close(fd)
-        if is_left and (rings := _rings(path)):
-            yield LeftRings(path, str(_owner(path).get("data_dir", "?")), sum(map(waiting_in, rings)))
 
 
 def waiting_in(ring: Path) -> int:

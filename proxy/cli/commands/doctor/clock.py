@@ -1,19 +1,12 @@
-"""`sidelog doctor` on the clock: ids, retention and the order of pages hang on it.
-
-A clock that was set back shows in files that were written later than now; one that is wrong, beside that of a database
-which other sidecars write to as well.
-"""
+"""`sidelog doctor` on the clock: ids, retention and the order of pages hang on it."""
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
 
-MAX_JUMP_S: Final = 60.0
-"""Of a file's time before ours."""
 MAX_SKEW_S: Final = 5.0
 """Between our clock and a database's."""
 FIX: Final = "set the clock, and run chrony or systemd-timesyncd"
@@ -21,26 +14,10 @@ _PLAUSIBLE_S: Final = range(1_700_000_000, 4_000_000_000)
 
 
 def check_clock(settings: Settings) -> Iterator[Finding]:
-    """See whether the wall clock is plausible, and whether it was set back since sidelog last ran."""
+    """See whether the wall clock is plausible."""
     now = time.time()
     shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    if int(now) not in _PLAUSIBLE_S:
-        yield Finding("fail", "clock", f"{shown}", FIX)
-        return
-    newest = _newest_file(Path(settings.data_dir))
-    if newest is not None and newest[0] > now + MAX_JUMP_S:
-        text = f"{shown}, but {newest[1]} was written {newest[0] - now:.0f} s later: the clock was set back"
-        yield Finding("warn", "clock", text, FIX)
-    else:
-        yield Finding("ok", "clock", shown)
-
-
-def _newest_file(directory: Path) -> tuple[float, Path] | None:
-    """Return the newest file of the data directory and its time."""
-    try:
-        return max(((path.stat().st_mtime, path) for path in directory.iterdir()), default=None)
-    except OSError:  # it is not there yet, or one of its files has just gone
-        return None
+    yield Finding("ok", "clock", shown) if int(now) in _PLAUSIBLE_S else Finding("fail", "clock", shown, FIX)
 
 
 def check_skew(place: str, their_s: float, asked_s: float, answered_s: float) -> Iterator[Finding]:

@@ -20,11 +20,10 @@ from proxy.cli.commands.doctor.clock import check_clock
 from proxy.cli.commands.doctor.finding import Finding, is_read_only, why_not_writable
 from proxy.cli.commands.doctor.network import check_ports, check_proxies, check_receiver, check_upstreams
 from proxy.cli.commands.doctor.rate import check_rate
-from proxy.cli.commands.doctor.rings import check_ring_space, check_rings
+from proxy.cli.commands.doctor.rings import check_ring_space
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
-from proxy.process.own_packages import ROOT
 from proxy.process.terminal import visible_line
 from proxy.settings.check import NO_UPSTREAM, warnings
 from proxy.settings.load import read
@@ -128,11 +127,6 @@ def _check_of(problems: list[str]) -> Check:
     return check_settings
 
 
-def check_packages(settings: Settings) -> Iterator[Finding]:
-    """Show where sidelog's packages are; that none comes from elsewhere was checked before any command."""
-    yield Finding("ok", "packages", f"proxy, storage and api are those in {ROOT}")
-
-
 def check_prices(settings: Settings) -> Iterator[Finding]:
     """Check for the price list of models: an extra; without it, costs are those that providers report."""
     if find_spec("genai_prices") is None:
@@ -176,11 +170,9 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    check_packages,
     check_prices,
     check_descriptors,
     check_ring_space,
-    check_rings,
     check_data_directory,
     check_storage,
     check_keys,

@@ -1,31 +1,15 @@
 """The doctor on the clock."""
 
-import os
 import re
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from proxy.cli.commands.doctor import clock, databases
+from proxy.cli.commands.doctor import databases
 from proxy.cli.commands.doctor.clock import check_clock, check_skew
 from proxy.settings.model import Settings
 from tests.support import postgres
-
-
-def test_a_clock_that_was_set_back_shows_in_a_file(settings: Settings) -> None:
-    """Of whatever the last run wrote: its state, or only its store."""
-    (finding,) = check_clock(settings)
-    assert finding.state == "ok"
-    for name in ("state.json", "sidelog.db-wal"):
-        file = Path(settings.data_dir, name)
-        file.touch()
-        os.utime(file, (4e9, 4e9))
-        (finding,) = check_clock(settings)
-        assert (finding.state, finding.fix) == ("warn", clock.FIX)
-        assert f"{file} was written" in finding.text
-        file.unlink()
 
 
 def test_a_clock_that_was_never_set_is_a_failure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
