@@ -66,8 +66,6 @@ CLOSE_S: Final = 10.0
 """Bounds each step of the stop: what is not stored by then stays in the rings for the next start."""
 QUEUE_BYTES_PER_RECORD: Final = 5592
 """A batch has 3000 records of 16 MiB of queue: half the cost per row of 500, measured."""
-HIGH_BYTES: Final = 4 * 1024 * 1024
-"""Held at once, they leave free memory behind that is worth trimming."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,10 +106,6 @@ class ControlPlane:
         counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
         return balance(self.committed.positions, counts, self.writer.spooled_records)
 
-    def held_bytes(self) -> int:
-        """Size of records that wait; as long as the spool is not empty, it comes back through memory."""
-        return max(self.writer.held_bytes, HIGH_BYTES if self.writer.spooled_records else 0)
-
     async def on_key_changed(self, change: str, key: ApiKey) -> None:
         """Publish a key that was created, updated or deleted through the API, and log it."""
         await self.keys.refresh()
@@ -147,8 +141,7 @@ async def control_plane(
         beside = {
             "keys": plane.keys.run(), "watch": plane.readiness.run(), "endpoints": plane.endpoints.run(),
             "text index": plane.text_indexing.run(), "replicas": plane.replicas.run(), "alerts": plane.alerting.run(),
-            "garbage": garbage.collect_rarely(garbage.COLLECTOR.rest),
-            "memory": malloc.trim_regularly(plane.held_bytes, HIGH_BYTES),
+            "garbage": garbage.collect_rarely(garbage.COLLECTOR.rest), "memory": malloc.trim_regularly(),
         }  # fmt: skip
         exporting = tasks.create_task(plane.export.run(), name="export")
         assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]

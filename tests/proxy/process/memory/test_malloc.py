@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from proxy.process.memory import malloc
-from proxy.process.memory.malloc import HighWaterMark
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -75,31 +74,12 @@ with tempfile.TemporaryDirectory() as directory:
     assert arenas == [1]
 
 
-@pytest.mark.parametrize(
-    ("held", "told"),
-    [
-        ([0, 99, 26, 0, 0], [False] * 5),
-        ([100, 26, 25, 0], [False, False, True, False]),
-        ([500, 100, 99, 0, 100, 0], [False, False, False, True, False, True]),
-    ],
-)
-def test_a_high_water_mark_is_noticed_once(held: list[int], told: list[bool]) -> None:
-    """Much was held, and a quarter of that or less is left."""
-    mark = HighWaterMark(100)
-    assert [mark.note(size) for size in held] == told
-
-
-@pytest.mark.parametrize(
-    ("every_s", "held_bytes"), [(0.0, [0]), (3600.0, [100, 0])], ids=["now and then", "after much"]
-)
-async def test_memory_goes_back(monkeypatch: pytest.MonkeyPatch, every_s: float, held_bytes: list[int]) -> None:
+async def test_memory_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether or not much was held: what stays lies between holes after hours of little, too."""
     trimmed = threading.Event()
-    monkeypatch.setattr(malloc, "CHECK_EVERY_S", 0.0)
-    monkeypatch.setattr(malloc, "TRIM_EVERY_S", every_s)
+    monkeypatch.setattr(malloc, "TRIM_EVERY_S", 0.0)
     monkeypatch.setattr(malloc, "trim", trimmed.set)
-    held = iter(held_bytes)
     async with asyncio.TaskGroup() as tasks:
-        trimming = tasks.create_task(malloc.trim_regularly(lambda: next(held, 0), 100), name="memory")
+        trimming = tasks.create_task(malloc.trim_regularly(), name="memory")
         assert await asyncio.to_thread(trimmed.wait, 30)
         trimming.cancel()
