@@ -167,7 +167,7 @@ class GrpcReader:
         return schema, schema.methods.get(path or "", NO_METHOD)
 
     def _wire(self, schema: Schema) -> WireReader:
-        return WireReader(self._redactor.redact_by_pattern, schema)
+        return WireReader(self._redactor.redact_value, schema)
 
 
 class _Shown:

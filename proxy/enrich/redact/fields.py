@@ -11,7 +11,7 @@ and digits mixed is none. Of `name.token` the name stays.
 """
 
 import re
-from binascii import Error, a2b_base64
+from binascii import a2b_base64
 from collections.abc import Callable
 from typing import Final
 
@@ -23,6 +23,8 @@ _NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) +
 _PIECE: Final = re.compile(rb'[^;"]*(?:"[^"]*"[^;"]*)*(?:;|\Z)')
 BINARY_FIELD: Final = re.compile(rb"[^:]*-bin:", re.IGNORECASE)
 """A line that `redact_binary` redacts."""
+_BASE64: Final = re.compile(rb"([A-Za-z0-9+/_-]{2,})=*")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _DATE: Final = rb"[A-Za-z]{3,9}, ?\d\d[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d [A-Z]{3}"
 _ATTRIBUTE: Final = re.compile(
     rb"(?i:secure|httponly|partitioned|expires=" + _DATE + rb"|max-age=-?\d{1,10}|domain=[a-z0-9.-]{1,255}"
@@ -79,17 +81,15 @@ def _redact_offer(offer: bytes) -> bytes:
 
 
 def redact_binary(line: bytes, redact: Callable[[bytes], bytes]) -> bytes:
-    """Redact a line of binary metadata of gRPC: base64, padded or not, between commas; `redact` looks into each."""
-    name, _, value = line.partition(b":")
-    pieces = value.split(b",")
-    for index, piece in enumerate(pieces):
-        try:
-            data = a2b_base64(piece + b"==")
-        except Error:
-            continue
-        if redact(data) != data:
-            pieces[index] = b" " + MARK
-    return name + b":" + b",".join(pieces)
+    """Redact a line of binary metadata of gRPC: base64 of either alphabet, padded or not; `redact` looks into each."""
+    name, colon, value = line.partition(b":")
+
+    def look(found: re.Match[bytes]) -> bytes:
+        run = found[1].translate(_STANDARD)
+        data = b"\n" + a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==")  # it shows that this is no text
+        return found[0] if redact(data) == data else MARK
+
+    return name + colon + _BASE64.sub(look, value)
 
 
 PARTLY_SECRET: Final = {

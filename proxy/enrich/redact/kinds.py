@@ -3,9 +3,10 @@
 import re
 from typing import Final, Literal
 
+from proxy.enrich.formats.charset import CONTROLS
 from proxy.enrich.redact.documents.markup import is_markup
 
-Kind = Literal["assignments", "form", "http", "multipart", "other", "separated", "yaml"]
+Kind = Literal["assignments", "binary", "form", "http", "multipart", "other", "separated", "yaml"]
 
 HTTP: Final = re.compile(rb"(?:application|message)/http(?![\w.+-])", re.IGNORECASE)
 JSON_OPENS: Final = (b"{", b"[")
@@ -24,6 +25,10 @@ _ASSIGNMENTS_BEGIN: Final = re.compile(
     rb"[ \t]*(?:\[{1,2}[A-Za-z][\w .:\"'/@-]{0,200}\]{1,2}[ \t\r]{0,400}+"
     rb"|(?:export[ \t]+)?[\w.\"'/:@%\[\]-]{1,200}[ \t]{0,400}+=[^&\n]{0,4000}+)(?:\n|\Z)"
 )
+_BINARY: Final = re.compile(rb"\A[\n\x80-\xbf]|" + CONTROLS.pattern)
+"""The tag of a first field of protobuf is an end of a line; maps of MessagePack and CBOR begin as no text does."""
+_BINARY_TYPE: Final = re.compile(rb"proto|msgpack|cbor|avro|thrift")
+_LOOK_BYTES: Final = 256
 _UNTYPED: Final = re.compile(rb"\s*(?:\Z|text/plain|application/octet-stream|binary/octet-stream)")
 
 
@@ -42,6 +47,8 @@ def kind_of(content_type: bytes, head: bytes) -> Kind:
         return "http"
     if (named := kind_of_text(kind, head)) != "other":
         return named
+    if _BINARY_TYPE.search(kind) is not None and start not in JSON_OPENS:
+        return "binary"
     # curl labels JSON as a form by default
     if start not in JSON_OPENS and (
         b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None)
@@ -58,3 +65,8 @@ def kind_of_text(kind: bytes, text: bytes) -> Kind:
         return "separated"
     # .NET has markup in its files of settings.
     return "other" if _ASSIGNMENTS.search(kind) is None or is_markup(text) else "assignments"
+
+
+def is_binary(kind: Kind, text: bytes) -> bool:
+    """Whether lengths may stand before texts."""
+    return kind == "binary" or _BINARY.search(text, 0, _LOOK_BYTES) is not None

@@ -119,7 +119,7 @@ TAILS: Final = (
     *("confirm", "confirmation", "confirmed", "repeat", "repeated", "again", "retype", "verify", "input"),
     *("old", "new", "current", "previous", "primary", "secondary", "default", "live", "prod", "production", "sandbox"),
     *("dev", "test", "value", "text", "string", "str", "data", "raw", "plain", "plaintext", "pem", "hex", "jwe"),
-    *("base64", "b64", "hash", "hashed", "digest", "enc", "encoded", "encrypted", "ciphertext"),
+    *("base64", "b64", "bin", "hash", "hashed", "digest", "enc", "encoded", "encrypted", "ciphertext"),
 )
 """Words behind those, which say which of several it is, or in what form."""
 

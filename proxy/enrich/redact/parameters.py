@@ -65,11 +65,11 @@ class ParameterRedactor:
                 if (redacted := redact_members(plain, variables)) is not plain:
                     value = quote_plus(redacted, safe="[]").encode()
             if equals and PERCENT in value:
-                value = self._redact_encoded(value)
+                value = self.redact_encoded(value)
             parts[index] = name + equals + value
         return b"&".join(parts)
 
-    def _redact_encoded(self, value: bytes) -> bytes:
+    def redact_encoded(self, value: bytes) -> bytes:
         """Redact the parameters in a value by name; the same object comes back when there are none."""
         plain = value
         for rounds in range(1, DECODE_ROUNDS + 1):

@@ -28,7 +28,7 @@ from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
 from proxy.enrich.redact.fields import BINARY_FIELD, PARTLY_SECRET, redact_binary
 from proxy.enrich.redact.json_keys import JsonRedactor, plain_key_pattern
 from proxy.enrich.redact.json_values import MARK, End
-from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, kind_of, kind_of_text
+from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, is_binary, kind_of, kind_of_text
 from proxy.enrich.redact.names import (
     BUILT_IN,
     HEADER_ENDINGS,
@@ -122,15 +122,12 @@ class Redactor:
             line = self._redact_start_line(line)
         return line + self._redact_block(head[cut:])
 
-    def redact_fields(self, lines: bytes) -> bytes:
-        """Redact field lines that stand by themselves, such as trailers."""
-        return self._redact_block(b"\r\n" + lines)[2:]
-
     def redact_field(self, line: bytes) -> bytes:
         colon = line.find(b":")
-        if colon > 0 and self._headers.has(line[:colon]):
-            return self.redact_by_pattern(_redact_secret_field(line, colon))
-        return self.redact_by_pattern(self._redact_plain_field(line))
+        is_secret = colon > 0 and self._headers.has(line[:colon])
+        return self.redact_by_pattern(
+            _redact_secret_field(line, colon) if is_secret else self._redact_plain_field(line)
+        )
 
     def is_secret_header(self, name: bytes) -> bool:
         return self._headers.has(name)
@@ -266,7 +263,9 @@ class Redactor:
         """Redact a text by its format, where that is not JSON."""
         if (own := self._by_kind.get(kind)) is not None:
             return own.redact(text)
-        return self._markup.redact(text) if is_markup(text) else (text, End.OUTSIDE)
+        if is_markup(text):
+            return self._markup.redact(text)
+        return self._patterns.redact_octets(text) if self._patterns and is_binary(kind, text) else text, End.OUTSIDE
 
     def _redact_named(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
         text, end = self._json.redact(text, is_body=is_body)
@@ -360,17 +359,17 @@ class Redactor:
                     lines[index] = b" " + MARK
                 continue
             is_secret_before = colon > 0 and is_secret(line[:colon].lstrip(b":"))
-            if is_secret_before:
-                lines[index] = _redact_secret_field(line, colon)
-            else:
-                lines[index] = self._redact_plain_field(line)
+            lines[index] = _redact_secret_field(line, colon) if is_secret_before else self._redact_plain_field(line)
 
     def _redact_plain_field(self, line: bytes) -> bytes:
         """Redact the secrets within a field's value that is not a secret itself: parameters, JSON, user of a URL."""
         if BINARY_FIELD.match(line) is not None:
-            return redact_binary(line, self.redact_by_pattern)
+            return redact_binary(line, self.redact_value)
         if EQUALS in line:
             line = self._redact_value(line)
+        if PERCENT in line:  # as messages of gRPC are written
+            name, colon, value = line.partition(b": ")
+            line = name + colon + self._query.redact_encoded(value)
         line = self._json.redact(line)[0] if QUOTE in line else line
         return _HOST_USER.sub(rb"\1" + MARK + b"@", line) if AT in line else line
 

@@ -9,6 +9,7 @@ Invariant: redacting twice changes nothing.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -84,6 +85,7 @@ _CONTROL: Final = re.compile(rb"\\+(?:[nrtbf]|u00[01][0-9a-fA-F])")
 _MAX_BACKSLASHES: Final = 7
 """Before a slash: JSON within a string of JSON within another has so many."""
 _FOUND: Final = compile_bytes(_COARSE)
+_BEHIND_LENGTH: Final = compile_bytes(b"[0-9A-Za-z](?:%b)" % _coarse(b"|".join(tokens.KINDS)).replace(rb"\b", b""))
 _EXACT_TOKENS: Final = re.compile(_TOKENS)
 _MAX_STATE_BYTES: Final = 1 << 21
 """For the states of one own pattern."""
@@ -124,6 +126,19 @@ class SecretPatterns:
         if len(text) < self.min_bytes or not self._may_hold(text):  # 0.7 us less for nearly all (bench/micro, redact)
             return text
         return edited(text, self.find(text))
+
+    def redact_octets(self, data: bytes) -> bytes:
+        """Redact what is no text: a letter or digit before a secret may be its length (protobuf, MessagePack, CBOR)."""
+        edits = self.find(data)
+        stop = 0
+        for candidate in islice(_BEHIND_LENGTH.finditer(data), MAX_HITS):
+            if (start := candidate.start() + 1) < stop:
+                continue
+            token = _EXACT_TOKENS.match(memoryview(data)[start:])
+            if token is not None and (span := tokens.secret_in(token.group())) is not None:
+                stop = start + span[1]
+                edits.append((start + span[0], stop, MARK))
+        return edited(data, apart(edits))
 
     def find(self, text: bytes) -> list[Edit]:
         """Find secrets in what a text says: where each starts and stops, and what stands in for it, in order."""

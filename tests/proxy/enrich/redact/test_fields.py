@@ -29,6 +29,7 @@ CASES = [
     (b"", b"R"),
     (b" ; ", b"R"),
 ]
+TOKEN = b"sk-proj-aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"
 _JSON = base64.b64encode(json.dumps({"session_id": "4qB25zPpzwvreveRTA7R9VoP", "expiry": 1795409243}).encode())
 _HEX = b"c25dcefbe4abc3f524b7eb93b9402f55"
 ATTRIBUTES = (
@@ -159,3 +160,33 @@ def test_subprotocols_of_a_head() -> None:
     assert Redactor().redact_head(head) == (
         b"GET /ws HTTP/1.1\r\nHost: a\r\nsec-websocket-protocol: bokeh, [REDACTED]\r\nA: b"
     )
+
+
+@each_of(
+    ("line", "expected"),
+    [
+        (b"x-api-key-bin: UzNDUkVU", b"x-api-key-bin: R"),
+        (b"Authorization-Bin: UzNDUkVU, UzNDUkVU", b"Authorization-Bin: R"),
+        (b"x-note-bin: AAAA," + base64.b64encode(TOKEN) + b",AAA=", b"x-note-bin: AAAA,R,AAA="),
+        (b"x-note-bin:" + base64.urlsafe_b64encode(b"\xff\xfe\xff" + TOKEN), b"x-note-bin:R"),
+        (b"x-note-bin: " + base64.b64encode(TOKEN) + b"A", b"x-note-bin: R"),
+        (b"x-note-bin: " + base64.b64encode(b'{"password": "S3CRET"}').rstrip(b"="), b"x-note-bin: R"),
+        (b"x-note-bin: " + base64.b64encode(b"\x123" + TOKEN), b"x-note-bin: R"),
+        (b"x-note-bin: " + base64.b64encode(b"23" + TOKEN), b"x-note-bin: R"),
+        (b"x-note-bin: " + base64.b64encode(b"\x123risk-averse-people"), None),
+        (b"x-note-bin: A", None),
+    ],
+)
+def test_binary_metadata_is_looked_into(line: bytes, expected: bytes | None) -> None:
+    """By name, by what it says in either alphabet of base64, and whatever the length before a text looks like."""
+    redacted = Redactor().redact_field(line)
+    assert redacted == (line if expected is None else expected.replace(b"R", M))
+    assert Redactor().redact_head(b"GET / HTTP/1.1\r\n" + line) == b"GET / HTTP/1.1\r\n" + redacted
+
+
+def test_json_that_is_percent_encoded_is_redacted_in_fields() -> None:
+    """As in `grpc-message`; what has none of it stays as it was sent."""
+    redact = Redactor().redact_field
+    line = b"grpc-message: %7B%22password%22%3A%22S3CRET%22%2C%22a%22%3A1%7D"
+    assert redact(line) == b"grpc-message: %7B%22password%22%3A%22[REDACTED]%22%2C%22a%22%3A1%7D"
+    assert redact(b"grpc-message: no%20such%20%22file%22") == b"grpc-message: no%20such%20%22file%22"

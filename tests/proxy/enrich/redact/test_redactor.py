@@ -293,3 +293,21 @@ def test_a_text_that_was_cut_ends_in_no_half_secret() -> None:
         assert half[-8:] not in shown
         assert redactor.redact_text(f"a short text, {half}") == f"a short text, {half}"
     assert redactor.redact_text("word " * 60) == "word " * 60
+
+
+@each_of("size", [48, 57, 65, 90, 97, 122])
+@each_of(
+    ("content_type", "before"),
+    [
+        (b"application/proto", b"2"), (b"", b"\n"), (b"application/octet-stream", b"\n\x05hello\x12"),
+        (b"application/msgpack", b"\x81\xa3key\xd9"), (b"", b"\x81\xa3key\xd9"), (b"application/cbor", b"\xa1\x63keyx"),
+        (b"", b"\0\0\0"),
+    ],
+)  # fmt: skip
+def test_a_length_hides_no_token(content_type: bytes, before: bytes, size: int) -> None:
+    """Before a text in a binary format stands its length, which may be a letter or a digit."""
+    token = ("sk-proj-" + "aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3" * 4)[:size].encode()
+    body = before + bytes((size,)) + token
+    redacted, _ = Redactor().redact_body(body, b"", content_type, False)
+    assert redacted == body.replace(token, b"[REDACTED]")
+    assert Redactor().redact_body(redacted, b"", content_type, False)[0] == redacted
