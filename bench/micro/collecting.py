@@ -25,7 +25,8 @@ from proxy.process.memory import garbage, malloc
 from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, KIND_EXCHANGE, Exchange
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, KIND_EXCHANGE, NOTES_RESPONSE_TRAILERS, Exchange
+from proxy.ring.http2_notes import StreamState
 from proxy.ring.ring import RingWriter, Section
 from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings, StorageSettings
@@ -55,6 +56,16 @@ _NINE: Final = (
 _TRACED: Final = (
     "X-Request-Id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11\r\n"
     "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+)
+_CALL_HEAD: Final = (
+    b"POST /bench.Items/Get HTTP/2\r\nHost: bench.local:8080\r\n"
+    b"user-agent: grpc-python/1.85.0 grpc-c/53.0.0 (linux; chttp2)\r\ncontent-type: application/grpc\r\n"
+    b"te: trailers\r\ngrpc-accept-encoding: identity, deflate, gzip\r\ngrpc-timeout: 5S\r\n"
+    b"x-request-id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11\r\n\r\n"
+)
+_CALL_ANSWERED: Final = (
+    b"HTTP/2 200\r\nserver: nginx/1.22.1\r\ndate: Sat, 28 Nov 2026 18:00:00 GMT\r\n"
+    b"content-type: application/grpc\r\ncontent-length: %d\r\n\r\n"
 )
 
 
@@ -91,7 +102,7 @@ def _varied(method: str, number: int, body: bytes, answer: bytes) -> Made:
     return _fixed(method, f"/json/items/{number % 5000}?run={number:x}", fields, body, answer)
 
 
-def _exchange(made: Made, number: int) -> Pushed:
+def _exchange(made: Made, number: int, stream: StreamState | None = None) -> Pushed:
     request_head, request_body, response_head, response_body = made
     at_ns = time.time_ns()
     exchange = Exchange(new_id(at_ns, 1, number & 0xFFFFF), b"", 0, at_ns, b"127.0.0.1")
@@ -102,7 +113,23 @@ def _exchange(made: Made, number: int) -> Pushed:
     exchange.sent_ns = 50_000
     exchange.first_byte_ns, exchange.done_ns = 300_000 + number % 977, 350_000 + number % 977
     exchange.ended_ns = 380_000 + number % 977
+    if stream is not None:
+        exchange.stream = stream
+        exchange.note_trailers(NOTES_RESPONSE_TRAILERS, b"grpc-status: 0\r\n", ())
     return KIND_EXCHANGE, *exchange.encode(0)
+
+
+def _unary(number: int) -> Pushed:
+    """Make a call of gRPC as a client of the comparison sends it: only its message differs from others."""
+    asked = b"\0\0\0\0\x12\x0a\x0eitem-%09d\x10\x2a" % (number % 1_000_000_000)
+    answer = b"\0\0\0\0\x42\x0a\x40" + b"one of many things that a shop sells, no. %08d" % number + b", or any other"
+    made = _CALL_HEAD, asked, _CALL_ANSWERED % len(answer), answer
+    state = StreamState(1 + number % 16, 2 * number + 1)
+    state.count_messages()
+    for counter, body in ((state.requests, asked), (state.responses, answer)):
+        assert counter is not None
+        counter.add(body)
+    return _exchange(made, number, state)
 
 
 def _message(data: bytes, number: int) -> Pushed:
@@ -121,6 +148,7 @@ SCENARIOS: Final[dict[str, Callable[[int], Pushed]]] = {
     "get16k": lambda number: _exchange(_fixed("GET", "/16k", "", b"", _LARGE), number),
     "getvar": lambda number: _exchange(_varied("GET", number, b"", _SMALL), number),
     "postvar": lambda number: _exchange(_varied("POST", number, _KIB, _KIB), number),
+    "unary": _unary,
     "message": lambda number: _message(json_text(120, f"{number:08}"), number),
     "message0": lambda number: _message(b"", number),
 }

@@ -64,6 +64,12 @@ _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "erro
 _SEARCHED_BYTES: Final = 2048
 """Longer bodies are searched by themselves."""
 _DIRECTIONS: Final = ("", "in", "out", "both")
+_NOTES_OF_DATA: Final = frozenset(
+    (
+        *(NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_MESSAGES_DROPPED, NOTE_MESSAGES_UNREADABLE),
+        *(NOTES_REQUEST_TRAILERS[1], NOTES_RESPONSE_TRAILERS[1]),
+    )
+)
 _TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
 
 T = TypeVar("T")
@@ -185,7 +191,8 @@ class RecordBuilder:
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
         """Build what few exchanges have: a close code, a wait, why it failed, a refused head, trailers dropped."""
-        if not (captured.notes or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
+        is_noted = captured.notes and not _NOTES_OF_DATA.isdisjoint(captured.notes)
+        if not (is_noted or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
             return None
         data: dict[str, object] = {"recording_wait_ms": captured.waited_ms} if captured.waited_ms else {}
         if captured.status == SWITCHING_PROTOCOLS:
@@ -222,7 +229,7 @@ class RecordBuilder:
     def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
         lines = captured.notes.get(tags[0], b"")
         # Those of gRPC repeat, as heads do.
-        return self._decoder.responses.read(b"\r\n" + lines.removesuffix(b"\r\n")).redacted[2:] if lines else b""
+        return self._decoder.trailers.read(b"\r\n" + lines.removesuffix(b"\r\n")).redacted[2:] if lines else b""
 
     def _body(
         self, captured: CapturedExchange, body: DecodedBody | None, size: int, facts: HeadFacts, clean_bytes: int

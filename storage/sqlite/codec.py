@@ -1,9 +1,9 @@
 """A record as a row, and a row as a record.
 
-Strategy: two shapes. Every row has the plain columns; those of events, refused keys and LLM calls are left out where
-all of them are null, because binding null costs 0.2 µs each. Within the plain columns null has a stand-in that binds
-fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast. What no search reads
-for is packed, because each column costs 0.05 µs (storage/relational/writes/packing.py).
+Strategy: three shapes. Every row has the plain columns, a call of gRPC two more; those of events, refused keys and LLM
+calls are left out where all of them are null, because binding null costs 0.2 µs each. Within the plain columns null has
+a stand-in that binds fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast.
+What no search reads for is packed, because each column costs 0.05 µs (storage/relational/writes/packing.py).
 
 Invariant: `decode(encode(record)) == record` for every record whose numbers are not negative.
 """
@@ -35,10 +35,11 @@ _PLAIN: Final = (
     *packing.PLACES,
     "client_ip", *_NULLABLE_TEXT,
 )  # fmt: skip
+_CALL: Final = ("grpc", "grpc_status")
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
-    "keyed", "finish_reason", "called_tools", "conversation", "marks", "grpc", "grpc_status",
+    "keyed", "finish_reason", "called_tools", "conversation", "marks", *_CALL,
 )  # fmt: skip
 _MAX_TEXTS: Final = 4096
 """Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
@@ -88,6 +89,7 @@ _GROUP_ROWS: Final = 50
 """Rows of one statement: 3.1 µs a row instead of 3.6 (measured), and the interpreter lock changes hands less often."""
 
 PLAIN: Final = Shape(_PLAIN)
+CALL: Final = Shape(_PLAIN + _CALL)
 FULL: Final = Shape(_PLAIN + _RARE)
 
 
@@ -184,8 +186,15 @@ class RowEncoder:
             self._texts[key] = ids
         return ids
 
+    def call(self, connection: sqlite3.Connection, grpc: Grpc | None) -> Row:
+        """Make the columns of a call of gRPC."""
+        if grpc is None:
+            return None, 0
+        status = self._dictionary.id_of(connection, "grpc_status", grpc.status_name)
+        return bytearray(msgspec.msgpack.encode(grpc)), status
+
     def rare(self, connection: sqlite3.Connection, record: Record) -> Row:
-        id_of, stream, grpc = self._dictionary.id_of, record.stream, record.grpc
+        id_of, stream = self._dictionary.id_of, record.stream
         return (
             id_of(connection, "name", record.name),
             None if record.data is None else bytearray(record.data),
@@ -203,8 +212,7 @@ class RowEncoder:
             0 if stream is None else id_of(connection, "finish_reason", stream.finish_reason),
             0 if stream is None else id_of(connection, "called_tools", pack(stream.tools)),
             record.conversation, record.marks,
-            None if grpc is None else bytearray(msgspec.msgpack.encode(grpc)),
-            0 if grpc is None else id_of(connection, "grpc_status", grpc.status_name),
+            *self.call(connection, record.grpc),
         )  # fmt: skip
 
 
@@ -215,6 +223,7 @@ def _request_id(text: str | None, record_id: bytes) -> str | int:
 
 
 def is_plain(record: Record) -> bool:
+    """Whether a record needs no more than the plain columns, and those of a call of gRPC."""
     # In the order in which kinds of traffic betray themselves, so that a plain record pays all and others few.
     return (
         record.provider is None
@@ -222,7 +231,6 @@ def is_plain(record: Record) -> bool:
         and record.usage_state is None
         and record.auth_code is None
         and record.stream is None
-        and record.grpc is None
         and not record.keyed
         and record.name is None
         and record.data is None

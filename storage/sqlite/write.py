@@ -18,7 +18,7 @@ from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 from storage.sqlite import rollups
-from storage.sqlite.codec import FULL, PLAIN, Combination, RowEncoder, Values, is_plain
+from storage.sqlite.codec import CALL, FULL, PLAIN, Combination, RowEncoder, Values, is_plain
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.tools import insert_calls
@@ -132,13 +132,17 @@ class BatchStore:
         """Store rows by their shape, and count LLM calls."""
         made = self._rows.plain(connection, records, first_seq, combinations, places)
         plain: list[Values] = []
+        calls: list[Values] = []
         full: list[tuple[Record, Values, Combination]] = []
         for record, row, combination in zip(records, made, combinations, strict=True):
-            if is_plain(record):
+            if not is_plain(record):
+                full.append((record, row, combination))
+            elif record.grpc is None:
                 plain.append(row)
             else:
-                full.append((record, row, combination))
+                calls.append([*row, *self._rows.call(connection, record.grpc)])
         PLAIN.insert(connection, plain)
+        CALL.insert(connection, calls)
         if not full:
             return
         id_of = self._rows.id_of

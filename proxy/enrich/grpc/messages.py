@@ -9,8 +9,9 @@ Standards: gRPC over HTTP/2 ("Length-Prefixed-Message"), gRPC-Web (trailers as a
 
 import re
 from binascii import Error, a2b_base64
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from proxy.enrich.http.content_coding import decode
@@ -27,11 +28,12 @@ _END_BYTES: Final = 16_384
 _GROUP_CHARACTERS: Final = 4
 WEB_TRAILERS: Final = b"\x80\0"
 """How the last frame of gRPC-Web begins: its flags, and a length of less than 2^24."""
+_PLAIN: Final = b"\0"
 _COMPRESSED, _TRAILERS = 1, 0x80
 _GROUP: Final = re.compile(rb"[^=]+=*")
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message of a body."""
 
     data: bytes
@@ -41,7 +43,7 @@ class Message(NamedTuple):
     is_whole: bool
 
 
-class Messages(NamedTuple):
+class Messages(msgspec.Struct, frozen=True):
     """What a body consists of."""
 
     found: list[Message]
@@ -55,6 +57,11 @@ class Messages(NamedTuple):
 
 def split(body: DecodedBody, encoding: str | None) -> Messages:
     """Split a body into its messages, each inflated where it was compressed by `encoding`."""
+    text = body.head
+    if text[:1] == _PLAIN and len(text) == body.text_size == _PREFIX_BYTES + int.from_bytes(
+        text[1:_PREFIX_BYTES], "big"
+    ):
+        return Messages([Message(text[_PREFIX_BYTES:], len(text) - _PREFIX_BYTES, True)], True)  # nearly all
     found: list[Message] = []
     at, room = 0, MAX_INFLATED_BYTES
     while at < body.text_size and len(found) < MAX_MESSAGES:

@@ -7,6 +7,7 @@ Standards: gRPC over HTTP/2; gRPC-Web, whose trailers are the last frame of the 
 """
 
 import logging
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -37,8 +38,11 @@ from storage.record import Record
 
 log = logging.getLogger(__name__)
 
-_TYPE: Final = b"application/grpc"
-_TYPE_BYTES: Final = len(_TYPE)
+_TYPE: Final = re.compile(rb"(?i)application/grpc(?:[-+; ]|\Z)")
+"""The next byte tells it from `application/grpcfoo`."""
+_JSON: Final = re.compile(rb"(?i)\A[^+]*\+json")
+_AS_TEXT: Final = b"-text"
+"""Of gRPC-Web, in base64."""
 _AS_JSON: Final = b"application/json"
 """What bodies are from here on; their heads keep what was sent."""
 _ANY: Final = msgspec.json.Decoder()
@@ -49,8 +53,8 @@ _RESETS: Final = {int(code): code.name for code in ErrorCode}
 
 
 def is_grpc(content_type: bytes) -> bool:
-    """Whether a body is of gRPC or gRPC-Web; the next byte tells it from `application/grpcfoo`."""
-    return content_type[:_TYPE_BYTES].lower() == _TYPE and content_type[_TYPE_BYTES : _TYPE_BYTES + 1] in b"+;- "
+    """Whether a body is of gRPC or gRPC-Web."""
+    return _TYPE.match(content_type) is not None
 
 
 def is_long_call(exchange: DecodedExchange) -> bool:
@@ -101,11 +105,11 @@ class GrpcReader:
         self._read_end(record, grpc, captured)
         grpc.kind = method.kind or _kind_of(grpc, is_asked=record.request_complete)
         if asked is not None and exchange.request_body is not None:
-            show = _Shown(self._wire(schema), method.request, request.content_type)
+            show = self._shown(schema, method.request, request.content_type)
             exchange.request_body = show.as_json(exchange.request_body, asked, sent)
             exchange.request = replace(request, content_type=_AS_JSON)
         if answered is not None and exchange.response_body is not None:
-            show = _Shown(self._wire(schema), method.response, response.content_type)
+            show = self._shown(schema, method.response, response.content_type)
             exchange.response_body = show.as_json(exchange.response_body, answered, received)
             exchange.response = replace(response, content_type=_AS_JSON)
 
@@ -127,7 +131,7 @@ class GrpcReader:
             fields["compressed"], fields["inflated_size"] = True, len(data) if is_whole else None
         schema, method = self._method(route_id, path.decode(errors="replace"))
         type_name = method.request if is_in else method.response
-        show = _Shown(self._wire(schema), type_name, content_type)
+        show = self._shown(schema, type_name, content_type)
         value, is_all = show.message(Message(data, message.size, is_whole))
         if message.size and not data:
             fields["text"], fields["omitted"] = None, "coding" if message.data else "shed"
@@ -166,8 +170,8 @@ class GrpcReader:
         schema = self._schemas.get(route_id or "", NO_SCHEMA)
         return schema, schema.methods.get(path or "", NO_METHOD)
 
-    def _wire(self, schema: Schema) -> WireReader:
-        return WireReader(self._redactor.redact_value, schema)
+    def _shown(self, schema: Schema, type_name: str, content_type: bytes) -> "_Shown":
+        return _Shown(WireReader(self._redactor.redact_value, schema), type_name, content_type)
 
 
 class _Shown:
@@ -176,14 +180,19 @@ class _Shown:
     def __init__(self, wire: WireReader, type_name: str, content_type: bytes) -> None:
         self._wire = wire
         self._type_name = type_name
-        self.is_json = content_type.partition(b"+")[2][:4].lower() == b"json"
+        self.is_json = _JSON.search(content_type) is not None
 
     def as_json(self, body: DecodedBody, messages: Messages, encoding: str | None) -> DecodedBody:
         """Write the messages of a body as a list, whose texts are still to be redacted."""
-        shown = [self.message(message) for message in messages.found]
-        text = _ENCODER.encode([value for value, _ in shown])
-        is_whole = messages.is_ended and all(is_all for _, is_all in shown)
-        coding = ", ".join(filter(None, (body.coding, encoding, None if self.is_json else "protobuf"))) or None
+        values, is_whole = [], messages.is_ended
+        for message in messages.found:
+            value, is_all = self.message(message)
+            values.append(value)
+            is_whole = is_whole and is_all
+        text = _ENCODER.encode(values)
+        coding = None if self.is_json else "protobuf"
+        if body.coding or encoding:
+            coding = ", ".join(filter(None, (body.coding, encoding, coding)))
         return DecodedBody(text, b"", body.size, not is_whole, coding, len(text), is_whole)
 
     def message(self, message: Message) -> tuple[object, bool]:
@@ -204,16 +213,16 @@ def _split(body: DecodedBody | None, content_type: bytes, encoding: str | None) 
     """Split a body; None where these are no messages, whatever its type says."""
     if body is None or not is_grpc(content_type):
         return None
-    text = without_text_coding(body) if b"-text" in content_type else body
+    text = without_text_coding(body) if content_type.find(_AS_TEXT) >= 0 else body
     messages = None if text is None else split(text, encoding)
     return messages if messages is not None and (messages.found or messages.is_ended) else None
 
 
 def _web_trailers(exchange: DecodedExchange) -> bytes | None:
     body, content_type = exchange.response_body, exchange.response.content_type
-    if body is None or b"-web" not in content_type:
+    if body is None or content_type.find(b"-web") < 0:
         return None
-    return last_frame(body, WEB_TRAILERS, is_text=b"-text" in content_type)
+    return last_frame(body, WEB_TRAILERS, is_text=content_type.find(_AS_TEXT) >= 0)
 
 
 def _count(grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answered: Messages | None) -> None:

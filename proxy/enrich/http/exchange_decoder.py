@@ -44,6 +44,8 @@ class ExchangeDecoder:
         self.lines = RequestLineReader(redactor)
         self.requests = HeadReader(redactor, secrets)
         self.responses = HeadReader(redactor, secrets)
+        self.trailers = HeadReader(redactor, secrets)
+        """Apart, as each reader expects the next head to be like its last."""
 
     def are_lines_clean(self, exchanges: Iterable[CapturedExchange]) -> bool:
         """Whether no request line that is not known holds a secret by a pattern: 2.6 instead of 6 us a line."""
