@@ -54,7 +54,7 @@ test: $(VENV)/.dev ## format, lint, types, layers, and the tests that have no ta
 collected:
 	@$(BIN)/python -m pytest --collect-only -q -p no:xdist -p no:cacheprovider > .collected.log || (cat .collected.log; exit 1)
 
-CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py tests/e2e/test_layouts.py
+CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/proxy/cli/commands/doctor tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py tests/e2e/test_layouts.py
 
 test-clickhouse: $(VENV)/.dev ## the ClickHouse backend and the storage contract over Debian's server and a current engine
 	@$(BIN)/python -m pytest -q $(SPREAD) -m 'clickhouse and not long' $(CLICKHOUSE_TESTS)

@@ -19,7 +19,10 @@ from storage.sqlite import schema as sqlite_schema
 from tests.storage.samples import make_batch, make_record
 from tests.support import clickhouse, postgres
 
-STORES: Final = ["sqlite", "postgres", "clickhouse", pytest.param("clickhouse-chdb", marks=pytest.mark.clickhouse)]
+STORES: Final = [
+    *("sqlite", "postgres"),
+    *(pytest.param(name, marks=pytest.mark.clickhouse) for name in ("clickhouse", "clickhouse-chdb")),
+]
 
 
 @pytest.fixture(params=STORES)

@@ -190,7 +190,7 @@ def test_a_field_restricts_as_it_says(reader: Reader, name: str, data: st.DataOb
     reader.check(make_filter(**({"kind": "all"} | {name: data.draw(FIELDS[name])})))
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=50, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_fields_restrict_together(reader: Reader, data: st.DataObject) -> None:
     """Fields of a filter hold together, in pairs and threes."""

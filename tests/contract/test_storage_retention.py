@@ -92,7 +92,7 @@ async def check(store: Storage, records: list[Record], floor_us: int) -> None:
         assert await store.get(record.id) == (record if record in left else None)
 
 
-@pytest.mark.parametrize("hours", [long(0), long(1), 5, long(24), 27, long(40)])
+@pytest.mark.parametrize("hours", [long(0), long(1), 5, long(24), long(27), long(40)])
 async def test_a_floor_hides_at_once_and_deletion_changes_nothing(store: Storage, hours: int) -> None:
     """Every answer is the same after the floor was raised, between slices, and when everything is deleted."""
     records = await fill(store)

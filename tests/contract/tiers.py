@@ -13,7 +13,7 @@ import pytest
 from tests.contract.backends import backend_of
 
 ONE_IN: Final = 5
-MANY: Final = 12
+MANY: Final = 5
 """Cases of one test over one backend, of which a sample is enough; over ClickHouse it is of any number."""
 
 BRIEF: Final = frozenset({"test_storage.py"})
@@ -31,7 +31,10 @@ TALKATIVE: Final = frozenset({
     "test_every_answer_is_that_of_the_records_left", "test_a_floor_hides_at_once_and_deletion_changes_nothing",
     "test_a_search_finds_what_it_means", "test_not_finds_all_others", "test_fields_restrict_together",
     "test_cursors_lead_through_everything", "test_a_scope_has_so_many",
-    "test_calls_of_tools_take_no_more_than_is_left_of_them",
+    "test_calls_of_tools_take_no_more_than_is_left_of_them", "test_searches_find_the_same_before_during_and_after",
+    "test_pages_of_searches_join_across_slices_of_some_cells", "test_a_large_batch_brings_its_cells",
+    "test_segments_have_more_cells_where_these_have_few_words", "test_small_batches_between_large_ones_are_read",
+    "test_a_cap_that_was_lowered_is_reached_beside_the_batches", "test_space_is_used_again",
 })  # fmt: skip
 """Tests of 20 MB, or of hundreds of statements."""
 

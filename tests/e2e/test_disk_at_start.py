@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.disks import small_disk
+from tests.support.long import long
 from tests.support.sidelog import Sidelog, eventually
 
 
@@ -25,8 +26,8 @@ def ask(sidelog: Sidelog, count: int) -> set[str]:
     return ids
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("0", marks=pytest.mark.long)])
-@pytest.mark.parametrize("is_fresh", [False, True])
+@pytest.mark.parametrize("workers", ["1", long("0")])
+@pytest.mark.parametrize("is_fresh", [False, long(True)])
 def test_a_read_only_disk_at_the_start(tmp_path: Path, upstream: str, *, is_fresh: bool, workers: str) -> None:
     """Of a sidelog that has run before, and of one that has not: requests are answered, and all are stored late."""
     disk = tmp_path / "disk"

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.http2_client import POST, Fields, Http2Client
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
+from tests.support.long import long
 from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 from tests.support.upstream import scripted
 
@@ -102,7 +103,7 @@ def both(*texts: str) -> list[tuple[str, str]]:
     return [(direction, f'{{"1":"{text}"}}') for text in texts for direction in ("in", "out")]
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_stream_is_watched_while_it_runs(tmp_path: Path, workers: str) -> None:
     """By the API, in the list, by `sidelog get` and in archives; its record comes with its end."""
     with serving(tmp_path, "--workers", workers) as sidelog, streaming(sidelog) as stream:

@@ -8,7 +8,6 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -55,11 +54,9 @@ def answer_calls(connection: Connection, request: Request) -> None:
         connection.respond(request, request.body, GRPC, STATUS)
 
 
-LONG: Final = (pytest.mark.long, pytest.mark.timeout(3600))
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("streams", "rounds"), [(20, len(VICTIMS)), pytest.param(50, 60, marks=LONG)])
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("streams", "rounds"), [(20, len(VICTIMS)), (50, 60)])
 def test_kills_amid_streams_lose_and_double_nothing(tmp_path: Path, upstream: str, streams: int, rounds: int) -> None:
     """The same while four clients have many requests on each connection of HTTP/2, half of them calls of gRPC."""
     config = tmp_path / "sidelog.toml"
@@ -185,6 +182,7 @@ def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
         eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 2)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_kills_under_load_count_what_is_left_out(tmp_path: Path, upstream: str) -> None:
     """Of the exchanges of which a rule keeps half, each is stored or counted, once."""

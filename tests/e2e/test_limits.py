@@ -141,13 +141,13 @@ def check_fickle(tmp_path: Path, count: int, clients: int) -> str:
 
 
 def test_slow_heads_are_closed_while_others_are_served(tmp_path: Path) -> None:
-    """200 dribbling heads, one second."""
-    check_dribbling(tmp_path, 200, 1.0)
+    """50 dribbling heads, one second."""
+    check_dribbling(tmp_path, 50, 1.0)
 
 
 def test_idle_connections_cost_little(tmp_path: Path) -> None:
-    """1 000 idle kept-alive connections."""
-    check_idle(tmp_path, 1000, 35 * MIB)
+    """400 idle kept-alive connections."""
+    check_idle(tmp_path, 400, 20 * MIB)
 
 
 def test_large_bodies_leave_memory_flat(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_large_bodies_leave_memory_flat(tmp_path: Path) -> None:
 
 
 def test_idle_connections_that_the_upstream_closes_are_no_errors(tmp_path: Path) -> None:
-    """1 500 requests."""
-    check_fickle(tmp_path, 1500, 6)
+    """600 requests."""
+    check_fickle(tmp_path, 600, 6)
 
 
 def test_the_long_limits_are_the_defaults() -> None:

@@ -27,6 +27,7 @@ def last_errors(prometheus: Prometheus) -> list[str] | None:
     return [target["lastError"] for target in data["activeTargets"]] if data else None
 
 
+@pytest.mark.long
 def test_prometheus_tells_the_quantiles_from_native_histograms(tmp_path: Path, upstream: str) -> None:
     """The value it tells is in the bucket of the exact one; every other metric is scraped as before."""
     find("prometheus")

@@ -130,6 +130,7 @@ SILENT = 1100
 """More than all descriptors that the collector may have."""
 
 
+@pytest.mark.long
 def test_a_silent_crowd_on_open_ports_ends_nothing(tmp_path: Path, upstream: str, descriptors: None) -> None:
     """With 1,024 descriptors at most: who says nothing gives way, is counted, and everybody else is served."""
     metrics = free_port()

@@ -101,6 +101,7 @@ def settled(sidelog: Sidelog) -> list[dict[str, Any]] | None:
     return shown if all(each["waiting_records"] == 0 for each in shown) else None
 
 
+@pytest.mark.long
 def test_what_was_not_answered_is_sent_again(tmp_path: Path) -> None:
     """The collector is killed between a request and its answer: then the same spans come again, and no other twice."""
     victims: list[int] = []

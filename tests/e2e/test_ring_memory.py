@@ -69,8 +69,9 @@ def hang_up(sidelog: Sidelog, times: int, pause_s: float) -> None:
         time.sleep(pause_s)
 
 
-@pytest.mark.parametrize("is_locked", [long(False), True])
-@pytest.mark.parametrize(("times", "pause_s"), [(8, 0.3), pytest.param(500, 0.02, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("is_locked", [False, True])
+@pytest.mark.parametrize(("times", "pause_s"), [(8, 0.3), (500, 0.02)])
 def test_a_burst_of_reloads(tmp_path: Path, upstream: str, *, is_locked: bool, times: int, pause_s: float) -> None:
     """Those that come while one runs are one; the newest comes into force, and every exchange is stored once."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:

@@ -74,7 +74,7 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [long("1"), "2"])
 def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: str, workers: str) -> None:
     """A cleaner takes them away while their workers run, and the collector starts anew: nothing is missing."""
     with (

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.test_processes import stored
 from tests.support.load import PAUSE_S, Load, await_more
+from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.sandbox import NUMBERS
 from tests.support.sidelog import ROOT, Sidelog, customized, eventually
@@ -25,7 +26,7 @@ def sandboxed(*calls: str) -> list[str]:
     return [sys.executable, "-m", "tests.support.sandbox", refused, sys.executable, "-m", "proxy"]
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("0", marks=pytest.mark.long)])
+@pytest.mark.parametrize("workers", ["1", long("0")])
 def test_without_what_it_can_do_without(tmp_path: Path, upstream: str, workers: str) -> None:
     """No anonymous memory, no eventfd, no inotify, no allocation: files, pipes and zeros take their place."""
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers)
@@ -89,7 +90,7 @@ def without_proc() -> list[str]:
     return [*hide, sys.executable, "-m", "proxy"]
 
 
-@pytest.mark.parametrize("has_directory", [True, False])
+@pytest.mark.parametrize("has_directory", [True, long(False)])
 def test_without_proc_a_live_ring_is_not_taken_for_finished(
     tmp_path: Path, upstream: str, *, has_directory: bool
 ) -> None:
@@ -108,6 +109,7 @@ def test_without_proc_a_live_ring_is_not_taken_for_finished(
         assert sidelog.ready_answer()["rings_unread"] == 0
 
 
+@pytest.mark.long
 def test_a_ring_with_a_damaged_header_is_an_error_of_the_stop(tmp_path: Path, upstream: str) -> None:
     """What it has cannot be read: the exit code is 1, and the log has the number of records."""
     (tmp_path / "rings").mkdir()

@@ -69,7 +69,8 @@ def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
         assert not list((tmp_path / "data" / "spool").glob("*.spool"))
 
 
-@pytest.mark.parametrize("victim", ["proxy.collector", pytest.param("all", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("victim", ["proxy.collector", "all"])
 def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: str, victim: str) -> None:
     """Killed with records in the ring, the queue and the spool: each is stored exactly once afterwards."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
@@ -167,6 +168,7 @@ def test_an_address_that_can_never_work_ends_the_start(tmp_path: Path, upstream:
     assert "sslmode" in line
 
 
+@pytest.mark.long
 def test_a_reader_that_does_not_end_bounds_the_files(tmp_path: Path, upstream: str) -> None:
     """Another program keeps a snapshot of a store with a cap: it is named, records are spooled, and stored then."""
     environ = {**ENVIRON, "SIDELOG_RETENTION__MAX_BYTES": str(16 * MIB)}

@@ -107,6 +107,7 @@ def drops(sidelog: Sidelog) -> dict[str, int]:
     return dropped
 
 
+@pytest.mark.long
 def test_postgres_that_several_share(tmp_path: Path, upstream: str) -> None:
     """The one that notices first makes the layout anew; the other, whose batches could be stored then, notices, too."""
     url = asyncio.run(postgres.database(tmp_path))

@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.test_store_away import MIB, balanced, locked
 from tests.support.disks import fill, small_disk
 from tests.support.load import PAUSE_S, Load, await_more
@@ -46,6 +48,7 @@ def large() -> bytes:
     return os.urandom(25_000).hex().encode()
 
 
+@pytest.mark.long
 def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstream: str) -> None:
     """Store away, spool at its budget, ring full: requests are answered, drops counted to the record, and told."""
     environ = {**ENVIRON, "SIDELOG_SPOOL__MAX_BYTES": str(SPOOL_BYTES)}

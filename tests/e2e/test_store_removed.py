@@ -116,6 +116,7 @@ def open_files(pid: int) -> list[str]:
         return []
 
 
+@pytest.mark.long
 def test_a_data_directory_moved_after_a_crash_finds_its_rings(tmp_path: Path, upstream: str) -> None:
     """They are named by the directory, not by where it was."""
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=rings_apart(tmp_path))

@@ -162,6 +162,7 @@ def _through_nginx(sidelog: Sidelog, tmp_path: Path, blocks: str) -> dict[str, o
             return sidelog.record(response.headers["X-Sidelog-Id"])
 
 
+@pytest.mark.long
 def test_a_killed_sidelog_starts_again_at_its_socket(tmp_path: Path, upstream: str) -> None:
     """A stop removes the file, and the next start may be at another place."""
     path, other = tmp_path / "proxy.sock", tmp_path / "other.sock"

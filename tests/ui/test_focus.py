@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.long import long
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -62,9 +63,9 @@ async def test_the_bar_of_a_pause_can_be_used(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "selector"),
     [
-        ("/?period=15m", ".failing a"),
+        long("/?period=15m", ".failing a"),
         ("/?period=15m", ".periods button[aria-pressed=true]"),
-        ("/health", ".events a"),
+        long("/health", ".events a"),
     ],
 )
 async def test_a_page_that_renews_itself_leaves_the_focus_alone(site: Site, path: str, selector: str) -> None:

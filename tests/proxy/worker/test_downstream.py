@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from typing import Final
 
 import pytest
 
@@ -16,12 +17,15 @@ from proxy.ring.exchange import (
 )
 from storage.record import OUTCOMES, Outcome
 from tests.proxy.conftest import Start
+from tests.support.long import long
 from tests.support.plane import INSTANCE, Loop, eventually
 from tests.support.script import OK, Script, unchunked
 from tests.support.upstream import read_head
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-LOOPS: list[Loop] = ["uvloop", "asyncio"]
+BOTH: Final[tuple[Loop, ...]] = ("uvloop", "asyncio")
+LOOPS: Final = ("uvloop", long("asyncio"))
+"""The loop that there is without uvloop is asked with `make long`, and here what makes an exchange."""
 
 
 def outcome(exchange: CapturedExchange) -> Outcome:
@@ -32,7 +36,7 @@ def error(exchange: CapturedExchange) -> str:
     return str(ERROR_CODES[exchange.error])
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", BOTH)
 def test_requests_on_one_connection_are_answered_and_recorded_one_by_one(start: Start, loop: Loop) -> None:
     """A kept-alive connection serves one exchange after the other over one upstream connection."""
     script = Script()
@@ -88,7 +92,7 @@ def test_pipelined_bodies_are_kept_apart(start: Start) -> None:
     assert exchanges[3].request_tail == b"x" * (70000 - 65536)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", BOTH)
 def test_a_request_byte_by_byte_is_the_same_request(start: Start, loop: Loop) -> None:
     """How the bytes of a request are cut into packets changes nothing."""
     script = Script()

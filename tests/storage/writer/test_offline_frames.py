@@ -15,6 +15,7 @@ from storage.writer.spool import Spool
 from storage.writer.spool_frames import Origins
 from tests.storage.samples import make_payload, make_record
 from tests.storage.writer.spool_rig import ALL, ENTRY_BYTES, RING, SPOOL_BYTES, FickleStore, Rig
+from tests.support.long import long
 
 RECORDS = 300
 OTHER = b"o" * 16
@@ -69,7 +70,7 @@ async def erase(store: FickleStore, records: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("keeps_ends", [True, False])
-@pytest.mark.parametrize("stored", [0, 1, 200, RECORDS])
+@pytest.mark.parametrize("stored", [0, long(1), 200, long(RECORDS)])
 @pytest.mark.parametrize("is_overtaken", [False, True])
 async def test_a_slow_store_is_asked_on_where_it_was_given_up(
     tmp_path: Path, keeps_ends: bool, stored: int, is_overtaken: bool

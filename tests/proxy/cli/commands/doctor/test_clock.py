@@ -10,6 +10,7 @@ from proxy.cli.commands.doctor import databases
 from proxy.cli.commands.doctor.clock import check_clock, check_skew
 from proxy.settings.model import Settings
 from tests.support import postgres
+from tests.support.cases import each_of
 
 
 def test_a_clock_that_was_never_set_is_a_failure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +20,7 @@ def test_a_clock_that_was_never_set_is_a_failure(settings: Settings, monkeypatch
     assert (finding.state, finding.text) == ("fail", "1970-01-01T00:00:12Z")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("their_s", "expected"),
     [(100.0, None), (95.0, None), (107.0, None), (94.0, "6 s ahead of that of db"), (112.0, "10 s behind that of db")],
 )

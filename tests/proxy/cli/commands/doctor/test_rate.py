@@ -8,6 +8,7 @@ import pytest
 
 from proxy.cli.commands.doctor.rate import available_cores, check_rate
 from proxy.settings.model import Settings
+from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 
 
@@ -19,7 +20,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.cli.commands.doctor.rate.TIMEOUT_S", PROGRAM_S)
 
 
-@pytest.mark.parametrize("workers", [1, 0])
+@pytest.mark.parametrize("workers", [1, long(0)])
 def test_the_rate_follows_from_what_a_request_costs(settings: Settings, workers: int) -> None:
     """The finding names both; in one process all of it is the collector's."""
     settings = msgspec.structs.replace(settings, proxy=msgspec.structs.replace(settings.proxy, workers=workers))
