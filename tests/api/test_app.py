@@ -18,6 +18,7 @@ from storage.record import format_id
 from storage.writer.deferred import DeferredStorage
 from tests.api.conftest import BEARER, TOKEN, Client, World
 from tests.api.samples import make_batch, make_record
+from tests.support.cases import each_of
 
 GUARDED = [
     ("/v1/requests", 200),
@@ -77,7 +78,7 @@ def unauthorized(path: str) -> int:
     return 403 if path.startswith("/api/proxy-logs/") else 401
 
 
-@pytest.mark.parametrize("credential", CREDENTIALS)
+@each_of("credential", CREDENTIALS)
 async def test_guarded_paths_answer_only_with_the_token(client: Client, credential: str) -> None:
     """Every path that is not open is refused in each token state but the right ones."""
     headers, is_right = CREDENTIALS[credential]
@@ -86,7 +87,7 @@ async def test_guarded_paths_answer_only_with_the_token(client: Client, credenti
         assert response.status == (status if is_right else unauthorized(path)), path
 
 
-@pytest.mark.parametrize("credential", CREDENTIALS)
+@each_of("credential", CREDENTIALS)
 async def test_open_paths_answer_in_every_token_state(client: Client, credential: str) -> None:
     """Health, metrics, login and the UI's shell need no token and mind no wrong one."""
     for path in OPEN:
@@ -186,7 +187,7 @@ async def test_other_methods_are_refused_with_allow(client: Client, method: str)
     assert (await client.request(method, "/api/ledger")).status == 401
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("host", "is_ours"),
     [
         ("127.0.0.1:8090", True),

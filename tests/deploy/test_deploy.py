@@ -15,6 +15,7 @@ from proxy.settings.load import load
 from proxy.settings.model import Settings
 from proxy.settings.sources import ENV_PREFIX, leaves
 from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
+from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def settings_of(environment: dict[str, str]) -> Settings:
     return load({}, environment, None)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each_of("path", FILES)
 def test_every_variable_is_a_setting(path: Path) -> None:
     """A name that sidelog does not know would be ignored, or refused at start."""
     known = {ENV_PREFIX + name.upper().replace(".", "__") for name, _ in leaves()} | OF_COMMANDS
@@ -65,7 +66,7 @@ def test_every_variable_is_a_setting(path: Path) -> None:
     assert used or path == UNIT or path in KUBERNETES or path in CHART
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each_of("path", FILES)
 def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
     """Commands in the files and in their comments can be run as they stand."""
     root: Any = PROGRAM

@@ -25,7 +25,7 @@ def test_known_stores_are_accepted(url: str) -> None:
     check_url(url)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("url", "message"),
     [
         ("", "memory, sqlite"),

@@ -17,6 +17,7 @@ import pytest
 
 from proxy.cli import app
 from proxy.cli.program import PROGRAM
+from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
@@ -120,7 +121,7 @@ def test_the_documented_commands_are_there() -> None:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of("name", NAMES)
 def test_help_has_an_example_that_is_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help ends with 0, explains every option, and its example is one that this program would take."""
     command = COMMANDS[tuple(name.split())]
@@ -142,7 +143,7 @@ def test_help_has_an_example_that_is_a_command(name: str, capsys: pytest.Capture
     assert {name: text for name, text in helps.items() if text[0].islower()} == {}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of("name", NAMES)
 def test_wrong_usage_ends_with_2(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An option that does not exist is said on stderr, whichever the command."""
     assert app.main([*name.split(), "--no-such-option"]) == 2
@@ -151,7 +152,7 @@ def test_wrong_usage_ends_with_2(name: str, capsys: pytest.CaptureFixture[str]) 
     assert captured.out == ""
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ENDLESS])
+@each_of("name", [name for name in NAMES if name not in ENDLESS])
 def test_in_an_empty_directory_each_ends_as_documented(
     name: str, empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,7 +168,7 @@ def test_in_an_empty_directory_each_ends_as_documented(
 
 
 @pytest.mark.usefixtures("empty")
-@pytest.mark.parametrize("name", JSON_NAMES)
+@each_of("name", JSON_NAMES)
 def test_json_is_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What a command prints with --json, if anything, is JSON, also when it fails."""
     assert app.main([*words_of(name), "--json"]) in (0, 1)

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from proxy.demo.json_api import LARGE_BYTES, USERS
 from proxy.demo.upstream import application
+from tests.support.cases import each_of
 
 Client = TestClient[web.Request, web.Application]
 
@@ -42,7 +43,7 @@ ANSWERS: list[tuple[str, str, str | None, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "status", "part"), ANSWERS)
+@each_of(("method", "path", "body", "status", "part"), ANSWERS)
 async def test_equal_requests_get_equal_answers(
     client: Client, method: str, path: str, body: str | None, status: int, part: str
 ) -> None:

@@ -40,6 +40,7 @@ from proxy.ring.segment import Segment
 from proxy.ring.timeline import Timeline
 from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
 from storage.record import Entry, Outcome, Position, Record, format_id
+from tests.support.cases import each_of
 
 S = 1_000_000_000
 ID = bytes(range(16))
@@ -169,7 +170,7 @@ def test_what_was_not_reached_is_null(source: Source) -> None:
     assert found["request_id"] == format_id(ID)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("outcome", "status", "level"),
     [
         (Outcome.OK, 399, "info"),
@@ -210,7 +211,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize("head", UNREADABLE)
+@each_of("head", UNREADABLE)
 def test_a_refused_head_is_stored_without_its_secrets(source: Source, head: bytes) -> None:
     """Whatever cannot be read stays null, nothing fails, and no secret passes in any disguise."""
     made = exchange(

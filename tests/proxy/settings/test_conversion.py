@@ -6,9 +6,10 @@ import pytest
 
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
+from tests.support.cases import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "expected"),
     [
         (
@@ -55,7 +56,7 @@ def test_what_was_expected_is_said_in_words_of_the_file(tmp_path: Path, text: st
     assert expected in problem
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "text", "number"),
     [
         ("retention.max_bytes", "10GB", 10**10),
@@ -73,7 +74,7 @@ def test_what_was_expected_is_said_in_words_of_the_file(tmp_path: Path, text: st
         ("storage.batch_max_age_ms", "0.2s", 200),
     ],
 )
-@pytest.mark.parametrize("is_file", [True, False])
+@each_of("is_file", [True, False])
 def test_sizes_and_times_may_have_a_unit(tmp_path: Path, name: str, text: str, number: float, *, is_file: bool) -> None:
     """In the file as text, and in the environment."""
     section, _, key = name.rpartition(".")

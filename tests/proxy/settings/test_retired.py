@@ -3,18 +3,17 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from proxy.settings.load import read
 from proxy.settings.retired import RETIRED
 from proxy.settings.sources import TABLES, leaves
+from tests.support.cases import each_of
 
 
 def problems(environ: dict[str, str], config: Path | None = None) -> list[str]:
     return read({"proxy.upstream": "http://a"}, environ, config)[1]
 
 
-@pytest.mark.parametrize("name", RETIRED)
+@each_of("name", RETIRED)
 def test_each_is_refused_with_what_took_its_place(name: str, tmp_path: Path) -> None:
     """In a file, and in the environment; no setting of today has such a name."""
     section, _, key = name.rpartition(".")

@@ -9,6 +9,7 @@ import pytest
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
 from proxy.settings.templates import is_template, read_templates
+from tests.support.cases import each_of
 
 ROUTE = """
 [[routes]]
@@ -84,7 +85,7 @@ def test_yaml_without_its_reader_says_what_to_install(tmp_path: Path, monkeypatc
         read_templates(path)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "reason"),
     [
         (None, "cannot be read: No such file"),

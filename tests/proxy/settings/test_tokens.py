@@ -7,6 +7,7 @@ import pytest
 
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, freeze, redacted
+from tests.support.cases import each_of
 
 SECRET = "a-secret-of-some-length"
 EXAMPLE = Path(__file__).parents[3] / "deploy" / "example.toml"
@@ -45,7 +46,7 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
     assert settings.admin_hosts[0].projects == ("proj_a",)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "problem"),
     [
         (

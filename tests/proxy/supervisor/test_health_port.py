@@ -13,6 +13,7 @@ import pytest
 
 from proxy.supervisor import health_port
 from proxy.supervisor.health_port import MAX_CONNECTIONS, MAX_HEAD_BYTES, HealthPort
+from tests.support.cases import each_of
 from tests.support.plane import eventually
 
 
@@ -104,7 +105,7 @@ def test_probes_get_their_answers(port: Running) -> None:
     assert port.probe("HEAD", "/readyz") == (503, b"")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("raw", "status"),
     [
         (b"GET /metrics HTTP/1.1\r\n\r\n", 404),

@@ -96,7 +96,7 @@ def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
     assert [Text.from_ansi(result).plain for result in results] == ["ok", "http_400"]
 
 
-@pytest.mark.parametrize("row", ODD)
+@each_of("row", ODD)
 def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, Any]) -> None:
     """It is one line without control characters, and none of it is cut."""
     line = Text.from_ansi(line_of(row, View(), terminal)).plain
@@ -105,7 +105,7 @@ def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, An
     assert line.count("long/") in (0, 40)
 
 
-@pytest.mark.parametrize("width", [60, 75, 100])
+@each_of("width", [60, 75, 100])
 def test_lines_of_a_live_list_are_aligned(terminal: Console, width: int) -> None:
     """In a window beside an editor; `get` takes the beginning of an id."""
     terminal.width = width

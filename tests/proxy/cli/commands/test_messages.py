@@ -6,6 +6,7 @@ import pytest
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.messages import print_messages, read_messages
+from tests.support.cases import each_of
 
 RECORD = {"id": "r-1", "started_at_us": 1_000_000, "status": 101, "has_messages": True, "grpc": None}
 
@@ -19,7 +20,7 @@ def message(**changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("shown", "line"),
     [
         (message(), "+    0.250 s  -> in   text                 5 B  hello"),

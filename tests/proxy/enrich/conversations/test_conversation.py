@@ -11,6 +11,7 @@ from proxy.ring.exchange import FLAG_BODIES_OFF
 from storage.record import Outcome, Record
 from tests.proxy.enrich.calls import CHAT_ANSWER
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.support.cases import each_of
 
 SESSION = "6f1c2f3e-9a0b-4a51-9f38-1f2e3d4c5b6a"
 Message = dict[str, Any]
@@ -103,7 +104,7 @@ def test_a_branch_stays_with_its_conversation(client: Client) -> None:
     assert client.chat(user("a"), model("b"), user("edited")) == begun
 
 
-@pytest.mark.parametrize(
+@each_of(
     "headers",
     [
         {"x-claude-code-session-id": SESSION},
@@ -123,7 +124,7 @@ def test_a_session_that_a_header_names(client: Client, headers: dict[str, str]) 
     assert SESSION not in repr(first)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "members",
     [
         {"metadata": {"session_id": SESSION}},

@@ -97,7 +97,7 @@ def cuts(stream: bytes) -> Iterator[Pieces]:
         yield [stream[:at], stream[at:]]
 
 
-@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+@each_of("stream", STREAMS.values())
 def test_the_standard(stream: bytes) -> None:
     """However it is cut, a stream has the events that the standard gives it."""
     expected = standard(stream)
