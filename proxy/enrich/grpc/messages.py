@@ -8,7 +8,7 @@ Standards: gRPC over HTTP/2 ("Length-Prefixed-Message"), gRPC-Web (trailers as a
 """
 
 import re
-from binascii import Error, a2b_base64
+from binascii import a2b_base64
 from typing import Final
 
 import msgspec
@@ -30,6 +30,7 @@ WEB_TRAILERS: Final = b"\x80\0"
 """How the last frame of gRPC-Web begins: its flags, and a length of less than 2^24."""
 _PLAIN: Final = b"\0"
 _COMPRESSED, _TRAILERS = 1, 0x80
+_NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=]+")
 _GROUP: Final = re.compile(rb"[^=]+=*")
 
 
@@ -80,13 +81,11 @@ def split(body: DecodedBody, encoding: str | None) -> Messages:
     return Messages(found, at == body.text_size)
 
 
-def without_text_coding(body: DecodedBody) -> DecodedBody | None:
-    """Undo the base64 of gRPC-Web's text, of a cut one at its beginning; None when it is none."""
-    cut = len(body.head) % _GROUP_CHARACTERS if body.is_truncated else 0
-    data = _from_text(body.head[: len(body.head) - cut])
-    if data is None:
-        return None
-    size = len(data) + body.is_truncated  # how much there is behind the cut, the text does not say
+def without_text_coding(body: DecodedBody) -> DecodedBody:
+    """Undo the base64 of gRPC-Web's text, of a cut one at its beginning."""
+    data = _from_text(body.head)
+    is_cut = body.is_truncated or not data or len(_NO_BASE64.sub(b"", body.head)) % _GROUP_CHARACTERS > 0
+    size = len(data) + is_cut  # how much there is behind the cut, the text does not say
     return replace(body, head=data, tail=b"", text_size=size)
 
 
@@ -95,23 +94,19 @@ def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> by
 
     It stands in the tail, to which no lengths need lead.
     """
-    data: bytes | None = (body.tail or body.head)[-_END_BYTES:] if body.has_end else b""
+    data = (body.tail or body.head)[-_END_BYTES:] if body.has_end else b""
     if is_text and data:
         data = _from_text(data[len(data) % _GROUP_CHARACTERS :])
-    if not data:
-        return None
     at = data.find(begins)
     while at >= 0 and int.from_bytes(data[at + 1 : at + _PREFIX_BYTES], "big") != len(data) - at - _PREFIX_BYTES:
         at = data.find(begins, at + 1)
     return data[at + _PREFIX_BYTES :] if at >= 0 else None
 
 
-def _from_text(text: bytes) -> bytes | None:
-    """Decode groups of four characters; each message may have padding of its own."""
-    try:
-        return b"".join(map(a2b_base64, _GROUP.findall(text)))
-    except Error:
-        return None
+def _from_text(text: bytes) -> bytes:
+    """Decode whole groups of four characters; each message may have padding of its own."""
+    runs = _GROUP.findall(_NO_BASE64.sub(b"", text))
+    return b"".join(a2b_base64(run[: len(run) - len(run) % _GROUP_CHARACTERS]) for run in runs)
 
 
 def _piece(body: DecodedBody, at: int, size: int) -> bytes:

@@ -9,6 +9,7 @@ Standards: gRPC over HTTP/2; gRPC-Web, whose trailers are the last frame of the 
 import logging
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -171,7 +172,8 @@ class GrpcReader:
         return schema, schema.methods.get(path or "", NO_METHOD)
 
     def _shown(self, schema: Schema, type_name: str, content_type: bytes) -> "_Shown":
-        return _Shown(WireReader(self._redactor.redact_value, schema), type_name, content_type)
+        redact = partial(self._redactor.redact_value, kind="binary")
+        return _Shown(WireReader(redact, schema, self._redactor.is_secret_header), type_name, content_type)
 
 
 class _Shown:
@@ -213,13 +215,12 @@ def _split(body: DecodedBody | None, content_type: bytes, encoding: str | None) 
     """Split a body; None where these are no messages, whatever its type says."""
     if body is None or not is_grpc(content_type):
         return None
-    text = without_text_coding(body) if content_type.find(_AS_TEXT) >= 0 else body
-    messages = None if text is None else split(text, encoding)
-    return messages if messages is not None and (messages.found or messages.is_ended) else None
+    messages = split(without_text_coding(body) if content_type.lower().find(_AS_TEXT) >= 0 else body, encoding)
+    return messages if messages.found or messages.is_ended else None
 
 
 def _web_trailers(exchange: DecodedExchange) -> bytes | None:
-    body, content_type = exchange.response_body, exchange.response.content_type
+    body, content_type = exchange.response_body, exchange.response.content_type.lower()
     if body is None or content_type.find(b"-web") < 0:
         return None
     return last_frame(body, WEB_TRAILERS, is_text=content_type.find(_AS_TEXT) >= 0)

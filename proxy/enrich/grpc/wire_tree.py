@@ -16,6 +16,7 @@ from proxy.enrich.formats.charset import CONTROLS
 from proxy.enrich.grpc.descriptors import ENUM, MESSAGE, NO_SCHEMA, Field, Schema
 from proxy.enrich.grpc.scalars import NotOfType, packed, scalar, shown_float, shown_int
 from proxy.enrich.grpc.wire import FIXED32, LENGTH, Cut, NotWire, read_field
+from proxy.enrich.redact.json_values import MARK
 
 MAX_DEPTH: Final = 24
 MAX_FIELDS: Final = 10_000
@@ -25,6 +26,8 @@ MAX_GUESSED_FIELD: Final = 65_535
 _PLAIN_FLOATS: Final = (1e-7, 1e15)
 _TAG_LIKE: Final = frozenset("\n\t\r")
 """Tags of a first field, with which a text hardly ever begins."""
+_ENTRY: Final = {"1", "2"}
+"""The fields of a map's entry: its key is a name."""
 _ANY: Final = "google.protobuf.Any"
 
 Tree = dict[str, Any]
@@ -33,10 +36,19 @@ Tree = dict[str, Any]
 class WireReader:
     """Shows the messages of one body."""
 
-    def __init__(self, redact: Callable[[bytes], bytes], schema: Schema = NO_SCHEMA) -> None:
-        """Take secrets out of bytes, which no later step can read, with `redact`; texts are not redacted."""
+    def __init__(
+        self,
+        redact: Callable[[bytes], bytes],
+        schema: Schema = NO_SCHEMA,
+        is_secret: Callable[[bytes], bool] = lambda _: False,
+    ) -> None:
+        """Take out what no later step can read: secrets in bytes, with `redact`, and what maps have under `is_secret`.
+
+        Texts are not redacted.
+        """
         self.fields_left = MAX_FIELDS
         self._redact = redact
+        self._is_secret = is_secret
         self._schema = schema
 
     def show(self, data: bytes, type_name: str = "", *, is_whole: bool = True) -> tuple[object, bool]:
@@ -74,6 +86,8 @@ class WireReader:
                 _add(tree, lists, str(number), self._guess(wire_type, raw, depth))
             if type_name == _ANY and number == 2 and isinstance(raw, bytes):
                 self._unpack_any(tree, raw, depth)
+        if tree.keys() == _ENTRY and isinstance(key := tree["1"], str) and self._is_secret(key.encode()):
+            tree["2"] = MARK.decode()
         return tree
 
     def _put_declared(self, tree: Tree, field: Field, wire_type: int, raw: int | bytes, depth: int) -> bool:
@@ -148,6 +162,8 @@ class WireReader:
                 return self._nested(raw, depth, is_guess=True)
             except NotOfType:
                 pass
+        if text and raw[0] & 7 == LENGTH:  # it may be a message none of whose lengths is a control character
+            return self._redact(raw).decode(errors="replace")
         return {"base64": self._base64(raw)} if text is None else text
 
     def _base64(self, data: bytes) -> str:

@@ -86,7 +86,7 @@ def redact_binary(line: bytes, redact: Callable[[bytes], bytes]) -> bytes:
 
     def look(found: re.Match[bytes]) -> bytes:
         run = found[1].translate(_STANDARD)
-        data = b"\n" + a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==")  # it shows that this is no text
+        data = a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==")
         return found[0] if redact(data) == data else MARK
 
     return name + colon + _BASE64.sub(look, value)

@@ -145,8 +145,8 @@ class Redactor:
             redacted = without_beginning(redacted)
         return redacted.decode("utf-8", "surrogatepass")
 
-    def redact_value(self, value: bytes) -> bytes:
-        return self._redact_window(value, "other", None)[0]
+    def redact_value(self, value: bytes, kind: Kind = "other") -> bytes:
+        return self._redact_window(value, kind, None)[0]
 
     def may_hold_secret(self, text: bytes) -> bool:
         """Whether text must be redacted, when no name in it says so."""
@@ -364,7 +364,7 @@ class Redactor:
     def _redact_plain_field(self, line: bytes) -> bytes:
         """Redact the secrets within a field's value that is not a secret itself: parameters, JSON, user of a URL."""
         if BINARY_FIELD.match(line) is not None:
-            return redact_binary(line, self.redact_value)
+            return redact_binary(line, partial(self.redact_value, kind="binary"))
         if EQUALS in line:
             line = self._redact_value(line)
         if PERCENT in line:  # as messages of gRPC are written

@@ -288,3 +288,41 @@ def test_a_long_call_is_left_to_a_thread() -> None:
     with pytest.raises(TooLong):
         builder.build(captured, descriptor, 65_536)
     assert grpc_of(builder.build(captured, descriptor)).request_messages == 1
+
+
+LONG = KEY + "x" * 17
+"""As long as a digit of ASCII is as a number."""
+
+
+@each_of(
+    "message",
+    [
+        b"\x12" + bytes((2 + len(LONG),)) + b"2" + bytes((len(LONG),)) + LONG.encode(),
+        b"\x12" + bytes((3 + len(LONG),)) + b"\xff:" + bytes((len(LONG),)) + LONG.encode(),
+        b"\x0a\x16\x0a\x08password\x12\x0ahunter2-Zq",
+        b"\x0a\x19\x0a\x0bx-api-token\x12\x0ahunter2-Zq",
+    ],
+)
+def test_secrets_of_a_message_without_a_schema(message: bytes) -> None:
+    """Behind a length that is a digit, also in bytes; and values of maps, by the names that are their keys."""
+    payload = call(framed(message)).payload
+    assert payload is not None
+    assert payload.request_body is not None
+    (shown,) = json_of(payload.request_body)
+    (value,) = shown.values()
+    said = base64.b64decode(value["base64"]) if "base64" in value else str(value).encode()
+    assert b"[REDACTED]" in said
+    assert LONG.encode() not in said
+    assert b"hunter2" not in said
+
+
+@each_of("content_type", ["Application/gRPC-Web-Text", "application/grpc-web-text; charset=utf-8"])
+@each_of("cut", [0, 1, 2, 3])
+def test_text_of_grpc_web_is_read_however_it_is_written(content_type: str, cut: int) -> None:
+    """In any case, in pieces of any size, and where its end is missing."""
+    body = framed(said(KEY)) + framed(f"grpc-status: 2\r\nx: {KEY}\r\n".encode(), flags=0x80)
+    text = as_text(*(body[at : at + 8] for at in range(0, len(body), 8)))
+    entry = call(text[: len(text) - cut], text[: len(text) - cut], b"", content_type=content_type, counts=False)
+    assert entry.payload is not None
+    assert json_of(entry.payload.request_body) == [{"1": "[REDACTED]"}]
+    assert cut or grpc_of(entry).status == 2
