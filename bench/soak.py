@@ -179,7 +179,7 @@ class World:
         statuses = await perform(self.session, self.sidelog.url, steps)
         self.statuses.update(statuses)
         if 0 in statuses:
-            self.failures[f"no answer: {steps[statuses.index(0)].path}"] += 1
+            self.failures[f"no answer: {steps[statuses.index(0)].request}"] += 1
 
     async def talk(self) -> None:
         """Open a WebSocket each second, say something, and close it."""

@@ -1,78 +1,80 @@
-"""One run of a coding agent: what it is asked, which tools its model calls turn by turn, what they return. Pure.
-
-The model of the demo answers a history by its length (`reply`): both sides of the conversation follow from one script.
-"""
+"""One run of a coding agent: its model is asked turn by turn, each time with all that was said before. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-MODEL: Final = "claude-sonnet-4-5"
-BUSY_TURN: Final = 7
-"""Before this turn the model is overloaded once."""
-OVERLOADED: Final = {"user_id": "overloaded"}
-"""By this the model knows the call that it refuses."""
-TASK: Final = "Find out why uploads are slow at noon, and mend it"
-SEARCH, RESTART = "search_documents", "restart_service"
-"""Tools of the demo's MCP server; the others are the agent's own."""
-_FOUND: Final = json.dumps([{"title": f"slow uploads, part {number}", "score": 1 / number} for number in (1, 2, 3)])
+import msgspec
 
+from proxy.demo.steps import Step
 
-class ToolUse(NamedTuple):
-    """What the model asks for in a turn, and what comes of it."""
-
-    name: str
-    given: Mapping[str, Any]
-    result: str
-    is_error: bool = False
+_ASK: Final[dict[str, Any]] = {
+    "request": "POST /v1/messages",
+    "headers": {"x-api-key": "demo-key-not-a-secret-0002", "anthropic-version": "2023-06-01"},
+}
+_OVERLOADED: Final = {"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}
+THINKING_S: Final = 0.8
 
 
-USES: Final = (
-    ToolUse("list_files", {"path": "app"}, "uploads.py\nstorage.py\nsettings.py"),
-    ToolUse("read_file", {"path": "app/uploads.py"}, "async def upload(request):\n    data = await request.read()"),
-    ToolUse(SEARCH, {"query": "slow uploads"}, _FOUND),
-    ToolUse("read_file", {"path": "app/settings.py"}, "CHUNK_SIZE = 1024\nWORKERS = 1"),
-    ToolUse(
-        "run", {"command": "pytest -q tests/test_uploads.py"}, "1 failed: upload of 10 MB took 31 s", is_error=True
-    ),
-    ToolUse("edit_file", {"path": "app/settings.py", "old": "1024", "new": "262144"}, "1 line changed"),
-    ToolUse("read_file", {"path": "app/storage.py"}, "def put(name, chunks): ..."),
-    ToolUse("edit_file", {"path": "app/storage.py", "old": "fsync each", "new": "fsync once"}, "3 lines changed"),
-    ToolUse("run", {"command": "pytest -q tests/test_uploads.py"}, "4 passed in 2.1 s"),
-    ToolUse("run", {"command": "git commit -am 'Read uploads in larger pieces'"}, "[main 3f2a91c] 2 files changed"),
-    ToolUse(RESTART, {"service": "uploads"}, "permission denied: cannot restart uploads", is_error=True),
-)
-TURNS: Final = len(USES) + 1
-TOOLS: Final = tuple(
-    {"name": name, "description": name.replace("_", " "), "input_schema": {"type": "object"}}
-    for name in dict.fromkeys(use.name for use in USES)
-)
-_DONE: Final = (
-    "Uploads were read in pieces of 1 KiB, each synced to disk. They are larger now, and synced once. "
-    "I may not restart the service: please do."
-)
+class Agent(msgspec.Struct, frozen=True):
+    """What the agent does."""
+
+    weight: int
+    model: str
+    busy_turn: int
+    """Before this turn the model is overloaded once."""
+    task: str
+    done: str
+    """What the model says at last."""
+    uses: tuple[tuple[str, dict[str, str], str, bool], ...]
+    """Of tools, turn by turn: name, what it is given, what it says, and whether that is an error."""
+    served: tuple[str, ...]
+    """Tools of the demo's MCP server; the others are the agent's own."""
 
 
-def reply(messages: Sequence[Any]) -> tuple[list[dict[str, Any]], str, dict[str, int]]:
-    """Return what the model says to a history, why it stops, and what that uses."""
-    turn = sum(message["role"] == "assistant" for message in messages)
-    usage = {"input_tokens": 300, "cache_read_input_tokens": 9000 + 800 * turn, "output_tokens": 60 + 20 * turn}
-    if turn >= len(USES):
-        return [{"type": "text", "text": _DONE}], "end_turn", usage
-    use = USES[turn]
-    return [{"type": "tool_use", "id": f"toolu_{turn:02d}", "name": use.name, "input": use.given}], "tool_use", usage
+def steps_of(agent: Agent, session: Sequence[Step]) -> tuple[Step, ...]:
+    """Return the steps of a run; `session` opens one with the MCP server."""
+    steps = [*session]
+    for turn, body, answer in _turns(agent):
+        if turn == agent.busy_turn:
+            busy = {**body, "metadata": {"user_id": "overloaded"}}
+            steps.append(Step(**_ASK, body=json.dumps(busy), status="529", answer=json.dumps(_OVERLOADED)))
+        steps.append(Step(**_ASK, body=json.dumps(body), answer=json.dumps(answer), delay_s=THINKING_S))
+        if turn < len(agent.uses) and agent.uses[turn][0] in agent.served:
+            steps.append(_call(session[-1], len(steps), *agent.uses[turn]))
+    return tuple(steps)
 
 
-def requests(run: int) -> list[Mapping[str, Any]]:
-    """Return the bodies that the agent sends to the model, each with all that was said before; one of them fails."""
-    messages: list[dict[str, Any]] = [{"role": "user", "content": f"{TASK} (ticket {run})"}]
-    bodies: list[Mapping[str, Any]] = []
-    for turn in range(TURNS):
-        body = {"model": MODEL, "max_tokens": 4096, "tools": TOOLS, "messages": list(messages)}
-        bodies += [body | {"metadata": OVERLOADED}] * (turn == BUSY_TURN) + [body]
-        said, _, _ = reply(messages)
-        messages.append({"role": "assistant", "content": said})
-        if turn < len(USES):
-            result = {"type": "tool_result", "tool_use_id": said[0]["id"], "content": USES[turn].result}
-            messages.append({"role": "user", "content": [result | ({"is_error": True} if USES[turn].is_error else {})]})
-    return bodies
+def _turns(agent: Agent) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
+    """Yield the number of each turn, what the model is asked, and what it answers."""
+    names = dict.fromkeys(name for name, *_ in agent.uses)
+    tools = [
+        {"name": name, "description": name.replace("_", " "), "input_schema": {"type": "object"}} for name in names
+    ]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": agent.task}]
+    for turn, use in enumerate([*agent.uses, None]):
+        said: list[dict[str, Any]] = [{"type": "text", "text": agent.done}]
+        if use is not None:
+            said = [{"type": "tool_use", "id": f"toolu_{turn:02d}", "name": use[0], "input": use[1]}]
+        usage = {"input_tokens": 300, "cache_read_input_tokens": 9000 + 800 * turn, "output_tokens": 60 + 20 * turn}
+        answer: dict[str, Any] = {
+            "id": "msg_demo",
+            "type": "message",
+            "role": "assistant",
+            "model": agent.model,
+            "content": said,
+        }
+        answer |= {"stop_reason": "end_turn" if use is None else "tool_use", "usage": usage}
+        yield turn, {"model": agent.model, "max_tokens": 4096, "tools": tools, "messages": [*messages]}, answer
+        if use is not None:
+            result = {"type": "tool_result", "tool_use_id": said[0]["id"], "content": use[2]}
+            messages.append({"role": "assistant", "content": said})
+            messages.append({"role": "user", "content": [result | ({"is_error": True} if use[3] else {})]})
+
+
+def _call(within: Step, number: int, name: str, given: Mapping[str, str], result: str, is_error: bool) -> Step:
+    """Return the call of a tool within an MCP session."""
+    asked = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": name, "arguments": given}, "id": number}
+    content = {"content": [{"type": "text", "text": result}], "isError": is_error}
+    answer = {"jsonrpc": "2.0", "id": number, "result": content}
+    return Step(request=within.request, headers=within.headers, body=json.dumps(asked), answer=json.dumps(answer))

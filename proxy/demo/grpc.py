@@ -1,17 +1,16 @@
-"""gRPC of the demo: a service that knows the stock of a shop, and the calls of its clients.
+"""gRPC of the demo: both ends of a call, whose frames `proxy/http2` reads and writes.
 
-Strategy: `proxy/http2` reads and writes the frames at both ends. The response to a call follows from its one message.
 Messages are JSON (`application/grpc+json`), so that records show names without a schema.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 from urllib.parse import urlsplit
 
-from proxy.demo.streams import DEFAULT_PACE_S
+from proxy.demo.visits import ANSWERS
 from proxy.http2 import events
 from proxy.http2.budget import Limits
 from proxy.http2.connection import Connection
@@ -21,10 +20,9 @@ from proxy.http2.request_fields import RequestFields
 from proxy.settings.addresses import parse_address
 
 SERVICE: Final = "/shop.Stock/"
-UNITS: Final = {"A-1001": 40, "A-1002": 3, "A-1003": 0}
-LOST: Final = "A-1003"
-"""The connection to the warehouse that has it is lost while it is watched."""
-OK, INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, UNIMPLEMENTED, UNAVAILABLE = 0, 3, 5, 9, 12, 14
+PACE_S: Final = 0.04
+"""Between two messages, and two frames of any stream: about as fast as a language model writes."""
+UNIMPLEMENTED: Final = 12
 
 _TYPE: Final = b"content-type: application/grpc+json\r\n"
 
@@ -33,30 +31,6 @@ def framed(message: object) -> bytes:
     """Return a message behind its flag and length."""
     text = json.dumps(message).encode()
     return b"\0" + len(text).to_bytes(4, "big") + text
-
-
-def respond(path: str, body: bytes) -> tuple[list[dict[str, Any]], int, str]:
-    """Return what a call is answered with: messages, status and its text."""
-    try:
-        asked = json.loads(body[5:])
-        sku, units = asked["sku"], int(asked.get("units", 0))
-    except (ValueError, TypeError, KeyError):
-        return [], INVALID_ARGUMENT, 'the request is JSON such as {"sku": "A-1001"}'
-    found = UNITS.get(sku)
-    if found is None:
-        return [], NOT_FOUND, f"there is no article {sku}"
-    match path.removeprefix(SERVICE):
-        case "Get":
-            return [{"sku": sku, "units": found, "warehouse": "north"}], OK, ""
-        case "Reserve" if units > found:
-            return [], FAILED_PRECONDITION, f"{units} of {sku} are asked for, {found} are left"
-        case "Reserve":
-            return [{"reservation": f"r-{sku}-{units}", "left": found - units}], OK, ""
-        case "Watch":
-            messages = [{"sku": sku, "units": max(found - number, 0)} for number in range(8)]
-            return (messages[:3], UNAVAILABLE, "the warehouse was lost") if sku == LOST else (messages, OK, "")
-        case _:
-            return [], UNIMPLEMENTED, f"there is no method {path}"
 
 
 class Peer(asyncio.Protocol):
@@ -95,7 +69,7 @@ class Peer(asyncio.Protocol):
 class Server(Peer):
     """The service's end: it answers each call once its message is complete."""
 
-    def __init__(self, pace_s: float = DEFAULT_PACE_S) -> None:
+    def __init__(self, pace_s: float = PACE_S) -> None:
         super().__init__(is_server=True)
         self._pace_s = pace_s
         self._calls: dict[int, tuple[str, bytearray]] = {}
@@ -108,19 +82,23 @@ class Server(Peer):
             self._calls[event.stream_id][1].extend(event.data)
         if isinstance(event, events.RequestReceived | events.DataReceived) and event.is_end:
             path, body = self._calls.pop(event.stream_id)
-            self._respond(event.stream_id, *respond(path, bytes(body)))
+            self._respond(event.stream_id, path, body[5:].decode(errors="replace"))
 
-    def _respond(self, stream_id: int, messages: list[dict[str, Any]], status: int, text: str) -> None:
+    def _respond(self, stream_id: int, path: str, message: str) -> None:
+        step = ANSWERS.find(f"GRPC {path}", message)
+        status, text = UNIMPLEMENTED, f"no visit of the demo calls {path} so"
+        if step is not None:
+            status, text = int(step.status or 0), step.answer
         ending = b"grpc-status: %d\r\n" % status + (b"grpc-message: %b\r\n" % grpc_message(text) if text else b"")
-        if messages:
+        if step is not None and step.messages:
             self.codec.send_response(stream_id, 200, _TYPE)
-            self._continue(stream_id, messages, ending)
+            self._continue(stream_id, step.messages, ending)
         else:
             self.codec.send_response(stream_id, 200, _TYPE + ending, is_end=True)
 
-    def _continue(self, stream_id: int, messages: list[dict[str, Any]], ending: bytes) -> None:
+    def _continue(self, stream_id: int, messages: Sequence[str], ending: bytes) -> None:
         message, *more = messages
-        self.send(stream_id, message)
+        self.send(stream_id, json.loads(message))
         if more:
             asyncio.get_running_loop().call_later(self._pace_s, self._continue, stream_id, more, ending)
         else:

@@ -1,19 +1,17 @@
 """`sidelog demo`: the demo upstream, sidelog in front of it and a trickle of traffic, until Ctrl-C.
 
 Start order: upstream, sidelog, traffic; stop order is the reverse, written once in `demonstrate` as nested contexts.
-Both children run in process groups of their own, so that Ctrl-C reaches only the demo, which then takes them down in
-order; each is bound to the demo (`die_with_parent.py`), so that none outlives one that was killed.
+sidelog runs in a process group of its own, so that Ctrl-C reaches only the demo, which then takes it down in order; it
+is bound to the demo (`die_with_parent.py`), so that it does not outlive one that was killed.
 """
 
 import asyncio
-import errno
 import json
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.demo.traffic import KEYED, trickle
+from proxy.demo.upstream import serving
 from proxy.demo.welcome import url_of, welcome
 from proxy.process.data_dir import DEMO_DIRECTORY, TOKEN_FILE
 from proxy.process.own_packages import module_command, module_environment
@@ -76,7 +75,7 @@ def main(listen: str = DEFAULT_LISTEN, admin_listen: str = DEFAULT_ADMIN_LISTEN,
 
     Returns:
         130 after Ctrl-C, 0 after SIGTERM, 1 when something cannot start, 2 for wrong settings, else the exit code of
-        the part that ended by itself.
+        sidelog, if it ended by itself.
     """
     try:
         return asyncio.run(demonstrate(listen, admin_listen, data_dir))
@@ -94,19 +93,10 @@ async def demonstrate(listen: str, admin_listen: str, data_dir: str | None) -> i
     """Start everything in order, wait for the first reason to stop, stop everything in the reverse order."""
     outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     on_signals(outcome)
-    async with child("demo upstream", module_command("proxy.demo.upstream"), is_read=True) as upstream:
-        assert upstream.stdout is not None, "bug: its output is a pipe"
-        port = (await upstream.stdout.readline()).decode().strip()
-        if not port:
-            raise CannotStart("the demo upstream ended before it listened")
+    async with serving() as port:
         plan = make_plan(listen, admin_listen, data_dir, f"http://127.0.0.1:{port}", os.environ)
-        for address in (plan.listen, plan.admin_listen):
-            check_free(address)
-        if outcome.done():
-            return outcome.result()
-        async with child("sidelog", plan.serve_command, plan.serve_environ) as serve, asyncio.TaskGroup() as group:
+        async with sidelog(plan) as serve, asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(report_end(upstream, outcome), name="watch-upstream"),
                 group.create_task(report_end(serve, outcome), name="watch-serve"),
                 group.create_task(present(plan, outcome), name="traffic"),
             ]
@@ -123,6 +113,7 @@ def make_plan(
 
     Raises:
         SettingsError: the environment or an address is wrong.
+        CannotStart: the data port is a Unix socket.
     """
     if listen == DEFAULT_LISTEN:
         listen = environ.get("SIDELOG_PROXY__LISTEN", listen)
@@ -132,56 +123,32 @@ def make_plan(
     if data_dir is not None or not environ.get("SIDELOG_DATA_DIR"):
         overrides["data_dir"] = data_dir or DEMO_DIRECTORY  # keeps a demo's records apart from real ones
     settings = load(overrides, environ, None)
+    try:
+        parse_address(listen)
+    except ValueError as error:  # what is valid else is a Unix socket
+        raise CannotStart(f"its traffic needs a port: {error}, got {listen!r}") from error
     return Plan(
         listen=listen, admin_listen=admin_listen, data_directory=Path(settings.data_dir), upstream_url=upstream_url
     )
 
 
-def check_free(address: str) -> None:
-    """See whether an address can be listened on.
-
-    Raises:
-        CannotStart: it cannot; says which, why, and what to do.
-    """
-    try:
-        host, port = parse_address(address)
-    except ValueError as error:  # what is valid else is a Unix socket
-        raise CannotStart(f"its traffic needs a port: {error}, got {address!r}") from error
-    try:
-        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            # As servers do: without it, connections of an earlier demo that linger in TIME_WAIT would count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(target)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise CannotStart(f"cannot listen on {address}: {error.strerror}") from error
-        raise CannotStart(
-            f"port {port} is in use on {host}. Stop the process that listens there, or choose other ports: "
-            f"SIDELOG_PROXY__LISTEN=127.0.0.1:18080 SIDELOG_ADMIN__LISTEN=127.0.0.1:18090 make run"
-        ) from error
-
-
 @asynccontextmanager
-async def child(
-    name: str, command: Sequence[str], environ: Mapping[str, str] | None = None, *, is_read: bool = False
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start a child tied to this process; at the end SIGTERM, wait, and SIGKILL only if that takes too long."""
+async def sidelog(plan: Plan) -> AsyncIterator[Process]:
+    """Start sidelog, tied to this process; at the end SIGTERM, wait, and SIGKILL only if that takes too long."""
     process = await asyncio.create_subprocess_exec(
-        *bound_to_this_process(command),
-        env=environ or module_environment(),
+        *bound_to_this_process(plan.serve_command),
+        env=plan.serve_environ,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE if is_read else None,
         start_new_session=True,
     )
     try:
         yield process
     finally:
-        await stop(name, process)
+        await stop(process)
 
 
-async def stop(name: str, process: Process) -> None:
-    """End a child in good order; does nothing when it has ended."""
+async def stop(process: Process) -> None:
+    """End sidelog in good order; does nothing when it has ended."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -189,7 +156,7 @@ async def stop(name: str, process: Process) -> None:
         async with asyncio.timeout(TIMEOUT_STOP_S):
             await process.wait()
     except TimeoutError:
-        sys.stderr.write(f"sidelog demo: {name} did not stop within {TIMEOUT_STOP_S:.0f} s and was killed\n")
+        sys.stderr.write(f"sidelog demo: sidelog did not stop within {TIMEOUT_STOP_S:.0f} s and was killed\n")
         process.kill()
         await process.wait()
 
@@ -197,7 +164,7 @@ async def stop(name: str, process: Process) -> None:
 def on_signals(outcome: asyncio.Future[int]) -> None:
     """Let the first SIGINT or SIGTERM decide the outcome; a second one ends the demo as if it had no handler.
 
-    The kernel then sends each child a second SIGTERM, at which sidelog stops at once.
+    The kernel then sends sidelog a second SIGTERM, at which it stops at once.
     """
     loop = asyncio.get_running_loop()
 
@@ -217,7 +184,7 @@ def decide(outcome: asyncio.Future[int], code: int) -> None:
 
 
 async def report_end(process: Process, outcome: asyncio.Future[int]) -> None:
-    """Make a child's own end the outcome; one killed by a signal counts as 128 + its number, as in a shell."""
+    """Make sidelog's own end the outcome; one killed by a signal counts as 128 + its number, as in a shell."""
     code = await process.wait()
     decide(outcome, code if code >= 0 else 128 - code)
 

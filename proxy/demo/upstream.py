@@ -1,4 +1,4 @@
-"""The demo upstream: one small server with everything worth recording, gRPC on the same port as all else.
+"""The demo upstream: one small server that answers the requests of `visits.toml`, gRPC on the same port as all else.
 
 Run as `python -m proxy.demo.upstream`, it listens on a free loopback port, prints that port as its first line, and
 serves until a signal stops it.
@@ -6,19 +6,19 @@ serves until a signal stops it.
 
 import argparse
 import asyncio
+import gzip
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from types import ModuleType
 from typing import Final, cast
 
 from aiohttp import WSMsgType, web
 
-from proxy.demo import grpc, json_api, mcp, models
-from proxy.demo.streams import DEFAULT_PACE_S, PACE_S
+from proxy.demo import grpc
+from proxy.demo.steps import Step
+from proxy.demo.visits import ANSWERS
 
-PARTS: Final[tuple[ModuleType, ...]] = (json_api, models, mcp)
 TIMEOUT_STOP_S: Final = 1.0
 """Streams that still run then are cut; it is a demo."""
 
@@ -35,26 +35,67 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def hook(_: web.Request) -> web.Response:
-    """POST /hook: takes the messages of the demo's alert."""
-    return web.Response(status=204)
-
-
-async def index(request: web.Request) -> web.Response:
+async def index(_: web.Request) -> web.Response:
     """GET /: what there is."""
-    found = {f"{route.method} {route.resource.canonical}" for route in request.app.router.routes() if route.resource}
-    return web.json_response({"service": "sidelog demo upstream", "endpoints": sorted(found)})
+    return web.json_response({"service": "sidelog demo upstream", "requests": ANSWERS.requests})
 
 
-def application(pace_s: float = DEFAULT_PACE_S, parts: tuple[ModuleType, ...] = PARTS) -> web.Application:
+class _Service:
+    """Answers requests, with `pace_s` between two frames of its streams."""
+
+    def __init__(self, pace_s: float) -> None:
+        self._pace_s = pace_s
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._talk(request, ANSWERS.find(f"SOCKET {request.raw_path}"))
+        body = (await request.read()).decode(errors="replace")
+        step = ANSWERS.find(f"{request.method} {request.raw_path}", body)
+        if step is None:
+            return web.json_response({"title": "Not Found", "detail": "no visit of the demo asks so"}, status=404)
+        headers = {"Content-Type": "application/json", **step.answer_headers}
+        if step.frames:
+            return await self._stream(request, step)
+        await asyncio.sleep(step.delay_s if self._pace_s else 0)
+        content = (f"{step.answer}\n" * step.times if step.times > 1 else step.answer).encode()
+        if headers.get("Content-Encoding") == "gzip":
+            content = gzip.compress(content, mtime=0)
+        return web.Response(status=int(step.status or 200), body=content, headers=headers)
+
+    async def _stream(self, request: web.Request, step: Step) -> web.StreamResponse:
+        """Send frames one by one (WHATWG HTML §9.2); ends early, without complaint, when the reader leaves."""
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **step.answer_headers}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        try:
+            for frame in step.spoken_frames:
+                await response.write(f"{frame}\n\n".encode())
+                await asyncio.sleep(self._pace_s)
+            await response.write_eof()
+        except ConnectionResetError:
+            pass  # half of the sample traffic does it
+        return response
+
+    async def _talk(self, request: web.Request, step: Step | None) -> web.WebSocketResponse:
+        """Announce what there is once asked to, and close."""
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        asked = await socket.receive()
+        if step is not None and asked.type is WSMsgType.TEXT:
+            for message in step.messages:
+                await socket.send_str(message)
+                await asyncio.sleep(self._pace_s)
+            await socket.close(code=int(step.status), message=step.answer.encode())
+        await socket.close()
+        return socket
+
+
+def application(pace_s: float = grpc.PACE_S) -> web.Application:
     """Return the upstream; `pace_s` is the pause between two frames of its streams, seconds."""
     app = web.Application()
-    app[PACE_S] = pace_s
     app.router.add_get("/", index)
     app.router.add_get("/ws", echo)
-    app.router.add_post("/hook", hook)
-    for part in parts:
-        app.router.add_routes(part.routes())
+    app.router.add_route("*", "/{path:.*}", _Service(pace_s).answer)
     return app
 
 
@@ -76,8 +117,8 @@ class Arrived(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def serving(host: str = "127.0.0.1", port: int = 0, pace_s: float = DEFAULT_PACE_S) -> AsyncIterator[int]:
-    """Serve meanwhile; gives the port."""
+async def serving(host: str = "127.0.0.1", port: int = 0, pace_s: float = grpc.PACE_S) -> AsyncIterator[int]:
+    """Serve meanwhile; gives the port, which the kernel chooses for 0."""
     runner = web.AppRunner(application(pace_s), access_log=None, shutdown_timeout=TIMEOUT_STOP_S)
     await runner.setup()
     server = runner.server
@@ -91,7 +132,7 @@ async def serving(host: str = "127.0.0.1", port: int = 0, pace_s: float = DEFAUL
 
 
 async def serve(host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; port 0 lets the kernel choose."""
+    """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import web
 
-from proxy.demo.streams import pause
+from tests.support.providers.streams import pause
 from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
@@ -37,7 +37,7 @@ def may_go_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         await pause(request)
         await asyncio.to_thread(event.wait, 60)
 
-    monkeypatch.setattr("proxy.demo.mcp.pause", held)
+    monkeypatch.setattr("tests.support.providers.mcp.pause", held)
     return event
 
 

@@ -43,8 +43,8 @@ upstream = "{upstream}"
 auth = "required"
 """
 KINDS: Final = (
-    *(traffic.get("/api/users"), traffic.one_user, traffic.new_user, traffic.failure, traffic.watch),
-    *(traffic.chat, traffic.message, traffic.tools),
+    *("users", "one user", "new user", "failure", "prices", "chat", "streamed chat", "busy chat", "message"),
+    *("streamed message", "tools"),
 )
 CALL: Final = (
     *((":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/gone/shop.Stock/Get")),
@@ -113,7 +113,7 @@ async def _visit(url: str, seed: int) -> None:
     async with ClientSession() as session:
         for _ in range(4):
             for kind in KINDS:
-                await traffic.perform(session, url, kind(draw))
+                await traffic.perform(session, url, traffic.visit(draw, name=kind))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cli.commands.client import data_directory
-from proxy.demo.run import CannotStart, check_free, main, make_plan
+from proxy.demo.run import CannotStart, main, make_plan
 from proxy.process.data_dir import lock_data_dir
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
@@ -139,18 +139,12 @@ def test_a_killed_sidelog_counts_as_in_a_shell(tmp_path: Path) -> None:
         assert process.returncode == 128 + signal.SIGKILL
 
 
-def test_a_port_in_use_is_named_with_what_to_do(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing is started, the message names the port and how to choose another, the exit code is 1."""
-    monkeypatch.delenv("SIDELOG_PROXY__LISTEN", raising=False)
+def test_a_port_in_use_is_named_with_what_to_do(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """By sidelog, and the exit code is 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(f"127.0.0.1:{port}", free_address(), str(tmp_path / "data")) == 1
-    message = capsys.readouterr().err
-    assert f"port {port} is in use" in message
-    assert "SIDELOG_PROXY__LISTEN=" in message
-    assert not (tmp_path / "data").exists()
+    assert f"cannot listen on 127.0.0.1:{port}: address already in use" in capfd.readouterr().err
 
 
 def test_wrong_settings_are_reported_with_exit_code_2(
@@ -162,12 +156,10 @@ def test_wrong_settings_are_reported_with_exit_code_2(
     assert "SIDELOG_PROXY__WORKERS" in capsys.readouterr().err
 
 
-def test_an_address_that_cannot_be_used_says_why() -> None:
-    """What is not this machine's address is not a port in use."""
-    with pytest.raises(CannotStart, match=r"cannot listen on 192\.0\.2\.1:80"):
-        check_free("192.0.2.1:80")
+def test_a_demo_listens_on_a_port() -> None:
+    """Its traffic cannot come over a Unix socket."""
     with pytest.raises(CannotStart, match=r"its traffic needs a port: expected host:port, .* got 'unix:/run/a\.sock'"):
-        check_free("unix:/run/a.sock")
+        make_plan("unix:/run/a.sock", "127.0.0.1:8090", None, "http://127.0.0.1:9", {})
 
 
 def test_the_environment_names_addresses_where_the_caller_does_not() -> None:

@@ -10,11 +10,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from proxy.demo.upstream import application
 
 
-async def test_the_index_names_every_endpoint() -> None:
-    """Somebody who opens the upstream sees what there is."""
+async def test_the_index_names_every_request() -> None:
+    """Who opens the upstream sees what there is; what there is not has no answer."""
     async with TestClient(TestServer(application(pace_s=0))) as client:
-        found = (await (await client.get("/")).json())["endpoints"]
-    assert {"GET /api/users", "POST /v1/chat/completions", "POST /v1/messages", "POST /mcp", "GET /ws"} <= set(found)
+        found = (await (await client.get("/")).json())["requests"]
+        assert {"GET /api/users", "POST /v1/chat/completions", "POST /v1/messages", "POST /mcp"} <= set(found)
+        assert (await client.get("/nothing")).status == 404
 
 
 async def test_the_web_socket_echoes_text_and_bytes() -> None:

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from proxy.demo.upstream import application
 from tests.support import clickhouse, postgres
 from tests.support.layouts.answers import answers
 from tests.support.layouts.databases import dump_clickhouse, dump_postgres
@@ -26,6 +25,7 @@ from tests.support.layouts.fixture import FIXTURES, NEXT, STORE_FILE, Fixture
 from tests.support.layouts.opening import KINDS, database, read_ledger, sidelog_over
 from tests.support.layouts.promises import layouts, promises
 from tests.support.layouts.traffic import BEFORE_KILL, BEFORE_STOP, CONFIG, KNOWN, UNKNOWN, ask, ask_with, record_all
+from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 

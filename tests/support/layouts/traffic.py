@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from proxy.demo import traffic
-from proxy.demo.traffic import Step, perform
+from proxy.demo.steps import Step
+from proxy.demo.traffic import perform, visit
 from tests.support.sidelog import Sidelog
 
 CONFIG: Final = """# What a configuration of this version says; {upstream} is the upstream's address.
@@ -54,8 +54,8 @@ KNOWN, UNKNOWN = 404, 401
 """Statuses of calls with a key that is known, whose path the upstream has not, and with another."""
 _VISITS: Final = (
     *("/api/users", "/api/users/latest", "/api/old/users", "/api/compressed", "/caf%C3%A9?q=%00&q=a%20b"),
-    *(traffic.one_user, traffic.new_user, traffic.log_in, traffic.failure, traffic.watch),
-    *(traffic.chat, traffic.chat, traffic.chat, traffic.message, traffic.message, traffic.tools),
+    *("one user", "new user", "log in", "failure", "prices for a moment", "chat", "streamed chat", "busy chat"),
+    *("message", "streamed message", "tools"),
 )
 
 
@@ -82,10 +82,10 @@ async def record_all(sidelog: Sidelog, draw: random.Random) -> str:
     async with aiohttp.ClientSession(headers={"User-Agent": "layouts/1"}) as session:
         key = await _change(session, sidelog, "POST", "/api/keys", {"name": KEY_NAME, "scopes": ["agent"]})
         await _change(session, sidelog, "PUT", "/api/views", VIEW)
-        for visit in _VISITS:
-            steps = (Step(method="GET", path=visit),) if isinstance(visit, str) else visit(draw)
+        for name in _VISITS:
+            steps = (Step(request=f"GET {name}"),) if name.startswith("/") else visit(draw, name=name)
             await perform(session, sidelog.url, steps)
-        nicknames = Step(method="POST", path="/api/users", body={"name": "Ada", "nickname": "secret"})
+        nicknames = Step(request="POST /api/users", body='{"name": "Ada", "nickname": "secret"}')
         await perform(session, sidelog.url, (nicknames,))
         async with session.ws_connect(f"{sidelog.url.replace('http', 'ws')}/ws") as socket:
             for text in ("first of the session", "second", "größer"):

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.streams import PACE_S, event_stream
 from tests.support.providers.llm import (
     BadRequest,
     answer_id,
@@ -23,6 +22,7 @@ from tests.support.providers.llm import (
     read_object,
     tool_arguments,
 )
+from tests.support.providers.streams import PACE_S, event_stream
 
 OVERLOADED: Final = 529
 """This API's own status for being overloaded."""

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.streams import PACE_S, event_stream
 from tests.support.providers.llm import (
     BadRequest,
     answer_id,
@@ -25,6 +24,7 @@ from tests.support.providers.llm import (
     tool_arguments,
 )
 from tests.support.providers.openai import vector
+from tests.support.providers.streams import PACE_S, event_stream
 
 FAULTY_MODEL: Final = "gemini-faulty"
 DIMENSIONS: Final = 64

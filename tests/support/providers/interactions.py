@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from proxy.demo.streams import PACE_S, event_stream
 from tests.support.providers.gemini import error
 from tests.support.providers.llm import BadRequest, answer_id, answer_words, count_tokens, pieces, read_object
+from tests.support.providers.streams import PACE_S, event_stream
 
 THOUGHTS = 5
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.streams import PACE_S, event_stream
 from tests.support.providers.llm import BadRequest, answer_words, count_tokens, pieces, read_object, tool_arguments
 from tests.support.providers.openai import vector
+from tests.support.providers.streams import PACE_S, event_stream
 
 CREATED_AT: Final = "2026-01-01T00:00:00Z"
 BUSY_MODEL: Final = "llama-busy"

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.streams import PACE_S, event_stream
 from tests.support.providers.llm import CREATED, answer_id, answer_words, count_tokens, pieces, tool_arguments
 from tests.support.providers.openai_chat import checked, data_frame, fault
+from tests.support.providers.streams import PACE_S, event_stream
 
 DEFAULT_DIMENSIONS: Final = 256
 

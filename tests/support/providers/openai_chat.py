@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.streams import PACE_S, event_stream
 from tests.support.providers.llm import (
     CREATED,
     BadRequest,
@@ -26,6 +25,7 @@ from tests.support.providers.llm import (
     read_object,
     tool_arguments,
 )
+from tests.support.providers.streams import PACE_S, event_stream
 
 MODELS: Final = ("gpt-4o-mini", "gpt-4o", "o4-mini", "text-embedding-3-small")
 BUSY_MODEL: Final = "gpt-busy"

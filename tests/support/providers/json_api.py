@@ -1,7 +1,6 @@
 """A small JSON API of the usual kind: lists, details, writes, and everything that goes wrong with them.
 
-Strategy: no state. Every answer is a function of its request, so the demo can run for weeks, tests can compare bytes,
-and two copies of it agree. Errors are RFC 9457 problem details; streams are server-sent events.
+No state: an answer is a function of its request. Errors are RFC 9457 problem details; streams are server-sent events.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from proxy.demo.streams import event_stream, pause
+from tests.support.providers.streams import event_stream, pause
 
 USERS: Final = 25
 LARGE_BYTES: Final = 1 << 20

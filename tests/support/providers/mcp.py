@@ -11,7 +11,7 @@ from typing import Any, Final, TypeGuard
 
 from aiohttp import web
 
-from proxy.demo.streams import event_stream, pause
+from tests.support.providers.streams import event_stream, pause
 
 PROTOCOL_VERSION: Final = "2025-06-18"
 SERVER_INFO: Final = {"name": "demo-tools", "title": "Demo tools", "version": "1.0.0"}
