@@ -36,26 +36,10 @@ GUARDED = [
     ("/no/such/path", 404),
 ]
 OPEN = [
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/docs",
-    "/login",
-    "/",
-    "/requests",
-    "/conversations",
-    "/mcp-logs",
-    "/request-logs",
-    "/keys",
-    "/endpoints",
-    "/compare",
-    "/run",
-    "/alerts",
-    "/health",
-    "/ui/app.js",
+    "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/login", "/", "/requests", "/conversations",
+    "/mcp-logs", "/request-logs", "/keys", "/endpoints", "/compare", "/run", "/alerts", "/health", "/ui/app.js",
     "/ui/style.css",
-]
+]  # fmt: skip
 
 CREDENTIALS = {
     "none": ({}, False),
@@ -276,22 +260,12 @@ async def test_a_store_that_is_being_opened_is_said_and_soon_there(
 @given(
     name=st.sampled_from(
         [
-            "limit",
-            "offset",
-            "last",
-            "afterId",
-            "max_seq",
-            "cursor",
-            "kind",
-            "level",
-            "since",
-            "status",
-            "order",
+            "limit", "offset", "last", "afterId", "max_seq", "cursor", "kind", "level", "since", "status", "order",
             "method",
         ]
     ),
     value=st.text(max_size=30),
-)
+)  # fmt: skip
 async def test_no_parameter_makes_a_500(client: Client, name: str, value: str) -> None:
     """Whatever stands in a parameter, the answer is a page or a 400."""
     for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records"):

@@ -30,14 +30,10 @@ class Watched(MemoryStorage):
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/records?fields=body.x",
-        "/api/export?bodies=true",
-        "/api/export?format=har",
-        "/api/conversations",
-        "/api/clients/acme/proxies/default/requests",
-        "/api/proxy-logs/_logs?includeRequestBody=true",
+        "/api/records?fields=body.x", "/api/export?bodies=true", "/api/export?format=har", "/api/conversations",
+        "/api/clients/acme/proxies/default/requests", "/api/proxy-logs/_logs?includeRequestBody=true",
     ],
-)
+)  # fmt: skip
 async def test_large_bodies_are_read_a_few_at_a_time(
     world: World, start: Callable[[Services], Awaitable[Client]], path: str
 ) -> None:

@@ -61,17 +61,11 @@ def test_a_version_has_three_numbers(version: str) -> None:
 @each_of(
     ("heading", "level"),
     [
-        ("1.2.3 - 2026-03-04", "ok"),
-        ("[1.2.3] - 2026-03-04", "ok"),
-        ("Unreleased", "note"),
-        ("1.2.3", "wrong"),
-        ("1.2.3 - soon", "wrong"),
-        ("1.2.3 - 20260304", "wrong"),
-        ("1.2.3 - 2026-02-30", "wrong"),
-        ("1.2.2 - 2026-03-04", "wrong"),
-        ("1.2.30 - 2026-03-04", "wrong"),
+        ("1.2.3 - 2026-03-04", "ok"), ("[1.2.3] - 2026-03-04", "ok"), ("Unreleased", "note"), ("1.2.3", "wrong"),
+        ("1.2.3 - soon", "wrong"), ("1.2.3 - 20260304", "wrong"), ("1.2.3 - 2026-02-30", "wrong"),
+        ("1.2.2 - 2026-03-04", "wrong"), ("1.2.30 - 2026-03-04", "wrong"),
     ],
-)
+)  # fmt: skip
 def test_the_first_section_is_that_of_the_version(heading: str, level: str) -> None:
     """With a date; what is called Unreleased is no mistake before the day."""
     finding = check_changelog(CHANGELOG.replace("1.2.3 - 2026-03-04", heading), "1.2.3")

@@ -25,18 +25,10 @@ from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
 ANSWERS = (
-    "/api/records?limit=1000",
-    "/api/proxy-logs/_logs?limit=1000&includeRequestBody=1&includeResponseBody=1",
-    "/api/proxy-logs/_logs/stats",
-    "/v1/requests?limit=500",
-    "/api/mcp-logs?limit=1000",
-    "/api/mcp-logs/filterdata",
-    "/api/status",
-    "/metrics",
-    "/api/export?format=ndjson",
-    "/api/export?format=har",
-    "/api/export?format=csv",
-)
+    "/api/records?limit=1000", "/api/proxy-logs/_logs?limit=1000&includeRequestBody=1&includeResponseBody=1",
+    "/api/proxy-logs/_logs/stats", "/v1/requests?limit=500", "/api/mcp-logs?limit=1000", "/api/mcp-logs/filterdata",
+    "/api/status", "/metrics", "/api/export?format=ndjson", "/api/export?format=har", "/api/export?format=csv",
+)  # fmt: skip
 STREAMS = (
     "/api/records/stream",
     "/api/proxy-logs/_logs/stream?includeRequestBody=1&includeResponseBody=1",

@@ -83,13 +83,9 @@ def test_the_standard_library_server(tmp_path: Path, directory_server: str) -> N
         sidelog.settled_ledger()
         shown = [(record["method"], record["path"], record["status"]) for record in sidelog.records("order=asc")]
         assert shown == [
-            ("GET", "/", 200),
-            ("GET", "/page.html", 200),
-            ("GET", "/numbers.bin", 200),
-            ("HEAD", "/numbers.bin", 200),
-            ("GET", "/absent", 404),
-            ("DELETE", "/page.html", 501),
-        ]
+            ("GET", "/", 200), ("GET", "/page.html", 200), ("GET", "/numbers.bin", 200),
+            ("HEAD", "/numbers.bin", 200), ("GET", "/absent", 404), ("DELETE", "/page.html", 501),
+        ]  # fmt: skip
         head = sidelog.records("method=HEAD")[0]
         assert (head["response_bytes"], head["outcome"]) == (0, "ok")
         listing = sidelog.records("path=/&status=200")[-1]

@@ -9,18 +9,8 @@ from typing import Final, NamedTuple
 
 METHODS: Final = (b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"OPTIONS", b"PATCH", b"PURGE", b"QUERY")
 BAD_METHODS: Final = (
-    b"get",
-    b"CONNECT",
-    b"TRACE",
-    b"G\x00T",
-    b"GET ",
-    b"",
-    b"G\tT",
-    b"PRI",
-    b"FOO",
-    b"GET\x0b",
-    b"POST\r",
-)
+    b"get", b"CONNECT", b"TRACE", b"G\x00T", b"GET ", b"", b"G\tT", b"PRI", b"FOO", b"GET\x0b", b"POST\r",
+)  # fmt: skip
 TARGETS: Final = (b"/", b"/a?b=c", b"/%2F%2e/..//;x+%00%zz", b"//host/p", b'/a|b"<>{}', b"/" + b"x" * 900)
 ABSOLUTE: Final = (b"http://other/", b"http://other:81", b"HTTP://o/x?y", b"http://[::1]:8/", b"http://other?q")
 TLS_ABSOLUTE: Final = (*ABSOLUTE, b"https://other/", b"HTTPS://o:8443/x?y")
@@ -35,18 +25,8 @@ BAD_VERSIONS: Final = (
     b"HTTP/1,1", b"RTSP/1.0", b"", b"HTTP/1.1\t", b"HTTP/1.1x", b"ICE/1.0", b"HTTP/ 1.1", b"HTTP/1.",
 )  # fmt: skip
 LINE_ENDS: Final = (
-    b"\n",
-    b"\r",
-    b"\r\r\n",
-    b"\n\r",
-    b"\r\n\r",
-    b"\x0b\r\n",
-    b"\x00\r\n",
-    b" \r\n",
-    b"\r\n ",
-    b"\x85",
-    b"",
-)
+    b"\n", b"\r", b"\r\r\n", b"\n\r", b"\r\n\r", b"\x0b\r\n", b"\x00\r\n", b" \r\n", b"\r\n ", b"\x85", b"",
+)  # fmt: skip
 BAD_LENGTHS: Final = (
     b"+%d", b"-%d", b"0x%x", b"%d_0", b" %d ", b"\t%d", b"%d,%d", b"%d, %d", b"0%d", b"00%d", b"%d.0", b"%de0",
     b"\xd9\xa1",
@@ -105,20 +85,8 @@ BAD_FIELDS: Final = (
 )  # fmt: skip
 HOSTS: Final = (b"a", b"a.b:80", b"[::1]:8080", b"A", b"a:", b"x_y", b"1.2.3.4")
 BAD_HOSTS: Final = (
-    b"a, b",
-    b"u@a",
-    b"a/b",
-    b"a:99999",
-    b"a b",
-    b"",
-    b"a\x00",
-    b"[::1",
-    b"a:x",
-    b"a\x80",
-    b"a?",
-    b"a#b",
-    b"\\a",
-)
+    b"a, b", b"u@a", b"a/b", b"a:99999", b"a b", b"", b"a\x00", b"[::1", b"a:x", b"a\x80", b"a?", b"a#b", b"\\a",
+)  # fmt: skip
 TRAILERS: Final = (
     b"", b"", b"", b"X: y\r\n", b"Grpc-Status: 0\r\ngrpc-message:\tok \r\n", b"X: \xff\r\n" * 100, b"X-A: 1\r\nx:\r\n",
     b"Transfer-Encoding: chunked\r\n", b"X: y\r\nContent-Length: 9\r\nHost: b\r\n",

@@ -30,14 +30,9 @@ _LEFT: Final = 499
 _STATUSES: Final = frozenset((400, 404, 405, 408, 413, 414, 417, 431, 501, 505, 508))
 _HOP_BY_HOP: Final = frozenset(
     (
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"http2-settings",
+        b"keep-alive", b"proxy-connection", b"te", b"proxy-authenticate", b"proxy-authorization", b"http2-settings",
     )
-)
+)  # fmt: skip
 _OURS: Final = frozenset(
     b"host connection upgrade x-forwarded-for x-forwarded-proto x-forwarded-host x-request-id x-sidelog-hop "
     b"content-length transfer-encoding cookie".split()

@@ -55,43 +55,19 @@ _VALUES: Final[dict[str, list[str]]] = {
 }  # fmt: skip
 _TERMS: Final = [
     *(
-        "status:404",
-        "status:5xx",
-        "status:>=400",
-        "status:404,5xx",
-        "-status:2xx",
-        "method:GET",
-        "method:B*",
+        "status:404", "status:5xx", "status:>=400", "status:404,5xx", "-status:2xx", "method:GET", "method:B*",
         "path:users",
     ),
     *(
-        "path:/users/*",
-        "path:caf\u00e9",
-        "host:a.test",
-        "host:*.test",
-        "endpoint:/users/{id}",
-        "endpoint:*",
+        "path:/users/*", "path:caf\u00e9", "host:a.test", "host:*.test", "endpoint:/users/{id}", "endpoint:*",
         "route:r1",
     ),
     *(
-        "-route:r1",
-        "service:s1",
-        "service:s*",
-        "-service:s1",
-        "project:p1",
-        "-project:p1",
-        "container:c1",
+        "-route:r1", "service:s1", "service:s*", "-service:s1", "project:p1", "-project:p1", "container:c1",
         "client:acme",
     ),
     *(
-        "key:k1",
-        "key:*",
-        "-key:*",
-        "level:>=warn",
-        "level:error",
-        "kind:event",
-        "kind:all",
-        "source:edge",
+        "key:k1", "key:*", "-key:*", "level:>=warn", "level:error", "kind:event", "kind:all", "source:edge",
         "outcome:ok",
     ),
     *("error:boom", "error:http_4*", "error:*", "duration:>500ms", "duration:10ms..60ms", "ttfb:<50ms", "bytes:>400"),
@@ -106,7 +82,7 @@ _TERMS: Final = [
         "instance:side-1",
     ),
     *("user:u1", "requested_model:gpt", "resolved_model:gpt", "conversation:00000000-0000-0000-0000-000000000001"),
-]
+]  # fmt: skip
 _GROUPS: Final = (
     *("endpoint", "path", "client_ip", "user_agent", "key", "status", "host", "model", "route", "service", "project"),
     *("client", "container", "user", "method", "outcome", "error", "failure", "provider", "instance", "tool"),

@@ -11,16 +11,9 @@ from tests.ui.world import record_of
 
 SCRIPT: Final = (Path(__file__).parent / "monkey.js").read_text()
 PATHS: Final = (
-    "/",
-    "/requests",
-    "/requests?live=1",
-    "/endpoints",
-    "/conversations",
-    "/mcp-logs",
-    "/request-logs",
-    "/keys",
+    "/", "/requests", "/requests?live=1", "/endpoints", "/conversations", "/mcp-logs", "/request-logs", "/keys",
     "/health",
-)
+)  # fmt: skip
 VISIT_S: Final = 8
 
 

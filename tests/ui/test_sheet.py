@@ -79,21 +79,8 @@ async def test_a_comma_stands_behind_the_bracket_it_follows(site: Site) -> None:
         }})"""
     )
     expected = [
-        "{",
-        '"a": {',
-        '"b": 1,',
-        '"c": []',
-        "},",
-        '"d": [',
-        "2,",
-        "{},",
-        "{",
-        '"e": 3',
-        "}",
-        "],",
-        '"f": null',
-        "}",
-    ]
+        "{", '"a": {', '"b": 1,', '"c": []', "},", '"d": [', "2,", "{},", "{", '"e": 3', "}", "],", '"f": null', "}",
+    ]  # fmt: skip
     assert lines == expected
     await site.page.evaluate("document.querySelectorAll('.tree details').forEach((branch) => (branch.open = false))")
     await site.page.evaluate("document.querySelector('.tree > details').open = true")

@@ -230,16 +230,10 @@ async def test_publications_keep_their_distance() -> None:
 @pytest.mark.parametrize(
     ("last_event_id", "is_reset", "after_id"),
     [
-        (OFFSET, False, 0),
-        (OFFSET + 1, False, 1),
-        (OFFSET + 6, False, 6),
-        (OFFSET + 7, True, 6),
-        (OFFSET - 1, True, 6),
-        (1, True, 6),
-        (0, False, 0),
-        (None, False, 6),
+        (OFFSET, False, 0), (OFFSET + 1, False, 1), (OFFSET + 6, False, 6), (OFFSET + 7, True, 6),
+        (OFFSET - 1, True, 6), (1, True, 6), (0, False, 0), (None, False, 6),
     ],
-)
+)  # fmt: skip
 async def test_ids_of_another_store_are_reset(last_event_id: int | None, is_reset: bool, after_id: int) -> None:
     """An id above the head, or below the offset, is not of this store: the stream goes on live."""
     world = World(100)

@@ -91,25 +91,8 @@ def test_the_documented_commands_are_there() -> None:
     assert sorted(NAMES) == sorted(
         (
             *(
-                "serve",
-                "demo",
-                "tail",
-                "query",
-                "get",
-                "compare",
-                "stats",
-                "top",
-                "mcp",
-                "grpc reflect",
-                "conversations",
-                "export",
-                "save",
-                "replay",
-                "mock",
-                "health",
-                "doctor",
-                "version",
-                "completion",
+                "serve", "demo", "tail", "query", "get", "compare", "stats", "top", "mcp", "grpc reflect",
+                "conversations", "export", "save", "replay", "mock", "health", "doctor", "version", "completion",
                 "man",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
@@ -118,7 +101,7 @@ def test_the_documented_commands_are_there() -> None:
             *("config check", "config show", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum", "db backup"),
         )
-    )
+    )  # fmt: skip
 
 
 @each_of("name", NAMES)

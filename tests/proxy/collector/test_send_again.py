@@ -90,18 +90,11 @@ async def test_a_request_stays_within_its_route(entry: Entry, message: str) -> N
 @pytest.mark.parametrize(
     ("address", "is_allowed"),
     [
-        ("127.0.0.1", True),
-        ("10.0.0.7", True),
-        ("a name", True),
-        ("fd00::1", True),
-        ("169.254.169.254", False),
-        ("169.254.170.2", False),
-        ("::ffff:169.254.169.254", False),
-        ("fe80::1%eth0", False),
-        ("fd00:ec2::254", False),
-        ("100.100.100.200", False),
+        ("127.0.0.1", True), ("10.0.0.7", True), ("a name", True), ("fd00::1", True), ("169.254.169.254", False),
+        ("169.254.170.2", False), ("::ffff:169.254.169.254", False), ("fe80::1%eth0", False),
+        ("fd00:ec2::254", False), ("100.100.100.200", False),
     ],
-)
+)  # fmt: skip
 async def test_metadata_services_are_not_asked(address: str, is_allowed: bool) -> None:
     """Not by any spelling of their addresses, though a target names them."""
     assert is_sendable(address) == is_allowed

@@ -44,18 +44,13 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 TARGETS = st.sampled_from(
     [
         *(
-            b"/items/1",
-            b"/items/2?limit=5",
-            b"/items/2?token=abc",
-            b"/a;sid=1/b",
-            b"*",
-            b"http://other.test/x?y=1",
+            b"/items/1", b"/items/2?limit=5", b"/items/2?token=abc", b"/a;sid=1/b", b"*", b"http://other.test/x?y=1",
             b"",
         ),
         *(b"/v1/chat/completions", b"/v1/responses", b"/mcp", b"/graphql", b"/files/x", b"/%e2%82%ac/\xff", b"/a b"),
         b"/" + b"n" * 300,
     ]
-)
+)  # fmt: skip
 FIELDS = st.lists(
     st.sampled_from(
         [

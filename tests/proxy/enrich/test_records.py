@@ -191,24 +191,14 @@ def test_levels(source: Source, outcome: Outcome, status: int, level: str) -> No
 
 
 UNREADABLE = [
-    b"",
-    b"\r\n",
-    b"NONSENSE\r\n\r\n",
-    b"GET /?token=SECRET",
-    b"GET /?token=SECRET HTTP/1.1",
-    b"GET  /?token=SECRET HTTP/1.1\r\n\r\n",
-    b"GET /?token=SECRET\nHost: a HTTP/1.1\r\n\r\n",
-    b"GET / HTTP/1.1\nAuthorization:SECRET\r\n\r\n",
-    b"GET /\nAuthorization:SECRET HTTP/1.1\r\n\r\n",
-    b"GET / HTTP/1.1\rAuthorization:SECRET\r\n\r\n",
-    b"GET / HTTP/1.1\r\nAuthorization: SECRET",
-    b"GET / HTTP/1.1\r\nAuthorization: x\r\n SECRET\r\n\r\n",
-    b"GET / HTTP/1.1\r\nAuthorization : SECRET\r\n\r\n",
-    b"GET http://user:SECRET@host/ HTTP/1.1\r\n\r\n",
-    b"GET /#access_token=SECRET HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\xff\xfe",
-    b"GET /\xff\xfe HTTP/1.1\r\nHost: \xff\r\nUser-Agent: \xff\\\r\n\r\n",
-]
+    b"", b"\r\n", b"NONSENSE\r\n\r\n", b"GET /?token=SECRET", b"GET /?token=SECRET HTTP/1.1",
+    b"GET  /?token=SECRET HTTP/1.1\r\n\r\n", b"GET /?token=SECRET\nHost: a HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\nAuthorization:SECRET\r\n\r\n", b"GET /\nAuthorization:SECRET HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\rAuthorization:SECRET\r\n\r\n", b"GET / HTTP/1.1\r\nAuthorization: SECRET",
+    b"GET / HTTP/1.1\r\nAuthorization: x\r\n SECRET\r\n\r\n", b"GET / HTTP/1.1\r\nAuthorization : SECRET\r\n\r\n",
+    b"GET http://user:SECRET@host/ HTTP/1.1\r\n\r\n", b"GET /#access_token=SECRET HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\xff\xfe", b"GET /\xff\xfe HTTP/1.1\r\nHost: \xff\r\nUser-Agent: \xff\\\r\n\r\n",
+]  # fmt: skip
 
 
 @each_of("head", UNREADABLE)

@@ -73,23 +73,14 @@ def test_what_begins_no_header_is_malformed_at_once(data: bytes) -> None:
 @each_of(
     "header",
     [
-        b"PROXY TCP4 192.0.2.7 198.51.100.1 56324\r\n",
-        b"PROXY TCP4 192.0.2.7  198.51.100.1 1 2\r\n",
-        b"PROXY TCP4 2001:db8::7 2001:db8::1 1 2\r\n",
-        b"PROXY TCP6 192.0.2.7 198.51.100.1 1 2\r\n",
-        b"PROXY TCP6 fe80::1%<b> 2001:db8::1 1 2\r\n",
-        b"PROXY TCP4 192.0.2.777 198.51.100.1 1 2\r\n",
-        b"PROXY TCP4 192.0.2.7 \xff 1 2\r\n",
-        b"PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n",
-        b"PROXY TCP4 192.0.2.7 198.51.100.1 1 2\n",
-        b"PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n",
-        b"PROXY UNKNOWNS\r\n",
-        v2(version=1),
-        v2(command=2),
-        v2(body=b"12345678901"),
-        v2(family=0x21),
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 56324\r\n", b"PROXY TCP4 192.0.2.7  198.51.100.1 1 2\r\n",
+        b"PROXY TCP4 2001:db8::7 2001:db8::1 1 2\r\n", b"PROXY TCP6 192.0.2.7 198.51.100.1 1 2\r\n",
+        b"PROXY TCP6 fe80::1%<b> 2001:db8::1 1 2\r\n", b"PROXY TCP4 192.0.2.777 198.51.100.1 1 2\r\n",
+        b"PROXY TCP4 192.0.2.7 \xff 1 2\r\n", b"PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n",
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 1 2\n", b"PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n",
+        b"PROXY UNKNOWNS\r\n", v2(version=1), v2(command=2), v2(body=b"12345678901"), v2(family=0x21),
     ],
-)
+)  # fmt: skip
 def test_a_header_that_is_not_as_documented_names_nobody(header: bytes) -> None:
     """It is complete, and of no use."""
     assert header_end(header) == (len(header), True)

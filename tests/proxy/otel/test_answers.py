@@ -37,18 +37,11 @@ def test_what_was_taken_may_lack_some(body: bytes, rejected: int, message: str) 
 @each_of(
     ("status", "reason"),
     [
-        (429, "throttled"),
-        (502, "server_error"),
-        (503, "server_error"),
-        (504, "server_error"),
-        (500, "server_error"),
-        (401, "wrong_address"),
-        (403, "wrong_address"),
-        (404, "wrong_address"),
-        (301, "wrong_address"),
-        (101, "wrong_address"),
+        (429, "throttled"), (502, "server_error"), (503, "server_error"), (504, "server_error"),
+        (500, "server_error"), (401, "wrong_address"), (403, "wrong_address"), (404, "wrong_address"),
+        (301, "wrong_address"), (101, "wrong_address"),
     ],
-)
+)  # fmt: skip
 def test_what_is_to_be_sent_again(status: int, reason: str) -> None:
     """The receiver has no time, or is not the one that was meant."""
     judged = verdict(status)

@@ -61,15 +61,10 @@ def test_a_method_nobody_knows_is_other() -> None:
 @each_of(
     ("host", "address", "port"),
     [
-        ("a.example", "a.example", None),
-        ("a.example:80", "a.example", 80),
-        ("[::1]:8080", "::1", 8080),
-        ("[::1]", "::1", None),
-        ("a:b", "a:b", None),
-        ("", None, None),
-        (None, None, None),
+        ("a.example", "a.example", None), ("a.example:80", "a.example", 80), ("[::1]:8080", "::1", 8080),
+        ("[::1]", "::1", None), ("a:b", "a:b", None), ("", None, None), (None, None, None),
     ],
-)
+)  # fmt: skip
 def test_the_host_is_split(host: str | None, address: str | None, port: int | None) -> None:
     """Into name and port, where there is one."""
     told = exchange_attributes(make_record(host=host))

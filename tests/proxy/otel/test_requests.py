@@ -50,16 +50,10 @@ def item(size_bytes: int) -> Item:
 @each_of(
     ("sizes", "max_items", "expected"),
     [
-        ([50, 50, 1], 9, 2),
-        ([200], 9, 1),
-        ([200, 1], 9, 1),
-        ([1, 200, 1], 9, 1),
-        ([0, 0, 100], 9, 3),
-        ([0, 0, 0], 2, 2),
-        ([0, 0, 0], 1, 1),
-        ([], 9, 0),
+        ([50, 50, 1], 9, 2), ([200], 9, 1), ([200, 1], 9, 1), ([1, 200, 1], 9, 1), ([0, 0, 100], 9, 3),
+        ([0, 0, 0], 2, 2), ([0, 0, 0], 1, 1), ([], 9, 0),
     ],
-)
+)  # fmt: skip
 def test_batches_are_bounded(sizes: list[int], max_items: int, expected: int) -> None:
     """In bytes and in items, none empty; what is larger stands alone."""
     assert len(next_batch([item(size) for size in sizes], 100, max_items)) == expected

@@ -8,18 +8,9 @@ from proxy.process.terminal import UNSAFE, json_escaped, visible, visible_line
 from tests.support.cases import each_of
 
 OBEYED = [
-    "\x1b]0;title\x07",
-    "\x1b[2J",
-    "\x9b2J",
-    "\x9d52;c;aGk=\x9c",
-    "\x07",
-    "\x7f",
-    "\r",
-    "\u202e",
-    "\u2066",
-    "\u200f",
+    "\x1b]0;title\x07", "\x1b[2J", "\x9b2J", "\x9d52;c;aGk=\x9c", "\x07", "\x7f", "\r", "\u202e", "\u2066", "\u200f",
     "\u2028",
-]
+]  # fmt: skip
 
 
 @each_of("text", OBEYED)

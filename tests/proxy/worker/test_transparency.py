@@ -29,24 +29,9 @@ ANSWER_FIELDS = (
 )  # fmt: skip
 PATH_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b"#")
 PIECES = (
-    b"%2F",
-    b"%2e%2E",
-    b"//",
-    b"/./",
-    b"/../",
-    b";a=b",
-    b"+",
-    b"%00",
-    b"%",
-    b"%zz",
-    b"?",
-    b"&&",
-    b"=",
-    b"\\",
-    b"|",
-    b"{}",
-    b'"',
-)
+    b"%2F", b"%2e%2E", b"//", b"/./", b"/../", b";a=b", b"+", b"%00", b"%", b"%zz", b"?", b"&&", b"=", b"\\", b"|",
+    b"{}", b'"',
+)  # fmt: skip
 
 
 def answer(request: Request) -> bytes:

@@ -241,17 +241,10 @@ async def test_a_cut_request_is_shown_as_far_as_it_goes(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("until", "is_cut"),
     [
-        ('ey", "cache', True),
-        ('", "cache', True),
-        ("hemeral", False),
-        (', {"type": "tool', False),
-        ('"id": "t1"', False),
-        ('1", "name": "read"', False),
-        ("le.txt", True),
-        ("milk", True),
-        ("t1b", False),
+        ('ey", "cache', True), ('", "cache', True), ("hemeral", False), (', {"type": "tool', False),
+        ('"id": "t1"', False), ('1", "name": "read"', False), ("le.txt", True), ("milk", True), ("t1b", False),
     ],
-)
+)  # fmt: skip
 async def test_a_cut_beside_a_text_does_not_cut_it(ask: Ask, until: str, is_cut: bool) -> None:
     """Only what it goes through is marked, not what stands before it."""
     content = [

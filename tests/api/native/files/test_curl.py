@@ -16,19 +16,8 @@ from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S, find
 
 HOSTILE = (
-    "plain",
-    "it's",
-    '"quoted"',
-    "$(touch x)",
-    "`id`",
-    "a b\tc",
-    "@/etc/passwd",
-    "-o x",
-    "!!",
-    "ü€",
-    "\\",
-    "*?[a]",
-)
+    "plain", "it's", '"quoted"', "$(touch x)", "`id`", "a b\tc", "@/etc/passwd", "-o x", "!!", "ü€", "\\", "*?[a]",
+)  # fmt: skip
 
 
 def body(**changes: Any) -> dict[str, Any]:

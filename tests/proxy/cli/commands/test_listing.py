@@ -203,14 +203,10 @@ def test_titles_are_not_obeyed(terminal: Console) -> None:
 @each_of(
     ("value", "shown"),
     [
-        (["read", "run"], "read, run"),
-        ([], ""),
-        ([1, "a"], '[1, "a"]'),
-        ({"a": 1}, '{"a": 1}'),
-        (None, ""),
+        (["read", "run"], "read, run"), ([], ""), ([1, "a"], '[1, "a"]'), ({"a": 1}, '{"a": 1}'), (None, ""),
         (True, "yes"),
     ],
-)
+)  # fmt: skip
 def test_a_member_of_a_record_is_written_for_a_person(value: object, shown: str) -> None:
     """Names side by side; what is deeper as JSON."""
     assert listing.plain(value) == shown

@@ -48,18 +48,11 @@ def test_names_are_no_values(segment: str) -> None:
 @each_of(
     ("literal", "expected"),
     [
-        ("users", "word"),
-        ("v1", "word"),
-        (".well-known", "word"),
-        ("chat.postMessage", "call"),
-        ("getUser", "call"),
-        ("get_metadata", "call"),
-        ("how-to-cook-rice", "data"),
-        ("bob42", "data"),
-        ("na%C3%AFve", "data"),
+        ("users", "word"), ("v1", "word"), (".well-known", "word"), ("chat.postMessage", "call"), ("getUser", "call"),
+        ("get_metadata", "call"), ("how-to-cook-rice", "data"), ("bob42", "data"), ("na%C3%AFve", "data"),
         ("how-to-cook-rice.html", "data"),
     ],
-)
+)  # fmt: skip
 def test_names_have_classes(literal: str, expected: Class) -> None:
     """Words, remote procedures, and what looks like a title or a user's name."""
     assert class_of(literal) == expected

@@ -183,15 +183,10 @@ def test_cut_character_is_left_out(encoding: str, cut: int) -> None:
 @each_of(
     "text",
     [
-        b"",
-        b"{",
-        b'{"a": 1}',
-        b"\x00\x00\x00\x18ftypmp42",
-        b"\x00\x01\x00\x00\x00\x0f",
-        b"\x1f\x8b\x08\x00",
+        b"", b"{", b'{"a": 1}', b"\x00\x00\x00\x18ftypmp42", b"\x00\x01\x00\x00\x00\x0f", b"\x1f\x8b\x08\x00",
         b"\xff\xfe\x00\xd8x\x00",
     ],
-)
+)  # fmt: skip
 def test_other_bytes_are_not_wide_text(text: bytes) -> None:
     """UTF-8, media files, and what only begins like wide text."""
     assert to_utf8(text) is None

@@ -238,14 +238,10 @@ def test_values_are_redacted_and_compacted() -> None:
 @each_of(
     ("path", "headers", "provider", "expected"),
     [
-        ("/rpc", "", "auto", 0),
-        ("/rpc", "", "mcp", 1),
-        ("/rpc", SESSION, "auto", 1),
-        ("/api/mcp", "", "auto", 1),
-        ("/mcp", OLD, "none", 0),
-        ("/mcp", OLD, "openai", 0),
+        ("/rpc", "", "auto", 0), ("/rpc", "", "mcp", 1), ("/rpc", SESSION, "auto", 1), ("/api/mcp", "", "auto", 1),
+        ("/mcp", OLD, "none", 0), ("/mcp", OLD, "openai", 0),
     ],
-)
+)  # fmt: skip
 def test_what_is_looked_at(path: str, headers: str, provider: str, expected: int) -> None:
     """Headers, the end of the path, or the route's setting make an exchange one of MCP."""
     entry = World(provider=provider).pass_on(ask(), answer(), path, request_headers=headers)

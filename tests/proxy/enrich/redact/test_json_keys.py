@@ -178,21 +178,16 @@ def test_spellings_and_values(text: bytes, expected: bytes) -> None:
 @each_of(
     "text",
     [
-        b'{"name":"password","schema":{"value":"x"}}',
-        b'{"a":{"name":"password"},"value":"x"}',
-        b'{"value":{"name":"password"}}',
-        b'[{"value":"x"},{"name":"password"},{"name":"x","value":"y"}]',
-        b'{"name":"password","valueFrom":{"secretKeyRef":{"key":"token"}}}',
-        b'{"name":"secret","input":{"a":1}}',
-        b'{"enum":["text","password"],"value":"text"}',
-        b'{"name":"token","value":null}',
+        b'{"name":"password","schema":{"value":"x"}}', b'{"a":{"name":"password"},"value":"x"}',
+        b'{"value":{"name":"password"}}', b'[{"value":"x"},{"name":"password"},{"name":"x","value":"y"}]',
+        b'{"name":"password","valueFrom":{"secretKeyRef":{"key":"token"}}}', b'{"name":"secret","input":{"a":1}}',
+        b'{"enum":["text","password"],"value":"text"}', b'{"name":"token","value":null}',
         b'{"required":["password","user"],"scopes":[["a","token","x"]],"enum":["cookie","b"]}',
-        b'{"rawHeaders":["Vary","Cookie","Host","Authorization"]}',
-        b'[["token","a","b"],["Cookie"]]',
+        b'{"rawHeaders":["Vary","Cookie","Host","Authorization"]}', b'[["token","a","b"],["Cookie"]]',
         b'{"next_token":"x","has_password":"yes","compass":"N","tokens":["a","b"]}',
         rb'{"a":"{\"name\":\"token\"}","value":"x"}',
     ],
-)
+)  # fmt: skip
 def test_values_that_no_name_stands_beside_stay(text: bytes) -> None:
     """Of other objects, within it or around it; of other meaning; of nothing."""
     assert REDACTOR.redact(text) == (text, End.OUTSIDE)

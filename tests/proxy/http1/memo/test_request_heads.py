@@ -18,19 +18,13 @@ MAX_LINE_BYTES = 300
 NAMES = st.sampled_from(
     [
         *(
-            "Cookie",
-            "cookie",
-            "COOKIE",
-            "Traceparent",
-            "X-Request-ID",
-            "x-request-id",
-            "X-Request-Id",
+            "Cookie", "cookie", "COOKIE", "Traceparent", "X-Request-ID", "x-request-id", "X-Request-Id",
             "Content-Length",
         ),
         *("Authorization", "Connection", "Transfer-Encoding", "Accept", "X-Forwarded-For", "Upgrade", "b3", "Expect"),
         *("If-None-Match", "Range", "X-Kept", "Traceparent_x", "Cookie2"),
     ]
-)
+)  # fmt: skip
 VALUES = st.one_of(
     st.sampled_from(
         [
@@ -49,20 +43,14 @@ VALUES = st.one_of(
                 b"traceparent",
             ),
             *(
-                b"x-request-id",
-                b"a=b; c=d",
-                b"a=b; sidelog_session=x",
-                b"50% off, 100%",
-                b"%b",
-                b"caf\xc3\xa9",
-                b"\0",
-                b"a\tb",
+                b"x-request-id", b"a=b; c=d", b"a=b; sidelog_session=x", b"50% off, 100%", b"%b", b"caf\xc3\xa9",
+                b"\0", b"a\tb",
             ),
             *(b"websocket", b"100-continue", b"0af7-b.c_d", b"a b", b"content-length, close", b"x" * 299, b"x" * 129),
         ]
     ),
     st.binary(max_size=6),
-)
+)  # fmt: skip
 LINES = st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b":  ", b" : "]), VALUES), max_size=6)
 """Name, what stands between, value."""
 HEADS = st.lists(LINES, min_size=1, max_size=6)

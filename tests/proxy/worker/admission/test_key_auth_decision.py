@@ -132,15 +132,11 @@ def test_a_call_passes_exactly_when_nothing_objects(
 @each_of(
     ("line", "value"),
     [
-        (b"api-key: sk_1", b"sk_1"),
-        (b"API-Key:sk_1", b"sk_1"),
-        (b"Api-Key: \t sk_1 \t", b"sk_1"),
-        (b"api-key: Bearer sk_1", b"sk_1"),
-        (b"api-key: bearer   sk_1", b"sk_1"),
-        (b"api-key:", b""),
+        (b"api-key: sk_1", b"sk_1"), (b"API-Key:sk_1", b"sk_1"), (b"Api-Key: \t sk_1 \t", b"sk_1"),
+        (b"api-key: Bearer sk_1", b"sk_1"), (b"api-key: bearer   sk_1", b"sk_1"), (b"api-key:", b""),
         (b"api-key: a b", b"a b"),
     ],
-)
+)  # fmt: skip
 def test_a_value_is_taken_out_of_its_line(line: bytes, value: bytes) -> None:
     """Whatever the case of the name and the blanks around the value; the word Bearer may come before it."""
     assert REQUIRED.presented([b"accept: */*", line, b"x-api-key: sk_2", b"api-key2: sk_3"]) == [value]

@@ -100,25 +100,9 @@ FIELDS: Final = [
     *(
         Refusal(f"field line {line[:24]!r}", "P3", _get(line))
         for line in (
-            b"A B: c",
-            b"A\x00: c",
-            b"\x80: c",
-            b"\xc3\xa4: c",
-            b": c",
-            b"A : c",
-            b"A\t: c",
-            b" A: c",
-            b"A",
-            b"A\r: c",
-            b"A: \x00",
-            b"A: b\rc",
-            b"A: b\nc",
-            b"A: b\r\n c",
-            b"A: b\r\n\tc",
-            b"A: \x01",
-            b"A: \x7f",
-            b"(a): b",
-            b"A: b\n",
+            b"A B: c", b"A\x00: c", b"\x80: c", b"\xc3\xa4: c", b": c", b"A : c", b"A\t: c", b" A: c", b"A",
+            b"A\r: c", b"A: \x00", b"A: b\rc", b"A: b\nc", b"A: b\r\n c", b"A: b\r\n\tc", b"A: \x01", b"A: \x7f",
+            b"(a): b", b"A: b\n",
         )
     ),
     Refusal("head ended by CR LF CR x", "P3", b"GET / HTTP/1.1\r\nHost: a\r\n\rx\r\n\r\n"),
@@ -129,7 +113,7 @@ FIELDS: Final = [
         for name in (b"Host", b"content-length", b"Authorization", b"cookie")
     ),
     Refusal("connection with a blank in an option", "P1", _get(b"Connection: a b")),
-]
+]  # fmt: skip
 
 LIMITS: Final = [
     Refusal("101 header fields", "P17", _get(b"\r\n".join(b"H%d: x" % n for n in range(100))), 431),

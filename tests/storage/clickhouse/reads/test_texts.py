@@ -17,15 +17,8 @@ from tests.support.clickhouse import Server
 from tests.support.filters import make_filter
 
 BODIES = (
-    b'"a needle"',
-    b'"\\u006eeedle"',
-    b"hay",
-    "ＮＥＥＤＬＥ".encode(),
-    b"need le",
-    b"foo_bar",
-    b"foo bar",
-    b"fooXbar",
-)
+    b'"a needle"', b'"\\u006eeedle"', b"hay", "ＮＥＥＤＬＥ".encode(), b"need le", b"foo_bar", b"foo bar", b"fooXbar",
+)  # fmt: skip
 
 
 async def fill(store: ClickhouseStorage) -> list[int]:

@@ -205,27 +205,16 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
     "unit",
     [
         *(
-            b"password = a\n",
-            b"password =\n",
-            b"{password = ",
-            b'token = "',
-            b"token = '''",
-            b"password = [\n",
+            b"password = a\n", b"password =\n", b"{password = ", b'token = "', b"token = '''", b"password = [\n",
             b"\\\n",
         ),
         *(
-            b"password = \\\n",
-            b"password =\n ",
-            b" password =\n",
-            b",token=",
-            b"[token]\n",
-            b"[[token",
-            b"a.b/c:",
+            b"password = \\\n", b"password =\n ", b" password =\n", b",token=", b"[token]\n", b"[[token", b"a.b/c:",
             b"#",
         ),
         *(b"#\n", b"[a\n", b"=", b" ", b"\n"),
     ],
-)
+)  # fmt: skip
 @each_of("kind", [b"application/toml", b"text/plain"])
 def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes, kind: bytes) -> None:
     """Each search goes on where the last one ended."""

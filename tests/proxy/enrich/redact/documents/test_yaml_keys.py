@@ -171,17 +171,11 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
     [
         *(b"password: a\n", b"password:\n", b"{password: ", b'token: "', b"- ", b"password: [\n"),
         *(
-            b" ",
-            b"\n",
-            b"password: {'\n",
-            b"name: token\nvalue: |\n",
-            b"# token: '\n",
-            b",token:",
-            b",\n token: [",
+            b" ", b"\n", b"password: {'\n", b"name: token\nvalue: |\n", b"# token: '\n", b",token:", b",\n token: [",
             b",\n  token: {a}, b\n",
         ),
     ],
-)
+)  # fmt: skip
 def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes) -> None:
     """Each search goes on where the last one ended."""
     text = unit * (300_000 // len(unit))

@@ -353,38 +353,15 @@ def test_a_text_full_of_own_secrets_is_cut() -> None:
 
 PIECES = (
     *(
-        "password = hunter2",
-        "TOKEN=abc123x",
-        "4111 1111 1111 1111",
-        "4111111111111111",
-        "DE89370400440532013000",
+        "password = hunter2", "TOKEN=abc123x", "4111 1111 1111 1111", "4111111111111111", "DE89370400440532013000",
         "E-123456",
     ),
     *("Bearer Zq9xWv7uTs5rQp3oNm1l", "://u:p@", "PASSWORD 'x'", "secret: 'a b", "machine h login u password p9x9"),
     *(
-        "\\",
-        "\\n",
-        "\\\\n",
-        '\\"',
-        '"',
-        "'",
-        "%",
-        "%0A",
-        "%22",
-        "&amp;",
-        "&",
-        "=",
-        ": ",
-        ", ",
-        "\n",
-        "+",
-        "[",
-        "x",
-        "4",
-        "{",
-        "}",
+        "\\", "\\n", "\\\\n", '\\"', '"', "'", "%", "%0A", "%22", "&amp;", "&", "=", ": ", ", ", "\n", "+", "[", "x",
+        "4", "{", "}",
     ),
-)
+)  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12))
