@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.micro.in_turns import Program, run
-from bench.micro.relaying import SCENARIOS
+from bench.micro.relaying import HTTP2_SCENARIOS, SCENARIOS
 
 PROGRAM: Final = Program(
     name="worker",
     child=Path(__file__).with_name("relaying.py"),
-    scenarios=SCENARIOS,
+    scenarios=(*SCENARIOS, *HTTP2_SCENARIOS),
     description="CPU time of a worker without the kernel's part, µs a request",
 )
 

@@ -5,7 +5,6 @@ those are judged here. What cannot be right is a 502 and closes the connection: 
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 import httptools
@@ -16,27 +15,36 @@ from proxy.http1.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
-@dataclass(slots=True, eq=False)
 class ResponseHead:
-    """The content of an upstream's response head."""
+    """The content of an upstream's response head. No dataclass: mypyc leaves the `__init__` of one interpreted."""
 
-    status_line: bytes
-    """In our version, with its CRLF."""
-    status: int
-    has_no_body: bool
-    """Whatever its framing says (P6, RFC 9112 §6.3); neither has any response to HEAD."""
-    is_http10: bool
-    is_keep_alive: bool
-    keep_alive_s: int = -1
-    content_length: int = -1
-    is_chunked: bool = False
-    prefix: bytes = b""
-    """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
-    framing: bytes = b""
-    """Its last lines, those that frame the body."""
-    is_event_stream: bool = False
-    is_websocket: bool = False
-    """A 101 that agrees to a WebSocket."""
+    __slots__ = (
+        "content_length", "framing", "has_no_body", "is_chunked", "is_event_stream", "is_http10", "is_keep_alive",
+        "is_websocket", "keep_alive_s", "prefix", "status", "status_line",
+    )  # fmt: skip
+
+    def __init__(
+        self, status_line: bytes, status: int, has_no_body: bool, is_http10: bool, is_keep_alive: bool,
+        keep_alive_s: int = -1, content_length: int = -1, is_chunked: bool = False, prefix: bytes = b"",
+        framing: bytes = b"", is_event_stream: bool = False, is_websocket: bool = False,
+    ) -> None:  # fmt: skip
+        self.status_line = status_line
+        """In our version, with its CRLF."""
+        self.status = status
+        self.has_no_body = has_no_body
+        """Whatever its framing says (P6, RFC 9112 §6.3); neither has any response to HEAD."""
+        self.is_http10 = is_http10
+        self.is_keep_alive = is_keep_alive
+        self.keep_alive_s = keep_alive_s
+        self.content_length = content_length
+        self.is_chunked = is_chunked
+        self.prefix = prefix
+        """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
+        self.framing = framing
+        """Its last lines, those that frame the body."""
+        self.is_event_stream = is_event_stream
+        self.is_websocket = is_websocket
+        """A 101 that agrees to a WebSocket."""
 
     @property
     def fields(self) -> bytes:

@@ -5,6 +5,7 @@ authenticates or says what the content is may therefore stand in the head only (
 those fields, in either spelling, do not go on. The syntax of the section was judged by `chunked.py`.
 """
 
+import re
 from collections.abc import Set
 from typing import Final
 
@@ -17,6 +18,7 @@ _CONTROL: Final = {
     *(b"age", b"cache-control", b"date", b"expires", b"location", b"pragma", b"range", b"retry-after", b"vary"),
     *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
 }
+_CONNECTION: Final = re.compile(rb"(?i)\r\nconnection:([^\r\n]*)")
 HEAD_ONLY: Final = HOP_BY_HOP | _FRAMING | _AUTHENTICATION | _CONTENT | _CONTROL
 """Lower-case names of the fields that have a meaning in a head only."""
 
@@ -25,9 +27,10 @@ def forwarded_trailers(section: bytes, head: bytes, without: Set[bytes]) -> tupl
     """Return the trailer lines that go on, each with its CRLF, and the lower-case names of those that do not.
 
     The section has no empty line at its end. What `Connection` names in the head of the same message, as received,
-    stays here (P1), and so do the names in `without`.
+    stays here (P1), and so do the names in `without`, `HEAD_ONLY` among them.
     """
-    gone = HEAD_ONLY | without | _named_by_connection(head)
+    named = _named_by_connection(head)
+    gone = without | named if named else without
     kept, dropped = [], []
     for line in section.splitlines(keepends=True):
         if is_named(line, gone):
@@ -50,5 +53,5 @@ def without_trailer_field(fields: bytes) -> bytes:
 
 
 def _named_by_connection(head: bytes) -> set[bytes]:
-    lines = (line.partition(b":") for line in head.split(b"\r\n"))
-    return {option for name, _, value in lines if name.lower() == b"connection" for option in options_of(value)}
+    values = _CONNECTION.findall(head)
+    return {option for value in values for option in options_of(value)} if values else set()

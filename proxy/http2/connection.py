@@ -210,11 +210,16 @@ class Connection:
         self._send_head(stream, encode_request(self._encoder, head, authority), is_end=is_end)
         return stream_id
 
-    def send_response(self, stream_id: int, status: int, lines: bytes, *, is_end: bool = False) -> None:
-        """Send a head; each of its lines has its CRLF. Connection fields of HTTP/1.1 are left out (F7)."""
+    def send_response(
+        self, stream_id: int, status: int, lines: bytes, own_line: bytes = b"", *, is_end: bool = False
+    ) -> None:
+        """Send a head; each of its lines has its CRLF. Connection fields of HTTP/1.1 are left out (F7).
+
+        The last line differs from those of all other responses.
+        """
         stream = self._writable(stream_id)
         if stream is not None:
-            self._send_head(stream, encode_response(self._encoder, status, lines), is_end=is_end)
+            self._send_head(stream, encode_response(self._encoder, status, lines, own_line), is_end=is_end)
 
     def _send_head(self, stream: Stream, block: bytes, *, is_end: bool) -> None:
         if self._has_table:
@@ -228,6 +233,9 @@ class Connection:
         """Send a part of a body; False: some of it waits for windows, and `StreamDrained` follows."""
         stream = self._writable(stream_id)
         if stream is None:
+            return True
+        if self.output.send(stream, data, is_end=is_end):  # nearly all
+            self.inbound.close_if_complete(stream)
             return True
         self.output.queue(stream, data)
         if is_end:

@@ -1,92 +1,109 @@
-"""Events that a connection reports to its consumer, in their order (`connection.py`)."""
+"""Events that a connection reports to its consumer, in their order (`connection.py`).
 
-from dataclasses import dataclass
+No dataclasses: mypyc leaves the `__init__` of one interpreted, and each exchange makes several.
+"""
 
 from proxy.http2.request_fields import RequestFields
 from proxy.http2.response_fields import ResponseFields
 
 
-@dataclass(slots=True, eq=False)
 class RequestReceived:
     """A client opened a stream, which holds a place until it is completed, or reset and released."""
 
-    stream_id: int
-    head: RequestFields
-    is_end: bool
+    __slots__ = ("head", "is_end", "stream_id")
+
+    def __init__(self, stream_id: int, head: RequestFields, is_end: bool) -> None:
+        self.stream_id = stream_id
+        self.head = head
+        self.is_end = is_end
 
 
-@dataclass(slots=True, eq=False)
 class RequestRefused:
     """A request was reset: it is malformed, or all places are taken. It holds none."""
 
-    stream_id: int
-    code: int
-    reason: str
-    """What rule it breaks; empty where there is no place."""
-    text: bytes
-    """Of a malformed one, with `?` for controls: it may be recorded."""
+    __slots__ = ("code", "reason", "stream_id", "text")
+
+    def __init__(self, stream_id: int, code: int, reason: str, text: bytes) -> None:
+        """Name the rule that it breaks, none where there is no place; the text may be recorded: controls are `?`."""
+        self.stream_id = stream_id
+        self.code = code
+        self.reason = reason
+        self.text = text
 
 
-@dataclass(slots=True, eq=False)
 class ResponseReceived:
     """An upstream's head: any number of informational ones, then the final one."""
 
-    stream_id: int
-    head: ResponseFields
-    is_end: bool
+    __slots__ = ("head", "is_end", "stream_id")
+
+    def __init__(self, stream_id: int, head: ResponseFields, is_end: bool) -> None:
+        self.stream_id = stream_id
+        self.head = head
+        self.is_end = is_end
 
 
-@dataclass(slots=True, eq=False)
 class DataReceived:
     """Part of a body; `Connection.credit` gives the peer credit for it, once it was forwarded (F13)."""
 
-    stream_id: int
-    data: bytes
-    is_end: bool
-    """The body is complete, and as long as its head says (F8)."""
+    __slots__ = ("data", "is_end", "stream_id")
+
+    def __init__(self, stream_id: int, data: bytes, is_end: bool) -> None:
+        self.stream_id = stream_id
+        self.data = data
+        self.is_end = is_end
+        """The body is complete, and as long as its head says (F8)."""
 
 
-@dataclass(slots=True, eq=False)
 class TrailersReceived:
     """The end of a body with trailers: lines, each with its CRLF."""
 
-    stream_id: int
-    lines: bytes
+    __slots__ = ("lines", "stream_id")
+
+    def __init__(self, stream_id: int, lines: bytes) -> None:
+        self.stream_id = stream_id
+        self.lines = lines
 
 
-@dataclass(slots=True, eq=False)
 class StreamReset:
     """A stream ended early; call `Connection.release` once the work for it is cancelled (F10)."""
 
-    stream_id: int
-    code: int
-    reason: str
-    """The rule that the peer broke; empty where the peer reset the stream."""
-    is_retryable: bool = False
-    """Whether the peer has not begun to work on it (RFC 9113 §8.7)."""
+    __slots__ = ("code", "is_retryable", "reason", "stream_id")
+
+    def __init__(self, stream_id: int, code: int, reason: str, *, is_retryable: bool = False) -> None:
+        """Name the rule that the peer broke, none where the peer reset the stream; maybe before it began (§8.7)."""
+        self.stream_id = stream_id
+        self.code = code
+        self.reason = reason
+        self.is_retryable = is_retryable
 
 
-@dataclass(slots=True, eq=False)
 class StreamDrained:
     """All of a body that waited for windows has been sent."""
 
-    stream_id: int
+    __slots__ = ("stream_id",)
+
+    def __init__(self, stream_id: int) -> None:
+        self.stream_id = stream_id
 
 
-@dataclass(slots=True, eq=False)
 class GoawayReceived:
     """The peer accepts no more streams; those it will not work on are reset, as retryable."""
 
-    code: int
-    reason: bytes
+    __slots__ = ("code", "reason")
+
+    def __init__(self, code: int, reason: bytes) -> None:
+        self.code = code
+        self.reason = reason
 
 
-@dataclass(slots=True, eq=False)
 class ConnectionEnded:
     """The peer broke a rule: send what `output` has, which ends with the GOAWAY, and close."""
 
-    code: int
-    reason: str
+    __slots__ = ("code", "reason")
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
 
 
 Event = (

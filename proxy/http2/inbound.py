@@ -15,7 +15,7 @@ from proxy.http2.frame_reader import FrameReader
 from proxy.http2.hpack.decoder import Decoder
 from proxy.http2.output import Output
 from proxy.http2.request_fields import read_request, read_trailers
-from proxy.http2.response_fields import read_response
+from proxy.http2.response_fields import ResponseFields, read_response
 from proxy.http2.stream import ReceiveWindow, Stream, Streams
 
 DRAIN_WAIT_NS: Final = 1_000_000_000
@@ -37,7 +37,8 @@ class Inbound:
 
     __slots__ = (
         "_budget", "_decoder", "_is_server", "_limits", "_output", "_peer_window_bytes", "_reader", "_received",
-        "_streams", "drain_since_ns", "events", "final_id", "heads", "is_going_away", "peer_max_streams",
+        "_response", "_response_fields", "_streams", "drain_since_ns", "events", "final_id", "heads", "is_going_away",
+        "peer_max_streams",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,9 @@ class Inbound:
         """Whether the peer accepts no more streams."""
         self.peer_max_streams = ASSUMED_MAX_STREAMS
         self._peer_window_bytes = frames.WINDOW_BYTES
+        self._response_fields: list[Field] = []
+        self._response: ResponseFields | None = None
+        """What the last head of a response was, and was read as."""
 
     def spend(self, cost: int, what: str) -> None:
         """Charge the budget; a connection that exhausts it ends (F11)."""
@@ -288,7 +292,10 @@ class Inbound:
         self.spend(1, "refused streams")
 
     def _read_response(self, stream: Stream, fields: list[Field], *, is_end: bool) -> None:
-        head = read_response(fields, is_over=self._decoder.is_over)
+        head = self._response
+        if head is None or fields is not self._response_fields:  # a block that comes again has the same list
+            head = read_response(fields, is_over=self._decoder.is_over)
+            self._response_fields, self._response = fields, head
         if head.status < 200:
             if is_end:
                 raise StreamFault(ErrorCode.PROTOCOL_ERROR, "an informational response that ends its stream")
@@ -328,7 +335,7 @@ class Inbound:
     def _end_stream(self, stream: Stream, code: int, reason: str = "", *, is_retryable: bool = False) -> None:
         """Drop a stream, and report it."""
         self.drop(stream)
-        self.events.append(events.StreamReset(stream.id, code, reason, is_retryable))
+        self.events.append(events.StreamReset(stream.id, code, reason, is_retryable=is_retryable))
 
     def reset_for(self, fault: StreamFault) -> None:
         """Reset the stream of the last frame, for a rule that the peer broke."""

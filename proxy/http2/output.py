@@ -52,6 +52,21 @@ class Output:
             stream.queued_bytes += len(data)
             self._ready[stream.id] = stream
 
+    def send(self, stream: Stream, data: bytes, *, is_end: bool) -> bool:
+        """Send a piece of a body at once; False where it does not fit into a frame and the windows, or others wait."""
+        size = len(data)
+        if not 0 < size <= frames.MAX_FRAME_BYTES or size > self.window or size > stream.window:
+            return False
+        if stream.queue or self._ready:
+            return False
+        self.window -= size
+        stream.window -= size
+        self._budget.refill_for_data(size)
+        self.put(frames.frame_header(size, frames.DATA, frames.END_STREAM if is_end else 0, stream.id))
+        self.put(data)
+        stream.is_end_queued = stream.is_local_ended = is_end
+        return True
+
     def end(self, stream: Stream, trailers: bytes) -> None:
         """Queue the end of a body, with a block of trailers or none."""
         stream.is_end_queued = True

@@ -5,7 +5,6 @@ crumbs of cookies joined, all other fields as they came. This module judges what
 P1 to P11 judge the text. The invariant: no name or value ends a line of the text early.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from proxy.http1.chunked import MAX_TRAILER_FIELDS
@@ -31,23 +30,28 @@ from proxy.http2.hpack.encoder import LineEncoder, encode_field
 _MAX_LENGTH_DIGITS: Final = 19
 
 
-@dataclass(slots=True, eq=False)
 class RequestFields:
     """The head of a request as text of HTTP/1.1."""
 
-    method: bytes
-    target: bytes
-    """In origin form or `*`; of CONNECT, the authority."""
-    scheme: bytes
-    """`http` or `https`, as the client claims; empty for CONNECT."""
-    lines: bytes
-    """`Host` first, then the other fields, each with its CRLF."""
-    content_length: int
-    """-1 where the head names none: a body is then framed as chunks (F8)."""
-    refusal: Refused | None
-    """The answer to a request that must not be forwarded."""
-    is_websocket: bool = False
-    """It was an extended CONNECT, and is a GET that asks for a WebSocket once it has a key (RFC 8441 §5)."""
+    __slots__ = ("content_length", "is_websocket", "lines", "method", "refusal", "scheme", "target")
+
+    def __init__(
+        self, method: bytes, target: bytes, scheme: bytes, lines: bytes, content_length: int = -1,
+        refusal: Refused | None = None, *, is_websocket: bool = False,
+    ) -> None:  # fmt: skip
+        self.method = method
+        self.target = target
+        """In origin form or `*`; of CONNECT, the authority."""
+        self.scheme = scheme
+        """`http` or `https`, as the client claims; empty for CONNECT."""
+        self.lines = lines
+        """`Host` first, then the other fields, each with its CRLF."""
+        self.content_length = content_length
+        """-1 where the head names none: a body is then framed as chunks (F8)."""
+        self.refusal = refusal
+        """The answer to a request that must not be forwarded."""
+        self.is_websocket = is_websocket
+        """It was an extended CONNECT, and is a GET that asks for a WebSocket once it has a key (RFC 8441 §5)."""
 
     @property
     def text(self) -> bytes:
@@ -85,7 +89,7 @@ def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
     refusal = _refusal(pseudo[PROTOCOL], is_over=is_over) or refusal
     text, target, is_websocket = host_lines + b"".join(lines), _target(pseudo), pseudo[PROTOCOL] == b"websocket"
     method = b"GET" if is_websocket else pseudo[METHOD]
-    return RequestFields(method, target, pseudo[SCHEME].lower(), text, length, refusal, is_websocket)
+    return RequestFields(method, target, pseudo[SCHEME].lower(), text, length, refusal, is_websocket=is_websocket)
 
 
 def _refusal(protocol: bytes, *, is_over: bool) -> Refused | None:
@@ -148,6 +152,8 @@ def encode_request(encoder: LineEncoder, head: RequestFields, authority: bytes) 
     """Return the block of a request to an upstream; `authority` takes the place of Host."""
     if head.method == b"CONNECT":
         return encode_field(b":method", head.method) + encode_field(b":authority", authority)
-    pseudo = (b":method", head.method), (b":scheme", head.scheme), (b":authority", authority), (b":path", head.target)
-    lines = b"".join([line for line in head.lines.splitlines(keepends=True) if name_of(line) != b"host"])
-    return b"".join([encode_field(name, value) for name, value in pseudo]) + encoder.encode(lines)
+    lines = head.lines
+    if (b"\n" + lines).lower().find(b"\nhost:") >= 0:
+        lines = b"".join([line for line in lines.splitlines(keepends=True) if name_of(line) != b"host"])
+    path = encode_field(b":path", head.target)
+    return encoder.begin(head.method, head.scheme, authority) + path + encoder.encode(lines)

@@ -3,28 +3,24 @@
 A fault in the head of an upstream makes its response malformed, which is a 502 (F17); none of it reaches the client.
 """
 
-from dataclasses import dataclass
-
 from proxy.http2.errors import ErrorCode, StreamFault
 from proxy.http2.field import LENGTH, METHOD, STATUS, TE, Field
-from proxy.http2.hpack.encoder import LineEncoder, encode_field
+from proxy.http2.hpack.encoder import LineEncoder, encode_field, encode_line
 from proxy.http2.request_fields import length_of, malformed
 
 
-@dataclass(slots=True, eq=False)
 class ResponseFields:
     """The head of a response as text of HTTP/1.1."""
 
-    status: int
-    lines: bytes
-    """The fields in their order, each with its CRLF."""
-    content_length: int
-    """-1 where the head names none."""
+    __slots__ = ("content_length", "lines", "status", "text")
 
-    @property
-    def text(self) -> bytes:
+    def __init__(self, status: int, lines: bytes, content_length: int) -> None:
+        """Take the fields in their order, each with its CRLF, and their length, -1 where they name none."""
+        self.status = status
+        self.lines = lines
+        self.content_length = content_length
+        self.text = b"HTTP/2 %d\r\n%b\r\n" % (status, lines)
         """The whole head as it is recorded."""
-        return b"HTTP/2 %d\r\n%b\r\n" % (self.status, self.lines)
 
     @property
     def has_no_body(self) -> bool:
@@ -47,6 +43,10 @@ def read_response(fields: list[Field], *, is_over: bool) -> ResponseFields:
     return ResponseFields(int(fields[0].value), b"".join([field.line for field in fields[1:]]), length)
 
 
-def encode_response(encoder: LineEncoder, status: int, lines: bytes) -> bytes:
-    """Return the block of a response to a client; connection fields of HTTP/1.1 are left out (F7)."""
-    return encode_field(b":status", b"%d" % status) + encoder.encode(lines)
+def encode_response(encoder: LineEncoder, status: int, lines: bytes, own_line: bytes = b"") -> bytes:
+    """Return the block of a response to a client; connection fields of HTTP/1.1 are left out (F7).
+
+    The last line differs from those of all other responses.
+    """
+    own = encode_line(own_line) if own_line else b""
+    return encode_field(b":status", b"%d" % status) + encoder.encode(lines) + own

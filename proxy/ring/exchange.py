@@ -8,7 +8,7 @@ Entry header, little-endian, in the order of `FIXED`; -1 stands for "not reached
 lengths.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from struct import Struct
 from typing import Final
 
@@ -130,10 +130,10 @@ class Exchange:
     def note(self, tag: int, data: bytes) -> None:
         self.notes += NOTE.pack(tag, len(data)) + data
 
-    def note_trailers(self, tags: tuple[int, int], lines: bytes, dropped: Iterable[bytes]) -> None:
+    def note_trailers(self, tags: tuple[int, int], lines: bytes, dropped: Collection[bytes]) -> None:
         self.note(tags[0], lines)
-        if names := b",".join(dict.fromkeys(dropped)):
-            self.note(tags[1], names)
+        if dropped:
+            self.note(tags[1], b",".join(dict.fromkeys(dropped)))
 
     def note_dropped(self) -> None:
         """Note the messages that passed unrecorded, if there are any."""

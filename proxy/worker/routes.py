@@ -19,6 +19,7 @@ from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES, hyphenated
 from proxy.http1.header_rules import compile_rules
 from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
+from proxy.http1.trailers import HEAD_ONLY
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
@@ -109,9 +110,9 @@ class Route:
         self.access = compile_access(route)
         self.request_names = self._rules.without | self._key_fields()
         """Lower-case names of fields that it reads, removes or sets in requests."""
-        self.request_trailers_without = hyphenated(self.request_names) | OUR_FIELDS
+        self.request_trailers_without = HEAD_ONLY | hyphenated(self.request_names) | OUR_FIELDS
         """Lower-case names that do not go on in trailers either."""
-        self.response_trailers_without = self.response_rules.without
+        self.response_trailers_without = HEAD_ONLY | self.response_rules.without
         self.limits = limits_of(route, settings.proxy.limits)
         thinks_as_all = route.limits.timeout_first_byte_s is None  # else it is meant for its LLM calls too
         self.deadlines = Deadlines(self.limits, LLM_FIRST_BYTE_S if thinks_as_all else 0)

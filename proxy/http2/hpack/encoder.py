@@ -17,6 +17,10 @@ NO_TABLE: Final = b"\x20"
 _MAX_KNOWN: Final = 4096
 _MAX_KNOWN_BYTES: Final = 256
 """Of a line; with the limit above at most 2 MiB for all connections."""
+_MAX_HEADS: Final = 256
+_MAX_HEAD_BYTES: Final = 1024
+"""Of the lines of a head; with the limit above at most 512 KiB."""
+_OCTETS: Final = tuple(bytes((value,)) for value in range(256))
 _SECRET: Final = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"))
 
 
@@ -24,10 +28,10 @@ def encode_field(name: bytes, value: bytes) -> bytes:
     """Return one field, its name in lower case."""
     index = INDEX_OF_FIELD.get((name, value), 0)
     if index:
-        return bytes((0x80 | index,))
+        return _OCTETS[0x80 | index]
     form = 0x10 if name in _SECRET else 0
     index = INDEX_OF_NAME.get(name, 0)
-    begin = encode_integer(index, 0x0F, form) if index else bytes((form,)) + _string(name)
+    begin = encode_integer(index, 0x0F, form) if index else _OCTETS[form] + _string(name)
     return begin + _string(value)
 
 
@@ -38,7 +42,7 @@ def _string(text: bytes) -> bytes:
 def encode_integer(value: int, mask: int, form: int) -> bytes:
     """Return an integer behind the bits of a representation (RFC 7541 §5.1)."""
     if value < mask:
-        return bytes((form | value,))
+        return _OCTETS[form | value]
     octets = bytearray((form | mask,))
     value -= mask
     while value >= 0x80:
@@ -51,30 +55,58 @@ def encode_integer(value: int, mask: int, form: int) -> bytes:
 class LineEncoder:
     """Turns lines of HTTP/1.1 into fields; one for all connections of a worker."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_heads", "_known")
 
     def __init__(self) -> None:
+        self._heads: dict[bytes, bytes] = {}
         self._known: dict[bytes, bytes] = {}
 
+    def begin(self, method: bytes, scheme: bytes, authority: bytes) -> bytes:
+        """Return the fields with which a request begins; few are different."""
+        key = b"\0%b %b %b" % (method, scheme, authority)  # no line begins so
+        block = self._known.get(key)
+        if block is None:
+            fields = (b":method", method), (b":scheme", scheme), (b":authority", authority)
+            block = b"".join([encode_field(name, value) for name, value in fields])
+            self._remember(key, block)
+        return block
+
+    def _remember(self, text: bytes, block: bytes) -> None:
+        if len(text) <= _MAX_KNOWN_BYTES:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[text] = block
+
     def encode(self, lines: bytes) -> bytes:
-        """Return the fields of lines, each with its CRLF; those of a connection of HTTP/1.1 are left out (F7)."""
+        """Return the fields of lines, each with its CRLF; those of a connection of HTTP/1.1 are left out (F7).
+
+        Heads that repeat are remembered as a whole: those of gRPC, and what a server says within a second.
+        """
+        block = self._heads.get(lines)
+        if block is None:
+            block = self._encode(lines)
+            if len(lines) <= _MAX_HEAD_BYTES:
+                if len(self._heads) >= _MAX_HEADS:
+                    self._heads.clear()
+                self._heads[lines] = block
+        return block
+
+    def _encode(self, lines: bytes) -> bytes:
         parts: list[bytes] = []
         known = self._known
         for line in lines.split(b"\r\n"):
             form = known.get(line)
             if form is None:
-                form = _encode_line(line)
-                if len(line) <= _MAX_KNOWN_BYTES:
-                    if len(known) >= _MAX_KNOWN:
-                        known.clear()
-                    known[line] = form
+                form = encode_line(line)
+                self._remember(line, form)
             parts.append(form)
         return b"".join(parts)
 
 
-def _encode_line(line: bytes) -> bytes:
+def encode_line(line: bytes) -> bytes:
+    """Return the field of a line, with or without its CRLF."""
     name, _, value = line.partition(b":")
     name = name.lower()
     if name == b"te" and b"trailers" in options_of(value):
         return encode_field(name, b"trailers")
-    return b"" if not name or name in HOP_BY_HOP else encode_field(name, value.strip(b" \t"))
+    return b"" if not name or name in HOP_BY_HOP else encode_field(name, value.strip(b" \t\r\n"))

@@ -73,8 +73,9 @@ class Http2Exit(Exit):
         self._owner.flush()
 
     def _send_head(self, head: ResponseHead, id_text: bytes, *, is_end: bool) -> None:
-        lines = self._engine.head_end_format % (head.prefix, id_text)
-        self._codec.send_response(self.id, head.status, lines[len(head.status_line) : -2], is_end=is_end)
+        line = self._engine.record_id_format
+        own = line % id_text if line else b""
+        self._codec.send_response(self.id, head.status, head.prefix[len(head.status_line) :], own, is_end=is_end)
 
     def data(self, data: bytes) -> None:
         self._send(data, is_end=False)

@@ -17,12 +17,14 @@ from typing import Final, Protocol, cast
 from proxy.http1.errors import NotHttp2, UpstreamError
 from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
+from proxy.http1.response_head import ResponseHead
 from proxy.http2 import events
 from proxy.http2.budget import Limits
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode, name_of
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields
+from proxy.http2.response_fields import ResponseFields
 from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import last_bytes
@@ -54,8 +56,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_lanes", "_pool", "_read_response", "_steps", "_writer", "address_text", "begun", "codec", "failure",
-        "has_served", "idle_since_ns", "is_full", "is_retired", "retires_ns", "scheme", "transport", "uses_left",
+        "_fields", "_head", "_lanes", "_pool", "_read_response", "_steps", "_writer", "address_text", "begun", "codec",
+        "failure", "has_served", "idle_since_ns", "is_full", "is_retired", "retires_ns", "scheme", "transport",
+        "uses_left",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -76,6 +79,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self._pool = pool
         self.codec = Connection(*codec, time.monotonic_ns(), is_server=False)
         self._read_response = ConnectionHeads(responses).read
+        self._fields: ResponseFields | None = None
+        self._head: ResponseHead | None = None
+        """What the last head of a response was read as."""
         self.address_text = address_text
         self._lanes: dict[int, Http2Lane] = {}
         self.begun = asyncio.Event()
@@ -240,13 +246,14 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             return 0
         lane.has_begun = True
         handler, fields = lane.handler, event.head
-        line = _STATUS_LINES.get(fields.status) or b"HTTP/1.1 %d \r\n" % fields.status
-        try:
-            head = self._read_response(b"%b%b\r\n" % (line, fields.lines))
-        except UpstreamError as error:
-            error.refused_head = fields.text
-            self._finish(lane).upstream_failed(error, is_stale=False)
-            return 0
+        head = self._head
+        if head is None or fields is not self._fields:
+            try:
+                head = self._read_head(fields)
+            except UpstreamError as error:
+                error.refused_head = fields.text
+                self._finish(lane).upstream_failed(error, is_stale=False)
+                return 0
         if fields.status < 200:
             handler.send_informational(head)
             return 0
@@ -262,6 +269,13 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         if event.is_end:
             self._finish(lane).response_end(b"", b"")
         return 0
+
+    def _read_head(self, fields: ResponseFields) -> ResponseHead:
+        """Read a head as text, and remember it: the codec says so where the next one is the same."""
+        line = _STATUS_LINES.get(fields.status) or b"HTTP/1.1 %d \r\n" % fields.status
+        self._head = head = self._read_response(b"%b%b\r\n" % (line, fields.lines))
+        self._fields = fields
+        return head
 
     def _take_body(self, event: events.DataReceived) -> None:
         lane = self._lanes.get(event.stream_id)
