@@ -20,7 +20,6 @@ from tests.support.long import long
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
-from tests.support.upstream import scripted
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -202,48 +201,3 @@ def _readiness(sidelog: Sidelog) -> dict[str, object]:
     with urllib.request.urlopen(f"http://127.0.0.1:{sidelog.admin_port}/readyz", timeout=60) as response:
         answer: dict[str, object] = json.load(response)
     return answer
-
-
-MALFORMED = {
-    "no request": b"\x05\x01\x00\x03\x0bexample.org\r\n\r\n",
-    "no version": b"GET /\r\nHost: a\r\n\r\n",
-    "space in target": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-    "control character in target": b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "no host": b"GET / HTTP/1.1\r\nAccept: */*\r\n\r\n",
-    "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    "space before colon": b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
-    "folded line": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n",
-    "bare line feed": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\nY: c\r\n\r\n",
-    "bare carriage return": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rY: c\r\n\r\n",
-    "NUL": b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
-    "two lengths": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    "signed length": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",
-    "length and chunked": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n",
-    "chunked not last": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-    "chunked twice": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-}
-
-
-def test_malformed_requests_end_here_and_are_recorded(tmp_path: Path) -> None:
-    """Each gets 400 and a closed connection, is recorded as rejected, and no byte of it reaches the upstream."""
-    reached: list[bytes] = []
-
-    def remember(connection: socket.socket, number: int) -> None:
-        while data := connection.recv(65536):
-            reached.append(data)
-
-    with scripted(remember) as upstream, Sidelog(tmp_path / "data", upstream) as sidelog:
-        for name, request in MALFORMED.items():
-            with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as client:
-                client.sendall(request)
-                answer = b""
-                while data := client.recv(65536):
-                    answer += data
-            assert answer.startswith(b"HTTP/1.1 400 "), (name, answer[:200])
-            assert b"\r\nconnection: close\r\n" in answer.lower(), name
-            assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request", name
-        assert sidelog.settled_ledger()["stored"] == len(MALFORMED)
-        records = sidelog.records("outcome=rejected&status=400")
-        assert len(records) == len(MALFORMED)
-        assert {record["error_type"] for record in records} == {"bad_request"}
-    assert reached == []

@@ -57,17 +57,6 @@ def test_requests_on_one_connection_are_answered_and_recorded_one_by_one(start: 
     assert all(0 <= e.sent_ns <= e.first_byte_ns <= e.done_ns <= e.ended_ns for e in exchanges)
 
 
-def test_a_thousand_pipelined_requests_are_answered_in_order(start: Start) -> None:
-    """Pipelined requests are strictly sequential, and nothing of them is dropped."""
-    script = Script()
-    plane = start(script)
-    with plane.connect() as client:
-        client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(1000)))
-        assert all(client.answer().status == 200 for _ in range(1000))
-    assert script.targets == [b"/%d" % n for n in range(1000)]
-    assert len({e.id for e in plane.exchanges(1000)}) == 1000
-
-
 def test_pipelined_bodies_are_kept_apart(start: Start) -> None:
     """What follows a body, whatever its framing, is the next request and nothing else."""
     script = Script()
