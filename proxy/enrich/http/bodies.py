@@ -5,11 +5,12 @@ what is compressed in a way that is known, and could not be undone here, is not 
 redacted, so a cut never exposes half a secret.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
 from proxy.enrich.formats.charset import to_utf8
-from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode, is_text
+from proxy.enrich.http.content_coding import MAGIC, MAX_OUTPUT_BYTES, codings_by_magic, codings_of, decode, is_text
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
 from proxy.enrich.redact.kinds import JSON_OPENS
@@ -24,6 +25,8 @@ MAX_REDACTED_BYTES: Final = 262_144
 STORED_TAIL_BYTES: Final = 16384
 """Kept of the end of a body that is longer than may be stored."""
 
+_TEXT: Final = re.compile(rb"(?i)text/|json|xml|x-www-form|yaml|graphql")
+"""Types that no file of compressed data has."""
 _PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 
 
@@ -64,6 +67,8 @@ def decode_body(
     else:
         body = DecodedBody(head + tail, b"", size, False, None, size, True)
     codings = codings_of(content_encoding) if content_encoding else []
+    if not codings and body.head.startswith(MAGIC) and _TEXT.search(content_type) is not None:
+        codings = codings_by_magic(body.head)
     if codings and not _undo(body, codings, limit_bytes, tail_bytes, marks):
         return None
     if (text := to_utf8(body.head, body.tail, content_type)) is not None:

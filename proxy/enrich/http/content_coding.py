@@ -45,8 +45,9 @@ _PIECE_BYTES: Final = 4096
 """Damage costs at most what is left of one piece."""
 _OUTPUT_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_MAGIC: Final = (_GZIP_MAGIC, b"\x28\xb5\x2f\xfd")
-"""Of gzip and zstd: what begins so is no other data."""
+_CODING_OF: Final = {_GZIP_MAGIC: "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+MAGIC: Final = tuple(_CODING_OF)
+"""What begins so is no other data."""
 _HEADER_BYTES: Final = 2
 """Of zlib's wrapper: fewer do not show whether there is one."""
 _ZSTD_WINDOW_LOG: Final = 23
@@ -96,6 +97,11 @@ def codings_of(content_encoding: bytes) -> list[str]:
     return [name for name in names if name and name not in _PLAIN]
 
 
+def codings_by_magic(data: bytes) -> list[str]:
+    """Return the coding that data are evidently in, though no header names it."""
+    return [coding for magic, coding in _CODING_OF.items() if data.startswith(magic)]
+
+
 def decode(
     data: bytes,
     codings: list[str],
@@ -127,7 +133,7 @@ def decode(
         decoded = _undo(coding, decoded, window, limit if left else walk)
     if decoded.error is None or decoded.is_damaged or is_text(decoded.data):
         return decoded
-    is_compressed = decoded.data.startswith(_MAGIC) or (brotli is None and "br" in codings)
+    is_compressed = decoded.data.startswith(MAGIC) or (brotli is None and "br" in codings)
     return None if is_compressed else decoded
 
 

@@ -25,14 +25,14 @@ Edit = tuple[int, int, bytes]
 MARK: Final = b"[REDACTED]"
 MAX_HITS: Final = 500
 """Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes as a whole."""
-BLANKS: Final = rb"(?:[ \t\r]|\n(?:data:)?|\\+[nrt])*"
+BLANKS: Final = rb"(?:[ \t]|[\r\n](?:data:)?|\\+[nrt])*"
 """Inside strings they are written as escapes; an event of several lines has `data:` before each."""
 _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _SINGLE_QUOTE: Final = 0x27
 _OPENERS: Final = (b"{", b"[")
 _CLOSERS: Final = (b"}", b"]")
-_TOKEN: Final = re.compile(rb"""\\+[nrt]|\n(?:data:)?|["{}\[\]]|[^\s,:"{}\[\]\\]+(?:[ \t]+[^\s,:"{}\[\]\\]+)*""")
+_TOKEN: Final = re.compile(rb"""\\+[nrt]|[\r\n](?:data:)?|["{}\[\]]|[^\s,:"{}\[\]\\]+(?:[ \t]+[^\s,:"{}\[\]\\]+)*""")
 _COLON: Final = re.compile(rb"%b:" % BLANKS)
 _STRING_ENDS: Final = re.compile(rb'"[ \t\r\n]*(?:[,}\]]|\Z)')
 _LITERAL: Final = re.compile(rb"""[^\s,}\]"\\]*(?:[ \t]+[^\s,}\]"\\]+)*""")
@@ -174,7 +174,7 @@ def secrets_within(
             is_closed = content.endswith(closing)
             content = content.removesuffix(closing)
             edit = begin + 1, begin + 1 + len(content), MARK if is_closed else MARK + closing
-        elif token[:1] in b"\\\n":
+        elif token[:1] in b"\\\r\n":
             continue
         else:
             content, is_closed, edit = token, True, (begin, position, b'%b"%b%b"' % (escape, MARK, escape))

@@ -39,6 +39,7 @@ BUILT_IN: Final = (
     ".dockerconfigjson",
     ".dockercfg",
     "SecretString",
+    "stringData",
     "SecretBinary",
     "session",
     "sessionid",

@@ -20,12 +20,12 @@ _HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
-    """Return the boundary by the header, else by the body's first line; None when there is none."""
-    for found in _PARAMETER.finditer(content_type):
-        if found[1].lower() == b"boundary":
-            return found[2] or found[3]
+    """Return the boundary by the header, else, or if no part begins with that, by the first line; None without one."""
+    named = [found[2] or found[3] for found in _PARAMETER.finditer(content_type) if found[1].lower() == b"boundary"]
     first = body[:200].partition(b"\n")[0].rstrip()
-    return first[2:] if first.startswith(b"--") and len(first) > 2 else None
+    if first.startswith(b"--") and len(first) > 2 and not (named and body.find(b"--" + named[0]) >= 0):
+        return first[2:]
+    return named[0] if named else None
 
 
 def content_type_in(headers: bytes) -> bytes:
@@ -75,7 +75,10 @@ def redact_multipart(
 
 def _names(headers: bytes) -> list[bytes]:
     """Names of a part; `name*=utf-8''x` (RFC 5987) without its charset."""
-    return [_CHARSET_PREFIX.sub(b"", found[1] or found[2] or b"", count=1) for found in _NAME.finditer(headers)]
+    return [
+        _CHARSET_PREFIX.sub(b"", found[1] or (found[2] or b"").strip(b"'"), count=1)
+        for found in _NAME.finditer(headers)
+    ]
 
 
 def _line_end(content: bytes) -> bytes:

@@ -75,7 +75,7 @@ ESCAPED: Final = rb"\\u00(?:2[03dDeE]|3[0-9aAfF]|[46][0-9a-fA-F]|[57][0-9aA]|5[f
 _USUAL: Final = {
     b"\\u0026": b"&", b"\\u0027": b"'", b"\\u002b": b"+", b"\\u002B": b"+", b"\\u002f": b"/", b"\\u002F": b"/",
     b"\\u003d": b"=", b"\\u003D": b"=", b"&amp;": b"&", b"&quot;": b'"', b"&apos;": b"'", b"&#39;": b"'",
-    b"&#34;": b'"',
+    b"&#34;": b'"', b"&lt;": b"<", b"&gt;": b">",
 }  # fmt: skip
 """What Go, .NET, Gson and others escape in each JSON they write, and others in markup."""
 _has_usual: Final = held_by(

@@ -12,6 +12,7 @@ import re
 from typing import Final
 
 from proxy.enrich.redact.json_values import MARK
+from proxy.enrich.redact.names import ENDINGS
 from proxy.enrich.redact.patterns.views import SPACE, Span
 
 _TOKENS: Final = (
@@ -61,6 +62,9 @@ _MAY_BE_WORDS: Final = re.compile(
     rb"sk-|CCIPAT_|dckr_|figd_|f[mo][12]_|jina_|pcsk_|pscale_|sb_|sntrys_|tfp_|tgp_|wandb_|[MNO].{23,27}\."
 )
 """Tokens that may be words with hyphens, underscores or dots between them."""
+_MAY_BE_WORD: Final = re.compile(rb"bearer|author|proxy-|\s--|sshpas|login")
+_CLOSED: Final = re.compile(rb"<|[^&]{1,64}&")
+"""What is named in markup, with what ends its value."""
 _PEM: Final = b"LS0t"
 _TICKET: Final = re.compile(rb"[A-Z]{2,3}-[0-9]+-")
 """Of CAS; issues and branches are named so, too."""
@@ -80,11 +84,30 @@ _SQL_WORDS: Final = b"".join((
     rb")", SPACE, rb"*\(?)",
 ))  # fmt: skip
 """Before the password that a statement gives: InfluxDB, Postgres, MySQL, ClickHouse, DuckDB."""
-_NOT_END: Final = rb"""(?:[^"'-]|-[^-"'])*"""
+_NOT_END: Final = rb"""(?:[^"'-]|-[^-"']|["'],\s*["'])*"""
+"""Also in the next strings of a list of lines."""
+_SECRET: Final = rb"(?:%b|pwd)" % "|".join(name.replace("_", "[-_]?") for name in ENDINGS).encode()
+_QUOTES: Final = rb"(?:&quot;|&#34;|&#x22;)"
+_ELEMENT: Final = (
+    rb"(?i:<(?:[a-z0-9_.:-]*%b|(?:[a-z0-9_.-]*:)?token)(?:\s[^<>]*)?>"
+    rb"|(?:%b|[^a-z0-9_-]token)%b\s*:\s*%b)" % (_SECRET, _SECRET, _QUOTES, _QUOTES)
+)
+"""Markup before a secret, or JSON in markup, wherever it stands in a text."""
+_COOKIE: Final = rb"(?i:\b(?:set-)?cookie:[ \t]*)"
+_LOGIN: Final = (
+    rb"""(?:\bcurl(?:\s[^\r\n|;]*?)?\s(?:(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'\\\[]{1,64}:"""
+    rb"""|(?:-b|--cookie)[ =]?["']?[^\s="'\\\[]{1,64}=)|(?i:jdbc:\w+:thin:)[^/\s"'@]{1,64}/)"""
+)
+_ARGUMENT: Final = (
+    rb"""(?i:\b(?:proxy-)?authorization:B*(?:[a-z][a-z0-9-]{1,20}B+)?"""
+    rb"""|B--(?:(?:[a-z]+-)*%b|token)B+["']?|\b(?:sshpass|login)B[^\r\n|;]*?-pB?["']?)""" % _SECRET
+).replace(b"B", SPACE)
+"""Of commands, and headers in a text: before what may be words."""
 KINDS: Final = (
     rb"\b(?:%b)" % b"|".join(_TOKENS),
     # PKCS #8 and its like (RFC 7468 §10), closed or cut off
-    rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----%b(?:-----END[^-]*-----)?" % _NOT_END,
+    rb"-{4,5} ?BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-{4,5}%b(?:-{4,5} ?END[^-]*-{4,5})?" % _NOT_END,
+    rb"\bPrivate-Lines: [0-9]+(?:[A-Za-z0-9/=]|%b){40,}" % SPACE,  # PuTTY's
     rb"(?i:\bbearer%b+)[A-Za-z0-9._~+/-]{16,}=*" % SPACE,
     rb"(?i:\bbasic%b+)[A-Za-z0-9+/]{8,}={0,2}" % SPACE,
     rb"""://[^/?#\s"'<>@\\\[]*:[^/?#\s"'<>@\\\[]+@""",
@@ -97,12 +120,16 @@ KINDS: Final = (
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
     rb"%b'[^'\[][^']*'?" % _SQL_WORDS,
+    rb"%b[^<>&\s\[][^<>&]{5,}(?:</|&)" % _ELEMENT,
+    rb"""%b[^\s=;"'<>\[]{1,64}=[^\r\n"'\\\[][^\r\n"'\\]{3,}""" % _COOKIE,
+    rb"""%b[^\s"'\\\[@]{4,}""" % _LOGIN,
+    rb"%b[A-Za-z0-9._~/=!@#$^-]{6,}" % _ARGUMENT,
 )
 """All of them, in the syntax that google-re2 and `re` share."""
 _KEPT: Final = re.compile(
     rb"""(?i:bearer[\s+]+|basic[\s+]+|passcode:|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
     rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/|bot(?=[0-9]+:AA))|"""
-    + _SQL_WORDS
+    + b"|".join((_SQL_WORDS, _ELEMENT, _COOKIE, _LOGIN, _ARGUMENT))
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
 _TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
@@ -123,10 +150,11 @@ def secret_in(text: bytes) -> Span | None:
     """Return where the secret stands in what one of `KINDS` matched; None when it is none after all."""
     if text.startswith(b"://"):
         return 3, len(text) - 1
-    if text.startswith(b"-----"):
+    if text.startswith(b"----"):
         return 0, len(text)
     kept = _KEPT.match(text)
     begin = 0 if kept is None else kept.end()
+    text = text.removesuffix(b"</").removesuffix(b"&") if _CLOSED.match(text) is not None else text
     return (begin, len(text)) if _is_secret(text[: min(begin, 6)].lower(), text[begin:]) else None
 
 
@@ -148,7 +176,7 @@ def _is_secret(word: bytes, token: bytes) -> bool:
             return b":" in base64.b64decode(token + b"==")
         except binascii.Error:
             return False
-    if word.startswith(b"bearer"):
+    if _MAY_BE_WORD.match(word) is not None:
         return len(token) >= 30 or any(byte in b"0123456789" for byte in token)
     if token.startswith(_PEM):
         plain = _LINE_ENDS.sub(b"", token).rstrip(b"=")

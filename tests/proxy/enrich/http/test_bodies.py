@@ -9,6 +9,7 @@ import pytest
 from proxy.enrich.http.bodies import TooLong, decode_body, omitted_body, redacted_body
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
+from storage.zstd import zstd
 
 REDACTOR = Redactor()
 
@@ -67,6 +68,18 @@ def test_what_is_compressed_still_is_not_stored() -> None:
     data = bytes(range(256))
     assert made(data, coding=b"snappy") == Body(data, b"", 256, False, None, None, "snappy: unknown")
     assert made(data, coding=b"gzip") == Body(data, b"", 256, False, None, None, "gzip: not coded")
+
+
+def test_what_is_compressed_without_a_word_is_read_where_it_is_said_to_be_text() -> None:
+    """A header that is missing, or denies it; a file of compressed data stays one."""
+    for packed, coding in ((gzip.compress(b'{"token": "S"}'), "gzip"), (zstd.compress(b'{"token": "S"}'), "zstd")):
+        for named in (b"", b"identity", b"utf-8"):
+            decoded = decode_body(packed, b"", len(packed), named, content_type=b"application/json")
+            assert decoded is not None
+            assert (decoded.head, decoded.coding) == (b'{"token": "S"}', coding)
+        decoded = decode_body(packed, b"", len(packed), b"", content_type=b"application/gzip")
+        assert decoded is not None
+        assert (decoded.head, decoded.coding) == (packed, None)
 
 
 def test_half_of_a_damaged_body_is_kept() -> None:

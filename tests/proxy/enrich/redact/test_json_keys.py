@@ -140,6 +140,7 @@ def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> N
         (b'{"password": hunter two, "x": 1}', b'{"password": "[REDACTED]", "x": 1}'),
         (b"{\"password\": 'S, S', \"x\": 1}", b'{"password": "[REDACTED]", "x": 1}'),
         (b'{"password": }', b'{"password": }'),
+        (b'data: {"password":\rdata: "S"}\r\r', b'data: {"password":\rdata: "[REDACTED]"}\r\r'),
         (b'data: {"password":\ndata:   "S"}\n\n', b'data: {"password":\ndata:   "[REDACTED]"}\n\n'),
         (rb'{"a":"{\"pwd\": ","b":"x"}', rb'{"a":"{\"pwd\": ","b":"x"}'),
         (rb'{"a":"{\"pwd\": "}', rb'{"a":"{\"pwd\": "}'),

@@ -75,6 +75,13 @@ def test_a_form_of_parts_is_told_by_its_beginning() -> None:
         assert Redactor().redact_body(other, b"", b"", False)[0] == other
 
 
+@each_of("kind", [b"multipart/form-data; boundary=Other", b"multipart/form-data; boundary='B'", b"multipart/form-data"])
+def test_a_boundary_that_no_part_has_is_not_believed(kind: bytes) -> None:
+    """Its first line says what separates the parts; a name may stand in single quotes."""
+    body = part(b'name="a"', b"kept") + part(b"name='password'", b"S3CRET") + b"--B--"
+    assert Redactor().redact_body(body, b"", kind, False)[0] == body.replace(b"S3CRET", b"[REDACTED]")
+
+
 HEAD = b"POST /x?token=S3CRET HTTP/1.1\r\nX-Api-Key: S3CRET\r\nCookie: a=S3CRET; b=S3CRET\r\nAccept: */*\r\n\r\n"
 SHOWN = b"POST /x?token=[REDACTED] HTTP/1.1\r\nX-Api-Key: [REDACTED]\r\nCookie: a=[REDACTED]; b=[REDACTED]\r\n"
 

@@ -24,7 +24,7 @@ def shown(text: str, kind: str = "application/yaml") -> str:
         ("spring:\n  datasource:\n    db-Password:   '@' # c\n    user: u", None),
         ('- "api_key": "@"\n- user: u', '- "api_key": "R"\n- user: u'),
         ("DB_PASSWORD: !!str @", 'DB_PASSWORD: "R"'),
-        ("stringData:\n  tls.private_key: |-\n    @\n\n    @\n  user: u", None),
+        ("settings:\n  tls.private_key: |-\n    @\n\n    @\n  user: u", None),
         ("a:\n  secret: >\n    @\n    @\n\nb: 1", 'a:\n  secret: "R"\n\nb: 1'),
         ("secret:\n  one: @\n  two:\n  - @\nb: 1", 'secret: "R"\nb: 1'),
         ("token:\n- @\n- @\nb: 1", 'token: "R"\nb: 1'),

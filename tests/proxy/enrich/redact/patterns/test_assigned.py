@@ -30,6 +30,15 @@ TEXTS = {
     "x\n{}\nrest": "-----BEGIN RSA PRIVATE KEY-----\nMIIBhunter2\nabc\n-----END RSA PRIVATE KEY-----",
     "postgres://{}@db/x": "u:hunter2",
     "set password = {} y": "hun\\w0rd!x",
+    "curl -s -u bob:{} https://h/x": "hunter2",
+    "curl --cookie sid={} h": "hunter2",
+    "x --api-key {} /y": "abc-def-123",
+    "sshpass -p {} ssh /h": "hunter2",
+    "> Authorization: Token {}\n> Host: x": "Zq9xWv7uTs5rQp3o",
+    "x\r\nSet-Cookie: {}\r\ny": "sid=Zq9xWv7u; Path=/",
+    "jdbc:oracle:thin:bob/{}@h:1521/x": "hunter2",
+    "<login><user>bob</user><s:password a='b'>{}</s:password></login>": "hunter2",
+    "x\n{}\nlast": "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nMIIBhunter2\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
 }  # fmt: skip
 WRITERS: dict[str, tuple[str, Callable[[str], str]]] = {
     "text": ("text/plain", str),
@@ -93,6 +102,9 @@ def test_it_is_found_across_the_frames_of_a_stream(text: str, size: int) -> None
         "max_token = 4096", "page_token=abcdef12345", "secret: u64", "password: ****", "password=${DB_PASSWORD1}",
         "login with password authentication", "password = null", "secret = true", "token: 5", 'password = ""',
         "{'password': 'password'}", "private_key: bytes32", "new_password: 'must have 8 characters'",
+        "docker run -u 1000:1000 x", "curl -u bob h", "--token TOKEN", "--password <password>", "login -p password",
+        "Authorization: required", "Authorization: Bearer YOUR_API_KEY", "Cookie: sid", "<password>true</password>",
+        "Promise<AccessToken>(resolve, reject)", "<page-token>12345678</page-token>", "<b>Password</b>",
         "unexpected token: '}'", "password = \u0445\u043e\u0440", "api_key = os.environ",
     ],
 )  # fmt: skip
@@ -106,3 +118,18 @@ def test_programs_types_and_prose_stay(text: str) -> None:
 def test_a_long_value_goes_as_a_whole() -> None:
     """However far it was read to be judged."""
     assert redact(b"password = " + b"hunter2!" * 1000 + b" x") == b"password = [REDACTED] x"
+
+
+def test_keys_written_as_a_list_of_lines_are_found() -> None:
+    """One string in place of all of them, so that JSON stays JSON."""
+    lines = ["-----BEGIN PRIVATE KEY-----", "MIIBhunter2", "abc=", "-----END PRIVATE KEY-----"]
+    for indent in (None, 1):
+        shown = json.loads(redact(json.dumps({"a": ["x"], "key": lines, "b": 1}, indent=indent).encode()))
+        assert shown == {"a": ["x"], "key": ["[REDACTED]"], "b": 1}
+
+
+def test_json_in_attributes_of_markup_is_found() -> None:
+    """As frameworks hand it to the browser; the rest of it stays."""
+    data = "{&quot;user&quot;:&quot;bob&quot;,&quot;csrfToken&quot;: &quot;@&quot;,&#34;token&#34;:&#34;@&#34;}"
+    page = f"<div data-page='{data}'>"
+    assert redact(page.replace("@", "hunter2Zq").encode()) == page.replace("@", "[REDACTED]").encode()
