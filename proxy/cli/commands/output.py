@@ -8,11 +8,8 @@ import codecs
 import json
 import os
 import select
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from proxy.process.terminal import json_escaped, visible
@@ -37,12 +34,6 @@ class ReaderGone(Exception):
     """The reader of stdout has left, as `head` does: the command ends quietly."""
 
 
-def _reader_gone() -> ReaderGone:
-    """Make the exception; no signal of `ends_with_its_reader` strikes what ends by it already."""
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    return ReaderGone()
-
-
 def say(text: str) -> None:
     """Write one line to stdout; raises ReaderGone as `say_styled` does."""
     say_styled(visible(text))
@@ -57,7 +48,7 @@ def say_styled(text: str) -> None:
     try:
         sys.stdout.write(text + "\n")
     except BrokenPipeError as error:
-        raise _reader_gone() from error
+        raise ReaderGone from error
 
 
 def flush() -> None:
@@ -65,7 +56,7 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError as error:
-        raise _reader_gone() from error
+        raise ReaderGone from error
 
 
 def leave_stdout() -> None:
@@ -75,36 +66,12 @@ def leave_stdout() -> None:
     os.close(nowhere)
 
 
-@contextmanager
-def ends_with_its_reader() -> Iterator[None]:
-    """Raise ReaderGone here once the reader of stdout has left, also while nothing is written to it.
-
-    A write would fail, but a live list may be silent for hours. Only poll(2) notices without a write, hence a thread of
-    its own; it wakes this one with SIGPIPE, which a socket may cause as well, so the handler looks again.
-    """
-    stdout = sys.stdout.fileno()
-
-    def raise_if_gone(*_: object) -> None:
-        if _errors_of(stdout, timeout_ms=0):
-            raise _reader_gone()
-
-    def wait(reader: int) -> None:
-        _errors_of(stdout, timeout_ms=None)
-        signal.pthread_kill(reader, signal.SIGPIPE)
-
-    before = signal.signal(signal.SIGPIPE, raise_if_gone)
-    threading.Thread(target=wait, args=(threading.get_ident(),), name="reader of stdout", daemon=True).start()
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGPIPE, before)
-
-
-def _errors_of(descriptor: int, timeout_ms: int | None) -> int:
-    """Wait for errors; a poll object of its own for each call, since two threads must not use one at a time."""
+def check_reader() -> None:
+    """Raise ReaderGone where the reader of stdout has left, which only a write would notice otherwise."""
     watch = select.poll()
-    watch.register(descriptor, 0)  # errors only
-    return sum(events & select.POLLERR for _, events in watch.poll(timeout_ms))
+    watch.register(sys.stdout.fileno(), 0)  # errors only
+    if any(events & select.POLLERR for _, events in watch.poll(0)):
+        raise ReaderGone
 
 
 def complain(text: str) -> None:
@@ -172,7 +139,7 @@ def console() -> "Console":
 
     class _Console(Console):
         def on_broken_pipe(self) -> NoReturn:
-            raise _reader_gone()
+            raise ReaderGone
 
     is_terminal = sys.stdout.isatty()
     return _Console(

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.cli.commands.client import Client, Filters, TemporaryRefusal, no_response, reason_of
 from proxy.cli.commands.listing import View, line_of, read_fields, selected
-from proxy.cli.commands.output import complain, console, ends_with_its_reader, flush, say_json, say_styled
+from proxy.cli.commands.output import check_reader, complain, console, flush, say_json, say_styled
 
 READ_TIMEOUT_S: Final = 45.0
 """Three heartbeats of the server: after that the connection is taken for dead."""
@@ -37,8 +37,7 @@ def run(client: Client, filters: Filters, zone: tzinfo | None, *, fields: str | 
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone)
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
-    with ends_with_its_reader():
-        return _follow(client, {**filters, **view.asked}, _printer(view, as_json=as_json))
+    return _follow(client, {**filters, **view.asked}, _printer(view, as_json=as_json))
 
 
 def _printer(view: View, *, as_json: bool) -> Printer:
@@ -60,6 +59,7 @@ def _follow(client: Client, filters: Filters, write: Printer) -> int:
     retry_s = RETRY_S
     is_connected = False
     while True:
+        check_reader()
         try:
             for event in _events(client, filters, last_id):
                 is_connected, retry_s = True, RETRY_S
@@ -84,7 +84,14 @@ def _events(client: Client, filters: Filters, last_id: str) -> Iterator[Event]:
     headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
     with client.stream("/api/records/stream", filters, headers, READ_TIMEOUT_S) as response:
         yield Event("open", "", "")
-        yield from parse_events(response)
+        yield from parse_events(_while_read(response))
+
+
+def _while_read(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines as long as stdout has a reader: a live list may be silent for hours, but for its heartbeats."""
+    for line in lines:
+        check_reader()
+        yield line
 
 
 def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
