@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from proxy.cli.commands.output import say
+from proxy.cli.commands.output import CommandError, say
 from proxy.demo.welcome import welcome
 from proxy.process.data_dir import token_of
 from proxy.process.memfd import hand_over
@@ -22,14 +22,16 @@ from proxy.settings.model import Settings, freeze
 from proxy.supervisor.host import hold_back
 
 
-def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -> NoReturn:
+def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool, before: str = "") -> NoReturn:
     """Become the supervisor; raises SettingsError first when the settings are wrong.
 
-    A person at a terminal, or who `greets`, is shown where everything is; logs of a service get no such text.
+    A person at a terminal, or who `greets`, is shown where everything is, and what is behind it (`before`); logs of a
+    service get no such text.
     """
     settings = load(overrides, os.environ, config)
     if greets or sys.stdout.isatty():
-        _greet(settings)
+        upstreams = ", ".join(dict.fromkeys(route.upstream for route in settings.routes))
+        _greet(settings, before or upstreams or "nothing")
     source = {"overrides": dict(overrides), "config": None if config is None else str(config.absolute())}
     source_fd = hand_over(json.dumps(source).encode(), "sidelog-source")
     sys.stdout.flush()
@@ -43,16 +45,19 @@ def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -> N
     os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours
 
 
-def demo(listen: str, admin_listen: str, data_dir: str | None) -> int:
+def demo(listen: str, admin_listen: str, data_dir: str | None) -> NoReturn:
     """Run the demo, whose imports `serve` does without."""
-    from proxy.demo.run import main
+    from proxy.demo.run import BEFORE, CannotStart, start
 
-    return main(listen, admin_listen, data_dir)
+    try:
+        overrides = start(listen, admin_listen, data_dir, os.environ)
+    except CannotStart as error:
+        raise CommandError(str(error)) from error
+    run(overrides, None, greets=True, before=BEFORE)
 
 
-def _greet(settings: Settings) -> None:
+def _greet(settings: Settings, before: str) -> None:
     directory = Path(settings.data_dir)
     with suppress(OSError):  # what is wrong with it is said by the supervisor
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        before = ", ".join(dict.fromkeys(route.upstream for route in settings.routes)) or "nothing"
         say(welcome(before, settings.proxy.listen, settings.admin.listen, directory, token_of(directory)))

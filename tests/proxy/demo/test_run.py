@@ -1,4 +1,4 @@
-"""The demo as a whole: addresses, messages, start and stop, exit codes. sidelog itself is played by a small server."""
+"""The demo as a whole: addresses, messages, start and stop."""
 
 import os
 import re
@@ -7,50 +7,23 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from proxy.cli import app
 from proxy.cli.commands.client import data_directory
-from proxy.demo.run import CannotStart, main, make_plan
+from proxy.demo import run
+from proxy.demo.run import CannotStart, start
 from proxy.process.data_dir import lock_data_dir
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
 
-FAKE_SIDELOG = """
-import http.server, pathlib, sys
-directory = pathlib.Path(sys.argv[sys.argv.index("--data-dir") + 1])
-directory.mkdir()
-(directory / "admin-token").write_text("t0ken\\n")
-host, _, port = sys.argv[sys.argv.index("--admin-listen") + 1].rpartition(":")
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(b'{"keys": [], "secret": "sk"}')
-    do_POST = do_GET
-    def log_message(self, *_):
-        pass
-http.server.HTTPServer((host, int(port)), Handler).serve_forever()
-"""
-
-DEMO = """
-import sys
-from proxy.demo import run
-fake, listen, admin_listen, data_dir = sys.argv[1:]
-class FakePlan(run.Plan):
-    @property
-    def serve_command(self):
-        return [sys.executable, fake, *super().serve_command[5:]]
-run.Plan = FakePlan
-run.TIMEOUT_START_S = 240.0
-sys.exit(run.main(listen, admin_listen, data_dir))
-"""
+URL = "http://127.0.0.1:9"
 
 
 def free_address() -> str:
@@ -58,18 +31,20 @@ def free_address() -> str:
     return f"127.0.0.1:{free_port()}"
 
 
-def start_demo(tmp_path: Path, fake: str) -> subprocess.Popen[str]:
-    """Start a demo whose sidelog is `fake`."""
-    script = tmp_path / "fake.py"
-    script.write_text(fake)
-    arguments = [str(script), free_address(), free_address(), str(tmp_path / "data")]
-    return subprocess.Popen(
-        [sys.executable, "-c", DEMO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@contextmanager
+def demo(data_dir: Path, listen: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a demo."""
+    addresses = ["--listen", listen, "--admin-listen", free_address()]
+    command = [sys.executable, "-m", "proxy", "demo", *addresses, "--data-dir", str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def read_welcome(process: subprocess.Popen[str]) -> str:
-    """Read what the demo prints once it is ready."""
+    """Read what the demo prints at its start."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
@@ -79,115 +54,102 @@ def read_welcome(process: subprocess.Popen[str]) -> str:
     raise AssertionError(f"the demo ended: {process.stderr.read() if process.stderr else ''}")
 
 
-def admin_url(text: str) -> str:
-    """Find the admin port's URL in the welcome."""
-    found = re.search(r"(http://\S+)/login#token=t0ken", text)
-    assert found is not None, text
-    return found[1]
+def await_visits(data_dir: Path) -> None:
+    """Return when traffic came through."""
+    command = [sys.executable, "-m", "proxy", "query", "--json", "--limit", "1", "--data-dir", str(data_dir)]
+    deadline = time.monotonic() + PROGRAM_S
+    while not subprocess.run(command, capture_output=True, check=False).stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
-def wait_until_gone(url: str) -> None:
-    """Return when nobody listens any more; one that is starved answers late."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url, timeout=60).close()
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, ConnectionRefusedError):
-                return
-        except OSError:
-            pass  # it ends just now
-        time.sleep(0.05)
-    raise AssertionError(f"{url} still answers")
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_a_signal_takes_everything_down(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    """The welcome names proxy, UI and token; a signal ends the children and decides the exit code."""
-    with start_demo(tmp_path, FAKE_SIDELOG) as process:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_takes_everything_down(tmp_path: Path, number: signal.Signals) -> None:
+    """The welcome names proxy, UI and token, and traffic comes; what is behind sidelog ends with it."""
+    listen = free_address()
+    with demo(tmp_path / "data", listen) as process:
         text = read_welcome(process)
-        assert text.count("sidelog ") >= 2
+        assert f"http://{listen}   in front of a demo service" in text
+        assert re.search(r"http://\S+/login#token=\S+", text)
+        await_visits(tmp_path / "data")
         process.send_signal(number)
-        _, errors = process.communicate(timeout=PROGRAM_S)
-        assert (process.returncode, errors) == (code, "")
-        wait_until_gone(admin_url(text))
+        process.communicate(timeout=PROGRAM_S)  # returns once nobody holds the pipes any more
+        assert process.returncode == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    """After SIGKILL no child holds the demo's output any more."""
-    with start_demo(tmp_path, FAKE_SIDELOG) as process:
-        text = read_welcome(process)
+    """After SIGKILL no process holds the demo's output any more."""
+    with demo(tmp_path / "data", free_address()) as process:
+        read_welcome(process)
+        await_visits(tmp_path / "data")
         process.kill()
-        process.communicate(timeout=PROGRAM_S)  # returns once nobody holds the pipe any more
-        wait_until_gone(admin_url(text))
+        process.communicate(timeout=PROGRAM_S)
         assert process.returncode == -signal.SIGKILL
 
 
-def test_an_exit_of_sidelog_is_passed_on(tmp_path: Path) -> None:
-    """Its exit code is the demo's, its message reaches the terminal."""
-    with start_demo(tmp_path, "import sys; sys.exit('cannot open the store')") as process:
-        _, errors = process.communicate(timeout=PROGRAM_S)
-        assert (process.returncode, errors) == (1, "cannot open the store\n")
-
-
-def test_a_killed_sidelog_counts_as_in_a_shell(tmp_path: Path) -> None:
-    """A child that died by a signal gives 128 and its number."""
-    fake = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    with start_demo(tmp_path, fake) as process:
-        process.communicate(timeout=PROGRAM_S)
-        assert process.returncode == 128 + signal.SIGKILL
-
-
-def test_a_port_in_use_is_named_with_what_to_do(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
     """By sidelog, and the exit code is 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert main(f"127.0.0.1:{port}", free_address(), str(tmp_path / "data")) == 1
-    assert f"cannot listen on 127.0.0.1:{port}: address already in use" in capfd.readouterr().err
+        with demo(tmp_path / "data", f"127.0.0.1:{port}") as process:
+            _, errors = process.communicate(timeout=PROGRAM_S)
+            assert process.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: address already in use" in errors
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """With what the process beside sidelog is started, in its place."""
+    started: list[tuple[str, ...]] = []
+
+    def start_beside(*arguments: str) -> str:
+        started.append(arguments)
+        return URL
+
+    monkeypatch.setattr(run, "_start_beside", start_beside)
+    return started
 
 
 def test_wrong_settings_are_reported_with_exit_code_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, beside: list[tuple[str, ...]]
 ) -> None:
-    """A wrong variable in the environment is found before anything listens."""
+    """A wrong variable is found before anything is started; so is a Unix socket, which is no port."""
     monkeypatch.setenv("SIDELOG_PROXY__WORKERS", "many")
-    assert main(free_address(), free_address()) == 2
+    assert app.main(["demo"]) == 2
     assert "SIDELOG_PROXY__WORKERS" in capsys.readouterr().err
+    monkeypatch.delenv("SIDELOG_PROXY__WORKERS")
+    assert app.main(["demo", "--listen", "unix:/run/a.sock"]) == 1
+    assert "needs a port: expected host:port" in capsys.readouterr().err
+    with pytest.raises(CannotStart):
+        start("unix:/run/a.sock", "127.0.0.1:8090", None, {})
+    with pytest.raises(SettingsError, match=r"admin\.listen"):
+        start("127.0.0.1:8080", "nowhere", None, {})
+    assert beside == []
 
 
-def test_a_demo_listens_on_a_port() -> None:
-    """Its traffic cannot come over a Unix socket."""
-    with pytest.raises(CannotStart, match=r"its traffic needs a port: expected host:port, .* got 'unix:/run/a\.sock'"):
-        make_plan("unix:/run/a.sock", "127.0.0.1:8090", None, "http://127.0.0.1:9", {})
-
-
-def test_the_environment_names_addresses_where_the_caller_does_not() -> None:
+def test_the_environment_names_addresses_where_the_caller_does_not(beside: list[tuple[str, ...]]) -> None:
     """A given address wins over the environment, which wins over the default."""
     environ = {"SIDELOG_PROXY__LISTEN": "127.0.0.1:1111", "SIDELOG_ADMIN__LISTEN": "127.0.0.1:2222"}
-    upstream = "http://127.0.0.1:9"
-    plan = make_plan("127.0.0.1:8080", "127.0.0.1:3333", None, upstream, environ)
-    assert (plan.listen, plan.admin_listen) == ("127.0.0.1:1111", "127.0.0.1:3333")
-    assert plan.data_directory == Path.cwd() / "sidelog-demo"
-    plan = make_plan("127.0.0.1:8080", "127.0.0.1:8090", "here", upstream, {"STATE_DIRECTORY": "/there"})
-    assert (plan.listen, plan.admin_listen) == ("127.0.0.1:8080", "127.0.0.1:8090")
-    assert plan.data_directory == Path.cwd() / "here"
+    found = start("127.0.0.1:8080", "127.0.0.1:3333", None, environ)
+    assert (found["proxy.listen"], found["admin.listen"]) == ("127.0.0.1:1111", "127.0.0.1:3333")
+    assert (found["proxy.upstream"], found["data_dir"]) == (URL, "sidelog-demo")
+    start("127.0.0.1:8080", "127.0.0.1:8090", "here", {"STATE_DIRECTORY": "/there"})
+    assert beside == [
+        ("127.0.0.1:1111", "127.0.0.1:3333", str(Path.cwd() / "sidelog-demo")),
+        ("127.0.0.1:8080", "127.0.0.1:8090", str(Path.cwd() / "here")),
+    ]
 
 
-def test_the_settings_of_a_demo_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("beside")
+def test_the_settings_of_a_demo_are_valid(tmp_path: Path) -> None:
     """Routes and an alert that give pages something to show; what the user sets wins."""
-    plan = make_plan("127.0.0.1:1", "127.0.0.1:2", str(tmp_path), "http://127.0.0.1:9", {})
-    settings = load({"proxy.upstream": plan.upstream_url}, plan.serve_environ, None)
+    environ: dict[str, str] = {}
+    overrides = start("127.0.0.1:11", "127.0.0.1:12", str(tmp_path), environ)
+    settings = load(overrides, environ, None)
     assert [route.id for route in settings.routes] == ["users", "tools", "default"]
-    assert [alert.url for alert in settings.alerts] == ["http://127.0.0.1:9/hook"]
-    monkeypatch.setenv("SIDELOG_ALERTS", "[]")
-    assert load({}, plan.serve_environ, None).alerts == ()
-
-
-def test_an_address_that_is_none_is_a_settings_error() -> None:
-    """It names the setting, as `serve` would."""
-    with pytest.raises(SettingsError, match=r"admin\.listen"):
-        make_plan("127.0.0.1:8080", "nowhere", None, "http://127.0.0.1:9", {})
+    assert [alert.url for alert in settings.alerts] == [f"{URL}/hook"]
+    environ = {"SIDELOG_ALERTS": "[]"}
+    assert load(start("127.0.0.1:11", "127.0.0.1:12", str(tmp_path), environ), environ, None).alerts == ()
 
 
 def test_where_only_the_demo_ran_its_records_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
