@@ -18,7 +18,7 @@ from api.native.files.cut_bodies import describe_loss, sent_text
 from api.native.projection import decode_window, field_of, split_head
 from api.replay.suite import Recorded
 from storage.grpc import SWITCHING_PROTOCOLS
-from storage.record import Body
+from storage.record import Body, Payload
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 REPLAY_OF: Final = "X-Sidelog-Replay-Of"
@@ -112,6 +112,11 @@ def replay_of(recorded: Recorded) -> str:
     return "" if recorded.payload is None else field_of(recorded.payload.request_head, REPLAY_OF.lower())
 
 
+def is_call(payload: Payload) -> bool:
+    """Whether it is of a call of gRPC, whose messages are stored as JSON."""
+    return field_of(payload.request_head, "content-type").lower().startswith("application/grpc")
+
+
 def refusal_of(recorded: Recorded) -> str:
     """Say why an exchange cannot be sent again; empty if it can."""
     record, payload = recorded.record, recorded.payload
@@ -121,6 +126,8 @@ def refusal_of(recorded: Recorded) -> str:
         return "it was upgraded (WebSocket)"
     if payload is None or not payload.request_head:
         return "neither its headers nor its body were kept"
+    if is_call(payload):
+        return "it is a call of gRPC: sidelog get --curl ID prints a grpcurl"
     if not (record.path or "").startswith("/") or _UNFIT.search(f"{record.path}{record.query or ''}"):
         return "its target is no path that can be sent"
     if not record.request_complete:

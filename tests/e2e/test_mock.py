@@ -49,6 +49,7 @@ LINES = [
     line("/ask", '"two"', method="POST", body='{"q": 2}'),
     line("/events", "data: 1\n\ndata: 2\n\n", timeline=[[9, 1000], [18, 900_000]]),
     line("/gone", "be", kept={"truncated": True, "size": 99}),
+    line("/a.B/C", "[]", request={"headers": [["content-type", "application/grpc"]], "body": None}),
     line("/moved", "", status=301, headers=[["Location", "/x"], ["Set-Cookie", "a=b"], ["Connection", "close"]]),
 ]  # fmt: skip
 
@@ -102,9 +103,9 @@ def test_the_narrowest_match_answers(mock: tuple[str, str]) -> None:
 
 
 def test_what_was_cut_answers_nothing(mock: tuple[str, str]) -> None:
-    """It is left out, and the start says so."""
+    """It is left out, and so is a call of gRPC, which was not JSON; the start says so."""
     url, said = mock
-    assert "1 exchanges are left out" in said
+    assert "2 exchanges are left out" in said
     assert "answering for 8 recorded exchanges" in said
     assert fetch(f"{url}/gone")[0] == 404
 

@@ -106,6 +106,10 @@ def test_a_request_with_redacted_text_is_never_whole(text: str, query: str, mark
         ({"request_bytes": 9}, "its body is no longer stored"),
         ({"request_complete": False}, "its request was not complete"),
         ({"status": 101}, "it was upgraded (WebSocket)"),
+        (
+            {"head": "POST /a.B/C HTTP/2\r\nContent-Type: Application/gRPC+proto"},
+            "it is a call of gRPC: sidelog get --curl ID prints a grpcurl",
+        ),
         ({"method": None}, "its request was no valid one"),
         ({"method": "G T"}, "its request was no valid one"),
         ({"path": "*"}, "its target is no path that can be sent"),

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from api.native.files.cut_bodies import sent_windows
 from api.native.projection import split_head
-from api.replay.request import CONNECTION_FIELDS
+from api.replay.request import CONNECTION_FIELDS, is_call
 from api.replay.suite import Recorded
 from proxy.cli.commands.files.source import recorded_in, template_of
 from proxy.cli.commands.output import CommandError, complain
@@ -32,7 +32,7 @@ def run(*, suite: Path, listen: str) -> int:
     if not mock.answers:
         raise CommandError(f"{suite} has no answer that was kept whole")
     if mock.left_out:
-        complain(f"{mock.left_out:,} exchanges are left out: they have no answer that was kept whole")
+        complain(f"{mock.left_out:,} exchanges are left out: they have no answer that was kept whole as it was sent")
     try:
         host, port = parse_address(listen)
     except ValueError as error:
@@ -54,8 +54,9 @@ class Mock:
         self.answers = self.left_out = 0
         for recorded in suite:
             _, record, payload = recorded
-            body = payload and payload.response_body
-            if payload is None or record.status in (None, 101) or (body and (body.truncated or body.omitted)):
+            body = None if payload is None else payload.response_body
+            is_cut = body is not None and (body.truncated or body.omitted)
+            if payload is None or is_call(payload) or record.status in (None, 101) or is_cut:
                 self.left_out += 1
                 continue
             self.answers += 1
