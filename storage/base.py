@@ -92,11 +92,10 @@ class Storage(Protocol):
         """Delete one slice of what is below the floors; call it until `is_done`. Sums and `last_seq` stay right."""
         ...
 
-    async def trim(self, max_rows: int, goal_bytes: int | None = None) -> Trimmed:
+    async def trim(self, max_rows: int) -> Trimmed:
         """Delete one slice of the oldest records by `seq`, for the cap on size: at once gone from all answers and sums.
 
         Bodies of the older half go before any row (`storage.purge.next_trim`); the newest rows always stay. A store
-        that knows at once what is free takes several such slices together, until no more than a goal is in use; one
         that deletes by larger parts takes more than `max_rows`.
         """
         ...

@@ -180,7 +180,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def purge(self, max_rows: int) -> Purged:
         return await self._purge.purge(await read_upkeep(self._register), await self.last_seq(), max_rows)
 
-    async def trim(self, max_rows: int, goal_bytes: int | None = None) -> Trimmed:
+    async def trim(self, max_rows: int) -> Trimmed:
         return await trim(self._shards, self._change, await read_upkeep(self._register), max_rows)
 
     async def reclaim(self) -> None:

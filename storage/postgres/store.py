@@ -181,7 +181,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         async with self._write_connection() as connection:
             return await purge.purge(connection, self._begin_write, max_rows)
 
-    async def trim(self, max_rows: int, goal_bytes: int | None = None) -> Trimmed:
+    async def trim(self, max_rows: int) -> Trimmed:
         async with self._write_connection() as connection:
             return await trim(self._session(connection, math.inf), self._begin_write, max_rows)
 

@@ -136,14 +136,12 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             lambda connection: purge.purge(connection, max_rows, lambda: self._writer.is_wanted)
         )
 
-    async def trim(self, max_rows: int, goal_bytes: int | None = None) -> Trimmed:
+    async def trim(self, max_rows: int) -> Trimmed:
         def work(connection: sqlite3.Connection) -> Trimmed:
             self._check_journal(connection)
             session = self._session(connection, self._budget())
             try:
-                turn = purge.Turn(lambda: self._writer.is_wanted)
-                known = self._batches.limits, self._batches.usage_limits, self._unused
-                return trim(session, max_rows, goal_bytes, turn, *known)
+                return trim(session, max_rows, self._batches.limits, self._batches.usage_limits, self._unused)
             except BaseException:
                 self._batches.forget()
                 self._unused.forget()

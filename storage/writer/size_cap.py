@@ -184,7 +184,7 @@ class SizeCap:
     async def _trim(self, used: int, goal: float) -> int | None:
         """Take one slice towards a goal, and measure again; None when nothing more may go."""
         wanted = int((used - goal) / self._bytes_per_row) + 1
-        trimmed = await self._storage.trim(min(wanted, self._most_rows, _MAX_ROWS), int(goal))
+        trimmed = await self._storage.trim(min(wanted, self._most_rows, _MAX_ROWS))
         for trims in (self.total, self._unreported):
             trims.rows += trimmed.rows
             trims.bodies += trimmed.bodies

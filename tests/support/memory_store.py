@@ -227,7 +227,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         self._remove(gone)
         return Purged(len(gone), 0, is_done=not gone)
 
-    async def trim(self, max_rows: int, goal_bytes: int | None = None) -> Trimmed:
+    async def trim(self, max_rows: int) -> Trimmed:
         self._check_open()
         first = self._records[0].seq if self._records else 1
         step = next_trim(first, self._last_seq if self._records else 0, self._bodies_through_seq, max_rows)

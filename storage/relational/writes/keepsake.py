@@ -9,22 +9,14 @@ do not, are lost.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from storage.base import Storage
 from storage.keys import ApiKey
 from storage.ledger import balance
 from storage.record import Batch, Position
 
 KEEPSAKE = "keepsake"
 """Its place in `storage.base.Kept`."""
-
-
-class KeyStore(Protocol):
-    """A store of API keys, as `storage.base.Storage` is."""
-
-    async def keys(self) -> list[ApiKey]: ...
-
-    async def create_key(self, key: ApiKey) -> None: ...
 
 
 @dataclass(slots=True)
@@ -53,7 +45,7 @@ class Keepsake:
         """Return how many stored records a store with these positions lacks."""
         return max(0, balance(self.positions, {}).stored - balance(found, {}).stored)
 
-    async def restore_keys(self, store: KeyStore) -> None:
+    async def restore_keys(self, store: Storage) -> None:
         """Put the API keys into a store, unless another sidecar has."""
         known = {key.id for key in await store.keys()}
         for key in self.keys:

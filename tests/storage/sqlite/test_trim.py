@@ -12,12 +12,12 @@ from storage.errors import StorageRejected
 from storage.purge import KEPT_ROWS
 from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Record
-from storage.sqlite import purge, unused_texts
+from storage.sqlite import unused_texts
 from storage.sqlite.store import SqliteStorage
 from storage.writer.size_cap import SizeCap
 from tests.contract.test_storage_cap import files_bytes
 from tests.contract.test_storage_tools import make_call
-from tests.storage.samples import make_body, make_payload, make_record
+from tests.storage.samples import make_payload, make_record
 from tests.support.filters import make_filter
 
 CAP = 8 << 20
@@ -40,25 +40,6 @@ async def test_slices_of_any_length_take_the_same_statements(tmp_path: Path) -> 
         assert (await store.read(CountQuery(Filter()))).exchanges == 800 - rows
     assert any("json_each" in text for text in texts)
     assert not [text for text in texts if _NUMBERS.search(text)]
-
-
-async def test_steps_towards_a_goal_are_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies and rows go in it until what is in use is at the goal, with little more than one step beyond it."""
-    chance, run = random.Random(7), list[str]()
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast", max_bytes=CAP) as store:
-        for seq in range(50):
-            payloads = [make_payload(seq) for _ in range(20)]
-            for payload in payloads:
-                payload.response_body = make_body(chance.randbytes(8000))
-            await store.commit(Batch("sidecar-1", [Entry(make_record(), payload) for payload in payloads]))
-        goal = (await store.retention()).used_bytes // 4
-        monkeypatch.setattr(purge, "SLICE_S", 60.0)
-        await store._writer.run(lambda connection: connection.set_trace_callback(run.append))
-        trimmed = await store.trim(10, goal)
-        assert run.count("COMMIT") == 1
-        assert 1000 > trimmed.bodies > trimmed.rows > 400
-        assert goal - 30 * 8000 < (await store.retention()).used_bytes <= goal
-        assert (await store.read(CountQuery(ALL))).exchanges == 1000 - trimmed.rows
 
 
 def texts(path: Path, column: str) -> set[str]:

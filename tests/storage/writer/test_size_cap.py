@@ -121,7 +121,7 @@ async def test_what_goes_is_told_where_as_much_comes(monkeypatch: pytest.MonkeyP
         await store.fill(2000)
         trim = store.trim
 
-        async def trim_in_vain(max_rows: int, goal_bytes: int | None = None) -> Trimmed:
+        async def trim_in_vain(max_rows: int) -> Trimmed:
             await store.fill(max_rows)
             return await trim(max_rows)
 
