@@ -14,17 +14,17 @@ from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
 from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.text import escape, like, unescape
 from storage.query import Filter
-from storage.record import Payload, Record
+from storage.record import Record
 from storage.relational.blocks.payloads import RecentBlocks
-from storage.relational.blocks.read import unpacked, unpacked_at, unpacked_of
+from storage.relational.blocks.read import unpacked
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.search.condition import asked_fields
 from storage.relational.search.rows import Bound, Found
-from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
+from storage.relational.session import Parameters, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
-from storage.relational.sql import MAX_INT, Dialect, Texts, Where
+from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.writes.packing import COLUMNS, PLACES
 
 T = TypeVar("T")
@@ -73,10 +73,10 @@ _IDS: Final = (
     "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq >= "
     "coalesce((SELECT max(first_seq) FROM sidelog.spans WHERE first_seq <= $1), $1)"
 )
-_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
-_NOT_GONE: Final = "id BETWEEN $2 AND $3 AND started_at_us >= $4"
-_PLACES_BY_SEQ: Final = f"{_PLACES} WHERE {index_keys.seq_among('$1')} AND {_NOT_GONE}"
-_PLACES_BY_ID: Final = f"{_PLACES} WHERE {DIALECT.of_keys.format('$1')} AND {_NOT_GONE}"
+_PLACES: Final = (
+    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records WHERE {index_keys.seq_among('$1')} "
+    "AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
+)
 
 Ids = tuple[UUID, UUID]
 """The least and the largest id."""
@@ -111,7 +111,6 @@ class PostgresSession:
         self.budget = budget
         self._names = names
         self.recent_blocks = RecentBlocks()
-        self.recent_places: Places = {}
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
@@ -176,16 +175,9 @@ class PostgresSession:
     payloads = unpacked
     can_have = words_can_have
 
-    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
-        if (found := await unpacked_of(self, records)) is not None:
-            return found
-        ids = sorted(UUID(bytes=record.id) for record in records)
-        floor_us = (await self.state()).purge_floor_us or -MAX_INT - 1
-        return await unpacked_at(self, await self.fetch(_PLACES_BY_ID, (ids, ids[0], ids[-1], floor_us)))
-
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))
-        return await self.fetch(_PLACES_BY_SEQ, (seqs, *ids, purge_floor_us))
+        return await self.fetch(_PLACES, (seqs, *ids, purge_floor_us))
 
     async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
         sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"

@@ -25,8 +25,6 @@ T = TypeVar("T")
 Parameters = Sequence[Any]
 Rows = Sequence[Any]
 """Each a sequence of the values of its columns."""
-Places = Mapping[int, tuple[Any, ...]]
-"""By `seq`: block, offset and length of a row's heads and of its bodies."""
 
 
 class State(NamedTuple):
@@ -196,11 +194,7 @@ class Session(Protocol):
         ...
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Read heads and bodies of some rows, rising, by `seq`; those that have none (any more) are left out."""
-        ...
-
-    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
-        """Do the same for records that were read in this transaction."""
+        """Read heads and bodies of some rows by `seq`; those that have none (any more) are left out."""
         ...
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
@@ -218,9 +212,6 @@ class BlockSession(Session, Protocol):
     def recent_blocks(self) -> RecentBlocks:
         """What this read has inflated."""
         ...
-
-    recent_places: Places
-    """Of the rows that were looked into last and can have what is searched: they are often read whole next."""
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         """Read where the payloads of some rows are: seq, block, offset and length of heads and of bodies, start."""

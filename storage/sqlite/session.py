@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
 from storage.query import Filter
-from storage.record import Payload, Record
+from storage.record import Record
 from storage.relational.blocks.payloads import RecentBlocks
-from storage.relational.blocks.read import unpacked, unpacked_of
+from storage.relational.blocks.read import unpacked
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.search.condition import asked_fields
 from storage.relational.search.rows import Bound, Found
-from storage.relational.session import Parameters, Places, Rows, State, spanned, spanned_ids
+from storage.relational.session import Parameters, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
 from storage.relational.writes.packing import COLUMNS, PLACES
@@ -75,7 +75,6 @@ class SqliteSession:
         self._names = names
         self.budget = budget
         self.recent_blocks = RecentBlocks()
-        self.recent_places: Places = {}
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
@@ -136,10 +135,6 @@ class SqliteSession:
 
     payloads = unpacked
     can_have = words_can_have
-
-    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
-        found = await unpacked_of(self, records)
-        return await unpacked(self, [record.seq for record in records]) if found is None else found
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
         sql = f"{_PLACES} WHERE {SEQ_AMONG} AND started_at_us >= ?"

@@ -182,9 +182,6 @@ class ClickhouseSession:
                 found[seq] = payload
         return found
 
-    async def payloads_of(self, records: Sequence[Record]) -> dict[int, Payload]:
-        return await self.payloads([record.seq for record in records])
-
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
         return await can_have(self, where, clues)
 

@@ -57,7 +57,7 @@ class Sieve:
             return await self._judge_some(session, records, {})
         found: list[bool] = []
         for some in portions(records, _ROWS, body_bytes):
-            found += await self._judge_some(session, some, await session.payloads_of(some))
+            found += await self._judge_some(session, some, await session.payloads([record.seq for record in some]))
         return found
 
     async def _judge_some(

@@ -31,7 +31,6 @@ COLUMNS: Final = (
     "bodies_length, data"
 )
 _SEQ, _ERROR, _HEADS, _BODIES = 0, 3, 4, 7
-_PLACES: Final = slice(_HEADS, _BODIES + 3)
 blocks_of: Final = itemgetter(_HEADS, _BODIES)
 _MAX_BYTES: Final = 4 * 1024 * 1024
 """Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes up to 2 MiB."""
@@ -58,9 +57,10 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
             return None
         numbers = {block for group in groups for block in blocks_of(group[0]) if block}
         found += await session.aside(partial(_look, groups, await contents(session, numbers), errors, clues))
-    of_seq = {row[_SEQ]: row for row in rows}
-    session.recent_places = {seq: tuple(of_seq[seq][_PLACES]) for seq in found}
-    return found if key == "seq" else [of_seq[seq][-1] for seq in found]
+    if key == "seq":
+        return found
+    keys = {row[_SEQ]: row[-1] for row in rows}
+    return [keys[seq] for seq in found]
 
 
 def _portions(rows: Rows) -> Iterator[list[Rows]]:

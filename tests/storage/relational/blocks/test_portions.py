@@ -1,16 +1,16 @@
 """Few rows with large bodies, many with small ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from storage.backends import open_storage
 from storage.query import Filter, RecordQuery, TopQuery
-from storage.record import Payload
-from storage.relational.blocks import read
 from storage.relational.blocks.portions import MAX_BYTES, body_bytes, portions
-from storage.relational.session import BlockSession, Rows
 from storage.search.expression import Is, Not
+from storage.sqlite.codec import Row
+from storage.sqlite.session import SqliteSession
 from tests.api.samples import make_batch, make_body, make_payload, make_record
 from tests.support.cases import each_of
 
@@ -43,13 +43,13 @@ def test_both_bodies_count() -> None:
 async def test_a_read_has_few_large_bodies_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups by a place in bodies, and searches of one, would have a page's at once: hundreds of megabytes."""
     seen: list[int] = []
-    unpacked_at = read.unpacked_at
+    places = SqliteSession.places
 
-    async def counted(session: BlockSession, places: Rows) -> dict[int, Payload]:
-        seen.append(len(places))
-        return await unpacked_at(session, places)
+    async def counted(session: SqliteSession, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
+        seen.append(len(seqs))
+        return await places(session, seqs, purge_floor_us)
 
-    monkeypatch.setattr(read, "unpacked_at", counted)
+    monkeypatch.setattr(SqliteSession, "places", counted)
     payload = make_payload(make_body(b'{"x":1}'))
     records = [(make_record(n, request_bytes=MAX_BYTES // LARGE, response_bytes=0), payload) for n in range(20)]
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
