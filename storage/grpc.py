@@ -20,11 +20,6 @@ CallKind = Literal["unary", "client", "server", "bidi"]
 CallEnd = Literal["trailers", "trailers_only", "reset", "none"]
 
 
-def has_messages(status: int | None, call: "Grpc | None") -> bool:
-    """Whether messages of an exchange may be events of their own: of a WebSocket, or of a stream of gRPC."""
-    return status == SWITCHING_PROTOCOLS or (call is not None and call.is_stream is not False)
-
-
 def status_name(code: int) -> str:
     """Return the name of a code; one that is not defined is UNKNOWN, as it is for clients."""
     return STATUSES[code if code < len(STATUSES) else _UNKNOWN]

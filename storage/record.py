@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from storage.grpc import Grpc
+from storage.grpc import SWITCHING_PROTOCOLS, Grpc
 
 Level = Literal["debug", "info", "warn", "error"]
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
@@ -208,6 +208,12 @@ class Record(msgspec.Struct, gc=False):
     grpc: Grpc | None = None
     """What a call of gRPC said of itself; null for all else."""
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether its messages may be events of their own: those of a WebSocket, or of a stream of gRPC."""
+        is_stream = self.grpc is not None and self.grpc.is_stream is not False
+        return self.status == SWITCHING_PROTOCOLS or is_stream
+
 
 class Body(msgspec.Struct, array_like=True, gc=False):
     """One captured body: decoded, redacted, compacted."""
@@ -368,12 +374,6 @@ def format_id(raw: bytes) -> str:
 
 CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _CROCKFORD_VALUES: Final = {c: i for i, c in enumerate(CROCKFORD)} | {"o": 0, "i": 1, "l": 1}
-
-
-def format_request_id(raw: bytes) -> str:
-    """Write a record id as `req_` and 26 lower-case Crockford base32 characters (gateway requests)."""
-    number = int.from_bytes(raw, "big")
-    return "req_" + "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def parse_id(text: str) -> bytes | None:

@@ -15,7 +15,7 @@ from api.http.responses import ApiObject, encode_rows, json_response, true_or_un
 from api.http.times import format_time
 from api.services import services_of
 from storage.query import Filter, RecordQuery
-from storage.record import Record, format_request_id
+from storage.record import CROCKFORD, Record
 from storage.search.expression import Has, both, fields
 from storage.search.reason import reason_of
 
@@ -75,6 +75,12 @@ def error_body(refused: Refused) -> GatewayError:
 
 
 ERRORS: Final = ErrorFormat(body=error_body, schema=GatewayError)
+
+
+def format_request_id(raw: bytes) -> str:
+    """Write a record id as `req_` and 26 lower-case Crockford base32 characters."""
+    number = int.from_bytes(raw, "big")
+    return "req_" + "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def project_row(record: Record) -> GatewayRow:

@@ -18,7 +18,6 @@ from api.native.find import find_record
 from api.native.projection import read_json
 from api.services import services_of
 from storage.base import Storage
-from storage.grpc import has_messages
 from storage.query import Filter, RecordQuery
 from storage.record import MESSAGE_EVENTS, Record, format_id
 from storage.search.expression import fields
@@ -144,7 +143,7 @@ async def archived_messages(storage: Storage, record: Record) -> Archived:
 
 async def kept_messages(storage: Storage, record: Record) -> tuple[list[MessageShown], bool]:
     """Read the messages of an exchange, as many as fit into memory; whether there are more."""
-    if not has_messages(record.status, record.grpc):
+    if not record.has_messages:
         return [], False
     query = _query_of(record, MAX_ARCHIVED)
     found: list[MessageShown] = []

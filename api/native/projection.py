@@ -11,7 +11,6 @@ import msgspec
 import orjson
 
 from api.http.times import format_time_or_none
-from storage.grpc import has_messages
 from storage.record import Body, Payload, Record, format_id
 from storage.search.reason import reason_of
 from storage.search.subject import readable
@@ -40,7 +39,7 @@ def record_json(record: Record) -> dict[str, object]:
     shown["called_tools"] = None if record.stream is None else record.stream.tools
     shown["grpc"] = None if record.grpc is None else msgspec.structs.asdict(record.grpc)
     shown["grpc_status"] = None if record.grpc is None else record.grpc.status_name
-    shown["has_messages"] = has_messages(record.status, record.grpc)
+    shown["has_messages"] = record.has_messages
     shown["begun_by"] = None if record.stream is None else record.stream.begun_by
     if record.stream is not None and record.stream.is_document:
         shown["stream"] = None

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from storage.record import format_request_id, parse_id
+from api.dialects.gateway import format_request_id
+from storage.record import parse_id
 from tests.e2e.llm_cases import (
     CASES,
     RUNNING_USAGE,

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from proxy.settings.model import CaptureRuleSettings
-from storage.grpc import has_messages
 from storage.record import Entry, Record
 from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
@@ -33,7 +32,7 @@ class CaptureRules:
     def apply(self, entry: Entry) -> Entry | None:
         """Return what is kept of a record; None: nothing."""
         record = entry.record
-        if record.kind != "exchange" or record.level != "info" or has_messages(record.status, record.grpc):
+        if record.kind != "exchange" or record.level != "info" or record.has_messages:
             return entry
         subject = Subject(record, entry.payload, tuple(call.tool_name for call in entry.tool_calls))
         rule = next((rule for search, rule in self._rules if fulfils(subject, search)), None)

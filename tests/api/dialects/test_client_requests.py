@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from storage.record import format_id, format_request_id
+from api.dialects.gateway import format_request_id
+from storage.record import format_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_in_flight, make_payload, make_record
 from tests.support.cases import each_of

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from storage.record import format_request_id
+from api.dialects.gateway import format_request_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
 from tests.support.cases import each_of

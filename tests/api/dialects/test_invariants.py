@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from storage.record import Batch, Entry, Record, ToolCall, format_id, format_request_id, parse_id
+from api.dialects.gateway import format_request_id
+from storage.record import Batch, Entry, Record, ToolCall, format_id, parse_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_event, make_record
 from tests.support.memory_store import MemoryStorage

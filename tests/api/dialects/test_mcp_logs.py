@@ -8,9 +8,10 @@ import pytest
 
 from api.access.auth import token_digest
 from api.access.principal import Credential, Principal
+from api.dialects.gateway import format_request_id
 from api.services import Services
 from storage.query import Scope
-from storage.record import Batch, Entry, ToolCall, format_id, format_request_id
+from storage.record import Batch, Entry, ToolCall, format_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_record, make_tool_call
 from tests.support.cases import each_of
