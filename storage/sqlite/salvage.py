@@ -7,11 +7,10 @@ Invariant: only a file that sidelog has written is ever renamed, and nothing is 
 """
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -27,9 +26,10 @@ _MARK_BYTES: Final = 1 << 20
 _FORMATS: Final = slice(18, 20)
 """Versions of the format for writers and readers."""
 _JOURNALS: Final = ("-wal", "-shm")
-_UUID_BYTES: Final = 16
-_HASH_BYTES: Final = 32
-_MAX_COUNT: Final = 1 << 62
+_Count = Annotated[int, msgspec.Meta(gt=-(1 << 62), lt=1 << 62)]
+_Uuid = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+_Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+_Flag = Literal[0, 1]
 _COLUMNS: Final = {
     "meta": ("name", "value"),
     "ingest_position": ("instance", "source", "end_offset", "taken", "stored", "received", "dropped", "closed"),
@@ -39,6 +39,15 @@ _COLUMNS: Final = {
     ),
     "views": ("owner", "name", "content"),
 }  # fmt: skip
+_ROWS: Final[dict[str, Any]] = {
+    "meta": tuple[str, _Count | str],
+    "ingest_position": tuple[str, _Uuid, _Count, _Count, _Count, _Count, str, _Flag],
+    "api_keys": tuple[
+        str, str, str, _Hash | None, str | None, str | None, Any, _Flag, str | None, Any, int, Any, Any
+    ],
+    "views": tuple[str, str, str],
+}  # fmt: skip
+"""Table → the types of a row's values."""
 
 
 def is_ours(path: Path) -> bool:
@@ -80,7 +89,7 @@ def read_kept(connection: sqlite3.Connection) -> Kept:
         rows = kept[table] = []
         with suppress(sqlite3.Error):
             found = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
-            rows += (row for row in found if _IS_PLAUSIBLE[table](row))
+            rows += (row for row in found if _is_plausible(table, row))
     return kept
 
 
@@ -96,52 +105,16 @@ def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
     connection.executemany("UPDATE meta SET value = max(value, ?2) WHERE name = ?1", counters.items())
 
 
-def _is_meta(row: Row) -> bool:
-    name, value = row
-    if not isinstance(name, str):
+def _is_plausible(table: str, row: Row) -> bool:
+    try:
+        msgspec.convert(row, _ROWS[table])
+        if table == "ingest_position":
+            msgspec.json.decode(row[-2], type=dict[str, int])
+        if table == "views":
+            return bool(msgspec.json.decode(row[2], type=View).name == row[1])
+    except (msgspec.DecodeError, msgspec.ValidationError):
         return False
-    if name.startswith("value:"):
-        return isinstance(value, str)
+    if table != "meta" or row[0].startswith("value:"):
+        return table != "meta" or isinstance(row[1], str)
     # Floors and marks of what is gone are of rows that the new file has not.
-    return name in ("last_seq", "last_block", "key_version") and isinstance(value, int) and 0 <= value < _MAX_COUNT
-
-
-def _is_position(row: Row) -> bool:
-    instance, source, *counts, dropped, closed = row
-    if not isinstance(instance, str) or not isinstance(source, bytes) or len(source) != _UUID_BYTES:
-        return False
-    try:
-        msgspec.json.decode(dropped, type=dict[str, int])
-    except (msgspec.DecodeError, TypeError):
-        return False
-    return closed in (0, 1) and all(isinstance(count, int) and abs(count) < _MAX_COUNT for count in counts)
-
-
-def _is_key(row: Row) -> bool:
-    record = dict(zip(_COLUMNS["api_keys"], row, strict=True))
-    secret = record["secret_sha256"]
-    return (
-        all(isinstance(record[name], str) for name in ("id", "name", "last4"))
-        and (secret is None or (isinstance(secret, bytes) and len(secret) == _HASH_BYTES))
-        and record["disabled"] in (0, 1)
-        and isinstance(record["created_at_us"], int)
-        and all(record[name] is None or isinstance(record[name], str) for name in ("scopes", "agents", "project"))
-    )
-
-
-def _is_view(row: Row) -> bool:
-    owner, name, content = row
-    if not isinstance(owner, str):
-        return False
-    try:
-        return bool(msgspec.json.decode(content, type=View).name == name)
-    except (msgspec.DecodeError, TypeError):
-        return False
-
-
-_IS_PLAUSIBLE: Final[dict[str, Callable[[Row], bool]]] = {
-    "meta": _is_meta,
-    "ingest_position": _is_position,
-    "api_keys": _is_key,
-    "views": _is_view,
-}
+    return row[0] in ("last_seq", "last_block", "key_version") and isinstance(row[1], int) and row[1] >= 0
