@@ -101,7 +101,7 @@ def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect, *, first_para
     Ids are by column and text, of every value of `texts` that the store has. Dialects that number their parameters
     begin with the given one.
     """
-    writer = _Writer(ids, dialect, first_parameter)
+    writer = Writer(ids, dialect, first_parameter)
     parts = [writer.whole(part, filter.kind) for part in said(filter)]
     parts.append(writer.kind(filter))
     if filter.since_us is not None or filter.until_us is not None:
@@ -113,7 +113,7 @@ def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect, *, first_para
 def rollup_conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where | None:
     """Build the clause of a filter, its time apart, over tables of rollups that have all columns it asks."""
     # Tables of rollups hold committed records only; a query in their place has this condition itself.
-    writer = _Writer(ids, replace(dialect, committed=""), 1, class_column=dialect.rollup_class)
+    writer = Writer(ids, replace(dialect, committed=""), 1, class_column=dialect.rollup_class)
     return writer.where([*(writer.write(part) for part in said(filter)), writer.kind(filter)])
 
 
@@ -152,7 +152,7 @@ def condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_
 
     Ids are by column and text, of every value of `texts` that the store has.
     """
-    writer = _Writer(ids, dialect, first_parameter)
+    writer = Writer(ids, dialect, first_parameter)
     return sql.Where(writer.write(expression), tuple(writer.parameters))
 
 
@@ -164,7 +164,9 @@ def classes_of(part: Between) -> list[int]:
     return list(range(int(least) // 100, int(most) // 100 + 1))
 
 
-class _Writer:
+class Writer:
+    """Writes conditions and gathers their parameters."""
+
     def __init__(
         self, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int, class_column: str | None = None
     ) -> None:
@@ -212,7 +214,7 @@ class _Writer:
             if not isinstance(part, Between) or part.field != "status" or (part.most or 1000) > 999:
                 return []
             classes.update(range(int(part.least or 0) // 100, int(part.most or 0) // 100 + 1))
-        return ["status >= 400", self._among(self._class, sorted(classes))] if classes and min(classes) >= 4 else []
+        return ["status >= 400", self.among(self._class, sorted(classes))] if classes and min(classes) >= 4 else []
 
     def _common(self, parts: Sequence[Expression]) -> list[str]:
         """Write that a column has one of some ids, where each alternative requires one."""
@@ -256,7 +258,7 @@ class _Writer:
             case Has(field):
                 return self._has(field)
             case Between("status") if classes := classes_of(expression):
-                return self._among(self._class, classes)
+                return self.among(self._class, classes)
             case Between(field, least, most):
                 return self._between(field, least, most)
             case InNetwork(first, last):
@@ -274,23 +276,22 @@ class _Writer:
             return self._coded(field, values)
         if field in _IDS:
             ids = [parsed for value in values if (parsed := parse_id(value)) is not None]
-            return self._among(field, [self._dialect.from_id(each) for each in ids])
+            return self.among(field, [self._dialect.from_id(each) for each in ids])
         if field in ("called_tool", "trace_id"):
             is_tool = field == "called_tool"
             form = self._dialect.called_tool if is_tool else self._dialect.trace_id
-            either = [form.format(self._add(part_of(value) if is_tool else value)) for value in values]
-            return f"({' OR '.join(either)})" if either else _NEVER
+            return self.either(form, [part_of(value) for value in values] if is_tool else values)
         if field in _PLAIN:
-            return self._among(self._dialect.text_columns.get(field, field), values)
+            return self.among(self._dialect.text_columns.get(field, field), values)
         known = self._ids.get(column_of(field), {})
         found = [known[value] for value in values if value in known]
         if field == "tool":
             return self._dialect.tool.format(self._marks(found)) if found and self._dialect.tool else _NEVER
-        return self._among(self._dialect.unindexed.format(field) if is_nested else field, found)
+        return self.among(self._dialect.unindexed.format(field) if is_nested else field, found)
 
     def _coded(self, column: str, values: Sequence[str], *, unindexed: bool = False) -> str:
         codes = [code for code, word in enumerate(sql.CODED[column]) if word in values]
-        return self._among(self._dialect.unindexed.format(column) if unindexed else column, codes)
+        return self.among(self._dialect.unindexed.format(column) if unindexed else column, codes)
 
     def _like(self, field: str, parts: Sequence[str]) -> str:
         if field in sql.CODED:
@@ -330,7 +331,7 @@ class _Writer:
         if low > sql.MAX_INT or (most is not None and most < low):
             return _NEVER
         if low == most and field not in _SUMS:
-            return self._among(self._dialect.unindexed.format(field), [low])
+            return self.among(self._dialect.unindexed.format(field), [low])
         columns = _SUMS.get(field)
         number = field if columns is None else self._dialect.sum.format(*columns)
         bounds = [] if columns is None else [f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)})"]
@@ -339,7 +340,19 @@ class _Writer:
             bounds.append(f"{number} <= {self._number(most)}")
         return f"({' AND '.join(bounds)})"
 
-    def _among(self, column: str, values: Sequence[Any]) -> str:
+    def bounds(self, column: str, least: int | None, most: int | None) -> str:
+        """Write that a number lies between two; empty without any."""
+        if (least or 0) > sql.MAX_INT or (most or 0) < -sql.MAX_INT:
+            return _NEVER
+        signs = ((">=", least), ("<=", most))
+        return " AND ".join(f"{column} {sign} {self._number(bound)}" for sign, bound in signs if bound is not None)
+
+    def either(self, form: str, values: Sequence[str]) -> str:
+        """Write that a condition holds for one of some texts."""
+        return f"({' OR '.join(form.format(self._add(value)) for value in values)})" if values else _NEVER
+
+    def among(self, column: str, values: Sequence[Any]) -> str:
+        """Write that a column has one of some values."""
         if not values:
             return _NEVER
         return f"{column} = {self._marks(values)}" if len(values) == 1 else f"{column} IN ({self._marks(values)})"
