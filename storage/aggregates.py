@@ -230,11 +230,6 @@ class Summary:
         return self.exchanges * 1_000_000 / (self.until_us - self.since_us)
 
 
-def status_class(status: int | None) -> str:
-    """Name the class of a status: `2xx`, or `none`."""
-    return class_name(0 if status is None else status // 100)
-
-
 def class_name(number: int) -> str:
     """Name a status class by its first digit; 0 is `none`."""
     return f"{number}xx" if number else "none"

@@ -34,11 +34,6 @@ class Hours(NamedTuple):
     def is_empty(self) -> bool:
         return self.first is not None and self.until is not None and self.first >= self.until
 
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Numbers for both ends, the least and the largest where there is no bound."""
-        return -MAX_HOUR if self.first is None else self.first, MAX_HOUR if self.until is None else self.until
-
 
 class Part(NamedTuple):
     """Consecutive rows of one tier: numbers of hours, or of days, half open; None at an end is no bound."""

@@ -8,9 +8,9 @@ Invariant: a row of the rollup is the exact sum of the committed LLM calls of it
 that retention and erasure removed; cost is in billionths of a dollar.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from storage.aggregates import ModelUsage
 from storage.query import Filter
@@ -108,31 +108,12 @@ class UsageSums:
         return admitted, capped << CAPPED_SHIFT | self._has_events << _EVENTS_SHIFT
 
 
-class UsageTally:
-    """Running sums by provider and model, of whatever those are written as."""
-
-    def __init__(self) -> None:
-        self._sums: dict[tuple[Any, Any], Measures] = {}
-
-    def add(self, provider: Any, model: Any, measures: Iterable[int]) -> None:
-        """Add measures of one model, in the order of `MEASURES`."""
-        _add(self._sums.setdefault((provider, model), [0] * len(MEASURES)), measures)
-
-    @property
-    def ids(self) -> set[Any]:
-        return {part for key in self._sums for part in key}
-
-    def models(self, text: Mapping[Any, str | None] | None = None) -> list[ModelUsage]:
-        """List the models by calls, most called first, their names as they are or looked up in `text`."""
-        found = []
-        for (provider, model), measures in self._sums.items():
-            if text is not None:
-                provider, model = text[provider], text[model]
-            if measures[0] > 0:
-                found.append(_usage(provider, model, measures))
-        return sorted(
-            found, key=lambda usage: (-usage.calls, usage.provider or "", usage.model is not None, usage.model or "")
-        )
+def models_of(found: Iterable[tuple[str | None, str | None, Sequence[int]]]) -> list[ModelUsage]:
+    """List models, most called first, by their providers, names and measures."""
+    return sorted(
+        (_usage(provider, model, measures) for provider, model, measures in found if measures[0] > 0),
+        key=lambda usage: (-usage.calls, usage.provider or "", usage.model is not None, usage.model or ""),
+    )
 
 
 def total(models: Iterable[ModelUsage]) -> ModelUsage:
@@ -166,7 +147,7 @@ def measures_of(record: Record) -> Measures:
     return [1, int(has_tokens), int(record.cost_usd is not None), *counts, cost_nano_usd(record)]
 
 
-def _usage(provider: str | None, model: str | None, measures: Measures) -> ModelUsage:
+def _usage(provider: str | None, model: str | None, measures: Sequence[int]) -> ModelUsage:
     *counts, cost = measures
     usage = ModelUsage(provider=provider, model=model, **dict(zip(MEASURES[:-1], counts, strict=True)))
     return replace(usage, cost_usd=cost / NANO) if usage.priced else usage

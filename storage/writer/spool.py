@@ -114,10 +114,6 @@ class Spool:
     def oldest(self) -> FrameLocation | None:
         return self._pending[0] if self._pending else None
 
-    def frames(self) -> Iterator[spool_frames.Frame]:
-        """The frames to be replayed, oldest first."""
-        return (location.frame for location in self._pending)
-
     def load(self, replayed: Position) -> None:
         """Read the index from the files; frames that `replayed` covers and damage are skipped.
 

@@ -21,13 +21,13 @@ from storage.aggregates import (
     Percentiles,
     class_name,
     most_frequent,
-    status_class,
 )
 from storage.keys import MAX_KEYS
 from storage.query import Filter
 from storage.relational.rollups import DIMENSIONS
 from storage.relational.tally import Tally, extent
 from tests.support.cases import each_of
+from tests.support.memory_aggregates import status_class
 
 DISTRIBUTIONS: dict[str, Callable[[random.Random], float]] = {
     "constant": lambda chance: 1_020_000,

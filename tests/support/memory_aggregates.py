@@ -1,5 +1,6 @@
 """Facets, histogram and summary of records in memory: their meaning, written down once, for tests."""
 
+import operator
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,22 +20,28 @@ from storage.aggregates import (
     FacetValue,
     Histogram,
     Latencies,
+    ModelUsage,
     Names,
     Summary,
     Top,
     TopRow,
     TopSeries,
+    class_name,
     most,
     most_frequent,
-    status_class,
 )
 from storage.query import ROLLUP_METHODS, Filter, Scope, matches
 from storage.record import Payload, Record
 from storage.relational.rollup_sql import can_count, reduced
 from storage.relational.tally import Tally, extent, within
 from storage.relational.time_ranges import has_whole_hours, is_in_hours, steps
-from storage.relational.usage import UsageTally, calls_of, is_call, is_counted, measures_of
+from storage.relational.usage import calls_of, is_call, is_counted, measures_of, models_of
 from storage.search.cell import group_names
+
+
+def status_class(status: int | None) -> str:
+    """Name the class of a status: `2xx`, or `none`."""
+    return class_name(0 if status is None else status // 100)
 
 
 def add(tally: Tally, record: Record) -> None:
@@ -62,6 +69,22 @@ def forget_values(exchanges: int, *measured: Latencies) -> None:
     if not 0 < exchanges <= EXACT_ROWS:
         for latencies in measured:
             latencies.values = None
+
+
+class UsageTally:
+    """Running sums by provider and model."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str | None, str | None], list[int]] = {}
+
+    def add(self, provider: str | None, model: str | None, measures: list[int]) -> None:
+        """Add the measures of one call."""
+        known = self._sums.get((provider, model), [0] * len(measures))
+        self._sums[provider, model] = [*map(operator.add, known, measures)]
+
+    def models(self) -> list[ModelUsage]:
+        """List the models, most called first."""
+        return models_of((*key, measures) for key, measures in self._sums.items())
 
 
 def count_usage(usage: UsageTally, record: Record) -> None:

@@ -66,11 +66,10 @@ async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[Mod
         await sums.add_hours(usage.calls_of(filter), cut.hours, rollup_sql.USAGE_TABLES)
     edges = cut.edges if is_known else [filter]
     complete = await sums.add_rows([usage.calls_of(edge) for edge in edges if await _has_calls(session, edge)])
-    tally = usage.UsageTally()
-    for (provider, model), cells in sums.found.items():
-        tally.add(provider, model or 0, cells[0].counts)
-    text = await session.text_of(tally.ids - {OTHER})
-    return tally.models({**text, OTHER: usage.OTHERS}), complete
+    ids = {value for values in sums.found for value in values}
+    text = {**await session.text_of(ids - {OTHER}), OTHER: usage.OTHERS}
+    found = ((text[provider], text[model], cells[0].counts) for (provider, model), cells in sums.found.items())
+    return usage.models_of(found), complete
 
 
 async def _has_calls(session: Session, filter: Filter) -> bool:

@@ -7,14 +7,13 @@ from storage.relational.usage import (
     DIMENSIONS,
     MEASURES,
     UsageSums,
-    UsageTally,
     can_count,
     is_counted,
     total,
 )
 from tests.storage.samples import make_record
 from tests.support.filters import make_filter
-from tests.support.memory_aggregates import count_usage
+from tests.support.memory_aggregates import UsageTally, count_usage
 
 NOTHING = (0,) * (len(DIMENSIONS) - 1)
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from storage.record import Batch, Entry, Position
 from storage.writer.spool import END_FILE, OTHER_SUFFIX, FrameLocation, FrameTooLarge, Spool, SpoolFull
-from storage.writer.spool_frames import HEADER_BYTES, FrameDamaged
+from storage.writer.spool_frames import HEADER_BYTES, Frame, FrameDamaged
 from tests.storage.samples import make_body, make_full_record, make_payload, make_record
 
 RING = b"r" * 16
@@ -31,6 +31,11 @@ def make_batch(number: int, records: int = 3) -> Batch:
     """Make a batch whose position tells its number."""
     entries = [Entry(make_full_record(), make_payload(number)) for _ in range(records)]
     return Batch("sidecar-1", entries, {RING: Position(offset=number * 100, taken=number, stored=number)})
+
+
+def frames(spool: Spool) -> list[Frame]:
+    """List the frames that are to be replayed, oldest first."""
+    return [location.frame for location in spool._pending]
 
 
 def large_batch(records: int) -> Batch:
@@ -100,7 +105,7 @@ def test_frames_come_back_after_a_start(tmp_path: Path) -> None:
     assert contents(again) == [batch.entries for batch in batches]
     assert again.pending_records == 9
     assert again.positions == batches[2].positions
-    assert [frame.opened_at_us for frame in again.frames()] == [7, 7, 7]
+    assert [frame.opened_at_us for frame in frames(again)] == [7, 7, 7]
     again.close()
 
 
@@ -112,7 +117,7 @@ def test_replayed_frames_are_passed_over_and_deleted(tmp_path: Path) -> None:
     spool.close()
     again = opened(tmp_path, Position(offset=1, taken=3))
     assert again.pending_records == 3
-    assert [frame.number for frame in again.frames()] == [2]
+    assert [frame.number for frame in frames(again)] == [2]
     again.settle(Position(offset=2, taken=6))
     again.collect()
     assert (again.pending_records, again.size_bytes) == (0, 0)
@@ -186,7 +191,7 @@ def test_a_damaged_head_costs_its_frame_only(tmp_path: Path, place: int) -> None
     spool.close()
     damage(locations[place].path, locations[place].offset + 20)
     again = opened(tmp_path)
-    assert [frame.number for frame in again.frames()] == [number for number in (1, 2, 3) if number != place + 1]
+    assert [frame.number for frame in frames(again)] == [number for number in (1, 2, 3) if number != place + 1]
     assert again.pending_records == 9
     assert again.positions[RING].taken == 3
     new = put(again, make_batch(4))
@@ -203,7 +208,7 @@ def test_a_truncated_or_missing_file_is_no_reason_not_to_start(tmp_path: Path) -
     (tmp_path / "00000000000000000009.spool").write_bytes(b"")
     (tmp_path / END_FILE).write_bytes(b"\x05\x00")
     again = opened(tmp_path)
-    assert [frame.number for frame in again.frames()] == [1]
+    assert [frame.number for frame in frames(again)] == [1]
     assert again.pending_records == 3
     again.close()
 
@@ -220,7 +225,7 @@ def test_a_frame_half_written_is_not_there(tmp_path: Path) -> None:
         file.write(bytes(HEADER_BYTES))
     (tmp_path / END_FILE).write_bytes(end)
     again = opened(tmp_path)
-    assert [frame.number for frame in again.frames()] == [first.frame.number]
+    assert [frame.number for frame in frames(again)] == [first.frame.number]
     assert again.pending_records == 3
     again.close()
 
@@ -361,7 +366,7 @@ class SpoolModel(RuleBasedStateMachine):
     @invariant()
     def holds_what_waits(self) -> None:
         if hasattr(self, "spool"):
-            assert [frame.number for frame in self.spool.frames()] == [number for number, _ in self.waiting]
+            assert [frame.number for frame in frames(self.spool)] == [number for number, _ in self.waiting]
             assert self.spool.pending_records == sum(len(ids) for _, ids in self.waiting)
             assert self.spool.size_bytes <= MAX_BYTES
 
