@@ -25,7 +25,7 @@ PRIVATE_NETWORKS: Final = (
 )
 """RFC 1918, 6598, 3927, 1122, 4193, 4291: where the proxies in front of a sidecar stand, as a rule."""
 
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?\Z")
+_HOST: Final = re.compile(r"(?=[A-Za-z0-9])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*(?<=[A-Za-z0-9])\.?\Z")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?\Z")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

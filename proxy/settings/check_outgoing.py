@@ -137,8 +137,7 @@ def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[P
     if bool(alert.of) != (alert.figure == "share"):
         need = "expected the search whose share is taken, such as 'status:5xx', got ''"
         yield "of", f"goes with figure = 'share' alone, got figure = {alert.figure!r}" if alert.of else need
-    if (alert.above is None) == (alert.below is None):
-        yield "above", "expected either above or below"
+    yield from _check_threshold(alert)
     if alert.by and alert.by not in TOP_FIELDS and not is_cell_field(alert.by):
         yield "by", f"expected one of {', '.join(TOP_FIELDS)}, a header or a place in bodies, got {alert.by!r}"
     if alert.by and alert.below is not None:
@@ -149,6 +148,15 @@ def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[P
         secret_of(alert.secret)
     except ValueError as error:
         yield "secret", str(error)
+
+
+def _check_threshold(alert: AlertSettings) -> Iterator[Problem]:
+    if (alert.above is None) == (alert.below is None):
+        yield "above", "expected either above or below"
+    elif alert.figure == "share" and (alert.above or 0) >= 1:
+        yield "above", f"is never reached: a share is from 0 to 1, got {alert.above:g}"
+    elif alert.below == 0:
+        yield "below", "is never reached: no figure is below 0"
 
 
 def secret_of(text: str) -> bytes:

@@ -90,6 +90,7 @@ def test_upstream_is_read(text: str, expected: tuple[str, str, int, str], author
         "http://app#f", "http://user:secret@app", "unix:app.sock", "unix://run/app.sock",
         "unix:////run/app.sock", "unix:", "unix:/" + 107 * "a", "http://a\r\nb",
         "http://app/a b", "http://app/../x", "http://app/a/.", "http://app/%zz", "http://app/v1//", "http://app/é",
+        "http://a..b", "http://" + 64 * "a" + ".de", "http://a.de..", "http://-a", "http://a-",
     ],
 )  # fmt: skip
 def test_upstream_beyond_an_origin_is_refused(text: str) -> None:

@@ -82,6 +82,12 @@ def with_alerts(*alerts: dict[str, object]) -> dict[str, str]:
         ({"above": None}, "alerts[0].above: expected either above or below"),
         ({"below": 1}, "alerts[0].above: expected either above or below"),
         ({"above": -1}, "alerts[0].above: expected"),
+        (
+            {"figure": "share", "of": "status:5xx", "above": 5},
+            "alerts[0].above: is never reached: a share is from 0 to 1",
+        ),
+        ({"above": None, "below": 0}, "alerts[0].below: is never reached: no figure is below 0"),
+        ({"url": "http://a..b/x"}, "alerts[0].url: the host is not a name or an IP address"),
         ({"query": "colour:red"}, "alerts[0].query: at character 1"),
         ({"figure": "share"}, "alerts[0].of: expected the search whose share is taken, such as 'status:5xx'"),
         ({"of": "status:5xx"}, "alerts[0].of: goes with figure = 'share' alone, got figure = 'count'"),
