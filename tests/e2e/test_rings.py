@@ -209,6 +209,7 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         assert "the data directory was removed: restart" in answer["reasons"]
         sidelog.await_log("the data directory was removed or replaced while sidelog runs")
         command = [sys.executable, "-m", "proxy", "query", "--json", "--data-dir", str(sidelog.data_dir)]
+        eventually((sidelog.data_dir / "sidelog.db").exists)
         # It is asked, and answers, as soon as there is something in the store that replaced the other, and not before.
         eventually(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=False).stdout)
         await_more(load.completed, 20)
