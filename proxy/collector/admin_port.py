@@ -4,14 +4,12 @@ Wiring only; the application is `api/app.py`. What is served belongs to the coll
 caller.
 """
 
-import logging
-import re
-import secrets
+import hashlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
@@ -27,7 +25,7 @@ from proxy.collector.send_again import Resender
 from proxy.collector.watch.families import port_families
 from proxy.http1.forwarded import TrustedProxies
 from proxy.network.http_port import HttpPort, http_port
-from proxy.process.data_dir import DataDir, read_state, update_state
+from proxy.process.data_dir import DataDir, directory_id, read_state, update_state
 from proxy.process.tls import server_context
 from proxy.process.version import VERSION
 from proxy.settings.addresses import parse_address
@@ -37,10 +35,6 @@ from storage.query import Scope
 
 if TYPE_CHECKING:
     from proxy.collector.control_plane import ControlPlane
-
-log = logging.getLogger(__name__)
-
-_MARK: Final = re.compile("[0-9a-f]{12}")
 
 
 @asynccontextmanager
@@ -115,15 +109,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane", resender
 
 def cookie_mark(path: Path) -> str:
     """Return the mark in the cookie's name, unique to this data directory and kept, so sessions outlive restarts."""
-    mark = read_state(path).get("cookie_mark")
-    if isinstance(mark, str) and _MARK.fullmatch(mark):
-        return mark
-    mark = secrets.token_hex(6)
-    try:
-        update_state(path, cookie_mark=mark)
-    except OSError as error:
-        log.warning("cannot save the name of the session cookie; a restart will end all UI sessions: %s", error)
-    return mark
+    return hashlib.sha256((directory_id(path) or str(path)).encode()).hexdigest()[:12]
 
 
 def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:

@@ -7,6 +7,7 @@ Invariant: what `load` returns is complete and valid; nothing is looked up in fi
 
 import json
 import os
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,17 +18,19 @@ from proxy.settings import model
 from proxy.settings.addresses import networks_of, parse_upstream, via_of
 from proxy.settings.check import check
 from proxy.settings.conversion import convert
-from proxy.settings.outgoing_model import AlertSettings, OtelSettings
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.outgoing_model import AlertSettings
 from proxy.settings.sources import TABLES, Found, Given, fields_of, from_environment, from_file, from_flags, section_of
 from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
-_HEADER_VALUES = ("set_request", "set_response")
 _SECRET_VALUES = (
-    *(*_HEADER_VALUES, ".url", ".token", ".secret", ".via"),
+    *("set_request", "set_response", ".url", ".token", ".secret", ".via"),
     *("otel.endpoint", "otel.headers"),
 )
+_FROM_ENVIRONMENT: typing.Final = re.compile(
+    r".*\.headers\.set_(?:request|response)|otel\.(?:endpoint|headers)|alerts\[\d+\]\.(?:url|secret)"
+)
+"""Settings in which a text may be `env:NAME`; tokens may be, too, and are read with their digests."""
 
 NEEDS_RESTART: typing.Final = (
     *(
@@ -128,18 +131,12 @@ def _read(
     for source in sources:
         given_anew = tuple(f"{table}[" for table in TABLES if table in source)  # one value: the later list replaces
         found = {name: given for name, given in found.items() if not name.startswith(given_anew)} | source
-    values = _build(model.Settings, "", found, problems)
-    proxy = values["proxy"]
-    headers = _resolved_rules("proxy", proxy.headers, found, environ, problems)
-    values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
-    values["otel"] = _resolved_otel(values["otel"], found, environ, problems)
+    values = _build(model.Settings, "", found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
-    alerts = _build_tables("alerts", AlertSettings, found, problems)
-    values["alerts"] = tuple(
-        _resolved_alert(f"alerts[{index}]", each, found, environ, problems) for index, each in enumerate(alerts)
-    )
-    values["admin_hosts"] = _build_tables("admin_hosts", model.AdminHostSettings, found, problems)
-    values["tokens"], wrong = resolve_tokens(_build_tables("tokens", model.TokenSettings, found, problems), environ)
+    values["alerts"] = _build_tables("alerts", AlertSettings, found, environ, problems)
+    values["admin_hosts"] = _build_tables("admin_hosts", model.AdminHostSettings, found, environ, problems)
+    tokens = _build_tables("tokens", model.TokenSettings, found, environ, problems)
+    values["tokens"], wrong = resolve_tokens(tokens, environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
     values["data_dir"] = os.path.abspath(values.get("data_dir", model.Settings().data_dir))
     given = model.Settings(**values)
@@ -153,19 +150,22 @@ def _built_in(environ: Mapping[str, str]) -> Found:
     return {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
 
 
-def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: list[str]) -> dict[str, typing.Any]:
+def _build(
+    section: type[msgspec.Struct], prefix: str, found: Found, environ: Mapping[str, str], problems: list[str]
+) -> dict[str, typing.Any]:
     """Convert what was given for one section; settings that are wrong keep their default, so that checks go on."""
     values: dict[str, typing.Any] = {}
     for key, field in fields_of(section).items():
         name = prefix + key
         inner = section_of(field.type)
         if inner is not None:
-            values[field.name] = inner(**_build(inner, f"{name}.", found, problems))
+            values[field.name] = inner(**_build(inner, f"{name}.", found, environ, problems))
         elif name in TABLES and "." in name:
-            values[field.name] = _build_tables(name, TABLES[name], found, problems)
+            values[field.name] = _build_tables(name, TABLES[name], found, environ, problems)
         elif name in found and name not in TABLES:
             try:
-                values[field.name] = convert(name, found[name], field.type)
+                value = convert(name, found[name], field.type)
+                values[field.name] = _resolved(name, value, found[name], environ, problems)
             except ValueError as error:
                 problems.append(_describe(name, found[name], str(error)))
     return values
@@ -173,9 +173,8 @@ def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: l
 
 def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str]) -> tuple[model.RouteSettings, ...]:
     routes = []
-    for name, values, is_whole in _each_table("routes", model.RouteSettings, found, problems):
+    for name, values, is_whole in _each_table("routes", model.RouteSettings, found, environ, problems):
         if is_whole:
-            values["headers"] = _resolved_rules(name, values["headers"], found, environ, problems)
             values["endpoints"] = _templates(name, values, found, problems)
             routes.append(model.RouteSettings(**values))
         else:  # stands in, so that the other routes keep their index in what the checks say
@@ -186,18 +185,20 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
 _Table = typing.TypeVar("_Table", bound=msgspec.Struct)
 
 
-def _build_tables(table: str, kind: type[_Table], found: Found, problems: list[str]) -> tuple[_Table, ...]:
+def _build_tables(
+    table: str, kind: type[_Table], found: Found, environ: Mapping[str, str], problems: list[str]
+) -> tuple[_Table, ...]:
     """Build a list of tables; `missing` stands in for what is not there, as in `_build_routes`."""
     stand_in = {key: "missing" for key, field in fields_of(kind).items() if field.required}
-    return tuple(kind(**(stand_in | values)) for _, values, _ in _each_table(table, kind, found, problems))
+    return tuple(kind(**(stand_in | values)) for _, values, _ in _each_table(table, kind, found, environ, problems))
 
 
 def _each_table(
-    table: str, kind: type[msgspec.Struct], found: Found, problems: list[str]
+    table: str, kind: type[msgspec.Struct], found: Found, environ: Mapping[str, str], problems: list[str]
 ) -> Iterator[tuple[str, dict[str, typing.Any], bool]]:
     """Yield each table's name, its values, and whether none is missing that it needs."""
     for name in [name for name in found if name.startswith(f"{table}[") and name.endswith("]")]:
-        values = _build(kind, f"{name}.", found, problems)
+        values = _build(kind, f"{name}.", found, environ, problems)
         missing = [key for key, field in fields_of(kind).items() if field.required and key not in values]
         problems += [
             f"{name}.{key}: is missing ({found[name].origin})" for key in missing if f"{name}.{key}" not in found
@@ -215,44 +216,20 @@ def _templates(name: str, values: dict[str, typing.Any], found: Found, problems:
     return given
 
 
-def _resolved_rules(
-    owner: str, rules: HeaderSettings, found: Found, environ: Mapping[str, str], problems: list[str]
-) -> HeaderSettings:
-    return msgspec.structs.replace(
-        rules,
-        **{
-            key: _resolve(f"{owner}.headers.{key}", getattr(rules, key), found, environ, problems)
-            for key in _HEADER_VALUES
-        },
-    )
-
-
-def _resolved_otel(otel: OtelSettings, found: Found, environ: Mapping[str, str], problems: list[str]) -> OtelSettings:
-    endpoint = _resolve("otel.endpoint", {"endpoint": otel.endpoint}, found, environ, problems).get("endpoint", "")
-    headers = _resolve("otel.headers", otel.headers, found, environ, problems)
-    return msgspec.structs.replace(otel, endpoint=endpoint, headers=headers)
-
-
-def _resolved_alert(
-    name: str, alert: AlertSettings, found: Found, environ: Mapping[str, str], problems: list[str]
-) -> AlertSettings:
-    values = {key: getattr(alert, key) for key in ("url", "secret")}
-    return msgspec.structs.replace(alert, **_resolve(name, values, found, environ, problems))
-
-
-def _resolve(
-    name: str, headers: Mapping[str, str], found: Found, environ: Mapping[str, str], problems: list[str]
-) -> dict[str, str]:
-    resolved = {}
-    for header, value in headers.items():
-        variable = value.removeprefix("env:")
-        if variable == value:
-            resolved[header] = value
-        elif variable in environ:
-            resolved[header] = environ[variable]
+def _resolved(
+    name: str, value: typing.Any, given: Given, environ: Mapping[str, str], problems: list[str]
+) -> typing.Any:
+    """Return the value of a setting, with what the environment has in the place of `env:NAME` where that may stand."""
+    if not _FROM_ENVIRONMENT.fullmatch(name):
+        return value
+    resolved: dict[str, str] = {}
+    for key, text in (value if isinstance(value, dict) else {name.rpartition(".")[2]: value}).items():
+        variable = text.removeprefix("env:")
+        if variable == text or variable in environ:
+            resolved[key] = text if variable == text else environ[variable]
         else:
-            problems.append(_with_origin(name, f"the environment has no {variable} for {header}", found))
-    return resolved
+            problems.append(f"{name}: the environment has no {variable} for {key} ({given.origin})")
+    return resolved if isinstance(value, dict) else "".join(resolved.values())
 
 
 def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Settings:

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.collector.admin_port import cookie_mark, credentials_of, scope_of
 from proxy.collector.admin_token import AdminToken
-from proxy.process.data_dir import update_state
+from proxy.process.data_dir import LOCK_FILE
 from proxy.settings.model import AdminHostSettings, AdminSettings, Settings, TokenSettings
 
 READER = TokenSettings(name="grafana", token="sha256:" + sha256(b"reader-token").hexdigest(), projects=("p",))
@@ -44,9 +44,10 @@ def test_a_name_carries_its_scope() -> None:
 
 
 def test_the_cookie_keeps_its_name(tmp_path: Path) -> None:
-    """Chosen by chance once; anew where it is not ours, or where the directory takes nothing."""
+    """It follows from the id of the data directory; where that cannot be read, from its place."""
+    (tmp_path / LOCK_FILE).write_text("0123456789abcdef")
     mark = cookie_mark(tmp_path)
     assert (len(mark), cookie_mark(tmp_path)) == (12, mark)
-    update_state(tmp_path, cookie_mark="a; Domain=evil.example")
-    assert cookie_mark(tmp_path) not in (mark, "a; Domain=evil.example")
-    assert cookie_mark(tmp_path / "missing") != cookie_mark(tmp_path / "missing")
+    (tmp_path / LOCK_FILE).write_text("fedcba9876543210")
+    assert cookie_mark(tmp_path) != mark
+    assert cookie_mark(tmp_path / "a") != cookie_mark(tmp_path / "b")
