@@ -118,7 +118,7 @@ def call(*words: str, data_dir: Path | None = None, code: int = 0, environ: dict
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(os, "environ", known)
         returned = app.main(list(words))
-    written, complaints = (text.buffer.getvalue().decode() for text in (out, err))  # type: ignore[attr-defined]
+    written, complaints = (text.buffer.getvalue().decode() for text in (out, err))
     assert returned == code, written + complaints
     assert_clean(written + complaints)
     return written if code == 0 else written + complaints
