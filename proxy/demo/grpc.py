@@ -63,7 +63,7 @@ class Peer(asyncio.Protocol):
         self.codec.send_data(stream_id, framed(message), time.monotonic_ns(), is_end=is_end)
 
     def flush(self) -> None:
-        self.transport.writelines(self.codec.output.take())
+        self.transport.write(self.codec.output.take())
 
 
 class Server(Peer):

@@ -166,6 +166,7 @@ class Connection:
     def _take_events(self) -> list[Event]:
         self._settle()
         found, self.inbound.events = self.inbound.events, []
+        self.inbound.bodies.clear()
         return found
 
     def _settle(self) -> None:

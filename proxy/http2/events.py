@@ -45,13 +45,24 @@ class ResponseReceived:
 class DataReceived:
     """Part of a body; `Connection.credit` gives the peer credit for it, once it was forwarded (F13)."""
 
-    __slots__ = ("data", "is_end", "stream_id")
+    __slots__ = ("_pieces", "is_end", "stream_id")
 
     def __init__(self, stream_id: int, data: bytes, is_end: bool) -> None:
         self.stream_id = stream_id
-        self.data = data
+        self._pieces = [data]
         self.is_end = is_end
         """The body is complete, and as long as its head says (F8)."""
+
+    def add(self, data: bytes, is_end: bool) -> None:
+        """Take what follows."""
+        self._pieces.append(data)
+        self.is_end = is_end
+
+    @property
+    def data(self) -> bytes:
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
 
 
 class TrailersReceived:

@@ -26,7 +26,6 @@ OVERSIZED_COST: Final = 20
 """Cost of a head over the limit, which takes longer to read than others; its answer refunds half."""
 USUAL_FIELDS: Final = 16
 """Fields of a head that counts as one; each as many more count as another head (F14)."""
-MERGED_BYTES: Final = 4096
 _MAX_RECORDED_BYTES: Final = 4096
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\r\n")
 _SHOWN: Final = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
@@ -37,8 +36,8 @@ class Inbound:
 
     __slots__ = (
         "_budget", "_decoder", "_is_server", "_limits", "_output", "_peer_window_bytes", "_reader", "_received",
-        "_response", "_response_fields", "_streams", "drain_since_ns", "events", "final_id", "heads", "is_going_away",
-        "peer_max_streams",
+        "_response", "_response_fields", "_streams", "bodies", "drain_since_ns", "events", "final_id", "heads",
+        "is_going_away", "peer_max_streams",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +53,8 @@ class Inbound:
         self._received = ReceiveWindow(limits.connection_window_bytes)
         self.events: list[events.Event] = []
         """Events that were not reported yet."""
+        self.bodies: dict[int, events.DataReceived] = {}
+        """Those among them that are parts of bodies, by their streams."""
         self.heads = 0
         """Heads read in this step; one of many fields counts as several (F14)."""
         self.drain_since_ns = 0
@@ -199,17 +200,13 @@ class Inbound:
         self.close_if_complete(stream)
 
     def _report_body(self, stream_id: int, body: bytes, *, is_end: bool) -> None:
-        """Report a part of a body; small ones that come one behind the other are one (F14)."""
-        last = self.events[-1] if self.events else None
-        if (
-            isinstance(last, events.DataReceived)
-            and last.stream_id == stream_id
-            and len(last.data) + len(body) <= MERGED_BYTES
-        ):
-            last.data += body
-            last.is_end = is_end
+        """Report a part of a body; those of a stream that come in one step are one (F14)."""
+        last = self.bodies.get(stream_id)
+        if last is None:
+            last = self.bodies[stream_id] = events.DataReceived(stream_id, body, is_end)
+            self.events.append(last)
         else:
-            self.events.append(events.DataReceived(stream_id, body, is_end))
+            last.add(body, is_end)
 
     def _read_stray(self, what: str) -> None:
         """Judge a frame on a stream that the peer has ended, or that was reset (F9)."""

@@ -6,7 +6,7 @@ it is widened. Where a window would split a piece below 1 KiB, sending waits a w
 cannot have a body cut into tiny frames (F12, CVE-2019-9511).
 """
 
-from typing import Final
+from typing import Any, Final
 
 from proxy.http2 import frames
 from proxy.http2.budget import Budget
@@ -23,7 +23,8 @@ class Output:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._parts: list[bytes] = []
+        self._parts: list[Any] = []
+        """Of large pieces views: they are copied once, as all parts are joined."""
         self._ready: dict[int, Stream] = {}
         """Streams that have something to send and a window of their own, in turn."""
         self._delayed: dict[int, Stream] = {}
@@ -39,11 +40,12 @@ class Output:
         self._parts.append(data)
         self.size_bytes += len(data)
 
-    def take(self) -> list[bytes]:
+    def take(self) -> bytes:
         """Return what the consumer is to write now, and forget it."""
-        parts, self._parts = self._parts, []
+        data = b"".join(self._parts)
+        self._parts = []
         self.size_bytes = 0
-        return parts
+        return data
 
     def queue(self, stream: Stream, data: bytes) -> None:
         """Take a piece of a body; `pump` sends it."""
@@ -131,8 +133,6 @@ class Output:
         if stream.small_since_ns:
             stream.small_since_ns = 0
             self._delayed.pop(stream.id, None)
-        if size < len(piece):
-            piece = piece[offset : offset + size]
         if size == left:
             stream.queue.popleft()
             stream.offset = 0
@@ -145,7 +145,8 @@ class Output:
         is_empty = not stream.queue
         is_end = is_empty and stream.is_end_queued and not stream.trailers
         self.put(frames.frame_header(size, frames.DATA, frames.END_STREAM if is_end else 0, stream.id))
-        self.put(piece)
+        self._parts.append(piece if size == len(piece) else memoryview(piece)[offset : offset + size])
+        self.size_bytes += size
         stream.is_local_ended = is_end
         if is_empty:
             self._finish(stream)

@@ -28,8 +28,8 @@ class _Seen(NamedTuple):
     bodies: dict[int, bytes]
     ended: set[int]
     resets: set[int]
-    story: list[str]
-    """All events, joined where one body came in pieces, and all that was sent."""
+    story: dict[int, list[tuple[object, ...]]]
+    """All events by stream, bodies as one; under 0 those of the connection, and all that was sent."""
     is_ended: bool
     """Or cut within a frame."""
 
@@ -51,22 +51,20 @@ def run_http2(world: World, judge: Judge, case: Http2Case) -> str:
 def _run(pieces: list[bytes]) -> _Seen:
     """Feed a server; its consumer says nothing meanwhile, since when it would depends on the pieces."""
     connection = Connection(Limits(max_header_bytes=32768), LineEncoder(), _NOW_NS, is_server=True)
-    seen = _Seen({}, {}, set(), set(), [], is_ended=False)
+    seen = _Seen({}, {}, set(), set(), {0: []}, is_ended=False)
     sent = b""
-    last: Event | None = None
     for piece in pieces:
         events = connection.receive(piece, _NOW_NS)
         while connection.has_more:
             events += connection.receive(b"", _NOW_NS)
         for event in events:
-            if isinstance(last, DataReceived) and isinstance(event, DataReceived) and last.stream_id == event.stream_id:
-                last.data, last.is_end = last.data + event.data, event.is_end
-                seen.story[-1] = f"{last}"
+            said = seen.story.setdefault(getattr(event, "stream_id", 0), [])
+            if isinstance(event, DataReceived):
+                before = said.pop()[1] if said and said[-1][0] == "body" else b""
+                assert isinstance(before, bytes)
+                said.append(("body", before + event.data, event.is_end))
             else:
-                last = (
-                    DataReceived(event.stream_id, event.data, event.is_end) if isinstance(event, DataReceived) else None
-                )
-                seen.story.append(f"{event}")
+                said.append(_said(event))
             if isinstance(event, RequestReceived):
                 seen.heads[event.stream_id] = event.head
                 seen.bodies[event.stream_id] = b""
@@ -76,9 +74,17 @@ def _run(pieces: list[bytes]) -> _Seen:
                 seen.resets.add(event.stream_id)
             if isinstance(event, TrailersReceived) or getattr(event, "is_end", False):
                 seen.ended.add(getattr(event, "stream_id", 0))
-        sent += b"".join(connection.output.take())
-    seen.story.append(sent.hex())
+        sent += connection.output.take()
+    seen.story[0].append(("sent", sent))
     return seen._replace(is_ended=connection.is_ended or connection.reader.in_hand > 0)
+
+
+def _said(event: Event) -> tuple[object, ...]:
+    """Return all that an event says."""
+    names = ("code", "reason", "text", "is_end", "lines", "is_retryable")
+    head = getattr(event, "head", None)
+    of_head = () if head is None else (head.text, head.scheme, head.content_length, repr(head.refusal))
+    return (type(event).__name__, *(getattr(event, name, None) for name in names), *of_head)
 
 
 def _misread(judge: Judge, head: RequestFields, body: bytes, *, has_ended: bool) -> str:

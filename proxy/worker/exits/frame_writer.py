@@ -69,7 +69,7 @@ class FrameWriter:
         """Write now."""
         output = self._codec.output
         if output.size_bytes:
-            data = b"".join(output.take())
+            data = output.take()
             if not self._transport.is_closing():
                 self._write(data)
         if not self._is_timed and output.next_check_ns:

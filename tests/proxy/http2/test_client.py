@@ -160,5 +160,5 @@ def test_a_failed_client_names_no_stream() -> None:
     connection.send_request(request(), b"a", is_end=True)
     sent(connection)
     receive(connection, frame(PING, 0, 1, bytes(8)))
-    ((_, _, _, payload),) = read_frames(b"".join(connection.output.take()))
+    ((_, _, _, payload),) = read_frames(connection.output.take())
     assert payload[:8] == bytes(4) + b"\0\0\0\1"

@@ -45,7 +45,7 @@ def test_a_server_says_what_it_allows_first() -> None:
 def test_a_client_begins_with_the_preface_and_takes_no_push() -> None:
     """ENABLE_PUSH is 0, so a PUSH_PROMISE is a fault, and so is a server that enables it."""
     connection = Connection(limits(), LineEncoder(), NOW_NS, is_server=False)
-    raw = b"".join(connection.output.take())
+    raw = connection.output.take()
     assert raw.startswith(PREFACE + settings([(4, 65535), (6, 32768), (2, 0)]))
     for bad in (settings([]) + frame(frames.PUSH_PROMISE, 4, 1, b"\0\0\0\2"), settings([(2, 1)])):
         other = Connection(limits(), LineEncoder(), NOW_NS, is_server=False)
@@ -156,15 +156,18 @@ def test_a_head_over_the_limit_is_answered() -> None:
     assert came[1].head.refusal is None
 
 
-def test_small_pieces_of_a_body_that_come_at_once_are_one() -> None:
-    """Those of one stream, one behind the other, up to some KiB; their end is with the last (F14)."""
+def test_pieces_of_a_body_that_come_in_one_step_are_one() -> None:
+    """Those of each stream, in the place of its first; their end is with the last. The next step begins anew (F14)."""
     connection = server()
     receive(connection, OPEN + head(3, POST, frames.END_HEADERS))
     crumbs = data(1, b"a") + data(1, b"b") + data(3, b"x") + data(1, bytes(4096)) + data(1, b"", is_end=True)
     found = [event for event in receive(connection, crumbs) if isinstance(event, events.DataReceived)]
     assert [(event.stream_id, len(event.data), event.is_end) for event in found] == [
-        *((1, 2, False), (3, 1, False), (1, 4096, True)),
+        *((1, 4098, True), (3, 1, False)),
     ]
+    assert found[0].data == b"ab" + bytes(4096)
+    later = receive(connection, data(3, b"y"))
+    assert [event.data for event in later if isinstance(event, events.DataReceived)] == [b"y"]
 
 
 def test_what_is_sent_on_a_stream_that_is_over_goes_nowhere() -> None:

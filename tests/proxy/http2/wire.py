@@ -81,7 +81,7 @@ def read_frames(raw: bytes) -> list[tuple[int, int, int, bytes]]:
 
 
 def sent(connection: Connection) -> list[tuple[int, int, int, bytes]]:
-    return read_frames(b"".join(connection.output.take()))
+    return read_frames(connection.output.take())
 
 
 def sent_fields(payload: bytes, decoder: Decoder | None = None) -> list[tuple[bytes, bytes]]:

@@ -66,7 +66,7 @@ class _Call:
         return response
 
     def _read(self) -> None:
-        self._socket.sendall(b"".join(self._codec.output.take()))
+        self._socket.sendall(self._codec.output.take())
         data = self._socket.recv(65536)
         if not data:
             raise CommandError("the service closed the connection")
