@@ -52,9 +52,14 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
         words.append(f"--request-target {word(record['path'])}")
     words.append(f"--url {word(_url(record, notes))}")
     words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
-    if (record.get("outcome") or "").startswith("upgraded") or record.get("status") == 101:
+    if _is_upgrade(record):
+        words += ["--header 'Connection: Upgrade'", "--header 'Upgrade: websocket'"]
         notes.append("the connection was upgraded (WebSocket): curl repeats the request that asked for it only")
     return CurlLine(prefix + " \\\n  ".join(words + body), notes)
+
+
+def _is_upgrade(record: Mapping[str, Any]) -> bool:
+    return (record.get("outcome") or "").startswith("upgraded") or record.get("status") == 101
 
 
 def _is_web(record: Mapping[str, Any]) -> bool:
@@ -68,7 +73,8 @@ _VERSIONS: Final = {"1.0": "--http1.0", "2": "--http2"}
 
 def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
     method = record.get("method") or "GET"
-    words = [_VERSIONS.get(record.get("http_version") or "", "--http1.1")]
+    version = "" if _is_upgrade(record) else record.get("http_version") or ""
+    words = [_VERSIONS.get(version, "--http1.1")]
     if words == ["--http2"] and record.get("scheme") != "https":
         words = ["--http2-prior-knowledge"]
     if method == "HEAD":

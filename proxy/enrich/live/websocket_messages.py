@@ -142,6 +142,7 @@ class MessageReader:
             shown = content.data if text is None else text[0]
             redacted, _ = self._redactor.redact_body(shown, b"", b"", is_truncated=not content.is_whole)
         if message.opcode == Opcode.BINARY:
+            redacted = self._redactor.redact_value(redacted, "binary")
             if message.direction == IN and content.data:
                 redacted = self._without_login(message, content, redacted)
             fields["base64"] = base64.b64encode(redacted).decode()

@@ -176,6 +176,8 @@ def test_an_old_version_stays_old(server: str) -> None:
         (record(content=body(head="x", coding="gzip", size=21)), "--data-raw x", "sent as gzip"),
         (record(request=None), "--url http://app/p", "neither headers nor body"),
         (record(status=101, outcome="ok"), "--url http://app/p", "upgraded"),
+        (record(status=101, http_version="2"), "--http1.1 --url http://app/p", "upgraded"),
+        (record(status=101), "--header Connection: Upgrade --header Upgrade: websocket", "upgraded"),
     ],
 )
 def test_what_is_missing_is_marked_and_said(shown: Any, words: str, note: str) -> None:

@@ -121,6 +121,9 @@ def test_binary_messages_are_redacted_too() -> None:
     """JSON in a binary frame is JSON."""
     shown = describe(reader(), captured(b'{"password": "hunter2"}', opcode=Opcode.BINARY))
     assert b"hunter2" not in base64.b64decode(str(shown["base64"]))
+    token = b"sk-proj-aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"
+    shown = describe(reader(), captured(b"23" + token, opcode=Opcode.BINARY))
+    assert base64.b64decode(str(shown["base64"])) == b"23[REDACTED]"
     noise = bytes(range(256))
     shown = describe(reader(), captured(noise, opcode=Opcode.BINARY))
     assert base64.b64decode(str(shown["base64"])) == noise
