@@ -1,4 +1,4 @@
-"""Crowds and large bodies through whole processes, in small: the long versions are in test_limits_long.py."""
+"""Crowds and large bodies through whole processes, in small: test_limits_long.py has them in full."""
 
 import contextlib
 import socket
@@ -143,11 +143,6 @@ def check_fickle(tmp_path: Path, count: int, clients: int) -> str:
 def test_slow_heads_are_closed_while_others_are_served(tmp_path: Path) -> None:
     """50 dribbling heads, one second."""
     check_dribbling(tmp_path, 50, 1.0)
-
-
-def test_idle_connections_cost_little(tmp_path: Path) -> None:
-    """400 idle kept-alive connections."""
-    check_idle(tmp_path, 400, 20 * MIB)
 
 
 def test_large_bodies_leave_memory_flat(tmp_path: Path) -> None:
