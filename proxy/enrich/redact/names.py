@@ -82,11 +82,21 @@ SHORT_ENDINGS: Final = (
         for word in ("auth", "authorization", "backup", "device", "mfa", "onetime", "otp", "recovery", "security")
         for plural in ("", "s")
     ),
+    *(
+        "seed_phrase",
+        "recovery_phrase",
+        "passwort",
+        "kennwort",
+        "wachtwoord",
+        "contrasena",
+        "contraseña",
+        "mot_de_passe",
+    ),
     *("client_secret", "reset_code", "sms_code", "2fa_code", "two_factor_code", "verification_code"),
 )
 """The same, of words that are not sought in text, where they mean more."""
 
-WORDS: Final = (b"pass", b"pin", b"csc")
+WORDS: Final = (b"pass", b"pin", b"pw", b"csc")
 """The same, where they are a word of their own."""
 
 COMMON_ENDINGS: Final = (*ENDINGS, *(f"{ending}s" for ending in ENDINGS), *SHORT_ENDINGS)

@@ -62,7 +62,9 @@ _MAY_BE_WORDS: Final = re.compile(
     rb"sk-|CCIPAT_|dckr_|figd_|f[mo][12]_|jina_|pcsk_|pscale_|sb_|sntrys_|tfp_|tgp_|wandb_|[MNO].{23,27}\."
 )
 """Tokens that may be words with hyphens, underscores or dots between them."""
-_MAY_BE_WORD: Final = re.compile(rb"bearer|author|proxy-|\s--|sshpas|login")
+_MAY_BE_WORD: Final = re.compile(
+    rb"bearer|author|proxy-|[\s+\"']--|env[\s+]|set[\s+]-|setx|sshpas|login|mysql|mongo|redis-"
+)
 _CLOSED: Final = re.compile(rb"<|[^&]{1,64}&")
 """What is named in markup, with what ends its value."""
 _PEM: Final = b"LS0t"
@@ -93,6 +95,8 @@ _ELEMENT: Final = (
     rb"|(?:%b|[^a-z0-9_-]token)%b\s*:\s*%b)" % (_SECRET, _SECRET, _QUOTES, _QUOTES)
 )
 """Markup before a secret, or JSON in markup, wherever it stands in a text."""
+_JWK: Final = rb"""\"(?:[dkpq]|d[pq]|qi)\"\s*:\s*\""""
+"""Before a number of a private key (RFC 7518 §6)."""
 _COOKIE: Final = rb"(?i:\b(?:set-)?cookie:[ \t]*)"
 _LOGIN: Final = (
     rb"""(?:\bcurl(?:\s[^\r\n|;]*?)?\s(?:(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'\\\[]{1,64}:"""
@@ -100,7 +104,9 @@ _LOGIN: Final = (
 )
 _ARGUMENT: Final = (
     rb"""(?i:\b(?:proxy-)?authorization:B*(?:[a-z][a-z0-9-]{1,20}B+)?"""
-    rb"""|B--(?:(?:[a-z]+-)*%b|token)B+["']?|\b(?:sshpass|login)B[^\r\n|;]*?-pB?["']?)""" % _SECRET
+    rb"""|(?:B|["'])--(?:(?:[a-z]+-)*%b|token)(?:B+["']?|["'],B*["'])"""
+    rb"""|\b(?:env|setx|set -[a-z]+)B+[a-z0-9_]*%bB+"""
+    rb"""|\b(?:sshpass|login|mysql\w*|mongo\w*|redis-cli)(?:B[^\r\n|;]*?)?B-[pa]B?["']?)""" % (_SECRET, _SECRET)
 ).replace(b"B", SPACE)
 """Of commands, and headers in a text: before what may be words."""
 KINDS: Final = (
@@ -120,6 +126,8 @@ KINDS: Final = (
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
     rb"%b'[^'\[][^']*'?" % _SQL_WORDS,
+    rb"\$(?:2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{22,}|(?:[156y]|apr1)\$[./A-Za-z0-9=$]{24,}|argon2[id]{1,2}\$[^\s\"'\\:]{24,})",
+    rb"%b[A-Za-z0-9_-]{43,}" % _JWK,
     rb"%b[^<>&\s\[][^<>&]{5,}(?:</|&)" % _ELEMENT,
     rb"""%b[^\s=;"'<>\[]{1,64}=[^\r\n"'\\\[][^\r\n"'\\]{3,}""" % _COOKIE,
     rb"""%b[^\s"'\\\[@]{4,}""" % _LOGIN,
@@ -129,7 +137,7 @@ KINDS: Final = (
 _KEPT: Final = re.compile(
     rb"""(?i:bearer[\s+]+|basic[\s+]+|passcode:|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
     rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/|bot(?=[0-9]+:AA))|"""
-    + b"|".join((_SQL_WORDS, _ELEMENT, _COOKIE, _LOGIN, _ARGUMENT))
+    + b"|".join((_SQL_WORDS, _ELEMENT, _COOKIE, _LOGIN, _ARGUMENT, _JWK))
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
 _TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")

@@ -36,6 +36,12 @@ TEXTS = {
     "sshpass -p {} ssh /h": "hunter2",
     "> Authorization: Token {}\n> Host: x": "Zq9xWv7uTs5rQp3o",
     "x\r\nSet-Cookie: {}\r\ny": "sid=Zq9xWv7u; Path=/",
+    "az login -u x --service-principal -p {} -t /y": "hunter2",
+    "mysql -u root -p{} /x": "hunter2",
+    "FROM x\nENV API_KEY {}\nRUN y": "abc-def-123",
+    "- **Password:** {}\n": "hunter2x",
+    "bob:{}:19000:": "$6$saltsalt$abcdefghijklmnopqrstuv.xyz/0123456789",
+    "('bob', '{}')": "$2b$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0",
     "jdbc:oracle:thin:bob/{}@h:1521/x": "hunter2",
     "<login><user>bob</user><s:password a='b'>{}</s:password></login>": "hunter2",
     "x\n{}\nlast": "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nMIIBhunter2\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
@@ -103,6 +109,7 @@ def test_it_is_found_across_the_frames_of_a_stream(text: str, size: int) -> None
         "login with password authentication", "password = null", "secret = true", "token: 5", 'password = ""',
         "{'password': 'password'}", "private_key: bytes32", "new_password: 'must have 8 characters'",
         "docker run -u 1000:1000 x", "curl -u bob h", "--token TOKEN", "--password <password>", "login -p password",
+        "mysql -h x --protocol tcp -P 33060", "env TOKEN | sort", "costs $5 and $6 more than a year ago, he said it",
         "Authorization: required", "Authorization: Bearer YOUR_API_KEY", "Cookie: sid", "<password>true</password>",
         "Promise<AccessToken>(resolve, reject)", "<page-token>12345678</page-token>", "<b>Password</b>",
         "unexpected token: '}'", "password = \u0445\u043e\u0440", "api_key = os.environ",
@@ -118,6 +125,15 @@ def test_programs_types_and_prose_stay(text: str) -> None:
 def test_a_long_value_goes_as_a_whole() -> None:
     """However far it was read to be judged."""
     assert redact(b"password = " + b"hunter2!" * 1000 + b" x") == b"password = [REDACTED] x"
+
+
+def test_arguments_and_keys_in_json_are_found() -> None:
+    """Arguments of a container, and the private half of a JSON Web Key."""
+    given = {"args": ["--api-token", "abc-def-123", "-x"], "keys": [{"kty": "EC", "d": "a1" * 22, "x": "b2" * 22}]}
+    assert json.loads(redact(json.dumps(given).encode())) == {
+        "args": ["--api-token", "[REDACTED]", "-x"],
+        "keys": [{"kty": "EC", "d": "[REDACTED]", "x": "b2" * 22}],
+    }
 
 
 def test_keys_written_as_a_list_of_lines_are_found() -> None:
