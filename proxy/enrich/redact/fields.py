@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.enrich.redact.json_values import MARK
+from proxy.enrich.redact.names import normalise
 from proxy.enrich.redact.patterns.tokens import is_random
 
 _NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) + rb"){1,64}")
@@ -98,3 +99,10 @@ PARTLY_SECRET: Final = {
     b"secwebsocketprotocol": redact_subprotocols,
 }
 """Name of a field, normalised → what redacts its value."""
+
+
+def redact_secret_field(line: bytes, colon: int) -> bytes:
+    """Redact a field whose value is secret; names and attributes of cookies stay, and those of subprotocols."""
+    name = line[:colon]
+    redact = PARTLY_SECRET.get(normalise(name))
+    return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))

@@ -187,7 +187,7 @@ def parameter_parts(name: bytes) -> Iterable[bytes]:
 class SecretNames:
     """A set of names with a bounded memo of spellings: most messages repeat a few names."""
 
-    __slots__ = ("_excepted", "_memo", "_names", "_parts_of", "endings")
+    __slots__ = ("_memo", "_names", "_parts_of", "endings", "excepted")
 
     def __init__(
         self,
@@ -204,7 +204,7 @@ class SecretNames:
             parts_of: What of a name counts.
             excepted: Names that are never secrets.
         """
-        self._excepted = frozenset(normalise(name.encode()) for name in excepted)
+        self.excepted = frozenset(normalise(name.encode()) for name in excepted)
         self._names = frozenset(normalise(name.encode()) for group in groups for name in group)
         self.endings = tuple(normalise(ending.encode()) for ending in (*COMMON_ENDINGS, *endings))
         self._parts_of = parts_of
@@ -226,8 +226,8 @@ class SecretNames:
 
     def _is_secret(self, name: bytes) -> bool:
         compared = normalise(name)
-        if compared in self._names or compared in self._excepted:
-            return compared not in self._excepted
+        if compared in self._names or compared in self.excepted:
+            return compared not in self.excepted
         if compared.endswith(self.endings):
             return _may_be_one(name, compared)
         tail = _TAIL.search(compared, max(0, len(compared) - _MAX_TAIL_BYTES))

@@ -25,7 +25,7 @@ from proxy.enrich.redact.documents.messages import messages_of
 from proxy.enrich.redact.documents.multipart import MAX_PARTS, boundary_of, content_type_in, redact_multipart
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
-from proxy.enrich.redact.fields import BINARY_FIELD, PARTLY_SECRET, redact_binary
+from proxy.enrich.redact.fields import BINARY_FIELD, redact_binary, redact_secret_field
 from proxy.enrich.redact.json_keys import JsonRedactor, plain_key_pattern
 from proxy.enrich.redact.json_values import MARK, End
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, is_binary, kind_of, kind_of_text
@@ -125,9 +125,7 @@ class Redactor:
     def redact_field(self, line: bytes) -> bytes:
         colon = line.find(b":")
         is_secret = colon > 0 and self._headers.has(line[:colon])
-        return self.redact_by_pattern(
-            _redact_secret_field(line, colon) if is_secret else self._redact_plain_field(line)
-        )
+        return self._by_pattern([redact_secret_field(line, colon) if is_secret else self._redact_plain_field(line)])
 
     def is_secret_header(self, name: bytes) -> bool:
         return self._headers.has(name)
@@ -337,7 +335,16 @@ class Redactor:
         if block.count(b"\n") + block.count(b"\r") != 2 * (len(lines) - 1):
             return self._redact_malformed_head(block)
         self._redact_lines(lines)
-        return self.redact_by_pattern(b"\r\n".join(lines))
+        return self._by_pattern(lines)
+
+    def _by_pattern(self, lines: list[bytes]) -> bytes:
+        """Redact lines by pattern; where a name is excepted only the value, because patterns judge by names, too."""
+        excepted = self._headers.excepted
+        if not excepted:
+            return self.redact_by_pattern(b"\r\n".join(lines))
+        cuts = [line.find(b":") + 1 if normalise(line.partition(b":")[0]) in excepted else 0 for line in lines]
+        pairs = zip(lines, cuts, strict=True)
+        return b"\r\n".join([line[:cut] + self.redact_by_pattern(line[cut:]) for line, cut in pairs])
 
     def _redact_malformed_head(self, head: bytes) -> bytes:
         """Redact the head of a refused request, whose lines may end in any way."""
@@ -359,7 +366,7 @@ class Redactor:
                     lines[index] = b" " + MARK
                 continue
             is_secret_before = colon > 0 and is_secret(line[:colon].lstrip(b":"))
-            lines[index] = _redact_secret_field(line, colon) if is_secret_before else self._redact_plain_field(line)
+            lines[index] = redact_secret_field(line, colon) if is_secret_before else self._redact_plain_field(line)
 
     def _redact_plain_field(self, line: bytes) -> bytes:
         """Redact the secrets within a field's value that is not a secret itself: parameters, JSON, user of a URL."""
@@ -390,10 +397,3 @@ class Redactor:
     def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
         text = found[0]
         return text[:1] + self.redact_query(text[1:])
-
-
-def _redact_secret_field(line: bytes, colon: int) -> bytes:
-    """Redact a field whose value is secret; names and attributes of cookies stay, and those of subprotocols."""
-    name = line[:colon]
-    redact = PARTLY_SECRET.get(normalise(name))
-    return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))

@@ -190,3 +190,14 @@ def test_json_that_is_percent_encoded_is_redacted_in_fields() -> None:
     line = b"grpc-message: %7B%22password%22%3A%22S3CRET%22%2C%22a%22%3A1%7D"
     assert redact(line) == b"grpc-message: %7B%22password%22%3A%22[REDACTED]%22%2C%22a%22%3A1%7D"
     assert redact(b"grpc-message: no%20such%20%22file%22") == b"grpc-message: no%20such%20%22file%22"
+
+
+def test_a_name_that_is_excepted_makes_no_secret_of_a_field() -> None:
+    """Also where patterns judge by it; what is a secret by its form goes there, too."""
+    redactor = Redactor(excepted=["x-csrf-token", "cookie", "X_Api_Key"])
+    lines = b"X-CSRF-Token: abc123def45\r\nCookie: a=bcdefg\r\nx-api-key: abc123def45"
+    assert redactor.redact_head(b"GET / HTTP/1.1\r\n" + lines) == b"GET / HTTP/1.1\r\n" + lines
+    for line in lines.split(b"\r\n"):
+        assert redactor.redact_field(line) == line
+    assert redactor.redact_field(b"X-Api-Key: " + TOKEN) == b"X-Api-Key: [REDACTED]"
+    assert redactor.redact_field(b"X-Api-Token: abc123def45") == b"X-Api-Token: [REDACTED]"
