@@ -41,6 +41,8 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
     if record.get("request") is None:
         notes.append("neither headers nor body were kept (see [capture] level)")
     headers = [(name, value) for name, value in request["headers"] if _TOKEN.fullmatch(name)]
+    if record.get("grpc") is not None and request["body"]:  # of gRPC-Web
+        request = {**request, "body": {**request["body"], "coding": None, "omitted": "its messages are, as JSON"}}
     prefix, body = _body_words(request["body"], notes)
     if not body and any(name.lower() == "content-length" for name, _ in headers):
         body = ["--data-raw ''"]  # else curl would not say that it is empty

@@ -55,6 +55,8 @@ def _messages(body: Mapping[str, Any] | None, notes: list[str]) -> str:
     shown = " ".join(orjson.dumps(message).decode() for message in messages)
     if any(isinstance(message, dict) and any(map(str.isdigit, message)) for message in messages):
         notes.append("messages are shown by field number: put names in their place, or see [[routes]] protobuf")
+    if '{"omitted":"' in shown:
+        notes.append("base64 and long lists of numbers were not kept: put them in place of what says omitted")
     if REDACTED.search(shown):
         notes.append("the messages held a secret: replace [REDACTED]")
     return shown
