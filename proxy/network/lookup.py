@@ -2,13 +2,12 @@
 
 An event loop resolves all names in a few shared threads: with uvloop two requests for a name whose server is silent
 held every other name for ten seconds. Strategy: one question at a time for each name; all callers meanwhile wait for
-its answer. While there is none, because the question hangs or the resolver is out of order, an earlier answer is used.
-The invariant: a caller waits for its own name only.
+its answer, which serves for a second. While there is none, because the question hangs or the resolver is out of order,
+an earlier answer is used. The invariant: a caller waits for its own name only.
 """
 
 import asyncio
 import errno
-import queue
 import socket
 import threading
 import time
@@ -21,8 +20,8 @@ PATIENCE_S: Final = 0.5
 """How long a question may take where an earlier answer is known."""
 STALE_S: Final = 600.0
 """How long an earlier answer may be used: after that, the address may belong to another host."""
-IDLE_S: Final = 10.0
-"""How long a thread waits for another question: one for each costs 150 us, this one 43, uvloop 46."""
+FRESH_S: Final = 1.0
+"""How long an answer is used without another question, whose thread costs 150 us."""
 
 
 def resolve(host: str, port: int) -> list[Address]:
@@ -38,9 +37,7 @@ def resolve(host: str, port: int) -> list[Address]:
 class Lookup:
     """Looks one name up, for one loop."""
 
-    __slots__ = (
-        "_asked_s", "_has_thread", "_host", "_known", "_known_s", "_lock", "_port", "_question", "_questions",
-    )  # fmt: skip
+    __slots__ = ("_asked_s", "_host", "_known", "_known_s", "_port", "_question")
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
@@ -51,10 +48,6 @@ class Lookup:
         self._known: list[Address] = []
         """The last answer."""
         self._known_s = 0.0
-        self._questions: queue.SimpleQueue[asyncio.AbstractEventLoop] = queue.SimpleQueue()
-        """For the thread; one at most."""
-        self._has_thread = False
-        self._lock = threading.Lock()
 
     async def addresses(self) -> list[Address]:
         """Return what the name leads to.
@@ -62,8 +55,10 @@ class Lookup:
         Raises:
             OSError: as `resolve` does, or no thread can be started.
         """
-        question = self._question or self._ask()
         now_s = time.monotonic()
+        if self._known and now_s - self._known_s < FRESH_S:
+            return self._known
+        question = self._question or self._ask()
         stale = self._known if now_s - self._known_s < STALE_S else []
         await asyncio.wait([question], timeout=max(0.0, self._asked_s + PATIENCE_S - now_s) if stale else None)
         answer = question.result() if question.done() else stale
@@ -75,30 +70,16 @@ class Lookup:
 
     def _ask(self) -> "asyncio.Future[list[Address] | Exception]":
         loop = asyncio.get_running_loop()
-        with self._lock:
-            if not self._has_thread:
-                try:
-                    threading.Thread(target=self._answer_all, name="lookup", daemon=True).start()
-                except RuntimeError as error:
-                    raise OSError(errno.EAGAIN, "no thread can be started to look the name up") from error
-                self._has_thread = True
-            self._questions.put(loop)
+        try:
+            threading.Thread(target=self._answer, args=(loop,), name="lookup", daemon=True).start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, "no thread can be started to look the name up") from error
         self._asked_s = time.monotonic()
         self._question = loop.create_future()
         return self._question
 
-    def _answer_all(self) -> None:
-        """Answer questions, in the thread, until none has come for a while."""
-        while True:
-            try:
-                self._answer(self._questions.get(timeout=IDLE_S))
-            except queue.Empty:
-                with self._lock:
-                    if self._questions.empty():
-                        self._has_thread = False
-                        return
-
     def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer a question, in a thread of its own."""
         try:
             answer: list[Address] | Exception = resolve(self._host, self._port)
         except Exception as error:  # any: the callers wait for a result

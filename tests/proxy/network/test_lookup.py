@@ -40,6 +40,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     made = Resolver()
     monkeypatch.setattr(lookup, "resolve", made.resolve)
     monkeypatch.setattr(lookup, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(lookup, "FRESH_S", 0.0)
     with ExitStack() as last:
         last.callback(made.released.set)
         yield made
@@ -112,15 +113,17 @@ async def test_an_earlier_answer_outlives_the_resolver_not_the_name(
         await name.addresses()
 
 
-async def test_a_thread_that_nobody_asks_ends(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And another takes its place."""
-    monkeypatch.setattr(lookup, "IDLE_S", 0)
-    monkeypatch.setattr(lookup, "PATIENCE_S", 60.0)
+async def test_a_fresh_answer_needs_no_other(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And another is asked for when it has served its time."""
     name = Lookup("a.example", 80)
     resolver.answers["a.example"] = [A]
-    for _ in range(100):
+    monkeypatch.setattr(lookup, "FRESH_S", 60.0)
+    for _ in range(10):
         assert await name.addresses() == [A]
-    assert len(resolver.asked) == 100
+    assert len(resolver.asked) == 1
+    monkeypatch.setattr(lookup, "FRESH_S", 0.0)
+    await name.addresses()
+    assert len(resolver.asked) == 2
 
 
 async def test_no_thread_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
