@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from proxy.cli.commands.doctor.clock import check_skew
 from proxy.cli.commands.doctor.finding import Finding
 from storage.errors import StorageError
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from storage.postgres.inspect import Inspection as PostgresInspection
 
 POSTGRES_ENCODING: Final = "UTF8"
+MAX_SKEW_S: Final = 5.0
+"""Between our clock and a database's."""
+CLOCK_FIX: Final = "set the clock, and run chrony or systemd-timesyncd"
 
 
 def check_postgres(name: str, url: str) -> Iterator[Finding]:
@@ -126,3 +128,15 @@ def newer(name: str, place: str, layout: int, newest: int) -> Finding:
     """Say that a store is of a later version than this program."""
     text = f"{place} was written by a newer sidelog (layout {layout}, this one supports up to {newest})"
     return Finding("fail", name, text, "upgrade sidelog")
+
+
+def check_skew(place: str, their_s: float, asked_s: float, answered_s: float) -> Iterator[Finding]:
+    """Compare the clock of a database at a place with ours; sidecars that share it should agree on the time.
+
+    All times are Unix seconds: theirs, ours before it was asked, and ours behind its answer.
+    """
+    skew_s = max(asked_s - their_s, their_s - answered_s, 0.0)
+    if skew_s > MAX_SKEW_S:
+        side = "behind" if their_s > answered_s else "ahead of"
+        text = f"ours is {skew_s:.0f} s {side} that of {place}: records would be filed under a wrong time"
+        yield Finding("warn", "clock", text, CLOCK_FIX)

@@ -16,14 +16,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from proxy.cli.commands.doctor.clock import check_clock
-from proxy.cli.commands.doctor.finding import Finding, is_read_only, why_not_writable
+from proxy.cli.commands.doctor.databases import CLOCK_FIX
+from proxy.cli.commands.doctor.finding import Finding, State, is_read_only, why_not_writable
 from proxy.cli.commands.doctor.network import check_ports, check_proxies, check_receiver, check_upstreams
 from proxy.cli.commands.doctor.rate import check_rate
-from proxy.cli.commands.doctor.rings import check_ring_space
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY
 from proxy.process.terminal import visible_line
 from proxy.settings.check import NO_UPSTREAM, warnings
 from proxy.settings.load import read
@@ -38,6 +38,9 @@ CONNECTION_DESCRIPTORS: Final = 2
 """One towards the client, one towards the upstream."""
 OWN_DESCRIPTORS: Final = 64
 """Sockets, rings, event descriptors and log of one process, generously."""
+_PLAUSIBLE_S: Final = range(1_700_000_000, 4_000_000_000)
+_ROOM: Final = "docker run --shm-size, an emptyDir of medium Memory, or smaller ring.bytes"
+_ANONYMOUS: Final = "until then rings are anonymous memory, which ends with the supervisor"
 
 Check = Callable[[Settings], Iterator[Finding]]
 Leave = Callable[[int], object]
@@ -148,6 +151,29 @@ def check_descriptors(settings: Settings) -> Iterator[Finding]:
     yield Finding("fail" if limit < 4 * OWN_DESCRIPTORS else "warn", "open files", text, fix)
 
 
+def check_ring_space(settings: Settings, *, shared_memory: Path = SHARED_MEMORY) -> Iterator[Finding]:
+    """Check that the space for rings can be written and is large enough for those of all workers."""
+    if not settings.proxy.data_port:
+        yield Finding("ok", "ring space", "none needed: there is no data port")
+        return
+    directory = settings.ring.directory or str(shared_memory)
+    need = (settings.ring.bytes + RING_OVERHEAD_BYTES) * max(settings.proxy.workers, 1)
+    lesser: State = "fail" if settings.ring.directory else "warn"
+    fix = _ROOM if settings.ring.directory else f"{_ROOM}; {_ANONYMOUS}"
+    try:
+        space = os.statvfs(directory)
+    except OSError as error:
+        yield Finding(lesser, "ring space", f"{directory}: {error.strerror}", fix)
+        return
+    free = space.f_bavail * space.f_frsize
+    text = f"{directory} has {free >> 20} MiB free, rings take {need >> 20} MiB"
+    if not os.access(directory, os.W_OK | os.X_OK):
+        text = f"{directory} is {why_not_writable(space)}, rings take {need >> 20} MiB"
+        yield Finding(lesser, "ring space", text, fix)
+    else:
+        yield Finding("ok", "ring space", text) if free >= need else Finding(lesser, "ring space", text, fix)
+
+
 def check_data_directory(settings: Settings) -> Iterator[Finding]:
     """See whether the data directory can be written, or made, and is private."""
     directory = Path(settings.data_dir)
@@ -167,6 +193,13 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding("warn", "data directory", text, f"chmod 700 {directory}")
     else:
         yield Finding("ok", "data directory", f"{directory} is writable and private")
+
+
+def check_clock(settings: Settings) -> Iterator[Finding]:
+    """See whether the wall clock is plausible."""
+    now = time.time()
+    shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    yield Finding("ok", "clock", shown) if int(now) in _PLAUSIBLE_S else Finding("fail", "clock", shown, CLOCK_FIX)
 
 
 CHECKS: Final[tuple[Check, ...]] = (

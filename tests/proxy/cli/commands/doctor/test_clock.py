@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from proxy.cli.commands.doctor import databases
-from proxy.cli.commands.doctor.clock import check_clock, check_skew
+from proxy.cli.commands.doctor.databases import check_skew
+from proxy.cli.commands.doctor.doctor import check_clock
 from proxy.settings.model import Settings
 from tests.support import postgres
 from tests.support.cases import each_of

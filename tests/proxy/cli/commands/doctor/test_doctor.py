@@ -17,9 +17,8 @@ from proxy.cli import app
 from proxy.cli.commands.doctor import databases, doctor
 from proxy.cli.commands.doctor import network as doctor_network
 from proxy.cli.commands.doctor import store as doctor_store
-from proxy.cli.commands.doctor.clock import check_clock
+from proxy.cli.commands.doctor.doctor import check_clock, check_ring_space
 from proxy.cli.commands.doctor.finding import Finding
-from proxy.cli.commands.doctor.rings import check_ring_space
 from proxy.process.data_dir import lock_data_dir
 from proxy.settings.model import Settings
 from tests.support import clickhouse, postgres

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.cli.commands.doctor.rings import check_ring_space
+from proxy.cli.commands.doctor.doctor import check_ring_space
 from proxy.settings.model import Settings
 
 
