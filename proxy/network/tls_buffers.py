@@ -8,12 +8,12 @@ a buffer of fresh pages.
 """
 
 import asyncio
+import ctypes
 import gc
+import mmap
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
-
-from proxy.process.memory.pages import give_back
 
 PIECE_BYTES: Final = 65536
 """Of a write over TLS, and read ahead there; without it, what a peer has not taken when it is full."""
@@ -21,6 +21,7 @@ RECORD_BYTES: Final = 16384
 """The longest of TLS (RFC 8446 §5.1); what a handshake leaves to be sent is less."""
 _LAYER_BYTES: Final = 1 << 18
 """What a loop's TLS layer has for reading; of a client that sends little only a page is ever needed."""
+_madvise: Final = getattr(ctypes.CDLL(None), "madvise", None)
 
 
 def bound_buffers(transport: asyncio.Transport) -> Callable[[bytes], None]:
@@ -44,3 +45,16 @@ def _write_in_pieces(transport: asyncio.Transport, data: bytes) -> None:
     view = memoryview(data)
     for at in range(0, len(view), PIECE_BYTES):
         transport.write(view[at : at + PIECE_BYTES])
+
+
+def give_back(buffer: memoryview) -> None:
+    """Give the whole pages of a buffer back to the kernel (madvise(2)): what is read of them from now on are zeros.
+
+    A large block of the heap is seldom fresh: its pages are those of blocks before it, and stay resident though nothing
+    is written to them.
+    """
+    start = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    first = start + -start % mmap.PAGESIZE
+    size = (start + buffer.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if size > 0 and _madvise is not None:
+        _madvise(ctypes.c_void_p(first), ctypes.c_size_t(size), mmap.MADV_DONTNEED)

@@ -4,7 +4,7 @@ import mmap
 
 import pytest
 
-from proxy.process.memory.pages import give_back
+from proxy.network.tls_buffers import give_back
 
 
 @pytest.mark.parametrize("size", [1, mmap.PAGESIZE, 10 * mmap.PAGESIZE])
