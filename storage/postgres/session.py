@@ -148,12 +148,12 @@ class PostgresSession:
     async def id_ends(self, within: Range) -> Range:
         return await spanned_ids(self, within)
 
-    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Found | None:
+    async def rows_by_seq(self, filter: Filter) -> Found | None:
         async def bind(part: Range) -> Bound:
             ids = await id_range(self.connection, part)
             return partial(_bounded, ids)
 
-        return await Found.of(self, filter, bind, index_keys.by_seq, first_parameter)
+        return await Found.of(self, filter, bind, index_keys.by_seq)
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
         has_bucket = _has_bucket(filter)
@@ -161,9 +161,9 @@ class PostgresSession:
         async def bind(part: Range) -> Bound:
             ids = UUID(int=part.first), UUID(int=part.last)
 
-            def bound(where: Where, some: Range, first_parameter: int) -> Where:
-                where = _bounded(ids, where, whole, first_parameter)
-                return _in_buckets(where, ids, first_parameter + len(where.parameters)) if has_bucket else where
+            def bound(where: Where, some: Range) -> Where:
+                where = _bounded(ids, where, whole)
+                return _in_buckets(where, ids) if has_bucket else where
 
             return bound
 
@@ -184,8 +184,8 @@ class PostgresSession:
         return [(number, data) for number, data in await self.fetch(sql, (ids,))]
 
 
-def _bounded(ids: Ids, where: Where, part: Range, first_parameter: int) -> Where:
-    number = first_parameter + len(where.parameters)
+def _bounded(ids: Ids, where: Where, part: Range) -> Where:
+    number = 1 + len(where.parameters)
     if not isinstance(part, Spread):
         return Where(f"{where.text} AND {bounds(number)}", (*where.parameters, part.first, part.last, *ids))
     marks = [f"${number + place}" for place in range(5)]
@@ -194,7 +194,8 @@ def _bounded(ids: Ids, where: Where, part: Range, first_parameter: int) -> Where
     return Where(text, (*where.parameters, index_keys.keys_of(part.parts), firsts, lasts, *of_whole_days(ids)))
 
 
-def _in_buckets(where: Where, ids: Ids, number: int) -> Where:
+def _in_buckets(where: Where, ids: Ids) -> Where:
+    number = 1 + len(where.parameters)
     buckets = (index_keys.id_bucket(id_ms(each.bytes)) for each in ids)
     text = f"{where.text} AND {index_keys.id_between(number, number + 2)}"
     return Where(text, (*where.parameters, *ids, *buckets))

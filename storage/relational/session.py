@@ -181,8 +181,8 @@ class Session(Protocol):
         """Find between which milliseconds the ids of rows are whose `seq` is in a range."""
         ...
 
-    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Selection | None:
-        """Select rows in slices of `seq`, parameters numbered from the given one; None when nothing can match."""
+    async def rows_by_seq(self, filter: Filter) -> Selection | None:
+        """Select rows in slices of `seq`; None when nothing can match."""
         ...
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Selection | None:

@@ -55,7 +55,7 @@ _STATE: Final = ", ".join(f"(SELECT value FROM meta WHERE name = '{name}')" for 
 _PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 
 
-def _in_slice(where: Where, part: Range, first_parameter: int) -> Where:
+def _in_slice(where: Where, part: Range) -> Where:
     return Where(f"{where.text} AND seq BETWEEN ? AND ?", (*where.parameters, part.first, part.last))
 
 
@@ -114,7 +114,7 @@ class SqliteSession:
     async def id_ends(self, within: Range) -> Range:
         return await spanned_ids(self, within)
 
-    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Found | None:
+    async def rows_by_seq(self, filter: Filter) -> Found | None:
         return await Found.of(self, filter, _bind, DIALECT.by_seq)
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
@@ -126,7 +126,7 @@ class SqliteSession:
         async def bind(part: Range) -> Bound:
             ids = [number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last)]
             bounds = (whole.first, whole.last, *ids)
-            return lambda where, some, first: Where(where.text + within, (*where.parameters, *bounds))
+            return lambda where, some: Where(where.text + within, (*where.parameters, *bounds))
 
         return await Found.of(self, filter, bind, lambda order: f"ORDER BY id {order}")
 

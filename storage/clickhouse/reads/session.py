@@ -156,14 +156,14 @@ class ClickhouseSession:
         [(first_id, last_id)] = await self.fetch(sql)
         return Range(id_ms(first_id), id_ms(last_id))
 
-    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Found | None:
-        return _unindexed(await Found.of(self, filter, _bind, self.dialect.by_seq, first_parameter))
+    async def rows_by_seq(self, filter: Filter) -> Found | None:
+        return _unindexed(await Found.of(self, filter, _bind, self.dialect.by_seq))
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
         async def bind(part: Range) -> Bound:
             first, last = (literal(number.to_bytes(ID_BYTES, "big")) for number in (part.first, part.last))
             within = f" AND seq BETWEEN {whole.first} AND {whole.last} AND id BETWEEN {first} AND {last}"
-            return lambda where, some, number: Where(where.text + within, where.parameters)
+            return lambda where, some: Where(where.text + within, where.parameters)
 
         return _unindexed(await Found.of(self, filter, bind, lambda order: f"ORDER BY id {order}"))
 
@@ -186,7 +186,7 @@ class ClickhouseSession:
         return await can_have(self, where, clues)
 
 
-def _in_slice(where: Where, part: Range, first_parameter: int) -> Where:
+def _in_slice(where: Where, part: Range) -> Where:
     return Where(f"{where.text} AND seq BETWEEN {part.first} AND {part.last}", where.parameters)
 
 

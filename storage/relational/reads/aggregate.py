@@ -156,7 +156,7 @@ class Sums:
         grouped = f" GROUP BY {', '.join((*keys, *buckets.values()))}"
         select = f"SELECT {', '.join(selected)}"
         for filter in filters:
-            is_whole = await scan(self.session, filter, select, grouped, self._add_rows, before=self._before)
+            is_whole = await scan(self.session, filter, select, grouped, self._add_rows)
             if not is_whole or len(self.found) >= self.max_groups:
                 return False
         return True
@@ -184,9 +184,7 @@ class Sums:
 
     async def _measure(self, filter: Filter, *, is_counted: bool) -> None:
         select = f"SELECT {', '.join((*self._keys(with_kind=False), *self.latencies))}"
-        rows = await fetch_exact_if_small(
-            self.session, filter, self.exchanges, select, is_counted=is_counted, before=self._before
-        )
+        rows = await fetch_exact_if_small(self.session, filter, self.exchanges, select, is_counted=is_counted)
         first = int(self.steps is not None)
         last = first + len(self.by)
         self.exact = [(values_of(row[first:last]), row[0] if first else 0, row[last:]) for row in rows or ()]
@@ -208,16 +206,12 @@ class Sums:
         """Write what rows are grouped by."""
         dialect, keys = self.session.dialect, []
         if self.steps is not None:
-            keys.append(f"{dialect.divided(f'(started_at_us - {dialect.mark(1)})', dialect.mark(2))} AS place")
+            start, length = self.steps.start_us, self.steps.length_us
+            keys.append(f"{dialect.divided(f'(started_at_us - {start})', str(length))} AS place")
         if with_kind and "events" in self.measures:
             keys.append("kind")
         class_ = f"coalesce({dialect.status_class}, 0) AS status_class"
         return [*keys, *(class_ if name == "status_class" else name for name in self.by)]
-
-    @property
-    def _before(self) -> tuple[int, ...]:
-        """The parameters of that."""
-        return (self.steps.start_us, self.steps.length_us) if self.steps else ()
 
     def _hour_place(self) -> str:
         assert self.steps is not None

@@ -11,7 +11,7 @@ from typing import Any, Final
 from storage.aggregates import EXACT_ROWS
 from storage.query import Filter, Order, Scope
 from storage.relational.reads.text_index.walk import Slices
-from storage.relational.session import Parameters, Rows, Session
+from storage.relational.session import Rows, Session
 from storage.relational.slices import Range
 
 
@@ -22,16 +22,15 @@ async def scan(
     then: str,
     add: Callable[[Rows], bool | None],
     *,
-    before: Parameters = (),
     order: Order = "desc",
 ) -> bool:
     """Run `select` over the rows of a filter, slice by slice; False when the budget ended it.
 
-    The select ends at the name of the table of records, which is added, and `before` are its parameters; `then` is what
-    follows the conditions: grouping, order, limit. `add` takes the rows of each slice; True ends the scan, for no more
+    The select has no parameters and ends at the name of the table of records, which is added; `then` is what follows
+    the conditions: grouping, order, limit. `add` takes the rows of each slice; True ends the scan, for no more
     are needed.
     """
-    rows = await session.rows_by_seq(filter, len(before) + 1)
+    rows = await session.rows_by_seq(filter)
     if rows is None:
         return True
     async for part in Slices(session, rows, await seq_range(session, filter), order):
@@ -39,7 +38,7 @@ async def scan(
         if where is None:
             return False
         sql = f"{select} FROM {session.dialect.schema}records WHERE {where.text}{then}"
-        found = await session.fetch_in_budget(sql, (*before, *where.parameters))
+        found = await session.fetch_in_budget(sql, where.parameters)
         if found is None:
             return False
         if add(found):
@@ -88,16 +87,15 @@ _FIND_S: Final = 0.05
 
 
 async def fetch_exact_if_small(
-    session: Session, filter: Filter, exchanges: int, select: str, *, is_counted: bool, before: Parameters = ()
+    session: Session, filter: Filter, exchanges: int, select: str, *, is_counted: bool
 ) -> Rows | None:
     """Run `select` over a filter's exchanges; None when there are none, too many, or they take too long to be found.
 
-    `is_counted` says that no row was looked at before; the select ends at the name of the table, and `before` are its
-    parameters.
+    `is_counted` says that no row was looked at before; the select ends at the name of the table.
     """
     if not 0 < exchanges <= EXACT_ROWS:
         return None
     found: list[Rows] = []
     limited = session.limited(_FIND_S) if is_counted else session
-    is_complete = await scan(limited, replace(filter, kind="exchange"), select, "", found.extend, before=before)
+    is_complete = await scan(limited, replace(filter, kind="exchange"), select, "", found.extend)
     return found if is_complete else None

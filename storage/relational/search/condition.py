@@ -95,13 +95,12 @@ def texts(filter: Filter) -> sql.Texts:
     return wanted
 
 
-def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect, *, first_parameter: int = 1) -> sql.Where | None:
+def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where | None:
     """Build the clause of a filter (`said`) over the table of records; None when nothing can match.
 
-    Ids are by column and text, of every value of `texts` that the store has. Dialects that number their parameters
-    begin with the given one.
+    Ids are by column and text, of every value of `texts` that the store has.
     """
-    writer = Writer(ids, dialect, first_parameter)
+    writer = Writer(ids, dialect, 1)
     parts = [writer.whole(part, filter.kind) for part in said(filter)]
     parts.append(writer.kind(filter))
     if filter.since_us is not None or filter.until_us is not None:

@@ -25,8 +25,8 @@ FIRST_ROWS: Final = 16
 _SCANNED_FASTER: Final = 200
 """How many times as many rows are scanned in the time that so many are looked into."""
 
-Bound = Callable[[Where, Range, int], Where]
-"""Adds to conditions, their first parameter of some number, that rows are in a slice."""
+Bound = Callable[[Where, Range], Where]
+"""Adds to conditions that rows are in a slice."""
 Bind = Callable[[Range], Awaitable[Bound]]
 """Makes that of a slice, or of parts of it."""
 
@@ -38,7 +38,7 @@ class _Way:
     condition: Where | None
     """What of its search a condition says, its parameters numbered behind those of the filter; None: nothing."""
     plain: Where
-    """All conditions on them, numbered from 1."""
+    """All conditions on them."""
     sieve: Sieve | None
     """What they must fulfil beside."""
     need: All
@@ -49,7 +49,7 @@ class _Way:
         if self.sieve is None:
             return found
         for some in _parts(part, self.need, session.dialect):
-            passed = await self.sieve.pass_through(session, bound(self.plain, some, 1))
+            passed = await self.sieve.pass_through(session, bound(self.plain, some))
             if passed is None:
                 return None
             found += passed
@@ -65,30 +65,22 @@ class Found:
     order_by: Callable[[Order], str]
     where: Where
     """What the filter says beside its search."""
-    first_parameter: int
-    """Number of the first parameter of the conditions."""
     ways: tuple[_Way, ...]
 
     @classmethod
-    async def of(
-        cls, session: Session, filter: Filter, bind: Bind, order_by: Callable[[Order], str], first_parameter: int = 1
-    ) -> Self | None:
+    async def of(cls, session: Session, filter: Filter, bind: Bind, order_by: Callable[[Order], str]) -> Self | None:
         """Write the conditions of a filter over the table of records; None when nothing can match."""
         ids, dialect = await session.ids_of(condition.texts(filter)), session.dialect
-        where = condition.conditions(filter, ids, dialect, first_parameter=first_parameter)
-        plain = where if first_parameter == 1 else condition.conditions(filter, ids, dialect)
-        if where is None or plain is None:
+        where = condition.conditions(filter, ids, dialect)
+        if where is None:
             return None
 
         def found(way: Way) -> _Way:
             wide, left = condition.sql_superset(way.search), condition.residual(way.search)
-            said, plainly = [
-                None if wide is None else condition.condition(wide, ids, dialect, number + len(where.parameters))
-                for number in (first_parameter, 1)
-            ]
-            return _Way(said, _both(plain, plainly), None if left is None else Sieve(left), way.need)
+            said = None if wide is None else condition.condition(wide, ids, dialect, 1 + len(where.parameters))
+            return _Way(said, _both(where, said), None if left is None else Sieve(left), way.need)
 
-        return cls(session, bind, order_by, where, first_parameter, tuple(map(found, ways_of(filter.where))))
+        return cls(session, bind, order_by, where, tuple(map(found, ways_of(filter.where))))
 
     @property
     def first_rows(self) -> int | None:
@@ -109,14 +101,14 @@ class Found:
             if passed is None:
                 return None
             rows.update((row[key], row) for row in passed)
-        keys, number = list(rows), self.first_parameter
+        keys = list(rows)
         for way in self.ways:
             if way.sieve is None:
                 said = way.condition
                 if keys and said is not None:
-                    said = with_keys(said, "OR", keys, dialect, number + len(self.where.parameters))
-                return bound(_both(self.where, said), part, number)
-        where = with_keys(bound(self.where, part, number), "AND", keys, dialect, number)
+                    said = with_keys(said, "OR", keys, dialect, 1 + len(self.where.parameters))
+                return bound(_both(self.where, said), part)
+        where = with_keys(bound(self.where, part), "AND", keys, dialect, 1)
         return Sifted(where.text, where.parameters, list(rows.values()))
 
 

@@ -75,12 +75,12 @@ def test_what_cannot_match_is_no_clause(filter: Filter) -> None:
 
 
 def test_parameters_are_numbered_for_dialects_that_need_it() -> None:
-    """Numbers go on from the caller's own parameters, in the order of the values."""
+    """In the order of the values."""
     filter = make_filter(projects=("a", "b"), trace_id="t", path_contains="P")
-    where = conditions(filter, IDS, NUMBERED, first_parameter=3)
+    where = conditions(filter, IDS, NUMBERED)
     assert where is not None
-    among = "project IN ($3, $4) AND project <> 0"
-    assert where.text == f"{among} AND has(path, $5) AND (trace_id = $6) AND kind = $7"
+    among = "project IN ($1, $2) AND project <> 0"
+    assert where.text == f"{among} AND has(path, $3) AND (trace_id = $4) AND kind = $5"
     assert where.parameters == (1, 2, "p", "t", 0)
 
 
@@ -112,10 +112,10 @@ def test_only_ascii_is_lowered() -> None:
 def test_postgres_is_told_the_type_of_numbers() -> None:
     """Numbers are bound as 64 bits, so that one too large for its column matches nothing instead of failing."""
     filter = make_filter(kind="all", projects=("a",), trace_id="t", statuses=(1 << 40,), path_contains="X")
-    found = conditions(filter, IDS, POSTGRES, first_parameter=3)
+    found = conditions(filter, IDS, POSTGRES)
     assert found is not None
     assert found.parameters == (1, 1 << 40, "x", "t")
-    for mark in ("project = $3::bigint", "+status = $4::bigint", "trace_id = $6", "{}, $5)"):
+    for mark in ("project = $1::bigint", "+status = $2::bigint", "trace_id = $4", "{}, $3)"):
         assert mark.format('lower(path COLLATE "C")') in found.text
 
 
