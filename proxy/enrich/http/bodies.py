@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from proxy.enrich.formats.charset import to_utf8
-from proxy.enrich.http.content_coding import MAGIC, MAX_OUTPUT_BYTES, codings_by_magic, codings_of, decode, is_text
+from proxy.enrich.http.content_coding import CODING_OF, MAGIC, MAX_OUTPUT_BYTES, codings_of, decode, is_text
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
 from proxy.enrich.redact.kinds import JSON_OPENS
@@ -68,7 +68,7 @@ def decode_body(
         body = DecodedBody(head + tail, b"", size, False, None, size, True)
     codings = codings_of(content_encoding) if content_encoding else []
     if not codings and body.head.startswith(MAGIC) and _TEXT.search(content_type) is not None:
-        codings = codings_by_magic(body.head)
+        codings = [coding for magic, coding in CODING_OF.items() if body.head.startswith(magic)]
     if codings and not _undo(body, codings, limit_bytes, tail_bytes, marks):
         return None
     if (text := to_utf8(body.head, body.tail, content_type)) is not None:

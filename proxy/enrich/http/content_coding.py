@@ -45,8 +45,8 @@ _PIECE_BYTES: Final = 4096
 """Damage costs at most what is left of one piece."""
 _OUTPUT_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_CODING_OF: Final = {_GZIP_MAGIC: "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-MAGIC: Final = tuple(_CODING_OF)
+CODING_OF: Final = {_GZIP_MAGIC: "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+MAGIC: Final = tuple(CODING_OF)
 """What begins so is no other data."""
 _HEADER_BYTES: Final = 2
 """Of zlib's wrapper: fewer do not show whether there is one."""
@@ -95,11 +95,6 @@ def codings_of(content_encoding: bytes) -> list[str]:
     """Split a Content-Encoding header into codings, in the order applied, without what codes nothing."""
     names = (name.strip().lower() for name in content_encoding.decode("latin-1").split(","))
     return [name for name in names if name and name not in _PLAIN]
-
-
-def codings_by_magic(data: bytes) -> list[str]:
-    """Return the coding that data are evidently in, though no header names it."""
-    return [coding for magic, coding in _CODING_OF.items() if data.startswith(magic)]
 
 
 def decode(
