@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from proxy.enrich.endpoints.error_documents import ANY, MAX_BYTES, Failure, document_failure, failure, rpc_failure
 from proxy.enrich.endpoints.failure import failure_of
-from proxy.enrich.formats.aws_events import AwsEventSplitter
-from proxy.enrich.formats.frames import LineSplitter, SseSplitter, splitter_of
+from proxy.enrich.formats.aws_events import split_aws
+from proxy.enrich.formats.frames import split_events, split_lines, split_of
 from proxy.enrich.formats.json_parts import decode, find_text
 from proxy.enrich.grpc.messages import last_frame
 from proxy.enrich.http.decoded_body import DecodedBody
@@ -59,8 +59,8 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     if envelope is None:
         return None
     if envelope in (_JSON, _LINES, _EVENTS):  # what it is sent as, and what it is, are two things
-        splitter = splitter_of(facts.content_type, body.head)
-        envelope = _EVENTS if splitter is SseSplitter else _LINES if splitter is LineSplitter else _JSON
+        split = split_of(facts.content_type, body.head)
+        envelope = _EVENTS if split is split_events else _LINES if split is split_lines else _JSON
     head, tail = body.head, body.tail
     text = head + tail if len(head) + len(tail) <= 2 * MAX_BYTES else head[:MAX_BYTES] + (tail or head)[-MAX_BYTES:]
     return envelope.judge(facts, body) if any(map(text.__contains__, envelope.marks)) else None
@@ -114,7 +114,7 @@ def _xml(_: HeadFacts, body: DecodedBody) -> Failure | None:
 
 
 def _aws_events(_: HeadFacts, body: DecodedBody) -> Failure | None:
-    for event, data, _end in body.frames(AwsEventSplitter):
+    for event, data, _end in body.frames(split_aws):
         report = decode(ANY, data) if data.startswith(b'{"%b":' % event) else None
         if isinstance(report, dict) and len(report) == 1:
             return failure("aws_exception", {"code": event.decode("utf-8", "replace")}, *report.values())

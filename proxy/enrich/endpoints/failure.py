@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.enrich.endpoints.error_documents import ANY, Failure, failure
 from proxy.enrich.formats.cut_json import members_at_start
-from proxy.enrich.formats.frames import LineSplitter
+from proxy.enrich.formats.frames import split_lines
 from proxy.enrich.formats.json_parts import decode, decode_text
 from proxy.enrich.http.decoded_body import DecodedBody
 
@@ -54,7 +54,7 @@ def _documents(body: DecodedBody) -> Iterator[bytes]:
     if not body.is_truncated and body.head[:1] in (b"{", b"["):
         yield body.head
         return
-    for number, line in enumerate(body.frames(LineSplitter)):
+    for number, line in enumerate(body.frames(split_lines)):
         if number > _MAX_DOCUMENTS:
             return
         data = line.data.removeprefix(b"data:").strip()

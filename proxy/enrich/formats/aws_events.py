@@ -11,7 +11,7 @@ import zlib
 from struct import Struct
 from typing import Final
 
-from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame
+from proxy.enrich.formats.frames import Frame
 
 _PRELUDE: Final = Struct(">III")
 """Length of the message, length of its headers, checksum of these two."""
@@ -20,52 +20,32 @@ DAMAGED: Final = b":damaged"
 """Name of the event, to be compared with `is`, that stands for bytes that are no message, or for one that is cut."""
 FIRST_HEADER: Final = re.compile(rb"\x0b:event-type\x07|\x0f:exception-type\x07")
 """Of a message, 12 bytes behind where it begins."""
-_LOOK_BACK: Final = _PRELUDE.size + 17
-"""Of what is passed over: the next message may begin within it."""
 
 
-class AwsEventSplitter:
-    """Splits one stream; fed piece by piece."""
-
-    __slots__ = ("_at", "_is_lost", "_max", "_rest")
-
-    def __init__(self, *, start: int = 0, is_inside: bool = False, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
-        """Begin at offset `start`; with `is_inside` somewhere within a message, which is then passed over."""
-        self._max = max_frame_bytes
-        self._at = start
-        self._is_lost = is_inside
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take the next piece; return the messages it completes, and one named `DAMAGED` for invalid bytes."""
-        data = self._rest + data
-        frames: list[Frame] = []
-        at = 0
-        while len(data) - at >= _PRELUDE.size:
-            if self._is_lost:
-                at = _next_message(data, at)
-                if at < 0:
-                    at = max(0, len(data) - _LOOK_BACK)
-                    break
-                self._is_lost = False
-            size, headers_size, _ = _PRELUDE.unpack_from(data, at)
-            begin, end = at + _PRELUDE.size + headers_size, at + size - _TRAILER_BYTES
-            if not _is_prelude(data, at) or begin > end or size > self._max:
-                frames.append(Frame(DAMAGED, b"", self._at + at))
-                self._is_lost = True
-                at += 1
-            elif at + size > len(data):
-                break
-            else:
-                frames.append(_frame(data[at + _PRELUDE.size : begin], data[begin:end], self._at + at + size))
-                at += size
-        self._rest = data[at:]
-        self._at += at
-        return frames
-
-    def finish(self) -> list[Frame]:
-        """Return what the stream ended in: a message that is not all there."""
-        return [Frame(DAMAGED, b"", self._at + len(self._rest))] if self._rest and not self._is_lost else []
+def split_aws(data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False) -> list[Frame]:
+    """Split a window of messages, see `Split`; one named `DAMAGED` stands for what is none, or is not all there."""
+    frames: list[Frame] = []
+    at, is_lost = 0, is_inside
+    while len(data) - at >= _PRELUDE.size:
+        if is_lost:
+            at = _next_message(data, at)
+            if at < 0:
+                return frames
+            is_lost = False
+        size, headers_size, _ = _PRELUDE.unpack_from(data, at)
+        begin, end = at + _PRELUDE.size + headers_size, at + size - _TRAILER_BYTES
+        if not _is_prelude(data, at) or begin > end:
+            frames.append(Frame(DAMAGED, b"", start + at))
+            is_lost = True
+            at += 1
+        elif at + size > len(data):
+            break
+        else:
+            frames.append(_frame(data[at + _PRELUDE.size : begin], data[begin:end], start + at + size))
+            at += size
+    if is_ended and at < len(data) and not is_lost:
+        frames.append(Frame(DAMAGED, b"", start + len(data)))
+    return frames
 
 
 def _is_prelude(data: bytes, at: int) -> bool:

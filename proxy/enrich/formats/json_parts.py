@@ -21,11 +21,6 @@ MAX_NUMBER: Final = (1 << 53) - 1
 """Largest count that every reader of JSON keeps exact; no real one comes near."""
 MAX_TEXT_CHARACTERS: Final = 256
 """Longest name of a model, an error or a reason that is kept."""
-MAX_MEMBER_BYTES: Final = 16 * 1024
-"""Of an object that is searched for in a truncated document; counts and errors are far shorter."""
-_MAX_CANDIDATES: Final = 8
-_AFTER_NAME: Final = re.compile(rb"\s*:\s*")
-_SCALAR: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?[0-9][0-9.eE+-]*+|true|false|null', re.DOTALL)
 STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _FAILURES: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -147,24 +142,10 @@ def text_of(value: object) -> str | None:
     return value[:MAX_TEXT_CHARACTERS].encode("utf-8", "replace").decode()
 
 
-def find_member(data: bytes, name: bytes) -> bytes | None:
-    """Return the first value of a member in any part of a document: a scalar, or what is whole."""
-    quoted = b'"' + name + b'"'
-    place = -1
-    for _ in range(_MAX_CANDIDATES):
-        place = data.find(quoted, place + 1)
-        if place < 0:
-            return None
-        colon = _AFTER_NAME.match(data, place + len(quoted))
-        value = None if colon is None else _value_at(data, colon.end())
-        if value is not None:
-            return value
-    return None
-
-
 def find_text(data: bytes, name: bytes) -> str | None:
     """Return the first value of a member in any part of a document, where that is a short text."""
-    return decode_text(find_member(data, name))
+    found = re.search(rb'"%b"\s*:\s*("(?:[^"\\]|\\.)*+")' % re.escape(name), data, re.DOTALL)
+    return None if found is None else decode_text(found[1])
 
 
 def decode_text(value: bytes | None) -> str | None:
@@ -173,22 +154,6 @@ def decode_text(value: bytes | None) -> str | None:
         return None
     text = decode(_TEXT, value)
     return text_of(text)
-
-
-def _value_at(data: bytes, start: int) -> bytes | None:
-    if data[start : start + 1] in (b"{", b"["):
-        depth = 0
-        for found in STRUCTURE.finditer(data, start, start + MAX_MEMBER_BYTES):
-            first = found.group()[:1]
-            depth += first in (b"{", b"[")
-            depth -= first in (b"}", b"]")
-            if depth == 0:
-                return data[start : found.end()]
-        return None
-    scalar = _SCALAR.match(data, start, start + MAX_MEMBER_BYTES)
-    if scalar is None or scalar.end() == len(data):  # a number at the end may be cut
-        return None
-    return scalar.group()
 
 
 _TEXT: Final = msgspec.json.Decoder(str)

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from proxy.enrich.formats.aws_events import AwsEventSplitter
-from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter
-
-Splitter = type[SseSplitter] | type[LineSplitter] | type[AwsEventSplitter]
+from proxy.enrich.formats.frames import Frame, Split, split_events
 
 
 class DecodedBody(msgspec.Struct, gc=False):
@@ -42,12 +39,9 @@ class DecodedBody(msgspec.Struct, gc=False):
         size = len(data) if size is None else size
         return cls(data, b"", size, not is_whole, None, size, is_whole)
 
-    def frames(self, splitter: Splitter = SseSplitter) -> Iterator[Frame]:
+    def frames(self, split: Split = split_events) -> Iterator[Frame]:
         """Split a stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
-        current = splitter(max_frame_bytes=max(MAX_FRAME_BYTES, len(self.head)))
-        yield from current.feed(self.head)
+        yield from split(self.head, is_ended=self.has_end and not self.tail)
         if self.tail:
-            current = splitter(start=self.text_size - len(self.tail), is_inside=True)
-            yield from current.feed(self.tail)
-        if self.has_end:
-            yield from current.finish()
+            start = self.text_size - len(self.tail)
+            yield from split(self.tail, start=start, is_inside=True, is_ended=self.has_end)

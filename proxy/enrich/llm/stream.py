@@ -5,17 +5,23 @@ replace earlier ones. A frame that the tail window begins within is read by stru
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
-from msgspec.structs import replace
-
-from proxy.enrich.formats.aws_events import DAMAGED, AwsEventSplitter
+from proxy.enrich.formats.aws_events import DAMAGED, split_aws
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
-from proxy.enrich.formats.frames import Frame, SseSplitter, cut_event, split_array, splitter_of
-from proxy.enrich.http.decoded_body import DecodedBody, Splitter
+from proxy.enrich.formats.frames import (
+    BLANK_LINE,
+    LINE_END,
+    Frame,
+    Split,
+    split_array,
+    split_events,
+    split_lines,
+    split_of,
+)
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _MAX_READ: Final = 256
@@ -32,17 +38,9 @@ class Frames:
     """A streamed response and how it is cut into frames."""
 
     body: DecodedBody
-    kind: Splitter | None
-    """None: the elements of an array."""
+    split: Split
     is_cut: bool
     """One of the two sides left: the last frame may be a part of one."""
-
-    def before_gap(self) -> Iterator[Frame]:
-        """Return the frames of the head, which is all where nothing is missing."""
-        body = self.body
-        if self.kind is None:
-            return iter(split_array(body.head))
-        return replace(body, tail=b"", has_end=body.has_end and not body.tail).frames(self.kind)
 
 
 class Pace(NamedTuple):
@@ -57,23 +55,21 @@ class Pace(NamedTuple):
 def frames_of(body: DecodedBody, content_type: bytes, provider: Provider, *, is_cut: bool) -> Frames | None:
     """Return the frames of a streamed response; None where it is one document."""
     if b"amazon.eventstream" in content_type.lower():
-        return Frames(body, AwsEventSplitter, is_cut)
-    splitter = splitter_of(content_type, body.head)
-    if splitter is not None:
-        return Frames(body, splitter, is_cut)
-    if provider.choices == b"candidates" and body.head.lstrip()[:1] == b"[":
-        return Frames(body, None, is_cut)
-    return None
+        return Frames(body, split_aws, is_cut)
+    split = split_of(content_type, body.head)
+    if split is None and provider.choices == b"candidates" and body.head.lstrip()[:1] == b"[":
+        split = split_array
+    return None if split is None else Frames(body, split, is_cut)
 
 
 def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
-    found = list(frames.before_gap())
-    first_content = _read_head(usage, provider, frames.body.head, found)
-    is_damaged = _is_damaged(frames, found)
     body = frames.body
+    found = frames.split(body.head, is_ended=body.has_end and not body.tail)
+    first_content = _read_head(usage, provider, body.head, found)
+    is_damaged = _is_damaged(found)
     if body.tail:
         is_damaged |= _read_tail(usage, provider, frames)
-    if frames.kind is None and body.has_end and (body.tail or body.head).rstrip().endswith(b"]"):
+    if frames.split is split_array and body.has_end and (body.tail or body.head).rstrip().endswith(b"]"):
         usage.is_finished = True
     if not body.has_end or (is_damaged and not frames.is_cut):
         # What the terminator or an error said is final; else what was not seen may have said more.
@@ -106,20 +102,13 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
 
     Returns whether some of them are damaged.
     """
-    tail, kind = frames.body.tail, frames.kind
-    names = provider.members | {provider.reason}
-    whole: list[Frame] = []
-    if kind is None and not frames.is_cut:
+    tail, names = frames.body.tail, provider.members | {provider.reason}
+    if frames.split is split_array and not frames.is_cut:
         chain = members_at_end(tail, names)[1:]
         whole = [Frame(b"", tail[start:end], -1) for start, end in elements_at_end(tail)]
-    elif kind is None:
-        chain = []
-        whole = split_array(tail, is_inside=True)
     else:
-        cut = cut_frame(tail, kind, is_ended=not frames.is_cut)
-        chain = members_at_end(cut, names)
-        current = kind(is_inside=True)
-        whole = [*current.feed(tail), *current.finish()]
+        chain = members_at_end(cut_frame(tail, frames.split, is_ended=not frames.is_cut), names)
+        whole = frames.split(tail, is_inside=True, is_ended=True)
     counts, reason = usage.counts_read, usage.take_reason()
     if chain:
         provider.read(usage, rebuilt(provider, chain, is_frame=True))
@@ -130,21 +119,22 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
         # Counts may have been in the gap: those before it are old ones, unless they are of the input alone.
         usage.is_lost = not usage.is_cut or usage.output_tokens is not None
     usage.finish_reason = usage.finish_reason or reason
-    return _is_damaged(frames, whole)
+    return _is_damaged(whole)
 
 
-def _is_damaged(frames: Frames, found: list[Frame]) -> bool:
-    return frames.kind is AwsEventSplitter and any(frame.event is DAMAGED for frame in found)
+def _is_damaged(found: list[Frame]) -> bool:
+    return any(frame.event is DAMAGED for frame in found)
 
 
-def cut_frame(tail: bytes, kind: Splitter, *, is_ended: bool) -> bytes:
+def cut_frame(tail: bytes, split: Split, *, is_ended: bool) -> bytes:
     """Return what is left of the frame that a tail begins within; empty where its end is missing too."""
-    if kind is SseSplitter:
-        return cut_event(tail, is_ended=is_ended)[0]
-    if kind is AwsEventSplitter:
-        return b""
+    if split is split_events:
+        blank = BLANK_LINE.search(tail)
+        first, *lines = LINE_END.split(tail if blank is None else tail[: blank.start()])
+        data = (line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+        return b"\n".join((first.removeprefix(b"data:"), *data)) if blank or is_ended else b""
     line, newline, _ = tail.partition(b"\n")
-    return line if newline or is_ended else b""
+    return line if split is split_lines and (newline or is_ended) else b""
 
 
 def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxy.enrich.formats.cut_json import Members, members_at_end, members_at_start, write_members
-from proxy.enrich.formats.frames import SseSplitter, splitter_of
+from proxy.enrich.formats.frames import split_events, split_of
 from proxy.enrich.formats.json_parts import decode, decode_text
 from proxy.enrich.http.decoded_body import DecodedBody
 
@@ -103,7 +103,7 @@ def read_responses(body: DecodedBody, content_type: bytes, requests: Sequence[Rp
 
 
 def _read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
-    if splitter_of(content_type, body.head) is SseSplitter:
+    if split_of(content_type, body.head) is split_events:
         for frame in body.frames():
             if b'"result"' in frame.data or b'"error"' in frame.data:
                 yield from _responses(frame.data, frame.end)
@@ -117,7 +117,7 @@ def read_task_states(body: DecodedBody, content_type: bytes) -> Iterator[RpcResp
     """Return the states of tasks in the notifications of a stream, each as the result of a response."""
     if all(text.find(b"notifications/tasks") < 0 for text in (body.head, body.tail)):
         return
-    for frame in body.frames() if splitter_of(content_type, body.head) is SseSplitter else ():
+    for frame in body.frames() if split_of(content_type, body.head) is split_events else ():
         for message in _messages(frame.data):
             if message.method in _TASK_STATES:
                 yield RpcResponse("", bytes(message.params), b"", True, frame.end)

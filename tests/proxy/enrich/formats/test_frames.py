@@ -1,28 +1,16 @@
 """Splitting of event streams, lines and arrays."""
 
-from itertools import pairwise
-
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter, split_array
+from proxy.enrich.formats.frames import Frame, Split, split_array, split_events, split_lines
 from tests.support.cases import each_of
-
-Splitter = SseSplitter | LineSplitter
-
-
-def fed(splitter: Splitter, *pieces: bytes) -> list[Frame]:
-    """Feed pieces and finish."""
-    frames: list[Frame] = []
-    for piece in pieces:
-        frames += splitter.feed(piece)
-    return frames + splitter.finish()
 
 
 def shown(data: bytes) -> list[tuple[bytes, bytes]]:
     """Name and data of the events of a whole stream that ends with an empty line."""
-    return [(frame.event, frame.data) for frame in SseSplitter().feed(data)]
+    return [(frame.event, frame.data) for frame in split_events(data)]
 
 
 @each_of(
@@ -52,57 +40,38 @@ STREAM = b'\xef\xbb\xbfevent: a\r\ndata: 1\r\ndata: 2\r\n\r\n: c\n\ndata: {"x": 
 LINES = b'{"a": 1}\r\n\n  {"b": "\xc3\xb6"}\n{"c": 3}'
 
 
-@pytest.mark.parametrize(("kind", "data"), [(SseSplitter, STREAM), (LineSplitter, LINES)])
-def test_pieces_do_not_matter(kind: type[Splitter], data: bytes) -> None:
-    """Whole, cut in two at every byte, and byte by byte: the same frames at the same places."""
-    whole = fed(kind(), data)
+@pytest.mark.parametrize(("split", "data"), [(split_events, STREAM), (split_lines, LINES)])
+def test_a_window_has_the_frames_that_begin_and_end_in_it(split: Split, data: bytes) -> None:
+    """Cut in two at every byte: those before the cut, and behind it all but the one that it is within."""
+    whole = split(data, is_ended=True)
     assert whole
-    for cut in range(len(data) + 1):
-        assert fed(kind(), data[:cut], data[cut:]) == whole
-    assert fed(kind(), *(data[place : place + 1] for place in range(len(data)))) == whole
+    for cut in range(1, len(data) + 1):
+        before, behind = split(data[:cut]), split(data[cut:], start=cut, is_inside=True, is_ended=True)
+        assert before == whole[: len(before)]
+        assert behind == whole[len(whole) - len(behind) :]
+        assert len(whole) - 2 <= len(before) + len(behind) <= len(whole)
 
 
-FRAGMENTS = st.sampled_from(
-    [b"data: x", b"data:", b"event: e", b"\n", b"\r", b"\r\n", b":", b"\xef\xbb\xbf", b"yyyyyyyyyy"]
-)
+FRAGMENTS = st.sampled_from([b"data: x", b"data:", b"event: e", b"\n", b"\r", b"\r\n", b":", b"\xef\xbb\xbf", b"y"])
 
 
-@example([b"\xef\xbb\xbf", b"yyyyyyyyyy", b"data: x", b"\n"], [18], 6)
-@given(st.lists(FRAGMENTS, max_size=20), st.lists(st.integers(0, 60), max_size=4), st.sampled_from([6, 1 << 20]))
-def test_any_stream_splits_alike(fragments: list[bytes], cuts: list[int], limit: int) -> None:
-    """Whatever the stream, the limit and the cuts: the same frames."""
+@given(st.lists(FRAGMENTS, max_size=20))
+def test_an_end_adds_at_most_one_frame(fragments: list[bytes]) -> None:
+    """Whatever the stream: what stands behind the last end of a frame, where the stream ends there."""
     data = b"".join(fragments)
-    for kind in (SseSplitter, LineSplitter):
-        edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-        pieces = [data[begin:end] for begin, end in pairwise(edges)]
-        assert fed(kind(max_frame_bytes=limit), *pieces) == fed(kind(max_frame_bytes=limit), data)
+    for split in (split_events, split_lines):
+        open_, ended = split(data), split(data, is_ended=True)
+        assert ended[: len(open_)] == open_
+        assert len(ended) - len(open_) <= 1
 
 
 def test_ends_are_offsets_of_the_stream() -> None:
     """The end of an event is where its last line ends, also when the stream is entered in the middle."""
-    assert [frame.end for frame in SseSplitter().feed(b"data: a\n\nevent: e\ndata: b\n\n")] == [7, 25]
-    assert [frame.end for frame in SseSplitter().feed(b"data: a\r\n\r\ndata: b\r\n\r\n")] == [7, 18]
-    inside = fed(SseSplitter(start=1000, is_inside=True), b"rest\ndata: old\n\ndata: b\n\n")
+    assert [frame.end for frame in split_events(b"data: a\n\nevent: e\ndata: b\n\n")] == [7, 25]
+    assert [frame.end for frame in split_events(b"data: a\r\n\r\ndata: b\r\n\r\n")] == [7, 18]
+    inside = split_events(b"rest\ndata: old\n\ndata: b\n\n", start=1000, is_inside=True)
     assert inside == [Frame(b"", b"b", 1000 + 23)]
-    assert fed(LineSplitter(start=10, is_inside=True), b'x"}\n{}\n') == [Frame(b"", b"{}", 16)]
-
-
-def test_long_frames_come_out_empty() -> None:
-    """A line, or an event of many lines, beyond the limit is counted and not kept; the next one is whole."""
-    splitter = SseSplitter(max_frame_bytes=10)
-    stream = [b"data: ", *([b"x" * 1000] * 100), b"\n\ndata: ok\n\n", b"data: 1234\n" * 9, b"\ndata: end\n\n"]
-    assert [frame.data for frame in fed(splitter, *stream)] == [b"", b"ok", b"", b"end"]
-    lines = LineSplitter(max_frame_bytes=10)
-    assert [frame.data for frame in fed(lines, b"y" * 50, b"y" * 50, b"\n{}\n")] == [b"", b"{}"]
-
-
-def test_held_bytes_are_bounded() -> None:
-    """An endless line costs no more memory than one frame may have."""
-    splitter = SseSplitter(max_frame_bytes=100)
-    for _ in range(1000):
-        splitter.feed(b"z" * 1000)
-    assert len(splitter._rest) <= 101
-    assert [frame.end for frame in splitter.finish()] == [1_000_000]
+    assert split_lines(b'x"}\n{}\n', start=10, is_inside=True) == [Frame(b"", b"{}", 16)]
 
 
 def test_array_gives_its_objects() -> None:

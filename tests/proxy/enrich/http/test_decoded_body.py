@@ -1,6 +1,6 @@
 """Frames of a body of which the middle is missing."""
 
-from proxy.enrich.formats.frames import LineSplitter
+from proxy.enrich.formats.frames import split_lines
 from proxy.enrich.http.decoded_body import DecodedBody
 
 
@@ -14,4 +14,4 @@ def test_what_follows_the_last_line_end_counts_where_the_end_is_here() -> None:
     """Else the rest of it may be missing."""
     for has_end, lines in ((True, [b"1", b"2"]), (False, [b"1"])):
         body = DecodedBody(b"1\n2", b"", 3, not has_end, None, 3, has_end)
-        assert [frame.data for frame in body.frames(LineSplitter)] == lines
+        assert [frame.data for frame in body.frames(split_lines)] == lines
