@@ -1,110 +1,22 @@
 """The cost of LLM calls, from the price list of `genai-prices`, where that is installed (extra `llm`).
 
 Strategy: imported once, when the first price is needed (240 ms, 40 MB); searched by provider id and model, never by
-URL; never updated from the network. A price that cannot be found is null. Invariant: nothing here raises.
+URL; never updated from the network. Own prices (`[[llm.prices]]`) come before it. A price that cannot be found is null.
+Invariant: nothing here raises.
 """
 
 import importlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from proxy.enrich.formats.json_parts import amount_of
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
-from proxy.enrich.llm.own_prices import OwnPrices
 from proxy.settings.model import PriceSettings
-
-_MAX_SHAPES: Final = 64
-"""Sets of counts that are remembered of one model: few occur."""
-_ROUNDING: Final = Decimal("1e-20")
-"""Of an average, against the sum."""
-_REQUESTS: Final = "requests"
-"""A unit that every call has one of."""
-
-Rate = tuple[Decimal, tuple[tuple[int, Decimal], ...]]
-"""Price of so many, and prices of calls with more input than this, the largest first."""
-
-
-class Tariff:
-    """The prices of one model, ready to be multiplied. Not thread-safe.
-
-    The library looks at every unit it knows, and at how they contain each other, for every call: 60 to 120 µs. That
-    follows from the model and from which counts there are, so it is worked out once; a product a unit is left: 4 µs
-    (bench.micro, enrich). A sum that the library would not give is never given: it has to agree once for each set of
-    counts, and what it refuses, or is no sum of parts here, it is asked for every time.
-    """
-
-    def __init__(self, prices: Any, units: Mapping[str, Any], usage: Any) -> None:
-        """Take the model's prices, the library's units by the name of their counts, and its type of counts."""
-        self._listed = prices
-        self._usage = usage
-        self._agreed: set[tuple[object, ...]] = set()
-        by_price = {unit.price_key: unit for unit in units.values()}
-        priced = [
-            (by_price[key], price) for key, price in vars(prices).items() if price is not None and key in by_price
-        ]
-        # The smallest parts first: what contains others is the rest of them.
-        ordered = sorted((unit for unit, _ in priced), key=lambda unit: (-len(unit.dimensions), unit.usage_key))
-        self._parts = [
-            (unit.usage_key, [place for place, part in enumerate(ordered[:number]) if _contains(unit, part)])
-            for number, unit in enumerate(ordered)
-        ]
-        self._rates = [(ordered.index(unit), _rate_of(price), unit.per) for unit, price in priced]
-        self.counts: Final = frozenset(unit.usage_key for unit in ordered)
-        """Names of counts that have a price."""
-
-    def total(self, counts: dict[str, int], requests: int = 1) -> float:
-        """Return what counts cost, in US dollars; input and output are there even when they are 0.
-
-        Many requests are priced as so many of their average, because a long request alone may have a higher price.
-
-        Raises:
-            ValueError: they contradict each other, or something that contains others is missing.
-        """
-        shape = (*counts, counts["input_tokens"] > 0, counts["output_tokens"] > 0, requests > 1)
-        total = self._add_up(counts, requests)
-        if total is None or shape not in self._agreed:
-            one = {name: Decimal(count) / requests for name, count in counts.items()} if requests > 1 else counts
-            listed: Decimal = self._listed.calc_price(self._usage(**one))["total_price"] * requests
-            is_equal = total is not None and abs(total - listed) <= listed * _ROUNDING
-            if is_equal and len(self._agreed) < _MAX_SHAPES:
-                self._agreed.add(shape)
-            total = listed
-        return float(total)
-
-    def _add_up(self, counts: Mapping[str, int], requests: int) -> Decimal | None:
-        """Add up the price of each part, counted without those it contains; None when one is less than those."""
-        alone: list[int] = []
-        for name, contained in self._parts:
-            count = requests if name == _REQUESTS else counts.get(name, 0)
-            for place in contained:
-                count -= alone[place]
-            if count < 0:
-                return None
-            alone.append(count)
-        total, given = Decimal(0), counts["input_tokens"] / requests
-        for place, (rate, tiers), per in self._rates:
-            if count := alone[place]:
-                for start, dearer in tiers:
-                    if given > start:
-                        rate = dearer
-                        break
-                total += rate * count / per
-        return total
-
-
-def _contains(unit: Any, part: Any) -> bool:
-    return bool(unit.dimensions.items() <= part.dimensions.items())
-
-
-def _rate_of(price: Any) -> Rate:
-    if isinstance(price, Decimal):
-        return price, ()
-    return price.base, tuple((tier.start, tier.price) for tier in reversed(price.tiers))
-
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +32,7 @@ _PROVIDER_IDS: Final = {"gemini": "google", "bedrock": "aws"}
 _MAX_UNKNOWN: Final = 1024
 """Models without a price that are memoised, so that each is searched for once."""
 
+_MILLION: Final = 1_000_000
 _MAX_MODELS: Final = 256
 _PRICES_AGE_S: Final = 1800
 _UNITS: Final = {
@@ -178,12 +91,29 @@ def add_costs(costs: Sequence[Cost]) -> Cost:
     return Cost(sum(cost.usd for cost in costs), source, lacks)
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
+
+
+def _since_s(day: str) -> float:
+    return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp() if day else 0.0
+
+
+def _total(price: PriceSettings, usage: CallUsage) -> float:
+    read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    plain = max(0, (usage.input_tokens or 0) - read - written)
+    read_usd = price.input_usd if price.cache_read_usd is None else price.cache_read_usd
+    written_usd = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
+    tokens_usd = plain * price.input_usd + read * read_usd + written * written_usd
+    return (tokens_usd + (usage.output_tokens or 0) * price.output_usd) / _MILLION + usage.requests * price.call_usd
+
+
 class Prices:
     """Looks costs up. Not thread-safe: it memoises models without a price."""
 
     def __init__(self, load: Callable[[], PriceOf | None] | None = None, own: Sequence[PriceSettings] = ()) -> None:
         """Call `load` when the first price of the list is needed; it returns None without a list. `own` come before."""
-        self._own = OwnPrices(own) if own else None
+        self._own = [(_pattern(price.model), _since_s(price.since), price) for price in own]
         self._load = load or load_list
         self._price_of: PriceOf | None = None
         self._is_loaded = False
@@ -196,7 +126,7 @@ class Prices:
         if not usage.has_usage or (usage.input_tokens is None and usage.output_tokens is not None):
             return None  # output without its input would be priced too cheap
         models = dict.fromkeys((usage.resolved_model, usage.model))
-        if self._own is not None and (own := self._own_cost(self._own, provider, filter(None, models), usage)):
+        if self._own and (own := self._own_cost(provider, filter(None, models), usage)) is not None:
             return own
         self.prepare()
         if self._price_of is None:
@@ -211,12 +141,20 @@ class Prices:
                 return Cost(price.usd, LISTED + PARTLY * bool(price.lacks), price.lacks)
         return None
 
-    def _own_cost(self, own: OwnPrices, provider: str, models: Iterable[str], usage: CallUsage) -> Cost | None:
+    def _own_cost(self, provider: str, models: Iterable[str], usage: CallUsage) -> Cost | None:
+        """Take the first price whose pattern is the model's, and whose day has come.
+
+        Tokens that are no text are paid as the others; what is counted beside tokens, such as searches, has no price.
+        """
+        now_s = time.time()
         for model in models:
-            if (found := own.cost_of(provider, model, usage)) is not None:
-                lacks = tuple(name for name, count in usage.meters.items() if count and not _OF_A_KIND.fullmatch(name))
-                source = f"{OWN}, {found.since}" if found.since else OWN
-                return Cost(found.usd, source + PARTLY * bool(lacks), lacks)
+            for pattern, since_s, price in self._own:
+                if since_s <= now_s and price.provider in ("", provider) and pattern.fullmatch(model):
+                    lacks = tuple(
+                        each for each, count in usage.meters.items() if count and not _OF_A_KIND.fullmatch(each)
+                    )
+                    source = f"{OWN}, {price.since}" if price.since else OWN
+                    return Cost(_total(price, usage), source + PARTLY * bool(lacks), lacks)
         return None
 
     def prepare(self) -> None:
@@ -262,44 +200,46 @@ def load_list() -> PriceOf | None:
 
 
 class _List:
-    """The library, with the tariff of each model remembered: a search takes 130 µs."""
+    """The library, with the prices of each model remembered: a search takes 130 µs."""
 
     def __init__(self, library: Any, units: Any) -> None:
         self._library = library
         self._units = units
-        self._tariffs: dict[tuple[str, str, str, int], tuple[Tariff, bool]] = {}
+        self._known: dict[tuple[str, str, str, int], tuple[Any, frozenset[str], bool]] = {}
 
     def price_of(self, provider: str, model: str, usage: CallUsage) -> Price:
-        meters = {"input_tokens": usage.input_tokens or 0, "output_tokens": usage.output_tokens or 0}
+        counts = {"input_tokens": usage.input_tokens or 0, "output_tokens": usage.output_tokens or 0}
         tier = (usage.service_tier or "").lower()
-        tariff, is_of_tier = self._tariff(provider, model, tier if tier in _PRICED_TIERS else "")
+        prices, priced, is_of_tier = self._prices(provider, model, tier if tier in _PRICED_TIERS else "")
         lacks = []
         for name, count in _meters_of(usage).items():
-            if (unit := _UNITS.get(name, name)) in tariff.counts:
-                meters[unit] = count
+            if (unit := _UNITS.get(name, name)) in priced:
+                counts[unit] = count
             elif count and name not in _NO_LACK and not (provider == _GOOGLE and _OF_A_KIND.fullmatch(name)):
                 lacks.append(name)
         if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")
         if usage.region:
             lacks.append(f"inference in {usage.region}")
-        return Price(tariff.total(meters, usage.requests), tuple(lacks))
+        # Many requests are priced as so many of their average, because a long request alone may have a higher price.
+        number = usage.requests
+        average = {name: Decimal(count) / number for name, count in counts.items()} if number > 1 else counts
+        total = prices.calc_price(self._library.Usage(**average))["total_price"] * number
+        return Price(float(total), tuple(lacks))
 
-    def _tariff(self, provider: str, model: str, tier: str) -> tuple[Tariff, bool]:
-        """Return the tariff of a model, at this hour: some are cheaper at night; and whether it is the tier's."""
+    def _prices(self, provider: str, model: str, tier: str) -> tuple[Any, frozenset[str], bool]:
+        """Return a model's prices at this hour; which counts have one; whether the tier has one of its own."""
         key = (provider, model, tier, int(time.time()) // _PRICES_AGE_S)
-        known = self._tariffs.get(key)
+        known = self._known.get(key)
         if known is None:
-            if len(self._tariffs) >= _MAX_MODELS:
-                self._tariffs.clear()
+            if len(self._known) >= _MAX_MODELS:
+                self._known.clear()
             usage, about = self._library.Usage(input_tokens=1), {"model_ref": model, "provider_id": provider}
-            found = self._library.calc_price(usage, **about).model_price
-            of_tier = found
+            listed = found = self._library.calc_price(usage, **about).model_price
             if tier:
-                context = _PRICED_TIERS[tier]
-                of_tier = self._library.calc_price(usage, **about, price_context=context).model_price
-            tariff = Tariff(of_tier, self._units, self._library.Usage)
-            known = self._tariffs[key] = tariff, of_tier != found
+                found = self._library.calc_price(usage, **about, price_context=_PRICED_TIERS[tier]).model_price
+            units = (unit for unit in self._units.values() if getattr(found, unit.price_key, None) is not None)
+            known = self._known[key] = found, frozenset(unit.usage_key for unit in units), found != listed
         return known
 
 

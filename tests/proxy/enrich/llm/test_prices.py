@@ -147,3 +147,14 @@ def test_vertex_names_its_tiers_otherwise(tier: str) -> None:
     )
     assert usual is not None
     assert patient == Cost(usual.usd / 2, LISTED)
+
+
+def test_prices_change_on_the_half_hour() -> None:
+    """So long they are remembered, from one half hour to the next: no constraint of the list begins in between."""
+    snapshot: Any = pytest.importorskip("genai_prices.data_snapshot").get_snapshot()
+    for provider in snapshot.providers:
+        for model in provider.models:
+            for price in model.prices if isinstance(model.prices, list) else ():
+                for name in ("start_time", "end_time"):
+                    moment = getattr(price.constraint, name, None)
+                    assert moment is None or (moment.minute % 30, moment.second) == (0, 0)
