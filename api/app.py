@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api import health, middleware
 from api.access.principal import ANONYMOUS
-from api.assets import load_assets
+from api.assets import PAGES, load_assets, serve_asset, serve_page, show_run
 from api.compare.handler import compare_records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.dialects.mcp import serve_mcp
@@ -24,7 +24,6 @@ from api.native import aggregates, conversations, erase, keys, login, messages, 
 from api.native.files import export
 from api.native.groups import top, words
 from api.openapi.document import describe
-from api.pages import PAGES, serve_asset, serve_page, show_run
 from api.replay.handler import describe_replay, send_record
 from api.services import FRONT, SERVICES, VIEW, Services, services_of, view_for
 

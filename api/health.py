@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.http.accept import by_weight
 from api.http.errors import Refused
 from api.http.params import read_json_body
-from api.http.responses import ApiObject, JsonObject, json_response
+from api.http.responses import ApiObject, JsonObject, filled, json_response
 from api.services import Alerts, services_of
 from storage.errors import StorageUnavailable
 
@@ -220,10 +220,7 @@ async def status(request: web.Request) -> web.Response:
 async def ledger(request: web.Request) -> web.Response:
     """Return the accounting of all records, and whether it balances."""
     read = await services_of(request).ledger()
-    shown = LedgerShown(
-        read.received, read.stored, read.spooled, read.waiting, read.sampled, read.dropped, read.is_balanced
-    )
-    return json_response(shown)
+    return json_response(filled(LedgerShown, read, balanced=read.is_balanced))
 
 
 class AlertsShown(ApiObject):

@@ -1,9 +1,11 @@
 """What every request passes: the host name, then the token; around both, errors in the words of the asked dialect."""
 
+import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -14,15 +16,51 @@ from yarl import URL
 
 from api.access import auth, hosts
 from api.access.front import front_of
-from api.access.open_requests import OpenRequests
 from api.access.principal import ADMIN, ANONYMOUS, Principal, intersect
+from api.assets import no_page
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
 from api.http.compression import compress_response
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
 from api.http.responses import json_response
-from api.pages import no_page
 from api.services import FRONT, SERVICES, VIEW, Services, view_for
 from storage.errors import StorageOpening, StorageUnavailable
+
+CHECK_EVERY_S: Final = 0.25
+"""With the time that a rotated token takes to be noticed (`AdminToken`) it stays below a second."""
+
+
+class OpenRequests:
+    """The requests of one server that are under way: what is open under a credential ends with it, tails included.
+
+    A few times a second each is asked whether its caller would still be let in; if not, its connection is cut.
+    """
+
+    __slots__ = ("_open", "_timer")
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[web.Request, Callable[[], bool]]] = {}
+        """By identity: a request is a mapping, and has no hash."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def watching(self, request: web.Request, may_go_on: Callable[[], bool]) -> Iterator[None]:
+        """Cut the request's connection once its caller may not go on."""
+        self._open[id(request)] = request, may_go_on
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._look)
+        try:
+            yield
+        finally:
+            del self._open[id(request)]
+
+    def _look(self) -> None:
+        self._timer = None
+        for request, may_go_on in self._open.values():
+            if not may_go_on() and request.transport is not None:
+                request.transport.abort()
+        if self._open:
+            self._timer = asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._look)
+
 
 ERROR_FORMATS: Final = (
     ("/v1/", gateway.ERRORS),

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.http.responses import ApiObject, JsonObject
+from api.http.responses import ApiObject, JsonObject, filled
 from api.http.times import format_time
 from api.native.files.cut_bodies import joined_text
 from api.native.projection import read_json
@@ -127,22 +127,20 @@ def project_entry(entry: PendingEntry) -> LogEntry:
     """Return an entry as it is shown."""
     record, kind = entry
     time_us = record.ended_at_us if kind == "response" else record.started_at_us
-    return LogEntry(
+    return filled(
+        LogEntry,
+        record,
         id=entry.id,
         traceId=trace_id_of(record),
         tsMs=time_us // 1000,
         tsIso=format_time(time_us),
         kind=kind,
-        level=record.level,
         projectId=record.project,
         containerId=record.container,
         serviceName=record.service,
-        method=record.method,
         url=url_of(record),
         clientIp=record.client_ip,
-        status=record.status,
         data=data_of(record, kind),
-        source=record.source,
     )
 
 

@@ -3,6 +3,7 @@
 See `api/dialects/README.md`. Every proxied request is a row; what is only known of LLM calls is null elsewhere.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -11,10 +12,10 @@ from msgspec import UNSET, UnsetType
 from api.http.errors import ErrorFormat, Refused
 from api.http.paging import freeze_and_count, read_whole_page
 from api.http.params import Query, read_bool, read_clamped, read_int, read_optional_int, read_text
-from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
+from api.http.responses import ApiObject, encode_rows, filled, json_response, true_or_unset
 from api.http.times import format_time
 from api.services import services_of
-from storage.query import Filter, RecordQuery
+from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import CROCKFORD, Record
 from storage.search.expression import Has, both, fields
 from storage.search.reason import reason_of
@@ -51,6 +52,11 @@ class GatewayRow(ApiObject):
     reasoning_tokens: int | UnsetType | None = UNSET
 
 
+_NO_USAGE: Final = dict.fromkeys(
+    ("resolved_model", "usage_state", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"), UNSET
+)
+
+
 class GatewayPage(ApiObject):
     total: int
     limit: int
@@ -85,23 +91,16 @@ def format_request_id(raw: bytes) -> str:
 
 def project_row(record: Record) -> GatewayRow:
     """Return one exchange as a row of the request log."""
-    row = GatewayRow(
+    return filled(
+        GatewayRow,
+        record,
         id=format_request_id(record.id),
         timestamp=format_time(record.started_at_us),
-        model=record.model,
-        provider=record.provider,
-        status=record.status,
         latency_ms=record.duration_us // 1000,
-        input_tokens=record.input_tokens,
-        output_tokens=record.output_tokens,
         project_id=record.project,
         error=reason_of(record.error_type, record.outcome, record.status),
+        **({} if record.usage_state is not None else _NO_USAGE),
     )
-    if record.usage_state is not None:
-        row.resolved_model, row.usage_state = record.resolved_model, record.usage_state
-        row.cache_read_tokens, row.cache_write_tokens = record.cache_read_tokens, record.cache_write_tokens
-        row.reasoning_tokens = record.reasoning_tokens
-    return row
 
 
 def read_query(query: Query) -> tuple[RecordQuery, int | None]:
@@ -124,8 +123,9 @@ async def list_requests(request: web.Request) -> web.Response:
     """List requests, newest first, and count those that match."""
     services = services_of(request)
     query, max_seq = read_query(request.query)
-    frozen, count = await freeze_and_count(services.storage, query.filter, max_seq)
-    page = await read_whole_page(services.storage, frozen.page(query))
+    frozen, count = await freeze_and_count(services.storage, query.filter, max_seq, CountQuery)
+    bounded = replace(query, filter=frozen.filter, offset=min(query.offset, frozen.max_seq))
+    page = await read_whole_page(services.storage, bounded)
     shown = GatewayPage(
         total=count.exchanges,
         limit=query.limit,

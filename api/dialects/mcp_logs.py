@@ -13,19 +13,17 @@ from msgspec import UNSET, UnsetType
 
 from api.http import params
 from api.http.errors import BadParameter, ErrorFormat, Refused
-from api.http.paging import out_of_time
+from api.http.paging import freeze_and_count, out_of_time
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import read_time_us
 from api.native.tool_calls import US_PER_MS, ToolLog, project_call
-from api.services import Services, services_of
+from api.services import services_of
 from storage.query import Order
 from storage.record import ToolCall, ToolStatus, parse_id
 from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, ToolStatsQuery, ToolValuesQuery, matches, sort_key
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
-MAX_ROUNDS: Final = 4
-"""How often totals are counted again because records were stored meanwhile; then with a bound, which takes longer."""
 _STATUSES: Final[tuple[ToolStatus, ...]] = get_args(ToolStatus)
 _SORTS: Final[tuple[ToolSort, ...]] = ("timestamp", "latency", "cost")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -140,8 +138,9 @@ async def list_calls(request: web.Request) -> web.Response:
     all_running = services.running_tools()  # taken first: a call that ends in between is then in one of them
     running = choose_running(query, all_running)
     offset, limit = stored_window(query, len(running))
-    bounded, stats, end = await read_totals(services, query.filter)
-    page = await services.storage.read(replace(query, filter=bounded, offset=offset, limit=limit))
+    max_seq, unbounded = query.filter.seq_until, replace(query.filter, seq_until=None)
+    frozen, stats = await freeze_and_count(services.storage, unbounded, max_seq, ToolStatsQuery)
+    page = await services.storage.read(replace(query, filter=frozen.filter, offset=offset, limit=limit))
     if not page.complete:
         raise out_of_time()
     stored = {(call.record_id, call.position) for call in page.calls}
@@ -157,27 +156,7 @@ async def list_calls(request: web.Request) -> web.Response:
     )
     logs = await encode_rows(merge_page(query, page.calls, running), project_call)
     shown = ToolLogPage(logs, pagination, project_stats(stats, len(running)), has_logs)
-    return json_response(shown, headers={"X-Max-Seq": str(end)})
-
-
-async def read_totals(services: Services, filter: ToolFilter) -> tuple[ToolFilter, ToolStats, int]:
-    """Count the calls of a filter up to an end of the log: the one asked for, or the present one.
-
-    Returns:
-        The filter with that end, its totals, and the end.
-    """
-    storage, end = services.storage, 0
-    for _ in range(MAX_ROUNDS):
-        end = await storage.last_seq()
-        is_bounded = filter.seq_until is not None and filter.seq_until < end
-        if is_bounded or storage.has_late_prefix:
-            break
-        # Only without a bound can rollups answer; they then include what was stored meanwhile.
-        stats = await storage.read(ToolStatsQuery(replace(filter, seq_until=None)))
-        if await storage.last_seq() == end:
-            return replace(filter, seq_until=end), stats, end
-    bounded = replace(filter, seq_until=end if filter.seq_until is None else min(filter.seq_until, end))
-    return bounded, await storage.read(ToolStatsQuery(bounded)), bounded.seq_until or 0
+    return json_response(shown, headers={"X-Max-Seq": str(frozen.max_seq)})
 
 
 async def get_call(request: web.Request) -> web.Response:

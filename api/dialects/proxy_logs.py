@@ -20,7 +20,7 @@ from api.http.responses import ApiObject, encode_rows, json_response, true_or_un
 from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail_ring import Interest
-from storage.query import Count, Filter, StatsQuery
+from storage.query import Count, CountQuery, Filter, StatsQuery
 from storage.record import LEVELS
 from storage.search.expression import fields
 from storage.search.language.words import SOURCES
@@ -135,7 +135,7 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
         return await answer_snapshot(request, storage, fanout, query, wanted)
     max_seq, is_possible = params.read_optional_int(request.query, "max_seq"), query.halves.uniform != 0
     if is_possible:
-        frozen, count = await freeze_and_count(storage, query.filter, max_seq)
+        frozen, count = await freeze_and_count(storage, query.filter, max_seq, CountQuery)
     else:
         frozen, count = freeze(query.filter, max_seq, await storage.last_seq()), Count(0, 0)
     shown = LogEntryPage(
@@ -168,7 +168,7 @@ def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> Sna
     return None if other is not None or "max_seq" in query else services.fanout
 
 
-def narrow(query: EntryQuery, frozen: Frozen, count: Count) -> EntryQuery:
+def narrow(query: EntryQuery, frozen: Frozen[Filter], count: Count) -> EntryQuery:
     """Bound a page by the log's end; where no event matches, ask for none, so that an offset is a mere division."""
     halves, filter = query.halves, frozen.filter
     if halves.per_exchange and count.exact and count.events == 0:

@@ -3,12 +3,16 @@
 A page behind an offset cannot be continued, because how far the store got is not known: it is whole or refused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from api.http.errors import Refused
 from storage.base import Storage
-from storage.query import Count, CountQuery, Filter, Page, RecordQuery
+from storage.query import Answer, Filter, Page, Query, RecordQuery
+from storage.tools import ToolFilter
+
+Bounded = TypeVar("Bounded", Filter, ToolFilter)
 
 MAX_ROUNDS: Final = 4
 """Rounds of a search, each with the store's time budget, before the reader gets what was found."""
@@ -39,39 +43,36 @@ async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
     return Page(records=records, complete=page.complete, next_after=page.next_after)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
+@dataclass(frozen=True, slots=True)
+class Frozen(Generic[Bounded]):
     """A filter over a log that does not grow while a reader pages through it by offset."""
 
     max_seq: int
     """The end of the log for this reader; sent in `X-Max-Seq`, given back as `max_seq`."""
-    filter: Filter
+    filter: Bounded
     """Bounded by that end."""
 
-    def page(self, query: RecordQuery) -> RecordQuery:
-        """Bound a page: no offset leads further than the end of the log."""
-        return replace(query, filter=self.filter, offset=min(query.offset, self.max_seq))
 
-
-async def freeze_and_count(storage: Storage, filter: Filter, max_seq: int | None) -> tuple[Frozen, Count]:
+async def freeze_and_count(
+    storage: Storage, filter: Bounded, max_seq: int | None, query: Callable[[Bounded], Query[Answer]]
+) -> tuple[Frozen[Bounded], Answer]:
     """Bound a filter, and count it up to the same end.
 
     Rollups can answer without the bound only, so the whole log is counted where nothing is stored meanwhile.
     """
     last_seq = await storage.last_seq()
-    frozen = freeze(filter, max_seq, last_seq)
     for _ in range(MAX_ROUNDS):
-        if storage.has_late_prefix or frozen.max_seq < last_seq:
+        if storage.has_late_prefix or (max_seq is not None and max_seq < last_seq):
             break
-        count = await storage.read(CountQuery(filter))
+        count = await storage.read(query(filter))
         counted_seq, last_seq = last_seq, await storage.last_seq()
         if last_seq == counted_seq:
-            return frozen, count
-        frozen = freeze(filter, max_seq, last_seq)
-    return frozen, await storage.read(CountQuery(frozen.filter))
+            return freeze(filter, max_seq, last_seq), count
+    frozen = freeze(filter, max_seq, last_seq)
+    return frozen, await storage.read(query(frozen.filter))
 
 
-def freeze(filter: Filter, max_seq: int | None, last_seq: int) -> Frozen:
+def freeze(filter: Bounded, max_seq: int | None, last_seq: int) -> Frozen[Bounded]:
     """Bound a filter by the end that the reader gave back, or by the present one."""
     end = last_seq if max_seq is None else min(max_seq, last_seq)
-    return Frozen(max_seq=end, filter=replace(filter, seq_until=end))
+    return Frozen(end, replace(filter, seq_until=end))

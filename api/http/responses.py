@@ -19,11 +19,21 @@ SLICE_S: Final = 0.001
 _ENCODER: Final = msgspec.json.Encoder()
 Row = TypeVar("Row")
 Shown = TypeVar("Shown")
+Filled = TypeVar("Filled", bound=msgspec.Struct)
 JsonObject = dict[str, Any]
 
 
 class ApiObject(msgspec.Struct, forbid_unknown_fields=True):
     """An object of a response whose members are all described: one that grows has to say so."""
+
+
+def filled(kind: type[Filled], /, *sources: object, **members: Any) -> Filled:
+    """Make an object of a response, of the members given, and of those that a source has under the same name."""
+    for name in kind.__struct_fields__:
+        for source in sources:
+            if name not in members and hasattr(source, name):
+                members[name] = getattr(source, name)
+    return kind(**members)
 
 
 def true_or_unset(value: bool) -> Literal[True] | UnsetType:

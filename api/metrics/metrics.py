@@ -6,7 +6,8 @@ such as the data plane in the workers' shared pages, is read at scrape time (`wa
 sets; what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from prometheus_client import CollectorRegistry
@@ -15,16 +16,95 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from api.metrics import protobuf
-from api.metrics.call_metrics import CallMetrics
 from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.histogram import MAX_WAITING, Histograms, Tally, durations, sizes
 from api.stream.tail import Tail
+from storage.grpc import Grpc
 from storage.ledger import DROP_REASONS, Ledger
-from storage.record import Entry
+from storage.record import Entry, Record, ToolCall
+
+MAX_MODELS: Final = 200
+MAX_TOOLS: Final = 500
+OTHER: Final = "other"
+NO_STATUS: Final = "none"
+
+_KINDS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+
+class CallMetrics:
+    """Counts of LLM, tool and gRPC calls since the start of this process, with labels that no client can blow up.
+
+    A model counts apart once a provider has answered for it with counts, a tool once it has succeeded; both up to a
+    cap. Everything else is `other`, and what the cap turned away is counted as overflow.
+    """
+
+    def __init__(self) -> None:
+        self.overflow = 0
+        self._models: set[tuple[str, str]] = set()
+        self._tools: set[tuple[str, str]] = set()
+        self._tokens, self._cost, self._calls, self._grpc, self._grpc_messages = (
+            defaultdict[tuple[str, ...], float](float) for _ in range(5)
+        )
+
+    def observe(self, record: Record) -> None:
+        if record.provider is None or record.usage_state in (None, "absent"):
+            return
+        model = record.resolved_model or record.model or OTHER
+        key = self._admitted(self._models, (record.provider, model), MAX_MODELS)
+        for kind in _KINDS:
+            if tokens := getattr(record, f"{kind}_tokens"):
+                self._tokens[*key, kind] += tokens
+        if record.cost_usd is not None:
+            self._cost[key] += record.cost_usd
+
+    def observe_grpc(self, grpc: Grpc, route: str) -> None:
+        """Count a call of gRPC and its messages; one that ended without a status has none."""
+        self._grpc[route, grpc.status_name or NO_STATUS] += 1
+        for direction, messages in (("request", grpc.request_messages), ("response", grpc.response_messages)):
+            if messages:
+                self._grpc_messages[route, direction] += messages
+
+    def observe_tools(self, calls: Sequence[ToolCall]) -> None:
+        for call in calls:
+            if call.status == "processing":
+                continue
+            key = (call.server_label, call.tool_name)
+            if call.status != "success" and key not in self._tools:
+                key = (call.server_label, OTHER)
+            self._calls[*self._admitted(self._tools, key, MAX_TOOLS), call.status] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        yield counters("llm_tokens", "Tokens of LLM calls.", ["provider", "model", "type"], self._tokens)
+        yield counters("llm_cost_usd", "Cost of LLM calls in US dollars.", ["provider", "model"], self._cost)
+        text = "Calls of gRPC by their status, `none` of those that ended without."
+        yield counters("grpc_requests", text, ["route", "status"], self._grpc)
+        text = "Messages of gRPC calls that have ended."
+        yield counters("grpc_messages", text, ["route", "direction"], self._grpc_messages)
+        yield counters("mcp_tool_calls", "Tool calls that have ended.", ["server", "tool", "status"], self._calls)
+
+    def _admitted(self, known: set[tuple[str, str]], key: tuple[str, str], limit: int) -> tuple[str, str]:
+        if key in known:
+            return key
+        others = (key[0] if any(key[0] == first for first, _ in known) else OTHER, OTHER)
+        if key == others:
+            return key
+        if len(known) >= limit:
+            self.overflow += 1
+            return others
+        known.add(key)
+        return key
+
+
+def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
+    """Yield how many calls and requests were forgotten to make room."""
+    text = "Calls and responses that were forgotten: calls that continue them begin a new conversation."
+    yield counters("conversation_marks_evicted", text, [], {(): marks})
+    text = "Requests over WebSockets that were forgotten because too many waited for their response."
+    yield counters("websocket_requests_evicted", text, [], {(): requests})
+
 
 MAX_ROUTES: Final = 1000
 """Routes counted apart; a configuration has tens."""
-OTHER: Final = "other"
 NO_ROUTE: Final = "none"
 """Label of exchanges that matched no route."""
 BATCH_SIZES: Final = sizes((1, 3, 10, 30, 100, 300, 1000, 3000))
@@ -40,24 +120,6 @@ _US_PER_S: Final = 1_000_000
 class Metrics:
     """Counts what the collector sees, reads what the workers count, and renders both. One per process."""
 
-    __slots__ = (
-        "_batch_records",
-        "_batches",
-        "_build",
-        "_endpoints",
-        "_flush",
-        "_labels",
-        "_ledger",
-        "_more",
-        "_overflow",
-        "_registry",
-        "_routes",
-        "_tail",
-        "_version",
-        "_waiting",
-        "calls",
-    )
-
     def __init__(self, tail: Tail | None = None, *, version: str = "", build: str = "") -> None:
         self._tail = tail
         self._version = version
@@ -68,7 +130,7 @@ class Metrics:
         self._labels: dict[str, tuple[Tally, Tally, Tally]] = {}
         self._overflow = 0
         self._waiting = 0
-        self._batches: dict[str, int] = {}
+        self._batches = Counter[tuple[str, ...]]()
         self._batch_records = Tally(BATCH_SIZES)
         self._flush = Tally(DURATIONS)
         self._endpoints: EndpointMetrics | None = None
@@ -104,7 +166,7 @@ class Metrics:
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
         """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""
-        self._batches[outcome] = self._batches.get(outcome, 0) + 1
+        self._batches[outcome,] += 1
         if outcome == "stored":
             self._batch_records.add(records)
             self._flush.add(round(duration_s * _US_PER_S))
@@ -189,9 +251,7 @@ class Metrics:
             yield Histograms(f"{name}_seconds", text, ["route"], tallies)
 
     def _writer(self) -> Iterator[Metric]:
-        yield counters(
-            "batches", "Attempts to commit a batch.", ["outcome"], {(k,): v for k, v in self._batches.items()}
-        )
+        yield counters("batches", "Attempts to commit a batch.", ["outcome"], self._batches)
         yield Histograms("batch_records", "Records in one batch.", [], [((), self._batch_records)])
         yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
         overflow = self._overflow + self.calls.overflow + (0 if self._endpoints is None else self._endpoints.overflow)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from api.http.errors import BadParameter
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, read_int, read_list, refuse_unknown
-from api.http.responses import ApiObject, json_response
+from api.http.responses import ApiObject, filled, json_response
 from api.http.times import format_time
 from api.services import services_of
 from storage.aggregates import (
@@ -248,39 +248,27 @@ async def summary(request: web.Request) -> web.Response:
     only_totals = read_bool(request.query, "totals")
     filter = read_filter(request.query, services.now_us())
     found = await services.storage.read(SummaryQuery(filter, only_totals=only_totals))
-    shown = SummaryShown(
-        exchanges=found.exchanges,
-        events=found.events,
+    shown = filled(
+        SummaryShown,
+        found,
         status=found.status_classes,
-        request_bytes=found.request_bytes,
-        response_bytes=found.response_bytes,
         duration_ms=percentiles_shown(found.duration),
         first_byte_ms=percentiles_shown(found.first_byte),
-        rate_per_s=found.rate_per_s,
         since=None if found.since_us is None else format_time(found.since_us),
         until=None if found.until_us is None else format_time(found.until_us),
-        top=found.top,
         usage=None if found.models is None else _usage(found.models),
-        complete=found.complete,
     )
     return json_response(shown)
 
 
 def _usage(models: list[ModelUsage]) -> UsageShown:
     """Return the use of language models: of all of them, and of those called most."""
-    whole = total(models)
-    counts = {name: getattr(whole, name) for name in CallsShown.__struct_fields__}
-    return UsageShown(**counts, models=models[:MAX_MODELS])
+    return filled(UsageShown, total(models), models=models[:MAX_MODELS])
 
 
 def _bucket(bucket: HistogramBucket) -> BucketShown:
-    return BucketShown(
-        start=format_time(bucket.start_us),
-        status=bucket.status_classes,
-        exchanges=bucket.exchanges,
-        events=bucket.events,
-        duration_ms=percentiles_shown(bucket.duration),
-    )
+    start, duration_ms = format_time(bucket.start_us), percentiles_shown(bucket.duration)
+    return filled(BucketShown, bucket, start=start, status=bucket.status_classes, duration_ms=duration_ms)
 
 
 def percentiles_shown(found: Percentiles) -> PercentilesShown:

@@ -23,7 +23,7 @@ from api.http.params import (
     read_int,
     refuse_unknown,
 )
-from api.http.responses import ApiObject, encode_rows, json_response
+from api.http.responses import ApiObject, encode_rows, filled, json_response
 from api.http.times import format_time
 from api.native.first_text import ConversationOpening, chosen, opening_of
 from api.native.projection import record_json
@@ -158,9 +158,8 @@ async def get_conversation(request: web.Request) -> web.Response:
     filter = Filter(where=in_conversations([found.id]), kind="all")
     calls = await services.storage.read(RecordQuery(filter=filter, order="asc", limit=limit, after=after))
     cursor = None if calls.next_after is None else encode_cursor("asc", calls.next_after)
-    members = {name: getattr(shown, name) for name in ConversationShown.__struct_fields__}
     rows = await encode_rows(calls.records, record_json)
-    return json_response(ConversationDetail(**members, calls=rows, next_cursor=cursor, complete=calls.complete))
+    return json_response(filled(ConversationDetail, shown, calls, calls=rows, next_cursor=cursor))
 
 
 async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, ConversationShown]:
@@ -228,31 +227,20 @@ def _opening(payloads: Mapping[int, Payload], record: Record) -> ConversationOpe
 def project(found: Conversation, title: str | None) -> ConversationShown:
     """Return a conversation as it is shown."""
     first, failure = found.first, found.failure
-    return ConversationShown(
+    return filled(
+        ConversationShown,
+        found,
+        first,
         id=format_id(found.id),
         title=title,
         started_at=format_time(first.started_at_us),
         ended_at=format_time(found.ended_at_us),
         duration_ms=(found.ended_at_us - first.started_at_us) / US_PER_MS,
         calls_ms=found.duration_us / US_PER_MS,
-        turns=found.turns,
-        failed=found.failed,
-        failure=None
-        if failure is None
-        else FailureShown(format_id(failure.id), failure.status, failure.outcome, failure.error_type),
-        provider=first.provider,
-        models=found.models,
-        tools=found.tools,
-        counted=found.counted,
-        priced=found.priced,
+        failure=None if failure is None else filled(FailureShown, failure, id=format_id(failure.id)),
         **found.tokens,
         cost_usd=found.cost_usd if found.priced else None,
-        project=first.project,
-        container=first.container,
-        client=first.client,
         key=None if first.key_id is None else KeyShown(first.key_id, first.key_name, first.key_last4),
-        route_id=first.route_id,
-        user_agent=first.user_agent,
         first_id=format_id(first.id),
         last_id=format_id(found.last.id),
     )

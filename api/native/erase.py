@@ -7,7 +7,7 @@ from aiohttp import web
 
 from api.http.errors import BadParameter
 from api.http.params import FILTER_PARAMETERS, Query, read_filter, read_int, refuse_unknown
-from api.http.responses import ApiObject, json_response
+from api.http.responses import ApiObject, filled, json_response
 from api.services import Services, services_of
 from storage.base import Storage
 from storage.purge import Erased
@@ -58,7 +58,7 @@ async def erase_records(request: web.Request) -> web.Response:
     erased = await services.storage.erase(read_filter(query, at_us))
     await _forget(services, erased)
     is_finished = erased.is_finished or await _is_finished_within(services.storage, wait_s)
-    receipt = Receipt(erased.exchanges, erased.events, erased.through_seq, at_us // 1000, filter, is_finished)
+    receipt = filled(Receipt, erased, erased_at_ms=at_us // 1000, filter=filter, finished=is_finished)
     return json_response(receipt)
 
 
@@ -93,7 +93,5 @@ async def destroy_container(request: web.Request) -> web.Response:
     services.streams.tail.destroy_container(container)
     services.add_event("scope_destroyed", {"containerId": container})
     at_ms = services.now_us() // 1000
-    receipt = ContainerReceipt(
-        container, erased.exchanges, erased.events, erased.through_seq, at_ms, erased.is_finished
-    )
-    return json_response(receipt)
+    shown = {"containerId": container, "erased_at_ms": at_ms, "finished": erased.is_finished}
+    return json_response(filled(ContainerReceipt, erased, **shown))

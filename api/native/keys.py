@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.http.errors import BadParameter, Refused
 from api.http.params import read_json_body
-from api.http.responses import ApiObject, json_response
+from api.http.responses import ApiObject, filled, json_response
 from api.http.times import format_time, format_time_or_none, read_time_us
 from api.services import Services, services_of
 from storage.keys import MAX_KEYS, ApiKey, KeyChanges, new_secret, secret_digest
@@ -136,16 +136,11 @@ async def delete_key(request: web.Request) -> web.Response:
 
 def show_key(key: ApiKey, secret: str | UnsetType = UNSET) -> ApiKeyShown:
     """Return a key as it is shown, never its hash."""
-    return ApiKeyShown(
-        id=key.id,
-        name=key.name,
-        last4=key.last4,
-        scopes=key.scopes,
+    return filled(
+        ApiKeyShown,
+        key,
         agents=_ALL if key.agents is None else key.agents,
         expires_at=format_time_or_none(key.expires_at_us),
-        disabled=key.disabled,
-        project=key.project,
-        user_id=key.user_id,
         created_at=format_time(key.created_at_us),
         last_used_at=format_time_or_none(key.last_used_at_us),
         secret=secret,

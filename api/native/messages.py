@@ -12,7 +12,7 @@ from aiohttp import web
 
 from api.http.cursor import encode_cursor, read_cursor
 from api.http.params import read_int, refuse_unknown
-from api.http.responses import ApiObject, encode_rows, json_response
+from api.http.responses import ApiObject, encode_rows, filled, json_response
 from api.http.times import format_time
 from api.native.find import find_record
 from api.native.projection import read_json
@@ -32,6 +32,14 @@ MAX_ARCHIVED_BYTES: Final = 8 * 1024 * 1024
 MAX_ARCHIVED_PAGES: Final = 10
 """Pages of events looked through for those: a client may give its trace to any number of other exchanges."""
 _OPCODES: Final = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
+
+
+_SAID: Final = {
+    **dict.fromkeys(("direction", "opcode", "size", "inflated_size", "text", "base64", "code", "kept", "omitted")),
+    **dict.fromkeys(("compressed", "truncated", "follows_gap"), False),
+    "count": 1,
+}
+"""What the event of a message says of it, and what it means where it does not."""
 
 
 class MessageShown(ApiObject):
@@ -109,30 +117,9 @@ async def list_messages(request: web.Request) -> web.Response:
 
 def show_message(event: Record) -> MessageShown:
     data = _data_of(event)
-    return MessageShown(
-        id=format_id(event.id),
-        seq=event.seq,
-        at=format_time(event.started_at_us),
-        at_us=event.started_at_us,
-        direction=data.get("direction"),
-        opcode=data.get("opcode"),
-        size=data.get("size"),
-        count=data.get("count", 1),
-        compressed=data.get("compressed", False),
-        inflated_size=data.get("inflated_size"),
-        text=data.get("text"),
-        base64=data.get("base64"),
-        code=data.get("code"),
-        truncated=data.get("truncated", False),
-        kept=data.get("kept"),
-        omitted=data.get("omitted"),
-        follows_gap=data.get("follows_gap", False),
-        model=event.model,
-        input_tokens=event.input_tokens,
-        output_tokens=event.output_tokens,
-        usage_state=event.usage_state,
-        cost_usd=event.cost_usd,
-    )
+    said = {name: data.get(name, usual) for name, usual in _SAID.items()}
+    at_us = event.started_at_us
+    return filled(MessageShown, event, id=format_id(event.id), at=format_time(at_us), at_us=at_us, **said)
 
 
 async def archived_messages(storage: Storage, record: Record) -> Archived:

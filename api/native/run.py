@@ -18,7 +18,7 @@ from aiohttp import web
 from api.assets import load_assets, resolved_imports
 from api.http.cursor import encode_cursor, read_cursor
 from api.http.params import read_int, refuse_unknown
-from api.http.responses import JsonObject, encode_rows, json_response
+from api.http.responses import JsonObject, encode_rows, filled, json_response
 from api.native.conversations import ConversationShown, read_conversation
 from api.native.projection import detail_json
 from api.native.tool_calls import project_call
@@ -72,9 +72,8 @@ async def _read(services: Services, text: str, limit: int, after: int | None) ->
     end = records[-1].seq if following else page.next_after
     calls = await _mcp_calls(services, records, following[0].started_at_us if following else None)
     rows = await encode_rows(await _steps(services, records, calls), dict)
-    members = {name: getattr(shown, name) for name in ConversationShown.__struct_fields__}
     cursor = None if end is None else encode_cursor("asc", end)
-    return Run(**members, steps=rows, next_cursor=cursor, complete=page.complete)
+    return filled(Run, shown, page, steps=rows, next_cursor=cursor)
 
 
 async def _steps(services: Services, records: Sequence[Record], calls: list[tuple[ToolCall, str]]) -> list[JsonObject]:

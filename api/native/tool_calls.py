@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.http.responses import ApiObject, JsonObject
+from api.http.responses import ApiObject, JsonObject, filled
 from api.http.times import format_time
 from storage.record import ToolCall, ToolStatus, format_id
 
@@ -48,18 +48,17 @@ def call_id(call: ToolCall) -> str:
 
 def project_call(call: ToolCall) -> ToolLog:
     """Return one call as it is shown."""
-    return ToolLog(
+    return filled(
+        ToolLog,
+        call,
         id=call_id(call),
         timestamp=format_time(call.started_at_us),
-        tool_name=call.tool_name,
-        server_label=call.server_label,
         virtual_key_id=call.key_id,
         virtual_key_name=call.key_name,
         arguments=_raw(call.arguments),
         result=_raw(call.result),
         latency=None if call.latency_us is None else call.latency_us / US_PER_MS,
         cost=call.cost_usd,
-        status=call.status,
         metadata=msgspec.json.decode(call.metadata) | {"record_id": format_id(call.record_id)},
         created_at=format_time(call.created_at_us),
         llm_request_id=UNSET if call.llm_request_id is None else call.llm_request_id,

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from api.http.errors import BadParameter, Refused
 from api.http.params import read_json_body, read_search
-from api.http.responses import ApiObject, json_response
+from api.http.responses import ApiObject, filled, json_response
 from api.http.times import format_time, read_moment_us
 from api.native.fields import CELL_FIELD
 from api.native.groups.names import GROUPS, OTHER_NAMES, read_group
@@ -157,8 +157,7 @@ def _check(given: ViewGiven, now_us: int) -> None:
 
 
 def _shown(view: View) -> ViewShown:
-    members = {name: value for name, value in msgspec.structs.asdict(view).items() if name != "changed_at_us"}
-    return ViewShown(**members, changed_at=format_time(view.changed_at_us))
+    return filled(ViewShown, view, changed_at=format_time(view.changed_at_us))
 
 
 def _unknown(name: str) -> Refused:

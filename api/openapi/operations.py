@@ -20,7 +20,7 @@ from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_L
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
 from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, run, tool_calls, views
 from api.native.files import csv_rows
-from api.native.files.shell import CurlLine
+from api.native.files.curl import CurlLine
 from api.native.groups import top, words
 from api.native.groups.names import GROUPS, OTHER_NAMES
 from api.replay import handler

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.metrics.call_metrics import eviction_families
 from api.metrics.endpoint_metrics import EndpointMetrics
-from api.metrics.metrics import DURATIONS, Metrics
+from api.metrics.metrics import DURATIONS, Metrics, eviction_families
 from api.metrics.process_usage import usage_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log

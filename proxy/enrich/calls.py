@@ -30,7 +30,7 @@ from proxy.enrich.llm.rate_limit import exceeded_limit
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
 from proxy.enrich.mcp.errors import CALLER_ERRORS
-from proxy.enrich.mcp.operation import read_operation
+from proxy.enrich.mcp.jsonrpc import read_operation
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import opens_sse_transport
 from proxy.enrich.redact.redactor import Redactor

@@ -9,13 +9,37 @@ Standard: POSIX shell quoting (XCU 2.2.2), curl(1).
 
 import base64
 import re
+import shlex
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any, Final
 
+import orjson
+
+from api.http.responses import ApiObject
 from api.native.files.cut_bodies import sent_text
-from api.native.files.grpcurl import grpcurl_of
 from api.native.files.har import url_of
-from api.native.files.shell import REDACTED, CurlLine, word
+
+REDACTED: Final = re.compile(r"\[REDACTED(?::[0-9a-f]+)?\]")
+
+
+class CurlLine(ApiObject):
+    """A command, and notes to read before running it."""
+
+    command: str
+    notes: list[str]
+
+
+def word(text: str) -> str:
+    """Quote one shell word; what a terminal would obey is made by printf, so that the line itself is safe to show."""
+    runs = groupby(text, lambda character: character.isprintable() or character in "\t\n")
+    return "".join([shlex.quote("".join(run)) if is_safe else _printf("".join(run)) for is_safe, run in runs]) or "''"
+
+
+def _printf(controls: str) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in controls.encode("utf-8", "surrogatepass"))
+    return f"\"$(printf '{octal}')\""
+
 
 _LEFT_OUT: Final = frozenset(
     (
@@ -138,3 +162,54 @@ def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, 
 
 def _piped(body: bytes) -> tuple[str, list[str]]:
     return f"printf %s {word(base64.b64encode(body).decode())} | base64 -d | ", ["--data-binary @-"]
+
+
+_OWN: Final = frozenset(("host", "content-type", "content-length", "te", "user-agent", "connection"))
+"""Fields that grpcurl writes itself, beside those of gRPC."""
+
+
+def grpcurl_of(record: Mapping[str, Any]) -> CurlLine:
+    """Write the command for the record of a call as `/api/records/{id}` shows it."""
+    notes: list[str] = []
+    request = record.get("request") or {"headers": [], "body": None}
+    words = ["grpcurl", *([] if record.get("scheme") == "https" else ["-plaintext"])]
+    for name, value in request["headers"]:
+        if name.lower() in _OWN or name.lower().startswith(("grpc-", "x-grpc-web")):
+            continue
+        if REDACTED.search(value):
+            notes.append(f"{name} held a secret: replace <{name}>")
+            value = REDACTED.sub(f"<{name}>", value)
+        words.append(f"-H {word(f'{name}: {value}')}")
+    if timeout_us := record["grpc"]["timeout_us"]:
+        words.append(f"-max-time {timeout_us / 1_000_000:g}")
+    if messages := _messages(request["body"], notes):
+        words.append(f"-d {word(messages)}")
+    host = record.get("host") or "127.0.0.1"
+    if ":" not in host.rpartition("]")[2]:
+        host += ":443" if record.get("scheme") == "https" else ":80"
+    words += [word(host), word((record.get("path") or "/").removeprefix("/"))]
+    return CurlLine(" \\\n  ".join(words), notes)
+
+
+def _messages(body: Mapping[str, Any] | None, notes: list[str]) -> str:
+    """Return the messages as grpcurl reads them, one after the other."""
+    if not body or not body["size"]:
+        return ""
+    if body["omitted"] or body["truncated"]:
+        notes.append(f"the messages, {body['size']} bytes, were not kept, or in part only: put them behind -d")
+        return ""
+    try:
+        messages = orjson.loads(body["head"])
+    except orjson.JSONDecodeError:
+        messages = None
+    if not isinstance(messages, list):
+        notes.append("the body is no list of messages: put them behind -d")
+        return ""
+    shown = " ".join(orjson.dumps(message).decode() for message in messages)
+    if any(isinstance(message, dict) and any(map(str.isdigit, message)) for message in messages):
+        notes.append("messages are shown by field number: put names in their place, or see [[routes]] protobuf")
+    if '{"omitted":"' in shown:
+        notes.append("base64 and long lists of numbers were not kept: put them in place of what says omitted")
+    if REDACTED.search(shown):
+        notes.append("the messages held a secret: replace [REDACTED]")
+    return shown

@@ -11,23 +11,103 @@ MCP tools are counted instead.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from operator import attrgetter
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, NamedTuple, Self, cast, get_args
 
 from aiohttp import web
 
 from api.http.errors import BadParameter
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, read_int, refuse_unknown
-from api.http.responses import ApiObject, json_response
+from api.http.responses import ApiObject, filled, json_response
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, percentiles_shown
 from api.native.groups.names import TOOL, read_group
-from api.native.groups.tools import top_tools
 from api.services import services_of
-from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
+from storage.aggregates import TOP_FIELDS, Latencies, Top, TopRow, TopSeries, most
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, SeriesQuery, TopQuery
+from storage.record import ToolCall
 from storage.search.cell import State
-from storage.search.expression import asked_values, both, fields
+from storage.search.expression import asked_values, both, conjuncts, fields
+from storage.tools import ToolFilter, ToolQuery
+
+MAX_CALLS: Final = 5000
+PAGE_CALLS: Final = 500
+
+
+def tool_filter(filter: Filter) -> ToolFilter:
+    """Say of tool calls what a filter says of records.
+
+    Raises:
+        BadParameter: it asks for something that a tool call does not have.
+    """
+    scope, since_us, until_us = filter.scope, filter.since_us, filter.until_us
+    keys, tools = (asked_values(filter.where, name) for name in ("key_id", "tool"))
+    if filter != Filter(scope=scope, since_us=since_us, until_us=until_us, where=filter.where) or (
+        set(conjuncts(filter.where)) != set(conjuncts(fields(key_id=keys, tool=tools)))
+    ):
+        raise BadParameter("by", TOOL, "no filter beside it but since, until, key and tool")
+    return ToolFilter(
+        scope=scope,
+        tool_names=tools,
+        key_ids=keys,
+        since_us=since_us,
+        until_us=None if until_us is None else until_us - 1,
+    )
+
+
+async def top_tools(storage: Storage, filter: Filter) -> Top:
+    """Add up the newest calls of a filter by tool, up to `MAX_CALLS`; failed ones are counted as `server_errors`.
+
+    A call is no record, and the store has no sums of them by time.
+
+    Raises:
+        BadParameter: as `tool_filter` does.
+    """
+    query = ToolQuery(filter=tool_filter(filter), limit=PAGE_CALLS)
+    calls: dict[tuple[bytes, int], _Call] = {}
+    is_whole = False
+    while not is_whole and query.offset < MAX_CALLS:
+        page = await storage.read(query)
+        # By id, since calls that come meanwhile move those that were read to the next page.
+        calls |= {(call.record_id, call.position): _Call.of(call) for call in page.calls}
+        if not page.complete:
+            break
+        is_whole = len(page.calls) < PAGE_CALLS
+        query = replace(query, offset=query.offset + PAGE_CALLS)
+    by_tool: dict[str, list[_Call]] = {}
+    for call in calls.values():
+        by_tool.setdefault(call.tool_name, []).append(call)
+    return Top(most(_row(name, found) for name, found in by_tool.items()), len(calls), is_whole)
+
+
+class _Call(NamedTuple):
+    """What is counted of a call: its arguments and result may have 64 KiB each."""
+
+    tool_name: str
+    has_failed: bool
+    request_bytes: int
+    response_bytes: int
+    cost_usd: float
+    latency_us: int | None
+
+    @classmethod
+    def of(cls, call: ToolCall) -> Self:
+        sizes = len(call.arguments or b""), len(call.result or b"")
+        return cls(call.tool_name, call.status == "error", *sizes, call.cost_usd, call.latency_us)
+
+
+def _row(name: str, calls: list[_Call]) -> TopRow:
+    durations = sorted(call.latency_us for call in calls if call.latency_us is not None)
+    return TopRow(
+        (name,),
+        exchanges=len(calls),
+        server_errors=sum(call.has_failed for call in calls),
+        request_bytes=sum(call.request_bytes for call in calls),
+        response_bytes=sum(call.response_bytes for call in calls),
+        cost_nano_usd=round(sum(call.cost_usd for call in calls) * 10**9),
+        durations=replace(Latencies.of(durations), values=durations),
+    )
+
 
 TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets", "sort"}
 Sort = Literal["requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost"]
@@ -209,28 +289,19 @@ def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen:
     method, value, *why = row.names if by in ("endpoint", "failure") else (None, row.names[0], None, None)
     error, status = why or (None, None)
     earlier = known or TopRow(row.names)
-    return TopRowShown(
+    return filled(
+        TopRowShown,
+        row,
         value=value,
         state=_state_of(row, by, value),
         share=round(row.exchanges / seen, 6),
         method=method,
         error=error,
         status=None if status is None else int(status),
-        exchanges=row.exchanges,
-        client_errors=row.client_errors,
-        server_errors=row.server_errors,
-        request_bytes=row.request_bytes,
-        response_bytes=row.response_bytes,
         duration_ms=percentiles_shown(row.duration),
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
         cost_usd=row.cost_nano_usd / 10**9 or None,
         before=None
         if before is None
-        else BeforeShown(
-            exchanges=earlier.exchanges,
-            server_errors=earlier.server_errors,
-            duration_ms=percentiles_shown(earlier.duration),
-        ),
+        else filled(BeforeShown, earlier, duration_ms=percentiles_shown(earlier.duration)),
         series=None,
     )

@@ -8,7 +8,7 @@ lines), NDJSON.
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from typing import Final, NamedTuple, Protocol
 
@@ -54,7 +54,8 @@ def split_events(data: bytes, *, start: int = 0, is_inside: bool = False, is_end
     if is_inside:
         cut = BLANK_LINE.search(data)
         begin = len(data) if cut is None else cut.end()
-    text, gaps = data[begin:], repeat(2)
+    text = data[begin:]
+    gaps: Iterable[int] = repeat(2)
     if b"\r" in text:
         pieces = BLANK_LINE.split(text)
         blocks, gaps = pieces[::2], chain(map(len, pieces[1::2]), repeat(0))

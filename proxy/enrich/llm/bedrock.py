@@ -2,19 +2,92 @@
 
 Of a converse stream the event `metadata` has the counts and `messageStop` the reason; Nova says the same in the
 documents of an invoke stream, of which each event holds one in base64. An exception is a member of its name.
+
+For every model, Bedrock adds its own counts to the last document of an invoke stream, and sends them as headers with a
+response that is no stream: models that count nothing themselves (of Llama, Titan, Mistral) have only these.
 """
 
 import base64
 import re
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
-from proxy.enrich.formats import json_parts
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    first_count,
+    members_of,
+    object_in,
+    objects_in,
+    text_of,
+    value_at,
+    value_in,
+    values_at,
+)
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm import anthropic, bedrock_models
+from proxy.enrich.llm import anthropic
 from proxy.enrich.llm.call import CallUsage, Provider
+
+_HEADER: Final = re.compile(
+    rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",
+    re.IGNORECASE,
+)
+_TIER: Final = re.compile(rb"\r\nx-amzn-bedrock-service-tier:[ \t]*([a-z]{1,32})(?=[ \t\r]|$)", re.IGNORECASE)
+
+
+def read_document(usage: CallUsage, data: bytes) -> None:
+    """Read a response, or one document of a stream."""
+    document = members_of(data)
+    value = partial(value_in, document)
+    usage.update(
+        input_tokens=first_count(value("prompt_token_count"), value("inputTextTokenCount")),
+        output_tokens=first_count(value("generation_token_count"), value("totalOutputTextTokenCount")),
+    )
+    reason = text_of(value("stop_reason") or value("completionReason") or value("finish_reason"))
+    for name in ("results", "outputs", "choices"):  # Titan; Mistral
+        for part in objects_in(document, name):
+            usage.update(output_tokens=count_of(value_in(part, "tokenCount")))
+            said = (value_in(part, each) for each in ("completionReason", "stop_reason", "finish_reason"))
+            reason = text_of(next(filter(None, said), None)) or reason
+    usage.finish_reason = reason or usage.finish_reason
+    if (metrics := object_in(document, "amazon-bedrock-invocationMetrics")) is not None:
+        add_counts(
+            usage,
+            count_of(metrics.get("inputTokenCount")),
+            count_of(metrics.get("outputTokenCount")),
+            # Without them, what the model itself said of its cache holds.
+            first_count(metrics.get("cacheReadInputTokenCount"), usage.cache_read_tokens),
+            first_count(metrics.get("cacheWriteInputTokenCount"), usage.cache_write_tokens),
+        )
+        usage.is_finished = usage.is_settled = True  # it is the last document
+
+
+def read_headers(usage: CallUsage, head: bytes) -> None:
+    """Read the tier of a response's head, and its counts where its body has none, or not all of it was seen."""
+    if (tier := _TIER.search(head)) is not None:
+        usage.service_tier = tier[1].decode().lower()
+    found = {name.lower(): int(number) for name, number in _HEADER.findall(head)}
+    if not found or (usage.has_usage and not usage.is_lost):
+        return
+    usage.forget_counts()
+    counts = (found.get(name) for name in (b"input", b"output", b"cache-read-input", b"cache-write-input"))
+    add_counts(usage, *counts)
+    usage.is_lost, usage.is_settled = False, not usage.is_cut
+
+
+def add_counts(
+    usage: CallUsage, given: int | None, output: int | None, cached: int | None, written: int | None
+) -> None:
+    """Note counts of Bedrock: its input excludes what a cache delivered, ours includes it."""
+    usage.update(
+        input_tokens=None if given is None else given + (cached or 0) + (written or 0),
+        output_tokens=output,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+    )
+
 
 _RAW: Final = msgspec.Raw()
 _MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")
@@ -26,47 +99,46 @@ _EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception)"')
 def model_of(path: str) -> str | None:
     """Read the model out of a path such as `/model/anthropic.claude-3-5-sonnet%3A0/converse`."""
     found = _MODEL.search(path)
-    return None if found is None else json_parts.text_of(unquote(found[1]))
+    return None if found is None else text_of(unquote(found[1]))
 
 
 def read(usage: CallUsage, data: bytes) -> None:
-    document = json_parts.members_of(data)
+    document = members_of(data)
     if (exception := _EXCEPTION.match(data)) is not None:
         usage.fail(exception[1].decode())
         return
-    if isinstance(chunk := json_parts.value_in(document, "bytes"), str):
+    if isinstance(chunk := value_in(document, "bytes"), str):
         _read_chunk(usage, chunk)
         return
     for name in ("contentBlockStart", "messageStop", "metadata"):
-        if (inner := json_parts.members_of(document.get(name))) or name in document:
+        if (inner := members_of(document.get(name))) or name in document:
             _read_part(usage, inner, bytes(document[name]))
     _read_part(usage, document, data)
 
 
 def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw], data: bytes) -> None:
-    usage.finish_reason = json_parts.text_of(json_parts.value_in(part, "stopReason")) or usage.finish_reason
-    usage.add_tools(json_parts.values_at(part.get("start", _RAW), "toolUse", "name"))
+    usage.finish_reason = text_of(value_in(part, "stopReason")) or usage.finish_reason
+    usage.add_tools(values_at(part.get("start", _RAW), "toolUse", "name"))
     output = part.get("output", _RAW)
     if b'"toolUse"' in bytes(output):
-        usage.add_tools(json_parts.values_at(output, "message", "content", "toolUse", "name"))
-    tier = json_parts.value_at(part.get("serviceTier", _RAW), "type")
-    usage.service_tier = json_parts.text_of(tier) or usage.service_tier
-    counts = json_parts.object_in(part, "usage")
-    if counts is None or json_parts.count_of(counts.get("inputTokens")) is None:
+        usage.add_tools(values_at(output, "message", "content", "toolUse", "name"))
+    tier = value_at(part.get("serviceTier", _RAW), "type")
+    usage.service_tier = text_of(tier) or usage.service_tier
+    counts = object_in(part, "usage")
+    if counts is None or count_of(counts.get("inputTokens")) is None:
         anthropic.read(usage, data)
-        bedrock_models.read_document(usage, data)
+        read_document(usage, data)
         return
     _read_counts(usage, counts)
 
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
-    first = json_parts.first_count
-    bedrock_models.add_counts(
+    add_counts(
         usage,
-        first(counts.get("inputTokens")),
-        first(counts.get("outputTokens")),
-        first(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount")),  # Nova
-        first(counts.get("cacheWriteInputTokens"), counts.get("cacheWriteInputTokenCount")),
+        first_count(counts.get("inputTokens")),
+        first_count(counts.get("outputTokens")),
+        first_count(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount")),  # Nova
+        first_count(counts.get("cacheWriteInputTokens"), counts.get("cacheWriteInputTokenCount")),
     )
     written = counts.get("cacheDetails")
     for part in written if isinstance(written, list) else ():
@@ -105,5 +177,5 @@ PROVIDER: Final = Provider(
     content=re.compile(rb'"delta"|"bytes"\s*:\s*"(?:%b|(?!%b))' % (_DELTA, _CLAUDE)),
     members=_MEMBERS,
     reason=b"stopReason",
-    read_head=bedrock_models.read_headers,
+    read_head=read_headers,
 )

@@ -16,7 +16,17 @@ from proxy.enrich.formats.json_parts import decode, find_text, is_object, member
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp import sessions, tasks
-from proxy.enrich.mcp.errors import failure_of, missing_response, reported_failure, transport_failure, without_message
+from proxy.enrich.mcp.errors import (
+    correct_outcome,
+    failed,
+    failure_of,
+    missing_response,
+    reported_failure,
+    transport_failure,
+    wait_us,
+    without_message,
+    without_response,
+)
 from proxy.enrich.mcp.jsonrpc import (
     RpcRequest,
     RpcResponse,
@@ -25,7 +35,6 @@ from proxy.enrich.mcp.jsonrpc import (
     read_responses,
     read_task_states,
 )
-from proxy.enrich.mcp.settling import correct_outcome, failed, wait_us, without_response
 from proxy.enrich.redact.compact import compact
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels

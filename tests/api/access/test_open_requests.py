@@ -6,8 +6,8 @@ import pytest
 from aiohttp import ClientError, ClientResponse
 
 from api.access.auth import COOKIE, token_digest
-from api.access.open_requests import CHECK_EVERY_S
 from api.access.principal import Credential, Principal
+from api.middleware import CHECK_EVERY_S
 from api.stream.tail import Tail
 from proxy.collector.admin_token import CHECK_EVERY_S as TOKEN_EVERY_S
 from storage.query import Scope

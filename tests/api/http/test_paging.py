@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from api.http.errors import Refused
-from api.http.paging import MAX_ROUNDS, freeze, freeze_and_count, read_whole_page
+from api.http.paging import MAX_ROUNDS, Frozen, freeze, freeze_and_count, read_whole_page
 from api.services import Services
-from storage.query import Count, Filter, Page, RecordQuery
+from storage.query import Count, CountQuery, Filter, Page, RecordQuery
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
 from tests.support.memory_store import MemoryStorage
@@ -113,11 +113,9 @@ async def test_native_pages_say_that_they_are_not_complete(start: Start) -> None
 
 
 def test_a_frozen_log_ends_where_it_was_or_earlier() -> None:
-    """A page of it is bounded, and so is its offset."""
+    """Its filter is bounded."""
     assert freeze(Filter(), 99, 9).max_seq == freeze(Filter(), None, 9).max_seq == 9
-    frozen = freeze(Filter(), 4, 9)
-    page = frozen.page(RecordQuery(offset=2**63 - 1))
-    assert (page.filter, page.offset, frozen.max_seq) == (Filter(seq_until=4), 4, 4)
+    assert freeze(Filter(), 4, 9) == Frozen(4, Filter(seq_until=4))
 
 
 @pytest.mark.parametrize(("max_seq", "is_late", "bound"), [(None, False, None), (5, False, None), (99, False, None),
@@ -127,7 +125,7 @@ async def test_only_a_frozen_total_pays_for_the_bound(max_seq: int | None, is_la
     async with Growing(0) as store:
         await store.commit(make_batch(*(make_record(number) for number in range(1, 6))))
         store.has_late_prefix = is_late
-        await freeze_and_count(store, Filter(), max_seq)
+        await freeze_and_count(store, Filter(), max_seq, CountQuery)
         assert store.counted == [Filter(seq_until=bound)]
 
 
@@ -153,7 +151,7 @@ class Growing(MemoryStorage):
 async def test_totals_are_of_the_moment_that_is_named(times: int) -> None:
     """However many records come meanwhile: the total is that of what pages can show."""
     async with Growing(times) as store:
-        frozen, count = await freeze_and_count(store, Filter(), None)
+        frozen, count = await freeze_and_count(store, Filter(), None, CountQuery)
         assert count.exchanges == frozen.max_seq
 
 
@@ -162,5 +160,5 @@ async def test_an_end_that_is_given_is_the_one_that_counts() -> None:
     async with Growing(0) as store:
         await store.commit(make_batch(*(make_record(number) for number in range(1, 6))))
         store.times = 1
-        frozen, count = await freeze_and_count(store, Filter(), 3)
+        frozen, count = await freeze_and_count(store, Filter(), 3, CountQuery)
         assert (frozen.max_seq, count.exchanges) == (3, 3)

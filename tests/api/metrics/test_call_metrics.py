@@ -3,8 +3,7 @@
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from api.metrics.call_metrics import MAX_MODELS, MAX_TOOLS
-from api.metrics.metrics import Metrics
+from api.metrics.metrics import MAX_MODELS, MAX_TOOLS, Metrics
 from storage.grpc import Grpc
 from storage.record import Entry, ToolCall
 from tests.api.samples import make_record

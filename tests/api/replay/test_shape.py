@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.compare.json_changes import Changes
-from api.replay.shape import Shape
+from api.replay.judge import Shape
 from tests.support.cases import each_of
 
 JSON = st.recursive(

@@ -1,11 +1,12 @@
-"""Redact multipart bodies (RFC 7578): parts with a secret name, and headers and content of the others.
+"""Bodies made of parts (RFC 7578), of which those with a secret name go, or of HTTP messages (RFC 9112 §10).
 
 Strategy: cut at the boundary, never parse further than a part's headers. A part that is cut off at the end of the
 window is redacted to the end.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, pairwise
 from typing import Final
 
 from proxy.enrich.redact.json_values import MARK
@@ -83,3 +84,19 @@ def _names(headers: bytes) -> list[bytes]:
 
 def _line_end(content: bytes) -> bytes:
     return b"\r\n" if content.endswith(b"\r\n") else b"\n" if content.endswith(b"\n") else b""
+
+
+_START: Final = re.compile(
+    rb"^(?:[A-Za-z-]{3,32} [^\s]{1,8192} HTTP/(?:1\.[01]|2)|HTTP/(?:1\.[01]|2) [1-5][0-9]{2}(?: [^\r\n]{0,1000})?)\r?$",
+    re.MULTILINE,
+)
+_HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
+
+
+def messages_of(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each message's head, its empty line included, and what follows: what TRACE sends back, parts of a batch."""
+    starts = chain((0,), (found.start() for found in _START.finditer(text, 1)), (len(text),))
+    for start, stop in pairwise(starts):
+        end = _HEAD_ENDS.search(text, start, stop)
+        cut = stop if end is None else end.end()
+        yield text[start:cut], text[cut:stop]

@@ -5,7 +5,7 @@ import subprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.native.files.shell import word
+from api.native.files.curl import word
 
 
 @settings(max_examples=30)

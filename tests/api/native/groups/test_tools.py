@@ -6,7 +6,7 @@ import pytest
 
 from api.access.auth import token_digest
 from api.access.principal import Credential, Principal
-from api.native.groups import tools
+from api.native.groups import top
 from storage.query import Filter, Scope
 from storage.record import Batch, Entry
 from storage.tools import ToolPage, ToolQuery
@@ -56,10 +56,10 @@ async def test_the_newest_are_counted_where_there_are_more(
 ) -> None:
     """Page by page, as many as one answer counts; then it says that these were not all."""
     await fill(world)
-    monkeypatch.setattr(tools, "PAGE_CALLS", 3)
+    monkeypatch.setattr(top, "PAGE_CALLS", 3)
     whole = await ask(client, "/api/top?by=tool")
     assert (whole["seen"], whole["complete"]) == (10, True)
-    monkeypatch.setattr(tools, "MAX_CALLS", 6)
+    monkeypatch.setattr(top, "MAX_CALLS", 6)
     part = await ask(client, "/api/top?by=tool")
     assert (part["seen"], part["complete"]) == (6, False)
     assert [(row["value"], row["server_errors"]) for row in part["rows"]] == [("add", 1)]
@@ -95,11 +95,11 @@ class Endless(MemoryStorage):
 
 async def test_what_calls_gave_is_not_kept_until_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is only measured: a page of calls is in memory, not thousands."""
-    monkeypatch.setattr(tools, "PAGE_CALLS", 10)
-    monkeypatch.setattr(tools, "MAX_CALLS", 500)
+    monkeypatch.setattr(top, "PAGE_CALLS", 10)
+    monkeypatch.setattr(top, "MAX_CALLS", 500)
     tracemalloc.start()
     try:
-        found = await tools.top_tools(Endless(), Filter())
+        found = await top.top_tools(Endless(), Filter())
         _, most_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -1,6 +1,6 @@
 """What other models say on Bedrock: plain, in binary events, and by the head of the response."""
 
-from proxy.enrich.llm.bedrock_models import read_headers
+from proxy.enrich.llm.bedrock import read_headers
 from proxy.enrich.llm.call import CallUsage
 from tests.proxy.enrich.calls import record_of
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from proxy.enrich.llm import bedrock_models
+from proxy.enrich.llm import bedrock
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.ollama import read as read_ollama
 from storage.record import Outcome
@@ -55,7 +55,7 @@ def test_a_record_says_what_was_called(case: dict[str, Any]) -> None:
 
 
 STRANGE: Final = {
-    bedrock_models.read_document: (
+    bedrock.read_document: (
         *(b"[]", b"1", b"{", b'{"results": [1]}'),
         b'{"prompt_token_count": "x", "amazon-bedrock-invocationMetrics": 1}',
     ),

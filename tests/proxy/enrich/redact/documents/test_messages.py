@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.enrich.redact.documents.messages import messages_of
+from proxy.enrich.redact.documents.multipart import messages_of
 from proxy.enrich.redact.redactor import Redactor
 from tests.support.cases import each_of
 
