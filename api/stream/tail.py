@@ -1,8 +1,8 @@
 """The live tail: one core for all streams of committed records, for every client and in every format.
 
 Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to a ring of records;
-at most every `tick_s` what came is encoded, published, and all who wait are woken. A subscriber then reads from its
-place: from the ring, or from the store where the ring has moved on. What a tick brings is joined once for all who have
+at most every `tick_s` what came is published, and all who wait are woken. A subscriber then reads from its place: from
+the ring, or from the store where the ring has moved on. What a tick brings is encoded and joined once for all who have
 the same interest and the same place, so that a hundred equal streams cost one encoding and a hundred writes.
 
 Ids: entries are numbered by arithmetic on `seq` (`api/dialects/entries.py`); a frame's id is that number plus the
@@ -328,34 +328,12 @@ class Tail:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
 
     def _tick(self) -> None:
-        target_seq = self._committed_seq
-        if not self._encode_until(target_seq):
-            self._timer = asyncio.get_running_loop().call_soon(self._tick)
-            return
         self._timer = None
         self._ticked_s = self._clock()
-        self._published_seq = target_seq
+        self._published_seq = self._committed_seq
         self._shared.clear()
         self._shared_bytes = 0
         self._wake()
-
-    def _encode_until(self, target_seq: int) -> bool:
-        """Encode the frames of new records, in the formats with subscribers; False when the slice was too short."""
-        first_seq = self._ring.first_seq
-        if first_seq is None:
-            return True
-        interests = (subscriber.interest for subscriber in self.subscribers.values())
-        encoders = {interest.encode for interest in interests if not interest.reads_store}
-        ends_s = time.perf_counter() + SLICE_S
-        for slot in self._ring.since(max(self._published_seq + 1, first_seq), target_seq):
-            if slot.frames.keys() >= encoders:
-                continue
-            for encode in encoders:
-                self._ring.frames(slot, encode)
-            if time.perf_counter() > ends_s:
-                return False
-        self._ring.trim()
-        return True
 
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
