@@ -21,8 +21,13 @@ from proxy.enrich.redact.documents.encoded_events import redact_encoded_events
 from proxy.enrich.redact.documents.extents import ValueRedactor
 from proxy.enrich.redact.documents.graphql import DOCUMENT, GraphqlRedactor
 from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
-from proxy.enrich.redact.documents.messages import messages_of
-from proxy.enrich.redact.documents.multipart import MAX_PARTS, boundary_of, content_type_in, redact_multipart
+from proxy.enrich.redact.documents.multipart import (
+    MAX_PARTS,
+    boundary_of,
+    content_type_in,
+    messages_of,
+    redact_multipart,
+)
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
 from proxy.enrich.redact.fields import BINARY_FIELD, redact_binary, redact_secret_field
@@ -40,7 +45,7 @@ from proxy.enrich.redact.names import (
     normalise,
     parameter_parts,
 )
-from proxy.enrich.redact.octets import AT, CR, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
+from proxy.enrich.redact.octets import AT, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns.secrets import ESCAPED, MIN_BYTES, SecretPatterns
 from proxy.enrich.redact.patterns.tokens import without_beginning
@@ -113,14 +118,22 @@ class Redactor:
         self._may_hold = (self._patterns or SecretPatterns()).behind_escapes(may_hold)
 
     def redact_head(self, head: bytes) -> bytes:
-        """Redact a request or response head: secret headers, and parameters of the target and of URLs in headers."""
-        cut = head.find(b"\r\n")
-        line = head[:cut]
-        if cut < 0 or LF in line or CR in line:
-            return self._redact_malformed_head(head)
-        if EQUALS in line or self.may_hold_secret(line):
-            line = self._redact_start_line(line)
-        return line + self._redact_block(head[cut:])
+        """Redact a head, whose lines may end in any way: secret fields, and parameters of the target and of URLs."""
+        pieces = _LINE_END.split(head)
+        lines = pieces[::2]
+        lines[0] = self._redact_start_line(lines[0])
+        self._redact_lines(lines)
+        pieces[::2] = lines
+        return self._by_pattern(pieces)
+
+    def _by_pattern(self, pieces: list[bytes]) -> bytes:
+        """Redact lines by pattern; where a name is excepted only the value, because patterns judge by names, too."""
+        excepted = self._headers.excepted
+        if not excepted:
+            return self.redact_by_pattern(b"".join(pieces))
+        cuts = [piece.find(b":") + 1 if normalise(piece.partition(b":")[0]) in excepted else 0 for piece in pieces]
+        pairs = zip(pieces, cuts, strict=True)
+        return b"".join([piece[:cut] + self.redact_by_pattern(piece[cut:]) for piece, cut in pairs])
 
     def redact_field(self, line: bytes) -> bytes:
         colon = line.find(b":")
@@ -328,32 +341,6 @@ class Redactor:
         path, mark, query = target.partition(b"?")
         query = self.redact_query(query)
         return b"".join((self.redact_path(path), mark, query, space, version))
-
-    def _redact_block(self, block: bytes) -> bytes:
-        """Redact header lines; the first line is the empty one behind the start line."""
-        lines = block.split(b"\r\n")
-        if block.count(b"\n") + block.count(b"\r") != 2 * (len(lines) - 1):
-            return self._redact_malformed_head(block)
-        self._redact_lines(lines)
-        return self._by_pattern(lines)
-
-    def _by_pattern(self, lines: list[bytes]) -> bytes:
-        """Redact lines by pattern; where a name is excepted only the value, because patterns judge by names, too."""
-        excepted = self._headers.excepted
-        if not excepted:
-            return self.redact_by_pattern(b"\r\n".join(lines))
-        cuts = [line.find(b":") + 1 if normalise(line.partition(b":")[0]) in excepted else 0 for line in lines]
-        pairs = zip(lines, cuts, strict=True)
-        return b"\r\n".join([line[:cut] + self.redact_by_pattern(line[cut:]) for line, cut in pairs])
-
-    def _redact_malformed_head(self, head: bytes) -> bytes:
-        """Redact the head of a refused request, whose lines may end in any way."""
-        pieces = _LINE_END.split(head)
-        lines = pieces[::2]
-        lines[0] = self._redact_start_line(lines[0])
-        self._redact_lines(lines)
-        pieces[::2] = lines
-        return self.redact_by_pattern(b"".join(pieces))
 
     def _redact_lines(self, lines: list[bytes]) -> None:
         is_secret_before = False
