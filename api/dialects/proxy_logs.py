@@ -59,11 +59,7 @@ ERRORS: Final = ErrorFormat(
 
 
 def read_halves(query: params.Query) -> Halves:
-    """Read `kind`: a list of request, response and event.
-
-    Raises:
-        BadParameter: another word.
-    """
+    """Read `kind`: a list of request, response and event."""
     kinds = params.read_choices(query, "kind", ENTRY_KINDS)
     if not kinds:
         return Halves()
@@ -71,11 +67,7 @@ def read_halves(query: params.Query) -> Halves:
 
 
 def read_filter(query: params.Query, halves: Halves) -> Filter:
-    """Read the filters of the list.
-
-    Raises:
-        BadParameter: a list that is too long, or an unknown level or source.
-    """
+    """Read the filters of the list."""
     project, container = params.read_text(query, "projectId"), params.read_text(query, "containerId")
     return Filter(
         kind=halves.record_kind,
@@ -91,11 +83,7 @@ def read_filter(query: params.Query, halves: Halves) -> Filter:
 
 
 def read_query(query: params.Query) -> EntryQuery:
-    """Read a page request; `last` overrides limit and offset, `afterId` the offset.
-
-    Raises:
-        BadParameter: a number, boolean or order that is none.
-    """
+    """Read a page request; `last` overrides limit and offset, `afterId` the offset."""
     halves = read_halves(query)
     limit = params.read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     offset = params.read_int(query, "offset", 0)
@@ -113,11 +101,7 @@ def read_query(query: params.Query) -> EntryQuery:
 
 
 def read_wanted_bodies(query: params.Query) -> frozenset[str]:
-    """Read which halves include their bodies.
-
-    Raises:
-        BadParameter: a boolean that is none.
-    """
+    """Read which halves include their bodies."""
     wanted = {
         "request": params.read_bool(query, "includeRequestBody"),
         "response": params.read_bool(query, "includeResponseBody"),
@@ -155,11 +139,7 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
 
 
 def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> SnapshotCursors | None:
-    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and cursors apply.
-
-    Raises:
-        BadParameter: a cursor beside what it cannot go with.
-    """
+    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and cursors apply."""
     if services.fanout is None or services.principal.role != "admin" or not services.principal.is_unrestricted:
         return None
     other = next((name for name in ("afterId", "last") if name in query), "order" if read.order == "desc" else None)

@@ -15,11 +15,7 @@ _LAST_S: Final = 253_402_300_799
 
 
 def read_time_us(name: str, text: str) -> int:
-    """Read a time in Unix µs, cut to the millisecond; negative before 1970.
-
-    Raises:
-        BadParameter: `text` is no time, or none of the calendar.
-    """
+    """Read a time in Unix µs, cut to the millisecond; negative before 1970."""
     try:
         return time_us(text)
     except ValueError as error:
@@ -27,11 +23,7 @@ def read_time_us(name: str, text: str) -> int:
 
 
 def read_moment_us(name: str, text: str, now_us: int) -> int:
-    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to the millisecond.
-
-    Raises:
-        BadParameter: `text` is none of them.
-    """
+    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to the millisecond."""
     try:
         return moment_us(text, now_us)
     except ValueError as error:

@@ -148,12 +148,7 @@ def show_key(key: ApiKey, secret: str | UnsetType = UNSET) -> ApiKeyShown:
 
 
 def read_changes(raw: bytes) -> KeyChanges:
-    """Read the JSON body of a request.
-
-    Raises:
-        BadParameter: a member has a value it cannot have.
-        Refused: 400, it is no object of these members.
-    """
+    """Read the JSON body of a request."""
     body = read_json_body(_decoder, raw, "the key")
     given: dict[str, Any] = {}
     if body.name is not UNSET:
