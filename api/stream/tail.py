@@ -2,8 +2,8 @@
 
 Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to a ring of records;
 at most every `tick_s` what came is published, and all who wait are woken. A subscriber then reads from its place: from
-the ring, or from the store where the ring has moved on. What a tick brings is encoded and joined once for all who have
-the same interest and the same place, so that a hundred equal streams cost one encoding and a hundred writes.
+the ring, or from the store where the ring has moved on. A record is encoded when its first reader comes, once for all:
+a hundred equal streams cost one encoding and a hundred writes.
 
 Ids: entries are numbered by arithmetic on `seq` (`api/dialects/entries.py`); a frame's id is that number plus the
 offset K, which the store keeps, so ids go on over restarts and any of them can be found again in the store.
@@ -34,8 +34,6 @@ SLICE_S: Final = 0.001
 """How long frames are encoded or joined before the loop may do something else."""
 MAX_CHUNK_BYTES: Final = 256 * 1024
 """One write of a stream: what a slow client has pending at most, beside its socket."""
-MAX_SHARED_BYTES: Final = 8 * 1024 * 1024
-"""Joined buffers kept for others of the same tick; above it each reader builds its own."""
 MAX_RING_BYTES: Final = 32 * 1024 * 1024
 STORE_READERS: Final = 2
 """Streams that look into the store at once: half as many as it has readers, the others are for queries."""
@@ -120,8 +118,6 @@ class Tail:
         self._timer: asyncio.Handle | None = None
         self._ticked_s = clock() - tick_s
         self._news = asyncio.Event()
-        self._shared: dict[tuple[Interest, int], Chunk] = {}
-        self._shared_bytes = 0
         self._is_closed = False
         self.is_begun = True
         """Whether ids can be given: only once the store has returned the last one."""
@@ -217,8 +213,6 @@ class Tail:
     def forget(self) -> None:
         """Drop all records from memory after an erasure; the remaining ones are in the store."""
         self._ring.clear()
-        self._shared.clear()
-        self._shared_bytes = 0
 
     def event(self, name: str, data: dict[str, object], after_id: int) -> bytes:
         """Write a named event, whose id lets a client resume behind `after_id`."""
@@ -255,22 +249,15 @@ class Tail:
             return await self._read_store(interest, after_id, until_seq)
 
     def _read_ring(self, interest: Interest, after_id: int, seq: int) -> Chunk:
-        key = (interest, after_id)
-        chunk = self._shared.get(key)
-        if chunk is None:
-            joined = _Joined(after_id, interest.kinds)
-            is_everything = interest.filter == _EVERY_RECORD
-            for slot in self._ring.since(seq, self._published_seq):
-                is_wanted = is_everything or matches(interest.filter, slot.record)
-                joined.add(slot.record.seq, self._ring.frames(slot, interest.encode) if is_wanted else ())
-                if joined.is_full:
-                    break
-            chunk = joined.chunk()
-            self._ring.trim()
-            if self._shared_bytes + len(chunk.content) <= MAX_SHARED_BYTES:
-                self._shared[key] = chunk
-                self._shared_bytes += len(chunk.content)
-        return chunk
+        joined = _Joined(after_id, interest.kinds)
+        is_everything = interest.filter == _EVERY_RECORD
+        for slot in self._ring.since(seq, self._published_seq):
+            is_wanted = is_everything or matches(interest.filter, slot.record)
+            joined.add(slot.record.seq, self._ring.frames(slot, interest.encode) if is_wanted else ())
+            if joined.is_full:
+                break
+        self._ring.trim()
+        return joined.chunk()
 
     async def _read_store(self, interest: Interest, after_id: int, until_seq: int) -> list[Chunk]:
         """Read a page from the store, behind the gap that retention may have left before it."""
@@ -331,8 +318,6 @@ class Tail:
         self._timer = None
         self._ticked_s = self._clock()
         self._published_seq = self._committed_seq
-        self._shared.clear()
-        self._shared_bytes = 0
         self._wake()
 
     def _wake(self) -> None:

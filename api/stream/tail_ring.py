@@ -139,7 +139,7 @@ EncodeEntry = Callable[[Record, Payload | None], Iterable[tuple[int, str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """Equal interests share their buffers."""
+    """What a stream wants, and how it is written."""
 
     encode: Encode
     filter: Filter

@@ -195,17 +195,24 @@ async def test_a_client_without_an_id_starts_live() -> None:
     world.tail.close()
 
 
-async def test_equal_streams_share_one_buffer() -> None:
-    """What a tick brings is joined once for all with the same interest and place."""
+async def test_equal_streams_share_what_is_encoded() -> None:
+    """A record is encoded once, however many read it."""
+    encoded: list[int] = []
+
+    def encode(record: Record) -> list[tuple[int, str, bytes]]:
+        encoded.append(record.seq)
+        return [(2 * record.seq, "record", b"{}")]
+
     world = World(100)
-    subscribers = [world.tail.enter(INTERESTS[0], 0) for _ in range(3)]
+    interest = Interest(encode, Filter(kind="all"), frozenset(("record",)))
+    subscribers = [world.tail.enter(interest, 0) for _ in range(3)]
     await world.commit([(True, False, False)] * 5)
     contents = []
     for subscriber in subscribers:
         await world.tail.wait(subscriber, 60)
-        (chunk,) = await world.tail.read(subscriber.interest, 0)
-        contents.append(chunk.content)
-    assert contents[0] is contents[1] is contents[2]
+        contents.append(b"".join([chunk.content for chunk in await world.tail.read(subscriber.interest, 0)]))
+    assert contents[0] == contents[1] == contents[2] != b""
+    assert len(encoded) == 5
     world.tail.close()
 
 
