@@ -5,7 +5,6 @@ under is answered: nothing there is worth a rebinding, and scrapers use names of
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -19,7 +18,7 @@ from api.assets import PAGES, load_assets, serve_asset, serve_page, show_run
 from api.compare.handler import compare_records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.dialects.mcp import serve_mcp
-from api.middleware import Rule
+from api.middleware import Route
 from api.native import aggregates, conversations, erase, keys, login, messages, records, run, views
 from api.native.files import export
 from api.native.groups import top, words
@@ -32,26 +31,6 @@ MAX_REQUEST_BYTES: Final = 65536
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 """Of a path; the router's own pattern would leave out ids with braces."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One path of the admin port."""
-
-    method: str
-    path: str
-    handler: Handler
-    is_open: bool = False
-    """Whether it is answered without a token."""
-    is_global: bool = False
-    """Whether it is about the whole sidecar: refused to callers from whom something is hidden."""
-    for_readers: bool | None = None
-    """Whether readers may ask it; None: when it is a GET."""
-
-    @property
-    def needs_admin(self) -> bool:
-        """Whether only an unrestricted admin may ask it."""
-        return not (self.method == "GET" if self.for_readers is None else self.for_readers)
 
 
 def routes() -> tuple[Route, ...]:
@@ -161,19 +140,13 @@ async def _end_streams(app: web.Application) -> None:
 def make_app(services: Services) -> web.Application:
     """Build the admin application. The services stay the caller's: nothing is opened or closed here."""
     table = routes()
-    rules = {
-        (route.method, route.path): Rule(
-            is_open=route.is_open, is_global=route.is_global, needs_admin=route.needs_admin
-        )
-        for route in table
-    }
     app = web.Application(
         middlewares=[
             middleware.see_front,
             middleware.compress,
             middleware.answer_errors,
             middleware.check_host,
-            middleware.require_token(rules),
+            middleware.require_token({(route.method, route.path): route for route in table}),
         ],
         client_max_size=MAX_REQUEST_BYTES,
     )

@@ -212,21 +212,32 @@ async def check_host(request: web.Request, handler: Handler) -> web.StreamRespon
     return await handler(request)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """Who may ask a route."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path of the admin port."""
 
+    method: str
+    path: str
+    handler: Handler
     is_open: bool = False
+    """Whether it is answered without a token."""
     is_global: bool = False
-    needs_admin: bool = False
+    """Whether it is about the whole sidecar: refused to callers from whom something is hidden."""
+    for_readers: bool | None = None
+    """Whether readers may ask it; None: when it is a GET."""
+
+    @property
+    def needs_admin(self) -> bool:
+        """Whether only an unrestricted admin may ask it."""
+        return not (self.method == "GET" if self.for_readers is None else self.for_readers)
 
 
-def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
+def require_token(routes: Mapping[tuple[str, str], Route]) -> Middleware:
     """Return the middleware that authenticates the caller, and shows the handler no more than it may see.
 
-    Rules are by method and route pattern; HEAD follows GET.
+    Routes are by method and pattern; HEAD follows GET.
     """
-    open_paths = frozenset(path for (_, path), rule in rules.items() if rule.is_open)
+    open_paths = frozenset(path for (_, path), route in routes.items() if route.is_open)
     open_requests = OpenRequests()
 
     @web.middleware
@@ -234,26 +245,25 @@ def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
         if not auth.is_own_origin(request.method, request.headers, request[FRONT].host):
             raise Refused(403, _other_site(request))
         services = request.app[SERVICES]
-        rule = _rule_of(request, rules, open_paths)
-        if rule.is_open:
+        route = _route_of(request, routes)
+        # A path that is open, asked with a method it does not have: 405, not 401.
+        is_open = isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed) and request.path in open_paths
+        if is_open or (route is not None and route.is_open):
             request[VIEW] = view_for(services, ANONYMOUS)
             return await handler(request)
         caller = _authenticate(request, services)
-        request[VIEW] = view_for(services, _authorized(caller.principal, request, services, rule))
+        request[VIEW] = view_for(services, _authorized(caller.principal, request, services, route))
         with open_requests.watching(request, caller.may_go_on):
             return await handler(request)
 
     return check_token
 
 
-def _rule_of(request: web.Request, rules: Mapping[tuple[str, str], Rule], open_paths: frozenset[str]) -> Rule:
+def _route_of(request: web.Request, routes: Mapping[tuple[str, str], Route]) -> Route | None:
+    """Return the route that was asked; None where none has this path and method."""
     resource = request.match_info.route.resource
     method = "GET" if request.method == "HEAD" else request.method
-    if resource is not None:
-        return rules[method, resource.canonical]
-    # A path that is open, asked with a method it does not have: 405, not 401.
-    error = request.match_info.http_exception
-    return Rule(is_open=isinstance(error, web.HTTPMethodNotAllowed) and request.path in open_paths)
+    return None if resource is None else routes[method, resource.canonical]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +274,7 @@ class _Caller:
     may_go_on: Callable[[], bool]
 
 
-def _authorized(principal: Principal, request: web.Request, services: Services, rule: Rule) -> Principal:
+def _authorized(principal: Principal, request: web.Request, services: Services, route: Route | None) -> Principal:
     """Return the caller's rights that apply to this request.
 
     Raises:
@@ -273,9 +283,9 @@ def _authorized(principal: Principal, request: web.Request, services: Services, 
     host_scope = services.host_scopes.get(hosts.host_name(request.headers.get("Host", "")))
     if host_scope is not None:
         principal = replace(principal, scope=intersect(principal.scope, host_scope))
-    if rule.needs_admin and (principal.role != "admin" or not principal.is_unrestricted):
+    if route is not None and route.needs_admin and (principal.role != "admin" or not principal.is_unrestricted):
         raise Refused(403, "this needs an admin token")
-    if rule.is_global and not principal.is_unrestricted:
+    if route is not None and route.is_global and not principal.is_unrestricted:
         raise OutOfScope
     return principal
 

@@ -17,7 +17,7 @@ from api.http.params import read_json_body, read_search
 from api.http.responses import ApiObject, filled, json_response
 from api.http.times import format_time, read_moment_us
 from api.native.fields import CELL_FIELD
-from api.native.groups.names import GROUPS, OTHER_NAMES, read_group
+from api.native.groups.words import GROUPS, OTHER_NAMES, read_group
 from api.services import services_of
 from storage.search.cell import is_cell_field
 from storage.search.language.parser import MAX_CHARACTERS

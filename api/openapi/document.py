@@ -6,38 +6,18 @@ from `operations.py`, where the handlers' own types are named; so what is descri
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
-from api.middleware import error_format_of
+from api.middleware import Route, error_format_of
 from api.openapi.operations import JSON, OPERATIONS, PAGE, Operation, Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
-class Described(Protocol):
-    """What is used of a route."""
-
-    @property
-    def method(self) -> str:
-        """GET, POST, …"""
-
-    @property
-    def path(self) -> str:
-        """With parameters in braces."""
-
-    @property
-    def handler(self) -> Any:
-        """Its docstring's first line is the summary."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is answered without a token."""
-
-
-def describe(routes: Iterable[Described], version: str, base_path: str = "") -> dict[str, Any]:
+def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict[str, Any]:
     """Describe all routes, which are below `base_path`, as an OpenAPI 3.1 document."""
     table = list(routes)
     components = _Components()
@@ -84,7 +64,7 @@ class _Components:
         return schema
 
 
-def _operation(route: Described, components: _Components) -> dict[str, Any]:
+def _operation(route: Route, components: _Components) -> dict[str, Any]:
     operation = operation_of(route.method, route.path)
     shown: dict[str, Any] = {
         "operationId": _operation_id(route),
@@ -103,7 +83,7 @@ def _operation(route: Described, components: _Components) -> dict[str, Any]:
     return shown
 
 
-def _operation_id(route: Described) -> str:
+def _operation_id(route: Route) -> str:
     words = re.sub(r"[^A-Za-z0-9]+", "_", route.path).strip("_")
     return f"{route.method.lower()}_{words or 'root'}"
 
@@ -123,7 +103,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return found + [{"name": name, "in": "header", "schema": schema} for name, schema in operation.headers.items()]
 
 
-def _responses(route: Described, operation: Operation, components: _Components) -> dict[str, Any]:
+def _responses(route: Route, operation: Operation, components: _Components) -> dict[str, Any]:
     answer = {"type": "object"} if operation.answer is None else components.schema(operation.answer)
     content = {name: {"schema": answer if name == JSON else {"type": "string"}} for name in operation.media_types}
     responses: dict[str, Any] = {str(operation.status): {"description": "the response"} | _content(content)}

@@ -22,7 +22,7 @@ from api.native import aggregates, conversations, erase, fields, keys, login, me
 from api.native.files import csv_rows
 from api.native.files.curl import CurlLine
 from api.native.groups import top, words
-from api.native.groups.names import GROUPS, OTHER_NAMES
+from api.native.groups.words import GROUPS, OTHER_NAMES
 from api.replay import handler
 from storage.aggregates import FACETS
 from storage.record import LEVELS, ToolStatus

@@ -14,12 +14,10 @@ import msgspec
 
 from proxy.enrich.conversations.conversation import Conversations
 from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind, may_fail
-from proxy.enrich.endpoints.error_documents import rpc_failure
-from proxy.enrich.endpoints.failure import failure_of, message_failure
+from proxy.enrich.endpoints.error_documents import failure_of, message_failure, rpc_failure
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.http.bodies import TooLong
-from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
 from proxy.enrich.live.pending import PendingCall

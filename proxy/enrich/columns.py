@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
+from proxy.enrich.http.exchange import RequestLine
 from proxy.enrich.http.exchange_decoder import Asked
 from proxy.enrich.http.head_facts import HeadFacts
-from proxy.enrich.http.request_line import RequestLine
 from proxy.http1.trace_context import TRACEPARENT, context_of
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (

@@ -19,8 +19,7 @@ from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.grpc.reader import GrpcReader, is_grpc, is_long_call
 from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
-from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.http.exchange import DecodedExchange, omitted_reason
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange, omitted_reason
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.live.websocket_messages import Content, MessageReader

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from api.access.principal import Credential, Principal
-from api.app import Route, routes
+from api.app import routes
+from api.middleware import Route
 from api.services import Services
 from storage.query import Scope
 from tests.api.conftest import BEARER, TOKEN, Client, World

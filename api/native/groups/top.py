@@ -20,7 +20,7 @@ from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, re
 from api.http.responses import ApiObject, filled, json_response
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, percentiles_shown
-from api.native.groups.names import TOOL, read_group
+from api.native.groups.words import TOOL, read_group
 from api.services import services_of
 from storage.aggregates import TOP_FIELDS, Latencies, Top, TopRow, TopSeries, most
 from storage.base import Storage

@@ -13,13 +13,20 @@ from functools import lru_cache
 from html import unescape
 from typing import Final, NamedTuple
 
-from proxy.enrich.endpoints.error_documents import ANY, MAX_BYTES, Failure, document_failure, failure, rpc_failure
-from proxy.enrich.endpoints.failure import failure_of
+from proxy.enrich.endpoints.error_documents import (
+    ANY,
+    MAX_BYTES,
+    Failure,
+    document_failure,
+    failure,
+    failure_of,
+    rpc_failure,
+)
 from proxy.enrich.formats.aws_events import split_aws
 from proxy.enrich.formats.frames import split_events, split_lines, split_of
 from proxy.enrich.formats.json_parts import decode, find_text
 from proxy.enrich.grpc.messages import last_frame
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.http.head_facts import HeadFacts
 from storage.grpc import STATUSES
 

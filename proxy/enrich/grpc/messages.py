@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from proxy.enrich.http.content_coding import decode
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 
 MAX_MESSAGES: Final = 1000
 """Of one body; what follows is counted by the worker alone."""

@@ -20,8 +20,7 @@ from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, 
 from proxy.enrich.grpc.messages import WEB_TRAILERS, Message, Messages, inflate, last_frame, split, without_text_coding
 from proxy.enrich.grpc.status import encoding_in, status_in, timeout_us
 from proxy.enrich.grpc.wire_tree import WireReader
-from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http2.errors import ErrorCode
 from proxy.ring.exchange import (

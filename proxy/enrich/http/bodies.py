@@ -7,18 +7,16 @@ redacted, so a cut never exposes half a secret.
 
 import re
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 from proxy.enrich.formats.charset import to_utf8
-from proxy.enrich.http.content_coding import CODING_OF, MAGIC, MAX_OUTPUT_BYTES, codings_of, decode, is_text
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode, is_text
+from proxy.enrich.http.exchange import DecodedBody, OmittedReason
 from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
 from proxy.enrich.redact.kinds import JSON_OPENS
 from proxy.enrich.redact.octets import NUL
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
-
-OmittedReason = Literal["level", "shed", "coding"]
 
 MAX_REDACTED_BYTES: Final = 262_144
 """Of a head window, from the start: more cannot be stored, unless nearly all of it is compacted away."""

@@ -7,8 +7,8 @@ seldom come twice. A malformed line (RFC 9112 §3) leaves every column null.
 import re
 from typing import Final
 
+from proxy.enrich.http.exchange import RequestLine
 from proxy.enrich.http.head_facts import text_of
-from proxy.enrich.http.request_line import RequestLine
 from proxy.enrich.redact.octets import AT, CR, EQUALS, LF, QUESTION
 from proxy.enrich.redact.redactor import Redactor
 

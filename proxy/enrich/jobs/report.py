@@ -12,8 +12,7 @@ import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_start, write_members
 from proxy.enrich.formats.json_parts import count_of, decode, decode_object, is_object, text_of, value_at, values_at
-from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results
 from proxy.enrich.llm import anthropic, gemini, interactions, openai

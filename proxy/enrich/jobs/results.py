@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import decode, is_array, is_object, members_of, value_in
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
 from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
 

@@ -11,7 +11,7 @@ from proxy.enrich.formats.cut_json import members_at_start
 from proxy.enrich.formats.json_parts import decode, decode_text
 from proxy.enrich.formats.message_deflate import CALL, PLAIN, MessageInflaters
 from proxy.enrich.http.bodies import redacted_body
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.live.pending import PendingCall
 from proxy.enrich.live.turns import LiveTurns
 from proxy.enrich.redact.documents.mqtt import MqttLogins

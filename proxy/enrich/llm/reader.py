@@ -14,8 +14,7 @@ import msgspec
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import Member
-from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.llm import bedrock, gemini, openai
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.llm.recognise import attributed_to, candidate_of, recognise

@@ -14,8 +14,7 @@ import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.json_parts import decode, text_of
-from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.llm import anthropic, bedrock, cohere, gemini, interactions, llama_server, ollama, openai
 from proxy.enrich.llm.call import Provider
 from storage.record import Record

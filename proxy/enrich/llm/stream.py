@@ -21,7 +21,7 @@ from proxy.enrich.formats.frames import (
     split_lines,
     split_of,
 )
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _MAX_READ: Final = 256

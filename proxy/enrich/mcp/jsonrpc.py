@@ -13,7 +13,7 @@ import msgspec
 from proxy.enrich.formats.cut_json import Members, members_at_end, members_at_start, write_members
 from proxy.enrich.formats.frames import split_events, split_of
 from proxy.enrich.formats.json_parts import decode, decode_text
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 
 MAX_MESSAGES: Final = 256
 """Of one batch; the rest is not read."""

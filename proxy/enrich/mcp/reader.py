@@ -13,8 +13,7 @@ import msgspec
 
 from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import decode, find_text, is_object, members_of, text_of, value_at, value_in
-from proxy.enrich.http.decoded_body import DecodedBody
-from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.mcp import sessions, tasks
 from proxy.enrich.mcp.errors import (
     correct_outcome,

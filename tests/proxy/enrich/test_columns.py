@@ -1,8 +1,8 @@
 """Columns that are put together once, and those that are each exchange's own."""
 
 from proxy.enrich.columns import Common, labels_of
+from proxy.enrich.http.exchange import RequestLine
 from proxy.enrich.http.head_facts import facts_of
-from proxy.enrich.http.request_line import RequestLine
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, OUTCOME_INDEX
 from storage.record import Outcome, Record

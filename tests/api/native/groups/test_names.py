@@ -3,7 +3,7 @@
 import pytest
 
 from api.http.errors import BadParameter
-from api.native.groups.names import GROUPS, OTHER_NAMES, read_group
+from api.native.groups.words import GROUPS, OTHER_NAMES, read_group
 from storage.aggregates import TOP_FIELDS
 
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import msgspec
 
-from proxy.enrich.endpoints.error_documents import Failure
-from proxy.enrich.endpoints.failure import GRAPHQL_ERROR, failure_of, message_failure
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.endpoints.error_documents import GRAPHQL_ERROR, Failure, failure_of, message_failure
+from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
 from storage.record import Record

@@ -19,7 +19,7 @@ from proxy.enrich.grpc.messages import (
     without_text_coding,
 )
 from proxy.enrich.http.bodies import decode_body
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 
 
 def framed(*messages: bytes, flags: int = 0) -> bytes:

@@ -1,7 +1,7 @@
 """Frames of a body of which the middle is missing."""
 
 from proxy.enrich.formats.frames import split_lines
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 
 
 def test_frames_behind_a_gap_are_those_that_begin_there() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.http.request_line import RequestLine
+from proxy.enrich.http.exchange import RequestLine
 from proxy.enrich.http.request_lines import MAX_MEMO_LINES, RequestLineReader
 from proxy.enrich.redact.redactor import Redactor
 from tests.support.cases import each_of

@@ -2,7 +2,7 @@
 
 import json
 
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.jobs.results import MAX_MODELS, is_result_line, read_anthropic, read_gemini, read_inlined, read_openai
 
 

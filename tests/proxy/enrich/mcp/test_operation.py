@@ -2,7 +2,7 @@
 
 import json
 
-from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.mcp.jsonrpc import MAX_BYTES, read_operation
 from tests.proxy.enrich.mcp.mcp_world import SESSION, World, answer, ask
 from tests.support.cases import each_of
