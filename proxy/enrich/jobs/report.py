@@ -6,12 +6,12 @@ agree. A response outside of background mode is no job: the exchange itself alre
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_start, write_members
-from proxy.enrich.formats.json_parts import count_of, decode, decode_object, is_object, text_of, value_at, values_at
+from proxy.enrich.formats.json_parts import count_of, is_object, members_of, text_of, value_at, value_in, values_at
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results
@@ -56,34 +56,12 @@ _MICROSECONDS: Final = 1_000_000
 _PARTIAL_CONTENT: Final = 206
 _FILES: Final = frozenset(("file", "results", "download"))
 """What is asked for where the response is a file."""
-
-
-class _Document(msgspec.Struct, gc=False):
-    """A response, a batch, a video or an operation."""
-
-    id: Any = None
-    name: Any = None
-    object: Any = None
-    type: Any = None
-    status: Any = None
-    model: Any = None
-    created_at: Any = None
-    output_file_id: Any = None
-    request_counts: msgspec.Raw = _RAW
-    seconds: Any = None
-    done: Any = None
-    metadata: msgspec.Raw = _RAW
-    response: msgspec.Raw = _RAW
-    error: msgspec.Raw = _RAW
-
-
-class _Metadata(msgspec.Struct, gc=False):
-    output: msgspec.Raw = _RAW
-
-
-_DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_METADATA: Final = msgspec.json.Decoder(_Metadata)
-_NAMES: Final = frozenset(name.encode() for name in _Document.__struct_fields__)
+Document = dict[str, msgspec.Raw]
+"""The members of a response, a batch, a video or an operation."""
+_NAMES: Final = (
+    *(b"id", b"name", b"object", b"type", b"status", b"model", b"created_at", b"output_file_id", b"request_counts"),
+    *(b"seconds", b"done", b"metadata", b"response", b"error"),
+)
 
 
 class Report(NamedTuple):
@@ -151,21 +129,21 @@ def _begun(record: Record, exchange: DecodedExchange, kind: str, body: DecodedBo
         return None if call is None else _response(record, exchange, None, body, call)
     if kind == "interaction":
         return None if call is None else _interaction(record, exchange, None, body, call)
-    document = decode(_DOCUMENT, body.head)
-    name = None if document is None else text_of(document.id) or text_of(document.name)
-    if document is None or name is None:
+    document = members_of(body.head)
+    name = text_of(value_in(document, "id")) or text_of(value_in(document, "name"))
+    if name is None:
         return None
-    model, provider = text_of(document.model), openai.PROVIDER
+    model, provider = text_of(value_in(document, "model")), openai.PROVIDER
     if kind in ("gemini", "operation"):
         provider, model = gemini.PROVIDER, gemini.model_of(record.path or "")
         operation = _OPERATION.search(name)
         name = f"operation/{operation[1]}" if operation is not None else name
         is_one = name.startswith("batches/" if kind == "gemini" else "operation/")
-    elif document.type == "message_batch":
+    elif value_in(document, "type") == "message_batch":
         name, provider, model = f"batches/{name}", anthropic.PROVIDER, _batch_model(exchange)
         is_one = kind == "batch"
     else:
-        is_one = document.object == kind
+        is_one = value_in(document, "object") == kind
         name = f"{_FOLDERS[kind]}/{name}"
     return Report(name, _named(provider, record), is_begun=True, model=model) if is_one else None
 
@@ -185,13 +163,13 @@ def _response(
     if _BACKGROUND.search(body.head) is None and _BACKGROUND.search(body.tail) is None:
         return None
     document = _first_document(body)
-    if document is None or (name is None and document.object != "response"):
+    if not document or (name is None and value_in(document, "object") != "response"):
         return None
     call = call or read_answer(openai.PROVIDER, None, record, exchange)
     if call is None:
         return None
-    name = name or text_of(document.id)
-    created = count_of(document.created_at)
+    name = name or text_of(value_in(document, "id"))
+    created = count_of(value_in(document, "created_at"))
     return None if name is None else Report(
         f"response/{name}", call.provider,
         is_begun=record.method == "POST" and (record.path or "").endswith("/responses"),
@@ -215,71 +193,70 @@ def _interaction(
     )  # fmt: skip
 
 
-def _first_document(body: DecodedBody) -> _Document | None:
+def _first_document(body: DecodedBody) -> Document:
     """Read the response at the beginning: the document, or what its first event is about."""
     data = body.head
     if not data.lstrip().startswith(b"{"):
         frame = next(body.frames(), None)
-        document = None if frame is None else decode(_DOCUMENT, frame.data)
-        inner = None if document is None else decode_object(_DOCUMENT, document.response)
-        return inner or document
+        document = {} if frame is None else members_of(frame.data)
+        return members_of(document.get("response", _RAW)) or document
     if not body.is_truncated:
-        return decode(_DOCUMENT, data)
+        return members_of(data)
     members = members_at_start(data, _NAMES)
-    return decode(_DOCUMENT, write_members(members[0])) if members else None
+    return members_of(write_members(members[0])) if members else {}
 
 
 def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
-    document = None if body.is_truncated else decode(_DOCUMENT, body.head)
-    if document is None:
-        return None
-    if document.type == "message_batch":
+    document = {} if body.is_truncated else members_of(body.head)
+    if value_in(document, "type") == "message_batch":
         return Report(name, _named(anthropic.PROVIDER, record))
-    if document.name == name:
+    if value_in(document, "name") == name:
         return _gemini_batch(record, name, document)
-    if document.object != "batch":
+    if value_in(document, "object") != "batch":
         return None
-    file = text_of(document.output_file_id)
+    file = text_of(value_in(document, "output_file_id"))
     files = () if file is None else (f"/files/{file}",)
     usage = CallUsage()
     openai.read(usage, body.head)
-    usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(document.status)
-    usage.is_finished = usage.is_settled = text_of(document.status) in _ENDED
-    usage.requests = count_of(value_at(document.request_counts, "completed")) or 1
+    usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(value_in(document, "status"))
+    usage.is_finished = usage.is_settled = text_of(value_in(document, "status")) in _ENDED
+    usage.requests = count_of(value_at(document.get("request_counts", _RAW), "completed")) or 1
     provider = _named(openai.PROVIDER, record)
     if not usage.is_finished or not (usage.input_tokens or usage.output_tokens):
         return Report(name, provider, files=files)  # older ones say nothing of usage: the file will
     usage.model = usage.resolved_model
-    created = count_of(document.created_at)
+    created = count_of(value_in(document, "created_at"))
     created_us = None if created is None else created * _MICROSECONDS
     call = Call(provider, usage, None)
     return Report(name, provider, is_ended=True, call=call, parts=(usage,), files=files, created_at_us=created_us)
 
 
-def _gemini_batch(record: Record, name: str, document: _Document) -> Report | None:
+def _gemini_batch(record: Record, name: str, document: Document) -> Report | None:
     provider = _named(gemini.PROVIDER, record)
-    metadata = decode_object(_METADATA, document.metadata) or _Metadata()
-    found, file = results.read_inlined(document.response if is_object(document.response) else metadata.output)
+    response = document.get("response", _RAW)
+    if not is_object(response):
+        response = members_of(document.get("metadata", _RAW)).get("output", _RAW)
+    found, file = results.read_inlined(response)
     files = () if file is None else (file,)
-    if found is None or document.done is not True:
+    if found is None or value_in(document, "done") is not True:
         return Report(name, provider, files=files)
     return _summed(Report(name, provider, files=files), found)
 
 
 def _video(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
-    document = None if body.is_truncated else decode(_DOCUMENT, body.head)
-    if document is None or document.object != "video":
+    document = {} if body.is_truncated else members_of(body.head)
+    if value_in(document, "object") != "video":
         return None
     provider = _named(openai.PROVIDER, record)
-    if text_of(document.status) not in _ENDED:
+    if text_of(value_in(document, "status")) not in _ENDED:
         return Report(f"video/{name}", provider)
-    usage = CallUsage(finish_reason=text_of(document.status), is_finished=True, is_settled=True)
-    usage.model = usage.resolved_model = text_of(document.model)
-    seconds = text_of(document.seconds) or ""
-    if document.status == "completed" and seconds.isdecimal():
+    usage = CallUsage(finish_reason=text_of(value_in(document, "status")), is_finished=True, is_settled=True)
+    usage.model = usage.resolved_model = text_of(value_in(document, "model"))
+    seconds = text_of(value_in(document, "seconds")) or ""
+    if value_in(document, "status") == "completed" and seconds.isdecimal():
         usage.measure(video_seconds=int(seconds))
-    elif is_object(document.error):
-        usage.fail(document.status)
+    elif is_object(document.get("error", _RAW)):
+        usage.fail(value_in(document, "status"))
     return Report(f"video/{name}", provider, is_ended=True, call=Call(provider, usage, None))
 
 
@@ -293,12 +270,12 @@ def _operation(record: Record, exchange: DecodedExchange, name: str, body: Decod
         name = found[1]
     document = _first_document(body)
     provider = _named(gemini.PROVIDER, record)
-    if document is None or not str(document.name).endswith(f"operations/{name}"):
+    if not str(value_in(document, "name")).endswith(f"operations/{name}"):
         return None
-    if document.done is not True:
+    if value_in(document, "done") is not True:
         return Report(f"operation/{name}", provider, needs_known=True)
     usage = CallUsage(finish_reason="completed", is_finished=True, is_settled=True)
-    if is_object(document.error):
+    if is_object(document.get("error", _RAW)):
         usage.finish_reason = None
         gemini.read(usage, body.head)
     call = Call(provider, usage, None)

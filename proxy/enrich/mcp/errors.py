@@ -5,11 +5,11 @@ middle is missing, `isError` is looked for at its depth in both windows.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, text_of, value_at
+from proxy.enrich.formats.json_parts import decode, text_of, value_at, values_at
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
 from proxy.enrich.mcp.sessions import PENDING_US, RESUME_US
@@ -43,16 +43,6 @@ MAX_MESSAGE_CHARACTERS: Final = 1000
 Failure = dict[str, object]
 
 
-class _Content(msgspec.Struct, gc=False):
-    text: Any = None
-
-
-class _Result(msgspec.Struct, gc=False):
-    is_error: Any = msgspec.field(default=None, name="isError")
-    content: list[_Content] | None = None
-
-
-_RESULT: Final = msgspec.json.Decoder(_Result)
 _WORDS: Final = msgspec.json.Decoder()
 
 
@@ -64,13 +54,12 @@ def failure_of(response: RpcResponse, http_status: int | None, redactor: Redacto
             return _by_status(http_status, words) or details_of(http_status, _SERVER_ERROR, None, words)
         code, message = value_at(response.error, "code"), value_at(response.error, "message")
         return details_of(http_status, _kind_of(code), text_of(code), _message(message, redactor))
-    result = decode(_RESULT, response.result) if response.is_whole else None
-    if result is None:
-        return details_of(http_status, _TOOL_ERROR) if response.is_error else _by_status(http_status)
-    if result.is_error is True:
-        text = next((part.text for part in result.content or () if isinstance(part.text, str)), None)
-        return details_of(http_status, _TOOL_ERROR, None, _message(text, redactor))
-    return _by_status(http_status)
+    is_error = value_at(response.result, "isError") is True if response.is_whole else response.is_error
+    if not is_error:
+        return _by_status(http_status)
+    texts = values_at(response.result, "content", "text") if response.is_whole else ()
+    text = next((text for text in texts if isinstance(text, str)), None)
+    return details_of(http_status, _TOOL_ERROR, None, _message(text, redactor))
 
 
 def transport_failure(record: Record) -> Failure | None:

@@ -12,7 +12,7 @@ import msgspec
 
 from proxy.enrich.formats.cut_json import Members, members_at_end, members_at_start, write_members
 from proxy.enrich.formats.frames import split_events, split_of
-from proxy.enrich.formats.json_parts import decode, decode_text
+from proxy.enrich.formats.json_parts import decode, decode_text, members_of
 from proxy.enrich.http.exchange import DecodedBody
 
 MAX_MESSAGES: Final = 256
@@ -31,10 +31,6 @@ class _Message(msgspec.Struct, gc=False):
     error: msgspec.Raw = _RAW
 
 
-class _Cancellation(msgspec.Struct, gc=False):
-    request: msgspec.Raw = msgspec.field(default=_RAW, name="requestId")
-
-
 _INNER_NAMES: Final = frozenset((b"name", b"_meta", b"isError"))
 _REQUEST_NAMES: Final = _INNER_NAMES | {b"id", b"method", b"params"}
 _RESPONSE_NAMES: Final = _INNER_NAMES | {b"id", b"result", b"error"}
@@ -42,7 +38,6 @@ _TASK_STATES: Final = ("notifications/tasks", "notifications/tasks/status")
 """Of the extension, and of revision 2025-11-25."""
 _CANCELLED: Final = "notifications/cancelled"
 _CANCELLED_ERROR: Final = b'{"code":-32800,"message":"cancelled by the client"}'
-_CANCELLATION: Final = msgspec.json.Decoder(_Cancellation)
 _MESSAGES: Final = msgspec.json.Decoder(_Message | list[_Message])
 
 
@@ -86,8 +81,7 @@ def read_cancellations(body: DecodedBody) -> dict[str, RpcResponse]:
     if body.is_truncated or _CANCELLED.encode() not in body.head:
         return {}
     messages = (message for message in _messages(body.head) if message.method == _CANCELLED)
-    params = (decode(_CANCELLATION, message.params) for message in messages)
-    ids = (id_of(found.request) for found in params if found is not None)
+    ids = (id_of(members_of(message.params).get("requestId", _RAW)) for message in messages)
     return {rpc_id: RpcResponse(rpc_id, b"", _CANCELLED_ERROR, True, -1) for rpc_id in ids if rpc_id}
 
 

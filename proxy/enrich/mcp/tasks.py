@@ -6,11 +6,11 @@ then has what the call would have had. `tasks/get` and `tasks/cancel` say how fa
 state itself has the result or the error, in the answer to `tasks/get` or in a notification.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, is_object, members_of, text_of, value_in
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
 
 TASK: Final = "task"
@@ -28,21 +28,8 @@ _RAW: Final = msgspec.Raw()
 _MILLISECOND_US: Final = 1000
 
 
-class _State(msgspec.Struct, gc=False, rename="camel"):
-    """A task; the result that creates it is one, or has it under `task`."""
-
-    task_id: Any = None
-    status: Any = None
-    status_message: Any = None
-    ttl: Any = None
-    ttl_ms: Any = None
-    result_type: Any = None
-    task: msgspec.Raw = _RAW
-    result: msgspec.Raw = _RAW
-    error: msgspec.Raw = _RAW
-
-
-_STATE: Final = msgspec.json.Decoder(_State)
+State = dict[str, msgspec.Raw]
+"""The members of a task; the result that creates it is one, or has it under `task`."""
 
 
 def created(response: RpcResponse) -> tuple[str, int] | None:
@@ -50,31 +37,29 @@ def created(response: RpcResponse) -> tuple[str, int] | None:
     if not response.is_whole or b'"taskId"' not in response.result:
         return None
     task = _state_of(response, is_new=True)
-    task_id = None if task is None else text_of(task.task_id)
-    if task is None or task_id is None:
+    task_id = text_of(value_in(task, "taskId"))
+    if task_id is None:
         return None
-    kept_ms = count_of(task.ttl) or count_of(task.ttl_ms) or 0
+    kept_ms = count_of(value_in(task, "ttl")) or count_of(value_in(task, "ttlMs")) or 0
     return task_id, min(kept_ms * _MILLISECOND_US, MAX_WAIT_US)
 
 
-def _state_of(response: RpcResponse, *, is_new: bool = False) -> _State | None:
+def _state_of(response: RpcResponse, *, is_new: bool = False) -> State:
     """Return the state that a result is or has; what only looks like one is none where a task would be new."""
-    result = decode(_STATE, response.result) if response.result else None
-    if result is not None and is_object(result.task):
-        return decode(_STATE, result.task)
-    return None if result is None or (is_new and result.result_type != TASK) else result
+    result = members_of(response.result)
+    if is_object(result.get("task", _RAW)):
+        return members_of(result["task"])
+    return {} if is_new and value_in(result, "resultType") != TASK else result
 
 
 def task_of_request(request: RpcRequest) -> str | None:
     """Return the id of the task that a request is about."""
-    params = decode(_STATE, request.params) if request.method in METHODS else None
-    return None if params is None else text_of(params.task_id)
+    return text_of(value_in(members_of(request.params), "taskId")) if request.method in METHODS else None
 
 
 def task_of_notification(notification: RpcResponse) -> str | None:
     """Return the id of the task that a notification is about."""
-    state = decode(_STATE, notification.result)
-    return None if state is None else text_of(state.task_id)
+    return text_of(value_in(members_of(notification.result), "taskId"))
 
 
 def ending(response: RpcResponse) -> RpcResponse | None:
@@ -86,15 +71,15 @@ def ending(response: RpcResponse) -> RpcResponse | None:
     if not response.is_whole:
         return response
     state = _state_of(response)
-    if state is None or state.task_id is None:
+    if value_in(state, "taskId") is None:
         return None
-    if state.status == "completed" and is_object(state.result):
-        return response._replace(result=bytes(state.result))
-    if state.status == "failed" and is_object(state.error):
-        return response._replace(result=b"", error=bytes(state.error))
-    status = text_of(state.status)
+    status = text_of(value_in(state, "status"))
+    if status == "completed" and is_object(state.get("result", _RAW)):
+        return response._replace(result=bytes(state["result"]))
+    if status == "failed" and is_object(state.get("error", _RAW)):
+        return response._replace(result=b"", error=bytes(state["error"]))
     if status not in _ENDED:
         return None
     code, said = _ENDED[status]
-    message = text_of(state.status_message) or said
+    message = text_of(value_in(state, "statusMessage")) or said
     return response._replace(result=b"", error=msgspec.json.encode({"code": code, "message": message}))
