@@ -7,7 +7,8 @@ ignored opens more than was meant.
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -28,23 +29,21 @@ MAX_TEXT_CHARACTERS: Final = 256
 """Of a project or user, as much as the configuration allows a route."""
 
 _ALL: Final = "all"
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 """Text is trimmed before it counts, so it needs one character that is no space."""
 _DATES: Final[dict[str, Any]] = {"anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
 
-def _described(**schema: Any) -> Meta:
+def described(**schema: Any) -> Meta:
     """Return a constraint for the API's description only: it is checked by hand, with messages of our own."""
     return Meta(extra_json_schema=schema)
 
 
-Name = Annotated[str, _described(minLength=1, maxLength=MAX_NAME_CHARACTERS, pattern=_PRINTABLE)]
-Names = Annotated[list[Name], _described(maxItems=MAX_LIST_VALUES)]
-Text = Annotated[str, _described(minLength=1, maxLength=MAX_TEXT_CHARACTERS, pattern=_PRINTABLE)]
-Time = Annotated[str, _described(**_DATES)]
+Name = Annotated[str, described(minLength=1, maxLength=MAX_NAME_CHARACTERS, pattern=PRINTABLE)]
+Names = Annotated[list[Name], described(maxItems=MAX_LIST_VALUES)]
+Text = Annotated[str, described(minLength=1, maxLength=MAX_TEXT_CHARACTERS, pattern=PRINTABLE)]
+Time = Annotated[str, described(**_DATES)]
 
 
 class KeyChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -52,7 +51,7 @@ class KeyChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     name: Name | UnsetType = UNSET
     scopes: Names | UnsetType | None = UNSET
-    agents: Names | Annotated[str, _described(enum=["all"])] | UnsetType | None = UNSET
+    agents: Names | Annotated[str, described(enum=["all"])] | UnsetType | None = UNSET
     expires_at: Time | UnsetType | None = UNSET
     disabled: bool | UnsetType = UNSET
     project: Text | UnsetType | None = UNSET
@@ -98,7 +97,7 @@ async def list_keys(request: web.Request) -> web.Response:
 async def create_key(request: web.Request) -> web.Response:
     """Create a key; its secret is only returned here."""
     services = services_of(request)
-    changes = await _read_changes(request)
+    changes = read_changes(await request.read())
     if changes.name is UNSET:
         raise BadParameter("name", "", f"a text of 1 to {MAX_NAME_CHARACTERS} characters")
     living = sum(key.deleted_at_us is None for key in await services.storage.keys())
@@ -115,7 +114,7 @@ async def change_key(request: web.Request) -> web.Response:
     """Change the given members of a key."""
     services = services_of(request)
     key_id = request.match_info["id"]
-    update = await services.storage.update_key(key_id, await _read_changes(request))
+    update = await services.storage.update_key(key_id, read_changes(await request.read()))
     if update is None:
         raise _unknown(key_id)
     if update.after != update.before:
@@ -151,24 +150,10 @@ def read_changes(raw: bytes) -> KeyChanges:
     """Read the JSON body of a request."""
     body = read_json_body(_decoder, raw, "the key")
     given: dict[str, Any] = {}
-    if body.name is not UNSET:
-        given["name"] = _text("name", body.name, MAX_NAME_CHARACTERS)
-    if body.scopes is not UNSET:
-        given["scopes"] = None if body.scopes is None else _texts("scopes", body.scopes)
-    if body.agents is not UNSET:
-        given["agents"] = _agents(body.agents)
-    if body.expires_at is not UNSET:
-        given["expires_at_us"] = None if body.expires_at is None else read_time_us("expires_at", body.expires_at)
-    if body.disabled is not UNSET:
-        given["disabled"] = body.disabled
-    for name, value in (("project", body.project), ("user_id", body.user_id)):
-        if value is not UNSET:
-            given[name] = None if value is None else _text(name, value, MAX_TEXT_CHARACTERS)
+    for name, (column, read) in _MEMBERS.items():
+        if (value := getattr(body, name)) is not UNSET:
+            given[column] = None if value is None else read(name, value)
     return KeyChanges(**given)
-
-
-async def _read_changes(request: web.Request) -> KeyChanges:
-    return read_changes(await request.read())
 
 
 def _new_key(services: Services, changes: KeyChanges, secret: str) -> ApiKey:
@@ -183,12 +168,12 @@ def _new_key(services: Services, changes: KeyChanges, secret: str) -> ApiKey:
     )
 
 
-def _agents(value: list[str] | str | None) -> tuple[str, ...] | None:
-    if value is None or value == _ALL:
+def _agents(name: str, value: list[str] | str) -> tuple[str, ...] | None:
+    if value == _ALL:
         return None
     if isinstance(value, str):
-        raise BadParameter("agents", value, 'a list of agents, or "all"')
-    return _texts("agents", value)
+        raise BadParameter(name, value, 'a list of agents, or "all"')
+    return _texts(name, value)
 
 
 def _texts(name: str, values: list[str]) -> tuple[str, ...]:
@@ -197,11 +182,23 @@ def _texts(name: str, values: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_text(name, value, MAX_NAME_CHARACTERS) for value in values))
 
 
-def _text(name: str, value: str, maximum: int) -> str:
+def _text(name: str, value: str, maximum: int = MAX_TEXT_CHARACTERS) -> str:
     value = value.strip()
-    if not value or len(value) > maximum or _CONTROL.search(value):
+    if not value or len(value) > maximum or CONTROL.search(value):
         raise BadParameter(name, value, f"a text of 1 to {maximum} characters without control characters")
     return value
+
+
+_MEMBERS: Final[dict[str, tuple[str, Callable[[str, Any], object]]]] = {
+    "name": ("name", partial(_text, maximum=MAX_NAME_CHARACTERS)),
+    "scopes": ("scopes", _texts),
+    "agents": ("agents", _agents),
+    "expires_at": ("expires_at_us", read_time_us),
+    "disabled": ("disabled", lambda name, value: value),
+    "project": ("project", _text),
+    "user_id": ("user_id", _text),
+}
+"""Members of a change → what of the key they change, and how they are read."""
 
 
 def _unknown(key_id: str) -> Refused:

@@ -6,11 +6,10 @@ own scope applies when it is opened. Both their number and their size are bounde
 """
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
 
 from api.http.errors import BadParameter, Refused
 from api.http.params import read_json_body, read_search
@@ -18,6 +17,7 @@ from api.http.responses import ApiObject, filled, json_response
 from api.http.times import format_time, read_moment_us
 from api.native.fields import CELL_FIELD
 from api.native.groups.words import GROUPS, OTHER_NAMES, read_group
+from api.native.keys import CONTROL, PRINTABLE, described
 from api.services import services_of
 from storage.search.cell import is_cell_field
 from storage.search.language.parser import MAX_CHARACTERS
@@ -26,35 +26,21 @@ from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS, View
 MAX_NAME_CHARACTERS: Final = 100
 MAX_COLUMNS: Final = 30
 _COLUMN: Final = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
-
-def _described(**schema: Any) -> Meta:
-    """Return a constraint for the API's description only: it is checked by hand, with messages of our own."""
-    return Meta(extra_json_schema=schema)
-
-
-Name = Annotated[
-    str,
-    _described(
-        minLength=1,
-        maxLength=MAX_NAME_CHARACTERS,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
-    ),
-]
-Column = Annotated[str, _described(pattern=f"^({_COLUMN.pattern}|{CELL_FIELD})$")]
-Columns = Annotated[list[Column], _described(maxItems=MAX_COLUMNS)]
+Name = Annotated[str, described(minLength=1, maxLength=MAX_NAME_CHARACTERS, pattern=PRINTABLE)]
+Column = Annotated[str, described(pattern=f"^({_COLUMN.pattern}|{CELL_FIELD})$")]
+Columns = Annotated[list[Column], described(maxItems=MAX_COLUMNS)]
 Moment = Annotated[
-    str, _described(anyOf=[{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,10}[smhdw]$"}])
+    str, described(anyOf=[{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,10}[smhdw]$"}])
 ]
-Field = Annotated[str, _described(anyOf=[{"enum": [*GROUPS, *OTHER_NAMES]}, {"pattern": f"^{CELL_FIELD}$"}])]
+Field = Annotated[str, described(anyOf=[{"enum": [*GROUPS, *OTHER_NAMES]}, {"pattern": f"^{CELL_FIELD}$"}])]
 
 
 class ViewGiven(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A view to be saved, in the place of one of the same name, or of the one that it `replaces`."""
 
     name: Name
-    query: Annotated[str, _described(maxLength=MAX_CHARACTERS)] = ""
+    query: Annotated[str, described(maxLength=MAX_CHARACTERS)] = ""
     columns: Columns = []
     since: Moment | None = None
     until: Moment | None = None
@@ -133,7 +119,7 @@ def read_view(raw: bytes, now_us: int) -> tuple[View, str | None]:
 
 def _check(given: ViewGiven, now_us: int) -> None:
     # A browser takes the names of folders out of an address: these two would have none of their own.
-    is_named = given.name.strip() not in ("", ".", "..") and not _CONTROL.search(given.name)
+    is_named = given.name.strip() not in ("", ".", "..") and not CONTROL.search(given.name)
     if not is_named or len(given.name) > MAX_NAME_CHARACTERS:
         limit = f"a text of 1 to {MAX_NAME_CHARACTERS} characters without control characters, and not . or .."
         raise BadParameter("name", given.name, limit)
