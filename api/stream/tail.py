@@ -1,7 +1,7 @@
 """The live tail: one core for all streams of committed records, for every client and in every format.
 
-Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to a ring of records;
-at most every `tick_s` what came is published, and all who wait are woken. A subscriber then reads from its place: from
+Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to a ring of records,
+and all who wait are woken. A subscriber then reads from its place: from
 the ring, or from the store where the ring has moved on. A record is encoded when its first reader comes, once for all:
 a hundred equal streams cost one encoding and a hundred writes.
 
@@ -14,7 +14,7 @@ its interest's entries in rising id, each once; what retention has removed befor
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,7 +29,6 @@ from storage.record import Batch, Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
 from storage.search.expression import asked_values
 
-TICK_S: Final = 0.1
 SLICE_S: Final = 0.001
 """How long frames are encoded or joined before the loop may do something else."""
 MAX_CHUNK_BYTES: Final = 256 * 1024
@@ -97,13 +96,11 @@ class Tail:
         offset: int = 0,
         max_entries: int = 5000,
         max_bytes: int = MAX_RING_BYTES,
-        tick_s: float = TICK_S,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin behind `head_seq`, what is stored already; `offset` is K, what is added to entry ids on the wire.
 
         The storage is for what the ring, of so many entries and bytes, has no longer, and unrestricted: the filter of
-        an interest carries the scope. `tick_s` is the shortest time between two publications.
+        an interest carries the scope.
         """
         self.offset = offset
         self.counters = TailCounters()
@@ -112,11 +109,6 @@ class Tail:
         self._turns = asyncio.Semaphore(STORE_READERS)
         self._ring = TailRing(offset=offset, max_entries=max_entries, max_bytes=max_bytes)
         self._committed_seq = head_seq
-        self._published_seq = head_seq
-        self._tick_s = tick_s
-        self._clock = clock
-        self._timer: asyncio.Handle | None = None
-        self._ticked_s = clock() - tick_s
         self._news = asyncio.Event()
         self._is_closed = False
         self.is_begun = True
@@ -126,7 +118,7 @@ class Tail:
         """Begin after the records of a store that has just opened; nothing was committed before."""
         self.offset = offset
         self._ring.offset = offset
-        self._committed_seq = self._published_seq = head_seq
+        self._committed_seq = head_seq
         self.is_begun = True
 
     async def check_begun(self) -> None:
@@ -160,8 +152,7 @@ class Tail:
         """Note the end of the store; records that the ring lacks, of other sidecars, are read from the store."""
         if last_seq > self._committed_seq:
             self._committed_seq = last_seq
-            if self.subscribers:
-                self._arm()
+            self._wake()
 
     def resume(self, last_event_id: int | None) -> Resume:
         """Decide where a client continues: after its id, or live without one or with one that was not made here.
@@ -185,8 +176,6 @@ class Tail:
         self.subscribers[id(subscriber)] = subscriber
         if self._is_closed:
             self._end(subscriber, "shutdown", {"reason": "sidelog is shutting down"})
-        elif self._published_seq < self._committed_seq:
-            self._arm()
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -195,9 +184,6 @@ class Tail:
     def close(self) -> None:
         """End every stream, with an event that says so: the clients come back and resume."""
         self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         for subscriber in self.subscribers.values():
             self._end(subscriber, "shutdown", {"reason": "sidelog is shutting down"})
         self._wake()
@@ -222,14 +208,14 @@ class Tail:
         """Wait until there is something behind a subscriber's place, or it was ended; False when the time is over."""
         try:
             async with asyncio.timeout(timeout_s):
-                while 2 * self._published_seq <= subscriber.after_id and subscriber.ended is None:
+                while 2 * self._committed_seq <= subscriber.after_id and subscriber.ended is None:
                     await self._news.wait()
         except TimeoutError:
             return False
         return True
 
     async def read(self, interest: Interest, after_id: int) -> list[Chunk]:
-        """Read on from a place, as far as is published or as one write may hold.
+        """Read on from a place, as far as there is anything or as one write may hold.
 
         Returns:
             Chunks in order, none when there is nothing new. A gap is a chunk of its own.
@@ -238,9 +224,9 @@ class Tail:
             StorageUnavailable: the store is away; the place stays.
         """
         seq = after_id // 2 + 1
-        if seq > self._published_seq:
+        if seq > self._committed_seq:
             return []
-        first_seq, last_seq, until_seq = self._ring.first_seq, self._ring.last_seq, self._published_seq
+        first_seq, last_seq, until_seq = self._ring.first_seq, self._ring.last_seq, self._committed_seq
         if first_seq is not None and last_seq is not None and seq <= last_seq and not interest.reads_store:
             if seq >= first_seq:
                 return [self._read_ring(interest, after_id, seq)]
@@ -251,7 +237,7 @@ class Tail:
     def _read_ring(self, interest: Interest, after_id: int, seq: int) -> Chunk:
         joined = _Joined(after_id, interest.kinds)
         is_everything = interest.filter == _EVERY_RECORD
-        for slot in self._ring.since(seq, self._published_seq):
+        for slot in self._ring.since(seq, self._committed_seq):
             is_wanted = is_everything or matches(interest.filter, slot.record)
             joined.add(slot.record.seq, self._ring.frames(slot, interest.encode) if is_wanted else ())
             if joined.is_full:
@@ -308,17 +294,6 @@ class Tail:
 
     def _end(self, subscriber: Subscriber, name: str, data: dict[str, object]) -> None:
         subscriber.ended = self.event(name, data, subscriber.after_id)
-
-    def _arm(self) -> None:
-        if self._timer is None and not self._is_closed:
-            wait_s = max(0.0, self._ticked_s + self._tick_s - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        self._ticked_s = self._clock()
-        self._published_seq = self._committed_seq
-        self._wake()
 
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()

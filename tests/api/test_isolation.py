@@ -101,7 +101,7 @@ async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipp
         await world.storage.create_key(
             ApiKey(id=key_id, name=name, last4=name[:4], secret_sha256=digest, project=project)
         )
-    world.tail = Tail(world.storage, tick_s=0, head_seq=0)
+    world.tail = Tail(world.storage, head_seq=0)
     world.tail.on_commit(batch)
     own_flight = make_in_flight(500, **OWN, route_id="default")
     world.in_flight = [

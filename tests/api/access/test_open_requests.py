@@ -22,7 +22,7 @@ STREAMS = ("/api/records/stream", "/api/proxy-logs/_logs/stream")
 @pytest.fixture
 async def world(world: World) -> World:
     """A store with a tail, and a reader beside the admin."""
-    world.tail = Tail(world.storage, tick_s=0.001)
+    world.tail = Tail(world.storage)
     world.heartbeat_s = 600.0
     principal = Principal("reader", "reader", Scope(projects=("p",)))
     world.credentials.append(Credential(token_digest(READER), principal))

@@ -127,7 +127,7 @@ async def test_everything_is_erased_when_it_is_said(world: World, start: Start, 
 
 async def test_a_container_is_forgotten(world: World, start: Start) -> None:
     """Its records are erased, also from what streams replay; a stream of it ends, and the log says what was done."""
-    world.tail = tail = Tail(world.storage, tick_s=0.001)
+    world.tail = tail = Tail(world.storage)
     client = await start(world.services())
     path = "/api/proxy-logs/_logs/stream"
     batch = samples.make_batch(

@@ -131,7 +131,7 @@ async def test_the_stream_searches_heads_and_bodies(
     world: World, start: Callable[[Services], Awaitable[Client]]
 ) -> None:
     """New records that a search finds by their bodies come by the stream, others do not."""
-    world.tail = Tail(world.storage, tick_s=0)
+    world.tail = Tail(world.storage)
     client = await start(world.services())
     async with client.get("/api/records/stream", params={"query": "needle"}, headers=BEARER) as response:
         assert response.status == 200

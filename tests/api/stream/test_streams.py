@@ -51,7 +51,7 @@ class Stream:
 @pytest.fixture
 async def world(world: World) -> World:
     """A store with a tail whose ids have an offset, published at once."""
-    world.tail = Tail(world.storage, offset=OFFSET, max_entries=20, tick_s=0.001)
+    world.tail = Tail(world.storage, offset=OFFSET, max_entries=20)
     return world
 
 

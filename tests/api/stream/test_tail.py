@@ -56,7 +56,7 @@ class World:
         self.tail = self.make_tail(0)
 
     def make_tail(self, head_seq: int) -> Tail:
-        return Tail(self.storage, head_seq=head_seq, offset=OFFSET, max_entries=self.max_entries, tick_s=0)
+        return Tail(self.storage, head_seq=head_seq, offset=OFFSET, max_entries=self.max_entries)
 
     async def commit(self, shapes: list[tuple[bool, bool, bool]]) -> None:
         """Store records given as (is an exchange, is of project b, has failed) and tell the tail."""
@@ -88,11 +88,8 @@ class World:
         return reader.subscriber
 
     async def read(self, reader: Reader, keep: int | None = None) -> None:
-        """Read all that is published; with `keep`, the connection breaks after so many frames."""
+        """Read all that is there; with `keep`, the connection breaks after so many frames."""
         subscriber = reader.subscriber or self.connect(reader)
-        while subscriber.after_id < self.tail.head_id and self.tail._published_seq < self.tail._committed_seq:
-            assert await self.tail.wait(subscriber, 60)
-            await asyncio.sleep(0)
         while chunks := await self.tail.read(reader.interest, subscriber.after_id):
             for chunk in chunks:
                 events = SseReader().feed(chunk.content)
@@ -216,24 +213,6 @@ async def test_equal_streams_share_what_is_encoded() -> None:
     world.tail.close()
 
 
-async def test_publications_keep_their_distance() -> None:
-    """Commits within a tick are published together, so that a subscriber is written to at most ten times a second."""
-    now_s = 100.0
-    world = World(100)
-    tail = Tail(world.storage, tick_s=0.02, clock=lambda: now_s)
-    world.tail = tail
-    subscriber = tail.enter(INTERESTS[0], 0)
-    await world.commit([(True, False, False)])
-    assert await tail.wait(subscriber, 60)
-    subscriber.after_id = 2
-    await world.commit([(True, False, False)])
-    await asyncio.sleep(0)
-    assert await tail.read(INTERESTS[0], 2) == []
-    assert await tail.wait(subscriber, 60)
-    assert len(await tail.read(INTERESTS[0], 2)) == 1
-    tail.close()
-
-
 @pytest.mark.parametrize(
     ("last_event_id", "is_reset", "after_id"),
     [
@@ -325,7 +304,7 @@ async def test_nothing_is_kept_while_nobody_listens() -> None:
 async def test_the_ring_is_bounded_in_bytes(make: Callable[..., Record]) -> None:
     """Records with long texts, and their frames, push older ones out; readers then use the store."""
     world = World(1_000_000)
-    world.tail = Tail(world.storage, max_bytes=200_000, tick_s=0)
+    world.tail = Tail(world.storage, max_bytes=200_000)
     subscriber = world.tail.enter(INTERESTS[0], 0)
     batch = make_batch(*(make(n, path="/" + "x" * 5000) for n in range(1, 200)))
     await world.storage.commit(batch)
@@ -354,7 +333,7 @@ async def test_streams_leave_readers_of_the_store_to_queries() -> None:
     """However many come back at once, two read what they missed at a time, and each gets all of it."""
     storage = CountedReads()
     await storage.commit(make_batch(*(make_record(number) for number in range(1, 6))))
-    tail = Tail(storage, head_seq=5, tick_s=0)
+    tail = Tail(storage, head_seq=5)
     streams = [tail.enter(interest, 0) for interest in INTERESTS for _ in range(4)]
     async with asyncio.TaskGroup() as group:
         reads = [group.create_task(tail.read(stream.interest, stream.after_id)) for stream in streams]

@@ -102,7 +102,7 @@ async def test_a_shared_store_is_followed_while_somebody_listens(
     """What another sidecar commits becomes the head; without listeners the store is left alone."""
     monkeypatch.setattr("proxy.collector.tail_offset.POLL_S", 0.001)
     async with await open_storage("memory:", tmp_path) as storage:
-        tail = Tail(storage, tick_s=0.001)
+        tail = Tail(storage)
         await storage.commit(make_batch(make_record(1)))
 
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
