@@ -16,7 +16,7 @@ from proxy.enrich.redact.json_values import MARK
 MAX_CONNECTIONS: Final = 256
 MAX_PACKET_BYTES: Final = 8192
 """Together with the connections at most 2 MiB. Longer ones, of a long will, are not followed to their end."""
-_CONNECT: Final = 0x10
+_CONNECT: Final = b"\x10"
 _NAMES: Final = (b"\x00\x04MQTT", b"\x00\x06MQIsdp")
 _FIXED_BYTES: Final = 4
 """Behind the name: level, flags, and two of the keep-alive."""
@@ -58,7 +58,7 @@ class MqttLogins:
             self._keep(connection, packet - (size or len(data)))
             return _without(data, [(0, packet)])
         if packet is None:
-            if data[:1] != b"\x10":
+            if data[:1] != _CONNECT:
                 return data
             packet = bytearray()
         start = len(packet)
@@ -94,15 +94,21 @@ def _without(data: bytes, spans: list[Span]) -> bytes:
 
 def _secrets(packet: bytes) -> tuple[list[Span], int | None]:
     """Return where secrets stand in the beginning of a packet, and where it ends, as far as that is known."""
-    fields = _Fields(packet)
-    end = None
+    fields, end = _Fields(packet), None
     try:
-        end = fields.packet_end()
-        flags, has_properties = fields.header()
-        fields.properties(has_properties=has_properties)
+        end = fields.length() + fields.at
+        rest = packet[fields.at : fields.at + len(_NAMES[1])]
+        name = next((name for name in _NAMES if rest.startswith(name) or name.startswith(rest)), None)
+        if name is None:
+            raise _NoLogin
+        level, flags = fields.take(len(name) + _FIXED_BYTES)[len(name) : len(name) + 2]
+        has_properties = level == _WITH_PROPERTIES
+        if has_properties:
+            fields.properties()
         fields.text()
         if flags & _WILL:
-            fields.properties(has_properties=has_properties)
+            if has_properties:
+                fields.properties()
             fields.text()
             fields.text()
         if flags & _USER:
@@ -115,59 +121,35 @@ def _secrets(packet: bytes) -> tuple[list[Span], int | None]:
 
 
 class _Fields:
-    """Reads the fields of a CONNECT in their order."""
+    """Reads the fields of a CONNECT in their order, and notes where secrets stand."""
 
     def __init__(self, packet: bytes) -> None:
-        self._packet = packet
-        self._at = 0
+        self._packet, self.at = packet, 1
         self.spans: list[Span] = []
 
-    def packet_end(self) -> int:
-        if self._packet[0] != _CONNECT:
-            raise _NoLogin
-        self._at = 1
-        length = self._length()
-        return self._at + length
-
-    def header(self) -> tuple[int, bool]:
-        """Return the flags, and whether properties follow."""
-        rest = self._packet[self._at : self._at + len(_NAMES[1])]
-        name = next((name for name in _NAMES if rest.startswith(name)), None)
-        if name is None:
-            if any(name.startswith(rest) for name in _NAMES):
-                raise _Incomplete
-            raise _NoLogin
-        level, flags = self._take(len(name) + _FIXED_BYTES)[len(name) : len(name) + 2]
-        return flags, level == _WITH_PROPERTIES
-
-    def properties(self, *, has_properties: bool) -> None:
-        if not has_properties:
-            return
-        length = self._length()
-        start = self._at
-        if any(byte in _AUTHENTICATION for byte in self._packet[start : start + length]):
-            self.spans.append((start, start + length))
-        self._take(length)
+    def take(self, size: int, *, is_secret: bool = False) -> bytes:
+        taken = self._packet[self.at : self.at + size]
+        if is_secret:
+            self.spans.append((self.at, self.at + size))
+        if len(taken) < size:
+            raise _Incomplete
+        self.at += size
+        return taken
 
     def text(self, *, is_secret: bool = False) -> None:
-        length = int.from_bytes(self._take(2), "big")
-        if is_secret:
-            self.spans.append((self._at, self._at + length))
-        self._take(length)
+        self.take(int.from_bytes(self.take(2), "big"), is_secret=is_secret)
 
-    def _length(self) -> int:
+    def properties(self) -> None:
+        length = self.length()
+        known = self._packet[self.at : self.at + length]
+        self.take(length, is_secret=any(byte in _AUTHENTICATION for byte in known))
+
+    def length(self) -> int:
         """Read a number of up to four bytes, of seven bits each (§1.5.5)."""
         value = 0
         for place in range(_MAX_LENGTH_BYTES):
-            (byte,) = self._take(1)
+            (byte,) = self.take(1)
             value |= (byte & 0x7F) << 7 * place
             if byte < 0x80:
                 return value
         raise _NoLogin
-
-    def _take(self, size: int) -> bytes:
-        taken = self._packet[self._at : self._at + size]
-        if len(taken) < size:
-            raise _Incomplete
-        self._at += size
-        return taken
