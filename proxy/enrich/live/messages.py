@@ -110,7 +110,7 @@ def _read_answer(session: LiveSession, stream: int, event: _Event, data: bytes, 
         return _read_live(session, event, data)
     kind = text_of(event.type)
     if kind == "error":
-        is_refusal = session.api == "responses" and session.pending.awaits(stream)
+        is_refusal = session.api == "responses" and session.pending.current(stream) is not None
         return _read_end(session, stream, data) if is_refusal else None
     response_id = id_of(value_at(event.response, "id"))
     if kind == "response.created":

@@ -61,8 +61,7 @@ class LiveSession:
         """Note that a response has begun."""
         call = self.pending.current(stream)
         if call is None:
-            if not self.pending.awaits(stream):  # unrequested: the speaker has paused
-                self.begin_call(stream, PendingCall(at_us, response=response))
+            self.begin_call(stream, PendingCall(at_us, response=response))  # unrequested: the speaker has paused
         elif self.api == "responses" and response and call.response not in (UNNAMED, response):
             self.pending.end(stream)  # its end never came
             self.unread += 1

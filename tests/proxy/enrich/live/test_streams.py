@@ -139,8 +139,7 @@ def test_calls_that_wait_are_bounded() -> None:
         ask(world, "a", at_s=number, input=str(number))
     ask(world, "b", at_s=999, input="b")
     found = [asked_for(world.pass_on(ended("a", f"r{number}"))) for number in range(MAX_PENDING + 2)]
-    assert found[:3] == [None] * 3
-    assert [request["input"] for request in found[3:]] == [str(number) for number in range(3, MAX_PENDING + 2)]
+    assert [request["input"] for request in found[:-3]] == [str(number) for number in range(3, MAX_PENDING + 2)]
     assert asked_for(world.pass_on(ended("b", "rb")))["input"] == "b"
     summed = world.end()
     assert (summed["calls"], summed["complete"]) == (MAX_PENDING + 3, False)
@@ -153,7 +152,7 @@ def test_streams_are_bounded() -> None:
         ask(world, f"s{number}", at_s=number, input=str(number))
     sessions = world._builder._calls.sessions
     (session,) = sessions._sessions.values()
-    assert (len(session.pending), len(session.pending._streams)) == (MAX_PENDING, 2 * MAX_PENDING)
+    assert len(session.pending) == MAX_PENDING
     assert sessions._request_bytes == session.pending.held_bytes < MAX_PENDING * 200
     last = 10 * MAX_PENDING - 1
     assert asked_for(world.pass_on(ended(f"s{last}", "r")))["input"] == str(last)
