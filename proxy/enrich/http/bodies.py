@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.enrich.formats.charset import to_utf8
-from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode, is_text
+from proxy.enrich.http.content_coding import CODING_OF, MAGIC, MAX_OUTPUT_BYTES, codings_of, decode, is_text
 from proxy.enrich.http.exchange import DecodedBody, OmittedReason
 from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
 from proxy.enrich.redact.kinds import JSON_OPENS

@@ -9,7 +9,7 @@ so an id only means something within its session.
 
 import hashlib
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import parse_qs
@@ -67,29 +67,20 @@ class _Waiting(Generic[Held]):
     def __init__(self) -> None:
         self.values: OrderedDict[Key, Held] = OrderedDict()
         self._sizes: dict[Key, int] = {}
-        self._size_bytes = 0
-        self._shares: dict[str, int] = {}
-        """Tenant → its part of both limits, in bytes."""
 
     def put(self, key: Key, value: Held, size_bytes: int) -> list[tuple[Key, Held]]:
         """Keep a value, in the place of none; return what makes room for it."""
-        self.values[key] = value
-        self._sizes[key] = size_bytes
-        self._size_bytes += size_bytes
-        self._add_share(key, size_bytes + _SHARE_BYTES)
+        self.values[key], self._sizes[key] = value, size_bytes
         evicted = []
-        while len(self.values) > MAX_PENDING or self._size_bytes > MAX_PENDING_BYTES:
-            owner = max(self._shares, key=self._shares.__getitem__)
+        while len(self.values) > MAX_PENDING or sum(self._sizes.values()) > MAX_PENDING_BYTES:
+            shares = Counter[str]()
+            for (session, _), size in self._sizes.items():
+                shares[session[:_OWNER_CHARACTERS]] += size + _SHARE_BYTES
+            [(owner, _)] = shares.most_common(1)
             oldest = next(key for key in self.values if key[0].startswith(owner))
             evicted.append((oldest, self.values[oldest]))
             self.take(oldest)
         return evicted
-
-    def _add_share(self, key: Key, size_bytes: int) -> None:
-        owner = key[0][:_OWNER_CHARACTERS]
-        self._shares[owner] = self._shares.get(owner, 0) + size_bytes
-        if not self._shares[owner]:
-            del self._shares[owner]
 
     def find(self, key: Key) -> Key:
         """Return the key of what a message with an id is about: the same, or one that differs in its type alone."""
@@ -97,10 +88,7 @@ class _Waiting(Generic[Held]):
 
     def take(self, key: Key) -> Held | None:
         """Return a value; it is kept no longer."""
-        if key in self.values:
-            size_bytes = self._sizes.pop(key)
-            self._size_bytes -= size_bytes
-            self._add_share(key, -size_bytes - _SHARE_BYTES)
+        self._sizes.pop(key, None)
         return self.values.pop(key, None)
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.app import make_app
+from api.dialects.gateway import format_request_id
 from api.stream.streams import StreamLimits
-from storage.record import Batch, Entry, Record, ToolCall, format_id, format_request_id, parse_id
+from storage.record import Batch, Entry, Record, ToolCall, format_id, parse_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_event, make_record
 from tests.support.memory_store import MemoryStorage
