@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from proxy.ring.exchange import ACCESS
 from proxy.ring.segment import Segment
-from proxy.ring.segment_layout import INFLIGHT_OVERFLOW, SLOT_BYTES
+from proxy.ring.segment_layout import SLOT_BYTES
 
 HEAD_BYTES: Final = 1536
 """Kept of a request head; longer ones are cut."""
@@ -80,11 +80,10 @@ class InflightExchange:
 class InflightWriter:
     """The worker's side; one per fresh segment."""
 
-    __slots__ = ("_cells", "_free", "_header", "_table")
+    __slots__ = ("_cells", "_free", "_table")
 
     def __init__(self, segment: Segment) -> None:
         """Start with an empty table; `segment` stays the caller's to close."""
-        self._header = segment.cells
         self._table = segment.inflight
         self._cells = segment.inflight.cast("Q")
         # Popped from the end, so that a quiet worker uses the lowest slots and touches few pages.
@@ -103,10 +102,9 @@ class InflightWriter:
         """Note an exchange, and as much of its address, head and body as their limits allow.
 
         Returns:
-            The slot, for `clear`; -1 (and counted as overflow) when none is free.
+            The slot, for `clear`; -1 when none is free.
         """
         if not self._free:
-            self._header[INFLIGHT_OVERFLOW] += 1
             return -1
         slot = self._free.pop()
         at = slot * SLOT_BYTES
@@ -138,18 +136,13 @@ class InflightWriter:
 class InflightReader:
     """The collector's side."""
 
-    __slots__ = ("_cells", "_header", "_slots", "_table")
+    __slots__ = ("_cells", "_slots", "_table")
 
     def __init__(self, segment: Segment) -> None:
         """Read the table of `segment`, which stays the caller's to close."""
-        self._header = segment.cells
         self._table = segment.inflight
         self._cells = segment.inflight.cast("Q")
         self._slots = segment.inflight_slots
-
-    @property
-    def overflow(self) -> int:
-        return self._header[INFLIGHT_OVERFLOW]
 
     def scan(self) -> list[InflightExchange]:
         """Return the exchanges noted now, in the order of their slots; a slot that keeps changing is passed over."""

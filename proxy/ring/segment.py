@@ -43,7 +43,7 @@ _OWN_DESCRIPTORS: Final = "/proc/self/fd"
 SUFFIX: Final = ".ring"
 """Of a ring's file, behind its source as hex."""
 INFLIGHT_SLOTS: Final = 1024
-"""Exchanges that can be noted as in flight at once; more are counted as overflow."""
+"""Exchanges that can be noted as in flight at once; further ones are not."""
 _HOLD_ATTEMPTS: Final = 100
 _HOLD_PAUSE_S: Final = 0.001
 

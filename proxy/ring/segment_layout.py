@@ -32,8 +32,6 @@ FIRST_REFUSED_US: Final = 74
 """Cell, producer: Unix time of the first refusal in microseconds, 0 = none."""
 LAST_REFUSED_US: Final = 75
 """Cell, producer: Unix time of the newest refusal."""
-INFLIGHT_OVERFLOW: Final = 80
-"""Cell, producer: exchanges that found no free slot in the in-flight table."""
 PRODUCER_PID: Final = 81
 """Cell, producer: its process id, 0 = a ring of an earlier version."""
 HELD_SINCE_US: Final = 82

@@ -92,7 +92,7 @@ def test_a_quick_exchange_is_never_shown(start: Start) -> None:
 
 
 def test_more_old_exchanges_than_slots_are_served_all_the_same(start: Start) -> None:
-    """Beyond the table's slots exchanges are only counted as overflow."""
+    """Beyond the table's slots exchanges are not shown while they run."""
     may_answer = threading.Event()
     plane = start(lambda connection, _: _answers_once(may_answer, connection))
     clients = [plane.connect() for _ in range(70)]
