@@ -1,7 +1,9 @@
 """Events that a connection reports to its consumer, in their order (`connection.py`).
 
-No dataclasses: mypyc leaves the `__init__` of one interpreted, and each exchange makes several.
+Those of each exchange are no dataclasses: mypyc leaves the `__init__` of one interpreted.
 """
+
+from dataclasses import dataclass
 
 from proxy.http2.request_fields import RequestFields
 from proxy.http2.response_fields import ResponseFields
@@ -18,17 +20,16 @@ class RequestReceived:
         self.is_end = is_end
 
 
+@dataclass(slots=True, eq=False)
 class RequestRefused:
     """A request was reset: it is malformed, or all places are taken. It holds none."""
 
-    __slots__ = ("code", "reason", "stream_id", "text")
-
-    def __init__(self, stream_id: int, code: int, reason: str, text: bytes) -> None:
-        """Name the rule that it breaks, none where there is no place; the text may be recorded: controls are `?`."""
-        self.stream_id = stream_id
-        self.code = code
-        self.reason = reason
-        self.text = text
+    stream_id: int
+    code: int
+    reason: str
+    """What rule it breaks; empty where there is no place."""
+    text: bytes
+    """Of a malformed one, with `?` for controls: it may be recorded."""
 
 
 class ResponseReceived:
@@ -75,46 +76,39 @@ class TrailersReceived:
         self.lines = lines
 
 
+@dataclass(slots=True, eq=False)
 class StreamReset:
     """A stream ended early; call `Connection.release` once the work for it is cancelled (F10)."""
 
-    __slots__ = ("code", "is_retryable", "reason", "stream_id")
-
-    def __init__(self, stream_id: int, code: int, reason: str, *, is_retryable: bool = False) -> None:
-        """Name the rule that the peer broke, none where the peer reset the stream; maybe before it began (§8.7)."""
-        self.stream_id = stream_id
-        self.code = code
-        self.reason = reason
-        self.is_retryable = is_retryable
+    stream_id: int
+    code: int
+    reason: str
+    """The rule that the peer broke; empty where the peer reset the stream."""
+    is_retryable: bool = False
+    """Whether the peer has not begun to work on it (RFC 9113 §8.7)."""
 
 
+@dataclass(slots=True, eq=False)
 class StreamDrained:
     """All of a body that waited for windows has been sent."""
 
-    __slots__ = ("stream_id",)
-
-    def __init__(self, stream_id: int) -> None:
-        self.stream_id = stream_id
+    stream_id: int
 
 
+@dataclass(slots=True, eq=False)
 class GoawayReceived:
     """The peer accepts no more streams; those it will not work on are reset, as retryable."""
 
-    __slots__ = ("code", "reason")
-
-    def __init__(self, code: int, reason: bytes) -> None:
-        self.code = code
-        self.reason = reason
+    code: int
+    reason: bytes
 
 
+@dataclass(slots=True, eq=False)
 class ConnectionEnded:
     """The peer broke a rule: send what `output` has, which ends with the GOAWAY, and close."""
 
-    __slots__ = ("code", "reason")
-
-    def __init__(self, code: int, reason: str) -> None:
-        self.code = code
-        self.reason = reason
+    code: int
+    reason: str
 
 
 Event = (
