@@ -10,8 +10,10 @@ queue: before that it knows its place in the log, but none of the inserts it lac
 import asyncio
 import math
 import time
+from contextlib import suppress
 from typing import Final
 
+from storage.clickhouse.wire.answers import Away
 from storage.clickhouse.wire.link import LIMIT_S, Link, at_once
 from storage.errors import StorageUnavailable
 from storage.query import Replica
@@ -64,12 +66,32 @@ async def whole(link: Link, table: str) -> Link:
     """
     if not link.is_replicated:
         return link
-    began_s, current = time.monotonic(), link.current
-    while await whole_until_s(current, table) < began_s:
-        if time.monotonic() - began_s > LIMIT_S:
-            raise StorageUnavailable(f"clickhouse: {current.hosts[0]} lacks rows of {table} that were committed")
-        await asyncio.sleep(_LOOK_AGAIN_S[-1])
+    current = link.current
+    await _await_whole(current, table)
     return current
+
+
+async def all_whole(link: Link, table: str) -> None:
+    """Wait until each replica of a shard that answers shows all that was committed before.
+
+    Raises:
+        StorageUnavailable: One does not.
+    """
+
+    async def wait(copy: Link) -> None:
+        with suppress(Away):
+            await _await_whole(copy, table)
+
+    if link.is_replicated:
+        await at_once(wait, link.each)
+
+
+async def _await_whole(replica: Link, table: str) -> None:
+    began_s = time.monotonic()
+    while await whole_until_s(replica, table) < began_s:
+        if time.monotonic() - began_s > LIMIT_S:
+            raise StorageUnavailable(f"clickhouse: {replica.hosts[0]} lacks rows of {table} that were committed")
+        await asyncio.sleep(_LOOK_AGAIN_S[-1])
 
 
 async def look(link: Link) -> list[Replica]:

@@ -21,7 +21,7 @@ from storage.clickhouse.reads.session import ClickhouseSession
 from storage.clickhouse.register import keys as kept_keys
 from storage.clickhouse.register import values as kept_values
 from storage.clickhouse.register.register import Register
-from storage.clickhouse.replicas import look
+from storage.clickhouse.replicas import all_whole, look
 from storage.clickhouse.upkeep.erasures import erase_slice, left_on_disk
 from storage.clickhouse.upkeep.purge import Purge, size_bytes
 from storage.clickhouse.upkeep.purge import retention as read_retention
@@ -29,7 +29,7 @@ from storage.clickhouse.upkeep.state import Upkeep, change_upkeep, read_upkeep
 from storage.clickhouse.upkeep.trim import give_back, trim
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.answers import Away, NotThere
-from storage.clickhouse.wire.link import LIMIT_S
+from storage.clickhouse.wire.link import LIMIT_S, RECORDS
 from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.lanes import Lanes
 from storage.clickhouse.writes.slots import Slots
@@ -191,6 +191,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
 
     async def erase(self, filter: Filter) -> Erased:
         through_seq = await self.last_seq()
+        # A replica that lags would hide records, and calls that came with others.
+        await self._shards.on_each(lambda link: all_whole(link, RECORDS))
         # Rows above the stable prefix are shown, too.
         newest = (await (await self._session(math.inf)).state()).last_seq
         erased = await self._erase_through(filter, newest)

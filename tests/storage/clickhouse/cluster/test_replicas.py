@@ -67,6 +67,26 @@ async def test_fewer_replicas_than_are_wanted(own: Cluster) -> None:
         eventually(lambda: paths(own, database) == [["/1", "/2"]] * 2, timeout_s=CATCH_UP_S)
 
 
+async def test_an_erasure_waits_for_a_replica_that_lags(own: Cluster) -> None:
+    """What it has not fetched yet is erased as well, though it is the one that is asked."""
+    database = own.database()
+    async with opened(own.url(database)) as store:
+        for server in own.servers:
+            server.ask(f"SYSTEM STOP FETCHES {database}.records_local")
+        await committed(store, batch_of("a", 1)[1])
+        [behind] = [server for server, has in zip(own.servers, paths(own, database), strict=True) if not has]
+        host = urlsplit(behind.url(database)).netloc.rpartition("@")[2]
+        for link in (store._link, *store._shards.links):
+            link.hosts.sort(key=lambda one: not one.endswith(host))
+        async with asyncio.TaskGroup() as tasks:
+            erasing = tasks.create_task(store.erase(Filter()), name="erase")
+            await asyncio.sleep(LOOK_AGAIN_S)
+            for server in own.servers:
+                server.ask(f"SYSTEM START FETCHES {database}.records_local")
+        assert erasing.result().exchanges == 1
+        eventually(lambda: paths(own, database) == [[], []], timeout_s=CATCH_UP_S)
+
+
 async def test_a_coordinator_that_is_away(own: Cluster) -> None:
     """What is there is read, and the end of the stable prefix stays; a batch that waits is stored once."""
     database = own.database()
