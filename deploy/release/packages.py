@@ -23,7 +23,7 @@ from deploy.release.checks import Finding
 Kind = Literal["sdist", "wheel"]
 
 PACKAGES: Final = ("api", "proxy", "storage")
-SHIPPED: Final = frozenset({".py", ".sql", ".html", ".css", ".js", ".svg"})
+SHIPPED: Final = frozenset({".py", ".sql", ".toml", ".html", ".css", ".js", ".svg"})
 """Suffixes of what runs, or is served."""
 _ARCHIVED: Final = frozenset(
     {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py", "sidelog.egg-info"}

@@ -63,5 +63,3 @@ async def test_cells_are_looked_into_together(
     assert page.complete
     assert len(page.records) == ROWS // EVERY
     assert 5 < len(statements) < 25
-    # Where heads and bodies are was known when rows were looked into.
-    assert [sql for sql in statements if "bodies_block" in sql and "path" not in sql] == []

@@ -334,7 +334,7 @@ def test_unix_sockets_are_upstreams_too(start: Start, tmp_path: Path) -> None:
 
 def test_a_name_that_cannot_exist_is_502(start: Start) -> None:
     """A host name that no resolver takes fails its requests, not the worker."""
-    plane = start("http://a..b:80")
+    plane = start(f"http://{'.'.join([60 * 'a'] * 5)}:80")
     with plane.connect() as client:
         for _ in range(2):
             client.send(GET)
