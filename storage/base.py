@@ -52,7 +52,7 @@ class Storage(Protocol):
             The last `seq` of the batch; of one without entries, no number in particular.
 
         Raises:
-            StorageUnavailable: it is stored or not, as `positions` tells; if not, the same batch may be tried again.
+            StorageUnavailable: nothing was stored, the same batch may be tried again.
             StorageRejected: nothing was stored, some value of this batch can never be.
         """
         ...

@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlencode
@@ -33,7 +33,8 @@ _ABANDON_S: Final = 2.0
 _CLOSE_S: Final = 2.0
 _STATEMENTS: Final = 200
 """Statements kept prepared: all of a store, with room for filters of many shapes."""
-SAVEPOINT: Final = "SAVEPOINT read"
+_LEAST_LIMIT_MS: Final = 250
+"""A shorter limit does not outlast its statement; lifting each would cost one more round trip."""
 _VALUE_CLASSES: Final = ("22", "23")
 """Data exceptions and integrity violations: the value's fault (SQLSTATE, first two characters)."""
 _TOO_COMPLEX: Final = "54000"
@@ -206,19 +207,59 @@ def _is_about_a_value(sqlstate: str | None, constraint: str | None) -> bool:
     return sqlstate[:2] in _VALUE_CLASSES or sqlstate == _TOO_COMPLEX
 
 
+class _Limit:
+    """The statement limit that budgets have set in a transaction, in ms; None: the transaction's own holds."""
+
+    ms: int | None = None
+
+
 class Budget(ReadBudget):
-    """The budget of a read within a transaction that begins with `SAVEPOINT`: what ends a query ends nothing else."""
+    """The budget of a read within a transaction.
+
+    The server limits each statement to what was left of the budget when the limit was set. Setting it costs a round
+    trip, and a search has hundreds of statements, so it is set anew only when a fifth of it is gone. Lifting it for a
+    query outside the budget costs a round trip, too: such a query is run again without the limit if that ended it.
+    """
+
+    def __init__(self, seconds: float, limit: _Limit | None = None) -> None:
+        super().__init__(seconds)
+        self._limit = limit or _Limit()
+
+    def another(self, seconds: float) -> "Budget":
+        """Make a budget for a part of the same transaction."""
+        return Budget(seconds, self._limit)
 
     async def fetch(
         self, connection: Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
     ) -> list[asyncpg.Record] | None:
         """Run a query and fetch everything; None when the budget ended it."""
-        if self.begin_query(is_part=is_part) or self.rest_s == math.inf:
-            return await connection.fetch(sql, *parameters)
-        if self.is_spent:
+        if self.begin_query(is_part=is_part):
+            return await self.fetch_whole(connection, sql, parameters)
+        rest_ms, limit = int(self.rest_s * 1000), self._limit
+        if rest_ms <= 0:
             return None
+        if limit.ms is None or not limit.ms >= rest_ms >= max(limit.ms * 4 // 5, _LEAST_LIMIT_MS):
+            before = "SAVEPOINT slice" if limit.ms is None else "ROLLBACK TO SAVEPOINT slice"
+            await connection.execute(f"{before}; SET LOCAL statement_timeout = {rest_ms}")
+            limit.ms = rest_ms
+        rows = None
+        with suppress(asyncpg.QueryCanceledError):
+            rows = await connection.fetch(sql, *parameters)
+        if rows is None or limit.ms < _LEAST_LIMIT_MS:
+            # So short a limit would end queries outside the budget, too.
+            await self._lift(connection)
+        return rows
+
+    async def fetch_whole(self, connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[asyncpg.Record]:
+        """Run a query that no budget ends, and fetch everything."""
         try:
-            return await connection.fetch(sql, *parameters, timeout=self.rest_s)
-        except TimeoutError:
-            await connection.execute(f"ROLLBACK TO {SAVEPOINT}")
-            return None
+            return await connection.fetch(sql, *parameters)
+        except asyncpg.QueryCanceledError:
+            if self._limit.ms is None:
+                raise
+        await self._lift(connection)
+        return await connection.fetch(sql, *parameters)
+
+    async def _lift(self, connection: Connection) -> None:
+        await connection.execute("ROLLBACK TO SAVEPOINT slice")
+        self._limit.ms = None

@@ -114,7 +114,7 @@ class PostgresSession:
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
-        return type(self)(self.connection, self._names, self.known_counts, Budget(seconds))
+        return type(self)(self.connection, self._names, self.known_counts, self.budget.another(seconds))
 
     async def state(self) -> State:
         if self._state is None:
@@ -122,7 +122,7 @@ class PostgresSession:
         return self._state
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
-        return await self.connection.fetch(sql, *_escaped(parameters))
+        return await self.budget.fetch_whole(self.connection, sql, _escaped(parameters))
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
         return await self.budget.fetch(self.connection, sql, _escaped(parameters), is_part=is_part)

@@ -22,7 +22,6 @@ from storage.keys import ApiKey
 from storage.postgres import purge
 from storage.postgres.connection import (
     BEGIN,
-    SAVEPOINT,
     Address,
     Budget,
     Connection,
@@ -66,7 +65,7 @@ _BEGIN_READ: Final = (
     f"SET LOCAL statement_timeout = {int(READ_LIMIT_S * 500)}; "
     f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; "
     # Plans are made for the values at hand: only then are partitions left out and partial indexes chosen.
-    f"SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan; {SAVEPOINT}"
+    "SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan"
 )
 _SIZE: Final = (
     "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
@@ -95,7 +94,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._read_budget_s = read_budget_s
         self._lease = lease
         self._begin_write = _begin_write(durability, lock_limit_s)
-        self._batches = BatchStore(self._begin_write, is_leased=lease is not None)
+        self._batches = BatchStore(self._begin_write, self._indexer.cells_of, is_leased=lease is not None)
         self._keepsake = Keepsake()
         self._names = Names()
         self._known_counts = KnownCounts()

@@ -7,8 +7,8 @@ sidecars wait for three round trips.
 Growing blocks of conversations are locked before the counter row, in the order of their ids. When one of them is not as
 this sidecar left it, the batch is made again and continues no block.
 
-When the answer to a commit was lost, the positions tell whether it is stored: they are read behind the lock of the
-counter row, which a commit still under way holds.
+When the answer to a commit was lost, the next batch asks the server for its rows first, behind the lock of the counter
+row, which a commit still under way holds: rows that are found are not stored again.
 
 Invariant: `seq` is dense and in commit order, because it is given under a lock that is held until the commit.
 """
@@ -18,6 +18,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -33,9 +34,13 @@ from storage.record import Batch, Entry, Position, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.by_id import id_ms
+from storage.relational.reads.text_index.batch_cells import CellsOf
+from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import Limits, Rollups
+from storage.relational.search.holders import Cell
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import UsageSums, is_call, limits
+from storage.relational.writes.doubts import Doubts
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 
 logger = logging.getLogger(__name__)
@@ -47,7 +52,7 @@ _RESERVED_BITS: Final = 20
 _RESERVED: Final = 1 << _RESERVED_BITS
 """Ids of blocks that one reservation gives."""
 _PREPARE_AGAIN_US: Final = 60_000_000
-Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker]
+Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker, list[Cell]]
 _LOOP_ENTRIES: Final = 100
 _LOOP_BYTES: Final = 128 * 1024
 """A batch with more of either is encoded in a thread: 8 MiB of bodies take 55 ms."""
@@ -77,6 +82,7 @@ _PUT_POSITIONS: Final = (
     "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = excluded.closed "
     "RETURNING pg_postmaster_start_time(), EXISTS (SELECT FROM sidelog.leases WHERE instance = $1)"
 )
+_ADD_CELL: Final = "INSERT INTO sidelog.text_cells VALUES ($1, $2, $3, $4)"
 _RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
 
 
@@ -122,13 +128,14 @@ class _BlockIds:
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self, begin: str, *, is_leased: bool = False) -> None:
+    def __init__(self, begin: str, cells_of: CellsOf, *, is_leased: bool = False) -> None:
         """Make one that has learned nothing of the store yet.
 
-        `begin` is the statement that begins a transaction. `is_leased`: a database without a lease of this sidecar was
-        emptied.
+        `begin` is the statement that begins a transaction. `cells_of` makes the cells that a batch adds to the index of
+        words, in any thread. `is_leased`: a database without a lease of this sidecar was emptied.
         """
         self._begin = begin
+        self._cells_of = cells_of
         self._is_leased = is_leased
         self._newest_seq = 0
         self._rows = RowEncoder()
@@ -141,9 +148,10 @@ class BatchStore:
         self._prepare_after_us = 0
         self._server_since: datetime | None = None
         """Start of the server that was learned from: a replica in its place may lack the newest commits."""
+        self._doubts = Doubts()
 
     def forget(self) -> None:
-        """Forget what was learned of the store: it may have been replaced, or lost rows."""
+        """Forget what was learned of the store: it may have been replaced, or lost rows. Doubts stay."""
         self._rows.forget()
         self._blocks.forget()
         self._forget_batches()
@@ -153,12 +161,20 @@ class BatchStore:
     async def store(self, connection: Connection, batch: Batch) -> int:
         """Commit one batch; returns the newest seq of the store. After an exception it may or may not be stored."""
         await self._prepare_day(connection)
-        await self._fold(connection, batch.entries)
+        if self._doubts.entries:
+            await self._resolve(connection)
+        entries = self._doubts.unsettled(batch.entries)
+        if batch.entries and not entries:
+            last_seq = await self._last_seq(connection)
+            self._doubts.forget(batch.entries)
+            return last_seq
+        await self._fold(connection, entries)
         try:
-            last_seq = await self._store(connection, batch)
+            last_seq = await self._store(connection, batch, entries)
         except (BlocksChanged, _ServerReplaced):
-            last_seq = await self._store(connection, batch)
-        for seq, entry in enumerate(batch.entries, last_seq - len(batch.entries) + 1):
+            last_seq = await self._store(connection, batch, entries)
+        self._doubts.forget(batch.entries)
+        for seq, entry in enumerate(entries, last_seq - len(entries) + 1):
             entry.record.seq = seq
         return last_seq
 
@@ -177,9 +193,9 @@ class BatchStore:
         self._limits.forget()
         self._usage_limits.forget()
 
-    async def _store(self, connection: Connection, batch: Batch) -> int:
+    async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
         try:
-            return await self._commit(connection, batch)
+            return await self._commit(connection, batch, entries)
         except (_ServerReplaced, asyncpg.UniqueViolationError):
             self.forget()
             raise
@@ -187,9 +203,8 @@ class BatchStore:
             self._forget_batches()
             raise
 
-    async def _commit(self, connection: Connection, batch: Batch) -> int:
-        entries = batch.entries
-        rows, counts, used, packer = await self._make(connection, entries)
+    async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
+        rows, counts, used, packer, cells = await self._make(connection, entries)
         instance = self._rows.ids["instance"].get(batch.instance) or 0
         calls, jobs = Calls(entries, self._rows.ids, instance), jobs_of(entries)
         await connection.execute(self._begin)
@@ -208,12 +223,22 @@ class BatchStore:
             last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
             if last_seq - len(entries) < self._newest_seq:
                 raise StorageRemoved(f"postgres: the database lacks what was committed up to number {self._newest_seq}")
-            await calls.insert(connection, last_seq - len(entries) + 1)
+            first_seq = last_seq - len(entries) + 1
+            if cells:
+                await connection.executemany(_ADD_CELL, [cell_row(cell, first_seq) for cell in cells])
+            await calls.insert(connection, first_seq)
             await merge_jobs(connection, jobs)
+        except BaseException:
+            await abandon(connection)
+            raise
+        # From here on only the server's answer says whether it is stored.
+        self._doubts.note(entries)
+        try:
             await connection.execute("COMMIT")
         except BaseException:
             await abandon(connection)
             raise
+        self._doubts.clear()
         self._newest_seq = last_seq
         return last_seq
 
@@ -246,7 +271,7 @@ class BatchStore:
             if is_call(record):
                 used.add(record, self._rows.usage(record, combination))
         packer.finish()
-        return rows, counts, used, packer
+        return rows, counts, used, packer, self._cells_of(entries)
 
     async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
         if not rows:
@@ -291,6 +316,17 @@ class BatchStore:
             logger.warning("cannot make a partition, its rows go to the default one: %s", error)
         else:
             self._prepared_day = today
+
+    async def _resolve(self, connection: Connection) -> None:
+        ids = [UUID(bytes=entry.record.id) for entry in self._doubts.entries]
+        async with transaction(connection, self._begin):
+            await connection.fetchval(_LOCKED_COUNTER)
+            rows = await connection.fetch("SELECT id, seq FROM sidelog.records WHERE id = ANY($1::uuid[])", ids)
+        self._doubts.settle({number.bytes: seq for number, seq in rows})
+
+    async def _last_seq(self, connection: Connection) -> int:
+        async with transaction(connection, self._begin):
+            return int(await connection.fetchval(_LOCKED_COUNTER))
 
 
 def _block_rows(packer: Packer) -> list[BlockRow]:

@@ -148,15 +148,13 @@ class RelationalStorage(ABC, Generic[S]):
     async def erasing(self) -> int:
         return 0
 
-    async def reclaim(self) -> None:
-        """Do nothing: space that was freed is usable at once."""
-
     async def replicas(self) -> list[Replica]:
         return []
 
     async def index_text(self, *, is_wanted: bool = True) -> TextStep:
         if is_wanted:
             return await self._indexer.step()
+        self._indexer.rest()
         return TextStep(0, is_done=not await self._write(drop_some))
 
     async def key_version(self) -> int:

@@ -6,6 +6,11 @@ file system. A row above the floor keeps its block until it goes too. Each slice
 in steps of about a millisecond, that ends when its time is over or a batch waits: with its commit it holds the write
 connection for about 8 ms at the median.
 
+The journal: the commit that finds it grown long writes it back, on the write connection's thread: some 25 ms, and a
+slice that does so makes the next batch wait. Slices leave it alone, and after a few of them a read connection writes it
+back on its own thread, which keeps neither a batch nor a slice from committing. Batches still do it themselves when it
+gets long for all that.
+
 Slices that the cap on size takes are in `trim.py`.
 
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when.
@@ -13,10 +18,11 @@ Invariant: only rows that no reader sees any more are deleted, so no reader can 
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from storage.errors import StorageUnavailable
 from storage.purge import Purged, RetentionState
@@ -28,11 +34,15 @@ from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import delete_unused
 from storage.sqlite.tools import drop_details
 
+T = TypeVar("T")
+
 SLICE_S: Final = 0.004
 """How long a slice works before it commits; to sync what it wrote takes about as long again."""
 LEAST_JOURNAL_BYTES: Final = 4 << 20
 MOST_JOURNAL_BYTES: Final = 1 << 30
 """Bounds of `journal_limit`."""
+JOURNAL_SLICES: Final = 4
+"""Slices between two times that the journal is written back: about 1 100 pages of slices of 460 rows."""
 _STEP_ROWS: Final = 100
 """Rows of one step: 1 ms."""
 _STEP_BLOCKS: Final = 10
@@ -111,14 +121,34 @@ def purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[],
 
     The slice ends with the step it is at once a batch waits for the connection (`is_wanted`).
     """
-    with transaction(connection):
-        return _purge(connection, max_rows, Turn(is_wanted))
+    return _transaction(connection, lambda: _purge(connection, max_rows, Turn(is_wanted)))
 
 
 def vacuum(connection: sqlite3.Connection, is_wanted: Callable[[], bool] = lambda: False) -> bool:
     """Give free pages back to the file system, a slice of them; False when there are none."""
-    with transaction(connection):
-        return Turn(is_wanted).take(partial(_give_back, connection, 0), _STEP_PAGES, _ALL) > 0
+    step = partial(_give_back, connection, 0)
+    return _transaction(connection, lambda: Turn(is_wanted).take(step, _STEP_PAGES, _ALL) > 0)
+
+
+def _transaction(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
+    with journal_left_alone(connection), transaction(connection):
+        return work()
+
+
+@contextmanager
+def journal_left_alone(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let commits only append to the journal, however long it is. Outside a transaction."""
+    pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+
+
+def write_journal_back(connection: sqlite3.Connection) -> None:
+    """Write the journal into the file, as far as readers let us, without waiting. The next commit begins it anew."""
+    connection.execute("PRAGMA wal_checkpoint(passive)").fetchall()
 
 
 def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:

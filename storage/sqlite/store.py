@@ -67,10 +67,11 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for reader in readers or [writer]:
             self._idle.put_nowait(reader)
-        self._batches = BatchStore()
+        self._batches = BatchStore(self._indexer.cells_of)
         self._unused = UnusedTexts(self._batches.forget_texts)
         self._names = Names()
         self._known_counts = KnownCounts()
+        self._slices = 0
 
     @classmethod
     async def open(
@@ -132,9 +133,11 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         await self._writer.run(lambda connection: purge.move_floors(connection, purge_floor_us, body_floor_us, down))
 
     async def purge(self, max_rows: int) -> Purged:
-        return await self._writer.run(
+        purged = await self._writer.run(
             lambda connection: purge.purge(connection, max_rows, lambda: self._writer.is_wanted)
         )
+        await self._note_slice(is_last=purged.is_done)
+        return purged
 
     async def trim(self, max_rows: int) -> Trimmed:
         def work(connection: sqlite3.Connection) -> Trimmed:
@@ -147,7 +150,12 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
                 self._unused.forget()
                 raise
 
-        return await self._writer.run(work)
+        trimmed = await self._writer.run(work)
+        await self._note_slice()
+        return trimmed
+
+    async def reclaim(self) -> None:
+        await self._on_reader(lambda connection, budget: purge.write_journal_back(connection))
 
     async def is_in_place(self) -> bool:
         return self._path is None or await asyncio.to_thread(_identity, self._path) == self._identity
@@ -166,7 +174,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
 
     async def vacuum(self) -> None:
         while await self._writer.run(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):
-            pass
+            await self._note_slice()
         await self._writer.run(empty_journal)
 
     async def erase(self, filter: Filter) -> Erased:
@@ -203,6 +211,11 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
     async def _size_bytes(self, session: SqliteSession) -> int:
         files = () if self._path is None else (self._path, self._path.with_name(self._path.name + "-wal"))
         return sum(os.stat(file).st_size for file in files if file.exists())
+
+    async def _note_slice(self, *, is_last: bool = False) -> None:
+        self._slices += 1
+        if is_last or self._slices % purge.JOURNAL_SLICES == 0:
+            await self._on_reader(lambda connection, budget: purge.write_journal_back(connection))
 
     async def _on_reader(self, work: Callable[[sqlite3.Connection, Budget], T]) -> T:
         reader = await self._idle.get()

@@ -12,6 +12,8 @@ from storage.record import Batch, Entry, Position, Record, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
+from storage.relational.reads.text_index.batch_cells import CellsOf
+from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
@@ -39,6 +41,7 @@ _INSERT_BLOCK: Final = (
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _GROW: Final = "UPDATE blocks SET last_seq = ?, newest_started_at_us = ?, raw_bytes = ?, data = ? WHERE id = ?"
+_INSERT_CELL: Final = "INSERT INTO text_cells VALUES (?, ?, ?, ?)"
 _UPSERT_POSITION: Final = (
     f"INSERT OR REPLACE INTO ingest_position (instance, {POSITION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -47,7 +50,9 @@ _UPSERT_POSITION: Final = (
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, cells_of: CellsOf) -> None:
+        """`cells_of` makes the cells of the index of words that a batch brings with it."""
+        self._cells_of = cells_of
         self._rows = RowEncoder(Dictionary())
         self._growing = GrowingBlocks()
         self.limits = Limits()
@@ -59,10 +64,12 @@ class BatchStore:
         """Commit one batch; returns the newest seq of the store. After any exception nothing of it is stored."""
         try:
             self._fold(connection, batch.entries)
+            cells = self._cells_of(batch.entries)
             with transaction(connection):
                 last_seq = counter(connection, "last_seq")
                 if batch.entries:
                     self._insert(connection, batch.entries, last_seq)
+                    connection.executemany(_INSERT_CELL, [cell_row(cell, last_seq + 1) for cell in cells])
                 _write_positions(connection, batch)
         except BaseException:
             self.forget()

@@ -1,6 +1,7 @@
 """Makes the index of words behind the commits, at a pace that leaves the store and the interpreter to others.
 
-It is made in steps of some milliseconds on one of the store's own threads. While records wait for the store, the pause
+Large batches bring their part of the index with them. What is left, small batches and the joining of what is there, is
+done here in steps of some milliseconds on one of the store's own threads. While records wait for the store, the pause
 after a step is four times as long as the step, which is a fifth of a core; while none do, as long as the step, so that
 a large store that was made without the index is read with half of one.
 

@@ -331,6 +331,19 @@ async def test_nothing_is_left_of_what_is_erased(celled: Any) -> None:
     assert not any(has(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18))
 
 
+async def test_a_segment_that_was_not_finished_is_erased_too(celled: Any) -> None:
+    """Parts that a killed process has left go with the records of any of its cells."""
+    await fill(celled, 1, 40)
+    for _ in range(4):
+        await celled.index_text()
+    run = await celled._read(merge.mergeable)
+    assert run is not None
+    assert await celled._write(lambda session: merge.keep_parts(session, run, [(0, b"x"), (511, b"y")]))
+    assert await celled._read(_part_count) == 2
+    await celled.erase(Filter(kind="all", seq_after=run.whole.last - 1, seq_until=run.whole.last))
+    assert await celled._read(_part_count) == 0
+
+
 async def test_the_index_goes_with_the_records(indexed: Any) -> None:
     """What the cap on size takes is in no cell and in no segment any more."""
     await fill(indexed, 1, ROWS)

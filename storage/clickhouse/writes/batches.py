@@ -1,6 +1,9 @@
-"""Batches of any instance: written as rows, on a thread where they are many, and stored in the slots of that instance.
+"""Batches of any instance: written as rows, and stored in the slots of that instance.
 
-Invariant: after an exception the positions tell whether the batch is stored.
+Strategy: rows are written on a thread where they are many. A batch whose fate is unknown is settled before the next
+one: records that turn out to be stored are not stored again.
+
+Invariant: after an exception nothing of the batch is known stored; who comes with its records again stores each once.
 """
 
 import asyncio
@@ -11,7 +14,9 @@ from storage.clickhouse.numbers import first_of
 from storage.clickhouse.wire.link import refusing
 from storage.clickhouse.writes.rows import rows_of
 from storage.clickhouse.writes.slots import Slots
+from storage.errors import StorageRejected
 from storage.record import Batch, Position
+from storage.relational.writes.doubts import Doubts
 
 _LOOP_ENTRIES: Final = 100
 """A batch with more is written on a thread."""
@@ -24,24 +29,50 @@ class BatchStore:
         """Make one that has not seen the store yet; `make_slots` makes those of an instance."""
         self._make_slots = make_slots
         self._slots: dict[str, Slots] = {}
+        self._doubts = Doubts()
+        self._doubtful: Slots | None = None
+        """Those that the batch in doubt was sent to."""
 
     async def store(self, batch: Batch) -> int:
         """Commit a batch and set `record.seq`; returns the last of them, 0 without. See `Storage.commit`."""
+        await self._settle()
+        slots, entries = self._of(batch.instance), self._doubts.unsettled(batch.entries)
+        fresh = Batch(batch.instance, entries, batch.positions, batch.retired)
         with refusing():
-            rows = await asyncio.to_thread(rows_of, batch) if len(batch.entries) > _LOOP_ENTRIES else rows_of(batch)
-        seqs = await self._of(batch.instance).fill(rows, batch.positions, batch.retired)
-        for seq, entry in zip(seqs, batch.entries, strict=False):
+            rows = await asyncio.to_thread(rows_of, fresh) if len(entries) > _LOOP_ENTRIES else rows_of(fresh)
+        await slots.settle()
+        self._doubts.note(entries)
+        self._doubtful = slots
+        try:
+            seqs = await slots.fill(rows, batch.positions, batch.retired)
+        except StorageRejected:
+            self._doubtful = None
+            self._doubts.clear()
+            raise
+        self._doubtful = None
+        self._doubts.clear()
+        self._doubts.forget(batch.entries)
+        for seq, entry in zip(seqs, entries, strict=False):
             entry.record.seq = seq
         return max((entry.record.seq for entry in batch.entries), default=0)
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         """Read the positions of one sidecar, when no commit can change them that was sent before."""
+        await self._settle()
         return await self._of(instance).positions()
 
     async def keep(self) -> None:
         """Write positions anew that are a day old."""
         for slots in self._slots.values():
             await slots.keep()
+
+    async def _settle(self) -> None:
+        if self._doubtful is None:
+            return
+        seqs = await self._doubtful.settle()
+        stored = zip(self._doubts.entries, seqs or (), strict=False)
+        self._doubts.settle({entry.record.id: seq for entry, seq in stored})
+        self._doubtful = None
 
     @property
     def newest_seq(self) -> int:

@@ -1,8 +1,7 @@
 """A writer to be killed: `python -m tests.storage.clickhouse.endless_writer URL SEED NAME` goes on where NAME left off.
 
 Record n has the path `/n`, and heads and bodies; the position of its source says how many there are. It prints a line
-when it begins. Some of its commits it gives up after a moment, and comes with the same records again where the position
-says that they are not stored.
+when it begins. Some of its commits it gives up after a moment, and comes with the same records again.
 """
 
 import asyncio
@@ -48,15 +47,12 @@ async def write(url: str, seed: int, instance: str) -> None:
             entries.append(Entry(make_record(id=record_id, path=f"/{number}", instance=instance), make_payload(number)))
             number += 1
         batch = Batch(instance, entries, {SOURCE: Position(offset=number, taken=number, stored=number)})
-        is_doubtful = False
         while True:
             try:
                 async with asyncio.timeout(chance.choice(_LIMITS_S)):
-                    if not is_doubtful or (await store.positions(instance)).get(SOURCE, Position()).offset < number:
-                        await store.commit(batch)
+                    await store.commit(batch)
                 break
             except (StorageUnavailable, TimeoutError):
-                is_doubtful = True
                 await asyncio.sleep(_PAUSE_S)
         await asyncio.sleep(chance.random() * 0.1)
 

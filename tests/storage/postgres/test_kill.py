@@ -115,7 +115,6 @@ async def test_a_hung_server_is_unavailable_and_takes_the_batch_later(
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
         monkeypatch.undo()
-        if (await store.positions("sidecar-1"))[SOURCE].offset < 3:
-            assert await store.commit(batch) == 3
+        assert await store.commit(batch) == 3
         assert (await store.info()).rows == 3
         assert (await store.positions("sidecar-1"))[SOURCE].offset == 3

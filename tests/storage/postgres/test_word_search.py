@@ -62,4 +62,4 @@ async def test_cells_are_looked_into_together(
         page = await store.read(query)
     assert page.complete
     assert len(page.records) == ROWS // EVERY
-    assert 5 < len(statements) < 25
+    assert 5 < len(statements) < 30

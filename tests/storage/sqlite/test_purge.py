@@ -11,7 +11,8 @@ from pathlib import Path
 from storage.query import CountQuery, Filter
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
-from storage.sqlite.purge import purge, vacuum
+from storage.sqlite.erase import empty_journal
+from storage.sqlite.purge import JOURNAL_SLICES, purge, vacuum
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
 
@@ -53,10 +54,30 @@ async def test_a_connection_tells_that_it_is_wanted(tmp_path: Path) -> None:
         assert seen == [False, True]
 
 
-def number(path: Path, sql: str) -> int:
-    """Ask a file for a number."""
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+def number(path: Path, sql: str, *, is_journal_read: bool = True) -> int:
+    """Ask a file for a number, at will as if it had no journal."""
+    url = f"{path.as_uri()}?{'mode=ro' if is_journal_read else 'immutable=1'}"
+    with contextlib.closing(sqlite3.connect(url, uri=True)) as connection:
         return int(connection.execute(sql).fetchone()[0])
+
+
+async def test_slices_leave_the_journal_to_a_reader(tmp_path: Path) -> None:
+    """No slice writes the journal back, however long it is; after a few the store does so on another connection."""
+    path, now = tmp_path / "records.db", now_us()
+    in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000))))
+        await store.move_floors(now // HOUR_US * HOUR_US, 0)
+        await store._writer.run(empty_journal)
+        await store._writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall())
+        assert (await store._writer.run(partial(purge, max_rows=10))).rows == 10
+        assert in_file() == 1000
+        for _ in range(JOURNAL_SLICES):
+            await store.purge(10)
+        assert in_file() == 1000 - 10 - 10 * JOURNAL_SLICES
+        await store.put_meta("tail", "1", replace=True)
+        in_meta = partial(number, path, "SELECT count(*) FROM meta WHERE name = 'value:tail'", is_journal_read=False)
+        assert in_meta() == 1  # batches do so as before
 
 
 async def test_sums_go_in_slices(tmp_path: Path) -> None:

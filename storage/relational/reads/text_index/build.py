@@ -3,7 +3,8 @@
 Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers. So a process that
 was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
 transaction and writes in another, which is short; between them an erasure may have run, or another sidecar have been
-quicker: then the step comes to nothing.
+quicker: then the step comes to nothing. Batches that are large enough bring their cells with them (`batch_cells`): what
+is read here came in small ones, was stored before there was an index, or lost its cells to an erasure.
 
 Invariant: what is written covers rows as they are. Who erases drops what covers them, in the same transaction, and
 counts it; nothing is written that was read before an erasure.
@@ -16,7 +17,10 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from storage.purge import TextStep
-from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_segment, mergeable, read_run
+from storage.record import Entry
+from storage.relational.blocks.portions import data_bytes
+from storage.relational.reads.text_index.batch_cells import cells_of
+from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
 from storage.relational.reads.text_index.tables import add_cells, covered, drop, expired, lock_erasures
 from storage.relational.reads.text_index.texts import cell_of_rows, first_rows, text_bytes
 from storage.relational.search.holders import Cell
@@ -35,6 +39,8 @@ _SMALL_AT_ONCE: Final = 2
 _REPETITIVE: Final = 40
 """So many bytes of text for one of the signature, and more: bodies of JSON with some values have 80, prose has 19."""
 CELL_ROWS: Final = 1024
+_PARTS_AT_ONCE: Final = 64
+"""Parts of a segment written in one transaction: 2 ms of the writer."""
 
 
 class Transactions(Protocol):
@@ -73,13 +79,28 @@ class TextIndexer:
         """Where the next cell is looked for; what is missing before it is made when there is nothing behind it."""
         self._untidied = LEAST_CELLS
         """Cells made since it was looked for some that make a segment, and for what has to go."""
+        self._is_wanted = False
+        """Whether the index is made: the first step says so."""
 
     @property
     def _cell_bytes(self) -> int:
         return _SMALL_CELL_BYTES if self._is_repetitive else CELL_BYTES
 
+    def cells_of(self, entries: Sequence[Entry]) -> list[Cell]:
+        """Make the cells that a batch brings with it, rows counted from 0: none of a small one. In any thread."""
+        cells = cells_of(entries, self._cell_bytes, CELL_ROWS) if self._is_wanted else []
+        if cells:
+            self._note(cells[-1], sum(map(data_bytes, entries[cells[-1].rows.first :])))
+            self._untidied += len(cells)
+        return cells
+
+    def rest(self) -> None:
+        """Make no cells of batches to come."""
+        self._is_wanted = False
+
     async def step(self) -> TextStep:
         """Make a cell or some, or one segment."""
+        self._is_wanted = True
         if self._untidied >= LEAST_CELLS and await self._tidy():
             return TextStep(0, is_done=False)
         made = await self._read(self._make_cells)
@@ -124,7 +145,7 @@ class TextIndexer:
                 break  # It still grows.
             rows = gap if is_all else Range(gap.first, found[-1][0])
             cells.append(await cell_of_rows(session, found, rows))
-            self._is_repetitive = len(cells[-1].signature) * _REPETITIVE < size_bytes
+            self._note(cells[-1], size_bytes)
             self._rows = len(found)
             records += len(found)
             gap = Range(rows.last + 1, gap.last)
@@ -133,10 +154,17 @@ class TextIndexer:
             return None
         return _Made(cells, records, (await session.state()).erasures)
 
+    def _note(self, cell: Cell, text_bytes: int) -> None:
+        self._is_repetitive = len(cell.signature) * _REPETITIVE < text_bytes
+
     async def _merge(self, run: Run) -> None:
         signatures = await self._read(partial(read_run, run=run))
         parts = await asyncio.to_thread(lambda: list(merged(signatures)))
-        await self._write(partial(keep_segment, run=run, parts=parts))
+        for first in range(0, len(parts), _PARTS_AT_ONCE):
+            some = list(enumerate(parts[first : first + _PARTS_AT_ONCE], first))
+            if not await self._write(partial(keep_parts, run=run, parts=some)):
+                return  # An erasure came between, or another sidecar was quicker.
+        await self._write(partial(keep_segment, run=run, size_bytes=sum(map(len, parts))))
 
 
 async def _keep_cells(session: Session, made: _Made) -> bool:

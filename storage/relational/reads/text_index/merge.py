@@ -1,14 +1,16 @@
-"""Joins cells to a segment, which replaces them in one transaction: 20 ms of the writer, every 50 000 rows or so.
+"""Joins cells to a segment, in short transactions.
 
-Strategy: a search opens a part of each segment, however little it holds, so a segment has more cells where records
-repeat their words and cells have few hashes. Cells that are in no segment yet are read whole.
+Strategy: the parts of a segment are written some at a time, and no search reads them before the segment itself, which
+is written last and replaces its cells. Parts that a killed process left are overwritten. A search opens a part of each
+segment, however little it holds, so a segment has more cells where records repeat their words and cells have few
+hashes. Cells that are in no segment yet are read whole.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from storage.relational.reads.text_index.tables import add_segment, covered, lock_erasures, read_cells
+from storage.relational.reads.text_index.tables import add_parts, add_segment, covered, lock_erasures, read_cells
 from storage.relational.search.holders import Segment
 from storage.relational.session import Session
 from storage.relational.slices import Range
@@ -62,11 +64,21 @@ async def read_run(session: Session, run: Run) -> list[bytes]:
     return [cell.signature for cell in await read_cells(session, run.whole)]
 
 
-async def keep_segment(session: Session, run: Run, parts: Sequence[bytes]) -> None:
-    """Put the segment of a run in the place of its cells, unless the store has something else by now."""
-    if await _is_there(session, run):
-        offsets = [rows.first - run.whole.first for rows in run.cells]
-        await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, parts)
+async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, bytes]]) -> bool:
+    """Write some parts of the segment of a run; False when that is no longer what the store has."""
+    if not await _is_there(session, run):
+        return False
+    await add_parts(session, run.whole.first, parts)
+    return True
+
+
+async def keep_segment(session: Session, run: Run, size_bytes: int) -> bool:
+    """Put the segment, whose parts are written, in the place of its cells."""
+    if not await _is_there(session, run):
+        return False
+    offsets = [rows.first - run.whole.first for rows in run.cells]
+    await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)
+    return True
 
 
 async def _is_there(session: Session, run: Run) -> bool:

@@ -58,36 +58,48 @@ async def read_parts(session: Session, keys: Sequence[int]) -> dict[int, bytes]:
 
 async def add_cells(session: Session, cells: Iterable[Cell]) -> None:
     sql = f"INSERT INTO {_table(session, 'text_cells')} VALUES ({_marks(session, 4)})"
-    rows = [(each.rows.first, each.rows.last, each.newest_body_us, each.signature) for each in cells]
-    await session.execute_many(sql, rows)
+    await session.execute_many(sql, [cell_row(cell) for cell in cells])
 
 
-async def add_segment(session: Session, segment: Segment, newest_body_us: int, parts: Sequence[bytes]) -> None:
-    """Put a segment with its parts in the place of its cells."""
-    rows, mark = segment.rows, session.dialect.placeholder
-    sql = f"DELETE FROM {_table(session, 'text_cells')} WHERE first_seq >= {mark(1)} AND last_seq <= {mark(2)}"
-    await session.execute_many(sql, [(rows.first, rows.last)])
-    await _drop_parts(session, [rows])  # older versions left some, when they were killed
-    sql = f"INSERT INTO {_table(session, 'text_parts')} VALUES ({_marks(session, 2)})"
-    await session.execute_many(sql, [(part_key(rows.first, part), data) for part, data in enumerate(parts)])
+def cell_row(cell: Cell, first_seq: int = 0) -> tuple[int, int, int, bytes]:
+    """Return the row of a cell whose rows are counted from `first_seq`."""
+    rows = cell.rows
+    return rows.first + first_seq, rows.last + first_seq, cell.newest_body_us, cell.signature
+
+
+async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int, bytes]]) -> None:
+    """Write parts of a segment that begins with a row, neighbours; it is not there yet for readers."""
+    table, dialect = _table(session, "text_parts"), session.dialect
+    first, last = (part_key(first_seq, part) for part, _ in (parts[0], parts[-1]))
+    where = f"id BETWEEN {dialect.placeholder(1)} AND {dialect.placeholder(2)}"
+    await session.fetch(f"DELETE FROM {table} WHERE {where}", (first, last))
+    # One statement: a database beyond a network answers once.
+    marks = [f"({dialect.mark(2 * row + 1)}, {dialect.placeholder(2 * row + 2)})" for row in range(len(parts))]
+    values = [value for part, data in parts for value in (part_key(first_seq, part), data)]
+    await session.fetch(f"INSERT INTO {table} VALUES {', '.join(marks)}", values)
+
+
+async def add_segment(session: Session, segment: Segment, newest_body_us: int, size_bytes: int) -> None:
+    """Put a segment, whose parts are there, in the place of its cells."""
+    rows = segment.rows
+    sql = f"DELETE FROM {_table(session, 'text_cells')} WHERE first_seq >= {{}} AND last_seq <= {{}}"
+    mark = session.dialect.placeholder
+    await session.execute_many(sql.format(mark(1), mark(2)), [(rows.first, rows.last)])
     sql = f"INSERT INTO {_table(session, 'text_segments')} VALUES ({_marks(session, 5)})"
-    size_bytes = sum(map(len, parts))
     await session.execute_many(sql, [(rows.first, rows.last, newest_body_us, size_bytes, segment.starts)])
 
 
 async def drop(session: Session, gone: Sequence[Range]) -> None:
     """Drop cells and segments, each by its rows, with everything that is theirs."""
     mark = session.dialect.placeholder
-    await _drop_parts(session, gone)
+    # Of a segment that is not finished there may be parts already, wherever among the cells it begins.
+    cells = await session.fetch(f"SELECT first_seq FROM {_table(session, 'text_cells')}")
+    firsts = {rows.first for rows in gone} | {first for (first,) in cells}
+    sql = f"DELETE FROM {_table(session, 'text_parts')} WHERE id BETWEEN {mark(1)} AND {mark(2)}"
+    await session.execute_many(sql, [(part_key(first, 0), part_key(first, PARTS - 1)) for first in sorted(firsts)])
     for table in ("text_cells", "text_segments"):
         sql = f"DELETE FROM {_table(session, table)} WHERE first_seq = {mark(1)}"
         await session.execute_many(sql, [(rows.first,) for rows in gone])
-
-
-async def _drop_parts(session: Session, segments: Sequence[Range]) -> None:
-    mark = session.dialect.placeholder
-    sql = f"DELETE FROM {_table(session, 'text_parts')} WHERE id BETWEEN {mark(1)} AND {mark(2)}"
-    await session.execute_many(sql, [(part_key(rows.first, 0), part_key(rows.first, PARTS - 1)) for rows in segments])
 
 
 async def drop_holders(session: Session, seqs: Sequence[int]) -> None:

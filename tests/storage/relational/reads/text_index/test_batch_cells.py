@@ -1,0 +1,52 @@
+"""The cells that a batch brings with it: of records enough, with all their words."""
+
+from storage.record import Entry, Payload
+from storage.relational.reads.text_index.batch_cells import cell_of, cells_of
+from storage.search.index.segment import has
+from storage.search.index.terms import term
+from tests.storage.samples import START_US, make_body, make_record
+
+
+def entries(count: int, size: int = 0) -> list[Entry]:
+    """Make records with so many bytes of text each; without a payload where there are none."""
+    payload = Payload(b"x" * size, b"", None, None) if size else None
+    return [Entry(make_record(path=None, user_agent=None), payload) for _ in range(count)]
+
+
+def rows(made: list[Entry], cell_bytes: int = 100, max_rows: int = 1000) -> list[tuple[int, int]]:
+    """Return which rows each cell has."""
+    return [(cell.rows.first, cell.rows.last) for cell in cells_of(made, cell_bytes, max_rows)]
+
+
+def test_a_batch_is_cut_into_cells_alike() -> None:
+    """Most of a cell's text is enough for one; none is left over; too little for a cell makes none."""
+    assert rows([]) == []
+    assert rows(entries(7, 10)) == []
+    assert rows(entries(8, 10)) == [(0, 7)]
+    assert rows(entries(19, 10)) == [(0, 18)]
+    assert rows(entries(25, 10)) == [(0, 12), (13, 24)]
+    assert rows(entries(1, 500)) == [(0, 0)]
+
+
+def test_many_rows_are_enough_for_a_cell() -> None:
+    """A search walks the rows of a cell: there are not more of them, however little text they have."""
+    assert rows(entries(9), max_rows=10) == []
+    assert rows(entries(10), max_rows=10) == [(0, 9)]
+    assert rows(entries(25), max_rows=10) == [(0, 9), (10, 19), (20, 24)]
+
+
+def test_a_cell_has_the_words_of_its_records() -> None:
+    """Of path, query, error, heads and bodies; it says when its newest record with a body started."""
+    made = entries(3)
+    made[0].record.path, made[0].record.query, made[0].record.error_type = "/caf%C3%A9/1", "name=two", "three_times"
+    head, tail = make_body(b'{"five": "\\u00fcber six"}'), make_body(b"seven", b"eight")
+    made[1].payload = Payload(b"GET /four HTTP/1.1", b"HTTP/1.1 200 Four", head, tail)
+    made[2].payload = Payload(b"GET /nine HTTP/1.1", b"", None, None)
+    for entry, started in zip(made, (30, 10, 20), strict=True):
+        entry.record.started_at_us = START_US + started
+    cell = cell_of(made, 7)
+    assert (cell.rows.first, cell.rows.last, cell.newest_body_us) == (7, 9, START_US + 10)
+    for word in ["café", "two", "three_times", "four", "five", "über", "six", "seven", "eight", "nine"]:
+        assert has(cell.signature, term(word)), word
+    assert not has(cell.signature, term("ten"))
+    assert cell_of(made[2:], 9).newest_body_us == 0
