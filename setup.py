@@ -29,6 +29,7 @@ COMPILED = (
     "proxy/enrich/grpc/wire_tree.py",
     "proxy/enrich/http/bodies.py",
     "proxy/enrich/http/exchange_decoder.py",
+    "proxy/enrich/http/field_lines.py",
     "proxy/enrich/http/head_reader.py",
     "proxy/enrich/http/request_lines.py",
     "proxy/enrich/records.py",

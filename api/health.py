@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.http.compression import by_weight
+from api.http.accept import by_weight
 from api.http.errors import Refused
 from api.http.params import read_json_body
 from api.http.responses import ApiObject, JsonObject, filled, json_response

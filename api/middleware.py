@@ -14,8 +14,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
-from api.access import auth
-from api.access.front import OPEN_PATHS, front_of, host_name, is_allowed_host, server_name_of
+from api.access import auth, hosts
+from api.access.front import front_of
 from api.access.principal import ADMIN, ANONYMOUS, Principal, intersect
 from api.assets import no_page
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
@@ -198,16 +198,16 @@ def _cut(request: web.Request, begun: web.StreamResponse, refused: Refused) -> w
 @web.middleware
 async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests to a name that is not ours (421), wherever the answer would be worth something."""
-    if request.path not in OPEN_PATHS:
+    if request.path not in hosts.OPEN_PATHS:
         services = request.app[SERVICES]
         names = request.headers.getall("Host", ())
         allowed = (*services.allowed_hosts, *services.host_scopes)
-        if len(names) != 1 or not is_allowed_host(names[0], services.listen_host, allowed):
+        if len(names) != 1 or not hosts.is_allowed_host(names[0], services.listen_host, allowed):
             shown = ", ".join(names)[:MAX_SHOWN_CHARACTERS]
             raise Refused(421, f"host {shown!r} is not a name of this server, see [admin] allowed_hosts")
         connection = None if request.transport is None else request.transport.get_extra_info("ssl_object")
-        server_name = server_name_of(connection)
-        if server_name is not None and server_name != host_name(names[0]):
+        server_name = hosts.server_name_of(connection)
+        if server_name is not None and server_name != hosts.host_name(names[0]):
             raise Refused(421, f"host {names[0][:MAX_SHOWN_CHARACTERS]!r} is not the name the connection was opened to")
     return await handler(request)
 
@@ -280,7 +280,7 @@ def _authorized(principal: Principal, request: web.Request, services: Services, 
     Raises:
         Refused: 403.
     """
-    host_scope = services.host_scopes.get(host_name(request.headers.get("Host", "")))
+    host_scope = services.host_scopes.get(hosts.host_name(request.headers.get("Host", "")))
     if host_scope is not None:
         principal = replace(principal, scope=intersect(principal.scope, host_scope))
     if route is not None and route.needs_admin and (principal.role != "admin" or not principal.is_unrestricted):

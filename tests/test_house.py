@@ -59,6 +59,7 @@ TESTED_ELSEWHERE: Final = {
     "api/middleware.py": "tests/api/test_app.py asks through a whole application",
     "api/app.py": "tests/api/test_health.py and tests/e2e/test_open_ports.py",
     "api/native/find.py": "tests/api/native/test_records.py asks in every spelling of an id",
+    "api/access/stream_limits.py": "tests/api/stream/test_streams.py opens too many streams",
     "api/stream/tail_ring.py": "tests/api/stream/test_tail.py, through the tail that holds it",
     "proxy/enrich/formats/json_parts.py": "tests/proxy/enrich/llm: documents with their middle cut out",
     "proxy/enrich/http/exchange.py": "tests/proxy/enrich/test_records.py: whole entries",

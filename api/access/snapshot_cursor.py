@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from api.http.cursor import from_text, to_text
 from api.http.errors import BadParameter, Refused
-from api.http.paging import from_text, to_text
 from storage.errors import StorageUnavailable
 
 EXPIRED: Final = "snapshot_expired"

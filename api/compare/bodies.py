@@ -12,7 +12,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from api.compare.json_changes import Change, Changes, Path, json_changes, parse
-from api.compare.part import Part, shown, text_changes
+from api.compare.part import Part, shown
+from api.compare.text_changes import text_changes
 from api.native.files.cut_bodies import describe_body
 from api.native.first_text import closed
 from api.native.projection import decode_window

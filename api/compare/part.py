@@ -1,4 +1,4 @@
-"""One part of a comparison, as it is shown; texts are compared by lines, strings by words. Pure.
+"""One part of a comparison, as it is shown. Pure.
 
 Values and paths are text: of JSON as JSON and jq write them, else as sent. Whatever a service sent can be encoded. The
 same change at many places of an array, such as the id of each event of a stream, is shown once, with how often.
@@ -7,65 +7,11 @@ same change at many places of an array, such as the id of each event of a stream
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final
 
-from api.compare.alignment import differing, runs
 from api.compare.json_changes import Change, Changes, Kind, Path
+from api.compare.text_changes import CUT, MAX_SHOWN_CHARACTERS, Segment, segments
 from api.http.responses import ApiObject
-
-MAX_SHOWN_CHARACTERS: Final = 2000
-"""Of a value, or of all segments of a string together; behind them stands `CUT`."""
-CUT: Final = "…"
-_AROUND: Final = 60
-"""Characters that are shown of what is the same, on either side of a difference."""
-_WORD: Final = re.compile(r"\w+|\s+|[^\w\s]")
-
-
-class Segment(ApiObject):
-    """A piece of a changed string; long ones that are the same are shortened."""
-
-    change: Literal["same", "removed", "added"]
-    text: str
-
-
-def text_changes(old: str, new: str) -> Changes:
-    """Return the lines that differ, by their number from 1 on either side."""
-    ours, theirs = old.split("\n"), new.split("\n")
-    found = Changes()
-    for i, j in differing(ours, theirs):
-        kind: Kind = "added" if i is None else "removed" if j is None else "changed"
-        at, to = (i if i is not None else j or 0), (j if j is not None else i or 0)
-        values = None if i is None else ours[i], None if j is None else theirs[j]
-        found.add(kind, (f"line {to + 1}",), (f"line {at + 1}",), *values)
-    return found
-
-
-def segments(old: str, new: str) -> list[Segment]:
-    """Return how a string became another, word by word; empty where they have no word in common."""
-    ours, theirs = _WORD.findall(old), _WORD.findall(new)
-    pieces: list[Segment] = []
-    i = j = 0
-    for at, to, size in runs(ours, theirs):
-        pieces += [Segment("removed", "".join(ours[i:at])), Segment("added", "".join(theirs[j:to]))]
-        i, j = at + size, to + size
-        pieces.append(Segment("same", "".join(ours[at:i])))
-    has_word = any(piece.change == "same" and re.search(r"\w", piece.text) for piece in pieces)
-    return _shortened([piece for piece in pieces if piece.text]) if has_word else []
-
-
-def _shortened(pieces: list[Segment]) -> list[Segment]:
-    """Shorten long pieces that are the same, and all of them together."""
-    left = MAX_SHOWN_CHARACTERS
-    for place, piece in enumerate(pieces):
-        if piece.change == "same" and len(piece.text) > 2 * _AROUND:
-            before = piece.text[:_AROUND] if place else ""
-            piece.text = before + CUT + (piece.text[-_AROUND:] if piece is not pieces[-1] else "")
-        if len(piece.text) > left:
-            piece.text = piece.text[:left] + CUT
-            return pieces[: place + 1]
-        left -= len(piece.text)
-    return pieces
-
 
 MAX_SHOWN: Final = 1000
 """Changes of one part."""

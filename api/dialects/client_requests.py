@@ -11,8 +11,9 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from api.dialects.client_rows import ClientRequest, ClientRequestDetail, project_detail, project_row
+from api.http.cursor import decode_received_cursor, encode_received_cursor
 from api.http.errors import ErrorFormat, Refused
-from api.http.paging import decode_received_cursor, encode_received_cursor, read_whole_page
+from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import read_time_us

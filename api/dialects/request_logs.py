@@ -9,8 +9,9 @@ from typing import Final, Literal, cast
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from api.http.cursor import encode_cursor, read_cursor
 from api.http.errors import BadParameter
-from api.http.paging import encode_cursor, read_cursor, read_whole_page
+from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import format_time

@@ -12,8 +12,8 @@ from typing import Final, Literal, TypeVar, cast
 import msgspec
 from multidict import MultiMapping
 
+from api.http.cursor import decode_cursor
 from api.http.errors import BadParameter, BadSearch, Refused
-from api.http.paging import decode_cursor
 from api.http.times import read_moment_us
 from storage.conversations import in_conversations
 from storage.query import Filter, Kind, Order, RecordQuery
@@ -259,7 +259,14 @@ def _network(address: str) -> Expression:
 LIST_PARAMETERS: Final = frozenset(
     (
         *_FIELDS,
-        *("status", "method", "level", "source", "outcome", "error_type", "conversation", "client_ip"),
+        "status",
+        "method",
+        "level",
+        "source",
+        "outcome",
+        "error_type",
+        "conversation",
+        "client_ip",
         "grpc_status",
     )
 )

@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from aiohttp import web
 
+from api.http.cursor import encode_cursor, read_cursor
 from api.http.errors import Refused
-from api.http.paging import encode_cursor, read_cursor
 from api.http.params import (
     FILTER_PARAMETERS,
     MAX_NATIVE_LIMIT,

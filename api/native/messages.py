@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from api.http.paging import encode_cursor, read_cursor
+from api.http.cursor import encode_cursor, read_cursor
 from api.http.params import read_int, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, filled, json_response
 from api.http.times import format_time

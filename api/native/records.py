@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from api.http.cursor import encode_cursor
 from api.http.errors import Refused
-from api.http.paging import encode_cursor
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads

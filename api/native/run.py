@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from api.assets import load_assets, resolved_imports
-from api.http.paging import encode_cursor, read_cursor
+from api.http.cursor import encode_cursor, read_cursor
 from api.http.params import read_int, refuse_unknown
 from api.http.responses import JsonObject, encode_rows, filled, json_response
 from api.native.conversations import ConversationShown, read_conversation

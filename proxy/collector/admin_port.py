@@ -11,14 +11,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from api.access.front import remember_server_name
+from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
 from api.access.scoped import EndpointNames
 from api.access.sessions import Sessions
+from api.access.stream_limits import StreamLimits
 from api.app import make_app, make_open_app
 from api.middleware import unreadable_response
 from api.services import RouteInfo, SendAgain, Services
-from api.stream.streams import StreamLimits, StreamServices
+from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken
 from proxy.collector.send_again import Resender
 from proxy.collector.watch.families import port_families

@@ -20,11 +20,12 @@ from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
-from proxy.enrich.live.messages import LiveSessions
 from proxy.enrich.live.pending import PendingCall
+from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
-from proxy.enrich.llm.reader import Call, exceeded_limit, read_begun_call, read_call
+from proxy.enrich.llm.rate_limit import exceeded_limit
+from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
 from proxy.enrich.mcp.errors import CALLER_ERRORS
 from proxy.enrich.mcp.jsonrpc import read_operation

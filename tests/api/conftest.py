@@ -11,10 +11,11 @@ from aiohttp.web import Application, Request
 from api.access.principal import Credential, Credentials
 from api.access.scoped import QueryGate
 from api.access.snapshot_cursor import SnapshotCursors
+from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.metrics.metrics import Metrics
 from api.services import RouteInfo, Services
-from api.stream.streams import StreamLimits, StreamServices
+from api.stream.streams import StreamServices
 from api.stream.tail import Tail
 from storage.backends import open_storage
 from storage.base import Storage

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.http.paging import encode_cursor, encode_received_cursor
+from api.http.cursor import encode_cursor, encode_received_cursor
 from api.services import Services
 from storage.query import path_spellings
 from storage.record import Batch, Entry, Record, ToolCall

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from api.access.front import remember_server_name, server_name_of
+from api.access.hosts import remember_server_name, server_name_of
 from api.app import make_app
 from storage.query import Scope
 from tests.api.conftest import BEARER, World

@@ -4,130 +4,25 @@ Evidence, the first that there is counts: a session that a header or the body na
 continues (`previous_response_id`, `previous_interaction_id`); a history that begins with all of an earlier call's. A
 call with messages and no such evidence begins a conversation, known by the call's own id.
 
-A history is a chain of hashes, each of the one before and of one message: equal hashes mean equal histories up to
-there. Clients mark messages for the provider's cache, move the marks with every call, and write a text as it is or as a
-list of one block: neither changes a hash.
-
 Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant (project, container,
 client, key), so no client can join another client's conversation. Histories, responses and session names that others
 may choose by chance are also hashed with the credentials of the upstream. Marks that were unused for longest are
 dropped first: a call that continues one of them begins a new conversation.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
-
+from proxy.enrich.conversations.history import History, messages_of, read_history
 from proxy.enrich.conversations.session import caller_of, session_of, short
 from proxy.enrich.formats.cut_json import elements_at_start
 from proxy.enrich.formats.hashes import HASH_BYTES, hash_of, tenant_of
-from proxy.enrich.formats.json_parts import Member, decode, decode_text, is_array
+from proxy.enrich.formats.json_parts import Member, decode_text
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.head_facts import parse_head
 from storage.conversations import has_failed
 from storage.record import Record
-
-MAX_MESSAGES: Final = 10_000
-"""Of one request; what comes behind is left out."""
-_MEMBERS: Final = ("messages", "contents")
-_CACHE_MARK: Final = re.compile(
-    rb',\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)|"cache_control"\s*:\s*(?:\{[^{}]*\}|null)\s*,\s*'
-    rb'|(?:,\s*)?\{\s*"cachePoint"\s*:\s*\{[^{}]*\}\s*\}'
-)
-"""A member of an object (Anthropic), or an element of a list (Bedrock): inside a string quotes would be escaped."""
-_RAW: Final = msgspec.Raw()
-_SPOKEN: Final = frozenset(("assistant", "model"))
-_MADE: Final = (
-    "_call", "reasoning", "item_reference", "mcp_list_tools", "mcp_approval_request", "compaction", "model_output",
-    "thought",
-)  # fmt: skip
-"""Ends of types of items that a model or its provider made, in histories of the Responses API and of interactions."""
-
-
-class _Message(msgspec.Struct, gc=False):
-    role: Any = None
-    type: Any = None
-    content: msgspec.Raw = _RAW
-    tool_calls: msgspec.Raw = _RAW
-    tool_call_id: Any = None
-
-
-class _Block(msgspec.Struct, gc=False):
-    type: Any = None
-    text: msgspec.Raw = _RAW
-
-
-_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_MESSAGE: Final = msgspec.json.Decoder(_Message)
-_BLOCKS: Final = msgspec.json.Decoder(list[_Block])
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-class History(NamedTuple):
-    """The messages of one request."""
-
-    hashes: list[bytes]
-    """Of the first message, of the first two, and so on."""
-    spoken_at: int | None
-    """How many messages come before the first that the model made; None without one."""
-
-
-def messages_of(members: Mapping[str, Member], *, has_input: bool) -> list[bytes]:
-    """Return the messages of a request, undecoded; a single text is one message.
-
-    With `has_input` its `input` is a history, as in the Responses API, and not something to be embedded.
-    """
-    for name in (*_MEMBERS, *(("input",) if has_input else ())):
-        if name in members:
-            raw = bytes(members[name])
-            elements = decode(_ELEMENTS, raw) if raw[:1] == b"[" else [raw]
-            return [bytes(element) for element in elements or ()]
-    inner = members.get("request")  # Gemini CLI, and Vertex' internal API
-    if inner is None or bytes(inner)[:1] != b"{":
-        return []
-    return messages_of({"contents": (decode(_OBJECT, inner) or {}).get("contents", _RAW)}, has_input=False)
-
-
-def read_history(messages: Iterable[bytes], seed: bytes) -> History:
-    """Hash messages one after the other; what another `seed` begins has other hashes."""
-    hashes: list[bytes] = []
-    spoken_at = None
-    last = blake2b(seed, digest_size=HASH_BYTES).digest()
-    for place, raw in enumerate(messages):
-        if place == MAX_MESSAGES:
-            break
-        if b'"cache_control"' in raw or b'"cachePoint"' in raw:
-            raw = _CACHE_MARK.sub(b"", raw)
-        message = (decode(_MESSAGE, raw) if raw[:1] == b"{" else None) or _Message()
-        if spoken_at is None and is_spoken(message.role, message.type):
-            spoken_at = place
-        hashed = blake2b(last, digest_size=HASH_BYTES)
-        hashed.update(_canonical(raw, message))
-        last = hashed.digest()
-        hashes.append(last)
-    return History(hashes, spoken_at)
-
-
-def is_spoken(role: object, kind: object) -> bool:
-    return role in _SPOKEN if isinstance(role, str) else isinstance(kind, str) and kind.endswith(_MADE)
-
-
-def _canonical(raw: bytes, message: _Message) -> bytes:
-    """Write a message that is one text, however it is spelled, as role and text; any other as it is."""
-    if not isinstance(message.role, str) or message.tool_call_id is not None or is_array(message.tool_calls):
-        return raw
-    text: msgspec.Raw | None = message.content
-    if is_array(message.content):
-        blocks = decode(_BLOCKS, message.content) or []
-        text = blocks[0].text if len(blocks) == 1 and isinstance(blocks[0].type, str) else None
-    if text is None or bytes(text)[:1] != b'"':
-        return raw
-    return b"%b\0%b" % (message.role.encode(errors="replace"), bytes(text))
-
 
 MAX_MARKS: Final = 32_768
 """Those of the last 16 000 calls, about 400 bytes each: 13 MB."""

@@ -22,7 +22,8 @@ from proxy.enrich.endpoints.error_documents import (
     failure_of,
     rpc_failure,
 )
-from proxy.enrich.formats.frames import split_aws, split_events, split_lines, split_of
+from proxy.enrich.formats.aws_events import split_aws
+from proxy.enrich.formats.frames import split_events, split_lines, split_of
 from proxy.enrich.formats.json_parts import decode, find_text
 from proxy.enrich.grpc.messages import last_frame
 from proxy.enrich.http.exchange import DecodedBody

@@ -32,8 +32,18 @@ _ANSWERS: Final = ("data", "result", "value")
 _COMPANIONS: Final = {
     *(*_CODES, *_WORDS, *_ANSWERS, "errors", "errorDetail", "ok", "success", "error_uri", "stackTrace", "messages"),
     *("details", "instance", "meta", "links", "jsonapi", "path", "version", "extensions", "responseHeader"),
-    *("request_id", "requestId", "trace_id", "traceId", "timestamp", "parameters", "warning", "needed"),
-    *("provided", "response_metadata"),
+    *(
+        "request_id",
+        "requestId",
+        "trace_id",
+        "traceId",
+        "timestamp",
+        "parameters",
+        "warning",
+        "needed",
+        "provided",
+        "response_metadata",
+    ),
 }
 _OF_ERRORS: Final = {"code", "status", "title", "detail", "extensions", "locations"}
 """Members that errors have, and findings lack."""

@@ -4,19 +4,12 @@ Strategy: streams are cut at empty lines, with `bytes.split` where all lines end
 window may begin within a frame, which is then passed over, and end within one, which is left out but where the stream
 ended there. Standards: WHATWG HTML §9.2.6 (event streams: CR, LF or CRLF, one byte order mark, comments, several data
 lines), NDJSON.
-
-A message of the binary streams of AWS says its length, which its own checksum guards; in a stream that is cut, and
-behind damage, the next one is found by the header that every event begins with. Payload checksums are not looked at:
-this is a copy. An exception comes as a document with a member of its name, as clients show it. Standard: the Smithy
-specification "Amazon Event Stream Specification".
 """
 
 import re
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
-from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
 from proxy.enrich.formats.json_parts import STRUCTURE
@@ -150,59 +143,3 @@ def time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
         return None
     place = bisect_left(timeline, (offset, 0))
     return timeline[place][1] if place < len(timeline) else None
-
-
-_PRELUDE: Final = Struct(">III")
-"""Length of the message, length of its headers, checksum of these two."""
-_TRAILER_BYTES: Final = 4
-DAMAGED: Final = b":damaged"
-"""Name of the event, to be compared with `is`, that stands for bytes that are no message, or for one that is cut."""
-FIRST_HEADER: Final = re.compile(rb"\x0b:event-type\x07|\x0f:exception-type\x07")
-"""Of a message, 12 bytes behind where it begins."""
-
-
-def split_aws(data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False) -> list[Frame]:
-    """Split a window of messages, see `Split`; one named `DAMAGED` stands for what is none, or is not all there."""
-    frames: list[Frame] = []
-    at, is_lost = 0, is_inside
-    while len(data) - at >= _PRELUDE.size:
-        if is_lost:
-            at = _next_message(data, at)
-            if at < 0:
-                return frames
-            is_lost = False
-        size, headers_size, _ = _PRELUDE.unpack_from(data, at)
-        begin, end = at + _PRELUDE.size + headers_size, at + size - _TRAILER_BYTES
-        if not _is_prelude(data, at) or begin > end:
-            frames.append(Frame(DAMAGED, b"", start + at))
-            is_lost = True
-            at += 1
-        elif at + size > len(data):
-            break
-        else:
-            frames.append(_frame(data[at + _PRELUDE.size : begin], data[begin:end], start + at + size))
-            at += size
-    if is_ended and at < len(data) and not is_lost:
-        frames.append(Frame(DAMAGED, b"", start + len(data)))
-    return frames
-
-
-def _is_prelude(data: bytes, at: int) -> bool:
-    return zlib.crc32(data[at : at + 8]) == int.from_bytes(data[at + 8 : at + _PRELUDE.size], "big")
-
-
-def _next_message(data: bytes, at: int) -> int:
-    """Return where the first message from a place on begins; -1 without one."""
-    begins = (found.start() - _PRELUDE.size for found in FIRST_HEADER.finditer(data, at + _PRELUDE.size))
-    return next((place for place in begins if _is_prelude(data, place)), -1)
-
-
-def _frame(headers: bytes, payload: bytes, end: int) -> Frame:
-    """Name a message by the value of its first header, the type of the event or exception."""
-    first = FIRST_HEADER.match(headers)
-    if first is None:
-        return Frame(b"", payload, end)
-    size = int.from_bytes(headers[first.end() : first.end() + 2], "big")
-    name = headers[first.end() + 2 : first.end() + 2 + size]
-    is_exception = first.group().endswith(b"exception-type\x07")
-    return Frame(name, b'{"%b":%b}' % (name, payload) if is_exception else payload, end)

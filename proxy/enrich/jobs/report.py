@@ -30,8 +30,15 @@ _ASKED: Final = re.compile(
 _POSTED: Final = ("/cancel", ":fetchPredictOperation")
 """Of what is asked with a POST."""
 _POSTS: Final = (
-    *("/responses", "/interactions", "/batches", "/videos", "/remix", "/videos/edits", "/videos/extensions"),
-    *(":batchGenerateContent", ":predictLongRunning"),
+    "/responses",
+    "/interactions",
+    "/batches",
+    "/videos",
+    "/remix",
+    "/videos/edits",
+    "/videos/extensions",
+    ":batchGenerateContent",
+    ":predictLongRunning",
     *_POSTED,
 )
 _BEGINS: Final = re.compile(

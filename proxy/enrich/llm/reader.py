@@ -187,30 +187,3 @@ def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> N
     usage.is_finished = bool(at_end)
     usage.is_settled = usage.is_finished and not usage.has_failed
     usage.is_lost = not usage.is_cut and not (usage.has_usage and usage.is_finished)
-
-
-MAX_TEXT_BYTES: Final = 4096
-"""Of an error's body that is looked into."""
-_TYPE: Final = re.compile(rb'"type"\s*:\s*"(requests|tokens)"')
-_WORDS: Final = re.compile(
-    rb"(?:(input|output)[ _-]?)?(?:(tokens?)|(?:requests?|calls?))[ _-]?(?:per|rate limit)", re.ASCII | re.IGNORECASE
-)
-_SPENT: Final = re.compile(
-    rb"^[\w-]*ratelimit-(?:remaining-)?((?:input-|output-)?tokens|requests)(?:-remaining)?:[ \t]*0[ \t]*\r?$",
-    re.ASCII | re.IGNORECASE | re.MULTILINE,
-)
-
-
-def exceeded_limit(fields: bytes, body: bytes) -> str | None:
-    """Name the limit: `requests`, `tokens`, `input tokens` or `output tokens`; None if unknown.
-
-    `fields` are the lines of the response's head.
-    """
-    text = body[:MAX_TEXT_BYTES]
-    if found := _TYPE.search(text):
-        return found[1].decode()
-    if found := _WORDS.search(text):
-        side = "" if found[1] is None else f"{found[1].decode().lower()} "
-        return f"{side}tokens" if found[2] else "requests"
-    spent = {name.decode().lower().replace("-", " ") for name in _SPENT.findall(fields)}
-    return spent.pop() if len(spent) == 1 else None

@@ -15,7 +15,7 @@ import msgspec
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
-from proxy.enrich.llm import anthropic, bedrock, cohere, gemini, interactions, ollama, openai
+from proxy.enrich.llm import anthropic, bedrock, cohere, gemini, interactions, llama_server, ollama, openai
 from proxy.enrich.llm.call import Provider
 from storage.record import Record
 
@@ -28,7 +28,7 @@ PROVIDERS: Final = {
         ollama.PROVIDER,
         bedrock.PROVIDER,
         cohere.PROVIDER,
-        ollama.LLAMA_SERVER,
+        llama_server.PROVIDER,
     )
 }
 """By the value of a route's `provider`, or by the path."""
@@ -180,7 +180,7 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
     path = plain_path(record.path or "")
     is_set = exchange.labels.provider not in (None, "auto")
     if provider is openai.PROVIDER and path.endswith("/completions") and _is_llama(exchange.response_body):
-        provider = ollama.LLAMA_SERVER
+        provider = llama_server.PROVIDER
     is_decision = path.endswith("/decisions") and _has(exchange.response_body, b'"total_input_tokens"')
     if is_decision or (provider is gemini.PROVIDER and path.endswith("/interactions")):
         provider = interactions.PROVIDER

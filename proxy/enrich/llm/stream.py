@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+from proxy.enrich.formats.aws_events import DAMAGED, split_aws
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
 from proxy.enrich.formats.frames import (
     BLANK_LINE,
-    DAMAGED,
     LINE_END,
     Frame,
     Split,
     split_array,
-    split_aws,
     split_events,
     split_lines,
     split_of,

@@ -16,11 +16,38 @@ from urllib.parse import unquote_to_bytes
 from proxy.enrich.redact.octets import PERCENT
 
 BUILT_IN: Final = (
-    *("authorization", "proxy-authorization", "http_authorization", "cookie", "set-cookie", "x-bf-vk"),
-    *("mcp-session-id", "x-amz-signature", "x-goog-signature", "x-oss-signature", "q-signature", "sig"),
-    *("signature", "id_token_hint", "code_verifier", "SAMLResponse", "oauth_verifier", "client_assertion"),
-    *("client-key-data", "auths", ".dockerconfigjson", ".dockercfg", "SecretString", "stringData", "SecretBinary"),
-    *("session", "sessionid", "jsessionid", "phpsessid", "csrf", "xsrf", "csrfmiddlewaretoken"),
+    "authorization",
+    "proxy-authorization",
+    "http_authorization",
+    "cookie",
+    "set-cookie",
+    "x-bf-vk",
+    "mcp-session-id",
+    "x-amz-signature",
+    "x-goog-signature",
+    "x-oss-signature",
+    "q-signature",
+    "sig",
+    "signature",
+    "id_token_hint",
+    "code_verifier",
+    "SAMLResponse",
+    "oauth_verifier",
+    "client_assertion",
+    "client-key-data",
+    "auths",
+    ".dockerconfigjson",
+    ".dockercfg",
+    "SecretString",
+    "stringData",
+    "SecretBinary",
+    "session",
+    "sessionid",
+    "jsessionid",
+    "phpsessid",
+    "csrf",
+    "xsrf",
+    "csrfmiddlewaretoken",
 )
 """Secret wherever they name a value: header, query, form, multipart, JSON."""
 
@@ -87,7 +114,11 @@ PARAMETERS_ONLY: Final = ("assertion",)
 """What OAuth exchanges for a token, in a query or form; in JSON the word mostly belongs to tests."""
 
 HEADERS_ONLY: Final = (
-    *("sec-websocket-protocol", "x-session", "x-honeycomb-team", "x-appwrite-key", "set-cookie2"),
+    "sec-websocket-protocol",
+    "x-session",
+    "x-honeycomb-team",
+    "x-appwrite-key",
+    "set-cookie2",
     "x-registry-config",
 )
 """Tokens stand among the names of subprotocols (`fields.py`); Docker's are logins in base64; two API keys."""

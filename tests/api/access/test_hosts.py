@@ -1,6 +1,6 @@
 """Names of the admin port."""
 
-from api.access.front import host_name, is_allowed_host
+from api.access.hosts import host_name, is_allowed_host
 from tests.support.cases import each_of
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.compare.part import MAX_SHOWN_CHARACTERS, segments, text_changes
+from api.compare.text_changes import MAX_SHOWN_CHARACTERS, segments, text_changes
 from tests.support.cases import each_of
 
 TEXTS = st.text("ab \n.", max_size=40)

@@ -198,7 +198,7 @@ async def test_lines_that_expire_on_the_way_say_so(
     world: World, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The status is sent already, so the trailer has it; before the first byte it is the status."""
-    monkeypatch.setattr("api.dialects.proxy_logs.PAGE_ENTRIES", 4)
+    monkeypatch.setattr("api.dialects.fanout.PAGE_ENTRIES", 4)
     assert isinstance(world.storage, PurgingStorage)
     storage, asked = world.storage, 0
     select = storage.select

@@ -7,9 +7,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.dialects.gateway import format_request_id
-from api.stream.streams import StreamLimits
 from storage.record import Batch, Entry, Record, ToolCall, format_id, parse_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_event, make_record

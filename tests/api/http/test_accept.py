@@ -1,6 +1,6 @@
 """Weights of what a client takes."""
 
-from api.http.compression import by_weight, prefers, weights
+from api.http.accept import by_weight, prefers, weights
 from tests.support.cases import each_of
 
 

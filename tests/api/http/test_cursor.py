@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.http.cursor import decode_cursor, decode_received_cursor, encode_cursor, encode_received_cursor
 from api.http.errors import BadParameter
-from api.http.paging import decode_cursor, decode_received_cursor, encode_cursor, encode_received_cursor
 from storage.query import Order
 from tests.support.cases import each_of
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from api.http import params
+from api.http.cursor import encode_cursor
 from api.http.errors import BadParameter, BadSearch
-from api.http.paging import encode_cursor
 from storage.query import RecordQuery
 from storage.search.expression import Has, Is, Like, Not, Or, conjuncts
 from storage.search.language.terms import read_network

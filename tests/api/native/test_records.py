@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from api.dialects.gateway import format_request_id
-from api.http.paging import encode_cursor
+from api.http.cursor import encode_cursor
 from storage.record import Payload, format_id, new_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_event, make_in_flight, make_payload, make_record

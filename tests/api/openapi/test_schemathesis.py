@@ -16,10 +16,10 @@ import pytest
 from aiohttp.test_utils import TestServer
 from multidict import MultiDict
 
+from api.access.stream_limits import StreamLimits
 from api.app import make_app, routes
 from api.http.errors import Refused
 from api.http.params import read_filter
-from api.stream.streams import StreamLimits
 from storage.backends import open_storage
 from storage.record import format_id
 from tests.api.conftest import BEARER, World

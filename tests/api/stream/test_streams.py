@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
+from api.access.stream_limits import StreamLimits
 from api.services import Services
-from api.stream.streams import StreamLimits
 from api.stream.tail import Tail
 from storage.record import Batch, Entry, Record
 from tests.api.conftest import BEARER, Client, World

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from proxy.enrich.conversations.conversation import _CACHE_MARK
+from proxy.enrich.conversations.history import _CACHE_MARK
 from proxy.enrich.live.messages import read_message
 from proxy.enrich.live.session import LiveSession
 from proxy.enrich.llm.recognise import _PART_MODEL

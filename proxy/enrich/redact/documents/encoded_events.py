@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.enrich.formats.frames import FIRST_HEADER
+from proxy.enrich.formats.aws_events import FIRST_HEADER
 from proxy.enrich.redact.json_values import MARK, Edit, edited
 from proxy.enrich.redact.kinds import Kind
 from proxy.enrich.redact.octets import BACKSLASH

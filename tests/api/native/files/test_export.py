@@ -13,8 +13,8 @@ import pytest
 from aiohttp import ClientSession, web
 
 from api.app import make_app
+from api.http.cursor import encode_cursor
 from api.http.errors import Refused
-from api.http.paging import encode_cursor
 from api.native.files import csv_rows
 from api.native.files.har import har_entry
 from api.services import Services

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from proxy.enrich.conversations.conversation import MAX_MESSAGES, History, is_spoken, messages_of, read_history
+from proxy.enrich.conversations.history import MAX_MESSAGES, History, is_spoken, messages_of, read_history
 from tests.support.cases import each_of
 
 USER = {"role": "user", "content": "hi"}

@@ -1,6 +1,6 @@
 """Binary event streams."""
 
-from proxy.enrich.formats.frames import DAMAGED, split_aws
+from proxy.enrich.formats.aws_events import DAMAGED, split_aws
 from tests.proxy.enrich.llm.test_bedrock import STREAM, event
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.http.head_reader import MAX_MEMO_LINES, FieldLineReader, HeadReader
+from proxy.enrich.http.field_lines import MAX_MEMO_LINES, FieldLineReader
+from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.memo.head_templates import MATCHED_FROM_USES
 from proxy.http1.request_head import parse_request_head

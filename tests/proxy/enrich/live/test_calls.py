@@ -8,7 +8,7 @@ import json
 import time
 from typing import Any, Final
 
-from proxy.enrich.live.messages import LiveSessions
+from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.message import IN, OUT, CapturedMessage

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.enrich.llm.reader import MAX_TEXT_BYTES, exceeded_limit
+from proxy.enrich.llm.rate_limit import MAX_TEXT_BYTES, exceeded_limit
 from tests.proxy.enrich.calls import CHAT, record_of
 from tests.support.cases import each_of
 

@@ -1,0 +1,43 @@
+"""What a client accepts: the weights of its `Accept` and `Accept-Encoding` headers (RFC 9110 §12.4.2, §12.5).
+
+Pure. An element of weight 0 is not acceptable, however the 0 is written; a weight that cannot be read is 0.
+"""
+
+import re
+from collections.abc import Iterator
+
+_WEIGHT = re.compile(r";[ \t]*[qQ]=([^;,]*)")
+"""Begins with the semicolon, not with blanks: a match attempt at each of 8,000 blanks took 0.3 s."""
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
+
+def weights(header: str) -> dict[str, float]:
+    """Return the weight of each name a header lists, lower case and without parameters; the first of several counts."""
+    found: dict[str, float] = {}
+    for element, weight in _elements(header):
+        found.setdefault(element.partition(";")[0].strip().lower(), weight)
+    return found
+
+
+def by_weight(header: str) -> str:
+    """Rewrite a header in the order of its weights, heaviest first, without weights and without what weighs 0."""
+    wanted = [(element, weight) for element, weight in _elements(header) if weight]
+    wanted.sort(key=lambda pair: -pair[1])
+    return ", ".join(element for element, _ in wanted)
+
+
+def prefers(header: str, media_type: str, standard: str) -> bool:
+    """Whether an `Accept` header names a media type, and weighs it no less than the standard one."""
+    named = weights(header)
+    weight = named.get(media_type, 0.0)
+    return weight > 0 and weight >= named.get(standard, 0.0)
+
+
+def _elements(header: str) -> Iterator[tuple[str, float]]:
+    for element in header.split(","):
+        weight = _WEIGHT.search(element)
+        if weight is None:
+            yield element.strip(), 1.0
+        else:
+            text = weight[1].strip()
+            yield _WEIGHT.sub("", element).strip(), float(text) if _QVALUE.fullmatch(text) else 0.0

@@ -1,0 +1,62 @@
+"""Read field lines of heads: redacted, and with the value of those that a record has a column for.
+
+Nine of ten lines of a client repeat, so they are remembered, bounded in number and length, but for those that vary by
+nature: ids, dates, lengths, cookies and secrets would only push others out.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from proxy.enrich.redact.octets import CR, LF
+from proxy.enrich.redact.redactor import Redactor
+
+MAX_MEMO_LINES: Final = 4096
+MAX_MEMO_LINE_BYTES: Final = 256
+"""At most about 3 MiB of lines."""
+
+WANTED: Final = frozenset(
+    (
+        *(b"host", b"user-agent", b"traceparent", b"x-request-id", b"content-type", b"content-encoding"),
+        *(b"mcp-session-id", b"mcp-protocol-version", b"x-llm-request-id"),
+    )
+)
+"""Names of the fields that a record has columns for."""
+_SESSION: Final = b"mcp-session-id"
+_FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+Line = tuple[bytes, bytes, bytes]
+"""Redacted; the name in lower case when it is one of `WANTED`, else empty; the value. A plain tuple: a named one costs
+0.2 us more."""
+
+
+class FieldLineReader:
+    """Reads field lines, given without their CRLF. Not thread-safe."""
+
+    def __init__(self, redactor: Redactor, varying: Collection[bytes] = ()) -> None:
+        """Lines with a name of `varying`, in lower case, are not remembered."""
+        self._redactor = redactor
+        self._varying = frozenset(varying)
+        self.known: dict[bytes, Line] = {}
+        """Lines that need not be read."""
+
+    def read(self, raw: bytes) -> Line | None:
+        """Return a line that is not known; None when it is malformed."""
+        if LF in raw or CR in raw:  # fields may be hidden behind it
+            return None
+        raw_name, colon, value = raw.partition(b":")
+        if not colon or not _FIELD_NAME.fullmatch(raw_name):
+            return None
+        name = raw_name.lower()
+        redacted = self._redactor.redact_field(raw)
+        if redacted is not raw and name != _SESSION:  # a session is hashed, never stored
+            value = redacted.partition(b":")[2]
+        line = redacted, name if name in WANTED else b"", value.strip(b" \t")
+        if len(raw) <= MAX_MEMO_LINE_BYTES and name not in self._varying and not self._holds_secret(raw_name, name):
+            if len(self.known) >= MAX_MEMO_LINES:
+                self.known.clear()
+            self.known[raw] = line
+        return line
+
+    def _holds_secret(self, raw_name: bytes, name: bytes) -> bool:
+        return name != _SESSION and self._redactor.is_secret_header(raw_name)
