@@ -56,7 +56,11 @@ ERRORS: Final = ErrorFormat(
 
 
 def read_filter(query: Query, client: str, proxy: str) -> Filter:
-    """Read the filters; both times are exclusive, at the millisecond that is shown."""
+    """Read the filters; both times are exclusive, at the millisecond that is shown.
+
+    Raises:
+        BadParameter: a time that is none.
+    """
     after, before = read_text(query, "processedAfter"), read_text(query, "processedBefore")
     return Filter(
         where=fields(client=(client,), route_id=(proxy,)),
@@ -134,7 +138,11 @@ async def get_request(request: web.Request) -> web.Response:
 
 
 async def _check_proxy(services: Services, client: str, proxy: str) -> None:
-    """Refuse a client or proxy that does not exist, neither in the configuration nor on any record."""
+    """Refuse a client or proxy that does not exist, neither in the configuration nor on any record.
+
+    Raises:
+        Refused: 404.
+    """
     route = services.routes.get(proxy)
     if route is not None and route.client == client:
         return

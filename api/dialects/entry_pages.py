@@ -44,7 +44,11 @@ class EntryPage:
 
 
 async def read_entry_page(storage: Storage, query: EntryQuery) -> EntryPage:
-    """Read one page of entries."""
+    """Read one page of entries.
+
+    Raises:
+        Refused: 503, an offset could not be skipped within the time budget.
+    """
     if query.last is not None:
         return await _read_last(storage, query, query.last)
     if query.after_id is not None:
@@ -98,7 +102,11 @@ class Start:
 
 
 async def locate(storage: Storage, query: EntryQuery) -> Start | None:
-    """Find the record at an entry offset; None when the log ends before it."""
+    """Find the record at an entry offset; None when the log ends before it.
+
+    Raises:
+        Refused: 503, the time budget ended the search.
+    """
     uniform = query.halves.uniform
     if uniform is not None:
         record_offset, skip = divmod(query.offset, uniform)

@@ -40,6 +40,7 @@ async def answer_snapshot(
     """Return one page of a snapshot with the cursor of the next, or the rest of it as lines.
 
     Raises:
+        BadParameter: a cursor that was tampered with.
         SnapshotExpired: before the first byte.
     """
     binding = binding_of(query)

@@ -104,7 +104,11 @@ def project_row(record: Record) -> GatewayRow:
 
 
 def read_query(query: Query) -> tuple[RecordQuery, int | None]:
-    """Read a page request, and the frozen end of the log when one is given."""
+    """Read a page request, and the frozen end of the log when one is given.
+
+    Raises:
+        BadParameter: a number that is none.
+    """
     max_seq = read_optional_int(query, "max_seq")
     project, is_llm = read_text(query, "project_id"), Has("provider") if read_bool(query, "llm_only") else None
     return RecordQuery(

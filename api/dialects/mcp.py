@@ -126,7 +126,11 @@ async def _call(request: web.Request, params: Mapping[str, Any]) -> dict[str, An
 
 
 async def _ask(request: web.Request, path: str, parameters: Mapping[str, str]) -> Any:
-    """GET a path of the native API as the sender of the message would."""
+    """GET a path of the native API as the sender of the message would.
+
+    Raises:
+        Refused: as the API does.
+    """
     headers = CIMultiDict(request.headers)
     for name in _OWN_HEADERS:
         headers.popall(name, None)

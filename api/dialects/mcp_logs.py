@@ -85,7 +85,11 @@ ERRORS: Final = ErrorFormat(
 
 
 def read_filter(query: params.Query) -> ToolFilter:
-    """Read the filters."""
+    """Read the filters.
+
+    Raises:
+        BadParameter: a time or a number that is none, or an unknown status.
+    """
     since, until = params.read_text(query, "start_time"), params.read_text(query, "end_time")
     least, most = _read_latency_us(query, "min_latency"), _read_latency_us(query, "max_latency")
     return ToolFilter(
@@ -104,7 +108,11 @@ def read_filter(query: params.Query) -> ToolFilter:
 
 
 def read_query(query: params.Query) -> ToolQuery:
-    """Read a page request."""
+    """Read a page request.
+
+    Raises:
+        BadParameter: a number, time, sort key or order that is none, or a limit out of bounds.
+    """
     return ToolQuery(
         filter=read_filter(query),
         sort=params.read_choice(query, "sort_by", _SORTS, "timestamp"),

@@ -91,7 +91,11 @@ class Tool(NamedTuple):
         }
 
     def read(self, given: Mapping[str, Any]) -> Arguments:
-        """Write arguments as parameters, those with a default included; what they mean is checked by the API."""
+        """Write arguments as parameters, those with a default included; what they mean is checked by the API.
+
+        Raises:
+            BadParameter: one is missing.
+        """
         found = {name: str(schema["default"]) for name, schema in self.takes.items() if "default" in schema}
         found |= {name: str(value) for name, value in given.items() if value is not None}
         for name in self.needs:

@@ -59,7 +59,11 @@ ERRORS: Final = ErrorFormat(
 
 
 def read_halves(query: params.Query) -> Halves:
-    """Read `kind`: a list of request, response and event."""
+    """Read `kind`: a list of request, response and event.
+
+    Raises:
+        BadParameter: another word.
+    """
     kinds = params.read_choices(query, "kind", ENTRY_KINDS)
     if not kinds:
         return Halves()
@@ -67,7 +71,11 @@ def read_halves(query: params.Query) -> Halves:
 
 
 def read_filter(query: params.Query, halves: Halves) -> Filter:
-    """Read the filters of the list."""
+    """Read the filters of the list.
+
+    Raises:
+        BadParameter: a list that is too long, or an unknown level or source.
+    """
     project, container = params.read_text(query, "projectId"), params.read_text(query, "containerId")
     return Filter(
         kind=halves.record_kind,
@@ -83,7 +91,11 @@ def read_filter(query: params.Query, halves: Halves) -> Filter:
 
 
 def read_query(query: params.Query) -> EntryQuery:
-    """Read a page request; `last` overrides limit and offset, `afterId` the offset."""
+    """Read a page request; `last` overrides limit and offset, `afterId` the offset.
+
+    Raises:
+        BadParameter: a number, boolean or order that is none.
+    """
     halves = read_halves(query)
     limit = params.read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     offset = params.read_int(query, "offset", 0)
@@ -101,7 +113,11 @@ def read_query(query: params.Query) -> EntryQuery:
 
 
 def read_wanted_bodies(query: params.Query) -> frozenset[str]:
-    """Read which halves include their bodies."""
+    """Read which halves include their bodies.
+
+    Raises:
+        BadParameter: a boolean that is none.
+    """
     wanted = {
         "request": params.read_bool(query, "includeRequestBody"),
         "response": params.read_bool(query, "includeResponseBody"),
@@ -139,7 +155,11 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
 
 
 def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> SnapshotCursors | None:
-    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and cursors apply."""
+    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and cursors apply.
+
+    Raises:
+        BadParameter: a cursor beside what it cannot go with.
+    """
     if services.fanout is None or services.principal.role != "admin" or not services.principal.is_unrestricted:
         return None
     other = next((name for name in ("afterId", "last") if name in query), "order" if read.order == "desc" else None)

@@ -80,7 +80,11 @@ def project_keys(keys: list[ApiKey], with_rows: frozenset[str]) -> list[KeyChoic
 
 
 def read_query(query: Query, now_us: int) -> RecordQuery:
-    """Read a page request."""
+    """Read a page request.
+
+    Raises:
+        BadParameter: a limit that is no number, an unknown status, or a cursor that was not made here.
+    """
     status = (query.get("status") or "all").lower()
     if status not in _STATUSES:
         raise BadParameter("status", status, "one of " + ", ".join(_STATUSES))

@@ -24,7 +24,11 @@ def encode_cursor(order: Order, seq: int) -> str:
 
 
 def decode_cursor(text: str) -> tuple[Order, int]:
-    """Read a cursor back."""
+    """Read a cursor back.
+
+    Raises:
+        BadParameter: it was not made by `encode_cursor`.
+    """
     raw = from_text(text)
     if len(raw) != 10 or raw[0] != VERSION or raw[1] >= len(_ORDERS):
         raise BadParameter("cursor", text, _EXPECTED)
@@ -35,7 +39,11 @@ def decode_cursor(text: str) -> tuple[Order, int]:
 
 
 def read_cursor(text: str | None, wanted: Order) -> int | None:
-    """Read where a page in an order begins; None without a cursor."""
+    """Read where a page in an order begins; None without a cursor.
+
+    Raises:
+        BadParameter: it is no cursor, or one of the other order.
+    """
     if not text:
         return None
     order, seq = decode_cursor(text)
@@ -50,7 +58,11 @@ def encode_received_cursor(record_id: int) -> str:
 
 
 def decode_received_cursor(text: str) -> int:
-    """Read a cursor of the order of receipt back."""
+    """Read a cursor of the order of receipt back.
+
+    Raises:
+        BadParameter: it was not made by `encode_received_cursor`.
+    """
     raw = from_text(text)
     if len(raw) != 1 + _ID_BYTES or raw[0] != _RECEIVED_VERSION:
         raise BadParameter("cursor", text, _EXPECTED)
@@ -62,7 +74,11 @@ def to_text(raw: bytes) -> str:
 
 
 def from_text(text: str) -> bytes:
-    """Read what `to_text` wrote."""
+    """Read what `to_text` wrote.
+
+    Raises:
+        BadParameter: anything else, other spellings of the same bytes included.
+    """
     try:
         raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:

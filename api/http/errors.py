@@ -1,8 +1,7 @@
 """Errors of callers, and how the native API words them (RFC 9457 problem details).
 
-Whatever reads a parameter, a body or an id, or looks for a record, raises what it cannot read or find, and nothing on
-the way catches it, so functions do not repeat that; `api/middleware.py` writes the error in the format of the API whose
-path was requested. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS`.
+Handlers and parameter readers raise; `api/middleware.py` writes the error in the format of the API whose path was
+requested. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS` of a value.
 """
 
 from collections.abc import Callable, Mapping

@@ -27,6 +27,9 @@ async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
 
     Returns:
         The page; `complete` is False when even `MAX_ROUNDS` rounds did not fill it.
+
+    Raises:
+        Refused: 503, an offset could not be skipped.
     """
     page = await storage.read(query)
     records = page.records

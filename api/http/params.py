@@ -76,7 +76,11 @@ Choice = TypeVar("Choice", bound=str)
 
 
 def read_int(query: Query, name: str, default: int, *, minimum: int = 0, maximum: int = MAX_INT64) -> int:
-    """Read a whole number; the default when the parameter is absent."""
+    """Read a whole number; the default when the parameter is absent.
+
+    Raises:
+        BadParameter: not a plain ASCII decimal, below `minimum` or above `maximum`.
+    """
     text = query.get(name)
     if text is None:
         return default
@@ -89,7 +93,11 @@ def read_int(query: Query, name: str, default: int, *, minimum: int = 0, maximum
 
 
 def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
-    """Read a whole number; above `maximum` it is `maximum`."""
+    """Read a whole number; above `maximum` it is `maximum`.
+
+    Raises:
+        BadParameter: not a plain ASCII decimal, or one that no store could count to.
+    """
     try:
         return min(read_int(query, name, default), maximum)
     except BadParameter as error:
@@ -110,7 +118,11 @@ def read_amount(query: Query, name: str) -> float:
 
 
 def read_bool(query: Query, name: str) -> bool:
-    """Read `true 1 yes` or `false 0 no` in any case; False when absent or empty."""
+    """Read `true 1 yes` or `false 0 no` in any case; False when absent or empty.
+
+    Raises:
+        BadParameter: any other value.
+    """
     text = query.get(name, "")
     if text == "" or text.lower() in _FALSE:
         return False
@@ -125,7 +137,11 @@ def read_text(query: Query, name: str) -> str | None:
 
 
 def read_list(query: Query, name: str) -> tuple[str, ...]:
-    """Read the alternatives of a filter, trimmed, without blanks and duplicates; empty when there are none."""
+    """Read the alternatives of a filter, trimmed, without blanks and duplicates; empty when there are none.
+
+    Raises:
+        BadParameter: more than `MAX_LIST_VALUES`.
+    """
     values = [part.strip() for text in query.getall(name, ()) for part in text.split(",")]
     if len(values) > MAX_LIST_VALUES:
         raise BadParameter(name, f"{len(values)} values", f"at most {MAX_LIST_VALUES} values")
@@ -133,7 +149,11 @@ def read_list(query: Query, name: str) -> tuple[str, ...]:
 
 
 def read_choice(query: Query, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
-    """Read one of a closed set; the default when absent or empty."""
+    """Read one of a closed set; the default when absent or empty.
+
+    Raises:
+        BadParameter: any other value.
+    """
     text = query.get(name) or default
     for choice in choices:
         if choice == text:
@@ -142,7 +162,11 @@ def read_choice(query: Query, name: str, choices: tuple[Choice, ...], default: C
 
 
 def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
-    """Read the alternatives of a filter over a closed set; empty when there are none."""
+    """Read the alternatives of a filter over a closed set; empty when there are none.
+
+    Raises:
+        BadParameter: one that is not in the set, or too many.
+    """
     wanted = [SYNONYMS.get(value, value) for value in read_list(query, name)]
     for value in wanted:
         if value not in choices:
@@ -151,7 +175,11 @@ def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[
 
 
 def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Read exact statuses and status classes (`404,5xx`)."""
+    """Read exact statuses and status classes (`404,5xx`).
+
+    Raises:
+        BadParameter: an item is neither.
+    """
     exact: list[int] = []
     classes: list[int] = []
     for item in read_list(query, name):
@@ -179,6 +207,9 @@ def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] =
     """Read the native filters; parameters that are none of them are left alone.
 
     `kind` is what a query is about that does not say it.
+
+    Raises:
+        BadParameter: a value that cannot be read.
     """
     filter = Filter(
         kind=read_choice(query, "kind", ("exchange", "event", "all"), kind),
@@ -218,7 +249,11 @@ def _read_parameters(query: Query) -> Expression | None:
 
 
 def read_search(text: str, now_us: int) -> Expression | None:
-    """Read a search; None of one that asks nothing."""
+    """Read a search; None of one that asks nothing.
+
+    Raises:
+        BadSearch: it cannot be read.
+    """
     try:
         return parse_search(text, now_us)
     except SearchError as error:
@@ -281,7 +316,11 @@ PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight", "fi
 
 
 def refuse_unknown(query: Query, known: frozenset[str]) -> None:
-    """Refuse parameters the native API does not have, and single ones that are given twice."""
+    """Refuse parameters the native API does not have, and single ones that are given twice.
+
+    Raises:
+        BadParameter: naming the first of them.
+    """
     for name in query:
         if name not in known:
             raise BadParameter(name, query[name], "one of the parameters " + ", ".join(sorted(known)))
@@ -290,7 +329,11 @@ def refuse_unknown(query: Query, known: frozenset[str]) -> None:
 
 
 def read_record_query(query: Query, now_us: int) -> RecordQuery:
-    """Read a page request of the native list: filters, order, limit and cursor."""
+    """Read a page request of the native list: filters, order, limit and cursor.
+
+    Raises:
+        BadParameter: an unknown parameter, a bad value, or a cursor of the other order.
+    """
     refuse_unknown(query, FILTER_PARAMETERS | PAGE_PARAMETERS)
     limit = read_int(query, "limit", NATIVE_LIMIT, minimum=1, maximum=MAX_NATIVE_LIMIT)
     order, after = read_place(query, "desc")
@@ -298,7 +341,11 @@ def read_record_query(query: Query, now_us: int) -> RecordQuery:
 
 
 def read_place(query: Query, usual: Order) -> tuple[Order, int | None]:
-    """Read the order, and the row to continue after: those of a cursor, where there is one."""
+    """Read the order, and the row to continue after: those of a cursor, where there is one.
+
+    Raises:
+        BadParameter: a cursor that was not made here, or one of the other order.
+    """
     order: Order = read_choice(query, "order", ("desc", "asc"), usual)
     cursor = query.get("cursor")
     if not cursor:
@@ -313,7 +360,11 @@ T = TypeVar("T")
 
 
 def read_json_body(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:
-    """Decode a body with the decoder of a struct that forbids unknown members; `what` it is, is for the message."""
+    """Decode a body with the decoder of a struct that forbids unknown members; `what` it is, is for the message.
+
+    Raises:
+        Refused: 400, it is no JSON, or no object of these members.
+    """
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:

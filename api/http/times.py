@@ -15,7 +15,11 @@ _LAST_S: Final = 253_402_300_799
 
 
 def read_time_us(name: str, text: str) -> int:
-    """Read a time in Unix µs, cut to the millisecond; negative before 1970."""
+    """Read a time in Unix µs, cut to the millisecond; negative before 1970.
+
+    Raises:
+        BadParameter: `text` is no time, or none of the calendar.
+    """
     try:
         return time_us(text)
     except ValueError as error:
@@ -23,7 +27,11 @@ def read_time_us(name: str, text: str) -> int:
 
 
 def read_moment_us(name: str, text: str, now_us: int) -> int:
-    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to the millisecond."""
+    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to the millisecond.
+
+    Raises:
+        BadParameter: `text` is none of them.
+    """
     try:
         return moment_us(text, now_us)
     except ValueError as error:

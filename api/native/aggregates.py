@@ -137,7 +137,11 @@ async def facets(request: web.Request) -> web.Response:
 
 
 def read_names(query: Query) -> tuple[str, ...]:
-    """Read which facets are wanted."""
+    """Read which facets are wanted.
+
+    Raises:
+        BadParameter: there is no such facet.
+    """
     names = read_list(query, "name") if "name" in query else ()
     for name in names:
         if name not in FACETS:
@@ -216,7 +220,11 @@ def _steps(found: Histogram, since_us: int, until_us: int) -> dict[str, Any]:
 
 
 def _read_range(query: Query, now_us: int) -> tuple[Filter, int, int]:
-    """Read the filter and a range of time that is not empty."""
+    """Read the filter and a range of time that is not empty.
+
+    Raises:
+        BadParameter: It is.
+    """
     filter = read_filter(query, now_us)
     since_us, until_us = _range(filter, now_us)
     if since_us >= until_us:

@@ -163,7 +163,11 @@ async def get_conversation(request: web.Request) -> web.Response:
 
 
 async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, ConversationShown]:
-    """Read the conversation that an id, or the beginning of one, names."""
+    """Read the conversation that an id, or the beginning of one, names.
+
+    Raises:
+        Refused: 404, there is none, or several begin so.
+    """
     filter = Filter(where=in_conversations([await _find(storage, text)]), kind="all")
     page = await storage.read(ConversationQuery(filter=filter, limit=1))
     if not page.conversations:
@@ -174,7 +178,11 @@ async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, 
 
 
 async def _find(storage: Storage, text: str) -> bytes:
-    """Return the id that a text is, or is the beginning of, among the newest conversations; else one that none has."""
+    """Return the id that a text is, or is the beginning of, among the newest conversations; else one that none has.
+
+    Raises:
+        Refused: 404, several begin so.
+    """
     found, digits = parse_id(text), text.replace("-", "").lower()
     if found is not None or not _BEGINNING.fullmatch(digits):
         return found or b""

@@ -46,7 +46,11 @@ class FieldShown(ApiObject):
 
 
 def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
-    """Read the names of fields, without duplicates; `others` are possible as well."""
+    """Read the names of fields, without duplicates; `others` are possible as well.
+
+    Raises:
+        BadParameter: a name that is none, or too many.
+    """
     texts = (part.strip() for part in query.get("fields", "").split(","))
     names = tuple(dict.fromkeys(text for text in texts if text))
     if len(names) > MAX_FIELDS + len(others):

@@ -8,12 +8,20 @@ from storage.record import Entry, Payload, Record, parse_id
 
 
 async def find_record(services: Services, text: str) -> Record:
-    """Return the record of an id in any of its spellings."""
+    """Return the record of an id in any of its spellings.
+
+    Raises:
+        Refused: 404, there is none.
+    """
     return (await _find(services, text)).record
 
 
 async def find_entry(services: Services, text: str) -> tuple[Record, Payload | None]:
-    """Return the record of an id with its heads and bodies; of one in flight, what is known of them."""
+    """Return the record of an id with its heads and bodies; of one in flight, what is known of them.
+
+    Raises:
+        Refused: 404, there is none.
+    """
     entry = await _find(services, text)
     return entry.record, await payload_of(services, entry)
 

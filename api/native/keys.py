@@ -147,7 +147,12 @@ def show_key(key: ApiKey, secret: str | UnsetType = UNSET) -> ApiKeyShown:
 
 
 def read_changes(raw: bytes) -> KeyChanges:
-    """Read the JSON body of a request."""
+    """Read the JSON body of a request.
+
+    Raises:
+        BadParameter: a member has a value it cannot have.
+        Refused: 400, it is no object of these members.
+    """
     body = read_json_body(_decoder, raw, "the key")
     given: dict[str, Any] = {}
     for name, (column, read) in _MEMBERS.items():

@@ -19,7 +19,11 @@ class Login(msgspec.Struct):
 
 
 async def login(request: web.Request) -> web.Response:
-    """Open a session for the right token: 204 and the cookie."""
+    """Open a session for the right token: 204 and the cookie.
+
+    Raises:
+        Refused: 400 for a body without a token, 401 for another token.
+    """
     services = services_of(request)
     presented = read_token(_media_type(request), await request.read())
     credential = services.credentials.find(presented)
@@ -58,7 +62,11 @@ async def logout(request: web.Request) -> web.Response:
 
 
 def read_token(content_type: str, body: bytes) -> str:
-    """Return the token of a JSON or form body, or out of plain text."""
+    """Return the token of a JSON or form body, or out of plain text.
+
+    Raises:
+        Refused: 400, there is none.
+    """
     try:
         if content_type == "application/json":
             token = msgspec.json.decode(body, type=Login).token

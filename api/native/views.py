@@ -98,7 +98,13 @@ async def delete_view(request: web.Request) -> web.Response:
 
 
 def read_view(raw: bytes, now_us: int) -> tuple[View, str | None]:
-    """Read the JSON body of a request: the view, and the name of the one that it replaces."""
+    """Read the JSON body of a request: the view, and the name of the one that it replaces.
+
+    Raises:
+        BadParameter: a member has a value it cannot have.
+        BadSearch: its search cannot be read.
+        Refused: 400, it is no object of these members.
+    """
     given = read_json_body(_decoder, raw, "the view")
     _check(given, now_us)
     view = View(

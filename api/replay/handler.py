@@ -100,7 +100,12 @@ def _sender_of(services: Services) -> SendAgain:
 
 
 def _edited(record: Record, payload: Payload | None, again: Again, sender: SendAgain) -> Entry:
-    """Make the record of the request that is asked for."""
+    """Make the record of the request that is asked for.
+
+    Raises:
+        BadParameter: a part of it is malformed.
+        Refused: it cannot be sent, or a part of it is redacted.
+    """
     if again.to and again.to not in sender.targets:
         raise BadParameter("to", again.to, "one of the targets of [replay]")
     for name, value in again.headers:

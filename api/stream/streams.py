@@ -52,6 +52,7 @@ async def serve_stream(
     """Serve a stream until the client leaves, stalls, or the stream is ended; the caller's scope is put on it here.
 
     Raises:
+        Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
         StorageUnavailable: the store was away since the start, or is being opened.
     """
     await streams.tail.check_begun()

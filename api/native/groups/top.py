@@ -35,7 +35,11 @@ PAGE_CALLS: Final = 500
 
 
 def tool_filter(filter: Filter) -> ToolFilter:
-    """Say of tool calls what a filter says of records."""
+    """Say of tool calls what a filter says of records.
+
+    Raises:
+        BadParameter: it asks for something that a tool call does not have.
+    """
     scope, since_us, until_us = filter.scope, filter.since_us, filter.until_us
     keys, tools = (asked_values(filter.where, name) for name in ("key_id", "tool"))
     if filter != Filter(scope=scope, since_us=since_us, until_us=until_us, where=filter.where) or (
@@ -55,6 +59,9 @@ async def top_tools(storage: Storage, filter: Filter) -> Top:
     """Add up the newest calls of a filter by tool, up to `MAX_CALLS`; failed ones are counted as `server_errors`.
 
     A call is no record, and the store has no sums of them by time.
+
+    Raises:
+        BadParameter: as `tool_filter` does.
     """
     query = ToolQuery(filter=tool_filter(filter), limit=PAGE_CALLS)
     calls: dict[tuple[bytes, int], _Call] = {}

@@ -24,7 +24,11 @@ OTHER_NAMES: Final = {word: name for name, word in ALIASES.items() if name in TO
 
 
 def read_group(parameter: str, text: str) -> str:
-    """Return what to group by, by its own name."""
+    """Return what to group by, by its own name.
+
+    Raises:
+        BadParameter: there is nothing of that name.
+    """
     name = OTHER_NAMES.get(text, text)
     if name not in GROUPS and not is_cell_field(name):
         raise BadParameter(
