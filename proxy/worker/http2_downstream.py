@@ -29,7 +29,7 @@ from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
 from proxy.worker.engine import Engine, Http2
 from proxy.worker.exits.frame_writer import FrameWriter
 from proxy.worker.exits.http2 import Http2Exit
-from proxy.worker.relay.ending import cut_off, lose_client, record_fault
+from proxy.worker.relay.ending import cut_off, record_fault
 from proxy.worker.relay.relay import Relay
 from proxy.worker.relay.tunnel_side import take_tunnelled, upgrade_lines
 
@@ -88,7 +88,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._engine.unregister(self, self._peer)
         self._engine.recorder.count_connection("downstream_http2", -1)
         self._codec.is_ended = True
-        self._end_streams(lose_client)
+        self._end_streams(Relay.client_lost)
 
     def _end_streams(self, end: Callable[[Relay], object]) -> None:
         """End and record what runs; what is in hand of the client begins nothing any more."""
@@ -354,7 +354,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         """End the connection, with a GOAWAY that arrives; a fault of the client's is recorded once."""
         self._codec.end(code)
         self._engine.recorder.count_http2_end(code)
-        fault, end = ("http2_flood", cut_off) if code == ErrorCode.ENHANCE_YOUR_CALM else (_BROKEN, lose_client)
+        fault, end = ("http2_flood", cut_off) if code == ErrorCode.ENHANCE_YOUR_CALM else (_BROKEN, Relay.client_lost)
         if reason:
             record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
         self._end_streams(end)
