@@ -6,34 +6,26 @@ because a filter that is misspelt and ignored shows, or erases, more than was me
 """
 
 import re
-from dataclasses import replace
-from typing import Final, Literal, TypeVar, cast
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from multidict import MultiMapping
 
 from api.http.cursor import decode_cursor
 from api.http.errors import BadParameter, BadSearch, Refused
+from api.http.lift import lifted
 from api.http.times import read_moment_us
 from storage.conversations import in_conversations
-from storage.query import Filter, Kind, Order, RecordQuery
+from storage.query import Filter, Order, RecordQuery
 from storage.record import LEVELS, OUTCOMES, parse_id
 from storage.search.expression import (
-    And,
     Between,
     Expression,
     Has,
-    Is,
     Like,
-    Or,
     Substring,
-    Text,
     both,
-    conjuncts,
-    field_of,
     fields,
-    joined,
-    leaves,
     status_among,
 )
 from storage.search.language.errors import SearchError
@@ -371,45 +363,3 @@ def read_json_body(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T
         raise Refused(400, f"{what} cannot be read: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(400, f"the body is no JSON: {error}") from error
-
-
-_KIND_FIELDS: Final = ("kind", "conversation")
-
-
-def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filter:
-    """Add a search to a filter.
-
-    With `has_kind` a parameter chose the kind of records. Otherwise the search may choose it; a search for words or for
-    a conversation finds all kinds, because messages of a WebSocket are events.
-    """
-    left: list[Expression] = []
-    names_kind = any(field_of(leaf) in _KIND_FIELDS for part in (search, filter.where) for leaf in leaves(part))
-    if (names_kind or _needs_words(search)) and not has_kind:
-        filter = replace(filter, kind="all")
-    for part in conjuncts(search):
-        match part:
-            case Is("kind", (kind,)) if filter.kind == "all":
-                filter = replace(filter, kind=cast(Kind, kind))
-            case Between("started_at_us", least, most):
-                filter = _during(filter, least, most)
-            case _:
-                left.append(part)
-    return replace(filter, where=both(filter.where, joined(tuple(left))))
-
-
-def _needs_words(search: Expression | None) -> bool:
-    """Whether only a record with some words can fulfil a search."""
-    match search:
-        case And(parts):
-            return any(map(_needs_words, parts))
-        case Or(parts):
-            return all(map(_needs_words, parts))
-        case _:
-            return isinstance(search, Text | Substring)
-
-
-def _during(filter: Filter, least: float | None, most: float | None) -> Filter:
-    """Bound a filter's time, both inclusive."""
-    since = [int(each) for each in (filter.since_us, least) if each is not None]
-    until = [int(each) for each in (filter.until_us, None if most is None else most + 1) if each is not None]
-    return replace(filter, since_us=max(since, default=None), until_us=min(until, default=None))

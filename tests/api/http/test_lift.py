@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.params import lifted
+from api.http.lift import lifted
 from storage.query import Filter, Scope, matches
 from storage.record import LEVELS
 from storage.search.expression import And, Expression, Is, Not, Or, Substring, Text, both
