@@ -181,6 +181,7 @@ def test_a_ring_that_is_cut_is_reported_as_lost(tmp_path: Path, upstream: str, w
         Load(sidelog.port, pause_s=PAUSE_S) as load,
     ):
         await_more(load.completed, 30)
+        eventually(lambda: sidelog.api("/api/ledger")["stored"] >= 30)  # of a ring never read no position is known
         (collector,) = await_pids(sidelog, "proxy.collector")
         os.kill(collector, signal.SIGSTOP)
         await_more(load.completed, 100)
