@@ -28,7 +28,7 @@ EXACT: Final = re.compile(
 _BARE_VALUE: Final = rb"""(?:[^\s"'\\&;%]++|%(?!(?:25)*(?:0[9adAD]|2[0267]|5[cC]))|[&;](?![\w.\[\] -]{1,40}=)|"""
 _VALUE: Final = re.compile(rb"""\\*(?:"([^"\\\r\n]*)|'([^'\\\r\n]*)|(%b\\(?![nrtbfu"'/\\]))++))""" % _BARE_VALUE)
 _PLACEHOLDER: Final = re.compile(
-    rb"[\[<{(*:]|\$(?![a-z0-9]{1,10}\$)|%[(sdr{]|(?i:null|none|nil|true|false|undefined)\b|(.)\1*\Z|\.\.\."
+    rb"[\[<{(*:]|\$(?![a-z0-9]{1,10}\$)|%[(sdr{]|(?i:null|none|nil|true|false|undefined)\b|(.)\1*\Z|\.\.\.|HTTP/[0-9]"
 )
 _WORDS: Final = re.compile(
     rb"[A-Za-z_\x80-\xff]*(?:(?:\.|::|->|\?\.)[A-Za-z_]+)*|[A-Za-z_][\w.:]*[(\[<{].*|[a-z]+(?:8|16|32|64|128|256)"
