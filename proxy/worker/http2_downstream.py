@@ -75,8 +75,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._engine.recorder.count_connection("downstream_http2", 1)
         engine, tls = self._engine, transport.get_extra_info("ssl_object")
         is_tls = tls is not None
-        self._flags = FLAG_TLS if is_tls else 0
-        self.held_bytes = HELD_BYTES if is_tls else 0
+        self._flags, self.held_bytes = (FLAG_TLS, HELD_BYTES) if is_tls else (0, 0)
         self._reader = engine.request_reader(is_tls=is_tls)
         self._admission = admission_of(engine, self._peer, is_tls=is_tls)
         if is_tls and not is_fit_for_http2(tls.version(), name := tls.cipher()[0]):
@@ -234,10 +233,11 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         relay = self._relays.get(event.stream_id)
         if relay is not None and relay.stream is not None:
             relay.stream.note_reset(event.code, http2_notes.BY_US if event.reason else http2_notes.BY_CLIENT)
-        if relay is not None and event.reason:
-            relay.client_broke_rule(_BROKEN, event.reason)
-        elif relay is not None:
-            relay.client_lost()
+            if event.reason:
+                relay.client_broke_rule(_BROKEN, event.reason)
+            else:
+                relay.client_lost()
+        self._waiting.pop(event.stream_id, None)
         self.exchange_ended(event.stream_id)
 
     # Streams.

@@ -258,6 +258,23 @@ def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -
     assert plane.exchange().status == 200
 
 
+@pytest.mark.parametrize("size", [70_000, 900_000])
+def test_a_reset_while_nothing_is_taken_frees_the_place(start: Start, size: int) -> None:
+    """Of a response that has come as a whole, too (F10)."""
+    plane = start(Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)))
+    with speaking(plane, takes_all=False) as client:
+        client.h2.increment_flow_control_window(1 << 24)
+        large = client.begin()
+        while len(client.streams[large].body) < 65535:
+            assert client.read()
+        [connection] = connections(plane)
+        eventually(lambda: connection._waiting)
+        client.h2.reset_stream(large, ErrorCode.CANCEL)
+        client.flush()
+        eventually(lambda: not (connection._waiting or connection._codec.streams.open))
+    plane.exchange()
+
+
 def test_a_header_block_has_the_time_of_a_head(start: Start) -> None:
     """One that does not become complete ends its connection, though others were served on it (P17)."""
     plane = start(Script(), timeout_headers_s=0.3)
