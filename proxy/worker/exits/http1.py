@@ -50,7 +50,7 @@ class Http1Exit(Exit):
 
     def start(self, head: ResponseHead, id_text: bytes) -> None:
         self._write(self._format % (self._prefix(head), id_text))
-        self.takes_trailers = head.content_length < 0 and not self._is_http10
+        self.takes_trailers = head.body_length(self._method) < 0 and not self._is_http10
 
     def _prefix(self, head: ResponseHead) -> bytes:
         if self._is_http10:

@@ -30,7 +30,7 @@ from tests.proxy.worker.upstream.http2_calls import (
 )
 from tests.support.http2_client import POST
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
-from tests.support.plane import eventually
+from tests.support.plane import PATIENCE_S, eventually
 from tests.support.script import Script
 
 
@@ -66,6 +66,35 @@ def test_a_response_that_is_trailers_only_stays_one(start: Start) -> None:
     exchange = plane.exchange()
     assert b"grpc-status: 5\r\n" in exchange.response_head
     assert (exchange.status, outcome(exchange)) == (200, Outcome.OK)
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", "200"), ("GET", "204"), ("GET", "304")])
+@pytest.mark.parametrize("trailers", [[], [("x", "1")]])
+def test_no_body_follows_a_head_that_has_none(
+    start: Start, method: str, status: str, trailers: list[tuple[str, str]]
+) -> None:
+    """Not the end of one either, where the stream ends later: a client of HTTP/1.1 took it for the next response."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if request.fields[":path"] == "/next":
+            connection.respond(request, b"next")
+            return
+        connection.respond(request, fields=[(":status", status)], is_end=False)
+        may_end.wait(PATIENCE_S)
+        if trailers:
+            connection.h2.send_headers(request.id, trailers, end_stream=True)
+        else:
+            connection.h2.end_stream(request.id)
+        connection.flush()
+
+    may_end = threading.Event()
+    plane = start(Http2Upstream(answer), route=HTTP2)
+    with plane.connect() as client:
+        client.send(b"%b / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n" % method.encode())
+        assert client.answer(method).status == int(status)
+        may_end.set()
+        assert client.answer().body == b"next"
+    assert [outcome(exchange) for exchange in plane.exchanges(2)] == [Outcome.OK] * 2
 
 
 MALFORMED = {
