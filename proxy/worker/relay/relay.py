@@ -195,6 +195,8 @@ class Relay(Call):
         self.engine.recorder.count_retry()
         exchange.sent_ns = -1
         self._connect(outgoing)
+        if self.is_upload_paused:
+            self.resume_request()
 
     def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
         """Retry, answer, or break off visibly, depending on how far the exchange got (P13, P14)."""

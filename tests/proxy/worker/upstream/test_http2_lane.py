@@ -1,6 +1,7 @@
 """One exchange on a stream to its upstream: bodies both ways, cancels and resets, over real sockets."""
 
 import pytest
+from h2.settings import SettingCodes
 
 from proxy.http2 import frames
 from proxy.http2.errors import ErrorCode
@@ -241,6 +242,26 @@ def test_a_refused_request_is_sent_once_more(start: Start, method: str) -> None:
     assert len(upstream.requests) == 2
     assert outcome(plane.exchange()) == Outcome.OK
     assert plane.counters().upstream_retries == 1
+
+
+def test_an_upload_that_was_refused_while_it_waited_goes_on(start: Start) -> None:
+    """The window of the first stream holds up the second one no more."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if request.id == 1 and request.body and not request.is_done:
+            request.is_done = True
+            connection.h2.reset_stream(1, ErrorCode.REFUSED_STREAM)
+            connection.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 65535})
+            connection.flush()
+        elif request.id == 3 and request.is_ended:
+            connection.respond(request, b"%d" % len(request.body))
+
+    plane = start(Http2Upstream(answer, {SettingCodes.INITIAL_WINDOW_SIZE: 1000}), route=HTTP2)
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + bytes(20_000))
+        eventually(lambda: plane.counters().upstream_retries)
+        client.send(bytes(30_000))
+        assert client.answer().body == b"50000"
 
 
 def test_a_request_that_is_refused_again_is_refused(start: Start) -> None:
