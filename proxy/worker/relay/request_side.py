@@ -7,7 +7,7 @@ import time
 
 from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.request_reader import RequestReader
-from proxy.http1.trailers import forwarded_trailers
+from proxy.http1.trailers import forwarded_trailers, trailer_names
 from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTES_REQUEST_TRAILERS, Exchange
@@ -56,7 +56,8 @@ def forward_body(call: Call, body: bytes, trailers: bytes, *, is_last: bool) -> 
         if 0 < limit < exchange.request_body.size:
             end_with_error(call, "body_too_large", f"body over the limit of {limit} bytes", close=True)
             return
-    kept = _kept_trailers(exchange, call.route, trailers) if trailers and (head.is_chunked or call.is_http2) else b""
+    takes_any = head.is_chunked or call.is_http2
+    kept = _kept_trailers(exchange, call.route, trailers, takes_any=takes_any) if trailers else b""
     if is_last:
         call.is_request_complete = True
         exchange.flags |= FLAG_REQUEST_COMPLETE
@@ -80,8 +81,11 @@ def _framed(body: bytes, trailers: bytes, *, is_last: bool) -> bytes:
     return framed
 
 
-def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes) -> bytes:
+def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes, *, takes_any: bool) -> bytes:
+    """Note trailers; return what of them goes on: nothing behind a body of HTTP/1.1 that has a length (P4)."""
     kept, dropped = forwarded_trailers(trailers, exchange.request_head, route.request_trailers_without)
+    if not takes_any:
+        dropped = trailer_names(trailers)
     exchange.note_trailers(NOTES_REQUEST_TRAILERS, trailers, dropped)
     return kept
 

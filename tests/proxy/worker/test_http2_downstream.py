@@ -116,6 +116,18 @@ def test_a_body_is_framed_anew(start: Start, length: bool) -> None:
     assert (exchange.request_window, b"transfer-encoding" in exchange.request_head) == (b"hello", False)
 
 
+def test_trailers_behind_a_length_are_recorded_as_dropped(start: Start) -> None:
+    """A body of HTTP/1.1 that has a length cannot have them (P4)."""
+    plane = start(Script())
+    with speaking(plane) as client:
+        stream_id = client.begin((*POST, ("content-length", "1")), b"x", is_end=False)
+        client.h2.send_headers(stream_id, [("x-check", "2")], end_stream=True)
+        client.flush()
+        assert client.answer(stream_id).body == b"ok"
+    notes = plane.exchange().notes
+    assert [notes[tag] for tag in NOTES_REQUEST_TRAILERS] == [b"x-check: 2\r\n", b"x-check"]
+
+
 def test_trailers_pass_both_ways(start: Start) -> None:
     """Those of requests as trailers of chunks, those of responses at the end of the stream."""
     script = Script(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n")
