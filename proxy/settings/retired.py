@@ -11,6 +11,7 @@ _ADDED: Final = "write it as %s of [%s], which replaces fields of that name"
 RETIRED: Final[Mapping[str, str]] = {
     "admin.fanout": "is the environment variable LOGS_ADMIN_FANOUT, true or not set",
     "admin.max_stream_opens_per_minute": "is three times max_streams_per_token: set that",
+    "capture.grpc_messages_per_s": f"{_FIXED}: 100 messages a second of a stream are recorded",
     "capture.llm_body_bytes": f"{_FIXED}: 1 MiB of LLM and MCP calls, or request_body_bytes and response_body_bytes",
     "capture.stored_body_bytes": "is the larger of request_body_bytes and response_body_bytes, and 16 KiB: set those",
     "capture.tail_bytes": f"{_FIXED}: 16 KiB of the end of a body",

@@ -174,9 +174,6 @@ class CaptureSettings(Section, frozen=True):
     grpc_message_bytes: Annotated[
         int, about("kept of each message of a gRPC stream, as an event; 0: only bodies are kept", ge=0, le=MIB)
     ] = 4096
-    grpc_messages_per_s: Annotated[
-        int, about("messages of a gRPC stream recorded a second; further ones pass, counted", ge=1, le=10_000)
-    ] = 100
     opt_out_header: Annotated[
         str,
         about(

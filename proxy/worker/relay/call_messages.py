@@ -15,6 +15,8 @@ from proxy.ring.message import IN, KIND_GRPC, MAX_TARGET_BYTES, OUT
 from proxy.worker.relay.call import Call
 from proxy.worker.relay.message_log import MessageLog
 
+MAX_MESSAGES_PER_S: Final = 100
+"""Recorded of one stream; further ones pass, unrecorded and counted."""
 _TYPE: Final = re.compile(rb"(?i)\r\ncontent-type:[ \t]*([^\r\n]{1,64})")
 _ENCODING: Final = re.compile(rb"(?i)\r\ngrpc-encoding:[ \t]*([a-z0-9-]{1,32})")
 
@@ -51,8 +53,7 @@ def _begin(call: Call, direction: int, data: bytes) -> None:
         return
     if not engine.capture.grpc_message_bytes or exchange.flags & FLAG_BODIES_OFF:
         return
-    per_s = engine.capture.grpc_messages_per_s
-    call.message_log = log = MessageLog(exchange, engine.recorder, engine.pace, KIND_GRPC, per_s)
+    call.message_log = log = MessageLog(exchange, engine.recorder, engine.pace, KIND_GRPC, MAX_MESSAGES_PER_S)
     stream.is_stream = True
     requests, responses = stream.requests, stream.responses
     if requests is not None and route.request_window_bytes:
