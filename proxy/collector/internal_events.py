@@ -7,8 +7,9 @@ start, it is not known how many there are already: events wait in memory then.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
+from proxy.enrich.records import RecordBuilder
 from storage.ledger import SOURCE_INTERNAL
 from storage.record import Entry, Position
 from storage.writer.writer import Writer
@@ -19,20 +20,12 @@ SIZE_BYTES: Final = 1024
 """What one takes of memory, about."""
 
 
-class EventBuilder(Protocol):
-    """Makes events; implemented by `proxy.enrich.records`."""
-
-    def event(self, name: str, data: dict[str, object]) -> Entry:
-        """Return an event of the collector."""
-        ...
-
-
 class InternalEvents:
     """Hands the collector's own records to the writer."""
 
     def __init__(
         self,
-        builder: EventBuilder,
+        builder: RecordBuilder,
         writer: Writer,
         committed: Mapping[bytes, Position],
         observe: Callable[[list[Entry]], None] | None = None,

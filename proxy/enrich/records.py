@@ -6,9 +6,9 @@ content of a head or body makes a record fail; what cannot be read stays null.
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -24,7 +24,7 @@ from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.live.websocket_messages import Content, MessageReader
 from proxy.enrich.redact.redactor import Redactor
-from proxy.enrich.stages import stage, without_frames
+from proxy.enrich.stages import stage, whole_stage
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
@@ -71,8 +71,6 @@ _NOTES_OF_DATA: Final = frozenset(
 )
 _TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
 
-T = TypeVar("T")
-U = TypeVar("U")
 _Decoded = tuple[CapturedExchange, Common, DecodedExchange]
 _Begun = tuple[CapturedExchange, DecodedExchange, Record, bool]
 """The last says whether it may hold calls."""
@@ -355,20 +353,6 @@ class RecordBuilder:
         level = _EVENT_LEVELS.get(name, "info")
         encoded = msgspec.json.encode(data)
         return Entry(Record(0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded))
-
-
-def whole_stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> list[U | Exception]:
-    """Take a step with each item that is no exception, at once: a generator costs 0.3 us more an item."""
-    results: list[U | Exception] = []
-    for item in items:
-        if isinstance(item, Exception):
-            results.append(item)
-            continue
-        try:
-            results.append(step(item))
-        except Exception as error:  # whatever it is, its place is here
-            results.append(without_frames(error))
-    return results
 
 
 def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:

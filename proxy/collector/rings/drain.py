@@ -7,22 +7,21 @@ every few milliseconds; only when they have been empty for a while does the coll
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.internal_events import InternalEvents
 from proxy.collector.rings.capture_rules import CaptureRules
-from proxy.collector.rings.slices import Observer, SliceBuilder, SliceReader
+from proxy.collector.rings.slices import Observer, SliceReader
 from proxy.collector.rings.sources import Source, Sources
+from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
-from proxy.ring.descriptor import Descriptor
-from proxy.ring.inflight import InflightExchange
 from proxy.ring.segment_layout import SegmentError, boot_id
 from proxy.settings.model import CaptureRuleSettings
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.record import Entry, Position
+from storage.record import Position
 from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -40,25 +39,13 @@ FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
 
 
-class DrainBuilder(SliceBuilder, Protocol):
-    """Makes records, those of dead workers included."""
-
-    def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
-        """Return the records of what a dead worker's in-flight table still shows."""
-        ...
-
-    def expired(self) -> list[Entry]:
-        """Return the entries whose wait has expired."""
-        ...
-
-
 class Drain:
     """Moves records from all rings to the writer."""
 
     def __init__(
         self,
         sources: Sources,
-        builder: DrainBuilder,
+        builder: RecordBuilder,
         writer: Writer,
         storage: Storage,
         committed: CommittedPositions,

@@ -7,19 +7,19 @@ take very long is built in a thread.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import takewhile
-from typing import Final, Protocol
+from typing import Final
 
 from proxy.collector.rings.capture_rules import CaptureRules
 from proxy.collector.rings.sources import Source
 from proxy.enrich.http.bodies import TooLong
-from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
+from proxy.enrich.records import RecordBuilder
 from proxy.enrich.stages import stage, without_frames
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
-from proxy.ring.message import CapturedMessage, decode_message
+from proxy.ring.message import decode_message
 from proxy.ring.ring import RingEntry
 from storage.record import Entry
 from storage.relational.blocks.portions import data_bytes
@@ -40,40 +40,11 @@ LOOP_BYTES: Final = 64 * 1024
 Observer = Callable[[list[Entry]], None]
 
 
-class SliceBuilder(Protocol):
-    """Makes records; implemented by `proxy.enrich.records`."""
-
-    def build(self, captured: CapturedExchange, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
-        """Return the record of an exchange.
-
-        Raises:
-            TooLong: it would take long, because more than `limit_bytes` come out of a coded body.
-        """
-        ...
-
-    def build_each(
-        self, entries: Iterable[RingEntry], descriptor: Descriptor, limit_bytes: int
-    ) -> Iterator[Entry | Exception]:
-        """Return the records of several exchanges, in order; what `build` raises for one stands in its place.
-
-        The records are made as they are asked for.
-        """
-        ...
-
-    def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
-        """Return the event of a message.
-
-        Raises:
-            TooLong: as `build` does.
-        """
-        ...
-
-
 class SliceReader:
     """Hands the records of slices to the writer."""
 
     def __init__(
-        self, builder: SliceBuilder, writer: Writer, observers: Sequence[Observer], rules: CaptureRules | None = None
+        self, builder: RecordBuilder, writer: Writer, observers: Sequence[Observer], rules: CaptureRules | None = None
     ) -> None:
         """`observers` are called with everything that becomes a record, whatever the rules leave out of it."""
         self._builder = builder

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bench.micro import enrich
 from proxy.enrich.http.bodies import TooLong
-from proxy.enrich.records import RecordBuilder, whole_stage
-from proxy.enrich.stages import stage
+from proxy.enrich.records import RecordBuilder
+from proxy.enrich.stages import stage, whole_stage
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from storage.record import Entry
