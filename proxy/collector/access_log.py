@@ -1,9 +1,9 @@
 """The access log of `[log] access`: a line on stdout for every recorded exchange, JSON or NCSA combined as in nginx.
 
-Strategy: lines are made on the loop as records are built, and written by a thread of its own, because a write to a pipe
-or terminal may take any time and stdout, shared with other processes, may not be made non-blocking. What waits is
-bounded in bytes. Invariant: nothing waits for stdout; what it did not take (too slow, closed, full) is counted and
-reported once, and lines are written again as soon as it takes them.
+Strategy: lines are made on the loop as records are built, and written as those of our own log are (`LogStream`),
+because a write to a pipe or terminal may take any time. What waits is bounded in bytes. Invariant: nothing waits for
+stdout; what it did not take (too slow, closed, full) is counted and reported once, and lines are written again as soon
+as it takes them.
 
 Only what is stored is shown, so everything is redacted. A line is one line, whatever a client sent: control characters
 are escaped, C1 controls and the line separators of Unicode too, as are quotes and backslashes in the columns of NCSA.
@@ -17,14 +17,14 @@ import os
 import re
 import select
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, Literal
+from operator import attrgetter
+from typing import Any, Final, Literal
 
 import msgspec
 
-from proxy.process.files import write_all
+from proxy.process.logs import CLOSE_S, LogStream
 from proxy.process.terminal import UNSAFE, json_escaped
 from storage.record import Entry, Record, format_id
 
@@ -34,10 +34,6 @@ MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 """Lines that wait for stdout: some 15 000, a second of a sidecar under full load."""
 WRITE_BYTES: Final = 64 * 1024
 """At most so much in one write: the usual size of a pipe."""
-GATHER_S: Final = 0.05
-"""How long the first line waits for others."""
-CLOSE_S: Final = 1.0
-"""How long a stop waits for stdout."""
 
 Formatter = Callable[[Entry], bytes]
 """Writes the line of an exchange, with its LF."""
@@ -49,30 +45,13 @@ _UNSAFE_WORD: Final = re.compile(rf'[\s"\\{UNSAFE}]')
 _REFERER: Final = b"\r\nreferer:"
 
 
-class _JsonLine(msgspec.Struct, gc=False):
-    """The members of a JSON line, named as in the API's records."""
-
-    time: str
-    id: str
-    method: str | None
-    host: str | None
-    path: str | None
-    query: str | None
-    status: int | None
-    outcome: str
-    duration_us: int
-    connect_us: int | None
-    first_byte_us: int | None
-    upstream_us: int | None
-    request_bytes: int
-    response_bytes: int
-    client_ip: str | None
-    route_id: str | None
-    service: str | None
-    project: str | None
-    trace_id: str | None
-    user_agent: str | None
-    error_type: str | None
+_COLUMNS: Final = (
+    *("method", "host", "path", "query", "status", "outcome", "duration_us", "connect_us", "first_byte_us"),
+    *("upstream_us", "request_bytes", "response_bytes", "client_ip", "route_id", "service", "project", "trace_id"),
+    *("user_agent", "error_type"),
+)
+"""Of a JSON line, beside time and id; named as in the API's records."""
+_values_of: Final = attrgetter(*_COLUMNS)
 
 
 class JsonFormatter:
@@ -89,12 +68,8 @@ class JsonFormatter:
         if second != self._second:
             self._second = second
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        line = _JsonLine(
-            f"{self._prefix}.{us:06d}Z", format_id(record.id), record.method, record.host, record.path, record.query,
-            record.status, record.outcome, record.duration_us, record.connect_us, record.first_byte_us,
-            record.upstream_us, record.request_bytes, record.response_bytes, record.client_ip, record.route_id,
-            record.service, record.project, record.trace_id, record.user_agent, record.error_type,
-        )  # fmt: skip
+        line = {"time": f"{self._prefix}.{us:06d}Z", "id": format_id(record.id)}
+        line |= zip(_COLUMNS, _values_of(record), strict=True)
         try:
             encoded = self._encode(line)
         except UnicodeEncodeError:  # half of a surrogate pair, which no encoding has
@@ -170,13 +145,11 @@ def _escape(found: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
 
 
-def _without_surrogates(line: _JsonLine) -> _JsonLine:
-    changes = {
-        name: value.encode("utf-8", "replace").decode()
-        for name in line.__struct_fields__
-        if isinstance(value := getattr(line, name), str)
+def _without_surrogates(line: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for name, value in line.items()
     }
-    return msgspec.structs.replace(line, **changes)
 
 
 _FORMATTERS: Final[dict[str, Callable[[], Formatter]]] = {"json": JsonFormatter, "common": CommonFormatter}
@@ -188,84 +161,35 @@ class AccessLog:
     def __init__(self, form: Literal["json", "common"], fd: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
         """Write to `fd`, which stays the caller's; -1 stands for a stdout that is not open."""
         self._format = _FORMATTERS[form]()
-        self._fd = fd
-        self._max_bytes = max_bytes
-        self._write_bytes = WRITE_BYTES if not _is_stderr(fd) else select.PIPE_BUF
-        self._changed = threading.Condition()
-        self._lines: list[bytes] = []
-        self._waiting_bytes = 0
-        self._is_closing = False
-        self._has_failed = False
-        self.dropped = 0
+        self._stream = LogStream(fd, max_bytes, self._report)
+        self._write_bytes = select.PIPE_BUF if _is_stderr(fd) else WRITE_BYTES
+
+    @property
+    def dropped(self) -> int:
         """Lines that were not written, since the start."""
-        self._thread = threading.Thread(target=self._run, name="access log", daemon=True)  # may hang in a write
-        self._thread.start()
+        return self._stream.dropped
 
     def observe(self, entries: Iterable[Entry]) -> None:
         """Log the exchanges among entries; events are no exchanges."""
         lines = [self._format(entry) for entry in entries if entry.record.kind == "exchange"]
-        if not lines:
-            return
-        size = sum(map(len, lines))
-        with self._changed:
-            if self._waiting_bytes + size > self._max_bytes:
-                self._drop(len(lines), "stdout is too slow")
-                return
-            self._waiting_bytes += size
-            was_empty = not self._lines
-            self._lines += lines
-            if was_empty:
-                self._changed.notify()
+        data = b""
+        for line in lines:
+            if data and len(data) + len(line) > self._write_bytes:
+                self._stream.put(data)
+                data = b""
+            data += line
+        if data:
+            self._stream.put(data)
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Write the waiting lines within a timeout; the rest is counted as dropped."""
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify()
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            with self._changed:
-                self._drop(len(self._lines), "stdout is too slow")
-                self._lines.clear()
+        self._stream.give_up(timeout_s)
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._lines or self._is_closing)
-                if not self._is_closing and self._waiting_bytes < self._write_bytes:
-                    self._changed.wait_for(lambda: self._is_closing, GATHER_S)
-                lines = self._take()
-                if not lines:
-                    return
-            error = ""
-            try:
-                write_all(self._fd, b"".join(lines))
-            except OSError as failure:
-                error = (failure.strerror or str(failure)).lower()
-            with self._changed:
-                self._waiting_bytes -= sum(map(len, lines))
-                if error:
-                    self._drop(len(lines), error)
-                elif self._has_failed and not self._lines:
-                    self._has_failed = False
-                    log.warning("the access log is written again", extra={"dropped": self.dropped})
-
-    def _take(self) -> list[bytes]:
-        """Take whole lines for one write; a long one goes alone."""
-        size = count = 0
-        for line in self._lines:
-            size += len(line)
-            if size > self._write_bytes and count:
-                break
-            count += 1
-        taken, self._lines = self._lines[:count], self._lines[count:]
-        return taken
-
-    def _drop(self, count: int, reason: str) -> None:
-        self.dropped += count
-        if count and not self._has_failed:
-            self._has_failed = True
-            log.warning("lines of the access log are lost: %s", reason)
+    def _report(self, problem: str) -> None:
+        if problem:
+            log.warning("lines of the access log are lost: %s", problem)
+        else:
+            log.warning("the access log is written again", extra={"dropped": self.dropped})
 
 
 def open_access_log(form: Literal["off", "json", "common"]) -> AccessLog | None:

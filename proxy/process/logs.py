@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from io import TextIOBase
 from typing import Any, Final, TextIO
 
@@ -97,14 +98,24 @@ class TextFormatter(logging.Formatter):
 class LogStream(TextIOBase):
     """A text stream over a descriptor, which stays the caller's."""
 
-    def __init__(self, fd: int, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
-        """The thread is started with the first line."""
+    def __init__(
+        self,
+        fd: int,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        on_problem: Callable[[str], object] = lambda problem: None,
+    ) -> None:
+        """The thread is started with the first line.
+
+        `on_problem` is called with the reason when lines begin to be lost, and with "" when they are written again.
+        """
         self._fd = fd
         self._max_waiting_bytes = max_waiting_bytes
         self._lines: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+        self._on_problem = on_problem
+        self._problem = ""
         self.dropped = 0
         """Lines that did not fit the queue, or could not be written."""
 
@@ -119,18 +130,21 @@ class LogStream(TextIOBase):
 
     def write(self, text: str) -> int:
         """Queue a text, or drop and count it; never waits for a reader."""
-        data = text.encode("utf-8", "backslashreplace")
+        self.put(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def put(self, data: bytes) -> None:
+        """Do the same with lines that are encoded."""
         with self._changed:
             if self._waiting_bytes + len(data) > self._max_waiting_bytes:
-                self.dropped += max(1, data.count(b"\n"))
-                return len(text)
+                self._drop(data, "its reader is too slow")
+                return
             self._lines.append(data)
             self._waiting_bytes += len(data)
             if not self._thread.ident:
                 self._thread.start()
                 atexit.register(self.settle)
             self._changed.notify_all()
-        return len(text)
 
     def settle(self, timeout_s: float = CLOSE_S) -> bool:
         """Wait until everything is written, but no longer than that; return whether it is."""
@@ -140,20 +154,40 @@ class LogStream(TextIOBase):
                 self._changed.wait(left_s)
             return not self._waiting_bytes
 
+    def give_up(self, timeout_s: float) -> None:
+        """Wait as `settle` does, for the last time; what is not written by then is dropped."""
+        self.settle(timeout_s)
+        atexit.unregister(self.settle)
+        with self._changed:
+            while self._lines:
+                data = self._lines.popleft()
+                self._waiting_bytes -= len(data)
+                self._drop(data, "its reader is too slow")
+
+    def _drop(self, data: bytes, problem: str) -> None:
+        self.dropped += max(1, data.count(b"\n"))
+        if not self._problem:
+            self._problem = problem
+            self._on_problem(problem)
+
     def _write_all(self) -> None:
         while True:
             with self._changed:
                 while not self._lines:
                     self._changed.wait()
                 data = self._lines.popleft()
-            lost = 0
+            problem = ""
             try:
                 write_all(self._fd, data)
-            except OSError:
-                lost = max(1, data.count(b"\n"))
+            except OSError as error:
+                problem = (error.strerror or str(error)).lower()
             with self._changed:
                 self._waiting_bytes -= len(data)
-                self.dropped += lost
+                if problem:
+                    self._drop(data, problem)
+                elif self._problem and not self._lines:
+                    self._problem = ""
+                    self._on_problem("")
                 self._changed.notify_all()
 
 
