@@ -96,9 +96,9 @@ def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
         raise BadParameter(name, query[name], f"a decimal number from 0 to {maximum}") from error
 
 
-def read_optional_int(query: Query, name: str, *, maximum: int = MAX_INT64) -> int | None:
+def read_optional_int(query: Query, name: str) -> int | None:
     """Read a whole number as `read_int` does; None when the parameter is absent."""
-    return read_int(query, name, 0, maximum=maximum) if name in query else None
+    return read_int(query, name, 0) if name in query else None
 
 
 def read_amount(query: Query, name: str) -> float:

@@ -3,7 +3,7 @@
 `observe` runs for every committed record, so histograms are plain lists of ints, found by one dictionary look-up and
 counted by the thousand (three prometheus_client histograms cost several µs a record; limit: 2 µs). What others count,
 such as the data plane in the workers' shared pages, is read at scrape time (`watch`). Labels come only from closed
-sets; what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
+sets, or are bounded in number: what exceeds that is counted under `other` and as overflow.
 """
 
 from collections import Counter, defaultdict
@@ -103,8 +103,6 @@ def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
     yield counters("websocket_requests_evicted", text, [], {(): requests})
 
 
-MAX_ROUTES: Final = 1000
-"""Routes counted apart; a configuration has tens."""
 NO_ROUTE: Final = "none"
 """Label of exchanges that matched no route."""
 BATCH_SIZES: Final = sizes((1, 3, 10, 30, 100, 300, 1000, 3000))
@@ -126,9 +124,9 @@ class Metrics:
         self._build = build
         self.calls = CallMetrics()
         """LLM, tool and gRPC calls."""
-        self._routes: dict[str | None, tuple[Tally, Tally, Tally]] = {}
-        self._labels: dict[str, tuple[Tally, Tally, Tally]] = {}
-        self._overflow = 0
+        self._routes: defaultdict[str, tuple[Tally, Tally, Tally]] = defaultdict(
+            lambda: (Tally(DURATIONS), Tally(DURATIONS), Tally(DURATIONS))
+        )
         self._waiting = 0
         self._batches = Counter[tuple[str, ...]]()
         self._batch_records = Tally(BATCH_SIZES)
@@ -154,15 +152,15 @@ class Metrics:
                 self.calls.observe(record)
             if record.kind != "exchange":
                 continue
-            duration, upstream, first_byte = self._routes.get(record.route_id) or self._bind(record.route_id)
+            route = record.route_id or NO_ROUTE
+            duration, upstream, first_byte = self._routes[route]
             duration.add(record.duration_us)
             if record.upstream_us is not None:
                 upstream.add(record.upstream_us)
             if record.first_byte_us is not None:
                 first_byte.add(record.first_byte_us)
             if record.grpc is not None:
-                route = record.route_id or NO_ROUTE
-                self.calls.observe_grpc(record.grpc, route if record.route_id in self._routes else OTHER)
+                self.calls.observe_grpc(record.grpc, route)
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
         """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""
@@ -217,24 +215,9 @@ class Metrics:
         build.add_metric([self._version, self._build], 1)
         yield build
 
-    def _bind(self, route_id: str | None) -> tuple[Tally, Tally, Tally]:
-        """Make a route's histograms; above the cap all further routes share those of `other`."""
-        label = NO_ROUTE if route_id is None else route_id
-        is_full = len(self._routes) >= MAX_ROUTES
-        if is_full:
-            self._overflow += 1
-            label = OTHER
-        tallies = self._labels.get(label)
-        if tallies is None:
-            tallies = (Tally(DURATIONS), Tally(DURATIONS), Tally(DURATIONS))
-            self._labels[label] = tallies
-        if not is_full:
-            self._routes[route_id] = tallies
-        return tallies
-
     def _settle(self) -> None:
         self._waiting = 0
-        for tallies in self._labels.values():
+        for tallies in self._routes.values():
             for tally in tallies:
                 tally.settle()
         if self._endpoints is not None:
@@ -247,14 +230,14 @@ class Metrics:
             ("time_to_first_byte", "Time from the request head to the first byte of the upstream response."),
         )
         for index, (name, text) in enumerate(names):
-            tallies = (((label,), counted[index]) for label, counted in self._labels.items())
+            tallies = (((label,), counted[index]) for label, counted in self._routes.items())
             yield Histograms(f"{name}_seconds", text, ["route"], tallies)
 
     def _writer(self) -> Iterator[Metric]:
         yield counters("batches", "Attempts to commit a batch.", ["outcome"], self._batches)
         yield Histograms("batch_records", "Records in one batch.", [], [((), self._batch_records)])
         yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
-        overflow = self._overflow + self.calls.overflow + (0 if self._endpoints is None else self._endpoints.overflow)
+        overflow = self.calls.overflow + (0 if self._endpoints is None else self._endpoints.overflow)
         text = "Observations counted under the label other because the limit of labels was reached."
         yield counters("metric_overflow", text, [], {(): overflow})
 

@@ -1,4 +1,4 @@
-"""Waking the collector: an eventfd shared by all workers, or a pipe where there is none. stdlib only.
+"""Waking the collector: a pipe shared by all workers. stdlib only.
 
 A worker writes to it only after a push that found the reader asleep, so a busy system never makes this system call.
 """
@@ -6,27 +6,18 @@ A worker writes to it only after a push that found the reader asleep, so a busy 
 import os
 from typing import Self
 
-from proxy.process.memfd import REFUSED
-
 
 class Wakeup:
     """One descriptor pair: `read_fd` becomes readable after `notify`, until `clear`."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
-        """Adopt descriptors made by `create` here or in the parent; equal ones are an eventfd."""
+        """Adopt descriptors made by `create` here or in the parent."""
         self.read_fd = read_fd
         self.write_fd = write_fd
 
     @classmethod
-    def create(cls, *, prefer_eventfd: bool = True) -> Self:
+    def create(cls) -> Self:
         """Make the descriptors, non-blocking, not inherited unless passed on."""
-        if prefer_eventfd and hasattr(os, "eventfd"):
-            try:
-                fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-                return cls(fd, fd)
-            except OSError as error:
-                if error.errno not in REFUSED:
-                    raise
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)
@@ -35,7 +26,7 @@ class Wakeup:
     def notify(self) -> None:
         """Wake the reader; one that is awake already, or gone, is no error."""
         try:
-            os.write(self.write_fd, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            os.write(self.write_fd, b"\x01")
         except (BlockingIOError, BrokenPipeError):
             pass
 
@@ -46,5 +37,5 @@ class Wakeup:
             pass
 
     def close(self) -> None:
-        for fd in {self.read_fd, self.write_fd}:
-            os.close(fd)
+        os.close(self.read_fd)
+        os.close(self.write_fd)

@@ -63,11 +63,6 @@ def is_array(member: msgspec.Raw) -> bool:
     return bytes(member)[:1] == b"["
 
 
-def decode_object(decoder: "msgspec.json.Decoder[Part]", member: msgspec.Raw) -> Part | None:
-    """Decode a member that is an object; None where it is missing, something else, or does not fit."""
-    return decode(decoder, member) if bytes(member)[:1] == b"{" else None
-
-
 def members_of(part: Member | None) -> dict[str, msgspec.Raw]:
     """Return the members of an object, undecoded; none where it is missing, something else, or no JSON."""
     return decode(_MEMBERS, part) or {} if part else {}

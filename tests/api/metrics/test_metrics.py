@@ -89,17 +89,6 @@ def test_without_a_store_only_the_ledger_is_missing() -> None:
     assert "sidelog_request_duration_seconds" in text
 
 
-def test_routes_above_the_cap_share_one_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of series is bounded, and what was folded is counted."""
-    monkeypatch.setattr("api.metrics.metrics.MAX_ROUTES", 10)
-    metrics = Metrics()
-    for number in range(15):
-        metrics.observe([Entry(make_record(number, route_id=f"route-{number}"))])
-    read = samples(metrics.render("", None)[0].decode())
-    assert read["sidelog_request_duration_seconds_count", "other"] == 5
-    assert read["sidelog_metric_overflow_total",] == 5
-
-
 def test_a_route_named_like_a_placeholder_shares_its_series() -> None:
     """Labels stay unique, whatever routes are called."""
     metrics = Metrics()

@@ -1,4 +1,4 @@
-"""A wake-up is seen once, however often it was given, on either kind of descriptor."""
+"""A wake-up is seen once, however often it was given."""
 
 import os
 import select
@@ -9,12 +9,11 @@ import pytest
 from proxy.process.wakeup import Wakeup
 
 
-@pytest.fixture(params=[True, False], ids=["eventfd", "pipe"])
-def wakeup(request: pytest.FixtureRequest) -> Iterator[Wakeup]:
-    """Both kinds; nothing stays open."""
+@pytest.fixture
+def wakeup() -> Iterator[Wakeup]:
+    """Nothing stays open."""
     before = set(os.listdir("/proc/self/fd"))
-    made = Wakeup.create(prefer_eventfd=request.param)
-    assert (made.read_fd == made.write_fd) is request.param
+    made = Wakeup.create()
     yield made
     made.close()
     assert set(os.listdir("/proc/self/fd")) <= before  # tests before may have left some that are closed meanwhile
@@ -57,7 +56,7 @@ def test_it_wakes_across_inherited_descriptors(wakeup: Wakeup) -> None:
 
 def test_a_reader_that_is_gone_is_no_error() -> None:
     """The worker goes on when the collector's end is closed."""
-    made = Wakeup.create(prefer_eventfd=False)
+    made = Wakeup.create()
     os.close(made.read_fd)
     with pytest.raises(BrokenPipeError):
         os.write(made.write_fd, b"x")
