@@ -50,23 +50,23 @@ def encode(families: Iterable[Metric]) -> bytes:
 
 def _family(family: Metric) -> bytes:
     name = f"{family.name}_total" if family.type == "counter" else family.name
-    head = _text(1, name) + _text(2, family.documentation) + _whole(3, _TYPES[family.type])
-    return head + b"".join(_message(4, metric) for metric in _metrics(family))
+    head = encoded_text(1, name) + encoded_text(2, family.documentation) + _whole(3, _TYPES[family.type])
+    return head + b"".join(encoded_message(4, metric) for metric in _metrics(family))
 
 
 def _metrics(family: Metric) -> Iterable[bytes]:
     if isinstance(family, Histograms):
         for values, tally in family.tallies:
-            yield _labels(dict(zip(family.label_names, values, strict=True))) + _message(7, _histogram(tally))
+            yield _labels(dict(zip(family.label_names, values, strict=True))) + encoded_message(7, _histogram(tally))
         return
     field = _VALUES[family.type]
     for sample in family.samples:
-        yield _labels(sample.labels) + _message(field, _double(1, sample.value))
+        yield _labels(sample.labels) + encoded_message(field, _double(1, sample.value))
 
 
 def _labels(labels: Mapping[str, str]) -> bytes:
-    pairs = (_text(1, name) + _text(2, value) for name, value in sorted(labels.items()))
-    return b"".join(_message(1, pair) for pair in pairs)
+    pairs = (encoded_text(1, name) + encoded_text(2, value) for name, value in sorted(labels.items()))
+    return b"".join(encoded_message(1, pair) for pair in pairs)
 
 
 def _histogram(tally: Tally) -> bytes:
@@ -74,9 +74,9 @@ def _histogram(tally: Tally) -> bytes:
     total = sum(tally.counts)
     parts = [_whole(1, total), _double(2, tally.sum)]
     for bound, count in (*tally.classic(), (INF, total)):
-        parts.append(_message(3, _whole(1, count) + _double(2, bound)))
+        parts.append(encoded_message(3, _whole(1, count) + _double(2, bound)))
     parts += [_signed(5, SCHEMA), _double(6, native.zero_threshold), _whole(7, native.zero_count)]
-    parts += (_message(12, _signed(1, offset) + _whole(2, length)) for offset, length in native.spans)
+    parts += (encoded_message(12, _signed(1, offset) + _whole(2, length)) for offset, length in native.spans)
     # Not packed: proto2, which client_model is, reads repeated numbers so unless it says otherwise.
     parts += (_signed(13, delta) for delta in native.deltas)
     return b"".join(parts)
@@ -108,9 +108,10 @@ def _double(field: int, number: float) -> bytes:
     return _key(field, _FIXED64) + struct.pack("<d", number)
 
 
-def _message(field: int, content: bytes) -> bytes:
+def encoded_message(field: int, content: bytes) -> bytes:
+    """Write a field that has a length."""
     return _key(field, _LENGTH) + _varint(len(content)) + content
 
 
-def _text(field: int, text: str) -> bytes:
-    return _message(field, text.encode())
+def encoded_text(field: int, text: str) -> bytes:
+    return encoded_message(field, text.encode())

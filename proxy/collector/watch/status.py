@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from api.health import ReplicaShown, WriterShown
+from api.http.responses import filled
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.rings.sources import Source, Sources
 from proxy.collector.watch.workers import Workers, WorkerShown
@@ -52,19 +54,9 @@ class ReplicaWatch:
         with suppress(StorageError):
             self.seen = await self._storage.replicas()
 
-    def describe(self) -> list[dict[str, object]]:
+    def describe(self) -> list[ReplicaShown]:
         return [
-            {
-                "host": replica.host,
-                "name": replica.name,
-                "version": replica.version,
-                "state": replica.state,
-                "reason": replica.reason or None,
-                "read_only": replica.is_read_only,
-                "waiting": replica.waiting,
-                "delay_s": replica.delay_s,
-            }
-            for replica in self.seen
+            filled(ReplicaShown, each, reason=each.reason or None, read_only=each.is_read_only) for each in self.seen
         ]
 
 
@@ -101,16 +93,7 @@ class StatusView:
             "draining": self.is_draining,
             "workers": [_describe_worker(worker, self.workers.unread) for worker in self.workers.shown or ()],
             "rings": [_describe_ring(source) for source in self.sources.attached.values()],
-            "writer": {
-                "waiting_records": writer.waiting_records,
-                "oldest_unstored_s": round(writer.oldest_unstored_s, 3),
-                "batches": dict(writer.counters.batches),
-                "spooled_records": writer.spooled_records,
-                "records_escaped": writer.counters.records_escaped,
-                "records_quarantined": writer.counters.records_quarantined,
-                "last_flush_s": round(writer.counters.last_flush_s, 4),
-                "is_full": writer.is_full,
-            },
+            "writer": filled(WriterShown, writer, writer.counters),
             "collector": {"pid": os.getpid(), "uptime_s": round(time.monotonic() - self._started_s, 1)},
             "storage": {
                 "up": writer.is_storage_up,

@@ -1,6 +1,7 @@
 """Make captured exchanges readable: heads are looked up or parsed, the codings of bodies undone."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from proxy.enrich.http.bodies import decode_body
@@ -25,8 +26,7 @@ from proxy.ring.inflight import InflightExchange
 DECODED_TAIL_BYTES: Final = 1 << 18
 """Kept of the end of a long coded response once it is decoded: what its last event may take."""
 MAX_STATUS_LINES: Final = 256
-MAX_STATUS_LINE_BYTES: Final = 128
-"""What is longer is not remembered."""
+"""Remembered; few are different."""
 _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 """What proxies say that the client spoke → the scheme of the URL that it asked for; Traefik says `wss`."""
 
@@ -40,7 +40,8 @@ class ExchangeDecoder:
     def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
         """`secrets` are names of further fields of heads that hold some."""
         self._redactor = redactor
-        self._status_lines: dict[bytes, bytes] = {}
+        self.read_status_line: Final = lru_cache(MAX_STATUS_LINES)(redactor.redact_by_pattern)
+        """Redacts the first line of a response: its reason is a text of the upstream's."""
         self.lines = RequestLineReader(redactor)
         self.requests = HeadReader(redactor, secrets)
         self.responses = HeadReader(redactor, secrets)
@@ -125,17 +126,6 @@ class ExchangeDecoder:
             _SCHEMES.get(proto.partition(b",")[0].strip().lower(), scheme),
             self._redactor.redact_value(host).decode() if is_host(host) else None,
         )
-
-    def read_status_line(self, line: bytes) -> bytes:
-        """Redact the first line of a response: its reason is a text of the upstream's. Few are different."""
-        known = self._status_lines.get(line)
-        if known is None:
-            known = self._redactor.redact_by_pattern(line)
-            if len(line) <= MAX_STATUS_LINE_BYTES:
-                if len(self._status_lines) >= MAX_STATUS_LINES:
-                    self._status_lines.clear()
-                self._status_lines[line] = known
-        return known
 
 
 def whole_lines(head: bytes) -> bytes:

@@ -321,7 +321,7 @@ async def test_a_store_that_comes_later_is_there_for_who_stores_nothing(place: P
         assert plane.readiness.answer()[1]["away"] == ["store"]
         place.bring_back()
         await until(lambda: not plane.readiness.answer()[1]["degraded"])
-        assert plane.status.describe()["writer"]["batches"]["stored"] == 0  # type: ignore[index]
+        assert plane.status.describe()["writer"].batches["stored"] == 0  # type: ignore[attr-defined]
     place.worker.die()
     shutil.rmtree(place.path / "rings")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from api.metrics.protobuf import encoded_message, encoded_text
 from proxy.cli.commands.files.export import write_file, write_out
 from proxy.cli.commands.output import CommandError, complain
 from proxy.enrich.grpc.descriptors import Values, parts_of, text_of, values_of
@@ -54,7 +55,7 @@ class _Call:
 
     def ask(self, field: int, text: str) -> Values:
         """Send a request and wait for its response."""
-        data = _field(field, text.encode())
+        data = encoded_text(field, text)
         self._codec.send_data(self._stream, b"\0" + len(data).to_bytes(4, "big") + data, time.monotonic_ns())
         while len(self._body) < 5 or len(self._body) < 5 + int.from_bytes(self._body[1:5], "big"):
             self._read()
@@ -106,7 +107,7 @@ def reflect(*, address: str, output: Path | None) -> int:
         raise CommandError(f"cannot reach {address}: {why_unreached(error)}") from error
     except (NotWire, Cut, UnicodeDecodeError) as error:
         raise CommandError(f"{address} does not answer as reflection does") from error
-    written = (_field(1, file) for file in files.values())
+    written = (encoded_message(1, file) for file in files.values())
     if output is None:
         write_out(written)
     else:
@@ -149,12 +150,3 @@ def _files_of(call: _Call) -> dict[str, bytes]:
                 files[text_of(values, 1)] = file
                 wanted += [(_BY_NAME, part.decode()) for part in parts_of(values, 3)]
     return files
-
-
-def _field(number: int, data: bytes) -> bytes:
-    """Write a field that has a length."""
-    length, left = b"", len(data)
-    while left > 0x7F:
-        length += bytes((left & 0x7F | 0x80,))
-        left >>= 7
-    return bytes((number << 3 | 2,)) + length + bytes((left,)) + data

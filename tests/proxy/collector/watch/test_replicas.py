@@ -1,5 +1,7 @@
 """What was seen of the replicas stays until something else is seen."""
 
+import msgspec
+
 from proxy.collector.watch.status import ReplicaWatch
 from storage.errors import StorageUnavailable
 from storage.query import Replica
@@ -29,7 +31,7 @@ async def test_a_store_that_is_not_open_yet_changes_nothing() -> None:
     await watch.look()
     store.answer = None
     await watch.look()
-    assert watch.describe() == [
+    assert msgspec.to_builtins(watch.describe()) == [
         {
             "host": "a:8123", "name": "first", "version": "18.16.1", "state": "left_out", "reason": None,
             "read_only": False, "waiting": 3, "delay_s": 2.0,

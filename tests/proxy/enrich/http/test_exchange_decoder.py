@@ -3,7 +3,6 @@
 import gzip
 
 from proxy.enrich.http.exchange_decoder import (
-    MAX_STATUS_LINE_BYTES,
     MAX_STATUS_LINES,
     ExchangeDecoder,
     split_head,
@@ -49,14 +48,12 @@ def test_what_is_not_kept_is_not_read() -> None:
 
 
 def test_status_lines_are_redacted() -> None:
-    """An upstream chooses the reason; many different ones, and long ones, leave all others as they are."""
+    """An upstream chooses the reason; many different ones leave all others as they are."""
     decoder = ExchangeDecoder(Redactor())
     secret = b"HTTP/1.1 401 no ghp_" + b"aB3" * 12
     for line in (secret, b"HTTP/1.1 200 OK", *(b"HTTP/1.1 200 %d" % n for n in range(2 * MAX_STATUS_LINES)), secret):
         expected = b"HTTP/1.1 401 no [REDACTED]" if line is secret else line
         assert decoder.read_status_line(line) == decoder.read_status_line(line) == expected
-    long = secret + b" " + b"x" * MAX_STATUS_LINE_BYTES
-    assert decoder.read_status_line(long) == long.replace(secret, b"HTTP/1.1 401 no [REDACTED]")
 
 
 def test_heads_are_split_behind_their_first_line() -> None:
