@@ -86,23 +86,33 @@ class CommittedPositions:
         self.close_lost_rings(spooled)
 
     def close_lost_rings(self, spooled: Collection[bytes]) -> None:
-        """Close positions whose ring is gone; called once, when the rings of the start are attached.
+        """Close positions whose ring is gone or damaged; called once, when the rings of the start are attached.
 
         A closed ring was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and an
         event reports it, because it held an unknown number of records. Those in `spooled` are closed when the store has
         all their records.
         """
-        for source_id, position in list(self.positions.items()):
+        left = self._sources.left
+        for source_id in dict.fromkeys((*self.positions, *left)):
             if source_id in _PSEUDO_SOURCES or source_id in self._sources.attached or source_id in spooled:
                 continue
+            position, pushed = self.positions.get(source_id, Position()), left.get(source_id, 0)
+            if pushed is None:
+                continue
             if not position.closed:
-                received = position.taken + position.dropped.get("ring_full", 0)
-                position = msgspec.structs.replace(position, received=received, closed=True)
-                lost = self._sources.lost_records.get(source_id, 0)
+                lost = max(0, pushed - position.taken)
+                dropped = with_dropped(position.dropped, "corrupt", lost) if lost else position.dropped
+                received = position.taken + lost + position.dropped.get("ring_full", 0)
+                position = msgspec.structs.replace(position, received=received, dropped=dropped, closed=True)
                 self._events.add_unclean_start("ring_lost", source_id, lost)
+                if source_id in left:
+                    self._writer.advance(source_id, position)
             self._retire(source_id, position)
 
     def _retire(self, source_id: bytes, position: Position) -> None:
+        """Fold the counts of a source into those of all that are gone, unless its file would be reported once more."""
+        if source_id in self._sources.left:
+            return
         self._retired_totals = add_counts(self._retired_totals, position)
         self._writer.advance(RETIRED_TOTALS, self._retired_totals)
         self._writer.drop_source(source_id)

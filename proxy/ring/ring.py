@@ -26,6 +26,7 @@ from proxy.ring.segment_layout import (
     REFUSED_RECORDS,
     RELEASED,
     SLEEPING,
+    RingDamaged,
     SegmentError,
 )
 
@@ -205,7 +206,7 @@ class RingReader:
         released = self._cells[RELEASED]
         self._cursor = max(start or 0, released)
         if self._cursor % 8:
-            raise SegmentError(f"damaged header of {self._name}: position {self._cursor} is not a multiple of 8")
+            raise RingDamaged(f"damaged header of {self._name}: position {self._cursor} is not a multiple of 8")
         self._corrupt = 0
         self._is_counted = self._cursor == 0 or (taken is not None and self._cursor == start)
         self._taken = taken or 0 if self._is_counted else 0
@@ -275,7 +276,7 @@ class RingReader:
                 break
         head = word & ~_COUNT_BITS
         if head - self._cursor > self._capacity:
-            raise SegmentError(
+            raise RingDamaged(
                 f"damaged header of {self._name}: head {head} is more than {self._capacity} bytes past {self._cursor}"
             )
         return head, before + (word - before & _COUNT_BITS)

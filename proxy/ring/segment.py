@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from proxy.process.memfd import REFUSED, anonymous_file
+from proxy.ring.entry import PREFIX_BYTES
 from proxy.ring.segment_layout import (
+    HEAD,
     HEADER_BYTES,
     HELD_SINCE_US,
     MAGIC,
@@ -183,7 +185,8 @@ class Segment:
         """Map the segment at `path` as its consumer.
 
         Raises:
-            SegmentError: it cannot be opened, or "damaged header": no size in it was trusted.
+            RingDamaged: no size in its header was trusted.
+            SegmentError: it cannot be opened, or has another layout.
         """
         try:
             fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -352,15 +355,15 @@ def segments_in(directory: Path) -> list[Path]:
 def pushed_in(path: Path) -> int:
     """Return how many entries a file says its ring was given; 0 where its header page ends before that.
 
-    For files that cannot be read otherwise; nothing else of them is believed.
+    For files that cannot be read otherwise: it is believed if so many entries can lie before the head.
     """
     try:
         with path.open("rb") as file:
             page = file.read(PAGE)
     except OSError:
         return 0
-    cell = page[8 * PUSHED : 8 * PUSHED + 8]
-    return int.from_bytes(cell, sys.byteorder) if len(cell) == 8 and page.startswith(MAGIC) else 0
+    head, pushed = (int.from_bytes(page[8 * cell : 8 * cell + 8], sys.byteorder) for cell in (HEAD, PUSHED))
+    return pushed if page.startswith(MAGIC) and pushed * PREFIX_BYTES <= head else 0
 
 
 def remove_unfinished(directory: Path) -> int:

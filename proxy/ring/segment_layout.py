@@ -53,6 +53,10 @@ class SegmentError(SharedMemoryError):
     """A segment cannot be made, held or read: no space, no permission, or a damaged header."""
 
 
+class RingDamaged(SegmentError):
+    """A header is damaged: no later attempt will read the ring."""
+
+
 def boot_id() -> str:
     """Return the kernel's id of this boot, 36 characters, or "" where there is none."""
     try:
@@ -96,13 +100,14 @@ def checked_header(raw: bytes, file_bytes: int, name: str) -> Areas:
     """Read a static header from the first bytes of a file of `file_bytes`.
 
     Raises:
-        SegmentError: the checksum is wrong, the layout is another one, or an area lies outside of the file.
+        RingDamaged: the checksum is wrong, or an area lies outside of the file.
+        SegmentError: the layout is another one.
     """
     if file_bytes < PAGE or len(raw) < HEADER_BYTES:
-        raise SegmentError(f"damaged header of {name}: {file_bytes} bytes, no ring is shorter than {PAGE}")
+        raise RingDamaged(f"damaged header of {name}: {file_bytes} bytes, no ring is shorter than {PAGE}")
     magic, version, source, boot, *sizes = _STATIC.unpack_from(raw)
     if magic != MAGIC or zlib.crc32(raw[: _STATIC.size]) != _CRC.unpack_from(raw, _STATIC.size)[0]:
-        raise SegmentError(f"damaged header of {name}: magic or checksum is wrong")
+        raise RingDamaged(f"damaged header of {name}: magic or checksum is wrong")
     if version != LAYOUT_VERSION:
         raise SegmentError(f"the ring {name} has layout {version}, this sidelog reads layout {LAYOUT_VERSION}")
     areas = Areas(source, boot.rstrip(b"\0").decode("ascii", "replace"), *sizes)
@@ -119,5 +124,5 @@ def checked_header(raw: bytes, file_bytes: int, name: str) -> Areas:
     is_ordered = all(low <= high for low, high in pairwise(borders))
     starts = areas.counters_at | areas.inflight_at | areas.data_at | areas.capacity
     if not is_ordered or starts % PAGE or not areas.capacity:
-        raise SegmentError(f"damaged header of {name}: an area lies outside of the {file_bytes} bytes of the file")
+        raise RingDamaged(f"damaged header of {name}: an area lies outside of the {file_bytes} bytes of the file")
     return areas

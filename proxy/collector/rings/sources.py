@@ -8,7 +8,8 @@ kill:
 2. one batch stores what the in-flight table still shows (`worker_lost`) and the position marked `closed`;
 3. after that commit the file is unlinked, and one more batch adds the counts to `RETIRED_TOTALS`.
 
-A ring file whose position is closed is only unlinked; a position without a ring file is a lost ring.
+A ring file whose position is closed is only unlinked; a position without a ring file is a lost ring. So is a damaged
+file, with a position or without: it stays for the operator, and its position stays closed as long.
 """
 
 import logging
@@ -24,7 +25,7 @@ from proxy.ring.descriptor import Descriptor, read_descriptor
 from proxy.ring.inflight import InflightExchange, InflightReader
 from proxy.ring.ring import RingEntry, RingReader
 from proxy.ring.segment import SUFFIX, Segment, pushed_in, segments_in
-from proxy.ring.segment_layout import SegmentError
+from proxy.ring.segment_layout import RingDamaged, SegmentError
 from storage.ledger import SAMPLED, DropReason, ProducerCounts, with_dropped
 from storage.record import Position
 from storage.writer.pending_batch import LazyPositions, SourceRun
@@ -218,8 +219,9 @@ class Sources:
     attached: dict[bytes, Source] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
     """Files that cannot be read, said once; they are left for the operator."""
-    lost_records: dict[bytes, int] = field(default_factory=dict)
-    """Their sources, and how many records in them were not taken, at least."""
+    left: dict[bytes, int | None] = field(default_factory=dict)
+    """Their sources, and how many entries their rings were given, at least; None: a later start may read them, with
+    other rights or another version."""
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
     _kept: StateFile[CounterSnapshot] | None = None
@@ -255,21 +257,19 @@ class Sources:
                 continue
             try:
                 self._attach(Segment.attach(path))
-            except FileNotFoundError:
-                continue
             except SegmentError as error:
                 self.damaged.add(path.name)
-                lost = self._note_lost(path)
-                log.error("a ring cannot be read and is left in place, with at least %d records: %s", lost, error)
+                records = self._note_left(path, is_lost=isinstance(error, RingDamaged))
+                log.error("a ring cannot be read and is left in place, with at least %d records: %s", records, error)
 
-    def _note_lost(self, path: Path) -> int:
+    def _note_left(self, path: Path, *, is_lost: bool) -> int:
         try:
             source_id = bytes.fromhex(path.stem)
         except ValueError:
             return 0
-        taken = self.positions.get(source_id, Position()).taken
-        self.lost_records[source_id] = lost = max(0, pushed_in(path) - taken)
-        return lost
+        pushed = pushed_in(path)
+        self.left[source_id] = pushed if is_lost else None
+        return max(0, pushed - self.positions.get(source_id, Position()).taken)
 
     def attach_fd(self, fd: int) -> None:
         """Attach the ring of a descriptor, unless it is known; the descriptor stays the caller's.

@@ -10,6 +10,7 @@ import pytest
 
 from proxy.ring.segment_layout import PAGE
 from storage.errors import StorageUnavailable
+from storage.ledger import Ledger
 from storage.record import Batch
 from tests.proxy.collector.rings.test_drain import eventful_worker, events, told
 from tests.support.listeners import Listener
@@ -108,10 +109,40 @@ async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: 
     assert kept.keys() <= set(ids)
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
 async def test_a_ring_cut_within_its_header_page_says_at_least_how_much_is_lost(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_stored: bool
 ) -> None:
-    """Its count of entries may be left: what was not taken of them is the least, in the log and in the event."""
+    """Its count of entries may be left: what was not taken of them is the least, in log, event and ledger, and once."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    if is_stored:
+        worker.record(5)
+        async with collecting(tmp_path, store) as plane:
+            await plane.until(lambda: plane.ledger().stored == 5)
+    worker.record(3)
+    path = worker.segment.path
+    assert path is not None
+    whole, stored = path.stat().st_size, 5 * is_stored + 1
+    os.truncate(path, PAGE - 1)
+    for _ in range(3):
+        async with collecting(tmp_path, store) as plane:
+            await plane.until(lambda: not plane.writer.waiting_records and plane.ledger().stored == stored)
+            assert plane.ledger() == Ledger(
+                received=stored + 3, stored=stored, spooled=0, waiting=0, dropped={"corrupt": 3}
+            )
+    os.truncate(path, whole)
+    worker.die()
+    path.unlink()
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: worker.source not in plane.committed.positions)
+        assert plane.ledger().dropped == {"corrupt": 3}
+    (event,) = events(await rows(store), "unclean_start")
+    assert (event["count"], event["minCount"], event["reason"]) == (None, 3, "ring_lost")
+    assert "left in place, with at least 3 records" in caplog.text
+
+
+async def test_a_ring_that_may_be_read_later_is_not_lost(tmp_path: Path) -> None:
+    """Another version wrote it, or another user: what is behind its position is stored when it can be read."""
     worker, store = RingWorker(tmp_path), MemoryStorage()
     worker.record(5)
     async with collecting(tmp_path, store) as plane:
@@ -119,15 +150,17 @@ async def test_a_ring_cut_within_its_header_page_says_at_least_how_much_is_lost(
     worker.record(3)
     path = worker.segment.path
     assert path is not None
-    whole = path.stat().st_size
-    os.truncate(path, PAGE - 1)
+    worker.die()
+    hidden = path.rename(tmp_path / "hidden")
+    path.symlink_to(hidden)  # which is not followed
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: not plane.writer.waiting_records)
-    os.truncate(path, whole)
-    worker.die()
-    (event,) = events(await rows(store), "unclean_start")
-    assert (event["count"], event["minCount"], event["reason"]) == (None, 3, "ring_lost")
-    assert "left in place, with at least 3 records" in caplog.text
+        assert worker.source in plane.committed.positions
+    hidden.rename(path)
+    async with collecting(tmp_path, store) as plane:
+        ledger = await plane.until_empty()
+    assert (ledger.received, ledger.stored, ledger.dropped) == (8, 8, {})
+    assert not events(await rows(store), "unclean_start")
 
 
 @pytest.mark.parametrize("seed", range(8))
