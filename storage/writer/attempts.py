@@ -38,7 +38,7 @@ class CommitListener(Protocol):
     """Is notified of commits, on the loop; must be quick."""
 
     def on_commit(self, batch: Batch, /) -> None:
-        """Every commit, in order: the batch as stored, positions corrected."""
+        """Every commit, in order: the batch as stored, positions corrected; of one without an answer the last entry."""
         ...
 
 

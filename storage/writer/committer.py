@@ -20,7 +20,7 @@ from storage.writer import attempts
 from storage.writer.pending_batch import PendingBatch
 from storage.writer.quarantine import escape, quarantine
 from storage.writer.spool import FrameTooLarge
-from storage.writer.spool_replay import SpoolReplay, is_committed, with_seqs
+from storage.writer.spool_replay import SpoolReplay, as_stored, is_committed
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Committer:
         try:
             async with self.timeout.bounded(is_full=is_full):
                 if part.is_doubtful and await is_committed(self.storage, batch):
-                    batch = await with_seqs(self.storage, batch)
+                    batch = await as_stored(self.storage, batch)
                 else:
                     await self.make_room(len(batch.entries), part.size_bytes)
                     await self.storage.commit(batch)

@@ -302,14 +302,16 @@ async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
     return False
 
 
-async def with_seqs(storage: Storage, batch: Batch) -> Batch:
-    """Return a batch that turned out to be stored with the `seq` of its entries; without them where it is not known."""
-    for entry in batch.entries:
-        record = await storage.get(entry.record.id)
-        if record is None:
-            return Batch(batch.instance, [], batch.positions, batch.retired)
-        entry.record.seq = record.seq
-    return batch
+async def as_stored(storage: Storage, batch: Batch) -> Batch:
+    """Return a batch that turned out to be stored with its last entry alone, whose `seq` is looked up, if it is found.
+
+    That one says how far the store has come, and one question is answered within an attempt, however slow the store.
+    """
+    last = batch.entries[-1]
+    record = await storage.get(last.record.id)
+    if record is not None:
+        last.record.seq = record.seq
+    return Batch(batch.instance, [] if record is None else [last], batch.positions, batch.retired)
 
 
 def without_bodies(entry: Entry) -> Entry:

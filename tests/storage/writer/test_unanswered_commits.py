@@ -63,7 +63,7 @@ async def test_a_commit_nobody_heard_of_is_not_doubled_where_retention_hides_it(
             assert rig.ledger() == Ledger(received=9, stored=9, spooled=0, waiting=0)
         assert writer.counters.records_quarantined == 0
         assert await store.last_seq() == 9
-        assert told == [[], [8, 9]]
+        assert told == [[7] if hidden < 7 else [], [8, 9]]
 
 
 async def test_a_frame_nobody_heard_of_is_not_doubled_where_retention_hides_its_first_record(tmp_path: Path) -> None:
