@@ -118,8 +118,9 @@ async def _call(request: web.Request, params: Mapping[str, Any]) -> dict[str, An
         raise _Failed(_INVALID_PARAMS, f"there is no tool {str(name)[:100]!r}, only {', '.join(TOOLS)}")
     try:
         text = msgspec.json.encode(await tool.answer(partial(_ask, request), tool.read(given))).decode()
-    except Refused as refused:
-        return {"content": [{"type": "text", "text": refused.detail}], "isError": True}
+    except (Refused, RecursionError) as error:
+        reason = error.detail if isinstance(error, Refused) else "the answer is nested too deep to be shown"
+        return {"content": [{"type": "text", "text": reason}], "isError": True}
     if len(text) > MAX_CHARACTERS:
         text = f"{text[:MAX_CHARACTERS]}… (cut here, of {len(text):,} characters: ask for less)"
     return {"content": [{"type": "text", "text": text}]}

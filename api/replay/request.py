@@ -10,6 +10,7 @@ Standard: RFC 9110 §7.6.1 (what belongs to one connection only), §9.2.1 (safe 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote_plus, unquote_plus
@@ -103,7 +104,7 @@ def _assigned(text: str, environ: Mapping[str, str], secrets: list[str]) -> tupl
 def _json_or_text(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -203,9 +204,10 @@ def _content(body: Body, fields: Sequence[Sequence[str]], given: Given, missing:
     types = [value for name, value in fields if name.lower() == "content-type"]
     document = _json_or_text(text)
     if isinstance(document, dict | list):  # under any type: curl labels JSON as a form by default
-        is_edited = [put(document, name.split("."), value) for name, value in edits.items()]
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False) if any(is_edited) else text
-        missing += dict.fromkeys(_redacted_places(document, "body"))
+        with suppress(RecursionError):  # nested too deep: it has no places, and is given as a whole
+            is_edited = [put(document, name.split("."), value) for name, value in edits.items()]
+            text = json.dumps(document, ensure_ascii=False, allow_nan=False) if any(is_edited) else text
+            missing += dict.fromkeys(_redacted_places(document, "body"))
     elif types and types[0].lower().startswith("application/x-www-form-urlencoded"):
         text = _edited_pairs(text, "body", given, missing)
     if _REDACTED.search(text) and not any(name.startswith("body") for name in missing):

@@ -25,7 +25,7 @@ def _answer(client: Client, line: bytes) -> str | None:
     """Return the answer to a message; None where it needs none."""
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return _failure(None, _PARSE_ERROR, f"no JSON: {error}")
     message_id = message.get("id") if isinstance(message, dict) else None
     try:

@@ -11,7 +11,7 @@ from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
 from api.dialects.mcp_tools import TOOLS, describe_language
 from api.services import Services
 from storage.query import Scope
-from storage.record import format_id, new_id
+from storage.record import Batch, Entry, ToolCall, format_id, new_id
 from storage.search.language.parser import parse_search
 from storage.search.language.words import PREFIXES, WORDS
 from tests.api.conftest import BEARER, Client, World
@@ -58,6 +58,7 @@ async def test_a_client_is_introduced(client: Client) -> None:
         ("[]", 400),
         ('{"jsonrpc": "1.0", "id": 1, "method": "ping"}', 400),
         ('{"id": 1, "method": "ping"}', 400),
+        ('{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": %s}}' % ("[" * 9000 + "]" * 9000), 400),
         (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": "x" * 70_000}}), 413),
     ],
 )
@@ -173,6 +174,26 @@ async def test_an_answer_is_bounded(world: World, client: Client) -> None:
     text = result["content"][0]["text"]
     assert len(text) < MAX_CHARACTERS + 100
     assert text.endswith("ask for less)")
+
+
+async def test_an_answer_that_is_nested_too_deep_is_said_to_be(world: World, client: Client) -> None:
+    """As an upstream may nest the details of an error; its record can be read by the API."""
+    record = make_record(1)
+    details = b"[" * 800 + b"]" * 800
+    failed = ToolCall(
+        record_id=record.id,
+        started_at_us=START_US,
+        created_at_us=START_US,
+        tool_name="t",
+        server_label="s",
+        status="error",
+        error_details=details,
+    )
+    await world.storage.commit(Batch("side-1", [Entry(record, None, [failed])]))
+    result = (await send(client, "tools/call", name="get", arguments={"id": format_id(record.id)}))["result"]
+    text = "the answer is nested too deep to be shown"
+    assert result == {"content": [{"type": "text", "text": text}], "isError": True}
+    assert details in await (await client.get(f"/api/records/{format_id(record.id)}", headers=BEARER)).read()
 
 
 async def test_a_tool_sees_what_its_token_sees(world: World, client: Client) -> None:

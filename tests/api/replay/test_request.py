@@ -63,6 +63,8 @@ FORM = b"user=a&password=[REDACTED]&pin=%5BREDACTED%5D"
         ("application/json", b'{"[REDACTED]": 1}', None, ["body"]),
         ("application/json", b'{"a": "[REDACTED]"', None, ["body"]),
         ("application/octet-stream", b"\xff[REDACTED]", None, ["body"]),
+        ("application/json", b"[" * 900 + b'"[REDACTED]"' + b"]" * 900, None, ["body"]),
+        ("application/json", b"[" * 9000 + b'"[REDACTED]"' + b"]" * 9000, None, ["body"]),
     ],
 )
 def test_redacted_parts_are_named(kind: str, body: bytes, query: str | None, missing: list[str]) -> None:
