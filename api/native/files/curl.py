@@ -187,6 +187,8 @@ def grpcurl_of(record: Mapping[str, Any]) -> CurlLine:
     host = record.get("host") or "127.0.0.1"
     if ":" not in host.rpartition("]")[2]:
         host += ":443" if record.get("scheme") == "https" else ":80"
+    if host.startswith("-"):  # as a name may, which would be an option
+        words.append("--")
     words += [word(host), word((record.get("path") or "/").removeprefix("/"))]
     return CurlLine(" \\\n  ".join(words), notes)
 

@@ -17,9 +17,8 @@ HEAD = (
 
 def line(body: Body | None, **changes: Any) -> tuple[list[str], list[str]]:
     """Return the words of the command, and its notes."""
-    record = make_record(
-        1, method="POST", host="api.test", path="/shop.Cart/Add", grpc=Grpc(0, timeout_us=2_000_000), **changes
-    )  # fmt: skip
+    more = {"host": "api.test", "path": "/shop.Cart/Add"} | changes
+    record = make_record(1, method="POST", grpc=Grpc(0, timeout_us=2_000_000), **more)
     made = curl_of(detail_json(record, Payload(HEAD, b"", body, None)))
     return shlex.split(made.command.replace("\\\n", "")), made.notes
 
@@ -33,6 +32,7 @@ def test_a_call_is_made_again_by_grpcurl() -> None:
     ]  # fmt: skip
     assert notes == ["authorization held a secret: replace <authorization>"]
     assert line(None, scheme="https")[0][-2] == "api.test:443"
+    assert line(None, host="-cert=x", path="/-key=x")[0][-3:] == ["--", "-cert=x:80", "-key=x"]
 
 
 def test_what_cannot_be_sent_is_said() -> None:
