@@ -39,6 +39,9 @@ SEQ_AMONG: Final = AMONG.format("seq", "?")
 class Connection(aiosqlite.Connection):
     """An aiosqlite connection that runs functions, in the order they were handed in."""
 
+    path: Path | None = None
+    """The file, for messages."""
+
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call `work` with the connection, on its thread. A cancelled caller does not stop it.
 
@@ -48,7 +51,7 @@ class Connection(aiosqlite.Connection):
         """
         if not self._running:
             raise StorageUnavailable("the store is closed")
-        with translated():
+        with translated(self.path):
             execute: Any = self._execute
             return cast(T, await execute(work, self._conn))
 
@@ -88,7 +91,8 @@ async def connect(
         return connected(path)
 
     connection = Connection(opened, 64)
-    with translated():
+    connection.path = path
+    with translated(path):
         try:
             return cast(Connection, await connection)
         except BaseException:
@@ -130,15 +134,15 @@ def counter(connection: sqlite3.Connection, name: str) -> int:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what SQLite and the encoding of values raise into the two storage errors."""
+def translated(path: Path | None = None) -> Iterator[None]:
+    """Turn what SQLite and the encoding of values raise into the two storage errors, which name the file."""
     try:
         yield
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.DataError) or _code(error) in _VALUE_CODES or _is_binding(error):
             raise StorageRejected(f"sqlite refused a value: {error}") from error
         kind = StorageDamaged if _code(error) in _DAMAGE_CODES else StorageUnavailable
-        raise kind(f"sqlite: {error}") from error
+        raise kind(f"sqlite: {error}" + (f": {path}" if path else "")) from error
     except OSError as error:
         raise StorageUnavailable(f"sqlite: {error}") from error
     except (ValueError, TypeError, KeyError, OverflowError) as error:

@@ -330,7 +330,8 @@ class Spool:
             os.close(fd)
             path.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise SpoolFull(f"no room for a segment of the spool: {error}") from error
+                reason = f"no room for {self.segment_bytes} bytes in {self.directory}: {error.strerror}"
+                raise SpoolFull(reason) from error
             raise
         self._paths.append(path)
         self._segment = _Segment(path, fd)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.errors import StorageUnavailable
 from storage.record import Batch, Entry
 from storage.sqlite.connection import Budget
 from storage.sqlite.store import SqliteStorage
@@ -35,6 +36,13 @@ def test_a_function_that_fails_in_time_is_an_error() -> None:
         connection.create_function("broken", 0, lambda: 1 // 0)
         with pytest.raises(sqlite3.OperationalError, match="user-defined"):
             Budget(10.0).execute(connection, "SELECT broken()", ())
+
+
+async def test_an_error_names_the_file(tmp_path: Path) -> None:
+    """Where it is follows from the data directory, and no setting says it."""
+    path = tmp_path / "sidelog.db"
+    with pytest.raises(StorageUnavailable, match=f"unable to open database file: {path}"):
+        await SqliteStorage.open(path, is_read_only=True)
 
 
 def test_an_opening_that_is_cancelled_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -247,7 +247,7 @@ def test_a_full_disk_is_full_until_there_is_room(tmp_path: Path) -> None:
     """A segment that cannot be allocated leaves no file; the next attempt may succeed."""
     spool = Spool(tmp_path, MAX_BYTES, allocate=failing(1, errno.ENOSPC))
     spool.load(Position())
-    with pytest.raises(SpoolFull, match="no room for a segment"):
+    with pytest.raises(SpoolFull, match="no room for 1048576 bytes in"):
         spool.write(make_batch(1), opened_at_us=7, is_doubtful=False)
     assert list(tmp_path.glob("*.spool")) == []
     put(spool, make_batch(1))
