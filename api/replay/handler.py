@@ -4,6 +4,7 @@ The caller names no address: a target is one of a list. Whatever the caller writ
 (`request.py`), so that nothing redacted leaves, and no value makes a second header or request.
 """
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -83,7 +84,8 @@ async def send_record(request: web.Request) -> web.Response:
     except ConnectionError as error:
         raise Refused(502, f"no answer: {error}") from error
     assert answer.payload is not None
-    parts = response_parts(Side(record, payload, [], False), Side(answer.record, answer.payload, [], False))
+    sides = Side(record, payload, [], False), Side(answer.record, answer.payload, [], False)
+    parts = await asyncio.to_thread(response_parts, *sides)  # without a turn: what was sent is answered for
     shown = message_json(answer.payload.response_head, answer.payload.response_body, b"")
     new_id = field_of(answer.payload.response_head, _RECORD_ID) or None
     is_equal = all(part.equal for part in parts)
