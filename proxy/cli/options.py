@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
-from click import Argument, IntRange, Parameter
+from click import Argument, Parameter
 
 from proxy.cli.completion import SHELLS, complete_search, complete_view
-from proxy.cli.parameter_types import Seconds
+from proxy.cli.parameter_types import Seconds, WholeNumber
 from proxy.settings.flags import FLAGS, Flag
 
 OWN_PANEL: Final = "Options"
@@ -49,9 +49,9 @@ def text(option: str, metavar: str, help: str, name: str = "", **more: Any) -> O
     return Option([option, name or _name_of(option)], metavar=metavar, help=help, **more)
 
 
-def number(option: str, help: str, default: int, most: int = 10**9) -> Option:
+def number(option: str, help: str, default: int, most: int | None = None) -> Option:
     """Declare an option whose value is a whole number, one at least."""
-    return text(option, "N", help, type=IntRange(1, most), default=default, show_default=True)
+    return text(option, "N", help, type=WholeNumber(1, most), default=default, show_default=True)
 
 
 def argument(metavar: str, help: str, name: str = "", **more: Any) -> Argument:
@@ -175,7 +175,7 @@ _ALL: Final = (
         multiple=True,
     ),
     flag("--unsafe", "Send methods that are not safe, too: POST, PUT, PATCH, DELETE, …"),
-    text("--min-failed", "N", "Leave out those with fewer failures.", type=IntRange(0), default=0),
+    text("--min-failed", "N", "Leave out those with fewer failures.", type=WholeNumber(0), default=0),
     text("--min-cost", "USD", "Leave out those that cost less.", "min_cost_usd", default=""),
     text(
         "--html",
@@ -195,7 +195,7 @@ _OF_COMMANDS: Final = {
     "mock listen": text("--listen", "HOST:PORT", "Address.", default="127.0.0.1:9000", show_default=True),
     "grpc reflect address": argument("ADDRESS", "Address of the service: host:port, or https://host:port."),
     "save name": argument("NAME", "Name of the suite."),
-    "replay rate": text("--rate", "N", "Begin so many requests a second.", type=IntRange(1, 10_000)),
+    "replay rate": text("--rate", "N", "Begin so many requests a second.", type=WholeNumber(1, 10_000)),
     "replay output": Option(
         ["--output", "-o", "output"],
         metavar="FILE",
@@ -297,7 +297,7 @@ _SEARCH: Final = argument(
 
 
 def _filter(name: str, metavar: str, help: str) -> Option:
-    kind = IntRange(0) if metavar == _NUMBER else None
+    kind = WholeNumber(0) if metavar == _NUMBER else None
     option = f"--{name.replace('_', '-')}"
     return text(option, metavar, help, panel=FILTER_PANEL, multiple=metavar == _MANY, type=kind)
 

@@ -4,6 +4,7 @@ Strategy: one class for commands, which shows options by panel, and one for grou
 What a command does is in `proxy/cli/commands/`, imported when it runs.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
@@ -13,7 +14,6 @@ import click
 
 from proxy.cli.command_table import COMMANDS, GROUPS, Row
 from proxy.cli.options import OWN_PANEL, PARAMETERS
-from proxy.process.version import VERSION
 
 _HELP: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
 
@@ -44,16 +44,37 @@ class _Group(_WithPanels, click.Group):
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.name == "keys" and args[0] == "revoke":
+            ctx.fail("no such command 'revoke': `keys disable` can be undone, `keys delete` cannot")
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        from proxy.process.version import VERSION
+
+        sys.stdout.write(f"sidelog {VERSION}\n")
+        ctx.exit()
+
 
 def _program() -> click.Group:
     """Make the program; what a command returns is its exit code."""
+    version = click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help="Print the version and exit.",
+    )
     program = _Group(
         "sidelog",
         help="A logging reverse proxy that keeps a redacted, searchable record of every exchange.",
+        params=[version],
         no_args_is_help=True,
         context_settings=_HELP,
     )
-    click.version_option(VERSION, message="sidelog %(version)s", help="Print the version and exit.")(program)
     groups: dict[str, click.Group] = {}
     for row in COMMANDS:
         *group, name = row.words.split()

@@ -349,9 +349,15 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         app.main(["version"])
 
 
-def test_a_mistake_is_answered_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["keys", "revoke", "k"], "`keys disable` can be undone"), (["completion", "foo"], "'foo' is not one of 'bash'")],
+)
+def test_a_mistake_is_answered_in_our_words(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With what is meant, and nothing of the libraries."""
-    assert app.main(["completion", "foo"]) == 2
+    assert app.main(arguments) == 2
     message = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert "'foo' is not one of 'bash'" in message
+    assert said in message
     assert "Value error" not in message

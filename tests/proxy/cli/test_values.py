@@ -1,4 +1,4 @@
-"""Values of the command line: numbers are refused with their limits, texts reach a command as they are."""
+"""Values of the command line: whole numbers are refused with their limit, texts reach a command as they are."""
 
 from typing import Any
 
@@ -14,11 +14,17 @@ def got(command: str, *arguments: str) -> dict[str, Any]:
     return PROGRAM.commands[command].make_context(command, list(arguments)).params
 
 
-@each_of("value", ["twelve", "", "1.5", "9" * 30, "0", "-3", "1001"])
-def test_a_wrong_number_is_refused(value: str) -> None:
-    """It is none, or outside of the limits."""
-    with pytest.raises(BadParameter, match=r"not a valid integer range|not in the range 1<=x<=1000"):
-        got("top", "--limit", value)
+@each_of("value", ["twelve", "", "1.5", "9" * 30, "0", "-3", "١"])
+def test_a_wrong_number_is_named_with_its_limit(value: str) -> None:
+    """The value, and what would be one."""
+    with pytest.raises(BadParameter) as refused:
+        got("query", "--limit", value)
+    assert refused.value.message == f"expected a whole number, at least 1, got {value!r}"
+
+
+def test_both_limits_are_named() -> None:
+    with pytest.raises(BadParameter, match="expected a whole number from 1 to 1000, got '1001'"):
+        got("top", "--limit", "1001")
 
 
 def test_texts_numbers_and_lists_come_as_they_are() -> None:
