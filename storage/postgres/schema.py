@@ -29,7 +29,8 @@ async def migrate(connection: Connection) -> int:
         StorageUnavailable: It keeps text in another encoding than UTF-8.
     """
     scripts = migrations()
-    begin = f"{BEGIN}; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
+    limits = f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SET LOCAL statement_timeout = 0"  # a role may have its own
+    begin = f"{BEGIN}; {limits}; SELECT pg_advisory_xact_lock({LOCK})"
     async with transaction(connection, begin):
         encoding = await connection.fetchval(
             "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"

@@ -46,6 +46,15 @@ async def test_only_missing_steps_are_applied(
     assert await other.fetchval("SELECT to_regclass('sidelog.b')::text") == "sidelog.b"
 
 
+async def test_a_step_may_take_longer_than_other_statements_of_its_role(
+    empty: str, monkeypatch: pytest.MonkeyPatch, other: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Else a store whose role has a limit would never open."""
+    await other.execute("SET statement_timeout = 300")
+    monkeypatch.setattr(schema, "migrations", lambda: ["SELECT pg_sleep(0.5)"])
+    assert await schema.migrate(other) == 1
+
+
 async def test_a_step_that_fails_leaves_the_database_as_it_was(
     empty: str, monkeypatch: pytest.MonkeyPatch, other: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
