@@ -43,7 +43,6 @@ _LAYOUT: Final = (
     "SELECT name, default_expression FROM system.columns WHERE database = currentDatabase() AND table = 'records' "
     "AND name IN ('layout', 'order_delay_ms')"
 )
-_OLD_TABLES: Final = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE 'layout\\\\_%'"
 
 
 class Layout(NamedTuple):
@@ -79,14 +78,9 @@ async def make_tables(
 
     Raises:
         SchemaTooNew: A newer program made them.
-        StorageUnavailable: There are those of an older one, whose records have to be copied.
     """
     found = await read_layout(link)
     if found is None:
-        if await has_old_tables(link):
-            raise StorageUnavailable(
-                "clickhouse: the database has the tables of an older sidelog; copy its records into an empty database"
-            )
         if place.shard == 1:
             await link.execute(_register(link.address, server, place), limit_s=LIMIT_S)
         await link.execute(_records(link.address, server, place, order_delay_ms), limit_s=LIMIT_S)
@@ -120,11 +114,6 @@ async def read_layout(link: Link) -> Layout | None:
     """Read what the tables are made for; None where there are none."""
     values = {name: int(_NUMBER.findall(text)[0]) for name, text in await link.fetch(_LAYOUT, limit_s=LIMIT_S)}
     return Layout(values["layout"], values["order_delay_ms"]) if values else None
-
-
-async def has_old_tables(link: Link) -> bool:
-    """Whether there are tables of a layout that had several."""
-    return bool((await link.fetch(_OLD_TABLES, limit_s=LIMIT_S))[0][0])
 
 
 def _records(address: Address, server: Server, place: Place, order_delay_ms: int) -> str:

@@ -43,7 +43,7 @@ class Origins(msgspec.Struct):
     source_of: bytes = b""
     """Index into `sources` of each record, two bytes each."""
     ends: bytes = b""
-    """Offset behind each record in its source, eight bytes each; empty in frames that older versions wrote."""
+    """Offset behind each record in its source, eight bytes each."""
 
     @classmethod
     def of(cls, offline_since: int, sources: Sequence[bytes], ends: Sequence[int]) -> "Origins":
@@ -59,9 +59,7 @@ class Origins(msgspec.Struct):
         return records
 
     def until(self, records: Sequence[int], offset: int) -> int:
-        """Return how many of a source's records end at an offset of it, or before; all where that is not known."""
-        if not self.ends:
-            return len(records)
+        """Return how many of a source's records end at an offset of it, or before."""
         ends = memoryview(self.ends).cast("Q")
         return bisect_right(records, offset, key=lambda record: ends[record])
 

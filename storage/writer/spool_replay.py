@@ -217,7 +217,7 @@ class SpoolReplay:
         record that may be stored, as those before it may have been erased; with the first one of a ring that is new.
         """
         before = self._reconciled.get(origins.offline_since, {}).get(source)
-        if before is not None and origins.ends and source != SOURCE_INTERNAL:  # Its records have no offset.
+        if before is not None and source != SOURCE_INTERNAL:  # Its records have no offset.
             return origins.until(records, before.offset)
         done = frame.records - len(entries)
         outage, search = (origins.offline_since, source), (frame.number, source)

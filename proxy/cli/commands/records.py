@@ -295,14 +295,14 @@ def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | N
     if message["body"] is not None:
         say("")
         _print_body(message["body"], _media_type(message), raw, max_characters)
-    if trailers := message.get("trailers"):  # an older sidelog has none
+    if message["trailers"]:
         say("\n  trailers")
-    for name, value in trailers or []:
+    for name, value in message["trailers"]:
         say(f"  {visible_line(name)}: {visible_line(value)}")
 
 
 def _print_body(body: Mapping[str, Any], media_type: str, raw: str, max_characters: int | None) -> None:
-    if body.get("coding_error"):
+    if body["coding_error"]:
         say(f"  [content coding not undone: {visible_line(body['coding_error'])}]")
     if body["omitted"]:
         say(f"  [{body['size']} bytes, not stored: {body['omitted']}]")
@@ -324,10 +324,10 @@ def _print_body(body: Mapping[str, Any], media_type: str, raw: str, max_characte
 
 
 def _kept(body: Mapping[str, Any]) -> str:
-    """Say what was kept of a cut body; an older sidelog did not count it."""
-    counts = [(name, body.get(f"{window}_bytes")) for name, window in (("first", "head"), ("last", "tail"))]
+    """Say what was kept of a body."""
+    counts = (("first", body["head_bytes"]), ("last", body["tail_bytes"]))
     ends = " and ".join(f"the {name} {count:,}" for name, count in counts if count)
-    coding = f" of {body['coding']}" if body.get("coding") else ""
+    coding = f" of {body['coding']}" if body["coding"] else ""
     if not body["truncated"]:
         return f"all {body['size']:,} bytes{coding}"
     return f"{ends or 'parts'} bytes kept, of {body['size']:,} bytes{coding}"

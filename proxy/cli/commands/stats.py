@@ -73,9 +73,7 @@ def _print_totals(summary: Mapping[str, Any], zone: tzinfo | None) -> None:
 
 
 def _span(summary: Mapping[str, Any], zone: tzinfo | None) -> str:
-    """Name the period of the rate; an older sidelog does not report it."""
-    if summary.get("since") is None:
-        return ""
+    """Name the period of the rate."""
     first, last = (datetime.fromisoformat(summary[name]).astimezone(zone) for name in ("since", "until"))
     until = f"{last:%H:%M:%S}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M:%S}"
     return f" from {first:%Y-%m-%d %H:%M:%S} to {until} {zone_name(zone)}"

@@ -10,7 +10,7 @@ from storage.clickhouse.cluster import PLACES, place_of
 from storage.clickhouse.engine.server import Server
 from storage.clickhouse.engine.version import server_of
 from storage.clickhouse.register.register import STORES_TWICE
-from storage.clickhouse.tables import ALONE, LAYOUT, Place, has_old_tables, read_layout
+from storage.clickhouse.tables import ALONE, LAYOUT, Place, read_layout
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.native import Column
@@ -37,8 +37,6 @@ class Inspection:
     """Number of the layout of our tables; 0 where no sidelog has used the database."""
     newest_layout: int
     """The newest this program knows."""
-    is_older: bool
-    """Whether the tables are those of an older sidelog, which this one cannot bring up to date."""
     refusal: str
     """What this user may not do there, though sidelog has to; empty: nothing."""
     clock_s: int
@@ -59,14 +57,13 @@ async def inspect(address: Address, host: str) -> Inspection:
         [(version, clock_s)] = await link.fetch(_WHO, limit_s=LIMIT_S, settings=_ANYWHERE)
         [(databases,)] = await link.fetch(_DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE)
         server = server_of(version)
-        layout, is_older, refusal = 0, False, ""
+        layout, refusal = 0, ""
         if databases:
             found = await read_layout(link)
-            layout, is_older = found.number if found else 0, await has_old_tables(link)
+            layout = found.number if found else 0
             refusal = await _refusal(link, server)
         place, misplaced = await _placed(link, host)
-        is_older = is_older and not layout
-        return Inspection(version, bool(databases), layout, LAYOUT, is_older, refusal, int(clock_s), place, misplaced)
+        return Inspection(version, bool(databases), layout, LAYOUT, refusal, int(clock_s), place, misplaced)
 
 
 async def _placed(link: Link, host: str) -> tuple[Place, str]:

@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from storage.errors import StorageUnavailable
@@ -48,14 +47,12 @@ def position(count: int) -> Position:
     return Position(8 * count, count, count)
 
 
-async def spool_again(rig: Rig, store: FickleStore, *, stored: int, keeps_ends: bool) -> None:
+async def spool_again(rig: Rig, store: FickleStore, *, stored: int) -> None:
     """Store the first of some records, and write them all to the spool as a start without the store does."""
     rig.push(RECORDS)
     entries = [Entry(record, make_payload()) for record in rig.ring]
     await store.commit(Batch("sidecar-1", entries[:stored], {RING: position(stored)} if stored else {}))
     origins = Origins.of(5, [RING] * RECORDS, [8 * (place + 1) for place in range(RECORDS)])
-    if not keeps_ends:
-        origins = msgspec.structs.replace(origins, ends=b"")
     spool = Spool(rig.directory / "spool", SPOOL_BYTES)
     spool.load(Position())
     batch = Batch("sidecar-1", entries, {RING: position(RECORDS)})
@@ -69,16 +66,13 @@ async def erase(store: FickleStore, records: list[Record]) -> None:
     store._remove([record for record in store._records if record.id in gone])
 
 
-@pytest.mark.parametrize("keeps_ends", [True, False])
 @pytest.mark.parametrize("stored", [0, long(1), 200, long(RECORDS)])
 @pytest.mark.parametrize("is_overtaken", [False, True])
-async def test_a_slow_store_is_asked_on_where_it_was_given_up(
-    tmp_path: Path, keeps_ends: bool, stored: int, is_overtaken: bool
-) -> None:
-    """Each attempt goes on with what those before have found, with frames of any version."""
+async def test_a_slow_store_is_asked_on_where_it_was_given_up(tmp_path: Path, stored: int, is_overtaken: bool) -> None:
+    """Each attempt goes on with what those before have found."""
     async with SlowStore(answers=3) as store:
         rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
-        await spool_again(rig, store, stored=stored, keeps_ends=keeps_ends)
+        await spool_again(rig, store, stored=stored)
         if is_overtaken:  # by a live batch of a process that ended before it replayed anything
             rig.push(7)
             live = [Entry(record, make_payload()) for record in rig.ring[RECORDS:]]
@@ -95,32 +89,23 @@ async def test_a_ring_that_the_store_does_not_know_costs_one_lookup(tmp_path: Pa
     """There is one of each worker that was started while it was away."""
     async with SlowStore(answers=3) as store:
         rig = Rig(store, tmp_path)
-        await spool_again(rig, store, stored=0, keeps_ends=True)
+        await spool_again(rig, store, stored=0)
         async with rig.running():
             await rig.until(rig.is_settled)
         assert store.lookups == 1
 
 
-@pytest.mark.parametrize("keeps_ends", [True, False])
-async def test_what_was_erased_meanwhile_does_not_come_back(tmp_path: Path, keeps_ends: bool) -> None:
+async def test_what_was_erased_meanwhile_does_not_come_back(tmp_path: Path) -> None:
     """The first of the stored records tell nothing where the last one is found."""
     async with SlowStore(answers=3) as store:
         rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
-        await spool_again(rig, store, stored=RECORDS, keeps_ends=keeps_ends)
+        await spool_again(rig, store, stored=RECORDS)
         await erase(store, rig.ring[:5])
         async with rig.running() as writer:
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=RECORDS, stored=RECORDS, spooled=0, waiting=0)
             assert writer.counters.records_quarantined == 0
         assert await store.stored_ids() == [record.id for record in rig.ring[5:]]
-
-
-def test_origins_that_an_older_version_wrote_are_read() -> None:
-    """Without ends, any of the records may be stored."""
-    written = msgspec.msgpack.encode({"period": 5, "sources": [OTHER, RING], "source_of": bytes((1, 0, 0, 0, 1, 0))})
-    origins = msgspec.msgpack.decode(written, type=Origins)
-    assert origins.records() == {OTHER: [1], RING: [0, 2]}
-    assert origins.until([0, 2], offset=0) == 2
 
 
 class AwayOnce(FickleStore):
@@ -140,7 +125,7 @@ async def test_what_was_found_is_known_when_the_frame_is_read_again(tmp_path: Pa
     """The store goes away between the search and the commit."""
     async with AwayOnce() as store:
         rig = Rig(store, tmp_path)
-        await spool_again(rig, store, stored=200, keeps_ends=False)
+        await spool_again(rig, store, stored=200)
         async with rig.running() as writer:
             await rig.until(rig.is_settled)
             assert store.has_been_away

@@ -117,9 +117,6 @@ def _judge_clickhouse(name: str, place: str, address: "Address", seen: "ClickHou
         return Finding("fail", name, f"{place}: {address.user} may not write there: {seen.refusal}", fix)
     if seen.layout > seen.newest_layout:
         return newer(name, place, seen.layout, seen.newest_layout)
-    if seen.is_older:
-        fix = "copy its records into an empty database, and name that in the address"
-        return Finding("fail", name, f"{place} has the tables of an older sidelog", fix)
     tables = f"layout {seen.layout}" if seen.layout else "tables will be created at the first start"
     return Finding("ok", name, f"{place}: ClickHouse {seen.server_version}, {tables}")
 

@@ -34,7 +34,8 @@ def record(seq: int) -> dict[str, Any]:
 
 def body(**fields: Any) -> dict[str, Any]:
     """Make a body as the native API shows it."""
-    return {"head": "", "tail": "", "size": 0, "truncated": False, "omitted": None, "encoding": "utf-8"} | fields
+    plain = {"head": "", "tail": "", "head_bytes": 0, "tail_bytes": 0, "size": 0, "truncated": False, "omitted": None}
+    return plain | {"encoding": "utf-8", "coding": None, "coding_error": None} | fields
 
 
 class Admin(BaseHTTPRequestHandler):
@@ -67,9 +68,9 @@ class Admin(BaseHTTPRequestHandler):
         if parts.path == f"/api/records/{record(1)['id']}":
             image = body(head="iVBORw0K", size=6, encoding="base64")
             headers = [["host", "app"], ["Content-Type", "image/png; a=b"]]
-            request = {"start_line": "GET /p HTTP/1.1", "headers": headers, "body": image}
-            kept = body(head="first", tail="last\x1b", size=999, truncated=True) | {"head_bytes": 5, "tail_bytes": 5}
-            response = {"start_line": "HTTP/1.1 200 OK", "headers": [], "body": kept}
+            request = {"start_line": "GET /p HTTP/1.1", "headers": headers, "body": image, "trailers": []}
+            kept = body(head="first", tail="last\x1b", head_bytes=5, tail_bytes=5, size=999, truncated=True)
+            response = {"start_line": "HTTP/1.1 200 OK", "headers": [], "body": kept, "trailers": []}
             return self.answer(200, record(1) | {"request": request, "response": response, "timeline": []})
         return self.answer(404, {"error": {"message": "no such record"}})
 
