@@ -15,7 +15,8 @@ from storage.base import Storage
 from storage.query import Page
 from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
-from storage.search.cell import BODIES, HEADERS, MAX_FIELD_CHARACTERS, Cell, Cells, State, is_cell_field
+from storage.search.cell import MAX_FIELD_CHARACTERS, Cell, Cells, State, is_cell_field
+from storage.search.expression import BODY_FIELDS, HEAD_FIELDS
 
 MAX_FIELDS: Final = 20
 MAX_PAGE_BYTES: Final = 32 << 20
@@ -25,7 +26,7 @@ _STEP_RECORDS: Final = 50
 EXPECTED: Final = (
     "names such as header.x-tenant, response_header.etag, body.user.id or response_body.choices.0.finish_reason"
 )
-CELL_FIELD: Final = rf"({'|'.join((*HEADERS, *BODIES))})\.[^,\s\x00-\x1f\x7f-\x9f]{{1,150}}"
+CELL_FIELD: Final = rf"({'|'.join((*HEAD_FIELDS, *BODY_FIELDS))})\.[^,\s\x00-\x1f\x7f-\x9f]{{1,150}}"
 """Pattern of a name, for descriptions: more are read."""
 _NOTES: Final[Mapping[State, str]] = {
     "null": "null",

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from storage.record import Body, Payload
-from storage.search.subject import header_values, values_at
+from storage.search.expression import BODY_FIELDS, HEAD_FIELDS
+from storage.search.subject import BODY_SIDES, header_values, values_at
 
 State = Literal["known", "null", "absent", "not_json", "cut", "not_kept"]
 STATES: Final[tuple[State, ...]] = ("known", "null", "cut", "not_json", "not_kept", "absent")
@@ -25,8 +26,6 @@ MAX_CELL_CHARACTERS: Final = 200
 """Of a value; what is longer is cut, and says so."""
 MAX_FIELD_CHARACTERS: Final = 200
 """Of the name of a field."""
-HEADERS: Final = ("header", "request_header", "response_header")
-BODIES: Final = ("body", "request_body", "response_body")
 _CUT_MARK: Final = "…"
 _MAX_ITEMS: Final = 100
 """Values of one field that are joined before the text is cut anyway."""
@@ -44,7 +43,7 @@ class Cell:
 def is_cell_field(name: str) -> bool:
     """Whether a name is that of a header or of a place in a body: `header.x-tenant`, `response_body.choices.0.text`."""
     kind, dot, rest = name.partition(".")
-    return bool(dot and rest) and kind in (*HEADERS, *BODIES) and len(name) <= MAX_FIELD_CHARACTERS
+    return bool(dot and rest) and kind in (*HEAD_FIELDS, *BODY_FIELDS) and len(name) <= MAX_FIELD_CHARACTERS
 
 
 class Cells:
@@ -60,11 +59,10 @@ class Cells:
         if self._payload is None:
             return Cell("not_kept")
         kind, _, key = field.partition(".")
-        if kind in HEADERS:
+        if kind in HEAD_FIELDS:
             return self._header(self._payload, kind, key.lower())
-        sides = ("request_body", "response_body") if kind == "body" else (kind,)
         path = key.split(".")
-        return _joined([self._place(side, getattr(self._payload, side), path) for side in sides])
+        return _joined([self._place(side, getattr(self._payload, side), path) for side in BODY_SIDES[kind]])
 
     def _header(self, payload: Payload, kind: str, name: str) -> Cell:
         heads = {"request_header": payload.request_head, "response_header": payload.response_head}

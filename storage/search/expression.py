@@ -7,7 +7,7 @@ itself by a value that is not there.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import Final, Union
 
 from storage.search.phrase import Phrase
 
@@ -87,8 +87,10 @@ class Substring:
 Leaf = Is | Like | Has | Between | InNetwork | Text | Substring
 Expression = Union[And, Or, Not, Leaf]  # noqa: UP007 -- it is recursive, and classes above name it before it is made
 
-_HEADS = ("header", "request_header", "response_header")
-_BODIES = ("body", "request_body", "response_body")
+HEAD_FIELDS: Final = ("header", "request_header", "response_header")
+"""Fields that go on with a dot and the name of a header."""
+BODY_FIELDS: Final = ("body", "request_body", "response_body")
+"""Fields that go on with a dot and a path in JSON, case included."""
 
 
 def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
@@ -189,7 +191,7 @@ def field_of(leaf: Leaf) -> str:
 def needs_payload(expression: Expression | None) -> bool:
     """Whether heads or bodies are needed to tell."""
     names = {field_of(leaf).partition(".")[0] for leaf in leaves(expression)}
-    return not names.isdisjoint({*_HEADS, *_BODIES, "text"})
+    return not names.isdisjoint({*HEAD_FIELDS, *BODY_FIELDS, "text"})
 
 
 def needs_tools(expression: Expression | None) -> bool:

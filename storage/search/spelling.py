@@ -9,11 +9,10 @@ Invariant: a text that has a value of a field has the words said here; a value t
 import re
 from typing import Final
 
+from storage.search.expression import BODY_FIELDS, HEAD_FIELDS
 from storage.search.words import words
 
 TEXTS: Final = ("path", "query", "error_type")
-HEADS: Final = ("header", "request_header", "response_header")
-BODIES: Final = ("body", "request_body", "response_body")
 _NUMERIC: Final = re.compile(r"[-+.0-9eE]*")
 _WHOLE_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 """Written in one way (RFC 8259 §6) but for `-0`, which has the same word."""
@@ -23,26 +22,26 @@ def is_spelled(field: str, value: str) -> bool:
     """Whether a text with this value of a field has it as it is written; the value is of ASCII."""
     if not value.isascii():
         return False
-    return _has_text(field) or (_kind(field) in BODIES and _is_spelled_in_json(value))
+    return _has_text(field) or (_kind(field) in BODY_FIELDS and _is_spelled_in_json(value))
 
 
 def are_spelled(field: str, parts: tuple[str, ...]) -> bool:
     """Whether a text with a value of a field that consists of these parts, and of others, has the parts."""
-    return _has_text(field) or (_kind(field) in BODIES and _NUMERIC.fullmatch("".join(parts)) is None)
+    return _has_text(field) or (_kind(field) in BODY_FIELDS and _NUMERIC.fullmatch("".join(parts)) is None)
 
 
 def name_words(field: str) -> list[str]:
     """List the words that a text with a field has by its name: that of a header, or those of members on the way."""
     kind, _, key = field.partition(".")
-    if kind in HEADS:
+    if kind in HEAD_FIELDS:
         return words(key) if key.isascii() else []
-    if kind in BODIES:
+    if kind in BODY_FIELDS:
         return [word for name in key.split(".") if name.isascii() and not name.isdecimal() for word in words(name)]
     return []
 
 
 def _has_text(field: str) -> bool:
-    return field in TEXTS or _kind(field) in HEADS
+    return field in TEXTS or _kind(field) in HEAD_FIELDS
 
 
 def _kind(field: str) -> str:

@@ -56,7 +56,7 @@ def texts_of(subject: Subject, field: str) -> Iterable[str]:
 def numbers_of(subject: Subject, field: str) -> Iterable[Number]:
     """Return the numbers that a field has, none when it is not known."""
     record = subject.record
-    if field.startswith(("body.", "request_body.", "response_body.")):
+    if field.partition(".")[0] in BODY_SIDES:
         texts = texts_of(subject, field)
         return (number for text in texts if (number := _number(text)) is not None)
     if field == "bytes":
@@ -90,8 +90,8 @@ def readable(raw: bytes) -> str:
 def has_text(subject: Subject, field: str) -> bool:
     """Whether a field of texts has a value; of a place in a body, that may be an object."""
     name, _, path = field.partition(".")
-    if name in _SIDES and subject.payload is not None:
-        values = _values_in(subject, subject.payload, _SIDES[name], path)
+    if name in BODY_SIDES and subject.payload is not None:
+        values = _values_in(subject, subject.payload, BODY_SIDES[name], path)
         return any(_is_something(value, MAX_JSON_DEPTH) for value in values)
     return any(True for _ in texts_of(subject, field))
 
@@ -188,17 +188,17 @@ def _in_bodies(sides: Iterable[str]) -> Reader:
     return read
 
 
-_SIDES: Final[Mapping[str, tuple[str, ...]]] = {
+BODY_SIDES: Final[Mapping[str, tuple[str, ...]]] = {
     "body": ("request_body", "response_body"),
     "request_body": ("request_body",),
     "response_body": ("response_body",),
 }
-"""Fields of places in bodies → in which."""
+"""Each of `BODY_FIELDS` → the bodies it is in."""
 _KEYED: Final[Mapping[str, Reader]] = {
     "header": _in_heads("request_head", "response_head"),
     "request_header": _in_heads("request_head"),
     "response_header": _in_heads("response_head"),
-    **{name: _in_bodies(sides) for name, sides in _SIDES.items()},
+    **{name: _in_bodies(sides) for name, sides in BODY_SIDES.items()},
 }
 """Fields that go on with a name of their own → how they are read."""
 _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {

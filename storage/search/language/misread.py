@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 from storage.search.language.errors import SearchError, shown
 from storage.search.language.lexer import Sign, Term, Value
 from storage.search.language.quantities import BYTES, COUNTS, DURATIONS
-from storage.search.language.words import BODIES, WORDS, Word, word_of
+from storage.search.language.words import WORDS, Word, word_of
 
 _SIGNS: Final = r"=~|!~|==|!=|<>|>=|<=|[=<>~]"
 _WITHOUT_COLON: Final = re.compile(rf"([A-Za-z][A-Za-z0-9_.-]*)({_SIGNS})(.*)", re.DOTALL)
@@ -81,7 +81,7 @@ def _check_bare(value: Value) -> None:
 
 
 def _can_follow(sign: str, word: Word) -> bool:
-    is_compared = word.kind in _COMPARED or word.name == "level" or word.field.partition(".")[0] in BODIES
+    is_compared = word.kind in (*_COMPARED, "place") or word.name == "level"
     return sign[0] not in "<>" or sign == "<>" or is_compared
 
 

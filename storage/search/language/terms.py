@@ -13,7 +13,7 @@ from storage.search.language.errors import SearchError, shown
 from storage.search.language.lexer import Term, Value, escaped
 from storage.search.language.moments import EXPECTED_RELATIVE, moment_us
 from storage.search.language.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
-from storage.search.language.words import BODIES, PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word
+from storage.search.language.words import PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word
 from storage.search.phrase import Phrase
 from storage.search.reason import has_reason
 
@@ -60,23 +60,21 @@ def _read(value: Value, word: Word) -> Expression:
 
 
 def _word(name: str, term: Term) -> Word:
-    prefix, dot, key = name.partition(".")
-    if dot and key and (found := PREFIXES.get(prefix.lower())) is not None:
-        if found.field in BODIES and _INDEX.search(key):
+    prefix, _, key = name.partition(".")
+    found = PREFIXES.get(prefix.lower())
+    is_place = found is not None and found.kind == "place"
+    if key and found is not None:
+        if is_place and _INDEX.search(key):
             meant = _INDEX.sub(r".\1", name).replace("..", ".").removesuffix(".")
             reason = f"{shown(name)}: items of a list are named as in {meant}"
             raise SearchError(reason, term.position, len(name), expected=(meant,))
-        key = key if found.field in BODIES else key.lower()
+        key = key if is_place else key.lower()
         return Word(name=name, kind=found.kind, field=f"{found.field}.{key}", help=found.help, example=found.example)
     word = find_word(name)
     if word is None:
         near, names = closest(name), tuple(all_names())
         meant = f"; did you mean {' or '.join(near)}?" if near else f"; the words are {', '.join(names)}."
-        as_text = (
-            'text in a body, write it alone: "…"'
-            if name.lower() in BODIES
-            else f'it as text, put it in quotes: "{name}:…"'
-        )
+        as_text = 'text in a body, write it alone: "…"' if is_place else f'it as text, put it in quotes: "{name}:…"'
         reason = f"{shown(name)} is no word of the search{meant} To find {as_text}"
         raise SearchError(reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names))))
     return word
@@ -113,10 +111,14 @@ def _text(value: Value, word: Word) -> Expression:
     return Text(phrase)
 
 
-def _name(value: Value, word: Word) -> Expression:
-    is_place = word.field.partition(".")[0] in BODIES
-    if is_place and not value.is_literal and (is_compared(value.text) or (".." in value.text and not value.is_quoted)):
+def _place(value: Value, word: Word) -> Expression:
+    """Read a comparison or a range of numbers, else as `_name` does."""
+    if not value.is_literal and (is_compared(value.text) or (".." in value.text and not value.is_quoted)):
         return _number(value, word.field, NUMBER)
+    return _name(value, word)
+
+
+def _name(value: Value, word: Word) -> Expression:
     if value.is_pattern:
         return Like(word.field, value.parts)
     return Is(word.field, (value.text.upper() if word.is_upper else value.text,))
@@ -274,6 +276,7 @@ def _grpc_status(value: Value, word: Word) -> Expression:
 
 _READERS: Final[Mapping[str, Callable[[Value, Word], Expression]]] = {
     "name": _name,
+    "place": _place,
     "part": _part,
     "choice": _choice,
     "status": _status,

@@ -9,10 +9,11 @@ from storage.grpc import STATUSES
 from storage.record import LEVELS, OUTCOMES
 
 Kind = Literal[
-    "name", "part", "choice", "status", "duration", "bytes", "count", "money", "time", "address", "client", "trace",
-    "id", "text", "reason", "grpc",
+    "name", "place", "part", "choice", "status", "duration", "bytes", "count", "money", "time", "address", "client",
+    "trace", "id", "text", "reason", "grpc",
 ]  # fmt: skip
-"""How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it holds a `*`."""
+"""How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it holds a `*`. A `place`
+is one in JSON: as a name, or as a number that is compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,10 @@ def _name(name: str, field: str, help: str, example: str, *, facet: str | None =
 
 def _number(name: str, kind: Kind, field: str, help: str, example: str) -> Word:
     return Word(name=name, kind=kind, field=field, help=help, example=example)
+
+
+def _place(name: str, help: str, example: str) -> Word:
+    return Word(name=name, kind="place", field=name, help=help, example=example)
 
 
 def _part(name: str, field: str, help: str, example: str) -> Word:
@@ -127,13 +132,11 @@ PREFIXES: Final[Mapping[str, Word]] = {
     "header": _part("header", "header", "header of request or response", "header.x-tenant:acme"),
     "request_header": _part("request_header", "request_header", "request header", "request_header.accept:*json*"),
     "response_header": _part("response_header", "response_header", "response header", "response_header.via:*"),
-    "body": _name("body", "body", "value in a JSON body, by its path", "body.user.id:42"),
-    "request_body": _name("request_body", "request_body", "value in a JSON request", "request_body.model:gpt-*"),
-    "response_body": _name("response_body", "response_body", "value in a JSON response", "response_body.ok:false"),
+    "body": _place("body", "value in a JSON body, by its path", "body.user.id:42"),
+    "request_body": _place("request_body", "value in a JSON request", "request_body.model:gpt-*"),
+    "response_body": _place("response_body", "value in a JSON response", "response_body.ok:false"),
 }
 """Words that go on with a dot and a name."""
-BODIES: Final = ("body", "request_body", "response_body")
-"""Those of which the name is a path in JSON, case included."""
 _SUGGESTED: Final = 3
 
 
