@@ -20,7 +20,7 @@ class RingShown(Struct):
     source: str
     worker_alive: bool
     pid: int | None
-    """Of the worker, in its own name space; null for a ring of an earlier version."""
+    """Of the worker, in its own name space; null where it has let go of its ring."""
     uptime_s: float | None
     requests: int | None
     in_flight: int | None

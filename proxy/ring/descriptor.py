@@ -26,7 +26,7 @@ class RouteLabels:
     project: str | None
     client: str | None
     provider: str | None = None
-    """What the route speaks; None, as in rings of an earlier version, is `auto`."""
+    """What the route speaks; None is `auto`."""
     tool_cost_usd: dict[str, float] | None = None
     auth: str | None = None
     """`optional` or `required`; None where no key is asked for."""

@@ -68,16 +68,8 @@ SHED_NONE, SHED_TAIL, SHED_BODIES = range(3)
 SHED_WINDOW_BYTES: Final = 1024
 """What is kept of each body when the ring is more than three quarters full (FORMAT.md)."""
 
-_LAYOUT: Final = ("16s", "qqqqqqQQ", "HHBBBBHHH", "IIIIIII")
-FIXED: Final = Struct("<" + "".join(_LAYOUT))
-NUMBERS: Final = Struct("<" + _LAYOUT[1])
-"""Times and sizes of both bodies, as they stand in the header."""
-LENGTHS: Final = Struct("<" + _LAYOUT[3])
-"""Of the sections behind both addresses."""
-NUMBERS_AT: Final = 16
-CODES_AT: Final = NUMBERS_AT + NUMBERS.size
-LENGTHS_AT: Final = FIXED.size - LENGTHS.size
-"""Between them lie what few exchanges differ in: status, route, codes, lengths of the addresses."""
+FIXED: Final = Struct("<16sqqqqqqQQHHBBBBHHHIIIIIII")
+"""Id; times and sizes of both bodies; status, route, codes and lengths of the addresses; lengths of what follows."""
 TIMELINE_ENTRY: Final = Struct("<QQ")
 """Byte offset, µs since the start."""
 LONGEST_GAP: Final = Struct("<Q")

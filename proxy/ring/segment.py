@@ -164,10 +164,10 @@ class Segment:
             raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}") from exc
 
     @classmethod
-    def from_fd(cls, fd: int, path: Path | None = None) -> "Segment":
+    def from_fd(cls, fd: int) -> "Segment":
         """Map a segment through a descriptor from another process; the caller still closes `fd` itself.
 
-        Serves producer (then `hold`) and consumer. `path` is the name to unlink in the end, if it has one.
+        Serves producer (then `hold`) and consumer.
 
         Raises:
             SegmentError: not a segment, or a damaged header.
@@ -176,7 +176,7 @@ class Segment:
             own = _opened_anew(fd)
         except OSError as exc:
             raise SegmentError(f"cannot open the ring behind descriptor {fd}: {exc.strerror or exc}") from exc
-        segment = cls._mapped(own, path)
+        segment = cls._mapped(own, None)
         segment.is_shared = not os.path.exists(_OWN_DESCRIPTORS)
         return segment
 

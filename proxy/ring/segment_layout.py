@@ -33,7 +33,7 @@ FIRST_REFUSED_US: Final = 74
 LAST_REFUSED_US: Final = 75
 """Cell, producer: Unix time of the newest refusal."""
 PRODUCER_PID: Final = 81
-"""Cell, producer: its process id, 0 = a ring of an earlier version."""
+"""Cell, producer: its process id, 0 = it has let go of the ring."""
 HELD_SINCE_US: Final = 82
 """Cell, producer: Unix time at which it began to hold the ring."""
 RELEASED: Final = 88
