@@ -7,7 +7,6 @@ every backend is tested against it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
-from urllib.parse import quote
 
 from storage.aggregates import FACETS, MAX_FACET_VALUES, FacetValue, Histogram, Summary, Top, TopSeries
 from storage.record import Payload, Record
@@ -40,8 +39,6 @@ class Scope:
 EVERYTHING = Scope()
 
 
-_UNENCODED: Final = "/!$&'()*+,;=:@~"
-"""Characters that clients leave as they are in a path (RFC 3986 §3.3)."""
 ROLLUP_METHODS: Final = frozenset(
     (
         *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"),
@@ -284,12 +281,6 @@ class Replica:
 
 
 REPLICA_STATES: Final = ("whole", "left_out", "away", "unknown")
-
-
-def path_spellings(text: str) -> list[str]:
-    """Write a part of a path as it is, and percent-encoded, which is how clients send `café` and `a b`."""
-    encoded = quote(text, safe=_UNENCODED, errors="surrogatepass")
-    return [text] if encoded == text else [text, encoded]
 
 
 def matches(filter: Filter, record: Record, payload: Payload | None = None, tools: tuple[str, ...] = ()) -> bool:

@@ -12,8 +12,8 @@ import pytest
 from api.access.snapshot_cursor import SnapshotCursors
 from api.http.cursor import encode_cursor, encode_received_cursor
 from api.services import Services
-from storage.query import path_spellings
 from storage.record import Batch, Entry, Record, ToolCall
+from storage.search.language.terms import path_spellings
 from storage.search.patterns import lower_ascii
 from storage.tools import search_text
 from storage.tools import spellings as content_spellings

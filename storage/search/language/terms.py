@@ -4,9 +4,9 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import quote
 
 from storage.grpc import STATUSES, status_name
-from storage.query import path_spellings
 from storage.record import LEVELS, format_id, parse_id
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.language.errors import SearchError, shown
@@ -31,6 +31,8 @@ _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 
 EXPECTED_GRPC_STATUS: Final = "a status of gRPC such as 14, UNAVAILABLE or !OK"
 _MAX_CODE_DIGITS: Final = 9
+_UNENCODED: Final = "/!$&'()*+,;=:@~"
+"""Characters that clients leave as they are in a path (RFC 3986 §3.3)."""
 _INDEX: Final = re.compile(r"\[(\d*)\]", re.ASCII)
 
 _LATENCIES: Final = {"min_latency_ms": ">=", "max_latency_ms": "<="}
@@ -146,6 +148,12 @@ def _target(parts: tuple[str, ...]) -> Expression:
 def path_contains(text: str) -> Expression:
     """Ask for a part of the path, as it is written and as a client encodes it."""
     return _path(("", text, ""))
+
+
+def path_spellings(text: str) -> list[str]:
+    """Write a part of a path as it is, and percent-encoded, which is how clients send `café` and `a b`."""
+    encoded = quote(text, safe=_UNENCODED, errors="surrogatepass")
+    return [text] if encoded == text else [text, encoded]
 
 
 def _path(parts: tuple[str, ...]) -> Expression:
