@@ -8,6 +8,7 @@ as `poison`.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,6 @@ class Committer:
     availability: attempts.Availability
     on_attempt: attempts.OnAttempt
     make_room: attempts.MakeRoom
-    clock: Callable[[], float]
     _commit_listeners: tuple[attempts.CommitListener, ...] = field(default=(), init=False)
     _listeners: tuple[attempts.WriterListener, ...] = field(default=(), init=False)
     _stored: dict[bytes, Position] = field(default_factory=dict, init=False)
@@ -127,7 +127,7 @@ class Committer:
             StorageRejected: it was not committed.
         """
         batch = self.batch(part)
-        started_s = self.clock()
+        started_s = time.monotonic()
         try:
             async with self.timeout.bounded(is_full=is_full):
                 if part.is_doubtful and await is_committed(self.storage, batch):
@@ -137,12 +137,12 @@ class Committer:
                     await self.storage.commit(batch)
         except StorageUnavailable as error:
             part.is_doubtful = True
-            self.note_unavailable(error, len(batch.entries), self.clock() - started_s)
+            self.note_unavailable(error, len(batch.entries), time.monotonic() - started_s)
             raise
         except StorageRejected:
             part.is_doubtful = False
             raise
-        self.counters.last_flush_s = self.clock() - started_s
+        self.counters.last_flush_s = time.monotonic() - started_s
         self._note("stored", len(part.entries), self.counters.last_flush_s)
         self.availability.note_up()
         if self.spool is not None:

@@ -77,12 +77,11 @@ class Retention:
         *,
         clock_us: Callable[[], int] = now_us,
         trusted: TrustedClock | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep a store, which is not closed, within limits.
 
         `on_purged` gets how many rows went below which floors, when all of them are gone, or the task ends. `trusted`
-        says what is believed of the wall clock; the monotonic one measures slices.
+        says what is believed of the wall clock.
         """
         self._storage = storage
         self._limits = limits
@@ -90,7 +89,6 @@ class Retention:
         self._clock_us = clock_us
         self._trusted = trusted or TrustedClock(clock_us)
         self._kept_us = 0
-        self._monotonic = monotonic
         self.lag_s = 0.0
         """How far deletion is behind, as of the last look."""
         self.rows_purged = 0
@@ -168,9 +166,9 @@ class Retention:
 
     async def _delete(self) -> None:
         while True:
-            began_s = self._monotonic()
+            began_s = time.monotonic()
             purged = await self._storage.purge(SLICE_ROWS)
-            took_s = self._monotonic() - began_s
+            took_s = time.monotonic() - began_s
             self.rows_purged += purged.rows
             if purged.is_done:
                 return

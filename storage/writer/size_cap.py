@@ -66,8 +66,6 @@ class SizeCap:
         storage: Storage,
         max_bytes: int,
         on_trimmed: Callable[[Trims, int | None], None] = lambda trims, reaches_back_us: None,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Wire up.
 
@@ -75,20 +73,18 @@ class SizeCap:
             storage: What is kept small; not closed.
             max_bytes: The cap; 0 for none.
             on_trimmed: See the attribute.
-            monotonic: Measures slices.
         """
         self._storage = storage
         self._max_bytes = max_bytes
         self.on_trimmed = on_trimmed
         """Called now and then with what was deleted since, and when the first record that is left started."""
-        self._monotonic = monotonic
         self._room_bytes = 0.0
         self._unmeasured_bytes = 0.0
         self._freed_bytes = 0
         self._most_rows = 1
         self._bytes_per_row = _FIRST_GUESS_BYTES
         self._unreported = Trims()
-        self._reported_s = monotonic()
+        self._reported_s = time.monotonic()
         self.reaches_back_us: int | None = None
         """When the first record that is left started, as of the last look."""
         self._is_exhausted = False
@@ -146,27 +142,27 @@ class SizeCap:
         used = await self._measure()
         goal = (LOW if used > HIGH * self._max_bytes else 1.0) * self._max_bytes
         while used > goal:
-            began_s = self._monotonic()
+            began_s = time.monotonic()
             left = await self._trim(used, goal)
             if left is None:
                 break
             used = left
             self._report_when_due()  # traffic may bring as much as goes, for hours
-            await asyncio.sleep(min(self._monotonic() - began_s, 1.0))
+            await asyncio.sleep(min(time.monotonic() - began_s, 1.0))
         if self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
             self._freed_bytes = 0
             await self._storage.reclaim()
 
     def report(self) -> None:
         """Report what was deleted since the last time, if anything was."""
-        self._reported_s = self._monotonic()
+        self._reported_s = time.monotonic()
         trims, self._unreported = self._unreported, Trims()
         if trims.rows or trims.bodies:
             log.info("the cap on size took %d records, and the bodies of up to %d more", trims.rows, trims.bodies)
             self.on_trimmed(trims, self.reaches_back_us)
 
     def _report_when_due(self) -> None:
-        if self._monotonic() - self._reported_s >= ROUND_S:  # batches may wake the task all the time
+        if time.monotonic() - self._reported_s >= ROUND_S:  # batches may wake the task all the time
             self.report()
 
     async def _measure(self) -> int:

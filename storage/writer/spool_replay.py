@@ -18,7 +18,7 @@ import errno
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -54,21 +54,13 @@ def positions_file(directory: Path) -> StateFile[dict[bytes, Position]]:
 class SpoolReplay:
     """A spool, written and replayed by one writer."""
 
-    def __init__(
-        self,
-        spool: Spool,
-        committed: Mapping[bytes, Position],
-        *,
-        offline_since: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, spool: Spool, committed: Mapping[bytes, Position], *, offline_since: int | None = None) -> None:
         """Continue a spool that is loaded, and closed by its owner, from the positions committed in the store.
 
         `offline_since`, Unix µs, is given when the store could not be read: the positions may then be behind by a
         batch.
         """
         self.spool = spool
-        self._clock = clock
         self._known = dict(committed)
         self._base = committed.get(SOURCE_SPOOL, Position(closed=True))
         self._reported_drops = self._base.dropped
@@ -82,11 +74,11 @@ class SpoolReplay:
         self._searched: dict[tuple[int, bytes], tuple[int, int]] = {}
         """By frame and source: how many of its records are known to be stored, and how many may be."""
         self._full_until_s = 0.0
-        self._synced_at_s = clock()
+        self._synced_at_s = time.monotonic()
 
     @property
     def is_writable(self) -> bool:
-        return self._clock() >= self._full_until_s
+        return time.monotonic() >= self._full_until_s
 
     @property
     def has_pending(self) -> bool:
@@ -131,7 +123,7 @@ class SpoolReplay:
         Raises:
             FrameTooLarge: It must be split.
         """
-        opened_at_us = now_us() - round((self._clock() - part.opened_at_s) * 1_000_000)
+        opened_at_us = now_us() - round((time.monotonic() - part.opened_at_s) * 1_000_000)
         origins, is_doubtful = None, part.is_doubtful
         if self._offline_since is not None:
             sources = [run.source for run in part.runs for _ in run.positions]
@@ -144,7 +136,7 @@ class SpoolReplay:
         except SpoolFull as error:
             if self._full_until_s == 0.0:
                 log.error("the spool is full, records are kept in the rings: %s", error)
-            self._full_until_s = self._clock() + RETRY_S
+            self._full_until_s = time.monotonic() + RETRY_S
             return False
         self._full_until_s = 0.0
         self.spool.append(location)
@@ -152,8 +144,8 @@ class SpoolReplay:
 
     async def synchronize(self, every_s: float) -> None:
         """Sync what was written, at most once in `every_s`."""
-        if self._clock() - self._synced_at_s >= every_s:
-            self._synced_at_s = self._clock()
+        if time.monotonic() - self._synced_at_s >= every_s:
+            self._synced_at_s = time.monotonic()
             await asyncio.to_thread(self.spool.synchronize)
 
     async def next_batch(self, storage: Storage) -> PendingBatch:
@@ -165,7 +157,7 @@ class SpoolReplay:
         location, base = self.spool.oldest, self._base
         if base.taken < self.spool.began_at:
             base = msgspec.structs.replace(base, taken=self.spool.began_at)
-        pending = PendingBatch(self._clock(), is_replayed=True)
+        pending = PendingBatch(time.monotonic(), is_replayed=True)
         if location is None:
             # Nothing follows what is missing: it was damaged, and where the spool ended is known.
             pending.updates.append(PositionUpdate(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records)))

@@ -13,7 +13,7 @@ the store is back, batches and spooled frames are committed in turn, and a frame
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +52,6 @@ class Writer:
         timeout: CommitTimeout | None = None,
         on_attempt: OnAttempt = lambda outcome, records, seconds: None,
         make_room: MakeRoom = no_cap,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a writer that has nothing to do yet.
 
@@ -66,18 +65,15 @@ class Writer:
             timeout: Of a request to the store, with a spool; without one there is none.
             on_attempt: Called on the loop after every attempt and for every batch that is spooled; must be quick.
             make_room: See `SizeCap`.
-            clock: Monotonic seconds.
         """
         self._storage = storage
         self._spool = spool
         self._timeout = CommitTimeout(None) if spool is None else timeout or CommitTimeout()
-        self._clock = clock
         self._backlog = Backlog(limits)
-        self.availability = availability or Availability(clock)
+        self.availability = availability or Availability()
         self._committer = Committer(
-            storage, instance, quarantine_directory, spool, self._timeout, self.availability, on_attempt, make_room,
-            clock,
-        )  # fmt: skip
+            storage, instance, quarantine_directory, spool, self._timeout, self.availability, on_attempt, make_room
+        )
         self.counters = self._committer.counters
         self._instance = instance
         self._is_spool_due = False
@@ -118,7 +114,7 @@ class Writer:
     def oldest_unstored_s(self) -> float:
         """Age of the oldest entry that is not settled; 0 without one."""
         opened_at_s = self._backlog.opened_at_s
-        queued_s = 0.0 if opened_at_s is None else max(0.0, self._clock() - opened_at_s)
+        queued_s = 0.0 if opened_at_s is None else max(0.0, time.monotonic() - opened_at_s)
         return queued_s if self._spool is None else max(queued_s, self._spool.oldest_s)
 
     def add(self, entry: Entry, size_bytes: int, source: bytes, position: Position) -> None:
@@ -135,7 +131,7 @@ class Writer:
 
     def extend(self, entries: list[Entry], size_bytes: int, run: SourceRun) -> None:
         """Add entries of one source, at least one, as `add` does."""
-        if self._backlog.extend(entries, size_bytes, run, self._clock()):
+        if self._backlog.extend(entries, size_bytes, run, time.monotonic()):
             self._wake.set()
         if self._backlog.is_full:
             self._timeout.shorten()
@@ -143,12 +139,12 @@ class Writer:
 
     def advance(self, source: bytes, position: Position) -> None:
         """Move the position of a source without an entry, after those added before."""
-        self._backlog.advance(source, position, self._clock())
+        self._backlog.advance(source, position, time.monotonic())
         self._wake.set()
 
     def drop_source(self, source: bytes) -> None:
         """Delete the position of a source whose committed counts were added to a position given to `advance`."""
-        self._backlog.drop_source(source, self._clock())
+        self._backlog.drop_source(source, time.monotonic())
         self._wake.set()
 
     async def run(self) -> None:
@@ -190,7 +186,7 @@ class Writer:
 
     async def _step(self) -> bool:
         """Settle one batch, or replay one frame, in turn; False when all is done."""
-        if self._can_replay and (self._is_spool_due or not self._backlog.has_batch(self._clock())):
+        if self._can_replay and (self._is_spool_due or not self._backlog.has_batch(time.monotonic())):
             self._is_spool_due = False
             await self._replay()
             return True
@@ -211,13 +207,13 @@ class Writer:
             self._spool is not None
             and self._spool.has_pending
             and not self._is_closing
-            and self._clock() >= self.availability.retry_at_s
+            and time.monotonic() >= self.availability.retry_at_s
         )
 
     async def _next(self) -> PendingBatch | None:
         """Wait for the oldest batch; None when there is none and the writer closes, or when a frame can be replayed."""
         while not self._is_stopped:
-            pending = self._backlog.oldest(self._clock(), at_once=self._is_closing)
+            pending = self._backlog.oldest(time.monotonic(), at_once=self._is_closing)
             if pending is not None:
                 return pending
             if self._is_closing or self._can_replay:
@@ -231,7 +227,7 @@ class Writer:
     async def _wait_until(self, time_s: float | None) -> None:
         self._wake.clear()
         try:
-            async with asyncio.timeout(None if time_s is None else max(0.0, time_s - self._clock())):
+            async with asyncio.timeout(None if time_s is None else max(0.0, time_s - time.monotonic())):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -239,7 +235,7 @@ class Writer:
     async def _commit_or_spool(self, part: PendingBatch) -> bool:
         """Commit one part, waiting for the store as long as it takes; False when the writer was stopped before."""
         while not self._is_stopped:
-            is_away = self._clock() < self.availability.retry_at_s
+            is_away = time.monotonic() < self.availability.retry_at_s
             is_spools = is_away or (self._is_closing and not self.availability.is_up)  # what time is left at the end
             if is_spools and await self._try_spool(part):
                 return True
@@ -280,7 +276,7 @@ class Writer:
                 if pending is not None:
                     await self._committer.settle(pending, self._commit_once)
         except StorageUnavailable as error:
-            if self._clock() >= self.availability.retry_at_s:
+            if time.monotonic() >= self.availability.retry_at_s:
                 self._committer.note_unavailable(error)
         await asyncio.to_thread(self._spool.spool.collect)
 
