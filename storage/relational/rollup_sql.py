@@ -11,7 +11,7 @@ from typing import Any, Final
 from storage.aggregates import Latencies
 from storage.query import ROLLUP_METHODS, Filter
 from storage.relational import rollups
-from storage.relational.search.condition import EITHER, classes_of, rollup_conditions, texts, within
+from storage.relational.search.condition import EITHER, classes_of, rollup_conditions, scope_parts, texts
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, Part, Tier, TimeRange, hours_around, parts
@@ -55,7 +55,7 @@ def columns_of(filter: Filter) -> frozenset[str] | None:
     if filter.seq_after is not None or filter.seq_until is not None:
         return None
     found = frozenset[str]()
-    for part in (*within(filter.scope), *conjuncts(filter.where)):
+    for part in (*scope_parts(filter.scope), *conjuncts(filter.where)):
         columns = asked_columns(part)
         if columns is None:
             return None
@@ -133,12 +133,13 @@ async def rollup_rows(
     The parameters of the conditions are numbered from 1. `columns` may have `hour`; with `only_hours` no days are read,
     so that hours stay apart.
     """
-    dialect, state = session.dialect, await session.state()
+    dialect, whole = session.dialect, Part("hour", *hours)
+    if dialect.rollups is not None:
+        return counted_rows(tables["hour"][0], where, whole, columns, dialect)
     selects: list[str] = []
     parameters: list[int | str] = []
-    if dialect.rollups is not None:
-        return counted_rows(tables["hour"][0], where, Part("hour", *hours), columns, dialect)
-    for part in (Part("hour", *hours),) if only_hours or "day" not in tables else parts(hours, state.folded_until):
+    has_days = "day" in tables and not only_hours
+    for part in parts(hours, (await session.state()).folded_until) if has_days else (whole,):
         table, period = tables[part.tier]
         hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
         read = ", ".join(hour if name == "hour" else name for name in columns)

@@ -18,7 +18,7 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT, Dialect, Ids, Texts, Where
 from storage.search.clues import Clue
-from storage.search.index.needs import All
+from storage.search.index.needs import Need
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class Selection(Protocol):
         ...
 
     @property
-    def needs(self) -> tuple[All, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """What the index of words tells of them, in each of the ways in which they are found."""
         ...
 

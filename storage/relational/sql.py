@@ -1,7 +1,7 @@
 """The columns of records, and where the SQL of databases differs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from storage.query import Order
@@ -31,56 +31,62 @@ Ids = Mapping[str, Mapping[str, Any]]
 """Column → text → its dictionary id, or what else it is stored as."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """Where the SQL of two databases differs. Their indexes need some conditions in a form of their own."""
+    """Where the SQL of databases differs. Their indexes need some conditions in a form of their own.
+
+    What all of them write in their own way comes first; a default is what most of them write.
+    """
 
     placeholder: Callable[[int], str]
     """From the number of a parameter (from 1) to its mark."""
+    record_columns: str
+    """The columns that records are decoded from."""
     trace_id: str
     """Condition that the trace id equals the mark `{}`."""
-    tool: str = ""
-    """Condition that a record holds a call of one of the tools whose ids are the marks `{}`; empty: no tools here."""
-    called_tool: str = ""
+    tool: str
+    """Condition that a record holds a call of one of the tools whose ids are the marks `{}`."""
+    called_tool: str
     """Condition that a record's combination of called tools holds the text `{}`."""
-    like: Callable[[str, Sequence[str], Callable[[Any], str]], str] = lambda column, parts, add: "1 = 0"
+    tool_text: str
+    """Condition that the folded text of a tool call contains the mark `{}`."""
+    tool_request: str
+    """Condition that the id of a tool call's LLM request equals the mark `{}`."""
+    like: Callable[[str, Sequence[str], Callable[[Any], str]], str]
     """From a column, lower-case parts of a pattern and what binds a parameter to the condition that it matches."""
-    in_network: Callable[[str, str, int], str] = lambda first, last, length: "1 = 0"
+    in_network: Callable[[str, str, int], str]
     """From the marks of two packed addresses, and their length, to the condition that the client's lies between."""
+    text_columns: Mapping[str, str]
+    """Columns of text whose stored form is not the text → how the text is written."""
+    among: str
+    """Condition that the column, the first `{}`, is among the numbers at the mark, the second."""
+    of_keys: str
+    """Condition that a row has one of the keys at the mark `{}`, a parameter of `number_list`."""
+    bucket: Callable[[str], str]
+    """From a column of µs to its bucket of `storage.aggregates.BOUNDS_US`."""
+    histograms: str
+    """The sum of a column of histograms."""
+    to_counts: Callable[[Any], Mapping[int, int]]
+    """From that sum to counts by bucket."""
+
     negated: str = "({} IS NOT TRUE)"
     """Condition that the condition `{}` is not true; null is not."""
     none: str = "0"
     """What a column of repeated text has where there is none."""
     tool_names: str = ""
-    """The query of all names of tools, with a condition; empty: repeated text is stored as ids of a dictionary."""
+    """The query of all names of tools, with a condition; empty: there is a dictionary."""
     has_text: str = "{} IS NOT NULL"
     """Condition that a column of text has one."""
-    text_columns: Mapping[str, str] = field(default_factory=dict)
-    """Columns of text whose stored form is not the text → how the text is written."""
     sum: str = "(coalesce({}, 0) + coalesce({}, 0))"
     """The sum of two columns of numbers, without an end."""
-    among: str = ""
-    """Condition that the column, the first `{}`, is among the numbers at the mark, the second."""
     number_list: Callable[[list[int]], object] = list
-    """From numbers to that parameter."""
+    """From numbers to the parameter of `among`."""
     row_key: str = "seq"
     """The column that single rows are looked up by, one of those of records."""
-    of_keys: str = ""
-    """Condition that a row has one of the keys at the mark `{}`, a parameter of `number_list`."""
     divided: Callable[[str, str], str] = lambda number, by: f"{number} / {by}"
     """The whole part of a quotient of two whole numbers."""
     unindexed: str = "+{}"
     """A column whose index is not to be used."""
-    bucket: Callable[[str], str] = str
-    """From a column of µs to its bucket of `storage.aggregates.BOUNDS_US`."""
-    histograms: str = "sum({})"
-    """The sum of a column of histograms."""
-    to_counts: Callable[[Any], Mapping[int, int]] = dict
-    """From that sum to counts by bucket."""
-    tool_text: str = ""
-    """Condition that the folded text of a tool call contains the mark `{}`."""
-    tool_request: str = ""
-    """Condition that the id of a tool call's LLM request equals the mark `{}`."""
     rollups: "Callable[[str, Sequence[str], str, tuple[int | None, int | None]], str] | None" = None
     """From a table of rollups, columns, a condition and hours, half open, None: no bound, to a query; None: a table."""
     rollup_class: str = "status_class"
@@ -105,8 +111,6 @@ class Dialect:
     """What stands before the name of a table."""
     number: str = "{}"
     """How the mark `{}` of a number is written: some databases ask how large it may be."""
-    record_columns: str = "*"
-    """The columns that records are decoded from."""
     by_seq: Callable[[Order], str] = lambda order: f"ORDER BY seq {order}"
     """How rows are ordered by `seq`."""
     has_grouping_sets: bool = False
@@ -133,8 +137,14 @@ class Dialect:
         """The first digit of a record's status; null, or 0, without one."""
         return self.divided("status", "100")
 
-    def mark(self, number: int) -> str:
-        return self.number.format(self.placeholder(number))
+    @property
+    def has_dictionary(self) -> bool:
+        """Whether repeated text is stored as ids of a dictionary, not as itself."""
+        return not self.tool_names
+
+    def number_mark(self, place: int) -> str:
+        """Write the mark of a parameter that is a number."""
+        return self.number.format(self.placeholder(place))
 
     def of_commits(self, where: str) -> str:
         """Add to a condition on rows of batches that they are committed."""

@@ -69,7 +69,7 @@ class Tally:
         )
 
 
-def within(filter: Filter, since_us: int, until_us: int) -> Filter:
+def narrowed(filter: Filter, since_us: int, until_us: int) -> Filter:
     since = since_us if filter.since_us is None else max(since_us, filter.since_us)
     until = until_us if filter.until_us is None else min(until_us, filter.until_us)
     return replace(filter, since_us=since, until_us=until)

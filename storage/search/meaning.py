@@ -15,7 +15,7 @@ from storage.search.phrase import SearchedText
 from storage.search.subject import Subject, has_text, numbers_of, texts_of
 from storage.search.words import decoded, fold
 
-_NUMBERS: Final = frozenset(
+NUMBERS: Final = frozenset(
     (
         *("status", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "bytes", "started_at_us"),
         *("tokens", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
@@ -39,7 +39,7 @@ def fulfils(subject: Subject, expression: Expression) -> bool:  # noqa: C901 -- 
         case Like(field, parts):
             return any(is_like(text, parts) for text in texts_of(subject, field))
         case Has(field):
-            return any(True for _ in numbers_of(subject, field)) if field in _NUMBERS else has_text(subject, field)
+            return any(True for _ in numbers_of(subject, field)) if field in NUMBERS else has_text(subject, field)
         case Between(field, least, most):
             return any(_is_within(number, least, most) for number in numbers_of(subject, field))
         case InNetwork(first, last):

@@ -33,7 +33,7 @@ from storage.aggregates import (
 from storage.query import ROLLUP_METHODS, Filter, Scope, matches
 from storage.record import Payload, Record
 from storage.relational.rollup_sql import can_count, reduced
-from storage.relational.tally import Tally, extent, within
+from storage.relational.tally import Tally, extent, narrowed
 from storage.relational.time_ranges import has_whole_hours, is_in_hours, steps
 from storage.relational.usage import calls_of, is_call, is_counted, measures_of, models_of
 from storage.search.cell import group_names
@@ -139,7 +139,7 @@ def histogram(
     """Count records over time."""
     step, starts = steps(since_us, until_us, buckets, is_long=False)
     tallies = [Tally() for _ in starts]
-    wanted = within(filter, since_us, until_us)
+    wanted = narrowed(filter, since_us, until_us)
     for record in records:
         if matches(wanted, record):
             add(tallies[bisect_right(starts, record.started_at_us) - 1], record)
@@ -157,7 +157,7 @@ def heat_map(
 ) -> HeatMap:
     """Count exchanges by time and duration, bucket by bucket, row by row."""
     _, starts = steps(since_us, until_us, columns, is_long=False)
-    wanted = within(replace(filter, kind="exchange"), since_us, until_us) if filter.kind != "event" else filter
+    wanted = narrowed(replace(filter, kind="exchange"), since_us, until_us) if filter.kind != "event" else filter
     found = [record for record in records if record.kind == "exchange" and matches(wanted, record)]
     bounds = rows_of([record.duration_us for record in found], rows)
     counts = [[0] * len(bounds) for _ in starts]
@@ -244,7 +244,7 @@ def top_series(
 ) -> TopSeries:
     """Count the exchanges of a filter in each step, by one of `TOP_FIELDS`."""
     step, starts = steps(since_us, until_us, buckets, is_long=is_in_hours(since_us, until_us))
-    wanted = replace(within(filter, since_us, until_us), kind="exchange")
+    wanted = replace(narrowed(filter, since_us, until_us), kind="exchange")
     counts: dict[Names, list[int]] = {}
     for record in records:
         if matches(wanted, record):

@@ -8,7 +8,7 @@ from storage.relational import rollup_sql
 from storage.relational.reads.aggregate import LATENCIES, Steps, Sums
 from storage.relational.reads.scan import seq_range
 from storage.relational.session import Session
-from storage.relational.tally import Tally, within
+from storage.relational.tally import Tally, narrowed
 from storage.relational.time_ranges import is_in_hours, steps
 
 MAX_SCAN_ROWS: Final = 500_000
@@ -19,7 +19,7 @@ MAX_SCAN_ROWS_IN_HOURS: Final = 50_000
 
 async def histogram(session: Session, query: HistogramQuery) -> Histogram:
     state, since_us, until_us = await session.state(), query.since_us, query.until_us
-    wanted = state.visible(within(query.filter, since_us, until_us))
+    wanted = state.visible(narrowed(query.filter, since_us, until_us))
     tables = rollup_sql.tables_for(wanted, state.capped_dimensions)
     rows = await seq_range(session, wanted)
     max_rows = MAX_SCAN_ROWS_IN_HOURS if is_in_hours(since_us, until_us) else MAX_SCAN_ROWS

@@ -156,7 +156,8 @@ async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
     if len(record_id) != ID_BYTES:
         return []
     dialect = session.dialect
-    counted = f"begun_by = {dialect.placeholder(1)} AND counted_by <> begun_by AND started_at_us >= {dialect.mark(2)}"
+    begun, since = dialect.placeholder(1), dialect.number_mark(2)
+    counted = f"begun_by = {begun} AND counted_by <> begun_by AND started_at_us >= {since}"
     sql = (
         f"SELECT DISTINCT counted_by FROM {dialect.schema}jobs WHERE {dialect.of_commits(counted)} "
         f"ORDER BY counted_by LIMIT {_MAX_ANSWERS}"
@@ -169,8 +170,8 @@ async def read_jobs(session: Session, limit: int) -> list[Job]:
     dialect, to_id = session.dialect, session.dialect.to_id
     sql = (
         f"SELECT id, begun_by, started_at_us, counted_by FROM {dialect.schema}jobs "
-        f"WHERE {dialect.of_commits(f'started_at_us >= {dialect.mark(1)}')} "
-        f"ORDER BY started_at_us DESC LIMIT {dialect.mark(2)}"
+        f"WHERE {dialect.of_commits(f'started_at_us >= {dialect.number_mark(1)}')} "
+        f"ORDER BY started_at_us DESC LIMIT {dialect.number_mark(2)}"
     )
     rows = await session.fetch(sql, ((await session.state()).purge_floor_us, max(0, min(limit, MAX_INT))))
     return [

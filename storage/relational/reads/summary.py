@@ -41,7 +41,7 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
     scanned = () if query.only_totals else [name for name in TOPS if name not in counted]
     for names, parts in ((counted, cut.edges), (scanned, [filter])):
         for edge in parts if names else ():
-            complete &= complete and await _add_tops(session, edge, names, tops)
+            complete = complete and await _add_tops(session, edge, names, tops)
     tally = sums.tallies().get(0, Tally())
     start, end = extent(filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope)))
     if query.only_totals:

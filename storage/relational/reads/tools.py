@@ -5,6 +5,7 @@ from a walk over slices of rows. Rows below the purge floor, and arguments and r
 shown.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -43,7 +44,8 @@ async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCa
     if len(record_id) != ID_BYTES or not -1 < position <= MAX_INT:
         return None
     dialect, state = session.dialect, await session.state()
-    then = f"WHERE {dialect.of_commits(f'record_id = {dialect.placeholder(1)} AND position = {dialect.mark(2)}')}"
+    one = f"record_id = {dialect.placeholder(1)} AND position = {dialect.number_mark(2)}"
+    then = f"WHERE {dialect.of_commits(one)}"
     calls = await _visible(session, then, (dialect.from_id(record_id), position), state.purge_floor_us)
     return calls[0] if calls else None
 
@@ -56,7 +58,7 @@ async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:
 
 async def waiting_calls(session: Session, instance: str) -> list[ToolCall]:
     dialect, floor_us = session.dialect, (await session.state()).body_floor_us
-    mine = dialect.of_commits(f"instance = {dialect.placeholder(1)} AND started_at_us >= {dialect.mark(2)}")
+    mine = dialect.of_commits(f"instance = {dialect.placeholder(1)} AND started_at_us >= {dialect.number_mark(2)}")
     sql = f"SELECT data FROM {dialect.schema}waiting_calls WHERE {mine} ORDER BY started_at_us"
     rows = await session.fetch(sql, (instance, floor_us))
     return [msgspec.msgpack.decode(dialect.to_bytes(data), type=ToolCall) for (data,) in rows]
@@ -89,9 +91,7 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
         sql = f"{_STATS} FROM {table} WHERE {within} GROUP BY status"
         rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))
         if rows is None:
-            return ToolStats(
-                stats.executions, stats.successes, stats.timed, stats.latency_us, stats.cost_usd, exact=False
-            )
+            return replace(stats, exact=False)
         stats = added(stats, rows)
     return stats
 

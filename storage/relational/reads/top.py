@@ -11,7 +11,7 @@ from storage.relational.reads.aggregate import LATENCIES, Steps, Sums, Values
 from storage.relational.reads.groups import groups
 from storage.relational.session import Session
 from storage.relational.sql import DIMENSIONS
-from storage.relational.tally import within
+from storage.relational.tally import narrowed
 from storage.relational.time_ranges import is_in_hours, steps
 from storage.relational.writes.packing import unpack_address
 from storage.search.cell import is_cell_field
@@ -43,7 +43,7 @@ async def series(session: Session, query: SeriesQuery) -> TopSeries:
     if not starts:
         return TopSeries(since_us, step, {}, complete=True)
     sums = Sums(session, TOP_FIELDS[query.by], TOP_COUNTS[:1], steps=Steps(starts[0], step), max_groups=MAX_GROUPS)
-    is_whole = await _add(sums, within(query.filter, since_us, until_us))
+    is_whole = await _add(sums, narrowed(query.filter, since_us, until_us))
     names = await _names_of(session, sums.by, sums.found.keys())
     counts: dict[Values, list[int]] = {}
     for values, cells in sums.found.items():

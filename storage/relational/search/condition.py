@@ -40,6 +40,7 @@ from storage.search.expression import (
     joined,
     leaves,
 )
+from storage.search.meaning import NUMBERS
 from storage.search.patterns import is_like, is_storable, lower_ascii
 
 _DICTIONARY: Final = frozenset((*sql.DIMENSIONS, "tool", "finish_reason", "grpc_status"))
@@ -49,12 +50,6 @@ _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "k
 """Columns that some backend packs with others."""
 _PLAIN: Final = frozenset(("path", "query", "trace_id", "span_id", "request_id", "client_ip"))
 _IDS: Final = ("id", "conversation")
-_NUMBERS: Final = frozenset(
-    (
-        *("status", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "started_at_us", "seq"),
-        *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
-    )
-)
 _SUMS: Final = {"bytes": ("request_bytes", "response_bytes"), "tokens": ("input_tokens", "output_tokens")}
 _LEAST: Final = {"status": 1}
 """The least value that is one, where that is not 0."""
@@ -66,25 +61,25 @@ _COLUMNS: Final = {"tool": "tool_name", "called_tool": "called_tools"}
 _QUIET: Final = frozenset(LEVELS[: LEVELS.index("warn")])
 
 
-def within(scope: Scope) -> tuple[Expression, ...]:
+def scope_parts(scope: Scope) -> tuple[Expression, ...]:
     """Return the restrictions of a scope as expressions."""
     return conjuncts(fields(project=scope.projects, container=scope.containers, client=scope.clients))
 
 
-def said(filter: Filter) -> tuple[Expression, ...]:
+def sql_parts(filter: Filter) -> tuple[Expression, ...]:
     """List the conditions of a filter that SQL can express as a whole, its kind and bounds apart."""
-    return (*within(filter.scope), *(part for part in conjuncts(filter.where) if is_sql_expressible(part)))
+    return (*scope_parts(filter.scope), *(part for part in conjuncts(filter.where) if is_sql_expressible(part)))
 
 
 def asked_fields(filter: Filter) -> frozenset[str]:
     """Name the fields in which a record must have one of some values, those of its scope included."""
-    return frozenset(part.field for part in said(filter) if isinstance(part, Is))
+    return frozenset(part.field for part in sql_parts(filter) if isinstance(part, Is))
 
 
 def texts(filter: Filter) -> sql.Texts:
     """Name the dictionary values that a filter needs, by column."""
     wanted: sql.Texts = {}
-    for part in (*within(filter.scope), *conjuncts(filter.where)):
+    for part in (*scope_parts(filter.scope), *conjuncts(filter.where)):
         for leaf in leaves(part):
             if not isinstance(leaf, Is):
                 continue
@@ -96,12 +91,12 @@ def texts(filter: Filter) -> sql.Texts:
 
 
 def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where | None:
-    """Build the clause of a filter (`said`) over the table of records; None when nothing can match.
+    """Build the clause of a filter (`sql_parts`) over the table of records; None when nothing can match.
 
     Ids are by column and text, of every value of `texts` that the store has.
     """
     writer = Writer(ids, dialect, 1)
-    parts = [writer.whole(part, filter.kind) for part in said(filter)]
+    parts = [writer.whole(part, filter.kind) for part in sql_parts(filter)]
     parts.append(writer.kind(filter))
     if filter.since_us is not None or filter.until_us is not None:
         until_us = None if filter.until_us is None else filter.until_us - 1
@@ -113,7 +108,7 @@ def rollup_conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql
     """Build the clause of a filter, its time apart, over tables of rollups that have all columns it asks."""
     # Tables of rollups hold committed records only; a query in their place has this condition itself.
     writer = Writer(ids, replace(dialect, committed=""), 1, class_column=dialect.rollup_class)
-    return writer.where([*(writer.write(part) for part in said(filter)), writer.kind(filter)])
+    return writer.where([*(writer.write(part) for part in sql_parts(filter)), writer.kind(filter)])
 
 
 def sql_superset(expression: Expression | None) -> Expression | None:
@@ -146,7 +141,7 @@ def is_sql_expressible(expression: Expression) -> bool:
     return True
 
 
-def condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int) -> sql.Where:
+def search_condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int) -> sql.Where:
     """Write the condition of a search that `sql_superset` returned, its parameters numbered from the first one.
 
     Ids are by column and text, of every value of `texts` that the store has.
@@ -263,7 +258,7 @@ class Writer:
             case InNetwork(first, last):
                 return self._dialect.in_network(self._add(first), self._add(last), len(first))
             case Text() | Substring():
-                raise AssertionError(f"bug: {expression} cannot be said")
+                raise AssertionError(f"bug: {expression} is no condition of SQL")
 
     def _either(self, leaves: Sequence[Is | Like | Has], is_nested: bool) -> str:
         """Write that one of two columns fulfils a leaf, each with the literal of its own partial index."""
@@ -276,16 +271,16 @@ class Writer:
         if field in _IDS:
             ids = [parsed for value in values if (parsed := parse_id(value)) is not None]
             return self.among(field, [self._dialect.from_id(each) for each in ids])
-        if field in ("called_tool", "trace_id"):
-            is_tool = field == "called_tool"
-            form = self._dialect.called_tool if is_tool else self._dialect.trace_id
-            return self.either(form, [part_of(value) for value in values] if is_tool else values)
+        if field == "trace_id":
+            return self.either(self._dialect.trace_id, values)
+        if field == "called_tool":
+            return self.either(self._dialect.called_tool, [part_of(value) for value in values])
         if field in _PLAIN:
             return self.among(self._dialect.text_columns.get(field, field), values)
         known = self._ids.get(column_of(field), {})
         found = [known[value] for value in values if value in known]
         if field == "tool":
-            return self._dialect.tool.format(self._marks(found)) if found and self._dialect.tool else _NEVER
+            return self._dialect.tool.format(self._marks(found)) if found else _NEVER
         return self.among(self._dialect.unindexed.format(field) if is_nested else field, found)
 
     def _coded(self, column: str, values: Sequence[str], *, unindexed: bool = False) -> str:
@@ -297,15 +292,15 @@ class Writer:
             return self._coded(field, [word for word in sql.CODED[field] if is_like(word, parts)])
         if field in _PLAIN:
             return self._dialect.like(self._dialect.text_columns.get(field, field), parts, self._add)
-        if self._dialect.tool_names and field != "tool":
+        if not self._dialect.has_dictionary and field != "tool":
             return f"({self._has(field)} AND {self._dialect.like(field, parts, self._add)})"
-        name = column_of(field) if self._dialect.tool_names else "value"
+        name = "value" if self._dialect.has_dictionary else column_of(field)
         ids = self._names(field, self._dialect.like(name, parts, self._add))
         return self._dialect.tool.format(ids) if field == "tool" else f"{field} IN ({ids})"
 
     def _names(self, field: str, condition: str = "1 = 1") -> str:
         """Write the query of the stored forms of a field's texts that fulfil a condition."""
-        if self._dialect.tool_names:
+        if not self._dialect.has_dictionary:
             return f"{self._dialect.tool_names} AND {condition}"
         kind = _KINDS[column_of(field)]
         return f"SELECT id FROM {self._dialect.schema}dictionary WHERE kind = {kind} AND {condition}"
@@ -313,7 +308,7 @@ class Writer:
     def _has(self, field: str) -> str:
         if field in sql.CODED or field == "id":
             return "1 = 1"
-        if field in _NUMBERS or field in _SUMS:
+        if field in NUMBERS:
             return self._between(field, None, None)
         if field == "conversation":
             return "conversation IS NOT NULL"

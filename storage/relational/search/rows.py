@@ -17,7 +17,7 @@ from storage.relational.session import Rows, Session, Sifted
 from storage.relational.slices import Range, Window, spread
 from storage.relational.sql import Dialect, Where
 from storage.relational.writes.packing import COLUMNS
-from storage.search.index.needs import NOTHING, All
+from storage.search.index.needs import NOTHING, Need
 
 FIRST_ROWS: Final = 16
 """Of a walk that looks into each, which no budget ends: 0.5 s with 1 MB each way. Quick slices make it wide at once."""
@@ -41,7 +41,7 @@ class _Way:
     """All conditions on them."""
     sieve: Sieve | None
     """What they must fulfil beside."""
-    need: All
+    need: Need
 
     async def look(self, session: Session, part: Range, bound: Bound) -> Rows | None:
         """Read those rows of a slice that the sieve lets through; None when the budget ended it."""
@@ -77,7 +77,7 @@ class Found:
 
         def found(way: Way) -> _Way:
             wide, left = condition.sql_superset(way.search), condition.residual(way.search)
-            said = None if wide is None else condition.condition(wide, ids, dialect, 1 + len(where.parameters))
+            said = None if wide is None else condition.search_condition(wide, ids, dialect, 1 + len(where.parameters))
             return _Way(said, _both(where, said), None if left is None else Sieve(left), way.need)
 
         return cls(session, bind, order_by, where, tuple(map(found, ways_of(filter.where))))
@@ -89,7 +89,7 @@ class Found:
         return rows * self.session.numbers_per_row or None
 
     @property
-    def needs(self) -> tuple[All, ...]:
+    def needs(self) -> tuple[Need, ...]:
         return tuple(way.need for way in self.ways)
 
     async def within(self, part: Range) -> Where | None:
@@ -118,7 +118,7 @@ def _both(where: Where, other: Where | None) -> Where:
     return Where(f"{where.text} AND {other.text}", (*where.parameters, *other.parameters))
 
 
-def _parts(part: Range, need: All, dialect: Dialect) -> tuple[Range, ...]:
+def _parts(part: Range, need: Need, dialect: Dialect) -> tuple[Range, ...]:
     """List what of a slice is looked into for a need."""
     if not isinstance(part, Window) or need == NOTHING:
         return (part,)

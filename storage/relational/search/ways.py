@@ -22,7 +22,7 @@ from storage.search.expression import (
     negated_at_leaves,
     one_of,
 )
-from storage.search.index.needs import NOTHING, All, expression_need
+from storage.search.index.needs import NOTHING, Need, expression_need
 from storage.search.index.needs import joined as joined_needs
 
 
@@ -30,7 +30,7 @@ from storage.search.index.needs import joined as joined_needs
 class Way:
     search: Expression | None
     """None: all rows that fulfil the condition."""
-    need: All
+    need: Need
     """The words that the index must find for these rows; `NOTHING`: all rows are examined."""
 
 

@@ -20,24 +20,24 @@ _INNER: Final = re.compile(r"(?<=[\x00-\x2f:-@\[-^`{-\x7f])[0-9A-Za-z_]+(?=[\x00
 
 
 @dataclass(frozen=True, slots=True)
-class All:
-    """All of some terms, and of some other needs; nothing, where there are none."""
+class Need:
+    """What a record must have: all of some terms, and one of each of some alternatives; `NOTHING` without any."""
 
     terms: frozenset[int] = frozenset()
-    others: tuple["Any", ...] = ()
+    others: tuple["OneOf", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
-    """One of some needs."""
+class OneOf:
+    """Alternatives."""
 
-    parts: tuple[All, ...]
-
-
-NOTHING: Final = All()
+    parts: tuple[Need, ...]
 
 
-def expression_need(expression: Expression) -> All:
+NOTHING: Final = Need()
+
+
+def expression_need(expression: Expression) -> Need:
     """Tell what records need that fulfil an expression, whose negations are at its leaves."""
     match expression:
         case And(parts):
@@ -61,46 +61,46 @@ def expression_need(expression: Expression) -> All:
             return NOTHING
 
 
-def phrase_need(phrase: Phrase) -> All:
+def phrase_need(phrase: Phrase) -> Need:
     """Tell what a text needs that has a phrase; of a long one enough to tell most texts apart."""
     whole = phrase.words[:-1] if phrase.is_prefix else phrase.words
     wanted = {term(text) for text in (*telling(whole), *islice(pairs(list(whole)), MAX_TELLING))}
     if phrase.is_prefix and (start := prefix_term(phrase.words[-1])) is not None:
         wanted.add(start)
-    return All(frozenset(wanted))
+    return Need(frozenset(wanted))
 
 
-def substring_need(text: str) -> All:
+def substring_need(text: str) -> Need:
     """Tell what a text needs that contains another: the words that do not go on beyond its ends."""
-    return All(frozenset(map(term, telling([word for found in _INNER.findall(text) for word in words(found)]))))
+    return Need(frozenset(map(term, telling([word for found in _INNER.findall(text) for word in words(found)]))))
 
 
-def joined(parts: Iterable[All]) -> All:
+def joined(parts: Iterable[Need]) -> Need:
     """Need all of some needs."""
     terms: frozenset[int] = frozenset()
-    others: tuple[Any, ...] = ()
+    others: tuple[OneOf, ...] = ()
     for part in parts:
         terms |= part.terms
         others += part.others
-    return All(terms, others)
+    return Need(terms, others)
 
 
-def _either(parts: Iterable[All]) -> All:
+def _either(parts: Iterable[Need]) -> Need:
     """Need one of some needs: nothing, when one of them needs nothing."""
     some = tuple(parts)
-    return NOTHING if NOTHING in some else All(others=(Any(some),))
+    return NOTHING if NOTHING in some else Need(others=(OneOf(some),))
 
 
-def _name_need(field: str) -> All:
-    return All(frozenset(map(term, telling(name_words(field)))))
+def _name_need(field: str) -> Need:
+    return Need(frozenset(map(term, telling(name_words(field)))))
 
 
-def terms_of(need: All) -> frozenset[int]:
+def terms_of(need: Need) -> frozenset[int]:
     """List the terms that must be looked up."""
     return need.terms.union(*(terms_of(part) for other in need.others for part in other.parts))
 
 
-def cells_of(need: All, found: Mapping[int, int], every: int) -> int:
+def cells_of(need: Need, found: Mapping[int, int], every: int) -> int:
     """Tell which cells have what is needed: `found` has the cells of each term, and in all of them bit n is cell n."""
     mask = every
     for wanted in need.terms:

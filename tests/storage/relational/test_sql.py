@@ -7,13 +7,14 @@ from storage.postgres.session import DIALECT as POSTGRES
 from storage.query import Filter, Scope
 from storage.record import Record
 from storage.relational.search.condition import conditions, rollup_conditions, texts
-from storage.relational.sql import CALL_KINDS, DIMENSIONS, Dialect, Where
+from storage.relational.sql import CALL_KINDS, DIMENSIONS, Where
 from storage.search.patterns import lower_ascii
 from storage.sqlite.session import DIALECT as SQLITE
 from tests.support.cases import each_of
 from tests.support.filters import make_filter
 
-NUMBERED = Dialect(
+NUMBERED = replace(
+    SQLITE,
     placeholder=lambda number: f"${number}",
     trace_id="trace_id = {}",
     like=lambda column, parts, add: f"has({column}, {add(parts[1])})",

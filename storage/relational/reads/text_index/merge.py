@@ -72,13 +72,11 @@ async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, byte
     return True
 
 
-async def keep_segment(session: Session, run: Run, size_bytes: int) -> bool:
-    """Put the segment, whose parts are written, in the place of its cells."""
-    if not await _is_there(session, run):
-        return False
-    offsets = [rows.first - run.whole.first for rows in run.cells]
-    await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)
-    return True
+async def keep_segment(session: Session, run: Run, size_bytes: int) -> None:
+    """Put the segment, whose parts are written, in the place of its cells, if these are still what the store has."""
+    if await _is_there(session, run):
+        offsets = [rows.first - run.whole.first for rows in run.cells]
+        await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)
 
 
 async def _is_there(session: Session, run: Run) -> bool:

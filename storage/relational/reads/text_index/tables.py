@@ -74,7 +74,7 @@ async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int,
     where = f"id BETWEEN {dialect.placeholder(1)} AND {dialect.placeholder(2)}"
     await session.fetch(f"DELETE FROM {table} WHERE {where}", (first, last))
     # One statement: a database beyond a network answers once.
-    marks = [f"({dialect.mark(2 * row + 1)}, {dialect.placeholder(2 * row + 2)})" for row in range(len(parts))]
+    marks = [f"({dialect.number_mark(2 * row + 1)}, {dialect.placeholder(2 * row + 2)})" for row in range(len(parts))]
     values = [value for part, data in parts for value in (part_key(first_seq, part), data)]
     await session.fetch(f"INSERT INTO {table} VALUES {', '.join(marks)}", values)
 
@@ -122,7 +122,7 @@ async def drop_some(session: Session) -> int:
 
 async def expired(session: Session) -> list[Range]:
     """Find what tells of words in records, or in bodies, that are gone."""
-    mark, schema, state = session.dialect.mark, session.dialect.schema, await session.state()
+    mark, schema, state = session.dialect.number_mark, session.dialect.schema, await session.state()
     sql = " UNION ALL ".join(
         f"SELECT first_seq, last_seq FROM {schema}{table} WHERE last_seq <= {mark(place)} OR "
         f"(newest_body_us > 0 AND (newest_body_us < {mark(place + 1)} OR last_seq <= {mark(place + 2)}))"

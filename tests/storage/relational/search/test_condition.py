@@ -4,7 +4,14 @@ from typing import Any
 
 from storage.postgres.session import DIALECT as POSTGRES
 from storage.query import Filter
-from storage.relational.search.condition import condition, conditions, residual, rollup_conditions, sql_superset, texts
+from storage.relational.search.condition import (
+    conditions,
+    residual,
+    rollup_conditions,
+    search_condition,
+    sql_superset,
+    texts,
+)
 from storage.relational.sql import Where
 from storage.search.expression import And, Between, Expression, Has, Is, Like, Not, Or, Substring
 from storage.sqlite.session import DIALECT as SQLITE
@@ -15,7 +22,7 @@ HEADER = Like("header.x", ("", "a", ""))
 
 def written(search: Expression, dialect: Any = SQLITE, ids: dict[str, dict[str, int]] | None = None) -> Any:
     """Write a condition; answers its text and its parameters."""
-    where = condition(search, ids or {"method": {"GET": 7}}, dialect, 1)
+    where = search_condition(search, ids or {"method": {"GET": 7}}, dialect, 1)
     return where.text, list(where.parameters)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from storage.relational.search.condition import is_sql_expressible, residual, sql_superset
 from storage.relational.search.ways import ways_of
 from storage.search.expression import And, Expression, Is, Like, Not, Or, Substring, Text, conjuncts
-from storage.search.index.needs import NOTHING, Any, phrase_need
+from storage.search.index.needs import NOTHING, OneOf, phrase_need
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
@@ -43,7 +43,7 @@ def test_what_else_must_hold_must_in_both_ways() -> None:
     assert searches(And((either, other))) == [And((METHOD, other)), And((RESET, either, other))]
     inner = Or((And((HOST, either)), PEER))
     assert searches(inner) == [And((HOST, METHOD)), And((Or((RESET, PEER)), inner))]
-    assert ways_of(inner)[1].need.others == (Any((phrase_need(RESET.phrase), phrase_need(PEER.phrase))),)
+    assert ways_of(inner)[1].need.others == (OneOf((phrase_need(RESET.phrase), phrase_need(PEER.phrase))),)
 
 
 def test_one_way_where_two_would_look_into_the_same_rows() -> None:

@@ -3,8 +3,8 @@
 from storage.search.expression import And, Between, Has, Is, Like, Not, Or, Substring, Text
 from storage.search.index.needs import (
     NOTHING,
-    All,
-    Any,
+    Need,
+    OneOf,
     cells_of,
     expression_need,
     phrase_need,
@@ -21,23 +21,23 @@ CELLS = {A: 0b1010, B: 0b0110, C: 0b0001}
 def test_cells_of_joined_needs() -> None:
     """All of some terms, one of some needs; nothing needs no cell to tell."""
     assert cells_of(NOTHING, {}, 0b1111) == 0b1111
-    assert cells_of(All(frozenset((A, B))), CELLS, 0b1111) == 0b0010
-    either = Any((All(frozenset((A, B))), All(frozenset((C,)))))
-    assert cells_of(All(others=(either,)), CELLS, 0b1111) == 0b0011
-    assert cells_of(All(frozenset((A,)), (either,)), CELLS, 0b1111) == 0b0010
-    assert terms_of(All(frozenset((A,)), (either,))) == {A, B, C}
+    assert cells_of(Need(frozenset((A, B))), CELLS, 0b1111) == 0b0010
+    either = OneOf((Need(frozenset((A, B))), Need(frozenset((C,)))))
+    assert cells_of(Need(others=(either,)), CELLS, 0b1111) == 0b0011
+    assert cells_of(Need(frozenset((A,)), (either,)), CELLS, 0b1111) == 0b0010
+    assert terms_of(Need(frozenset((A,)), (either,))) == {A, B, C}
 
 
 def test_what_expressions_need() -> None:
     """One of alternatives; nothing where the index cannot tell, and nothing of what must not be there."""
     reset, peer = Text(Phrase(("reset",))), Text(Phrase(("peer",)))
-    both = All(frozenset((term("reset"), term("peer"))))
+    both = Need(frozenset((term("reset"), term("peer"))))
     assert expression_need(And((reset, peer, Not(peer), Has("path")))) == both
-    either = Any((phrase_need(reset.phrase), phrase_need(peer.phrase)))
-    assert expression_need(Or((reset, peer))) == All(others=(either,))
+    either = OneOf((phrase_need(reset.phrase), phrase_need(peer.phrase)))
+    assert expression_need(Or((reset, peer))) == Need(others=(either,))
     assert expression_need(Or((reset, Has("path")))) == NOTHING
     assert expression_need(Not(reset)) == NOTHING
-    assert expression_need(Substring("tion RESET by pe")) == All(frozenset((term("reset"), term("by"))))
+    assert expression_need(Substring("tion RESET by pe")) == Need(frozenset((term("reset"), term("by"))))
     assert terms_of(expression_need(Is("header.x-tenant", ("acme-1",)))) == {term("acme"), term("1")}
     assert terms_of(expression_need(Is("header.x-tenant", ("acmé",)))) == {term("x"), term("tenant")}
     assert terms_of(expression_need(Has("header.x-tenant"))) == {term("x"), term("tenant")}
