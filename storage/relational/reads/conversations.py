@@ -31,7 +31,7 @@ from storage.record import Record, Stream
 from storage.relational.reads.scan import seq_range
 from storage.relational.session import Session
 from storage.relational.slices import Pace, Range, slices
-from storage.relational.sql import EVENT, MAX_INT, Where
+from storage.relational.sql import EVENT, Where
 from storage.relational.usage import token_sum
 from storage.search.expression import both
 
@@ -63,15 +63,14 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
     if query.limit <= 0:
         return ConversationPage([], complete=True, next_before=None)
     walk = _Walk(session, replace(query, filter=filter))
-    before = MAX_INT if query.before is None else query.before
-    whole = (await seq_range(session, filter)).following(before, "desc")
-    rows = await session.rows_by_seq(filter)
-    if rows is None:
+    whole = (await seq_range(session, filter)).following(query.before, "desc")
+    selected = await session.rows_by_seq(filter)
+    if selected is None:
         return walk.page(complete=True)
-    for part in slices(whole, "desc", Pace(rows.first_rows)):
+    for part in slices(whole, "desc", Pace(selected.first_rows)):
         rest = part
         while not rest.is_empty:
-            where = await rows.within(rest)
+            where = await selected.within(rest)
             met = None if where is None else await _meet(session, where)
             if met is None:
                 return walk.page(complete=False)
@@ -140,10 +139,10 @@ class _Walk:
         session = self._session.limited(0.0) if self.edge == before else self._session
         filter = self._query.filter
         filter = replace(filter, where=both(filter.where, in_conversations(new)), seq_after=before - 1)
-        rows = await session.rows_by_seq(filter)
-        if rows is None:
+        selected = await session.rows_by_seq(filter)
+        if selected is None:
             return []
-        where = await rows.within(await seq_range(session, filter))
+        where = await selected.within(await seq_range(session, filter))
         if where is None:
             return None
         sql = f"SELECT DISTINCT conversation FROM {session.dialect.schema}records WHERE {where.text}"
@@ -153,10 +152,10 @@ class _Walk:
 async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> dict[bytes, Conversation]:
     """Add up the calls of conversations that a filter's scope shows; those without any are left out."""
     floor_us = (await session.state()).purge_floor_us
-    rows = await session.rows_by_seq(
+    selected = await session.rows_by_seq(
         Filter(scope=filter.scope, where=in_conversations(ids), since_us=floor_us or None, kind="all")
     )
-    where = None if rows is None else await rows.within(await session.seq_ends())
+    where = None if selected is None else await selected.within(await session.seq_ends())
     if where is None:
         return {}
     to_id, table = session.dialect.to_id, f"{session.dialect.schema}records WHERE {where.text}"

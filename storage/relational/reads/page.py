@@ -49,7 +49,7 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    rows: Selection
+    selected: Selection
     parts: Slices | _Parts
     number: Callable[[Record], int]
     """A record's place in the order, as cursors carry it."""
@@ -65,38 +65,38 @@ async def read_page(session: Session, query: RecordQuery) -> Page:
 
 
 async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
-    rows = await session.rows_by_seq(filter)
-    if rows is None:
+    selected = await session.rows_by_seq(filter)
+    if selected is None:
         return None
     skip = _skipped(query)
     whole = (await seq_range(session, filter)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(session, filter):
         whole, skip = whole.without(skip, query.order), 0
-    parts = Slices(session, rows, whole, query.order)
-    return _Walk(rows, parts, lambda record: record.seq, skip)
+    parts = Slices(session, selected, whole, query.order)
+    return _Walk(selected, parts, lambda record: record.seq, skip)
 
 
 async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
     """Walk in the order of receipt: for readers that list what came in, not what was stored."""
     whole = await seq_range(session, filter)
     whole = Range(within_int(whole.first), within_int(whole.last))
-    rows = await session.rows_by_id(filter, whole)
-    if rows is None:
+    selected = await session.rows_by_id(filter, whole)
+    if selected is None:
         return None
     whole_ms = await session.id_ends(whole)
     # As many milliseconds as have about so many rows.
-    rows_at_once = rows.first_rows or 0
+    rows_at_once = selected.first_rows or 0
     wide_ms = (whole_ms.last - whole_ms.first) * rows_at_once // max(whole.last - whole.first, 1)
     first_slice_ms = max(FIRST_SLICE_MS, wide_ms if session.dialect.scan_rows else 0)
     parts = id_slices(whole_ms, query.order, query.after, first_slice_ms)
-    return _Walk(rows, _Parts(parts), lambda record: id_number(record.id), _skipped(query))
+    return _Walk(selected, _Parts(parts), lambda record: id_number(record.id), _skipped(query))
 
 
 async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
     rows: list[Sequence[Any]] = []
     limit, edge, skip = min(query.limit, MAX_INT - 1), query.after, walk.skip
     async for part in walk.parts:
-        where = await walk.rows.within(part)
+        where = await walk.selected.within(part)
         if where is None:
             return Page(await session.records(rows), complete=False, next_after=None if skip else edge)
         if skip:
@@ -137,7 +137,7 @@ async def _read(session: Session, walk: _Walk, where: Where, query: RecordQuery,
         return rows[skip : skip + count]
     dialect, number = session.dialect, len(where.parameters) + 1
     limits = f"LIMIT {dialect.placeholder(number)} OFFSET {dialect.placeholder(number + 1)}"
-    chosen = dialect.page(where.text, walk.rows.order_by(query.order), limits)
+    chosen = dialect.page(where.text, walk.selected.order_by(query.order), limits)
     return await session.fetch_in_budget(f"{_select(dialect)} {chosen}", (*where.parameters, count, skip))
 
 

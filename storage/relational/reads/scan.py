@@ -30,11 +30,11 @@ async def scan(
     the conditions: grouping, order, limit. `add` takes the rows of each slice; True ends the scan, for no more
     are needed.
     """
-    rows = await session.rows_by_seq(filter)
-    if rows is None:
+    selected = await session.rows_by_seq(filter)
+    if selected is None:
         return True
-    async for part in Slices(session, rows, await seq_range(session, filter), order):
-        where = await rows.within(part)
+    async for part in Slices(session, selected, await seq_range(session, filter), order):
+        where = await selected.within(part)
         if where is None:
             return False
         sql = f"{select} FROM {session.dialect.schema}records WHERE {where.text}{then}"

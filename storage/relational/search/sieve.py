@@ -5,12 +5,13 @@ others are read as records, with heads and bodies where the search is about them
 `storage.search.meaning`, some at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from typing import Any, Final, Literal
 
-from storage.record import Payload, Record
+from storage.record import Record
 from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.session import Rows, Session
 from storage.relational.sql import Dialect, Where
@@ -53,25 +54,18 @@ class Sieve:
         return found
 
     async def _judge(self, session: Session, records: Sequence[Record]) -> list[bool]:
-        if not needs_payload(self.search):
-            return await self._judge_some(session, records, {})
+        has_payloads, has_tools = needs_payload(self.search), needs_tools(self.search)
         found: list[bool] = []
-        for some in portions(records, _ROWS, body_bytes):
-            found += await self._judge_some(session, some, await session.payloads([record.seq for record in some]))
+        for some in portions(records, _ROWS, body_bytes) if has_payloads else (records,):
+            seqs = [record.seq for record in some]
+            payloads = await session.payloads(seqs) if has_payloads else {}
+            tools = await _tools_of(session, seqs) if has_tools else {}
+            subjects = [Subject(record, payloads.get(record.seq), tools.get(record.seq, ())) for record in some]
+            found += await session.aside(partial(self._fulfil, subjects))
         return found
 
-    async def _judge_some(
-        self, session: Session, records: Sequence[Record], payloads: Mapping[int, Payload]
-    ) -> list[bool]:
-        tools = await _tools_of(session, [record.seq for record in records]) if needs_tools(self.search) else {}
-
-        def judge() -> list[bool]:
-            return [
-                fulfils(Subject(record, payloads.get(record.seq), tools.get(record.seq, ())), self.search)
-                for record in records
-            ]
-
-        return await session.aside(judge)
+    def _fulfil(self, subjects: Iterable[Subject]) -> list[bool]:
+        return [fulfils(subject, self.search) for subject in subjects]
 
 
 def with_keys(
