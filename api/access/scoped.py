@@ -37,7 +37,7 @@ from storage.query import (
     is_visible,
 )
 from storage.record import Payload, Record, ToolCall
-from storage.search.expression import Expression, Is, Leaf, one_of, with_leaves
+from storage.search.expression import Expression, Is, Leaf, either, with_leaves
 from storage.search.reason import reason_of
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter
@@ -138,7 +138,7 @@ class ScopedStorage:
     def _with_former(self, leaf: Leaf) -> Expression:
         match leaf:
             case Is("endpoint", values):
-                return one_of((leaf, *(former.expression for former in self._former(values)))) or leaf
+                return either((leaf, *(former.expression for former in self._former(values))))
             case _:
                 return leaf
 

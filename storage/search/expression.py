@@ -105,11 +105,14 @@ def fields(**values: Sequence[str]) -> Expression | None:
     return joined(tuple(Is(name, tuple(some)) for name, some in values.items() if some))
 
 
+def either(parts: Sequence[Expression]) -> Expression:
+    """Return what holds when one of some does, of one at least."""
+    return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+
 def one_of(parts: Sequence[Expression]) -> Expression | None:
     """Return what holds when one of some does; None of none, which asks nothing."""
-    if len(parts) <= 1:
-        return parts[0] if parts else None
-    return Or(tuple(parts))
+    return either(parts) if parts else None
 
 
 def status_among(statuses: Sequence[int], classes: Sequence[int] = ()) -> Expression | None:
@@ -154,10 +157,8 @@ def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Ex
 def with_leaves(expression: Expression, change: Callable[[Leaf], "Expression"]) -> Expression:
     """Say the same of something else in the place of each leaf."""
     match expression:
-        case And(parts):
-            return And(tuple(with_leaves(part, change) for part in parts))
-        case Or(parts):
-            return Or(tuple(with_leaves(part, change) for part in parts))
+        case And(parts) | Or(parts):
+            return type(expression)(tuple(with_leaves(part, change) for part in parts))
         case Not(part):
             return Not(with_leaves(part, change))
         case _:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
-from storage.record import Body, Payload
+from storage.record import Payload
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.patterns import is_like
 from storage.search.phrase import SearchedText
@@ -91,10 +91,4 @@ def _payload_texts(payload: Payload) -> Iterator[str]:
     yield decoded(payload.response_head)
     for body in (payload.request_body, payload.response_body):
         if body is not None:
-            yield from _windows(body)
-
-
-def _windows(body: Body) -> Iterator[str]:
-    for window in (body.head, body.tail):
-        if window:
-            yield decoded(window)
+            yield from (decoded(window) for window in (body.head, body.tail) if window)

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from storage.record import OUTCOMES, Outcome
-from storage.search.expression import And, Between, Expression, Has, Is, Like, Not, Or
+from storage.search.expression import And, Between, Expression, Has, Is, Like, Not, Or, either
 from storage.search.patterns import is_lower_like, lower_ascii
 
 _SILENT: Final = (Outcome.OK.value, Outcome.REJECTED.value)
@@ -34,10 +34,10 @@ def has_reason(parts: Sequence[str]) -> Expression:
     ended = tuple(each.value for each in OUTCOMES if each not in _SILENT and is_lower_like(each, lowered))
     unnamed: list[Expression] = [Is("outcome", ended)] if ended else []
     if statuses := tuple(Between("status", low, high) for low, high in _runs(lowered)):
-        unnamed.append(And((Is("outcome", _SILENT), statuses[0] if len(statuses) == 1 else Or(statuses))))
+        unnamed.append(And((Is("outcome", _SILENT), either(statuses))))
     if not unnamed:
         return code
-    return Or((code, And((Not(Has("error_type")), unnamed[0] if len(unnamed) == 1 else Or(tuple(unnamed))))))
+    return Or((code, And((Not(Has("error_type")), either(unnamed)))))
 
 
 def _runs(parts: Sequence[str]) -> Iterator[tuple[int, int]]:

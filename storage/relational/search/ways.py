@@ -17,6 +17,7 @@ from storage.search.expression import (
     Like,
     Or,
     conjuncts,
+    either,
     joined,
     leaves,
     negated_at_leaves,
@@ -56,9 +57,7 @@ def _taken_apart(search: Expression) -> tuple[Expression, ...]:
     left, known = (None, ()) if expression_need(search) != NOTHING else _without_known(search)
     if left is None or not known or sql_superset(left) == sql_superset(search):
         return (search,)
-    with_known = joined((Or(known) if len(known) > 1 else known[0], search))
-    assert with_known is not None, "bug: a search is a part of it"
-    return left, with_known
+    return left, And((*conjuncts(either(known)), *conjuncts(search)))
 
 
 def _without_known(search: Expression) -> tuple[Expression | None, tuple[Expression, ...]]:

@@ -30,7 +30,7 @@ _WORDS_ONLY: Final = bytes(
 _BEHIND_ESCAPE: Final = re.compile(rb"\\[nrtbf](\w+)")
 """A word of ASCII behind an escape of JSON, whose letter is not the word's first."""
 _MAX_PIECE: Final = 64 * 1024
-_ENDS: Final = b'" \n,:'
+_ENDS: Final = (b'"', b" ", b"\n", b",", b":")
 
 
 class Terms:
@@ -136,13 +136,9 @@ def _cut(text: bytes) -> Iterator[bytes]:
     """Cut a large text between words."""
     start = 0
     while len(text) - start > 2 * _MAX_PIECE:
-        end = max(text.rfind(end, start, start + _MAX_PIECE) for end in map(_byte, _ENDS)) + 1
+        end = max(text.rfind(end, start, start + _MAX_PIECE) for end in _ENDS) + 1
         if end <= start:
             break
         yield text[start:end]
         start = end
     yield text[start:] if start else text
-
-
-def _byte(value: int) -> bytes:
-    return bytes((value,))

@@ -11,7 +11,7 @@ docs/search.md documents it. An error about a limit names the value that exceeds
 from collections.abc import Sequence
 from typing import Final
 
-from storage.search.expression import Expression, Not, Or, joined
+from storage.search.expression import Expression, Not, either, joined
 from storage.search.language.errors import SearchError
 from storage.search.language.lexer import Sign, Term, tokens
 from storage.search.language.misread import refuse_misread
@@ -56,7 +56,7 @@ class _Parser:
         parts = [self._all_of(depth)]
         while self._take("or"):
             parts.append(self._all_of(depth))
-        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+        return either(parts)
 
     def expect_end(self) -> None:
         token = self._next()
@@ -69,7 +69,7 @@ class _Parser:
             parts.append(self._one(depth))
         whole = joined(tuple(parts))
         assert whole is not None, "bug: there is at least one part"
-        return whole if len(parts) > 1 else parts[0]
+        return whole
 
     def _one(self, depth: int) -> Expression:
         token = self._next()

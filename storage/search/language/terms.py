@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from storage.grpc import STATUSES, status_name
 from storage.record import LEVELS, format_id, parse_id
-from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
+from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Substring, Text, either
 from storage.search.language.errors import SearchError, shown
 from storage.search.language.lexer import Term, Value, escaped
 from storage.search.language.moments import EXPECTED_RELATIVE, moment_us
@@ -88,7 +88,7 @@ def any_of(parts: list[Expression]) -> Expression:
     if len(exact) > 1:
         values = tuple(dict.fromkeys(value for part in exact for value in part.values))
         parts = [Is(exact[0].field, values), *(part for part in parts if not isinstance(part, Is))]
-    return parts[0] if len(parts) == 1 else Or(tuple(parts))
+    return either(parts)
 
 
 def _bare(value: Value) -> Expression:
@@ -220,7 +220,7 @@ def read_network(text: str) -> Expression | None:
     if first[:-4] == last[:-4] == _MAPPED:
         first, last = first[-4:], last[-4:]
     found = InNetwork(first, last)
-    return Or((found, InNetwork(_MAPPED + first, _MAPPED + last))) if len(first) == 4 else found
+    return either((found, InNetwork(_MAPPED + first, _MAPPED + last))) if len(first) == 4 else found
 
 
 def _address(value: Value, word: Word) -> Expression:
