@@ -59,8 +59,8 @@ class State(NamedTuple):
 class ReadBudget:
     """How long the queries of one read may take, and whether that was too short.
 
-    The first query always runs to its end, so that every read makes progress: keep it small. So do queries before it
-    that are a part of it.
+    The first query runs to its end whatever the budget, so that every read makes progress: keep it small. So does a
+    query that only prepares it (`is_part`), after which the first is still to come.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -82,7 +82,7 @@ class ReadBudget:
         return not self._is_first and self.is_spent
 
     def begin_query(self, *, is_part: bool) -> bool:
-        """Begin a query, or a part of the next one; returns whether it may take as long as it takes."""
+        """Begin a query, or with `is_part` one that prepares it; returns whether it runs to its end in any case."""
         is_first, self._is_first = self._is_first, self._is_first and is_part
         return is_first
 
@@ -146,10 +146,7 @@ class Session(Protocol):
         ...
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
-        """Run a query and fetch everything; None when the budget ended it.
-
-        A query that is a part of one to come ends in any case where that one would.
-        """
+        """Run a query, or with `is_part` one that prepares it, and fetch everything; None when the budget ended it."""
         ...
 
     @property

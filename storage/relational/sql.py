@@ -94,7 +94,7 @@ class Dialect:
     tool_rollups: str = "tool_rollups"
     """The rollups of tool calls: a table, or a query."""
     newest_tool: str = "max(hour), key_name"
-    """The order of tools by when they were called last; of one hour's, by when their name was met first."""
+    """The order of tools by when they were called last; within an hour, by when their name was met first."""
     page: Callable[[str, str, str], str] = lambda where, order, limit: f"WHERE {where} {order} {limit}"
     """From conditions, order and limit of records to what follows the name of their table."""
     scan_rows: int = 0
@@ -118,7 +118,7 @@ class Dialect:
     row_lock: str = ""
     """What follows the query of a row that is then changed."""
     erasures: str = ""
-    """The query how often records were erased, which does not change then until the transaction ends."""
+    """The query that reads how often records were erased, and keeps it so until the transaction ends."""
     key_change: str = ""
     """The statement that counts a change of an API key."""
     meta_prefix: str = ""

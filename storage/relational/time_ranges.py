@@ -151,7 +151,7 @@ def _bounded(value: int) -> int:
 
 
 def unused_before(floor_us: int, oldest_us: int | None, now_us: int) -> int:
-    """Find a day before which repeated text, by its last look-up, is unused: by the rows, and by those to come.
+    """Find a day: repeated text that was last looked up before it is used by no row, nor by one to come.
 
     The oldest row started at `oldest_us` or later; None: there are no rows. Writers remember what they looked up today
     and, about midnight, yesterday.

@@ -31,14 +31,14 @@ _ALL_CELLS: Final = (1 << MAX_CELLS) - 1
 class Slices:
     """The slices of a range, one after the other."""
 
-    def __init__(self, session: Session, rows: Selection, whole: Range, order: Order) -> None:
-        """Walk rows of a range that a session is asked for words of, from one of its ends."""
+    def __init__(self, session: Session, selected: Selection, whole: Range, order: Order) -> None:
+        """Walk the selected rows of a range, from the end at which the order begins."""
         self._session = session
-        *wide, self._need = rows.needs
+        *wide, self._need = selected.needs
         self._has_windows = bool(wide)
         self._terms = sorted(terms_of(self._need))
         self._order: Order = order
-        self._pace = Pace(rows.first_rows, patience=session.dialect.patience)
+        self._pace = Pace(selected.first_rows, patience=session.dialect.patience)
         self._slices: Iterator[Range] = iter(())
         if not self._terms:
             self._slices = slices(whole, order, self._pace)
