@@ -34,7 +34,7 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
     whole = await start_range(session)
     newest_us = whole[1]
     cut = split(filter, newest_us)
-    counted = _counted_tops(filter, state) if not query.only_totals else ()
+    counted = () if query.only_totals else _countable_tops(filter, state)
     complete = not counted or await _count_tops(session, filter, cut.hours, counted, tops)
     sums = Sums(session, ("status_class",), _MEASURES, LATENCIES)
     complete &= await sums.add(filter, rollup_sql.tables_for(filter, state.capped_dimensions), cut)
@@ -81,8 +81,8 @@ async def _has_calls(session: Session, filter: Filter) -> bool:
     return bool(await session.fetch(f"SELECT 1 FROM {rows} LIMIT 1", parameters))
 
 
-def _counted_tops(filter: Filter, state: State) -> Sequence[str]:
-    """Choose the tops that whole hours are counted of; of a dimension in which they hold `OTHER`, rows are."""
+def _countable_tops(filter: Filter, state: State) -> Sequence[str]:
+    """Choose the tops that rollups count for whole hours: not those in which they hold `OTHER`, which rows count."""
     if not rollup_sql.can_count(filter, state.capped_dimensions):
         return ()
     return [name for name in TOPS if not rollup_sql.holds_others(state.capped_dimensions, (FACETS[name],))]

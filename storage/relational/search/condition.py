@@ -248,7 +248,7 @@ class Writer:
             case Is(field, values):
                 return self._is(field, [value for value in values if is_storable(value)], is_nested)
             case Like(field, parts):
-                return self._like(field, [lower_ascii(part) for part in parts]) if _are_storable(parts) else _NEVER
+                return self._like(field, parts)
             case Has(field):
                 return self._has(field)
             case Between("status") if classes := classes_of(expression):
@@ -288,6 +288,9 @@ class Writer:
         return self.among(self._dialect.unindexed.format(column) if unindexed else column, codes)
 
     def _like(self, field: str, parts: Sequence[str]) -> str:
+        if not all(map(is_storable, parts)):
+            return _NEVER
+        parts = [lower_ascii(part) for part in parts]
         if field in sql.CODED:
             return self._coded(field, [word for word in sql.CODED[field] if is_like(word, parts)])
         if field in _PLAIN:
@@ -368,7 +371,3 @@ class Writer:
 def column_of(field: str) -> str:
     """Name the column of a field that is one."""
     return _COLUMNS.get(field, field)
-
-
-def _are_storable(parts: Sequence[str]) -> bool:
-    return all(map(is_storable, parts))

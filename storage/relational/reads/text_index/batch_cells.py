@@ -43,10 +43,8 @@ def cell_of(entries: Sequence[Entry], first: int) -> Cell:
     terms.add_heads(list({head for payload in payloads for head in (payload.request_head, payload.response_head)}))
     bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body) if body]
     terms.add_bodies([each.data for each in records if each.data])
-    newest_body_us = 0
-    if bodies:
-        terms.add_bodies(list({text for body in bodies for text in (body.head, body.tail) if text}))
-        newest_body_us = max([entry.record.started_at_us for entry in entries if _has_body(entry)])
+    terms.add_bodies(list({text for body in bodies for text in (body.head, body.tail) if text}))
+    newest_body_us = max((entry.record.started_at_us for entry in entries if _has_body(entry)), default=0)
     return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)
 
 
