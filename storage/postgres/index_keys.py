@@ -29,6 +29,11 @@ _MS_BITS: Final = 14
 """16.4 s."""
 _MAX_BUCKET: Final = (1 << 31) - 1
 """Of the year 3084; ids of later ones share it."""
+SEQ_AMONG: Final = (
+    f"(seq >> {_SEQ_BITS}) = ANY(ARRAY(SELECT DISTINCT number >> {_SEQ_BITS} FROM unnest($1::bigint[]) AS number)) "
+    "AND seq = ANY($1::bigint[])"
+)
+"""Condition that `seq` is one of the first parameter, an array."""
 _DIRECTIONS: Final[dict[Order, str]] = {"asc": "ASC", "desc": "DESC"}
 
 
@@ -45,12 +50,6 @@ def seq_between(first: str, last: str) -> str:
 def id_between(ids: int, buckets: int) -> str:
     """Write the condition that an id lies between two; the numbers are those of the first marks of ids and buckets."""
     return f"(id_bucket, id) >= (${buckets}, ${ids}) AND (id_bucket, id) <= (${buckets + 1}, ${ids + 1})"
-
-
-def seq_among(marks: str) -> str:
-    """Write the condition that `seq` is one of an array at a mark."""
-    coarse = f"ARRAY(SELECT DISTINCT number >> {_SEQ_BITS} FROM unnest({marks}::bigint[]) AS number)"
-    return f"(seq >> {_SEQ_BITS}) = ANY({coarse}) AND seq = ANY({marks}::bigint[])"
 
 
 def seq_in_parts(keys: str, firsts: str, lasts: str) -> str:

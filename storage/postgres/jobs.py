@@ -6,7 +6,7 @@ from typing import Final
 from asyncpg.pgproto.pgproto import UUID
 
 from storage.postgres.connection import Connection
-from storage.postgres.index_keys import seq_among
+from storage.postgres.index_keys import SEQ_AMONG
 from storage.record import Entry, Job
 
 _MERGE: Final = (
@@ -17,7 +17,7 @@ _MERGE: Final = (
     "started_at_us = least(known.started_at_us, excluded.started_at_us), "
     "counted_by = coalesce(known.counted_by, excluded.counted_by)"
 )
-_ERASE: Final = f"DELETE FROM sidelog.jobs WHERE begun_by IN (SELECT id FROM sidelog.records WHERE {seq_among('$1')})"
+_ERASE: Final = f"DELETE FROM sidelog.jobs WHERE begun_by IN (SELECT id FROM sidelog.records WHERE {SEQ_AMONG})"
 
 
 def jobs_of(entries: Iterable[Entry]) -> list[Job]:

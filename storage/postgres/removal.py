@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from storage.postgres import rollups
-from storage.postgres.index_keys import seq_among
+from storage.postgres.index_keys import SEQ_AMONG
 from storage.postgres.jobs import erase_jobs
 from storage.postgres.session import PostgresSession
 from storage.postgres.tools import erase_calls
@@ -53,4 +53,4 @@ async def delete_rows(session: PostgresSession, seqs: list[int]) -> None:
     """Delete rows with their tool calls and jobs."""
     await erase_jobs(session.connection, seqs)
     await erase_calls(session.connection, seqs)
-    await session.connection.execute(f"DELETE FROM sidelog.records WHERE {seq_among('$1')}", seqs)
+    await session.connection.execute(f"DELETE FROM sidelog.records WHERE {SEQ_AMONG}", seqs)

@@ -74,7 +74,7 @@ _IDS: Final = (
     "coalesce((SELECT max(first_seq) FROM sidelog.spans WHERE first_seq <= $1), $1)"
 )
 _PLACES: Final = (
-    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records WHERE {index_keys.seq_among('$1')} "
+    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records WHERE {index_keys.SEQ_AMONG} "
     "AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
 )
 

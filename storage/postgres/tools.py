@@ -15,7 +15,7 @@ from asyncpg.pgproto.pgproto import UUID
 
 from storage.postgres.connection import Connection, affected
 from storage.postgres.dictionary import Value
-from storage.postgres.index_keys import seq_among
+from storage.postgres.index_keys import SEQ_AMONG
 from storage.postgres.text import escape
 from storage.record import Entry, ToolCall
 from storage.relational.session import State
@@ -50,7 +50,7 @@ _AWAIT: Final = (
 )
 _ERASE: Final = (
     "DELETE FROM sidelog.tool_calls WHERE record_seq = ANY($1::bigint[]) "
-    f"OR record_id = ANY(ARRAY(SELECT id FROM sidelog.records WHERE {seq_among('$1')})) RETURNING *"
+    f"OR record_id = ANY(ARRAY(SELECT id FROM sidelog.records WHERE {SEQ_AMONG})) RETURNING *"
 )
 
 Row = list[Any]
@@ -129,8 +129,7 @@ async def erase_calls(connection: Connection, seqs: list[int]) -> None:
     """Delete the calls that some records asked for or are stored with, and take them off the rollups."""
     sums: dict[tuple[int, ...], list[float]] = {}
     await connection.execute(
-        "DELETE FROM sidelog.waiting_calls "
-        f"WHERE record_id IN (SELECT id FROM sidelog.records WHERE {seq_among('$1')})",
+        f"DELETE FROM sidelog.waiting_calls WHERE record_id IN (SELECT id FROM sidelog.records WHERE {SEQ_AMONG})",
         seqs,
     )
     for row in await connection.fetch(_ERASE, seqs):
