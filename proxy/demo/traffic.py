@@ -91,7 +91,7 @@ async def _listen(session: ClientSession, url: str, step: Step) -> int:
         return 101
 
 
-async def trickle(base_url: str, *, key: str = "", seed: int = SEED) -> None:
+async def trickle(base_url: str, *, key: str = "") -> None:
     """Visit `base_url` until cancelled."""
 
     async def visitor(draw: random.Random, first: str) -> None:
@@ -102,4 +102,4 @@ async def trickle(base_url: str, *, key: str = "", seed: int = SEED) -> None:
 
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session, asyncio.TaskGroup() as group:
         for number, first in enumerate(FIRST):
-            group.create_task(visitor(random.Random(seed + number), first), name=f"visitor {first}")
+            group.create_task(visitor(random.Random(SEED + number), first), name=f"visitor {first}")

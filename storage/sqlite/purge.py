@@ -68,14 +68,13 @@ _ALL: Final = 1_000_000_000
 class Turn:
     """How long a slice may go on: until a batch waits for the connection, or its time is over."""
 
-    def __init__(self, is_wanted: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, is_wanted: Callable[[], bool]) -> None:
         self._is_wanted = is_wanted
-        self._clock = clock
-        self._ends_s = clock() + SLICE_S
+        self._ends_s = time.monotonic() + SLICE_S
 
     @property
     def is_over(self) -> bool:
-        return self._is_wanted() or self._clock() >= self._ends_s
+        return self._is_wanted() or time.monotonic() >= self._ends_s
 
     def take(self, step: Callable[[int], int], step_items: int, max_items: int) -> int:
         """Do steps of so many items, one at least, until none is left or the turn is over; returns how many."""

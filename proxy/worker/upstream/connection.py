@@ -264,11 +264,11 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         else:
             self._pool.release(self, now_ns)
 
-    def _fail(self, error: UpstreamError, *, is_stale: bool = False) -> None:
+    def _fail(self, error: UpstreamError) -> None:
         handler = self.handler
         self.close()
         if handler is not None:
-            handler.upstream_failed(error, is_stale=is_stale)
+            handler.upstream_failed(error, is_stale=False)
 
     def unsent_bytes(self) -> int:
         """Bytes of the request that the upstream's kernel has not acknowledged."""

@@ -15,7 +15,7 @@ Assumption: no server's clock steps back by more than `_MARGIN` of the delay. A 
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from storage.clickhouse.engine.server import OLDEST_MS, Server
@@ -36,9 +36,7 @@ _MARGIN: Final = 5
 class Prefix:
     """The stable prefix of the rows of some shards. It never gets shorter."""
 
-    def __init__(
-        self, links: Sequence[Link], server: Server, order_delay_ms: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, links: Sequence[Link], server: Server, order_delay_ms: int) -> None:
         """Make it, given a link to each shard."""
         self._links = links
         margin_ms = order_delay_ms // _MARGIN + server.clock_step_ms
@@ -46,7 +44,6 @@ class Prefix:
             f"SELECT {server.now_ms} - {order_delay_ms + margin_ms}, {OLDEST_MS}, "
             f"(SELECT max(seq) FROM records) {server.running_inserts}"
         )
-        self._clock = clock
         self._read_s: float | None = None
         self._end = 0
         self._next_ends: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
@@ -54,8 +51,8 @@ class Prefix:
 
     async def end(self) -> int:
         """Return the last number of the prefix, that of the newest row at most; 0 where there are none."""
-        if self._read_s is None or self._clock() - self._read_s >= FRESH_S:
-            started_s, asked_s = self._clock(), time.monotonic()
+        if self._read_s is None or time.monotonic() - self._read_s >= FRESH_S:
+            asked_s = time.monotonic()
             found = await at_once(lambda link: link.fetch_each(self._sql, limit_s=LIMIT_S), self._links)
             answers = [[rows[0] for rows in shard if rows] for shard in found]
             if not any(answers):
@@ -63,7 +60,7 @@ class Prefix:
             if all(answers):
                 self._next_ends.append((asked_s, _least(found, [row for rows in answers for row in rows])))
                 await self._go_on(found)
-            self._read_s = started_s
+            self._read_s = asked_s
         return self._end
 
     async def _go_on(self, found: Sequence[Sequence[object]]) -> None:
