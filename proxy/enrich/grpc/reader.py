@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _TYPE: Final = re.compile(rb"(?i)application/grpc(?:[-+; ]|\Z)")
 """The next byte tells it from `application/grpcfoo`."""
+_IS_ANSWERED: Final = re.compile(rb"(?i)\ncontent-type:[ \t]*application/grpc[-+; \r]")
+"""In the head of a response; that of a gateway may be a page, whose bytes a worker counted as if they were messages."""
 _JSON: Final = re.compile(rb"(?i)\A[^+]*\+json")
 _AS_TEXT: Final = b"-text"
 """Of gRPC-Web, in base64."""
@@ -234,6 +236,8 @@ def _count(grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answe
             grpc.request_messages, grpc.response_messages = request and request[0], response and response[0]
             return
         counts = MessagesNote(*request, *response)
+    elif not _IS_ANSWERED.search(captured.response_head):
+        counts = counts._replace(response_messages=0, response_largest_bytes=0)
     grpc.request_messages, grpc.response_messages = counts.request_messages, counts.response_messages
     grpc.is_stream = counts.is_stream
     grpc.largest_bytes = max(counts.request_largest_bytes, counts.response_largest_bytes)

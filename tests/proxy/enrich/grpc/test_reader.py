@@ -51,11 +51,12 @@ def call(
     flags: int = 0,
     counts: bool = True,
     is_asked: bool = True,
+    answer_type: str = "",
     **more: Any,
 ) -> Entry:
     """Build the record of a call as a worker pushes it: with counts of messages where they are gRPC."""
     headers = f"Content-Type: {content_type}\r\n" + more.pop("request_headers", "")
-    captured = exchange_of(PATH, asked, answer, content_type=content_type, request_headers="", **more)
+    captured = exchange_of(PATH, asked, answer, content_type=answer_type or content_type, request_headers="", **more)
     made = Exchange(captured.id, b"", 0, captured.started_at_ns, b"10.0.0.1")
     made.route, made.method, made.status = 0, b"POST", captured.status
     made.flags = (FLAG_REQUEST_COMPLETE if is_asked else 0) | flags
@@ -126,6 +127,15 @@ def test_nothing_is_claimed_where_nothing_was_said() -> None:
     assert (grpc_of(call(stream=stream)).end, grpc_of(call(stream=stream)).reset_code) == ("trailers", "77")
     plain = call(answer=b"oops", trailers=b"", status=503, counts=False)
     assert (grpc_of(plain).status, grpc_of(plain).end, plain.record.level) == (None, "none", "error")
+
+
+def test_a_page_in_the_place_of_an_answer_has_no_messages() -> None:
+    """As gateways send it; at every level of capture."""
+    for flags in (0, FLAG_HEADS_OFF | FLAG_BODIES_OFF):
+        entry = call(answer=b"<h1>away</h1>", trailers=b"", status=503, answer_type="text/html", flags=flags)
+        call_ = grpc_of(entry)
+        assert (call_.request_messages, call_.response_messages, call_.largest_bytes) == (1, 0, 5)
+        assert (call_.kind, call_.status, entry.record.level) == (None, None, "error")
 
 
 @each_of(
