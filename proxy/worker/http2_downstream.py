@@ -263,7 +263,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         state = self._codec.streams.open.get(stream_id)
         if state is not None and not self._codec.is_ended:
             if not state.is_closed:
-                self.reset(stream_id, ErrorCode.NO_ERROR)
+                self.reset(stream_id, ErrorCode.NO_ERROR if state.is_local_ended else ErrorCode.INTERNAL_ERROR)
             self._codec.release(stream_id)
             self.flush()
 

@@ -119,7 +119,8 @@ class Http2Exit(Exit):
 
     def break_off(self) -> None:
         state = self._state
-        self._owner.reset(self.id, state.reset_code if state.reset_by == BY_UPSTREAM else ErrorCode.INTERNAL_ERROR)
+        code = state.reset_code if state.reset_by == BY_UPSTREAM else 0
+        self._owner.reset(self.id, code or ErrorCode.INTERNAL_ERROR)  # curl takes NO_ERROR for the end of a body
         self._owner.exchange_ended(self.id)
 
     def switch(self, head: ResponseHead, id_text: bytes) -> None:

@@ -322,3 +322,12 @@ def test_a_client_that_is_gone_begins_nothing_more(start: Start) -> None:
     eventually(lambda: not plane.engine.connections and not plane.engine.in_flight)
     may_end.set()
     assert plane.unread < 800
+
+
+def test_http2_can_be_off(start: Start) -> None:
+    """Its client is answered in HTTP/1.1, which says why."""
+    plane = start(Script(), http2="off")
+    with plane.connect() as client:
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert client.answer().field("X-Sidelog-Error") == "http2_unsupported"
+    assert error(plane.exchange()) == "http2_unsupported"

@@ -280,25 +280,25 @@ def test_a_stop_finishes_what_runs(start: Start) -> None:
 
 
 def test_what_is_cut_off_at_a_stop_is_recorded(start: Start) -> None:
-    """As `shutdown`."""
-    is_asked, may_end = threading.Event(), threading.Event()
-    plane = start(holding(is_asked, may_end), drain_timeout_s=0.2)
+    """As `shutdown`; its client sees that it is cut (P14)."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
+        may_end.wait(PATIENCE_S)
+
+    plane = start(upstream, drain_timeout_s=0.2)
     with speaking(plane) as client:
-        client.begin()
-        assert is_asked.wait(PATIENCE_S)
+        stream = client.streams[client.begin()]
+        while not stream.body:
+            assert client.read()
         plane.stop()
         client.hear_out()
     may_end.set()
+    assert not stream.is_ended
+    assert stream.reset in (None, ErrorCode.INTERNAL_ERROR)
     assert outcome(plane.exchange()) == Outcome.SHUTDOWN
-
-
-def test_http2_can_be_off(start: Start) -> None:
-    """Its client is answered in HTTP/1.1, which says why."""
-    plane = start(Script(), http2="off")
-    with plane.connect() as client:
-        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        assert client.answer().field("X-Sidelog-Error") == "http2_unsupported"
-    assert error(plane.exchange()) == "http2_unsupported"
 
 
 def test_http2_begins_a_connection_or_not_at_all(start: Start) -> None:
