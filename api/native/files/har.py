@@ -6,6 +6,7 @@ not reached. Trailer fields, which HAR has no place for, are `_trailers` beside 
 Chromium for WebSockets; of a gRPC stream they are `_grpcMessages`.
 """
 
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -74,7 +75,7 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "response": response,
         "cache": {},
         "timings": _timings(record),
-        "serverIPAddress": (record.upstream or "").rpartition(":")[0].strip("[]"),
+        **_server(record.upstream or ""),
         "connection": "",
         "comment": f"sidelog record {format_id(record.id)}, outcome {record.outcome}",
     }
@@ -83,6 +84,14 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
     if messages.has_more:
         entry["comment"] = f"{entry['comment']}, the first {len(messages.messages)} messages only"
     return entry
+
+
+def _server(upstream: str) -> dict[str, str]:
+    """Return the address that was connected to; what is known of a host by its name is no address."""
+    try:
+        return {"serverIPAddress": str(ip_address(upstream.rpartition(":")[0].strip("[]")))}
+    except ValueError:
+        return {}
 
 
 def _messages(record: Record, messages: Archived) -> dict[str, object]:
@@ -137,6 +146,9 @@ def _content(record: Record, payload: Payload | None, media_type: str) -> dict[s
     if body is None:
         return content
     encoding, content["text"] = joined_text(body)
+    if body.coding is not None and not body.truncated and body.omitted is None:
+        content["size"] = len(body.head)
+        content["compression"] = len(body.head) - record.response_bytes
     if encoding == "base64":
         content["encoding"] = encoding
     if loss := describe_body(body):

@@ -179,6 +179,18 @@ def test_cookies_are_listed_as_they_are_stored() -> None:
     assert entry["response"]["cookies"] == [{"name": "session", "value": "[REDACTED]"}, {"name": "a", "value": "b=c"}]
 
 
+def test_sizes_and_addresses_are_what_they_are_called() -> None:
+    """The size of content is that behind its coding; the name of an upstream is no address."""
+    body = Body(b"x" * 50, b"", 20, False, "gzip", None)
+    payload = Payload(b"GET / HTTP/1.1", b"HTTP/1.1 200 OK", None, body)
+    entry: Any = har_entry(make_record(1, upstream="api.example:443", response_bytes=20), payload)
+    content = entry["response"]["content"]
+    assert (content["size"], content["compression"], entry["response"]["bodySize"]) == (50, 30, 20)
+    assert "serverIPAddress" not in entry
+    entry = har_entry(make_record(1, upstream="[::1]:443"), None)
+    assert entry["serverIPAddress"] == "::1"
+
+
 def test_a_target_that_is_no_path_is_no_part_of_a_url() -> None:
     """`OPTIONS *` is about the server as a whole."""
     entry: Any = har_entry(make_record(1, method="OPTIONS", host="app:8080", path="*", query=None), None)
