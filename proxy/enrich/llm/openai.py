@@ -146,6 +146,8 @@ def _finish_reason(usage: CallUsage, document: Members) -> str | None:
     reason = None
     for choice in objects_in(document, "choices"):
         reason = reason or text_of(value_in(choice, "finish_reason"))
+        if (error := object_in(choice, "error")) is not None:  # of OpenRouter's, behind a status of 200
+            usage.fail(*error_names(error.get("type"), error.get("code")))
         _read_counts(usage, object_in(choice, "usage"))  # of Moonshot's streams, in the last one
         for raw in (choice.get("message", _RAW), choice.get("delta", _RAW)):
             if b'"name"' not in bytes(raw):

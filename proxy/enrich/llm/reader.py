@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.frames import time_at
-from proxy.enrich.formats.json_parts import Member
+from proxy.enrich.formats.json_parts import Member, amount_of
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.llm import bedrock, gemini, openai
 from proxy.enrich.llm.call import CallUsage, Provider
@@ -44,6 +44,9 @@ _BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)"
 """Has OpenAI's and Anthropic's own APIs, too."""
 _LISTS: Final = {("openai", "decisions"): "openai-decisions"}
 """Price lists of calls that are paid otherwise, by provider and the last segment of the path."""
+_COST: Final = re.compile(
+    rb"\r\nx-litellm-response-cost:[ \t]*([0-9.]{1,32}(?:e-?[0-9]{1,3})?)(?=[ \t\r]|$)", re.IGNORECASE
+)
 _INTERRUPTED: Final = frozenset(
     (Outcome.CLIENT_CLOSED, Outcome.TRUNCATED, Outcome.SHUTDOWN, Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT)
 )
@@ -85,6 +88,8 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
         provider.read_head(usage, exchange.response.redacted)
     has_response = bool(exchange.status_line) or record.outcome not in (Outcome.CLIENT_CLOSED, Outcome.SHUTDOWN)
     _settle(usage, record, has_response=has_response)
+    if stream is None and usage.cost_usd is None and not usage.has_failed:
+        usage.cost_usd = _cost_in(exchange.response.redacted)
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None
     usage.model = usage.model or usage.resolved_model
@@ -109,6 +114,15 @@ def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> 
     by = attributed_to(setting, provider)
     name = provider_name(by, path, record.upstream or exchange.labels.upstream or "")
     return Call(name, CallUsage(model=found.model), None)
+
+
+def _cost_in(head: bytes) -> float | None:
+    """Read what a LiteLLM proxy says a call costs; it knows of no stream yet."""
+    found = _COST.search(head)
+    try:
+        return None if found is None else amount_of(float(found[1]))
+    except ValueError:  # more than one point
+        return None
 
 
 def is_refusal(record: Record) -> bool:

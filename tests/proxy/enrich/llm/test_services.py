@@ -2,11 +2,7 @@
 
 import json
 
-from tests.proxy.enrich.calls import (
-    CHAT,
-    facts_of,
-    record_of,
-)
+from tests.proxy.enrich.calls import CHAT, CHAT_ANSWER, facts_of, record_of, sse
 
 
 def test_ollama() -> None:
@@ -30,3 +26,23 @@ def test_ollama() -> None:
     assert (record.input_tokens, record.output_tokens) == (None, 7)
     record = record_of("/api/embed", {"model": "nope", "input": "a"}, {"error": "model not found"}, status=404)
     assert (record.error_type, record.model) == ("http_404", "nope")
+
+
+def test_an_error_of_a_choice_is_one_of_the_call() -> None:
+    """As OpenRouter reports that a provider failed, with a status of 200."""
+    choice = {"finish_reason": "error", "message": {"content": ""}, "error": {"code": 502, "message": "no"}}
+    record = record_of("/api/v1/chat/completions", CHAT, CHAT_ANSWER | {"choices": [choice]})
+    assert (record.error_type, record.level, record.usage_state) == ("502", "error", "exact")
+
+
+def test_a_cost_in_the_head() -> None:
+    """A LiteLLM proxy knows what its models cost, but not while a stream still runs."""
+    path, answer, fields = "/chat/completions", CHAT_ANSWER | {"model": "own"}, "x-litellm-response-cost: 1.5e-05\r\n"
+    record = record_of(path, CHAT | {"model": "own"}, answer, response_headers=fields)
+    assert (record.cost_usd, record.price_source, record.usage_state) == (1.5e-05, "reported", "exact")
+    for strange in ("None", "1.2.3", "1e999"):
+        fields = f"x-litellm-response-cost: {strange}\r\n"
+        assert record_of(path, CHAT | {"model": "own"}, answer, response_headers=fields).cost_usd is None
+    stream, fields = sse(CHAT_ANSWER | {"model": "own"}, "[DONE]"), "x-litellm-response-cost: 0.0\r\n"
+    record = record_of(path, CHAT | {"model": "own"}, stream, response_headers=fields, content_type="text/event-stream")
+    assert (record.usage_state, record.cost_usd) == ("exact", None)
