@@ -1,7 +1,8 @@
 """Amazon Bedrock: converse, and invoke with the bodies of the model's own API; streams are binary events.
 
 Of a converse stream the event `metadata` has the counts and `messageStop` the reason; Nova says the same in the
-documents of an invoke stream, of which each event holds one in base64. An exception is a member of its name.
+documents of an invoke stream, of which each event holds one in base64. An exception is a member of its name; that of a
+refusal stands in its head.
 
 For every model, Bedrock adds its own counts to the last document of an invoke stream, and sends them as headers with a
 response that is no stream: models that count nothing themselves (of Llama, Titan, Mistral) have only these.
@@ -34,6 +35,7 @@ _HEADER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",
     re.IGNORECASE,
 )
+_REFUSED: Final = re.compile(rb"\r\nx-amzn-errortype:[ \t]*([a-zA-Z]{1,64})(?=[: \t\r]|$)", re.IGNORECASE)
 _TIER: Final = re.compile(rb"\r\nx-amzn-bedrock-service-tier:[ \t]*([a-z]{1,32})(?=[ \t\r]|$)", re.IGNORECASE)
 
 
@@ -65,7 +67,9 @@ def read_document(usage: CallUsage, data: bytes) -> None:
 
 
 def read_headers(usage: CallUsage, head: bytes) -> None:
-    """Read the tier of a response's head, and its counts where its body has none, or not all of it was seen."""
+    """Read the tier and error of a response's head, and its counts where its body has none, or was not seen whole."""
+    if (refused := _REFUSED.search(head)) is not None:
+        usage.fail(refused[1].decode())
     if (tier := _TIER.search(head)) is not None:
         usage.service_tier = tier[1].decode().lower()
     found = {name.lower(): int(number) for name, number in _HEADER.findall(head)}
@@ -93,7 +97,8 @@ _RAW: Final = msgspec.Raw()
 _MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")
 
 
-_EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception)"')
+_EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception|[A-Z][a-zA-Z]{1,63}(?="\s*:\s*\{))"')
+"""Or an error, whose code is a name that no member of an event has."""
 
 
 def model_of(path: str) -> str | None:
@@ -172,7 +177,9 @@ _MEMBERS: Final = frozenset(
 PROVIDER: Final = Provider(
     name="bedrock",
     # A part of a tool's input has no id.
-    wanted=compile_bytes(rb'"usage"|"stopReason"|"toolUseId"|Exception|"bytes"\s*:\s*"%b' % _other_than(_DELTA)),
+    wanted=compile_bytes(
+        rb'"usage"|"stopReason"|"toolUseId"|Exception|:error-code|"bytes"\s*:\s*"%b' % _other_than(_DELTA)
+    ),
     read=read,
     content=re.compile(rb'"delta"|"bytes"\s*:\s*"(?:%b|(?!%b))' % (_DELTA, _CLAUDE)),
     members=_MEMBERS,

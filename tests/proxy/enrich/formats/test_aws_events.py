@@ -1,7 +1,7 @@
 """Binary event streams."""
 
 from proxy.enrich.formats.aws_events import DAMAGED, split_aws
-from tests.proxy.enrich.llm.test_bedrock import STREAM, event
+from tests.proxy.enrich.llm.test_bedrock import STREAM, event, message
 
 
 def test_a_window_has_the_frames_that_begin_in_it() -> None:
@@ -37,3 +37,15 @@ def test_an_exception_is_a_member_of_its_name() -> None:
     """As clients show it."""
     (frame,) = split_aws(event("validationException", {"message": "no"}, kind=b":exception-type"))
     assert (frame.event, frame.data) == (b"validationException", b'{"validationException":{"message": "no"}}')
+
+
+def test_headers_come_in_any_order() -> None:
+    """An error has a code and a message in the place of a payload."""
+    texts = (
+        [(b":message-type", b"event"), (b":event-type", b"Records")],
+        [(b":error-message", b"no"), (b":error-code", b"X")],
+    )
+    raw = b"".join(message(headers, b"") for headers in texts)
+    whole = split_aws(raw)
+    assert [(frame.event, frame.data) for frame in whole] == [(b"Records", b""), (b"X", b'{"X":{"message":"no"}}')]
+    assert split_aws(raw[1:], start=1, is_inside=True) == whole[1:]

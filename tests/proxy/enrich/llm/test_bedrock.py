@@ -20,15 +20,16 @@ USAGE = {"inputTokens": 30, "outputTokens": 62, "totalTokens": 102, "cacheReadIn
 
 
 def event(name: str, payload: object, kind: bytes = b":event-type") -> bytes:
+    """An event, or an exception, as AWS sends it."""
+    return message([(kind, name.encode()), (b":content-type", b"application/json")], json.dumps(payload).encode())
+
+
+def message(texts: list[tuple[bytes, bytes]], payload: bytes) -> bytes:
     """A message as the Amazon Event Stream Specification writes it."""
-    headers = b"".join(
-        pack(">B", len(key)) + key + b"\x07" + pack(">H", len(value)) + value
-        for key, value in ((kind, name.encode()), (b":content-type", b"application/json"))
-    )
-    raw = json.dumps(payload).encode()
-    prelude = pack(">II", 16 + len(headers) + len(raw), len(headers))
-    message = prelude + pack(">I", zlib.crc32(prelude)) + headers + raw
-    return message + pack(">I", zlib.crc32(message))
+    headers = b"".join(pack(">B", len(key)) + key + b"\x07" + pack(">H", len(value)) + value for key, value in texts)
+    prelude = pack(">II", 16 + len(headers) + len(payload), len(headers))
+    whole = prelude + pack(">I", zlib.crc32(prelude)) + headers + payload
+    return whole + pack(">I", zlib.crc32(whole))
 
 
 STREAM = [
@@ -67,6 +68,15 @@ def test_a_damaged_stream_is_not_believed(place: int) -> None:
     has_counts = place < len(STREAM) - 1
     assert (record.input_tokens, record.usage_state) == ((40, "exact") if has_counts else (None, "lost"))
     assert record.stream.frames is None
+
+
+def test_errors_that_no_document_says() -> None:
+    """Of a stream in the headers of a message, of a refusal in the head of the response."""
+    record = stream_of(b"".join(STREAM[:4]) + message([(b":error-code", b"InternalError")], b""))
+    assert (record.error_type, record.level, record.stream and record.stream.end) == ("InternalError", "error", "error")
+    path, fields = "/model/a.b/converse", "x-amzn-ErrorType: ValidationException:http://internal\r\n"
+    record = record_of(path, BODY, {"message": "no"}, status=400, response_headers=fields)
+    assert (record.error_type, record.level) == ("ValidationException", "warn")
 
 
 def invoked(*documents: dict[str, Any]) -> list[bytes]:
