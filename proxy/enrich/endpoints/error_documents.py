@@ -26,7 +26,7 @@ _CODED: Final = ("error_code", "errcode", "errorCode", "errno", "errorType", "er
 _CODES: Final = ("code", *_CODED, "statusCode", "status", "__type", "type")
 _WORDS: Final = (
     *("message", "msg", "detail", "description", "error_description", "error_msg", "errmsg", "errorMessage", "reason"),
-    "title",
+    *("title", "error"),
 )
 _ANSWERS: Final = ("data", "result", "value")
 _COMPANIONS: Final = {
@@ -101,6 +101,8 @@ def _first(names: tuple[str, ...], *places: object) -> str | None:
 
 def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
     """Return the object in a document that says what failed."""
+    if root.get("type") == "ERROR" and isinstance(status := root.get("object"), dict):  # a watch of Kubernetes
+        return status
     error, errors = root.get("error"), root.get("errors")
     is_success = root.get("ok") is True or root.get("success") is True
     if is_success or not root.keys() <= _COMPANIONS or any(root.get(name) for name in _ANSWERS):
@@ -116,7 +118,7 @@ def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
     is_coded = (
         coded or (count_of(root.get("status")) or 0) >= 400 or str(root.get("__type")).endswith(("Exception", "Error"))
     )
-    has_words = _first(_WORDS, root) is not None or (coded == ["error"] and isinstance(error, str))
+    has_words = ("error" in coded and isinstance(error, str)) or _first(_WORDS[:-1], root) is not None
     return root if is_coded and has_words and not isinstance(error, dict | list) else None
 
 

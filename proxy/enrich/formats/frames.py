@@ -17,7 +17,7 @@ from proxy.enrich.formats.json_parts import STRUCTURE
 LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 BLANK_LINE: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r))")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_EVENT_BEGINS: Final = re.compile(rb"\s*(?:data|event|id|retry)?:")
+_EVENT_BEGINS: Final = re.compile(rb"\s*(?:data|event|id|retry)?:|error: ?\{")
 _ELEMENT_BEGINS: Final = re.compile(rb"\}\s*,\s*(?=\{)")
 
 
@@ -80,6 +80,8 @@ def _event(block: bytes, at: int) -> Frame | None:
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ")
+        elif field == b"error":  # of llama.cpp's server until 2025
+            name, data = field, [value.removeprefix(b" ")]
     return Frame(name, b"\n".join(data), at + len(block.rstrip(b"\r\n"))) if data else None
 
 

@@ -48,6 +48,7 @@ def aws_message(kind: bytes, name: bytes, data: bytes) -> bytes:
     return prelude + header + data + zlib.crc32(prelude + header + data).to_bytes(4, "big")
 
 
+WATCH_ERROR = json.dumps({"type": "ERROR", "object": {"message": f"too old{'.' * 200}", "code": 410}}) + "\n"
 MESSAGE = rpc_frame(0, b"\x0a\x05hello")
 
 
@@ -248,6 +249,56 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
             ("graphql_error", "error", "x"),
         ),
         ('{"a":1}\n{"error":{"message":"x"}}\n', "application/x-ndjson", ("error_response", "error", "x")),
+        (
+            {"responses": [{"id": "1", "status": 200}, {"id": "2", "status": 403, "body": {"error": {}}}]},
+            JSON,
+            ("batch_error", "warn", "403"),
+        ),
+        ({"responses": [{"id": "1", "status": 200}]}, JSON, (None, "info", None)),
+        (
+            {"Successful": [], "Failed": [{"Id": "2", "Code": "Unavailable", "Message": "m"}]},
+            "application/x-amz-json-1.0",
+            ("batch_error", "error", "Unavailable: m"),
+        ),
+        (
+            {"FailedRecordCount": 1, "Records": [{"ErrorCode": "ThrottlingException", "ErrorMessage": "m"}]},
+            "application/x-amz-json-1.1",
+            ("batch_error", "warn", "ThrottlingException: m"),
+        ),
+        ({"FailedRecordCount": 0, "Records": []}, "application/x-amz-json-1.1", (None, "info", None)),
+        (
+            "<?xml?>\n<DeleteResult><Deleted/><Error><Key>b</Key><Code>AccessDenied</Code></Error></DeleteResult>",
+            "application/xml",
+            ("batch_error", "warn", "AccessDenied"),
+        ),
+        (
+            '<problem xmlns="urn:ietf:rfc:7807"><title>Gone</title><status>410</status></problem>',
+            "application/problem+xml",
+            ("xml_error", "warn", "410: Gone"),
+        ),
+        (
+            "--b\r\nContent-ID: <r>\r\n\r\n<s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault>\r\n--b--",
+            'multipart/related; boundary=b; type="application/xop+xml"',
+            ("soap_fault", "error", "s:Server"),
+        ),
+        (WATCH_ERROR, JSON, ("error_response", "warn", f"410: too old{'.' * 200}")),
+        (
+            json.dumps({"type": "ADDED", "object": {"kind": "Pod", "name": "a b" * 99}}) + "\n" + WATCH_ERROR,
+            JSON,
+            ("error_response", "warn", f"410: too old{'.' * 200}"),
+        ),
+        ({"error": 3, "version": 2}, JSON, (None, "info", None)),
+        (
+            aws_message(b":error-code", b"InternalError", b""),
+            "application/vnd.amazon.eventstream",
+            ("aws_exception", "error", "InternalError"),
+        ),
+        ('data: 1\n\nerror: {"code":400,"message":"too long"}\n\n', SSE, ("stream_error", "warn", "400: too long")),
+        (
+            {"status": "error", "errorType": "bad_data", "error": "parse error"},
+            JSON,
+            ("error_response", "warn", "bad_data: parse error"),
+        ),
         (aws_message(b":event-type", b"a", b"{}"), "application/vnd.amazon.eventstream", (None, "info", None)),
         ({"errors": [], "data": []}, "application/vnd.api+json", (None, "info", None)),
         ("--b\r\n\r\nHTTP/1.1 204 No\r\n\r\n--b--", "multipart/mixed; boundary=b", (None, "info", None)),
