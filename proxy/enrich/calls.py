@@ -45,6 +45,7 @@ _CLOSED_WELL: Final = (1000, 1001, 1005)
 """Close codes of WebSockets: done, going away, and none at all."""
 _SERVICE_CLOSES: Final = frozenset((1006, *range(1011, 1016), *range(4500, 4600)))
 """Internal error, restart, overload, bad gateway; the standard forbids sending 1006 and 1015."""
+STREAM_CUT: Final = "stream_cut"
 _REPORT_EVERY_S: Final = 60.0
 
 
@@ -131,6 +132,8 @@ class CallReader:
         failure = failure_of(answer) if is_graphql(record.method, record.path or "") else None
         if failure is None and record.error_type is None and 0 < (record.status or 0) < 400:
             failure = failure_behind(exchange.response, answer or DecodedBody.beginning(b"", 0))
+        if failure is None and record.error_type is None and _is_short(record):
+            record.error_type = STREAM_CUT
         if failure is not None:
             record.error_type = record.error_type or failure.code
             if failure.code == STREAM_ERROR and record.stream is not None:
@@ -318,6 +321,15 @@ class CallReader:
             stream.service_tier = facts.service_tier
             return stream
         return facts if facts.finish_reason or facts.tools or facts.meters or facts.service_tier else None
+
+
+def _is_short(record: Record) -> bool:
+    """Whether a model's stream ended in order, but before its API's terminator, and without a reason."""
+    stream = record.stream
+    if stream is None or stream.end != "cut" or stream.finish_reason is not None or record.outcome != Outcome.OK:
+        return False
+    is_begun = record.resolved_model is not None or stream.first_content_us is not None
+    return is_begun and candidate_of("auto", record.method, record.path or "") is not None
 
 
 def _note_close(record: Record, code: int) -> None:

@@ -66,6 +66,7 @@ def test_what_ends_early_and_what_fails() -> None:
     cut = stream(*events(*SAID, is_done=False))
     record = record_of("/v1beta/interactions", ASKED, cut, content_type="text/event-stream")
     assert (record.usage_state, record.stream and record.stream.end) == ("absent", "cut")
+    assert (record.error_type, record.level) == ("stream_cut", "error")
     error = {"event_type": "error", "error": {"code": "deadline_exceeded", "message": "too long"}}
     record = record_of("/v1beta/interactions", ASKED, stream(*events(error)), content_type="text/event-stream")
     assert (record.error_type, record.level) == ("deadline_exceeded", "error")
