@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 
@@ -56,13 +56,20 @@ class Results:
         self._done: dict[str, Result] = {}
         self._file = None if path is None else open(path, "a+b", opener=_private)  # noqa: SIM115 - until close
         if self._file is not None and path is not None:
-            self._file.seek(0)
-            lines = self._file.read().split(b"\n")
-            if lines[0]:
-                self._go_on(path, lines[:-1], run)
-                self._file.truncate(sum(len(line) + 1 for line in lines[:-1]))
-            else:
-                self._write(json.dumps({"replay": run}).encode())
+            try:
+                self._begin(path, self._file, run)
+            except BaseException:
+                self.close()
+                raise
+
+    def _begin(self, path: Path, file: BinaryIO, run: Mapping[str, str]) -> None:
+        file.seek(0)
+        lines = file.read().split(b"\n")
+        if lines[0]:
+            self._go_on(path, lines[:-1], run)
+            file.truncate(sum(len(line) + 1 for line in lines[:-1]))
+        else:
+            self._write(json.dumps({"replay": run}).encode())
 
     def _go_on(self, path: Path, lines: list[bytes], run: Mapping[str, str]) -> None:
         try:
