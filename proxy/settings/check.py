@@ -8,8 +8,7 @@ Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,7 @@ from proxy.settings.check_outgoing import (
     check_upstream_tls,
     check_via,
 )
-from proxy.settings.model import PORTS, RedactSettings, RouteSettings, Settings
+from proxy.settings.model import PORTS, PriceSettings, RedactSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
 from storage.backends import check_keys_url, check_url
@@ -93,7 +92,8 @@ def check(settings: Settings) -> Iterator[Problem]:
 
 
 def warnings(settings: Settings) -> Iterator[Problem]:
-    """Yield what is valid but dangerous: all clients that reach the port may use our key."""
+    """Yield what is valid, but hardly meant: prices without a call, or our key for all clients."""
+    yield from _unreached_prices(settings.llm.prices)
     is_open = settings.proxy.data_port and not is_loopback(parse_listen(settings.proxy.listen)[0])
     for name, route in _named_routes(settings):
         rules = settings.proxy.headers.set_request | route.headers.set_request
@@ -276,9 +276,19 @@ def _check_rules(settings: Settings) -> Iterator[Problem]:
 def _check_prices(settings: Settings) -> Iterator[Problem]:
     for index, price in enumerate(settings.llm.prices):
         try:
-            date.fromisoformat(price.since or "1970-01-01")
+            _ = price.first_day
         except ValueError:
             yield f"llm.prices[{index}].since", f"expected a day such as 2026-03-01, got {price.since!r}"
+
+
+def _unreached_prices(prices: Sequence[PriceSettings]) -> Iterator[Problem]:
+    for index, price in enumerate(prices):
+        for number, earlier in enumerate(prices[:index]):
+            is_same = earlier.models.fullmatch(price.model) and earlier.provider in ("", price.provider)
+            if is_same and earlier.first_day <= price.first_day:
+                reason = f"is never used: llm.prices[{number}] is tried first and takes all its calls; put it in front"
+                yield f"llm.prices[{index}]", f"{reason}, got {price.model!r}"
+                break
 
 
 def _check_sizes(settings: Settings) -> Iterator[Problem]:

@@ -1,6 +1,8 @@
 """The settings of routes, of what is kept and of prices, declared: part of `model.py`."""
 
+import re
 import ssl
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
@@ -204,6 +206,15 @@ class PriceSettings(Section, frozen=True):
     cache_read_usd: Annotated[_Usd | None, about("the same of input read from a cache; left out: as input")] = None
     cache_write_usd: Annotated[_Usd | None, about("the same of input written to one; left out: as input")] = None
     call_usd: Annotated[_Usd, about("US dollars per call")] = 0
+
+    @property
+    def models(self) -> re.Pattern[str]:
+        """Models that this is the price of."""
+        return re.compile(".*".join(map(re.escape, self.model.split("*"))), re.DOTALL)
+
+    @property
+    def first_day(self) -> date:
+        return date.fromisoformat(self.since or "1970-01-01")
 
 
 class LlmSettings(Section, frozen=True):

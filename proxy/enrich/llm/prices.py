@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -91,14 +91,6 @@ def add_costs(costs: Sequence[Cost]) -> Cost:
     return Cost(sum(cost.usd for cost in costs), source, lacks)
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
-
-
-def _since_s(day: str) -> float:
-    return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp() if day else 0.0
-
-
 def _total(price: PriceSettings, usage: CallUsage) -> float:
     read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
     plain = max(0, (usage.input_tokens or 0) - read - written)
@@ -113,7 +105,7 @@ class Prices:
 
     def __init__(self, load: Callable[[], PriceOf | None] | None = None, own: Sequence[PriceSettings] = ()) -> None:
         """Call `load` when the first price of the list is needed; it returns None without a list. `own` come before."""
-        self._own = [(_pattern(price.model), _since_s(price.since), price) for price in own]
+        self._own = [(price.models, price.first_day, price) for price in own]
         self._load = load or load_list
         self._price_of: PriceOf | None = None
         self._is_loaded = False
@@ -146,10 +138,10 @@ class Prices:
 
         Tokens that are no text are paid as the others; what is counted beside tokens, such as searches, has no price.
         """
-        now_s = time.time()
+        today = datetime.now(UTC).date()
         for model in models:
-            for pattern, since_s, price in self._own:
-                if since_s <= now_s and price.provider in ("", provider) and pattern.fullmatch(model):
+            for pattern, first_day, price in self._own:
+                if first_day <= today and price.provider in ("", provider) and pattern.fullmatch(model):
                     lacks = tuple(
                         each for each, count in usage.meters.items() if count and not _OF_A_KIND.fullmatch(each)
                     )

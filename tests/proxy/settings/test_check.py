@@ -9,7 +9,7 @@ import pytest
 from proxy.settings.check import warnings
 from proxy.settings.load import load
 from proxy.settings.model import ProxySettings, RouteSettings, Settings, SettingsError
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.route_model import HeaderSettings, LlmSettings, PriceSettings
 from tests.support.cases import each_of
 from tests.support.certificate import self_signed
 
@@ -330,3 +330,24 @@ def test_a_rule_of_capture_is_refused_with_its_reason(rule: str, expected: str) 
 def test_an_own_price_is_refused_with_its_reason(price: str, expected: str) -> None:
     """Of a list of tables inside a section, as of any other."""
     assert expected in refusal({"SIDELOG_LLM__PRICES": f"[{price}]"})
+
+
+OLD = PriceSettings(model="gpt-*", since="2025-03-01")
+"""A price of some models."""
+
+
+@each_of(
+    ("later", "is_warned_of"),
+    [
+        (OLD, True),
+        (PriceSettings(model="gpt-*", since="2026-03-01"), True),
+        (PriceSettings(model="gpt-4*", provider="openai", since="2025-03-01"), True),
+        (PriceSettings(model="gpt-*"), False),
+        (PriceSettings(model="*", since="2026-03-01"), False),
+        (PriceSettings(model="GPT-5", since="2026-03-01"), False),
+    ],
+)
+def test_a_price_behind_one_that_takes_all_its_calls_is_warned_of(later: PriceSettings, *, is_warned_of: bool) -> None:
+    """A rise written behind the old price changes nothing."""
+    settings = Settings(llm=LlmSettings(prices=(OLD, later)))
+    assert [name for name, _ in warnings(settings)] == ["llm.prices[1]"] * is_warned_of
