@@ -248,6 +248,8 @@ def test_what_cannot_be_done_is_said(sidelog: Sidelog, shop: Shop, service: str)
     for words, code, message in (
         (("path:/orders/*",), 2, "Missing option '--against'"),
         (("path:/orders/*", "--against", "127.0.0.1:80"), 2, "is no URL"),
+        (("path:/orders/*", "--against", "http://127.0.0.1:99999"), 2, "is no URL"),
+        (("path:/orders/*", "--against", "http://[::1"), 2, "is no URL"),
         (("path:/orders/*", "--against", service, "--edit", "body.typo=1"), 2, "no request that is sent has body.typo"),
         (("path:/orders/*", "--against", service, "--edit", "path=/a\nb"), 2, "is no path"),
         (("path:/orders/*", "--against", service, "--set-header", "x=env:NONE"), 2, "NONE, which is not set"),

@@ -10,7 +10,6 @@ import socket
 import time
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from api.metrics.protobuf import encoded_message, encoded_text
 from proxy.cli.commands.files.export import write_file, write_out
@@ -25,6 +24,7 @@ from proxy.http2.events import ConnectionEnded, DataReceived, ResponseReceived, 
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields
 from proxy.process.tls import client_context
+from proxy.settings.addresses import parse_upstream
 from storage.grpc import status_name
 
 _SERVICES: Final = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -97,12 +97,14 @@ class _Call:
 
 def reflect(*, address: str, output: Path | None) -> int:
     """Write a set of file descriptors with all that a service offers."""
-    url = urlsplit(address if "://" in address else f"http://{address}")
-    if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/"):
-        raise CommandError(f"ADDRESS is {address!r}, expected host:port, or https://host:port", exit_code=2)
-    place = url.hostname, url.port or (443 if url.scheme == "https" else 80)
     try:
-        files = _fetch(place, url.scheme, url.netloc)
+        service = parse_upstream(address if "://" in address else f"http://{address}")
+    except ValueError:
+        service = None
+    if service is None or service.scheme == "unix" or service.base_path:
+        raise CommandError(f"ADDRESS is {address!r}, expected host:port, or https://host:port", exit_code=2)
+    try:
+        files = _fetch((service.host, service.port), service.scheme, service.authority)
     except OSError as error:
         raise CommandError(f"cannot reach {address}: {why_unreached(error)}") from error
     except (NotWire, Cut, UnicodeDecodeError) as error:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from rich.text import Text
@@ -34,6 +33,7 @@ from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.redact.redactor import Redactor
 from proxy.process.terminal import visible_line
 from proxy.process.tls import upstream_context
+from proxy.settings.addresses import parse_upstream
 from storage.record import Record
 
 MAX_OPEN: Final = 64
@@ -79,8 +79,11 @@ def run(
     as_json: bool,
 ) -> int:
     """Replay a suite, or what a search finds; 0 if something was sent and all answers are as expected."""
-    parts = urlsplit(against)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+    try:
+        is_reached = parse_upstream(against).scheme != "unix"
+    except ValueError:
+        is_reached = False
+    if not is_reached:
         raise CommandError(f"--against {against!r} is no URL such as http://127.0.0.1:3000", exit_code=2)
     if rate and as_recorded:
         raise CommandError("--rate and --as-recorded are two paces: give one", exit_code=2)

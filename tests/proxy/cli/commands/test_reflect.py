@@ -97,9 +97,10 @@ def test_what_goes_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with service("v2") as address:
         assert app.main(["grpc", "reflect", address, "-o", str(tmp_path / "x")]) == 1
     assert app.main(["grpc", "reflect", address]) == 1
-    assert app.main(["grpc", "reflect", "ftp://x"]) == 2
+    for wrong in ("ftp://x", "unix:/run/a.sock", "http://x/path", "127.0.0.1:99999", "[::1"):
+        assert app.main(["grpc", "reflect", wrong]) == 2
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "sidelog: reflection ended: UNIMPLEMENTED"
     assert "Connection refused" in said[1]
-    assert "expected host:port" in said[2]
+    assert all("expected host:port" in line for line in said[2:])
     assert not (tmp_path / "x").exists()
