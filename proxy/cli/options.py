@@ -55,8 +55,15 @@ def number(option: str, help: str, default: int, most: int | None = None) -> Opt
 
 
 def argument(metavar: str, help: str, name: str = "", **more: Any) -> Argument:
-    """Declare an argument that a command cannot do without."""
-    return Argument([name or metavar.lower().replace("-", "_")], metavar=metavar, help=help, **more)
+    """Declare an argument; where one is given, it says something."""
+    names = [name or metavar.lower().replace("-", "_")]
+    return Argument(names, metavar=metavar, help=help, callback=_not_empty, **more)
+
+
+def _not_empty(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise click.BadParameter("it is empty", param=parameter)
+    return value
 
 
 def _name_of(option: str) -> str:
@@ -184,9 +191,18 @@ _ALL: Final = (
         type=click.Path(path_type=Path),
     ),
 )
+_DATA_DIR: Final = text(
+    "--data-dir",
+    "DIR",
+    "Its data directory; where none runs, commands that only read take the store there. Default: SIDELOG_DATA_DIR, "
+    "STATE_DIRECTORY, ./sidelog-data.",
+    panel=SOURCE_PANEL,
+)
 _JSON_LINES: Final = flag("--json", "Print one JSON object per line.", "as_json")
 _ALERT: Final = argument("NAME", "Name of the alert.")
 _OF_COMMANDS: Final = {
+    "demo data_dir": text("--data-dir", "DIR", "Data directory. Default: SIDELOG_DATA_DIR, ./sidelog-demo."),
+    "health data_dir": _DATA_DIR,
     "alerts test name": _ALERT,
     "alerts silence name": _ALERT,
     "keys create name": argument("NAME", "Display name."),
@@ -355,18 +371,12 @@ _ACCESS: Final = (
     PARAMETERS["url"],
     text("--token", "TOKEN", "Admin token. Default: SIDELOG_TOKEN, else from the data directory.", panel=SOURCE_PANEL),
 )
-CLIENT: Final = Shared((*_ACCESS, PARAMETERS["data_dir"]), _gather_client)
+CLIENT: Final = Shared((*_ACCESS, _DATA_DIR), _gather_client)
 """A running sidelog."""
 READER: Final = Shared(
     (
         *_ACCESS,
-        text(
-            "--data-dir",
-            "DIR",
-            "Data directory to read from; its store is read directly when no sidelog runs. Default: SIDELOG_DATA_DIR, "
-            "STATE_DIRECTORY, ./sidelog-data.",
-            panel=SOURCE_PANEL,
-        ),
+        _DATA_DIR,
         _config("Configuration file that names the store, when no sidelog runs.", panel=SOURCE_PANEL),
     ),
     _gather_reader,

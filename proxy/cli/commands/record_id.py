@@ -25,10 +25,8 @@ def find_id(client: Client, text: str) -> str:
     """Return the id that begins with `text`, or of the record that has it as request id, else `text` as it is.
 
     Raises:
-        CommandError: it is empty, or the beginning of no record's id; or several records are meant.
+        CommandError: it is the beginning of no record's id; or several records are meant.
     """
-    if not text.strip():
-        raise CommandError("the id is empty", exit_code=2)
     digits = text.strip().lower().replace("-", "")
     is_hexadecimal = set(digits) <= set("0123456789abcdef")
     if is_hexadecimal and MIN_DIGITS <= len(digits) < _DIGITS:

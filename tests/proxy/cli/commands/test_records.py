@@ -219,8 +219,8 @@ def test_the_data_port_is_not_taken_for_the_admin_port(
         thread.join()
 
 
-@pytest.mark.usefixtures("admin")
-def test_an_empty_id_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["get", "compare", "conversations", "alerts test", "view delete", "keys disable"])
+def test_an_empty_id_or_name_is_none(capsys: pytest.CaptureFixture[str], command: str) -> None:
     """As of a variable that is not set: no condition would be every record."""
-    assert app.main(["get", ""]) == 2
-    assert capsys.readouterr().err == "sidelog: the id is empty\n"
+    assert app.main([*command.split(), ""]) == 2
+    assert "it is empty" in capsys.readouterr().err
