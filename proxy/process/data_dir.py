@@ -155,7 +155,7 @@ def is_in_use(path: Path) -> bool:
     """Return whether a sidelog runs with this data directory; True also where the lock cannot be read."""
     try:
         fd = os.open(path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
@@ -194,7 +194,7 @@ def read_state(path: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     except OSError as error:
-        if error.errno in (errno.ENOENT, *DISK_ERRORS):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, *DISK_ERRORS):
             return {}
         raise
     return state if isinstance(state, dict) else {}

@@ -56,7 +56,7 @@ def check_exists(settings: Settings) -> None:
         raise CommandError("the store is in memory and ends with its process: there is nothing to read")
     path = sqlite_path(settings)
     if path is not None and not path.exists():
-        raise CommandError(f"there is no {path} yet; it is created at the first start")
+        raise CommandError(f"there is no {path} yet; it is created at the first start; pass --data-dir")
 
 
 async def open_store(settings: Settings, *, is_read_only: bool) -> Storage:

@@ -12,6 +12,7 @@ from proxy.process.data_dir import (
     TOKEN_FILE,
     DataDir,
     DataDirError,
+    is_in_use,
     lock_data_dir,
     read_state,
     update_state,
@@ -111,6 +112,13 @@ def test_a_spool_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     segment.rmdir()
     segment.write_bytes(b"")
     os.close(lock_data_dir(tmp_path, wait_s=0).lock_fd)
+
+
+def test_in_what_is_no_directory_nothing_runs(tmp_path: Path) -> None:
+    """It is a place without data, as one that is not there."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert (read_state(place), is_in_use(place)) == ({}, False)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
