@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -77,7 +78,9 @@ def test_two_records_can_be_compared(sidelog: Sidelog) -> None:
     sidelog.settled_ledger()
     ids = [sidelog.records(f"path=/status/{status}")[0]["id"] for status in (200, 500)]
     assert "no differences" in call(sidelog, "compare", ids[0], ids[0])
-    assert "~ status  200 -> 500" in call(sidelog, "compare", *ids, code=1)
+    said = call(sidelog, "compare", *ids, code=1)
+    assert "~ status  200 -> 500" in said
+    assert re.search(r"^  duration  [0-9.,]+ ms -> [0-9.,]+ ms$", said, re.M)
     found = json.loads(call(sidelog, "compare", ids[1], "--json", code=1))
     assert [found[side]["id"] for side in "ab"] == ids
     assert not found["equal"]

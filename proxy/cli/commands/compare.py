@@ -56,9 +56,17 @@ def _print(found: Mapping[str, Any]) -> None:
     if figures := [each for each in found["measures"] if each["a"] != each["b"]]:
         out.print(Text("\nfigures, which are no difference", "bold"))
     for each in figures:
-        out.print(Text(f"  {each['name']}  {each['a']} -> {each['b']}".replace("None", "unknown")))
+        name = each["name"].removesuffix("_us").replace("_", " ")
+        out.print(Text(f"  {name}  {_figure(each, 'a')} -> {_figure(each, 'b')}"))
     if found["equal"]:
         out.print(Text("\nno differences" + ("" if found["complete"] else " in what is stored")))
+
+
+def _figure(measure: Mapping[str, Any], side: str) -> str:
+    value = measure[side]
+    if value is None:
+        return "unknown"
+    return f"{value / 1000:,.1f} ms" if measure["name"].endswith("_us") else f"{value:,}"
 
 
 def _lines(part: Mapping[str, Any]) -> Iterator[Text]:

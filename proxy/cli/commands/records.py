@@ -47,6 +47,8 @@ _PARTS: Final = frozenset(
 )
 """Shown in their own places, or not for people."""
 _NAME_CHARACTERS: Final = 18
+_ENDS: Final = {"trailers": "trailers", "trailers_only": "trailers-only", "none": "no trailers"}
+"""Of calls of gRPC that were not reset."""
 
 
 def query(
@@ -205,13 +207,13 @@ def _grpc_text(record: Mapping[str, Any]) -> str:
     call = record.get("grpc")
     if call is None:
         return ""
-    status, timeout_us = record.get("grpc_status"), call["timeout_us"]
+    status, timeout_us, end = record.get("grpc_status"), call["timeout_us"], call["end"]
     counts = ((call["request_messages"], "in"), (call["response_messages"], "out"))
     return _joined(
         f"{status} ({call['status']})" if status else "no status",
         call["kind"],
         *(f"{count:,} message{'' if count == 1 else 's'} {side}" for count, side in counts if count is not None),
-        f"ended by {call['reset_code']}" if call["end"] == "reset" else call["end"].replace("_", "-"),
+        f"ended by {call['reset_code']}" if end == "reset" else _ENDS[end],
         call["encoding"],
         None if timeout_us is None else f"deadline {timeout_us / 1_000_000:g} s",
     )
