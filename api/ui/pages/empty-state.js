@@ -150,8 +150,8 @@ function draw(host, { place, url, curl, route, upstream }, signal) {
         el(
           "p",
           {},
-          el("code", {}, "make run"),
-          " starts a demo with JSON, LLM, MCP and WebSocket traffic.",
+          el("code", {}, "sidelog demo"),
+          " starts one, with JSON, LLM, MCP, gRPC and WebSocket traffic.",
         ),
       ),
     ),

@@ -111,8 +111,8 @@ export class Page {
         { class: "mono" },
         key.agents === "all" ? unit("all agents") : key.agents.join(", ") || "none",
       ),
-      el("td", {}, key.expires_at ? dayOf(key.expires_at) : unit("never")),
-      el("td", {}, used),
+      el("td", { "data-label": "Expires" }, key.expires_at ? dayOf(key.expires_at) : unit("never")),
+      el("td", { "data-label": "Last used" }, used),
       el("td", {}, state),
       el(
         "td",
