@@ -45,8 +45,12 @@ def _ready_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)  # else the next file that is opened would be it
             os.set_inheritable(descriptor, True)
             setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115 - for as long as we run
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        out = sys.stdout
+        if isinstance(out.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: what a full disk did not take would be lost
+            sys.stdout = out = open(1, "w", encoding=out.encoding, errors=out.errors, closefd=False)  # noqa: SIM115
+        if out.encoding.lower() != "utf-8":
+            out.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -1,6 +1,7 @@
 """The command line: exit codes, plain words for mistakes, settings handed on, help that matches the declarations."""
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -249,6 +250,18 @@ def test_reader_that_leaves_is_no_traceback() -> None:
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
         assert process.wait(60) == 141
+
+
+def test_what_a_reader_left_of_the_output_is_not_taken_for_read() -> None:
+    """Also with PYTHONUNBUFFERED, where a short write raises nothing."""
+    command, environ = [sys.executable, "-m", "proxy", "man"], os.environ | {"PYTHONUNBUFFERED": "1"}
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+    with subprocess.Popen(command, cwd=ROOT, stdout=write_end, env=environ) as process:
+        os.close(write_end)
+        assert os.read(read_end, 1)
+        os.close(read_end)
+        assert process.wait(PROGRAM_S) == 141
 
 
 def run_with(redirection: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
