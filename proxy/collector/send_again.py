@@ -10,7 +10,7 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from prometheus_client.metrics_core import Metric
@@ -31,6 +31,10 @@ _METADATA: Final = tuple(
     map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32"))
 )
 """Link-local addresses, and those where clouds serve credentials to whatever asks."""
+_TRANSLATED: Final = tuple(
+    map(ip_network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+)
+"""IPv6 addresses that end in one of IPv4: compatible and mapped (RFC 4291), translated (RFC 2765, 6052, 8215)."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,9 @@ def is_sendable(address: str) -> bool:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
         return True
-    ip = (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
+    if isinstance(ip, IPv6Address):
+        is_translated = any(ip in network for network in _TRANSLATED)
+        ip = IPv4Address(int(ip) & 0xFFFFFFFF) if is_translated else ip.sixtofour or ip
     return not any(ip in network for network in _METADATA)
 
 

@@ -92,7 +92,9 @@ async def test_a_request_stays_within_its_route(entry: Entry, message: str) -> N
     [
         ("127.0.0.1", True), ("10.0.0.7", True), ("a name", True), ("fd00::1", True), ("169.254.169.254", False),
         ("169.254.170.2", False), ("::ffff:169.254.169.254", False), ("fe80::1%eth0", False),
-        ("fd00:ec2::254", False), ("100.100.100.200", False),
+        ("fd00:ec2::254", False), ("100.100.100.200", False), ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b:1::a9fe:a9fe", False), ("2002:a9fe:a9fe::1", False), ("::ffff:0:a9fe:a9fe", False),
+        ("::a9fe:a9fe", False), ("::1", True), ("64:ff9b::a00:7", True),
     ],
 )  # fmt: skip
 async def test_metadata_services_are_not_asked(address: str, is_allowed: bool) -> None:
