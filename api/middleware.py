@@ -177,7 +177,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         refused = Refused(503, str(error), headers={"Retry-After": "1"})
     except StorageUnavailable as error:
         _log.warning("a read failed, the store is away: %s", error)
-        refused = Refused(503, "the store cannot be reached", headers={"Retry-After": "5"})
+        may_know = VIEW in request and request[VIEW].principal.is_unrestricted  # as /api/status has it
+        detail = str(error) if may_know else "the store cannot be reached"
+        refused = Refused(503, detail, headers={"Retry-After": "5"})
     except Exception as error:
         refused = _failure(request, error)
     begun = request.get(_BEGUN)

@@ -14,6 +14,7 @@ from api.app import routes
 from api.services import Services
 from api.stream.tail import Tail
 from storage.base import Storage
+from storage.query import Scope
 from storage.record import format_id
 from storage.writer.deferred import DeferredStorage
 from tests.api.conftest import BEARER, TOKEN, Client, World
@@ -228,11 +229,14 @@ async def test_a_body_that_is_not_encoded_as_it_says_is_refused(
 
 
 async def test_a_store_that_is_away_is_503_in_every_dialect(world: World, client: Client) -> None:
-    """Readers are told to come back; probes and metrics still answer."""
+    """Readers are told to come back, and why to whom /api/status says it; probes and metrics still answer."""
+    world.host_scopes["a.example"] = Scope(projects=("a",))
     await world.storage.close()
     for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/proxy-logs/_logs/stats", "/api/records"):
-        response = await client.get(path, headers=BEARER)
-        assert (response.status, response.headers["Retry-After"]) == (503, "5"), path
+        for host, reason in (("127.0.0.1", "the store is closed"), ("a.example", "the store cannot be reached")):
+            response = await client.get(path, headers={**BEARER, "Host": host})
+            assert (response.status, response.headers["Retry-After"]) == (503, "5"), path
+            assert reason in await response.text(), path
     assert (await client.get("/metrics")).status == 200
     assert (await client.get("/healthz")).status == 200
 

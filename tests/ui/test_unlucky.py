@@ -62,9 +62,9 @@ async def test_why_a_key_was_not_changed_is_said(site: Site, monkeypatch: pytest
     monkeypatch.setattr(site.world.storage, "update_key", fail)
     await site.open("/keys")
     await page.click("#keys [role=switch]")
-    await page.wait_for("main .bad", "the store cannot be reached")
+    await page.wait_for("main .bad", "the disk is full")
     await page.quiet(0.3)
-    await page.wait_for("main .bad", "the store cannot be reached")
+    await page.wait_for("main .bad", "the disk is full")
     page.problems.clear()  # the browser reports the 503
 
 
