@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, console
+from proxy.cli.commands.output import GAP, WIDE_COLUMNS, CommandError, console, print_plain
 from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible_line
 from storage.search.cell import is_cell_field
@@ -62,7 +62,6 @@ _HALF_ID_CHARACTERS: Final = 16
 """Its millisecond and twelve bits more."""
 _MIN_NAME_CHARACTERS: Final = 16
 """Of what figures are about; where less would be left, columns go."""
-GAP: Final = 2
 _WHY: Final = {"null": "null", "absent": "", "not_json": "[not JSON]", "cut": "[cut]", "not_kept": "[not kept]"}
 """What stands for a field without a value, as in a CSV file."""
 
@@ -125,33 +124,32 @@ def print_records(rows: Sequence[Row], view: View) -> None:
 
 
 def print_fitted(layouts: Sequence[Layout], rows: Sequence[Row], view: View, cell: Callable[..., Text]) -> None:
-    """Print the first layout that a terminal has room for; off a terminal a table is as wide as it needs.
+    """Print the first layout that a terminal has room for; off a terminal every cell is whole.
 
     Layouts come widest first, and the last is taken however narrow the terminal. There is at least one row; `cell`
     writes one, of the name of a column, a row and a view.
     """
     (names, least), *narrower = layouts
     out = console()
-    is_fitted = out.is_terminal and not view.is_wide and not view.fields
     cells = [[cell(name, row, view) for name in names] for row in rows]
     titles = [_title(name, view) for name in names]
+    if not out.is_terminal or view.is_wide or view.fields:
+        print_plain(out, titles if view.has_header else None, cells, [name in _NUMBERS for name in names])
+        return
     heads = titles if view.has_header else [""] * len(names)
     widths = [max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)]
     over = sum(widths) + GAP * (len(widths) - 1) - out.width
     place = next((names.index(name) for name in _YIELDING if name in names), -1)
-    if is_fitted and narrower and over > max(0, widths[place] - least):
+    if narrower and over > max(0, widths[place] - least):
         print_fitted(narrower, rows, view, cell)
         return
-    if is_fitted:
-        widths[place] = min(widths[place], max(least, widths[place] - over))
-    else:
-        out.width += max(0, over)
+    widths[place] = min(widths[place], max(least, widths[place] - over))
     table = make_table(titles, widths, [name in _NUMBERS for name in names], has_header=view.has_header)
-    if is_fitted and names[place] == "request":
+    if names[place] == "request":
         table.columns[place].no_wrap, table.columns[place].overflow = False, "fold"
     for row in cells:
         table.add_row(*row)
-    out.print(table, soft_wrap=False, crop=is_fitted)
+    out.print(table, soft_wrap=False)
 
 
 def _title(name: str, view: View) -> str:
@@ -173,13 +171,17 @@ def print_figures(
     """Print a table of figures by name; on a narrow terminal columns go, in the order given, then names are cut."""
     out = console()
     cells = [Text(visible_line(each)) for each in names]
+    if not out.is_terminal:
+        rows = [[cell, *(Text(each[place]) for each in figures.values())] for place, cell in enumerate(cells)]
+        print_plain(out, [name, *figures], rows, [False] + [True] * len(figures))
+        return
     widths = {title: max(len(title), *map(len, column)) for title, column in figures.items()}
     longest = max(len(name), *(cell.cell_len for cell in cells))
-    for title in first_to_go if out.is_terminal else ():
+    for title in first_to_go:
         if sum(widths.values()) + GAP * len(widths) + min(longest, _MIN_NAME_CHARACTERS) > out.width:
             widths.pop(title, None)
     left = out.width - sum(widths.values()) - GAP * len(widths)
-    first = max(min(longest, left), _MIN_NAME_CHARACTERS) if out.is_terminal else longest
+    first = max(min(longest, left), _MIN_NAME_CHARACTERS)
     out.width = max(out.width, first + sum(widths.values()) + GAP * len(widths))
     table = make_table([name, *widths], [first, *widths.values()], [False] + [True] * len(widths), has_header=True)
     for place, cell in enumerate(cells):

@@ -16,10 +16,14 @@ from proxy.process.terminal import json_escaped, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 T = TypeVar("T")
 WIDE_COLUMNS: Final = 120
 """A terminal this wide is shown every column."""
+GAP: Final = 2
+"""Blanks between columns."""
+_MAX_PADDED_CHARACTERS: Final = 100
 
 
 class CommandError(Exception):
@@ -127,10 +131,36 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | None]]) -> 
     from rich.table import Table
     from rich.text import Text
 
+    out = console()
+    cells = [[Text(visible(cell or "")) for cell in row] for row in rows]
+    if not out.is_terminal:
+        print_plain(out, titles, cells, [False] * len(titles))
+        return
     table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(visible(cell or "")) for cell in row))
-    console().print(table)
+    for row in cells:
+        table.add_row(*row)
+    out.print(table)
+
+
+def print_plain(
+    out: "Console", titles: Sequence[str] | None, rows: Sequence[Sequence["Text"]], are_figures: Sequence[bool]
+) -> None:
+    """Write a table without regard to a width: each row is one line, each cell is whole; figures go to the right.
+
+    A cell that is longer than most moves what follows it: padded to it, all other lines would be as long.
+    """
+    from rich.text import Text
+
+    lines = [*([] if titles is None else [[Text(title, "bold") for title in titles]]), *rows]
+    for place, is_figure in enumerate(are_figures):
+        width = min(_MAX_PADDED_CHARACTERS, max(line[place].cell_len for line in lines))
+        for line in lines:
+            pad = line[place].pad_left if is_figure else line[place].pad_right
+            pad(max(0, width - line[place].cell_len))
+    for line in lines:
+        text = Text(" " * GAP).join(line)
+        text.rstrip()
+        out.print(text, soft_wrap=True)
 
 
 def console() -> "Console":

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from proxy.cli.commands import views
 from proxy.cli.commands.client import Client, Filters
-from proxy.cli.commands.listing import GAP, print_figures
-from proxy.cli.commands.output import console, say, say_json
+from proxy.cli.commands.listing import print_figures
+from proxy.cli.commands.output import GAP, console, say, say_json
 from proxy.cli.commands.zone import with_offsets, zone_name
 from proxy.process.terminal import visible_line
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from api.native.records import RecordShown
 from proxy.cli.commands import listing
 from proxy.cli.commands.listing import COMPUTED, View, line_of, print_records, read_fields, selected
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.output import CommandError, print_table
 from tests.support.cases import each_of
 
 ID = "01a1f8cc-74e8-77fe-86e2-1cc5def00007"
@@ -120,6 +120,16 @@ def test_everything_is_shown_to_those_who_ask(terminal: Console) -> None:
     print_records([record(query="page=2&x")], View(is_wide=True))
     shown = plain(terminal)
     assert f"app.example/v1/{'long/' * 40}?page=2&x  upstream_error  {ID}" in shown
+
+
+def test_a_long_cell_does_not_widen_the_other_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Off a terminal each row is a line, each cell is whole, and none is padded to the longest."""
+    print_records([record(path="/p", query="q" * 7000), *[record(path="/p")] * 9], View(zone=UTC))
+    head, long, *lines = capsys.readouterr().out.splitlines()
+    assert long.endswith(f"  app.example/p?{'q' * 7000}  upstream_error  {ID}")
+    assert {len(line) for line in lines} == {head.index("id") + len(ID)}
+    print_table(("name", "search"), [("a", "path:/x " * 60 + "end"), ("b", "")])
+    assert capsys.readouterr().out == f"name  search\na     {'path:/x ' * 60}end\nb\n"
 
 
 @pytest.mark.parametrize("row", [record(query="a=1"), record(query="")])
