@@ -10,6 +10,8 @@ def main() -> int:
     is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a job in the background may ignore it
     if is_ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.argv[1:2] == ["serve"]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # an early reload waits for the supervisor
     from proxy.cli.app import main as run
 
     if is_ours:

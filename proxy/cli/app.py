@@ -89,6 +89,9 @@ def _failed(error: Exception) -> int:
     if isinstance(error, CommandError):
         complain(f"sidelog: {error}")
         return error.exit_code
+    if isinstance(error, RecursionError):
+        complain("sidelog: JSON is nested too deep to be read here")
+        return 1
     if isinstance(error, OSError) and error.strerror and not isinstance(error, BrokenPipeError):
         complain(f"sidelog: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
         leave_stdout()  # which may be what is full

@@ -308,6 +308,15 @@ def test_what_may_not_be_read_is_no_traceback(
     assert capsys.readouterr().err == "sidelog: /var/lib/sidelog/state.json: Permission denied\n"
 
 
+def test_what_is_nested_too_deep_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An answer may hold JSON that Python does not read."""
+    monkeypatch.setattr("proxy.cli.commands.manual.version", lambda **_: json.loads("[" * 5000))
+    assert app.main(["version"]) == 1
+    assert capsys.readouterr().err == "sidelog: JSON is nested too deep to be read here\n"
+
+
 def test_interruption_before_the_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C comes while the commands are still being read."""
 
@@ -337,18 +346,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the te
 class Interrupting:
     def find_spec(self, name, *_):
         if name == "proxy.cli.app":
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), getattr(signal, sys.argv.pop()))
 
 sys.meta_path.insert(0, Interrupting())
-main()
+sys.exit(main())
 """
 
 
 def test_interruption_while_the_commands_are_loaded_says_nothing() -> None:
     """Ctrl-C in the first moment has no traceback; a shell makes 130 of this end."""
-    command = [sys.executable, "-c", EARLY]
+    command = [sys.executable, "-c", EARLY, "SIGINT"]
     done = subprocess.run(command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_a_reload_while_serve_is_loaded_does_not_end_it() -> None:
+    """The supervisor hears of it later; here the settings end it first."""
+    command = [sys.executable, "-c", EARLY, "serve", "SIGHUP"]
+    done = subprocess.run(command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False)
+    assert (done.returncode, b"no upstream" in done.stderr) == (2, True)
 
 
 def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
