@@ -46,7 +46,10 @@ def check_room(directory: Path, needed_bytes: int) -> None:
     except OSError as error:
         raise SharedMemoryError(f"cannot use the ring directory {directory}: {error.strerror}") from error
     if free < needed_bytes:
-        raise SharedMemoryError(f"the ring directory {directory} has {free} bytes free, the rings need {needed_bytes}")
+        raise SharedMemoryError(
+            f"the ring directory {directory} has {free} bytes free, the rings need {needed_bytes}: "
+            "lower [ring] bytes or [proxy] workers, make it larger, or leave [ring] directory empty"
+        )
 
 
 def private_directory(directory: Path) -> int:
