@@ -42,7 +42,7 @@ class StreamLimits:
             wait_s = max(1, math.ceil(opened_s[0] + _WINDOW_S - now_s))
             raise _refused(f"{max_opens} were opened within a minute", wait_s)
         if self._open[name] >= self.max_streams:
-            raise _refused(f"{self.max_streams} are open", 5)
+            raise _refused(f"{self.max_streams} are open, see [admin] max_streams_per_token", 5)
         opened_s.append(now_s)
         self._open[name] += 1
         try:
