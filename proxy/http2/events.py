@@ -96,6 +96,11 @@ class StreamDrained:
 
 
 @dataclass(slots=True, eq=False)
+class SettingsReceived:
+    """An upstream's settings came: it may take more streams than before."""
+
+
+@dataclass(slots=True, eq=False)
 class GoawayReceived:
     """The peer accepts no more streams; those it will not work on are reset, as retryable."""
 
@@ -113,5 +118,5 @@ class ConnectionEnded:
 
 Event = (
     RequestReceived | RequestRefused | ResponseReceived | DataReceived | TrailersReceived
-    | StreamReset | StreamDrained | GoawayReceived | ConnectionEnded
+    | StreamReset | StreamDrained | SettingsReceived | GoawayReceived | ConnectionEnded
 )  # fmt: skip

@@ -99,6 +99,8 @@ class Inbound:
         if not self._is_server and found.get(frames.ENABLE_PUSH):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a server that enables push")
         self.peer_max_streams = found.get(frames.MAX_CONCURRENT_STREAMS, self.peer_max_streams)
+        if not self._is_server:
+            self.events.append(events.SettingsReceived())
         self._output.put(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
         change = found.get(frames.INITIAL_WINDOW_SIZE, self._peer_window_bytes) - self._peer_window_bytes
         self._peer_window_bytes += change

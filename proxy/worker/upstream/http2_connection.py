@@ -40,7 +40,7 @@ class LanePool(Protocol):
     """The pool that a connection belongs to."""
 
     def freed(self, connection: "Http2Upstream") -> None:
-        """Note that a lane of a connection is free again."""
+        """Note that a lane of a connection may be free again."""
 
     def retire(self, connection: "Http2Upstream") -> None:
         """Lend no more lanes of a connection."""
@@ -85,7 +85,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self.address_text = address_text
         self._lanes: dict[int, Http2Lane] = {}
         self.begun = asyncio.Event()
-        """Set when the upstream has sent its settings, or failed to."""
+        """Set when the upstream has sent settings by which it takes streams, or failed to."""
         self.failure: UpstreamError | None = None
         """Why it is of no use; a connection that is lost has one."""
         self.scheme = b"http"
@@ -175,10 +175,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes."""
-        had_begun = self.codec.reader.has_begun
         self._step(data)
-        if not had_begun and self.codec.reader.has_begun:
-            self.begun.set()
         if (self._has_more or len(data) >= TURN_BYTES) and not self.transport.is_closing():
             self._await_turn(self.codec.reader.in_hand)
 
@@ -222,15 +219,15 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         if isinstance(event, events.DataReceived):
             self._take_body(event)
         elif isinstance(event, events.TrailersReceived):
-            lane = self._lanes.get(event.stream_id)
-            if lane is not None:
-                self._finish(lane).response_end(b"", event.lines)
+            self._take_trailers(event)
         elif isinstance(event, events.StreamDrained):
             lane = self._lanes.get(event.stream_id)
             if lane is not None and not self.is_full:
                 lane.drained()
         elif isinstance(event, events.StreamReset):
             self._take_reset(event)
+        elif isinstance(event, events.SettingsReceived):
+            self._take_settings()
         elif isinstance(event, events.GoawayReceived):
             self.retire()
         elif isinstance(event, events.ConnectionEnded):
@@ -238,6 +235,12 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
                 self._fail(UpstreamError("upstream_bad_response", f"a rule of HTTP/2 was broken: {event.reason}"))
             else:
                 self._fail_begin(event.reason)
+
+    def _take_settings(self) -> None:
+        """Lend its lanes, if it has some: at its first settings, or at later ones that allow more."""
+        if self.codec.free_streams:
+            self.begun.set()
+            self._pool.freed(self)
 
     def _take_head(self, event: events.ResponseReceived, following: events.Event | None) -> int:
         """Pass on a head; return how many of the events that follow it were part of it: a body that is all here."""
@@ -286,6 +289,11 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         else:
             lane.handler.response_data(event.data)
             self.codec.credit(lane.id, len(event.data))
+
+    def _take_trailers(self, event: events.TrailersReceived) -> None:
+        lane = self._lanes.get(event.stream_id)
+        if lane is not None:
+            self._finish(lane).response_end(b"", event.lines)
 
     def _take_reset(self, event: events.StreamReset) -> None:
         if not event.reason:

@@ -1,8 +1,8 @@
 """The pool of one route's connections of HTTP/2: which lends its next lane, and when another is opened.
 
 Strategy: lanes are those of the connection that is open longest, as long as it has some; another is opened when none
-has, one at a time, since one may serve all that wait. It is lent once its upstream has sent its settings;
-then it is known how many exchanges it takes, and that it speaks HTTP/2 at all.
+has, one at a time, since one may serve all that wait. It is lent once its upstream has sent settings by which it
+takes exchanges; then it is known how many, and that it speaks HTTP/2 at all.
 """
 
 import time

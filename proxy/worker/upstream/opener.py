@@ -159,7 +159,7 @@ class Opener(Generic[Lane_co]):
 
 
 async def _await_settings(connection: Http2Upstream) -> None:
-    """Wait until the upstream has begun to speak HTTP/2; how many streams it takes is known then."""
+    """Wait until the upstream has begun to speak HTTP/2, and takes streams; how many is known then."""
     try:
         await connection.begun.wait()
     except BaseException:

@@ -164,6 +164,41 @@ def test_what_is_beyond_the_streams_of_a_connection_opens_another_or_waits(start
         assert sorted(client.answer(stream).body for stream in streams) == [b"first", *[b"later"] * 4]
 
 
+def test_an_upstream_that_takes_no_streams_yet_is_waited_for(start: Start) -> None:
+    """By all requests on one connection: none sends a stream over the limit, or opens another."""
+    upstream = Http2Upstream(settings={MAX_STREAMS: 0})
+    plane = start(upstream, route=HTTP2)
+    with speaking(plane) as client:
+        streams = [client.begin() for _ in range(3)]
+        eventually(lambda: plane.run(lambda: len(plane.engine.http2_pools[0]._waiting) == 2))
+        assert not upstream.requests
+        [connection] = eventually(lambda: upstream.connections)
+        _allow(connection, 9)
+        assert {client.answer(stream).status for stream in streams} == {200}
+    assert len(upstream.connections) == 1
+
+
+def test_an_upstream_that_takes_more_streams_than_before_gets_what_waits(start: Start) -> None:
+    """At once, not when one of its streams ends."""
+    held: list[tuple[Connection, Request]] = []
+    upstream = Http2Upstream(lambda c, r: held.append((c, r)), {MAX_STREAMS: 1})
+    plane = start(upstream, route=HTTP2, upstream_max_connections=1)
+    with speaking(plane) as client:
+        streams = [client.begin() for _ in range(3)]
+        eventually(lambda: plane.run(lambda: len(plane.engine.http2_pools[0]._waiting) == 2))
+        eventually(lambda: held)
+        _allow(held[0][0], 3)
+        eventually(lambda: len(held) == 3)
+        for connection, request in held:
+            connection.respond(request)
+        assert {client.answer(stream).status for stream in streams} == {200}
+
+
+def _allow(connection: Connection, streams: int) -> None:
+    connection.h2.update_settings({MAX_STREAMS: streams})
+    connection.flush()
+
+
 def test_waiting_for_a_lane_ends_with_its_time(start: Start) -> None:
     """Where all streams of all connections are taken it is overload, as it is over HTTP/1.1."""
     upstream = Http2Upstream(lambda c, r: None, {MAX_STREAMS: 1})
