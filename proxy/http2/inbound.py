@@ -194,6 +194,9 @@ class Inbound:
             self.spend(1, "empty DATA frames")
         if not self._is_server and not stream.has_head:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a body before its head")
+        if body and not stream.allows_body:  # as over HTTP/1.1 the response is complete, and the rest is not its
+            self._report_body(stream_id, b"", is_end=True)
+            return
         stream.take_body(len(body), is_end=is_end)
         if size > len(body):
             self.credit(stream, size - len(body))

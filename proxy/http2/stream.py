@@ -92,7 +92,7 @@ class Stream:
         known = self.expected_bytes >= 0
         if known:
             self.expected_bytes -= size
-        if (size and not self.allows_body) or (known and (self.expected_bytes < 0 or (is_end and self.expected_bytes))):
+        if known and (self.expected_bytes < 0 or (is_end and self.expected_bytes)):
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a body that is not as long as its head says")
         self.is_remote_ended = is_end
 

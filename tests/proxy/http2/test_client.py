@@ -69,8 +69,6 @@ MALFORMED = {
     "a longer body": response(1, (b"content-length", b"1")) + data(1, b"xy"),
     "a shorter body": response(1, (b"content-length", b"3")) + data(1, b"xy", is_end=True),
     "no body": response(1, (b"content-length", b"3"), flags=5),
-    "a body of 204": response(status=b"204") + data(1, b"x"),
-    "a body of 304": response(1, (b"content-length", b"1"), status=b"304") + data(1, b"x"),
     "a second final head": response() + response(),
 }
 
@@ -91,7 +89,7 @@ def test_a_malformed_response_is_an_error_of_its_stream(name: str) -> None:
 
 
 def test_a_response_that_has_no_body_may_name_a_length() -> None:
-    """To HEAD, and 304; a body of it is malformed."""
+    """To HEAD, and 304; a body ends it, and is not passed on."""
     connection = client()
     connection.send_request(request(b"HEAD"), b"a", is_end=True)
     connection.send_request(request(), b"a", is_end=True)
@@ -100,7 +98,11 @@ def test_a_response_that_has_no_body_may_name_a_length() -> None:
     came = receive(connection, response(1, five, flags=5) + response(3, five, status=b"304", flags=5))
     assert [type(event) for event in came] == [events.ResponseReceived] * 2
     sent(connection)
-    assert verdict(connection, receive(connection, response(5, five) + data(5, b"hello"))) == "stream 1"
+    _, end = receive(connection, response(5, five) + data(5, b"hello") + data(5, b"more"))
+    assert isinstance(end, events.DataReceived)
+    assert (end.data, end.is_end) == (b"", True)
+    connection.release(5)
+    assert verdict(connection, receive(connection, data(5, b"more"))) == "stream 8"
 
 
 def test_a_response_head_over_the_limit_is_an_error_of_its_stream() -> None:

@@ -69,10 +69,8 @@ def test_a_response_that_is_trailers_only_stays_one(start: Start) -> None:
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", "200"), ("GET", "204"), ("GET", "304")])
-@pytest.mark.parametrize("trailers", [[], [("x", "1")]])
-def test_no_body_follows_a_head_that_has_none(
-    start: Start, method: str, status: str, trailers: list[tuple[str, str]]
-) -> None:
+@pytest.mark.parametrize("rest", ["end", "trailers", "body", "body that goes on"])
+def test_no_body_follows_a_head_that_has_none(start: Start, method: str, status: str, rest: str) -> None:
     """Not the end of one either, where the stream ends later: a client of HTTP/1.1 took it for the next response."""
 
     def answer(connection: Connection, request: Request) -> None:
@@ -81,10 +79,10 @@ def test_no_body_follows_a_head_that_has_none(
             return
         connection.respond(request, fields=[(":status", status)], is_end=False)
         may_end.wait(PATIENCE_S)
-        if trailers:
-            connection.h2.send_headers(request.id, trailers, end_stream=True)
+        if rest == "trailers":
+            connection.h2.send_headers(request.id, [("x", "1")], end_stream=True)
         else:
-            connection.h2.end_stream(request.id)
+            connection.h2.send_data(request.id, b"" if rest == "end" else b"body", end_stream="on" not in rest)
         connection.flush()
 
     may_end = threading.Event()
@@ -94,7 +92,8 @@ def test_no_body_follows_a_head_that_has_none(
         assert client.answer(method).status == int(status)
         may_end.set()
         assert client.answer().body == b"next"
-    assert [outcome(exchange) for exchange in plane.exchanges(2)] == [Outcome.OK] * 2
+    assert [(outcome(exchange), error(exchange)) for exchange in plane.exchanges(2)] == [(Outcome.OK, "")] * 2
+    assert plane.counters().connections_upstream == 1
 
 
 MALFORMED = {
