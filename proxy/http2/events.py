@@ -29,7 +29,7 @@ class RequestRefused:
     reason: str
     """What rule it breaks; empty where there is no place."""
     text: bytes
-    """Of a malformed one, with `?` for controls: it may be recorded."""
+    """Head of a malformed one, with `?` for controls: it may be recorded."""
 
 
 class ResponseReceived:

@@ -10,7 +10,7 @@ from typing import Final
 from proxy.http2 import events, frames
 from proxy.http2.budget import Budget, Limits
 from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
-from proxy.http2.field import Field
+from proxy.http2.field import METHOD, PATH, Field
 from proxy.http2.frame_reader import FrameReader
 from proxy.http2.hpack.decoder import Decoder
 from proxy.http2.output import Output
@@ -351,5 +351,7 @@ class Inbound:
 
 
 def _recorded(fields: list[Field]) -> bytes:
-    """Return malformed fields as text that may be recorded."""
-    return b"".join([field.line for field in fields]).translate(_SHOWN)[:_MAX_RECORDED_BYTES]
+    """Return a malformed head as text that may be recorded: its request line, where readable, and all fields."""
+    named = {field.kind: field.value[:_MAX_RECORDED_BYTES] for field in fields}
+    lines = b"".join([field.line for field in fields]).translate(_SHOWN)[:_MAX_RECORDED_BYTES]
+    return b"%b %b HTTP/2\r\n%b\r\n" % (named.get(METHOD, b"PRI"), named.get(PATH, b"*"), lines)

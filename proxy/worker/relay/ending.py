@@ -225,7 +225,7 @@ def record_fault(engine: Engine, peer: bytes, flags: int, connection: int, code:
     """Record what a client of HTTP/2 broke, where no exchange can say so."""
     now_ns = time.monotonic_ns()
     exchange = engine.recorder.begin(now_ns, peer)
-    exchange.request_head = b"PRI * HTTP/2\r\n%b\r\n" % text
+    exchange.request_head = text or b"PRI * HTTP/2\r\n\r\n"
     exchange.stream = http2_notes.StreamState(connection, 0)
     exchange.flags = flags
     lower_outside(exchange, engine.level)

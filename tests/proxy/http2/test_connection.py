@@ -138,7 +138,8 @@ def test_a_malformed_request_is_reset_and_can_be_recorded() -> None:
     connection = server()
     (refused,) = receive(connection, head(1, [*POST, (b"x", b"y\r\nz\0")]))
     assert isinstance(refused, events.RequestRefused)
-    assert refused.text == b":method: POST\r\n:scheme: http\r\n:path: /\r\n:authority: a\r\nx: y\r\nz?\r\n"
+    fields = b":method: POST\r\n:scheme: http\r\n:path: /\r\n:authority: a\r\nx: y\r\nz?\r\n"
+    assert refused.text == b"POST / HTTP/2\r\n%b\r\n" % fields
     assert len(connection.streams.open) == 0
     assert opened(receive(connection, data(1, b"under way") + head(3))) == [3]
     assert [kind for kind, _, _, _ in sent(connection)] == [frames.RST_STREAM]
