@@ -103,15 +103,18 @@ def with_alerts(*alerts: dict[str, object]) -> dict[str, str]:
         ),
         ({"url": "http://127.0.0.1:8080/"}, "alerts[0].url: is this proxy's own address"),
         ({"url": "env:NOT_THERE"}, "the environment has no NOT_THERE for url"),
+        ({"url": None}, "alerts[0].url: is missing"),
         ({"secret": "whsec_%%%"}, "alerts[0].secret: expected Base64 behind whsec_"),
         ({"secret": "whsec_c2hvcnQ="}, "alerts[0].secret: expected a key of 24 to 64 bytes, got 5"),
     ],
 )
 def test_an_alert_that_cannot_work_is_refused(changes: dict[str, object], expected: str) -> None:
-    """With the setting that is wrong, and no secret."""
+    """With each setting that is wrong, once, and no secret."""
     given = {name: value for name, value in (ALERT | changes).items() if value is not None}
     said = refusal(with_alerts(given))
     assert expected in said
+    settings = [line.partition(": ")[0] for line in said.splitlines()]
+    assert len(settings) == len(set(settings)), said
     assert "c2hvcnQ" not in said
 
 
