@@ -131,7 +131,7 @@ PAGES: Final = {
 
 _NO_PAGE: Final = (
     '<!doctype html><html lang="en"><title>No such page · sidelog</title><main><h1>There is no such page</h1>'
-    '<p><a href="{}">Go to the overview of sidelog</a></p></main></html>'
+    '<p>{}</p><p><a href="{}">Go to the overview of sidelog</a></p></main></html>'
 )
 _ASKED_EACH_TIME: Final = "no-cache"
 _KEPT: Final = "public, max-age=31536000, immutable"
@@ -168,9 +168,9 @@ async def show_run(request: web.Request) -> web.StreamResponse:
     return web.Response(status=307, headers={"Location": location})
 
 
-def no_page(path: str) -> web.Response:
-    """Return a small page for a path that has none, with a relative link to the overview."""
-    text = _NO_PAGE.format("../" * (path.count("/") - 1) or "./")
+def no_page(path: str, why: str) -> web.Response:
+    """Return a small page for a path that has none, maybe with a reason, and with a relative link to the overview."""
+    text = _NO_PAGE.format(why, "../" * (path.count("/") - 1) or "./")
     return web.Response(status=404, text=text, content_type="text/html")
 
 

@@ -159,8 +159,11 @@ async def compress(request: web.Request, handler: Handler) -> web.StreamResponse
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a handler raises into a response in the format of the dialect, for browsers in that of a page."""
     is_unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
+    front, why = request.get(FRONT), ""
+    if is_unknown and front is not None and front.is_unheard:
+        why = f"X-Forwarded-Prefix does not count: its sender, {request.remote}, is not in [proxy] trusted_proxies"
     if is_unknown and "text/html" in request.headers.get("Accept", ""):
-        return no_page(request.path)
+        return no_page(request.path, why)
     try:
         return await handler(request)
     except Refused as error:
@@ -172,7 +175,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         asked = f"{request.method} {request.path}"[:MAX_SHOWN_CHARACTERS]
-        refused = Refused(error.status, f"{asked}: {phrase(error.status).lower()}", headers=allow)
+        said = "; ".join(filter(None, (phrase(error.status).lower(), why)))
+        refused = Refused(error.status, f"{asked}: {said}", headers=allow)
     except StorageOpening as error:
         refused = Refused(503, str(error), headers={"Retry-After": "1"})
     except StorageUnavailable as error:

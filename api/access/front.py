@@ -21,6 +21,8 @@ class Front:
     """Whether the browser speaks TLS."""
     host: str = ""
     """The authority that it asked for."""
+    is_unheard: bool = False
+    """Whether the sender named a base path, and is no trusted proxy."""
 
     def inner(self, target: str) -> str | None:
         """Take the base path off a target; empty where no path is left, None for a target outside the base path."""
@@ -43,4 +45,5 @@ def front_of(headers: Mapping[str, str], *, is_trusted: bool, is_secure: bool, b
         base_path=prefix if _BASE_PATH.fullmatch(prefix) else base_path,
         is_secure=proto.lower() == "https" if proto else is_secure,
         host=host or headers.get("Host", ""),
+        is_unheard=not is_trusted and "X-Forwarded-Prefix" in headers,
     )
