@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
+from proxy.cli.commands.output import CommandError
+from storage.search.language.moments import moment_us
+
 _NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)?", re.ASCII)
 _TIME_OF_DAY: Final = re.compile(r"\d\d?:\d\d(?::\d\d)?", re.ASCII)
 _HOUR: Final = re.compile(r" (\d:)")
@@ -31,7 +34,11 @@ def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:
 def with_offsets(
     filters: Mapping[str, str | list[str]], zone: tzinfo | None, now: datetime | None = None
 ) -> dict[str, str | list[str]]:
-    """Write the filter's times that have no offset or no date in full; anything else stays, the API judges it."""
+    """Write the filter's times that have no offset or no date in full; anything else stays, the API judges it.
+
+    Raises:
+        CommandError: the period ends before it begins.
+    """
     now = (now or datetime.now(UTC)).astimezone(zone)
     moments: dict[str, datetime] = {}
     for name in _TIMES:
@@ -42,7 +49,20 @@ def with_offsets(
             moments[name] = moment
     if len(moments) == len(_TIMES) and all(_TIME_OF_DAY.fullmatch(str(filters[name]).strip()) for name in _TIMES):
         moments["until"] += timedelta(days=moments["until"] <= moments["since"])
-    return {**filters} | {name: moment.isoformat() for name, moment in moments.items()}
+    written = {**filters} | {name: moment.isoformat() for name, moment in moments.items()}
+    since, until = (_us(written.get(name), now) for name in _TIMES)
+    if since is not None and until is not None and since > until:
+        text = f"the period is empty: --until {filters['until']} is before --since {filters['since']}"
+        raise CommandError(text, exit_code=2)
+    return written
+
+
+def _us(value: str | list[str] | None, now: datetime) -> int | None:
+    """Read a time as the API does, in Unix µs; None for what it refuses."""
+    try:
+        return moment_us(str(value), int(now.timestamp() * 1e6)) if value else None
+    except ValueError:
+        return None
 
 
 def _moment(text: str, zone: tzinfo | None, now: datetime) -> datetime | None:

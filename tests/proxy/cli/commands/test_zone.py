@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from proxy.cli.commands.output import CommandError
 from proxy.cli.commands.zone import with_offsets, zone_name, zone_of
 from tests.support.cases import each_of
 
@@ -50,7 +51,7 @@ def test_only_times_without_an_offset_get_one(given: str, local: str, utc: str) 
     ("since", "until", "expected"),
     [
         ("14:05", None, ("2026-11-20T14:05:00+09:00", None)),
-        ("14:05:30", "2026-11-20", ("2026-11-20T14:05:30+09:00", "2026-11-20T00:00:00+09:00")),
+        ("14:05:30", "2026-11-21", ("2026-11-20T14:05:30+09:00", "2026-11-21T00:00:00+09:00")),
         ("15:01", "15h", ("2026-11-19T15:01:00+09:00", "15h")),
         ("13:00", "14:00", ("2026-11-20T13:00:00+09:00", "2026-11-20T14:00:00+09:00")),
         ("23:00", "01:00", ("2026-11-19T23:00:00+09:00", "2026-11-20T01:00:00+09:00")),
@@ -67,6 +68,15 @@ def test_a_time_of_day_is_the_last_one(since: str, until: str | None, expected: 
     filters: dict[str, str | list[str]] = {"since": since, **({"until": until} if until else {})}
     found = with_offsets(filters, None, now)
     assert (found["since"], found.get("until")) == expected
+
+
+@each_of(("since", "until"), [("today", "yesterday"), ("1h", "2h"), ("14:05", "1h"), ("2026-11-20T06:00:00Z", "14:00")])
+def test_a_period_that_ends_before_it_begins_is_refused(since: str, until: str) -> None:
+    """It has nothing, whatever was recorded; both ends are read as the API reads them."""
+    now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)  # 15:00 there
+    with pytest.raises(CommandError, match=f"the period is empty: --until {until} is before --since {since}"):
+        with_offsets({"since": since, "until": until}, None, now)
+    assert with_offsets({"since": until, "until": since}, None, now)
 
 
 def test_a_time_of_day_is_utc_where_asked_for() -> None:
