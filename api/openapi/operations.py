@@ -282,8 +282,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 "fields": COLUMNS,
             },
         },
-        notes="`order`, when given, must be that of the cursor. An archive (`har`) has exchanges only. "
-        "`bom` begins CSV with a byte order mark, for Excel.",
+        notes="`order`, when given, must be that of the cursor. An archive (`har`) has exchanges only, without "
+        "`fields`. `bom` begins CSV with a byte order mark, for Excel.",
         media_types=("application/x-ndjson", "text/csv", JSON),
     ),
     ("GET", "/api/conversations"): Operation(

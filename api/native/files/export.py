@@ -14,7 +14,8 @@ import msgspec
 from aiohttp import web
 
 from api.http.compression import compress_stream
-from api.http.params import FILTER_PARAMETERS, read_bool, read_choice, read_filter, read_place, refuse_unknown
+from api.http.errors import BadParameter
+from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, read_place, refuse_unknown
 from api.native.fields import fields_shown, read_fields
 from api.native.files import csv_rows
 from api.native.files.har import creator, har_entry, pages
@@ -73,12 +74,7 @@ async def export(request: web.Request) -> web.StreamResponse:
         end = 0 if filter.kind == "event" else end
         filter = replace(filter, kind="exchange")
     bounded = replace(filter, seq_until=end)
-    shape = Shape(
-        format,
-        with_bodies=read_bool(query, "bodies"),
-        fields=read_fields(query, csv_rows.COLUMNS),
-        has_bom=read_bool(query, "bom"),
-    )
+    shape = _read_shape(query, format)
     limit = PAGE_RECORDS_WITH_BODIES if shape.needs_payloads else PAGE_RECORDS
     page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
     response = web.StreamResponse(
@@ -96,6 +92,20 @@ async def export(request: web.Request) -> web.StreamResponse:
             await response.write(b'\n],"pages":' + _ENCODER.encode(pages(started_at_us)) + b"}}\n")
     await response.write_eof()
     return response
+
+
+def _read_shape(query: Query, format: Format) -> Shape:
+    shape = Shape(
+        format,
+        with_bodies=read_bool(query, "bodies"),
+        fields=read_fields(query, csv_rows.COLUMNS),
+        has_bom=read_bool(query, "bom"),
+    )
+    if shape.fields and format == "har":
+        raise BadParameter("fields", query["fields"], "only with ndjson or csv")
+    if shape.has_bom and format != "csv":
+        raise BadParameter("bom", query["bom"], "only with csv")
+    return shape
 
 
 async def _write_pages(

@@ -227,10 +227,17 @@ def test_an_exchange_without_answer_is_an_entry_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "parameter"), [("format=xml", "format"), ("cursor=no", "cursor"), ("limit=3", "limit")]
+    ("query", "parameter"),
+    [
+        ("format=xml", "format"),
+        ("cursor=no", "cursor"),
+        ("limit=3", "limit"),
+        ("format=har&fields=id", "fields"),
+        ("bom=true", "bom"),
+    ],
 )
 async def test_bad_parameters_are_named(client: Client, query: str, parameter: str) -> None:
-    """A bad parameter is refused before the export begins."""
+    """A bad parameter, or one without effect, is refused before the export begins."""
     response = await client.get(f"/api/export?{query}", headers=BEARER)
     assert response.status == 400
     assert (await response.json())["parameter"] == parameter
