@@ -309,7 +309,7 @@ async def test_a_pasted_id_may_be_that_of_a_client(empty_site: Site, of: str) ->
 
 
 async def test_a_request_in_flight_shows_what_is_known(site: Site) -> None:
-    """Its headers, before it has ended, and the messages of a session that still runs; then how it ended."""
+    """Its headers, before it has ended, and the messages of a session that runs; then how it ended, also in its row."""
     page = site.page
     flying = record_of(20, path="/slow", status=101, ended_at_us=0, duration_us=0, first_byte_us=None)
     site.world.in_flight = [flying]
@@ -329,4 +329,5 @@ async def test_a_request_in_flight_shows_what_is_known(site: Site) -> None:
     await site.store(record_of(20, id=flying.id, path="/slow", status=504, outcome="upstream_timeout"))
     await page.wait_for("#sheet h2", "504")
     await page.wait_for("#sheet .waterfall", "40")
+    await page.wait_for(f"[data-id='{format_id(flying.id)}'] .status", "504")
     assert page.problems == []

@@ -364,11 +364,13 @@ export class Page {
   }
 
   showRecord(id) {
-    const known = this.virtual.items.find((item) => item.record.id === id)?.record;
+    let known = this.virtual.items.find((item) => item.record.id === id)?.record;
     this.sheet.show(id, known, (record) => {
       if (record.id !== id) change({ record: record.id }, { isStep: false });
       this.chart.setMark(record.started_at_us / 1000);
       if (!known) this.sought.seek(record);
+      else if (known.in_flight && !record.in_flight) this.add([record]);
+      known ??= record;
     });
   }
 

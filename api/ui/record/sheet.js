@@ -51,7 +51,7 @@ export class Sheet {
     this.reads.next();
   }
 
-  /** Show a record: at once what the list row knows, then all of it. `found(record)` is called once it is loaded. */
+  /** Show a record: at once what the list row knows, then all of it. `found(record)` gets each state that is read. */
   async show(id, known, found) {
     if (id === this.id) return this.turnTo(address().tab);
     this.id = id;
@@ -72,7 +72,10 @@ export class Sheet {
     } catch (error) {
       if (!signal.aborted) this.fail(error, id);
     }
-    while (record?.in_flight && (record = await nextState(record, signal))) this.take(record);
+    while (record?.in_flight && (record = await nextState(record, signal))) {
+      this.take(record);
+      found(record);
+    }
   }
 
   take(record) {
