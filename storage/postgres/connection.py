@@ -9,6 +9,7 @@ Invariant: after a transaction that failed or was cancelled, its connection is i
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -29,6 +30,7 @@ CONNECT_S: Final = 5.0
 MAX_IDLE_S: Final = 120.0
 """A connection that was idle for longer is opened anew: firewalls silently drop those idle for four minutes, and a
 query over a dropped one would wait for its time limit."""
+_ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
 _ABANDON_S: Final = 2.0
 _CLOSE_S: Final = 2.0
 _STATEMENTS: Final = 200
@@ -194,7 +196,8 @@ def translated() -> Iterator[None]:
         if isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError | OSError):
             raise StorageRejected(f"a value cannot be stored: {error}") from error
         # A timeout has no text of its own.
-        raise StorageUnavailable(f"postgres: {str(error) or 'no answer in time'}") from error
+        reason = _ERRNO.sub("", str(error)) or "no answer in time"
+        raise StorageUnavailable(f"postgres: {reason}") from error
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise StorageRejected(f"a value cannot be stored: {error!r}") from error
 

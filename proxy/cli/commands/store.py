@@ -19,7 +19,7 @@ from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError, StorageSettings
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.errors import SchemaTooOld, StorageError
+from storage.errors import SchemaTooOld, StorageError, StorageUnavailable
 
 T = TypeVar("T")
 
@@ -82,6 +82,8 @@ def with_store(settings: Settings, work: Callable[[Storage], Awaitable[T]], *, i
         return asyncio.run(run())
     except SchemaTooOld:
         raise
+    except StorageUnavailable as error:
+        raise CommandError(f"{error}; `sidelog doctor` says what to check") from error
     except StorageError as error:
         raise CommandError(str(error)) from error
 
