@@ -141,9 +141,9 @@ def _read(
     values["data_dir"] = os.path.abspath(values.get("data_dir", model.Settings().data_dir))
     given = model.Settings(**values)
     if not is_file_lost:  # else much would be missing that only could not be read
-        wrong = {problem.partition(": ")[0] for problem in problems}  # a default stands there, which was not given
+        unread = {problem.partition(": ")[0] for problem in problems}  # a default stands there, which was not given
         judged = check(_effective(given, environ))
-        problems += [_with_origin(name, text, found) for name, text in judged if name not in wrong]
+        problems += [_with_origin(name, text, found) for name, text in judged if name not in unread]
     return given, problems, found
 
 
