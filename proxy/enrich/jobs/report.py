@@ -211,7 +211,7 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     if value_in(document, "type") == "message_batch":
         return Report(name, _named(anthropic.PROVIDER, record))
     if value_in(document, "name") == name:
-        return _gemini_batch(record, name, document)
+        return _gemini_batch(record, name, document, body)
     if value_in(document, "object") != "batch":
         return None
     file = text_of(value_in(document, "output_file_id"))
@@ -219,10 +219,12 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     usage = CallUsage()
     openai.read(usage, body.head)
     usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(value_in(document, "status"))
-    usage.is_finished = usage.is_settled = text_of(value_in(document, "status")) in _ENDED
+    usage.is_finished = usage.is_settled = usage.finish_reason in _ENDED
     usage.requests = count_of(value_at(document.get("request_counts", _RAW), "completed")) or 1
     provider = _named(openai.PROVIDER, record)
-    if not usage.is_finished or not (usage.input_tokens or usage.output_tokens):
+    if usage.finish_reason == "failed":
+        usage.fail(*values_at(document.get("errors", _RAW), "data", "code"), "failed")
+    if not usage.is_finished or (files and not (usage.input_tokens or usage.output_tokens)):
         return Report(name, provider, files=files)  # older ones say nothing of usage: the file will
     usage.model = usage.resolved_model
     created = count_of(value_in(document, "created_at"))
@@ -231,13 +233,17 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
     return Report(name, provider, is_ended=True, call=call, parts=(usage,), files=files, created_at_us=created_us)
 
 
-def _gemini_batch(record: Record, name: str, document: Document) -> Report | None:
+def _gemini_batch(record: Record, name: str, document: Document, body: DecodedBody) -> Report | None:
     provider = _named(gemini.PROVIDER, record)
     response = document.get("response", _RAW)
     if not is_object(response):
         response = members_of(document.get("metadata", _RAW)).get("output", _RAW)
     found, file = results.read_inlined(response)
     files = () if file is None else (file,)
+    if value_in(document, "done") is True and is_object(document.get("error", _RAW)):
+        usage = CallUsage()
+        gemini.read(usage, body.head)
+        return Report(name, provider, is_ended=True, call=Call(provider, usage, None))
     if found is None or value_in(document, "done") is not True:
         return Report(name, provider, files=files)
     return _summed(Report(name, provider, files=files), found)

@@ -170,6 +170,21 @@ def test_a_batch_is_counted_with_its_file() -> None:
     assert used(sidelog.see("GET", "/v1/files/file-out/content", file)) == NOTHING
 
 
+def test_a_batch_without_results_is_a_call_without_tokens() -> None:
+    """No file will come: why it failed is said once, and nothing more is waited for."""
+    sidelog = Sidelog()
+    sidelog.see("POST", "/v1/batches", BATCH, {"input_file_id": "file-in"})
+    failed = BATCH | {"status": "failed", "errors": {"object": "list", "data": [{"code": "invalid_json", "line": 1}]}}
+    ended = sidelog.see("GET", "/v1/batches/batch_abc", failed)
+    assert (ended.usage_state, ended.error_type, ended.level) == ("absent", "invalid_json", "error")
+    assert used(sidelog.see("GET", "/v1/batches/batch_abc", failed)) == NOTHING
+    cancelled = BATCH | {"id": "batch_b", "status": "cancelled", "output_file_id": None}
+    assert sidelog.see("GET", "/v1/batches/batch_b", cancelled).usage_state == "absent"
+    failed = {"name": "batches/b1", "done": True, "error": {"code": 8, "message": "no"}, "metadata": {}}
+    ended = sidelog.see("GET", "/v1beta/batches/b1", failed)
+    assert (ended.usage_state, ended.error_type, ended.level) == ("absent", "8", "error")
+
+
 def test_a_batch_that_says_what_it_used_is_counted_with_that() -> None:
     """Its file, which may be too large to be read, is not counted again; a file of input never is."""
     sidelog = Sidelog()
