@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from proxy.otel import attributes
-from storage.record import MESSAGE_EVENTS, Outcome, Record, ToolCall, format_id
+from storage.record import MESSAGE_EVENTS, Record, ToolCall, format_id
 
 Span = dict[str, object]
 LogRecord = dict[str, object]
@@ -25,7 +25,6 @@ _ERROR: Final = 2
 _SAMPLED: Final = 0x101
 """W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there is none."""
 _REMOTE_PARENT: Final = 0x200
-_BROKEN: Final = frozenset((Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.WORKER_LOST))
 _SEVERITIES: Final = {"debug": 5, "info": 9, "warn": 13, "error": 17}
 """Numbers of the data model of logs: the lowest of each range."""
 
@@ -56,9 +55,7 @@ def exchange_span(record: Record) -> Span:
     }
     if parent_id:
         span["parentSpanId"] = parent_id
-    # The conventions of RPC: of a server, these are errors and no others.
-    is_fault = record.grpc is not None and record.grpc.is_fault
-    if record.outcome in _BROKEN or (record.status or 0) >= 500 or is_fault:
+    if record.level == "error":  # what the caller did wrong is none, as conventions have it for servers
         span["status"] = {"code": _ERROR, "message": attributes.plain(attributes.error_type(record) or "")}
     return span
 

@@ -7,7 +7,7 @@ import msgspec
 from proxy.http1.trace_context import context_of
 from proxy.otel import telemetry
 from proxy.otel.telemetry import exchange_span, span_id_of, tool_span, trace_id_of
-from storage.record import format_id
+from storage.record import format_id, level_of
 from tests.storage.samples import START_US, make_record
 from tests.support.cases import each_of
 from tests.support.otlp import Span, tool_call
@@ -80,11 +80,14 @@ def test_names_are_few(changes: dict[str, Any], name: str) -> None:
         ({"status": 200, "outcome": "truncated"}, "truncated"),
         ({"status": 404, "outcome": "ok"}, None),
         ({"status": 499, "outcome": "client_closed"}, None),
+        ({"status": 200, "error_type": "server_error", "level": "error"}, "server_error"),
+        ({"status": 200, "error_type": "jsonrpc_invalid_params", "level": "warn"}, None),
     ],
 )
 def test_a_broken_exchange_is_an_error(changes: dict[str, Any], message: str | None) -> None:
     """What the client did wrong is none, as the conventions of HTTP have it for servers."""
-    status = read(exchange_span(make_record(**{"error_type": None, **changes}))).status
+    graded = {"level": level_of(changes["status"], changes.get("outcome", "ok")), "error_type": None}
+    status = read(exchange_span(make_record(**graded | changes))).status
     assert (status and (status.code, status.message)) == (message and (2, message))
 
 
