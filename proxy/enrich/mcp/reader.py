@@ -237,13 +237,13 @@ class McpReader:
             return [self._end(call, response, latency_us, transport, record.status, exchange.labels)]
         failure = transport_failure(record)
         waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
-        if failure is None and session is not None and call.rpc_id and waits_us:
+        if failure is None and session is not None and call.rpc_id:
             key = (session, call.rpc_id)
-            early = self._sessions.take_early(key)
-            if early is None:
+            if (early := self._sessions.take_early(key)) is not None:
+                latency_us = max(0, early.at_us - call.started_at_us)
+                return [self._end(call, early.response, latency_us, "other_stream", record.status, exchange.labels)]
+            if waits_us:
                 return self._await(key, call, waits_us)
-            latency_us = max(0, early.at_us - call.started_at_us)
-            return [self._end(call, early.response, latency_us, "other_stream", record.status, exchange.labels)]
         body = exchange.response_body
         is_seen = not record.response_bytes or (body is not None and not body.is_truncated)
         return [failed(call, record.duration_us, failure or missing_response(record, is_seen=is_seen))]

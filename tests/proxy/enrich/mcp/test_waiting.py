@@ -139,6 +139,14 @@ def test_a_call_that_was_cancelled_before_it_was_recorded() -> None:
     assert (call.status, details(call)["error"]["type"]) == ("error", "cancelled")
 
 
+def test_a_cancelled_call_whose_own_stream_then_ends() -> None:
+    """The notice is recorded first; a server that obeys it sends no answer."""
+    world = World()
+    world.pass_on({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}, b"", status=202)
+    call = only(world.pass_on(ask(7), b": hi\n\n", content_type="text/event-stream"))
+    assert (call.status, details(call)["error"]["type"]) == ("error", "cancelled")
+
+
 def test_calls_end_with_the_stream_of_their_session() -> None:
     """The oldest transport has one stream for all answers: what it did not bring will not come."""
     world = World(id="default")
