@@ -45,6 +45,14 @@ _FAULTS: Final = (
     ("xmlrpc_fault", re.compile(rb"[^<]*(?:<\?[^>]*>)?\s*<methodResponse>\s*<fault>")),
     ("xml_error", re.compile(rb"[^<]*(?:<\?[^>]*>)?\s*<(?:Error(?:Response)?[\s>]|problem\s[^<>]*:rfc:7807)")),
     ("batch_error", re.compile(rb"(?s)[^<]*(?:<\?[^>]*>)?\s*<DeleteResult[\s>].*?<Error>")),
+    # Of a resource, not of its properties; 404 is also what synchronisation calls a removed one (RFC 6578 §3.4).
+    (
+        "batch_error",
+        re.compile(
+            rb"(?s).*?<(?:[\w.-]+:)?multistatus[\s>].*?</(?:[\w.-]+:)?href>\s*"
+            rb"(?=<(?:[\w.-]+:)?status>HTTP/1\.[01] (?:4(?!04)|5))"
+        ),
+    ),
 )
 _FAULT_CODE: Final = re.compile(rb"<(?:[\w.-]+:)?(?:faultcode|Value|Code|int|i4|status)(?:\s[^<>]*)?>\s*([^<\s][^<]*)<")
 _FAULT_TEXT: Final = re.compile(rb"<(?:[\w.-]+:)?(?:faultstring|Text|Message|string|title)(?:\s[^<>]*)?>([^<]+)<")
@@ -108,7 +116,7 @@ def _amazon_json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 def _last_line(_: HeadFacts, body: DecodedBody) -> Failure | None:
     """Judge the line that a stream of documents ends with."""
     before, _newline, line = (body.tail or body.head).rstrip().rpartition(b"\n")
-    return document_failure(line) if before else None
+    return document_failure(line.lstrip(b"\x1e")) if before or line[:1] == b"\x1e" else None
 
 
 def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
@@ -145,10 +153,12 @@ _ERROR: Final = (b'"err', b'"ERROR"')
 _JSON: Final = _Envelope(_json, _ERROR)
 _LINES: Final = _Envelope(_last_line, _ERROR)
 _EVENTS: Final = _Envelope(_events, (b"event: error", b"event:error", b"error: {", b'"err'))
-_XML: Final = _Envelope(_xml, (b"Fault", b"<fault>", b"<Error", b"<problem"))
+_XML: Final = _Envelope(_xml, (b"Fault", b"<fault>", b"<Error", b"<problem", b"multistatus"))
 _TYPES: Final = {
     **dict.fromkeys((b"application/json", b"application/json-rpc", b"text/json", b"+json"), _JSON),
-    **dict.fromkeys((b"application/x-ndjson", b"application/ndjson", b"application/jsonl"), _LINES),
+    **dict.fromkeys(
+        (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/json-seq"), _LINES
+    ),
     **dict.fromkeys((b"text/xml", b"application/xml", b"+xml", b"multipart/related"), _XML),
     **dict.fromkeys((b"application/x-amz-json-1.0", b"application/x-amz-json-1.1"), _Envelope(_amazon_json)),
     b"application/connect": _Envelope(_connect, (b'"error"',)),

@@ -49,6 +49,7 @@ def aws_message(kind: bytes, name: bytes, data: bytes) -> bytes:
 
 
 WATCH_ERROR = json.dumps({"type": "ERROR", "object": {"message": f"too old{'.' * 200}", "code": 410}}) + "\n"
+DAV = '<?xml?><D:multistatus xmlns:D="DAV:"><D:response><D:href>/a</D:href>%s</D:response></D:multistatus>'
 MESSAGE = rpc_frame(0, b"\x0a\x05hello")
 
 
@@ -287,6 +288,10 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
             JSON,
             ("error_response", "warn", f"410: too old{'.' * 200}"),
         ),
+        (DAV % "<D:status>HTTP/1.1 423 Locked</D:status>", XML, ("batch_error", "warn", "HTTP/1.1 423 Locked")),
+        (DAV % "<D:status>HTTP/1.1 404 Not Found</D:status>", XML, (None, "info", None)),
+        (DAV % "<D:propstat><D:status>HTTP/1.1 403 No</D:status></D:propstat>", XML, (None, "info", None)),
+        ('\x1e{"a":1}\n\x1e{"error":{"message":"x"}}\n', "application/json-seq", ("error_response", "error", "x")),
         ({"error": 3, "version": 2}, JSON, (None, "info", None)),
         (
             aws_message(b":error-code", b"InternalError", b""),
