@@ -326,9 +326,9 @@ class CallReader:
 def _is_short(record: Record) -> bool:
     """Whether a model's stream ended in order, but before its API's terminator, and without a reason."""
     stream = record.stream
-    if stream is None or stream.end != "cut" or stream.finish_reason is not None or record.outcome != Outcome.OK:
+    if stream is None or stream.end != "cut" or record.outcome != Outcome.OK:
         return False
-    is_begun = record.resolved_model is not None or stream.first_content_us is not None
+    is_begun = record.resolved_model is not None or stream.first_content_us is not None or stream.frames == 0
     return is_begun and candidate_of("auto", record.method, record.path or "") is not None
 
 

@@ -78,7 +78,9 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
     if response is not None and response.head and not response.is_coded:
         kind = exchange.response.content_type
         frames = frames_of(response, kind, provider, is_cut=usage.is_cut)
-        if frames is None:
+        if frames is None and b"text/html" in kind.lower() and not is_refusal(record):
+            usage.fail("html_response")  # of a gate before the API
+        elif frames is None:
             _read_response(usage, provider, response)
         else:
             stream = _read_stream(usage, provider, frames, exchange, record.outcome)
@@ -178,8 +180,8 @@ def _read_stream(
 def _end_of(usage: CallUsage, outcome: str, *, has_end: bool) -> StreamEnd | None:
     if usage.has_failed:
         return "error"
-    if usage.is_finished:
-        return "complete"
+    if usage.is_finished or (usage.finish_reason is not None and has_end and not usage.is_cut):
+        return "complete"  # Perplexity's have no terminator
     if outcome == Outcome.CLIENT_CLOSED:
         return "client_closed"
     return "cut" if has_end or usage.is_cut else None

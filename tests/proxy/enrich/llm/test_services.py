@@ -2,7 +2,7 @@
 
 import json
 
-from tests.proxy.enrich.calls import CHAT, CHAT_ANSWER, facts_of, record_of, sse
+from tests.proxy.enrich.calls import CHAT, CHAT_ANSWER, chunk, facts_of, record_of, sse
 
 
 def test_ollama() -> None:
@@ -46,3 +46,21 @@ def test_a_cost_in_the_head() -> None:
     stream, fields = sse(CHAT_ANSWER | {"model": "own"}, "[DONE]"), "x-litellm-response-cost: 0.0\r\n"
     record = record_of(path, CHAT | {"model": "own"}, stream, response_headers=fields, content_type="text/event-stream")
     assert (record.usage_state, record.cost_usd) == ("exact", None)
+
+
+def test_a_page_is_no_answer_of_a_model() -> None:
+    """Of a portal or a challenge in front of the API; a status of its own says enough."""
+    for status, wanted in ((200, ("html_response", "error")), (502, ("http_502", "error"))):
+        page = record_of("/v1/chat/completions", CHAT, b"<html>", content_type="text/html", status=status)
+        assert (page.error_type, page.level, page.model) == (*wanted, "gpt-4o")
+
+
+def test_a_reason_ends_a_stream_and_no_event_cuts_it() -> None:
+    """Perplexity sends no terminator; of others, comments alone are no answer."""
+    for answer, wanted in (
+        (sse(chunk("a"), chunk(reason="stop")), (None, "info", "complete")),
+        (sse(chunk("a")), ("stream_cut", "error", "cut")),
+        (b": waiting\n\n", ("stream_cut", "error", "cut")),
+    ):
+        record = record_of("/chat/completions", CHAT | {"stream": True}, answer, content_type="text/event-stream")
+        assert (record.error_type, record.level, record.stream and record.stream.end) == wanted
