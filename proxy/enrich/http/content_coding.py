@@ -126,6 +126,9 @@ def decode(
         coding = left.pop()
         window = Window(limit, 0) if left or not tail_bytes else Window(max_bytes, tail_bytes)
         decoded = _undo(coding, decoded, window, limit if left else walk)
+    for magic, coding in CODING_OF.items():
+        if decoded.error is not None and not decoded.is_damaged and decoded.data.startswith(magic):
+            decoded = _undo(coding, decoded, Window(limit, 0), limit)
     if decoded.error is None or decoded.is_damaged or is_text(decoded.data):
         return decoded
     is_compressed = decoded.data.startswith(MAGIC) or (brotli is None and "br" in codings)
@@ -147,7 +150,7 @@ def _undo(coding: str, before: Decoded, window: Window, limit: int) -> Decoded:
         reason = "one too many"
     elif not may_be_text or len(data) < _SURE_BYTES or not data[:_LOOK_BYTES].isascii():
         decoded = _run(_STAGES[coding](), before, window, limit)
-        if (decoded.data or decoded.is_complete) and not (decoded.is_damaged and may_be_text):
+        if decoded.is_complete or (decoded.data and not may_be_text):
             error = f"{coding}: damaged" if decoded.is_damaged else before.error
             return decoded._replace(undone=(coding, *before.undone), error=error)
     return before._replace(error=before.error or f"{coding[:MAX_NAME_CHARACTERS]}: {reason}")

@@ -63,7 +63,7 @@ def test_text_whose_coding_is_not_undone_is_redacted(coding: bytes, error: str) 
 
 def test_what_is_compressed_still_is_not_stored() -> None:
     """Its readers could decode what was never redacted; other bytes are kept as they came."""
-    packed = gzip.compress(b'{"token": "S"}')
+    packed = gzip.compress(b'{"token": "S"}')[:10]
     assert made(packed, coding=b"snappy") == Body(b"", b"", len(packed), True, "snappy", "coding")
     data = bytes(range(256))
     assert made(data, coding=b"snappy") == Body(data, b"", 256, False, None, None, "snappy: unknown")
