@@ -41,6 +41,7 @@ from proxy.enrich.redact.naming.spelling import spelled, spelled_plainly, unesca
 from proxy.enrich.redact.naming.values import (
     PlaceFinder,
     content_end,
+    is_fact,
     is_folder,
     is_member_kept,
     is_number_kept,
@@ -139,12 +140,12 @@ class JsonRedactor:
 
 def key_pattern(names: SecretNames) -> bytes:
     """Build the pattern of keys, and of values that are names: a quoted name, what follows it, and blanks."""
-    return b"".join((rb'(?i)"', spelled(names, _BEFORE_ENDING), rb'\\*"', BLANKS, rb"(?:[,}\]]|:", BLANKS, b")"))
+    return b"".join((rb'(?i)"', spelled(names, _BEFORE_ENDING), rb'\]?\\*"', BLANKS, rb"(?:[,}\]]|:", BLANKS, b")"))
 
 
 def plain_key_pattern(names: SecretNames) -> bytes:
     """Build the pattern of keys none of whose characters is escaped: for a pre-filter with a small automaton."""
-    return b"".join((rb'(?i)"', spelled_plainly(names, _BEFORE_ENDING), rb'\\*"', BLANKS, rb"[:,}\]]"))
+    return b"".join((rb'(?i)"', spelled_plainly(names, _BEFORE_ENDING), rb'\]?\\*"', BLANKS, rb"[:,}\]]"))
 
 
 def _name_in(key: bytes) -> bytes:
@@ -173,7 +174,9 @@ def secrets_of(text: bytes, start: int, at: int, run: int, name: bytes) -> tuple
     value = text[start:stop].strip(b"\\")
     if value[:1] == b'"':
         value = value[1:-1].rstrip(b"\\")
-        is_kept = is_folder(name, value) or (is_refusal(value) and _is_in_refusal(text, at, run))
+        is_kept = (
+            is_folder(name, value) or is_fact(name, value) or (is_refusal(value) and _is_in_refusal(text, at, run))
+        )
         is_kept = is_kept and end is End.OUTSIDE
     else:
         is_kept = value != b"" and is_number_kept(name, value if stop < len(text) else value + b"00")  # more may follow
@@ -182,7 +185,7 @@ def secrets_of(text: bytes, start: int, at: int, run: int, name: bytes) -> tuple
 
 def _is_kept(name: bytes, is_refused: bool, member: bytes, outer: bytes, value: bytes, is_string: bool) -> bool:
     if is_string:
-        return is_member_kept(member, outer, value, is_refused=is_refused)
+        return is_fact(name, value) or is_member_kept(member, outer, value, is_refused=is_refused)
     is_setting = value[:1].isdigit() and member and not member.lower().endswith(b"value")
     return value in KEPT or is_setting or is_number_kept(name, value)
 

@@ -115,6 +115,9 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
     found = _LITERAL.match(text, opening)
     assert found is not None
     is_kept = found.group() in KEPT
+    if not is_kept and text.startswith(escape + b'"', found.end()):  # of a program: `b"…"`, `SecretStr("…")`
+        stop, is_open = _string_stop(text, found.end() + len(escape) + 1, depth)
+        return stop, mark, End.IN_STRING if is_open else End.OUTSIDE
     return found.end(), b"" if is_kept else mark, End.OUTSIDE
 
 

@@ -90,13 +90,14 @@ SHORT_ENDINGS: Final = (
         "wachtwoord",
         "contrasena",
         "contraseña",
+        "contrase\\u00f1a",  # as JSON is written by default in Python and PHP
         "mot_de_passe",
     ),
     *("client_secret", "reset_code", "sms_code", "2fa_code", "two_factor_code", "verification_code"),
 )
 """The same, of words that are not sought in text, where they mean more."""
 
-WORDS: Final = (b"pass", b"pin", b"pw", b"csc")
+WORDS: Final = (b"pass", b"pin", b"pw", b"csc", b"psk")
 """The same, where they are a word of their own."""
 
 COMMON_ENDINGS: Final = (*ENDINGS, *(f"{ending}s" for ending in ENDINGS), *SHORT_ENDINGS)
@@ -140,11 +141,14 @@ _NOT_FIRST: Final = frozenset(
     b"invalid expire preserve protect automount always enforce".split()
 )
 """First words of settings, facts and counts."""
+_PACKAGE: Final = [b"node", b"modules"]
+"""First words of a place in a lock file of npm."""
 _NOT_BEFORE: Final = {
     b"token": frozenset(
         b"next prev previous page pages pagination paging continuation continue cursor sync skip delta watch scroll "
         b"resume marker offset idempotency eos bos pad unk unknown sep cls mask special per first last start stop end "
-        b"min max cache cached prompt completion input output total text image audio video word sub".split()
+        b"min max cache cached prompt completion input output total text image audio video word sub cancel "
+        b"cancellation username".split()
     ),
     b"pass": frozenset(
         b"first second third last next one two single multi render boarding season day hall ski travel test tests by "
@@ -152,7 +156,8 @@ _NOT_BEFORE: Final = {
     ),
     b"pin": frozenset(b"map gpio led input output data clock bowling hair rolling safety drop push".split()),
 }
-"""Before a word that has other meanings: cursors and pieces of text, runs and tickets, connectors and places."""
+"""Before a word that has other meanings: cursors and pieces of text, runs and tickets, connectors and places; in SOAP
+the token of a user name is an element that has a password."""
 
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64
@@ -225,18 +230,19 @@ class SecretNames:
         return is_secret
 
     def _is_secret(self, name: bytes) -> bool:
+        name = name.removesuffix(b"]")  # `card[cvc]`
         compared = normalise(name)
         if compared in self._names or compared in self.excepted:
             return compared not in self.excepted
         if compared.endswith(self.endings):
-            return _may_be_one(name, compared)
+            return may_be_one(name, compared)
         tail = _TAIL.search(compared, max(0, len(compared) - _MAX_TAIL_BYTES))
         if tail is not None and tail.start():
             name, compared = _without(name, len(compared) - tail.start()), compared[: tail.start()]
             if compared.endswith(self.endings):
-                return _may_be_one(name, compared)
+                return may_be_one(name, compared)
         words = _words(name)
-        return bool(words) and words[-1] in WORDS and _may_be_one(name, compared)
+        return bool(words) and words[-1] in WORDS and may_be_one(name, compared)
 
 
 def _words(name: bytes) -> list[bytes]:
@@ -252,10 +258,10 @@ def _without(name: bytes, letters: int) -> bytes:
     return name[:at]
 
 
-def _may_be_one(name: bytes, compared: bytes) -> bool:
+def may_be_one(name: bytes, compared: bytes) -> bool:
     """Whether the words before the one that makes a secret of a name leave it one."""
     words = _words(name)
-    if len(words) > 1 and words[0] in _NOT_FIRST:
+    if len(words) > 1 and (words[0] in _NOT_FIRST or words[:2] == _PACKAGE):
         return False
     for word, others in _NOT_BEFORE.items():
         if compared.endswith(word):

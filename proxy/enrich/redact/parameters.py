@@ -4,8 +4,8 @@ Strategy: by name; then what a value holds that is percent-encoded itself, as JS
 a GraphQL document; then by looks. What a value holds is encoded again, and all else stays byte for byte.
 
 A semicolon separates for some servers: a secret behind one is redacted up to the ampersand. Some names mean a secret
-beside others only: `p` beside `u` is a password (InfluxDB, Subsonic), and a page elsewhere; `code` beside `state` or
-`grant_type` is what OAuth gives a token for (RFC 6749 §4.1), and elsewhere one of a country.
+beside others only: `p` beside `u` is a password (InfluxDB, Subsonic), and a page elsewhere; `code` beside `state`,
+`grant_type` and the like is what OAuth gives a token for (RFC 6749 §4.1), and elsewhere one of a country.
 """
 
 import re
@@ -19,7 +19,7 @@ from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
 from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 
-BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=")}
+BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=", b"scope=", b"redirect_uri=")}
 """Names that mean a secret → how one of the other parameters begins then."""
 _OTHER_MEANING: Final = re.compile(rb"p=\d{0,3}|code=.{0,9}", re.DOTALL)
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")

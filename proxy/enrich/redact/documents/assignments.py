@@ -13,9 +13,19 @@ Standard: TOML 1.0.0; `java.util.Properties.load`; Python's `configparser`.
 import re
 from typing import Final
 
-from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, ValueRedactor, closing, line_end
+from proxy.enrich.redact.documents.extents import (
+    LINE_BEGINS,
+    OPENERS,
+    QUOTES,
+    Value,
+    ValueRedactor,
+    closing,
+    line_end,
+    name_of,
+)
 from proxy.enrich.redact.json_values import KEPT, MARK
-from proxy.enrich.redact.names import SecretNames
+from proxy.enrich.redact.names import SecretNames, normalise
+from proxy.enrich.redact.naming.values import is_fact
 
 _PREFIX: Final = rb"""(?:[\w./:"'\[\]%$-]*[./:])?["']?"""
 _KINDS: Final = (
@@ -52,7 +62,8 @@ class AssignmentRedactor(ValueRedactor):
         is_inline = text[found.start() : found.start() + 1] in (b"{", b",")
         stop = _inline_end(text, start) if is_inline else _end(text, start, found.start())
         value = text[start:stop].strip()
-        if value.lower() in _NULLS or value.strip(b"\"'") == MARK:
+        plain = value.strip(b"\"'")
+        if value.lower() in _NULLS or plain == MARK or is_fact(normalise(name_of(found)), plain):
             return start, stop, b""
         is_quoted = value[:1] in (*QUOTES, *OPENERS)
         return start, stop, b'"%b"' % MARK if is_quoted else MARK

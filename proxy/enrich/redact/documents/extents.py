@@ -45,7 +45,7 @@ class ValueRedactor(ABC):
         hits, end = 0, End.OUTSIDE
         found = self._pattern.search(text)
         while found is not None:
-            if not has_name(self._names, found):
+            if not self._names.has(name_of(found)):
                 found = self._pattern.search(text, found.end())
                 continue
             hits += 1
@@ -61,9 +61,9 @@ class ValueRedactor(ABC):
         return edited(text, edits), end
 
 
-def has_name(names: SecretNames, found: re.Match[bytes]) -> bool:
-    """Whether the name that is the only group of a match, of those its pattern has, is secret."""
-    return names.has(next(filter(None, found.groups()), b""))
+def name_of(found: re.Match[bytes]) -> bytes:
+    """Return the name that is the only group of a match, of those its pattern has."""
+    return next(filter(None, found.groups()), b"")
 
 
 def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:

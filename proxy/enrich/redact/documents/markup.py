@@ -13,7 +13,7 @@ import re
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import has_name
+from proxy.enrich.redact.documents.extents import name_of
 from proxy.enrich.redact.json_values import KEPT, MARK, MAX_HITS, Edit, End, edited
 from proxy.enrich.redact.names import SecretNames
 from proxy.enrich.redact.naming.spelling import spelled_plainly
@@ -63,7 +63,7 @@ class MarkupRedactor:
         redacted_until = hits = 0
         found = self._pattern.search(text)
         while found is not None:
-            if not has_name(self._names, found):
+            if not self._names.has(name_of(found)):
                 found = self._pattern.search(text, found.end() - 1)
                 continue
             hits += 1

@@ -13,10 +13,19 @@ Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
 import re
 from typing import Final
 
-from proxy.enrich.redact.documents.extents import LINE_BEGINS, OPENERS, QUOTES, Value, ValueRedactor, closing, line_end
+from proxy.enrich.redact.documents.extents import (
+    LINE_BEGINS,
+    OPENERS,
+    QUOTES,
+    Value,
+    ValueRedactor,
+    closing,
+    line_end,
+    name_of,
+)
 from proxy.enrich.redact.json_values import KEPT, MARK
-from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.values import is_member_kept
+from proxy.enrich.redact.names import SecretNames, normalise
+from proxy.enrich.redact.naming.values import is_fact, is_member_kept
 
 _KINDS: Final = (
     LINE_BEGINS + rb"""[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
@@ -51,7 +60,9 @@ class YamlRedactor(ValueRedactor):
     def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
         start, stop = _colon(text, found) + 1, self._value_end(text, found)
         value = text[start:stop]
-        return start, stop, b"" if _plain(value) in _NULLS or _is_described(value) else _STANDS_IN
+        name, plain = normalise(name_of(found)), _plain(value)
+        is_kept = plain in _NULLS or is_fact(name, plain.strip(b"\"'")) or _is_described(name, value)
+        return start, stop, b"" if is_kept else _STANDS_IN
 
     def _value_end(self, text: bytes, found: re.Match[bytes]) -> int:
         """Return where the value of what was found ends, with all values of what goes along."""
@@ -75,8 +86,8 @@ def _plain(value: bytes) -> bytes:
     return b"" if value.startswith(b"#") and b"\n" not in value else value.partition(b" #")[0].rstrip().lower()
 
 
-def _is_described(block: bytes) -> bool:
-    """Whether all lines below a key are of a schema, or what describes a secret otherwise."""
+def _is_described(name: bytes, block: bytes) -> bool:
+    """Whether all lines below a key, whose name is in its compared form, describe a secret, as those of a schema do."""
     first, *lines = block.split(b"\n")
     member = b""
     for line in lines:
@@ -86,6 +97,7 @@ def _is_described(block: bytes) -> bool:
         if (
             value.lower() not in _NULLS
             and not value.isdigit()
+            and not is_fact(name, value)
             and not is_member_kept(member, b"", value, is_refused=False)
         ):
             return False

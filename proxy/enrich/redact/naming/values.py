@@ -25,6 +25,8 @@ _PLACES: Final = frozenset(
     b"refreshUrl openIdConnectUrl contentMediaType contentEncoding required propertyOrdering".split()
 )
 """Members whose values are names, and where something is."""
+_NAMES: Final = frozenset(b"secretName secretKeyRef resolved".split())
+"""Members whose values say which secret, or where a package is."""
 _SAMPLES: Final = frozenset(b"default example examples const enum".split())
 """Members of a schema that may hold a secret themselves: words are none."""
 _MAPS: Final = frozenset((b"scopes", b"constraints", b"_errors"))
@@ -52,14 +54,31 @@ _TIME: Final = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.+Z-]{0,20}")
 _FOLDER: Final = re.compile(rb"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\]+[\w.@+ -]{0,32}){1,32}")
 _NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _PIN: Final = re.compile(rb"[0-9]{3,}")
-_OF_DIGITS: Final = re.compile(
-    rb"(?:pass(?:word|wd|code|phrase)?|pwd|pin|otp|cv[vc]|csc|codes?|cardnumber)(?:confirm\w*|[0-9])?\Z"
+_TYPED: Final = re.compile(
+    rb"(?:pass(?:word|wd|code|phrase|wort)?|kennwort|wachtwoord|contrase(?:n|\xc3\xb1|\\u00f1)a|motdepasse|pwd?|psk|pin"
+    rb"|otp|cv[vc]|csc|code|cardnumber)s?(?:confirm\w*|[0-9])?\Z"
 )
+"""Names of what is typed in, in the compared form."""
+_FACT: Final = re.compile(
+    rb"[~^]?[0-9]+(?:\.[0-9]+){2}(?:[.+-][\w.+-]{0,32})?|sha(?:1|256|384|512)-[A-Za-z0-9+/]{27,88}={0,2}"
+    rb"|read|write|none|include|omit|same-origin|inherit|enabled|disabled|required|optional"
+)
+_REFERENCE: Final = re.compile(rb"\$\{(?:\{ ?[\w.-]{1,64} ?\}|\w{1,64})\}")
+
+
+def is_fact(name: bytes, value: bytes) -> bool:
+    """Whether a value under a name, in its compared form, is none of a secret.
+
+    It is a version, the digest of a package or a setting (`{"cookie": "^0.6.0"}`, `id-token: write`), which a password
+    may be, too; or it says which secret (`${{ secrets.DB }}`).
+    """
+    is_one = _FACT.fullmatch(value) is not None and _TYPED.search(name) is None
+    return is_one or _REFERENCE.fullmatch(value) is not None
 
 
 def is_number_kept(name: bytes, number: bytes) -> bool:
     """Whether a number under a name, in its compared form, is none of a secret: of passwords and PINs it may be."""
-    return _NUMBER.fullmatch(number) is not None and (_PIN.fullmatch(number) is None or not _OF_DIGITS.search(name))
+    return _NUMBER.fullmatch(number) is not None and (_PIN.fullmatch(number) is None or not _TYPED.search(name))
 
 
 def is_folder(name: bytes, value: bytes) -> bool:
@@ -88,6 +107,8 @@ def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: boo
     """
     if not value or _TIME.fullmatch(value) is not None:
         return True
+    if member in _NAMES:
+        return not is_random(value)
     if member in _DESCRIPTIONS:
         return (b" " in value and len(value.split()) > 2) or _is_words(value) or is_refusal(value)
     if member in _PLACES:

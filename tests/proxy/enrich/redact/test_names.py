@@ -35,12 +35,13 @@ TAKEN = ("secret", "other, taken for a secret")
 ENDED = (
     *("DB_PASSWORD", "smtpPassword", "OPENAI_API_KEY", "stripe-secret-key", "webhook_secret", "totpSecret"),
     *("aws_secret_access_key", "oauth_token_secret", "page_access_token", "nextAuthToken", "user_passphrase"),
-    *("reset_password_token", "inviteToken", "passwordHash", "secret_key_base"),
+    *("reset_password_token", "inviteToken", "passwordHash", "secret_key_base", "wpa_psk"),
 )
 COUNTED = (
     *("max_tokens", "prompt_tokens", "completion_tokens_details", "token_type", "eos_token", "nextToken", "page_token"),
     *("input_cost_per_token", "idempotency_key", "cache_key", "author", "authority", "password_hint_url", "secretary"),
     *("secrets_count", "monkey", "x_secret_name", "passwordless", "tokenizer", "sessions", "signatures"),
+    *("UsernameToken", "cancellationToken", "node_modules/cookie"),
 )
 
 

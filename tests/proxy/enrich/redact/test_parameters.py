@@ -26,6 +26,7 @@ from tests.support.cases import each_of
             b"grant_type=authorization_code&code=SplxlOBeZQQYbYS6WxSbIA",
             b"grant_type=authorization_code&code=[REDACTED]",
         ),
+        (b"code=4/0AbCdEfGhIj&scope=x", b"code=[REDACTED]&scope=x"),
         (b"code=94103&state=CA", b"code=94103&state=CA"),
         (b"code=SplxlOBeZQQYbYS6WxSbIA&x=1", b"code=SplxlOBeZQQYbYS6WxSbIA&x=1"),
         (b"nothing", b"nothing"),

@@ -46,6 +46,7 @@ def shown(text: str, kind: str = "application/toml") -> str:
         ("\ufeffpassword = @\n  @\nb = 1", "\ufeffpassword = R\nb = 1"),
         ("[[auths]]\na = '@'", "[[auths]]\n# R"),
         ("db = {\n  user = 'u',\n  password = '@',\n}", "db = {\n  user = 'u',\n  password = \"R\"\n}"),
+        ("password = none\ndb_password=1.2.3\n", "password = R\ndb_password=R\n"),
         ("jdbc=driver,user=u,password=@,b=1\n", "jdbc=driver,user=u,password=R,b=1\n"),
     ],
 )
@@ -59,6 +60,7 @@ def test_values_go_by_their_names(text: str, expected: str) -> None:
     [
         "password =\nb = 1\n",
         "password = ''\ntoken: null\nsecret = false\n[db]\nsecret = []\n",
+        "cookie = ^0.6.0\ntoken = 'none'\npassword = ${DB_PASSWORD}\n",
         "tokens = 3\nmax_token = 1\npasswords_file = a\n",
         "[tokens]\na = 1\n",
         "# the password is in the vault = there\n",
