@@ -11,38 +11,42 @@ Invariant: what stands in for a secret is none. Standard: the `.netrc` of GNU in
 import re
 from typing import Final
 
-from proxy.enrich.redact.names import ENDINGS
+from proxy.enrich.redact.names import ENDINGS, may_be_one, normalise
+from proxy.enrich.redact.naming.values import is_fact
 from proxy.enrich.redact.patterns.views import SPACE, Span
 
 _NAMES: Final = "|".join((*(name.replace("_", "[-_]?") for name in ENDINGS), "pwd", "[-_]pass", "token")).encode()
 _NETRC: Final = rb"\b(?:machine|login|account)%b+[^\s+\\]+%b+(?:(?:login|account)%b+[^\s+\\]+%b+)?password%b+" % (
     (SPACE,) * 5
 )
-COARSE: Final = rb"""(?i:(?:%b)(?:["']?[ \t]*(?:=>|:?=)|'?[ \t]*:)[ \t]*|%b)(?:\\*["']|[^\s"'\\\[<{(=:])""" % (
-    _NAMES,
-    _NETRC,
+COARSE: Final = (
+    rb"""(?i:(?:%b)(?:(?:\\*["'])?\]?[ \t]*(?:=>|:?=)|'?[ \t]*:)[ \t]*|%b)(?:\\*["']|[^\s"'\\\[<{(=:])"""
+    % (_NAMES, _NETRC)
 )
 EXACT: Final = re.compile(
-    rb"""(?i:(%b)(?:["']?[ \t]*(?:=>|:?=(?!=))|'?[ \t]*:(?![:=])(?:\*\*)?)([ \t]*)|%b)""" % (_NAMES, _NETRC)
+    rb"""(?i:(%b)(?:["']?\]?[ \t]*(?:=>|:?=(?!=))|'?[ \t]*:(?![:=])(?:\*\*)?)([ \t]*)|%b)""" % (_NAMES, _NETRC)
 )
-_BARE_VALUE: Final = rb"""(?:[^\s"'\\&;%]++|%(?!(?:25)*(?:0[9adAD]|2[0267]|5[cC]))|[&;](?![\w.\[\] -]{1,40}=)|"""
-_VALUE: Final = re.compile(rb"""\\*(?:"([^"\\\r\n]*)|'([^'\\\r\n]*)|(%b\\(?![nrtbfu"'/\\]))++))""" % _BARE_VALUE)
+_BARE_VALUE: Final = (
+    rb"""(?:[^\s"'\\&;%<]++|<(?!/|br\b)|%(?!(?:25)*(?:0[9adAD]|2[0267]|5[cC]))|[&;](?![\w.\[\] -]{1,40}=)|"""
+)
+_VALUE: Final = re.compile(
+    rb"""\\*(?:[bfruBFRU]{1,2}(?=["']))?(?:"([^"\\\r\n]*)|'([^'\\\r\n]*)|(%b\\(?![nrtbfu"'/\\]))++))""" % _BARE_VALUE
+)
 _PLACEHOLDER: Final = re.compile(
     rb"[\[<{(*:]|\$(?![a-z0-9]{1,10}\$)|%[(sdr{]|(?i:null|none|nil|true|false|undefined)\b|(.)\1*\Z|\.\.\.|HTTP/[0-9]"
+    rb"|(?i:your)[-_]"
 )
 _WORDS: Final = re.compile(
-    rb"[A-Za-z_\x80-\xff]*(?:(?:\.|::|->|\?\.)[A-Za-z_]+)*|[A-Za-z_][\w.:]*[(\[<{].*|[a-z]+(?:8|16|32|64|128|256)"
+    rb"[&!]?[A-Za-z_\x80-\xff]*(?:(?:\.|::|->|\?\.)[A-Za-z_]+)*|[A-Za-z_][\w.:]*[(\[<{].*|[a-z]+(?:8|16|32|64|128|256)"
     rb"|0x[0-9A-Fa-f]{1,8}|[^A-Za-z]{1,5}",
     re.DOTALL,
 )
 """As programs, types and prose are written."""
 _BEFORE: Final = re.compile(rb"(?:\\[nrtbf]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2})?([\w.-]*)\Z")
-_COUNTED: Final = re.compile(rb"(?i)(?:.*[_.-])?(?:max|min|num|count|page|next|prev|pad|eos|bos|unk|stop|sync|cancel)")
-"""Before `token`: what counts, turns pages or stands between texts."""
 _MIXED: Final = re.compile(rb"(?=.*[0-9])(?=.*[A-Za-z]).{8,}", re.DOTALL)
 _MIN_BYTES: Final = 4
 _MIN_VARIABLE_BYTES: Final = 6
-_TRAILING: Final = b",;)]}.!?"
+_TRAILING: Final = b",;)]}.!?:"
 _NEAR_BYTES: Final = 64
 _JUDGED_BYTES: Final = 256
 """Of a value: what is no secret may be long, and hold many names."""
@@ -85,7 +89,8 @@ def _is_secret(text: bytes, found: re.Match[bytes], stop: int, content: bytes, *
     name, sign = found[1].lower(), found[0][len(found[1]) :]
     if content.lower() in (name, prefix.lower() + name) or (name == b"pwd" and content[:1] in b"/~."):
         return False
-    if name == b"token" and _COUNTED.match(prefix) is not None:
+    full = prefix.rpartition(b".")[2] + found[1]
+    if is_fact(compared := normalise(full), content) or not may_be_one(full, compared):
         return False
     if sign == b"=" and len(content) >= _MIN_VARIABLE_BYTES:
         is_variable = prefix[:2] == b"--" or (prefix + found[1]).isupper()
@@ -94,5 +99,5 @@ def _is_secret(text: bytes, found: re.Match[bytes], stop: int, content: bytes, *
     if name == b"token" and _MIXED.match(content) is None:
         return False
     if is_quoted:
-        return b" " not in content or b"=" in sign
+        return b" " not in content or (b"=" in sign and b"]" not in sign)  # `errors["password"] = "is too short"`
     return _WORDS.fullmatch(content) is None or (b"=" in sign and _is_in_table(text, found.start()))

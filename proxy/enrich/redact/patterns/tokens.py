@@ -55,15 +55,16 @@ _TOKENS: Final = (
     rb"AGE-SECRET-KEY-1[A-Z0-9]{50,}|lsv2_(?:pt|sk)_[A-Za-z0-9_]{32,}",
     rb"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|(?:ST|PT|PGT|TGT)-[0-9]+-[A-Za-z0-9_-]{20,}",  # Telegram, CAS
     rb"[MNO][A-Za-z0-9]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",  # Discord
-    rb"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}",
+    rb"hooks\.slack\.com/(?:services|workflows|triggers|commands|actions)/[A-Za-z0-9/]{20,}",
     rb"discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{40,}",
+    rb"webhook\.office\.com/webhookb2/[A-Za-z0-9@/_-]{40,}",
 )
 _MAY_BE_WORDS: Final = re.compile(
     rb"sk-|CCIPAT_|dckr_|figd_|f[mo][12]_|jina_|pcsk_|pscale_|sb_|sntrys_|tfp_|tgp_|wandb_|[MNO].{23,27}\."
 )
 """Tokens that may be words with hyphens, underscores or dots between them."""
 _MAY_BE_WORD: Final = re.compile(
-    rb"bearer|author|proxy-|[\s+\"']--|env[\s+]|set[\s+]-|setx|sshpas|login|mysql|mongo|redis-"
+    rb"bearer|author|proxy-|[\s+\"']-|env[\s+]|define|requir|set[\s+]-|setx|sshpas|login|mysql|mongo|redis-"
 )
 _CLOSED: Final = re.compile(rb"<|[^&]{1,64}&")
 """What is named in markup, with what ends its value."""
@@ -104,19 +105,22 @@ _LOGIN: Final = (
 )
 _ARGUMENT: Final = (
     rb"""(?i:\b(?:proxy-)?authorization:B*(?:[a-z][a-z0-9-]{1,20}B+)?"""
-    rb"""|(?:B|["'])--(?:(?:[a-z]+-)*%b|token)(?:B+["']?|["'],B*["'])"""
-    rb"""|\b(?:env|setx|set -[a-z]+)B+[a-z0-9_]*%bB+"""
+    rb"""|(?:B|["'])--?(?:(?:[a-z]+-)*%b|(?:key|store)pass|token)(?:B+["']?|["'],B*["'])"""
+    rb"""|\b(?:env|setx|set -[a-z]+)B+[a-z0-9_]*%bB+|\brequirepassB+["']?|-pass(?:in|out)?B+["']?pass:"""
     rb"""|\b(?:sshpass|login|mysql\w*|mongo\w*|redis-cli)(?:B[^\r\n|;]*?)?B-[pa]B?["']?)""" % (_SECRET, _SECRET)
 ).replace(b"B", SPACE)
 """Of commands, and headers in a text: before what may be words."""
+_DEFINED: Final = rb"""(?i:\bdefine\(B*["'][a-z0-9_]*%b["']B*,B*["'])""".replace(b"B", SPACE) % _SECRET
+"""Of a constant in PHP; those of WordPress have keys of 64 bytes."""
 KINDS: Final = (
     rb"\b(?:%b)" % b"|".join(_TOKENS),
     # PKCS #8 and its like (RFC 7468 §10), closed or cut off
     rb"-{4,5} ?BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-{4,5}%b(?:-{4,5} ?END[^-]*-{4,5})?" % _NOT_END,
     rb"\bPrivate-Lines: [0-9]+(?:[A-Za-z0-9/=]|%b){40,}" % SPACE,  # PuTTY's
     rb"(?i:\bbearer%b+)[A-Za-z0-9._~+/-]{16,}=*" % SPACE,
-    rb"(?i:\bbasic%b+)[A-Za-z0-9+/]{8,}={0,2}" % SPACE,
-    rb"""://[^/?#\s"'<>@\\\[]*:[^/?#\s"'<>@\\\[]+@""",
+    rb"(?i:\bbasic%b+|\b_auth ?= ?)[A-Za-z0-9+/]{8,}={0,2}" % SPACE,
+    rb""":[\w!$%&()*+,.;=^{|}~-]{4,}@(?:tcp6?|unix)\(""",  # in data source names of Go's driver for MySQL
+    rb"""://[^/?#\s"'<>\\\[]*:[^/?#\s"'<>@\\\[]+@""",
     rb"""(?i:[?&#](?:(?:[a-z0-9._-]*[_.-])?(?:security-token|credential"""
     rb"""|(?:access|refresh|id|auth|password|reset|confirmation|verification|activation|invit(?:ation|e)|login)[-_]?token"""
     rb"""|api[-_]?key|secret|password|passwd|pwd|jwt|sig|signature)|token|session[-_]?id)=)[^&#\s"'<>\\\[]{6,}""",
@@ -125,6 +129,7 @@ KINDS: Final = (
     rb"""(?:;\s?(?:Password|PASSWORD|Pwd|PWD)=)[^;&\s"'<>\\\[]{4,}""",  # in connection strings of ADO.NET and ODBC
     rb"""(?i:\baws[-_]?secret[-_]?(?:access[-_]?)?key)[\\"'\s:=]{1,8}[A-Za-z0-9/+=]{40}""",
     rb"(?i:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}=*",
+    rb"""(?i:secret_?id)[\\"'\s:=]{1,8}[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}""",  # Vault's; others are names
     rb"%b'[^'\[][^']*'?" % _SQL_WORDS,
     rb"\$(?:2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{22,}|(?:[156y]|apr1)\$[./A-Za-z0-9=$]{24,}|argon2[id]{1,2}\$[^\s\"'\\:]{24,})",
     rb"%b[A-Za-z0-9_-]{43,}" % _JWK,
@@ -132,12 +137,15 @@ KINDS: Final = (
     rb"""%b[^\s=;"'<>\[]{1,64}=[^\r\n"'\\\[][^\r\n"'\\]{3,}""" % _COOKIE,
     rb"""%b[^\s"'\\\[@]{4,}""" % _LOGIN,
     rb"%b[A-Za-z0-9._~/=!@#$^-]{6,}" % _ARGUMENT,
+    rb"""%b(?:[^\r\n"'\\\[]{64,}|[^\s"'\\\[]{4,})""" % _DEFINED,
 )
 """All of them, in the syntax that google-re2 and `re` share."""
 _KEPT: Final = re.compile(
-    rb"""(?i:bearer[\s+]+|basic[\s+]+|passcode:|[?&#;]\s?[a-z0-9._-]+=|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
-    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/|bot(?=[0-9]+:AA))|"""
-    + b"|".join((_SQL_WORDS, _ELEMENT, _COOKIE, _LOGIN, _ARGUMENT, _JWK))
+    rb"""(?i:secret_?id[\\"'\s:=]{1,8}|bearer[\s+]+|basic[\s+]+|_auth ?= ?|passcode:|[?&#;]\s?[a-z0-9._-]+="""
+    rb"""|aws[-_]?secret[-_]?(?:access[-_]?)?key[\\"'\s:=]{1,8}"""
+    rb"""|(?:AccountKey|SharedAccessKey)=|hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/webhooks/"""
+    rb"""|webhook\.office\.com/webhookb2/|bot(?=[0-9]+:AA))|"""
+    + b"|".join((_SQL_WORDS, _ELEMENT, _COOKIE, _LOGIN, _ARGUMENT, _DEFINED, _JWK))
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
 _TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
@@ -158,6 +166,8 @@ def secret_in(text: bytes) -> Span | None:
     """Return where the secret stands in what one of `KINDS` matched; None when it is none after all."""
     if text.startswith(b"://"):
         return 3, len(text) - 1
+    if text[:1] == b":":
+        return 1, text.rindex(b"@")
     if text.startswith(b"----"):
         return 0, len(text)
     kept = _KEPT.match(text)
@@ -179,7 +189,7 @@ def without_beginning(text: bytes) -> bytes:
 
 
 def _is_secret(word: bytes, token: bytes) -> bool:
-    if word.rstrip() == b"basic":
+    if word.rstrip() in (b"basic", b"_auth", b"_auth="):
         try:
             return b":" in base64.b64decode(token + b"==")
         except binascii.Error:

@@ -92,6 +92,8 @@ def test_every_kind_is_found(kind: str) -> None:
         ("PGPASSWORD='hunter two' psql -h db", "PGPASSWORD='[REDACTED]' psql -h db"),
         ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
         ("https://hooks.slack.com/services/T0/B0/abcdefgh12345678", "https://hooks.slack.com/services/[REDACTED]"),
+        ("https://hooks.slack.com/commands/T0/1/abcdefgh12345678", "https://hooks.slack.com/commands/[REDACTED]"),
+        ("https://x.webhook.office.com/webhookb2/" + "aB3-" * 12, "https://x.webhook.office.com/webhookb2/[REDACTED]"),
         ("POST /bot7123456789:AA" + "aB3" * 11 + "/sendMessage", "POST /bot[REDACTED]/sendMessage"),
     ],
 )
