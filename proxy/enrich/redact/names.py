@@ -230,7 +230,7 @@ class SecretNames:
         return is_secret
 
     def _is_secret(self, name: bytes) -> bool:
-        name = name.removesuffix(b"]")  # `card[cvc]`
+        name = name.removesuffix(b"]").rpartition(b"[")[2]  # `card[cvc]`
         compared = normalise(name)
         if compared in self._names or compared in self.excepted:
             return compared not in self.excepted
