@@ -40,7 +40,8 @@ def body_of(signal: Any, record: Record, *calls: Call) -> bytes:
 def test_a_span_is_the_record() -> None:
     """Ids in bytes, times in nanoseconds, kind and status by the names that OpenTelemetry gives them."""
     record = make_record(
-        trace_id=TRACE, span_id=PARENT, outcome=Outcome.UPSTREAM_TIMEOUT, status=504, level="error", model="m", provider="openai",
+        trace_id=TRACE, span_id=PARENT, outcome=Outcome.UPSTREAM_TIMEOUT, status=504, level="error", model="m",
+        provider="openai",
         stream=Stream(first_content_us=1, frames=1, longest_gap_us=None, finished=True, finish_reason="stop"),
         duration_us=1500,
     )  # fmt: skip
