@@ -64,7 +64,7 @@ _MAY_BE_WORDS: Final = re.compile(
 )
 """Tokens that may be words with hyphens, underscores or dots between them."""
 _MAY_BE_WORD: Final = re.compile(
-    rb"bearer|author|proxy-|[\s+\"']-|env[\s+]|define|requir|set[\s+]-|setx|sshpas|login|mysql|mongo|redis-"
+    rb"bearer|author|proxy-|[\s+\"']-|env[\s+]|define|requi|set[\s+]-|setx|sshpas|login|mysql|mongo|redis-"
 )
 _CLOSED: Final = re.compile(rb"<|[^&]{1,64}&")
 """What is named in markup, with what ends its value."""
