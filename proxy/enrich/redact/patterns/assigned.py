@@ -19,7 +19,7 @@ _NAMES: Final = "|".join((*(name.replace("_", "[-_]?") for name in ENDINGS), "pw
 _NETRC: Final = rb"\b(?:machine|login|account)%b+[^\s+\\]+%b+(?:(?:login|account)%b+[^\s+\\]+%b+)?password%b+" % (
     (SPACE,) * 5
 )
-COARSE: Final = (
+COARSE: Final[bytes] = (
     rb"""(?i:(?:%b)(?:(?:\\*["'])?\]?[ \t]*(?:=>|:?=)|'?[ \t]*:)[ \t]*|%b)(?:\\*["']|[^\s"'\\\[<{(=:])"""
     % (_NAMES, _NETRC)
 )
