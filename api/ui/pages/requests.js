@@ -368,9 +368,8 @@ export class Page {
     this.sheet.show(id, known, (record) => {
       if (record.id !== id) change({ record: record.id }, { isStep: false });
       this.chart.setMark(record.started_at_us / 1000);
-      if (!known) this.sought.seek(record);
+      if (!known) this.sought.seek((known = record));
       else if (known.in_flight && !record.in_flight) this.add([record]);
-      known ??= record;
     });
   }
 

@@ -187,11 +187,12 @@ class Redactor:
 
     def redact_path(self, path: bytes) -> bytes:
         """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that should not be there."""
-        if EQUALS in path and (SEMICOLON in path or HASH in path):
+        has_value = EQUALS in path
+        if has_value and (SEMICOLON in path or HASH in path):
             path, mark, fragment = path.partition(b"#")
             path = _PATH_PARAMETER.sub(self._redact_path_parameter, path)
             path += mark + self._query.redact(fragment)
-        return path if len(path) < self._min_bytes + _PATH_BYTES else self.redact_by_pattern(path)
+        return self.redact_by_pattern(path) if has_value or len(path) >= self._min_bytes + _PATH_BYTES else path
 
     def redact_body(
         self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool, *, is_clean: bool = False

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.http2.connection import Connection
-from proxy.http2.events import DataReceived, RequestReceived, ResponseReceived, StreamDrained, TrailersReceived
+from proxy.http2.events import (
+    DataReceived,
+    RequestReceived,
+    ResponseReceived,
+    SettingsReceived,
+    StreamDrained,
+    TrailersReceived,
+)
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields
 from tests.proxy.http2.wire import NOW_NS, Fields, limits
@@ -136,7 +143,7 @@ class Ours:
             elif isinstance(event, TrailersReceived):
                 self.heard[event.stream_id].append(fields_of(event.lines))
             else:
-                assert isinstance(event, StreamDrained)
+                assert isinstance(event, StreamDrained | SettingsReceived)
             if getattr(event, "is_end", False) or isinstance(event, TrailersReceived):
                 self.ended.add(event.stream_id)
         if self.connection.has_more:
