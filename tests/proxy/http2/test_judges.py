@@ -142,8 +142,10 @@ class Ours:
                 self.heard[event.stream_id].append([first, *fields_of(event.head.lines)])
             elif isinstance(event, TrailersReceived):
                 self.heard[event.stream_id].append(fields_of(event.lines))
+            elif isinstance(event, SettingsReceived):
+                continue
             else:
-                assert isinstance(event, StreamDrained | SettingsReceived)
+                assert isinstance(event, StreamDrained)
             if getattr(event, "is_end", False) or isinstance(event, TrailersReceived):
                 self.ended.add(event.stream_id)
         if self.connection.has_more:
