@@ -137,7 +137,7 @@ def test_every_kind_of_call(tmp_path: Path, client: Command, server: str) -> Non
             assert call_all(sidelog.url.removeprefix("http://"), tmp_path, client) == RESULTS
             ledger = sidelog.settled_ledger()
             records = sidelog.records()
-    assert ledger["dropped"] == {}
+    assert ledger["dropped"].keys() <= {"message_limit"}  # of streams with more than 100 messages a second
     assert {record["http_version"] for record in records} == {"2"}
     calls = Counter(map(_as_recorded, records))
     assert calls.keys() - RECORDED.keys() <= MAY_BE_RECORDED
@@ -162,7 +162,7 @@ def test_calls_over_tls(tmp_path: Path) -> None:
         sidelog = open_.enter_context(Sidelog(tmp_path / "data", f"https://{target}", environ=environ))
         called = run([*grpcio(tmp_path), f"127.0.0.1:{sidelog.port}", str(cert)], tmp_path)
         assert json.loads(called) == RESULTS
-        assert sidelog.settled_ledger()["dropped"] == {}
+        assert sidelog.settled_ledger()["dropped"].keys() <= {"message_limit"}
         assert {record["http_version"] for record in sidelog.records()} == {"2"}
 
 
@@ -223,6 +223,6 @@ def test_calls_go_on_behind_the_death_of_a_worker(tmp_path: Path) -> None:
         assert json.loads(client.communicate(timeout=120)[0]) == "UNAVAILABLE"
         assert call_all(sidelog.url.removeprefix("http://"), tmp_path)["at once"] is True
         ledger = sidelog.settled_ledger()
-        assert ledger["dropped"] == {}
+        assert ledger["dropped"].keys() <= {"message_limit"}  # of streams with more than 100 messages a second
         outcomes = Counter(record["outcome"] for record in sidelog.records())
         assert outcomes["worker_lost"] == 1
