@@ -51,7 +51,7 @@ def test_no_call_fails(tmp_path: Path, change: Callable[[Sidelog], None]) -> Non
             records = sidelog.records()
     assert told["failed"] == {}
     assert told["done"]["streams"] >= STREAMS
-    assert ledger["dropped"] == {}
+    assert ledger["dropped"].keys() <= {"message_limit"}  # of streams with more than 100 messages a second
     recorded = Counter((record["path"], record["outcome"], record["grpc"]["status"]) for record in records)
     assert recorded == {
         ("/test.Service/Echo", "ok", 0): told["done"]["calls"],
