@@ -23,12 +23,17 @@ HEAD_ONLY: Final = HOP_BY_HOP | _FRAMING | _AUTHENTICATION | _CONTENT | _CONTROL
 """Lower-case names of the fields that have a meaning in a head only."""
 
 
-def forwarded_trailers(section: bytes, head: bytes, without: Set[bytes]) -> tuple[bytes, list[bytes]]:
+def forwarded_trailers(
+    section: bytes, head: bytes, without: Set[bytes], *, takes_any: bool = True
+) -> tuple[bytes, list[bytes]]:
     """Return the trailer lines that go on, each with its CRLF, and the lower-case names of those that do not.
 
     The section has no empty line at its end. What `Connection` names in the head of the same message, as received,
-    stays here (P1), and so do the names in `without`, `HEAD_ONLY` among them.
+    stays here (P1), and so do the names in `without`, `HEAD_ONLY` among them. Behind a body that has no place for
+    trailers none goes on: `takes_any` is false then (P4).
     """
+    if not takes_any:
+        return b"", trailer_names(section)
     named = _named_by_connection(head)
     gone = without | named if named else without
     kept, dropped = [], []

@@ -20,7 +20,7 @@ from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
-from proxy.http1.trailers import forwarded_trailers, trailer_names
+from proxy.http1.trailers import forwarded_trailers
 from proxy.network.fair_loop import BY_CLIENT, BY_UNSENT
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import (
@@ -315,9 +315,8 @@ class Relay(Call):
 
     def _forwarded_trailers(self, exchange: Exchange, trailers: bytes) -> bytes:
         assert self.route is not None
-        kept, dropped = forwarded_trailers(trailers, exchange.response_head, self.route.response_trailers_without)
-        if not self.exit.takes_trailers:
-            dropped = trailer_names(trailers)
+        without, takes_any = self.route.response_trailers_without, self.exit.takes_trailers
+        kept, dropped = forwarded_trailers(trailers, exchange.response_head, without, takes_any=takes_any)
         exchange.note_trailers(NOTES_RESPONSE_TRAILERS, trailers, dropped)
         return kept
 

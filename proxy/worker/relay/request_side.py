@@ -7,7 +7,7 @@ import time
 
 from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.request_reader import RequestReader
-from proxy.http1.trailers import forwarded_trailers, trailer_names
+from proxy.http1.trailers import forwarded_trailers
 from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTES_REQUEST_TRAILERS, Exchange
@@ -82,10 +82,9 @@ def _framed(body: bytes, trailers: bytes, *, is_last: bool) -> bytes:
 
 
 def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes, *, takes_any: bool) -> bytes:
-    """Note trailers; return what of them goes on: nothing behind a body of HTTP/1.1 that has a length (P4)."""
-    kept, dropped = forwarded_trailers(trailers, exchange.request_head, route.request_trailers_without)
-    if not takes_any:
-        dropped = trailer_names(trailers)
+    """Note trailers; return what of them goes on."""
+    without = route.request_trailers_without
+    kept, dropped = forwarded_trailers(trailers, exchange.request_head, without, takes_any=takes_any)
     exchange.note_trailers(NOTES_REQUEST_TRAILERS, trailers, dropped)
     return kept
 
