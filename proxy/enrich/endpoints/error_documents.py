@@ -26,7 +26,7 @@ _CODED: Final = ("error_code", "errcode", "errorCode", "errno", "errorType", "er
 _CODES: Final = ("code", *_CODED, "statusCode", "status", "__type", "type")
 _WORDS: Final = (
     *("message", "msg", "detail", "description", "error_description", "error_msg", "errmsg", "errorMessage", "reason"),
-    *("title", "error"),
+    "title",
 )
 _ANSWERS: Final = ("data", "result", "value")
 _COMPANIONS: Final = {
@@ -68,7 +68,7 @@ class Failure(NamedTuple):
 def failure(code: str, *places: object) -> Failure:
     """Make a failure from the first of some objects that contains it."""
     number = _first(_CODES, *places)
-    said = dict.fromkeys(filter(None, (number and number.rpartition("#")[2], _first(_WORDS, *places))))
+    said = dict.fromkeys(filter(None, (number and number.rpartition("#")[2], _first((*_WORDS, "error"), *places))))
     return Failure(": ".join(said) or "no message", _CALLERS.search(f"{code} {number}") is not None, code)
 
 
@@ -118,7 +118,7 @@ def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
     is_coded = (
         coded or (count_of(root.get("status")) or 0) >= 400 or str(root.get("__type")).endswith(("Exception", "Error"))
     )
-    has_words = ("error" in coded and isinstance(error, str)) or _first(_WORDS[:-1], root) is not None
+    has_words = ("error" in coded and isinstance(error, str)) or _first(_WORDS, root) is not None
     return root if is_coded and has_words and not isinstance(error, dict | list) else None
 
 
