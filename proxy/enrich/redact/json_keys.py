@@ -1,8 +1,8 @@
 """Redact JSON values by key, lexically: every byte that is not a secret value stays as it was.
 
-Strategy: one google-re2 pattern finds `"name":` for all secret names, in linear time, in every spelling JSON allows
-(case, hyphens, `\\u0070assword`), and also inside strings that hold JSON themselves (`\\"password\\":`). Only where it
-hits is the value after it measured and replaced. Nothing is parsed: numbers, whitespace, duplicate keys, event streams,
+Strategy: around what the scanner finds are the keys (`naming/keys.py`), in every spelling JSON allows (case, hyphens,
+`\\u0070assword`), and also inside strings that hold JSON themselves (`\\"password\\":`). Only where one is is the value
+after it measured and replaced. Nothing is parsed: numbers, whitespace, duplicate keys, event streams,
 NDJSON, invalid and truncated JSON are all the same to it. A string is replaced by `[REDACTED]`, `null`, `true` and
 `false` are kept, and so are numbers that no one types in. Objects and lists are looked into: strings go but for what
 describes a secret (`naming/values.py`).
@@ -22,22 +22,11 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.json_values import (
-    BLANKS,
-    KEPT,
-    MARK,
-    MAX_HITS,
-    Edit,
-    End,
-    apart,
-    edited,
-    measure,
-    run_in,
-    secrets_within,
-)
+from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit, Hits, apart, edited, rule_of_name
+from proxy.enrich.redact.json_values import BLANKS, KEPT, End, measure, run_in, secrets_within
 from proxy.enrich.redact.names import SecretNames, normalise
-from proxy.enrich.redact.naming.spelling import spelled, spelled_plainly, unescaped
+from proxy.enrich.redact.naming.anchors import anchors_of
+from proxy.enrich.redact.naming.keys import KeyFinder
 from proxy.enrich.redact.naming.values import (
     PlaceFinder,
     content_end,
@@ -46,13 +35,13 @@ from proxy.enrich.redact.naming.values import (
     is_member_kept,
     is_number_kept,
     is_refusal,
+    is_sign,
+    is_word_kept,
     places_in,
 )
+from proxy.enrich.redact.scanner import Scanner
 
-_BEFORE_ENDING: Final = rb'[^"\s]*'
-"""Of a key: what has blanks is a sentence, in a file of translations."""
 _CLOSES_ARRAY: Final = 0x5D
-_BACKSLASH: Final = 0x5C
 _COMMA: Final = 0x2C
 _CLOSES_VALUE: Final = b",}]"
 _QUOTE: Final = 0x22
@@ -79,6 +68,15 @@ _REFUSAL: Final = re.compile(
     rb'"(?i:\w{0,32}errors?|violations|issues|failures|problems|model_?state|validation\w{0,16}|detail)\\*"%b:%b[{\[]'
     % (BLANKS, BLANKS)
 )
+_VALUE_ENDINGS: Final = (b"value", b"password", b"secret", b"token", b"key")
+"""Members that hold the secret itself."""
+_ICON: Final = re.compile(rb"\[\s*[0-9]{1,4},\s*[0-9]{1,4},\s*\[")
+"""A list of an icon: its size, other names, a path. Fonts have such of keys, cookies and signatures."""
+_GRANT: Final = b"grant_type"
+_CODE_RULE: Final = "oauth-code"
+_CODE: Final = re.compile(rb'"code\\*"%b:%b(?=\\*"[^"\\]{10})' % (BLANKS, BLANKS))
+_GRANT_KEY: Final = re.compile(rb'"grant_type\\*"%b:' % BLANKS)
+"""Beside it a code is what OAuth gives a token for (RFC 6749 §4.1.3), and elsewhere one of a country or an error."""
 _LIST_BYTES: Final = 8192
 _BESIDE_BYTES: Final = 512
 """How far apart a name and its value are at most."""
@@ -90,13 +88,20 @@ _MAX_BLANKS: Final = 32
 class JsonRedactor:
     """Redacts the values of a set of keys. Pure and reusable; compiled once."""
 
-    __slots__ = ("_names", "_pattern", "_places")
+    __slots__ = ("_names", "_places", "_scanner", "hits")
 
-    def __init__(self, names: SecretNames, excepted: Iterable[str] = ()) -> None:
-        """Redact what has one of some names, but in places that are excepted (`naming/values.py`)."""
+    def __init__(
+        self,
+        names: SecretNames,
+        excepted: Iterable[str] = (),
+        hits: Hits | None = None,
+        scanner: Scanner | None = None,
+    ) -> None:
+        """Redact what has one of some names, but in excepted places (`naming/values.py`), and count it in `hits`."""
         self._names = names
+        self.hits = hits
         self._places = places_in(excepted)
-        self._pattern = compile_bytes(key_pattern(names))
+        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
 
     def redact(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
         """Replace secret values, in a body but in places; the same object comes back when there are none.
@@ -105,7 +110,12 @@ class JsonRedactor:
             The text, and whether it ended within a secret value, of which the rest would have to be removed too.
         """
         edits, end = self.find(text, self._places if is_body else ())
-        return edited(text, edits), end
+        return edited(text, edits, self.hits), end
+
+    def may_hold(self, text: bytes) -> bool:
+        """Whether a text has the name of a secret as a key, or as a string that may be one."""
+        scanner = self._scanner
+        return scanner.has_hits(text) and KeyFinder(text, self._names, scanner).search(0) is not None
 
     def find(self, text: bytes, places: Iterable[tuple[bytes, ...]] = ()) -> tuple[list[Edit], End]:
         """Find secret values: where each starts and stops, and what stands in for it; and where the text ended."""
@@ -113,44 +123,33 @@ class JsonRedactor:
         hits = 0
         end = End.OUTSIDE
         finder = PlaceFinder(text, places)
-        found = self._pattern.search(text)
+        keys = KeyFinder(text, self._names, self._scanner)
+        found = keys.search(0)
         while found is not None:
-            begin, stop = found.span()
-            key = text[begin:stop]  # what was found says it slower
-            name, is_value = _name_in(key), key[-1] in _CLOSES_VALUE
+            begin, stop, name = found
+            key = text[begin:stop]
+            is_value = key[-1] in _CLOSES_VALUE
             start, after, is_hit = -1, stop - is_value, False
-            if self._names.has(name) and (is_value or not finder.is_excepted(begin, name)):
+            if is_value or not finder.is_excepted(begin, name):
                 start, after, is_hit = _look(text, begin, key)
             hits += is_hit
             if hits > MAX_HITS:
-                return apart([*edits, (begin, len(text), MARK)]), End.IN_CONTAINER
+                return apart([*edits, Edit(begin, len(text), MARK, rule_of_name(name))]), End.IN_CONTAINER
             if start < 0:
-                found = self._pattern.search(text, after)
+                found = keys.search(max(after, begin + 1))
                 end = End.OUTSIDE
                 continue
-            some, value_stop, end = secrets_of(text, start, begin, run_in(key), name)
-            edits += some
+            rule = rule_of_name(name)
+            some, value_stop, end = secrets_of(text, start, begin, run_in(key), name, keeps_words=not is_value)
+            edits += (edit._replace(rule=rule) for edit in some)
             if is_value and end is not End.OUTSIDE:
                 break
             stop = stop - 1 if is_value else value_stop
             # A string that was cut off took the next key's first quote for its last: search from that quote again.
-            found = self._pattern.search(text, stop - 1 if text[stop - 1] == _QUOTE else stop)
+            found = keys.search(stop - 1 if text[stop - 1] == _QUOTE else stop)
+        if _GRANT in text:
+            edits += _codes_of_grants(text)
         return apart(edits), end
-
-
-def key_pattern(names: SecretNames) -> bytes:
-    """Build the pattern of keys, and of values that are names: a quoted name, what follows it, and blanks."""
-    return b"".join((rb'(?i)"', spelled(names, _BEFORE_ENDING), rb'\]?\\*"', BLANKS, rb"(?:[,}\]]|:", BLANKS, b")"))
-
-
-def plain_key_pattern(names: SecretNames) -> bytes:
-    """Build the pattern of keys none of whose characters is escaped: for a pre-filter with a small automaton."""
-    return b"".join((rb'(?i)"', spelled_plainly(names, _BEFORE_ENDING), rb'\]?\\*"', BLANKS, rb"[:,}\]]"))
-
-
-def _name_in(key: bytes) -> bytes:
-    name = key[1 : key.index(b'"', 1)]
-    return unescaped(name.rstrip(b"\\")) if _BACKSLASH in name else name
 
 
 def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int, bool]:
@@ -165,29 +164,58 @@ def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int, bool]:
     return value, start - 1, value >= 0
 
 
-def secrets_of(text: bytes, start: int, at: int, run: int, name: bytes) -> tuple[list[Edit], int, End]:
-    """Find what is secret of the value at `start`, whose name is at another place; its end, and that of the text."""
+def secrets_of(
+    text: bytes, start: int, at: int, run: int, name: bytes, *, keeps_words: bool = False
+) -> tuple[list[Edit], int, End]:
+    """Find what is secret of the value at `start`, whose name is at another place; its end, and that of the text.
+
+    Words may be kept that are below the name of what machines make.
+    """
     name = normalise(name)
+    if _ICON.match(text, start) is not None:
+        return [], start + 1, End.OUTSIDE
     if text[start : start + 1] in (b"{", b"["):
-        return secrets_within(text, start, run, partial(_is_kept, name, _is_in_refusal(text, at, run)))
+        return secrets_within(text, start, run, partial(_is_kept, name, _is_in_refusal(text, at, run), keeps_words))
     stop, mark, end = measure(text, start, run)
     value = text[start:stop].strip(b"\\")
     if value[:1] == b'"':
         value = value[1:-1].rstrip(b"\\")
         is_kept = (
-            is_folder(name, value) or is_fact(name, value) or (is_refusal(value) and _is_in_refusal(text, at, run))
+            is_folder(name, value)
+            or is_fact(name, value)
+            or is_sign(value)
+            or (is_refusal(value) and _is_in_refusal(text, at, run))
         )
         is_kept = is_kept and end is End.OUTSIDE
     else:
         is_kept = value != b"" and is_number_kept(name, value if stop < len(text) else value + b"00")  # more may follow
-    return [] if is_kept or not mark else [(start, stop, mark)], stop, end
+    return [] if is_kept or not mark else [Edit(start, stop, mark)], stop, end
 
 
-def _is_kept(name: bytes, is_refused: bool, member: bytes, outer: bytes, value: bytes, is_string: bool) -> bool:
+def _is_kept(
+    name: bytes, is_refused: bool, keeps_words: bool, member: bytes, outer: bytes, value: bytes, is_string: bool
+) -> bool:
     if is_string:
-        return is_fact(name, value) or is_member_kept(member, outer, value, is_refused=is_refused)
+        if is_fact(name, value) or is_member_kept(member, outer, value, is_refused=is_refused):
+            return True
+        return keeps_words and not member.lower().endswith(_VALUE_ENDINGS) and is_word_kept(name, value)
     is_setting = value[:1].isdigit() and member and not member.lower().endswith(b"value")
     return value in KEPT or is_setting or is_number_kept(name, value)
+
+
+def _codes_of_grants(text: bytes) -> list[Edit]:
+    """Find codes in objects that ask for a token by one, on either side of the type of their grant."""
+    edits: list[Edit] = []
+    for code in islice(_CODE.finditer(text), MAX_HITS):
+        run = run_in(code.group())
+        stop, mark, _ = measure(text, code.end(), run)
+        low = max(0, code.start() - _BESIDE_BYTES)
+        before = deque(_GRANT_KEY.finditer(text, low, code.start()), 1)
+        after = _GRANT_KEY.search(text, stop, stop + _BESIDE_BYTES)
+        is_beside = bool(before) and _are_members(text[before[0].end() : code.start()].rstrip(b"\\"), run)
+        if is_beside or (after is not None and _are_members(text[stop : after.start()].rstrip(b"\\"), run)):
+            edits.append(Edit(code.end(), stop, mark, _CODE_RULE))
+    return edits
 
 
 def _is_in_refusal(text: bytes, at: int, run: int) -> bool:

@@ -7,9 +7,11 @@ Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is w
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
+
+from proxy.enrich.redact.edits import MARK, Edit
 
 
 class End(Enum):
@@ -20,11 +22,6 @@ class End(Enum):
     IN_CONTAINER = "in_container"
 
 
-Edit = tuple[int, int, bytes]
-"""Where something starts and stops, and what stands in for it."""
-MARK: Final = b"[REDACTED]"
-MAX_HITS: Final = 500
-"""Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes as a whole."""
 BLANKS: Final = rb"(?:[ \t]|[\r\n](?:data:)?|\\+[nrt])*"
 """Inside strings they are written as escapes; an event of several lines has `data:` before each."""
 _QUOTE: Final = 0x22
@@ -32,33 +29,16 @@ _BACKSLASH: Final = 0x5C
 _SINGLE_QUOTE: Final = 0x27
 _OPENERS: Final = (b"{", b"[")
 _CLOSERS: Final = (b"}", b"]")
-_TOKEN: Final = re.compile(rb"""\\+[nrt]|[\r\n](?:data:)?|["{}\[\]]|[^\s,:"{}\[\]\\]+(?:[ \t]+[^\s,:"{}\[\]\\]+)*""")
+_TOKEN: Final = re.compile(
+    rb"""(?<!\\)\\+[nrt]|[\r\n](?:data:)?|["{}\[\]]|[^\s,:"{}\[\]\\]+(?:[ \t]+[^\s,:"{}\[\]\\]+)*"""
+)
+"""Of a run of backslashes the first one begins an escape, or none does: it is read once."""
 _COLON: Final = re.compile(rb"%b:" % BLANKS)
 _STRING_ENDS: Final = re.compile(rb'"[ \t\r\n]*(?:[,}\]]|\Z)')
 _LITERAL: Final = re.compile(rb"""[^\s,}\]"\\]*(?:[ \t]+[^\s,}\]"\\]+)*""")
 KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
 """Values that are no secret, whatever their name is."""
 _SINGLE_QUOTED: Final = re.compile(rb"'(?:[^'\\]|\\.)*'?", re.DOTALL)
-
-
-def apart(edits: list[Edit]) -> list[Edit]:
-    """Bring edits into order; leave out what lies within another one, and what of one lies before another's end."""
-    kept: list[Edit] = []
-    for start, stop, replacement in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
-        start = max(start, kept[-1][1]) if kept else start
-        if start < stop:
-            kept.append((start, stop, replacement))
-    return kept
-
-
-def edited(text: bytes, edits: Iterable[Edit]) -> bytes:
-    """Make edits that are in order and apart; the same object comes back when there are none."""
-    pieces: list[bytes] = []
-    kept = 0
-    for start, stop, replacement in edits:
-        pieces += (text[kept:start], replacement)
-        kept = stop
-    return b"".join((*pieces, text[kept:])) if pieces else text
 
 
 def run_in(key: bytes) -> int:
@@ -176,11 +156,12 @@ def secrets_within(
             content, closing = text[begin + 1 : position], escape + b'"'
             is_closed = content.endswith(closing)
             content = content.removesuffix(closing)
-            edit = begin + 1, begin + 1 + len(content), MARK if is_closed else MARK + closing
+            edit = Edit(begin + 1, begin + 1 + len(content), MARK if is_closed else MARK + closing)
         elif token[:1] in b"\\\r\n":
             continue
         else:
-            content, is_closed, edit = token, True, (begin, position, b'%b"%b%b"' % (escape, MARK, escape))
+            content, is_closed = token, True
+            edit = Edit(begin, position, b'%b"%b%b"' % (escape, MARK, escape))
         if (colon := _COLON.match(text, position)) is not None:
             frames[-1], position = (content, outer), colon.end()
         elif content != MARK and not (is_closed and is_kept(member, outer, content, token == b'"')):

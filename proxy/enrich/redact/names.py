@@ -8,6 +8,7 @@ pages: then the word before it says so. Parameters of queries and forms are perc
 `user[password]` counts.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -75,6 +76,14 @@ ENDINGS: Final = (
 )
 """Phrases that make a secret of whatever they end, in singular and plural."""
 
+PASSWORDS: Final = (
+    *("passwort", "kennwort", "wachtwoord", "contrasena", "contraseña", "clave_secreta", "mot_de_passe", "senha"),
+    *("passord", "lösenord", "losenord", "adgangskode", "salasana", "hasło", "haslo", "heslo", "jelszó", "jelszo"),
+    *("lozinka", "parolă", "parola", "şifre", "sifre", "κωδικός", "пароль", "пин-код", "סיסמה", "كلمة_المرور"),
+    *("密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호"),
+)
+"""What a password is called in other languages."""
+
 SHORT_ENDINGS: Final = (
     *("token", "pwd", "pwds", "otp", "cvv", "cvc", "jwt", "creds", "cookie", "cookies", "sessid", "session_id"),
     *(
@@ -85,14 +94,10 @@ SHORT_ENDINGS: Final = (
     *(
         "seed_phrase",
         "recovery_phrase",
-        "passwort",
-        "kennwort",
-        "wachtwoord",
-        "contrasena",
-        "contraseña",
-        "contrase\\u00f1a",  # as JSON is written by default in Python and PHP
-        "mot_de_passe",
+        "preshared_key",
+        "mnemonic",
     ),
+    *PASSWORDS,
     *("client_secret", "reset_code", "sms_code", "2fa_code", "two_factor_code", "verification_code"),
 )
 """The same, of words that are not sought in text, where they mean more."""
@@ -166,12 +171,30 @@ DECODE_ROUNDS: Final = 3
 
 _PARTS: Final = re.compile(rb"[\[\].]+")
 _WORD: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_TAIL: Final = re.compile(rb"(?:%b|[0-9]+)+\Z" % "|".join(TAILS).encode())
+_TAIL: Final = re.compile(rb"(?:%b|[0-9]++)++\Z" % "|".join(sorted(TAILS, key=len, reverse=True)).encode())
+"""Possessive, so that a run of digits is tried once and not in all its parts; of two words that begin alike the longer
+one comes first, as no word goes on where a shorter one of it ends."""
 _MAX_TAIL_BYTES: Final = 40
+_ESCAPED_LEVELS: Final = 4
 
 
 def normalise(name: bytes) -> bytes:
     return name.strip().lower().translate(None, b"-_. ")
+
+
+def spelled_forms(name: str) -> tuple[str, ...]:
+    r"""Return how a name is written that is not made of ASCII: with capitals, and in JSON with escapes (`\u00f1`).
+
+    Also in JSON within JSON, as deep as events of queues hold messages that hold bodies.
+    """
+    if name.isascii():
+        return (name,)
+    cases = list(dict.fromkeys((name, name.lower(), name.title(), name.upper())))
+    forms = list(cases)
+    for _ in range(_ESCAPED_LEVELS):
+        cases = [json.dumps(case)[1:-1] for case in cases]
+        forms += cases
+    return tuple(forms)
 
 
 def plain_parts(name: bytes) -> Iterable[bytes]:
@@ -192,7 +215,7 @@ def parameter_parts(name: bytes) -> Iterable[bytes]:
 class SecretNames:
     """A set of names with a bounded memo of spellings: most messages repeat a few names."""
 
-    __slots__ = ("_memo", "_names", "_parts_of", "endings", "excepted")
+    __slots__ = ("_memo", "_names", "_parts_of", "_phrases", "endings", "excepted", "spelled")
 
     def __init__(
         self,
@@ -209,9 +232,18 @@ class SecretNames:
             parts_of: What of a name counts.
             excepted: Names that are never secrets.
         """
-        self.excepted = frozenset(normalise(name.encode()) for name in excepted)
-        self._names = frozenset(normalise(name.encode()) for group in groups for name in group)
-        self.endings = tuple(normalise(ending.encode()) for ending in (*COMMON_ENDINGS, *endings))
+        whole = frozenset(name for group in groups for name in group)
+        self.spelled = frozenset(
+            form
+            for name in (*whole, *COMMON_ENDINGS, *endings, *(word.decode() for word in WORDS))
+            for form in spelled_forms(name)
+        )
+        """All of them, as they are written."""
+        self._names = frozenset(normalise(form.encode()) for name in whole for form in spelled_forms(name))
+        self.excepted = frozenset(normalise(form.encode()) for name in excepted for form in spelled_forms(name))
+        phrases = (form for ending in (*COMMON_ENDINGS, *endings) for form in spelled_forms(ending))
+        self.endings = tuple(dict.fromkeys(normalise(form.encode()) for form in phrases))
+        self._phrases = frozenset(self.endings)
         self._parts_of = parts_of
         self._memo: dict[bytes, bool] = {}
 
@@ -222,12 +254,20 @@ class SecretNames:
     def has(self, name: bytes) -> bool:
         is_secret = self._memo.get(name)
         if is_secret is None:
-            is_secret = any(map(self._is_secret, self._parts_of(name)))
+            parts = tuple(self._parts_of(name))
+            is_secret = normalise(parts[0]) not in self.excepted and any(map(self._is_secret, parts))
             if len(name) <= _MEMO_NAME_BYTES:
                 if len(self._memo) >= _MEMO_NAMES:
                     self._memo.clear()
                 self._memo[name] = is_secret
         return is_secret
+
+    def has_phrase(self, name: bytes) -> bool:
+        """Whether a name with blanks is one: as a whole, as a sentence ends in such words, too."""
+        compared = normalise(name)
+        return (
+            name[:1] > b" " and compared not in self.excepted and (compared in self._names or compared in self._phrases)
+        )
 
     def _is_secret(self, name: bytes) -> bool:
         name = name.removesuffix(b"]").rpartition(b"[")[2]  # `card[cvc]`
@@ -260,6 +300,10 @@ def _without(name: bytes, letters: int) -> bytes:
 
 def may_be_one(name: bytes, compared: bytes) -> bool:
     """Whether the words before the one that makes a secret of a name leave it one."""
+    if name == b"PW" or b"::" in name:  # Palau, and names of types
+        return False
+    if not name.isascii() or b"\\u" in name:
+        return True
     words = _words(name)
     if len(words) > 1 and (words[0] in _NOT_FIRST or words[:2] == _PACKAGE):
         return False

@@ -12,12 +12,13 @@ import re
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from proxy.enrich.redact.documents.graphql import GraphqlRedactor, redact_members
+from proxy.enrich.redact.documents.graphql import GraphqlRedactor, Variables, redact_members
+from proxy.enrich.redact.edits import MARK, Edit, Hits, edited, forget, marked, note, rule_of_name
 from proxy.enrich.redact.json_keys import JsonRedactor
-from proxy.enrich.redact.json_values import MARK
 from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
 from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
+from proxy.enrich.redact.readings import quoting, unquoting
 
 BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=", b"scope=", b"redirect_uri=")}
 """Names that mean a secret → how one of the other parameters begins then."""
@@ -32,12 +33,18 @@ _ENCODED: Final = re.compile(rb"%(?:25)*(?:22|3[dD])")
 class ParameterRedactor:
     """Redacts by a set of names."""
 
-    __slots__ = ("_graphql", "_json", "_patterns", "names")
+    __slots__ = ("_graphql", "_hits", "_json", "_patterns", "names")
 
     def __init__(
-        self, names: SecretNames, json: JsonRedactor, graphql: GraphqlRedactor, patterns: SecretPatterns | None
+        self,
+        names: SecretNames,
+        json: JsonRedactor,
+        graphql: GraphqlRedactor,
+        patterns: SecretPatterns | None,
+        hits: Hits | None = None,
     ) -> None:
         """Redact what values hold as `json` and `graphql` do; without `patterns`, only names count."""
+        self._hits = hits
         self.names = names
         self._json = json
         self._graphql = graphql
@@ -45,10 +52,10 @@ class ParameterRedactor:
 
     def redact(self, text: bytes) -> bytes:
         """Redact parameters by name, by what their values hold, and by their looks, percent-decoded too."""
-        text = redact_parameters(text, self.names)
+        text = redact_parameters(text, self.names, self._hits)
         if text.find(b"query=") >= 0 or _ENCODED.search(text) is not None:
             text = self._redact_values(text)
-        if self._patterns is None or self._patterns.redact(text) is text:
+        if self._patterns is None or not (self._patterns.may_hold(text) and self._patterns.find(text)):
             return text
         return b"&".join(map(self._patterns.redact, text.split(b"&")))  # what one value opens ends with it
 
@@ -61,32 +68,48 @@ class ParameterRedactor:
             if name == b"query":
                 value = self._graphql.redact_parameter(value)
             elif name == b"variables" and variables:
-                plain = unquote_to_bytes(value.replace(b"+", b" "))
-                if (redacted := redact_members(plain, variables)) is not plain:
-                    value = quote_plus(redacted, safe="[]").encode()
+                value = self._redact_variables(value, variables)
             if equals and PERCENT in value:
                 value = self.redact_encoded(value)
             parts[index] = name + equals + value
         return b"&".join(parts)
 
+    def _redact_variables(self, value: bytes, variables: Variables) -> bytes:
+        plain, mark = unquote_to_bytes(value.replace(b"+", b" ")), marked(self._hits)
+        note(self._hits, value, plain, unquoting(value))
+        redacted = redact_members(plain, variables, self._hits)
+        if redacted is plain:
+            forget(self._hits, mark)
+            return value
+        return self._written(redacted)
+
+    def _written(self, plain: bytes) -> bytes:
+        written = quote_plus(plain, safe="[]").encode()
+        note(self._hits, plain, written, quoting(plain))
+        return written
+
     def redact_encoded(self, value: bytes) -> bytes:
         """Redact the parameters in a value by name; the same object comes back when there are none."""
-        plain = value
+        plain, mark = value, marked(self._hits)
         for rounds in range(1, DECODE_ROUNDS + 1):
             if _ENCODED.search(plain) is None:
-                return value
-            plain = unquote_to_bytes(plain.replace(b"+", b" "))
+                break
+            read = unquote_to_bytes(plain.replace(b"+", b" "))
+            note(self._hits, plain, read, unquoting(plain))
+            plain = read
             redacted = self._json.redact(plain)[0] if QUOTE in plain else plain
             if _NO_QUERY.search(plain) is None:
-                redacted = redact_parameters(redacted, self.names)
+                redacted = redact_parameters(redacted, self.names, self._hits)
             if redacted != plain:
                 for _ in range(rounds):
-                    redacted = quote_plus(redacted, safe="[]").encode()
+                    redacted = self._written(redacted)
                 return redacted
+        forget(self._hits, mark)
         return value
 
 
-def redact_parameters(text: bytes, names: SecretNames) -> bytes:
+def redact_parameters(text: bytes, names: SecretNames, hits: Hits | None = None) -> bytes:
+    """Redact parameters by name, and count them in `hits`."""
     if EQUALS not in text:
         return text
     parts = text.split(b"&")
@@ -100,17 +123,28 @@ def redact_parameters(text: bytes, names: SecretNames) -> bytes:
             if name not in stands_beside:  # asked once: thousands of parts may have this name
                 stands_beside[name] = any(other.startswith(BESIDE[name]) for other in parts)
             is_secret = stands_beside[name]
-        if is_secret:
-            parts[index] = name + b"=" + MARK
+        if is_secret and (name in BESIDE or names.has(_last_of(name))):
+            parts[index] = _taken_out(name, part, 0, hits)
         elif SEMICOLON in part or QUESTION in part or HASH in part:
-            parts[index] = _redact_subparts(part, names)
+            parts[index] = _redact_subparts(part, names, hits)
     return b"&".join(parts)
 
 
-def _redact_subparts(part: bytes, names: SecretNames) -> bytes:
+def _redact_subparts(part: bytes, names: SecretNames, hits: Hits | None) -> bytes:
     pieces = _SUBDELIMITER.split(part)
     for index in range(0, len(pieces), 2):
         name, equals, _ = pieces[index].partition(b"=")
         if equals and names.has(name):
-            return b"".join((*pieces[:index], name, b"=", MARK))
+            return _taken_out(name, part, sum(map(len, pieces[:index])), hits)
     return part
+
+
+def _taken_out(name: bytes, part: bytes, at: int, hits: Hits | None) -> bytes:
+    """Take out all that is behind a name at a place, up to the end of a part."""
+    value = at + len(name) + 1
+    return edited(part, [Edit(value, len(part), MARK, rule_of_name(unquote_to_bytes(_last_of(name))))], hits)
+
+
+def _last_of(name: bytes) -> bytes:
+    """Return a name without what stands before it, where a part begins with an address or is of several: `a?token`."""
+    return _SUBDELIMITER.split(name)[-1]

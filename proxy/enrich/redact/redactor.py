@@ -1,25 +1,28 @@
 """Redact what was captured, before it is written anywhere: by the names of headers, parameters and JSON keys.
 
 Strategy: heads line by line, parameters part by part, bodies by their content type, lexically; after the names, by the
-formats of known keys (`patterns.py`). Bodies are first searched for any name or pattern at once, with one google-re2
-pattern. What is not a secret value stays byte for byte.
+looks of known secrets (`rules/`, `patterns/secrets.py`). One pass over a text finds where anything may be
+(`scanner.py`), and every reader looks there only. What is not a secret value stays byte for byte.
 
 Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's edge what might be
 the rest of one is cut off (`windows.py`).
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
+from proxy.enrich.formats.content import is_utf8
 from proxy.enrich.formats.frames import is_streamed
 from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
-from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
+from proxy.enrich.redact import fields
+from proxy.enrich.redact.aside import put_back, set_aside, without_aside
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
 from proxy.enrich.redact.documents.encoded_events import redact_encoded_events
 from proxy.enrich.redact.documents.extents import ValueRedactor
-from proxy.enrich.redact.documents.graphql import DOCUMENT, GraphqlRedactor
+from proxy.enrich.redact.documents.graphql import GraphqlRedactor
 from proxy.enrich.redact.documents.markup import MarkupRedactor, is_markup
 from proxy.enrich.redact.documents.multipart import (
     MAX_PARTS,
@@ -30,9 +33,9 @@ from proxy.enrich.redact.documents.multipart import (
 )
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
-from proxy.enrich.redact.fields import BINARY_FIELD, redact_binary, redact_secret_field
-from proxy.enrich.redact.json_keys import JsonRedactor, plain_key_pattern
-from proxy.enrich.redact.json_values import MARK, End
+from proxy.enrich.redact.edits import MARK, NAME, REST, Edit, Hits, edited, forget, marked, note, rule_of_name
+from proxy.enrich.redact.json_keys import JsonRedactor
+from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, is_binary, kind_of, kind_of_text
 from proxy.enrich.redact.names import (
     BUILT_IN,
@@ -47,32 +50,28 @@ from proxy.enrich.redact.names import (
 )
 from proxy.enrich.redact.octets import AT, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
-from proxy.enrich.redact.patterns.secrets import ESCAPED, MIN_BYTES, SecretPatterns
-from proxy.enrich.redact.patterns.tokens import without_beginning
+from proxy.enrich.redact.patterns.secrets import MIN_BYTES, SecretPatterns
+from proxy.enrich.redact.readings import differing
+from proxy.enrich.redact.rule import Rule, built_in_rules
 from proxy.enrich.redact.streamed import joined_pieces, redact_split, redact_split_names
-from proxy.enrich.redact.windows import cut_end, cut_start
+from proxy.enrich.redact.windows import cut_end, cut_start, without_beginning
+from storage.record import Content
+from storage.redactions import bounded
 
 _MAX_NESTING: Final = 8
 """Of parts and messages within each other; what is deeper is a secret as a whole."""
-_LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
-_URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
-_URL_PATH: Final = re.compile(rb"""[^\s"<>?#]+""")
-_URL_FIELD: Final = re.compile(
-    rb"(?:referer|(?:content-)?location|destination|link|refresh|x-(?:original|rewrite|forwarded)-ur[il]):",
-    re.IGNORECASE,
-)
-_HOST_USER: Final = re.compile(rb"\A((?:(?:x-forwarded-)?host|:authority):\s*)[^@\s]*@", re.IGNORECASE)
+_USER_RULE: Final = "url-password"
+"""By which what stands before the name of a host goes."""
 _PATH_BYTES: Final = 3
 """At the least, before what is a secret: short paths are not searched, which takes 1 us (bench/micro, redact)."""
-_PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 
 
 class Redactor:
     """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
     __slots__ = (
-        "_by_kind", "_form", "_graphql", "_headers", "_json", "_markup", "_may_hold", "_min_bytes", "_parts_left",
-        "_patterns", "_query",
+        "_by_kind", "_form", "_graphql", "_headers", "_json", "_markup", "_min_bytes", "_parts_left",
+        "_patterns", "_query", "hits",
     )  # fmt: skip
 
     def __init__(
@@ -83,12 +82,27 @@ class Redactor:
         excepted: Iterable[str] = (),
         *,
         patterns: bool | Iterable[str] = True,
+        rules: Iterable[Rule] = (),
+        disabled: Iterable[str] = (),
+        hits: Hits | None = None,
     ) -> None:
-        """Add names, in any spelling, and patterns; leave out those and places `excepted`; patterns may be left out."""
+        """Add names, in any spelling, patterns and rules; leave out some.
+
+        Args:
+            headers: Further names of fields whose values are secrets.
+            query: The same, of parameters of queries and forms.
+            json_keys: The same, of members of bodies.
+            excepted: Names that are none, and places (`naming/values.py`).
+            patterns: Further expressions; False leaves out all that is known by its looks.
+            rules: Beside those that are built in.
+            disabled: Ids of rules that do not count.
+            hits: Where secrets are counted; `Steps` where places are wanted.
+        """
+        self.hits: Final[Hits] = Counter() if hits is None else hits
+        """What was taken out since `take_hits`, by rule."""
         own = () if isinstance(patterns, bool) else patterns
-        self._patterns = None if patterns is False else SecretPatterns(own)
-        self._min_bytes = MIN_BYTES if self._patterns is None else self._patterns.min_bytes
-        query, json_keys, excepted = tuple(query), tuple(json_keys), tuple(excepted)
+        disabled, query, json_keys, places = frozenset(disabled), tuple(query), tuple(json_keys), tuple(excepted)
+        excepted = (*places, *(id_.removeprefix(NAME) for id_ in disabled if id_.startswith(NAME)))
         excepted += tuple(MCP_ARGUMENT + name for name in excepted)
         named = partial(SecretNames, BUILT_IN, excepted=excepted)
         arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
@@ -96,30 +110,38 @@ class Redactor:
         parameters = partial(named, PARAMETERS_ONLY, query, parts_of=parameter_parts)
         in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
         names = named(json_keys)
-        self._json = JsonRedactor(names, excepted)
-        self._graphql, self._markup = GraphqlRedactor(names), MarkupRedactor(names)
+        found = SecretPatterns(own, (*built_in_rules(), *rules), disabled, self.hits, names)
+        self._patterns = None if patterns is False else found
+        self._min_bytes = MIN_BYTES if self._patterns is None else self._patterns.min_bytes
+        by_names = names, self.hits, found.scanner
+        self._json = JsonRedactor(names, places, self.hits, found.scanner)
+        self._graphql, self._markup = GraphqlRedactor(*by_names), MarkupRedactor(*by_names)
         self._by_kind: Final[dict[Kind, ValueRedactor | SeparatedRedactor]] = {
-            "assignments": AssignmentRedactor(names),
-            "separated": SeparatedRedactor(names),
-            "yaml": YamlRedactor(names),
+            "assignments": AssignmentRedactor(*by_names),
+            "separated": SeparatedRedactor(names, self.hits),
+            "yaml": YamlRedactor(*by_names),
         }
-        self._query = ParameterRedactor(in_query, self._json, self._graphql, self._patterns)
-        self._form = ParameterRedactor(in_form, self._json, self._graphql, self._patterns)
+        self._query = ParameterRedactor(in_query, self._json, self._graphql, self._patterns, self.hits)
+        self._form = ParameterRedactor(in_form, self._json, self._graphql, self._patterns, self.hits)
         self._parts_left = MAX_PARTS
-        # Of several texts each may begin a document (`are_clean`).
-        document = DOCUMENT.replace(rb"\A", b"(?m:^)")
-        anything = (
-            plain_key_pattern(names),
-            document,
-            ESCAPED,
-            *(() if self._patterns is None else (self._patterns.coarse,)),
-        )
-        may_hold = held_by(compile_bytes(b"|".join(b"(?:%b)" % part for part in anything)))
-        self._may_hold = (self._patterns or SecretPatterns()).behind_escapes(may_hold)
+
+    def _may_hold(self, text: bytes) -> bool:
+        """Whether a text that is no document of a format of its own has anything to take out: quick to say no."""
+        if self._json.may_hold(text) or self._graphql.may_hold(text):
+            return True
+        return self._patterns is not None and self._patterns.may_hold(text)
+
+    def take_hits(self) -> dict[str, int] | None:
+        """Return how many secrets each rule has taken out since this was asked; None where there were none."""
+        if not self.hits:
+            return None
+        taken = bounded(self.hits)
+        self.hits.clear()
+        return taken
 
     def redact_head(self, head: bytes) -> bytes:
         """Redact a head, whose lines may end in any way: secret fields, and parameters of the target and of URLs."""
-        pieces = _LINE_END.split(head)
+        pieces = fields.LINE_END.split(head)
         lines = pieces[::2]
         lines[0] = self._redact_start_line(lines[0])
         self._redact_lines(lines)
@@ -138,7 +160,9 @@ class Redactor:
     def redact_field(self, line: bytes) -> bytes:
         colon = line.find(b":")
         is_secret = colon > 0 and self._headers.has(line[:colon])
-        return self._by_pattern([redact_secret_field(line, colon) if is_secret else self._redact_plain_field(line)])
+        return self._by_pattern(
+            [fields.redact_secret_field(line, colon) if is_secret else self._redact_plain_field(line)]
+        )
 
     def is_secret_header(self, name: bytes) -> bool:
         return self._headers.has(name)
@@ -153,11 +177,11 @@ class Redactor:
             return text
         redacted = self.redact_by_pattern(text.encode("utf-8", "surrogatepass"))
         if self._patterns is not None and len(text) >= MAX_TEXT_CHARACTERS:  # longer ones were cut
-            redacted = without_beginning(redacted)
+            redacted = without_beginning(redacted, self._patterns.scanner.begins_in)
         return redacted.decode("utf-8", "surrogatepass")
 
     def redact_value(self, value: bytes, kind: Kind = "other") -> bytes:
-        return self._redact_window(value, kind, None)[0]
+        return self._redact_window(value, kind, None, None if is_utf8(value) else "octets")[0]
 
     def may_hold_secret(self, text: bytes) -> bool:
         """Whether text must be redacted, when no name in it says so."""
@@ -170,6 +194,10 @@ class Redactor:
         """
         return not self._may_hold(b"\n".join(texts))
 
+    def names_secret(self, query: bytes) -> bool:
+        """Whether a raw query gives a value to the name of a secret."""
+        return redact_parameters(query, self._query.names) is not query
+
     def redact_query_names(self, query: bytes) -> bytes:
         """Redact a raw query that cannot hold a secret but by the name of a parameter (`may_hold_secret`)."""
         if SEMICOLON not in query and QUESTION not in query and HASH not in query:
@@ -180,7 +208,7 @@ class Redactor:
                     break
             else:  # nearly all: 0.5 us less
                 return query
-        return redact_parameters(query, self._query.names)
+        return redact_parameters(query, self._query.names, self.hits)
 
     def redact_query(self, query: bytes) -> bytes:
         return self._query.redact(self._json.redact(query)[0] if QUOTE in query else query)
@@ -190,14 +218,21 @@ class Redactor:
         has_value = EQUALS in path
         if has_value and (SEMICOLON in path or HASH in path):
             path, mark, fragment = path.partition(b"#")
-            path = _PATH_PARAMETER.sub(self._redact_path_parameter, path)
+            path = fields.PATH_PARAMETER.sub(self._redact_path_parameter, path)
             path += mark + self._query.redact(fragment)
         return self.redact_by_pattern(path) if has_value or len(path) >= self._min_bytes + _PATH_BYTES else path
 
     def redact_body(
-        self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool, *, is_clean: bool = False
+        self,
+        head: bytes,
+        tail: bytes,
+        content_type: bytes,
+        is_truncated: bool,
+        *,
+        is_clean: bool = False,
+        content: Content | None = None,
     ) -> tuple[bytes, bytes]:
-        """Redact the windows of a decoded body.
+        """Redact the windows of a decoded body, which is no media.
 
         Args:
             head: the first kept bytes; all of them unless `is_truncated`.
@@ -205,6 +240,7 @@ class Redactor:
             content_type: as sent; empty when there was none.
             is_truncated: whether bytes between head and tail are missing.
             is_clean: whether `are_clean` said so of the head.
+            content: what it is, where that is no text.
         """
         if (
             not is_truncated
@@ -212,7 +248,7 @@ class Redactor:
             and content_type.startswith(b"application/json")
             and head[:1] in JSON_OPENS
             and NUL not in head[:4]
-            and (is_clean or not self._may_hold(head))
+            and (is_clean or not self._may_hold(without_aside(head)))
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
         kind = kind_of(content_type, head)
@@ -221,14 +257,14 @@ class Redactor:
         if not is_truncated and tail:
             head, tail = head + tail, b""
         if is_streamed(content_type, head):
-            head, tail = redact_encoded_events(head, tail, content_type, is_truncated, self._redact_stream)
+            head, tail = redact_encoded_events(head, tail, content_type, is_truncated, self._redact_stream, self.hits)
             return self._redact_stream(head, tail, kind, boundary, is_truncated)
-        redacted, end = self._redact_window(head, kind, boundary)
+        redacted, end = self._redact_window(head, kind, boundary, content)
         if is_truncated and self._patterns is not None:
-            redacted = cut_end(redacted)
+            redacted = cut_end(redacted, self._patterns.scanner.begins_in)
         if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark that shows its end
             return redacted, b""
-        return redacted, self._redact_window(cut_start(tail, end, kind, boundary), kind, boundary)[0]
+        return redacted, self._redact_window(cut_start(tail, end, kind, boundary), kind, boundary, content)[0]
 
     def _redact_stream(
         self, head: bytes, tail: bytes, kind: Kind, boundary: bytes | None, is_truncated: bool
@@ -238,7 +274,7 @@ class Redactor:
         whole, open_names = redact_split_names(head, joined, self._json)
         redacted, end = self._redact_window(whole, kind, boundary)
         if is_truncated and self._patterns is not None:
-            redacted = cut_end(redacted)
+            redacted = cut_end(redacted, self._patterns.scanner.begins_in)
         if self._patterns is not None:
             joined = joined if redacted is head else joined_pieces(redacted)
             redacted = redact_split(redacted, joined, self._patterns, is_cut_at_end=is_truncated)
@@ -251,7 +287,18 @@ class Redactor:
             tail = redact_split(tail, joined_pieces(tail), self._patterns, is_cut_at_start=True)
         return redacted, tail
 
-    def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
+    def _redact_window(
+        self, text: bytes, kind: Kind, boundary: bytes | None, content: Content | None = None
+    ) -> tuple[bytes, End]:
+        mark = marked(self.hits)
+        left, aside = set_aside(text, content, self.hits)
+        redacted, end = self._redact_kind(left, kind, boundary)
+        if redacted == left:
+            forget(self.hits, mark)
+            return text, end
+        return put_back(redacted, aside, self.hits), end
+
+    def _redact_kind(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
         end = End.OUTSIDE
         if boundary is not None:
             text, is_open = self._redact_parts(text, boundary, 0)
@@ -285,11 +332,11 @@ class Redactor:
         return text, end if end_of_argument is End.OUTSIDE else end_of_argument
 
     def _redact_parts(self, text: bytes, boundary: bytes, depth: int) -> tuple[bytes, bool]:
-        return redact_multipart(text, boundary, self._form.names.has, partial(self._redact_part, depth))
+        return redact_multipart(text, boundary, self._form.names.has, partial(self._redact_part, depth), self.hits)
 
     def _redact_part(self, depth: int, headers: bytes, content: bytes) -> tuple[bytes, bool]:
         if not self._parts_left:
-            return MARK, True
+            return self._without_rest(headers + content), True
         self._parts_left -= 1
         headers = self.redact_head(headers)
         content, is_open = self._redact_within(content_type_in(headers), headers, content, depth)
@@ -298,10 +345,12 @@ class Redactor:
     def _redact_messages(self, text: bytes, depth: int) -> bytes:
         """Redact HTTP messages in a body: TRACE sends back the head of the request, cookies included."""
         pieces: list[bytes] = []
+        seen: list[bytes] = []
         for head, content in messages_of(text):
             if not self._parts_left:
-                pieces.append(MARK)
+                pieces.append(self._without_rest(text[sum(map(len, seen)) :]))
                 break
+            seen += head, content
             self._parts_left -= 1
             content_type = content_type_in(head)
             content, _ = self._redact_within(content_type, content_type, content, depth)
@@ -323,7 +372,7 @@ class Redactor:
         end, kind = End.OUTSIDE, content_type.lower()
         is_multipart, is_http = b"multipart/" in kind, HTTP.search(named) is not None
         if (is_multipart or is_http) and depth == _MAX_NESTING:
-            return MARK, True
+            return self._without_rest(content), True
         if is_multipart and (boundary := boundary_of(content_type, content.lstrip())) is not None:
             return self._redact_parts(content, boundary, depth + 1)
         if is_http:
@@ -335,16 +384,20 @@ class Redactor:
         content, end_of_value = self._redact_named(content)
         return content, end is not End.OUTSIDE or end_of_value is not End.OUTSIDE
 
+    def _without_rest(self, text: bytes) -> bytes:
+        """Take out all of a text that is not looked into."""
+        return edited(text, [Edit(0, len(text), MARK, REST)], self.hits)
+
     def _redact_start_line(self, line: bytes) -> bytes:
         target, space, version = line.rpartition(b" ")
         if not version.startswith(b"HTTP/"):
-            target, space, version = redact_parameters(line, self._query.names), b"", b""
+            target, space, version = redact_parameters(line, self._query.names, self.hits), b"", b""
         path, mark, query = target.partition(b"?")
         query = self.redact_query(query)
         return b"".join((self.redact_path(path), mark, query, space, version))
 
     def _redact_lines(self, lines: list[bytes]) -> None:
-        is_secret_before = False
+        is_secret_before, name = False, b""
         is_secret = self._headers.has
         for index in range(1, len(lines)):
             line = lines[index]
@@ -352,35 +405,52 @@ class Redactor:
             if is_secret_before and (colon < 1 or line[0] in b" \t"):
                 if line:  # a folded value, or one cut by a bare CR
                     lines[index] = b" " + MARK
+                    note(self.hits, line, lines[index], differing(line, lines[index], name))
                 continue
             is_secret_before = colon > 0 and is_secret(line[:colon].lstrip(b":"))
-            lines[index] = redact_secret_field(line, colon) if is_secret_before else self._redact_plain_field(line)
+            if is_secret_before:
+                name = line[:colon]
+                lines[index] = fields.redact_secret_field(line, colon)
+                note(self.hits, line, lines[index], differing(line, lines[index], name))
+            else:
+                lines[index] = self._redact_plain_field(line)
 
     def _redact_plain_field(self, line: bytes) -> bytes:
         """Redact the secrets within a field's value that is not a secret itself: parameters, JSON, user of a URL."""
-        if BINARY_FIELD.match(line) is not None:
-            return redact_binary(line, partial(self.redact_value, kind="binary"))
+        if fields.BINARY_FIELD.match(line) is not None:
+            return fields.redact_binary(line, partial(self.redact_value, kind="binary"))
         if EQUALS in line:
             line = self._redact_value(line)
         if PERCENT in line:  # as messages of gRPC are written
             name, colon, value = line.partition(b": ")
             line = name + colon + self._query.redact_encoded(value)
         line = self._json.redact(line)[0] if QUOTE in line else line
-        return _HOST_USER.sub(rb"\1" + MARK + b"@", line) if AT in line else line
+        return self._without_user(line) if AT in line else line
+
+    def _without_user(self, line: bytes) -> bytes:
+        found = fields.HOST_USER.match(line)
+        if found is None:
+            return line
+        redacted = found[1] + MARK + line[found.end() - 1 :]
+        note(self.hits, line, redacted, (Edit(found.end(1), found.end() - 1, MARK, _USER_RULE),))
+        return redacted
 
     def _redact_value(self, value: bytes) -> bytes:
         """Redact parameters of URLs in a field, such as a Referer or a Location."""
-        if SEMICOLON in value and _URL_FIELD.match(value) is not None:
-            value = _URL_PATH.sub(self._redact_url_path, value)
+        if SEMICOLON in value and fields.URL_FIELD.match(value) is not None:
+            value = fields.URL_PATH.sub(self._redact_url_path, value)
         if QUESTION not in value and HASH not in value:
             return value
-        return _URL_QUERY.sub(self._redact_url_query, value)
+        return fields.URL_QUERY.sub(self._redact_url_query, value)
 
     def _redact_path_parameter(self, found: re.Match[bytes]) -> bytes:
-        return found[1] + found[2] + b"=" + MARK if self._query.names.has(found[2]) else found[0]
+        if not self._query.names.has(found[2]):
+            return found[0]
+        start = found.start(3) - found.start()
+        return edited(found[0], [Edit(start, len(found[0]), MARK, rule_of_name(found[2]))], self.hits)
 
     def _redact_url_path(self, found: re.Match[bytes]) -> bytes:
-        return _PATH_PARAMETER.sub(self._redact_path_parameter, found[0])
+        return fields.PATH_PARAMETER.sub(self._redact_path_parameter, found[0])
 
     def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
         text = found[0]

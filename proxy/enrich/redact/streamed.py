@@ -14,10 +14,13 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
+from proxy.enrich.redact.aside import without_aside
+from proxy.enrich.redact.edits import EDGE, MARK, Edit, Hits, apart, edited
+from proxy.enrich.redact.forms import TOKEN_BYTES
 from proxy.enrich.redact.json_keys import JsonRedactor
-from proxy.enrich.redact.json_values import MARK, Edit, End, apart, edited
+from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
-from proxy.enrich.redact.patterns.tokens import TOKEN_BYTES, begins_secret
+from proxy.enrich.redact.windows import Begins
 
 _PIECE: Final = re.compile(
     rb'"(content|text|delta|partial_json|arguments|input|inputTextDelta|thinking|reasoning_content|reasoning|refusal'
@@ -120,8 +123,8 @@ def redact_split_names(
         if end is not End.OUTSIDE:
             ended_open.append(_name_of(lane))
         if _name_of(lane) in open_names and (rest := _CLOSING.match(pieces)) is not None:
-            secrets[lane].append((0, rest.end(), MARK))
-    return _without(text, secrets), ended_open
+            secrets[lane].append(Edit(0, rest.end(), MARK))
+    return _without(text, secrets, json.hits), ended_open
 
 
 def redact_split(
@@ -134,13 +137,19 @@ def redact_split(
 ) -> bytes:
     """Take out secrets of known formats that span frames; the same object comes back when there are none."""
     secrets = {
-        lane: _by_pattern(patterns.find(pieces), pieces, is_cut_at_start=is_cut_at_start, is_cut_at_end=is_cut_at_end)
+        lane: _by_pattern(
+            patterns.find(pieces) if patterns.may_hold(without_aside(pieces)) else [],
+            pieces,
+            patterns.scanner.begins_in,
+            is_cut_at_start=is_cut_at_start,
+            is_cut_at_end=is_cut_at_end,
+        )
         for lane, pieces in joined.items()
     }
-    return _without(text, secrets)
+    return _without(text, secrets, patterns.hits)
 
 
-def _without(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
+def _without(text: bytes, secrets: dict[bytes, list[Edit]], hits: Hits | None) -> bytes:
     if not any(secrets.values()):
         return text
     # Where pieces stand is asked only now: 100 frames without a secret cost half as much.
@@ -149,29 +158,31 @@ def _without(text: bytes, secrets: dict[bytes, list[Edit]]) -> bytes:
     for lane, piece in zip(_lanes(text, found), found, strict=True):
         spans.setdefault(lane, []).append(piece.span(2))
     edits = (edit for lane, some in secrets.items() for edit in _edits(spans.get(lane, []), apart(some)))
-    return edited(text, sorted(edits))
+    return edited(text, sorted(edits), hits)
 
 
-def _by_pattern(found: list[Edit], joined: bytes, *, is_cut_at_start: bool, is_cut_at_end: bool) -> list[Edit]:
+def _by_pattern(
+    found: list[Edit], joined: bytes, begins: Begins, *, is_cut_at_start: bool, is_cut_at_end: bool
+) -> list[Edit]:
     if is_cut_at_start:
         run = len(joined) - len(joined.lstrip(TOKEN_BYTES))
-        if run and (not found or found[0][0] >= run):
-            found.insert(0, (0, run, MARK))
+        if run and (not found or found[0].start >= run):
+            found.insert(0, Edit(0, run, MARK, EDGE))
     if is_cut_at_end:
         start = len(joined.rstrip(TOKEN_BYTES))
-        if begins_secret(joined[start:]) and (not found or found[-1][1] <= start):
-            found.append((start, len(joined), MARK))
+        if begins(joined[start:]) and (not found or found[-1].stop <= start):
+            found.append(Edit(start, len(joined), MARK, EDGE))
     return found
 
 
 def _edits(spans: list[Span], secrets: list[Edit]) -> Iterator[Edit]:
     """Turn edits of the joined text into one for each piece that they touch."""
     ends = list(accumulate(end - begin for begin, end in spans))
-    for start, stop, replacement in secrets:
+    for start, stop, stands_in, rule in secrets:
         for place in range(bisect_right(ends, start), len(spans)):
             begin, end = spans[place]
             at = ends[place] - (end - begin)
             if at >= stop:
                 break
-            yield begin + max(start - at, 0), begin + min(stop - at, end - begin), replacement
-            replacement = b""
+            yield Edit(begin + max(start - at, 0), begin + min(stop - at, end - begin), stands_in, rule)
+            stands_in = b""

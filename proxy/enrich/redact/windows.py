@@ -1,27 +1,33 @@
 """The edges of a window of a body, where half a secret may stand whose other half is not there."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.edits import MARK
+from proxy.enrich.redact.forms import TOKEN_BYTES
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.kinds import Kind
 from proxy.enrich.redact.octets import AMPERSAND
-from proxy.enrich.redact.patterns.tokens import TOKEN_BYTES, begins_secret
+from proxy.enrich.redact.scanner import begins_secret
 
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""
+_WORD_END: Final = re.compile(rb"\W")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _GROUPS: Final = re.compile(rb"\b(?:[2-6][0-9]{3}|[A-Za-z]{2}[0-9]{2})(?:[ +-][0-9A-Za-z]{4,6}){1,7}[ +-]?\Z")
 """The beginning of a number of a card or an account, as printed."""
 _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]{0,64}PRIVATE KEY[A-Z ]{0,64}-----")
 """The rest of a private key whose beginning a window lacks."""
+Begins = Callable[[bytes], bool]
+"""Whether a run of token bytes begins as known secrets do."""
 
 
-def cut_end(text: bytes) -> bytes:
+def cut_end(text: bytes, begins: Begins = begins_secret) -> bytes:
     """Cut what might be the beginning of a secret off the end of a text that goes on, back to the last delimiter."""
     run = len(text) - len(text.rstrip(TOKEN_BYTES))
-    if run > EDGE_BYTES and not begins_secret(text[-run:]):
+    if run > EDGE_BYTES and not begins(text[-run:]):
         run = EDGE_BYTES
     text = text[: len(text) - run]
     groups = _GROUPS.search(text, max(0, len(text) - EDGE_BYTES))
@@ -50,3 +56,12 @@ def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> byte
     if is_secret:
         return b""
     return tail[EDGE_BYTES:].lstrip(TOKEN_BYTES)
+
+
+def without_beginning(text: bytes, begins: Begins = begins_secret) -> bytes:
+    """Replace what a text that may be cut ends in, where known secrets begin so."""
+    at = len(text.rstrip(TOKEN_BYTES))
+    while at < len(text) and not begins(text[at:]):
+        word_end = _WORD_END.search(text, at)
+        at = len(text) if word_end is None else word_end.end()
+    return text[:at] + MARK if at < len(text) else text

@@ -1,6 +1,6 @@
 r"""Redact files of settings by name: TOML, INI, Java properties, environments; `name = value` and `name: value`.
 
-Strategy: lexical, as with YAML. One google-re2 pattern finds secret names at the start of a line, behind a prefix
+Strategy: lexical, as with YAML. Around what the scanner finds are names at the start of a line, behind a prefix
 (`spring.datasource.password=x`, `export API_KEY=x`, `# password = x`), within braces (`{user = "x", password = "y"}`),
 and names of tables (`[db.secret]`). A value is the rest of its line, and what goes on behind it: a quoted one up to its
 quote, an array or table up to its bracket, another over lines that end in a backslash or are indented further. Of a
@@ -14,24 +14,32 @@ import re
 from typing import Final
 
 from proxy.enrich.redact.documents.extents import (
-    LINE_BEGINS,
+    LINE_STARTS,
     OPENERS,
     QUOTES,
     Value,
     ValueRedactor,
     closing,
     line_end,
-    name_of,
 )
-from proxy.enrich.redact.json_values import KEPT, MARK
+from proxy.enrich.redact.edits import MARK, Hits
+from proxy.enrich.redact.json_values import KEPT
 from proxy.enrich.redact.names import SecretNames, normalise
+from proxy.enrich.redact.naming.named import Named, Naming
 from proxy.enrich.redact.naming.values import is_fact
+from proxy.enrich.redact.scanner import Scanner
 
 _PREFIX: Final = rb"""(?:[\w./:"'\[\]%$-]*[./:])?["']?"""
-_KINDS: Final = (
-    LINE_BEGINS + rb"""(?:[#;!][#;! \t]*)?(?:export[ \t]+)?%b%%b["']?[ \t]*[=:]""" % _PREFIX,
-    rb"""[{,][ \t]*%b%%b["']?[ \t]*=""" % _PREFIX,
-    LINE_BEGINS + rb"""\[\[?[ \t]*%b%%b["']?[ \t]*\]""" % _PREFIX,
+_PART: Final = rb"[\w-]"
+_NAMINGS: Final = (
+    Naming(
+        LINE_STARTS + rb"[ \t]*+(?:[#;!][#;! \t]*+)?(?:export[ \t]++)?" + _PREFIX,
+        rb"""["']?[ \t]*[=:]""",
+        _PART,
+        has_blanks=True,
+    ),
+    Naming(rb"[{,][ \t]*+" + _PREFIX, rb"""["']?[ \t]*=""", _PART, has_blanks=True),
+    Naming(LINE_STARTS + rb"[ \t]*+\[\[?[ \t]*+" + _PREFIX, rb"""["']?[ \t]*\]""", _PART, has_blanks=True),
 )
 _BEFORE_NAME: Final = re.compile(rb"[ \t]*")
 _LONG_QUOTES: Final = (b'"""', b"'''")
@@ -50,20 +58,20 @@ _IN_TABLE: Final = b"\n# " + MARK
 class AssignmentRedactor(ValueRedactor):
     __slots__ = ()
 
-    def __init__(self, names: SecretNames) -> None:
-        super().__init__(names, _KINDS, rb"[\w-]*")
+    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+        super().__init__(names, _NAMINGS, hits, scanner)
 
-    def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
-        start = found.end()
+    def _value(self, text: bytes, found: Named) -> Value:
+        start = found.stop
         if text[start - 1 : start] == b"]":
             return _table(text, start)
         while text[start : start + 1] in (b" ", b"\t"):
             start += 1
-        is_inline = text[found.start() : found.start() + 1] in (b"{", b",")
-        stop = _inline_end(text, start) if is_inline else _end(text, start, found.start())
+        is_inline = text[found.start : found.start + 1] in (b"{", b",")
+        stop = _inline_end(text, start) if is_inline else _end(text, start, found.start)
         value = text[start:stop].strip()
         plain = value.strip(b"\"'")
-        if value.lower() in _NULLS or plain == MARK or is_fact(normalise(name_of(found)), plain):
+        if value.lower() in _NULLS or plain == MARK or is_fact(normalise(found.name), plain):
             return start, stop, b""
         is_quoted = value[:1] in (*QUOTES, *OPENERS)
         return start, stop, b'"%b"' % MARK if is_quoted else MARK

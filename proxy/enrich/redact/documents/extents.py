@@ -2,18 +2,20 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
-from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.json_values import MARK, MAX_HITS, Edit, End, edited
+from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit, Hits, edited, rule_of_name
+from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.spelling import spelled_plainly
+from proxy.enrich.redact.naming.anchors import anchors_of
+from proxy.enrich.redact.naming.named import Named, NameFinder, Naming
+from proxy.enrich.redact.scanner import Scanner
 
 Value = tuple[int, int, bytes]
 """Where a value begins and ends, and what stands in for it: nothing, where it stays."""
 
-LINE_BEGINS: Final = rb"^(?:\xef\xbb\xbf)?[ \t]*"
+LINE_STARTS: Final = rb"^(?:\xef\xbb\xbf)?"
 """Begins a pattern: programs of Windows put a mark before the first line."""
 OPENERS: Final = (b"{", b"[")
 QUOTES: Final = (b'"', b"'")
@@ -23,17 +25,23 @@ _NOTHING: Final = re.compile(rb"\s*\Z")
 class ValueRedactor(ABC):
     """Redacts the values of a set of names. Pure and reusable; compiled once."""
 
-    __slots__ = ("_names", "_pattern")
+    __slots__ = ("_hits", "_names", "_namings", "_scanner")
 
-    def __init__(self, names: SecretNames, kinds: Iterable[bytes], before_ending: bytes) -> None:
-        """Find names by patterns in which `%b` stands for one, and `before_ending` may stand before its ending."""
+    def __init__(
+        self, names: SecretNames, namings: Sequence[Naming], hits: Hits | None = None, scanner: Scanner | None = None
+    ) -> None:
+        """Redact what has one of some names by one of some ways to give them, and count it in `hits`."""
         self._names = names
-        name = b"(%b)" % spelled_plainly(names, before_ending)
-        self._pattern = compile_bytes(b"(?im)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
+        self._namings = namings
+        self._hits = hits
+        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
 
     @abstractmethod
-    def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
+    def _value(self, text: bytes, found: Named) -> Value:
         """Find the value of a name."""
+
+    def _finder(self, text: bytes) -> NameFinder:
+        return NameFinder(text, self._names, self._namings, self._scanner)
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace the value of each secret name; the same object comes back when there is none.
@@ -42,28 +50,22 @@ class ValueRedactor(ABC):
             The text, and whether it ended within what may be a secret value.
         """
         edits: list[Edit] = []
-        hits, end = 0, End.OUTSIDE
-        found = self._pattern.search(text)
+        end = End.OUTSIDE
+        finder = self._finder(text)
+        found = finder.search(0)
+        hits = 0
         while found is not None:
-            if not self._names.has(name_of(found)):
-                found = self._pattern.search(text, found.end())
-                continue
             hits += 1
             if hits > MAX_HITS:
-                edits.append((found.start(), len(text), MARK))
-                return edited(text, edits), End.IN_CONTAINER
+                edits.append(Edit(found.start, len(text), MARK, rule_of_name(found.name)))
+                return edited(text, edits, self._hits), End.IN_CONTAINER
             start, stop, stands_in = self._value(text, found)
             if stands_in:
-                edits.append((start, stop, stands_in))
+                edits.append(Edit(start, stop, stands_in, rule_of_name(found.name)))
             if _NOTHING.match(text, stop) is not None:
                 end = End.IN_CONTAINER
-            found = self._pattern.search(text, max(stop, start))
-        return edited(text, edits), end
-
-
-def name_of(found: re.Match[bytes]) -> bytes:
-    """Return the name that is the only group of a match, of those its pattern has."""
-    return next(filter(None, found.groups()), b"")
+            found = finder.search(max(stop, start))
+        return edited(text, edits, self._hits), end
 
 
 def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:

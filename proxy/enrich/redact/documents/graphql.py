@@ -8,45 +8,81 @@ Standard: GraphQL §2.9.4 (strings, and block strings between three quotes); Gra
 """
 
 import re
-from typing import Final
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Final, NamedTuple
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
+from proxy.enrich.redact.edits import (
+    MARK,
+    MAX_HITS,
+    REST,
+    Edit,
+    Hits,
+    apart,
+    edited,
+    forget,
+    marked,
+    note,
+    rule_of_name,
+)
 from proxy.enrich.redact.json_keys import secrets_of
-from proxy.enrich.redact.json_values import BLANKS, MARK, MAX_HITS, Edit, End, apart, edited, measure, run_in
+from proxy.enrich.redact.json_values import BLANKS, End, measure, run_in
 from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.spelling import spelled, unescaped
+from proxy.enrich.redact.naming.anchors import anchors_of
+from proxy.enrich.redact.naming.keys import unescaped
+from proxy.enrich.redact.readings import quoting, unquoting
+from proxy.enrich.redact.scanner import Scanner
 
-DOCUMENT: Final = b"".join((
-    rb'"query\\*"', BLANKS, b":", BLANKS, rb'\\*"',
-    rb"|\A\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])",
-))  # fmt: skip
-"""A member of JSON that has one, or the beginning of one; also for a pre-filter."""
-_HAS_DOCUMENT: Final = held_by(compile_bytes(DOCUMENT))
+_MEMBER: Final = rb'"query\\*"%b:%b\\*"' % (BLANKS, BLANKS)
+_BEGINNING: Final = rb"\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])"
+_HAS_DOCUMENT: Final = held_by(compile_bytes(rb"%b|\A%b" % (_MEMBER, _BEGINNING)))
+"""A member of JSON that has one, or the beginning of one."""
+_ONE_HAS_DOCUMENT: Final = held_by(compile_bytes(rb"(?m)%b|^%b" % (_MEMBER, _BEGINNING)))
+"""The same of texts, of which each has a line of its own."""
 _VARIABLES: Final = re.compile(rb'"variables\\*"%b:%b(?=\{)' % (BLANKS, BLANKS))
 _DEFAULT: Final = re.compile(rb'\$(\w{1,64})%b:%b[\[\w!\] ]{1,128}=%b\\*"' % (BLANKS, BLANKS, BLANKS))
+_MAX_NAME_BYTES: Final = 256
+_BEFORE: Final = re.compile(rb"(?:\\[nrt])?(\w*)\Z")
+_VALUE: Final = rb'%b:%b(?:\\*"|\[?\$([A-Za-z_0-9]+))' % (BLANKS, BLANKS)
+_REST: Final = re.compile(rb"([\w.-]{0,128}+)%b" % _VALUE)
+_ESCAPED_REST: Final = re.compile(rb"(\\u00[2-7][0-9a-fA-F][^\"\s]{0,128}?)%b" % _VALUE)
+"""Behind what is in each name of a secret: the rest of the name, and how its value begins."""
 Variables = dict[bytes, bytes]
 """Name of a variable whose value is secret → name of the argument that it is for."""
 _MAX_PARAMETER_BYTES: Final = 65_536
+_SAYS_QUERY: Final = b"query "
+"""Before a document of a parameter, which may begin otherwise."""
 _BEGINS_DOCUMENT: Final = re.compile(
     rb"(?:[\s+]|%20|%0[AaDd9])*+(?:(?:query|mutation|subscription|fragment)(?![A-Za-z])|\{|%7[Bb])"
 )
 
 
-def argument_pattern(names: SecretNames) -> bytes:
-    """Build the pattern of arguments and of fields of input objects, up to the quote of a string or with a variable."""
-    value = rb'(?:\\*"|\[?\$([A-Za-z_0-9]+))'
-    return b"".join((rb"(?i)(?:\b|\\[nrt])(", spelled(names, rb"\w*"), b")", BLANKS, b":", BLANKS, value))
+class _Argument(NamedTuple):
+    """A name of an argument, or of a field of an input object, up to the quote of a string or with a variable."""
+
+    start: int
+    stop: int
+    name: bytes
+    variable: bytes | None
 
 
 class GraphqlRedactor:
     """Redacts the arguments of a set of names. Pure and reusable; compiled once."""
 
-    __slots__ = ("_names", "_pattern")
+    __slots__ = ("_hits", "_names", "_scanner")
 
-    def __init__(self, names: SecretNames) -> None:
+    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+        """Redact what has one of some names, and count it in `hits`."""
         self._names = names
-        self._pattern = compile_bytes(argument_pattern(names))
+        self._hits = hits
+        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
+
+    def may_hold(self, text: bytes) -> bool:
+        """Whether a text has an argument that may be a secret, in a document."""
+        is_one = self._scanner.has_hits(text) and next(self._arguments(text), None) is not None
+        return is_one and _ONE_HAS_DOCUMENT(text)
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret strings and variables; the same object comes back when there are none, or no document.
@@ -54,7 +90,7 @@ class GraphqlRedactor:
         Returns:
             The text, and whether it ended within a secret string.
         """
-        if (self._pattern.search(text) is None and _DEFAULT.search(text) is None) or not _HAS_DOCUMENT(text):
+        if not self._scanner.has_hits(text) or not _HAS_DOCUMENT(text):
             return text, End.OUTSIDE
         edits, variables, end = self._find(text)
         position = 0
@@ -62,7 +98,7 @@ class GraphqlRedactor:
             position, _, where = measure(text, found.end(), run_in(found.group()))
             edits += _members(text, variables, found.end(), position)
             end = end if where is End.OUTSIDE else where
-        return edited(text, apart(edits)), end
+        return edited(text, apart(edits), self._hits), end
 
     def variables_in(self, document: bytes) -> Variables:
         """Find the variables of a document whose values are secret."""
@@ -72,25 +108,40 @@ class GraphqlRedactor:
         edits: list[Edit] = []
         variables: Variables = {}
         end = End.OUTSIDE
-        found = self._pattern.search(text)
-        while found is not None:
-            stop = found.end()
-            if self._names.has(unescaped(found[1])):
-                if len(edits) == MAX_HITS:
-                    return [*edits, (found.start(), len(text), MARK)], variables, End.IN_STRING
-                if found[2]:
-                    variables[found[2]] = found[1]
-                else:
-                    edit, end = _string(text, found)
-                    edits.append(edit)
-                    stop = edit[1]
-            found = self._pattern.search(text, stop)
-        for found in _DEFAULT.finditer(text):
-            if found[1] in variables or self._names.has(found[1]):
-                edit, where = _string(text, found)
+        stop = 0
+        for found in self._arguments(text):
+            if found.start < stop:
+                continue
+            if len(edits) == MAX_HITS:
+                edits.append(Edit(found.start, len(text), MARK, rule_of_name(found.name)))
+                return edits, variables, End.IN_STRING
+            stop = found.stop
+            if found.variable:
+                variables[found.variable] = found.name
+            else:
+                edit, end = _string(text, found.start, found.stop, found.name)
+                edits.append(edit)
+                stop = edit.stop
+        for default in _DEFAULT.finditer(text):
+            if default[1] in variables or self._names.has(default[1]):
+                edit, where = _string(text, default.start(), default.end(), default[1])
                 edits.append(edit)
                 end = end if where is End.OUTSIDE else where
         return edits, variables, end
+
+    def _arguments(self, text: bytes) -> Iterator[_Argument]:
+        places = [(start, stop, _REST) for start, stop in self._scanner.names(text)]
+        if escapes := self._scanner.escapes(text):
+            places = sorted([*places, *((start, start, _ESCAPED_REST) for start in escapes)], key=itemgetter(0))
+        for start, stop, pattern in places:
+            rest = pattern.match(text, stop)
+            if rest is None:
+                continue
+            before = _BEFORE.search(text, max(0, start - _MAX_NAME_BYTES), start)
+            assert before is not None
+            name = unescaped(text[before.start(1) : rest.end(1)])
+            if self._names.has(name):
+                yield _Argument(before.start(1), rest.end(), name, rest[2])
 
     def redact_parameter(self, value: bytes) -> bytes:
         """Redact the document of a GET, percent-encoded; the same object comes back when it has no secret.
@@ -100,15 +151,26 @@ class GraphqlRedactor:
         if len(value) > _MAX_PARAMETER_BYTES:
             if _BEGINS_DOCUMENT.match(value) is None:
                 return value
+            edited(value, [Edit(_MAX_PARAMETER_BYTES, len(value), MARK, REST)], self._hits)
             return self.redact_parameter(value[:_MAX_PARAMETER_BYTES]) + MARK
-        document = b"query " + unquote_to_bytes(value.replace(b"+", b" "))
+        plain, mark = unquote_to_bytes(value.replace(b"+", b" ")), marked(self._hits)
+        document = _SAYS_QUERY + plain
+        note(self._hits, value, plain, unquoting(value))
+        note(self._hits, plain, document, (Edit(0, 0, _SAYS_QUERY),))
         redacted, _ = self.redact(document)
-        return value if redacted is document else quote_plus(redacted[6:], safe="[]").encode()
+        if redacted is document:
+            forget(self._hits, mark)
+            return value
+        plain = redacted[len(_SAYS_QUERY) :]
+        written = quote_plus(plain, safe="[]").encode()
+        note(self._hits, redacted, plain, (Edit(0, len(_SAYS_QUERY), b""),))
+        note(self._hits, plain, written, quoting(plain))
+        return written
 
 
-def redact_members(text: bytes, variables: Variables) -> bytes:
-    """Replace the values of variables in an object that has them, such as a parameter's."""
-    return edited(text, apart(_members(text, variables, 0, len(text)))) if variables else text
+def redact_members(text: bytes, variables: Variables, hits: Hits | None = None) -> bytes:
+    """Replace the values of variables in an object that has them, such as a parameter's, and count them in `hits`."""
+    return edited(text, apart(_members(text, variables, 0, len(text))), hits) if variables else text
 
 
 def _members(text: bytes, variables: Variables, start: int, stop: int) -> list[Edit]:
@@ -116,21 +178,21 @@ def _members(text: bytes, variables: Variables, start: int, stop: int) -> list[E
     member = re.compile(rb'"(%b)\\*"%b:%b' % (b"|".join(map(re.escape, sorted(variables))), BLANKS, BLANKS))
     while (found := member.search(text, start, stop)) is not None:
         if len(edits) > MAX_HITS:
-            return [*edits, (found.start(), stop, MARK)]
+            return [*edits, Edit(found.start(), stop, MARK, rule_of_name(found[1]))]
         some, start, _ = secrets_of(text, found.end(), found.start(), run_in(found[0]), variables[found[1]])
-        edits += some
+        edits += (edit._replace(rule=rule_of_name(found[1])) for edit in some)
     return edits
 
 
-def _string(text: bytes, found: re.Match[bytes]) -> tuple[Edit, End]:
+def _string(text: bytes, start: int, stop: int, name: bytes) -> tuple[Edit, End]:
     """Return what stands in for the string whose quote ends a match, and where the text ends with respect to it."""
-    before = found.group()[:-1]
+    before = text[start : stop - 1]
     escape = before[len(before.rstrip(b"\\")) :]
-    start = found.end() - 1 - len(escape)
+    start = stop - 1 - len(escape)
     fence = (escape + b'"') * 3
     if text.startswith(fence, start):
         stop = text.find(fence, start + len(fence))
         stop, end = (len(text), End.IN_STRING) if stop < 0 else (stop + len(fence), End.OUTSIDE)
     else:
         stop, _, end = measure(text, start, len(escape))
-    return (start, stop, b'%b"%b%b"' % (escape, MARK, escape)), end
+    return Edit(start, stop, b'%b"%b%b"' % (escape, MARK, escape), rule_of_name(name)), end

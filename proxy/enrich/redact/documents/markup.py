@@ -1,9 +1,9 @@
 r"""Redact XML and HTML by name: contents of elements (`<wsse:Password>`), attributes, and values of what is named.
 
-Strategy: lexical, as with JSON. One google-re2 pattern finds tags of elements whose local name is secret, attributes of
-such a name, and what gives one to a value beside it: attributes (`<input name="csrf_token" value="…">`, `<input
-type=password value=…>`, `<entry key="password">…`) and elements (`<name>password</name><value>…`, in XML-RPC, Hadoop
-and property lists). Of an element goes all up to its closing tag, CDATA and further elements included.
+Strategy: lexical, as with JSON. Around what the scanner finds are tags of elements whose local name is secret,
+attributes of such a name, and what gives one to a value beside it: attributes (`<input name="csrf_token" value="…">`,
+`<input type=password value=…>`, `<entry key="password">…`) and elements (`<name>password</name><value>…`, in XML-RPC,
+Hadoop and property lists). Of an element goes all up to its closing tag, CDATA and further elements included.
 
 Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice changes nothing.
 Standard: XML 1.0 §3.1, Namespaces in XML §4.
@@ -12,14 +12,25 @@ Standard: XML 1.0 §3.1, Namespaces in XML §4.
 import re
 from typing import Final
 
-from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.documents.extents import name_of
-from proxy.enrich.redact.json_values import KEPT, MARK, MAX_HITS, Edit, End, edited
+from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit, Hits, edited, rule_of_name
+from proxy.enrich.redact.json_values import KEPT, End
 from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.spelling import spelled_plainly
+from proxy.enrich.redact.naming.anchors import anchors_of
+from proxy.enrich.redact.naming.named import NameFinder, Naming
+from proxy.enrich.redact.scanner import Scanner
 
 _PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
-_BEFORE_ENDING: Final = rb"[A-Za-z0-9_.-]*"
+_PART: Final = rb"[A-Za-z0-9_.-]"
+_NAMINGS: Final = (
+    Naming(rb"<" + _PREFIX, rb"(?:\s[^<>]*)?>", _PART),
+    Naming(rb"<(?:name|key)>\s*" + _PREFIX, rb"\s*</(?:name|key)>\s*<(?:value|string|data)>", _PART),
+    Naming(rb"\s" + _PREFIX, rb"""\s*=\s*["']""", _PART),
+    Naming(
+        rb"""\s(?:name|key|property|type|autocomplete)\s*=\s*["']?""" + _PREFIX,
+        rb"""["'\s/>]""",
+        _PART,
+    ),
+)
 _BEFORE_TEXT: Final = b"\xef\xbb\xbf \t\r\n"
 _MAX_TAG_BYTES: Final = 4096
 """In which the name and the value of something stand."""
@@ -40,18 +51,13 @@ def is_markup(text: bytes) -> bool:
 class MarkupRedactor:
     """Redacts the values of a set of names. Pure and reusable; compiled once."""
 
-    __slots__ = ("_names", "_pattern")
+    __slots__ = ("_hits", "_names", "_scanner")
 
-    def __init__(self, names: SecretNames) -> None:
+    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+        """Redact what has one of some names, and count it in `hits`."""
         self._names = names
-        name = b"%b(%b)" % (_PREFIX, spelled_plainly(names, _BEFORE_ENDING))
-        kinds = (
-            rb"<%b(?:\s[^<>]*)?>",
-            rb"<(?:name|key)>\s*%b\s*</(?:name|key)>\s*<(?:value|string|data)>",
-            rb"""\s%b\s*=\s*["']""",
-            rb"""\s(?:name|key|property|type|autocomplete)\s*=\s*(?:["']%b["']|%b[\s/>])""",
-        )
-        self._pattern = compile_bytes(b"(?i)" + b"|".join(kind.replace(b"%b", name) for kind in kinds))
+        self._hits = hits
+        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; the same object comes back when there are none.
@@ -61,23 +67,23 @@ class MarkupRedactor:
         """
         edits: list[Edit] = []
         redacted_until = hits = 0
-        found = self._pattern.search(text)
+        finder = NameFinder(text, self._names, _NAMINGS, self._scanner)
+        found = finder.search(0)
         while found is not None:
-            if not self._names.has(name_of(found)):
-                found = self._pattern.search(text, found.end() - 1)
-                continue
             hits += 1
-            start, stop, end = _value(text, found.start(), found.end())
+            rule = rule_of_name(found.name)
+            start, stop, end = _value(text, found.start, found.stop)
             if hits > MAX_HITS:
-                start, end = found.start(), End.IN_CONTAINER
+                start, end = found.start, End.IN_CONTAINER
             if end is not End.OUTSIDE:
-                edits.append((start, len(text), MARK))
-                return edited(text, edits), end
-            if start >= redacted_until and text[start:stop].strip() not in KEPT:
-                edits.append((start, stop, MARK))
+                edits.append(Edit(start, len(text), MARK, rule))
+                return edited(text, edits, self._hits), end
+            # One letter is the key by which a browser gets there (`accesskey`).
+            if start >= redacted_until and stop - start > 1 and text[start:stop].strip() not in KEPT:
+                edits.append(Edit(start, stop, MARK, rule))
                 redacted_until = stop
-            found = self._pattern.search(text, max(found.end() - 1, redacted_until))
-        return edited(text, edits), End.OUTSIDE
+            found = finder.search(max(found.stop - 1, redacted_until))
+        return edited(text, edits, self._hits), End.OUTSIDE
 
 
 def _value(text: bytes, start: int, stop: int) -> tuple[int, int, End]:

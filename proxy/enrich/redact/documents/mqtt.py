@@ -11,7 +11,7 @@ Standard: MQTT 3.1.1 §3.1 and 5.0 §3.1, with MQTT 3.1, which only has another 
 from collections import OrderedDict
 from typing import Final
 
-from proxy.enrich.redact.json_values import MARK
+from proxy.enrich.redact.edits import MARK
 
 MAX_CONNECTIONS: Final = 256
 MAX_PACKET_BYTES: Final = 8192

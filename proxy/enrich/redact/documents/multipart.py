@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, pairwise
 from typing import Final
 
-from proxy.enrich.redact.json_values import MARK
+from proxy.enrich.redact.edits import MARK, REST, Edit, Hits, edited, rule_of_name
 
 MAX_PARTS: Final = 1000
 """Of a body, and of messages in it: what is behind them counts as a secret, for each takes 8 us, however small."""
@@ -39,6 +39,7 @@ def redact_multipart(
     boundary: bytes,
     is_secret: Callable[[bytes], bool],
     redact_part: Callable[[bytes, bytes], tuple[bytes, bool]],
+    hits: Hits | None = None,
 ) -> tuple[bytes, bool]:
     """Replace the content of secret parts, and the others by what `redact_part` makes of their headers and content.
 
@@ -47,12 +48,14 @@ def redact_multipart(
         boundary: Between the parts.
         is_secret: Whether a name is.
         redact_part: Answers as this function does.
+        hits: Where secrets are counted that are taken out.
 
     Returns:
         The body, and whether it ended within a secret part.
     """
     first, *parts = body.split(b"--" + boundary, MAX_PARTS)
     if has_more := len(parts) == MAX_PARTS:
+        edited(parts[-1], [Edit(0, len(parts[-1]), MARK, REST)], hits)
         parts.pop()
     pieces = [redact_part(b"", first)[0]]
     is_secret_last = False
@@ -63,9 +66,11 @@ def redact_multipart(
             pieces.append(part)
             continue
         headers, content = part[: end.end()], part[end.end() :]
-        if any(is_secret(name) for name in _names(headers)):
+        name = next(filter(is_secret, _names(headers)), None)
+        if name is not None:
             is_secret_last = True
-            pieces.append(headers + MARK + _line_end(content))
+            stop = len(part) - len(_line_end(content))
+            pieces.append(edited(part, [Edit(end.end(), stop, MARK, rule_of_name(name))], hits))
         else:
             piece, is_secret_last = redact_part(headers, content)
             pieces.append(piece)

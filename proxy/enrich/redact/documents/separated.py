@@ -10,7 +10,8 @@ Standard: RFC 4180; Excel's `sep=;` and lines that begin with `#` may come befor
 import re
 from typing import Final
 
-from proxy.enrich.redact.json_values import KEPT, MARK, Edit, End, edited
+from proxy.enrich.redact.edits import MARK, Edit, Hits, edited, rule_of_name
+from proxy.enrich.redact.json_values import KEPT, End
 from proxy.enrich.redact.names import SecretNames
 
 _SEPARATORS: Final = (b",", b";", b"\t", b"|")
@@ -39,10 +40,12 @@ _ROWS: Final = {separator: _Rows(separator) for separator in _SEPARATORS}
 class SeparatedRedactor:
     """Redacts the columns of a set of names."""
 
-    __slots__ = ("_names",)
+    __slots__ = ("_hits", "_names")
 
-    def __init__(self, names: SecretNames) -> None:
+    def __init__(self, names: SecretNames, hits: Hits | None = None) -> None:
+        """Redact the columns of some names, and count their values in `hits`."""
         self._names = names
+        self._hits = hits
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace the values of secret columns; the same object comes back when there are none.
@@ -51,7 +54,7 @@ class SeparatedRedactor:
             The text, and whether more of it would have to be removed: a tail does not say where its columns are.
         """
         edits: list[Edit] = []
-        rows, secret, is_heading, has_secret = _ROWS[b","], frozenset[int](), True, False
+        rows, secret, is_heading, has_secret = _ROWS[b","], dict[int, str](), True, False
         at = len(_BOM) if text.startswith(_BOM) else 0
         while at < len(text):
             row = rows.row.match(text, at)
@@ -68,11 +71,12 @@ class SeparatedRedactor:
                 is_heading, has_secret = False, has_secret or bool(secret)
             elif secret:
                 edits += _edits(rows, secret, text, start, at)
-        return edited(text, edits), End.IN_CONTAINER if has_secret else End.OUTSIDE
+        return edited(text, edits, self._hits), End.IN_CONTAINER if has_secret else End.OUTSIDE
 
-    def _secret_columns(self, rows: _Rows, heading: bytes) -> frozenset[int]:
+    def _secret_columns(self, rows: _Rows, heading: bytes) -> dict[int, str]:
+        """Return the ids of the rules of secret columns, by their numbers."""
         names = [found[1].strip(b"\"' \t").replace(b" ", b"_") for found in rows.fields.finditer(heading)]
-        return frozenset(column for column, name in enumerate(names) if name and self._names.has(name))
+        return {column: rule_of_name(name) for column, name in enumerate(names) if name and self._names.has(name)}
 
 
 def _separator(heading: bytes) -> bytes:
@@ -80,12 +84,13 @@ def _separator(heading: bytes) -> bytes:
     return max(_SEPARATORS, key=heading.count)
 
 
-def _edits(rows: _Rows, secret: frozenset[int], text: bytes, start: int, stop: int) -> list[Edit]:
+def _edits(rows: _Rows, secret: dict[int, str], text: bytes, start: int, stop: int) -> list[Edit]:
     """Return what stands in for the secret values of a row."""
     edits: list[Edit] = []
     for column, found in enumerate(rows.fields.finditer(text, start, stop)):
         if column in secret:
             value = found[1].strip()
             if value.lower() not in KEPT and value.strip(b'"') not in (b"", MARK):
-                edits.append((*found.span(1), _QUOTED_MARK if value.startswith(b'"') else MARK))
+                stands_in = _QUOTED_MARK if value.startswith(b'"') else MARK
+                edits.append(Edit(*found.span(1), stands_in, secret[column]))
     return edits

@@ -1,9 +1,9 @@
 r"""Redact YAML by key: what stands behind a secret key, on its line and on those that are indented further.
 
-Strategy: lexical, as with JSON. One google-re2 pattern finds keys of block mappings (`password: x`, `- "api-key": x`),
-of flow mappings (`{user: bob, password: x}`), and what gives a name to the value on the next line (`- name:
-DB_PASSWORD`, `value: x`, as in environments of containers). The value of a block is the rest of the line and all lines
-that are indented further than its key, in whichever style: plain, quoted, `|`, `>`, a mapping or a list.
+Strategy: lexical, as with JSON. Around what the scanner finds are keys of block mappings (`password: x`,
+`- "api-key": x`), of flow mappings (`{user: bob, password: x}`), and what gives a name to the value on the next line
+(`- name: DB_PASSWORD`, `value: x`, as in environments of containers). The value of a block is the rest of the line and
+all lines that are indented further than its key, in whichever style: plain, quoted, `|`, `>`, a mapping or a list.
 
 Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
 What else is on the line goes with it where a flow goes on over lines: that may be text of a block, too.
@@ -14,23 +14,31 @@ import re
 from typing import Final
 
 from proxy.enrich.redact.documents.extents import (
-    LINE_BEGINS,
+    LINE_STARTS,
     OPENERS,
     QUOTES,
     Value,
     ValueRedactor,
     closing,
     line_end,
-    name_of,
 )
-from proxy.enrich.redact.json_values import KEPT, MARK
+from proxy.enrich.redact.edits import MARK, Hits
+from proxy.enrich.redact.json_values import KEPT
 from proxy.enrich.redact.names import SecretNames, normalise
+from proxy.enrich.redact.naming.named import Named, Naming
 from proxy.enrich.redact.naming.values import is_fact, is_member_kept
+from proxy.enrich.redact.scanner import Scanner
 
-_KINDS: Final = (
-    LINE_BEGINS + rb"""[ \t?#-]*["']?%b["']?[ \t]*:(?:[ \t]|\r?$)""",
-    rb"""[{,]\s*["']?%b["']?\s*:[ \t\n]""",
-    LINE_BEGINS + rb"""[ \t-]*(?:name|key):[ \t]+["']?%b["']?[ \t]*(?:#.*)?\r?\n[ \t]*value:[ \t]""",
+_PART: Final = rb"[\w.-]"
+_NAMINGS: Final = (
+    Naming(LINE_STARTS + rb"""[ \t?#-]*+["']?""", rb"""["']?[ \t]*:(?:[ \t]|\r?$)""", _PART, has_blanks=True),
+    Naming(rb"""[{,]\s*+["']?""", rb"""["']?\s*:[ \t\n]""", _PART, has_blanks=True),
+    Naming(
+        LINE_STARTS + rb"""[ \t-]*+(?:name|key):[ \t]++["']?""",
+        rb"""["']?[ \t]*(?:#[^\n]*)?\r?\n[ \t]*value:[ \t]""",
+        _PART,
+        has_blanks=True,
+    ),
 )
 _BEFORE_KEY: Final = re.compile(rb"(?:[ \t]|[-?#](?=[ \t#]))*#?")
 """Indentation, and what says that an entry of a list, a key or a comment begins."""
@@ -44,7 +52,7 @@ _NO_PLAIN: Final = re.compile(rb"[ \t]*+(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\
 _PARTS: Final = re.compile(
     rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|(?<=[\s,\[\]{}"'])#[^\n]*|[{}\[\]]""", re.DOTALL
 )
-_MEMBER: Final = re.compile(rb"""[ \t-]*(?:["']?([\w$]+)["']?:(?=[ \t\r]|\Z))?(.*)""", re.DOTALL)
+_MEMBER: Final = re.compile(rb"""[ \t-]*+(?:["']?([\w$]+)["']?:(?=[ \t\r]|\Z))?(.*)""", re.DOTALL)
 _MAX_ALONG: Final = 16
 """Further keys in what may belong to a value; behind so many all goes."""
 _STANDS_IN: Final = b' "%b"' % MARK
@@ -54,30 +62,31 @@ _STANDS_IN: Final = b' "%b"' % MARK
 class YamlRedactor(ValueRedactor):
     __slots__ = ()
 
-    def __init__(self, names: SecretNames) -> None:
-        super().__init__(names, _KINDS, rb"[\w.-]*")
+    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+        super().__init__(names, _NAMINGS, hits, scanner)
 
-    def _value(self, text: bytes, found: re.Match[bytes]) -> Value:
+    def _value(self, text: bytes, found: Named) -> Value:
         start, stop = _colon(text, found) + 1, self._value_end(text, found)
         value = text[start:stop]
-        name, plain = normalise(name_of(found)), _plain(value)
+        name, plain = normalise(found.name), _plain(value)
         is_kept = plain in _NULLS or is_fact(name, plain.strip(b"\"'")) or _is_described(name, value)
         return start, stop, b"" if is_kept else _STANDS_IN
 
-    def _value_end(self, text: bytes, found: re.Match[bytes]) -> int:
+    def _value_end(self, text: bytes, found: Named) -> int:
         """Return where the value of what was found ends, with all values of what goes along."""
         sure, stop = _value_ends(text, found)
-        inner = self._pattern.search(text, sure) if sure < stop else None
+        finder = self._finder(text)
+        inner = finder.search(sure) if sure < stop else None
         for _ in range(_MAX_ALONG):
-            if inner is None or inner.start() >= stop:
+            if inner is None or inner.start >= stop:
                 return stop
             stop = max(stop, _value_ends(text, inner)[1])
-            inner = self._pattern.search(text, inner.end())
+            inner = finder.search(inner.stop)
         return len(text)
 
 
-def _colon(text: bytes, found: re.Match[bytes]) -> int:
-    return text.rindex(b":", found.start(), found.end())
+def _colon(text: bytes, found: Named) -> int:
+    return text.rindex(b":", found.start, found.stop)
 
 
 def _plain(value: bytes) -> bytes:
@@ -104,9 +113,9 @@ def _is_described(name: bytes, block: bytes) -> bool:
     return bool(lines) and not first.strip()
 
 
-def _value_ends(text: bytes, found: re.Match[bytes]) -> tuple[int, int]:
+def _value_ends(text: bytes, found: Named) -> tuple[int, int]:
     """Return where the value of what was found ends at least, and at most."""
-    start, colon = found.start(), _colon(text, found)
+    start, colon = found.start, _colon(text, found)
     if text[start : start + 1] not in (b"{", b","):
         stop = _block_value_end(text, colon)
         return stop, stop

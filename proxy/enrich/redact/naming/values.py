@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.enrich.redact.patterns.tokens import is_random
+from proxy.enrich.redact.checks import is_random
 
 _DESCRIPTIONS: Final = frozenset(
     b"title description summary $comment comment message messages msg detail details reason error errors _errors hint "
@@ -44,25 +44,38 @@ _WORDS: Final = re.compile(
     rb"(?:(?:(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[A-Z][a-z]{1,20}){0,4}|(?:base|float|ipv|oauth|sha|u?int)[0-9]{1,3})"
     rb"(?:[ ._:/-]{1,2}|\Z)){1,8}"
 )
-_LETTER: Final = re.compile(rb"\\+u([0-9A-Fa-f]{4})|\xe3\x80\x82")
+_LETTER: Final = re.compile(rb"(?<!\\)\\+u([0-9A-Fa-f]{4})|\xe3\x80\x82")
 """Escaped, and the full stop of Chinese and Japanese."""
-_NO_WORD: Final = re.compile(rb"[A-Za-z]{25}|\S{65}|(?=\S*[A-Za-z])(?=\S*[0-9])[\w$!#%^&*+/=-]{5}")
+_NO_WORD: Final = re.compile(rb"[A-Za-z]{25}|\S{65}|(?=\S{0,64}[A-Za-z])(?=\S{0,64}[0-9])[\w$!#%^&*+/=-]{5}")
 """What no sentence of a refusal has: keys, and letters and digits mixed."""
 _SENTENCE: Final = re.compile(rb"[A-Z\x80-\xff].*[.!]\Z", re.DOTALL)
 _PLACE: Final = re.compile(rb"(?:[/.#^]|https?://)[^?@]{0,256}\Z")
 _TIME: Final = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.+Z-]{0,20}")
-_FOLDER: Final = re.compile(rb"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\]+[\w.@+ -]{0,32}){1,32}")
+_HOLDERS: Final = frozenset(
+    b"stringdata secretstring credential credentials secret secrets auths session cookie cookies".split()
+)
+"""Names of what holds secrets of others, which may be words."""
+_EXPRESSION: Final = re.compile(rb"[\^\[(\\]")
+_FOLDER: Final = re.compile(rb"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\]++[\w.@+ -]{0,32}+){1,32}+")
 _NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _PIN: Final = re.compile(rb"[0-9]{3,}")
 _TYPED: Final = re.compile(
     rb"(?:pass(?:word|wd|code|phrase|wort)?|kennwort|wachtwoord|contrase(?:n|\xc3\xb1|\\u00f1)a|motdepasse|pwd?|psk|pin"
-    rb"|otp|cv[vc]|csc|code|cardnumber)s?(?:confirm\w*|[0-9])?\Z"
+    rb"|otp|cv[vc]|csc|code|cardnumber)s?(?:confirm\w{0,32}|[0-9])?\Z"
 )
 """Names of what is typed in, in the compared form."""
 _FACT: Final = re.compile(
+    rb"arn:aws[a-z-]*:[A-Za-z0-9:/*._-]{4,200}|"
     rb"[~^]?[0-9]+(?:\.[0-9]+){2}(?:[.+-][\w.+-]{0,32})?|sha(?:1|256|384|512)-[A-Za-z0-9+/]{27,88}={0,2}"
     rb"|read|write|none|include|omit|same-origin|inherit|enabled|disabled|required|optional"
 )
+_SIGN: Final = re.compile(
+    rb"(?:\\+u(?:[eE][0-9a-fA-F]|[fF][0-8])[0-9a-fA-F]{2}|\\+u2[67][0-9a-fA-F]{2}"
+    rb"|\\+u[dD]83[c-eC-E]\\+u[dD][c-fC-F][0-9a-fA-F]{2}|\\+[ef][0-9a-f]{3}"
+    rb"|\xee[\x80-\xbf]{2}|\xef[\x80-\xa3][\x80-\xbf]|\xe2[\x98-\x9f][\x80-\xbf]|\xf0\x9f[\x8c-\xab][\x80-\xbf])"
+    rb"(?:\\+u[fF][eE]0[fF]|\xef\xb8\x8f)?"
+)
+"""One emoji (U+2600 to U+27BF, U+1F300 to U+1FAFF), or one private character of a font (U+E000 to U+F8FF)."""
 _REFERENCE: Final = re.compile(rb"\$\{(?:\{ ?[\w.-]{1,64} ?\}|\w{1,64})\}")
 
 
@@ -74,6 +87,11 @@ def is_fact(name: bytes, value: bytes) -> bool:
     """
     is_one = _FACT.fullmatch(value) is not None and _TYPED.search(name) is None
     return is_one or _REFERENCE.fullmatch(value) is not None
+
+
+def is_sign(value: bytes) -> bool:
+    """Whether a value is one picture: lists of icons have keys, pins and cookies."""
+    return _SIGN.fullmatch(value) is not None
 
 
 def is_number_kept(name: bytes, number: bytes) -> bool:
@@ -96,6 +114,15 @@ def is_refusal(value: bytes) -> bool:
     return len(plain.split()) > 1 or not plain.isascii() or _is_code(plain)
 
 
+def is_word_kept(name: bytes, value: bytes) -> bool:
+    """Whether a string within an object or a list is no secret of its name, as it is a word.
+
+    Tokens and keys are made by machines: words below them describe them, or are pieces of text. What is typed in may be
+    a word.
+    """
+    return _TYPED.search(name) is None and name not in _HOLDERS and _is_words(value)
+
+
 def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: bool) -> bool:
     """Whether a string within an object or a list under a secret name is no secret.
 
@@ -111,6 +138,8 @@ def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: boo
         return not is_random(value)
     if member in _DESCRIPTIONS:
         return (b" " in value and len(value.split()) > 2) or _is_words(value) or is_refusal(value)
+    if member == b"pattern" and _EXPRESSION.search(value) is not None:
+        return True
     if member in _PLACES:
         return _is_words(value) or (_PLACE.match(value) is not None and not is_random(value))
     if member in _SAMPLES:
@@ -166,7 +195,8 @@ def content_end(text: bytes, key: bytes, start: int) -> int:
 BODY: Final = "body."
 ANY: Final = b"*"
 _DOCUMENT: Final = re.compile(rb"\s*[{\[]")
-_STRUCTURE: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)"\s*+(:?)|([{}\[\]])', re.DOTALL)
+_STRUCTURE: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"\s*+(:?)|\\?\Z)|([{}\[\]])', re.DOTALL)
+"""A string that is not closed goes to the end, so that none is looked for in it."""
 
 
 class PlaceFinder:

@@ -9,32 +9,44 @@ Invariant: what stands in for a secret is none. Standard: the `.netrc` of GNU in
 """
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
-from proxy.enrich.redact.names import ENDINGS, may_be_one, normalise
+from proxy.enrich.redact.checks import is_no_words
+from proxy.enrich.redact.edits import MARK, Edit, rule_of_name
+from proxy.enrich.redact.names import ENDINGS, PASSWORDS, may_be_one, normalise, spelled_forms
 from proxy.enrich.redact.naming.values import is_fact
-from proxy.enrich.redact.patterns.views import SPACE, Span
+from proxy.enrich.redact.patterns.views import SPACE
 
-_NAMES: Final = "|".join((*(name.replace("_", "[-_]?") for name in ENDINGS), "pwd", "[-_]pass", "token")).encode()
-_NETRC: Final = rb"\b(?:machine|login|account)%b+[^\s+\\]+%b+(?:(?:login|account)%b+[^\s+\\]+%b+)?password%b+" % (
-    (SPACE,) * 5
+_TYPED: Final = ("cvv", "cvc", "otp", "pin", "seed_phrase", "recovery_phrase", "mnemonic", *PASSWORDS)
+_ENDINGS: Final = tuple(
+    normalise(form.encode()) for name in (*ENDINGS, "pwd", "token", *_TYPED) for form in spelled_forms(name)
 )
-COARSE: Final[bytes] = (
-    rb"""(?i:(?:%b)(?:(?:\\*["'])?\]?[ \t]*(?:=>|:?=)|'?[ \t]*:)[ \t]*|%b)(?:\\*["']|[^\s"'\\\[<{(=:])"""
-    % (_NAMES, _NETRC)
+"""Of names that mean a secret in any text; others mean more there."""
+PHRASES: Final = (b"mnemonic", b"seedphrase", b"recoveryphrase")
+_DIGITS: Final = (b"cvv", b"cvc", b"otp", b"pin")
+"""Names of what is made of digits."""
+MNEMONIC: Final = re.compile(rb"(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8}\b")
+"""Words from which a key is made (BIP 39)."""
+_NUMBER: Final = re.compile(rb"[0-9]{3,10}")
+_TOKENS: Final = tuple(ending for ending in _ENDINGS if ending.endswith(b"token") and ending != b"token")
+_REST: Final = re.compile(rb"[\w-]{0,64}")
+_SIGN: Final = re.compile(rb"""\\*["']?\]?[ \t]*(?:=>|:?=(?!=))[ \t]*|\\*'?[ \t]*:(?![:=])(?:\*\*)?[ \t]*""")
+_PASS: Final = re.compile(rb"(?i)(?:.*[-_])pass", re.DOTALL)
+_NETRC: Final = re.compile(
+    rb"(?i)\b(machine|login|account)%b+[^\s+\\]+%b+(?:(?:login|account)%b+[^\s+\\]+%b+)?password%b+" % ((SPACE,) * 5)
 )
-EXACT: Final = re.compile(
-    rb"""(?i:(%b)(?:["']?\]?[ \t]*(?:=>|:?=(?!=))|'?[ \t]*:(?![:=])(?:\*\*)?)([ \t]*)|%b)""" % (_NAMES, _NETRC)
-)
+_NETRC_BYTES: Final = 200
+_BLANKS: Final = (b" ", b"\t", b"\n", b"\r", b"+")
 _BARE_VALUE: Final = (
     rb"""(?:[^\s"'\\&;%<]++|<(?!/|br\b)|%(?!(?:25)*(?:0[9adAD]|2[0267]|5[cC]))|[&;](?![\w.\[\] -]{1,40}=)|"""
 )
 _VALUE: Final = re.compile(
     rb"""\\*(?:[bfruBFRU]{1,2}(?=["']))?(?:"([^"\\\r\n]*)|'([^'\\\r\n]*)|(%b\\(?![nrtbfu"'/\\]))++))""" % _BARE_VALUE
 )
+_BEGINS: Final = re.compile(rb"""\\*["']|[^\s"'\\\[<{(=:]""")
 _PLACEHOLDER: Final = re.compile(
     rb"[\[<{(*:]|\$(?![a-z0-9]{1,10}\$)|%[(sdr{]|(?i:null|none|nil|true|false|undefined)\b|(.)\1*\Z|\.\.\.|HTTP/[0-9]"
-    rb"|(?i:your)[-_]"
+    rb"|(?i:your)[-_]|![01]\b|\.[a-z]"
 )
 _WORDS: Final = re.compile(
     rb"[&!]?[A-Za-z_\x80-\xff]*(?:(?:\.|::|->|\?\.)[A-Za-z_]+)*|[A-Za-z_][\w.:]*[(\[<{].*|[a-z]+(?:8|16|32|64|128|256)"
@@ -45,20 +57,69 @@ _WORDS: Final = re.compile(
 _BEFORE: Final = re.compile(rb"(?:\\[nrtbf]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2})?([\w.-]*)\Z")
 _MIXED: Final = re.compile(rb"(?=.*[0-9])(?=.*[A-Za-z]).{8,}", re.DOTALL)
 _MIN_BYTES: Final = 4
+_MIN_DIGITS: Final = 3
+_MIN_DRAWN_BYTES: Final = 12
 _MIN_VARIABLE_BYTES: Final = 6
+_SOME: Final = frozenset(b"my your the some any test dummy fake example sample new old".split())
 _TRAILING: Final = b",;)]}.!?:"
 _NEAR_BYTES: Final = 64
 _JUDGED_BYTES: Final = 256
 """Of a value: what is no secret may be long, and hold many names."""
 _BARE: Final = 3
+_NETRC_RULE: Final = "netrc"
 _TABLE: Final = re.compile(rb"(?:\A|[\n\"=])\[(?!REDACTED\])[A-Za-z][\w .:/-]*\]\s*[\r\n]")
 _TABLE_BYTES: Final = 2048
 _LINE_ENDS: Final = (b"", b"\n", b"\r", b'"')
 
 
-def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
-    """Return where the secret stands behind what `EXACT` matched; None when it is none."""
-    value = _VALUE.match(text, found.end(), found.end() + _JUDGED_BYTES)
+def may_be_given(name: bytes) -> bool:
+    """Whether a text may give a secret to a word, whatever stands around it."""
+    return normalise(name).endswith(_ENDINGS)
+
+
+def assigned_at(text: bytes, start: int, stop: int) -> Edit | None:
+    """Return what is taken out behind the name of which a part stands between two places; None where nothing is."""
+    rest = _REST.match(text, stop)
+    assert rest is not None
+    name_stop = rest.end()
+    if (sign := _SIGN.match(text, name_stop)) is not None:
+        value = _value(text, sign.end())
+        if value is None:
+            return None
+        before = _BEFORE.search(text, max(0, start - _NEAR_BYTES), start)
+        name = (b"" if before is None else before[1]) + text[start:name_stop]
+        if not _is_secret(text, start, name, sign[0].strip(b"\\"), value):
+            return None
+        if (words := MNEMONIC.match(text, value.start)) is not None:
+            return Edit(*words.span(), MARK, rule_of_name(name))
+        return Edit(value.start, _whole_stop(text, sign.end(), value), MARK, rule_of_name(name))
+    if text[stop : stop + 1] not in _BLANKS:
+        return None
+    near = _NETRC.finditer(text, max(0, start - _NETRC_BYTES), stop + _NETRC_BYTES)
+    found = next((each for each in near if each.end() > stop), None)
+    if found is None:
+        return None
+    value = _value(text, found.end())
+    if value is None or (found[1].lower() != b"machine" and _WORDS.fullmatch(value.content) is not None):
+        return None
+    return Edit(value.start, _whole_stop(text, found.end(), value), MARK, _NETRC_RULE)
+
+
+class _Value(NamedTuple):
+    """Where a value starts and stops, what of it is judged, whether it stands in quotes, and whether it may go on."""
+
+    start: int
+    stop: int
+    content: bytes
+    is_quoted: bool
+    is_cut: bool
+
+
+def _value(text: bytes, at: int) -> _Value | None:
+    """Read the value at a place; None where it is too short, or says that it is none."""
+    if _BEGINS.match(text, at) is None:
+        return None
+    value = _VALUE.match(text, at, at + _JUDGED_BYTES)
     if value is None or value.lastindex is None:
         return None
     start, stop = value.span(value.lastindex)
@@ -66,15 +127,17 @@ def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
     if not is_quoted:
         stop = start + len(value[_BARE].rstrip(_TRAILING))
     content = text[start:stop]
-    if len(content) < _MIN_BYTES or _PLACEHOLDER.match(content) is not None:
+    if len(content) < _MIN_DIGITS or _PLACEHOLDER.match(content) is not None:
         return None
-    if found[1] is None:
-        is_secret = found[0][:1] in b"mM" or _WORDS.fullmatch(content) is None
-    else:
-        is_secret = _is_secret(text, found, stop, content, is_quoted=is_quoted)
-    if is_secret and value.end() == found.end() + _JUDGED_BYTES and (value := _VALUE.match(text, found.end())):
-        stop = value.end()
-    return (start, stop) if is_secret else None
+    return _Value(start, stop, content, is_quoted, value.end() == at + _JUDGED_BYTES)
+
+
+def _whole_stop(text: bytes, at: int, value: _Value) -> int:
+    """Return where a value stops that may be longer than what was judged of it."""
+    if not value.is_cut:
+        return value.stop
+    whole = _VALUE.match(text, at)
+    return value.stop if whole is None else whole.end()
 
 
 def _is_in_table(text: bytes, start: int) -> bool:
@@ -82,22 +145,49 @@ def _is_in_table(text: bytes, start: int) -> bool:
     return _TABLE.search(text, max(0, start - _TABLE_BYTES), start) is not None
 
 
-def _is_secret(text: bytes, found: re.Match[bytes], stop: int, content: bytes, *, is_quoted: bool) -> bool:
-    """Judge a value that stops at `stop` by its name, by the sign between them, and by how it is written."""
-    before = _BEFORE.search(text, max(0, found.start() - _NEAR_BYTES), found.start())
-    prefix = b"" if before is None else before[1]
-    name, sign = found[1].lower(), found[0][len(found[1]) :]
-    if content.lower() in (name, prefix.lower() + name) or (name == b"pwd" and content[:1] in b"/~."):
+def _stands_for(ending: bytes, content: bytes) -> bool:
+    """Whether a value only says what would be there: `my-api-key`, `MYTOKEN`, `ed25519.Ed25519PrivateKey`."""
+    said = normalise(content)
+    return said.endswith(ending) and (b"." in content or said.removesuffix(ending) in _SOME)
+
+
+def _is_own_word(name: bytes, ending: bytes) -> bool:
+    """Whether a short ending is a word of its own: `user_pin` and `userPin`, not `spin`."""
+    before = name[: -len(ending)]
+    return not before[-1:].isalpha() or (before[-1:].islower() and name[-len(ending) :][:1].isupper())
+
+
+def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value) -> bool:
+    """Judge a value by its name, by the sign between them, and by how it is written."""
+    content = value.content
+    last = name.rpartition(b".")[2]
+    compared = normalise(last)
+    ending = next(filter(compared.endswith, _ENDINGS), b"pass" if _PASS.fullmatch(last) is not None else b"")
+    if not ending or normalise(content) in (ending, compared) or (ending == b"pwd" and content[:1] in b"/~."):
         return False
-    full = prefix.rpartition(b".")[2] + found[1]
-    if is_fact(compared := normalise(full), content) or not may_be_one(full, compared):
+    if is_fact(compared, content) or not may_be_one(last, compared) or _stands_for(ending, content):
         return False
+    if ending in _DIGITS:
+        return _NUMBER.fullmatch(content) is not None and _is_own_word(last, ending)
+    if ending in PHRASES and MNEMONIC.match(text, value.start) is not None:
+        return True
+    if len(content) < _MIN_BYTES:
+        return False
+    return _is_written_like_one(text, start, name, sign, value, ending)
+
+
+def _is_written_like_one(text: bytes, start: int, name: bytes, sign: bytes, value: _Value, ending: bytes) -> bool:
+    """Judge a value that may be one of a program, of a type, or prose."""
+    content = value.content
     if sign == b"=" and len(content) >= _MIN_VARIABLE_BYTES:
-        is_variable = prefix[:2] == b"--" or (prefix + found[1]).isupper()
-        if is_variable or (not is_quoted and content.isalpha() and text[stop : stop + 1] in _LINE_ENDS):
+        is_variable = name[:2] == b"--" or name.isupper()
+        is_last = text[value.stop : value.stop + 1] in _LINE_ENDS
+        if is_variable or (not value.is_quoted and content.isalpha() and is_last):
             return True
-    if name == b"token" and _MIXED.match(content) is None:
+    if ending == b"token" and not normalise(name).endswith(_TOKENS) and _MIXED.match(content) is None:
         return False
-    if is_quoted:
+    if name.isupper() and len(content) >= _MIN_DRAWN_BYTES and is_no_words(content):
+        return True
+    if value.is_quoted:
         return b" " not in content or (b"=" in sign and b"]" not in sign)  # `errors["password"] = "is too short"`
-    return _WORDS.fullmatch(content) is None or (b"=" in sign and _is_in_table(text, found.start()))
+    return _WORDS.fullmatch(content) is None or (b"=" in sign and _is_in_table(text, start))

@@ -8,8 +8,11 @@ Standard: ISO/IEC 7812 (check digit by Luhn), issuers' published ranges; ISO 136
 """
 
 import re
+from collections.abc import Collection, Iterator
 from typing import Final
 
+from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit
 from proxy.enrich.redact.patterns.views import Span
 
 _SEPARATOR: Final = rb"(?:[ +-]|\xc2?\xa0|\xe2\x80[\x87\xaf]|\xff|\\+u[0-9a-fA-F]{4})"
@@ -23,29 +26,73 @@ _COUNTRIES: Final = {
     )
     for at in range(0, len(countries), 2)
 }  # fmt: skip
-_SPLIT: Final = re.compile(_SEPARATOR)
+_SPLIT: Final = re.compile(rb"(?<!\\)" + _SEPARATOR)
 _CARD_GROUPS: Final = 4
 _COUNTRY: Final = b"|".join(_COUNTRIES)
-_GROUPED: Final = b"|".join(
-    rb"[2-6][0-9]{3}%s[0-9]{%d}%s[0-9]{%d}" % (_SEPARATOR, second, _SEPARATOR, third)
-    for second, third in ((4, 4), (6, 5), (6, 4))
-)
-COARSE: Final = rb"\b(?:[2-6][0-9]{12}|%b|(?i:%b)[0-9]{2}(?:[0-9A-Za-z]{11}|%b[0-9A-Za-z]{4}%b[0-9A-Za-z]{4}))" % (
-    _GROUPED, _COUNTRY, _SEPARATOR, _SEPARATOR
-)  # fmt: skip
-"""In the syntax of google-re2."""
-EXACT: Final = re.compile(
-    rb"""(?<![\w.%%-])(?:([2-6][0-9]{12,18})(?!\w|[.-][0-9]|-\w)"""
-    rb"""|([2-6][0-9]{3}(?P<s>%b)(?:[0-9]{4}(?P=s)[0-9]{4}(?P=s)[0-9]{4}(?:(?P=s)[0-9]{1,3})?|[0-9]{6}(?P=s)[0-9]{4,5}))(?!\w)"""
-    rb"""|((?i:%b)[0-9]{2}(?:%b?[0-9A-Za-z]){11,29}))""" % (_SEPARATOR, _COUNTRY, _SEPARATOR)
-)
-_ISSUED: Final = re.compile(
+_DIGITS: Final = {b"AE": 21, b"BA": 18, b"BE": 14, b"DE": 20, b"EE": 18, b"AD": 10}
+"""Countries whose codes are hexadecimal digits, as identifiers begin; how many digits follow: all, but for AD."""
+
+
+def _in_one_run() -> bytes:
+    """Write the pattern of accounts in one run: of each country as many characters as it has."""
+    digits = [
+        rb"%b[0-9]{%d}[0-9A-Z]{%d}" % (country, count, _COUNTRIES[country] - 2 - count)
+        for country, count in _DIGITS.items()
+    ]
+    others = [
+        rb"(?:%b)[0-9]{2}[0-9A-Z]{%d}" % (b"|".join(countries), length - 4)
+        for length in sorted(set(_COUNTRIES.values()))
+        if (countries := [each for each, its in _COUNTRIES.items() if its == length and each not in _DIGITS])
+    ]
+    return b"|".join((*digits, *others))
+
+
+def _in_groups() -> bytes:
+    """Write the pattern of the first four groups of an account, as all have."""
+    pieces = []
+    for are_digits, characters in ((True, b"0-9"), (False, b"0-9A-Z")):
+        some = b"|".join([country for country in _COUNTRIES if (country in _DIGITS) is are_digits])
+        group = _SEPARATOR + b"[%b]" % characters
+        last = _SEPARATOR + b"[0-9A-Z]"
+        pieces.append(rb"(?:%b)[0-9]{2}%b{4}%b{4}%b{3,4}" % (some, group, group, last))
+    return b"|".join(pieces)
+
+
+def _small(pattern: bytes) -> bytes:
+    """Write the same with small letters: an account has no letters of both cases."""
+    for country in _COUNTRIES:
+        pattern = pattern.replace(country, country.lower())
+    return pattern.replace(b"0-9A-Z]", b"0-9a-z]")
+
+
+_ISSUED_DIGITS: Final = (
     rb"4[0-9]{12}(?:[0-9]{3}){0,2}"  # Visa
     rb"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
     rb"|3[47][0-9]{13}|(?:30[0-5]|3[689][0-9])[0-9]{11}(?:[0-9]{2,5})?"  # American Express; Diners Club
     rb"|(?:60[0-9]{2}|64[4-9][0-9]|65[0-9]{2}|35(?:2[89]|[3-8][0-9]))[0-9]{12}(?:[0-9]{3})?"  # Discover, RuPay, JCB
     rb"|62[0-9]{14,17}|220[0-4][0-9]{12}(?:[0-9]{3})?|508[0-9]{13}"  # UnionPay; Mir; RuPay
     rb"|(?:50[1-3][0-9]|5[68][0-9]{2}|63[0-9]{2}|67[0-9]{2})[0-9]{9,15}"  # Maestro
+)
+_ISSUED: Final = re.compile(_ISSUED_DIGITS)
+_GROUPED: Final = rb"[2-6][0-9]{3}%b(?:[0-9]{4}%b[0-9]{4}%b[0-9]{4}|[0-9]{6}%b[0-9]{4,5})" % ((_SEPARATOR,) * 4)
+_ACCOUNT: Final = b"|".join((_in_one_run(), _in_groups()))
+_OTHERS: Final = rb"(?:%b|%b|%b)\b" % (_GROUPED, _ACCOUNT, _small(_ACCOUNT))
+COARSE: Final = rb"\b(?:(?:%b)\b|%b)" % (_ISSUED_DIGITS, _OTHERS)
+"""Where one may begin; in the syntax of google-re2."""
+EXACT: Final = re.compile(
+    rb"""(?<![\w.%%-])(?:([2-6][0-9]{12,18})(?!\w|[.-][0-9]|-\w)"""
+    rb"""|([2-6][0-9]{3}(?P<s>%b)(?:[0-9]{4}(?P=s)[0-9]{4}(?P=s)[0-9]{4}(?:(?P=s)[0-9]{1,3})?|[0-9]{6}(?P=s)[0-9]{4,5}))(?!\w)"""
+    rb"""|((?i:%b)[0-9]{2}(?:%b?[0-9A-Za-z]){11,29}))""" % (_SEPARATOR, _COUNTRY, _SEPARATOR)
+)
+_FOUND: Final = compile_bytes(COARSE)
+_SAMPLE_STEP: Final = 3
+_SAMPLED: Final = (b"111", b"1 1 1", b"11 11")
+"""Of these each number leaves one of every third character, in which digits are ones and separators blanks: at least
+eight digits of it follow each other, or groups of four with up to two bytes between them."""
+_LONG_SPACES: Final = (b"\xe2\x80\xaf", b"\xe2\x80\x87")
+"""Separators of three bytes, of which a sample says too little; few texts have any."""
+_SAMPLES: Final = bytes(
+    49 if byte in b"0123456789" else 32 if byte in b" -+\xa0\xc2\xe2\x80\x87\xaf\xff" else 0 for byte in range(256)
 )
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
 _NAME: Final = re.compile(rb"""([A-Za-z0-9_.-]++)\\*+["']?\s*+[:=]\s*+\\*+["']?\Z""")
@@ -55,6 +102,35 @@ _OTHER_NAME: Final = re.compile(
 )
 """Of digits that are no card's."""
 _NEAR_BYTES: Final = 64
+
+
+def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
+    """Yield the numbers of cards and accounts in a text as it is; after `MAX_HITS` the rest of it counts as one.
+
+    Those whose rule is disabled stay.
+    """
+    if not may_hold_number(text):
+        return
+    position = hits = 0
+    while (candidate := _FOUND.search(text, position)) is not None:
+        start = candidate.start()
+        position = start + 1
+        found = EXACT.match(text, start)
+        span = None if found is None else secret_in(text, found)
+        if found is None or span is None or id_of(found) in disabled:
+            continue
+        hits += 1
+        if hits > MAX_HITS:
+            yield Edit(start, len(text), MARK, id_of(found))
+            return
+        position = span[1]
+        yield Edit(*span, MARK, id_of(found))
+
+
+def may_hold_number(text: bytes) -> bool:
+    """Whether a sample of a text allows the number of a card or of an account."""
+    sample = text[::_SAMPLE_STEP].translate(_SAMPLES)
+    return any(digits in sample for digits in _SAMPLED) or any(text.find(space) >= 0 for space in _LONG_SPACES)
 
 
 def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
@@ -73,6 +149,11 @@ def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
     if len(groups) > _CARD_GROUPS and _is_card(b"".join(groups[:_CARD_GROUPS])):  # what follows is something else
         return start, stop - len(groups[-1]) - len(found["s"])
     return None
+
+
+def id_of(found: re.Match[bytes]) -> str:
+    """Return the id of the rule of what `EXACT` matched."""
+    return "iban" if found[1] is None and found[2] is None else "card-number"
 
 
 def _is_card(digits: bytes) -> bool:

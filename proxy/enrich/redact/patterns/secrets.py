@@ -1,24 +1,31 @@
 r"""Find secrets by their looks, in what a text says, and take them out of it.
 
-Strategy: one google-re2 pattern over all kinds, linear in the text and quick to say no, which reads the usual escapes
-as what they stand for. Only where it hits is the text searched itself, and each view of it (`views.py`); what is found
-there goes where it stands in the text as it was sent, so that all else stays byte for byte.
+Strategy: one pass finds the literals of all rules and what names of secrets have (`scanner.py`); around each is looked
+for what its rule says. Digits have no literal: a sample of a text says whether any of it may be the number of a card or
+of an account. A text with escapes is read once more with the usual ones replaced. Only where that or the text itself
+hits are its views made (`views.py`), in which places are known: what is found there goes where it stands in the text as
+it was sent, so that all else stays byte for byte.
 
 Invariant: redacting twice changes nothing.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
-from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
-from proxy.enrich.redact.json_values import MARK, MAX_HITS, Edit, apart, edited
-from proxy.enrich.redact.names import DECODE_ROUNDS
-from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT, SEMICOLON
-from proxy.enrich.redact.patterns import assigned, numbers, tokens
-from proxy.enrich.redact.patterns.views import SPACE, Span, View, has_escapes
+from proxy.enrich.formats.linear_patterns import compile_bytes
+from proxy.enrich.redact.edits import MARK, MAX_HITS, NAME, REST, Edit, Hits, apart, edited
+from proxy.enrich.redact.forms import MAX_STATE_BYTES
+from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
+from proxy.enrich.redact.naming.anchors import anchors_of
+from proxy.enrich.redact.octets import AMPERSAND, PERCENT, SEMICOLON
+from proxy.enrich.redact.patterns import numbers
+from proxy.enrich.redact.patterns.assigned import assigned_at, may_be_given
+from proxy.enrich.redact.patterns.given import given_at
+from proxy.enrich.redact.patterns.quick_reading import quick_reading
+from proxy.enrich.redact.patterns.views import View, has_escapes
+from proxy.enrich.redact.rule import Rule, built_in_rules, is_built_in
+from proxy.enrich.redact.scanner import Scanner
 
 _BLANKS: Final = rb"(?:\s|\\+[nrt])*"
 _MEMBER: Final = re.compile(
@@ -47,98 +54,81 @@ MIN_BYTES: Final = 13
 """The shortest thing any pattern finds is as long."""
 _MAX_VIEWS: Final = 6
 """What nests deeper is read by no program we know."""
-_MAX_CANDIDATES: Final = 20_000
-"""That only begin like secrets, 8 us each."""
-_COUNT: Final = re.compile(rb"\{(\d+)(?:,\d*)?\}")
-_COARSE_COUNT: Final = 8
-_BOUNDARY: Final = rb"(?:\b|\\[nrtbf]|u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2})"
-_BLANK: Final = rb"(?:[\s+]|\\+[nrt]|\\+u00(?:09|0[adAD]|20)|%(?:25)*(?:09|0[adAD]|20))"
-
-
-def _unread(pattern: bytes) -> bytes:
-    """Return a pattern for text whose escapes are not read: they end words, and are blanks."""
-    return pattern.replace(rb"\b", _BOUNDARY).replace(SPACE, _BLANK).replace(rb"[ \t]", rb"(?:[ \t+]|\\+t|%(?:25)*20)")
-
-
-def _coarse(pattern: bytes) -> bytes:
-    """Count no further than to eight: an automaton that counts further has too many states to keep.
-
-    Text that brings it into many of them would then be searched without one, at 1.2 ms a KiB.
-    """
-    return _COUNT.sub(lambda found: b"{8,}" if int(found[1]) > _COARSE_COUNT else found[0], pattern)
-
-
-_TOKENS: Final = b"|".join(tokens.KINDS)
-_COARSE: Final = b"|".join((_unread(_coarse(b"|".join((_TOKENS, assigned.COARSE)))), _unread(numbers.COARSE)))
-ESCAPED: Final = rb"\\u00(?:2[03dDeE]|3[0-9aAfF]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])"
-"""Escaped characters of tokens and URLs, which JSON does not require to be escaped."""
-_USUAL: Final = {
-    b"\\u0026": b"&", b"\\u0027": b"'", b"\\u002b": b"+", b"\\u002B": b"+", b"\\u002f": b"/", b"\\u002F": b"/",
-    b"\\u003d": b"=", b"\\u003D": b"=", b"&amp;": b"&", b"&quot;": b'"', b"&apos;": b"'", b"&#39;": b"'",
-    b"&#34;": b'"', b"&lt;": b"<", b"&gt;": b">",
-}  # fmt: skip
-"""What Go, .NET, Gson and others escape in each JSON they write, and others in markup."""
-_has_usual: Final = held_by(
-    compile_bytes(b"|".join((rb"\\/|%(?:25)*[02-7][0-9a-fA-F]", *(re.escape(text) for text in _USUAL))))
-)
-_CONTROL: Final = re.compile(rb"\\+(?:[nrtbf]|u00[01][0-9a-fA-F])")
-_MAX_BACKSLASHES: Final = 7
-"""Before a slash: JSON within a string of JSON within another has so many."""
-_FOUND: Final = compile_bytes(_COARSE)
-_BEHIND_LENGTH: Final = compile_bytes(b"[0-9A-Za-z](?:%b)" % _coarse(b"|".join(tokens.KINDS)).replace(rb"\b", b""))
-_EXACT_TOKENS: Final = re.compile(_TOKENS)
-_MAX_STATE_BYTES: Final = 1 << 21
-"""For the states of one own pattern."""
-Look = Callable[[bytes], bool]
+_MAX_READINGS: Final = 4
+_NEAR_BYTES: Final = 128
+_BETWEEN: Final = b"=: \t\"'"
+"""What stands between a name and its value."""
 
 
 class SecretPatterns:
-    """Finds secrets of the built-in kinds and of further ones. Pure and reusable; compiled once."""
+    """Finds secrets by their looks: those of rules, what a text gives to names, numbers, and own patterns.
 
-    __slots__ = ("_may_hold", "_own", "coarse", "min_bytes")
+    Reusable; compiled once. Not thread-safe.
+    """
 
-    def __init__(self, own: Iterable[str] = ()) -> None:
-        """Find what `own` regular expressions match, as google-re2 reads them, or the first group of each, too."""
-        self._own = [compile_bytes(regex.encode(), _MAX_STATE_BYTES) for regex in own]
-        self.coarse: Final = b"|".join((_COARSE, *(b"(?:%b)" % own.pattern for own in self._own)))
-        """All kinds, for a pre-filter together with others; how long a token is, is looked at where one was found."""
-        self.min_bytes: Final = 1 if self._own else MIN_BYTES
-        self._may_hold = self.behind_escapes(held_by(compile_bytes(self.coarse + b"|" + ESCAPED)))
+    __slots__ = ("_disabled", "_excepted", "_members", "_names", "_own", "hits", "min_bytes", "scanner")
 
-    def behind_escapes(self, may_hold: Look) -> Look:
-        """Pre-filter a text, and its form without the usual escapes, where it has some."""
-        has_own = bool(self._own)
+    def __init__(
+        self,
+        own: Iterable[str] = (),
+        rules: Iterable[Rule] | None = None,
+        disabled: Collection[str] = (),
+        hits: Hits | None = None,
+        names: SecretNames | None = None,
+    ) -> None:
+        """Find what rules say, and what `own` regular expressions match, as google-re2 reads them.
 
-        def look(text: bytes) -> bool:
-            if may_hold(text):
+        Args:
+            own: Expressions; of each the first group goes, or all of it where it has none.
+            rules: By which secrets are known by their looks; those that are built in where none are given.
+            disabled: Ids of rules that do not count.
+            hits: Where secrets are counted that are taken out.
+            names: Of secrets, which a text may give a value.
+        """
+        every = built_in_rules() if rules is None else rules
+        counting = [rule for rule in every if rule.id not in disabled]
+        self._names: Final = names or SecretNames(BUILT_IN)
+        self.scanner: Final = Scanner(counting, anchors_of(self._names.spelled), self._may_name)
+        self._disabled: Final = frozenset(disabled)
+        self._excepted: Final = self._names.excepted.union(
+            normalise(rule.removeprefix(NAME).encode()) for rule in disabled if rule.startswith(NAME)
+        )
+        self._members: Final = tuple(name for name in self._excepted if name.endswith(b"]"))
+        self._own = [compile_bytes(regex.encode(), MAX_STATE_BYTES) for regex in own]
+        self.hits: Final = hits
+        self.min_bytes: Final = 1 if self._own else _min_bytes(counting)
+
+    def _may_name(self, word: bytes) -> bool:
+        return self._names.has(word) or may_be_given(word)
+
+    def may_hold(self, text: bytes) -> bool:
+        """Whether a text has a secret, as it is or with its escapes read: quick to say no."""
+        if next(self._search(text), None) is not None:
+            return True
+        if not has_escapes(text):
+            return False
+        if not (self._own or self.scanner.has_hits(text) or _may_hide(text) or numbers.may_hold_number(text)):
+            return False
+        for _ in range(_MAX_READINGS):
+            said = quick_reading(text)
+            if said == text:
+                return False
+            text = said
+            if next(self._search(text), None) is not None:
                 return True
-            if BACKSLASH not in text and PERCENT not in text and (AMPERSAND not in text or SEMICOLON not in text):
-                return False  # here, as a call takes 0.06 us
-            if has_own:
-                text = _CONTROL.sub(b"\n", text)
-                return may_hold(_without_usual_escapes(text))
-            return _has_usual(text) and may_hold(_without_usual_escapes(text))
-
-        return look
+        return False
 
     def redact(self, text: bytes) -> bytes:
         """Replace what looks like a secret; the same object comes back when nothing does."""
-        if len(text) < self.min_bytes or not self._may_hold(text):  # 0.7 us less for nearly all (bench/micro, redact)
+        if len(text) < self.min_bytes or not self.may_hold(text):
             return text
-        return edited(text, self.find(text))
+        return edited(text, self.find(text), self.hits)
 
     def redact_octets(self, data: bytes) -> bytes:
         """Redact what is no text: a letter or digit before a secret may be its length (protobuf, MessagePack, CBOR)."""
-        edits = self.find(data)
-        stop = 0
-        for candidate in islice(_BEHIND_LENGTH.finditer(data), MAX_HITS):
-            if (start := candidate.start() + 1) < stop:
-                continue
-            token = _EXACT_TOKENS.match(memoryview(data)[start:])
-            if token is not None and (span := tokens.secret_in(token.group())) is not None:
-                stop = start + span[1]
-                edits.append((start + span[0], stop, MARK))
-        return edited(data, apart(edits))
+        edits = self.find(data) if self.may_hold(data) else []
+        edits += self.scanner.forms(data, is_octets=True)
+        return edited(data, apart(edits), self.hits)
 
     def find(self, text: bytes) -> list[Edit]:
         """Find secrets in what a text says: where each starts and stops, and what stands in for it, in order."""
@@ -146,67 +136,73 @@ class SecretPatterns:
         views: list[View] = []
         plain = text
         while True:
-            for (start, stop), mark in self._search(plain):
+            for start, stop, mark, rule in self._search(plain):
                 for view in reversed(views):
                     start, stop = view.place(start), view.place(stop)
-                edits.append((start, stop, mark_of(text, start, stop, mark)))
+                edits.append(Edit(start, stop, mark_of(text, start, stop, mark), rule))
             if not has_escapes(plain) or (view := View(plain)).text is plain or len(views) == _MAX_VIEWS:
                 return apart(edits)
             views.append(view)
             plain = view.text
 
-    def _search(self, text: bytes) -> Iterator[tuple[Span, bytes]]:
-        """Yield secrets of a text as it is, and what stands in for each.
+    def _search(self, text: bytes) -> Iterator[Edit]:
+        """Yield secrets of a text as it is, in no order."""
+        if self.scanner.has_hits(text):
+            yield from self.scanner.forms(text)
+            yield from self._given(text)
+        yield from numbers.secrets_in(text, self._disabled)
+        for place, pattern in enumerate(self._own, 1):
+            yield from _own_secrets(text, pattern, f"pattern-{place}")
 
-        After `MAX_HITS` of them, or so many candidates, the rest of the text counts as one.
+    def _given(self, text: bytes) -> Iterator[Edit]:
+        """Yield what a text gives to names of secrets; after `MAX_HITS` of them the rest of the text counts as one."""
+        hits = taken = 0
+        for start, stop in self.scanner.names(text):
+            if start < taken:
+                continue
+            found = assigned_at(text, start, stop) or given_at(text, start, stop, self._names)
+            if found is None or self._is_off(text, found):
+                continue
+            hits += 1
+            if hits > MAX_HITS:
+                yield Edit(start, len(text), MARK, REST)
+                return
+            yield found
+            taken = found.stop
+
+    def _is_off(self, text: bytes, edit: Edit) -> bool:
+        """Whether what a text gives to a name stays: the rule does not count, or the name is none of a secret.
+
+        Before the name may stand what it belongs to, which is a part of some names (`user[password]`).
         """
-        position = candidates = hits = 0
-        while (candidate := _FOUND.search(text, position)) is not None:
-            candidates += 1
-            start = candidate.start()
-            if hits >= MAX_HITS or candidates > _MAX_CANDIDATES:
-                yield (start, len(text)), MARK
-                break
-            position, span, mark = _examined(text, start)
-            if span is not None:
-                hits += 1
-                yield span, mark
-        for pattern in self._own:
-            group = min(pattern.groups, 1)
-            for number, found in enumerate(pattern.finditer(text)):
-                if number >= MAX_HITS:
-                    yield (found.start(), len(text)), MARK
-                    break
-                if found.start(group) < found.end(group):
-                    yield found.span(group), MARK
+        if not edit.rule.startswith(NAME):
+            return edit.rule in self._disabled
+        name = edit.rule.removeprefix(NAME).encode()
+        if not self._excepted.isdisjoint((normalise(name), normalise(name.rpartition(b".")[2]))):
+            return True
+        before = text[max(0, edit.start - _NEAR_BYTES) : edit.start] if self._members else b""
+        return normalise(before.rstrip(_BETWEEN)).endswith(self._members)
 
 
-def _examined(text: bytes, start: int) -> tuple[int, Span | None, bytes]:
-    """Return where to go on, the secret that begins at a candidate, and what stands in for it."""
-    if (token := _EXACT_TOKENS.match(text, start)) is not None:
-        span = tokens.secret_in(token.group())
-        return max(token.end(), start + 1), span and (start + span[0], start + span[1]), MARK
-    if (number := numbers.EXACT.match(text, start)) is not None:
-        span = numbers.secret_in(text, number)
-        return start + 1 if span is None else span[1], span, MARK
-    if (name := assigned.EXACT.match(text, start)) is not None:
-        span = assigned.secret_in(text, name)
-        return name.end() if span is None else span[1], span, MARK
-    return start + 1, None, MARK
+def _min_bytes(rules: Iterable[Rule]) -> int:
+    """Return how long the shortest secret is at least: one of an own rule as long as its shortest literal."""
+    return min(
+        (len(literal) for rule in rules if not is_built_in(rule) for literal in rule.literals), default=MIN_BYTES
+    )
 
 
-def _without_usual_escapes(text: bytes) -> bytes:
-    """Return text without the escapes that many write."""
-    for escape, plain in _USUAL.items():
-        text = text.replace(escape, plain)
-    if PERCENT in text and b" " not in text:
-        text = text.replace(b"+", b" ")
-    for _ in range(DECODE_ROUNDS):
-        if PERCENT not in text:
+def _own_secrets(text: bytes, pattern: re.Pattern[bytes], rule: str) -> Iterator[Edit]:
+    group = min(pattern.groups, 1)
+    for number, match in enumerate(pattern.finditer(text)):
+        if number >= MAX_HITS:
+            yield Edit(match.start(), len(text), MARK, rule)
             break
-        text = unquote_to_bytes(text)
-    for _ in range(_MAX_BACKSLASHES):
-        if text.find(b"\\/") < 0:
-            break
-        text = text.replace(b"\\/", b"/")
-    return text
+        if match.start(group) < match.end(group):
+            yield Edit(*match.span(group), MARK, rule)
+
+
+def _may_hide(text: bytes) -> bool:
+    """Whether a literal may be written with escapes; those of quotes and ends of lines stand in none."""
+    return (
+        PERCENT in text or text.find(b"\\/") >= 0 or text.find(b"\\u") >= 0 or (AMPERSAND in text and SEMICOLON in text)
+    )

@@ -112,7 +112,7 @@ def _in_parts(g: random.Random) -> dict[str, str]:
         "cloudflare origin": f"v1.0-{_text(g, 24, _HEXADECIMAL)}-{_text(g, 146, _HEXADECIMAL)}",
         "plaid": f"access-production-{uuid}",
         "hubspot": f"pat-na1-{uuid}",
-        "discord": f"M{_text(g, 25)}.{_text(g, 6)}.{_text(g, 38)}",
+        "discord": f"MTA4{_text(g, 22)}.{_text(g, 6)}.{_text(g, 38)}",
         "mapbox": f"sk.eyJ{_text(g, 60)}.{_text(g, 22)}",
         "sourcegraph": f"sgp_{_text(g, 16, _HEXADECIMAL)}_{_text(g, 40, _HEXADECIMAL)}",
         "dynatrace": f"dt0c01.{_text(g, 24, _LARGE)}.{_text(g, 64, _LARGE)}",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
-from proxy.enrich.redact.naming.values import is_member_kept, is_number_kept
+from proxy.enrich.redact.naming.values import is_fact, is_folder, is_member_kept, is_number_kept, is_sign, is_word_kept
 from tests.support.cases import each_of
 
 SECRET_NAMES = SecretNames(BUILT_IN)
@@ -49,14 +49,45 @@ def secret(name: str, value: Any, member: str = "", outer: str = "", is_in: bool
     if isinstance(value, list):
         return [secret(name, inner, member, outer, is_in=True) for inner in value]
     if isinstance(value, str):
-        is_kept = is_in and is_member_kept(member.encode(), outer.encode(), value.encode(), is_refused=False)
-        return value if is_kept else MARK
+        return judged(name, value, member, outer, is_in=is_in)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return (
         MARK
         if is_number and not member and not is_number_kept(normalise(name.encode()), str(value).encode())
         else value
     )
+
+
+class Undecided(str):
+    """A string that may stay or go: it is judged as it is written, and its spellings are judged differently."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return other == MARK or str.__eq__(self, other)
+
+
+def judged(name: str, value: str, member: str, outer: str, *, is_in: bool) -> str:
+    """Judge a string in each way it may be written, alone and in strings within strings."""
+    spellings = {value}
+    for _ in range(3):
+        spellings |= {json.dumps(each, ensure_ascii=is_ascii)[1:-1] for each in spellings for is_ascii in (False, True)}
+    kept = {is_string_kept(name, each.encode(), member, outer, is_in=is_in) for each in spellings}
+    if len(kept) == 2:
+        return Undecided(value)
+    return value if kept == {True} else MARK
+
+
+def is_string_kept(name: str, value: bytes, member: str, outer: str, *, is_in: bool) -> bool:
+    """Judge a string as the redactor must."""
+    compared = normalise(name.encode())
+    if is_fact(compared, value):
+        return True
+    if not is_in:
+        return is_sign(value) or is_folder(compared, value)
+    endings = ("value", "password", "secret", "token", "key")
+    is_word = not member.lower().endswith(endings) and is_word_kept(compared, value)
+    return is_word or is_member_kept(member.encode(), outer.encode(), value, is_refused=False)
 
 
 def parsed_alike(value: Any) -> Any:
@@ -247,3 +278,54 @@ def test_name_beyond_ascii_and_with_signs() -> None:
     assert redactor.redact('{"Pässwort": "S", "a.b*c": "S", "aXbbc": 1}'.encode())[0] == (
         '{"Pässwort": "[REDACTED]", "a.b*c": "[REDACTED]", "aXbbc": 1}'.encode()
     )
+
+
+CODE = "SplxlOBeZQQYbYS6WxSbIA"
+
+
+@each_of(
+    ("text", "is_secret"),
+    [
+        ('{"grant_type":"authorization_code","code":"%s"}', True),
+        ('{"code": "%s", "client": {"id": [1]}, "grant_type": "authorization_code"}', True),
+        ('{"b":"{\\"grant_type\\":\\"authorization_code\\",\\"code\\":\\"%s\\"}"}', True),
+        ('{"grant_type":"authorization_code","code":"%s', True),
+        ('{"inner":{"grant_type":"x"},"code":"%s"}', False),
+        ('{"code":"%s","message":"no grant_type"}', False),
+    ],
+)
+def test_a_code_beside_a_grant_is_a_secret(text: str, is_secret: bool) -> None:
+    """As in a form; elsewhere it names an error, a country, a product."""
+    redacted, _ = REDACTOR.redact((text % CODE).encode())
+    assert (CODE.encode() not in redacted) is is_secret
+    assert REDACTOR.redact(redacted)[0] == redacted
+    assert REDACTOR.redact(b'{"grant_type":"password","code":"DE"}')[0] == b'{"grant_type":"password","code":"DE"}'
+
+
+@each_of(
+    ("key", "value", "is_kept"),
+    [
+        ("password", "é", False),
+        ("password", "пар", False),
+        ("authorization", "密码", False),
+        ("authorization", "\x1f", False),
+        ("pin", "📌", True),
+        ("cookie", "🍪", True),
+        ("key_api_key", "\ue0f1", True),
+        ("cookie", "☀\ufe0f", True),
+    ],
+)
+def test_one_picture_is_no_secret(key: str, value: str, is_kept: bool) -> None:
+    """Lists of icons name them so; a short value in letters is one, however it is escaped."""
+    for is_ascii in (False, True):
+        text = json.dumps({key: value}, ensure_ascii=is_ascii).encode()
+        assert (json.loads(REDACTOR.redact(text)[0]) == {key: value}) is is_kept
+
+
+@each_of("name", ["пароль", "סיסמה", "パスワード", "contraseña", "password"])
+def test_names_are_found_in_json_within_json(name: str) -> None:
+    """Each string around another one doubles the backslashes of its escapes."""
+    text = json.dumps({name: "x9"})
+    for _ in range(4):
+        assert b"x9" not in REDACTOR.redact(text.encode())[0]
+        text = json.dumps({"body": text})

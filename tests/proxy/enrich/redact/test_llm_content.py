@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from proxy.enrich.redact.json_values import MARK
+from proxy.enrich.redact.edits import MARK
 from proxy.enrich.redact.naming.values import content_end
 from proxy.enrich.redact.redactor import Redactor
 from tests.support.cases import each_of

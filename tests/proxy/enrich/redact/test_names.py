@@ -129,3 +129,17 @@ def test_memory_of_spellings_is_bounded() -> None:
     assert not names.has(b"x" * 10_000)
     assert len(names._memo) <= 4096
     assert names.has(b"token")
+
+
+@each_of("end", [b"x", b"-", b"_id", b"b", b"value1x"])
+def test_long_numbers_in_names_are_tried_once(end: bytes) -> None:
+    """A run of digits that no tail follows is not tried in all its parts: 26 of them once took 19 s."""
+    for digits in (26, 40, 64 * 1024):
+        assert not SecretNames(BUILT_IN).has(b"1" * digits + end)
+        assert SecretNames(BUILT_IN).has(b"1" * digits + b"password" + b"1" * 26)
+
+
+@each_of("tail", ["Confirmation", "_plaintext", "Plain_Text", "_base64", "B64", "_hashed", "Value2", "1_confirmed_2"])
+def test_tails_of_names_are_read_whole(tail: str) -> None:
+    """Of two words that begin alike the longer one is the tail, and several may follow each other."""
+    assert SecretNames(BUILT_IN).has(f"api_key{tail}".encode())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from proxy.enrich.redact.documents.mqtt import MAX_PACKET_BYTES, MqttLogins
-from proxy.enrich.redact.json_values import MARK
+from proxy.enrich.redact.edits import MARK
 from tests.support.cases import each_of
 
 _ID = b"0123456789abcdef"

@@ -1,0 +1,112 @@
+"""What a match of a rule must satisfy beside its expression, by the name that rules give it. Pure."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Final
+
+from proxy.settings.redact_rules import Check as Name
+
+_PART: Final = re.compile(rb"[A-Za-z0-9]+")
+_WORD: Final = re.compile(rb"(?:[a-z]*|[A-Z]+|[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*)[0-9]{0,4}|[0-9]+")
+"""A word of one case, or of more in one, with a small number behind it; or a number."""
+_LONG_RUN: Final = re.compile(rb"[A-Za-z0-9]{16,}")
+_BASE58: Final = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
+"""From a small letter to a large one or a digit, or back: hyphenated words have few."""
+_MIN_TURNS: Final = 4
+_UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LINE_ENDS: Final = re.compile(rb"\s|(?<!\\)\\+[nr]")
+_MIN_RUN: Final = 16
+_MIN_MIXED: Final = 3
+_MIN_LONG: Final = 30
+
+
+def is_random(token: bytes) -> bool:
+    """Whether it is a key and no words: a UUID, a long run with a digit in it, or both cases and digits mixed."""
+    runs = _PART.findall(token)
+    if any(len(run) >= _MIN_RUN and not run.isalpha() for run in runs) or _UUID.search(token) is not None:
+        return True
+    letters = token.decode("latin-1")
+    return min(sum(map(str.isdigit, letters)), sum(map(str.isupper, letters))) >= _MIN_MIXED
+
+
+def is_drawn(secret: bytes) -> bool:
+    """Whether it looks drawn: a UUID, a long run of letters and digits, or letters of both cases that take turns."""
+    if any(not run.isalpha() and not run.isdigit() for run in _LONG_RUN.findall(secret)):
+        return True
+    if _UUID.search(secret) is not None:
+        return True
+    letters = secret.decode("latin-1")
+    digits, capitals, small = (sum(map(kind, letters)) for kind in (str.isdigit, str.isupper, str.islower))
+    is_mixed = min(capitals, small) * 4 >= capitals + small and _turns(secret) >= _MIN_TURNS
+    return min(digits, capitals) >= _MIN_MIXED or is_mixed
+
+
+def is_mixed(secret: bytes) -> bool:
+    """Whether letters and digits turn into each other more often than they do in hyphenated words."""
+    return is_drawn(secret) or _turns(secret) >= _MIN_TURNS
+
+
+def is_no_words(secret: bytes) -> bool:
+    """Whether a part of it is no word: placeholders and names are made of words only."""
+    return any(_WORD.fullmatch(part) is None for part in _PART.findall(secret))
+
+
+def _turns(secret: bytes) -> int:
+    return len(_TURN.findall(secret))
+
+
+def is_base58_check(secret: bytes) -> bool:
+    """Whether digits of base 58 end in the checksum of those before them, as keys of Bitcoin do."""
+    number = 0
+    for byte in secret:
+        number = number * 58 + _BASE58.index(byte)
+    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return hashlib.sha256(hashlib.sha256(raw[:-4]).digest()).digest()[:4] == raw[-4:]
+
+
+def holds_private_key(token: bytes) -> bool:
+    """Whether base64 holds a private key in PEM: certificates and public keys are written alike (RFC 7468)."""
+    plain = _LINE_ENDS.sub(b"", token).rstrip(b"=")
+    return b"PRIVATE KEY-" in base64.b64decode(plain[: len(plain) // 4 * 4])
+
+
+def holds_login(token: bytes) -> bool:
+    """Whether base64 holds a user and a password (RFC 7617)."""
+    try:
+        return b":" in base64.b64decode(token + b"==")
+    except binascii.Error:
+        return False
+
+
+def begins_with_object(token: bytes) -> bool:
+    """Whether the first part of a token in base64url is an object of JSON with some member (RFC 7515 §3.1)."""
+    first = token[max(0, token.find(b"eyJ")) :].partition(b".")[0]
+    try:
+        header = base64.urlsafe_b64decode(first + b"=" * (-len(first) % 4))
+    except binascii.Error:
+        return False
+    return header.count(b'"') >= 2
+
+
+def is_no_word(token: bytes) -> bool:
+    """Whether what may be a word is none: it has a digit, or is long."""
+    return len(token) >= _MIN_LONG or any(byte in b"0123456789" for byte in token)
+
+
+Check = Callable[[bytes], bool]
+CHECKS: Final[dict[Name, Check]] = {
+    "base58": is_base58_check,
+    "base64-login": holds_login,
+    "jwt": begins_with_object,
+    "long-or-digit": is_no_word,
+    "mixed": is_mixed,
+    "not-words": is_no_words,
+    "pem": holds_private_key,
+    "random": is_drawn,
+}
+BEHIND_LITERAL: Final[frozenset[Name]] = frozenset(("mixed", "not-words", "random"))
+"""Checks that look at what is behind the literal with which a match begins."""

@@ -1,0 +1,111 @@
+"""Edits of a text: what of it is taken out, what stands in for that, and which rule says so.
+
+A text is edited in several steps, and in pieces, some of which are read first and written again behind. Who wants to
+know where in the text as it was sent something stood (`explain.py`) hands in `Steps`, to which each is noted; all else
+pays nothing for it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from proxy.settings.redact_rules import NAME as NAME
+
+MARK: Final = b"[REDACTED]"
+MAX_HITS: Final = 500
+"""Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes as a whole."""
+_MAX_NAME_BYTES: Final = 64
+_LEAST_CANDIDATES: Final = 500
+_BYTES_A_CANDIDATE: Final = 32
+EDGE: Final = "window-edge"
+"""The rule of what may be half of a secret."""
+REST: Final = "rest-of-many"
+"""The rule of what is behind more secrets, or parts, than are looked at one by one."""
+Hits = Counter[str]
+"""Ids of rules → how many secrets each has taken out."""
+
+
+def most_candidates(text: bytes) -> int:
+    """Return how much of a text may only begin like a secret; behind so many its rest counts as one.
+
+    Pages that are full of links have half as many. Each takes up to 15 us to judge.
+    """
+    return _LEAST_CANDIDATES + len(text) // _BYTES_A_CANDIDATE
+
+
+class Edit(NamedTuple):
+    """Where something starts and stops, what stands in for it, and the id of the rule by which it goes."""
+
+    start: int
+    stop: int
+    stands_in: bytes
+    rule: str = ""
+
+
+class Step(NamedTuple):
+    """What was done to a text, or to a piece of one: edits in order and apart, of which some only read or write it."""
+
+    before: bytes
+    edits: tuple[Edit, ...]
+    after: bytes
+
+
+class Steps(Counter[str]):
+    """Hits, with the steps in which they were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Step] = []
+
+
+def note(hits: Hits | None, before: bytes, after: bytes, edits: Iterable[Edit]) -> None:
+    """Note a step that counts nothing; `edits` are asked for only where steps are wanted."""
+    if isinstance(hits, Steps):
+        hits.made.append(Step(before, tuple(edits), after))
+
+
+def marked(hits: Hits | None) -> int:
+    """Return a place to which steps can be forgotten: those of a reading in which nothing was found."""
+    return len(hits.made) if isinstance(hits, Steps) else 0
+
+
+def forget(hits: Hits | None, mark: int) -> None:
+    """Forget the steps behind a place."""
+    if isinstance(hits, Steps):
+        del hits.made[mark:]
+
+
+def rule_of_name(name: bytes) -> str:
+    """Return the id of the rule by which the value of a name goes: `name:password`."""
+    plain = name.strip(b" \t\r\n\"'\\")[:_MAX_NAME_BYTES].lower()
+    return NAME + plain.decode("ascii", "replace").replace("\ufffd", "?")
+
+
+def apart(edits: list[Edit]) -> list[Edit]:
+    """Bring edits into order; leave out what lies within another one, and what of one lies before another's end."""
+    kept: list[Edit] = []
+    for start, stop, stands_in, rule in sorted(edits, key=lambda edit: (edit.start, -edit.stop)):
+        start = max(start, kept[-1].stop) if kept else start
+        if start < stop:
+            kept.append(Edit(start, stop, stands_in, rule))
+    return kept
+
+
+def edited(text: bytes, edits: Sequence[Edit], hits: Hits | None = None) -> bytes:
+    """Make edits that are in order and apart, and count them by rule in `hits`.
+
+    The same object comes back when there are none. What was taken out before is not counted again, and neither is the
+    rest of what stands for itself elsewhere.
+    """
+    pieces: list[bytes] = []
+    kept = 0
+    for start, stop, stands_in, rule in edits:
+        if hits is not None and rule and stands_in and MARK not in text[start:stop]:
+            hits[rule] += 1
+        pieces += (text[kept:start], stands_in)
+        kept = stop
+    if not pieces:
+        return text
+    after = b"".join((*pieces, text[kept:]))
+    note(hits, text, after, edits)
+    return after

@@ -1,0 +1,79 @@
+"""Whether a rule finds what its examples mark, and nothing in the texts that it must leave. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from proxy.enrich.redact.aside import put_back, set_aside
+from proxy.enrich.redact.rule import Rule
+from proxy.enrich.redact.scanner import Scanner
+
+OPENS: Final = "«"
+CLOSES: Final = "»"
+_MAX_LISTED: Final = 3
+_MAX_SHOWN: Final = 80
+
+
+class Example(NamedTuple):
+    """An example without its marks, and the secret in it."""
+
+    text: str
+    start: int
+    stop: int
+
+    @property
+    def secret(self) -> str:
+        return self.text[self.start : self.stop]
+
+
+def read_example(example: str) -> Example:
+    """Read an example, all of which is a secret where nothing is marked."""
+    before, opens, rest = example.partition(OPENS)
+    secret, closes, after = rest.partition(CLOSES)
+    if not (opens and closes):
+        return Example(example, 0, len(example))
+    return Example(before + secret + after, len(before), len(before) + len(secret))
+
+
+def problems_of(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the examples of own rules, as (dotted setting, reason)."""
+    for index, rule in enumerate(rules):
+        scanner = Scanner((rule,))
+        for text in rule.examples:
+            if (problem := _problem_of(rule, scanner, text)) is not None:
+                yield f"redact.rules[{index}].examples", f"{problem}, got {_shortened(text)}"
+        for text in rule.no_examples:
+            if found := _found(scanner, text):
+                reason = f"expected a text in which nothing is found; found is {_listed(found)}"
+                yield f"redact.rules[{index}].no-examples", f"{reason}, got {_shortened(text)}"
+
+
+def _problem_of(rule: Rule, scanner: Scanner, text: str) -> str | None:
+    example = read_example(text)
+    found = _found(scanner, example.text)
+    if found == [(example.start, example.secret)]:
+        return None
+    if found:
+        return f"expected that {_shortened(example.secret)} is found, and nothing else; found is {_listed(found)}"
+    if not any(literal in example.text for literal in rule.literals):
+        return "expected a text in which a secret is found; it has none of the literals"
+    return "expected a text in which a secret is found; nothing matches, or not at the beginning of a word"
+
+
+def _found(scanner: Scanner, text: str) -> list[tuple[int, str]]:
+    """Return where secrets stand in a text, and what they are; with the middle of long runs set aside, as of bodies."""
+    left, aside = set_aside(text.encode("utf-8", "surrogatepass"))
+    found = []
+    for edit in scanner.forms(left):
+        before, secret = put_back(left[: edit.start], aside), put_back(left[edit.start : edit.stop], aside)
+        found.append((len(before.decode(errors="replace")), secret.decode(errors="replace")))
+    return found
+
+
+def _listed(found: list[tuple[int, str]]) -> str:
+    shown = [_shortened(secret) for _, secret in found[:_MAX_LISTED]]
+    return ", ".join(shown) + (" …" if len(found) > _MAX_LISTED else "")
+
+
+def _shortened(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 3]}..."

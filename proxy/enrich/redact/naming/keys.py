@@ -1,0 +1,80 @@
+r"""Keys of JSON that name secrets, and strings that are such names, in the order in which they stand.
+
+Strategy: where the scanner has found what is in each name of a secret, the quotes around it are looked for, and what
+follows the second one. A key may also be written with escapes (`"\\u0070assword"`): then all of it is read first.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from proxy.enrich.redact.json_values import BLANKS
+from proxy.enrich.redact.names import SecretNames
+from proxy.enrich.redact.scanner import Scanner
+
+_MAX_NAME_BYTES: Final = 1024
+"""What is longer is the name of nothing; before what is in each name of a secret."""
+_REST: Final = re.compile(rb'[^"\\\r\n]{0,128}\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS))
+_ESCAPED_REST: Final = re.compile(rb'\\u00[2-7][0-9a-fA-F][^"\s]{0,128}?\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS))
+_BLANK: Final = re.compile(rb"\s")
+_QUOTE: Final = b'"'
+_ESCAPE: Final = re.compile(rb"(?<!\\)\\+u00([2-7][0-9a-fA-F])")
+
+
+def unescaped(name: bytes) -> bytes:
+    """Read the characters of ASCII that are escaped in a name."""
+    return _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), name)
+
+
+class Key(NamedTuple):
+    """A quoted name: where its first quote stands, where what follows the second one ends, and the name."""
+
+    start: int
+    stop: int
+    name: bytes
+
+
+class KeyFinder:
+    """Finds the keys of one text, from its beginning on."""
+
+    __slots__ = ("_keys", "_names", "_next", "_text")
+
+    def __init__(self, text: bytes, names: SecretNames, scanner: Scanner) -> None:
+        self._text = text
+        self._names = names
+        self._keys = self._find(scanner)
+        self._next = next(self._keys, None)
+
+    def search(self, start: int) -> Key | None:
+        """Return the first key that begins at a place or behind it; places are asked for in order, or the same again.
+
+        A quote that was taken for the end of a string may be the first of a key.
+        """
+        while self._next is not None and self._next.start < start:
+            self._next = next(self._keys, None)
+        return self._next
+
+    def _find(self, scanner: Scanner) -> Iterator[Key]:
+        text = self._text
+        places = [(start, stop, False) for start, stop in scanner.names(text)]
+        if escapes := scanner.escapes(text):
+            places = sorted([*places, *((start, start, True) for start in escapes)])
+        last = -1
+        for start, stop, is_escaped in places:
+            quote = text.rfind(_QUOTE, max(0, start - _MAX_NAME_BYTES), start)
+            if quote <= last:
+                continue
+            rest = (_ESCAPED_REST if is_escaped else _REST).match(text, stop)
+            if rest is None:
+                continue
+            end = text.index(_QUOTE, stop)
+            name = text[quote + 1 : end].rstrip(b"\\")
+            if is_escaped or b"\\" in name:
+                name = unescaped(name)
+            last = quote
+            if self._is_secret(name):
+                yield Key(quote, rest.end(), name)
+
+    def _is_secret(self, name: bytes) -> bool:
+        has = self._names.has_phrase if _BLANK.search(name) is not None else self._names.has
+        return has(name)

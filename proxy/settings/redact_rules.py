@@ -1,0 +1,84 @@
+"""The form of a rule by which secrets are known by their looks, and which rules there are.
+
+Those of our files (`proxy/enrich/redact/rules`, one table a kind) and `[[redact.rules]]` have one form, so that what is
+missing among the first can be written among the second, and be moved as it is. The files are read here, and not where
+rules are applied, because settings name rules, and are read by processes that apply none.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Final, Literal, NamedTuple
+
+import msgspec
+
+from proxy.settings.section import Section, about
+
+NAME: Final = "name:"
+"""How the id of a rule begins by which the value of a name goes: `name:password`."""
+MAX_BEFORE_BYTES: Final = 256
+Check = Literal["", "base58", "base64-login", "jwt", "long-or-digit", "mixed", "not-words", "pem", "random"]
+
+
+class Rule(Section, frozen=True, rename="kebab"):
+    """[[redact.rules]]: a kind of secret that is known by its looks; as the built-in rules."""
+
+    id: Annotated[str, about("required; name of the rule, in small letters with hyphens, shown on records")]
+    of: Annotated[str, about("required; whose it is, or what", min_length=1, max_length=200)]
+    literals: Annotated[tuple[str, ...], about("required; one of them is in each match: 2 to 64 characters of ASCII")]
+    regex: Annotated[str, about("required; how all of it reads, in the syntax of RE2", min_length=1)]
+    before: Annotated[int, about("so many bytes of a match stand before its literal", ge=0, le=MAX_BEFORE_BYTES)] = 0
+    group: Annotated[int, about("group of the expression that is the secret; 0: all of it", ge=0)] = 0
+    check: Annotated[
+        Check,
+        about(
+            "what a match must be beside: not-words, mixed, random (letters with digits), long-or-digit, jwt, pem, "
+            "base64-login, base58; empty: nothing"
+        ),
+    ] = ""
+    examples: Annotated[tuple[str, ...], about("texts with one: all of each, or what stands between « and »")] = ()
+    no_examples: Annotated[tuple[str, ...], about("texts that look alike and have none")] = ()
+
+
+class CodeRule(NamedTuple):
+    """A rule that no expression can say."""
+
+    of: str
+    example: str
+
+
+CODE_RULES: Final = {
+    "card-number": CodeRule("Payment cards", "4111 1111 1111 1111"),
+    "iban": CodeRule("Bank accounts", "DE89 3704 0044 0532 0130 00"),
+    "netrc": CodeRule("Logins of .netrc", "machine example.com login bob password p9x9q2w7"),
+}
+"""By id; they can be switched off, as all rules of files."""
+FIXED_RULES: Final = {
+    "oauth-code": "a code beside grant_type is what a token is given for",
+    "rest-of-many": "it takes out what is behind more secrets than are looked at one by one",
+    "window-edge": "it takes out what may be half a secret where a body was cut",
+}
+"""Ids that records show and that cannot be switched off, and why."""
+
+
+class _RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rules: tuple[Rule, ...]
+
+
+@cache
+def built_in_rules() -> tuple[Rule, ...]:
+    """Return the rules of all files, by the names of the files and in the order of each."""
+    return tuple(_read())
+
+
+@cache
+def rules_by_id() -> dict[str, Rule]:
+    """Return the same by id."""
+    return {rule.id: rule for rule in built_in_rules()}
+
+
+def _read() -> Iterator[Rule]:
+    folder = files("proxy").joinpath("enrich/redact/rules")
+    for file in sorted(folder.iterdir(), key=lambda each: each.name):
+        if file.name.endswith(".toml"):
+            yield from msgspec.toml.decode(file.read_bytes(), type=_RuleFile).rules

@@ -1,0 +1,94 @@
+"""Examples of own rules: what they must find, and what they must leave."""
+
+import re
+import tomllib
+
+import msgspec
+
+from proxy.enrich.redact.examples import problems_of, read_example
+from proxy.enrich.redact.rule import Rule, built_in_rules
+from proxy.enrich.redact.scanner import Scanner
+from tests.proxy.enrich.redact.test_rule_files import KEYS, RULES
+from tests.support.cases import each_of
+from tests.support.sidelog import ROOT
+
+FOUND = "found is 'acme_12345678'"
+NO_MATCH = "nothing matches, or not at the beginning of a word"
+
+
+def rule(examples: tuple[str, ...] = (), no_examples: tuple[str, ...] = (), regex: str = "acme_[a-z0-9]{8}") -> Rule:
+    """Make an own rule."""
+    return Rule(id="acme-key", of="x", literals=("acme_",), regex=regex, examples=examples, no_examples=no_examples)
+
+
+def test_an_example_is_a_secret_or_has_one() -> None:
+    """Between marks, of which there is one of each."""
+    assert read_example("abc") == ("abc", 0, 3)
+    assert read_example("a «bc» d") == ("a bc d", 2, 4)
+    assert read_example("a «bc» d").secret == "bc"
+    assert read_example("a «bc d") == ("a «bc d", 0, 7)
+
+
+@each_of(
+    ("examples", "no_examples", "expected"),
+    [
+        (("acme_12345678", "é «acme_12345678» ü"), ("acme_1", "x"), ""),
+        (
+            ("acne",),
+            (),
+            "examples: expected a text in which a secret is found; it has none of the literals, got 'acne'",
+        ),
+        (("acme_1",), (), f"examples: expected a text in which a secret is found; {NO_MATCH}, got 'acme_1'"),
+        (
+            ("x acme_12345678",),
+            (),
+            f"examples: expected that 'x acme_12345678' is found, and nothing else; {FOUND}, got 'x acme_12345678'",
+        ),
+        (
+            ("acme_12345678 «acme_12345678»",),
+            (),
+            f"examples: expected that 'acme_12345678' is found, and nothing else; {FOUND}, 'acme_12345678', got "
+            "'acme_12345678 «acme_12345678»'",
+        ),
+        (
+            (),
+            ("a", "to acme_12345678"),
+            f"no-examples: expected a text in which nothing is found; {FOUND}, got 'to acme_12345678'",
+        ),
+        (
+            (),
+            ("acme_12345678 " * 9,),
+            f"no-examples: expected a text in which nothing is found; {FOUND}, 'acme_12345678', 'acme_12345678' …, got "
+            "'acme_12345678 acme_12345678 acme_12345678 acme_12345678 acme_12345678 acme_1...",
+        ),
+    ],
+)
+def test_examples_are_tried(examples: tuple[str, ...], no_examples: tuple[str, ...], expected: str) -> None:
+    """Each says what was found instead."""
+    found = [f"{name}: {text}" for name, text in problems_of((rule(), rule(examples, no_examples)))]
+    assert found == ([f"redact.rules[1].{expected}"] if expected else [])
+
+
+def test_examples_are_tried_as_bodies_are_read() -> None:
+    """The middle of a long run is set aside; what counts on it finds nothing."""
+    secret = "acme_" + "aB3dE5fG7hI9jK1l" * 40
+    assert [*problems_of((rule((secret,), (), "acme_[A-Za-z0-9]{40,}"),))] == []
+    (problem,) = problems_of((rule((secret,), (), "acme_[A-Za-z0-9]{640}"),))
+    assert "nothing matches" in problem[1]
+
+
+def test_built_in_rules_would_pass() -> None:
+    """What is said of own rules is so of ours."""
+    assert [*problems_of(built_in_rules())] == []
+
+
+def test_the_rule_that_contributors_are_shown_works() -> None:
+    """It is written as those of the files are, and none of them finds its near miss."""
+    (diff,) = re.findall(r"```diff\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    lines = [line[1:] for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    (table,) = tomllib.loads("\n".join(lines))["rules"]
+    assert list(table) == [key for key in KEYS if key in table]
+    shown = msgspec.convert(table, Rule)
+    assert shown.id not in RULES
+    assert [*problems_of((shown,))] == []
+    assert Scanner((*built_in_rules(), shown)).forms(shown.no_examples[0].encode()) == []
