@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proxy.enrich.conversations.conversation import Conversations
+from proxy.enrich.conversations.conversation import WITH_INPUT, Conversations
+from proxy.enrich.conversations.tool_results import failed_tools
 from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind, may_fail
 from proxy.enrich.endpoints.error_documents import failure_of, message_failure, rpc_failure
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
@@ -21,13 +22,14 @@ from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
 from proxy.enrich.live.pending import PendingCall
+from proxy.enrich.live.session import FailedMessage
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
 from proxy.enrich.llm.rate_limit import exceeded_limit
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
-from proxy.enrich.mcp.errors import CALLER_ERRORS
+from proxy.enrich.mcp.errors import CALLER_ERRORS, failed_tool_of
 from proxy.enrich.mcp.jsonrpc import read_operation
 from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
 from proxy.enrich.mcp.sessions import opens_sse_transport
@@ -35,6 +37,7 @@ from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.message import IN, CapturedMessage
 from proxy.settings.model import PriceSettings
 from storage.record import Job, Outcome, Record, Stream, StreamEnd, ToolCall, format_id, level_of
+from storage.tools import TOOL_ERROR, FailedTool
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +118,10 @@ class CallReader:
         if report is not None:
             jobs = self._read_job(record, report)
         elif call is not None:
+            has_input = (record.path or "").endswith(WITH_INPUT)
+            call.usage.failed_tools += failed_tools(call.members, has_input=has_input)
             self._fill(record, call, call.usage.parts)
+            self._note_reported(record, call.usage.failed_tools, keeps_text=exchange.keeps_text)
             if record.status == TOO_MANY_REQUESTS:
                 _note_limit(record, exchange)
         if call is not None:
@@ -123,6 +129,9 @@ class CallReader:
         elif report is not None and record.provider is not None:
             record.conversation = self.conversations.of_response(record, exchange, report.name)
         tools = self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else []
+        failed = [failed_tool_of(call) for call in tools if call.status == "error"]
+        is_reason = record.error_type is not None
+        self._note_failed_tools(record, failed, keeps_text=exchange.keeps_text, is_reason=is_reason)
         self._read_failure(record, exchange)
         return Calls(tools, jobs)
 
@@ -139,9 +148,7 @@ class CallReader:
             if failure.code == STREAM_ERROR and record.stream is not None:
                 record.stream.end, record.stream.finished = "error", False
             if exchange.keeps_text:
-                message = self._redactor.redact_value(failure.message.encode()).decode(errors="replace")
-                said = {"error_message": self._redactor.redact_text(message)}
-                record.data = msgspec.json.encode(said | msgspec.json.decode(record.data or b"{}"))
+                _note_message(record, self._readable(failure.message))
         if record.error_type is not None and record.outcome == Outcome.OK and record.level == "info":
             # Neither status nor outcome shows it, so a search for failures would miss it.
             is_callers = record.error_type in CALLER_ERRORS or (failure is not None and failure.is_callers)
@@ -210,16 +217,22 @@ class CallReader:
     ) -> PendingCall | None:
         self._prices.prepare()
         found = self.sessions.read(message, content, size)
+        if isinstance(found, FailedMessage):
+            record.error_type, record.level = self._redactor.redact_text(found.error_type), "error"
+            return None
         if found is None:
             return None
         session, usage, begun = found
         if usage.is_lost:
             usage.forget_counts()
+        usage.failed_tools += () if begun is None else begun.failed_tools
         self._fill(record, Call(session.provider, usage, None if begun is None else _pace_of(usage, begun)), (usage,))
+        self._note_reported(record, usage.failed_tools, keeps_text=message.keeps_text)
         session.add(usage, record.cost_usd)
         if record.error_type is not None:
-            record.level = "error"  # messages have the level debug; a search for failures finds this one
-        record.conversation = self.conversations.of_session(record, found.name, message.exchange_id)
+            # Messages have the level debug; a search for failures finds this one.
+            record.level = "warn" if record.error_type == TOOL_ERROR else "error"
+        record.conversation = self.conversations.of_session(record, found.name, session.caller, message.exchange_id)
         begun = begun or PendingCall(record.started_at_us)
         record.duration_us = max(0, record.ended_at_us - begun.started_at_us)
         return begun
@@ -236,6 +249,9 @@ class CallReader:
             record.outcome = Outcome.OK.value  # It had every response, and left without a close frame, as agents do.
             record.level = level_of(record.status, record.outcome)
         record.model = self._redactor.redact_text(session.model)
+        record.error_type = record.error_type or self._redactor.redact_text(session.error_type)
+        if record.error_type is not None and record.level == "info":
+            record.level = "error"  # neither its status nor its end says so
         summary = msgspec.Raw(self._redactor.redact_value(msgspec.json.encode(session.summary(is_whole=is_whole))))
         record.data = msgspec.json.encode(data | {"llm": summary})
 
@@ -249,14 +265,18 @@ class CallReader:
     def _read_job(self, record: Record, report: Report) -> list[Job]:
         """Fill the columns of a record about a job: its counts, unless another record has them; return new jobs."""
         names = [job_id(record.project, name) for name in (report.name, *report.files)]
-        known = next((job for name in names if (job := self.jobs.get(name)) is not None), None)
+        found = [job for name in names if (job := self.jobs.get(name)) is not None]
+        known = found[0] if found else None
         if known is None and report.needs_known:
             return []
-        is_counted = known is not None and known.counted_by is not None
+        # A batch and its file are counted with whichever was whole first.
+        counted_by = next((job.counted_by for job in found if job.counted_by is not None), None)
+        is_counted = counted_by is not None
         is_unsure = known is None and not report.is_begun and self.jobs.may_be_forgotten(report.created_at_us)
         may_count = report.is_ended and report.call is not None and not is_counted and not is_unsure
         if may_count and report.call is not None:
             self._fill(record, report.call, report.parts or (report.call.usage,))
+            self._note_reported(record, report.call.usage.failed_tools, keeps_text=False)
             if report.batch is not None:
                 batch = msgspec.Raw(self._redactor.redact_value(msgspec.json.encode(report.batch)))
                 _note(record, {"batch": batch})
@@ -270,7 +290,7 @@ class CallReader:
         if begun_by != record.id:
             record.stream = record.stream or Stream(None, None, None, False, is_document=True)
             record.stream.begun_by = format_id(begun_by)
-        counted_by = record.id if may_count else None if known is None else known.counted_by
+        counted_by = record.id if may_count else counted_by
         if not (may_count or report.is_begun or known is not None):
             return []
         jobs = [Job(name, begun_by, started_at_us, counted_by) for name in names]
@@ -295,12 +315,38 @@ class CallReader:
             if cost is not None:
                 record.cost_usd, record.price_source = cost.usd, cost.source
                 if cost.lacks and record.stream is not None:
-                    record.stream.cost_lacks = list(cost.lacks)
+                    record.stream.cost_lacks = [text(lack) or "" for lack in cost.lacks]
         has_ended = call.stream is not None and call.stream.end in ("complete", "error")
         if has_ended and record.outcome == Outcome.CLIENT_CLOSED:
             # Clients leave at the terminator, before the last chunk of the transfer coding: they had everything.
             record.outcome = Outcome.OK.value
             record.level = level_of(record.status, record.outcome)
+
+    def _note_reported(self, record: Record, tools: Sequence[FailedTool], *, keeps_text: bool) -> None:
+        """Note the tools of which an LLM call tells that they failed: its failure, where it has no other."""
+        is_reason = bool(tools) and record.error_type is None
+        if is_reason:
+            record.error_type = TOOL_ERROR
+            record.level = "warn" if record.level == "info" else record.level
+        self._note_failed_tools(record, tools, keeps_text=keeps_text, is_reason=is_reason)
+
+    def _note_failed_tools(
+        self, record: Record, tools: Sequence[FailedTool], *, keeps_text: bool, is_reason: bool
+    ) -> None:
+        """Note tools that failed; where they are the reason why the record did, what the first said is its message."""
+        if not tools:
+            return
+        names = [self._redactor.redact_text(tool.name) or "" for tool in tools]
+        record.stream = record.stream or Stream(None, None, None, False, is_document=True)
+        record.stream.failed_tools = names
+        if is_reason:
+            said = self._readable(tools[0].said) if keeps_text else ""
+            _note_message(record, ": ".join(filter(None, (", ".join(dict.fromkeys(names)), said))))
+
+    def _readable(self, message: str) -> str:
+        """Return a message without secrets, whatever form it has."""
+        shown = self._redactor.redact_value(message.encode("utf-8", "replace")).decode(errors="replace")
+        return self._redactor.redact_text(shown) or ""
 
     def _cost_of(self, provider: str, parts: tuple[CallUsage, ...]) -> Cost | None:
         """Add up what the parts of a call cost; null when the cost of one is not known."""
@@ -353,6 +399,11 @@ def _pace_of(usage: CallUsage, begun: PendingCall) -> Stream:
 def _note(record: Record, members: dict[str, Any]) -> None:
     """Add members to a record's data."""
     record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | members)
+
+
+def _note_message(record: Record, message: str) -> None:
+    """Note what was said when a record failed, unless that was noted before."""
+    record.data = msgspec.json.encode({"error_message": message} | msgspec.json.decode(record.data or b"{}"))
 
 
 def _note_limit(record: Record, exchange: DecodedExchange) -> None:

@@ -23,6 +23,8 @@ from proxy.enrich.http.exchange import DecodedBody, DecodedExchange, omitted_rea
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.live.websocket_messages import Content, MessageReader
+from proxy.enrich.redact.aside import without_aside
+from proxy.enrich.redact.edits import Hits
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage, whole_stage
 from proxy.ring.descriptor import Descriptor
@@ -44,6 +46,7 @@ from proxy.ring.inflight import InflightExchange
 from proxy.ring.message import KIND_GRPC, CapturedMessage
 from proxy.ring.ring import RingEntry
 from proxy.settings.model import Settings
+from storage.failure_message import failure_line
 from storage.record import (
     Body,
     Entry,
@@ -57,6 +60,7 @@ from storage.record import (
     new_id,
     now_us,
 )
+from storage.redactions import united
 
 _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error", "unlisted_proxy": "warn"}
 
@@ -135,9 +139,9 @@ class RecordBuilder:
             if not isinstance(item, Exception):
                 request, response = item[1].request_body, item[1].response_body
                 if request is not None and len(request.head) <= _SEARCHED_BYTES:
-                    heads.append(request.head)
+                    heads.append(without_aside(request.head))
                 if response is not None and len(response.head) <= _SEARCHED_BYTES:
-                    heads.append(response.head)
+                    heads.append(without_aside(response.head))
         return _SEARCHED_BYTES if self._redactor.are_clean(heads) else 0
 
     def _decode(
@@ -157,6 +161,7 @@ class RecordBuilder:
             captured.ended_ns, captured.request_bytes, captured.response_bytes,
         )  # fmt: skip
         record = common.record(captured.id, numbers, exchange.line, exchange.request, self._data(captured))
+        record.redactions = united(exchange.line.redactions, exchange.request.redactions)
         is_of_grpc = is_grpc(exchange.request.content_type) or is_grpc(exchange.response.content_type)
         if is_of_grpc:
             self._grpc.read(record, captured, exchange)
@@ -176,15 +181,19 @@ class RecordBuilder:
         if captured.status == SWITCHING_PROTOCOLS:
             self._calls.end_session(record)
         has_heads = not captured.flags & FLAG_HEADS_OFF
-        if not has_heads and not (captured.request_window or captured.response_window):
-            return Entry(record)
         entry = Entry(record)
+        if not has_heads and not (captured.request_window or captured.response_window):
+            return _with_message(entry)
         if may_be_read:
             calls = self._calls.read(record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES)
             entry = Entry(record, None, *calls)
         if has_heads:
+            # Calls repeat what is in the bodies.
+            self._redactor.take_hits()
             entry.payload = self._payload(captured, exchange, clean_bytes)
-        return entry
+            in_answer = exchange.response.redactions
+            record.redactions = united(record.redactions, in_answer, self._redactor.take_hits())
+        return _with_message(entry)
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
         """Build what few exchanges have: a close code, a wait, why it failed, a refused head, trailers dropped."""
@@ -253,12 +262,14 @@ class RecordBuilder:
         if is_long and limit_bytes < MAX_OUTPUT_BYTES:
             raise TooLong
         labels = labels_of(descriptor, captured.route)
+        self._redactor.take_hits()  # of what went before, and is no record of its own
         content = Content(None, "") if is_of_call else self._messages.read(captured)
         if is_of_call:
             shown = self._grpc.describe(captured, labels.id)
         else:
             shown = self._messages.describe(captured, content, self._max_message_bytes)
         record = message_record(captured, descriptor, self._instance, shown)
+        record.redactions = self._redactor.take_hits()
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
         if is_of_call:
@@ -362,16 +373,30 @@ def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:
     return CapturedExchange(header, sections)
 
 
+def _with_message(entry: Entry) -> Entry:
+    """Note in a record that failed what was said, for failures of one kind to be found together."""
+    if entry.record.level in ("warn", "error"):
+        entry.record.message = failure_line(entry.record, entry.payload)
+    return entry
+
+
 def secret_headers(settings: Settings) -> tuple[str, ...]:
     """Name the headers that the settings say are secret."""
     return (*settings.redact.headers, *(route.key_header for route in settings.routes if route.auth != "off"))
 
 
-def redactor_of(settings: Settings) -> Redactor:
-    """Make the redactor that the settings ask for."""
+def redactor_of(settings: Settings, hits: Hits | None = None) -> Redactor:
+    """Make the redactor that the settings ask for, which counts in `hits`."""
     redact = settings.redact
     names = redact.query, redact.json_keys, redact.excepted
-    return Redactor(secret_headers(settings), *names, patterns=redact.patterns)
+    return Redactor(
+        secret_headers(settings),
+        *names,
+        patterns=redact.patterns,
+        rules=redact.rules,
+        disabled=redact.disable,
+        hits=hits,
+    )
 
 
 def _known_head(decoded: DecodedExchange) -> Payload:

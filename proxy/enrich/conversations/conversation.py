@@ -15,14 +15,16 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from proxy.enrich.conversations.history import History, messages_of, read_history
-from proxy.enrich.conversations.session import caller_of, session_of, short
+from proxy.enrich.conversations.session import session_of, short
 from proxy.enrich.formats.cut_json import elements_at_start
 from proxy.enrich.formats.hashes import HASH_BYTES, hash_of, tenant_of
 from proxy.enrich.formats.json_parts import Member, decode_text
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.http.head_facts import parse_head
+from proxy.ring.handshake import caller_of
 from storage.conversations import has_failed
 from storage.record import Record
+from storage.tools import TOOL_ERROR
 
 MAX_MARKS: Final = 32_768
 """Those of the last 16 000 calls, about 400 bytes each: 13 MB."""
@@ -62,7 +64,7 @@ class Marks:
             self.evictions += 1
 
 
-_WITH_INPUT: Final = ("/responses", "/responses/compact", "/interactions")
+WITH_INPUT: Final = ("/responses", "/responses/compact", "/interactions")
 """Ends of paths whose `input` is a history."""
 _SURE_CHARACTERS: Final = 16
 """From this length on, no two clients choose the same session name by accident."""
@@ -98,7 +100,7 @@ class Conversations:
         session = session_of(fields, members)
         previous = decode_text(short(members.get("previous_response_id") or members.get("previous_interaction_id")))
         if session is not None:
-            conversation = _session_id(tenant if len(session) >= _SURE_CHARACTERS else caller, session)
+            conversation = _session_id(tenant, caller, session)
         elif previous is not None:
             mark = _response_mark(caller, previous)
             conversation = self._get(mark) or mark
@@ -109,17 +111,18 @@ class Conversations:
         marks = history.hashes[-1:]
         if response_id is not None:
             marks.append(_response_mark(caller, response_id))
-        self._learn(marks, Known(conversation, has_failed(record)))
+        self._learn(marks, Known(conversation, _is_tried_again(record)))
         return Place(conversation, b"".join(marks))
 
-    def of_session(self, record: Record, name: bytes | None, connection: bytes) -> bytes:
+    def of_session(self, record: Record, name: bytes | None, caller: bytes, connection: bytes) -> bytes:
         """Find the conversation of a call over a WebSocket: the session that it names, else the whole connection.
 
-        Credentials stand in the handshake's head, which messages do not carry, so a name must be sure by itself.
+        `caller` is the hash of the credentials of its handshake.
         """
-        if name is None or len(name) < _SURE_CHARACTERS:
+        if name is None:
             return connection
-        return _session_id(tenant_of(record), name)
+        tenant = tenant_of(record)
+        return _session_id(tenant, hash_of(tenant, caller), name)
 
     def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
         """Find the conversation of a job that is a response which was to be fetched later; None for others."""
@@ -135,7 +138,7 @@ class Conversations:
                 marks = [record.marks[at : at + HASH_BYTES] for at in range(0, len(record.marks), HASH_BYTES)]
                 for mark in newest.get(record.conversation, ()):
                     self._continue(mark, record.conversation)
-                self._learn(marks, Known(record.conversation, has_failed(record)))
+                self._learn(marks, Known(record.conversation, _is_tried_again(record)))
                 newest[record.conversation] = marks
 
     def _continued(self, history: History) -> bytes | None:
@@ -180,8 +183,13 @@ class Conversations:
             self._marks.put(mark, [*others, new])
 
 
+def _is_tried_again(record: Record) -> bool:
+    """Whether the same history is another try: the call failed, and does not only tell of a tool that did."""
+    return has_failed(record) and record.error_type != TOOL_ERROR
+
+
 def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, Member]) -> list[bytes]:
-    has_input = (record.path or "").endswith(_WITH_INPUT)
+    has_input = (record.path or "").endswith(WITH_INPUT)
     found = messages_of(members, has_input=has_input)
     body = exchange.request_body
     if found or body is None or not body.is_truncated:
@@ -189,8 +197,8 @@ def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, M
     return elements_at_start(body.head, (b"messages", b"contents", *((b"input",) if has_input else ())))
 
 
-def _session_id(owner: bytes, name: bytes) -> bytes:
-    return hash_of(owner, b"session", name)
+def _session_id(tenant: bytes, caller: bytes, name: bytes) -> bytes:
+    return hash_of(tenant if len(name) >= _SURE_CHARACTERS else caller, b"session", name)
 
 
 def _response_mark(caller: bytes, response_id: str) -> bytes:

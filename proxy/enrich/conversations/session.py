@@ -1,11 +1,10 @@
-"""What a request says about its session and its sender. Pure.
+"""What a request says about its session. Pure.
 
-Names of sessions and credentials are read unredacted, so callers hash them and never store them.
+Names of sessions are read unredacted, so callers hash them and never store them.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -28,21 +27,16 @@ _SESSIONS: Final = (
     b"x-session-affinity",
 )
 """Other headers, the first counts."""
-_CREDENTIALS: Final = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _USER_SESSION: Final = re.compile(r"_session_([0-9A-Za-z-]{8,64})$")
 """End of the `metadata.user_id` of Claude Code before it wrote JSON there."""
+_TURN: Final = "x-codex-turn-metadata"
+"""A document about the turn of an agent, as a header or within `client_metadata`; Codex."""
 _MAX_MEMBER_BYTES: Final = 4096
 _NAMES: Final = ("litellm_session_id", "session_id")  # LiteLLM; OpenRouter
 
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
-
-
-def caller_of(fields: Sequence[Field]) -> bytes:
-    """Return a hash of the credentials of the upstream; empty without any."""
-    sent = sorted(value for name, value in fields if name in _CREDENTIALS)
-    return blake2b(b"\0".join(sent), digest_size=16).digest() if sent else b""
 
 
 def session_of(fields: Sequence[Field], members: Mapping[str, Member]) -> bytes | None:
@@ -53,6 +47,7 @@ def session_of(fields: Sequence[Field], members: Mapping[str, Member]) -> bytes 
     named = (
         next((text for text in stated if text), None)
         or _in_metadata(members)
+        or _in_codex_metadata(members.get("client_metadata"))
         or _conversation_in(members)
         or _in_request(members)
     )
@@ -76,6 +71,22 @@ def _in_metadata(members: Mapping[str, Member]) -> str | None:
     return named if isinstance(named, str) and named else None
 
 
+def _in_codex_metadata(raw: Member | None) -> str | None:
+    """Read the session of Codex: in `client_metadata`, or in the document of its turn there."""
+    metadata = _object(raw)
+    turn = metadata.get(_TURN)
+    return _codex_session(metadata) or (_turn_session(turn) if isinstance(turn, str) else None)
+
+
+def _turn_session(text: str) -> str | None:
+    return _codex_session(_object(text.encode("utf-8", "replace")))
+
+
+def _codex_session(found: Mapping[str, Any]) -> str | None:
+    named = (found.get(name) for name in ("session_id", "thread_id"))
+    return next((name for name in named if isinstance(name, str) and name), None)
+
+
 def _conversation_in(members: Mapping[str, Member]) -> str | None:
     """Read the `conversation` of the Responses API: an id, or an object with one."""
     raw = short(members.get("conversation"))
@@ -94,7 +105,10 @@ def _in_request(members: Mapping[str, Member]) -> str | None:
 def _in_head(fields: Sequence[Field]) -> bytes | None:
     named = {name: value for name, value in fields if value and name in _SESSIONS}
     vendors = (value for name, value in fields if value and _VENDOR_SESSION.fullmatch(name))
-    return next(iter((*vendors, *(named[name] for name in _SESSIONS if name in named))), None)
+    found = next(iter((*vendors, *(named[name] for name in _SESSIONS if name in named))), None)
+    turn = None if found is not None else next((value for name, value in fields if name == _TURN.encode()), None)
+    session = None if turn is None else _turn_session(turn.decode("utf-8", "replace"))
+    return found if session is None else session.encode("utf-8", "replace")
 
 
 def short(member: Member | None) -> bytes | None:

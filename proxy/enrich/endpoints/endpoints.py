@@ -57,8 +57,7 @@ class _Place:
         if _PARAMETER.search(part) is None:
             return self.literals.setdefault(part, _Place())
         if part not in self.patterns:
-            pattern = ".+".join(map(re.escape, _PARAMETER.split(part)))
-            self.patterns[part] = (re.compile(pattern), _Place())
+            self.patterns[part] = (_pattern_of(part), _Place())
         return self.patterns[part][1]
 
     def find(self, segments: list[str], index: int) -> str | None:
@@ -75,6 +74,16 @@ class _Place:
                 return found
         rest = self.patterns.get("*")
         return None if rest is None else rest[1].template
+
+
+def _pattern_of(part: str) -> re.Pattern[str]:
+    """Compile a part with parameters, each of which takes at least a character.
+
+    What comes first behind a parameter ends it, for good, but behind the last: so a segment is read once.
+    """
+    first, *between, last = map(re.escape, _PARAMETER.split(part))
+    shortest = "".join(f"(?>.+?{literal})" for literal in between)
+    return re.compile(f"{first}{shortest}.+{last}")
 
 
 UNKNOWN: Final = "{unknown}"

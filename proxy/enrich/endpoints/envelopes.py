@@ -40,16 +40,18 @@ _BULK: Final = re.compile(rb'\s*\{[^\[\]{}]*(?:"errors"\s*:\s*true\b[^\[\]{}]*"i
 _FAILED: Final = re.compile(rb'"Failed(?:(?:Record|Put|Entry)Count"\s*:\s*[1-9]|"\s*:\s*\[\s*\{)')
 """How Amazon's services say that a part of a batch failed: Kinesis, Firehose and EventBridge; SQS and SNS."""
 _STATUS: Final = re.compile(rb'(?:"status"\s*:\s*|\nHTTP/1\.[01] )(\d{3})\b')
+_BEFORE_ELEMENT: Final = rb"[^<]*+(?:<\?[^>]*+>\s*+)?"
+"""What may come before the first element; nothing of it is read twice."""
 _FAULTS: Final = (
     ("soap_fault", re.compile(rb"(?s).*?<(?:[\w.-]+:)?Body(?:\s[^<>]*)?>\s*<(?:[\w.-]+:)?Fault[\s/>]")),
-    ("xmlrpc_fault", re.compile(rb"[^<]*(?:<\?[^>]*>)?\s*<methodResponse>\s*<fault>")),
-    ("xml_error", re.compile(rb"[^<]*(?:<\?[^>]*>)?\s*<(?:Error(?:Response)?[\s>]|problem\s[^<>]*:rfc:7807)")),
-    ("batch_error", re.compile(rb"(?s)[^<]*(?:<\?[^>]*>)?\s*<DeleteResult[\s>].*?<Error>")),
+    ("xmlrpc_fault", re.compile(rb"%b<methodResponse>\s*<fault>" % _BEFORE_ELEMENT)),
+    ("xml_error", re.compile(rb"%b<(?:Error(?:Response)?[\s>]|problem\s[^<>]*:rfc:7807)" % _BEFORE_ELEMENT)),
+    ("batch_error", re.compile(rb"(?s)%b<DeleteResult[\s>].*?<Error>" % _BEFORE_ELEMENT)),
     # Of a resource, not of its properties; 404 is also what synchronisation calls a removed one (RFC 6578 §3.4).
     (
         "batch_error",
         re.compile(
-            rb"(?s).*?<(?:[\w.-]+:)?multistatus[\s>].*?</(?:[\w.-]+:)?href>\s*"
+            rb"(?s)(?>.*?<(?:[\w.-]+:)?multistatus[\s>]).*?</(?:[\w.-]+:)?href>\s*"
             rb"(?=<(?:[\w.-]+:)?status>HTTP/1\.[01] (?:4(?!04)|5))"
         ),
     ),

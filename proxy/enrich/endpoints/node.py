@@ -5,15 +5,19 @@ child stands for all of them, and what was below them is put together below it. 
 the order they came in, so neither does what becomes of them.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from proxy.enrich.endpoints.segments import PATH, Class, class_of
+from proxy.enrich.endpoints.segments import PATH, Class, class_of, stem_of
 
+ID: Final = "{id}"
 SLUG: Final = "{slug}"
 NAME: Final = "{name}"
 MAX_LITERALS: Final[dict[Class, int]] = {"data": 16, "word": 64, "call": 300}
 """Names of a class at one place; with more of them they are values."""
+MAX_NUMBERED: Final = 6
+"""Names at one place that differ in the number behind them alone: with more of them (`u1`, `u2`, …) they are ids."""
 MAX_WORDS_BESIDE_VALUES: Final = 24
 """The same of words where there are values already."""
 _NAMES: Final = frozenset(
@@ -31,12 +35,14 @@ LITERAL, DATA, ANY, BELOW = range(4)
 
 
 class Node:
-    __slots__ = ("children", "is_end", "is_rest", "literals", "takes", "template")
+    __slots__ = ("children", "is_end", "is_rest", "literals", "stems", "takes", "template")
 
     def __init__(self, template: str) -> None:
         self.template = template
         self.children: dict[str, Node] = {}
         self.literals: dict[Class, int] = {"data": 0, "word": 0, "call": 0}
+        self.stems: Counter[str] = Counter()
+        """How many literals are a number behind the same word."""
         self.is_end = False
         self.is_rest = template.endswith(PATH)
         """Whether all that is below is the same endpoint."""
@@ -49,16 +55,27 @@ class Node:
         if segment not in self.children:
             if self.takes == ANY and segment not in _NAMES:
                 return NAME
-            if self.takes == DATA and class_of(segment) == "data":
-                return SLUG
+            if self.takes == DATA:
+                return value_of(segment) or segment
         return segment
 
     def add(self, key: str) -> "Node":
         """Make a child; `find_values` then decides whether its siblings are values."""
         child = self.children[key] = Node(f"{self.template}{key}" if key[0] == "#" else f"{self.template}/{key}")
         if is_literal(key):
-            self.literals[class_of(key)] += 1
+            self._count(key, 1)
         return child
+
+    def take(self, key: str) -> "Node":
+        """Take a child away."""
+        if is_literal(key):
+            self._count(key, -1)
+        return self.children.pop(key)
+
+    def _count(self, literal: str, change: int) -> None:
+        self.literals[class_of(literal)] += change
+        if (stem := stem_of(literal)) is not None:
+            self.stems[stem] += change
 
     def find_values(self) -> int:
         """Decide which children are values, by their names."""
@@ -66,7 +83,8 @@ class Node:
         max_words = MAX_LITERALS["word"] if self.takes == LITERAL else MAX_WORDS_BESIDE_VALUES
         if literals["word"] > max_words or literals["call"] > MAX_LITERALS["call"]:
             return ANY
-        return max(self.takes, DATA) if literals["data"] > MAX_LITERALS["data"] else self.takes
+        is_numbered = max(self.stems.values(), default=0) > MAX_NUMBERED
+        return max(self.takes, DATA) if is_numbered or literals["data"] > MAX_LITERALS["data"] else self.takes
 
     def ends(self) -> Iterator["Node"]:
         """Go through the endpoints here and below."""
@@ -80,7 +98,7 @@ class Node:
         if takes == BELOW:
             return [key for key in self.children if key != PATH]
         if takes == DATA:
-            return [key for key in self.children if is_literal(key) and class_of(key) == "data"]
+            return [key for key in self.children if is_literal(key) and value_of(key) is not None]
         names = [key for key in self.children if is_literal(key) or key == SLUG]
         return [key for key in names if not self._is_kept(key, names)]
 
@@ -92,6 +110,13 @@ class Node:
             return False
         own = {name for name in child.children if is_literal(name)}
         return bool(own) and not any(own & self.children[other].children.keys() for other in names if other != key)
+
+
+def value_of(literal: str) -> str | None:
+    """Return the placeholder of a literal where what looks like data is a value; None for a name."""
+    if stem_of(literal) is not None:
+        return ID
+    return SLUG if class_of(literal) == "data" else None
 
 
 def is_literal(key: str) -> bool:

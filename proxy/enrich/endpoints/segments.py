@@ -42,6 +42,9 @@ _ASSETS: Final = frozenset(
 )
 _DOCUMENT: Final = re.compile(r"(.+)(\.(?:json|xml|csv|pdf|txt|html?|zip|gz|tar|xlsx?|docx?|md|ics|parquet|log))", re.I)
 _CALL: Final = re.compile(r"(?=.*(?:[._]|[a-z][A-Z]))[A-Za-z]+(?:[._][A-Za-z]+)*")
+_NUMBERED: Final = re.compile(r"([A-Za-z]+)\d+")
+_VERSION: Final = "v"
+"""What stands before the number of a version: `/v2` is a name."""
 _WORD: Final = re.compile(r"\.?[A-Za-z]+(?:-[A-Za-z]+)?\d?")
 
 
@@ -82,3 +85,9 @@ def class_of(literal: str) -> Class:
     if _WORD.fullmatch(literal) and (literal.islower() or literal.isupper() or literal.istitle()):
         return "word"
     return "call" if _CALL.fullmatch(literal) else "data"
+
+
+def stem_of(literal: str) -> str | None:
+    """Return what stands before the number of a name such as `u12`; None for any other, and for versions."""
+    found = _NUMBERED.fullmatch(literal)
+    return None if found is None or found[1].lower() == _VERSION else found[1]

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from proxy.enrich.endpoints.node import ANY, BELOW, LITERAL, NAME, SLUG, Node, is_literal
-from proxy.enrich.endpoints.segments import MAX_SEGMENTS, PATH, asset, class_of, placeholder, split
+from proxy.enrich.endpoints.node import ANY, BELOW, LITERAL, NAME, SLUG, Node, is_literal, value_of
+from proxy.enrich.endpoints.segments import MAX_SEGMENTS, PATH, asset, placeholder, split
 
 MAX_ENDPOINTS: Final = 500
 MAX_FORMER: Final = 1000
@@ -33,7 +33,6 @@ DAV_PROOFS: Final = frozenset(
      ("COPY", 201), ("COPY", 204), ("MOVE", 201), ("MOVE", 204))
 )  # fmt: skip
 """Method and status that only a server of WebDAV answers (RFC 4918 §9): others say 200 to anything, or fail."""
-_PLACES: Final = {ANY: NAME, BELOW: PATH}
 _MIN_NAMES: Final = 4
 """At a place that is taken for one of values because there are too many endpoints."""
 
@@ -224,23 +223,19 @@ class Tree:
         return self.endpoints < MAX_ENDPOINTS
 
     def _generalise(self, node: Node, takes: int) -> None:
-        """Put one child in the place of those that are values."""
+        """Put a placeholder in the place of the children that are values."""
         absorbed = node.absorbed(takes)
         node.takes = takes
         self.version += 1
         self.is_changed = True
         self.is_settled = False
-        place = _PLACES.get(takes, SLUG)
         if takes == BELOW:
             self._sink(node)
             return
-        target = node.children.get(place) or (node.add(place) if absorbed else None)
         for key in absorbed:
-            child = node.children.pop(key)
-            if is_literal(key):
-                node.literals[class_of(key)] -= 1
-            if target is not None:
-                self._merge(child, target)
+            place = NAME if takes == ANY else value_of(key) or SLUG
+            target = node.children.get(place) or node.add(place)
+            self._merge(node.take(key), target)
 
     def _sink(self, node: Node) -> None:
         """Make one endpoint of all that is below a place."""

@@ -42,6 +42,12 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     size: int
     """On the wire, without the prefix."""
     is_whole: bool
+    is_inflated: bool = False
+
+    @property
+    def known_bytes(self) -> int | None:
+        """How long all of it is, where that is known."""
+        return None if self.is_inflated and not self.is_whole else max(self.size, len(self.data))
 
 
 class Messages(msgspec.Struct, frozen=True):
@@ -77,7 +83,7 @@ def split(body: DecodedBody, encoding: str | None) -> Messages:
             data, is_whole = inflate(data, encoding, min(room, MAX_MESSAGE_BYTES), is_whole=is_whole)
             room -= len(data)
         if not prefix[0] & _TRAILERS:
-            found.append(Message(data, size, is_whole))
+            found.append(Message(data, size, is_whole, bool(prefix[0] & _COMPRESSED)))
     return Messages(found, at == body.text_size)
 
 

@@ -18,7 +18,9 @@ from msgspec.structs import replace
 
 from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, read_schema
 from proxy.enrich.grpc.messages import WEB_TRAILERS, Message, Messages, inflate, last_frame, split, without_text_coding
-from proxy.enrich.grpc.status import encoding_in, status_in, timeout_us
+from proxy.enrich.grpc.status import details_in, encoding_in, status_in, timeout_us
+from proxy.enrich.grpc.unsaid import unsaid_status
+from proxy.enrich.grpc.well_known import error_schema
 from proxy.enrich.grpc.wire_tree import WireReader
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.redact.redactor import Redactor
@@ -51,6 +53,7 @@ _ANY: Final = msgspec.json.Decoder()
 _ENCODER: Final = msgspec.json.Encoder()
 LONG_BYTES: Final = 4096
 """More of messages takes long to show: 64 KiB of the smallest fields 25 ms."""
+_ERRORS: Final = error_schema()
 _RESETS: Final = {int(code): code.name for code in ErrorCode}
 
 
@@ -106,6 +109,10 @@ class GrpcReader:
         schema, method = self._method(record.route_id, record.path)
         self._read_end(record, grpc, captured)
         grpc.kind = method.kind or _kind_of(grpc, is_asked=record.request_complete)
+        if grpc.status is None:
+            grpc.status = unsaid_status(record, grpc, captured, exchange)
+        if grpc.status:
+            _note_failure(record, grpc, self._details(captured))
         if asked is not None and exchange.request_body is not None:
             show = self._shown(schema, method.request, request.content_type)
             exchange.request_body = show.as_json(exchange.request_body, asked, sent)
@@ -134,7 +141,7 @@ class GrpcReader:
         schema, method = self._method(route_id, path.decode(errors="replace"))
         type_name = method.request if is_in else method.response
         show = self._shown(schema, type_name, content_type)
-        value, is_all = show.message(Message(data, message.size, is_whole))
+        value, is_all = show.message(Message(data, message.size, is_whole, message.is_compressed))
         if message.size and not data:
             fields["text"], fields["omitted"] = None, "coding" if message.data else "shed"
             return fields
@@ -161,20 +168,44 @@ class GrpcReader:
         grpc.status = status.code
         if status.message and not captured.flags & FLAG_HEADS_OFF:
             grpc.message = self._redactor.redact_value(status.message).decode(errors="replace")
-        if status.code:
-            record.error_type = record.error_type or grpc.status_name
-            record.level = "error" if grpc.is_fault or record.level == "error" else "warn"
-            if grpc.message:  # where searches for words find it
-                noted = msgspec.json.decode(record.data or b"{}")
-                record.data = msgspec.json.encode({"error_message": grpc.message} | noted)
+
+    def _details(self, captured: CapturedExchange) -> msgspec.Raw | None:
+        """Show what a service says of an error beyond its status; None where it says nothing."""
+        trailers = captured.notes.get(NOTES_RESPONSE_TRAILERS[0], b"")
+        data = details_in(trailers) or details_in(captured.response_head)
+        if not data or captured.flags & FLAG_HEADS_OFF:
+            return None
+        shown, _ = self._wire(_ERRORS).show(data, "google.rpc.Status")
+        details = shown.get("details", []) if isinstance(shown, dict) else []
+        text, _ = self._redactor.redact_body(_ENCODER.encode(details), b"", _AS_JSON, is_truncated=False)
+        return msgspec.Raw(text) if details else None
 
     def _method(self, route_id: str | None, path: str | None) -> tuple[Schema, Method]:
         schema = self._schemas.get(route_id or "", NO_SCHEMA)
         return schema, schema.methods.get(path or "", NO_METHOD)
 
     def _shown(self, schema: Schema, type_name: str, content_type: bytes) -> "_Shown":
+        return _Shown(self._wire(schema), type_name, content_type)
+
+    def _wire(self, schema: Schema) -> WireReader:
         redact = partial(self._redactor.redact_value, kind="binary")
-        return _Shown(WireReader(redact, schema, self._redactor.is_secret_header), type_name, content_type)
+        return WireReader(redact, schema, self._redactor.is_secret_header, self._redact_cut)
+
+    def _redact_cut(self, data: bytes) -> bytes:
+        return self._redactor.redact_body(data, b"", b"", True)[0]
+
+
+def _note_failure(record: Record, grpc: Grpc, details: msgspec.Raw | None) -> None:
+    """Note a status that is not OK as the reason; its message and details where searches for words find them."""
+    record.error_type = record.error_type or grpc.status_name
+    record.level = "error" if grpc.is_fault or record.level == "error" else "warn"
+
+    said: dict[str, object] = {"error_message": grpc.message} if grpc.message else {}
+    if details is not None:
+        said["error_details"] = details
+    if said:
+        noted = msgspec.json.decode(record.data or b"{}")
+        record.data = msgspec.json.encode(said | noted)
 
 
 class _Shown:
@@ -209,7 +240,9 @@ class _Shown:
                 pass
             else:
                 return msgspec.Raw(message.data), True
-        return self._wire.show(message.data, self._type_name, is_whole=message.is_whole)
+        if self.is_json and not message.is_whole and message.data[:1] in (b"{", b"["):
+            return self._wire.redact_cut(message.data).decode(errors="replace"), False
+        return self._wire.show(message.data, self._type_name, is_whole=message.is_whole, size=message.known_bytes)
 
 
 def _split(body: DecodedBody | None, content_type: bytes, encoding: str | None) -> Messages | None:

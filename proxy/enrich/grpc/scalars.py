@@ -9,16 +9,18 @@ from typing import Final
 
 from proxy.enrich.grpc.wire import FIXED32, FIXED64, FIXED_BYTES, LENGTH, VARINT, Cut, NotWire, read_varint
 
-_STRING, _BYTES, _BOOL = 9, 12, 8
-_SIGNED, _ZIGZAG = (3, 5, 14), (17, 18)
+STRING, BYTES, _BOOL = 9, 12, 8
+_SIGNED, ZIGZAG = (3, 5, 14), (17, 18)
 """Two's complement of 64 bits, an enum's too; small numbers of either sign."""
-_FORMATS: Final = {1: "<d", 2: "<f", 6: "<Q", 7: "<I", 15: "<i", 16: "<q"}
-_WIRE_TYPES: Final = (
-    dict.fromkeys((*_SIGNED, *_ZIGZAG, 4, _BOOL, 13), VARINT)
+FORMATS: Final = {1: "<d", 2: "<f", 6: "<Q", 7: "<I", 15: "<i", 16: "<q"}
+WIRE_TYPES: Final = (
+    dict.fromkeys((*_SIGNED, *ZIGZAG, 4, _BOOL, 13), VARINT)
     | dict.fromkeys((1, 6, 16), FIXED64)
     | dict.fromkeys((2, 7, 15), FIXED32)
-    | dict.fromkeys((_STRING, _BYTES), LENGTH)
+    | dict.fromkeys((STRING, BYTES), LENGTH)
 )
+_CONTINUED: Final = bytes(range(0x80, 0x100))
+"""Bytes of a varint that more follow."""
 _SAFE_INT: Final = 1 << 53
 """Beyond, readers of JSON round: such numbers are texts, as in protobuf's own JSON."""
 
@@ -35,18 +37,18 @@ def scalar(type_: int, wire_type: int, raw: int | bytes) -> Scalar:
     Raises:
         NotOfType: It has none of these types, or does not fit.
     """
-    if _WIRE_TYPES.get(type_) != wire_type:
+    if WIRE_TYPES.get(type_) != wire_type:
         raise NotOfType
     if isinstance(raw, int):
         return _whole(type_, raw)
-    if type_ == _BYTES:
+    if type_ == BYTES:
         return raw
-    if type_ == _STRING:
+    if type_ == STRING:
         try:
             return raw.decode()
         except UnicodeDecodeError:
             raise NotOfType from None
-    number: int | float = struct.unpack(_FORMATS[type_], raw)[0]
+    number: int | float = struct.unpack(FORMATS[type_], raw)[0]
     return shown_int(number) if isinstance(number, int) else shown_float(number, is_single=type_ == 2)
 
 
@@ -56,7 +58,7 @@ def packed(type_: int, raw: bytes) -> list[Scalar]:
     Raises:
         NotOfType: They are none.
     """
-    wire_type = _WIRE_TYPES.get(type_, LENGTH)
+    wire_type = WIRE_TYPES.get(type_, LENGTH)
     found: list[Scalar] = []
     at = 0
     try:
@@ -73,10 +75,22 @@ def packed(type_: int, raw: bytes) -> list[Scalar]:
     return found
 
 
+def packed_beginning(type_: int, raw: bytes) -> list[Scalar]:
+    """Read the numbers of a packed field that was cut, but for the one at the cut.
+
+    Raises:
+        NotOfType: They are none.
+    """
+    wire_type = WIRE_TYPES.get(type_, LENGTH)
+    if wire_type == VARINT:
+        return packed(type_, raw.rstrip(_CONTINUED))
+    return packed(type_, raw[: len(raw) - len(raw) % FIXED_BYTES.get(wire_type, 1)])
+
+
 def _whole(type_: int, value: int) -> Scalar:
     if type_ == _BOOL:
         return bool(value)
-    if type_ in _ZIGZAG:
+    if type_ in ZIGZAG:
         return shown_int((value >> 1) ^ -(value & 1))
     return shown_int(value - (1 << 64) if type_ in _SIGNED and value >> 63 else value)
 
@@ -87,7 +101,9 @@ def shown_int(value: int) -> int | str:
 
 
 def shown_float(value: float, *, is_single: bool) -> float | str:
-    """Write a number of floating point, one of 32 bits with the digits it has; JSON has no infinity."""
-    if not math.isfinite(value):
-        return str(value)
+    """Write a number of floating point, one of 32 bits with the digits it has; JSON has no infinity (ProtoJSON)."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
     return float(f"{value:.7g}") if is_single else value

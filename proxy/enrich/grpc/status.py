@@ -4,14 +4,16 @@ Standard: gRPC over HTTP/2 ("Responses"), and its status codes.
 """
 
 import re
+from binascii import a2b_base64
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from proxy.http2.grpc import UNITS_NS
 
 _STATUS: Final = re.compile(rb"(?i)\ngrpc-status:[ \t]*(\d{1,9})[ \t]*(?:[\r\n]|$)")
-_MESSAGE: Final = re.compile(rb"(?i)\ngrpc-message:[ \t]*([^\r\n]*[^\r\n \t])")
+_MESSAGE: Final = re.compile(rb"(?i)\ngrpc-message:[ \t]*+([^\r\n]*[^\r\n \t])")
 _TIMEOUT: Final = re.compile(rb"(?i)\ngrpc-timeout:[ \t]*(\d{1,8})((?-i:[HMSmun]))[ \t]*(?:[\r\n]|$)")
+_DETAILS: Final = re.compile(rb"(?i)\ngrpc-status-details-bin:[ \t]*([A-Za-z0-9+/]+)")
 _ENCODING: Final = re.compile(rb"(?i)\ngrpc-encoding:[ \t]*([a-z0-9-]{1,32})[ \t]*(?:[\r\n]|$)")
 """Each begins with the end of the line before: with a choice there, a search takes 3.6 instead of 0.6 us."""
 
@@ -32,6 +34,17 @@ def status_in(fields: bytes) -> Status | None:
         return None
     message = _MESSAGE.search(fields)
     return Status(int(found[1]), None if message is None else unquote_to_bytes(message[1]))
+
+
+def details_in(fields: bytes) -> bytes:
+    """Read the `google.rpc.Status` that says more than the status, from field lines; empty where there is none.
+
+    It is base64 with or without padding (gRPC over HTTP/2, "Custom-Metadata").
+    """
+    found = _DETAILS.search(b"\n" + fields)
+    if found is None or len(found[1]) % 4 == 1:
+        return b""
+    return a2b_base64(found[1] + b"=" * (-len(found[1]) % 4))
 
 
 def timeout_us(fields: bytes) -> int | None:

@@ -67,3 +67,24 @@ def read_field(data: bytes, at: int) -> tuple[int, int, int | bytes, int]:
     if len(piece) < size:
         raise Cut
     return number, wire_type, piece, at + size
+
+
+def read_beginning(data: bytes, at: int, end: int) -> tuple[int, bytes, int]:
+    """Read the field within which the data end, of a message that goes on to `end`.
+
+    Returns:
+        Its number; what is here of its value, nothing where it has no length, or not even that is here; its length.
+
+    Raises:
+        NotWire: There is no such field.
+    """
+    try:
+        tag, at = read_varint(data, at)
+        if tag & 7 != LENGTH:
+            return 0, b"", 0
+        size, at = read_varint(data, at)
+    except Cut:
+        return 0, b"", 0
+    if at + size > end:
+        raise NotWire
+    return tag >> 3, data[at:], size

@@ -25,12 +25,12 @@ def recorded_answer(
     if body:
         decoded = decode_body(body, b"", size, coding, content_type=media_type)
         if decoded is not None:
-            decoded.head = _without(decoded.head, secrets)
+            decoded.head = without_secrets(decoded.head, secrets)
             kept = redacted_body(decoded, media_type, redactor, MAX_BODY_BYTES)
         else:
             kept = omitted_body(size, coding, "coding")
     request_head, request_body = (request.request_head, request.request_body) if request else (b"", None)
-    return Payload(request_head, redactor.redact_head(_without(head, secrets)), request_body, kept)
+    return Payload(request_head, redactor.redact_head(without_secrets(head, secrets)), request_body, kept)
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:
@@ -38,7 +38,8 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return name.lower(), value.strip(b" \t")
 
 
-def _without(text: bytes, secrets: Iterable[str]) -> bytes:
+def without_secrets(text: bytes, secrets: Iterable[str]) -> bytes:
+    """Put a mark into the place of values, but for short ones."""
     for secret in secrets:
         if len(secret) >= _MIN_SECRET_CHARACTERS:
             text = text.replace(secret.encode(), _MARK)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.enrich.formats.charset import to_utf8
+from proxy.enrich.formats.content import content_of
 from proxy.enrich.http.content_coding import CODING_OF, MAGIC, MAX_OUTPUT_BYTES, codings_of, decode, is_text
 from proxy.enrich.http.exchange import DecodedBody, OmittedReason
 from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
@@ -125,9 +126,17 @@ def redacted_body(
     if len(head) > MAX_REDACTED_BYTES:
         tail = tail or (b"" if is_truncated else head[-STORED_TAIL_BYTES:])
         head, is_truncated = head[:MAX_REDACTED_BYTES], True
-    head, tail = redactor.redact_body(head, tail, content_type, is_truncated, is_clean=is_clean)
-    head, tail, is_cut = _fitted(head, tail, max_bytes)
-    return Body(head, tail, body.size, is_truncated or is_cut, body.coding, None, body.coding_error, body.charset)
+    content = content_of(head, content_type)
+    if content == "media":
+        head, tail, is_cut = _cut(head, tail, max_bytes)
+    else:
+        whole = head
+        head, tail = redactor.redact_body(head, tail, content_type, is_truncated, is_clean=is_clean, content=content)
+        if content is not None and head is not whole:  # without a secret it may be a text
+            content = content_of(head, content_type)
+        head, tail, is_cut = _fitted(head, tail, max_bytes)
+    is_truncated |= is_cut
+    return Body(head, tail, body.size, is_truncated, body.coding, None, body.coding_error, body.charset, content)
 
 
 def _fitted(head: bytes, tail: bytes, max_bytes: int) -> tuple[bytes, bytes, bool]:

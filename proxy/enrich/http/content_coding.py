@@ -129,10 +129,22 @@ def decode(
     for magic, coding in CODING_OF.items():
         if decoded.error is not None and not decoded.is_damaged and decoded.data.startswith(magic):
             decoded = _undo(coding, decoded, Window(limit, 0), limit)
+    decoded = _without_further(decoded, limit)
     if decoded.error is None or decoded.is_damaged or is_text(decoded.data):
         return decoded
     is_compressed = decoded.data.startswith(MAGIC) or (brotli is None and "br" in codings)
     return None if is_compressed else decoded
+
+
+def _without_further(decoded: Decoded, limit: int) -> Decoded:
+    """Undo what was coded more often than its head says, where that is text: servers compress what came compressed."""
+    while decoded.undone and len(decoded.undone) < MAX_CODINGS and decoded.data.startswith(MAGIC):
+        coding = next(name for magic, name in CODING_OF.items() if decoded.data.startswith(magic))
+        inner = _undo(coding, decoded, Window(limit, 0), limit)
+        if inner.error is not None or not (is_text(inner.data) or inner.data.startswith(MAGIC)):
+            return decoded
+        decoded = inner
+    return decoded
 
 
 def is_text(data: bytes) -> bool:

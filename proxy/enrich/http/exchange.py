@@ -9,6 +9,7 @@ from proxy.enrich.formats.frames import Frame, Split, split_events
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.ring.descriptor import RouteLabels
 from proxy.ring.exchange import FLAG_BODIES_OFF, SHED_BODIES, CapturedExchange
+from storage.redactions import Redactions
 
 OmittedReason = Literal["level", "shed", "coding"]
 
@@ -23,6 +24,8 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
     """Raw, redacted."""
     query: str | None = None
     """Raw, redacted, without the question mark; None when there was no question mark."""
+    redactions: Redactions = None
+    """What was taken out of it."""
 
 
 class DecodedBody(msgspec.Struct, gc=False):

@@ -48,10 +48,13 @@ class FieldLineReader:
         if not colon or not _FIELD_NAME.fullmatch(raw_name):
             return None
         name = raw_name.lower()
+        hits = self._redactor.hits.total()
         redacted = self._redactor.redact_field(raw)
         if redacted is not raw and name != _SESSION:  # a session is hashed, never stored
             value = redacted.partition(b":")[2]
         line = redacted, name if name in WANTED else b"", value.strip(b" \t")
+        if hits != self._redactor.hits.total():  # it is read each time, so that this is counted
+            return line
         if len(raw) <= MAX_MEMO_LINE_BYTES and name not in self._varying and not self._holds_secret(raw_name, name):
             if len(self.known) >= MAX_MEMO_LINES:
                 self.known.clear()

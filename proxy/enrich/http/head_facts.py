@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 
 from proxy.http1.trace_context import TRACEPARENT
+from storage.redactions import Redactions
+from storage.search.subject import split_line
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
@@ -37,9 +39,11 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
     """Revision of the Model Context Protocol."""
     llm_request_id: str | None = None
     """The LLM call that the client says a tool call belongs to."""
+    redactions: Redactions = None
+    """What was taken out of it, but for the fields that are secrets by their names."""
 
 
-def facts_of(redacted: bytes, found: dict[bytes, bytes]) -> HeadFacts:
+def facts_of(redacted: bytes, found: dict[bytes, bytes], redactions: Redactions = None) -> HeadFacts:
     host, agent = found.get(b"host"), found.get(b"user-agent")
     request_id, linked = found.get(b"x-request-id", b""), found.get(b"x-llm-request-id", b"")
     trace = TRACEPARENT.fullmatch(found[b"traceparent"]) if b"traceparent" in found else None
@@ -55,6 +59,7 @@ def facts_of(redacted: bytes, found: dict[bytes, bytes]) -> HeadFacts:
         found.get(b"mcp-session-id", b""),
         found.get(b"mcp-protocol-version", b""),
         linked.decode() if linked and REQUEST_ID.fullmatch(linked) else None,
+        redactions,
     )
 
 
@@ -69,9 +74,9 @@ def parse_head(head: bytes) -> tuple[bytes, list[Field]]:
             name, value = fields[-1]
             fields[-1] = (name, value + b" " + line.strip())
             continue
-        raw_name, colon, value = line.partition(b":")
-        if colon:
-            fields.append((raw_name.strip().lower(), value.strip()))
+        field = split_line(line)
+        if field is not None:
+            fields.append((field[0].strip().lower(), field[1].strip()))
     return lines[0], fields
 
 

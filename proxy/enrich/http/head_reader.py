@@ -80,6 +80,7 @@ class _Heads(HeadTemplates[HeadFacts]):
 
     def read_lines(self, block: bytes) -> HeadFacts:
         """Read a head line by line."""
+        self._redactor.take_hits()
         lines = block.removesuffix(b"\r\n\r\n").split(b"\r\n")
         known, kept = self._lines.known, [lines[0]]
         found: dict[bytes, bytes] = {}
@@ -92,20 +93,25 @@ class _Heads(HeadTemplates[HeadFacts]):
             if name:
                 is_listed = name in found and name != b"x-request-id"  # the last id counts, as it does for the upstream
                 found[name] = found[name] + b", " + value if is_listed else value
-        return facts_of(b"\r\n".join(kept), found)
+        return facts_of(b"\r\n".join(kept), found, self._redactor.take_hits())
 
     def _read_malformed(self, block: bytes) -> HeadFacts:
-        """Read the head of a refused request, whose lines may be folded or end in any way."""
+        """Read the head of a refused request, whose lines may be folded, end in any way, or be those of HTTP/2."""
+        self._redactor.take_hits()
         redacted = self._redactor.redact_head(block)
+        redactions = self._redactor.take_hits()
         _, fields = parse_head(redacted)
         found = {name: value for name in WANTED if (value := field_of(fields, name)) is not None}
-        return facts_of(redacted.removesuffix(b"\r\n\r\n"), found)
+        if b"host" not in found and (authority := field_of(fields, b":authority")) is not None:
+            found[b"host"] = authority
+        return facts_of(redacted.removesuffix(b"\r\n\r\n"), found, redactions)
 
     def _template_of(
         self, head: HeadFacts, left: bytes, names: list[bytes], values: list[bytes]
     ) -> Template[HeadFacts] | None:
         redacted, lines = head.redacted.split(b"\r\n"), left.removesuffix(b"\r\n\r\n").split(b"\r\n")
         is_sound = all(line in self._lines.known or self._lines.read(line) is not None for line in lines[1:])
+        self._redactor.take_hits()
         lower = [name.partition(b":")[0].lower() for name in names]
         is_listed = any(left.lower().count(b"\r\n%b:" % name) > 1 for name in lower if name in WANTED)
         if not is_sound or is_listed or left.count(GAP) != len(names):
@@ -137,4 +143,5 @@ class _Template(Template[HeadFacts]):
             head.span_id if trace_at < 0 else values[trace_at][36:52].decode(),
             head.request_id if request_at < 0 else values[request_at].decode(),
             head.content_type, head.content_encoding, head.mcp_session, head.mcp_version, head.llm_request_id,
+            head.redactions,
         )  # fmt: skip

@@ -24,7 +24,7 @@ _PLAIN: Final = re.compile(
     rb"([A-Z]{1,20}+) (/[^ ?=@%;#\r\n\x80-\xff]*+)(?:\?([^ ?@%;#\r\n\x80-\xff]*+))? HTTP/(?:1\.[01]|2)"
 )
 """Nearly all: without anything that separates parts of a target but the query and its parameters."""
-_ABSOLUTE: Final = re.compile(r"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
+_ABSOLUTE: Final = re.compile(r"https?://([^/]*+)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class RequestLineReader:
@@ -57,16 +57,18 @@ class RequestLineReader:
             return None
         groups: tuple[bytes, bytes, bytes | None] = found.groups()  # type: ignore[assignment]
         method, path, query = groups
-        if query is not None and self._redactor.redact_query_names(query) is not query:
+        if query is not None and EQUALS in query and self._redactor.names_secret(query):
             return None
         return RequestLine(
             raw, _METHODS.get(method) or method.decode(), None, path.decode(), None if query is None else query.decode()
         )
 
     def _read(self, raw: bytes) -> RequestLine:
+        self._redactor.take_hits()  # of what went before
         parts = raw.split(b" ")
         if len(parts) != 3 or LF in raw or CR in raw:  # a bare LF or CR: fields may be hidden behind it
-            return RequestLine(self._redactor.redact_head(raw))
+            redacted = self._redactor.redact_head(raw)
+            return RequestLine(redacted, redactions=self._redactor.take_hits())
         method, target, version = parts
         path, mark, query = target.partition(b"?")
         if EQUALS in path or AT in target or self._redactor.may_hold_secret(target):
@@ -83,7 +85,12 @@ class RequestLineReader:
         if not path_text.startswith("/") and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
             authority, path_text = absolute[1], absolute[2] or "/"
         return RequestLine(
-            raw, _METHODS.get(method) or text_of(method), authority, path_text, text(query) if mark else None
+            raw,
+            _METHODS.get(method) or text_of(method),
+            authority,
+            path_text,
+            text(query) if mark else None,
+            self._redactor.take_hits(),
         )
 
 

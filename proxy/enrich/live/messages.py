@@ -13,10 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.conversations.session import session_of, short
+from proxy.enrich.conversations.tool_results import failed_tools
 from proxy.enrich.formats.cut_json import Members, members_at_start
 from proxy.enrich.formats.json_parts import Member, decode, decode_text, is_object, text_of, value_at, values_at
 from proxy.enrich.live.pending import UNNAMED, PendingCall, id_of
-from proxy.enrich.live.session import EndedCall, LiveSession
+from proxy.enrich.live.session import EndedCall, FailedMessage, LiveSession
 from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import CallUsage
 
@@ -30,6 +31,8 @@ _CUT: Final[list[Members]] = []
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
 _DONE: Final = "response.done"
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
+_FAILED: Final = ".failed"
+"""End of the types of events that say what failed: a transcription, a list of tools."""
 _ASKS: Final = "response.create"
 _MAX_TOKENS: Final = 1000
 """Looked at in a message that is cut, or no JSON: a thousand may come a second, and small ones inflate to much."""
@@ -39,6 +42,7 @@ _REQUEST: Final = frozenset(
         b"stream_id",
         b"model",
         b"metadata",
+        b"client_metadata",
         b"conversation",
         b"prompt_cache_key",
         b"session_id",
@@ -58,6 +62,7 @@ class _Event(msgspec.Struct, gc=False):
     session: msgspec.Raw = _RAW
     setup: msgspec.Raw = _RAW
     usage: msgspec.Raw = _RAW
+    error: msgspec.Raw = _RAW
     metadata: msgspec.Raw = msgspec.field(default=_RAW, name="usageMetadata")
     tool_call: msgspec.Raw = msgspec.field(default=_RAW, name="toolCall")
 
@@ -68,8 +73,8 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def read_message(
     session: LiveSession, data: bytes, size: int | None, at_us: int, *, is_from_model: bool
-) -> EndedCall | None:
-    """Note a message's facts about its session; return the call that it ends, if any.
+) -> EndedCall | FailedMessage | None:
+    """Note a message's facts about its session; return the call that it ends, or what it says that failed, if any.
 
     The data are inflated, and maybe only the beginning; `size` is that of all of it, None where that is not known.
     """
@@ -93,7 +98,19 @@ def read_message(
         if event.type == _TRANSCRIBED and is_object(event.usage):
             return EndedCall(session, _read_transcription(session, data), None)  # beside a response that may go on
         usage = _read_answer(session, stream, event, data, at_us)
+        if usage is None and (failure := _failure_in(event)) is not None:
+            session.error_type = session.error_type or failure
+            return FailedMessage(session, failure)
     return None if usage is None else session.end_call(stream, usage)
+
+
+def _failure_in(event: _Event) -> str | None:
+    """Read the code of an error that a client's message caused, or of something beside a response that failed."""
+    kind = text_of(event.type) or ""
+    if (kind != "error" and not kind.endswith(_FAILED)) or not is_object(event.error):
+        return None
+    names = openai.error_names(value_at(event.error, "type"), value_at(event.error, "code"))
+    return next(filter(None, map(text_of, names)), "error")
 
 
 def _read_client(session: LiveSession, data: bytes, size: int | None, at_us: int) -> None:
@@ -139,9 +156,9 @@ def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: in
         return False
     if session.api == "responses":
         session.model = text_of(decode_text(short(members.get("model")))) or session.model
-    session.name = session_of((), members) or session.name
+    session.name = session.named_by_head or session_of((), members) or session.name
     model = session.model if session.api == "responses" else None
-    call = PendingCall(at_us, data, size, model, session.name)
+    call = PendingCall(at_us, data, size, model, tuple(failed_tools(members, has_input=True)), session.name)
     session.begin_call(_id_of(members.get("stream_id")), call)
     return True
 

@@ -8,6 +8,8 @@ than `MAX_PENDING` responses at once, the call that has waited longest is droppe
 from dataclasses import dataclass
 from typing import Final
 
+from storage.tools import FailedTool
+
 MAX_PENDING: Final = 32
 """Calls of one session."""
 UNNAMED: Final = 0
@@ -29,6 +31,8 @@ class PendingCall:
     """Of all of that message; None where it is not known."""
     model: str | None = None
     """As asked for; None where that is the session's."""
+    failed_tools: tuple[FailedTool, ...] = ()
+    """The tools of which its request tells that they failed."""
     name: bytes | None = None
     """Of the session that it belongs to, if it was stated before."""
     response: int = 0

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qs
 
+from proxy.enrich.conversations.session import session_of
 from proxy.enrich.formats.json_parts import text_of
 from proxy.enrich.live.pending import UNNAMED, PendingCall, PendingCalls
 from proxy.enrich.llm import gemini, openai
 from proxy.enrich.llm.call import MAX_TOOLS, CallUsage, Provider
 from proxy.enrich.llm.reader import provider_name
+from proxy.ring.handshake import read_handshake
 
 Api = Literal["realtime", "responses", "live"]
 _PROVIDERS: Final[dict[Api, Provider]] = {
@@ -30,6 +32,10 @@ class LiveSession:
     transcription_model: str | None = None
     name: bytes | None = None
     """Of the session that its calls belong to, as the client states it."""
+    named_by_head: bytes | None = None
+    """The same by the handshake, which counts before what a message states, as a head does before a body."""
+    caller: bytes = b""
+    """Hash of the credentials of the handshake."""
     pending: PendingCalls = field(default_factory=PendingCalls)
     ended: tuple[int, ...] = ()
     """Ids of the newest responses that have ended: some services report an end twice: `response.completed`, `.done`."""
@@ -41,6 +47,8 @@ class LiveSession:
     priced: int = 0
     cost_usd: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
+    error_type: str | None = None
+    """Of the first failure, of a call or of a message that belongs to none."""
 
     def note_output(self, stream: int, data: bytes | None, at_us: int) -> None:
         """Count a message of the model, and note when the first output of a response comes."""
@@ -97,6 +105,7 @@ class LiveSession:
 
     def add(self, usage: CallUsage, cost_usd: float | None) -> None:
         self.calls += 1
+        self.error_type = self.error_type or usage.error_type
         self.unread += usage.usage_state == "lost"
         for name in _COUNTS:
             count = getattr(usage, name)
@@ -130,12 +139,20 @@ class EndedCall(NamedTuple):
         return (self.begun and self.begun.name) or self.session.name
 
 
+class FailedMessage(NamedTuple):
+    """A message of the model that says what failed, and ends no call."""
+
+    session: LiveSession
+    error_type: str
+
+
 def begin_session(handshake: bytes) -> LiveSession:
-    """Begin with the upstream and the target of the handshake."""
-    upstream, _, target = handshake.decode("utf-8", "replace").partition(" ")
+    """Begin with what its messages tell of the handshake."""
+    upstream, target, caller, naming = read_handshake(handshake)
     path, _, query = target.partition("?")
     api: Api = "live" if "BidiGenerateContent" in path else "responses" if path.endswith("/responses") else "realtime"
-    session = LiveSession(api, provider_name(_PROVIDERS[api], path, upstream))
+    session = LiveSession(api, provider_name(_PROVIDERS[api], path, upstream), caller=caller)
+    session.name = session.named_by_head = session_of(naming, {})
     try:
         asked = parse_qs(query, max_num_fields=64)
     except ValueError:

@@ -9,7 +9,7 @@ from typing import Final
 
 from proxy.enrich.live.messages import read_message
 from proxy.enrich.live.pending import UNNAMED
-from proxy.enrich.live.session import EndedCall, LiveSession, begin_session
+from proxy.enrich.live.session import EndedCall, FailedMessage, LiveSession, begin_session
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.message import OUT, CapturedMessage
 from storage.record import now_us
@@ -34,8 +34,10 @@ class LiveSessions:
         self._unknown_until_us = now_us()
         """Of sessions that began before, something may be missing."""
 
-    def read(self, message: CapturedMessage, content: bytes | None, size: int | None) -> EndedCall | None:
-        """Read a message of a session with a model; return the call that it ends, if any.
+    def read(
+        self, message: CapturedMessage, content: bytes | None, size: int | None
+    ) -> EndedCall | FailedMessage | None:
+        """Read a message of a session with a model; return the call that it ends, or what failed, if any.
 
         The content is its beginning, inflated, None where nothing of it can be read; `size` is that of all of it, None
         where that is not known.

@@ -22,15 +22,24 @@ from proxy.enrich.formats.json_parts import (
     objects_in,
     sum_of,
     text_of,
+    value_at,
     value_in,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.call import OTHER_MODELS, CallUsage, Provider, charged
+from proxy.enrich.llm.call import MAX_TOOLS, OTHER_MODELS, CallUsage, Provider, charged
 
 _RAW: Final = msgspec.Raw()
 _MAX_OTHERS: Final = 8
 """Other models that are counted separately; the cost of more than these is unknown."""
-_WANTED: Final = compile_bytes(rb'"message_start"|"message_delta"|"message_stop"|"error"|"(?:mcp_)?tool_use"')
+_VERTEX: Final = re.compile(r"/locations/([a-z0-9-]{1,32})/publishers/anthropic/models/([^/:]{1,256}):")
+_ONE_PRICE: Final = re.compile(
+    r"claude-(?:instant|[0-3](?!\d)|(?:opus|sonnet|haiku)-[34](?:-[01])?(?:@|-\d{8}|-v\d|\Z))"
+)
+"""Models before Sonnet 4.5, which cost the same wherever they run."""
+_ANYWHERE: Final = "global"
+_WANTED: Final = compile_bytes(
+    rb'"message_start"|"message_delta"|"message_stop"|"error"|"(?:mcp_|server_)?tool_use"|tool_result"'
+)
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -52,9 +61,33 @@ def read(usage: CallUsage, data: bytes) -> None:
         _add_tools(usage, [members_of(document.get("content_block")), *objects_in(document, "content")])
 
 
+def region_of(path: str) -> str | None:
+    """Read where a call of Vertex is served, if that has a price of its own: a tenth more than served anywhere.
+
+    <https://platform.claude.com/docs/en/about-claude/pricing#third-party-platform-pricing>
+    """
+    found = _VERTEX.search(path)
+    if found is None or found[1] == _ANYWHERE or _ONE_PRICE.match(found[2]):
+        return None
+    return found[1]
+
+
 def _add_tools(usage: CallUsage, blocks: list[dict[str, msgspec.Raw]]) -> None:
     kinds = ("tool_use", "mcp_tool_use")
     usage.add_tools(value_in(block, "name") for block in blocks if value_in(block, "type") in kinds)
+    for block in blocks:
+        kind, call_id = text_of(value_in(block, "type")) or "", text_of(value_in(block, "id"))
+        name = text_of(value_in(block, "name"))
+        if call_id and name and len(usage.tool_names) < MAX_TOOLS:
+            usage.tool_names[call_id] = name
+        if kind.endswith("tool_result") and _has_failed(block):
+            usage.add_failed_tool(value_in(block, "tool_use_id"), None)
+
+
+def _has_failed(result: dict[str, msgspec.Raw]) -> bool:
+    """Whether a tool that the server ran failed: of an MCP server's, or as `web_search_tool_result_error`."""
+    inner = text_of(value_at(result.get("content", _RAW), "type")) or ""
+    return value_in(result, "is_error") is True or inner.endswith("_error")
 
 
 def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
@@ -71,7 +104,7 @@ def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
     )
     tier, speed, place = (text_of(counts.get(name)) for name in ("service_tier", "speed", "inference_geo"))
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
-    usage.region = usage.region if place in (None, "global", "not_available") else place
+    usage.region = usage.region if place in (None, _ANYWHERE, "not_available") else place
     iterations = counts.get("iterations")
     if isinstance(iterations, list) and iterations and all(isinstance(each, dict) for each in iterations):
         _read_iterations(usage, iterations)
@@ -131,7 +164,7 @@ PROVIDER: Final = Provider(
     name="anthropic",
     wanted=_WANTED,
     read=read,
-    content=re.compile(rb'"content_block_delta"|"content_block_start"[^\n]*"tool_use"'),
+    content=compile_bytes(rb'"content_block_delta"|"content_block_start"[^\n]*"tool_use"'),
     members=frozenset((b"usage", b"model", b"error", b"type", b"stop_reason", b"message", b"delta")),
     reason=b"stop_reason",
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from proxy.enrich.formats.json_parts import amount_of, count_of, text_of
+from storage.tools import FailedTool
 
 UsageState = Literal["exact", "partial", "lost", "absent"]
 
@@ -52,6 +53,10 @@ class CallUsage:
     error_type: str | None = None
     tools: dict[str, None] = field(default_factory=dict)
     """Names of the tools that the model called, in order."""
+    tool_names: dict[str, str] = field(default_factory=dict)
+    """Of tools that the provider runs, by the ids of their calls."""
+    failed_tools: list[FailedTool] = field(default_factory=list)
+    """Those that failed, and those of which the request tells so."""
     has_failed: bool = False
     """The response is, or ended with, an error."""
     is_finished: bool = False
@@ -91,6 +96,12 @@ class CallUsage:
         for text in filter(None, map(text_of, names)):
             if len(self.tools) < MAX_TOOLS:
                 self.tools[text] = None
+
+    def add_failed_tool(self, call_id: object, name: object, said: object = None) -> None:
+        """Note that a tool failed which the provider ran."""
+        known = self.tool_names.get(call_id) if isinstance(call_id, str) else None
+        if len(self.failed_tools) < MAX_TOOLS:
+            self.failed_tools.append(FailedTool(text_of(name) or known or "unknown", text_of(said) or ""))
 
     def fail(self, *error_types: object) -> None:
         """Note an error and the first of these types that is a text."""

@@ -90,6 +90,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     if item := members_of(document.get("item")):
         _add_tools(usage, [item])
         if kind == "response.output_item.done":
+            _add_failed_tools(usage, [item])
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
     if kind in ("function.call", "function.call.delta"):  # of a conversation of Mistral's
         usage.add_tools([value_in(document, "name")])
@@ -111,8 +112,11 @@ def _read_object(usage: CallUsage, document: Members) -> None:
     if is_array(document.get("output", _RAW)):
         items = objects_in(document, "output")
         _add_tools(usage, items)
+        usage.failed_tools = []
+        _add_failed_tools(usage, items)
         usage.meters = {name: count for name, count in usage.meters.items() if name not in _METERS.values()}
         usage.measure(**_paid_by(items))
+    _read_tool_usage(usage, document)
     _add_tools(usage, objects_in(document, "outputs"))
     _read_counts(usage, object_in(document, "usage"))
     _read_counts(usage, object_in(document, "usage_info"))
@@ -164,6 +168,22 @@ def _finish_reason(usage: CallUsage, document: Members) -> str | None:
 def _add_tools(usage: CallUsage, items: list[Members]) -> None:
     kinds = ("function_call", "custom_tool_call", "mcp_call", "function.call")
     usage.add_tools(value_in(item, "name") for item in items if value_in(item, "type") in kinds)
+
+
+def _add_failed_tools(usage: CallUsage, items: list[Members]) -> None:
+    """Note the calls of MCP that the provider made and that failed."""
+    for item in items:
+        has_failed = value_in(item, "error") is not None or value_in(item, "status") == "failed"
+        if has_failed and value_in(item, "type") == "mcp_call":
+            usage.add_failed_tool(None, value_in(item, "name"), value_in(item, "error"))
+
+
+def _read_tool_usage(usage: CallUsage, document: Members) -> None:
+    """Take the number of searches that are billed, where it is said: several items may belong to one request."""
+    searches = count_of(value_at(document.get("tool_usage", _RAW), "web_search", "num_requests"))
+    if searches is not None:
+        usage.meters.pop("web_searches", None)
+        usage.measure(web_searches=searches)
 
 
 def _paid_by(items: list[Members]) -> Counter[str]:
@@ -251,7 +271,7 @@ def _cost(counts: Counts) -> float | None:
 
 _MEMBERS: Final = frozenset(
     (b"usage", b"model", b"error", b"object", b"type", b"status", b"incomplete_details", b"service_tier", b"choices",
-     b"response", b"output_format", b"usage_info")
+     b"response", b"output_format", b"usage_info", b"tool_usage")
 )  # fmt: skip
 PROVIDER: Final = Provider(
     name="openai",

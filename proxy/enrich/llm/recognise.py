@@ -115,7 +115,7 @@ _PART_MODEL: Final = re.compile(
     rb"(?:[^\r\n]{1,200}+\r?\n){0,8}+\r?\n([^\r\n]{1,256}+)\r?\n",
     re.IGNORECASE | re.MULTILINE,
 )
-_SESSIONS: Final = (b"metadata", b"session_id", b"litellm_session_id", b"prompt_cache_key")
+_SESSIONS: Final = (b"metadata", b"client_metadata", b"session_id", b"litellm_session_id", b"prompt_cache_key")
 _NAMES: Final = frozenset((b"model", *_SESSIONS, *_INPUTS, *(name for names in _ASKS.values() for name in names)))
 
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])

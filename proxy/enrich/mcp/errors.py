@@ -15,7 +15,7 @@ from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
 from proxy.enrich.mcp.sessions import PENDING_US, RESUME_US
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Outcome, Record, ToolCall, level_of, now_us
-from storage.tools import search_text
+from storage.tools import TOOL_ERROR, FailedTool, search_text
 
 _CODES: Final = {
     -32700: "parse_error",
@@ -33,10 +33,11 @@ _CODES: Final = {
 """Those of JSON-RPC, and those that revisions of MCP give a meaning."""
 CALLER_ERRORS: Final = frozenset(_CODES.values()) - {"internal_error"}
 """Failures that are the caller's own, as statuses from 400 to 499 are."""
-_TOOL_ERROR: Final = "tool_error"
+_FAILED: Final = 400
+"""From this status on a response of HTTP is a failure."""
 _NO_ANSWER: Final = "no_answer"
 _SERVER_ERROR: Final = "server_error"
-_REPORTED: Final = (frozenset(_CODES.values()) | {_TOOL_ERROR, _SERVER_ERROR}) - {"cancelled"}
+_REPORTED: Final = (frozenset(_CODES.values()) | {TOOL_ERROR, _SERVER_ERROR}) - {"cancelled"}
 """What a call that has ended says of the exchange that ended it: an error of a task stands in its state."""
 MAX_MESSAGE_CHARACTERS: Final = 1000
 
@@ -59,13 +60,14 @@ def failure_of(response: RpcResponse, http_status: int | None, redactor: Redacto
         return _by_status(http_status)
     texts = values_at(response.result, "content", "text") if response.is_whole else ()
     text = next((text for text in texts if isinstance(text, str)), None)
-    return details_of(http_status, _TOOL_ERROR, None, _message(text, redactor))
+    return details_of(http_status, TOOL_ERROR, None, _message(text, redactor))
 
 
 def transport_failure(record: Record) -> Failure | None:
-    """Return how the exchange itself failed; None when it did not."""
+    """Return how the exchange itself failed, with what was noted of the reason; None when it did not."""
     if record.error_type is not None:
-        return details_of(record.status, record.error_type)
+        noted = value_at(record.data or b"", "error_message")
+        return details_of(record.status, record.error_type, None, noted if isinstance(noted, str) else None)
     if record.outcome != Outcome.OK:
         return details_of(record.status, record.outcome)
     return _by_status(record.status)
@@ -79,13 +81,24 @@ def missing_response(record: Record, *, is_seen: bool) -> Failure:
 
 
 def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]) -> str | None:
-    """Return the kind of failure that an exchange's messages report, whatever its status; None without one."""
+    """Return the kind of failure that an exchange's messages report, whatever its status; None without one.
+
+    Words that are no JSON-RPC, behind a status that says a failure, have no other name than that.
+    """
     for call in calls:
         kind: str | None = value_at(call.error_details or b"", "error", "type")
         if kind in _REPORTED or (kind == _NO_ANSWER and call.record_id == record.id):
             return kind
+    is_failed = record.status is not None and record.status >= _FAILED
     errors = (response.error for response in responses if response.error and response.error != b"null")
+    errors = (error for error in errors if error[:1] == b"{" or not is_failed)
     return next((_kind_of(value_at(error, "code")) for error in errors), None)
+
+
+def failed_tool_of(call: ToolCall) -> FailedTool:
+    """Return the tool of a call that failed, and the reason that is kept of it."""
+    message = value_at(call.error_details or b"", "error", "message")
+    return FailedTool(call.tool_name, message if isinstance(message, str) else "")
 
 
 def without_message(failure: Failure) -> Failure:
@@ -100,7 +113,7 @@ def _kind_of(code: object) -> str:
 
 
 def _by_status(status: int | None, message: str | None = None) -> Failure | None:
-    return details_of(status, f"http_{status}", None, message) if status is not None and status >= 400 else None
+    return details_of(status, f"http_{status}", None, message) if status is not None and status >= _FAILED else None
 
 
 def _message(value: object, redactor: Redactor) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxy.enrich.formats.cut_json import Members, members_at_end, members_at_start, write_members
-from proxy.enrich.formats.frames import split_events, split_of
+from proxy.enrich.formats.frames import BLANK_LINE, split_events, split_of
 from proxy.enrich.formats.json_parts import decode, decode_text, members_of
 from proxy.enrich.http.exchange import DecodedBody
 
@@ -34,6 +34,9 @@ class _Message(msgspec.Struct, gc=False):
 _INNER_NAMES: Final = frozenset((b"name", b"_meta", b"isError"))
 _REQUEST_NAMES: Final = _INNER_NAMES | {b"id", b"method", b"params"}
 _RESPONSE_NAMES: Final = _INNER_NAMES | {b"id", b"result", b"error"}
+_METHOD: Final = frozenset((b"method",))
+_RESULT_BEGINS: Final = re.compile(rb'"result"[ \t\r\n]*+:[ \t\r\n]*+')
+_DATA_BEGINS: Final = re.compile(rb"(?:\A|(?<=[\r\n]))data: ?")
 _TASK_STATES: Final = ("notifications/tasks", "notifications/tasks/status")
 """Of the extension, and of revision 2025-11-25."""
 _CANCELLED: Final = "notifications/cancelled"
@@ -62,6 +65,8 @@ class RpcResponse(NamedTuple):
     """Offset in the body behind the message; -1 when the whole body is the message."""
     is_error: bool = False
     """Of a result that is not whole: whether what is left of it says that the tool failed."""
+    sent_bytes: int | None = None
+    """Of a result that is not whole: how long it was; None: not known."""
 
 
 def read_requests(body: DecodedBody) -> list[RpcRequest]:
@@ -92,12 +97,15 @@ def read_responses(body: DecodedBody, content_type: bytes, requests: Sequence[Rp
         found
         if found.id in asked
         else found._replace(id=next((i for i in spellings(found.id) if i in asked), found.id))
-        for found in _read_responses(body, content_type)
+        for found in _read_responses(body, content_type, is_asked=bool(asked))
     ]
 
 
-def _read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
+def _read_responses(body: DecodedBody, content_type: bytes, *, is_asked: bool) -> Iterator[RpcResponse]:
+    """Read responses; with `is_asked` a stream is the answer to a request, and ends with its response."""
     if split_of(content_type, body.head) is split_events:
+        if is_asked and body.is_truncated and (cut := _read_cut_frame(body)) is not None:
+            yield cut
         for frame in body.frames():
             if b'"result"' in frame.data or b'"error"' in frame.data:
                 yield from _responses(frame.data, frame.end)
@@ -161,7 +169,24 @@ def _read_truncated_response(body: DecodedBody) -> RpcResponse:
     error = response.get(b"error", b"")
     text = b"" if error else body.head + b"\n" + body.tail
     is_error = result.get(b"isError") == b"true"
-    return RpcResponse(id_of(msgspec.Raw(response.get(b"id", b""))), text, error, False, -1, is_error)
+    begun = _RESULT_BEGINS.search(body.head)
+    sent_bytes = None if begun is None else body.text_size - begun.end() - len(b"}")
+    return RpcResponse(id_of(msgspec.Raw(response.get(b"id", b""))), text, error, False, -1, is_error, sent_bytes)
+
+
+def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
+    """Read the response that the head of a stream ends in, and whose rest is what is missing: nothing follows it."""
+    gaps = list(BLANK_LINE.finditer(body.head))
+    begun = _DATA_BEGINS.search(body.head, gaps[-1].end() if gaps else 0)
+    head = b"" if begun is None else body.head[begun.end() :]
+    message = members_at_start(head, _METHOD) if _RESULT_BEGINS.search(head) is not None else []
+    if begun is None or not message or message[0]:  # what the server asks, or notifies, has a method
+        return None
+    gap = BLANK_LINE.search(body.tail)
+    tail = body.tail if gap is None else body.tail[: gap.start()]
+    end = body.text_size - len(body.tail) + len(tail)
+    size = end - begun.end()
+    return _read_truncated_response(DecodedBody(head, tail, size, True, None, size, True))._replace(end=end)
 
 
 def _along_the_cut(body: DecodedBody, names: frozenset[bytes]) -> tuple[Members, Members]:
@@ -181,7 +206,7 @@ def _members_of(value: bytes | None) -> Members:
 MAX_BYTES: Final = 16_384
 """Of a message that is looked into: clients write its method first, or behind the parameters of a short one."""
 _NAMES: Final = frozenset((b"jsonrpc", b"method", b"params", b"name"))
-_METHOD: Final = re.compile(r"[a-zA-Z]+(?:/[a-zA-Z_]+){0,3}", re.ASCII)
+_OPERATION: Final = re.compile(r"[a-zA-Z]+(?:/[a-zA-Z_]+){0,3}", re.ASCII)
 _NAME: Final = re.compile(r"[\w./-]{1,64}", re.ASCII)
 _NAMED: Final = frozenset(("tools/call", "prompts/get"))
 """Methods whose names are those of the server's own; a resource's is an address."""
@@ -209,7 +234,7 @@ def read_operation(body: DecodedBody) -> Operation | None:
     chain = members_at_start(text, _NAMES) if b'"method"' in text else []
     message = chain[0] if chain else {}
     method = decode_text(message.get(b"method"))
-    if method is None or len(method) > _MAX_METHOD_CHARACTERS or _METHOD.fullmatch(method) is None:
+    if method is None or len(method) > _MAX_METHOD_CHARACTERS or _OPERATION.fullmatch(method) is None:
         return None
     is_sure = b"jsonrpc" in message or (is_cut and "/" in method)  # it may stand behind the cut
     if not is_sure:

@@ -16,6 +16,7 @@ from proxy.enrich.formats.json_parts import decode, find_text, is_object, member
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.mcp import sessions, tasks
 from proxy.enrich.mcp.errors import (
+    MAX_MESSAGE_CHARACTERS,
     correct_outcome,
     failed,
     failure_of,
@@ -34,6 +35,8 @@ from proxy.enrich.mcp.jsonrpc import (
     read_responses,
     read_task_states,
 )
+from proxy.enrich.mcp.refusal import refusal_of
+from proxy.enrich.mcp.shown_ids import ShownIds
 from proxy.enrich.redact.compact import compact
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
@@ -76,13 +79,14 @@ class McpReader:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._sessions = sessions.Sessions()
+        self._ids = ShownIds(redactor)
 
     def read(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
         """Return the calls that have ended with this exchange, and those now pending; corrects what the record says."""
         request, response = exchange.request_body, exchange.response_body
         session = sessions.session_of(record, exchange)
-        requests = [] if request is None else read_requests(request)
-        responses = [] if response is None else read_responses(response, exchange.response.content_type, requests)
+        requests = [] if request is None else self._requests_of(request)
+        responses = self._responses_of(record, exchange, requests)
         by_id = {found.id: found for found in responses}
         calls: list[ToolCall] = []
         lost: list[ToolCall] = []
@@ -107,7 +111,8 @@ class McpReader:
             others = {rpc_id: found for rpc_id, found in by_id.items() if self._sessions.is_pending((session, rpc_id))}
             calls += self._end_pending(record, exchange, others, session)
         elif session is not None:
-            by_id |= {} if request is None else read_cancellations(request)
+            cancelled = {} if request is None else read_cancellations(request)
+            by_id |= {self._ids.shown(rpc_id): response for rpc_id, response in cancelled.items()}
             calls += self._end_pending(record, exchange, by_id, session)
             is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
             if is_deleted or (response is not None and sessions.opens_sse_transport(response.head)):
@@ -119,13 +124,30 @@ class McpReader:
         record.error_type = record.error_type or reported_failure(record, calls, responses)
         return calls
 
+    def _requests_of(self, body: DecodedBody) -> list[RpcRequest]:
+        return [request._replace(id=self._ids.shown(request.id)) for request in read_requests(body)]
+
+    def _responses_of(self, record: Record, exchange: DecodedExchange, requests: list[RpcRequest]) -> list[RpcResponse]:
+        """Read the responses; a request that was refused for its token has none, which its record then says."""
+        body = exchange.response_body
+        refusal = None if record.error_type is not None else refusal_of(record, exchange)
+        if refusal is None:
+            found = [] if body is None else read_responses(body, exchange.response.content_type, requests)
+            return [response._replace(id=self._ids.shown(response.id)) for response in found]
+        record.error_type = refusal.code
+        if refusal.message and exchange.keeps_text:
+            message = self._redactor.redact_text(refusal.message[:MAX_MESSAGE_CHARACTERS])
+            noted = msgspec.json.decode(record.data or b"{}")
+            record.data = msgspec.json.encode({"error_message": message} | noted)
+        return []
+
     def in_flight(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
         """Return the calls of an exchange in flight that the beginning of its body shows."""
         body = exchange.request_body
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []
         session = sessions.session_of(record, exchange)
-        requests = read_requests(body) or read_requests(DecodedBody.beginning(body.head, None))
+        requests = self._requests_of(body) or self._requests_of(DecodedBody.beginning(body.head, None))
         tools = [message for message in requests if message.method == "tools/call"]
         return [self._new_call(record, exchange, session, message, place) for place, message in enumerate(tools)]
 
@@ -204,7 +226,7 @@ class McpReader:
             tool_name=text(name) or "unknown",
             server_label=_server_label(exchange.labels, known),
             status="processing",
-            arguments=self._stored_value(arguments) if exchange.keeps_text else None,
+            arguments=self._stored_value(arguments, len(arguments)) if exchange.keeps_text else None,
             metadata=msgspec.json.encode({key: value for key, value in metadata.items() if value is not None}),
             rpc_id=message.id,
             session=session,
@@ -329,7 +351,8 @@ class McpReader:
         call.status = "success" if failure is None else "error"
         metadata = msgspec.json.decode(call.metadata) | {"transport": transport}
         if TEXT not in metadata:
-            call.result = self._stored_value(response.result)
+            sent_bytes = len(response.result) if response.is_whole else response.sent_bytes
+            call.result = self._stored_value(response.result, sent_bytes)
         elif failure is not None:
             failure = without_message(failure)
         if (kind := text_of(value_in(result, "resultType"))) is not None:
@@ -345,7 +368,8 @@ class McpReader:
         call.search = search_text(call.arguments, call.result)
         return call
 
-    def _stored_value(self, value: bytes) -> bytes | None:
+    def _stored_value(self, value: bytes, sent_bytes: int | None) -> bytes | None:
+        """Return what is stored of a value; `sent_bytes` is how long all of it was, None where that is not known."""
         if not value:
             return None
         # The decoder here accepts octets that are no text as JSON; later readers do not.
@@ -353,7 +377,8 @@ class McpReader:
         if len(stored) <= MAX_VALUE_BYTES and decode(_ANYTHING, stored) is not None:
             return stored
         text = stored[:MAX_VALUE_BYTES].decode("utf-8", "replace")
-        return msgspec.json.encode({"omitted": "truncated", "bytes": len(value), "text": text})
+        size = {} if sent_bytes is None else {"bytes": sent_bytes}
+        return msgspec.json.encode({"omitted": "truncated", **size, "text": text})
 
 
 def _answered_at_us(record: Record, exchange: DecodedExchange, response: RpcResponse) -> int:

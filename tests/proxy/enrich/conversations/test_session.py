@@ -1,6 +1,7 @@
 """Names of sessions and credentials, out of heads and bodies that anybody may send."""
 
-from proxy.enrich.conversations.session import caller_of, session_of
+from proxy.enrich.conversations.session import session_of
+from proxy.ring.handshake import caller_of
 from tests.support.cases import each_of
 
 

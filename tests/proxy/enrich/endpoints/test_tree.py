@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from itertools import product
 
-from proxy.enrich.endpoints.node import MAX_LITERALS
+from proxy.enrich.endpoints.node import MAX_LITERALS, MAX_NUMBERED
 from proxy.enrich.endpoints.tree import MAX_ENDPOINTS, MAX_FORMER, MAX_OPERATIONS, MAX_SHARES, Tree
+from tests.support.cases import each_of
 
 
 def learned(paths: Iterable[str], method: str = "GET") -> Tree:
@@ -31,6 +32,29 @@ def test_names_stay_until_there_are_too_many() -> None:
     assert endpoints(tree) == {"/people/{name}/posts", "/people/{name}"}
     assert tree.endpoints == 2
     assert tree.former[few[0]] == "/people/{name}/posts"
+
+
+@each_of("stem", ["u", "user", "Room", "acct"])
+@each_of("order", [1, -1])
+def test_names_that_are_counted_are_ids(stem: str, order: int) -> None:
+    """Those with one digit, which look like words, and those with more; where a place has some of them."""
+    names = [f"{stem}{number}" for number in range(1, 22)][::order]
+    paths = [*(f"/users/{name}/posts" for name in names), *(f"/users/{name}" for name in names), "/users/me"]
+    tree = learned(paths)
+    assert endpoints(tree) == {"/users/{id}", "/users/{id}/posts", "/users/me"}
+    again = Tree()
+    again.merge(tree.learned())
+    again.learn(f"/users/{stem}7")
+    again.learn(f"/users/{stem}1234")
+    assert endpoints(again) == endpoints(tree)
+
+
+def test_few_that_are_counted_are_names() -> None:
+    """As versions are, and steps; many versions are none of a kind."""
+    paths = [f"/{name}{number}" for name in ("v", "step", "oauth") for number in range(1, MAX_NUMBERED + 1)]
+    assert endpoints(learned(paths)) == set(paths)
+    versions = {f"/v{number}" for number in range(1, 10)}
+    assert endpoints(learned(versions)) == versions
 
 
 def test_titles_are_values_sooner_than_words() -> None:

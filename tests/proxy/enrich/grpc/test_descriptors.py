@@ -128,7 +128,7 @@ def test_a_message_that_names_its_type_is_shown_by_it() -> None:
     """Of a type that is not known, as without a schema."""
     message = ORDER()
     message.any.Pack(timestamp_pb2.Timestamp(seconds=5))
-    known = {"type_url": "type.googleapis.com/google.protobuf.Timestamp", "value": {"seconds": 5}}
+    known = {"@type": "type.googleapis.com/google.protobuf.Timestamp", "value": "1970-01-01T00:00:05Z"}
     assert shown(message.SerializeToString()) == {"any": known}
     message.any.type_url = "x/unknown.Type"
     assert shown(message.SerializeToString()) == {"any": {"type_url": "x/unknown.Type", "value": {"1": 5}}}

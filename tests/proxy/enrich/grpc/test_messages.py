@@ -73,7 +73,7 @@ def test_compressed_messages_are_inflated(encoding: str, compress: object) -> No
     """By the encoding of the call; of one that is unknown nothing is shown."""
     data = compress(b"hello" * 20) if callable(compress) else b"\x28\xb5\x2f\xfd\xff\xff"
     found = split(body_of(framed(data, flags=1) + framed(b"plain")), encoding)
-    expected = Message(b"hello" * 20, len(data), True) if callable(compress) else Message(b"", len(data), False)
+    expected = Message(b"hello" * 20 if callable(compress) else b"", len(data), callable(compress), True)
     assert found.found == [expected, Message(b"plain", 5, True)]
     assert found.is_whole is callable(compress)
 

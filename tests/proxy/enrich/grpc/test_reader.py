@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.wrappers_pb2 import StringValue
 
+from proxy.enrich.grpc.unsaid import is_past
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.records import RecordBuilder
 from proxy.http2.errors import ErrorCode
@@ -61,6 +62,7 @@ def call(
     made.route, made.method, made.status = 0, b"POST", captured.status
     made.flags = (FLAG_REQUEST_COMPLETE if is_asked else 0) | flags
     made.outcome = captured.outcome
+    made.ended_ns = 9_900_000
     made.request_head = f"POST {PATH} HTTP/2\r\nHost: api.test\r\n{headers}\r\n".encode()
     made.response_head = captured.response_head
     made.request_whole, made.response_whole = asked, answer
@@ -125,8 +127,64 @@ def test_nothing_is_claimed_where_nothing_was_said() -> None:
     stream = StreamState(1, 1)
     stream.note_reset(77, BY_UPSTREAM)
     assert (grpc_of(call(stream=stream)).end, grpc_of(call(stream=stream)).reset_code) == ("trailers", "77")
-    plain = call(answer=b"oops", trailers=b"", status=503, counts=False)
-    assert (grpc_of(plain).status, grpc_of(plain).end, plain.record.level) == (None, "none", "error")
+    lost = call(answer=b"", trailers=b"", outcome=Outcome.CLIENT_CLOSED, request_headers="grpc-timeout: 9S\r\n")
+    assert (grpc_of(lost).status, lost.record.error_type) == (None, None)
+
+
+@each_of(
+    ("status", "answer_type", "trailers", "headers", "wanted"),
+    [
+        (200, GRPC, b"", "", ("UNKNOWN", "error", 1)),
+        (200, GRPC, b"grpc-status: abc\r\n", "", ("UNKNOWN", "error", 1)),
+        (200, GRPC, b"", "grpc-status: -1\r\n", ("UNKNOWN", "error", 1)),
+        (200, "text/html", b"", "", ("UNKNOWN", "error", 0)),
+        (401, "application/json", b"", "", ("UNAUTHENTICATED", "warn", 0)),
+        (403, "text/html", b"", "", ("PERMISSION_DENIED", "warn", 0)),
+        (404, "text/html", b"", "", ("UNIMPLEMENTED", "error", 0)),
+        (503, "text/html", b"", "", ("UNAVAILABLE", "error", 0)),
+    ],
+)
+def test_an_answer_that_ends_without_a_status_has_that_of_its_client(
+    status: int, answer_type: str, trailers: bytes, headers: str, wanted: object
+) -> None:
+    """By the mapping that clients of gRPC have in common; the end says that nothing was said."""
+    entry = call(trailers=trailers, status=status, answer_type=answer_type, response_headers=headers)
+    record, found = entry.record, grpc_of(entry)
+    assert (found.status_name, record.level, found.response_messages) == wanted
+    assert (record.error_type, found.end, found.message) == (found.status_name, "none", None)
+
+
+@each_of("outcome", [Outcome.CLIENT_CLOSED, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.OK])
+@each_of("timeout", ["5m", "5000u", "10m"])
+def test_a_call_that_reached_its_deadline_has_exceeded_it(outcome: Outcome, timeout: str) -> None:
+    """Its client has this status whoever ended the stream; clocks may differ by some milliseconds."""
+    stream = StreamState(1, 1)
+    stream.note_reset(ErrorCode.CANCEL, BY_CLIENT)
+    lines = f"grpc-timeout: {timeout}\r\n"
+    entry = call(answer=b"", trailers=b"", stream=stream, outcome=outcome, request_headers=lines)
+    assert (grpc_of(entry).status_name, entry.record.level) == ("DEADLINE_EXCEEDED", "error")
+    assert (entry.record.error_type, entry.record.outcome) == ("DEADLINE_EXCEEDED", outcome.value)
+    assert grpc_of(call(outcome=outcome, request_headers=lines)).status == 0, "what was said counts"
+
+
+def test_the_deadline_of_a_client_is_rounded() -> None:
+    """To three digits by some, so that it ends up to a hundredth before what it stated."""
+    assert is_past(9_950_000, 10_000_000)
+    assert not is_past(9_800_000, 10_000_000)
+
+
+@each_of(
+    ("answer", "windows", "status"),
+    [(b"", (4096, 512), 2), (framed(said("x")), (4096, 512), 2), (framed(b"y" * 9000), (0, 0), None)],
+)
+def test_trailers_of_grpc_web_that_were_not_captured_may_have_a_status(
+    answer: bytes, windows: tuple[int, int], status: int | None
+) -> None:
+    """They are the end of its body; where that is here, a status is missing."""
+    given = settings()
+    captured = exchange_of("/x", b"", answer, content_type=WEB, windows=windows)
+    entry = RecordBuilder("i", given).build(captured, descriptor_of(given))
+    assert grpc_of(entry).status == status
 
 
 def test_a_page_in_the_place_of_an_answer_has_no_messages() -> None:
@@ -135,7 +193,7 @@ def test_a_page_in_the_place_of_an_answer_has_no_messages() -> None:
         entry = call(answer=b"<h1>away</h1>", trailers=b"", status=503, answer_type="text/html", flags=flags)
         call_ = grpc_of(entry)
         assert (call_.request_messages, call_.response_messages, call_.largest_bytes) == (1, 0, 5)
-        assert (call_.kind, call_.status, entry.record.level) == (None, None, "error")
+        assert (call_.kind, call_.status_name, entry.record.level) == (None, "UNAVAILABLE", "error")
 
 
 @each_of(
@@ -240,9 +298,9 @@ TRAILER = framed(b"grpc-status: 13\r\ngrpc-message: out%20of%20memory\r\n", flag
         (framed(b"GRPC-Status: 99\r\n", flags=0x80), WEB, "", ("UNKNOWN", "error", None, 0)),
         (MESSAGE + framed(b"grpc-status:0\r\n", flags=0x80), WEB, "", (None, "info", None, 1)),
         (b"", WEB, "grpc-status: 0\r\n", (None, "info", None, 0)),
-        (MESSAGE + framed(b"grpc-status: 13"), WEB, "", (None, "info", None, 2)),
-        (b"\x80", WEB, "", (None, "info", None, None)),
-        (b"=a=", TEXT, "", (None, "info", None, None)),
+        (MESSAGE + framed(b"grpc-status: 13"), WEB, "", ("UNKNOWN", "error", None, 2)),
+        (b"\x80", WEB, "", ("UNKNOWN", "error", None, None)),
+        (b"=a=", TEXT, "", ("UNKNOWN", "error", None, None)),
     ],
 )
 def test_grpc_web(answer: bytes, content_type: str, headers: str, wanted: object) -> None:
@@ -300,6 +358,32 @@ def test_a_long_call_is_left_to_a_thread() -> None:
     assert grpc_of(builder.build(captured, descriptor)).request_messages == 1
 
 
+def test_of_a_message_larger_than_what_is_kept_its_beginning_is_shown() -> None:
+    """Of 140 KB what was captured, in protobuf and in JSON; the key at the cut is not half shown, nor is it whole."""
+    given, kept = settings(), 65_536
+    text = "all of it, " * 13_000
+    at = text.rindex(" ", 0, kept - 30)
+    text = f"{text[:at]} {KEY} {text[at:]}"
+    for content_type, message, wanted in (
+        (GRPC, said(text), '[{"1":"all of it, all'),
+        (GRPC + "+json", json.dumps({"a": text}).encode(), '["{\\"a\\": \\"all of it, all'),
+    ):
+        body = framed(message)
+        captured = exchange_of(
+            PATH, body, body, content_type=content_type, windows=(kept, 0),
+            request_headers=f"Content-Type: {content_type}\r\n",
+        )  # fmt: skip
+        captured.request_head = captured.request_head.replace(b"Content-Type: application/json\r\n", b"")
+        payload = RecordBuilder("i", given).build(captured, descriptor_of(given)).payload
+        assert payload is not None
+        for stored in (payload.request_body, payload.response_body):
+            assert stored is not None
+            shown = stored.head.decode()
+            assert (stored.truncated, stored.size, shown[: len(wanted)]) == (True, len(body), wanted)
+            assert len(shown) > kept - 200
+            assert KEY[:10] not in shown
+
+
 LONG = KEY + "x" * 17
 """As long as a digit of ASCII is as a number."""
 
@@ -336,3 +420,22 @@ def test_text_of_grpc_web_is_read_however_it_is_written(content_type: str, cut: 
     assert entry.payload is not None
     assert json_of(entry.payload.request_body) == [{"1": "[REDACTED]"}]
     assert cut or grpc_of(entry).status == 2
+
+
+def test_details_of_an_error_are_data_and_redacted() -> None:
+    """So that a search finds the field that was wrong; with or without padding, in trailers or a head alone."""
+
+    def part(number: int, data: bytes) -> bytes:
+        return bytes((number << 3 | 2, len(data))) + data
+
+    violation = part(1, b"email") + part(2, b"got " + KEY.encode())
+    packed = part(1, b"type.googleapis.com/google.rpc.BadRequest") + part(2, part(1, violation))
+    details = base64.b64encode(b"\x08\x03" + part(3, packed)).rstrip(b"=")
+    trailers = b"grpc-status: 3\r\ngrpc-status-details-bin: %b\r\n" % details
+    data = json.loads(call(trailers=trailers).record.data or b"")
+    [shown] = data["error_details"]
+    assert shown["@type"].endswith("BadRequest")
+    assert shown["field_violations"] == [{"field": "email", "description": "got [REDACTED]"}]
+    assert "error_details" not in json.loads(call(trailers=b"grpc-status: 3\r\n").record.data or b"{}")
+    broken = b"grpc-status: 3\r\ngrpc-status-details-bin: AAAAA\r\n"
+    assert "error_details" not in json.loads(call(trailers=broken).record.data or b"{}")

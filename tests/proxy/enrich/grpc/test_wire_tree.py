@@ -3,7 +3,7 @@
 import base64
 import json
 import struct
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from google.protobuf import struct_pb2, wrappers_pb2
@@ -11,6 +11,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.enrich.grpc.descriptors import MESSAGE, Field, Schema
 from proxy.enrich.grpc.wire_tree import MAX_FIELDS, WireReader
 from tests.support.cases import each_of
 
@@ -85,14 +86,88 @@ def test_bytes_are_redacted_before_they_are_encoded() -> None:
     assert tree == {"base64": base64.b64encode(b"\xff***").decode()}
 
 
+def beginning_of(data: bytes, kept: int, type_name: str = "") -> Any:
+    """Show the beginning of a message, of whose cut values the last word is left out."""
+    reader = WireReader(bytes, _SCHEMA, redact_cut=lambda piece: piece.rpartition(b" ")[0])
+    tree, is_whole = reader.show(data[:kept], type_name, is_whole=False, size=len(data))
+    assert not is_whole
+    return tree
+
+
 @given(st.integers(0, 40))
-def test_of_a_cut_message_the_field_at_the_cut_is_left_out(at: int) -> None:
+def test_of_a_cut_value_the_last_word_is_left_out(at: int) -> None:
     """Half a secret looks like none."""
     message = DescriptorProto(name="a name", reserved_name=["secret-one", "secret-two"]).SerializeToString()
-    tree, is_whole = WireReader(bytes).show(message[:at], is_whole=False)
-    assert not is_whole
+    tree = beginning_of(message, min(at, len(message)))
     assert "secret-" not in json.dumps(tree).replace("secret-one", "").replace("secret-two", "")
     assert WireReader(bytes).show(b"\xffab", is_whole=False) == ({"base64": ""}, False)
+
+
+def test_of_a_cut_message_all_that_is_here_is_shown() -> None:
+    """Text, bytes and messages, without a schema and with one; however deep the cut is."""
+    text = "Café au lait " * 10_000
+    nested = DescriptorProto(name="a")
+    nested.field.add(name="n", json_name=text)
+    for message, wanted in (
+        (wrappers_pb2.StringValue(value=text), {"1": text[:1000].rpartition(" ")[0]}),
+        (wrappers_pb2.StringValue(value="(" + text), {"1": "(" + text[:999].rpartition(" ")[0]}),
+        (nested, {"1": "a", "2": {"1": "n", "10": text[:990].rpartition(" ")[0]}}),
+    ):  # fmt: skip
+        found = beginning_of(message.SerializeToString(), 1090)
+        shown, expected = json.dumps(found), json.dumps(wanted)
+        assert shown[: len(expected) - 40] == expected[: len(expected) - 40], shown[:200]
+    image = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR " + bytes(range(256)) * 600
+    found = beginning_of(wrappers_pb2.BytesValue(value=image).SerializeToString(), 1000)
+    assert base64.b64decode(found["1"]["base64"]) == image[:996].rpartition(b" ")[0]
+
+
+def test_what_says_that_it_is_longer_than_its_message_is_none() -> None:
+    """So that bytes are not shown as messages only because they are cut."""
+    inner = b"\x08\x05\x12\xff\x7f" + b"\x80" * 500
+    outer = b"\x0a" + _varint(900) + inner
+    assert beginning_of(outer + bytes(500), len(outer)) == {}
+    assert beginning_of(b"\x0a" + _varint(20_000) + inner + bytes(30_000), len(outer)) == {"1": {"1": 5}}
+
+
+def test_of_a_cut_message_with_a_schema_fields_have_their_types() -> None:
+    """Numbers that are packed up to the cut, maps, and an `Any` by the type that it names."""
+    numbers = b"\x0a" + _varint(300) + b"\x96\x01" * 150
+    assert beginning_of(numbers, 24, "test.All") == {"numbers": [150] * 10}
+    assert beginning_of(numbers, 3, "test.All") == {}
+    doubles = b"\x12" + _varint(80) + struct.pack("<10d", *[0.5] * 10)
+    assert beginning_of(doubles, 21, "test.All") == {"doubles": [0.5, 0.5]}
+    entry = b"\x0a\x01k\x12" + _varint(495) + b"some words " * 45
+    pairs = b"\x1a" + _varint(len(entry)) + entry
+    assert beginning_of(pairs, 30, "test.All") == {"pairs": {"k": "some words some"}}
+    named = b"\x0a\x0etype/test.Text\x12" + _varint(498) + b"\x0a" + _varint(495) + b"some words " * 45
+    shown = beginning_of(b"\x22" + _varint(len(named)) + named, 50, "test.All")
+    assert shown == {"any": {"@type": "type/test.Text", "text": "some words some words"}}
+
+
+_SCHEMA: Final = Schema()
+_SCHEMA.add_message(
+    "test.All",
+    {
+        1: Field("numbers", 5, "", True),
+        2: Field("doubles", 1, "", True),
+        3: Field("pairs", MESSAGE, "test.Pair", True),
+        4: Field("any", MESSAGE, "google.protobuf.Any", False),
+    },
+    is_map=False,
+)
+_SCHEMA.add_message("test.Pair", {1: Field("key", 9, "", False), 2: Field("value", 9, "", False)}, is_map=True)
+_SCHEMA.add_message("test.Text", {1: Field("text", 9, "", False)}, is_map=False)
+_SCHEMA.add_message(
+    "google.protobuf.Any", {1: Field("type_url", 9, "", False), 2: Field("value", 12, "", False)}, is_map=False
+)
+
+
+def _varint(value: int) -> bytes:
+    written = b""
+    while value >= 0x80:
+        written += bytes((value & 0x7F | 0x80,))
+        value >>= 7
+    return written + bytes((value,))
 
 
 @given(st.dictionaries(st.text(max_size=8), st.none() | st.booleans() | st.text(max_size=30) | st.floats(), max_size=5))

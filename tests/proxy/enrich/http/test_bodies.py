@@ -66,8 +66,8 @@ def test_what_is_compressed_still_is_not_stored() -> None:
     packed = gzip.compress(b'{"token": "S"}')[:10]
     assert made(packed, coding=b"snappy") == Body(b"", b"", len(packed), True, "snappy", "coding")
     data = bytes(range(256))
-    assert made(data, coding=b"snappy") == Body(data, b"", 256, False, None, None, "snappy: unknown")
-    assert made(data, coding=b"gzip") == Body(data, b"", 256, False, None, None, "gzip: not coded")
+    assert made(data, coding=b"snappy") == Body(data, b"", 256, False, None, None, "snappy: unknown", content="octets")
+    assert made(data, coding=b"gzip") == Body(data, b"", 256, False, None, None, "gzip: not coded", content="octets")
 
 
 def test_what_is_compressed_without_a_word_is_read_where_it_is_said_to_be_text() -> None:

@@ -282,3 +282,18 @@ def test_zstd_windows_above_the_standard_are_refused() -> None:
     compressor = zstd.ZstdCompressor(options=options)
     packed = compressor.compress(os.urandom(1 << 20)) + compressor.flush()
     assert decode(packed, ["zstd"]) is None
+
+
+@each_of("outer", ["gzip", "zstd"])
+def test_what_was_coded_twice_under_one_name_is_text(outer: str) -> None:
+    """A server compressed what came compressed; what is no text then stays as it is."""
+    text = b'{"password": "hunter2"}' * 9
+    inner = gzip.compress(text)
+    twice = gzip.compress(inner) if outer == "gzip" else zstd.compress(inner)
+    decoded = decode(twice, [outer])
+    assert decoded is not None
+    assert (decoded.data, decoded.is_complete, decoded.undone) == (text, True, ("gzip", outer))
+    archive = gzip.compress(bytes(range(256)) * 9)
+    kept = decode(gzip.compress(archive), ["gzip"])
+    assert kept is not None
+    assert (kept.data, kept.undone) == (archive, ("gzip",))

@@ -34,6 +34,15 @@ def test_every_fact_is_read() -> None:
     assert not facts.redacted.endswith(b"\r\n")
 
 
+def test_a_malformed_head_of_http2_has_a_host() -> None:
+    """Its authority, unless a field of it says Host; the values of pseudo-fields are searched for secrets."""
+    pseudo = b"\r\n:method: GET\r\n:authority: a:81\r\n:authorization: Bearer s\r\n:path: /a"
+    facts = memo().read(pseudo + b"\r\nuser-agent: u\r\n\r\n")
+    assert (facts.host, facts.user_agent) == ("a:81", "u")
+    assert b"\r\n:authorization: [REDACTED]\r\n:path: /a\r\n" in facts.redacted
+    assert memo().read(pseudo + b"\r\nhost: b\r\n\r\n").host == "b"
+
+
 @each_of("first", [b"r-1", b"not one", b""])
 @each_of("second", [b"r-2", b"not one", b""])
 @each_of("between", [b"", b"User-Agent: u\r\n"])

@@ -198,6 +198,29 @@ def test_a_batch_that_says_what_it_used_is_counted_with_that() -> None:
     assert used(sidelog.see("GET", "/v1/files/file-in/content", asked)) == NOTHING
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("is_polled", [False, True])
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_batch_whose_file_was_counted_is_not_counted_again(
+    *, restarts: bool, is_polled: bool, is_begun: bool
+) -> None:
+    """Without usage first, then its file, then with usage: once, whatever of it was seen before."""
+    sidelog = Sidelog({"provider": "openai"})
+    if is_begun:
+        sidelog.see("POST", "/v1/batches", BATCH, {"input_file_id": "file-in"})
+    ended = BATCH | {"status": "completed", "output_file_id": "file-out", "created_at": 1}
+    if is_polled:
+        sidelog.see("GET", "/v1/batches/batch_abc", ended)
+    file = lines({"id": "batch_req_1", "custom_id": "r", "response": {"body": CHAT}})
+    seen = [sidelog.see("GET", "/v1/files/file-out/content", file)]
+    if restarts:
+        sidelog.restart()
+    whole = ended | {"usage": USED, "model": "gpt-5.1-2025"}
+    seen += [sidelog.see("GET", "/v1/batches/batch_abc", whole) for _ in range(2)]
+    seen += [sidelog.see("GET", "/v1/files/file-out/content", file)]
+    assert [used(record)[2:] for record in seen] == [(22, 2, "exact"), *[(None, None, None)] * 3]
+
+
 def test_a_batch_of_anthropic_with_two_models() -> None:
     """Tokens and cost are the sums, the model is none, and each model is told apart beside."""
     sidelog = Sidelog()

@@ -8,13 +8,16 @@ import json
 import time
 from typing import Any, Final
 
+from proxy.enrich.live.session import EndedCall
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
+from proxy.ring.handshake import pack_handshake
 from proxy.ring.message import IN, OUT, CapturedMessage
 from storage.record import Outcome, new_id, now_us
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 from tests.proxy.enrich.live.world import World, done
+from tests.support.cases import each_of
 
 RESPONSES = b"api.openai.com:443 /v1/responses"
 SESSION = "01a205e4-73dc-78f3-8e9f-c764c011a8ab"
@@ -87,6 +90,43 @@ def test_calls_of_a_connection_are_one_conversation() -> None:
     assert entry.record.conversation not in (None, named)
 
 
+TURN = json.dumps({"session_id": SESSION, "turn_id": "t", "sandbox": "none"})
+
+
+@each_of(
+    ("lines", "members"),
+    [
+        (f"session_id: {SESSION}", {}),
+        (f"Thread-Id: {SESSION}", {}),
+        (f"x-codex-turn-metadata: {TURN}", {}),
+        ("", {"client_metadata": {"x-codex-turn-metadata": TURN}}),
+        ("", {"client_metadata": {"session_id": SESSION}}),
+        ("", {"conversation": "conv_1"}),
+        ("", {"conversation": {"id": "conv_68542dc602388199a30af27d040cefd4"}}),
+        ("session_id: short", {}),
+    ],
+)
+def test_a_session_is_one_conversation_over_connections_and_posts(lines: str, members: dict[str, Any]) -> None:
+    """However it is named, in the heads of two upgrades or in what is asked; a short name of another caller is not."""
+
+    def connect(key: str) -> bytes:
+        head = f"GET /v1/responses HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n{lines}\r\n\r\n"
+        world = World(pack_handshake(b"api.openai.com:443", head.encode()))
+        world.say(asked(**members), IN)
+        found = world.say(answered()).conversation
+        assert found is not None
+        return found
+
+    named = connect("k1")
+    assert connect("k1") == named
+    is_short = "short" in lines or members.get("conversation") == "conv_1"
+    assert (connect("k2") == named) is not is_short
+    body = json.dumps({"model": "gpt-5.1", "input": "hi"} | members).encode()
+    headers = "Authorization: Bearer k1\r\n" + (lines and f"{lines}\r\n")
+    posted = exchange("/v1/responses", body, b'{"object":"response"}', request_headers=headers)
+    assert RecordBuilder("i", settings()).build(posted, descriptor_of(settings())).record.conversation == named
+
+
 def test_a_request_that_was_cut_still_begins_a_call() -> None:
     """Its beginning is kept, and its size; the name of its session stands behind its input, and is then not known."""
     world = World(RESPONSES)
@@ -104,7 +144,8 @@ def test_a_request_that_is_refused_is_a_call_that_failed() -> None:
     """The error stands for its response; one that comes by itself is no call."""
     world = World(RESPONSES)
     error = {"type": "error", "status": 429, "error": {"type": "requests", "code": "rate_limit_exceeded"}}
-    assert world.say(error).error_type is None
+    alone = world.say(error)
+    assert (alone.error_type, alone.provider) == ("rate_limit_exceeded", None)
     world.say(asked(), IN)
     failed = world.say(error)
     assert (failed.error_type, failed.level, failed.usage_state) == ("rate_limit_exceeded", "error", "absent")
@@ -159,7 +200,7 @@ def test_requests_that_wait_are_bounded() -> None:
     kept: list[bool] = []
     for world in worlds:
         ended = sessions.read(message_of(world, raw), raw, len(raw))
-        assert ended is not None
+        assert isinstance(ended, EndedCall)
         assert ended.begun is not None
         kept.append(bool(ended.begun.request))
     assert kept == [False, False, False, False, True], "half of them at a time"
@@ -169,7 +210,7 @@ def test_requests_that_wait_are_bounded() -> None:
         assert sessions.end(world, 0, 0) is not None
     sessions.read(message_of(worlds[0], request, IN), request, len(request))
     ended = sessions.read(message_of(worlds[0], raw), raw, len(raw))
-    assert ended is not None
+    assert isinstance(ended, EndedCall)
     assert ended.begun is not None
     assert ended.begun.request == request, "what has ended takes no room"
 

@@ -16,6 +16,7 @@ from proxy.ring.message import IN, OUT, CapturedMessage
 from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of
 from tests.proxy.enrich.live.world import REALTIME, USAGE, World, done
+from tests.support.cases import each_of
 
 LIVE = (
     b"generativelanguage.googleapis.com:443 "
@@ -98,6 +99,38 @@ def test_a_response_that_was_cancelled_or_failed() -> None:
         "absent",
         None,
     )
+
+
+@each_of(
+    ("event", "code"),
+    [
+        ({"type": "error", "event_id": "e", "error": {"type": "invalid_request_error", "code": "invalid_value"}},
+         "invalid_value"),
+        ({"type": "error", "error": {"type": "server_error", "code": None, "message": "x"}}, "server_error"),
+        ({"type": "error", "error": {"message": "x"}}, "error"),
+        ({"type": "conversation.item.input_audio_transcription.failed", "item_id": "i",
+          "error": {"type": "transcription_error", "code": "audio_unintelligible"}}, "audio_unintelligible"),
+    ],
+)  # fmt: skip
+@each_of("handshake", [REALTIME, b"api.openai.com:443 /v1/responses"])
+def test_an_error_beside_calls_has_its_code(event: dict[str, Any], code: str, handshake: bytes) -> None:
+    """On the message, and on the record of the connection, which neither status nor close code shows to have failed."""
+    world = World(handshake)
+    failed = world.say(event)
+    assert (failed.error_type, failed.level, failed.provider) == (code, "error", None)
+    assert world.say({"type": "session.updated", "session": {}}).error_type is None
+    summary = world.end()
+    assert (world.record.error_type, world.record.level, world.record.outcome) == (code, "error", "ok")
+    assert summary["calls"] == 0
+
+
+def test_a_connection_whose_calls_were_well_has_no_error() -> None:
+    """What a client sends is no error of the session, whatever it looks like."""
+    world = World()
+    world.say({"type": "error", "error": {"code": "invalid_value"}}, IN)
+    world.say(done())
+    world.end()
+    assert (world.record.error_type, world.record.level) == (None, "info")
 
 
 def test_a_transcription_is_a_call_of_its_own_model() -> None:

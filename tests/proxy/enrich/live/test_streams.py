@@ -74,7 +74,7 @@ def test_an_error_is_that_of_its_stream() -> None:
     refused = [world.say(error | named) for named in ({"stream_id": "a"}, {})]
     assert [record.model for record in refused] == ["gpt-5.1", "gpt-5-mini"]
     assert {record.error_type for record in refused} == {"previous_response_not_found"}
-    assert world.say(error | {"stream_id": "a"}).error_type is None, "nothing was asked for"
+    assert world.say(error | {"stream_id": "a"}).provider is None, "nothing was asked for"
 
 
 def test_calls_of_a_stream_are_of_the_session_that_it_states() -> None:

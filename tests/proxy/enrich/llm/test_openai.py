@@ -130,6 +130,32 @@ def test_tools_of_the_provider_are_paid_by_what_they_did(kind: str) -> None:
         assert record.stream.cost_lacks == ["image_generations", "code_interpreter_calls", "x_searches"]
 
 
+@each_of(("said", "searches"), [(1, 1), (2, 2), (0, 0), (None, 3), ("1", 3)])
+@each_of("kind", ["document", "stream", "cut"])
+def test_searches_are_paid_by_the_request_where_their_number_is_said(said: object, searches: int, kind: str) -> None:
+    """Several items of the output may belong to one request."""
+    whole: dict[str, Any] = {
+        "id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5",
+        "output": [item("web_search_call", "search")] * 3 + [{"type": "message", "text": "x" * 3000}],
+        "tool_usage": {"image_gen": {"input_tokens": 0}, "web_search": {"num_requests": said}},
+        "usage": {"input_tokens": 1600, "output_tokens": 200, "total_tokens": 1800},
+    }  # fmt: skip
+    answer: Any = whole
+    if kind == "stream":
+        done = [{"type": "response.output_item.done", "item": made} for made in whole["output"][:3]]
+        answer = named(*done, {"type": "response.completed", "response": whole})
+    record = record_of(
+        "/v1/responses", {"model": "gpt-5", "input": "hi"}, answer,
+        content_type="text/event-stream" if kind == "stream" else "application/json",
+        windows=(900, 900) if kind == "cut" else (1 << 20, 0),
+    )  # fmt: skip
+    if kind == "cut" and not isinstance(said, int):
+        return  # the items were not captured
+    assert record.stream is not None
+    assert (record.stream.meters or {}).get("web_searches", 0) == searches
+    assert record.cost_usd == pytest.approx(0.004 + 0.01 * searches)
+
+
 def test_an_image_that_is_longer_than_what_is_kept() -> None:
     """Its last event has the counts behind the data, and its name before them."""
     usage = {"total_tokens": 100, "input_tokens": 50, "output_tokens": 50}

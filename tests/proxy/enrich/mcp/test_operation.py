@@ -66,7 +66,8 @@ def test_a_refused_operation_stays_with_its_path() -> None:
     known = world.pass_on(CALL, error, status=400).record
     refused = world.pass_on(ask(name="other"), error, status=400).record
     assert (known.endpoint, refused.endpoint) == ("/mcp#tools/call/add", "/mcp")
-    assert json.loads(refused.data or b"") == {"mcp": {"method": "tools/call", "name": "other"}}
+    noted = {"error_message": "other: no", "mcp": {"method": "tools/call", "name": "other"}}
+    assert json.loads(refused.data or b"") == noted
 
 
 def test_the_messages_of_the_old_transport() -> None:

@@ -215,6 +215,37 @@ def test_windows_with_a_missing_middle() -> None:
     assert fine.status == "success"
 
 
+@each_of("is_error", [False, True])
+@each_of("windows", [(65_536, 16_384), (2000, 0), (2000, 10)])
+def test_a_result_that_is_not_kept_whole_has_the_size_that_was_sent(is_error: bool, windows: tuple[int, int]) -> None:
+    """As JSON and as the event that a server of the SDK sends, before which others may come."""
+    big = answer(isError=is_error, text="word " * 600_000) if is_error else answer(text="word " * 600_000)
+    progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
+    for kind, reply in (
+        ("application/json", json.dumps(big).encode()),
+        ("text/event-stream", events(big)),
+        ("text/event-stream", b": ping\n\n" + events(progress, big).replace(b"\r\n", b"\n")),
+    ):
+        timeline = [(len(reply) // 2, 1000), (len(reply), 4000)] if kind != "application/json" else None
+        entry = World().pass_on(ask(), reply, content_type=kind, windows=windows, timeline=timeline)
+        call = only(entry)
+        result = json.loads(call.result or b"")
+        assert result["omitted"] == "truncated"
+        line_ends = 0 if windows[1] or timeline is None else len("\r\n\r\n")  # which are not seen then
+        assert 0 <= result["bytes"] - len(json.dumps(big["result"])) <= line_ends
+        assert "word word" in result["text"]
+        is_seen = windows[1] > 100  # `isError` stands at the end
+        assert call.status == ("error" if is_error and is_seen else "success")
+        assert call.latency_us == (5000 if timeline is None else 4000)
+
+
+def test_a_request_of_the_server_that_was_cut_is_no_response() -> None:
+    """Whatever its parameters are called."""
+    asks_back = {"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {"result": "x" * 9000}}
+    entry = World().pass_on(ask(), events(asks_back), content_type="text/event-stream", windows=(2000, 1000))
+    assert details(only(entry))["error"]["type"] == "not_captured"
+
+
 def test_values_are_redacted_and_compacted() -> None:
     """Names, looks and payloads are dealt with as in bodies; the search text shows no more than that."""
     secret, image = "ghp_" + "aB3" * 12, "QUJD" * 1000

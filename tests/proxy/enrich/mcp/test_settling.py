@@ -8,7 +8,8 @@ import pytest
 
 from proxy.enrich.mcp import sessions as mcp_sessions
 from storage.record import Entry, Outcome
-from tests.proxy.enrich.mcp.mcp_world import OLD, World, answer, ask, details, events, only
+from storage.search.reason import reason_of
+from tests.proxy.enrich.mcp.mcp_world import NEW, OLD, World, answer, ask, details, events, only
 from tests.support.cases import each_of
 
 PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
@@ -119,6 +120,81 @@ def test_errors_in_plain_words_are_named_by_their_status(status: int) -> None:
     """A gateway before the server speaks no JSON-RPC."""
     shown = details(only(World().pass_on(ask(), {"error": "go away"}, status=status)))
     assert shown["error"] == {"type": f"http_{status}", "message": "go away"}
+
+
+@each_of("status", [401, 404, 500])
+def test_such_a_failure_has_one_name(status: int) -> None:
+    """A record without a code of its own is found by its status."""
+    entry = World().pass_on(ask(), {"error": "go away"}, status=status)
+    assert entry.record.error_type is None
+    assert (
+        reason_of(entry.record.error_type, entry.record.outcome, entry.record.status)
+        == details(only(entry))["error"]["type"]
+    )
+
+
+REFUSED = {"error": "invalid_token", "error_description": "it has expired"}
+SCOPE = (
+    'WWW-Authenticate: Bearer resource_metadata="https://a.example/x?error=no", error="insufficient_scope", '
+    'scope="files:write", error_description="it has \\"few\\" scopes"\r\n'
+)
+
+
+@each_of(
+    ("status", "reply", "headers", "code", "message"),
+    [
+        (401, REFUSED, "", "invalid_token", "it has expired"),
+        (401, {"error": "invalid_token"}, "", "invalid_token", None),
+        (403, {"error": "insufficient_scope"}, SCOPE, "insufficient_scope", 'it has \\"few\\" scopes'),
+        (403, b"", SCOPE, "insufficient_scope", 'it has \\"few\\" scopes'),
+        (401, b"<p>no</p>", "www-authenticate: DPoP error=invalid_token\r\n", "invalid_token", None),
+        (403, {"jsonrpc": "2.0", "id": 1, "error": {"code": -32001, "message": "x"}}, SCOPE, "insufficient_scope",
+         'it has \\"few\\" scopes'),
+        (400, {"error": "invalid_request"}, "", "invalid_request", None),
+    ],
+)  # fmt: skip
+@each_of("request_headers", [OLD, NEW, ""])
+def test_a_refusal_of_a_token_has_the_code_of_oauth(
+    status: int, reply: object, headers: str, code: str, message: str | None, request_headers: str
+) -> None:
+    """In body or challenge: one word on the record, for searches, and of the tool's call."""
+    more: dict[str, Any] = {"status": status, "response_headers": headers, "request_headers": request_headers}
+    entry = World().pass_on(ask(), reply, **more)
+    assert (
+        entry.record.error_type,
+        reason_of(entry.record.error_type, entry.record.outcome, entry.record.status),
+        entry.record.level,
+    ) == (code, code, "warn")
+    shown = details(only(entry))["error"]
+    assert (shown["type"], shown.get("message")) == (code, message)
+    listing = {"method": "tools/list", "id": 1, "jsonrpc": "2.0"}
+    assert World().pass_on(listing, reply, **more).record.error_type == code
+
+
+def test_an_id_that_is_a_secret_is_not_kept() -> None:
+    """Neither of a call nor of its metadata; its response still finds it, also on another stream."""
+    ids = ["sk-proj-" + letter + "B3dE5gH7jK9" * 4 for letter in "ab"]
+    world = World()
+    calls = world.pass_on([ask(rpc_id) for rpc_id in ids], [answer(ids[1], "one"), answer(ids[0], "two")]).tool_calls
+    assert [b"two" in (call.result or b"") for call in calls] == [True, False]
+    world.pass_on(ask(ids[0]), b"", status=202)
+    (late,) = world.pass_on(b"", events(answer(ids[0])), method="GET", content_type=SSE).tool_calls
+    assert late.status == "success"
+    assert calls[0].rpc_id == late.rpc_id != calls[1].rpc_id
+    assert not any(rpc_id in repr((*calls, late)) for rpc_id in ids)
+
+
+def test_what_is_no_code_of_oauth_is_none() -> None:
+    """Whatever a server writes, and behind other statuses."""
+    key = "sk-proj-" + "aB3dE5gH7jK9" * 4
+    for status, reply in (
+        (401, {"error": key}),
+        (500, {"error": "invalid_token"}),
+        (401, {"error": ["invalid_token"]}),
+    ):
+        assert World().pass_on(ask(), reply, status=status).record.error_type is None
+    said = {"error": "invalid_token", "error_description": f"{key} is old"}
+    assert key not in repr(World().pass_on(ask(), said, status=401))
 
 
 def test_names_inside_huge_arguments() -> None:

@@ -1,0 +1,258 @@
+"""Write a message of protobuf from how it is shown: the inverse of `wire_tree.py`. Pure.
+
+Strategy: with a schema each field is written by its declared type, and types with a form of their
+own (`well_known.py`) are read back from it. Without one a number may have been a varint or one of a
+fixed size: `guesses` are all readings, of which the one is taken that is as long as the message
+was.
+
+Standards: Protocol Buffers, Encoding; ProtoJSON Format.
+"""
+
+import base64
+import binascii
+import math
+import re
+import struct
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from proxy.enrich.grpc.descriptors import ENUM, MESSAGE, Field, Schema
+from proxy.enrich.grpc.scalars import BYTES, FORMATS, STRING, WIRE_TYPES, ZIGZAG
+from proxy.enrich.grpc.wire import FIXED32, FIXED64, FIXED_BYTES, LENGTH, VARINT
+
+_PREFIX: Final = "google.protobuf."
+_ANY: Final = "google.protobuf.Any"
+_BOOL: Final = 8
+_FLOATS: Final = (1, 2)
+_MASK: Final = (1 << 64) - 1
+_MAX_DEPTH: Final = 64
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
+_DURATION: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s")
+_CAPITAL: Final = re.compile(r"[A-Z]")
+_GUESSES: Final = ((FIXED64, VARINT), (FIXED32, VARINT), (FIXED64, FIXED64), (FIXED32, FIXED32))
+"""What fractions and whole numbers are read as."""
+
+Tree = dict[str, Any]
+
+
+class NotWritable(ValueError):
+    """A shown message cannot be written; the text says why."""
+
+
+def write_message(schema: Schema, type_name: str, shown: Any) -> bytes:
+    """Write a message of a declared type.
+
+    Raises:
+        NotWritable: the type is not declared, or a value is none of its field.
+    """
+    try:
+        return _Writer(schema).message(type_name, shown, 0)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, struct.error) as error:
+        raise error if isinstance(error, NotWritable) else NotWritable(f"{type_name}: {error}") from error
+
+
+def guesses(shown: Any) -> Iterator[bytes]:
+    """Yield what a message without a schema may have been, the likeliest first; nothing where it is none."""
+    for fraction, whole in _GUESSES:
+        try:
+            yield _guess(shown, fraction, whole, 0)
+        except (TypeError, ValueError, OverflowError, struct.error):
+            continue
+
+
+class _Writer:
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def message(self, type_name: str, shown: Any, depth: int) -> bytes:
+        if depth > _MAX_DEPTH:
+            raise NotWritable("it is nested too deep")
+        fields = self._schema.messages.get(type_name)
+        if fields is None:
+            raise NotWritable(f"the schema does not declare {type_name or 'its type'}")
+        if type_name == _ANY and isinstance(shown, dict) and "@type" in shown:
+            tree = self._packed(shown, depth)
+        else:
+            tree = plain(type_name, shown)
+        by_name = {field.name: (number, field) for number, field in fields.items()}
+        written = []
+        for name, value in tree.items():
+            if name in by_name:
+                number, field = by_name[name]
+                written.append((number, self._field(number, field, value, depth)))
+            elif name.isdecimal():
+                written.append((int(name), self._numbered(fields.get(int(name)), name, value, depth)))
+            else:
+                raise NotWritable(f"{type_name} has no field {name}")
+        return b"".join(piece for _, piece in sorted(written, key=lambda each: each[0]))
+
+    def _numbered(self, field: Field | None, name: str, value: Any, depth: int) -> bytes:
+        """Write a field that was shown by its number: as the wire had it, so far as the schema says how."""
+        if field is not None and field.type == MESSAGE:
+            values = value if isinstance(value, list) else [value]
+            return b"".join(_sized(int(name), self.message(field.of, each, depth + 1)) for each in values)
+        wire_type = VARINT if field is None else WIRE_TYPES.get(field.type, VARINT)
+        is_fixed = wire_type in FIXED_BYTES
+        return _guess({name: value}, wire_type if is_fixed else FIXED64, wire_type if is_fixed else VARINT, depth)
+
+    def _packed(self, shown: Tree, depth: int) -> Tree:
+        """Return the fields of an `Any`, whose message stands beside the name of its type."""
+        name = str(shown["@type"]).rpartition("/")[2]
+        others = {key: value for key, value in shown.items() if key != "@type"}
+        is_alone = others.keys() == {"value"} and name.startswith(_PREFIX)
+        raw = self.message(name, others["value"] if is_alone else others, depth + 1)
+        return {"type_url": shown["@type"], "value": base64.b64encode(raw).decode()}
+
+    def _field(self, number: int, field: Field, value: Any, depth: int) -> bytes:
+        if self._schema.is_map(field.of):
+            entries = ({"key": key, "value": each} for key, each in value.items())
+            return b"".join(_sized(number, self.message(field.of, entry, depth + 1)) for entry in entries)
+        values = value if field.is_repeated else [value]
+        if field.type == MESSAGE:
+            return b"".join(_sized(number, self.message(field.of, each, depth + 1)) for each in values)
+        if field.type in (STRING, BYTES):
+            return b"".join(_sized(number, _octets(field.type, each)) for each in values)
+        wire_type = WIRE_TYPES[field.type]
+        pieces = [self._number(field, each) for each in values]
+        if field.is_repeated:  # packed: every parser takes both
+            return _sized(number, b"".join(pieces)) if pieces else b""
+        return _tag(number, wire_type) + pieces[0]
+
+    def _number(self, field: Field, value: Any) -> bytes:
+        if field.type == ENUM and isinstance(value, str):
+            numbers = {name: number for number, name in self._schema.enums.get(field.of, {}).items()}
+            value = numbers[value]
+        if field.type in FORMATS:
+            is_float = field.type in _FLOATS
+            return struct.pack(FORMATS[field.type], float(value) if is_float else int(value))
+        if field.type == _BOOL:
+            return _varint(int(value is True or value == "true"))
+        number = int(value)
+        return _varint((number << 1) ^ (number >> 63) if field.type in ZIGZAG else number)
+
+
+def plain(type_name: str, shown: Any) -> Tree:
+    """Return the fields of a message, also of one that has a form of its own."""
+    name = type_name.removeprefix(_PREFIX)
+    if name != type_name and (read := _FORMS.get(name)) is not None and not _is_plain(name, shown):
+        return read(shown)
+    if not isinstance(shown, dict):
+        raise NotWritable(f"{shown!r:.40} is no {type_name}")
+    return shown
+
+
+def _is_plain(name: str, shown: Any) -> bool:
+    """Whether a message that could have a form of its own is shown by its fields."""
+    return isinstance(shown, dict) and name not in ("Struct", "Value")
+
+
+def _timestamp(shown: str) -> Tree:
+    found = _MOMENT.fullmatch(shown)
+    if found is None:
+        raise NotWritable(f"{shown!r:.40} is no moment")
+    moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+    return _without_zeros(seconds=round(moment.timestamp()), nanos=_nanos(found[2]))
+
+
+def _duration(shown: str) -> Tree:
+    found = _DURATION.fullmatch(shown)
+    if found is None:
+        raise NotWritable(f"{shown!r:.40} is no duration")
+    sign = -1 if found[1] else 1
+    return _without_zeros(seconds=sign * int(found[2]), nanos=sign * _nanos(found[3]))
+
+
+def _nanos(digits: str | None) -> int:
+    return int((digits or "").ljust(9, "0"))
+
+
+def _without_zeros(**values: int) -> Tree:
+    return {name: value for name, value in values.items() if value}
+
+
+def _field_mask(shown: str) -> Tree:
+    paths = shown.split(",") if shown else []
+    return {"paths": [_CAPITAL.sub(lambda letter: f"_{letter[0].lower()}", path) for path in paths]}
+
+
+def _variant(shown: Any) -> Tree:
+    """Name the member of a `Value`."""
+    if shown is None:
+        return {"null_value": 0}
+    names = {bool: "bool_value", str: "string_value", dict: "struct_value", list: "list_value"}
+    return {names.get(type(shown), "number_value"): shown}
+
+
+_FORMS: Final[dict[str, Callable[[Any], Tree]]] = {
+    "Timestamp": _timestamp,
+    "Duration": _duration,
+    "FieldMask": _field_mask,
+    "Struct": lambda shown: {"fields": shown},
+    "ListValue": lambda shown: {"values": shown},
+    "Value": _variant,
+    **dict.fromkeys(
+        (
+            *("DoubleValue", "FloatValue", "Int64Value", "UInt64Value", "Int32Value", "UInt32Value", "BoolValue"),
+            *("StringValue", "BytesValue"),
+        ),
+        lambda shown: {"value": shown},
+    ),
+}
+
+
+def _octets(type_: int, value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise NotWritable(f"{value!r:.40} is no text")
+    if type_ == STRING:
+        return value.encode(errors="replace")
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise NotWritable(f"{value!r:.40} is no base64") from error
+
+
+def _guess(shown: Any, fraction: int, whole: int, depth: int) -> bytes:
+    """Write a message by field numbers, with fractions and whole numbers of these wire types."""
+    if not isinstance(shown, dict) or depth > _MAX_DEPTH:
+        raise NotWritable("it is no message")
+    if shown.keys() == {"base64"}:
+        return _octets(BYTES, shown["base64"])
+    written = []
+    for name, value in shown.items():
+        values = value if isinstance(value, list) else [value]
+        written += [_guessed(int(name), each, fraction, whole, depth) for each in values]
+    return b"".join(written)
+
+
+def _guessed(number: int, value: Any, fraction: int, whole: int, depth: int) -> bytes:
+    if isinstance(value, str):
+        return _sized(number, value.encode(errors="replace"))
+    if isinstance(value, dict):
+        return _sized(number, _guess(value, fraction, whole, depth + 1))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise NotWritable(f"{value!r} is nothing that the wire shows")
+    if isinstance(value, float) and not math.isnan(value):
+        return _tag(number, fraction) + struct.pack("<d" if fraction == FIXED64 else "<f", value)
+    if whole == VARINT:
+        return _tag(number, VARINT) + _varint(int(value))
+    return _tag(number, whole) + int(value).to_bytes(FIXED_BYTES[whole], "little")
+
+
+def _sized(number: int, piece: bytes) -> bytes:
+    return _tag(number, LENGTH) + _varint(len(piece)) + piece
+
+
+def _tag(number: int, wire_type: int) -> bytes:
+    return _varint(number << 3 | wire_type)
+
+
+def _varint(value: int) -> bytes:
+    """Write a number of seven bits a byte; a negative one in two's complement of 64 bits."""
+    value &= _MASK
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)
