@@ -1,26 +1,28 @@
 """What can be seen at a glance to be missing: words of which everything found has at least one. Pure.
 
-Strategy: a search is widened to an `and` of alternatives, each a few words of ASCII, or parts of some, that are looked
-for as bytes in many texts at once. What none of them shows, as everything that must not be there, is left out.
+Strategy: a search is widened to an `and` of alternatives, each a few words, or parts of some, that are looked for in
+many texts at once (`storage.search.glance`). What none of them shows, as everything that must not be there, is left
+out.
 
 Invariant: what fulfils a search has, of each clue, one of its words in some reading of one of its texts.
 """
 
 import re
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Final
 
 from storage.search.expression import And, Between, Expression, Has, Is, Like, Or, Substring, Text
 from storage.search.phrase import MAX_TELLING, telling
 from storage.search.spelling import are_spelled, is_spelled, name_words
-from storage.search.words import fold
+from storage.search.words import fold, is_unspaced, runs
 
-Clue = tuple[bytes, ...]
-"""Alternatives, of ASCII in lower case, without what is in no word."""
+Clue = tuple[str, ...]
+"""Alternatives, folded: each a word, a part of one, several words in a row of a script that has no spaces between them,
+or a stretch of a value, in ASCII with its signs."""
 
-_RUN: Final = re.compile(r"\w+", re.ASCII)
-_RUN_BEFORE_ASCII: Final = re.compile(r"\w+(?=[\x00-\x7f])", re.ASCII)
-"""A mark behind it would make another letter of its last."""
+_STRETCH: Final = re.compile(r"[ !#-.0-\[\]-~]+")
+"""Of a value: ASCII without what JSON escapes in ways of its own."""
 
 
 def clues_of(expression: Expression) -> tuple[Clue, ...]:
@@ -31,21 +33,35 @@ def clues_of(expression: Expression) -> tuple[Clue, ...]:
         case Or(parts):
             return _either(map(clues_of, parts))
         case Text(phrase):
-            return _each([word for word in phrase.words if word.isascii()])
+            return _each(_rows_of(phrase.words))
         case Substring(text):
-            return _each(_RUN.findall(fold(text)))
+            return _each(runs(fold(text)))
         case Is(field, values) if all(is_spelled(field, value) for value in values):
-            return _either(_each(_RUN.findall(value)) for value in values) or _each(name_words(field))
+            return _either(_each(_stretches(value)) for value in values) or _each(name_words(field))
         case Like(field, parts) if are_spelled(field, parts):
-            return _each([run for part in parts for run in _RUN_BEFORE_ASCII.findall(part)]) or _each(name_words(field))
+            return _each([each for part in parts for each in _stretches(part[:-1])]) or _each(name_words(field))
         case Is(field) | Like(field) | Has(field) | Between(field):
             return _each(name_words(field))
         case _:
             return ()
 
 
+def _rows_of(words: Iterable[str]) -> list[str]:
+    """Put those of scripts without spaces together that follow each other."""
+    found: list[str] = []
+    for is_alone, some in groupby(words, is_unspaced):
+        row = list(some)
+        found += ["".join(row)] if is_alone else row
+    return found
+
+
+def _stretches(text: str) -> list[str]:
+    """List what of a value is in a text as it is: of a part without its last character, which a mark may change."""
+    return [each for each in _STRETCH.findall(text) if any(map(str.isalnum, each))]
+
+
 def _each(found: list[str]) -> tuple[Clue, ...]:
-    return tuple((word.lower().encode(),) for word in telling(list(dict.fromkeys(found))))
+    return tuple((word,) for word in telling(list(dict.fromkeys(word.lower() for word in found))))
 
 
 def _either(parts: Iterable[tuple[Clue, ...]]) -> tuple[Clue, ...]:

@@ -12,6 +12,7 @@ from storage.record import Payload
 from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
 from storage.search.patterns import is_like
 from storage.search.phrase import SearchedText
+from storage.search.searched_text import searched_windows, without_long_runs
 from storage.search.subject import Subject, has_text, numbers_of, texts_of
 from storage.search.words import decoded, fold
 
@@ -19,7 +20,7 @@ NUMBERS: Final = frozenset(
     (
         *("status", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "bytes", "started_at_us"),
         *("tokens", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
-        *("cost_usd", "seq"),
+        *("cost_usd", "seq", "weight"),
     )
 )
 """Fields that are numbers."""
@@ -69,11 +70,11 @@ def _is_within(number: float, least: float | None, most: float | None) -> bool:
 
 
 def all_texts(subject: Subject) -> Iterator[str]:
-    """List what words are looked for in: path, query, error, data, heads and bodies, as they are stored."""
+    """List what words are looked for in: path, query, error, data, heads, and what is searched of bodies."""
     record = subject.record
     yield from (text for text in (record.path, record.query, record.error_type) if text)
     if record.data:
-        yield decoded(record.data)
+        yield decoded(without_long_runs(record.data))
     if subject.payload is not None:
         yield from _payload_texts(subject.payload)
 
@@ -91,4 +92,4 @@ def _payload_texts(payload: Payload) -> Iterator[str]:
     yield decoded(payload.response_head)
     for body in (payload.request_body, payload.response_body):
         if body is not None:
-            yield from (decoded(window) for window in (body.head, body.tail) if window)
+            yield from map(decoded, searched_windows(body))

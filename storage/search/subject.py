@@ -4,6 +4,7 @@ A payload that is not there (any more) has no headers and no body fields. Number
 not known yet.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +14,8 @@ import orjson
 from storage.record import Body, Payload, Record, format_id
 from storage.search.phrase import SearchedText
 
+_WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
+"""Read without rounding: ids have more digits than floating point."""
 Number = int | float
 
 MAX_JSON_DEPTH: Final = 32
@@ -74,9 +77,17 @@ def header_values(head: bytes, name: str) -> Iterator[str]:
     """Find the values of a header in a stored head; its name in lower case."""
     wanted = name.encode()
     for line in head.replace(b"\r\n", b"\n").split(b"\n")[1:]:
-        found, colon, value = line.partition(b":")
-        if colon and found.strip().lower() == wanted:
-            yield readable(value.strip(b" \t"))
+        field = split_line(line)
+        if field is not None and field[0].strip().lower() == wanted:
+            yield readable(field[1].strip(b" \t"))
+
+
+def split_line(line: bytes) -> tuple[bytes, bytes] | None:
+    """Split a line of a head into name and value; None without a colon, but for one that begins a pseudo-field."""
+    at = line.find(b":", 1)
+    if at < 0:
+        at = line.find(b":")
+    return None if at < 0 else (line[:at], line[at + 1 :])
 
 
 def readable(raw: bytes) -> str:
@@ -168,7 +179,7 @@ def _output_of(subject: Subject) -> tuple[Sequence[str], Sequence[str]]:
 
 def _number(text: str) -> Number | None:
     try:
-        return float(text)
+        return int(text) if _WHOLE.fullmatch(text) is not None else float(text)
     except ValueError:
         return None
 
@@ -208,6 +219,8 @@ _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {
     "grpc_status": lambda subject: () if (grpc := subject.record.grpc) is None else _known(grpc.status_name),
     "finish_reason": lambda subject: _output_of(subject)[0],
     "called_tool": lambda subject: _output_of(subject)[1],
+    "tool_error": lambda subject: () if (stream := subject.record.stream) is None else stream.failed_tools or (),
+    "redacted": lambda subject: subject.record.redactions or (),
     "tool": lambda subject: subject.tools,
     "keyed": lambda subject: ("true",) if subject.record.keyed else (),
 }

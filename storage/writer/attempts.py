@@ -2,7 +2,9 @@
 
 Pauses double up to a bound, each shortened by chance, so that several sidecars do not ask at the same moment. A store
 that hangs looks like one that is slow: as long as the queue has room nothing is lost by waiting; when it is full, only
-the spool makes room, and it is tried between two attempts.
+the spool makes room, and it is tried between two attempts. So an attempt is short while the queue is full and the spool
+is not, but never shorter than commits take at present; and a store that was given up so is slow. It counts as away
+when it was waited for, in one attempt or several, as long as for a store while there is room.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from storage.errors import StorageUnavailable
+from storage.errors import StorageSlow, StorageUnavailable
 from storage.record import Batch
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ TIMEOUT_S: Final = 15.0
 """An attempt is given up after this; whether a commit happened is looked up."""
 FULL_TIMEOUT_S: Final = 1.0
 """And after this when the queue is full: at 20 000 exchanges/s of 2 KiB the ring takes more than that."""
+_LONGER: Final = 4
+"""So many times as long as the commit before is waited for when the queue is full, if that is more."""
 
 BatchOutcome = Literal["stored", "retried", "rejected", "spooled"]
 OnAttempt = Callable[[BatchOutcome, int, float], None]
@@ -79,15 +83,27 @@ class Availability:
     """Why the store did not take the newest batch; empty while it does."""
     retry_at_s: float = field(default=0.0, init=False)
     """When it may be asked again, by the clock."""
+    _down_since_s: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._down_since_s = self.clock()
+
+    @property
+    def away_s(self) -> float:
+        """For how long the store has been away; 0 while it is there."""
+        return 0.0 if self.is_up else self.clock() - self._down_since_s
 
     def note_down(self, error: Exception) -> None:
-        """Leave the store alone for a while. Of the error only the text is kept."""
+        """Leave the store alone for a while; one that is slow is there. Of the error only the text is kept."""
         _clear_frames(error)
         self.retry_at_s = self.clock() + self._pause_s * (0.5 + self.jitter() / 2)
         self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
+        if isinstance(error, StorageSlow) and self.is_up:
+            return
         self.reason = str(error)
         if self.is_up:
             self.is_up = False
+            self._down_since_s = self.clock()
             log.warning("the store is unavailable, nothing is lost yet: %s", error)
 
     def note_up(self) -> None:
@@ -113,37 +129,57 @@ class CommitTimeout:
     """Bounds requests to the store, one at a time."""
 
     def __init__(self, timeout_s: float | None = TIMEOUT_S, full_timeout_s: float = FULL_TIMEOUT_S) -> None:
-        """Wait `timeout_s` at most, `full_timeout_s` while the queue is full; None: without end, there is no spool."""
+        """Wait `timeout_s` at most, `full_timeout_s` where the spool takes over; None: without end, there is none."""
         self._timeout_s = timeout_s
         self._full_timeout_s = full_timeout_s
+        self._usual_s = 0.0
+        """How long the newest commits took, about."""
+        self._silent_s = 0.0
+        """How long the store was waited for since its last answer."""
         self._running: asyncio.Timeout | None = None
 
     @asynccontextmanager
-    async def bounded(self, *, is_full: bool) -> AsyncIterator[None]:
-        """Bound what is awaited in it.
+    async def bounded(self, *, is_urgent: bool) -> AsyncIterator[None]:
+        """Bound what is awaited in it; `is_urgent`: the queue is full, and the spool is not.
 
         Raises:
-            StorageUnavailable: no answer in time; what was asked was cancelled.
+            StorageSlow: No answer in a short time; what was asked was cancelled.
+            StorageUnavailable: No answer in time, in this attempt or in several.
         """
+        began_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._timeout_s) as self._running:
-                if is_full:
+                if is_urgent:
                     self.shorten()
                 yield
         except TimeoutError as error:
-            raise StorageUnavailable("the store did not answer in time") from error
+            raise self._no_answer(began_s) from error
         finally:
             self._running = None
+        self._silent_s = 0.0
+
+    def note_commit(self, took_s: float) -> None:
+        """Learn from a commit how long others take."""
+        # One alone may have been a small one.
+        self._usual_s = max(took_s, self._usual_s / 2)
 
     def shorten(self) -> None:
-        """The queue is full: shorten the timeout that is running."""
-        self._end_within(self._full_timeout_s)
+        """The queue is full, and the spool is not: shorten the timeout that is running."""
+        self._end_within(max(self._full_timeout_s, _LONGER * self._usual_s))
 
     def limit(self, timeout_s: float) -> None:
         """Let nothing take longer from now on, what is running included: the writer closes, the spool takes over."""
         if self._timeout_s is not None:
             self._end_within(timeout_s)
             self._timeout_s = min(self._timeout_s, timeout_s)
+
+    def _no_answer(self, began_s: float) -> StorageUnavailable:
+        running = self._running
+        if self._timeout_s is not None and running is not None and running.expired():
+            self._silent_s += (running.when() or began_s) - began_s
+            if self._silent_s < self._timeout_s:
+                return StorageSlow("the store did not answer within a short time")
+        return StorageUnavailable("the store did not answer in time")
 
     def _end_within(self, seconds: float) -> None:
         if self._running is None or self._timeout_s is None or self._running.expired():

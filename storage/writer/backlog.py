@@ -36,12 +36,14 @@ class Backlog:
         self._closed: deque[PendingBatch] = deque()
         self._closed_bytes = 0
         self._reserved_bytes = 0
+        self.prepared_bytes = 0
+        """Size of what the store has made of the batch that is being settled."""
         self._is_spilling = False
 
     @property
     def size_bytes(self) -> int:
         open_bytes = 0 if self._open is None else self._open.size_bytes
-        return self._closed_bytes + open_bytes + self._reserved_bytes
+        return self._closed_bytes + open_bytes + self._reserved_bytes + self.prepared_bytes
 
     @contextmanager
     def reserve(self) -> Iterator[None]:
@@ -50,7 +52,7 @@ class Backlog:
         try:
             yield
         finally:
-            self._reserved_bytes = 0
+            self._reserved_bytes = self.prepared_bytes = 0
 
     @property
     def is_full(self) -> bool:
@@ -132,6 +134,7 @@ class Backlog:
     def remove_oldest(self) -> None:
         """Remove the oldest closed batch: it is settled."""
         self._closed_bytes -= self._closed.popleft().size_bytes
+        self.prepared_bytes = 0
 
     @property
     def _open_records(self) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class Committer:
     ) -> bool:
         if not part.entries:
             raise error  # Not a record's fault: a bug of the positions.
-        part.entries = [escape(part.entries[0])]
+        part.replace([escape(part.entries[0])])
         try:
             is_settled = await commit(part)
         except StorageRejected as second:
@@ -102,7 +103,8 @@ class Committer:
     ) -> bool:
         """Keep the one record of a part in a file, and commit its positions, which count it as dropped."""
         await asyncio.to_thread(quarantine, self.quarantine_directory, part.entries[0], error)
-        source, part.entries = part.runs[0].source, []
+        part.replace([])
+        source = part.runs[0].source
         self.poison[source] = self.poison.get(source, 0) + 1
         try:
             is_settled = await commit(part)
@@ -119,8 +121,19 @@ class Committer:
             part.discard_stored(self._stored)
         return part.batch(self.instance, self.poison)
 
-    async def commit(self, part: PendingBatch, *, is_full: bool) -> None:
+    async def prepare(self, part: PendingBatch) -> None:
+        """Have the store make what it can before the commit of a part, once for all attempts, and in no time limit.
+
+        Nothing is made while the store is away: the part may go to the spool instead, and is prepared as a frame then.
+        """
+        if part.prepared is None and part.entries and self.availability.is_up:
+            with suppress(StorageUnavailable):  # the attempt that follows says so
+                part.prepared = await self.storage.prepare(part.entries)
+
+    async def commit(self, part: PendingBatch, *, is_urgent: bool) -> None:
         """Commit a part once, unless it is doubtful and an attempt before has done so.
+
+        `is_urgent`: the queue is full, and the spool is not.
 
         Raises:
             StorageUnavailable: it may have been committed or not.
@@ -129,12 +142,13 @@ class Committer:
         batch = self.batch(part)
         started_s = time.monotonic()
         try:
-            async with self.timeout.bounded(is_full=is_full):
+            async with self.timeout.bounded(is_urgent=is_urgent):
                 if part.is_doubtful and await is_committed(self.storage, batch):
                     batch = await as_stored(self.storage, batch)
                 else:
                     await self.make_room(len(batch.entries), part.size_bytes)
                     await self.storage.commit(batch)
+                    self.timeout.note_commit(time.monotonic() - started_s)
         except StorageUnavailable as error:
             part.is_doubtful = True
             self.note_unavailable(error, len(batch.entries), time.monotonic() - started_s)

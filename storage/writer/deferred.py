@@ -90,7 +90,7 @@ class DeferredStorage:
         while self._store is None:
             try:
                 self._store = await self._open_store("")
-            except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
+            except (errors.StorageUnavailable, errors.SchemaRefused) as error:
                 self._has_failed = True
                 if str(error) != self.reason:
                     self.reason = str(error)
@@ -126,6 +126,10 @@ class DeferredStorage:
     @property
     def has_late_prefix(self) -> bool:
         return self._store is not None and self._store.has_late_prefix
+
+    @property
+    def warning(self) -> str:
+        return "" if self._store is None else self._store.warning
 
     @property
     def is_enabled(self) -> bool:
@@ -168,7 +172,7 @@ class DeferredStorage:
             await asyncio.sleep(WATCH_S)
             try:
                 await self._look()
-            except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
+            except (errors.StorageUnavailable, errors.SchemaRefused) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error("%s cannot be used, retrying every %g s: %s", self._name, WATCH_S, error)

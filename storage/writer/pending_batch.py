@@ -12,6 +12,7 @@ from typing import NamedTuple, overload
 
 import msgspec
 
+from storage.base import Prepared
 from storage.ledger import SOURCE_SPOOL, is_ahead, with_dropped
 from storage.record import Batch, Entry, Position
 
@@ -79,6 +80,17 @@ class PendingBatch:
     """Whether a commit of it was tried and got no answer, so that the store may have it."""
     is_replayed: bool = False
     """Whether it comes from the spool: the positions of other sources in it were corrected when they were spooled."""
+    prepared: Prepared | None = None
+    """What the store made of these entries, for whatever attempt commits them."""
+
+    @property
+    def prepared_bytes(self) -> int:
+        return 0 if self.prepared is None else self.prepared.size_bytes
+
+    def replace(self, entries: list[Entry]) -> None:
+        """Settle other entries in place of these, as far as the positions of its sources go."""
+        self.entries = entries
+        self.prepared = None
 
     def move(self, source: bytes, position: Position) -> None:
         """Move a source's position without an entry: what was passed over is counted in it."""
@@ -95,6 +107,7 @@ class PendingBatch:
     def split(self) -> tuple["PendingBatch", "PendingBatch"]:
         middle = len(self.entries) // 2
         assert middle
+        self.prepared = None  # it is of the whole, and each part is given its own
         before, after = _split_runs(self.runs, middle)
         first = PendingBatch(
             self.opened_at_s,
@@ -128,7 +141,9 @@ class PendingBatch:
                 runs.append(SourceRun(run.source, run.positions[skipped:]))
             done = end
             moved[done] = len(entries)
-        self.entries, self.runs = entries, runs
+        if len(entries) < len(self.entries):
+            self.replace(entries)
+        self.runs = runs
         self.updates = [
             update._replace(settled=moved[update.settled])
             for update in self.updates
@@ -151,7 +166,7 @@ class PendingBatch:
         for source, dropped in poison.items():
             if source in positions and (source == SOURCE_SPOOL or not self.is_replayed):
                 positions[source] = _corrected(positions[source], dropped)
-        return Batch(instance, self.entries, positions, [source for _, source in self.retired])
+        return Batch(instance, self.entries, positions, [source for _, source in self.retired], self.prepared)
 
 
 def _split_runs(runs: list[SourceRun], middle: int) -> tuple[list[SourceRun], list[SourceRun]]:

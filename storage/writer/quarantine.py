@@ -15,6 +15,7 @@ import msgspec
 
 from storage.errors import StorageRejected
 from storage.record import LEVELS, Body, Entry, Payload, Record, ToolCall, format_id
+from storage.redactions import bounded
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ def _storable(name: str, value: Any) -> Any:
         return None if name in _NULLABLE else max(-_MAX_INT, min(value, _MAX_INT))
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if name == "redactions" and value:
+        return {each: max(-_MAX_INT, min(count, _MAX_INT)) for each, count in (bounded(value) or {}).items()}
     return None if name == "stream" else value
 
 

@@ -113,16 +113,29 @@ class Retention:
 
     async def tidy(self) -> None:
         """Raise the floors and delete everything below them."""
-        state = await self._storage.retention()
+        state = await self._look()
         # Of sidecars that share a store one whose clock is ahead would delete what the others have.
         latest_us = self._clock_us() if state.server_now_us is None else state.server_now_us
-        now_us = min(await self._believed_us(), latest_us)
+        believed_us = await self._believed_us()
+        now_us = latest_us if believed_us is None else min(believed_us, latest_us)
         if max(state.purge_floor_us, state.body_floor_us) > latest_us:
             log.error("the store hides what is younger than the clock tells: a clock was ahead, this is undone")
             await self._storage.move_floors(
                 _floor(now_us, self._limits.max_age_us), _floor(now_us, self._limits.body_max_age_us), down=True
             )
-            state = await self._storage.retention()
+            state = await self._look()
+        if believed_us is not None:
+            await self._raise(state, now_us)
+        await self._finish_erasures()
+        await self._look()
+
+    async def _look(self) -> RetentionState:
+        state = await self._storage.retention()
+        self.lag_s, self.state, self.looked_at_us = state.lag_s, state, self._clock_us()
+        return state
+
+    async def _raise(self, state: RetentionState, now_us: int) -> None:
+        """Raise the floors to where they belong now, and delete what is below them."""
         wanted = floors(self._limits, state, now_us)
         if wanted != Floors(state.purge_floor_us, state.body_floor_us):
             await self._storage.move_floors(wanted.purge_us, wanted.body_us)
@@ -134,18 +147,22 @@ class Retention:
             if rows:
                 log.info("retention deleted %d records", rows)
                 self._on_purged(rows, wanted)
-        await self._finish_erasures()
-        left = await self._storage.retention()
-        self.lag_s, self.state, self.looked_at_us = left.lag_s, left, self._clock_us()
 
-    async def _believed_us(self) -> int:
+    async def _known_us(self) -> int | None:
+        """Return a time that is known to have been, as kept or from the newest record; None: nothing says so yet."""
+        kept = await self._storage.meta(CLOCK)
+        if kept is not None:
+            return int(kept)
+        newest = await self._storage.read(RecordQuery(filter=Filter(kind="all"), limit=1))
+        return newest.records[0].started_at_us if newest.records else None
+
+    async def _believed_us(self) -> int | None:
+        """Return the time by which records may be deleted; None: no record confirms the clock."""
         if not self._trusted.is_known:
-            kept = await self._storage.meta(CLOCK)
-            if kept is None:
-                newest = await self._storage.read(RecordQuery(filter=Filter(kind="all"), limit=1))
-                self._trusted.resume(newest.records[0].started_at_us if newest.records else None)
-            else:
-                self._trusted.resume(int(kept))
+            known_us = await self._known_us()
+            if known_us is None:
+                return None
+            self._trusted.resume(known_us)
         believed_us = self._trusted.now_us()
         was_ahead, self.clock_ahead_us = self.clock_ahead_us > _REPORTED_US, self._trusted.ahead_us
         if self.clock_ahead_us > _REPORTED_US and not was_ahead:
@@ -165,8 +182,12 @@ class Retention:
             log.info("nothing of what was erased is left in the store")
 
     async def _delete(self) -> None:
+        looked_s = time.monotonic()
         while True:
             began_s = time.monotonic()
+            if began_s - looked_s >= ROUND_S:  # what is deleted may take hours
+                looked_s = began_s
+                await self._look()
             purged = await self._storage.purge(SLICE_ROWS)
             took_s = time.monotonic() - began_s
             self.rows_purged += purged.rows

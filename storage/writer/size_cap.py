@@ -1,12 +1,13 @@
 """The cap on size, held at any moment: the oldest records go in slices that are small against it.
 
 Strategy: a batch says how large it is before it is committed. When four times what came since the size was last
-measured could have reached the cap, it is measured again, and above `HIGH` the oldest go (`Storage.trim`) until it is
-at `LOW`. A batch waits for at most four times what it brings; what is more, because the cap was lowered, goes beside
-the batches.
+measured could have reached `HIGH`, it is measured again. Above `EARLY` a task deletes the oldest beside the batches
+(`Storage.trim`) until the size is at `LOW`. A batch waits only where four times what it brings would take the store
+above its ceiling, and deletes so much itself. The ceiling is `HIGH`; of a store that is far larger, because the cap was
+lowered, what it takes at first, and then a little above what the task has left.
 
-Invariant: nothing is committed while the store is above the cap unless more than that is deleted first; of what the cap
-allows more than nine tenths stay, the newest records.
+Invariant: no batch makes the store larger than the cap or, where it was larger when it was first looked at, than it was
+then; of what the cap allows more than nine tenths stay, the newest records.
 """
 
 import asyncio
@@ -18,11 +19,14 @@ from typing import Final
 
 from storage.base import Storage
 from storage.errors import StorageUnavailable
+from storage.record import now_us
 
 log = logging.getLogger(__name__)
 
 HIGH: Final = 15 / 16
-"""Share of the cap from which the oldest go: what is left is for a batch, and for the journal."""
+"""Share of the cap that batches may take it to: what is left is for one that is large, and for the journal."""
+EARLY: Final = 0.93
+"""Share of the cap from which the oldest go: early enough that batches need not wait for it as a rule."""
 LOW: Final = 0.92
 """Share of the cap down to which they go."""
 BATCH_SHARE: Final = 64
@@ -41,7 +45,9 @@ _FIRST_GUESS_BYTES: Final = 65536.0
 _SLICE_SHARE: Final = 128
 """A slice takes at most so small a part of the records: space comes free in lumps, so what it frees is a guess."""
 _MAX_ROWS: Final = 400
-"""Of a slice: some 20 ms."""
+"""Of a slice, which a store ends before that when a batch waits."""
+_LEVEL_SHARE: Final = 8
+"""So small a part of the cap a store that is made smaller may be above what it was brought down to."""
 
 
 @dataclass(slots=True)
@@ -78,6 +84,7 @@ class SizeCap:
         self._max_bytes = max_bytes
         self.on_trimmed = on_trimmed
         """Called now and then with what was deleted since, and when the first record that is left started."""
+        self._ceiling_bytes: float | None = None
         self._room_bytes = 0.0
         self._unmeasured_bytes = 0.0
         self._freed_bytes = 0
@@ -87,6 +94,10 @@ class SizeCap:
         self._reported_s = time.monotonic()
         self.reaches_back_us: int | None = None
         """When the first record that is left started, as of the last look."""
+        self.used_bytes: int | None = None
+        """What the store took as of the last look; None before."""
+        self.looked_at_us = 0
+        """When that was, Unix µs."""
         self._is_exhausted = False
         self._wake = asyncio.Event()
         self.total = Trims()
@@ -130,17 +141,17 @@ class SizeCap:
         if size_bytes and wanted < self._room_bytes:
             return
         used = await self._measure()
-        if used > HIGH * self._max_bytes:
-            goal = max(LOW * self._max_bytes, used - wanted)
+        if wanted > self._room_bytes:
+            goal = max(LOW * self._max_bytes, used + self._room_bytes - wanted)
             while used > goal and (left := await self._trim(used, goal)) is not None:
                 used = left
-        if used > HIGH * self._max_bytes or self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
+        if used > EARLY * self._max_bytes or self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
             self._wake.set()
 
     async def tidy(self) -> None:
         """Delete until the store is below the cap, in slices that leave batches half of the time."""
         used = await self._measure()
-        goal = (LOW if used > HIGH * self._max_bytes else 1.0) * self._max_bytes
+        goal = (LOW if used > EARLY * self._max_bytes else 1.0) * self._max_bytes
         while used > goal:
             began_s = time.monotonic()
             left = await self._trim(used, goal)
@@ -172,10 +183,18 @@ class SizeCap:
         except BaseException:
             self._unmeasured_bytes += before
             raise
-        self._room_bytes = HIGH * self._max_bytes - state.used_bytes
+        self._ceiling_bytes = self._ceiling(state.used_bytes)
+        self._room_bytes = self._ceiling_bytes - state.used_bytes
         self._most_rows = max(1, (state.last_seq - state.purged_through_seq) // _SLICE_SHARE)
         self.reaches_back_us = state.reaches_back_us
+        self.used_bytes = state.used_bytes
+        self.looked_at_us = now_us()
         return state.used_bytes
+
+    def _ceiling(self, used: int) -> float:
+        """Decide what batches may take the store to; it falls, and does not rise again."""
+        before = used if self._ceiling_bytes is None else self._ceiling_bytes
+        return max(HIGH * self._max_bytes, min(before, used + self._max_bytes / _LEVEL_SHARE))
 
     async def _trim(self, used: int, goal: float) -> int | None:
         """Take one slice towards a goal, and measure again; None when nothing more may go."""

@@ -81,6 +81,11 @@ class SpoolReplay:
         return time.monotonic() >= self._full_until_s
 
     @property
+    def is_full(self) -> bool:
+        """Whether the newest batch found no room in it, and nothing was committed since."""
+        return self._full_until_s > 0.0
+
+    @property
     def has_pending(self) -> bool:
         return self.spool.oldest is not None or self.spool.pending_records > 0
 
@@ -234,6 +239,7 @@ class SpoolReplay:
 
     def note_commit(self, part: PendingBatch, batch: Batch) -> None:
         """Take over what a commit moved."""
+        self._full_until_s = 0.0
         self._known.update(batch.positions)
         for source in batch.retired:
             self._known.pop(source, None)

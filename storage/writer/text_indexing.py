@@ -1,9 +1,9 @@
 """Makes the index of words behind the commits, at a pace that leaves the store and the interpreter to others.
 
-Large batches bring their part of the index with them. What is left, small batches and the joining of what is there, is
-done here in steps of some milliseconds on one of the store's own threads. While records wait for the store, the pause
-after a step is four times as long as the step, which is a fifth of a core; while none do, as long as the step, so that
-a large store that was made without the index is read with half of one.
+Large batches bring their part of the index with them, as far as it was made in time. What is left, such as small
+batches and the joining of what is there, is done here in steps of some milliseconds on one of the store's own threads.
+While records wait for the store, the pause after a step is four times as long as the step, which is a fifth of a core;
+while none do, as long as the step, so that a large store that was made without the index is read with half of one.
 
 What is not indexed meanwhile is walked by searches: they take longer, and find the same.
 

@@ -3,7 +3,8 @@
 Strategy: believed time goes on with the clock that no one can set (`CLOCK_BOOTTIME`). A wall clock that is behind it is
 believed at once, for that deletes nothing; one that is ahead must first hold, without being set again, for as long as
 it is ahead, a day at most. So a clock that jumps by years and comes back costs no record, and a sidecar that was off
-for a month begins to delete a day after its start.
+for a month begins to delete a day after its start. Without any record there is nothing to delete, and no time is
+believed.
 """
 
 import time
@@ -38,10 +39,10 @@ class TrustedClock:
     def is_known(self) -> bool:
         return self._believed_us is not None
 
-    def resume(self, known_us: int | None) -> None:
-        """Begin with a time that is known to have been, such as that of the newest record; None: there is none."""
+    def resume(self, known_us: int) -> None:
+        """Begin with a time that is known to have been, such as that of a record."""
         wall, boot = self._wall_us(), self._boot_us()
-        self._believed_us = wall if known_us is None else min(known_us, wall)
+        self._believed_us = min(known_us, wall)
         self._looked_at_us = self._held_since_us = boot
         self._held_offset_us = wall - boot
 

@@ -97,6 +97,19 @@ class Writer:
         return self._backlog.is_full
 
     @property
+    def _is_urgent(self) -> bool:
+        """Whether the store should not be waited for long: the queue is full, and the spool would make room."""
+        return self.is_full and self._spool is not None and not self._spool.is_full
+
+    @property
+    def has_spool(self) -> bool:
+        return self._spool is not None
+
+    @property
+    def is_spool_full(self) -> bool:
+        return self._spool is not None and self._spool.is_full
+
+    @property
     def spooled_records(self) -> int:
         return 0 if self._spool is None else self._spool.spool.pending_records
 
@@ -107,7 +120,7 @@ class Writer:
 
     @property
     def held_bytes(self) -> int:
-        """Size of the entries added and not settled, and of a frame that is replayed."""
+        """Size of the entries added and not settled, of a frame that is replayed, and of what is prepared of either."""
         return self._backlog.size_bytes
 
     @property
@@ -134,7 +147,8 @@ class Writer:
         if self._backlog.extend(entries, size_bytes, run, time.monotonic()):
             self._wake.set()
         if self._backlog.is_full:
-            self._timeout.shorten()
+            if self._is_urgent:
+                self._timeout.shorten()
             self._wake.set()  # to spill: nothing more is added that would close the open batch
 
     def advance(self, source: bytes, position: Position) -> None:
@@ -225,12 +239,13 @@ class Writer:
         return None
 
     async def _wait_until(self, time_s: float | None) -> None:
-        self._wake.clear()
         try:
             async with asyncio.timeout(None if time_s is None else max(0.0, time_s - time.monotonic())):
                 await self._wake.wait()
         except TimeoutError:
             pass
+        # Behind the wait: what came since the caller looked is seen by one more look.
+        self._wake.clear()
 
     async def _commit_or_spool(self, part: PendingBatch) -> bool:
         """Commit one part, waiting for the store as long as it takes; False when the writer was stopped before."""
@@ -242,8 +257,9 @@ class Writer:
             if is_away:
                 await self._wait_until(self.availability.retry_at_s)
                 continue
+            await self._prepare(part)
             try:
-                await self._committer.commit(part, is_full=self.is_full)
+                await self._committer.commit(part, is_urgent=self._is_urgent)
             except StorageUnavailable:
                 continue
             return True
@@ -261,7 +277,7 @@ class Writer:
             except FrameTooLarge:
                 if len(part.entries) > 1:
                     raise
-                part.entries = [without_bodies(part.entries[0])]  # Stored so, now or with the next attempt.
+                part.replace([without_bodies(part.entries[0])])  # Stored so, now or with the next attempt.
         if is_sent:
             self._committer.note_spooled(batch)  # At once: until then it is in the spool, and at its source, too.
         await spool.synchronize(0.0 if self._is_closing else SYNC_EVERY_S)
@@ -282,7 +298,7 @@ class Writer:
 
     async def _next_frame(self, spool: SpoolReplay) -> PendingBatch | None:
         """Return the oldest frame that is not in the store; None when it turns out to be there."""
-        async with self._timeout.bounded(is_full=self.is_full):
+        async with self._timeout.bounded(is_urgent=self._is_urgent):
             stored = await self._storage.positions(self._instance)  # Behind a commit that may still run.
             moved = spool.catch_up(stored, self._committer.poison.get(SOURCE_SPOOL, 0))
             if moved is not None:
@@ -294,5 +310,11 @@ class Writer:
         """Commit a part of a frame; False when the writer was stopped before."""
         if self._is_stopped:
             return False
-        await self._committer.commit(part, is_full=self.is_full)
+        await self._prepare(part)
+        await self._committer.commit(part, is_urgent=self._is_urgent)
         return True
+
+    async def _prepare(self, part: PendingBatch) -> None:
+        """Prepare a part, and count what is kept of that among what the queue holds."""
+        await self._committer.prepare(part)
+        self._backlog.prepared_bytes = part.prepared_bytes

@@ -14,8 +14,8 @@ Invariant: a cell that has a word is always named; one in some thousand that are
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, islice, repeat
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, islice
 from operator import sub
 from typing import Final
 
@@ -24,48 +24,25 @@ from storage.zstd import zstd
 MAX_CELLS: Final = 1024
 PARTS: Final = 512
 """So many that a part has about 3 000 numbers: 60 µs to open."""
-_PART_BITS: Final = 32 - (PARTS.bit_length() - 1)
-_CELL_BITS: Final = 8
-_CELL_MASK: Final = (1 << _CELL_BITS) - 1
-_COUNT_BYTES: Final = 3
+PART_BITS: Final = 32 - (PARTS.bit_length() - 1)
+CELL_BITS: Final = 8
+COUNT_BYTES: Final = 3
 _HEADER_BYTES: Final = 4
-_MOST: Final = 0xFFFF
+MOST: Final = 0xFFFF
 _STRETCH: Final = 128
 """Differences that are added up at once."""
-_GROUPS: Final = 64
-"""Parts are made some at a time: what is sorted at once takes 3 ms."""
-_GROUP_PARTS: Final = PARTS // _GROUPS
-_GROUP_MASK: Final = (_GROUP_PARTS << _PART_BITS) - 1
-_GROUP_ENDS: Final = tuple(group * _GROUP_PARTS << _PART_BITS for group in range(1, _GROUPS))
 _LEVEL: Final = 3
 
 
 def part_of(term: int) -> int:
     """Return the number of the part that a term is in."""
-    return term >> _PART_BITS
-
-
-def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
-    """Make the parts of the cells with these signatures, `MAX_CELLS` at most, one after the other."""
-    more = _more_bits(len(signatures))
-    cells = [_numbered(signature, cell, more) for cell, signature in enumerate(signatures)]
-    ends = [_ends(unpacked(signature)) for signature in signatures]
-    for group in range(_GROUPS):
-        # Sorted already in as many runs as there are cells, which a sort finds and merges.
-        together = b"".join(cell[4 * end[group] : 4 * end[group + 1]] for cell, end in zip(cells, ends, strict=True))
-        numbers = sorted(array("I", together))
-        start = 0
-        for part in range(_GROUP_PARTS):
-            base = part << _PART_BITS + more
-            stop = bisect_left(numbers, base + (1 << _PART_BITS + more), start)
-            yield _written(numbers[start:stop], base, more)
-            start = stop
+    return term >> PART_BITS
 
 
 def cells_with(part: bytes, term: int) -> int:
     """Tell which cells have a term, by its part: bit n is cell n."""
     bits, differences = _differences(part)
-    wanted = (term & ((1 << _PART_BITS) - 1)) >> _CELL_BITS << bits
+    wanted = (term & ((1 << PART_BITS) - 1)) >> CELL_BITS << bits
     most, mask = 1 << bits, 0
     start, before = _start(differences, wanted)
     for place in islice(accumulate(differences[start:], initial=before), 1, None):
@@ -93,58 +70,23 @@ def has(signature: bytes, term: int) -> bool:
     return place < len(numbers) and numbers[place] == term
 
 
+def packed(numbers: Iterable[int]) -> bytes:
+    """Write the signature of a cell with some terms, which rise."""
+    return array("I", numbers).tobytes()
+
+
 def unpacked(signature: bytes) -> "array[int]":
     return array("I", signature)
 
 
-def _more_bits(cells: int) -> int:
-    """Return how many bits the number of a cell has beyond 8."""
-    return max(0, (cells - 1).bit_length() - _CELL_BITS)
-
-
-def _numbered(signature: bytes, cell: int, more: int) -> bytes:
-    """Put the number of a cell behind all its hashes, all at once, and leave out the bits of the group.
-
-    What is left are numbers that Python compares, and subtracts, in half the time.
-    """
-    count = len(signature) // 4
-    ones = int.from_bytes(b"\x01\x00\x00\x00" * count, "little")
-    hashes = int.from_bytes(signature, "little") & (ones * (_GROUP_MASK ^ _CELL_MASK))
-    return (hashes << more | (ones * cell)).to_bytes(4 * count, "little")
-
-
-def _ends(numbers: "array[int]") -> list[int]:
-    return [0, *(bisect_left(numbers, end) for end in _GROUP_ENDS), len(numbers)]
-
-
-def _written(numbers: list[int], base: int, more: int) -> bytes:
-    differences = list(map(sub, numbers, [base, *numbers]))
-    if max(differences, default=0) > _MOST:
-        differences = _in_steps(differences)
-    planes = array("H", differences).tobytes()
-    header = len(differences).to_bytes(_COUNT_BYTES, "little") + more.to_bytes(1, "little")
-    return header + planes[::2] + zstd.compress(planes[1::2], _LEVEL)
-
-
-def _in_steps(differences: list[int]) -> list[int]:
-    """Make several of each large difference; all but a few are small."""
-    found: list[int] = []
-    start = 0
-    for place in [place for place, difference in enumerate(differences) if difference > _MOST]:
-        steps, rest = divmod(differences[place], _MOST)
-        found += [*differences[start:place], *repeat(_MOST, steps - (not rest)), rest or _MOST]
-        start = place + 1
-    return found + differences[start:]
-
-
 def _differences(part: bytes) -> tuple[int, "array[int]"]:
     """Read the differences of a part; returns how many bits of each number are those of the cell, too."""
-    count = int.from_bytes(part[:_COUNT_BYTES], "little")
+    count = int.from_bytes(part[:COUNT_BYTES], "little")
     low_end = _HEADER_BYTES + count
     planes = bytearray(2 * count)
     planes[::2] = part[_HEADER_BYTES:low_end]
     planes[1::2] = zstd.decompress(part[low_end:])
-    return _CELL_BITS + part[_COUNT_BYTES], array("H", bytes(planes))
+    return CELL_BITS + part[COUNT_BYTES], array("H", bytes(planes))
 
 
 def _start(differences: "array[int]", wanted: int) -> tuple[int, int]:

@@ -9,7 +9,9 @@ from typing import Final
 
 from storage.search.expression import Between
 
-_NUMBER: Final = re.compile(r"(-?(?:\d{1,18}(?:\.\d{1,18})?|\.\d{1,18})) ?([A-Za-zµ]*)", re.ASCII)
+_NUMBER: Final = re.compile(r"(-?(?:(\d{1,40})(?:\.\d{1,18})?|\.\d{1,18})) ?([A-Za-zµ]*)", re.ASCII)
+_WHOLE_FLOATS: Final = 1 << 53
+"""From here on floating point has whole numbers only, and not all of them: ids are compared as they are."""
 _COMPARED: Final = re.compile(r"(>=|<=|>|<|=)?(.*)", re.DOTALL)
 
 DURATIONS: Final = {
@@ -36,6 +38,8 @@ class Measure:
     """Whether the field holds whole numbers."""
     is_signed: bool = False
     """Whether there are numbers below 0 in it."""
+    max_digits: int = 18
+    """Of a whole number: what a store keeps in 64 bits has no more."""
 
 
 DURATION: Final = Measure(DURATIONS, "a duration such as 500ms or 1.5s, after >, >=, < or <=, or a range 1s..5s")
@@ -43,7 +47,11 @@ SIZE: Final = Measure(BYTES, "a size such as 64KiB or 1MB, after >, >=, < or <=,
 COUNT: Final = Measure(COUNTS, "a number such as 1000 or 2k, after >, >=, < or <=, or a range 100..200")
 MONEY: Final = Measure(PLAIN, "dollars such as 0.01, after >, >=, < or <=, or a range 0.01..1", is_whole=False)
 NUMBER: Final = Measure(
-    PLAIN, "a number after >, >=, < or <=, or a range -1.5..5; text in quotes", is_whole=False, is_signed=True
+    PLAIN,
+    "a number of at most 40 digits after >, >=, < or <=, or a range -1.5..5; text in quotes",
+    is_whole=False,
+    is_signed=True,
+    max_digits=40,
 )
 
 
@@ -87,22 +95,28 @@ def _between(field: str, low: str, high: str, measure: Measure) -> Between | Non
 
 def _read(text: str, measure: Measure) -> Decimal | None:
     found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
-    if found is None or found[2].lower() not in measure.units or (found[1][0] == "-" and not measure.is_signed):
+    if found is None or found[3].lower() not in measure.units or (found[1][0] == "-" and not measure.is_signed):
         return None
-    return Decimal(found[1]) * measure.units[found[2].lower()]
+    if len(found[2] or "") > measure.max_digits:
+        return None
+    return Decimal(found[1]) * measure.units[found[3].lower()]
+
+
+def _is_whole(value: Decimal, measure: Measure) -> bool:
+    return measure.is_whole or abs(value) >= _WHOLE_FLOATS
 
 
 def _up(value: Decimal, measure: Measure) -> float:
-    return math.ceil(value) if measure.is_whole else float(value)
+    return math.ceil(value) if _is_whole(value, measure) else float(value)
 
 
 def _down(value: Decimal, measure: Measure) -> float:
-    return math.floor(value) if measure.is_whole else float(value)
+    return math.floor(value) if _is_whole(value, measure) else float(value)
 
 
 def _above(value: Decimal, measure: Measure) -> float:
-    return math.floor(value) + 1 if measure.is_whole else math.nextafter(float(value), math.inf)
+    return math.floor(value) + 1 if _is_whole(value, measure) else math.nextafter(float(value), math.inf)
 
 
 def _below(value: Decimal, measure: Measure) -> float:
-    return math.ceil(value) - 1 if measure.is_whole else math.nextafter(float(value), -math.inf)
+    return math.ceil(value) - 1 if _is_whole(value, measure) else math.nextafter(float(value), -math.inf)

@@ -77,7 +77,7 @@ def _word(name: str, term: Term) -> Word:
         near, names = closest(name), tuple(all_names())
         meant = f"; did you mean {' or '.join(near)}?" if near else f"; the words are {', '.join(names)}."
         as_text = 'text in a body, write it alone: "…"' if is_place else f'it as text, put it in quotes: "{name}:…"'
-        reason = f"{shown(name)} is no word of the search{meant} To find {as_text}"
+        reason = f"{shown(name)} is an unknown search word{meant} To find {as_text}"
         raise SearchError(reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names))))
     return word
 
@@ -123,7 +123,8 @@ def _place(value: Value, word: Word) -> Expression:
 def _name(value: Value, word: Word) -> Expression:
     if value.is_pattern:
         return Like(word.field, value.parts)
-    return Is(word.field, (value.text.upper() if word.is_upper else value.text,))
+    text = value.text.upper() if word.is_upper else value.text.lower() if word.is_lower else value.text
+    return Is(word.field, (text,))
 
 
 def _part(value: Value, word: Word) -> Expression:

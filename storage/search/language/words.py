@@ -30,6 +30,8 @@ class Word:
     """Which facet of the API knows its values."""
     is_upper: bool = False
     """Whether values are written in upper case."""
+    is_lower: bool = False
+    """Whether values are written in lower case."""
 
 
 SYNONYMS: Final = {
@@ -89,6 +91,8 @@ _ALL: Final = (
     _choice("outcome", tuple(outcome.value for outcome in OUTCOMES), "how the exchange ended", "outcome:client_closed"),
     Word(name="error", kind="reason", field="error_type", help="why it failed: an error code, an outcome, http_404",
          example="error:*timeout*", facet="error_type"),
+    _name("message", "message", "what was said when it failed, without what differs each time",
+          'message:"no such user*"'),
     _number("duration", "duration", "duration_us", "from request to last byte", "duration:>500ms"),
     _number("ttfb", "duration", "first_byte_us", "from request to first byte", "ttfb:1s..5s"),
     _number("bytes", "bytes", "bytes", "bytes of both bodies", "bytes:>1MB"),
@@ -106,13 +110,17 @@ _ALL: Final = (
     _number("input_tokens", "count", "input_tokens", "input tokens", "input_tokens:>=1k"),
     _number("output_tokens", "count", "output_tokens", "output tokens", "output_tokens:0"),
     _number("cost", "money", "cost_usd", "cost in US dollars", "cost:>0.01"),
+    _number("weight", "money", "weight", "how many exchanges it stands for in a sample", "weight:>1"),
     Word(name="conversation", kind="id", field="conversation", help="conversation of LLM calls, by its id",
          example="conversation:0192f0c1-8a3b-7c4d-9e5f-a6b7c8d9e0f1"),
     _name("finish_reason", "finish_reason", "why the output ended", "finish_reason:length", facet="finish_reason"),
     _name("called_tool", "called_tool", "tool that a model called", "called_tool:search", facet="called_tool"),
+    _name("tool_error", "tool_error", "tool that failed", "tool_error:search", facet="tool_error"),
     _name("tool", "tool", "MCP tool that was called", "tool:search"),
     Word(name="grpc_status", kind="grpc", field="grpc_status", help="status of a gRPC call, or any but one",
          example="grpc_status:!OK", values=(*STATUSES, "!OK"), facet="grpc_status"),
+    Word(name="redacted", kind="name", field="redacted", help="what was taken out, by the rule that found it",
+         example="redacted:name:password", facet="redacted", is_lower=True),
     _name("upstream", "upstream", "host and port that was used", "upstream:*:9000"),
     _name("stage", "stage", "deployment stage", "stage:production", facet="stage"),
     _name("instance", "instance", "which sidelog wrote it", "instance:sidecar-1", facet="instance"),

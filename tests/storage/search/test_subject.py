@@ -9,7 +9,7 @@ import pytest
 from storage.record import Body, Payload, format_id
 from storage.search.expression import Has, Is, Not, Or
 from storage.search.meaning import fulfils
-from storage.search.subject import Subject, header_values, numbers_of, texts_of
+from storage.search.subject import Subject, header_values, numbers_of, split_line, texts_of
 from tests.storage.samples import make_body, make_record
 from tests.support.cases import each_of
 
@@ -25,6 +25,23 @@ def test_headers() -> None:
     """By name in any case, repeated, trimmed, whatever their octets; the start line is none."""
     assert list(header_values(HEAD, "x-tag")) == ["one", "tw\u00f6"]
     assert list(header_values(b"host: a\r\n", "host")) == []
+
+
+@each_of(
+    ("line", "field"),
+    [
+        (b"Host: a:1", (b"Host", b" a:1")),
+        (b":method: GET", (b":method", b" GET")),
+        (b":path: /a:b", (b":path", b" /a:b")),
+        (b":a", (b"", b"a")),
+        (b":", (b"", b"")),
+        (b"none", None),
+        (b"", None),
+    ],
+)
+def test_a_line_is_a_name_and_a_value(line: bytes, field: tuple[bytes, bytes] | None) -> None:
+    """Pseudo-fields of HTTP/2, which malformed heads are kept with, have a colon in their name (RFC 9113 §8.3)."""
+    assert split_line(line) == field
 
 
 def test_body_fields() -> None:
@@ -114,3 +131,11 @@ def test_fields() -> None:
 def test_an_exchange_in_flight_has_no_duration() -> None:
     """It is not known yet, so no bound on it holds."""
     assert list(numbers_of(Subject(make_record(seq=0)), "duration_us")) == []
+
+
+def test_whole_numbers_are_not_rounded() -> None:
+    """An id of 19 digits is another one than its neighbour."""
+    body = make_body(b'{"id":1234567890123456789,"share":0.5}')
+    subject = Subject(make_record(), Payload(HEAD, b"", None, body))
+    assert list(numbers_of(subject, "response_body.id")) == [1234567890123456789]
+    assert list(numbers_of(subject, "response_body.share")) == [0.5]

@@ -68,6 +68,7 @@ async def test_a_record_that_is_wrong_everywhere_becomes_storable() -> None:
         input_tokens=1 << 63,
         cost_usd=float("nan"),
         stream=Stream(1 << 64, 1 << 64, None, False),
+        redactions={"\udc80": 1 << 64, "github-token": 1},
     )
     payload = Payload(b"head", b"", Body(b"", b"", 1 << 64, False, "\udc00", None), None, [(1 << 64, 0)])
     escaped = escape(Entry(record, payload))
@@ -77,6 +78,7 @@ async def test_a_record_that_is_wrong_everywhere_becomes_storable() -> None:
     assert found is not None
     assert (found.path, found.level, found.status, found.input_tokens) == ("\\ud800", "error", None, None)
     assert (found.duration_us, found.request_bytes, found.cost_usd) == ((1 << 63) - 1, -(1 << 63) + 1, None)
+    assert found.redactions == {"\ufffd": (1 << 63) - 1, "github-token": 1}
 
 
 def test_a_record_without_a_payload_has_none() -> None:

@@ -159,6 +159,23 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(ahead_us: int, *, has_re
         assert all(record.started_at_us > NOW + 4 * HOUR_US - 2 * HOUR_US for record in left)
 
 
+@pytest.mark.parametrize("ahead_us", [0, 40 * 24 * HOUR_US])
+async def test_without_a_record_no_clock_is_believed(ahead_us: int) -> None:
+    """An empty store gets no floor, under which what comes in from rings of the last run would be gone at once."""
+    clocks = Clocks()
+    clocks.ahead_us = ahead_us
+    async with MemoryStorage() as store:
+        retention = clocks.retention(store, Limits(max_age_us=9 * HOUR_US))
+        await retention.tidy()
+        assert (await store.retention()).purge_floor_us == 0
+        entries = [Entry(make_record(started_at_us=NOW + us)) for us in (0, 1, 2)]
+        await store.commit(Batch("sidecar-1", entries))
+        await retention.tidy()
+        clocks.boot_us += 60_000_000
+        await retention.tidy()
+        assert (await store.read(CountQuery(ALL))).exchanges == 3
+
+
 class SharedStorage(MemoryStorage):
     """A store of which the server tells the time."""
 

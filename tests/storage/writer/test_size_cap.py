@@ -7,7 +7,7 @@ import pytest
 
 from storage.purge import KEPT_ROWS, RetentionState, Trimmed
 from storage.record import Batch, Entry
-from storage.writer.size_cap import HIGH, LOW, MIN_BATCH_BYTES, SizeCap, Trims, batch_max_bytes
+from storage.writer.size_cap import EARLY, HIGH, LOW, MIN_BATCH_BYTES, SizeCap, Trims, batch_max_bytes
 from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
 
@@ -80,6 +80,35 @@ async def test_a_batch_waits_for_a_few_times_what_it_brings() -> None:
         await cap.tidy()
         assert LOW * CAP - 10 * ROW < await store.used_bytes() <= LOW * CAP
         assert store.reclaimed == 1
+
+
+async def test_batches_do_not_wait_for_a_store_that_is_made_smaller() -> None:
+    """It gets no larger than it was at first, and little larger than the task has left it."""
+    async with Sized() as store:
+        await store.fill(9000)
+        cap = SizeCap(store, CAP)
+        await cap.make_room(1, 1000)
+        assert await store.used_bytes() + 4 * 2024 <= 9 * CAP
+        await store.fill(1)
+        for _ in range(20):
+            await store.trim(100)  # as the task does
+        before = await store.used_bytes()
+        await cap.make_room(5, 5000)
+        assert await store.used_bytes() == before
+        assert cap.used_bytes == before
+        await cap.make_room(100, 100_000)
+        assert await store.used_bytes() + 4 * 202_400 <= before + CAP / 8
+
+
+async def test_the_oldest_go_before_batches_wait() -> None:
+    """Somewhat below the mark, by the task; batches that come meanwhile find room."""
+    async with Sized() as store:
+        await store.fill(int(EARLY * CAP / ROW) + 1)
+        cap = SizeCap(store, CAP)
+        await cap.make_room(1, 500)
+        assert not cap.total.rows + cap.total.bodies
+        await cap.tidy()
+        assert LOW * CAP - 10 * ROW < await store.used_bytes() <= LOW * CAP
 
 
 async def test_what_went_is_told_once_and_counted() -> None:

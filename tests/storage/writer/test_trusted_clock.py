@@ -33,7 +33,7 @@ class Machine:
 def machine() -> Machine:
     """One whose clock is right."""
     made = Machine()
-    made.clock.resume(None)
+    made.clock.resume(made.wall)
     return made
 
 

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.search.index.merging import merged
 from storage.search.index.segment import (
     MAX_CELLS,
     PARTS,
     cells_with,
     has,
-    merged,
     offsets_of,
+    packed,
     packed_offsets,
     part_of,
 )
-from storage.search.index.terms import packed
 
 CELLS = 256
 """As many as are numbered with 8 bits."""

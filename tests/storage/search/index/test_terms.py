@@ -1,38 +1,43 @@
 """The terms of a text: whatever a search finds in it, they tell."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.search.index.needs import phrase_need, substring_need, terms_of
+from storage.search.index.hashes import term
+from storage.search.index.needs import NOTHING, Need, cells_of, phrase_need, prefix_need, substring_need, terms_of
 from storage.search.index.segment import unpacked
-from storage.search.index.terms import Terms, prefix_term, term
+from storage.search.index.terms import Terms
 from storage.search.phrase import Phrase
 from storage.search.words import decoded, readings, words
+from tests.support.cases import each_of
 
 TEXTS = st.text() | st.text(
     alphabet=st.sampled_from('abcnrtuXYZ019_ -/.,:{}é漢字カなไทยéß\u0301İﬁ２²"\\%20\n\r\x00\ud800'), max_size=80
 )
 
 
-def terms_in(*, heads: Sequence[bytes] = (), bodies: Sequence[bytes] = (), texts: Iterable[str] = ()) -> set[int]:
+def terms_in(texts: Iterable[bytes]) -> set[int]:
     """Gather terms as a cell does."""
     terms = Terms()
-    terms.add_heads(heads)
-    terms.add_bodies(bodies)
-    terms.add_texts(texts)
+    terms.add(texts)
     return set(unpacked(terms.signature()))
+
+
+def is_met(need: Need, told: set[int]) -> bool:
+    """Whether a cell with some terms has what is needed."""
+    return cells_of(need, {each: int(each in told) for each in terms_of(need)}, 1) == 1
 
 
 def check(text: str) -> None:
     """Every word, every pair of words and every prefix of a text is told by its terms."""
     data = text.encode("utf-8", "replace")
     text = decoded(data)
-    told = terms_in(bodies=[data]) & terms_in(heads=[b"GET /", data]) & terms_in(texts=[text])
+    told = terms_in([data]) & terms_in([b"GET /", data, "/né漢".encode()])
     for reading in readings(text):
         found = words(reading)
         for place, word in enumerate(found):
@@ -40,7 +45,7 @@ def check(text: str) -> None:
                 Phrase(tuple(found[place : place + 3])),
                 Phrase((*found[max(0, place - 1) : place], word[:5]), is_prefix=True),
             ):
-                assert terms_of(phrase_need(phrase)) <= told, (phrase, text)
+                assert is_met(phrase_need(phrase), told), (phrase, text)
 
 
 @given(TEXTS)
@@ -64,31 +69,54 @@ def test_no_part_of_a_text_is_missing(before: str, part: str, after: str) -> Non
     """What a text contains, it has the terms of, wherever words begin and end."""
     text = (before + part + after).encode("utf-8", "replace")
     part = part.encode("utf-8", "replace").decode()
-    assert terms_of(substring_need(part)) <= terms_in(bodies=[text])
+    assert terms_of(substring_need(part)) <= terms_in([text])
 
 
 def test_large_texts_are_cut_between_words() -> None:
     """A body of megabytes is taken in steps, and one without an end of a word at once."""
     numbers = " ".join(f"word{number}" for number in range(50_000)).encode()
-    told = terms_in(bodies=[numbers, b"x" * 200_000, b"last"])
+    told = terms_in([numbers, b"x" * 200_000, b"last"])
     assert told.issuperset(term(f"word{number}") for number in range(50_000))
     assert told.issuperset([term("x" * 64), term("last")])
 
 
 def test_what_a_text_has_not_is_not_told() -> None:
     """Terms are those of whole words."""
-    told = terms_in(bodies=[b'{"error": "connection reset\\nby peer"}'])
+    told = terms_in([b'{"error": "connection reset\\nby peer"}'])
     assert told.issuperset(map(term, ("error", "connection", "reset", "by", "peer")))
     assert told.isdisjoint(map(term, ("conn", "connectionreset", "peers", "eset")))
 
 
-def test_a_prefix_is_looked_up_by_its_first_letters() -> None:
-    """Four letters are enough; fewer, or digits among them, tell of nothing."""
-    told = terms_in(bodies=[b"connection user_42 2026 gr\xc3\xbc\xc3\x9fe"])
-    assert {prefix_term("conn"), prefix_term("connect"), prefix_term("user_4"), prefix_term("grüs")} <= told
-    assert prefix_term("con") is None
-    assert prefix_term("2026") is None
-    assert prefix_term("wxyz") not in told
+@each_of(
+    ("prefix", "expected"),
+    [
+        ("conn", True),
+        ("connect", True),
+        ("cone", False),
+        ("user", True),
+        ("user_4", True),
+        ("2026", True),
+        ("202611", True),
+        ("2027", False),
+        ("grüs", True),
+        ("grüß", True),
+        ("grüe", False),
+        ("прив", True),
+        ("прип", False),
+    ],
+)
+def test_a_prefix_is_looked_up_by_its_first_characters(prefix: str, expected: bool) -> None:
+    """Four of them are enough, whatever they are; fewer tell of nothing."""
+    told = terms_in(["connection user_42 2026 20261128 grüße привет".encode()])
+    phrase = Phrase.of(prefix, is_prefix=True)
+    assert phrase is not None
+    assert is_met(phrase_need(phrase), told) is expected
+
+
+def test_few_characters_need_nothing() -> None:
+    """Three letters begin words of every cell."""
+    assert prefix_need("con") == NOTHING
+    assert prefix_need("東") == NOTHING
 
 
 def test_a_substring_needs_the_words_within_it() -> None:

@@ -145,7 +145,7 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
         ("body.a:b,", 0, 9, "has no value"),
         ("statsu:500", 0, 6, "did you mean status?"),
         ("method:GET colour:red", 11, 6, "the words are status, method"),
-        ("xheader.x:1", 0, 9, "is no word of the search"),
+        ("xheader.x:1", 0, 9, "is an unknown search word"),
         ("body:timeout", 0, 4, 'did you mean body.NAME? To find text in a body, write it alone: "…"'),
         ("status:600x", 7, 4, "expected a status such as 404"),
         ("status:0xx", 7, 3, "expected a status such as 404"),

@@ -33,6 +33,9 @@ from tests.support.cases import each_of
         (">=-5", NUMBER, -5.0, None),
         ("-1.5..-.5", NUMBER, -1.5, -0.5),
         ("=-3", NUMBER, -3.0, -3.0),
+        (">1234567890123456788", NUMBER, 1234567890123456789, None),
+        ("<-1234567890123456788", NUMBER, None, -1234567890123456789),
+        ("9007199254740993..", NUMBER, 9007199254740993, None),
     ],
 )
 def test_ranges(text: str, measure: Measure, least: float | None, most: float | None) -> None:

@@ -1,0 +1,77 @@
+"""Which characters fold to others: the ways in which the letters of a word may be written in a text. Pure.
+
+Strategy: `storage.search.words.fold` is asked once of all characters, in one text, when a search first needs it, which
+takes 0.1 s: what it says follows the version of Unicode that folds the texts.
+
+Invariant: where a folded text has a character that is not in the text as it is, there is one of its `sources`, one of
+the `ligatures` that fold to several, or another with one of its `joiners` behind it.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Final
+
+from storage.search.words import fold
+
+_BLOCKS: Final = ((0x21, 0x3400), (0xA000, 0xAC00), (0xD7A4, 0xD800), (0xF900, 0x20000), (0x2F800, 0x2FA20))
+"""Code points outside of Han and Hangul, which stay as they are; no others above are assigned or fold."""
+_SYLLABLES: Final = range(0xAC00, 0xD7A4)
+_JAMO: Final = (range(0x1100, 0x1200), range(0x3130, 0x3190), range(0xFFA0, 0xFFDD))
+
+
+def sources(character: str) -> tuple[str, ...]:
+    """List the characters that fold to one, itself among them if it does."""
+    found = _sources().get(character, ())
+    return found if fold(character) != character else (character, *found)
+
+
+def ligatures() -> Mapping[str, str]:
+    """Name the characters that fold to several, and those."""
+    return _ligatures()
+
+
+def joiners(character: str) -> tuple[str, ...]:
+    """List what may make one of another that stands before it in a text; none where nothing does."""
+    if ord(character) in _SYLLABLES:
+        return tuple(chr(point) for points in _JAMO for point in points)
+    marks = unicodedata.normalize("NFKD", character)[1:]
+    return tuple(sorted({each for mark in marks for each in (mark, *_beginning().get(mark, ()))}))
+
+
+def _characters() -> Iterable[str]:
+    return (chr(point) for first, end in _BLOCKS for point in range(first, end))
+
+
+@cache
+def _folded() -> dict[str, str]:
+    """Name the characters that fold to others, and those."""
+    characters = [each for each in _characters() if each != "\n"]
+    folded = fold("\n".join(characters)).split("\n")
+    return {each: other for each, other in zip(characters, folded, strict=True) if other != each}
+
+
+@cache
+def _sources() -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for character, folded in _folded().items():
+        if len(folded) == 1:
+            found.setdefault(folded, []).append(character)
+    return {folded: tuple(some) for folded, some in found.items()}
+
+
+@cache
+def _ligatures() -> dict[str, str]:
+    return {character: folded for character, folded in _folded().items() if len(folded) > 1}
+
+
+@cache
+def _beginning() -> dict[str, tuple[str, ...]]:
+    """Name the marks, and the characters that come apart so that one is first."""
+    found: dict[str, list[str]] = {}
+    for character in _characters():
+        if unicodedata.decomposition(character):
+            first = unicodedata.normalize("NFKD", character)[0]
+            if unicodedata.combining(first):
+                found.setdefault(first, []).append(character)
+    return {first: tuple(some) for first, some in found.items()}
