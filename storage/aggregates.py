@@ -31,7 +31,8 @@ FACETS: Final = {
     "kind": "kind", "instance": "instance",
     "host": "host", "outcome": "outcome", "error_type": "error_type", "provider": "provider", "model": "model",
     "stage": "stage", "finish_reason": "finish_reason", "called_tool": "called_tools", "endpoint": "endpoint",
-    "grpc_status": "grpc_status",
+    "grpc_status": "grpc_status", "redacted": "redactions",
+    "tool_error": "failed_tools",
 }  # fmt: skip
 """Name of a facet → column, of a row the first digit of its status. The first twelve are dimensions of the rollups and
 can be counted."""
@@ -52,6 +53,8 @@ class FacetValue:
     """As a filter takes it; `2xx` for status classes."""
     count: int | None
     """Records of the filter that have it; None when only a scan could tell."""
+    sampled: bool = False
+    """Whether some of these records, or of those beside them, stand for several: the count is an estimate then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ class Percentiles:
 class Latencies:
     """How long some things took: µs, by bucket of `BOUNDS_US`."""
 
-    counts: dict[int, int] = field(default_factory=dict)
-    """Bucket → how many; empty buckets may be left out."""
+    counts: dict[int, float] = field(default_factory=dict)
+    """Bucket → how many, weighed; empty buckets may be left out."""
     least_us: int | None = None
     most_us: int | None = None
     """After an erasure perhaps less than the least that is left, and more than the most."""
@@ -89,7 +92,7 @@ class Latencies:
             return cls({bisect_left(BOUNDS_US, values[0]): 1}, values[0], values[0])
         # One search a bucket, not a value: 0.3 instead of 0.6 us each of 3000, and next to nothing where sorted before.
         values = sorted(values)
-        counts: dict[int, int] = {}
+        counts: dict[int, float] = {}
         start = 0
         while start < len(values):
             bucket = bisect_left(BOUNDS_US, values[start])
@@ -98,7 +101,7 @@ class Latencies:
             start = end
         return cls(counts, values[0], values[-1])
 
-    def add(self, counts: Mapping[int, int], least_us: int | None, most_us: int | None) -> None:
+    def add(self, counts: Mapping[int, float], least_us: int | None, most_us: int | None) -> None:
         """Add counts by bucket, between the least and the most of them."""
         known = self.counts
         for bucket, count in counts.items():
@@ -127,14 +130,15 @@ class Latencies:
         p50_us, p95_us, p99_us = (self._estimate(counts, percent) if counts else None for percent in _PERCENT)
         return Percentiles(p50_us, p95_us, p99_us, is_estimated=bool(counts))
 
-    def _estimate(self, counts: list[tuple[int, int]], percent: int) -> int:
-        rank, value = _rank(sum(count for _, count in counts), percent), 0
-        for bucket, count in counts:
+    def _estimate(self, counts: list[tuple[int, float]], percent: int) -> int:
+        rank = float(_rank(round(sum(count for _, count in counts)), percent))
+        bucket = 0
+        for bucket, count in counts:  # noqa: B007 -- weighed, the last of them may just fail to reach the rank
             rank -= count
             if rank <= 0:
-                is_open = bucket == len(BOUNDS_US)
-                value = self.most_us or BOUNDS_US[-1] if is_open else _MIDDLES_US[bucket]
                 break
+        is_open = bucket == len(BOUNDS_US)
+        value = self.most_us or BOUNDS_US[-1] if is_open else _MIDDLES_US[bucket]
         value = value if self.most_us is None else min(value, self.most_us)
         return value if self.least_us is None else max(value, self.least_us)
 
@@ -176,6 +180,8 @@ class Histogram:
     """Length of a step."""
     complete: bool
     """False when the time budget ended the scan: counts are then lower bounds, the newest records counted first."""
+    sampled: bool = False
+    """Whether some of the records stand for several, so that figures are estimates (`Record.weight`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +227,8 @@ class Summary:
     """Use of language models, most called first; None when only a scan could tell, and nothing else needs one."""
     complete: bool = True
     """False when the time budget ended a scan: all counts are then lower bounds."""
+    sampled: bool = False
+    """As of a histogram."""
 
     @property
     def rate_per_s(self) -> float | None:
@@ -235,9 +243,10 @@ def class_name(number: int) -> str:
     return f"{number}xx" if number else "none"
 
 
-def most_frequent(counts: dict[str, int], limit: int) -> list[tuple[str, int]]:
-    """Sort values by how often they occur, most frequent first, equal ones by name."""
-    return sorted(((value, count) for value, count in counts.items() if count > 0), key=lambda v: (-v[1], v[0]))[:limit]
+def most_frequent(counts: Mapping[str, float], limit: int) -> list[tuple[str, int]]:
+    """Sort values by how often they occur, most frequent first, equal ones by name; weighed counts are rounded."""
+    found = ((value, round(count)) for value, count in counts.items() if count > 0)
+    return sorted(found, key=lambda v: (-v[1], v[0]))[:limit]
 
 
 TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -258,11 +267,16 @@ TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "method": ("method",),
     "outcome": ("outcome",),
     "error": ("error_type", "outcome", "status"),
-    "failure": ("method", "endpoint", "route_id", "project", "error_type", "outcome", "status"),
+    "failure": ("method", "endpoint", "route_id", "project", "message", "error_type", "outcome", "status"),
+    "message": ("message",),
     "provider": ("provider",),
     "instance": ("instance",),
 }
 """What records can be grouped by → the columns that tell it."""
+FIELDS_OF_CALLS: Final = frozenset(
+    ("key", "model", "route", "service", "project", "client", "container", "user", "provider", "instance")
+)
+"""Those that a call within a session has, too: it is an event, whose tokens and cost are added to its group."""
 MAX_GROUPS: Final = 20_000
 """Values that are counted apart before the search ends: 20 MB."""
 
@@ -271,7 +285,7 @@ Names = tuple[str | None, ...]
 
 @dataclass(slots=True)
 class TopRow:
-    """What came of the records that have the same values in some columns."""
+    """What came of the exchanges that have the same values in some columns, and by `FIELDS_OF_CALLS` of calls."""
 
     names: Names
     """In the order of the columns; None where there is no value."""
@@ -287,10 +301,17 @@ class TopRow:
     cost_nano_usd: int = 0
     """Billionths of a dollar."""
     durations: Latencies = field(default_factory=Latencies)
+    sampled: bool = False
+    """As of a histogram."""
 
     @property
     def duration(self) -> Percentiles:
         return self.durations.percentiles()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came of them, as of events that are no calls."""
+        return not (self.exchanges or self.input_tokens or self.output_tokens or self.cost_nano_usd)
 
     def add(self, counts: Sequence[int]) -> None:
         """Add records, their durations apart: counts in the order of `TOP_COUNTS`."""
@@ -316,6 +337,11 @@ class Top:
     complete: bool
     """False when these were not all: the newest were looked at."""
 
+    @property
+    def sampled(self) -> bool:
+        """Whether some of its figures are estimates."""
+        return any(row.sampled for row in self.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class TopSeries:
@@ -327,6 +353,8 @@ class TopSeries:
     """Values → a number for each step; values that nothing had are left out."""
     complete: bool
     """False when only the newest were counted."""
+    sampled: bool = False
+    """As of a histogram."""
 
 
 TOP_COUNTS: Final = (
@@ -349,6 +377,7 @@ def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names
             continue
         known.add([getattr(row, name) for name in TOP_COUNTS])
         known.durations = known.durations.plus(row.durations)
+        known.sampled |= row.sampled
     return sorted(found.values(), key=_place)
 
 

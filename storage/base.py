@@ -23,16 +23,28 @@ In prose:
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
+
+import msgspec
 
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Answer, Filter, Query, Replica, StorageInfo
-from storage.record import Batch, Job, Payload, Position, Record, ToolCall
+from storage.record import Batch, Entry, Job, Payload, Position, Record, ToolCall
 from storage.search.view import PutView, View
 
+READERS: Final = 6
+"""Reads that a store does at once; others wait. Who hands out turns keeps two for short reads
+(`api/access/query_gate.py`)."""
 Kept = dict[str, list[tuple[Any, ...]]]
 """Table → rows, of one backend."""
+
+
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """What a store made of entries before their transaction, for others to keep, count and hand back with them."""
+
+    size_bytes: int = 0
+    """What it takes of memory, about."""
 
 
 class Storage(Protocol):
@@ -41,6 +53,22 @@ class Storage(Protocol):
     @property
     def has_late_prefix(self) -> bool:
         """Whether rows can be read above `last_seq`, between which others may still come."""
+        ...
+
+    @property
+    def warning(self) -> str:
+        """What holds it up although it takes batches; empty while nothing does."""
+        ...
+
+    async def prepare(self, entries: Sequence[Entry]) -> Prepared:
+        """Make of entries what their commit can bring with it and needs nothing of the store (`Batch.prepared`).
+
+        It takes a bounded time, off the loop: what is not ready by then, and all of a batch that is committed without
+        it, `index_text` makes of what is stored. Safe to cancel.
+
+        Raises:
+            StorageUnavailable: the store is not open.
+        """
         ...
 
     async def commit(self, batch: Batch) -> int:

@@ -5,9 +5,9 @@ a word.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from storage.query import Filter, Query
 from storage.record import LEVELS, Record, format_id
@@ -30,16 +30,29 @@ def in_conversations(ids: Iterable[bytes]) -> Is:
     return Is("conversation", tuple(format_id(each) for each in ids if len(each) == 16))
 
 
+Sort = Literal["newest", "cost", "turns", "failures", "tokens", "duration"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationQuery(Query["ConversationPage"]):
-    """A page of conversations, the one with the newest matching call first."""
+    """A page of conversations, the one with the newest matching call first, or with the most of a figure."""
 
     filter: Filter = field(default_factory=Filter)
     """A conversation is listed when one of its calls matches; its sums are those of all its calls in scope."""
     min_turns: int = 1
+    min_failed: int = 0
+    min_cost_usd: float = 0.0
+    sort: Sort = "newest"
+    """What is most first; of equal ones the newer, by their newest matching call."""
     limit: int = 50
     before: int | None = None
-    """Cursor: `seq` of the newest matching call of the last conversation of the page before."""
+    """Cursor: `seq` of the newest matching call of the last conversation of the page before; only if `is_of_all` is
+    false."""
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether figures of all conversations are compared, and there is one page of them."""
+        return self.sort != "newest" or self.min_failed > 0 or self.min_cost_usd > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,8 @@ class Conversation:
     turns: int
     failed: int
     """How many of them failed: warning or error, or an error within their stream."""
+    began_at_us: int
+    """When the earliest of them started, which need not be the first that was stored."""
     ended_at_us: int
     duration_us: int
     """Sum of the durations of all calls: they may overlap, and between them the client works."""
@@ -70,6 +85,21 @@ class Conversation:
     """Requested model → calls, most frequent first."""
     tools: dict[str, int]
     """Tool the model called → calls that called it, most frequent first; of the newest `MAX_CALLS_READ` of a page."""
+    failed_tools: dict[str, int]
+    """Tool → how often it failed, likewise."""
+    sampled: bool = False
+    """Whether a rule of capture kept a share of its calls. Its figures are those of what is stored: no weight tells
+    whether the conversation lacks calls, or is all there, and stands for others that are not."""
+
+
+FIGURES: Final[Mapping[Sort, Callable[[Conversation], float]]] = {
+    "cost": lambda each: each.cost_usd,
+    "turns": lambda each: each.turns,
+    "failures": lambda each: each.failed,
+    "tokens": lambda each: each.tokens["input_tokens"] + each.tokens["output_tokens"],
+    "duration": lambda each: each.ended_at_us - each.began_at_us,
+}
+"""What conversations are compared by."""
 
 
 @dataclass(frozen=True, slots=True)

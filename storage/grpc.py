@@ -29,7 +29,10 @@ class Grpc(msgspec.Struct, gc=False):
     """One call."""
 
     status: int | None = None
-    """The code; null unless it was said."""
+    """The code as its client has it: as it was said, else by the deadline and the status of HTTP; null: not known.
+
+    Where it was not said, `end` is `none` or `reset`.
+    """
     message: str | None = None
     """Of the status, percent-decoded and redacted."""
     request_messages: int | None = None

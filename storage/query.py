@@ -138,7 +138,8 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class CountQuery(Query[Count]):
-    """How many records there are, from rollups where the filter has only their dimensions."""
+    """How many records are stored, from rollups where the filter has only their dimensions: as many as pages list,
+    whatever each stands for. All other sums are weighed (`Record.weight`)."""
 
     filter: Filter
 
@@ -224,6 +225,8 @@ class Stats:
     by_project: dict[str, int]
     by_container: dict[str, int]
     by_service: dict[str, int]
+    sampled: bool = False
+    """Whether some of the records stand for several, so that the numbers are estimates."""
 
 
 @dataclass(frozen=True, slots=True)

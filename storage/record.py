@@ -1,8 +1,7 @@
 """The stored record: one exchange, or one event, written once at completion and never updated.
 
 The ground of the whole program: stdlib and msgspec only. Times named `*_at_us` are Unix microseconds of the wall
-clock, durations named `*_us` are differences of a monotonic clock, and null always means "not known" or "not reached",
-never zero.
+clock, durations named `*_us` are differences of a monotonic one; null means "not known" or "not reached", never zero.
 """
 
 import time
@@ -18,6 +17,8 @@ LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 
 Kind = Literal["exchange", "event"]
 Shed = Literal["none", "tail", "bodies"]
+Content = Literal["media", "octets"]
+"""What is no text: a picture, font, archive, video, audio or PDF; and all else, of which only some parts may read."""
 
 MESSAGE_EVENT, GRPC_MESSAGE_EVENT = MESSAGE_EVENTS = ("websocket_message", "grpc_message")
 """Names of the events that messages of WebSockets and of gRPC streams are stored as."""
@@ -37,16 +38,12 @@ class Outcome(StrEnum):
 
 
 OUTCOMES: Final = tuple(Outcome)
+_BROKEN: Final = (Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.WORKER_LOST)
 
 
 def level_of(status: int | None, outcome: str) -> Level:
     """Grade an exchange: error for 5xx and broken ends, warn for 4xx and interruptions, else info."""
-    if (status is not None and status >= 500) or outcome in (
-        Outcome.UPSTREAM_ERROR,
-        Outcome.UPSTREAM_TIMEOUT,
-        Outcome.TRUNCATED,
-        Outcome.WORKER_LOST,
-    ):
+    if (status is not None and status >= 500) or outcome in _BROKEN:
         return "error"
     if (status is not None and status >= 400) or outcome in (Outcome.CLIENT_CLOSED, Outcome.SHUTDOWN):
         return "warn"
@@ -54,8 +51,7 @@ def level_of(status: int | None, outcome: str) -> Level:
 
 
 StreamEnd = Literal["complete", "error", "cut", "client_closed"]
-"""How a streamed response ended: with its own terminator, with an error instead, by the upstream leaving, or by the
-client leaving."""
+"""How a streamed response ended: by its own terminator, by an error instead, or by one of the sides leaving."""
 
 
 class Stream(msgspec.Struct, gc=False):
@@ -85,6 +81,8 @@ class Stream(msgspec.Struct, gc=False):
     """Whether the response was no stream but one document."""
     begun_by: str | None = None
     """Id of the record that began the call whose answer this one shows."""
+    failed_tools: list[str] | None = None
+    """Names of the tools that failed since the call before, as the request says, or within this one; null: none did."""
 
 
 class Record(msgspec.Struct, gc=False):
@@ -207,6 +205,12 @@ class Record(msgspec.Struct, gc=False):
     """What a call that continues this one states, as hashes of 16 bytes: its messages, the id of its response."""
     grpc: Grpc | None = None
     """What a call of gRPC said of itself; null for all else."""
+    redactions: dict[str, int] | None = None
+    """What was taken out before it was stored: id (`storage/redactions.py`) → in how many places; null: nothing."""
+    message: str | None = None
+    """What was said when it failed, without what differs each time (`storage/failure_message.py`); null: nothing."""
+    weight: float = 1.0
+    """How many exchanges it stands for, to a millionth: more than 1 where `[[capture.rules]]` kept a share of them."""
 
     @property
     def has_messages(self) -> bool:
@@ -234,6 +238,8 @@ class Body(msgspec.Struct, array_like=True, gc=False):
     """Why a coding was not undone, or not to its end: `gzip: not coded`, `snappy: unknown`, `br: damaged`."""
     charset: str | None = None
     """Codec of Python that writes the text as it came, behind a byte order mark if `-sig` follows; null: as kept."""
+    content: Content | None = None
+    """What it is, where that is no text: decided once, for redaction, the index of words, and each search."""
 
 
 class Payload(msgspec.Struct, gc=False):
@@ -300,6 +306,8 @@ class ToolCall(msgspec.Struct, kw_only=True, gc=False):
     """API key, snapshot."""
     search: str = ""
     """Folded text of arguments and result, at most 16 KiB."""
+    weight: float = 1.0
+    """That of the record it is stored with."""
 
 
 class Job(msgspec.Struct, gc=False):
@@ -352,6 +360,8 @@ class Batch(msgspec.Struct, gc=False):
     """Source uuid (16 bytes) → its position after this batch."""
     retired: list[bytes] = msgspec.field(default_factory=list)
     """Sources whose rows are removed: their counts were folded into another position of this batch."""
+    prepared: object = None
+    """What the store made of these entries before (`Storage.prepare`); without it the commit stores the same."""
 
 
 def new_id(now_ns: int, nonce: int, counter: int) -> bytes:

@@ -14,6 +14,18 @@ import msgspec
 from storage.query import EVERYTHING, Order, Query, Scope
 from storage.record import Entry, ToolCall
 
+TOOL_ERROR: Final = "tool_error"
+"""Error type of a call of a tool that failed, and of an LLM call that tells of one."""
+
+
+class FailedTool(NamedTuple):
+    """A tool that failed, as a call tells of it."""
+
+    name: str
+    said: str = ""
+    """What it gave in the place of a result; empty where that is not known."""
+
+
 MAX_SEARCH_BYTES: Final = 16 * 1024
 """Of the search text of one call (`api/dialects/README.md`)."""
 
@@ -96,6 +108,10 @@ class ToolStats:
     cost_usd: float = 0.0
     exact: bool = True
     """False when the time budget ended the count: all numbers are then lower bounds."""
+    stored: int = 0
+    """How many calls pages list: as many as executions, unless some of them stand for several."""
+    sampled: bool = False
+    """Whether some do, so that the other numbers are estimates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,16 @@ import msgspec
 
 from storage.grpc import Grpc
 from storage.record import Record, Shed, Stream
+from storage.relational.combinations import pack
 from storage.relational.sql import CODED
-from storage.relational.tools.called import pack
-from storage.relational.writes import packing
+from storage.relational.weights import weight_code, weight_of
+from storage.relational.writes import packing, redactions
 
 REPEATED: Final = (
     "instance", "outcome", "method", "host", "route_id", "service", "container", "project", "client", "user_id",
     "source", "stage", "user_agent", "error_type", "name", "key_id", "key_name", "auth_code", "provider", "model",
     "resolved_model", "usage_state", "price_source", "endpoint", "finish_reason", "called_tools",
-    "grpc_status",
+    "grpc_status", "redactions", "failed_tools", "message",
 )  # fmt: skip
 """Columns of text whose values repeat."""
 TYPES: Final = {
@@ -35,14 +36,14 @@ TYPES: Final = {
     "output_tokens": "Nullable(Int64)", "cache_read_tokens": "Nullable(Int64)",
     "cache_write_tokens": "Nullable(Int64)", "reasoning_tokens": "Nullable(Int64)", "cost_usd": "Nullable(Float64)",
     "keyed": "UInt8", "conversation": "Nullable(FixedString(16))", "stream": "Nullable(String)",
-    "data": "Nullable(String)", "rest": "String",
+    "data": "Nullable(String)", "weight": "Int64", "rest": "String",
 } | dict.fromkeys(REPEATED, "String")  # fmt: skip
 """Column of a record → its type on the wire."""
 PACKED: Final = ("request_complete", "scheme", "http_version", "upstream", "key_last4", "shed", "marks", "grpc")
 """Fields of a record in `rest`, behind its times."""
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own."""
-_MADE: Final = ("rest", "finish_reason", "called_tools", "grpc_status")
+_MADE: Final = ("rest", "finish_reason", "called_tools", "failed_tools", "grpc_status", "redactions")
 
 _FIELDS: Final = Record.__struct_fields__
 _PLAIN: Final = tuple(name for name in TYPES if name not in (*_MADE, "seq"))
@@ -68,12 +69,15 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
     made["rest"] = [encode((packing.pack_times(record), *_packed_of(record))) for record in records]
     made["finish_reason"] = [stream and stream.finish_reason for stream in made["stream"]]
     made["called_tools"] = [stream and pack(stream.tools) for stream in made["stream"]]
+    made["failed_tools"] = [stream and pack(stream.failed_tools) for stream in made["stream"]]
     made["grpc_status"] = [record.grpc and record.grpc.status_name for record in records]
+    made["redactions"] = [redactions.pack(record.redactions) for record in records]
     for name, words in CODED.items():
         made[name] = _codes(name, words, made[name])
     for name in REPEATED:
         known = {text: stored_text(text) for text in set(made[name])}
         made[name] = list(map(known.__getitem__, made[name]))
+    made["weight"] = list(map(weight_code, made["weight"]))
     made["stream"] = [None if stream is None else encode(stream) for stream in made["stream"]]
     made["client_ip"] = [None if text is None else packing.pack_address(text) for text in made["client_ip"]]
     made["request_id"] = list(map(_request_id, records))
@@ -90,6 +94,8 @@ def decode(row: Sequence[Any]) -> Record:
         values[_REQUEST_ID] = "-".join((number[:8], number[8:12], number[12:16], number[16:20], number[20:]))
     times, *packed = values[-1]
     values += packed
+    if values[_REDACTIONS] is not None:
+        values[_REDACTIONS] = packing.unpack_redactions(values[_REDACTIONS], times)
     values += packing.unpack_times(times, values[_STARTED], values[_DURATION])
     return Record(*_in_order(values))
 
@@ -138,10 +144,11 @@ def _reading(column: str) -> Callable[[Any], Any] | None:
         "client_ip": lambda text: packing.unpack_address(to_bytes(text)),
         "stream": lambda text: _stream_decoder.decode(to_bytes(text)),
         "data": to_bytes,
+        "weight": weight_of,
         "rest": lambda text: _rest_decoder.decode(to_bytes(text)),
     }
     return others.get(column)
 
 
 _READ: Final = tuple(map(_reading, RECORD_COLUMNS))
-_REQUEST_ID: Final = RECORD_COLUMNS.index("request_id")
+_REQUEST_ID, _REDACTIONS = RECORD_COLUMNS.index("request_id"), RECORD_COLUMNS.index("redactions")

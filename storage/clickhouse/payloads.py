@@ -10,14 +10,26 @@ from typing import Any, Final
 import msgspec
 
 from storage.clickhouse.codec import encode, to_bytes
-from storage.record import Body, Payload
+from storage.record import Body, Content, Payload
 
 HEADS: Final = ("request_head", "response_head", "payload_rest")
 BODIES: Final = ("request_body", "request_tail", "response_body", "response_tail")
 """The windows as they are. What is said of each body is in `payload_rest`."""
 COLUMNS: Final = (*HEADS, *BODIES)
-_Form = tuple[int, bool, str | None, str | None, str | None, str | None]
-"""What is said of a body: its members from the third on."""
+
+
+class _Form(msgspec.Struct, array_like=True, gc=False):
+    """What is said of a body: its members from the third on."""
+
+    size: int
+    truncated: bool
+    coding: str | None
+    omitted: str | None
+    coding_error: str | None
+    charset: str | None
+    content: Content | None = None
+
+
 _Rest = tuple[list[tuple[int, int]], bytes, bytes, _Form | None, _Form | None]
 """Timeline, trailers of both sides, forms of both bodies."""
 _decoder: Final[msgspec.msgpack.Decoder[_Rest]] = msgspec.msgpack.Decoder(_Rest)
@@ -66,7 +78,7 @@ def payload_of(heads: Sequence[Any], bodies: Sequence[Any] | None) -> Payload | 
 
 
 def _body(head: bytes | None, tail: bytes | None, form: _Form | None) -> Body | None:
-    return None if form is None or head is None or tail is None else Body(head, tail, *form)
+    return None if form is None or head is None or tail is None else Body(head, tail, *msgspec.structs.astuple(form))
 
 
 def _rest(payload: Payload | None, request: Body | None, response: Body | None) -> bytes:
@@ -79,7 +91,7 @@ def _rest(payload: Payload | None, request: Body | None, response: Body | None) 
 
 def _form(body: Body) -> bytes:
     form_of = _form_of if len(body.coding or "") <= _MAX_CODING_CHARACTERS else _form_of.__wrapped__
-    return form_of(body.size, body.truncated, body.coding, body.omitted, body.coding_error, body.charset)
+    return form_of(body.size, body.truncated, body.coding, body.omitted, body.coding_error, body.charset, body.content)
 
 
 @lru_cache(_MAX_REMEMBERED)

@@ -7,14 +7,14 @@ of them have come (`reads.prefix`). Four reads run at a time; what workers wait 
 import asyncio
 import math
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from msgspec import structs
 
-from storage.base import Kept
+from storage.base import READERS, Kept, Prepared
 from storage.clickhouse.cluster import Shards, open_shards
 from storage.clickhouse.reads.prefix import Prefix
 from storage.clickhouse.reads.session import ClickhouseSession
@@ -37,7 +37,7 @@ from storage.errors import StorageUnavailable
 from storage.keys import ApiKey
 from storage.purge import Erased, Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
 from storage.query import Filter, Page, RecordQuery, Replica
-from storage.record import Batch, Position
+from storage.record import Batch, Entry, Position
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.page import read_page
 from storage.relational.store import Answers, RelationalStorage
@@ -46,7 +46,6 @@ from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 T = TypeVar("T")
 P = ParamSpec("P")
 
-READERS: Final = 4
 READ_BUDGET_S: Final = 2.0
 """More than that of other stores: each statement takes some 5 ms before it begins."""
 _ANY_UP_TO: Final = "SELECT seq FROM records WHERE seq <= $1 LIMIT 1"
@@ -142,6 +141,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             await shards.close()
             raise
         return store
+
+    async def prepare(self, entries: Sequence[Entry]) -> Prepared:
+        return Prepared()  # the server makes its index by itself
 
     async def commit(self, batch: Batch) -> int:
         async with self._writing:

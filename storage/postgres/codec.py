@@ -21,27 +21,28 @@ from storage.postgres.text import escape, unescape
 from storage.record import Record, Stream
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
+from storage.relational.combinations import pack
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
-from storage.relational.sql import CALL_KINDS, CODED
-from storage.relational.tools.called import pack
-from storage.relational.writes import packing
+from storage.relational.sql import CODED, PART_KINDS
+from storage.relational.weights import weight_code
+from storage.relational.writes import packing, redactions
 
 _TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _ALONE: Final = (
     "host", "user_agent", "user_id", "name", "auth_code", "provider", "model", "resolved_model", "usage_state",
-    "price_source", "endpoint",
+    "price_source", "endpoint", "message",
 )  # fmt: skip
 """Columns of repeated text, each looked up by itself."""
 ROW_COLUMNS: Final = (
     "seq", "id", "id_bucket", "started_at_us", "status", "duration_us",
     *packing.COMBINED, "origin",
-    *_ALONE, *CALL_KINDS,
+    *_ALONE, *PART_KINDS,
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
     *packing.PLACES,
     "client_ip", *_TEXT,
     "data", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
-    "stream", "keyed", "conversation", "marks", "grpc",
+    "stream", "keyed", "conversation", "marks", "grpc", "weight",
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
 _NO_PLACE: Final = (None, None, None)
@@ -140,6 +141,7 @@ class RowEncoder:
             1 if record.keyed else 0,
             None if record.conversation is None else UUID(record.conversation), record.marks,
             None if record.grpc is None else msgspec.msgpack.encode(record.grpc),
+            weight_code(record.weight) or None,
         ]  # fmt: skip
 
     def _unknown_alone(self, records: Sequence[Record]) -> Iterable[Value]:
@@ -175,12 +177,14 @@ class RowEncoder:
 
 
 def _repeated(record: Record) -> Iterable[tuple[str, str | None]]:
-    """Return the columns of `CALL_KINDS` and what a record says of them."""
+    """Return the columns of `PART_KINDS` and what a record says of them."""
     stream, grpc = record.stream, record.grpc
     return (
         ("finish_reason", None if stream is None else stream.finish_reason),
         ("called_tools", None if stream is None else pack(stream.tools)),
         ("grpc_status", None if grpc is None else grpc.status_name),
+        ("redactions", redactions.pack(record.redactions)),
+        ("failed_tools", None if stream is None else pack(stream.failed_tools)),
     )
 
 

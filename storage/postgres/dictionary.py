@@ -17,11 +17,11 @@ from uuid import UUID
 
 from storage.postgres.connection import BEGIN, Connection, affected, transaction
 from storage.postgres.text import escape, unescape
-from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.sql import DIMENSIONS, PART_KINDS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
 from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, RememberedNames, entry_bytes
 
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
+_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
 _LEARN: Final = (
     "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS given (digest, kind, value)), "
     "made AS ("

@@ -21,6 +21,7 @@ from storage.relational.time_ranges import DAY_HOURS
 
 LANE: Final = 10
 """Ten billion exchanges of one bucket; five bytes of each bucket between the first and the last that are not empty."""
+_ZEROS: Final = "0" * LANE
 _BOUNDS: Final = f"'{{{','.join(map(str, BOUNDS_US))}}}'::bigint[]"
 
 _ADDED: Final = "known.{0} + excluded.{0}"
@@ -73,8 +74,8 @@ async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sig
     """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1, and what is empty."""
     for hour in limits.unknown(rollups.hours):
         limits.learn(hour, *[await connection.fetch(sql, hour) for sql in _COUNTED])
-    ids = await find(connection, {"host": tuple(rollups.hosts), "endpoint": tuple(rollups.endpoints)})
-    admitted = rollups.admitted(limits, ids["host"], ids["endpoint"])
+    ids = await find(connection, rollups.texts)
+    admitted = rollups.admitted(limits, ids)
     if admitted.capped:
         await connection.execute(_CAP, admitted.capped)
     folded_until = await connection.fetchval(_FOLDED_UNTIL)
@@ -122,10 +123,8 @@ async def _send(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]
 
 # The rollup of the use of language models.
 
-_USAGE_MERGE: Final = _merging(
-    USAGE_TABLE, ("hour", *usage.DIMENSIONS, "instance"), dict.fromkeys(usage.MEASURES, _ADDED)
-)
-_USAGE_EMPTY: Final = _emptying(USAGE_TABLE, ("hour", *usage.DIMENSIONS, "instance"), ("calls",))
+_USAGE_MERGE: Final = _merging(USAGE_TABLE, ("hour", *usage.KEYS, "instance"), dict.fromkeys(usage.MEASURES, _ADDED))
+_USAGE_EMPTY: Final = _emptying(USAGE_TABLE, ("hour", *usage.KEYS, "instance"), ("calls",))
 _USAGE_COUNTED_APART: Final = (
     f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM sidelog.{USAGE_TABLE} WHERE hour = $1"
 )
@@ -161,15 +160,13 @@ def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> str:
 
 def unpack_histogram(number: str | None) -> dict[int, int]:
     """Read counts of the digits of a number that is not negative; nothing of null."""
-    digits = "" if number is None else number
-    counts: dict[int, int] = {}
-    bucket = (len(digits) - len(digits.rstrip("0"))) // LANE
-    for end in range(len(digits) - bucket * LANE, 0, -LANE):
-        count = int(digits[max(0, end - LANE) : end])
-        if count:
-            counts[bucket] = count
-        bucket += 1
-    return counts
+    if number is None:
+        return {}
+    empty = (len(number) - len(number.rstrip("0"))) // LANE
+    digits = number[: len(number) - empty * LANE]
+    digits = digits.zfill(-(-len(digits) // LANE) * LANE)
+    lanes = [digits[start : start + LANE] for start in range(0, len(digits), LANE)]
+    return {bucket: int(lane) for bucket, lane in enumerate(reversed(lanes), empty) if lane != _ZEROS}
 
 
 def bucket_of(column: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
@@ -21,6 +22,7 @@ from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.search.condition import asked_fields
+from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
 from storage.relational.session import Parameters, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
@@ -35,7 +37,10 @@ DIALECT: Final = Dialect(
     # First by the key of the index on `seq` (storage/postgres/index_keys.py).
     tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
     "AND seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({0})))",
-    called_tool="called_tools IN (SELECT id FROM sidelog.dictionary WHERE kind = 211 AND strpos(value, {}) > 0)",
+    combination=lambda column, kind, marks: (
+        f"{column} IN (SELECT id FROM sidelog.dictionary WHERE kind = {kind} "
+        f"AND ({' OR '.join(f'strpos(value, {mark}) > 0' for mark in marks)}))"
+    ),
     like=like,
     in_network=lambda first, last, length: (
         f"(length(client_ip) = {length} AND client_ip BETWEEN {first}::bytea AND {last}::bytea)"
@@ -110,11 +115,14 @@ class PostgresSession:
         self.known_counts = known_counts
         self.budget = budget
         self._names = names
+        self.known_rows = KnownRows()
         self.recent_blocks = RecentBlocks()
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
-        return type(self)(self.connection, self._names, self.known_counts, self.budget.another(seconds))
+        limited = copy(self)
+        limited.budget = self.budget.another(seconds)
+        return limited
 
     async def state(self) -> State:
         if self._state is None:

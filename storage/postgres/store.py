@@ -16,7 +16,7 @@ from typing import Final, Self, TypeVar
 
 import asyncpg
 
-from storage.base import Kept
+from storage.base import READERS, Kept
 from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.keys import ApiKey
 from storage.postgres import purge
@@ -48,7 +48,6 @@ from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 
 T = TypeVar("T")
 
-READERS: Final = 4
 READ_BUDGET_S: Final = 1.0
 READ_LIMIT_S: Final = 15.0
 """How long one answer may take in all; after that the server counts as hung."""
@@ -94,7 +93,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._read_budget_s = read_budget_s
         self._lease = lease
         self._begin_write = _begin_write(durability, lock_limit_s)
-        self._batches = BatchStore(self._begin_write, self._indexer.cells_of, is_leased=lease is not None)
+        self._batches = BatchStore(self._begin_write, is_leased=lease is not None)
         self._keepsake = Keepsake()
         self._names = Names()
         self._known_counts = KnownCounts()

@@ -24,7 +24,8 @@ from storage.relational.tools.rows import COLUMNS, REPEATED, row_of
 from storage.tools import awaited_calls, ended_calls
 
 _KEYS: Final = (
-    "hour", "project", "container", "client", "server_label", "tool_name", "key_id", "key_name", "status", "instance",
+    "hour", "project", "container", "client", "server_label", "tool_name", "key_id", "key_name", "status", "weight",
+    "instance",
 )  # fmt: skip
 _DROPPED_ROWS: Final = 1000
 """Rows of one slice of retention."""

@@ -34,10 +34,9 @@ from storage.record import Batch, Entry, Position, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.by_id import id_ms
-from storage.relational.reads.text_index.batch_cells import CellsOf
+from storage.relational.reads.text_index.batch_cells import cells_in
 from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import Limits, Rollups
-from storage.relational.search.holders import Cell
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.doubts import Doubts
@@ -52,7 +51,7 @@ _RESERVED_BITS: Final = 20
 _RESERVED: Final = 1 << _RESERVED_BITS
 """Ids of blocks that one reservation gives."""
 _PREPARE_AGAIN_US: Final = 60_000_000
-Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker, list[Cell]]
+Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker]
 _LOOP_ENTRIES: Final = 100
 _LOOP_BYTES: Final = 128 * 1024
 """A batch with more of either is encoded in a thread: 8 MiB of bodies take 55 ms."""
@@ -128,14 +127,13 @@ class _BlockIds:
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self, begin: str, cells_of: CellsOf, *, is_leased: bool = False) -> None:
+    def __init__(self, begin: str, *, is_leased: bool = False) -> None:
         """Make one that has learned nothing of the store yet.
 
-        `begin` is the statement that begins a transaction. `cells_of` makes the cells that a batch adds to the index of
-        words, in any thread. `is_leased`: a database without a lease of this sidecar was emptied.
+        `begin` is the statement that begins a transaction. `is_leased`: a database without a lease of this sidecar was
+        emptied.
         """
         self._begin = begin
-        self._cells_of = cells_of
         self._is_leased = is_leased
         self._newest_seq = 0
         self._rows = RowEncoder()
@@ -204,9 +202,11 @@ class BatchStore:
             raise
 
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        rows, counts, used, packer, cells = await self._make(connection, entries)
+        rows, counts, used, packer = await self._make(connection, entries)
         instance = self._rows.ids["instance"].get(batch.instance) or 0
         calls, jobs = Calls(entries, self._rows.ids, instance), jobs_of(entries)
+        # They are of all entries: where some turned out to be stored, the indexer makes the cells of the others.
+        cells = cells_in(batch) if len(entries) == len(batch.entries) else ()
         await connection.execute(self._begin)
         try:
             await self._put_positions(connection, batch)
@@ -271,7 +271,7 @@ class BatchStore:
             if is_call(record):
                 used.add(record, self._rows.usage(record, combination))
         packer.finish()
-        return rows, counts, used, packer, self._cells_of(entries)
+        return rows, counts, used, packer
 
     async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
         if not rows:

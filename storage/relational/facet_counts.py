@@ -18,8 +18,8 @@ from storage.relational.time_ranges import TimeRange
 MAX_REMEMBERED: Final = 100_000
 """Values with a count, about 10 MB; ten days of 20 services with 200 keys are 5 000."""
 
-Counts = dict[str, dict[Any, int]]
-"""Facet → value as stored, 0 for null → records."""
+Counts = dict[str, dict[Any, float]]
+"""Facet → value as stored, 0 for null → records, weighed."""
 Stamp = tuple[int, int]
 """Records in the rollups of a range; erasures from the store, and trims where they may have come so far."""
 
@@ -72,7 +72,7 @@ def merged(names: Iterable[str], parts: Iterable[Counts]) -> Counts:
     return counts
 
 
-def add_count(counts: dict[Any, int], value: Any, count: int) -> None:
+def add_count(counts: dict[Any, float], value: Any, count: float) -> None:
     counts[value] = counts.get(value, 0) + count
 
 

@@ -1,8 +1,8 @@
 """Rollups as SQL: the rows of a range of time, and which tables can answer a filter.
 
 Strategy: the whole hours of a filter are rows of a day table and, at both ends, of an hour table, joined by UNION ALL.
-There are three pairs of tables; those by status have a twentieth of the rows, and are read wherever they suffice. A
-store without such tables writes a query of the same columns (`Dialect.rollups`).
+There are six pairs of tables, of which the first that suffices is read: those by status have the fewest rows. A store
+without such tables writes a query of the same columns (`Dialect.rollups`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from storage.relational.search.condition import EITHER, classes_of, rollup_condi
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, Part, Tier, TimeRange, hours_around, parts
+from storage.relational.weights import has_weights, weighed
 from storage.search.expression import Between, Expression, Has, Is, Not, Or, asked_values, conjuncts, joined, leaves
 
 USAGE_TABLE: Final = "usage_rollups"
@@ -23,7 +24,6 @@ Tables = Mapping[Tier, tuple[str, str]]
 """Tier → its table, and the column that numbers its periods."""
 USAGE_TABLES: Final[Tables] = {"hour": (USAGE_TABLE, "hour")}
 _STATUSES: Final = {"status", "status_class"}
-_SMALLEST_FIRST: Final = (rollups.CUBES[1], rollups.CUBES[0], rollups.CUBES[2])
 
 
 def asked_columns(part: Expression) -> frozenset[str] | None:
@@ -91,7 +91,7 @@ def can_count(filter: Filter, capped_dimensions: int, keys: Collection[str] = ro
 
 def tables_for(filter: Filter, capped_dimensions: int, columns: Collection[str] = ()) -> Tables | None:
     """Choose the smallest tables that count a filter's records by some columns, its time apart; None: it needs rows."""
-    for tables, keys in _SMALLEST_FIRST:
+    for tables, keys in rollups.CUBES:
         if set(columns) <= set(keys) and can_count(filter, capped_dimensions, keys):
             return tables
     return None
@@ -100,6 +100,13 @@ def tables_for(filter: Filter, capped_dimensions: int, columns: Collection[str] 
 async def rollup_where(session: Session, filter: Filter) -> Where | None:
     """Build the conditions of a filter on rollups, its time apart; None when nothing can match."""
     return rollup_conditions(filter, await session.ids_of(texts(filter)), session.dialect)
+
+
+def weighed_sum(measure: str, capped_dimensions: int, dialect: Dialect) -> str:
+    """Write the sum of a measure of rollups, times their weight where the store has weights."""
+    if not has_weights(capped_dimensions):
+        return sums((measure,))
+    return f"sum({weighed(measure, capped_dimensions, dialect)})"
 
 
 def sums(measures: Sequence[str]) -> str:
@@ -113,9 +120,13 @@ def latency_sums(histogram: str, dialect: Dialect) -> str:
     return f"min({rollups.LEAST[place]}), max({rollups.MOST[place]}), {dialect.histograms.format(histogram)}"
 
 
-def add_latencies(latencies: Latencies, columns: Sequence[Any], dialect: Dialect) -> None:
-    least_us, most_us, counts = columns
-    latencies.add(dialect.to_counts(counts), least_us, most_us)
+def add_latencies(latencies: Latencies, columns: Sequence[Any], dialect: Dialect, weight: float = 1) -> None:
+    """Add what three columns say, each of them so many times."""
+    least_us, most_us, packed = columns
+    counts: Mapping[int, float] = dialect.to_counts(packed)
+    if weight != 1:
+        counts = {bucket: count * weight for bucket, count in counts.items()}
+    latencies.add(counts, least_us, most_us)
 
 
 def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
@@ -226,9 +237,5 @@ def counted_apart(schema: str, mark: str) -> list[str]:
     """Write the queries of the values that an hour counts apart, in the order of `Limits.learn`."""
     return [
         f"SELECT DISTINCT {', '.join(columns)} FROM {schema}{tables['hour'][0]} WHERE hour = {mark}"
-        for columns, tables in (
-            (rollups.LIMITED, rollups.TABLES),
-            (rollups.LIMITED_BY_STATUS, rollups.STATUS_TABLES),
-            (rollups.LIMITED_BY_ENDPOINT, rollups.ENDPOINT_TABLES),
-        )
+        for columns, tables in rollups.LEARNED
     ]

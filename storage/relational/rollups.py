@@ -1,8 +1,9 @@
 """Rollups of one batch: counts per combination of dimensions, and which values an hour counts apart. Pure.
 
 Strategy: there is a row per combination and hour, and one per combination and day, so that long ranges read few rows.
-A second pair of tables leaves out the dimensions that make most rows, key and method, and has status, host and error
-type instead; a third leaves out the key and has the endpoint. Records are added up in memory, and a backend merges the
+A second pair of tables leaves out the dimensions that make most rows, key and method, and has status and error type
+instead; others leave out the key and have the endpoint, or leave out both and have the host, the called model, or the
+user. All are apart by weight, too, and count what is stored. Records are added up in memory, and a backend merges the
 sums into hours in its transaction. The database folds a past hour into its day; records that come later for it are
 added to both: 50 instead of 90 us of CPU for a record with rows of its own (bench.micro.sqlite_write, varied).
 
@@ -14,12 +15,13 @@ hour counts `MAX_VALUES` values of a dimension apart, and all further ones as `O
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import add
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from storage.aggregates import Latencies
 from storage.query import ROLLUP_METHODS
 from storage.record import Record
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Tier
+from storage.relational.weights import HAS_WEIGHTS, weight_code
 
 T = TypeVar("T")
 
@@ -36,30 +38,67 @@ MAX_FOLDED_HOURS: Final = 8
 """Hours that are folded at once, 60,000 rows of each table in a second or two; more when the next batch comes."""
 LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
 """Dimensions with values that traffic chooses; a bit each in the store's `capped_dimensions`."""
-LIMITED_BY_STATUS: Final = ("host", "error_type")
-"""The same of the rollups by status; the bits that follow."""
+LIMITED_BY_HOST: Final = ("host", "error_type")
+"""The same of the rollups by host; the bits that follow."""
 LIMITED_BY_ENDPOINT: Final = ("endpoint",)
 """The same of those by endpoint."""
-ALL_LIMITED: Final = (*LIMITED, *LIMITED_BY_STATUS, *LIMITED_BY_ENDPOINT)
-KEYS: Final = (*DIMENSIONS, "status_class")
+LIMITED_BY_MODEL: Final = ("provider", "model", "resolved_model")
+LIMITED_BY_USER: Final = ("user_id",)
+ALL_LIMITED: Final = (*LIMITED, *LIMITED_BY_HOST, *LIMITED_BY_ENDPOINT, *LIMITED_BY_MODEL, *LIMITED_BY_USER)
+KEYS: Final = (*DIMENSIONS, "status_class", "weight")
 """The columns of the tables' keys, after the period."""
 STATUS_TABLES: Final[dict[Tier, tuple[str, str]]] = {
     "hour": ("status_rollups", "hour"),
     "day": ("status_rollups_daily", "day"),
 }
-BY_STATUS: Final = (*(name for name in DIMENSIONS if name not in ("key_id", "method")), *LIMITED_BY_STATUS)
-STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class")
-"""The same of the rollups by status; class is there so that the same conditions fit both."""
+_SMALL: Final = tuple(name for name in DIMENSIONS if name not in ("key_id", "method"))
+BY_STATUS: Final = (*_SMALL, "error_type")
+STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class", "weight")
+"""The same of the rollups by status; class is there so that the same conditions fit all."""
+
+HOST_TABLES: Final[dict[Tier, tuple[str, str]]] = {
+    "hour": ("host_rollups", "hour"),
+    "day": ("host_rollups_daily", "day"),
+}
+BY_HOST: Final = (*_SMALL, *LIMITED_BY_HOST)
+HOST_KEYS: Final = (*BY_HOST, "keyed", "status", "status_class", "weight")
 
 ENDPOINT_TABLES: Final[dict[Tier, tuple[str, str]]] = {
     "hour": ("endpoint_rollups", "hour"),
     "day": ("endpoint_rollups_daily", "day"),
 }
 BY_ENDPOINT: Final = (*(name for name in DIMENSIONS if name != "key_id"), *LIMITED_BY_ENDPOINT)
-ENDPOINT_KEYS: Final = (*BY_ENDPOINT, "status_class")
+ENDPOINT_KEYS: Final = (*BY_ENDPOINT, "status_class", "weight")
 
-CUBES: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS), (ENDPOINT_TABLES, ENDPOINT_KEYS))
-"""All tables, and the columns of their keys after the period."""
+MODEL_TABLES: Final[dict[Tier, tuple[str, str]]] = {
+    "hour": ("model_rollups", "hour"),
+    "day": ("model_rollups_daily", "day"),
+}
+MODEL_KEYS: Final = (*_SMALL, *LIMITED_BY_MODEL, "status_class", "weight")
+
+USER_TABLES: Final[dict[Tier, tuple[str, str]]] = {
+    "hour": ("user_rollups", "hour"),
+    "day": ("user_rollups_daily", "day"),
+}
+USER_KEYS: Final = (*_SMALL, *LIMITED_BY_USER, "status_class", "weight")
+
+CUBES: Final = (
+    (STATUS_TABLES, STATUS_KEYS),
+    (MODEL_TABLES, MODEL_KEYS),
+    (TABLES, KEYS),
+    (ENDPOINT_TABLES, ENDPOINT_KEYS),
+    (HOST_TABLES, HOST_KEYS),
+    (USER_TABLES, USER_KEYS),
+)
+"""All tables, those with the fewest rows first, and the columns of their keys after the period."""
+LEARNED: Final = (
+    (LIMITED, TABLES),
+    (LIMITED_BY_HOST, HOST_TABLES),
+    (LIMITED_BY_ENDPOINT, ENDPOINT_TABLES),
+    (LIMITED_BY_MODEL, MODEL_TABLES),
+    (LIMITED_BY_USER, USER_TABLES),
+)
+"""Limited dimensions, and the tables that tell their values."""
 
 MEASURES: Final = (
     "exchanges", "events", "request_bytes", "response_bytes", "input_tokens", "output_tokens", "cost_nano_usd",
@@ -76,17 +115,20 @@ HISTOGRAMS: Final = ("durations", "first_bytes")
 COLUMNS: Final = (*MEASURES, *LEAST, *MOST, *HISTOGRAMS)
 """What the tables hold beside their keys."""
 _METHOD: Final = DIMENSIONS.index("method")
-_ADMITTED: Final = (*DIMENSIONS, *LIMITED_BY_STATUS, *LIMITED_BY_ENDPOINT)
+_ADMITTED: Final = (*DIMENSIONS, *ALL_LIMITED[len(LIMITED) :])
 _LIMITED_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in ALL_LIMITED)
 _STATUS_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in BY_STATUS)
+_HOST_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in BY_HOST)
 _ENDPOINT_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in BY_ENDPOINT[:-1])
-_ENDPOINT_BIT: Final = ALL_LIMITED.index("endpoint")
+_SMALL_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in _SMALL)
+_NAMES: Final = (*LIMITED_BY_ENDPOINT, *LIMITED_BY_USER, *LIMITED_BY_MODEL)
+_NAME_BITS: Final = tuple(ALL_LIMITED.index(name) for name in _NAMES)
 _REMEMBERED_HOURS: Final = 4
 """Records come in about the order of their time: the hour that runs, and the one before."""
 
 Dimensions = tuple[int, ...]
-Counted = tuple[int, Dimensions, int, int, str | None, bool]
-"""Hour, dimensions, status, error type, host, whether a key was asked for: what records are counted by."""
+Counted = tuple[int, Dimensions, int, int, str | None, bool, int]
+"""Hour, dimensions, status, error type, host, whether a key was asked for, weight: what records are counted by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +153,10 @@ class Measured:
         self.durations.extend(other.durations)
         self.first_bytes.extend(other.first_bytes)
 
-    def row(self, sign: int, pack: Callable[[Mapping[int, int], int], T]) -> tuple[int | T | None, ...]:
+    def row(self, sign: int, pack: Callable[[Mapping[int, Any], int], T]) -> tuple[int | T | None, ...]:
         """Return the values of `COLUMNS`, to be added or, with a sign of -1, subtracted.
 
-        `pack` makes the form of the backend from counts by bucket and the sign.
+        `pack` makes the form of the backend from counts by bucket, whole numbers here, and the sign.
         """
         duration, first_byte = Latencies.of(self.durations), Latencies.of(self.first_bytes)
         packed = pack(duration.counts, sign), pack(first_byte.counts, sign)
@@ -124,6 +166,8 @@ class Measured:
         return (*self.numbers, *ends, *packed)
 
 
+Cell = tuple[str | None, ...]
+"""What a record is counted by besides: the text of `_NAMES`."""
 Sums = dict[tuple[int, ...], Measured]
 """Hour or day, and the columns of a key → measures of their records."""
 
@@ -136,14 +180,20 @@ class Admitted:
     """By `KEYS`."""
     statuses: Sums
     """By `STATUS_KEYS`."""
+    hosts: Sums
+    """By `HOST_KEYS`."""
     endpoints: Sums
     """By `ENDPOINT_KEYS`."""
+    models: Sums
+    """By `MODEL_KEYS`."""
+    users: Sums
+    """By `USER_KEYS`."""
     capped: int
     """Bits of the dimensions that hold `OTHER`."""
 
     def by_table(self, folded_until: int) -> Iterator[tuple[str, Sums]]:
         """Pair tables with the sums to be added; those of folded hours are added to their days, too."""
-        sums = self.hours, self.statuses, self.endpoints
+        sums = self.statuses, self.models, self.hours, self.endpoints, self.hosts, self.users
         for (tables, _), hours in zip(CUBES, sums, strict=True):
             yield tables["hour"][0], hours
             folded = {key: counts for key, counts in hours.items() if key[0] < folded_until}
@@ -187,23 +237,19 @@ class Limits:
             del self._hours[hour]
         return sorted(wanted - self._hours.keys())
 
-    def learn(
-        self,
-        hour: int,
-        rows: Iterable[Iterable[int]],
-        by_status: Iterable[Iterable[int]] = (),
-        by_endpoint: Iterable[Iterable[int]] = (),
-    ) -> None:
-        """Note the values that an hour counts apart: `rows` are combinations of the limited dimensions.
+    def learn(self, hour: int, *found: Iterable[Iterable[int]]) -> None:
+        """Note the values that an hour counts apart.
 
-        `by_status` and `by_endpoint` are those of `LIMITED_BY_STATUS` and `LIMITED_BY_ENDPOINT`, which `rows` may lack.
+        `found` has the combinations of the limited dimensions, those of a table after those of the one before
+        (`LEARNED`); at the end some may be left out.
         """
         values: list[set[int]] = [set() for _ in self._places]
-        ends = len(LIMITED), len(LIMITED) + len(LIMITED_BY_STATUS)
-        for first, combinations in ((0, rows), (ends[0], by_status), (ends[1], by_endpoint)):
+        first = 0
+        for (dimensions, _), combinations in zip(LEARNED, found, strict=False):
             for row in combinations:
                 for known, value in zip(values[first:], row, strict=False):
                     known.add(value)
+            first += len(dimensions)
         self._hours[hour] = [known - {0} for known in values]
 
     def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
@@ -237,32 +283,36 @@ class Rollups:
     """The counts of one batch, or of the records that one statement removes."""
 
     def __init__(self) -> None:
-        self._sums: dict[Counted, dict[str | None, Measured]] = {}
-        """By endpoint."""
+        self._sums: dict[Counted, dict[Cell, Measured]] = {}
 
     @property
     def hours(self) -> set[int]:
         return {key[0] for key in self._sums}
 
     @property
-    def hosts(self) -> set[str]:
-        return {host for *_, host, _ in self._sums if host is not None}
-
-    @property
-    def endpoints(self) -> set[str]:
-        return {endpoint for cells in self._sums.values() for endpoint in cells if endpoint is not None}
+    def texts(self) -> dict[str, tuple[str, ...]]:
+        """All text that ids are needed of, by column."""
+        found: dict[str, set[str | None]] = {name: set() for name in _NAMES}
+        for cells in self._sums.values():
+            for cell in cells:
+                for name, text in zip(_NAMES, cell, strict=True):
+                    found[name].add(text)
+        found["host"] = {host for *_, host, _, _ in self._sums}
+        return {name: tuple(text for text in values if text is not None) for name, values in found.items()}
 
     def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:
         first_byte_us = record.first_byte_us
         key = (
             record.started_at_us // HOUR_US, dimensions, record.status or 0, error_type, record.host, record.keyed,
+            weight_code(record.weight),
         )  # fmt: skip
         cells = self._sums.get(key)
         if cells is None:
             cells = self._sums[key] = {}
-        cell = cells.get(record.endpoint)
+        names = record.endpoint, record.user_id, record.provider, record.model, record.resolved_model
+        cell = cells.get(names)
         if cell is None:
-            cell = cells[record.endpoint] = Measured([0] * len(MEASURES), [], [])
+            cell = cells[names] = Measured([0] * len(MEASURES), [], [])
         numbers = cell.numbers
         numbers[2] += record.request_bytes
         numbers[3] += record.response_bytes
@@ -278,31 +328,46 @@ class Rollups:
         if first_byte_us is not None:
             cell.first_bytes.append(first_byte_us)
 
-    def admitted(self, limits: Limits, hosts: Mapping[str, int], endpoints: Mapping[str, int]) -> Admitted:
+    def admitted(self, limits: Limits, ids: Mapping[str, Mapping[str, int]]) -> Admitted:
         """Return the sums by hour within limits that have learned all `hours`. Call it once: it moves the counts.
 
-        `hosts` and `endpoints` are the dictionary ids of all that were counted.
+        `ids` are the dictionary ids of `texts`.
         """
-        admitted = Admitted({}, {}, {}, 0)
+        admitted = Admitted({}, {}, {}, {}, {}, {}, 0)
         capped = 0
-        for (hour, dimensions, status, error_type, host, is_keyed), cells in self._sums.items():
-            kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else hosts[host], error_type))
-            capped |= bits
-            class_ = status // 100
+        for (hour, dimensions, status, error_type, host, is_keyed, weight), cells in self._sums.items():
+            kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else ids["host"][host], error_type))
+            capped |= bits | (HAS_WEIGHTS if weight else 0)
+            class_ = status // 100, weight
             for counts in cells.values():
                 counts.sort()
             total = _total(list(cells.values()))
-            status_key = (hour, *[kept[place] for place in _STATUS_PLACES], int(is_keyed), status, class_)
-            _merge(admitted.statuses, status_key, total.copy())
-            _merge(admitted.hours, (hour, *kept[: len(DIMENSIONS)], class_), total)
+            answered = int(is_keyed), status, *class_
+            _merge(admitted.statuses, (hour, *[kept[place] for place in _STATUS_PLACES], *answered), total.copy())
+            _merge(admitted.hosts, (hour, *[kept[place] for place in _HOST_PLACES], *answered), total.copy())
+            _merge(admitted.hours, (hour, *kept[: len(DIMENSIONS)], *class_), total)
             by_endpoint = [kept[place] for place in _ENDPOINT_PLACES]
-            for endpoint, counts in cells.items():
-                number = 0 if endpoint is None else endpoints[endpoint]
-                value = limits.admit_value(hour, _ENDPOINT_BIT, number)
-                if value == OTHER:
-                    capped |= 1 << _ENDPOINT_BIT
-                _merge(admitted.endpoints, (hour, *by_endpoint, value, class_), counts)
+            small = [kept[place] for place in _SMALL_PLACES]
+            for cell, counts in cells.items():
+                (endpoint, user, *model), bits = _admitted_names(cell, limits, hour, ids)
+                capped |= bits
+                _merge(admitted.models, (hour, *small, *model, *class_), counts.copy())
+                _merge(admitted.users, (hour, *small, user, *class_), counts.copy())
+                _merge(admitted.endpoints, (hour, *by_endpoint, endpoint, *class_), counts)
         return replace(admitted, capped=capped)
+
+
+def _admitted_names(
+    cell: Cell, limits: Limits, hour: int, ids: Mapping[str, Mapping[str, int]]
+) -> tuple[list[int], int]:
+    """Return the ids of a cell within limits, and the bits of those that became `OTHER`."""
+    kept, capped = [], 0
+    for name, bit, text in zip(_NAMES, _NAME_BITS, cell, strict=True):
+        value = 0 if text is None else limits.admit_value(hour, bit, ids[name][text])
+        if value == OTHER:
+            capped |= 1 << bit
+        kept.append(value)
+    return kept, capped
 
 
 def cost_nano_usd(record: Record) -> int:

@@ -15,6 +15,7 @@ from storage.query import Filter, Order
 from storage.record import Payload, Record
 from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.search.known_rows import KnownRows
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT, Dialect, Ids, Texts, Where
 from storage.search.clues import Clue
@@ -131,6 +132,11 @@ class Session(Protocol):
     @property
     def known_counts(self) -> KnownCounts:
         """What the store remembers of its rollups."""
+        ...
+
+    @property
+    def known_rows(self) -> KnownRows:
+        """What this read has found."""
         ...
 
     def limited(self, seconds: float) -> Self:

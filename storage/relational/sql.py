@@ -11,13 +11,18 @@ DIMENSIONS: Final = (
     "instance", "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "error_type", "host",
     "user_agent", "user_id", "project", "container", "client", "service", "route_id", "key_id", "source", "method",
     "name", "auth_code", "provider", "model", "resolved_model", "usage_state", "price_source", "endpoint",
+    "message",
 )  # fmt: skip
 """Columns stored as dictionary ids. The place of a name is its `kind` in the dictionary: append, never reorder."""
 
 TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
 """Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their end."""
-CALL_KINDS: Final = {"finish_reason": 210, "called_tools": 211, "grpc_status": 212}
-"""The same of columns that repeat what `stream` and `grpc` of a record say, for filters and facets."""
+PART_KINDS: Final = {
+    "finish_reason": 210, "called_tools": 211, "grpc_status": 212, "redactions": 213, "failed_tools": 214,
+}  # fmt: skip
+"""The same of columns that have a part of what `stream`, `grpc` and `redactions` of a record say."""
+COMBINATIONS: Final = {"called_tool": "called_tools", "redacted": "redactions", "tool_error": "failed_tools"}
+"""Field that may have several names → the column that has them as one text (`storage.relational.combinations`)."""
 KINDS: Final = ("exchange", "event")
 EVENT: Final = KINDS.index("event")
 CODED: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
@@ -46,8 +51,8 @@ class Dialect:
     """Condition that the trace id equals the mark `{}`."""
     tool: str
     """Condition that a record holds a call of one of the tools whose ids are the marks `{}`."""
-    called_tool: str
-    """Condition that a record's combination of called tools holds the text `{}`."""
+    combination: Callable[[str, int, Sequence[str]], str]
+    """From a column of `COMBINATIONS`, its kind in the dictionary, and marks, to the condition that it holds a text."""
     tool_text: str
     """Condition that the folded text of a tool call contains the mark `{}`."""
     tool_request: str
@@ -109,6 +114,8 @@ class Dialect:
     """Condition on rows of batches, without parameters, that leaves out what is not committed; empty: all rows are."""
     schema: str = ""
     """What stands before the name of a table."""
+    real: str = "CAST({} AS DOUBLE PRECISION)"
+    """How a number is made one of floating point, of 64 bits."""
     number: str = "{}"
     """How the mark `{}` of a number is written: some databases ask how large it may be."""
     by_seq: Callable[[Order], str] = lambda order: f"ORDER BY seq {order}"

@@ -4,10 +4,11 @@ A backend says how a piece of work gets its session, and how batches, retention 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar
 
+from storage.base import Prepared
 from storage.conversations import ConversationQuery
 from storage.purge import Erased, Slice, TextStep, bounded
 from storage.query import (
@@ -24,7 +25,18 @@ from storage.query import (
     SummaryQuery,
     TopQuery,
 )
-from storage.relational.reads import conversations, facets, histogram, page, small_tables, summary, tools, top, totals
+from storage.record import Entry
+from storage.relational.reads import (
+    facets,
+    histogram,
+    page,
+    ranked_conversations,
+    small_tables,
+    summary,
+    tools,
+    top,
+    totals,
+)
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
@@ -62,7 +74,7 @@ class RelationalStorage(ABC, Generic[S]):
         SummaryQuery: summary.summary,
         TopQuery: top.top,
         SeriesQuery: top.series,
-        ConversationQuery: conversations.read_conversations,
+        ConversationQuery: ranked_conversations.read_page,
         ToolQuery: tools.tool_calls,
         ToolStatsQuery: tools.tool_stats,
         ToolValuesQuery: tools.tool_values,
@@ -73,6 +85,10 @@ class RelationalStorage(ABC, Generic[S]):
         self._location = location
         self._schema_version = schema_version
         self._indexer = TextIndexer(lambda work: self._read(work), lambda work: self._write(work))
+
+    @property
+    def warning(self) -> str:
+        return ""
 
     @abstractmethod
     async def _read(self, work: Callable[[S], Awaitable[T]]) -> T:
@@ -156,6 +172,9 @@ class RelationalStorage(ABC, Generic[S]):
             return await self._indexer.step()
         self._indexer.rest()
         return TextStep(0, is_done=not await self._write(drop_some))
+
+    async def prepare(self, entries: Sequence[Entry]) -> Prepared:
+        return await self._indexer.prepare(entries)
 
     async def key_version(self) -> int:
         return (await self._read_soon(lambda session: session.state())).key_version

@@ -16,6 +16,8 @@ class Tally:
     response_bytes: int = 0
     duration: aggregates.Latencies = field(default_factory=aggregates.Latencies)
     first_byte: aggregates.Latencies = field(default_factory=aggregates.Latencies)
+    sampled: bool = False
+    """Whether some of the records stand for several."""
 
     @property
     def exchanges(self) -> int:
@@ -40,7 +42,7 @@ class Tally:
             status_classes=dict(sorted(self.status_classes.items())),
             events=self.events,
             duration=self.duration.percentiles(),
-            durations={bucket: count for bucket, count in self.duration.counts.items() if count > 0},
+            durations={bucket: round(count) for bucket, count in self.duration.counts.items() if count > 0},
         )
 
     def summary(
@@ -66,6 +68,7 @@ class Tally:
             top=top,
             models=models,
             complete=complete,
+            sampled=self.sampled,
         )
 
 

@@ -18,10 +18,13 @@ from storage.record import Record
 from storage.relational.rollup_sql import columns_of, is_known
 from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, Limits, cost_nano_usd
 from storage.relational.time_ranges import HOUR_US
+from storage.relational.weights import weight_code
 from storage.search.expression import Has, asked_values, both, conjuncts
 
 DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 """What usage is counted by, besides time: the first of them are those of the rollups."""
+KEYS: Final = (*DIMENSIONS, "weight")
+"""The columns of the table's key, after the hour."""
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
 """Whole numbers, so that subtraction leaves no remainder."""
@@ -34,7 +37,7 @@ HAS_EVENTS: Final = 1 << _EVENTS_SHIFT
 """The bit of a store whose rollup may have calls that are events."""
 
 Key = tuple[int, ...]
-"""Hour, dimensions."""
+"""Hour, `KEYS`."""
 Measures = list[int]
 """In the order of `MEASURES`."""
 
@@ -93,7 +96,7 @@ class UsageSums:
 
     def add(self, record: Record, dimensions: Sequence[int]) -> None:
         """Count one call; its dimensions are ids in the order of `DIMENSIONS`, 0 for null."""
-        key = (record.started_at_us // HOUR_US, *dimensions)
+        key = (record.started_at_us // HOUR_US, *dimensions, weight_code(record.weight))
         _add(self._sums.setdefault(key, [0] * len(MEASURES)), measures_of(record))
         self._has_events |= record.kind == "event"
 
@@ -101,10 +104,10 @@ class UsageSums:
         """Return the sums within limits that know all `hours`, and the store's bits of dimensions that hold others."""
         admitted: dict[Key, Measures] = {}
         capped = 0
-        for (hour, *dimensions), measures in sorted(self._sums.items()):
+        for (hour, *dimensions, weight), measures in sorted(self._sums.items()):
             kept, bits = limits.admit(hour, tuple(dimensions))
             capped |= bits
-            _add(admitted.setdefault((hour, *kept), [0] * len(MEASURES)), measures)
+            _add(admitted.setdefault((hour, *kept, weight), [0] * len(MEASURES)), measures)
         return admitted, capped << CAPPED_SHIFT | self._has_events << _EVENTS_SHIFT
 
 

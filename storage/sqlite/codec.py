@@ -1,9 +1,10 @@
 """A record as a row, and a row as a record.
 
-Strategy: three shapes. Every row has the plain columns, a call of gRPC two more; those of events, refused keys and LLM
-calls are left out where all of them are null, because binding null costs 0.2 µs each. Within the plain columns null has
-a stand-in that binds fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast.
-What no search reads for is packed, because each column costs 0.05 µs (storage/relational/writes/packing.py).
+Strategy: three shapes. Every row has the plain columns, a call of gRPC or a failure three more; those of events,
+refused keys and LLM calls are left out where all of them are null, because binding null costs 0.2 µs each. Within the
+plain columns null has a stand-in that binds fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which
+is four times as fast. What no search reads for is packed, because each column costs 0.05 µs
+(storage/relational/writes/packing.py).
 
 Invariant: `decode(encode(record)) == record` for every record whose numbers are not negative.
 """
@@ -17,10 +18,11 @@ import msgspec
 from storage.grpc import Grpc
 from storage.record import Record, Stream, format_id
 from storage.relational.blocks.payloads import Place
+from storage.relational.combinations import pack
 from storage.relational.rollups import DIMENSIONS, dimensions_of
 from storage.relational.sql import CODED
-from storage.relational.tools.called import pack
-from storage.relational.writes import packing
+from storage.relational.weights import weight_code
+from storage.relational.writes import packing, redactions
 from storage.sqlite.dictionary import Dictionary, Names
 
 _TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")
@@ -34,12 +36,14 @@ _PLAIN: Final = (
     "request_bytes", "response_bytes", "request_complete",
     *packing.PLACES,
     "client_ip", *_NULLABLE_TEXT,
+    "redactions", "weight",
 )  # fmt: skip
-_CALL: Final = ("grpc", "grpc_status")
+_FEW: Final = ("grpc", "grpc_status", "message")
+"""Columns of the few rows that are calls of gRPC, or failed and said why."""
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
-    "keyed", "finish_reason", "called_tools", "conversation", "marks", *_CALL,
+    "keyed", "finish_reason", "called_tools", "failed_tools", "conversation", "marks", *_FEW,
 )  # fmt: skip
 _MAX_TEXTS: Final = 4096
 """Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
@@ -89,7 +93,7 @@ _GROUP_ROWS: Final = 50
 """Rows of one statement: 3.1 µs a row instead of 3.6 (measured), and the interpreter lock changes hands less often."""
 
 PLAIN: Final = Shape(_PLAIN)
-CALL: Final = Shape(_PLAIN + _CALL)
+FEW: Final = Shape(_PLAIN + _FEW)
 FULL: Final = Shape(_PLAIN + _RARE)
 
 
@@ -157,7 +161,7 @@ class RowEncoder:
         known = self._texts.get
         texts = [(record.host, record.user_agent, record.user_id, record.endpoint) for record in records]
         ids = [known(key) or self._learn_texts(connection, key) for key in texts]
-        pack_times, pack_address = packing.pack_times, packing.pack_address
+        id_of, pack_times, pack_address = self._dictionary.id_of, packing.pack_times, packing.pack_address
         return [
             [
                 seq, bytearray(record.id), record.started_at_us, record.status or 0, record.duration_us,
@@ -171,6 +175,8 @@ class RowEncoder:
                 0 if record.trace_id is None else record.trace_id,
                 0 if record.span_id is None else record.span_id,
                 _request_id(record.request_id, record.id),
+                0 if record.redactions is None else id_of(connection, "redactions", redactions.pack(record.redactions)),
+                0 if record.weight == 1 else weight_code(record.weight),
             ]
             for seq, (record, combination, text_ids, (heads, bodies)) in enumerate(
                 zip(records, combinations, ids, places, strict=True), first_seq
@@ -186,12 +192,14 @@ class RowEncoder:
             self._texts[key] = ids
         return ids
 
-    def call(self, connection: sqlite3.Connection, grpc: Grpc | None) -> Row:
-        """Make the columns of a call of gRPC."""
+    def few(self, connection: sqlite3.Connection, record: Record) -> Row:
+        """Make the columns of calls of gRPC, and of what said why it failed."""
+        message = self._dictionary.id_of(connection, "message", record.message)
+        grpc = record.grpc
         if grpc is None:
-            return None, 0
+            return None, 0, message
         status = self._dictionary.id_of(connection, "grpc_status", grpc.status_name)
-        return bytearray(msgspec.msgpack.encode(grpc)), status
+        return bytearray(msgspec.msgpack.encode(grpc)), status, message
 
     def rare(self, connection: sqlite3.Connection, record: Record) -> Row:
         id_of, stream = self._dictionary.id_of, record.stream
@@ -211,8 +219,9 @@ class RowEncoder:
             1 if record.keyed else 0,
             0 if stream is None else id_of(connection, "finish_reason", stream.finish_reason),
             0 if stream is None else id_of(connection, "called_tools", pack(stream.tools)),
+            0 if stream is None else id_of(connection, "failed_tools", pack(stream.failed_tools)),
             record.conversation, record.marks,
-            *self.call(connection, record.grpc),
+            *self.few(connection, record),
         )  # fmt: skip
 
 
@@ -223,7 +232,7 @@ def _request_id(text: str | None, record_id: bytes) -> str | int:
 
 
 def is_plain(record: Record) -> bool:
-    """Whether a record needs no more than the plain columns, and those of a call of gRPC."""
+    """Whether a record needs no more than the plain columns, and those that `has_few` tells of."""
     # In the order in which kinds of traffic betray themselves, so that a plain record pays all and others few.
     return (
         record.provider is None
@@ -245,6 +254,11 @@ def is_plain(record: Record) -> bool:
         and record.conversation is None
         and record.marks is None
     )
+
+
+def has_few(record: Record) -> bool:
+    """Whether it is a call of gRPC, or failed and said why."""
+    return record.grpc is not None or record.message is not None
 
 
 def decode_rows(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], names: Names) -> list[Record]:

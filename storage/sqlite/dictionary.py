@@ -13,14 +13,14 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.sql import DIMENSIONS, PART_KINDS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
 from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, RememberedNames, entry_bytes
 from storage.sqlite.connection import ID_AMONG, number_list
 
 _SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
 _SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE {ID_AMONG}"
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
+_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
 
 
 class Dictionary:

@@ -6,10 +6,8 @@ file system. A row above the floor keeps its block until it goes too. Each slice
 in steps of about a millisecond, that ends when its time is over or a batch waits: with its commit it holds the write
 connection for about 8 ms at the median.
 
-The journal: the commit that finds it grown long writes it back, on the write connection's thread: some 25 ms, and a
-slice that does so makes the next batch wait. Slices leave it alone, and after a few of them a read connection writes it
-back on its own thread, which keeps neither a batch nor a slice from committing. Batches still do it themselves when it
-gets long for all that.
+A slice leaves the journal alone: to write it back takes some 25 ms, which the next batch would wait for
+(`storage/sqlite/journal.py`).
 
 Slices that the cap on size takes are in `trim.py`.
 
@@ -18,13 +16,10 @@ Invariant: only rows that no reader sees any more are deleted, so no reader can 
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
-from storage.errors import StorageUnavailable
 from storage.purge import Purged, RetentionState
 from storage.record import now_us
 from storage.relational.blocks.payloads import BODIES, GROWN, HEADS
@@ -32,15 +27,13 @@ from storage.relational.time_ranges import HOUR_US, unused_before
 from storage.sqlite import rollups
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import delete_unused
+from storage.sqlite.journal import journal_left_alone
 from storage.sqlite.tools import drop_details
 
 T = TypeVar("T")
 
 SLICE_S: Final = 0.004
 """How long a slice works before it commits; to sync what it wrote takes about as long again."""
-LEAST_JOURNAL_BYTES: Final = 4 << 20
-MOST_JOURNAL_BYTES: Final = 1 << 30
-"""Bounds of `journal_limit`."""
 JOURNAL_SLICES: Final = 4
 """Slices between two times that the journal is written back: about 1 100 pages of slices of 460 rows."""
 _STEP_ROWS: Final = 100
@@ -68,9 +61,9 @@ _ALL: Final = 1_000_000_000
 class Turn:
     """How long a slice may go on: until a batch waits for the connection, or its time is over."""
 
-    def __init__(self, is_wanted: Callable[[], bool]) -> None:
+    def __init__(self, is_wanted: Callable[[], bool], seconds: float = SLICE_S) -> None:
         self._is_wanted = is_wanted
-        self._ends_s = time.monotonic() + SLICE_S
+        self._ends_s = time.monotonic() + seconds
 
     @property
     def is_over(self) -> bool:
@@ -132,22 +125,6 @@ def vacuum(connection: sqlite3.Connection, is_wanted: Callable[[], bool] = lambd
 def _transaction(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
     with journal_left_alone(connection), transaction(connection):
         return work()
-
-
-@contextmanager
-def journal_left_alone(connection: sqlite3.Connection) -> Iterator[None]:
-    """Let commits only append to the journal, however long it is. Outside a transaction."""
-    pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    try:
-        yield
-    finally:
-        connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
-
-
-def write_journal_back(connection: sqlite3.Connection) -> None:
-    """Write the journal into the file, as far as readers let us, without waiting. The next commit begins it anew."""
-    connection.execute("PRAGMA wal_checkpoint(passive)").fetchall()
 
 
 def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
@@ -236,32 +213,3 @@ def _kept_pages(connection: sqlite3.Connection) -> int:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def journal_limit(max_bytes: int) -> int:
-    """Decide how long the journal may get that a reader keeps from being written back: a 16th of a cap on size."""
-    return max(LEAST_JOURNAL_BYTES, max_bytes // 16) if max_bytes else MOST_JOURNAL_BYTES
-
-
-def check_journal(connection: sqlite3.Connection, journal: Path, limit_bytes: int) -> None:
-    """Refuse to make the journal any longer while a reader keeps it from being written back. Outside a transaction.
-
-    A transaction that only reads sees the store as it began, and all that is written meanwhile stays in the journal
-    (SQLite, "Write-Ahead Logging", 6). Ours take a second; that of another program may last for hours.
-
-    Raises:
-        StorageUnavailable: There is such a reader, and the journal has grown to the limit.
-    """
-    if not journal.exists() or journal.stat().st_size <= limit_bytes:
-        return
-    busy_ms = connection.execute("PRAGMA busy_timeout").fetchone()[0]
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
-    if (size := journal.stat().st_size) > limit_bytes:
-        raise StorageUnavailable(
-            f"sqlite: a program that has read for long, as a backup or a shell with an open transaction, keeps "
-            f"the journal {journal} at {size} bytes: end it"
-        )

@@ -62,8 +62,8 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
     """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1, and what is empty."""
     for hour in limits.unknown(rollups.hours):
         limits.learn(hour, *[connection.execute(sql, (hour,)) for sql in _COUNTED])
-    ids = find(connection, {"host": tuple(rollups.hosts), "endpoint": tuple(rollups.endpoints)})
-    admitted = rollups.admitted(limits, ids["host"], ids["endpoint"])
+    ids = find(connection, rollups.texts)
+    admitted = rollups.admitted(limits, ids)
     if admitted.capped:
         connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (admitted.capped,))
     for table, sums in admitted.by_table(counter(connection, "folded_until")):
@@ -98,10 +98,10 @@ def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> i
 
 # The rollup of the use of language models.
 
-_USAGE_UPSERT: Final = _upsert(USAGE_TABLE, ("hour", *usage.DIMENSIONS), dict.fromkeys(usage.MEASURES, _ADDED))
-_USAGE_EMPTIED: Final = _emptied(USAGE_TABLE, ("hour", *usage.DIMENSIONS), ("calls",))
+_USAGE_UPSERT: Final = _upsert(USAGE_TABLE, ("hour", *usage.KEYS), dict.fromkeys(usage.MEASURES, _ADDED))
+_USAGE_EMPTIED: Final = _emptied(USAGE_TABLE, ("hour", *usage.KEYS), ("calls",))
 _USAGE_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {USAGE_TABLE} WHERE hour = ?"
-_USAGE_DELETE: Final = deletion(USAGE_TABLE, ("hour", *usage.DIMENSIONS))
+_USAGE_DELETE: Final = deletion(USAGE_TABLE, ("hour", *usage.KEYS))
 
 
 def merge_usage(connection: sqlite3.Connection, sums: usage.UsageSums, limits: Limits, *, sign: int = 1) -> None:

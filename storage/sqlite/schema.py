@@ -1,7 +1,7 @@
 """The layout of the file: pragmas of a connection, and numbered migrations applied in order, each in a transaction.
 
-Invariant: `user_version` is the number of the newest migration applied. A file with a higher number than this program
-knows is left untouched.
+Invariant: `user_version` is the number of the newest migration applied, and `application_id` a digest of all that were.
+A file with a higher number than this program knows, or one made by other migrations, is left untouched.
 """
 
 import re
@@ -11,14 +11,15 @@ from contextlib import closing
 from functools import cache
 from importlib import resources
 from typing import Final
+from zlib import crc32
 
-from storage.errors import SchemaTooNew, SchemaTooOld, StorageDamaged
+from storage.errors import SchemaBeforeRelease, SchemaTooNew, SchemaTooOld, StorageDamaged
 from storage.query import Durability
 from storage.sqlite.connection import transaction
 from storage.sqlite.histograms import add_histogram_functions
 from storage.sqlite.search_functions import add_search_functions
 
-_PAGE_BYTES: Final = 8192
+PAGE_BYTES: Final = 8192
 _WRITE_CACHE_KIB: Final = 8192
 _READ_CACHE_KIB: Final = 2048
 """Of each reader; what it lacks is in the page cache of the kernel, a copy away."""
@@ -46,7 +47,7 @@ def checkpoint_pages(max_bytes: int) -> int:
     """Decide how long the journal may get before it is written back: a 128th of a cap on size, where that is less."""
     if not max_bytes:
         return _CHECKPOINT_PAGES
-    return max(_MIN_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, max_bytes // 128 // _PAGE_BYTES))
+    return max(_MIN_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, max_bytes // 128 // PAGE_BYTES))
 
 
 def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_bytes: int = 0) -> int:
@@ -56,23 +57,25 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
+        SchemaBeforeRelease: One before 1.0 did.
         StorageDamaged: Its schema is not whole.
     """
     add_search_functions(connection)
     add_histogram_functions(connection)
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
+    refuse_unreleased(connection)
     # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the file.
     synchronous = "full" if durability == "safe" else "normal"
     pages = checkpoint_pages(max_bytes)
     for pragma in (
-        f"page_size = {_PAGE_BYTES}",
+        f"page_size = {PAGE_BYTES}",
         "auto_vacuum = incremental",
         "journal_mode = wal",
         f"synchronous = {synchronous}",
         f"cache_size = -{_WRITE_CACHE_KIB}",
         f"wal_autocheckpoint = {pages}",
-        f"journal_size_limit = {(1 if max_bytes else 8) * _PAGE_BYTES * pages}",
+        f"journal_size_limit = {(1 if max_bytes else 8) * PAGE_BYTES * pages}",
         "temp_store = memory",
         f"soft_heap_limit = {_PROCESS_BYTES}",
         # Always: a block that grows, and retention, free pages with bodies of records that are erased later.
@@ -96,11 +99,13 @@ def prepare_sole_reader(connection: sqlite3.Connection) -> int:
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
+        SchemaBeforeRelease: One before 1.0 did.
         SchemaTooOld: An older one did.
     """
     prepare_reader(connection)
     version, newest = _version(connection), len(migrations())
     _refuse_newer(version, migrations())
+    refuse_unreleased(connection)
     if version < newest:
         raise SchemaTooOld(version, newest)
     return version
@@ -114,7 +119,23 @@ def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:
             for statement in _statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(scripts)}")
+        connection.execute(f"PRAGMA application_id = {_mark(tuple(scripts))}")
     return len(scripts)
+
+
+def refuse_unreleased(connection: sqlite3.Connection) -> None:
+    """Tell a file of a program before 1.0, whose layouts changed under the same number, from a damaged one.
+
+    The schema of both is not the one of its number. A damaged one has the mark of the migrations that made it.
+
+    Raises:
+        SchemaBeforeRelease: The schema is another, and so is the mark.
+    """
+    scripts, version = migrations(), _version(connection)
+    applied = tuple(scripts[:version]) if version <= len(scripts) else ()
+    mark = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    if applied and mark != _mark(applied) and _schema_of(applied) - _schema(connection):
+        raise SchemaBeforeRelease
 
 
 def _check_schema(connection: sqlite3.Connection) -> None:
@@ -138,6 +159,12 @@ def _schema_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str, str]]:
 def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
     """Read what there is: type, name and statement, without the comments of older programs."""
     return frozenset((kind, name, _COMMENT.sub("", str(sql))) for kind, name, sql in connection.execute(_SCHEMA))
+
+
+def _mark(scripts: tuple[str, ...]) -> int:
+    """Digest migrations into a positive number of 31 bits, which the header of the file keeps (`application_id`)."""
+    statements = (statement for script in scripts for statement in _statements(script))
+    return crc32("".join(statements).encode()) >> 1
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import Final, Self, TypeVar
 
 from storage.query import Filter
@@ -12,6 +13,7 @@ from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.search.condition import asked_fields
+from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
 from storage.relational.session import Parameters, Rows, State, spanned, spanned_ids
 from storage.relational.slices import Range
@@ -29,7 +31,10 @@ DIALECT: Final = Dialect(
     placeholder=lambda number: "?",
     trace_id="(trace_id <> 0 AND trace_id = {})",
     tool="seq IN (SELECT record_seq FROM tool_calls WHERE tool_name IN ({}))",
-    called_tool="called_tools IN (SELECT id FROM dictionary WHERE kind = 211 AND instr(value, {}) > 0)",
+    combination=lambda column, kind, marks: (
+        f"{column} IN (SELECT id FROM dictionary WHERE kind = {kind} "
+        f"AND ({' OR '.join(f'instr(value, {mark}) > 0' for mark in marks)}))"
+    ),
     tool_text="instr(search, {}) > 0",
     tool_request="(llm_request_id <> 0 AND llm_request_id = {})",
     like=like,
@@ -39,7 +44,7 @@ DIALECT: Final = Dialect(
     # 1 is that of the record itself (storage/sqlite/codec.py).
     text_columns={"request_id": f"CASE request_id WHEN 1 THEN {ID_TEXT} ELSE request_id END"},
     bucket=bucket_of,
-    histograms=f"{SUM}({{}})",
+    histograms=SUM,
     to_counts=unpack_histogram,
     has_text="{} <> 0",
     among=AMONG,
@@ -74,11 +79,14 @@ class SqliteSession:
         self.known_counts = known_counts
         self._names = names
         self.budget = budget
+        self.known_rows = KnownRows()
         self.recent_blocks = RecentBlocks()
         self._state: State | None = None
 
     def limited(self, seconds: float) -> Self:
-        return type(self)(self.connection, self._names, self.known_counts, Budget(seconds))
+        limited = copy(self)
+        limited.budget = Budget(seconds)
+        return limited
 
     async def state(self) -> State:
         if self._state is None:

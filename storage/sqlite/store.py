@@ -1,19 +1,19 @@
 """The SQLite store: one write connection, and a few read connections behind it.
 
 Strategy: the write connection's thread runs batches one after the other, and reads positions, so that what it answers
-includes a commit that was abandoned. Everything else is read on at most four other connections, each answer in one read
-transaction: readers never block the writer (WAL), and no reader holds a snapshot between calls. A store in memory has
-the write connection only, and reads wait for it.
+includes a commit that was abandoned. Everything else is read on at most six other connections, each answer in one read
+transaction: readers never block the writer (WAL), and no reader holds a snapshot between calls. One more measures the
+file and writes its journal back. A store in memory has the write connection only, and reads wait for it.
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from storage.base import READERS
 from storage.errors import StorageDamaged, StorageRejected
 from storage.purge import Erased, Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
@@ -25,6 +25,8 @@ from storage.sqlite import purge
 from storage.sqlite.connection import Budget, Connection, connect, snapshot, transaction
 from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import empty_journal, erase_slice
+from storage.sqlite.journal import Journal
+from storage.sqlite.readers import Readers
 from storage.sqlite.salvage import Kept, has_torn_header, read_kept, write_kept
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.session import SqliteSession
@@ -36,7 +38,6 @@ T = TypeVar("T")
 
 _RECORDS: Final = "records"
 """Of what is kept: how many rows there were."""
-READERS: Final = 4
 READ_STATEMENTS: Final = 64
 """That a reader keeps prepared, 10 to 40 KB each: a list of values of another length makes another of a question."""
 READ_BUDGET_S: Final = 1.0
@@ -52,6 +53,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         path: Path | None,
         writer: Connection,
         readers: list[Connection],
+        upkeep: Connection,
         schema_version: int,
         read_budget_s: float,
         max_bytes: int,
@@ -60,14 +62,13 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         self._path = path
         self._identity = None if path is None else _identity(path)
         self._read_budget_s = read_budget_s
-        self._journal_limit_bytes = purge.journal_limit(max_bytes)
 
         self._writer = writer
         self._readers = readers
-        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        for reader in readers or [writer]:
-            self._idle.put_nowait(reader)
-        self._batches = BatchStore(self._indexer.cells_of)
+        self._journal = Journal(path, max_bytes)
+        self._upkeep = upkeep
+        self._reads = Readers(readers or [writer], upkeep, writer, self._journal, read_budget_s)
+        self._batches = BatchStore()
         self._unused = UnusedTexts(self._batches.forget_texts)
         self._names = Names()
         self._known_counts = KnownCounts()
@@ -105,7 +106,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         try:
             connections.append(await opened())
             schema_version = await connections[0].run(prepare)
-            for _ in range(readers if path else 0):
+            for _ in range(readers + 1 if path else 0):
                 connections.append(await opened(max_statements=READ_STATEMENTS))
                 await connections[-1].run(prepare_reader)
         except BaseException as error:
@@ -114,26 +115,30 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             if has_content and (_is_logic(error) or await asyncio.to_thread(has_torn_header, path)):
                 raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
-        return cls(path, connections[0], connections[1:], schema_version, read_budget_s, max_bytes)
+        if path is None:
+            connections *= 2  # The only one does the upkeep, too.
+        writer, *others, upkeep = connections
+        return cls(path, writer, others, upkeep, schema_version, read_budget_s, max_bytes)
 
     async def commit(self, batch: Batch) -> int:
-        def work(connection: sqlite3.Connection) -> int:
-            self._check_journal(connection)
-            return self._batches.store(connection, batch)
-
-        return await self._writer.run(work)
+        return await self._change(lambda connection: self._batches.store(connection, batch))
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         return await self._writer.run(lambda connection: read_positions(connection, instance))
 
     async def retention(self) -> RetentionState:
-        return await self._on_reader(lambda connection, budget: purge.retention(connection))
+        def look(connection: sqlite3.Connection) -> RetentionState:
+            with self._journal.upkeep(connection):
+                return purge.retention(connection)
+
+        # Not on a reader: batches may wait for it, and searches take long.
+        return await self._upkeep.run(look)
 
     async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
         await self._writer.run(lambda connection: purge.move_floors(connection, purge_floor_us, body_floor_us, down))
 
     async def purge(self, max_rows: int) -> Purged:
-        purged = await self._writer.run(
+        purged = await self._change(
             lambda connection: purge.purge(connection, max_rows, lambda: self._writer.is_wanted)
         )
         await self._note_slice(is_last=purged.is_done)
@@ -141,21 +146,25 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
 
     async def trim(self, max_rows: int) -> Trimmed:
         def work(connection: sqlite3.Connection) -> Trimmed:
-            self._check_journal(connection)
             session = self._session(connection, self._budget())
             try:
-                return trim(session, max_rows, self._batches.limits, self._batches.usage_limits, self._unused)
+                limits, usage_limits = self._batches.limits, self._batches.usage_limits
+                return trim(session, max_rows, limits, usage_limits, self._unused, lambda: self._writer.is_wanted)
             except BaseException:
                 self._batches.forget()
                 self._unused.forget()
                 raise
 
-        trimmed = await self._writer.run(work)
+        trimmed = await self._change(work)
         await self._note_slice()
         return trimmed
 
     async def reclaim(self) -> None:
-        await self._on_reader(lambda connection, budget: purge.write_journal_back(connection))
+        await self._upkeep.run(self._journal.write_back)
+
+    @property
+    def warning(self) -> str:
+        return self._journal.warning
 
     async def is_in_place(self) -> bool:
         return self._path is None or await asyncio.to_thread(_identity, self._path) == self._identity
@@ -173,7 +182,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return int(records)
 
     async def vacuum(self) -> None:
-        while await self._writer.run(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):
+        while await self._change(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):
             await self._note_slice()
         await self._writer.run(empty_journal)
 
@@ -183,11 +192,11 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return erased
 
     async def close(self) -> None:
-        for connection in (*self._readers, self._writer):
+        for connection in (*self._readers, self._upkeep, self._writer):
             await connection.finish()
 
     async def _read(self, work: Callable[[SqliteSession], Awaitable[T]]) -> T:
-        return await self._on_reader(partial(self._answer, work))
+        return await self._reads.run(partial(self._answer, work))
 
     async def _read_soon(self, work: Callable[[SqliteSession], Awaitable[T]]) -> T:
         return await self._writer.run(lambda connection: self._answer(work, connection, self._budget()))
@@ -200,32 +209,34 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return await self._writer.run(write)
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
-        return await self._writer.run(
+        return await self._change(
             lambda connection: erase_slice(self._session(connection, self._budget()), filter, from_seq)
         )
 
-    def _check_journal(self, connection: sqlite3.Connection) -> None:
-        if self._path is not None:
-            purge.check_journal(connection, self._path.with_name(f"{self._path.name}-wal"), self._journal_limit_bytes)
-
     async def _size_bytes(self, session: SqliteSession) -> int:
-        files = () if self._path is None else (self._path, self._path.with_name(self._path.name + "-wal"))
-        return sum(os.stat(file).st_size for file in files if file.exists())
+        file_bytes = self._path.stat().st_size if self._path is not None and self._path.exists() else 0
+        return file_bytes + self._journal.size_bytes
 
     async def _note_slice(self, *, is_last: bool = False) -> None:
         self._slices += 1
-        if is_last or self._slices % purge.JOURNAL_SLICES == 0:
-            await self._on_reader(lambda connection, budget: purge.write_journal_back(connection))
+        if is_last or self._slices % purge.JOURNAL_SLICES == 0 or self._journal.is_long:
+            await self._upkeep.run(self._journal.write_back)
 
-    async def _on_reader(self, work: Callable[[sqlite3.Connection, Budget], T]) -> T:
-        reader = await self._idle.get()
-        budget = self._budget()
-        try:
-            return await reader.run(lambda connection: work(connection, budget))
-        finally:
-            # After a cancellation the thread may still be busy: it is asked to stop, and the next read waits behind it.
-            budget.cancel()
-            self._idle.put_nowait(reader)
+    async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do work that may write much, on the write connection, unless another program keeps the journal long.
+
+        Raises:
+            StorageUnavailable: as `Journal.check`.
+        """
+
+        def change(connection: sqlite3.Connection) -> T:
+            self._journal.check(connection)
+            done = work(connection)
+            self._journal.look()
+            return done
+
+        await self._reads.make_room()
+        return await self._writer.run(change)
 
     def _answer(
         self, work: Callable[[SqliteSession], Awaitable[T]], connection: sqlite3.Connection, budget: Budget

@@ -14,14 +14,17 @@ from itertools import islice
 from typing import Final
 
 from storage.record import Record
-from storage.relational.sql import DIMENSIONS
+from storage.relational.sql import DIMENSIONS, PART_KINDS
 from storage.relational.writes.packing import COLUMNS
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import ID_AMONG, number_list
 
-_TEXTS: Final = ("host", "user_agent", "user_id", "project", "method", "model", "resolved_model")
+_TEXTS: Final = (
+    *("host", "user_agent", "user_id", "project", "method", "model", "resolved_model", "redactions", "message"),
+)
 """Columns that clients may fill without end."""
-KINDS: Final = {column: DIMENSIONS.index(column) for column in _TEXTS}
+_ALL_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | PART_KINDS
+KINDS: Final = {column: _ALL_KINDS[column] for column in _TEXTS}
 _PLACES: Final = tuple((column, COLUMNS.index(column)) for column in _TEXTS)
 _USED: Final = f"SELECT {', '.join(_TEXTS)} FROM records WHERE seq > ? AND seq <= ?"
 _USED_BY_CALLS: Final = "SELECT DISTINCT project FROM tool_calls WHERE record_seq > ? AND record_seq <= ?"
@@ -59,13 +62,15 @@ class UnusedTexts:
         self._waiting_bytes = 0
         self._searched.clear()
 
-    def take(self, connection: sqlite3.Connection, rows: Iterable[Row], records: Iterable[Record]) -> None:
-        """Note the texts of rows that went, the oldest there were, and go on with the search.
+    def take(
+        self, connection: sqlite3.Connection, rows: Iterable[Row], records: Iterable[Record], *, may_search: bool = True
+    ) -> None:
+        """Note the texts of rows that went, the oldest there were, and go on with the search where there is time.
 
         Rows are of `COLUMNS`, and decoded the `records`; the transaction is the one that deleted them.
         """
         most = STEP_TEXTS + 2 * self._note(rows, records)
-        if not self._searched and not self._is_worth(connection):
+        if not may_search or (not self._searched and not self._is_worth(connection)):
             return
         first, last = connection.execute(_ENDS).fetchone()
         if first is None:
@@ -87,7 +92,7 @@ class UnusedTexts:
                 if text is None or number in self._searched or len(self._waiting) >= _MAX_WAITING:
                     continue
                 if number not in self._waiting:
-                    size = self._waiting[number] = _ENTRY_BYTES + 2 * len(text)
+                    size = self._waiting[number] = _ENTRY_BYTES + 2 * len(str(text))
                     self._waiting_bytes += size
         return len(self._waiting) - before
 

@@ -12,7 +12,7 @@ from storage.record import Batch, Entry, Position, Record, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
-from storage.relational.reads.text_index.batch_cells import CellsOf
+from storage.relational.reads.text_index.batch_cells import cells_in
 from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US, fold_before
@@ -20,7 +20,7 @@ from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 from storage.sqlite import rollups
-from storage.sqlite.codec import CALL, FULL, PLAIN, Combination, RowEncoder, Values, is_plain
+from storage.sqlite.codec import FEW, FULL, PLAIN, Combination, RowEncoder, Values, has_few, is_plain
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.tools import insert_calls
@@ -50,9 +50,7 @@ _UPSERT_POSITION: Final = (
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self, cells_of: CellsOf) -> None:
-        """`cells_of` makes the cells of the index of words that a batch brings with it."""
-        self._cells_of = cells_of
+    def __init__(self) -> None:
         self._rows = RowEncoder(Dictionary())
         self._growing = GrowingBlocks()
         self.limits = Limits()
@@ -64,12 +62,11 @@ class BatchStore:
         """Commit one batch; returns the newest seq of the store. After any exception nothing of it is stored."""
         try:
             self._fold(connection, batch.entries)
-            cells = self._cells_of(batch.entries)
             with transaction(connection):
                 last_seq = counter(connection, "last_seq")
                 if batch.entries:
                     self._insert(connection, batch.entries, last_seq)
-                    connection.executemany(_INSERT_CELL, [cell_row(cell, last_seq + 1) for cell in cells])
+                    connection.executemany(_INSERT_CELL, [cell_row(cell, last_seq + 1) for cell in cells_in(batch)])
                 _write_positions(connection, batch)
         except BaseException:
             self.forget()
@@ -139,17 +136,17 @@ class BatchStore:
         """Store rows by their shape, and count LLM calls."""
         made = self._rows.plain(connection, records, first_seq, combinations, places)
         plain: list[Values] = []
-        calls: list[Values] = []
+        few: list[Values] = []
         full: list[tuple[Record, Values, Combination]] = []
         for record, row, combination in zip(records, made, combinations, strict=True):
             if not is_plain(record):
                 full.append((record, row, combination))
-            elif record.grpc is None:
-                plain.append(row)
+            elif has_few(record):
+                few.append([*row, *self._rows.few(connection, record)])
             else:
-                calls.append([*row, *self._rows.call(connection, record.grpc)])
+                plain.append(row)
         PLAIN.insert(connection, plain)
-        CALL.insert(connection, calls)
+        FEW.insert(connection, few)
         if not full:
             return
         id_of = self._rows.id_of

@@ -12,6 +12,7 @@ from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.query import Count, CountQuery, Filter, RecordQuery, StatsQuery
 from storage.record import Batch, Body, Entry, Payload, Position, Record
+from storage.search.expression import Has, Like, Not
 from tests.contract.backends import BACKENDS, Backend, usual
 from tests.contract.listing import ALL, assert_untouched, listed
 from tests.storage.samples import (
@@ -195,6 +196,25 @@ async def test_any_text_is_kept(store: Storage, text: str) -> None:
     assert await listed(store, make_filter(path_contains=text, trace_id=text, projects=(text,), hosts=(text,))) == [
         record
     ]
+
+
+async def test_redactions_of_any_name_are_kept_and_found(store: Storage) -> None:
+    """However many there are, however long, and whatever they consist of: each is found by exactly its own id."""
+    odd = {"name:" + "x" * 10_000: 3, 'name:a\0\n"b': 1, "name:\x1b[2J": 2**62, "": 1}
+    many = {f"name:n{number}": number for number in range(1, 41)}
+    records = [make_record(redactions=each) for each in (odd, many, {"github-token": 1}, None, {"github-token": 2})]
+    await store.commit(make_batch(*records))
+    assert await listed(store) == records
+    assert await store.get(records[0].id) == records[0]
+    for place, redactions in enumerate((odd, many)):
+        for redaction in redactions:
+            assert await listed(store, make_filter(redacted=(redaction,))) == [records[place]]
+    assert await listed(store, make_filter(redacted=("github-token", "name:n7"))) == [records[n] for n in (1, 2, 4)]
+    assert await listed(store, make_filter(redacted=("name:n", "n7", "name:x"))) == []
+    assert await listed(store, Filter(where=Has("redacted"))) == [records[n] for n in (0, 1, 2, 4)]
+    assert await listed(store, Filter(where=Not(Has("redacted")))) == [records[3]]
+    assert await listed(store, Filter(where=Like("redacted", ("NAME:N4", "")))) == [records[1]]
+    assert await listed(store, Filter(where=Like("redacted", ("github-token", "name:")))) == []
 
 
 async def test_extreme_numbers_are_kept(store: Storage) -> None:

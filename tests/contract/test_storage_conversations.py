@@ -3,7 +3,7 @@
 from typing import Any
 
 from storage.base import Storage
-from storage.conversations import MAX_TOKENS, ConversationPage, ConversationQuery
+from storage.conversations import FIGURES, MAX_TOKENS, Conversation, ConversationPage, ConversationQuery
 from storage.query import CountQuery, RecordQuery, Scope
 from storage.record import Batch, Entry, Payload, Record, Stream
 from storage.search.expression import Substring
@@ -155,3 +155,75 @@ async def test_conversation_and_marks_are_kept(store: Storage) -> None:
     await store.commit(make_batch(call(A, marks=b"\0" * 32), call(None)))
     page = await store.read(RecordQuery(filter=make_filter(is_llm=True), order="asc"))
     assert [(record.conversation, record.marks) for record in page.records] == [(A, b"\0" * 32), (None, None)]
+
+
+def mixed_calls(conversations: int) -> list[Record]:
+    """Calls of conversations of one to four turns, whose figures are in other orders than their numbers; some tie."""
+    records = []
+    for turn in range(4):
+        for number in range(conversations):
+            if number % 4 < turn:
+                continue
+            spread = number * 37 % 101
+            records.append(
+                call(
+                    number.to_bytes(16, "big"),
+                    project=f"project-{number % 2}",
+                    started_at_us=START_US + turn * HOUR_US // 4 + spread,
+                    duration_us=spread * 1000,
+                    input_tokens=spread % 10,
+                    output_tokens=spread,
+                    cost_usd=None if spread % 7 == 0 else spread / 8,
+                    error_type="overloaded_error" if spread % 3 == 0 else None,
+                    level="warn" if spread % 5 == 0 else "info",
+                )
+            )
+    return records
+
+
+async def test_conversations_are_compared_by_figures_of_all_their_calls(store: Storage) -> None:
+    """Those with the most, also where a filter matches one call of them; of equal ones the newer."""
+    records = mixed_calls(60)
+    await store.commit(make_batch(*records))
+    calls = dict[bytes, list[Record]]()
+    for record in records:
+        assert record.conversation is not None
+        calls.setdefault(record.conversation, []).append(record)
+    newest_first = sorted(map(conversation_of, calls.values()), key=lambda each: -each.last.seq)
+    for sort, figure in FIGURES.items():
+        best = sorted(newest_first, key=figure, reverse=True)
+        page = await store.read(ConversationQuery(filter=make_filter(kind="all"), sort=sort, limit=20))
+        assert (page.conversations, page.complete, page.next_before) == (best[:20], True, None)
+        scoped = make_filter(scope=Scope(projects=("project-1",)), until_us=START_US + HOUR_US // 4)
+        page = await store.read(ConversationQuery(filter=scoped, sort=sort, min_turns=2, limit=100))
+        assert page.conversations == by_newest_match(best, until_us=START_US + HOUR_US // 4, sort=figure)
+
+
+def by_newest_match(best: list[Conversation], until_us: int, sort: Any) -> list[Conversation]:
+    """The conversations of a project with two turns, of equal ones that first whose matching call is newer."""
+    of_project = [each for each in best if each.first.project == "project-1" and each.turns > 1]
+    assert all(each.first.started_at_us < until_us for each in of_project)
+    return sorted(of_project, key=lambda each: (-sort(each), -each.first.seq))
+
+
+async def test_conversations_with_too_few_failures_or_too_low_a_cost_are_left_out(store: Storage) -> None:
+    """In the order that is asked for, the newest first unless another."""
+    await store.commit(make_batch(*mixed_calls(60)))
+    everything = (await store.read(ConversationQuery(filter=make_filter(kind="all"), limit=100))).conversations
+    assert len(everything) == 60
+    failed = [each for each in everything if each.failed >= 2]
+    page = await store.read(ConversationQuery(filter=make_filter(kind="all"), min_failed=2, limit=100))
+    assert (page.conversations, page.complete) == (failed, True)
+    dear = [each for each in everything if each.cost_usd >= 10]
+    query = ConversationQuery(filter=make_filter(kind="all"), min_cost_usd=10, sort="cost", limit=100)
+    assert (await store.read(query)).conversations == sorted(dear, key=lambda each: -each.cost_usd)
+    assert 0 < len(failed) < 60
+    assert 0 < len(dear) < 60
+
+
+async def test_none_is_compared_where_none_is_wanted_or_there(store: Storage) -> None:
+    """An empty page is whole."""
+    assert await store.read(ConversationQuery(sort="cost")) == ConversationPage([], complete=True, next_before=None)
+    await store.commit(make_batch(call(A, cost_usd=1.0)))
+    assert (await store.read(ConversationQuery(sort="cost", limit=0))).conversations == []
+    assert (await store.read(ConversationQuery(sort="cost", min_cost_usd=2.0))).conversations == []

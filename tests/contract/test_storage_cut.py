@@ -7,15 +7,16 @@ import pytest
 
 from storage.base import Storage
 from storage.conversations import ConversationQuery
-from storage.query import CountQuery, Filter, Order, RecordQuery
+from storage.query import CountQuery, Filter, Order, RecordQuery, SummaryQuery, TopQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational import slices
 from storage.relational.search import rows
+from storage.relational.time_ranges import DAY_US
 from storage.search.expression import Substring, Text
 from storage.search.phrase import Phrase
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.listing import read_on
-from tests.storage.samples import make_batch, make_body, make_record
+from tests.storage.samples import START_US, make_batch, make_body, make_record
 from tests.support.filters import make_filter
 
 
@@ -95,11 +96,32 @@ async def test_a_search_of_conversations_that_is_cut_lists_each_once(slow: Stora
     assert pages > 5
 
 
+async def test_conversations_that_there_is_no_time_to_compare_are_said_to_be_missing(slow: Storage) -> None:
+    """Those of the newest calls are compared in any case."""
+    numbers = [bytes([place]) * 16 for place in range(60)]
+    await slow.commit(make_batch(*[make_record(conversation=number, cost_usd=number[0] % 7) for number in numbers]))
+    page = await slow.read(ConversationQuery(sort="cost", limit=2))
+    assert ([each.id[0] for each in page.conversations], page.complete) == ([55, 54], False)
+
+
 async def test_a_count_that_is_cut_is_a_lower_bound(slow: Storage) -> None:
     """Only the slices that were searched are counted, unless rollups have the answer."""
     counted = await slow.read(CountQuery(make_filter(path_contains="/")))
     assert (counted.exchanges, counted.exact) == (10, False)
     assert (await slow.read(CountQuery(Filter()))).exchanges == 50
+
+
+async def test_sums_of_days_that_are_cut_are_those_of_the_newest(slow: Storage) -> None:
+    """Rollups are read in the time that there is, too, and what does not fit into it is not waited for."""
+    days = [make_record(started_at_us=START_US - day * DAY_US, endpoint="/a", model="m") for day in range(4, 30)]
+    await slow.commit(make_batch(*days))
+    counted = await slow.read(CountQuery(make_filter(methods=("GET",))))
+    assert (counted.exchanges, counted.exact) == (50, False)
+    top = await slow.read(TopQuery(Filter(), "endpoint"))
+    assert (top.seen, [row.names[1] for row in top.rows], top.complete) == (50, [None], False)
+    summary = await slow.read(SummaryQuery(make_filter(methods=("GET",)), only_totals=True))
+    assert (summary.exchanges, summary.complete) == (50, False)
+    assert (await slow.info()).rows == 76
 
 
 async def test_an_offset_that_is_not_reached_has_no_cursor(slow: Storage) -> None:

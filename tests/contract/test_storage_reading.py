@@ -32,6 +32,7 @@ METHODS = ("GET", "POST", "BREW", "get")
 STATUSES = (200, 204, 301, 404, 429, 500, 503, 999)
 PATHS = ("/Items/1", "/items_1", "/items%1", "/\0/ITEMS", "/ÄPFEL", "/äpfel", "0", "", "/a\\b")
 TOOLS = (*NAMES, "a,", ",", '"a', "\n", "ä", "\\")
+REDACTED = ("github-token", "card-number", "name:password", "name:pass", "name:a b", "name:\n", 'name:"', "", "ä")
 TRACES = ("0af7651916cd43dd8448eb211c80319c", "", "0", "other")
 
 
@@ -66,16 +67,23 @@ def make_dataset() -> list[Record]:
             resolved_model=pick(NAMES),
             grpc=pick((Grpc(pick(tuple(range(19))), message=pick(NAMES), end=chance.choice(("trailers", "reset"))),)),
             stream=pick((make_stream(pick(NAMES), chance.sample(TOOLS, chance.randrange(4))),)),
+            message=pick(NAMES),
             trace_id=pick(TRACES),
             duration_us=chance.randrange(1000),
             keyed=chance.random() < 0.3,
+            redactions=make_redactions(chance),
         )
         for _ in range(RECORDS)
     ]
 
 
 def make_stream(finish_reason: str | None, tools: list[str]) -> Stream:
-    return Stream(None, None, None, True, finish_reason, tools=tools or None)
+    return Stream(None, None, None, True, finish_reason, tools=tools or None, failed_tools=tools[:2] * 2 or None)
+
+
+def make_redactions(chance: random.Random) -> dict[str, int] | None:
+    """Take out nothing, or some of what has odd names, in some places."""
+    return {name: chance.choice((1, 1, 300)) for name in chance.sample(REDACTED, chance.randrange(4))} or None
 
 
 class Reader:
@@ -166,6 +174,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "finish_reasons": _names,
     "grpc_statuses": _some(("OK", "UNKNOWN", "UNAVAILABLE", "ok")),
     "called_tools": _some((*TOOLS, "unknown", "\udc80")),
+    "tool_errors": _some((*TOOLS, "unknown")),
+    "redacted": _some((*REDACTED, "token", "name:", "\udc80")),
     "endpoints": _names,
     "former_endpoints": st.lists(
         st.builds(FormerEndpoints, st.sampled_from((*NAMES, None)), st.sampled_from((*NAMES, None)), _names), max_size=3

@@ -74,11 +74,14 @@ def make_entry(chance: random.Random) -> Entry:
     )  # fmt: skip
     if record.provider is not None:
         record.stream = Stream(
-            None, None, None, True, finish_reason=pick(("stop", "length")), tools=pick((["add", "search"], ["search"]))
-        )
+            None, None, None, True, finish_reason=pick(("stop", "length")), tools=pick((["add", "search"], ["search"])),
+            failed_tools=pick((["search", "add", "search"], ["add"])),
+        )  # fmt: skip
         record.grpc = pick((Grpc(chance.choice((0, 14))), Grpc()))
     if record.request_id == "REQ-2":
         record.request_id = format_id(record.id)
+    record.redactions = pick(({"github-token": 1}, {"name:apikey": 2, "github-token": 1}, {"name:user": 1}))
+    record.message = pick(("no such user", "add: … is missing", "odd * \0"))
     payload = None
     if chance.random() < 0.7:
         head, answer = b"GET / HTTP/1.1\r\n" + chance.choice(HEADERS), b"HTTP/1.1 200 OK\r\n" + chance.choice(HEADERS)
@@ -187,14 +190,16 @@ LEAVES = st.one_of(
     _is("method", "GET", "get"), _is("host", *NAMES), _is("model", *NAMES), _is("level", *LEVELS), _is("kind", "event"),
     _is("path", *PATHS), _is("request_id", "req-1"), _is("error_type", "timeout"), _is("tool", *TOOLS),
     _is("any_model", *NAMES), _is("finish_reason", "stop", "length"), _is("called_tool", "search", "add"),
-    _is("grpc_status", "OK", "UNAVAILABLE"),
+    _is("grpc_status", "OK", "UNAVAILABLE"), _is("redacted", "github-token", "name:user"),
+    _is("tool_error", "search", "add"), _is("message", "no such user", "odd * \0"),
     _is("upstream", "one:80"), _is("header.x-tenant", "Acme", "other"), _is("body.user.id", "42"),
     _is("body.tags", "y"), _is("body.tags.0", "x", "y"),
-    _like("any_model", "finish_reason", "called_tool", "grpc_status"),
+    _like("any_model", "finish_reason", "called_tool", "grpc_status", "redacted", "tool_error", "message"),
     _like("path", "query", "user_agent", "model", "host", "level", "tool", "request_id", "error_type", "upstream"),
     _like("header.x-tenant", "request_header.x-tenant", "response_header.x-tenant", "body.user.name"),
     st.builds(Has, st.sampled_from(("path", "model", "level", "tool", "cost_usd", "tokens", "header.x-other"))),
-    st.builds(Has, st.sampled_from(("called_tool", "any_model", "finish_reason", "grpc_status"))),
+    st.builds(Has, st.sampled_from(("called_tool", "any_model", "finish_reason", "grpc_status", "redacted"))),
+    st.builds(Has, st.sampled_from(("tool_error", "message"))),
     st.builds(Has, st.sampled_from(("status", "client_ip", "first_byte_us", "upstream", "trace_id", "body.tags"))),
     _between("status", 0, 200, 404, 499, 500), _between("duration_us", 0, 500), _between("first_byte_us", 0, 5),
     _between("bytes", 0, 3, 8), _between("tokens", 0, 3, 10), _between("cost_usd", 0.0, 0.25, 0.5),

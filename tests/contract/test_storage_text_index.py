@@ -18,8 +18,8 @@ from storage.relational.search.holders import Cell, Segment, part_key
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
 from storage.search.expression import And, Expression, Has, Is, Like, Not, Or, Substring, Text
+from storage.search.index.hashes import term
 from storage.search.index.segment import cells_with, has, part_of
-from storage.search.index.terms import term
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
@@ -91,9 +91,14 @@ async def fill(store: Storage, first: int, last: int) -> dict[int, Entry]:
     numbers = sorted(entries)
     while numbers:
         size = 1 + numbers[0] % 37
-        await store.commit(Batch("sidecar-1", [entries[number] for number in numbers[:size]]))
+        await commit(store, [entries[number] for number in numbers[:size]])
         del numbers[:size]
     return entries
+
+
+async def commit(store: Storage, entries: list[Entry]) -> None:
+    """Commit records with what can be made of them before, as the writer does."""
+    await store.commit(Batch("sidecar-1", entries, prepared=await store.prepare(entries)))
 
 
 async def index(store: Storage) -> None:

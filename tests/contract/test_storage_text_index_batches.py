@@ -1,27 +1,39 @@
 """The index of words where batches bring their part of it: made as it would be of what is stored."""
 
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from storage.record import Batch
-from storage.relational.reads.text_index import build, merge
+from storage.errors import StorageUnavailable
+from storage.record import Batch, Entry, Position
+from storage.relational.reads.text_index import batch_cells, build, merge
+from storage.relational.reads.text_index.making import CellMaking
 from storage.relational.reads.text_index.texts import cell_of_rows, first_rows
 from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 from storage.search.index.segment import unpacked
+from storage.writer.backlog import BacklogLimits
+from storage.writer.pending_batch import SourceRun
+from storage.writer.writer import Writer
 from tests.contract.test_storage_text_index import (
     ROWS,
     celled,
     check,
     check_words,
+    commit,
     entry_of,
     fill,
     holders,
     index,
     small_index,
 )
+from tests.storage.samples import make_record
 from tests.support.filters import make_filter
+from tests.support.listeners import Listener
 
 __all__ = ["celled", "small_index"]
 
@@ -49,8 +61,7 @@ async def test_a_large_batch_brings_its_cells(celled: Any, monkeypatch: pytest.M
     await index(celled)
     entries = {number: entry_of(number) for number in range(1, ROWS)}
     for first in range(1, ROWS, 40):
-        batch = Batch("sidecar-1", [entries[number] for number in range(first, min(first + 40, ROWS))])
-        await celled.commit(batch)
+        await commit(celled, [entries[number] for number in range(first, min(first + 40, ROWS))])
         assert (await celled.text_index()).waiting == 0
     cells = await cells_of(celled)
     assert {cell.rows.size for cell in cells[:-1]} <= {5, 7, 4}
@@ -105,3 +116,97 @@ async def test_an_erasure_beside_a_step_wins(celled: Any) -> None:
     await fill(celled, 21, 60)
     await index(celled)
     assert (await celled.text_index()).waiting < 7
+
+
+RING = b"r" * 16
+
+
+async def write(store: Any, directory: Path, entries: Sequence[Entry]) -> Writer:
+    """Have a writer settle entries as one batch, whatever the store does with it."""
+    limits = BacklogLimits(max_records=len(entries))
+    writer = Writer(store, instance="sidecar-1", quarantine_directory=directory / "quarantine", limits=limits)
+    writer.subscribe(Listener())
+    positions = [Position(count, count, count) for count in range(1, len(entries) + 1)]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(writer.run())
+        writer.extend(list(entries), 100, SourceRun(RING, positions))
+        assert await writer.close(60.0) == 0
+    return writer
+
+
+def count_cells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Note which cells are made: how many entries, and from which on."""
+    noted: list[tuple[int, int]] = []
+    cell_of = batch_cells.cell_of
+
+    def counted(entries: Sequence[Entry], first: int) -> Cell:
+        noted.append((len(entries), first))
+        return cell_of(entries, first)
+
+    monkeypatch.setattr(batch_cells, "cell_of", counted)
+    return noted
+
+
+async def test_a_commit_that_is_tried_again_has_the_cells_of_the_first(
+    celled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are made once, and cover the records with whichever attempt stores them."""
+    await index(celled)
+    entries = {number: entry_of(number) for number in range(1, 36)}
+    made = count_cells(monkeypatch)
+    commit_now = celled.commit
+
+    async def refuse(batch: Batch) -> int:
+        celled.commit = commit_now
+        raise StorageUnavailable("for the test")
+
+    celled.commit = refuse
+    writer = await write(celled, tmp_path, list(entries.values()))
+    assert writer.counters.batches["retried"] == 1
+    assert made == [(7, first) for first in range(0, 35, 7)]
+    assert [cell.rows for cell in await cells_of(celled)] == [Range(first, first + 6) for first in range(1, 36, 7)]
+    await check(celled, entries)
+    await check_words(celled, entries)
+
+
+async def test_parts_of_a_refused_batch_have_cells_of_their_own(celled: Any, tmp_path: Path) -> None:
+    """Each is cut for itself, down to the record that is refused: its id is stored already."""
+    await index(celled)
+    first = entry_of(1)
+    await commit(celled, [first])
+    refused = Entry(make_record(id=first.record.id))
+    entries = {number: entry_of(number) for number in range(2, 38)}
+    writer = await write(celled, tmp_path, [*list(entries.values())[:20], refused, *list(entries.values())[20:]])
+    assert writer.counters.records_quarantined == 1
+    cells = await cells_of(celled)
+    assert sum(cell.rows.size for cell in cells) >= 28
+    for cell in cells:
+        assert set(unpacked(cell.signature)) == await read_back(celled, cell.rows)
+    entries[1] = first
+    await check(celled, entries)
+    await check_words(celled, entries)
+
+
+async def test_cells_that_take_too_long_keep_no_batch_waiting(
+    celled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stored without them, the store is there all the time, and the index is made behind."""
+    await index(celled)
+    go_on = threading.Event()
+    cell_of = batch_cells.cell_of
+
+    def stuck(entries: Sequence[Entry], first: int) -> Cell:
+        assert go_on.wait(60)
+        return cell_of(entries, first)
+
+    monkeypatch.setattr(batch_cells, "cell_of", stuck)
+    celled._indexer._making = CellMaking(0.01)
+    entries = {number: entry_of(number) for number in range(1, 36)}
+    writer = await write(celled, tmp_path, list(entries.values()))
+    assert (writer.counters.batches["stored"], writer.counters.batches["retried"]) == (1, 0)
+    assert await cells_of(celled) == []
+    await check(celled, entries)
+    go_on.set()
+    await index(celled)
+    assert (await celled.text_index()).waiting < 7
+    await check_words(celled, entries)

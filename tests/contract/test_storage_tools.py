@@ -164,6 +164,7 @@ async def test_filters_mean_what_they_say(store: Any) -> None:
             len(times),
             sum(times),
             pytest.approx(sum(call.cost_usd for call in expected)),  # type: ignore[arg-type]  # compares like a float
+            stored=len(expected),
         ), filter
     assert len([filter for filter in FILTERS if any(matches(filter, call) for call in calls)]) > 15
 

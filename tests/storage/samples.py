@@ -49,6 +49,8 @@ _FULL: dict[str, Any] = {
     "conversation": bytes(range(16)),
     "marks": bytes(range(32)),
     "grpc": Grpc(14, "no one", 1, 0, 12, "gzip", 5_000_000, "unary", "reset", "CANCEL", False),
+    "message": "no order … in …",
+    "redactions": {"github-token": 2, "name:password": 1},
 }
 
 

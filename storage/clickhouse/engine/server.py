@@ -62,6 +62,7 @@ class Server:
         indexes = [
             "INDEX ids id TYPE minmax GRANULARITY 1",
             "INDEX starts started_at_us TYPE minmax GRANULARITY 1",
+            "INDEX weights weight TYPE minmax GRANULARITY 16",
             "INDEX traces trace_id TYPE bloom_filter(0.01) GRANULARITY 1",
         ]
         return [*indexes, TEXT_INDEX] if self.has_text_index else indexes

@@ -35,7 +35,7 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         tool_names=f"SELECT DISTINCT name AS tool_name FROM records WHERE kind = {CALL}",
         trace_id="trace_id = {}",
         tool=f"seq IN (SELECT seq FROM records WHERE kind = {CALL} AND name IN ({{}}))",
-        called_tool="position(called_tools, {}) > 0",
+        combination=lambda column, _, marks: f"({' OR '.join(f'position({column}, {mark}) > 0' for mark in marks)})",
         like=like,
         in_network=lambda first, last, length: (
             f"(length(client_ip) = {length} AND client_ip BETWEEN {first} AND {last})"
@@ -43,6 +43,7 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         # 1 is that of the record itself (storage/clickhouse/codec.py).
         text_columns={"request_id": "if(request_id = '\\x01', UUIDNumToString(id), request_id)"},
         sum="(toDecimal128(coalesce({}, 0), 0) + toDecimal128(coalesce({}, 0), 0))",
+        real="toFloat64({})",
         negated="(ifNull({}, 0) = 0)",
         among="{} IN {}",
         number_list=lambda numbers: numbers or [_NO_SEQ],

@@ -44,7 +44,7 @@ _LATENCIES: Final = ("duration_us", "first_byte_us")
 _NONE: Final = -1
 """The bucket of what has no latency, such as an event."""
 _OWN: Final = "own_"
-_TOOL_COLUMNS: Final = "project, container, client, server_label, tool_name, key_id, key_name, status, cost_usd"
+_TOOL_COLUMNS: Final = "project, container, client, server_label, tool_name, key_id, key_name, status, weight, cost_usd"
 _KEYS: Final = {
     "hour": f"intDiv(started_at_us, {HOUR_US})",
     "day": f"intDiv(started_at_us, {HOUR_US * DAY_HOURS})",

@@ -25,12 +25,14 @@ from storage.query import Filter
 from storage.record import Payload, Record, now_us
 from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
 from storage.relational.session import Parameters, ReadBudget, Rows, State, within_int
 from storage.relational.slices import Range
 from storage.relational.sql import KINDS, MAX_INT, Dialect, Ids, Texts, Where
 from storage.relational.time_ranges import DAY_HOURS, DAY_US
 from storage.relational.usage import HAS_EVENTS
+from storage.relational.weights import HAS_WEIGHTS
 from storage.search.clues import Clue
 from storage.search.index.needs import NOTHING
 
@@ -41,7 +43,8 @@ _LAST_ID: Final = b"\xff" * ID_BYTES
 READ_LIMIT_S: Final = 15.0
 """How long one statement without a budget may take."""
 _BEGIN: Final = (
-    "SELECT min(seq), max(seq), count(), (SELECT argMax(value, version) FROM register WHERE name = $1), {} FROM records"
+    "SELECT min(seq), max(seq), count(), (SELECT argMax(value, version) FROM register WHERE name = $1), {}, "
+    "(SELECT count() FROM (SELECT 1 FROM records WHERE weight > 0 LIMIT 1)) FROM records"
 )
 _SHARDS: Final = "(SELECT count() FROM cluster({}, system, one))"
 """How many shards answer, where those that do not may be left out."""
@@ -88,6 +91,7 @@ class ClickhouseSession:
         shown = f"(kind < {len(KINDS)} AND seq > {state.purged_through_seq})"
         self.dialect: Dialect = dialect(shown, state.purged_through_seq)
         self.known_counts = KnownCounts() if is_partial else known_counts
+        self.known_rows = KnownRows()
         self.budget = budget
 
     @classmethod
@@ -96,12 +100,14 @@ class ClickhouseSession:
         cluster = link.address.cluster
         sql = _BEGIN.format(_SHARDS.format(identifier(cluster)) if cluster else "1")
         settings = _WITHOUT_SOME if cluster else {}
-        [(first, last, rows, value, there)] = await link.fetch(sql, (ENTRY,), limit_s=LIMIT_S, settings=settings)
+        [row] = await link.fetch(sql, (ENTRY,), limit_s=LIMIT_S, settings=settings)
+        first, last, rows, value, there, has_weights = row
         upkeep = upkeep_of(value or "")
         # What was counted of a range is remembered: of today by the hour, so that an hour is all that changes.
         today = now_us() // DAY_US * DAY_HOURS
         state = State(
-            last_seq=last, capped_dimensions=HAS_EVENTS, key_version=0, folded_until=today,
+            last_seq=last, capped_dimensions=HAS_EVENTS | (HAS_WEIGHTS if has_weights else 0), key_version=0,
+            folded_until=today,
             **{name: getattr(upkeep, name) for name in State._fields if hasattr(upkeep, name)},
         )  # fmt: skip
         ends = Range(max(first, upkeep.purged_through_seq + 1), last)

@@ -5,7 +5,8 @@ Invariant: no row is left out that has the words.
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a bound parameter
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from storage.clickhouse.texts import has_word
@@ -13,6 +14,7 @@ from storage.relational.session import Session
 from storage.relational.sql import Where
 from storage.search.clues import Clue
 
+_RUN: Final = re.compile(r"\w+", re.ASCII)
 _LEAST_CHARACTERS: Final = 3
 """Too many words have a shorter one in them: the index takes long to say so."""
 
@@ -25,10 +27,19 @@ async def can_have(session: Session, where: Where, clues: Sequence[Clue]) -> lis
         parameters.append(value)
         return f"${len(parameters)}"
 
-    long = [clue for clue in clues if min(map(len, clue)) >= _LEAST_CHARACTERS]
-    each = [" OR ".join(f"({has_word(word.decode(), add)})" for word in clue) for clue in long or clues]
-    has_words = " AND ".join(f"({either})" for either in each)
+    known = [clue for clue in clues if all(word.isascii() and _RUN.search(word) for word in clue)]
+    long = [clue for clue in known if min(map(_longest, clue)) >= _LEAST_CHARACTERS]
+    each = [" OR ".join(f"({_has_runs(word, add)})" for word in clue) for clue in long or known]
+    has_words = " AND ".join(f"({either})" for either in each) or "1 = 1"
     rows = await session.fetch_in_budget(
         f"SELECT seq FROM records WHERE {where.text} AND {has_words}", parameters, is_part=True
     )
     return None if rows is None else [seq for (seq,) in rows]
+
+
+def _has_runs(word: str, add: Callable[[Any], str]) -> str:
+    return " AND ".join(has_word(run, add) for run in _RUN.findall(word))
+
+
+def _longest(word: str) -> int:
+    return max(map(len, _RUN.findall(word)))

@@ -12,6 +12,8 @@ CREATE TABLE sidelog.dictionary (
 
 CREATE INDEX dictionary_used ON sidelog.dictionary (used_day);
 CREATE INDEX dictionary_called_tools ON sidelog.dictionary (id) WHERE kind = 211;
+CREATE INDEX dictionary_failed_tools ON sidelog.dictionary (id) WHERE kind = 214;
+CREATE INDEX dictionary_redactions ON sidelog.dictionary (id) WHERE kind = 213;
 
 -- A day drops whole; the default partition takes ids of other days: skewed clocks, and streams that outlive their day.
 CREATE TABLE sidelog.records (
@@ -29,6 +31,7 @@ CREATE TABLE sidelog.records (
     cache_write_tokens bigint,
     reasoning_tokens bigint,
     cost_usd double precision,
+    weight bigint,  -- For how many exchanges it stands, in millionths above 1; null: for itself.
     status integer,
     heads_offset integer,
     heads_length integer,
@@ -59,9 +62,12 @@ CREATE TABLE sidelog.records (
     usage_state integer,
     price_source integer,
     finish_reason integer,  -- What `stream` says of the output, once more for filters: the tools are one text, see
-    called_tools integer,   -- storage/relational/tools/called.py.
+    called_tools integer,   -- storage/relational/combinations.py.
+    failed_tools integer,
     grpc_status integer,  -- The name of the status in `grpc`, once more for filters.
+    redactions integer,  -- Ids of rules, as one text like the tools; in how many places each found something is in `times`.
     endpoint integer,
+    message integer,  -- What was said when it failed, see storage/failure_message.py.
     level smallint NOT NULL,
     kind smallint NOT NULL,
     keyed smallint NOT NULL,
@@ -101,7 +107,10 @@ CREATE INDEX records_model ON sidelog.records (model, (seq >> 10)) WHERE model I
 CREATE INDEX records_resolved_model ON sidelog.records (resolved_model, (seq >> 10)) WHERE resolved_model IS NOT NULL;
 CREATE INDEX records_finish_reason ON sidelog.records (finish_reason, (seq >> 10)) WHERE finish_reason IS NOT NULL;
 CREATE INDEX records_called_tools ON sidelog.records (called_tools, (seq >> 10)) WHERE called_tools IS NOT NULL;
+CREATE INDEX records_failed_tools ON sidelog.records (failed_tools, (seq >> 10)) WHERE failed_tools IS NOT NULL;
+CREATE INDEX records_message ON sidelog.records (message, (seq >> 10)) WHERE message IS NOT NULL;
 CREATE INDEX records_grpc_status ON sidelog.records (grpc_status, (seq >> 10)) WHERE grpc_status IS NOT NULL;
+CREATE INDEX records_redactions ON sidelog.records (redactions, (seq >> 10)) WHERE redactions IS NOT NULL;
 -- Conversations: each with its calls, and the calls of all; other rows cost nothing.
 CREATE INDEX records_conversation ON sidelog.records (conversation, (seq >> 10)) WHERE conversation IS NOT NULL;
 CREATE INDEX records_conversations ON sidelog.records ((seq >> 10)) WHERE conversation IS NOT NULL;

@@ -8,6 +8,7 @@ CREATE TABLE sidelog.tool_calls (
     created_at_us bigint NOT NULL,
     latency_us bigint NOT NULL,
     cost_usd double precision NOT NULL,
+    weight bigint NOT NULL,  -- As that of records, 0 for null.
     tool_name integer,
     server_label integer,
     project integer,
@@ -47,12 +48,13 @@ CREATE TABLE sidelog.tool_rollups (
     key_id integer NOT NULL,
     key_name integer NOT NULL,
     status integer NOT NULL,
+    weight bigint NOT NULL,
     instance integer NOT NULL,
     calls bigint NOT NULL,
     timed bigint NOT NULL,
     latency_us bigint NOT NULL,
     cost_usd double precision NOT NULL,
-    PRIMARY KEY (hour, project, container, client, server_label, tool_name, key_id, key_name, status, instance)
+    PRIMARY KEY (hour, project, container, client, server_label, tool_name, key_id, key_name, status, weight, instance)
 ) WITH (fillfactor = 70);
 
 -- Tool calls whose answer will come on another stream, until it comes: what a collector needs to know again after a

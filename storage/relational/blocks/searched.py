@@ -5,15 +5,11 @@ from typing import Final
 
 import msgspec
 
+from storage.record import Body
+from storage.search.searched_text import readable_windows
+
 _LIST: Final = b"\xdd"
 """Begins a list of up to 2^32 values (MessagePack, array 32)."""
-
-
-class _Window(msgspec.Struct, array_like=True, gc=False):
-    """The searched members of a `storage.record.Body`; the decoder skips the others."""
-
-    head: bytes
-    tail: bytes
 
 
 class Heads(msgspec.Struct, array_like=True, gc=False):
@@ -26,8 +22,8 @@ class Heads(msgspec.Struct, array_like=True, gc=False):
 class Bodies(msgspec.Struct, array_like=True, gc=False):
     """The same of `storage.relational.blocks.payloads.Bodies`."""
 
-    request_body: _Window | None
-    response_body: _Window | None
+    request_body: Body | None
+    response_body: Body | None
 
 
 _heads_decoder: Final = msgspec.msgpack.Decoder(list[Heads])
@@ -53,11 +49,11 @@ def head_texts(heads: Iterable[Heads]) -> list[bytes]:
 
 
 def body_texts(bodies: Iterable[Bodies]) -> list[bytes]:
+    """List what of bodies is text; long runs, which values in JSON may have, are in it."""
     return [
         text
         for both in bodies
         for body in (both.request_body, both.response_body)
         if body is not None
-        for text in (body.head, body.tail)
-        if text
+        for text in readable_windows(body)
     ]

@@ -39,19 +39,24 @@ _CHUNK: Final = 100
 """Conversations that are met, and described, at a time."""
 _HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> {{none}})"
 _IS_REFUSED: Final = f"(status >= {FIRST_REFUSAL} AND input_tokens IS NULL)"
+FAILED: Final = f"sum(CASE WHEN {_HAS_FAILED} THEN 1 ELSE 0 END)"
+ENDED_AT: Final = f"max(started_at_us + CASE WHEN kind = {EVENT} THEN 0 ELSE duration_us END)"
+COST: Final = f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)"
 _SUMS: Final = ", ".join(
     (
         "count(*)",
-        f"sum(CASE WHEN {_HAS_FAILED} THEN 1 ELSE 0 END)",
+        FAILED,
         "min(seq)",
         "max(seq)",
         f"max(CASE WHEN {_HAS_FAILED} THEN seq END)",
-        f"max(started_at_us + CASE WHEN kind = {EVENT} THEN 0 ELSE duration_us END)",
+        "min(started_at_us)",
+        ENDED_AT,
         "sum(duration_us)",
         "count(input_tokens)",
         f"sum(CASE WHEN cost_usd IS NOT NULL OR {_IS_REFUSED} THEN 1 ELSE 0 END)",
-        f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)",
+        COST,
         *(f"coalesce({token_sum(name)}, 0)" for name in TOKENS),
+        "coalesce(max(weight), 0)",
     )
 )
 Met = dict[bytes, int]
@@ -151,11 +156,7 @@ class _Walk:
 
 async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> dict[bytes, Conversation]:
     """Add up the calls of conversations that a filter's scope shows; those without any are left out."""
-    floor_us = (await session.state()).purge_floor_us
-    selected = await session.rows_by_seq(
-        Filter(scope=filter.scope, where=in_conversations(ids), since_us=floor_us or None, kind="all")
-    )
-    where = None if selected is None else await selected.within(await session.seq_ends())
+    where = await calls_of(session, filter, ids)
     if where is None:
         return {}
     to_id, table = session.dialect.to_id, f"{session.dialect.schema}records WHERE {where.text}"
@@ -173,12 +174,21 @@ async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> di
     for number, model, calls in counted:
         if (name := names.get(model)) is not None:
             models[to_id(number)][name] += calls
-    tools = await _tools(session, Where(table, where.parameters))
+    tools, failed_tools = await _tools(session, Where(table, where.parameters))
     return {
-        to_id(row[0]): _conversation(to_id(row[0]), row[1:], records, models, tools)
+        to_id(row[0]): _conversation(to_id(row[0]), row[1:], records, models, tools, failed_tools)
         for row in sums
         if row[3] in records and row[4] in records
     }
+
+
+async def calls_of(session: Session, filter: Filter, ids: Sequence[bytes]) -> Where | None:
+    """Write the condition on all calls of conversations that a filter's scope shows; None when there are none."""
+    floor_us = (await session.state()).purge_floor_us
+    selected = await session.rows_by_seq(
+        Filter(scope=filter.scope, where=in_conversations(ids), since_us=floor_us or None, kind="all")
+    )
+    return None if selected is None else await selected.within(await session.seq_ends())
 
 
 def _conversation(
@@ -187,8 +197,23 @@ def _conversation(
     records: Mapping[int, Record],
     models: Mapping[bytes, Counter[str]],
     tools: Mapping[bytes, Counter[str]],
+    failed_tools: Mapping[bytes, Counter[str]],
 ) -> Conversation:
-    turns, failed, first, last, failure, ended_at_us, duration_us, counted, priced, cost_usd, *tokens = row
+    (
+        turns,
+        failed,
+        first,
+        last,
+        failure,
+        began_at_us,
+        ended_at_us,
+        duration_us,
+        counted,
+        priced,
+        cost_usd,
+        *tokens,
+        weight,
+    ) = row
     return Conversation(
         id=number,
         first=records[first],
@@ -196,6 +221,7 @@ def _conversation(
         failure=records.get(failure),
         turns=turns,
         failed=int(failed),
+        began_at_us=began_at_us,
         ended_at_us=ended_at_us,
         duration_us=int(duration_us),
         counted=counted,
@@ -204,19 +230,24 @@ def _conversation(
         cost_usd=float(cost_usd),
         models=most_frequent(models.get(number, Counter())),
         tools=most_frequent(tools.get(number, Counter())),
+        failed_tools=most_frequent(failed_tools.get(number, Counter())),
+        sampled=weight > 0,
     )
 
 
-async def _tools(session: Session, table: Where) -> dict[bytes, Counter[str]]:
+async def _tools(session: Session, table: Where) -> tuple[dict[bytes, Counter[str]], dict[bytes, Counter[str]]]:
+    """Count the tools that the newest calls of conversations called, and those that failed."""
     sql = (
         f"SELECT conversation, stream FROM {table.text} AND stream IS NOT NULL "
         f"{session.dialect.by_seq('desc')} LIMIT {MAX_CALLS_READ}"
     )
     tools: dict[bytes, Counter[str]] = defaultdict(Counter)
+    failed: dict[bytes, Counter[str]] = defaultdict(Counter)
     for number, packed in await session.fetch(sql, table.parameters):
         stream = msgspec.msgpack.decode(session.dialect.to_bytes(packed), type=Stream)
         tools[session.dialect.to_id(number)].update(stream.tools or ())
-    return tools
+        failed[session.dialect.to_id(number)].update(stream.failed_tools or ())
+    return tools, failed
 
 
 async def _records(session: Session, table: Where, seqs: Iterable[int]) -> dict[int, Record]:

@@ -12,15 +12,16 @@ from storage import aggregates
 from storage.query import ROLLUP_METHODS, FacetQuery, Filter, Stats, StatsQuery
 from storage.record import LEVELS
 from storage.relational import rollup_sql, time_ranges
+from storage.relational.combinations import count_each
 from storage.relational.facet_counts import Counts, Stamp, add_count, merged
 from storage.relational.reads.aggregate import Sums
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
 from storage.relational.rollups import LIMITED, OTHER, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.relational.session import Rows, Session
-from storage.relational.sql import CODED, Dialect, Where
-from storage.relational.tools.called import count_each
+from storage.relational.sql import CODED, COMBINATIONS, Dialect, Where
 from storage.relational.usage import OTHERS
+from storage.relational.weights import COLUMN, count_rows, has_weights
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
@@ -50,15 +51,19 @@ async def facets(session: Session, query: FacetQuery) -> dict[str, list[aggregat
     ]
     is_long = is_known and len(exact) < len(countable) and await _has_many(session, filter)
     sampled = [name for name in names if name not in (countable if is_long else exact)]
-    counts, is_whole = await _sample(session, filter, sampled) if sampled else ({}, False)
+    counts, is_whole, is_estimate = await _sample(session, filter, sampled) if sampled else ({}, False, False)
     counted = [name for name in countable if name not in sampled or not is_whole]
     if counted:
         counts |= await count_values(session, wide, hours, counted)
+        is_estimate = is_estimate or await _has_sampled(session, wide)
     answer = {}
     for name in names:
         found = await named(session, name, counts[name], query.limit)
         has_count = is_whole or name in exact
-        answer[name] = [aggregates.FacetValue(value, count if has_count else None) for value, count in found]
+        answer[name] = [
+            aggregates.FacetValue(value, count if has_count else None, has_count and is_estimate)
+            for value, count in found
+        ]
     return answer
 
 
@@ -75,19 +80,32 @@ async def stats(session: Session, query: StatsQuery) -> Stats:
         sums = Sums(session, tuple(aggregates.FACETS[name] for name in _STATS), ("exchanges", "events"))
         await sums.add_rows([filter])
         for values, cells in sums.found.items():
-            exchanges, events = cells[0].counts
+            exchanges, events = cells[0].sums
             for name, value in zip(_STATS, values, strict=True):
                 add_count(counts[name], value, 2 * exchanges + events)
     text = await session.text_of({value for name in _STATS[1:] for value in counts[name] if value != OTHER})
-    levels = [counts["level"].get(number, 0) for number in range(len(LEVELS))]
+    levels = [round(counts["level"].get(number, 0)) for number in range(len(LEVELS))]
     groups: list[dict[str, int]] = []
     for name in _STATS[1:]:
-        group: dict[str, int] = {}
+        group: dict[str, float] = {}
         for value, count in sorted(counts[name].items()):
             shown = OTHERS if value == OTHER else text[value]
             add_count(group, _UNKNOWN if shown is None else shown, count)
-        groups.append(group)
-    return Stats(sum(levels), dict(zip(map(str, LEVELS), levels, strict=True)), *groups)
+        groups.append({value: round(count) for value, count in group.items()})
+    by_level = dict(zip(map(str, LEVELS), levels, strict=True))
+    by_project, by_container, by_service = groups
+    sampled = await _has_sampled(session, filter)
+    return Stats(sum(levels), by_level, by_project, by_container, by_service, sampled)
+
+
+async def _has_sampled(session: Session, filter: Filter) -> bool:
+    """Whether some records of a filter stand for several."""
+    capped_dimensions = (await session.state()).capped_dimensions
+    if not has_weights(capped_dimensions):
+        return False
+    sums = Sums(session, (), ("exchanges", "events"))
+    await sums.add(filter, rollup_sql.tables_for(filter, capped_dimensions))
+    return bool(sums.sampled)
 
 
 async def count_values(session: Session, filter: Filter, hours: time_ranges.Hours, names: Sequence[str]) -> Counts:
@@ -146,6 +164,7 @@ async def _count_pass(
 ) -> Rows | None:
     """Count the records of some periods by columns; None when they have too many combinations of values."""
     dialect, (name, column) = session.dialect, table
+    capped_dimensions = (await session.state()).capped_dimensions
     limit = ""
     if dialect.rollups is None:
         first, last = (dialect.placeholder(len(where.parameters) + place) for place in (1, 2))
@@ -153,11 +172,13 @@ async def _count_pass(
         parameters = (*where.parameters, min(numbers), max(numbers))
     else:
         part = time_ranges.Part(tier, min(numbers), max(numbers) + 1)
-        read = tuple(dict.fromkeys((column, *columns, "exchanges", "events")))
+        weight = (COLUMN,) if has_weights(capped_dimensions) else ()
+        read = tuple(dict.fromkeys((column, *columns, *weight, "exchanges", "events")))
         source, parameters = rollup_sql.counted_rows(name, where, part, read, dialect)
         limit = f" LIMIT {_MAX_COMBINATIONS + 1}" if len(columns) > 1 else ""
     rows = await session.fetch(
-        f"SELECT {column}, {', '.join(columns)}, {rollup_sql.sums(('exchanges + events',))} FROM {source} "
+        f"SELECT {column}, {', '.join(columns)}, "
+        f"{rollup_sql.weighed_sum('exchanges + events', capped_dimensions, dialect)} FROM {source} "
         f"{dialect.group_by(columns, column)}{limit}",
         parameters,
     )
@@ -194,8 +215,11 @@ def _passes(
         yield TABLES[tier], [aggregates.FACETS[name] for name in rest], rest
 
 
-async def named(session: Session, name: str, counts: dict[Any, int], limit: int) -> list[tuple[str, int]]:
-    """Return the most frequent stored values as text; null, `OTHER` and methods that clients invented are left out."""
+async def named(session: Session, name: str, counts: dict[Any, float], limit: int) -> list[tuple[str, int]]:
+    """Return the most frequent stored values as text, with whole counts.
+
+    Null, `OTHER` and methods that clients invented are left out.
+    """
     column = aggregates.FACETS[name]
     if column == "status_class":
         values = {aggregates.class_name(value): count for value, count in counts.items() if value}
@@ -203,12 +227,12 @@ async def named(session: Session, name: str, counts: dict[Any, int], limit: int)
         values = {CODED[column][value]: count for value, count in counts.items()}
     else:
         # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
-        most = aggregates.SAMPLE_ROWS if name == "called_tool" else min(4 * limit, aggregates.MAX_FACET_LIMIT)
+        most = aggregates.SAMPLE_ROWS if name in COMBINATIONS else min(4 * limit, aggregates.MAX_FACET_LIMIT)
         frequent = sorted(counts, key=lambda value: -counts[value])[:most]
         ids = [value for value in frequent if value and value != OTHER]
         text = await session.text_of(ids)
         values = {str(text[value]): counts[value] for value in ids}
-        if name == "called_tool":
+        if name in COMBINATIONS:
             values = count_each(values)
         if name == "method":
             values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
@@ -221,24 +245,27 @@ async def _has_many(session: Session, filter: Filter) -> bool:
     return found.exchanges + found.events >= aggregates.SAMPLE_ROWS
 
 
-async def _sample(session: Session, filter: Filter, names: Sequence[str]) -> tuple[Counts, bool]:
-    """Count values in the newest rows; returns also whether these are all rows there are."""
+async def _sample(session: Session, filter: Filter, names: Sequence[str]) -> tuple[Counts, bool, bool]:
+    """Count values in the newest rows; returns also whether these are all rows there are, and are weighed."""
     counts: Counts = {name: {} for name in names}
+    capped_dimensions = (await session.state()).capped_dimensions
     stored = aggregates.FACETS | {"status": session.dialect.status_class}
-    columns = ", ".join(f"{stored[name]} AS facet_{name}" for name in names)
+    columns = ", ".join([*(f"{stored[name]} AS facet_{name}" for name in names), COLUMN])
     groups = ", ".join(f"facet_{name}" for name in names)
     # Grouped by the database: 3 instead of 20 ms.
-    select = f"SELECT {groups}, count(*) FROM (SELECT {columns}"
+    select = f"SELECT {groups}, count(*), {count_rows(capped_dimensions, session.dialect)} FROM (SELECT {columns}"
     then = f" {session.dialect.by_seq('desc')} LIMIT {aggregates.SAMPLE_ROWS}) AS newest GROUP BY {groups}"
     found = 0
+    stand_for = 0.0
 
     def add(rows: Rows) -> bool:
-        nonlocal found
-        for *values, count in rows:
-            found += count
+        nonlocal found, stand_for
+        for *values, records, count in rows:
+            found += records
+            stand_for += count
             for name, value in zip(names, values, strict=True):
                 add_count(counts[name], value or 0, count)
         return found >= aggregates.SAMPLE_ROWS
 
     is_complete = await scan(session.limited(_SAMPLE_S), filter, select, then, add)
-    return counts, is_complete and found < aggregates.SAMPLE_ROWS
+    return counts, is_complete and found < aggregates.SAMPLE_ROWS, stand_for > found

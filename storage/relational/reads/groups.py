@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from storage.aggregates import EXACT_ROWS, MAX_GROUPS, Latencies, Names, Top, TopRow, most
+from storage.aggregates import EXACT_ROWS, MAX_GROUPS, TOP_COUNTS, Latencies, Names, Top, TopRow, most
 from storage.query import RecordQuery, TopQuery
 from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
@@ -52,6 +52,8 @@ class _Groups:
     def __init__(self, field: str) -> None:
         self.rows: dict[Names, TopRow] = {}
         self._field = field
+        self._sums: dict[Names, list[float]] = {}
+        """Weighed, of `TOP_COUNTS`."""
         self._seen = 0
         self._durations: dict[Names, list[int]] = {}
         """Of the first `EXACT_ROWS`."""
@@ -62,17 +64,24 @@ class _Groups:
             row = self.rows.get(names)
             if row is None:
                 row = self.rows[names] = TopRow(names)
+                self._sums[names] = [0] * len(TOP_COUNTS)
             status = (record.status or 0) // 100
             sizes = record.request_bytes, record.response_bytes, record.input_tokens or 0, record.output_tokens or 0
-            row.add((1, status == 4, status == 5, *sizes, cost_nano_usd(record)))
+            weight = 1 if record.weight == 1 else record.weight
+            counts = 1, status == 4, status == 5, *sizes, cost_nano_usd(record)
+            self._sums[names] = [known + weight * count for known, count in zip(self._sums[names], counts, strict=True)]
             one = Latencies.of([record.duration_us])
-            row.durations.add(one.counts, one.least_us, one.most_us)
+            row.durations.add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
+            row.sampled |= weight != 1
             self._seen += 1
             if self._seen <= EXACT_ROWS:
                 self._durations.setdefault(names, []).append(record.duration_us)
 
     def top(self, *, is_complete: bool) -> Top:
-        if is_complete and self._seen <= EXACT_ROWS:
-            for names, durations in self._durations.items():
-                self.rows[names].durations.values = sorted(durations)
-        return Top(most(self.rows.values()), self._seen, is_complete)
+        for names, counts in self._sums.items():
+            self.rows[names].add(list(map(round, counts)))
+        top = Top(most(self.rows.values()), round(sum(counts[0] for counts in self._sums.values())), is_complete)
+        if is_complete and self._seen <= EXACT_ROWS and not top.sampled:
+            for row in top.rows:
+                row.durations.values = sorted(self._durations[row.names])
+        return top

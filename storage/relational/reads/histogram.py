@@ -30,4 +30,5 @@ async def histogram(session: Session, query: HistogramQuery) -> Histogram:
     sums = Sums(session, ("status_class",), ("exchanges", "events"), LATENCIES[:1], Steps(starts[0], step))
     complete = await sums.add(wanted, tables)
     tallies = sums.tallies()
-    return Histogram([tallies.get(place, Tally()).bucket(start) for place, start in enumerate(starts)], step, complete)
+    buckets = [tallies.get(place, Tally()).bucket(start) for place, start in enumerate(starts)]
+    return Histogram(buckets, step, complete, bool(sums.sampled))

@@ -1,18 +1,19 @@
 """Rows of a filter, one statement per slice of `seq`, newest first, until the time budget ends it.
 
 Strategy: bounds on time become bounds on `seq` first (`Session.seq_ends`). The range that is left is searched slice by
-slice (`storage.relational.slices`).
+slice (`storage.relational.slices`). Rows that had to be looked into are remembered for what the same read asks next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from storage.aggregates import EXACT_ROWS
 from storage.query import Filter, Order, Scope
 from storage.relational.reads.text_index.walk import Slices
-from storage.relational.session import Rows, Session
+from storage.relational.session import Rows, Session, Sifted
 from storage.relational.slices import Range
+from storage.relational.writes.packing import COLUMNS
 
 
 async def scan(
@@ -28,21 +29,51 @@ async def scan(
 
     The select has no parameters and ends at the name of the table of records, which is added; `then` is what follows
     the conditions: grouping, order, limit. `add` takes the rows of each slice; True ends the scan, for no more
-    are needed.
+    are needed. Of exchanges and events together, those of which the rows are known come first.
     """
+    is_enough = False
+
+    def add_some(rows: Rows) -> bool:
+        nonlocal is_enough
+        is_enough = bool(add(rows))
+        return is_enough
+
+    for some in _kinds(session, filter):
+        if not is_enough and not await _scan(session, some, select, then, add_some, order):
+            return False
+    return True
+
+
+def _kinds(session: Session, filter: Filter) -> Sequence[Filter]:
+    """Take exchanges apart from events where the read has found the exchanges before."""
+    exchanges = replace(filter, kind="exchange")
+    if filter.kind != "all" or session.known_rows.keys_of(exchanges) is None:
+        return (filter,)
+    return exchanges, replace(filter, kind="event")
+
+
+async def _scan(
+    session: Session, filter: Filter, select: str, then: str, add: Callable[[Rows], bool], order: Order
+) -> bool:
     selected = await session.rows_by_seq(filter)
     if selected is None:
         return True
+    found: list[Sifted] = []
     async for part in Slices(session, selected, await seq_range(session, filter), order):
         where = await selected.within(part)
         if where is None:
             return False
+        if isinstance(where, Sifted):
+            found.append(where)
         sql = f"{select} FROM {session.dialect.schema}records WHERE {where.text}{then}"
-        found = await session.fetch_in_budget(sql, where.parameters)
-        if found is None:
+        rows = await session.fetch_in_budget(sql, where.parameters)
+        if rows is None:
             return False
-        if add(found):
-            break
+        if add(rows):
+            return True
+    if found:
+        key = COLUMNS.index(session.dialect.row_key)
+        session.known_rows.note(filter, [row[key] for some in found for row in some.rows])
     return True
 
 

@@ -8,7 +8,7 @@ from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, ModelUs
 from storage.query import Filter, SummaryQuery
 from storage.relational import rollup_sql, usage
 from storage.relational.facet_counts import Counts, add_count
-from storage.relational.reads.aggregate import LATENCIES, Sums
+from storage.relational.reads.aggregate import LATENCIES, Added, Sums
 from storage.relational.reads.facets import count_values, named
 from storage.relational.reads.scan import scan, scope_range, start_range
 from storage.relational.rollups import OTHER, STATUS_KEYS, STATUS_TABLES
@@ -16,6 +16,7 @@ from storage.relational.session import Rows, Session, State
 from storage.relational.sql import Where
 from storage.relational.tally import Tally, extent
 from storage.relational.time_ranges import HOUR_US, Hours, Split, hours_around, split
+from storage.relational.weights import count_rows
 from storage.search.expression import Is, both
 
 _MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes")
@@ -43,6 +44,7 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
         for edge in parts if names else ():
             complete = complete and await _add_tops(session, edge, names, tops)
     tally = sums.tallies().get(0, Tally())
+    tally.sampled = bool(sums.sampled)
     start, end = extent(filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope)))
     if query.only_totals:
         return tally.summary(start, end, {}, None, complete=complete)
@@ -62,10 +64,13 @@ async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[Mod
     if not is_known and (rollup_sql.can_count(filter, capped_dimensions) or usage.is_counted(filter)):
         return None, True
     sums = Sums(session, ("provider", "model"), usage.MEASURES)
-    if is_known:
-        await sums.add_hours(usage.calls_of(filter), cut.hours, rollup_sql.USAGE_TABLES)
+    is_counted = not is_known or (
+        await sums.add_hours(usage.calls_of(filter), cut.hours, rollup_sql.USAGE_TABLES) is Added.ALL
+    )
     edges = cut.edges if is_known else [filter]
-    complete = await sums.add_rows([usage.calls_of(edge) for edge in edges if await _has_calls(session, edge)])
+    complete = is_counted and await sums.add_rows(
+        [usage.calls_of(edge) for edge in edges if await _has_calls(session, edge)]
+    )
     ids = {value for values in sums.found for value in values}
     text = {**await session.text_of(ids - {OTHER}), OTHER: usage.OTHERS}
     found = ((text[provider], text[model], cells[0].counts) for (provider, model), cells in sums.found.items())
@@ -93,7 +98,7 @@ async def _count_tops(session: Session, filter: Filter, hours: Hours, names: Seq
     return _FAILURE not in names or await _add_failures(session, filter, hours, tops[_FAILURE])
 
 
-async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: dict[int, int]) -> bool:
+async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: dict[int, float]) -> bool:
     """Count whole hours' failures, from the rollups by status where those have the filter's dimensions."""
     if hours.is_empty or filter.kind == "event":
         return True
@@ -102,13 +107,12 @@ async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: 
     failed = both(filter.where, Is("level", _FAILED))
     failures = replace(filter, kind="exchange", where=failed, since_us=first, until_us=until)
     sums = Sums(session, (_FAILURE,), _MEASURES[:1])
-    is_whole = True
     if rollup_sql.can_count(failures, (await session.state()).capped_dimensions, STATUS_KEYS):
-        await sums.add_hours(failures, hours, STATUS_TABLES)
+        is_whole = await sums.add_hours(failures, hours, STATUS_TABLES) is Added.ALL
     else:
         is_whole = await sums.add_rows([failures])
     for (value,), cells in sums.found.items():
-        add_count(counts, value, cells[0].counts[0])
+        add_count(counts, value, cells[0].sums[0])
     return is_whole
 
 
@@ -118,5 +122,7 @@ async def _add_tops(session: Session, filter: Filter, names: Sequence[str], tops
             for name, value in zip(names, values, strict=True):
                 add_count(tops[name], value or 0, count)
 
-    select = f"SELECT {', '.join(_SCANNED[name] for name in names)}, count(*)".format(none=session.dialect.none)
+    columns = ", ".join(_SCANNED[name] for name in names).format(none=session.dialect.none)
+    count = count_rows((await session.state()).capped_dimensions, session.dialect)
+    select = f"SELECT {columns}, {count}"
     return await scan(session, filter, select, f" GROUP BY {', '.join(f'top_{name}' for name in names)}", add)

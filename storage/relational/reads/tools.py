@@ -5,6 +5,7 @@ from a walk over slices of rows. Rows below the purge floor, and arguments and r
 shown.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,13 +18,17 @@ from storage.relational.slices import FIRST_SLICE, Pace, Range, slices
 from storage.relational.sql import MAX_INT, Dialect, Where
 from storage.relational.tools.rows import COLUMNS, FIRST_REPEATED, SORTS, VALUES, Row, added, make_call, values_of
 from storage.relational.tools.sql import conditions, rollup_conditions, texts
+from storage.relational.weights import weighed
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStatsQuery, ToolValues, ToolValuesQuery
 
-_STATS: Final = (
-    "SELECT status, count(*), sum(CASE WHEN latency_us >= 0 THEN 1 ELSE 0 END), "
+_OF_ROWS: Final = (
+    "1",
+    "CASE WHEN latency_us >= 0 THEN 1 ELSE 0 END",
     # No sum of whole numbers: of the largest ones it would overflow.
-    "sum(1.0 * CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END), sum(cost_usd)"
+    "1.0 * CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END",
+    "cost_usd",
 )
+_OF_ROLLUPS: Final = ("calls", "timed", "latency_us", "cost_usd")
 
 
 async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
@@ -71,8 +76,15 @@ async def tool_stats(session: Session, query: ToolStatsQuery) -> ToolStats:
     where = await _rollup_where(session, filter)
     if where is None:
         return ToolStats()
-    sql = f"SELECT status, sum(calls), sum(timed), sum(latency_us), sum(cost_usd) FROM {_rollups(session)}"
+    sql = f"{await _stats_of(session, _OF_ROLLUPS)} FROM {_rollups(session)}"
     return added(ToolStats(), await session.fetch(f"{sql} WHERE {where.text} GROUP BY status", where.parameters))
+
+
+async def _stats_of(session: Session, numbers: Sequence[str]) -> str:
+    """Write the selection of weighed sums that `added` takes."""
+    capped_dimensions = (await session.state()).capped_dimensions
+    sums = ", ".join(f"sum({weighed(number, capped_dimensions, session.dialect)})" for number in numbers)
+    return f"SELECT status, {sums}, sum({numbers[0]}), max(weight)"
 
 
 async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
@@ -83,12 +95,13 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     key = session.dialect.call_order[0]
     # Two sub-selects: min and max in one select scan the table.
     [(least, most)] = await session.fetch(f"SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})")
+    select = await _stats_of(session, _OF_ROWS)
     stats, number = ToolStats(), len(where.parameters) + 1
     within = f"{where.text} AND {key} BETWEEN {mark(number)} AND {mark(number + 1)}"
     whole = Range(1, 0) if least is None else Range(least, most)
     first_rows = max(FIRST_SLICE, session.dialect.scan_rows)
     for part in slices(whole, "desc", Pace(first_rows * session.numbers_per_row)):
-        sql = f"{_STATS} FROM {table} WHERE {within} GROUP BY status"
+        sql = f"{select} FROM {table} WHERE {within} GROUP BY status"
         rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))
         if rows is None:
             return replace(stats, exact=False)

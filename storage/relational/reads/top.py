@@ -4,7 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from storage.aggregates import MAX_GROUPS, OTHERS, TOP_COUNTS, TOP_FIELDS, Names, Top, TopRow, TopSeries, merged, most
+from storage.aggregates import (
+    FIELDS_OF_CALLS,
+    MAX_GROUPS,
+    OTHERS,
+    TOP_COUNTS,
+    TOP_FIELDS,
+    Names,
+    Top,
+    TopRow,
+    TopSeries,
+    merged,
+    most,
+)
 from storage.query import ROLLUP_METHODS, Filter, SeriesQuery, TopQuery
 from storage.relational import rollup_sql, rollups
 from storage.relational.reads.aggregate import LATENCIES, Steps, Sums, Values
@@ -20,20 +32,25 @@ from storage.search.cell import is_cell_field
 async def top(session: Session, query: TopQuery) -> Top:
     if is_cell_field(query.by):
         return await groups(session, query)
-    sums = Sums(session, TOP_FIELDS[query.by], TOP_COUNTS, LATENCIES[:1], max_groups=MAX_GROUPS)
+    has_calls = query.by in FIELDS_OF_CALLS
+    measures = (TOP_COUNTS[0], "events", *TOP_COUNTS[1:]) if has_calls else TOP_COUNTS
+    sums = Sums(
+        session, TOP_FIELDS[query.by], measures, LATENCIES[:1], has_calls=has_calls, max_groups=MAX_GROUPS
+    )  # fmt: skip
     is_whole = await _add(sums, query.filter)
     names = await _names_of(session, sums.by, {*sums.found, *(values for values, _, _ in sums.exact)})
     found = []
     for values, cells in sums.found.items():
-        found.append(TopRow(names[values], durations=cells[0].latencies[0]))
-        found[-1].add(cells[0].counts)
-    rows = most(found)
+        found.append(TopRow(names[values], durations=cells[0].latencies[0], sampled=values in sums.sampled))
+        counts = cells[0].counts
+        found[-1].add([counts[0], *counts[2:]] if has_calls else counts)
+    rows = [row for row in most(found) if not row.is_empty]
     durations: dict[Names, list[int]] = {}
     for values, _, (duration_us,) in sums.exact:
         durations.setdefault(names[values], []).append(duration_us or 0)
-    if durations.keys() == {row.names for row in rows}:
+    if durations.keys() == {row.names for row in rows if row.exchanges}:
         for row in rows:
-            row.durations.values = sorted(durations[row.names])
+            row.durations.values = sorted(durations[row.names]) if row.exchanges else None
     return Top(rows, sums.exchanges, is_whole)
 
 
@@ -50,12 +67,12 @@ async def series(session: Session, query: SeriesQuery) -> TopSeries:
         counts[values] = numbers = [0] * len(starts)
         for place, cell in cells.items():
             numbers[place] = cell.counts[0]
-    return TopSeries(starts[0], step, merged(counts, names.__getitem__), is_whole)
+    return TopSeries(starts[0], step, merged(counts, names.__getitem__), is_whole, bool(sums.sampled))
 
 
 async def _add(sums: Sums, filter: Filter) -> bool:
     state = await sums.session.state()
-    filter = state.visible(replace(filter, kind="exchange"))
+    filter = state.visible(replace(filter, kind="all" if sums.has_calls else "exchange"))
     return await sums.add(filter, _tables_by(sums.by, filter, state.capped_dimensions))
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from storage.query import Filter, Scope
 from storage.record import LEVELS, parse_id
-from storage.relational import sql
-from storage.relational.tools.called import part_of
+from storage.relational import sql, weights
+from storage.relational.combinations import part_of, parts_of
 from storage.search.expression import (
     And,
     Between,
@@ -53,11 +53,14 @@ _IDS: Final = ("id", "conversation")
 _SUMS: Final = {"bytes": ("request_bytes", "response_bytes"), "tokens": ("input_tokens", "output_tokens")}
 _LEAST: Final = {"status": 1}
 """The least value that is one, where that is not 0."""
-_KINDS: Final = {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.CALL_KINDS
-_INDEXED: Final = ("project", "service", "key_id", "finish_reason", "endpoint", "called_tools", "grpc_status")
-"""Columns with a partial index of the rows that have a text."""
+_KINDS: Final = {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.PART_KINDS
+_INDEXED: Final = (
+    "project", "service", "key_id", "finish_reason", "endpoint", "called_tool", "grpc_status", "redacted",
+    "tool_error", "message",
+)  # fmt: skip
+"""Fields whose column has a partial index of the rows that have a text."""
 _NEVER: Final = "1 = 0"
-_COLUMNS: Final = {"tool": "tool_name", "called_tool": "called_tools"}
+_COLUMNS: Final = {"tool": "tool_name"} | sql.COMBINATIONS
 _QUIET: Final = frozenset(LEVELS[: LEVELS.index("warn")])
 
 
@@ -119,6 +122,8 @@ def sql_superset(expression: Expression | None) -> Expression | None:
         case Or(parts):
             some = tuple(wide for part in parts if (wide := sql_superset(part)) is not None)
             return Or(some) if len(some) == len(parts) else None
+        case Like(field) if field in sql.COMBINATIONS:
+            return expression  # of several names, what a pattern looks for may be in two
         case None:
             return None
         case _:
@@ -136,8 +141,8 @@ def is_sql_expressible(expression: Expression) -> bool:
         field = field_of(leaf)
         if isinstance(leaf, Text | Substring) or "." in field or field in _PACKED:
             return False
-        if isinstance(leaf, Like) and field == "called_tool":
-            return False  # a combination of tools is one text
+        if isinstance(leaf, Like) and field in sql.COMBINATIONS:
+            return False  # `sql_superset` says the nearest
     return True
 
 
@@ -192,7 +197,7 @@ class Writer:
                 return self._coded("level", values, unindexed=True)
             case Is("level", values) if _QUIET.isdisjoint(values):
                 return self._and(["level >= 2", self._coded("level", values)])
-            case Is(field) if column_of(field) in _INDEXED:
+            case Is(field) if field in _INDEXED:
                 return self._and([self.write(part), self._has(field)])
             case Or(parts):
                 return self._and([*self._failed(parts), *self._common(parts), self.write(part)])
@@ -253,6 +258,8 @@ class Writer:
                 return self._has(field)
             case Between("status") if classes := classes_of(expression):
                 return self.among(self._class, classes)
+            case Between(weights.COLUMN, least, most):
+                return self._weight(least, most)
             case Between(field, least, most):
                 return self._between(field, least, most)
             case InNetwork(first, last):
@@ -273,8 +280,9 @@ class Writer:
             return self.among(field, [self._dialect.from_id(each) for each in ids])
         if field == "trace_id":
             return self.either(self._dialect.trace_id, values)
-        if field == "called_tool":
-            return self.either(self._dialect.called_tool, [part_of(value) for value in values])
+        if field in sql.COMBINATIONS:
+            column, marks = column_of(field), [self._add(part_of(value)) for value in values]
+            return self._dialect.combination(column, _KINDS[column], marks) if marks else _NEVER
         if field in _PLAIN:
             return self.among(self._dialect.text_columns.get(field, field), values)
         known = self._ids.get(column_of(field), {})
@@ -290,16 +298,18 @@ class Writer:
     def _like(self, field: str, parts: Sequence[str]) -> str:
         if not all(map(is_storable, parts)):
             return _NEVER
-        parts = [lower_ascii(part) for part in parts]
+        is_combined = field in sql.COMBINATIONS
+        parts = [lower_ascii(part) for part in (parts_of(parts) if is_combined else parts)]
         if field in sql.CODED:
             return self._coded(field, [word for word in sql.CODED[field] if is_like(word, parts)])
         if field in _PLAIN:
             return self._dialect.like(self._dialect.text_columns.get(field, field), parts, self._add)
         if not self._dialect.has_dictionary and field != "tool":
-            return f"({self._has(field)} AND {self._dialect.like(field, parts, self._add)})"
+            return f"({self._has(field)} AND {self._dialect.like(column_of(field), parts, self._add)})"
         name = "value" if self._dialect.has_dictionary else column_of(field)
         ids = self._names(field, self._dialect.like(name, parts, self._add))
-        return self._dialect.tool.format(ids) if field == "tool" else f"{field} IN ({ids})"
+        found = self._dialect.tool.format(ids) if field == "tool" else f"{column_of(field)} IN ({ids})"
+        return f"({self._has(field)} AND {found})" if is_combined else found
 
     def _names(self, field: str, condition: str = "1 = 1") -> str:
         """Write the query of the stored forms of a field's texts that fulfil a condition."""
@@ -310,6 +320,8 @@ class Writer:
 
     def _has(self, field: str) -> str:
         if field in sql.CODED or field == "id":
+            return "1 = 1"
+        if field == weights.COLUMN:
             return "1 = 1"
         if field in NUMBERS:
             return self._between(field, None, None)
@@ -336,6 +348,13 @@ class Writer:
         if most is not None:
             bounds.append(f"{number} <= {self._number(most)}")
         return f"({' AND '.join(bounds)})"
+
+    def _weight(self, least: float | None, most: float | None) -> str:
+        first = 0 if least is None else weights.first_code(least)
+        last = None if most is None else weights.last_code(most)
+        if last is not None and last < first:
+            return _NEVER
+        return f"({self.bounds(f'coalesce({weights.COLUMN}, 0)', first, last)})"
 
     def bounds(self, column: str, least: int | None, most: int | None) -> str:
         """Write that a number lies between two; empty without any."""

@@ -2,7 +2,7 @@
 
 Strategy: rows are walked in slices (`reads.text_index.walk`). Of each slice, every way of the search (`ways`) finds its
 rows: by a condition, which becomes that of the slice's statement, or by looking into those that fulfil one (`sieve`),
-which become a parameter of it.
+which become a parameter of it. Rows that the read has found before (`known_rows`) are not looked into again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -66,6 +66,8 @@ class Found:
     where: Where
     """What the filter says beside its search."""
     ways: tuple[_Way, ...]
+    known: list[Any] | None = None
+    """The rows, where the read has found them before."""
 
     @classmethod
     async def of(cls, session: Session, filter: Filter, bind: Bind, order_by: Callable[[Order], str]) -> Self | None:
@@ -74,6 +76,9 @@ class Found:
         where = condition.conditions(filter, ids, dialect)
         if where is None:
             return None
+        known = session.known_rows.keys_of(filter)
+        if known is not None:
+            return cls(session, bind, order_by, where, (), known)
 
         def found(way: Way) -> _Way:
             wide, left = condition.sql_superset(way.search), condition.residual(way.search)
@@ -90,11 +95,13 @@ class Found:
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        return tuple(way.need for way in self.ways)
+        return tuple(way.need for way in self.ways) or (NOTHING,)
 
     async def within(self, part: Range) -> Where | None:
         session, dialect, rows = self.session, self.session.dialect, dict[Any, Any]()
         bound = await self.bind(part)
+        if self.known is not None:
+            return with_keys(bound(self.where, part), "AND", self.known, dialect, 1)
         key = COLUMNS.index(dialect.row_key)
         for way in self.ways:
             passed = await way.look(session, part, bound)

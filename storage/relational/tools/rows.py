@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from storage.record import ToolCall, ToolStatus
+from storage.relational.weights import weight_code, weight_of
 from storage.tools import ToolKey, ToolStats, ToolValues
 from storage.zstd import zstd
 
@@ -19,7 +20,8 @@ REPEATED: Final = (
 """Columns stored as dictionary ids."""
 COLUMNS: Final = (
     "record_seq", "record_id", "position", "started_at_us", "created_at_us", "status", "latency_us", "cost_usd",
-    "llm_request_id", "rpc_id", "session", "search", "detail", *REPEATED,
+    "llm_request_id", "rpc_id", "session", "search", "detail", "weight",
+    *REPEATED,
 )  # fmt: skip
 FIRST_REPEATED: Final = len(COLUMNS) - len(REPEATED)
 SORTS: Final = {"timestamp": "started_at_us", "latency": "latency_us", "cost": "cost_usd"}
@@ -45,6 +47,8 @@ class Row(NamedTuple):
     search: str
     detail: bytes
     """zstd frame; empty when retention took it."""
+    weight: int
+    """As of records (`storage.relational.weights`)."""
 
 
 class _Detail(msgspec.Struct, array_like=True, gc=False):
@@ -69,6 +73,7 @@ def row_of(call: ToolCall) -> Row:
         session=call.session,
         search=call.search,
         detail=zstd.compress(msgspec.msgpack.encode(detail)),
+        weight=weight_code(call.weight),
     )
 
 
@@ -106,18 +111,21 @@ def make_call(row: Row, text: Sequence[str | None], body_floor_us: int) -> ToolC
         key_name=key_name,
         key_last4=key_last4,
         search=row.search if has_detail else "",
+        weight=weight_of(row.weight),
     )
 
 
 def added(stats: ToolStats, rows: Iterable[Iterable[Any]]) -> ToolStats:
-    """Add sums by status: its place, calls, those with a latency, latencies, cost."""
-    for status, calls, timed, latency_us, cost_usd in rows:
+    """Add sums by status: its place, calls, those with a latency, latencies, cost, stored calls, greatest weight."""
+    for status, calls, timed, latency_us, cost_usd, stored, weight in rows:
         stats = ToolStats(
-            stats.executions + int(calls),
-            stats.successes + (int(calls) if status == 0 else 0),
+            stats.executions + round(calls),
+            stats.successes + (round(calls) if status == 0 else 0),
             stats.timed + round(timed),
             stats.latency_us + round(latency_us),
             stats.cost_usd + float(cost_usd),
+            stored=stats.stored + int(stored),
+            sampled=stats.sampled or bool(weight),
         )
     return stats
 

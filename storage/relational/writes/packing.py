@@ -5,7 +5,7 @@ Every field of a record has a column of its own unless it is in `PACKED`. Packed
 * A client's address takes 4 or 16 bytes, as in a packet; other text, which proxies may send, is kept as it is.
 * Scheme, version, upstream, key and what was shed have few combinations, and share one dictionary id (`origin`).
 * Times within an exchange become differences, which are small, two of them nearly always 0 or 1: 9 bytes of msgpack
-  instead of five columns of 40.
+  instead of five columns of 40. Behind them are the numbers of redactions, where there are any (`redactions.py`).
 """
 
 import socket
@@ -20,6 +20,8 @@ from storage.record import Record, Shed
 from storage.relational.rollups import DIMENSIONS
 from storage.relational.sql import CODED
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
+from storage.relational.weights import weight_of
+from storage.relational.writes import redactions
 from storage.search import meaning
 
 ORIGIN_FIELDS: Final = ("scheme", "http_version", "upstream", "key_name", "key_last4", "shed")
@@ -54,12 +56,24 @@ _FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
 COLUMNS: Final = (*(field for field in _FIELDS if field not in PACKED), "origin", "times")
 """Columns of a record, in the order that `unpacked` expects: that of its fields, then what is packed."""
 _STARTED, _DURATION = COLUMNS.index("started_at_us"), COLUMNS.index("duration_us")
+_REDACTIONS, _WEIGHT = COLUMNS.index("redactions"), COLUMNS.index("weight")
 _in_order: Final = itemgetter(*((*COLUMNS, *PACKED).index(field) for field in _FIELDS))
 """From the values of a row, unpacked ones last, to the fields of a record."""
 
-_PackedTimes = tuple[int | str, int | str | None, int | str | None, int | str | None, int | str | None]
+
+class _Packed(msgspec.Struct, array_like=True, gc=False):
+    """What `times` holds: differences, those of `TIME_FIELDS` in their order, then the numbers of redactions."""
+
+    ended: int | str
+    connect: int | str | None
+    upstream: int | str | None
+    sent: int | str | None
+    done: int | str | None
+    redactions: list[int] | None = None
+
+
 _times_encoder: Final = msgspec.msgpack.Encoder()
-_times_decoder: Final = msgspec.msgpack.Decoder(_PackedTimes)
+_times_decoder: Final = msgspec.msgpack.Decoder(_Packed)
 
 _FAMILIES: Final = {4: socket.AF_INET, 16: socket.AF_INET6}
 """Length → address family."""
@@ -96,15 +110,18 @@ def pack_times(record: Record) -> bytes:
         None if sent is None else sent - start,
         None if done is None else done - start,
     )
+    counts = record.redactions and redactions.counts_of(record.redactions)
     try:
-        return _times_encoder.encode(values)
+        return _times_encoder.encode((*values, counts) if counts else values)
     except OverflowError:  # differences of what fits in 64 bits need not fit
-        return _times_encoder.encode(tuple(None if value is None else str(value) for value in values))
+        texts = tuple(None if value is None else str(value) for value in values)
+        return _times_encoder.encode((*texts, counts) if counts else texts)
 
 
 def unpack_times(packed: bytes, started_at_us: int, duration_us: int) -> Times:
     """Read what `pack_times` wrote, given two columns of the same row."""
-    values = _times_decoder.decode(packed)
+    found = _times_decoder.decode(packed)
+    values = (found.ended, found.connect, found.upstream, found.sent, found.done)
     ended, connect, upstream, sent, done = (int(value) if isinstance(value, str) else value for value in values)
     assert ended is not None, "bug: every record has an end"
     if upstream is not None and sent is not None and done is not None:
@@ -116,6 +133,11 @@ def unpack_times(packed: bytes, started_at_us: int, duration_us: int) -> Times:
         None if sent is None else started_at_us + sent,
         None if done is None else started_at_us + done,
     )
+
+
+def unpack_redactions(ids: str, packed: bytes) -> dict[str, int]:
+    """Read redactions of the text of their ids, and of what `pack_times` wrote."""
+    return redactions.unpack(ids, _times_decoder.decode(packed).redactions)
 
 
 def is_own(request_id: str, record_id: bytes) -> bool:
@@ -130,6 +152,9 @@ def unpacked(values: list[Any]) -> Record:
     The origin is None where retention has deleted its text since, and the row with it.
     """
     *_, origin, times = values
+    if values[_REDACTIONS] is not None:
+        values[_REDACTIONS] = unpack_redactions(values[_REDACTIONS], times)
+    values[_WEIGHT] = weight_of(values[_WEIGHT])
     values += unpack_origin(origin) if origin else (None,) * len(ORIGIN_FIELDS)
     values += unpack_times(times, values[_STARTED], values[_DURATION])
     return Record(*_in_order(values))
@@ -145,7 +170,9 @@ MAX_COMBINATIONS: Final = 10_000
 """Remembered combinations of route, key, method, upstream, outcome and so on: 8 MB at most, then all are forgotten."""
 MAX_METHOD_CHARACTERS: Final = 64
 """Longest method of a remembered combination: clients choose it."""
-REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS)
+REPEATED_PLACES: Final = tuple(
+    COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin", "redactions") if column in COLUMNS
+)
 """Places in `COLUMNS` of ids of repeated text."""
 
 CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in CODED.items())

@@ -55,6 +55,10 @@ CREATE TABLE records (
     trace_id NOT NULL,
     span_id NOT NULL,
     request_id NOT NULL,
+    -- Ids of rules, as one text like the tools below; in how many places each found something is in `times`.
+    redactions INTEGER NOT NULL,
+    -- For how many exchanges it stands, in millionths above 1: 0 unless a rule of capture keeps a share of them.
+    weight INTEGER NOT NULL,
     name INTEGER NOT NULL DEFAULT 0,
     data BLOB,
     auth_code INTEGER NOT NULL DEFAULT 0,
@@ -72,11 +76,15 @@ CREATE TABLE records (
     stream BLOB,
     -- Whether its route asked for a key: the rows of the request logs page, refused ones included.
     keyed INTEGER NOT NULL DEFAULT 0,
-    -- What the stream says of the output, once more for filters: the tools are one text, see storage/relational/tools/called.py.
+    -- What the stream says of the output, once more for filters: the tools are one text, see
+    -- storage/relational/combinations.py.
     finish_reason INTEGER NOT NULL DEFAULT 0,
     called_tools INTEGER NOT NULL DEFAULT 0,
+    failed_tools INTEGER NOT NULL DEFAULT 0,
     conversation BLOB,
     marks BLOB,
+    -- What was said when it failed, see storage/failure_message.py.
+    message INTEGER NOT NULL DEFAULT 0,
     grpc BLOB,
     -- The name of its status, once more for filters.
     grpc_status INTEGER NOT NULL DEFAULT 0
@@ -97,7 +105,10 @@ CREATE INDEX records_model ON records (model, seq) WHERE model <> 0;
 CREATE INDEX records_resolved_model ON records (resolved_model, seq) WHERE resolved_model <> 0;
 CREATE INDEX records_finish_reason ON records (finish_reason, seq) WHERE finish_reason <> 0;
 CREATE INDEX records_called_tools ON records (called_tools, seq) WHERE called_tools <> 0;
+CREATE INDEX records_failed_tools ON records (failed_tools, seq) WHERE failed_tools <> 0;
+CREATE INDEX records_message ON records (message, seq) WHERE message <> 0;
 CREATE INDEX records_grpc_status ON records (grpc_status, seq) WHERE grpc_status <> 0;
+CREATE INDEX records_redactions ON records (redactions, seq) WHERE redactions <> 0;
 -- Conversations: each with its calls, and the calls of all; other rows cost nothing.
 CREATE INDEX records_conversation ON records (conversation, seq) WHERE conversation IS NOT NULL;
 CREATE INDEX records_conversations ON records (seq) WHERE conversation IS NOT NULL;

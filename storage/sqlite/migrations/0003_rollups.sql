@@ -1,5 +1,5 @@
 -- Sums per combination of dimensions: by hour since the epoch, and again by day. -1 in a dimension is "other": an hour
--- counts 10 000 values of it apart.
+-- counts 10 000 values of it apart. Sums are of what is stored, apart by weight, which is as in `records`.
 CREATE TABLE rollups (
     hour INTEGER NOT NULL,
     project INTEGER NOT NULL,
@@ -14,6 +14,7 @@ CREATE TABLE rollups (
     kind INTEGER NOT NULL,
     instance INTEGER NOT NULL,
     status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     exchanges INTEGER NOT NULL,
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
@@ -29,7 +30,7 @@ CREATE TABLE rollups (
     first_bytes BLOB NOT NULL,
     PRIMARY KEY (
         hour, project, container, client, service, route_id, key_id, source, level, method, kind, instance,
-        status_class
+        status_class, weight
     )
 ) WITHOUT ROWID;
 
@@ -47,6 +48,7 @@ CREATE TABLE rollups_daily (
     kind INTEGER NOT NULL,
     instance INTEGER NOT NULL,
     status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     exchanges INTEGER NOT NULL,
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
@@ -62,13 +64,84 @@ CREATE TABLE rollups_daily (
     first_bytes BLOB NOT NULL,
     PRIMARY KEY (
         day, project, container, client, service, route_id, key_id, source, level, method, kind, instance,
-        status_class
+        status_class, weight
     )
 ) WITHOUT ROWID;
 
--- The same without the two dimensions that make most rows, key and method, but by status, host and error type: a
--- twentieth of the rows, and read instead wherever they can tell.
+-- The same without the two dimensions that make most rows, key and method, but by status and error type: a twentieth of
+-- the rows, and read instead wherever they can tell.
 CREATE TABLE status_rollups (
+    hour INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    error_type INTEGER NOT NULL,
+    keyed INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        hour, project, container, client, service, route_id, source, level, kind, instance, error_type, keyed, status,
+        status_class, weight
+    )
+) WITHOUT ROWID;
+
+CREATE TABLE status_rollups_daily (
+    day INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    error_type INTEGER NOT NULL,
+    keyed INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        day, project, container, client, service, route_id, source, level, kind, instance, error_type, keyed, status,
+        status_class, weight
+    )
+) WITHOUT ROWID;
+
+-- The same by host, too: rows for each of the hosts that traffic names.
+CREATE TABLE host_rollups (
     hour INTEGER NOT NULL,
     project INTEGER NOT NULL,
     container INTEGER NOT NULL,
@@ -84,6 +157,7 @@ CREATE TABLE status_rollups (
     keyed INTEGER NOT NULL,
     status INTEGER NOT NULL,
     status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     exchanges INTEGER NOT NULL,
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
@@ -99,11 +173,11 @@ CREATE TABLE status_rollups (
     first_bytes BLOB NOT NULL,
     PRIMARY KEY (
         hour, project, container, client, service, route_id, source, level, kind, instance, host, error_type, keyed,
-        status, status_class
+        status, status_class, weight
     )
 ) WITHOUT ROWID;
 
-CREATE TABLE status_rollups_daily (
+CREATE TABLE host_rollups_daily (
     day INTEGER NOT NULL,
     project INTEGER NOT NULL,
     container INTEGER NOT NULL,
@@ -119,6 +193,7 @@ CREATE TABLE status_rollups_daily (
     keyed INTEGER NOT NULL,
     status INTEGER NOT NULL,
     status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     exchanges INTEGER NOT NULL,
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
@@ -134,7 +209,145 @@ CREATE TABLE status_rollups_daily (
     first_bytes BLOB NOT NULL,
     PRIMARY KEY (
         day, project, container, client, service, route_id, source, level, kind, instance, host, error_type, keyed,
-        status, status_class
+        status, status_class, weight
+    )
+) WITHOUT ROWID;
+
+-- The same by called model, without status and error type: of calls, and of all others together.
+CREATE TABLE model_rollups (
+    hour INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    provider INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    resolved_model INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        hour, project, container, client, service, route_id, source, level, kind, instance, provider, model,
+        resolved_model, status_class, weight
+    )
+) WITHOUT ROWID;
+
+CREATE TABLE model_rollups_daily (
+    day INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    provider INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    resolved_model INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        day, project, container, client, service, route_id, source, level, kind, instance, provider, model,
+        resolved_model, status_class, weight
+    )
+) WITHOUT ROWID;
+
+-- The same by user.
+CREATE TABLE user_rollups (
+    hour INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        hour, project, container, client, service, route_id, source, level, kind, instance, user_id, status_class,
+        weight
+    )
+) WITHOUT ROWID;
+
+CREATE TABLE user_rollups_daily (
+    day INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    user_id INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        day, project, container, client, service, route_id, source, level, kind, instance, user_id, status_class,
+        weight
     )
 ) WITHOUT ROWID;
 
@@ -153,6 +366,7 @@ CREATE TABLE endpoint_rollups (
     instance INTEGER NOT NULL,
     endpoint INTEGER NOT NULL,
     status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     exchanges INTEGER NOT NULL,
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
@@ -168,7 +382,7 @@ CREATE TABLE endpoint_rollups (
     first_bytes BLOB NOT NULL,
     PRIMARY KEY (
         hour, project, container, client, service, route_id, source, level, method, kind, instance, endpoint,
-        status_class
+        status_class, weight
     )
 ) WITHOUT ROWID;
 
@@ -186,6 +400,7 @@ CREATE TABLE endpoint_rollups_daily (
     instance INTEGER NOT NULL,
     endpoint INTEGER NOT NULL,
     status_class INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     exchanges INTEGER NOT NULL,
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
@@ -201,7 +416,7 @@ CREATE TABLE endpoint_rollups_daily (
     first_bytes BLOB NOT NULL,
     PRIMARY KEY (
         day, project, container, client, service, route_id, source, level, method, kind, instance, endpoint,
-        status_class
+        status_class, weight
     )
 ) WITHOUT ROWID;
 
@@ -217,6 +432,7 @@ CREATE TABLE usage_rollups (
     provider INTEGER NOT NULL,
     model INTEGER NOT NULL,
     resolved_model INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     calls INTEGER NOT NULL,
     counted INTEGER NOT NULL,
     priced INTEGER NOT NULL,
@@ -226,5 +442,7 @@ CREATE TABLE usage_rollups (
     cache_write_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
     cost_nano_usd INTEGER NOT NULL,
-    PRIMARY KEY (hour, project, container, client, service, route_id, key_id, provider, model, resolved_model)
+    PRIMARY KEY (
+        hour, project, container, client, service, route_id, key_id, provider, model, resolved_model, weight
+    )
 ) WITHOUT ROWID;

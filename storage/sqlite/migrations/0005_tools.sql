@@ -23,7 +23,8 @@ CREATE TABLE tool_calls (
     rpc_id NOT NULL,
     session NOT NULL,
     search TEXT NOT NULL,
-    detail BLOB NOT NULL
+    detail BLOB NOT NULL,
+    weight INTEGER NOT NULL  -- As that of records.
 );
 
 CREATE UNIQUE INDEX tool_calls_call ON tool_calls (record_id, position);
@@ -44,17 +45,18 @@ CREATE TABLE tool_rollups (
     key_id INTEGER NOT NULL,
     key_name INTEGER NOT NULL,
     status INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
     calls INTEGER NOT NULL,
     timed INTEGER NOT NULL,
     latency_us INTEGER NOT NULL,
     cost_usd REAL NOT NULL,
-    PRIMARY KEY (hour, project, container, client, server_label, tool_name, key_id, key_name, status)
+    PRIMARY KEY (hour, project, container, client, server_label, tool_name, key_id, key_name, status, weight)
 ) WITHOUT ROWID;
 
 CREATE TRIGGER tool_calls_added AFTER INSERT ON tool_calls BEGIN
     INSERT INTO tool_rollups VALUES (
         new.started_at_us / 3600000000, new.project, new.container, new.client, new.server_label, new.tool_name,
-        new.key_id, new.key_name, new.status, 1, new.latency_us >= 0, max(new.latency_us, 0), new.cost_usd
+        new.key_id, new.key_name, new.status, new.weight, 1, new.latency_us >= 0, max(new.latency_us, 0), new.cost_usd
     ) ON CONFLICT DO UPDATE SET
         calls = calls + 1, timed = timed + excluded.timed, latency_us = latency_us + excluded.latency_us,
         cost_usd = cost_usd + excluded.cost_usd;
@@ -66,7 +68,7 @@ CREATE TRIGGER tool_calls_removed AFTER DELETE ON tool_calls BEGIN
         cost_usd = cost_usd - old.cost_usd
     WHERE hour = old.started_at_us / 3600000000 AND project = old.project AND container = old.container
         AND client = old.client AND server_label = old.server_label AND tool_name = old.tool_name
-        AND key_id = old.key_id AND key_name = old.key_name AND status = old.status;
+        AND key_id = old.key_id AND key_name = old.key_name AND status = old.status AND weight = old.weight;
     DELETE FROM tool_rollups
     WHERE hour = old.started_at_us / 3600000000 AND calls = 0;
 END;

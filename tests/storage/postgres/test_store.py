@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from storage.backends import open_storage
+from storage.base import READERS
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.postgres import connection, dictionary
 from storage.postgres import store as module
@@ -59,7 +60,7 @@ async def test_sessions_that_were_ended_are_opened_again(
             break
         except StorageUnavailable:
             pass
-    for _ in range(module.READERS):
+    for _ in range(READERS):
         try:
             await store.last_seq()
         except StorageUnavailable:
@@ -303,6 +304,18 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(
             assert await store.last_seq() == 0
         running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
         await postgres.until(other, f"{running} AND state = 'active'", lambda count: count == 0)
+
+
+async def test_as_many_reads_run_at_once_as_have_turns(store: PostgresStorage) -> None:
+    """Each has a connection while all others have theirs: short ones need not wait for long ones."""
+    all_run = asyncio.Barrier(READERS)
+
+    async def work(session: PostgresSession) -> None:
+        await all_run.wait()
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for _ in range(READERS):
+            group.create_task(store._read(work))
 
 
 # What the writer remembers.

@@ -1,6 +1,6 @@
 """What is remembered of facets is true, and bounded."""
 
-from storage.relational.facet_counts import KnownCounts, merged
+from storage.relational.facet_counts import Counts, KnownCounts, merged
 from storage.relational.time_ranges import TimeRange
 
 ONE: TimeRange = ("day", 1)
@@ -39,6 +39,6 @@ def test_a_period_larger_than_the_bound_is_not_kept() -> None:
 
 def test_counts_are_added_without_touching_what_is_remembered() -> None:
     """Sums are new dictionaries; every facet asked for is in them."""
-    part = {"route": {1: 1, 2: 5}}
+    part: Counts = {"route": {1: 1, 2: 5}}
     assert merged(("route", "level"), (part, {"route": {2: 1}})) == {"route": {1: 1, 2: 6}, "level": {}}
     assert part == {"route": {1: 1, 2: 5}}

@@ -7,7 +7,8 @@ from storage.postgres.session import DIALECT as POSTGRES
 from storage.query import Filter, Scope
 from storage.record import Record
 from storage.relational.search.condition import conditions, rollup_conditions, texts
-from storage.relational.sql import CALL_KINDS, DIMENSIONS, Where
+from storage.relational.sql import COMBINATIONS, DIMENSIONS, PART_KINDS, Where
+from storage.search.expression import Is, Or
 from storage.search.patterns import lower_ascii
 from storage.sqlite.session import DIALECT as SQLITE
 from tests.support.cases import each_of
@@ -120,11 +121,18 @@ def test_postgres_is_told_the_type_of_numbers() -> None:
         assert mark.format('lower(path COLLATE "C")') in found.text
 
 
-def test_called_tools_are_searched_under_their_kind() -> None:
-    """The same of the combinations of called tools, whose partial index on Postgres has it as well."""
-    kind = f"kind = {CALL_KINDS['called_tools']}"
-    assert all(f"{kind} AND" in dialect.called_tool for dialect in (SQLITE, POSTGRES))
-    assert f"WHERE {kind};" in files("storage.postgres.migrations").joinpath("0001_records.sql").read_text()
+def test_combinations_are_searched_under_their_kind() -> None:
+    """Their texts, of which Postgres has a partial index of each kind, and then their rows, in a partial index, too."""
+    schema = files("storage.postgres.migrations").joinpath("0001_records.sql").read_text()
+    for field, column in COMBINATIONS.items():
+        kind = f"kind = {PART_KINDS[column]}"
+        for dialect in (SQLITE, POSTGRES):
+            either = Or((Is(field, ("a",)), Is(field, ("b",))))
+            found = conditions(make_filter(kind="all", where=either), {}, dialect)
+            assert found is not None
+            assert found.text.count(f"{kind} AND (") == 3
+            assert f" AND {column} <> 0 AND " in found.text
+        assert f"WHERE {kind};" in schema
 
 
 def test_a_database_may_divide_in_its_own_way() -> None:

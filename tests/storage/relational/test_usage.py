@@ -57,7 +57,7 @@ def test_an_hour_counts_so_many_models_apart() -> None:
     assert sums.hours == {7}
     limits.learn(7, [])
     rows, capped = sums.admitted(limits)
-    assert {key[-2]: measures[0] for key, measures in rows.items()} == {1: 1, 2: 1, OTHER: 3}
+    assert {key[-3]: measures[0] for key, measures in rows.items()} == {1: 1, 2: 1, OTHER: 3}
     assert all(len(measures) == len(MEASURES) for measures in rows.values())
     assert capped == 1 << (CAPPED_SHIFT + DIMENSIONS.index("model"))
     assert not can_count(make_filter(models=("m",)), capped)

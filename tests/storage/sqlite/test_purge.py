@@ -93,7 +93,7 @@ async def test_sums_go_in_slices(tmp_path: Path) -> None:
             left.append(sums())
         assert (left[0], left[-1]) == (250, 0)
         assert max(before - after for before, after in pairwise(left)) == 100
-        for table in ("rollups_daily", "status_rollups", "status_rollups_daily"):
+        for table in ("rollups_daily", "status_rollups", "status_rollups_daily", "host_rollups", "host_rollups_daily"):
             assert number(path, f"SELECT count(*) FROM {table}") == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from storage import aggregates
 from storage.aggregates import FacetValue
-from storage.query import Count, CountQuery, FacetQuery, Filter, Scope, StatsQuery, SummaryQuery
+from storage.query import Count, CountQuery, FacetQuery, Filter, Scope, StatsQuery, SummaryQuery, TopQuery
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
@@ -32,7 +32,7 @@ async def histograms(path: Path, table: str = "rollups") -> list[tuple[dict[int,
 
 
 def statuses(path: Path, *columns: str, table: str = "status_rollups") -> list[tuple[int, ...]]:
-    """Read columns of all rows of the rollups by status."""
+    """Read columns of all rows of the rollups by status, or of those by host."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))
 
@@ -152,6 +152,9 @@ async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> N
     assert statuses(path, "status", "keyed", "exchanges", "events") == [
         (0, 0, 0, 1), (200, 0, 2, 0), (404, 0, 1, 0), (500, 1, 1, 0), (501, 0, 1, 0),
     ]  # fmt: skip
+    assert statuses(path, "status", "exchanges", "host <> 0", table="host_rollups") == [
+        (0, 0, 1), (200, 2, 1), (404, 1, 1), (500, 1, 1), (501, 1, 1),
+    ]  # fmt: skip
     assert summary.top["error_type"] == [FacetValue("internal", 2)]
 
 
@@ -195,6 +198,57 @@ async def test_a_summary_of_totals_reads_no_rows_of_whole_hours(tmp_path: Path, 
         assert (await store.read(SummaryQuery(filter, only_totals=True))).exchanges == 3
 
 
+async def test_hosts_make_no_rows_of_sums_by_status(tmp_path: Path) -> None:
+    """What does not ask for hosts is added up from as few rows as if there were one."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(*[make_record(host=f"h{number % 50}") for number in range(100)]))
+        assert (await store.read(SummaryQuery(Filter()))).exchanges == 100
+    assert statuses(path, "exchanges") == [(100,)]
+    assert statuses(path, "exchanges", table="host_rollups") == [(2,)] * 50
+
+
+@pytest.mark.parametrize(
+    ("by", "names"),
+    [
+        ("model", [("large", 4), (None, 3)]),
+        ("provider", [("openai", 4), (None, 3)]),
+        ("user", [("eve", 5), ("bob", 2)]),
+        ("host", [("a", 7)]),
+        ("status", [("200", 6), ("404", 1)]),
+    ],
+)
+async def test_rows_are_not_looked_at_for_what_rollups_tell(
+    tmp_path: Path, by: str, names: list[tuple[str | None, int]]
+) -> None:
+    """Groups are added up from sums: also without any row, with and without a filter of the same field."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        calls = [make_record(host="a", provider="openai", model="large", user_id="eve") for _ in range(4)]
+        others = [make_record(host="a", user_id="bob"), make_record(host="a", user_id="bob", status=404)]
+        await store.commit(make_batch(*calls, *others, make_record(host="a", user_id="eve")))
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM records")
+        top = await store.read(TopQuery(Filter(), by))
+        assert [(row.names[0], row.exchanges) for row in top.rows] == names
+        assert (top.seen, top.complete) == (7, True)
+        of_model = await store.read(TopQuery(make_filter(models=("large",)), "model"))
+        assert [(row.names[0], row.exchanges) for row in of_model.rows] == [("large", 4)]
+
+
+async def test_users_and_models_beyond_the_limit_are_rows_again(tmp_path: Path) -> None:
+    """An hour counts so many apart; groups by them are then those of the rows, totals are exact as ever."""
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        store._batches.limits = Limits(max_values=3)
+        records = [make_record(user_id=f"u{n}", model=f"m{n}", provider="p") for n in range(6) for _ in range(2)]
+        await store.commit(make_batch(*records))
+        assert len(statuses(tmp_path / "records.db", "user_id", table="user_rollups")) == 4
+        for by, letter in (("user", "u"), ("model", "m")):
+            top = await store.read(TopQuery(Filter(), by))
+            assert [(row.names[0], row.exchanges) for row in top.rows] == [(f"{letter}{n}", 2) for n in range(6)]
+        assert await store.read(CountQuery(make_filter(providers=("p",)))) == Count(12, 0)
+
+
 async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     """An hour counts so many apart; totals by host are then scanned, those of whole projects are not touched by it."""
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
@@ -208,7 +262,7 @@ async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> No
         await store.erase(make_filter(hosts=("h1", "h6")))
         assert await store.read(CountQuery(make_filter(statuses=(404,)))) == Count(12, 0)
         assert await store.read(CountQuery(make_filter(hosts=("h0", "h6")))) == Count(2, 0)
-    assert statuses(tmp_path / "records.db", "exchanges") == [(2,), (2,), (8,)]
+    assert statuses(tmp_path / "records.db", "exchanges", table="host_rollups") == [(2,), (2,), (8,)]
 
 
 async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Stream
+from storage.relational.sql import COMBINATIONS
 from storage.relational.writes import packing, remembered
 from storage.search.expression import Is, Or, leaves
 from storage.sqlite import connection, dictionary
@@ -220,6 +221,10 @@ async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> 
         (make_filter(models=("gpt", "gpt-1")), "records_resolved_model"),
         (make_filter(finish_reasons=("length",)), "records_finish_reason"),
         (make_filter(called_tools=("search",)), "records_called_tools"),
+        (make_filter(tool_errors=("search",)), "records_failed_tools"),
+        (Filter(where=Is("message", ("no such user",))), "records_message"),
+        (make_filter(redacted=("name:password",)), "records_redactions"),
+        (Filter(where=Or((Is("redacted", ("name:pin",)), Is("redacted", ("iban",))))), "records_redactions"),
         (make_filter(kind="event", levels=("info", "warn")), "records_events"),
         (make_filter(kind="event", levels=("error",)), "records_events"),
     ],
@@ -228,8 +233,11 @@ async def test_common_lists_use_an_index(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch, filter: Filter, index: str
 ) -> None:
     """SQLite finds the rows of the common filters by an index that also has them in order of seq."""
-    stream = Stream(None, None, None, True, "length", tools=["search"])
-    call = make_record(provider="openai", model="gpt", resolved_model="gpt-1", stream=stream)
+    stream = Stream(None, None, None, True, "length", tools=["search"], failed_tools=["search"])
+    found = {"name:password": 1}
+    call = make_record(
+        provider="openai", model="gpt", resolved_model="gpt-1", stream=stream, redactions=found, message="no such user"
+    )
     await store.commit(make_batch(make_record(trace_id="0af7", status=404), call))
     plans: list[str] = []
     execute = connection.Budget.execute
@@ -246,7 +254,7 @@ async def test_common_lists_use_an_index(
     assert not any(plan.startswith("SCAN") for plan in plans)
     asked = {leaf.field: leaf.values for leaf in leaves(filter.where) if isinstance(leaf, Is)}
     has_alternatives = isinstance(filter.where, Or) or any(len(values) > 1 for values in asked.values())
-    is_ordered = index == "records_events" or not (has_alternatives or "called_tool" in asked)
+    is_ordered = index == "records_events" or not (has_alternatives or asked.keys() & COMBINATIONS)
     assert (len(plans) == 1) == is_ordered
 
 

@@ -1,23 +1,33 @@
 """The cap on size takes rows out with a few statements, however many rows there are."""
 
+import asyncio
 import contextlib
 import random
 import re
 import sqlite3
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from storage.base import READERS
 from storage.errors import StorageRejected
-from storage.purge import KEPT_ROWS
+from storage.purge import KEPT_ROWS, Trimmed
 from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Record
 from storage.sqlite import unused_texts
+from storage.sqlite.connection import Budget
+from storage.sqlite.erase import empty_journal
+from storage.sqlite.purge import JOURNAL_SLICES
 from storage.sqlite.store import SqliteStorage
+from storage.sqlite.trim import STEP_ROWS, trim
 from storage.writer.size_cap import SizeCap
 from tests.contract.test_storage_cap import files_bytes
 from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import make_payload, make_record
+from tests.storage.sqlite.test_purge import number
+from tests.storage.sqlite.test_readers import LongRead
 from tests.support.filters import make_filter
 
 CAP = 8 << 20
@@ -99,7 +109,10 @@ async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: p
             agents = [f"agent {10 * number + place}" for place in range(10)] + ["agent"]
             # Of rows that went, and of those that go next.
             agents += [agent for agent, _ in chance.sample(expected[max(0, gone - 500) : gone + 50], 9 if gone else 0)]
-            records = [make_record(user_agent=agent, model=f"model {agent}", provider="p") for agent in agents]
+            records = [
+                make_record(user_agent=each, model=f"model {each}", provider="p", redactions={f"name:{each}": 2})
+                for each in agents
+            ]
             expected += [(agent, f"model {agent}") for agent in agents]
             await store.commit(Batch("sidecar-1", [Entry(record, None) for record in records]))
             if number > 30:
@@ -110,7 +123,9 @@ async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: p
             assert {agent for agent, _ in expected[gone:]} <= texts(path, "user_agent")
         found = [(record.user_agent, record.model) for record in await listed(store)]
         assert found == expected[gone:]
-        assert len(texts(path, "user_agent")) < 1000 < len({agent for agent, _ in expected})
+        assert [record.redactions for record in await listed(store)] == [{f"name:{each}": 2} for each, _ in found]
+        for column in ("user_agent", "redactions"):
+            assert len(texts(path, column)) < 1000 < len({agent for agent, _ in expected})
         calls = sum(agent == "agent" for agent, _ in expected[gone:])
         assert (await store.read(CountQuery(make_filter(models=("model agent",))))).exchanges == calls
 
@@ -153,3 +168,59 @@ async def test_a_slice_that_failed_leaves_the_texts_of_its_rows(
             await store.trim(1)
             assert {record.user_agent for record in await listed(store)} <= texts(path, "user_agent")
         assert 555 < len(await listed(store)) < 580
+
+
+async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
+    """One step always goes, but not the whole slice; each slice leaves all sums those of what is left."""
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(seq)) for seq in range(1000)]))
+
+        def take(connection: sqlite3.Connection) -> Trimmed:
+            batches, session = store._batches, store._session(connection, Budget(60))
+            return trim(session, 400, batches.limits, batches.usage_limits, store._unused, lambda: True)
+
+        left, steps = 1000, []
+        while left > 900:
+            steps.append(await store._writer.run(take))
+            left -= steps[-1].rows
+            assert (await store.read(CountQuery(Filter()))).exchanges == left
+        assert {0, STEP_ROWS} == {step.rows for step in steps}
+        assert max(step.rows + step.bodies for step in steps) == STEP_ROWS
+
+
+async def test_slices_leave_the_journal_to_another_connection(tmp_path: Path) -> None:
+    """A commit that writes it back holds the write connection for as long as that takes."""
+    path = tmp_path / "records.db"
+    in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(Batch("sidecar-1", [Entry(make_record()) for _ in range(1000)]))
+        await store._writer.run(empty_journal)
+        await store._writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall())
+        left, rows = 1000, 0
+        while not rows or store._slices % JOURNAL_SLICES == 0:
+            rows = (await store.trim(200)).rows
+            left -= rows
+        assert in_file() > left
+        while store._slices % JOURNAL_SLICES:
+            left -= (await store.trim(200)).rows
+        assert in_file() == left
+
+
+async def test_batches_that_make_room_do_not_wait_for_searches(tmp_path: Path) -> None:
+    """With each read connection in use the size is measured, slices are taken, and the journal is written back."""
+    path = tmp_path / "records.db"
+    in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store._writer.run(empty_journal)
+        await store.commit(Batch("sidecar-1", [Entry(make_record()) for _ in range(1000)]))
+        assert in_file() == 0
+        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
+            for _ in range(READERS):
+                read = await stack.enter_async_context(LongRead())
+                tasks.create_task(store._read(read))
+                await asyncio.to_thread(read.began.wait, 60)
+            async with asyncio.timeout(60):
+                assert (await store.retention()).last_seq == 1000
+                for _ in range(JOURNAL_SLICES):
+                    await store.trim(10)
+            assert in_file() == 1000  # as of when they began

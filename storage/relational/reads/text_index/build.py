@@ -4,7 +4,8 @@ Strategy: the place to go on is found in the tables themselves: the first rows t
 was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
 transaction and writes in another, which is short; between them an erasure may have run, or another sidecar have been
 quicker: then the step comes to nothing. Batches that are large enough bring their cells with them (`batch_cells`): what
-is read here came in small ones, was stored before there was an index, or lost its cells to an erasure.
+is read here came in small ones, took too long (`making`), was stored before there was an index, or lost its cells to an
+erasure.
 
 Invariant: what is written covers rows as they are. Who erases drops what covers them, in the same transaction, and
 counts it; nothing is written that was read before an erasure.
@@ -19,14 +20,14 @@ from typing import Any, Final, Protocol, TypeVar
 from storage.purge import TextStep
 from storage.record import Entry
 from storage.relational.blocks.portions import data_bytes
-from storage.relational.reads.text_index.batch_cells import cells_of
+from storage.relational.reads.text_index.batch_cells import PreparedCells, cells_of, has_cells
+from storage.relational.reads.text_index.making import CellMaking
 from storage.relational.reads.text_index.merge import LEAST_CELLS, Run, keep_parts, keep_segment, mergeable, read_run
 from storage.relational.reads.text_index.tables import add_cells, covered, drop, expired, lock_erasures
 from storage.relational.reads.text_index.texts import cell_of_rows, first_rows, text_bytes
 from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session
 from storage.relational.slices import Range
-from storage.search.index.segment import merged
 
 T = TypeVar("T")
 
@@ -81,21 +82,25 @@ class TextIndexer:
         """Cells made since it was looked for some that make a segment, and for what has to go."""
         self._is_wanted = False
         """Whether the index is made: the first step says so."""
+        self._making = CellMaking()
 
     @property
     def _cell_bytes(self) -> int:
         return _SMALL_CELL_BYTES if self._is_repetitive else CELL_BYTES
 
-    def cells_of(self, entries: Sequence[Entry]) -> list[Cell]:
-        """Make the cells that a batch brings with it, rows counted from 0: none of a small one. In any thread."""
-        cells = cells_of(entries, self._cell_bytes, CELL_ROWS) if self._is_wanted else []
+    async def prepare(self, entries: Sequence[Entry]) -> PreparedCells:
+        """Make the cells that a batch brings with it: none of a small one, and no more than are ready in time."""
+        if not self._is_wanted or not has_cells(entries, self._cell_bytes, CELL_ROWS):
+            return PreparedCells()
+        cells = await self._making.make(cells_of(entries, self._cell_bytes, CELL_ROWS))
         if cells:
-            self._note(cells[-1], sum(map(data_bytes, entries[cells[-1].rows.first :])))
+            rows = cells[-1].rows
+            self._note(cells[-1], sum(map(data_bytes, entries[rows.first : rows.last + 1])))
             self._untidied += len(cells)
-        return cells
+        return PreparedCells.of(cells)
 
     def rest(self) -> None:
-        """Make no cells of batches to come."""
+        """Prepare no cells of batches to come."""
         self._is_wanted = False
 
     async def step(self) -> TextStep:
@@ -158,6 +163,9 @@ class TextIndexer:
         self._is_repetitive = len(cell.signature) * _REPETITIVE < text_bytes
 
     async def _merge(self, run: Run) -> None:
+        # It brings numpy along, which only who makes an index needs.
+        from storage.search.index.merging import merged
+
         signatures = await self._read(partial(read_run, run=run))
         parts = await asyncio.to_thread(lambda: list(merged(signatures)))
         for first in range(0, len(parts), _PARTS_AT_ONCE):

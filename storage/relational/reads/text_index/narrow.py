@@ -1,28 +1,25 @@
 """Which of some rows can have words, as what is stored of them shows without making records of them.
 
-Strategy: neighbours whose heads and bodies are in the same blocks, some thirty, are looked into as one text; most lack
-a word, or all alternatives to one, and are done with. The others are cut into parts until rows are left: two thirds of
-the time of a search that looks into each row. A word of ASCII is looked for as bytes in any case; only text that may
-read otherwise than it is written (escaped, or not of ASCII alone) is read.
+Strategy: a pattern of all ways to write a word (`storage.search.glance`) goes over each block once, as it is, for all
+rows that have heads or bodies in it: nothing is decoded, folded or cut. Where it is found says in which rows. What
+stands beside the texts in a block may be taken for a part of them, which costs a look at that row.
 
 Invariant: no row is left out that has a word of each clue (`storage.search.clues`).
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
-from itertools import groupby
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import add, eq, itemgetter
-from typing import Any, Final, TypeVar, cast
-
-import re2
+from typing import Any, Final, TypeVar
 
 from storage.relational.blocks.read import contents
-from storage.relational.blocks.searched import body_texts, head_texts, read_bodies, read_heads
+from storage.relational.blocks.searched import read_bodies, read_heads
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
 from storage.search.clues import Clue
-from storage.search.words import decoded, fold, is_plain, readings
+from storage.search.glance import Pattern, pattern
 
 T = TypeVar("T")
 
@@ -30,12 +27,10 @@ COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, "
     "bodies_length, data"
 )
-_SEQ, _ERROR, _HEADS, _BODIES = 0, 3, 4, 7
+_SEQ, _ERROR, _HEADS, _BODIES, _DATA = 0, 3, 4, 7, 10
 blocks_of: Final = itemgetter(_HEADS, _BODIES)
 _MAX_BYTES: Final = 4 * 1024 * 1024
 """Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes up to 2 MiB."""
-_WAYS: Final = 4
-"""Into how many parts rows are cut, again and again, until those are found that have the words."""
 
 
 async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
@@ -52,60 +47,119 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     found: list[int] = []
-    for groups in _portions(rows):
+    for some in _portions(rows):
         if session.budget.ends_next:
             return None
-        numbers = {block for group in groups for block in blocks_of(group[0]) if block}
-        found += await session.aside(partial(_look, groups, await contents(session, numbers), errors, clues))
+        numbers = {block for row in some for block in blocks_of(row) if block}
+        found += await session.aside(partial(_look, some, await contents(session, numbers), errors, clues))
     if key == "seq":
         return found
     keys = {row[_SEQ]: row[-1] for row in rows}
     return [keys[seq] for seq in found]
 
 
-def _portions(rows: Rows) -> Iterator[list[Rows]]:
-    """Group rows by their blocks, and cut where what is to be read of them at once becomes much."""
-    portion: list[Rows] = []
+def _portions(rows: Rows) -> Iterator[Rows]:
+    """Cut rows where what is to be read of their blocks at once becomes much."""
     ends: dict[int, int] = {}
-    for _, neighbours in groupby(rows, blocks_of):
-        group = list(neighbours)
-        portion.append(group)
-        for place in (_HEADS, _BODIES):
-            block, offset, length = group[-1][place : place + 3]
-            if block:
-                ends[block] = offset + length
-        if sum(ends.values()) >= _MAX_BYTES:
-            yield portion
-            portion, ends = [], {}
-    if portion:
-        yield portion
+    first = 0
+    size = 0
+    for place, row in enumerate(rows, 1):
+        for column in (_HEADS, _BODIES):
+            block = row[column]
+            if not block:  # 0 or null, and so is where it is in it
+                continue
+            end = row[column + 1] + row[column + 2]
+            size += max(0, end - ends.get(block, 0))
+            ends[block] = max(end, ends.get(block, 0))
+        if size >= _MAX_BYTES:
+            yield rows[first:place]
+            first = place
+            size = 0
+            ends.clear()
+    if first < len(rows):
+        yield rows[first:]
 
 
 def _look(
-    groups: Iterable[Rows], blocks: Mapping[int, bytes], errors: Mapping[Any, str | None], clues: Sequence[Clue]
+    rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None], clues: Sequence[Clue]
 ) -> list[int]:
     """Find which of some rows can have a word of each clue."""
-    found: list[int] = []
-    for group in groups:
-        texts = RowTexts(group, blocks, errors)
-        found += [group[place][_SEQ] for place in _places(texts, 0, len(group), clues)]
-    return found
+    texts: list[_Stretch | _Own] = [_Own(rows, errors), *_stretches(rows, blocks)]
+    places = set(range(len(rows)))
+    for wanted in map(pattern, clues):
+        places &= set().union(*(text.places_of(wanted) for text in texts))
+        if not places:
+            break
+    return [rows[place][_SEQ] for place in sorted(places)]
 
 
-def _places(texts: "RowTexts", first: int, last: int, clues: Sequence[Clue]) -> Iterator[int]:
-    """Find which of some rows, the last one excluded, can have a word of each clue."""
-    some = texts.between(first, last)
-    if last - first == 1:
-        if _can_have(some, clues):
-            yield first
-        return
-    whole = b"\n".join(some)
-    has_all = all(_pattern(clue).search(whole) for clue in clues)
-    if has_all or not is_plain(whole):
-        # What has to be read otherwise than it is written is so once, row by row.
-        width = (last - first + _WAYS - 1) // _WAYS if has_all else 1
-        for start in range(first, last, width):
-            yield from _places(texts, start, min(start + width, last), clues)
+class _Stretch:
+    """The part of a block that holds heads or bodies of some rows."""
+
+    def __init__(self, content: bytes, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]) -> None:
+        """Take the content of a block, the places of the rows among all, and where theirs is in it."""
+        self._content = content
+        self._places = places
+        self._offsets = offsets
+        self._lengths = lengths
+        self._first = min(offsets)
+        self._end = max(map(add, offsets, lengths))
+
+    def places_of(self, wanted: Pattern) -> Iterator[int]:
+        """Find the rows in whose part a pattern is found."""
+        found = wanted.search(self._content, self._first, self._end)
+        if found is None:  # as nearly always: nothing is made of the rows
+            return
+        order = sorted(range(len(self._offsets)), key=self._offsets.__getitem__)
+        offsets = sorted(self._offsets)
+        while found is not None:
+            at = found.start()
+            behind = bisect_right(offsets, at)
+            # Bodies that are alike may be stored once, for several rows.
+            for index in range(bisect_left(offsets, offsets[behind - 1]), behind):
+                if at < offsets[index] + self._lengths[order[index]]:
+                    yield self._places[order[index]]
+            if behind == len(offsets):
+                return
+            found = wanted.search(self._content, offsets[behind], self._end)
+
+
+class _Own:
+    """What words are looked for in that is in the rows themselves."""
+
+    def __init__(self, rows: Rows, errors: Mapping[Any, str | None]) -> None:
+        """Take rows and the texts of their errors."""
+        self._rows, self._errors = rows, errors
+        self._whole = _own_text(rows, errors)
+
+    def places_of(self, wanted: Pattern) -> Iterator[int]:
+        """Find the rows in which a pattern is found."""
+        if wanted.search(self._whole) is not None:
+            for place, row in enumerate(self._rows):
+                if wanted.search(_own_text((row,), self._errors)) is not None:
+                    yield place
+
+
+def _stretches(rows: Rows, blocks: Mapping[int, bytes]) -> Iterator[_Stretch]:
+    """List what some blocks hold of rows."""
+    for column in (_BODIES, _HEADS):
+        held: defaultdict[int, list[int]] = defaultdict(list)
+        for place, block in enumerate(map(itemgetter(column), rows)):
+            held[block].append(place)
+        for block in held.keys() & blocks.keys():
+            places = held[block]
+            some = [rows[place] for place in places]
+            offsets = [row[column + 1] for row in some]
+            lengths = [row[column + 2] for row in some]
+            yield _Stretch(blocks[block], places, offsets, lengths)
+
+
+def _own_text(rows: Rows, errors: Mapping[Any, str | None]) -> bytes:
+    """Join path, query, error and data of rows."""
+    _, paths, queries, error_ids, *_, data = zip(*(row[: _DATA + 1] for row in rows), strict=True)
+    texts = [*paths, *queries, *(errors.get(number) for number in error_ids if number)]
+    own = "\n".join(filter(None, texts)).encode("utf-8", "replace")
+    return b"\n".join((own, *map(bytes, filter(None, data)))) if any(data) else own
 
 
 class RowTexts:
@@ -120,16 +174,6 @@ class RowTexts:
         self.heads = _values(read_heads, blocks.get(heads[0]), heads_at, heads_lengths)
         self.bodies = _values(read_bodies, blocks.get(bodies[0]), bodies_at, bodies_lengths)
 
-    def between(self, first: int, last: int) -> list[bytes]:
-        """List the texts of some rows, the last one excluded."""
-        others = [text for texts in self.others for text in texts[first:last] if text]
-        return [
-            "\n".join(others).encode("utf-8", "replace"),
-            *(bytes(data) for data in self.data[first:last] if data),
-            *head_texts(self.heads[first:last]),
-            *body_texts(self.bodies[first:last]),
-        ]
-
 
 def _values(
     read: Callable[[bytes, int], list[T]], block: bytes | None, starts: Sequence[int], lengths: Sequence[int]
@@ -141,32 +185,3 @@ def _values(
         return read(block[starts[0] : starts[-1] + lengths[-1]], len(starts))
     raw = b"".join([block[start : start + length] for start, length in zip(starts, lengths, strict=True)])
     return read(raw, len(starts))
-
-
-@lru_cache(maxsize=64)
-def _pattern(clue: Clue) -> re.Pattern[bytes]:
-    """Compile a pattern of google-re2 for words of ASCII in any case: it takes half the time of `lower` and `in`."""
-    options = re2.Options()
-    options.case_sensitive = False
-    options.encoding = re2.Options.Encoding.LATIN1
-    return cast("re.Pattern[bytes]", re2.compile(b"|".join(clue), options))
-
-
-def _can_have(texts: Sequence[bytes], clues: Sequence[Clue]) -> bool:
-    # Joined, they are looked at once: 0.92 of a whole search for a word that a thousandth has.
-    whole = b"\n".join(texts)
-    missing = [clue for clue in clues if not _pattern(clue).search(whole)]
-    if not missing:
-        return True
-    return not is_plain(whole) and _can_read(texts, missing)
-
-
-def _can_read(texts: Iterable[bytes], missing: Sequence[Clue]) -> bool:
-    """Whether words of some clues are in the readings of texts, each text by itself: they may be coded differently."""
-    for text in texts:
-        if not is_plain(text):
-            read = [fold(reading) for reading in readings(decoded(text))]
-            missing = [clue for clue in missing if not any(word.decode() in each for each in read for word in clue)]
-        if not missing:
-            return True
-    return False

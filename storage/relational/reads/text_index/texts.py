@@ -17,6 +17,7 @@ from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Rows
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
+from storage.search.searched_text import without_long_runs
 
 _SEQ, _ERROR, _BODIES, _STARTED = (f"{COLUMNS}, started_at_us".split(", ").index(name) for name in (
     "seq", "error_type", "bodies_block", "started_at_us",
@@ -62,8 +63,9 @@ def _signature(groups: Sequence[Rows], blocks: Mapping[int, bytes], errors: Mapp
     terms = Terms()
     for group in groups:
         texts = RowTexts(group, blocks, errors)
-        terms.add_texts(text for some in texts.others for text in some if text)
-        terms.add_bodies([bytes(data) for data in texts.data if data])
-        terms.add_heads(head_texts(texts.heads))
-        terms.add_bodies(body_texts(texts.bodies))
+        others = {text for some in texts.others for text in some if text}
+        terms.add(text.encode("utf-8", "replace") for text in others)
+        terms.add(without_long_runs(bytes(data)) for data in texts.data if data)
+        terms.add(head_texts(texts.heads))
+        terms.add(map(without_long_runs, body_texts(texts.bodies)))
     return terms.signature()

@@ -42,9 +42,22 @@ def test_widening() -> None:
     assert sql_superset(Not(HEADER)) is None
     assert sql_superset(Or((METHOD, And((METHOD, HEADER))))) == Or((METHOD, METHOD))
     assert sql_superset(None) is None
+    tool = Like("called_tool", ("a", ""))
+    assert sql_superset(tool) == residual(tool) == tool  # of several names in one text a pattern may find parts of two
+    assert sql_superset(Not(tool)) is None
     assert residual(And((METHOD, HEADER))) == HEADER
     assert residual(METHOD) is None
     assert residual(Substring("x")) == Substring("x")
+
+
+def test_a_pattern_of_names_finds_all_texts_that_may_have_one() -> None:
+    """By the partial index of rows with names, and among the texts of their kind."""
+    text, parameters = written(Like("called_tool", ('NAME:"', "")), POSTGRES)
+    assert text == (
+        "(called_tools <> 0 AND called_tools IN (SELECT id FROM sidelog.dictionary WHERE kind = 211 "
+        'AND lower(value COLLATE "C") LIKE $1))'
+    )
+    assert parameters == ['%\n"name:\\\\"%"\n%']
 
 
 def test_conditions() -> None:

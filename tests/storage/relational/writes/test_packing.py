@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.record import Record, format_id
+from storage.relational.weights import weight_code
 from storage.relational.writes import packing
+from storage.relational.writes.redactions import pack
 from tests.storage.samples import make_record
 from tests.support.cases import each_of
 
@@ -73,7 +75,20 @@ def test_every_field_is_a_column_or_packed() -> None:
 
 def test_a_row_reads_back() -> None:
     """From the values of its columns, with what was packed at the end."""
-    record = make_record()
-    values = [getattr(record, column) for column in packing.COLUMNS[:-2]]
-    origin = packing.pack_origin([getattr(record, name) for name in packing.ORIGIN_FIELDS])
-    assert packing.unpacked([*values, origin, packing.pack_times(record)]) == record
+    for redactions in (None, {"b": 1, "a": 1}, {"b": 3, "a": 1}):
+        record = make_record(redactions=redactions, weight=2.5)
+        values = [getattr(record, column) for column in packing.COLUMNS[:-2]]
+        values[packing.COLUMNS.index("redactions")] = pack(redactions)
+        values[packing.COLUMNS.index("weight")] = weight_code(record.weight)
+        origin = packing.pack_origin([getattr(record, name) for name in packing.ORIGIN_FIELDS])
+        assert packing.unpacked([*values, origin, packing.pack_times(record)]) == record
+
+
+def test_redactions_of_one_place_each_take_nothing_beside_their_text() -> None:
+    """As in most records; numbers stand behind the times, also where these do not fit in 64 bits."""
+    plain = packing.pack_times(make_record())
+    assert packing.pack_times(make_record(redactions={"a": 1, "b": 1})) == plain
+    far = {"started_at_us": -(1 << 63), "ended_at_us": 1 << 62}
+    packed = packing.pack_times(make_record(redactions={"a": 1, "b": 2}, **far))
+    assert packing.unpack_times(packed, far["started_at_us"], 900)[0] == far["ended_at_us"]
+    assert packing.unpack_redactions('\n"a"\n"b"\n', packed) == {"a": 1, "b": 2}

@@ -1,9 +1,10 @@
 """The cells that a batch brings with it: of records enough, with all their words."""
 
-from storage.record import Entry, Payload
-from storage.relational.reads.text_index.batch_cells import cell_of, cells_of
+from storage.base import Prepared
+from storage.record import Batch, Entry, Payload
+from storage.relational.reads.text_index.batch_cells import PreparedCells, cell_of, cells_in, cells_of, has_cells
+from storage.search.index.hashes import term
 from storage.search.index.segment import has
-from storage.search.index.terms import term
 from tests.storage.samples import START_US, make_body, make_record
 
 
@@ -15,6 +16,8 @@ def entries(count: int, size: int = 0) -> list[Entry]:
 
 def rows(made: list[Entry], cell_bytes: int = 100, max_rows: int = 1000) -> list[tuple[int, int]]:
     """Return which rows each cell has."""
+    if not has_cells(made, cell_bytes, max_rows):
+        return []
     return [(cell.rows.first, cell.rows.last) for cell in cells_of(made, cell_bytes, max_rows)]
 
 
@@ -50,3 +53,13 @@ def test_a_cell_has_the_words_of_its_records() -> None:
         assert has(cell.signature, term(word)), word
     assert not has(cell.signature, term("ten"))
     assert cell_of(made[2:], 9).newest_body_us == 0
+
+
+def test_a_batch_has_the_cells_that_were_prepared_of_it() -> None:
+    """None where nothing was, or by a store that has no cells; they are counted by their hashes."""
+    made = [cell_of(entries(1, size), 0) for size in (10, 20)]
+    prepared = PreparedCells.of(made)
+    assert prepared.size_bytes == len(made[0].signature) + len(made[1].signature) > 0
+    assert list(cells_in(Batch("sidecar-1", [], prepared=prepared))) == made
+    assert not cells_in(Batch("sidecar-1", [], prepared=Prepared()))
+    assert not cells_in(Batch("sidecar-1", []))

@@ -1,0 +1,56 @@
+"""For how many records one stands, as a column of rows and of the keys of rollups. Pure.
+
+Strategy: a weight is stored in millionths above 1. So it is 0, as null is, of every record that no rule has thinned
+out. Rollups hold whole numbers of what is stored, apart by weight, and readers multiply. A store that never had another
+weight than 1 is read as if there were none (`HAS_WEIGHTS`).
+"""
+
+from typing import Final
+
+from storage.relational.sql import Dialect
+
+COLUMN: Final = "weight"
+HAS_WEIGHTS: Final = 1 << 40
+"""The bit of a store's `capped_dimensions` that may have records with a weight other than 1."""
+_MILLION: Final = 1_000_000
+
+
+def weight_code(weight: float) -> int:
+    """Return what is stored of a weight."""
+    return 0 if weight == 1 else round((weight - 1) * _MILLION)
+
+
+def weight_of(code: int | None) -> float:
+    """Return the weight that is stored so."""
+    return round(1 + code / _MILLION, 6) if code else 1.0
+
+
+def first_code(least: float) -> int:
+    """Return what is stored of the lowest weight that is no less than a number."""
+    code = max(weight_code(least), 0)
+    return code if weight_of(code) >= least else code + 1
+
+
+def last_code(most: float) -> int:
+    """Return what is stored of the highest weight that is no more than a number; below 0 where there is none."""
+    code = weight_code(most)
+    return code if weight_of(code) <= most else code - 1
+
+
+def has_weights(capped_dimensions: int) -> bool:
+    """Whether a store may have records with a weight other than 1."""
+    return bool(capped_dimensions & HAS_WEIGHTS)
+
+
+def weighed(number: str, capped_dimensions: int, dialect: Dialect) -> str:
+    """Write a number of a row, or of a row of rollups, times its weight, where the store has weights."""
+    return f"({number}) * {_weight(dialect)}" if has_weights(capped_dimensions) else number
+
+
+def count_rows(capped_dimensions: int, dialect: Dialect) -> str:
+    """Write how many records some rows stand for."""
+    return f"sum({_weight(dialect)})" if has_weights(capped_dimensions) else "count(*)"
+
+
+def _weight(dialect: Dialect) -> str:
+    return f"(1 + {dialect.real.format(f'coalesce({COLUMN}, 0)')} / {_MILLION})"
