@@ -83,7 +83,7 @@ class NotHttp2(UpstreamError):
 def shown(value: bytes) -> str:
     """Write the beginning of a target, a host or what is in its place: without users and parameters, often secrets."""
     value = _UNSHOWN.sub(lambda found: b"...@" if found[0].endswith(b"@") else b"...", value)
-    return repr(value[:_MAX_SHOWN_BYTES])[1:]
+    return _quoted(value[:_MAX_SHOWN_BYTES])
 
 
 def no_route(host: bytes, target: bytes) -> Refused:
@@ -91,7 +91,12 @@ def no_route(host: bytes, target: bytes) -> Refused:
     path = _PARAMETERS.split(target, maxsplit=1)[0]
     if len(path) > _MAX_SHOWN_BYTES:
         path = path[:_MAX_SHOWN_BYTES].rpartition(b"/")[0] + b"/..."
-    return Refused("no_route", f"no route for host {host[:_MAX_SHOWN_BYTES]!r} and path {path!r}")
+    return Refused("no_route", f"no route for host {_quoted(host[:_MAX_SHOWN_BYTES])} and path {_quoted(path)}")
+
+
+def _quoted(value: bytes) -> str:
+    """Write octets between quotes, as a text that a person reads."""
+    return repr(value)[1:]
 
 
 def unreached(error: Exception) -> str:

@@ -31,7 +31,8 @@ NO_PROXY_PROTOCOL: Final = "a PROXY header was sent to a port without it: set pr
 _REQUEST_LINE: Final = re.compile(rb"([^ \r\n]+) ([^ \r\n]+) (HTTP/\d\.\d)")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _TARGET_BYTES: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
-_ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
+_ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+)://([^/?#]*+)([^#]*+)")
+"""Possessive: where a `#` follows, no other way to part what is before it is tried."""
 # RFC 3986 §3.2.2: reg-name or bracketed IPv6; userinfo is not allowed (RFC 9110 §4.2.4).
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 
@@ -80,7 +81,7 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
         raise Refused("bad_request", f"malformed request line {shown(line)}")
     method, target, version = match.groups()
     if line == _HTTP2_PREFACE:
-        raise Refused("http2_unsupported", "this port speaks HTTP/1.1, not HTTP/2")
+        raise Refused("http2_unsupported", "HTTP/2 is off on this port ([proxy] http2)")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise Refused("version_not_supported", f"{version.decode()} is not supported, use HTTP/1.1")
     _check_method(method)

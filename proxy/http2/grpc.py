@@ -16,6 +16,10 @@ LATE_NS: Final = 5_000_000_000
 """How long behind its deadline a call may still run: client and service end it themselves, so that nothing is lost."""
 _STATUSES: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _UNKNOWN: Final = 2
+DEADLINE_EXCEEDED: Final = 4
+"""The status of a call that its client waits for no more."""
+UNAVAILABLE: Final = 14
+"""Clients try again, elsewhere."""
 _ESCAPED: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
 
 
@@ -38,3 +42,8 @@ def grpc_status_of(status: int) -> int:
 def grpc_message(text: str) -> bytes:
     """Return a text as `grpc-message` has it."""
     return _ESCAPED.sub(lambda found: b"%%%02X" % found[0][0], text.encode())
+
+
+def status_lines(status: int, message: str) -> bytes:
+    """Return how a call ended as field lines, of trailers or of a head without a body."""
+    return b"grpc-status: %d\r\ngrpc-message: %b\r\n" % (status, grpc_message(message))

@@ -6,11 +6,14 @@ on one store of positions would count each other's records.
 
 import errno
 import fcntl
+import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +34,7 @@ STATE_FILE: Final = "state.json"
 OWN_DIRECTORY: Final = "sidelog-data"
 DEMO_DIRECTORY: Final = "sidelog-demo"
 """Where the demo keeps its records, and commands look beside the usual directory."""
+_UNPLAIN: Final = re.compile(r"[^\w.-]+", re.ASCII)
 LOCK_FILE: Final = "lock"
 STORAGE_URL_NAME: Final = "storage_url"
 """Member of the state: the store of the last start, where its URL can hold no password."""
@@ -56,6 +60,24 @@ class DataDir:
     """The admin token, made at first start."""
     lock_fd: int
     """Holds the lock as long as it is open."""
+
+
+def project_directory(directory: Path, environ: Mapping[str, str]) -> Path | None:
+    """Return the data directory of `sidelog run` for the project that a directory is in; None without a home.
+
+    It is outside of the project, where neither version control nor what watches files sees it, but named by it
+    (XDG Base Directory Specification: state).
+    """
+    here = directory.resolve()
+    project = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+    state = environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            return None
+        state = os.path.join(home, ".local", "state")
+    digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:8]
+    return Path(state, "sidelog", f"{_UNPLAIN.sub('-', project.name) or 'root'}-{digest}")
 
 
 def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -> DataDir:

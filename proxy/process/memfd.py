@@ -40,6 +40,17 @@ def anonymous_file(name: str) -> int:
     ) from refusal
 
 
+def why_refused() -> str:
+    """Return why the system makes no file in anonymous memory; "": it does."""
+    if not hasattr(os, "memfd_create"):
+        return os.strerror(errno.ENOSYS)
+    try:
+        os.close(os.memfd_create("sidelog-probe", os.MFD_CLOEXEC))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def hand_over(document: bytes, name: str) -> int:
     """Write a document into a new inheritable file without a name; the caller owns the descriptor."""
     fd = anonymous_file(name)

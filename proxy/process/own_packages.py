@@ -33,6 +33,8 @@ def module_command(module: str, *arguments: str) -> list[str]:
 def module_environment() -> dict[str, str]:
     """Return our environment for `module_command`: the child finds our packages there if nowhere else."""
     environ = dict(os.environ)
+    # numpy, in a collector, starts a thread for each core otherwise, for algebra that we have none of.
+    environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     named = environ.get("PYTHONPATH", "")
     # The first entry of our path may be the script's directory, or the current one: children have neither.
     candidates = [*(sys.path if sys.flags.safe_path else sys.path[1:]), *named.split(os.pathsep)]

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from proxy.process.memfd import REFUSED
+
 RING_OVERHEAD_BYTES: Final = 5 << 20
 """What a ring's file takes beside the ring: the in-flight table of 1 024 slots of a page, and the header pages."""
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - every directory made in it is checked for owner, mode and links
@@ -33,6 +35,29 @@ def allocated_bytes(directory: Path | None, descriptors: Iterable[int]) -> int:
         except OSError:  # it was drained just now
             pass
     return sum({(status.st_dev, status.st_ino): status.st_blocks * 512 for status in found}.values())
+
+
+def allocate(fd: int, total: int, needed: int) -> None:
+    """Give the empty file behind `fd` a size of `total` bytes, all zero, the first `needed` of them allocated.
+
+    All of them are, where the system has no call by which pages could be had later.
+
+    Raises:
+        OSError: no space.
+    """
+    try:
+        os.posix_fallocate(fd, 0, needed)
+        os.ftruncate(fd, total)
+        return
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+    except AttributeError:  # macOS
+        pass
+    zeros = bytes(1 << 20)
+    done = 0
+    while done < total:
+        done += os.pwrite(fd, zeros[: total - done], done)
 
 
 def check_room(directory: Path, needed_bytes: int) -> None:

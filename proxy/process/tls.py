@@ -1,24 +1,32 @@
 """TLS on our own ports and towards others: a context each, made from the files in the settings (RFC 8446, RFC 9325).
 
-Nothing below TLS 1.2, no compression, no renegotiation. Our ports choose `http/1.1` from what a client offers, and `h2`
-only where the client offers nothing else, or HTTP/2 is preferred. Where it is off, such a client is refused with a
-reason and a record: without a common protocol it would hang up unheard and leave no trace (RFC 7301 §3.2).
+Nothing below TLS 1.2, no compression, no renegotiation. Of what a client offers (ALPN, RFC 7301) our ports choose a
+protocol that they speak: `http/1.1`, and `h2` where the client offers nothing else or HTTP/2 is preferred. Without one
+in common the handshake names none; a client that goes on in HTTP/2 all the same is refused with a reason and a record.
 """
 
 import ssl
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, Literal, NoReturn
 
 from proxy.process.files import read_file
 
+Http2 = Literal["on", "off", "prefer"]
+_PROTOCOLS: Final[dict[Http2, list[str]]] = {
+    "off": ["http/1.1"],
+    "on": ["http/1.1", "h2"],
+    "prefer": ["h2", "http/1.1"],
+}
+"""What a port speaks, the preferred protocol first."""
 
-def server_context(cert_file: str, key_file: str, *, prefers_http2: bool = False) -> ssl.SSLContext | None:
+
+def server_context(cert_file: str, key_file: str, *, http2: Http2 = "off") -> ssl.SSLContext | None:
     """Make the context of a listening port; None when no certificate is set.
 
     Args:
         cert_file: PEM, leaf first, then intermediates.
         key_file: PEM; empty when the certificate's file holds the key too.
-        prefers_http2: choose `h2` for all that offer it.
+        http2: whether the port speaks it, and chooses it for all that offer it.
 
     Raises:
         OSError: a file cannot be read.
@@ -32,7 +40,7 @@ def server_context(cert_file: str, key_file: str, *, prefers_http2: bool = False
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["h2", "http/1.1"] if prefers_http2 else ["http/1.1", "h2"])
+    context.set_alpn_protocols(_PROTOCOLS[http2])
     context.load_cert_chain(cert_file, key_file or None, _refuse_to_ask)
     return context
 

@@ -83,6 +83,8 @@ class CounterSnapshot:
     """Requests and reads of messages that waited for room for their records."""
     recording_wait_us: int = 0
     """How long all of them waited."""
+    recording_standstills: int = 0
+    """Times that waiting ended because nothing at all had left a ring for too long."""
     connections_http2: int = 0
     """Gauge: those of `connections_downstream` that speak HTTP/2."""
     connections_upstream_http2: int = 0
@@ -108,9 +110,9 @@ class CounterLayout:
     __slots__ = (
         "auth_failures", "connections_downstream", "connections_http2", "connections_upstream",
         "connections_upstream_http2", "displaced_connections", "dropped_grpc_messages", "dropped_messages",
-        "http2_ends", "http2_resets", "log_lines_dropped", "no_route", "proxy_failures", "recording_wait_us",
-        "recording_waits", "refused_connections", "request_bytes", "requests", "requests_in_flight", "response_bytes",
-        "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
+        "http2_ends", "http2_resets", "log_lines_dropped", "no_route", "proxy_failures", "recording_standstills",
+        "recording_wait_us", "recording_waits", "refused_connections", "request_bytes", "requests",
+        "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -150,7 +152,8 @@ class CounterLayout:
         self.http2_resets = self.http2_ends + len(HTTP2_CODES)
         """Add the index of the side times the number of codes, and the number of the code."""
         self.dropped_grpc_messages = self.http2_resets + len(HTTP2_SIDES) * len(HTTP2_CODES)
-        self.size = self.dropped_grpc_messages + 1
+        self.recording_standstills = self.dropped_grpc_messages + 1
+        self.size = self.dropped_grpc_messages + 2
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:

@@ -98,7 +98,7 @@ class MessageCounter:
 class StreamState:
     """What becomes the notes, kept while the exchange runs."""
 
-    __slots__ = ("connection", "id", "is_stream", "requests", "reset_by", "reset_code", "responses")
+    __slots__ = ("connection", "id", "is_expired", "is_stream", "requests", "reset_by", "reset_code", "responses")
 
     def __init__(self, connection: int, stream_id: int) -> None:
         self.connection = connection
@@ -108,6 +108,8 @@ class StreamState:
         self.requests: MessageCounter | None = None
         """Of a call of gRPC, and so is the other."""
         self.responses: MessageCounter | None = None
+        self.is_expired = False
+        """Whether a call of gRPC has outlasted its deadline: noted nowhere, but its refusal says so."""
         self.is_stream = False
         """Whether its messages are recorded one by one."""
 

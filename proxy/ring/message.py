@@ -24,8 +24,6 @@ recorded; the session follows, behind its length; nothing of what is said may be
 messages, and in the place of its size is how many."""
 _LENGTH: Final = Struct("<H")
 _OPCODES: Final = frozenset(map(int, Opcode))
-MAX_TARGET_BYTES: Final = 2048
-"""Of the target of a session; with what else is in that it must fit its length."""
 
 
 class CapturedMessage(NamedTuple):
@@ -49,7 +47,7 @@ class CapturedMessage(NamedTuple):
     follows_gap: bool = False
     """Whether messages of its direction passed unrecorded before it."""
     session: bytes = b""
-    """Of a session with a model: upstream and target of the handshake, with a space between. Of a gRPC stream: path,
+    """Of a session with a model: what `handshake.py` packs. Of a gRPC stream: path,
     content type and coding of the messages, with line feeds between."""
     keeps_text: bool = True
     """Whether anything of what is said may be stored; else it is here for its counts alone."""

@@ -16,11 +16,14 @@ from typing import Final
 from zlib import crc32
 
 from proxy.ring.entry import PREFIX, PREFIX_BYTES, WRAP, Buffer, checksum, salt_of
+from proxy.ring.lean_room import LeanRoom
+from proxy.ring.outlook import Outlook
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import (
     FIRST_REFUSED_US,
     HEAD,
     LAST_REFUSED_US,
+    OUTLOOK,
     PUSHED,
     REFUSED_BYTES,
     REFUSED_RECORDS,
@@ -52,8 +55,8 @@ class RingWriter:
     """The producer's side. One per segment and process; it is never attached to a ring that has been written before."""
 
     __slots__ = (
-        "_base", "_capacity", "_cells", "_count", "_easy", "_edge", "_head", "_lap_end", "_map", "_now_us", "_salt",
-        "_wake",
+        "_base", "_capacity", "_cells", "_count", "_easy", "_edge", "_head", "_lap_end", "_lean", "_map", "_now_us",
+        "_salt", "_wake",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +77,12 @@ class RingWriter:
         self._base = -segment.data_offset
         self._edge = self._lap_end = self._capacity
         self._easy = self._capacity * 3 // 4
+        self._lean: LeanRoom | None = None
+
+    def be_lean(self, room: LeanRoom) -> None:
+        """Have no more memory than what is in use, from now on."""
+        self._lean = room
+        self._edge = min(self._edge, room.shrink(self._head))
 
     @property
     def head(self) -> int:
@@ -84,6 +93,11 @@ class RingWriter:
     def released(self) -> int:
         """What lies before this offset may be overwritten."""
         return self._cells[RELEASED]
+
+    @property
+    def has_hope(self) -> bool:
+        """Whether the reader has not said that no room will be made; true without a reader."""
+        return self._cells[OUTLOOK] == Outlook.ROOM
 
     @property
     def capacity(self) -> int:
@@ -148,6 +162,11 @@ class RingWriter:
             self._edge = min(limit, self._lap_end)
             self._refuse(length)
             return -1
+        if self._lean is not None:
+            limit = self._lean.grow(head, start + length, limit)
+            if limit < 0:
+                self._refuse(length)
+                return -1
         if start == self._lap_end:
             rest = start - head
             if rest >= PREFIX_BYTES:
@@ -311,6 +330,11 @@ class RingReader:
         if offset > self._cells[RELEASED]:
             self._cells[RELEASED] = offset
 
+    def say(self, outlook: Outlook) -> None:
+        """Tell the producer whether room will be made; it looks only where its ring is more than half full."""
+        if self._cells[OUTLOOK] != outlook:
+            self._cells[OUTLOOK] = outlook
+
     def sleep_flag(self, is_asleep: bool) -> bool:
         """Ask for a wake-up at the next push, or no longer.
 
@@ -338,6 +362,11 @@ class RingReader:
     def released(self) -> int:
         """Offset up to which the producer may overwrite."""
         return self._cells[RELEASED]
+
+    @property
+    def outlook(self) -> int:
+        """The newest word to the producer: an `Outlook`, or whatever damage left there."""
+        return self._cells[OUTLOOK]
 
     @property
     def used_bytes(self) -> int:

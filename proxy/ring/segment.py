@@ -16,11 +16,13 @@ import fcntl
 import os
 import sys
 import time
+from collections.abc import Iterator
 from mmap import mmap
 from pathlib import Path
 from typing import Final
 
-from proxy.process.memfd import REFUSED, anonymous_file
+from proxy.process.memfd import anonymous_file
+from proxy.process.shared_memory import allocate
 from proxy.ring.entry import PREFIX_BYTES
 from proxy.ring.segment_layout import (
     HEAD,
@@ -116,6 +118,7 @@ class Segment:
         ring_bytes: int,
         counter_cells: int,
         inflight_slots: int = INFLIGHT_SLOTS,
+        is_lean: bool = False,
     ) -> "Segment":
         """Make a segment with a new source uuid, all bytes allocated and zero.
 
@@ -128,21 +131,23 @@ class Segment:
             ring_bytes: capacity of the ring, rounded up to whole pages.
             counter_cells: number of u64 counters.
             inflight_slots: slots of the in-flight table.
+            is_lean: allocate all but the ring, whose pages a `LeanRoom` takes as they are needed.
 
         Raises:
             SegmentError: no space or no permission; nothing is left behind.
         """
         source = os.urandom(16)
         header, total = new_header(source, len(descriptor), counter_cells, inflight_slots, ring_bytes)
+        needed = total - ring_bytes // PAGE * PAGE if is_lean else total
         if directory is None:
-            return cls._create_anonymous(header, descriptor, total)
+            return cls._create_anonymous(header, descriptor, total, needed)
         path = directory / f"{source.hex()}{SUFFIX}"
         unfinished = path.with_suffix(".new")
         fd = -1
         try:
             fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _fill(fd, header, descriptor, total)
+            _fill(fd, header, descriptor, total, needed)
             os.rename(unfinished, path)
             return cls(fd, path, is_held=True)
         except OSError as exc:
@@ -152,11 +157,11 @@ class Segment:
             raise SegmentError(f"cannot make a ring of {total} bytes in {directory}: {exc.strerror or exc}") from exc
 
     @classmethod
-    def _create_anonymous(cls, header: bytes, descriptor: bytes, total: int) -> "Segment":
+    def _create_anonymous(cls, header: bytes, descriptor: bytes, total: int, needed: int) -> "Segment":
         fd = -1
         try:
             fd = anonymous_file(ANONYMOUS)
-            _fill(fd, header, descriptor, total)
+            _fill(fd, header, descriptor, total, needed)
             return cls(fd, None)
         except OSError as exc:
             if fd >= 0:
@@ -225,8 +230,9 @@ class Segment:
 
     def _touch_all(self) -> None:
         """Map every page for writing now: 5 ms for 64 MiB, and not 1 us for each page at a request that comes to it."""
+        is_whole = os.fstat(self.fd).st_blocks * 512 >= self.data_offset + self.capacity
         try:
-            self.mapping.madvise(_MADV_POPULATE_WRITE)
+            self.mapping.madvise(_MADV_POPULATE_WRITE, 0, len(self.mapping) if is_whole else self.data_offset)
         except OSError:  # a kernel before 5.14: pages are mapped as they are written
             pass
 
@@ -252,14 +258,27 @@ class Segment:
         return _opened_anew(self.fd)
 
     def give_back_ring(self, released: int, head: int) -> None:
-        """Free the pages of the ring that hold nothing between two offsets; its producer is gone."""
+        """Free the pages of the ring that hold nothing between two offsets; its producer is gone, or lean."""
         if not 0 <= head - released <= self.capacity:
             return
-        start, end = -(-head // PAGE) * PAGE, (released + self.capacity) // PAGE * PAGE
+        for at, length in self._parts(-(-head // PAGE) * PAGE, (released + self.capacity) // PAGE * PAGE):
+            self._free(at, length)
+
+    def take_back_ring(self, start: int, end: int) -> None:
+        """Have pages between two offsets again, which were given back, or have them still.
+
+        Raises:
+            OSError: there is no room, or a sandbox does not let the call through.
+        """
+        for at, length in self._parts(start, end):
+            os.posix_fallocate(self.fd, at, length)
+
+    def _parts(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield where in the file the bytes between two offsets lie, and how many in a row."""
         while start < end:
             at = start % self.capacity
             length = min(end - start, self.capacity - at)
-            self._free(self.data_offset + at, length)
+            yield self.data_offset + at, length
             start += length
 
     def give_back_inflight(self) -> None:
@@ -321,30 +340,10 @@ def _is_running(pid: int) -> bool:
     return bool(pid)
 
 
-def _fill(fd: int, header: bytes, descriptor: bytes, total: int) -> None:
-    allocate(fd, total)
+def _fill(fd: int, header: bytes, descriptor: bytes, total: int, needed: int) -> None:
+    allocate(fd, total, needed)
     os.pwrite(fd, descriptor, PAGE)
     os.pwrite(fd, header, 0)
-
-
-def allocate(fd: int, total: int) -> None:
-    """Give the empty file behind `fd` a size of `total` bytes, all of them allocated and zero.
-
-    Raises:
-        OSError: no space.
-    """
-    try:
-        os.posix_fallocate(fd, 0, total)
-        return
-    except OSError as error:
-        if error.errno not in REFUSED:
-            raise
-    except AttributeError:  # macOS
-        pass
-    zeros = bytes(1 << 20)
-    done = 0
-    while done < total:
-        done += os.pwrite(fd, zeros[: total - done], done)
 
 
 def segments_in(directory: Path) -> list[Path]:

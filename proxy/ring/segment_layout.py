@@ -38,6 +38,8 @@ HELD_SINCE_US: Final = 82
 """Cell, producer: Unix time at which it began to hold the ring."""
 RELEASED: Final = 88
 """Cell, consumer: bytes before this offset may be overwritten."""
+OUTLOOK: Final = 89
+"""Cell, consumer: whether it is worth waiting for room, an `Outlook`; 0 = it is."""
 SLEEPING: Final = 96
 """Cell, set by the consumer, cleared by either: 1 = the reader waits for a wake-up."""
 KEYS_GENERATION: Final = 104

@@ -170,6 +170,8 @@ class Worker(Child):
         self.name = f"worker {index}"
         self.is_leaving = False
         """It serves its last clients: others accept new ones."""
+        self.is_lean = False
+        """Its ring takes memory only as it fills: there is little, as the rings of the last run are not drained yet."""
         self._adopted: set[int] = set()
         self.rings: dict[str, int] = {}
         """Their files by source hex, as long as the collector has not emptied them: a name may be removed under us."""
@@ -185,6 +187,7 @@ class Worker(Child):
             *("--listen-fds", ",".join(map(str, listen)), "--wake-fds", ",".join(map(str, wake))),
             *("--index", str(self.index), "--instance", shared.data.instance),
             *shared.ring_options,
+            *(["--lean"] if self.is_lean else []),
         ]
         return arguments, [shared.settings_fd, *listen, *wake, *shared.rings.descriptors]
 

@@ -2,7 +2,8 @@
 
 Strategy: a process of its own (`reload_config.py`) reads the configuration, lays it over what a running sidelog cannot
 change, and checks both. When it is valid, new workers start on the same sockets beside the old ones; once all of them
-are ready they take over, and the old ones *retire*: they accept nothing more, and end when their last client has left.
+are ready they take over, and the old ones *retire*: they accept nothing more, and end when their last client has left,
+however many reloads follow. Where `max_old_workers` still serve, the next reload is refused: it cuts no client off.
 A worker that does not start takes the reload back. The collector follows last: rings describe themselves, so either can
 be ahead. Before all that the rings of the reload before are drained (`ring_room.py`); what is requested meanwhile, or
 while one runs, is one reload.
@@ -28,6 +29,8 @@ from proxy.supervisor.ring_room import LOOK_S, PATIENCE_S, RingRoom
 
 log = logging.getLogger("proxy.supervisor")
 
+LEAVE_S: Final = 5.0
+"""Clients of too many old workers get this long to leave before a reload is refused."""
 READ_S: Final = 30.0
 """The configuration gets this long to be read: a file system that hangs must not block every later reload."""
 
@@ -48,6 +51,10 @@ class Reload:
     """Called with the new workers once all of them are ready."""
     refuse: Callable[[list[Worker]], None]
     """Called when nothing changes, with those new workers that already accept."""
+    old_workers: Callable[[], int]
+    """Says how many workers of before still serve their last clients."""
+    _crowded_until_s: float = field(default=0.0, init=False)
+    """When to give up the wait for old workers to end; 0: it has not begun."""
     _is_requested: bool = field(default=False, init=False)
     _reader: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _read_fd: int = field(default=-1, init=False)
@@ -85,20 +92,38 @@ class Reload:
             return max(0.0, self._read_until_s - time.monotonic())
         return LOOK_S if self._is_requested and not self.starting else None
 
-    @property
-    def needs_room(self) -> bool:
-        """Whether a reload waits until old rings are drained."""
-        return self._is_requested and self.room.is_waiting
-
     def _is_settled(self) -> bool:
-        """Whether the rings of earlier generations are drained, so that new ones may be made."""
+        """Whether there are few old workers, and the rings of earlier generations are drained: new ones may be made."""
+        if self._is_crowded():
+            return False
         drain_s = self.shared.settings["proxy"]["limits"]["drain_timeout_s"]
-        room = self.room.look(self.shared, "a reload waits", PATIENCE_S + drain_s)
+        room = self.room.look(self.shared, "a reload waits", PATIENCE_S + drain_s, self.old_workers())
         if room == "hopeless":
             self._is_requested = False
             log.error("keeping the current settings: there is no room for the rings of new workers")
             self.refuse([])
         return room == "free"
+
+    def _is_crowded(self) -> bool:
+        """Whether too many old workers still serve; after a while the reload is refused."""
+        most = self.shared.settings["proxy"]["limits"]["max_old_workers"]
+        count, now_s = self.old_workers(), time.monotonic()
+        if count < most:
+            self._crowded_until_s = 0.0
+            return False
+        if not self._crowded_until_s:
+            self._crowded_until_s = now_s + LEAVE_S
+        elif now_s >= self._crowded_until_s:
+            self._crowded_until_s = 0.0
+            self._is_requested = False
+            log.error(
+                "keeping the current settings: %d workers of before still serve streams (max_old_workers = %d), and a "
+                "reload cuts none; a restart does",
+                count,
+                most,
+            )
+            self.refuse([])
+        return True
 
     def _read(self) -> None:
         try:

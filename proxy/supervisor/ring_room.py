@@ -2,9 +2,11 @@
 
 A ring is allocated whole when it is made; when its worker is gone, the collector gives back what it has drained.
 Strategy: new rings are made only when all that there are, of this run and of those before, take no more than one
-generation's and the writer's queue, which a store that is away leaves in them. So a burst of reloads, or a start
-beside rings that others left, takes at most one generation more. Where waiting leads to nothing, because neither store
-nor spool takes what the old ones hold, the patience ends.
+generation's and the writer's queue, which a store that is away leaves in them. So a burst of reloads takes at most one
+generation more. Old workers that serve streams to their end have given back nearly all of theirs (`ring/lean_room.py`);
+what is left of it is not counted. A start does not wait: beside rings that others left its workers begin with lean
+ones. Where waiting leads to nothing, because neither store nor spool takes what the old ones hold, the patience of a
+reload ends.
 """
 
 import logging
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 from proxy.process.ring_home import unread_in
-from proxy.process.shared_memory import allocated_bytes
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, allocated_bytes
 from proxy.supervisor.children import Shared
 
 log = logging.getLogger("proxy.supervisor")
@@ -22,6 +24,8 @@ PATIENCE_S: Final = 20.0
 """How long a wait may last in which no ring gives memory back: a collector has started and tried its store by then."""
 LOOK_S: Final = 0.2
 """Between two looks."""
+LEAN_RING_BYTES: Final = RING_OVERHEAD_BYTES + (1 << 20)
+"""Memory of the ring of an old worker, once it is drained."""
 
 
 class RingRoom:
@@ -35,10 +39,24 @@ class RingRoom:
         self._least_bytes = 0
         self._until_s = 0.0
 
-    def look(self, shared: Shared, who: str, patience_s: float = PATIENCE_S) -> Literal["free", "taken", "hopeless"]:
-        """Say whether rings of another generation may be made now; `who` waits for it, in the log's words."""
-        taken_bytes = allocated_bytes(shared.rings.path, self._held())
-        room_bytes = shared.rings_bytes + shared.settings["storage"]["queue_max_bytes"]
+    def is_free(self, shared: Shared) -> bool:
+        """Whether rings of a generation may be made whole beside those that there are: a start does not wait for it."""
+        taken_bytes, room_bytes = self._measure(shared, 0)
+        return taken_bytes <= room_bytes
+
+    def _measure(self, shared: Shared, old_workers: int) -> tuple[int, int]:
+        """Return what all rings take, and up to what more of them may be made."""
+        room_bytes = shared.rings_bytes + int(shared.settings["storage"]["queue_max_bytes"])
+        return allocated_bytes(shared.rings.path, self._held()), room_bytes + old_workers * LEAN_RING_BYTES
+
+    def look(
+        self, shared: Shared, who: str, patience_s: float = PATIENCE_S, old_workers: int = 0
+    ) -> Literal["free", "taken", "hopeless"]:
+        """Say whether rings of another generation may be made now; `who` waits for it, in the log's words.
+
+        So many old workers still serve, and keep what a lean ring takes.
+        """
+        taken_bytes, room_bytes = self._measure(shared, old_workers)
         taken, now_s = {"bytes": taken_bytes, "of_bytes": room_bytes}, self._clock()
         was_waiting, self.is_waiting = self.is_waiting, taken_bytes > room_bytes
         if not self.is_waiting:

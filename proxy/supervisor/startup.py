@@ -20,6 +20,7 @@ from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.memfd import read_document
 from proxy.process.ring_home import RingHome, claim_ring_home
 from proxy.process.shared_memory import SharedMemoryError
+from proxy.supervisor.host import notify
 
 log = logging.getLogger("proxy.supervisor")
 
@@ -54,7 +55,7 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
         listeners = open_listeners(settings)
         rings = claim_ring_home(settings["ring"]["directory"], data.path)
         try:
-            _announce(data, listeners, settings)
+            _announce(data, listeners, settings, greeting=_greeting(options.source_fd))
             return run(RootContext(settings, options.settings_fd, options.source_fd, data, listeners, rings))
         finally:
             rings.release()
@@ -63,9 +64,21 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
         return 1
 
 
-def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
-    """Write the addresses of ports and store into `state.json`, for the command line, and to the log."""
+def _greeting(source_fd: int) -> str:
+    """Read what a person at the terminal is shown; empty for a service."""
+    return str(json.loads(read_document(source_fd)).get("greeting", ""))
+
+
+def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any], *, greeting: str) -> None:
+    """Say where everything is, now that the ports are ours: to the terminal, the log, the service manager.
+
+    The addresses of ports and store are written into `state.json`, too, for the command line.
+    """
     admin_url = write_addresses(data, listeners, settings)
+    if greeting:
+        sys.stdout.write(greeting)
+        sys.stdout.flush()
+    notify(f"STATUS=listening on {_data_url(listeners, settings) or admin_url}")
     # The link logs its user in: it belongs on the terminal that started sidelog, and into no file.
     has_link = sys.stderr.isatty() and settings["admin"]["auth"] != "off"
     extra = {

@@ -25,7 +25,7 @@ from proxy.supervisor.children import Child, Collector, Shared, Worker
 from proxy.supervisor.health_port import HealthPort
 from proxy.supervisor.host import notify, reap, take
 from proxy.supervisor.reload import Reload
-from proxy.supervisor.ring_room import LOOK_S, RingRoom
+from proxy.supervisor.ring_room import RingRoom
 from proxy.supervisor.startup import RootContext, write_addresses
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ COLLECTOR_STOP_S: Final = 60.0
 """The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
 SLOW_STOP_S: Final = 3.0
 """A stop that waits longer than this for a child logs which one."""
-PATIENT_S: Final = 5.0
-"""Clients of workers that leave get this long to notice, also where the next reload waits for them."""
 ANNOUNCE_AGAIN_S: Final = 0.5
 """Pause between two attempts to send to a collector that is not reading."""
 KILL_AFTER_S: Final = 5.0
@@ -64,9 +62,10 @@ class Supervisor:
         self._leaving: list[Worker] = []
         """Workers from before a reload that still serve their last clients, or whose rings are not empty."""
         self._room = RingRoom(lambda: [fd for worker in self._all_workers for fd in worker.rings.values()])
-        self._reload = Reload(shared, context.source_fd, self._room, self._start, self._take_over, self._refuse)
+        self._reload = Reload(
+            shared, context.source_fd, self._room, self._start, self._take_over, self._refuse, self._count_old
+        )
         self._hand_over_by_s: float | None = None
-        self._patient_until_s = 0.0
         self._selector = selectors.DefaultSelector()
         health = listeners.health
         self._health = None if health is None else HealthPort(health, self._selector, self._readiness)
@@ -105,22 +104,18 @@ class Supervisor:
             signal.signal(number, lambda signum, _: self._signals.append(signum))
         take()
         self._selector.register(read_end, selectors.EVENT_READ)
-        for child in [worker for worker in self._workers if self._may_start(worker)] + [self._collector]:
+        is_lean = not self._room.is_free(self._collector.shared)
+        if is_lean:
+            log.warning("rings of the last run are not drained yet: new ones take memory as they fill")
+        for worker in self._workers:
+            worker.is_lean = is_lean
+        for child in (*self._workers, self._collector):
             self._start(child)
         while not self._is_stopping:
             self._wait(read_end, self._next_start_s())
             self._handle_signals()
             self._advance()
         return self._stop(read_end)
-
-    def _may_start(self, child: Child) -> bool:
-        """Whether a child may make a ring: the first workers wait until old rings are drained."""
-        if child is self._collector or any(worker.has_served for worker in self._workers):
-            return True
-        if self._room.look(child.shared, "the start of workers waits") != "taken":
-            return True
-        child.due_at = time.monotonic() + LOOK_S
-        return False
 
     def _start(self, child: Child) -> None:
         if child.control is not None:
@@ -224,8 +219,8 @@ class Supervisor:
                 notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
                 self._reload.request()
             elif number == signal.SIGUSR1:
-                children = [*self._children, *self._reload.starting, *self._leaving]
-                log.info("status", extra={"children": [child.describe() for child in children]})
+                children = [child.describe() for child in (self._collector, *self._all_workers)]
+                log.info("status", extra={"children": children, "old_workers": self._count_old()})
 
     def _advance(self) -> None:
         """Restart what has died and is due; let a survivor adopt a dead worker's socket."""
@@ -234,12 +229,10 @@ class Supervisor:
             code = child.poll()
             if code is not None:
                 self._on_death(child, code, now)
-            if child.is_due(now) and not self._is_stopping and self._may_start(child):
+            if child.is_due(now) and not self._is_stopping:
                 self._start(child)
         if not self._is_stopping:
             self._reload.advance()
-        for worker in self._leaving if self._reload.needs_room and now >= self._patient_until_s else ():
-            worker.send("drain")  # the patience with its last clients is at an end
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
         self._announce_workers()
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
@@ -282,8 +275,6 @@ class Supervisor:
 
     def _take_over(self, shared: Shared, workers: list[Worker]) -> None:
         """Let new workers serve from now on, and the old ones serve out; the collector follows."""
-        for worker in self._leaving:
-            worker.send("drain")  # a generation later, the patience with its last clients is at an end
         for worker in self._workers:
             worker.retire()
         self._leaving += self._workers
@@ -294,10 +285,14 @@ class Supervisor:
         write_addresses(shared.data, self._listeners, settings)
         self._is_announced = False
         self._hand_over_by_s = time.monotonic() + COLLECTOR_STOP_S
-        self._patient_until_s = time.monotonic() + PATIENT_S
         self._collector.hand_over(shared)
         self._reloads["done"] += 1
-        log.info("reloaded: new workers serve with the new settings", extra={"workers": len(workers)})
+        figures = {"workers": len(workers), "old_workers": self._count_old()}
+        log.info("reloaded: new workers serve with the new settings", extra=figures)
+
+    def _count_old(self) -> int:
+        """Return how many workers of before a reload still serve their last clients."""
+        return sum(worker.has_process for worker in self._leaving)
 
     def _refuse(self, ready: list[Worker]) -> None:
         """Go on as before; new workers that already accepted serve those clients out."""

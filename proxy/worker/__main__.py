@@ -24,6 +24,7 @@ from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.memory import garbage
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.process.wakeup import Wakeup
+from proxy.ring.lean_room import LeanRoom
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
 from proxy.worker.routes import compile_routes
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    segment = make_segment(settings, options.ring_directory)
+    segment = make_segment(settings, options.ring_directory, is_lean=options.lean)
     wakeup = Wakeup(*options.wake_fds)
     sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
     control = Control(socket.socket(fileno=options.control_fd))
@@ -42,6 +43,8 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             plane = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance)
+            if options.lean:
+                _be_lean(plane, segment)
             plane.start()
             plane.listen(sockets[options.index])
             _obey(control, plane, sockets, stopping, leaving)
@@ -59,6 +62,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
                 for listener in sockets:
                     listener.close()  # at a stop, new connections are refused at once instead of waiting for our end
                 if not stopping.is_set():
+                    _be_lean(plane, segment)
                     await plane.retire(stopping)
             await plane.drain()
             collecting.cancel()
@@ -73,6 +77,14 @@ def _hand_over_ring(control: Control, segment: Segment) -> None:
         control.send(f"ring {segment.source.hex()}", [shared])
     finally:
         os.close(shared)
+
+
+def _be_lean(plane: DataPlane, segment: Segment) -> None:
+    """Have no more of the ring than what it holds: memory is short, or its last clients may stay for days."""
+    try:
+        plane.engine.recorder.be_lean(LeanRoom(segment))
+    except OSError:
+        pass  # it is whole, as a sandbox refuses the call by which its pages could be had one by one
 
 
 def _obey(
@@ -113,6 +125,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--listen-fds", type=_descriptors, required=True)
     parser.add_argument("--wake-fds", type=_descriptors, required=True)
     parser.add_argument("--ring-directory", type=Path)
+    parser.add_argument("--lean", action="store_true", help="take memory for the ring as it fills")
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--instance", required=True)
     return parser.parse_args(argv)

@@ -8,7 +8,7 @@ anything of them reaches an upstream.
 
 import asyncio
 import time
-from typing import cast
+from typing import Final, cast
 
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.forwarded import peer_address
@@ -27,6 +27,8 @@ from proxy.worker.engine import Engine
 from proxy.worker.exits.http1 import Http1Exit
 from proxy.worker.http2_downstream import Http2Downstream
 from proxy.worker.relay.relay import Relay
+
+_LATE_PREFACE: Final = "HTTP/2 has to begin a connection, and this one began with HTTP/1.1"
 
 
 class Downstream(ClosingConnection, asyncio.Protocol):
@@ -286,6 +288,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 if refusal.code == "http2_unsupported" and self._may_speak_http2:
                     self._speak_http2(reader.buffer + data)
                 else:
+                    if refusal.code == "http2_unsupported" and self._engine.http2 is not None:
+                        refusal = Refused(refusal.code, _LATE_PREFACE)
                     relay.refuse_unread(reader, refusal, now_ns)
                 break
             if head is None:

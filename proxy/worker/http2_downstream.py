@@ -10,7 +10,6 @@ reset; what one client does not take of one stream holds up that stream alone.
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Final, cast
 
 from proxy.http1.errors import Refused
@@ -18,50 +17,43 @@ from proxy.http1.request_reader import RequestReader
 from proxy.http2 import events
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
+from proxy.http2.request_fields import RequestFields
 from proxy.network.fair_loop import BY_CLIENT, HELD_BYTES, TURN_BYTES
 from proxy.network.socket_queues import is_reset_by_peer
 from proxy.process.tls import is_fit_for_http2
 from proxy.ring import http2_notes
 from proxy.ring.exchange import FLAG_TLS
 from proxy.worker.admission.admission import Admission, admission_of
-from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
 from proxy.worker.engine import Engine, Http2
 from proxy.worker.exits.frame_writer import FrameWriter
 from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay.ending import cut_off, record_fault
+from proxy.worker.relay.http2_streams import Http2Streams
 from proxy.worker.relay.relay import Relay
 from proxy.worker.relay.tunnel_side import take_tunnelled, upgrade_lines
 
 _BROKEN: Final = "http2_protocol_error"
 
 
-class Http2Downstream(ClosingConnection, asyncio.Protocol):
+class Http2Downstream(Http2Streams, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_admission", "_codec", "_engine", "_flags", "_has_served", "_head_since_ns", "_held", "_held_events",
-        "_held_ns", "_number", "_peer", "_reader", "_relays", "_shared", "_waiting", "_writer", "eof_ns",
+        "_admission", "_flags", "_has_served", "_head_since_ns", "_held", "_held_events", "_held_ns", "_number",
+        "_peer", "_reader", "eof_ns",
     )  # fmt: skip
 
-    _codec: Connection
     _reader: RequestReader
     _admission: Admission
-    _writer: FrameWriter
 
     def __init__(self, engine: Engine, shared: Http2, peer: bytes, since_ns: int) -> None:
         """Take the place of a connection of `peer` that was accepted at `since_ns`, and counted."""
-        super().__init__(engine.turns)
-        self._engine = engine
-        self._codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
-        self._shared = shared
+        codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
+        super().__init__(engine, shared, codec)
         self._number = shared.connections = shared.connections + 1
         self._peer, self._since_ns = peer, since_ns
         self._flags = self._held_ns = self.eof_ns = 0
-        self._relays: dict[int, Relay] = {}
-        """Of the streams whose exchanges run."""
-        self._waiting: dict[int, tuple[int, int]] = {}
-        """Streams whose client takes nothing for now: since when, and how much of their responses waits."""
         self._has_served = False
         self._head_since_ns = 0
         """Since when a header block is not complete; 0: none is."""
@@ -87,20 +79,29 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._engine.unregister(self, self._peer)
         self._engine.recorder.count_connection("downstream_http2", -1)
         self._codec.is_ended = True
+        self._writer.close()
+        self._forget_held()
         self._end_streams(Relay.client_lost)
 
-    def _end_streams(self, end: Callable[[Relay], object]) -> None:
-        """End and record what runs; what is in hand of the client begins nothing any more."""
+    def _forget_held(self) -> None:
+        """What is in hand of the client begins nothing any more."""
         self._held, self._held_events = b"", []
-        for stream_id, relay in list(self._relays.items()):
-            end(relay)
-            self.exchange_ended(stream_id)
-        self._waiting.clear()
 
     def eof_received(self) -> bool:
         """The client sends no more; what it asked for completely it still gets, for a while."""
         self.eof_ns = time.monotonic_ns()
+        self._end_requests()
         return self._transport.can_write_eof() and bool(self._relays)
+
+    def _end_requests(self) -> None:
+        """End what its client never completes, and its sides of tunnels, once all that came before that is read."""
+        if not self._has_more:
+            for stream_id, relay in list(self._relays.items()):
+                relay.client_sent_eof()
+                if not relay.is_request_complete:
+                    self._waiting.pop(stream_id, None)
+                    relay.client_lost()
+                    self.exchange_ended(stream_id)
 
     # Reading.
 
@@ -138,6 +139,8 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._head_since_ns = (since_ns or now_ns) if reader.is_within_head else 0
         if (self._has_more or len(data) >= TURN_BYTES) and not (self._paused or self._is_lingering):
             self._await_turn(reader.in_hand)
+        if self.eof_ns:
+            self._end_requests()
 
     def _follow(self, found: list[events.Event], waited_ns: int) -> None:
         """Do what frames say; unless they have waited, requests may have to, and what follows them (P30)."""
@@ -172,28 +175,40 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._relays[event.stream_id] = relay
         shared.open_streams += 1
         self._has_served = True
-        try:
-            if head.refusal is not None and len(head.target) > engine.max_line_bytes:
-                raise Refused("uri_too_long", f"request line over {engine.max_line_bytes} bytes")
-            if head.refusal is not None:
-                raise head.refusal
-            if shared.open_streams > engine.max_connections:
-                raise Refused("stream_refused", f"{engine.max_connections} streams are open, the limit")
-            is_framed = event.is_end or head.content_length >= 0 or head.is_websocket
-            framing = b"" if is_framed else b"transfer-encoding: chunked\r\n"
-            read = reader.read_head(b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, head.lines, framing))
-            assert read is not None
-        except Refused as refusal:
-            if refusal.code != "stream_refused":
-                self._codec.note_refused()
-            head.target, head.lines = head.target[: engine.max_line_bytes], head.lines[: engine.max_head_bytes]
-            reader.buffer, reader.raw, reader.method = b"", head.text, head.method
-            relay.refuse_unread(reader, refusal, now_ns)
+        refusal = self._refusal_of(head)
+        if refusal is not None:
+            self._refuse(relay, head, refusal, now_ns)
             return
+        is_framed = event.is_end or head.content_length >= 0 or head.is_websocket
+        framing = b"" if is_framed else b"transfer-encoding: chunked\r\n"
+        try:
+            read = reader.read_head(b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, head.lines, framing))
+        except Refused as error:
+            self._refuse(relay, head, error, now_ns)
+            return
+        assert read is not None
         reader.raw = head.text
         if event.is_end and head.is_websocket:
             stream.end_tunnel()
         relay.begin(reader, read, now_ns, waited_ns)
+
+    def _refusal_of(self, head: RequestFields) -> Refused | None:
+        """Return why a request is refused that is not even read; raised, it would hold the head that holds it."""
+        engine = self._engine
+        if head.refusal is not None and len(head.target) > engine.max_line_bytes:
+            return Refused("uri_too_long", f"request line over {engine.max_line_bytes} bytes")
+        if head.refusal is None and self._shared.open_streams > engine.max_connections:
+            return Refused("stream_refused", f"{engine.max_connections} streams are open, the limit")
+        return head.refusal
+
+    def _refuse(self, relay: Relay, head: RequestFields, refusal: Refused, now_ns: int) -> None:
+        """Answer a request that is not begun; its record has as much of the head as a limit lets in."""
+        engine, reader = self._engine, self._reader
+        if refusal.code != "stream_refused":
+            self._codec.note_refused()
+        head.target, head.lines = head.target[: engine.max_line_bytes], head.lines[: engine.max_head_bytes]
+        reader.buffer, reader.raw, reader.method = b"", head.text, head.method
+        relay.refuse_unread(reader, refusal, now_ns)
 
     def _take_all(self, found: list[events.Event]) -> None:
         for event in found:
@@ -240,45 +255,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         self._waiting.pop(event.stream_id, None)
         self.exchange_ended(event.stream_id)
 
-    # Streams.
-
-    def await_window(self, stream_id: int) -> None:
-        """Read no more of a response whose client grants no window."""
-        relay, state = self._relays.get(stream_id), self._codec.streams.open.get(stream_id)
-        if state is not None:
-            self._waiting.setdefault(stream_id, (time.monotonic_ns(), state.queued_bytes))
-        if relay is not None:
-            relay.pause_response()
-
-    def exchange_ended(self, stream_id: int) -> None:
-        """Let a stream go whose exchange is recorded, once what it says is sent."""
-        if self._relays.pop(stream_id, None) is not None:
-            self._shared.open_streams -= 1
-        self._since_ns = time.monotonic_ns()
-        if stream_id not in self._waiting:
-            self._let_go(stream_id)
-
-    def _let_go(self, stream_id: int) -> None:
-        """Release a stream; of one whose request is not complete the client reads that it need not be (§8.1)."""
-        state = self._codec.streams.open.get(stream_id)
-        if state is not None and not self._codec.is_ended:
-            if not state.is_closed:
-                self.reset(stream_id, ErrorCode.NO_ERROR if state.is_local_ended else ErrorCode.INTERNAL_ERROR)
-            self._codec.release(stream_id)
-            self.flush()
-
-    def reset(self, stream_id: int, code: int) -> None:
-        """End a stream early, and count that."""
-        self._engine.recorder.count_http2_reset("server", code)
-        if (relay := self._relays.get(stream_id)) is not None and relay.stream is not None:
-            relay.stream.note_reset(code, http2_notes.BY_US)
-        self._codec.reset(stream_id, code)
-        self._waiting.pop(stream_id, None)
-
     # Writing.
-
-    def flush(self) -> None:
-        self._writer.flush()
 
     def pause_writing(self) -> None:
         """The client takes no more for now: read nothing of it, nor of the upstreams."""
@@ -322,34 +299,6 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         if not self._is_busy and codec.reader.has_begun and (is_over or codec.is_drained) and not self._is_lingering:
             self._end(ErrorCode.NO_ERROR, "")
 
-    def _check_windows(self, now_ns: int) -> None:
-        """Reset streams of which nothing is taken for too long (P17)."""
-        for stream_id, (since_ns, waiting_bytes) in list(self._waiting.items()):
-            state, relay = self._codec.streams.open.get(stream_id), self._relays.get(stream_id)
-            if state is None or state.queued_bytes < waiting_bytes:
-                self._waiting[stream_id] = now_ns, 0 if state is None else state.queued_bytes
-                continue
-            is_awaited, limit_ns = self.stall_limit if relay is None else relay.stall_limit
-            if 0 < limit_ns <= now_ns - since_ns:
-                self.reset(stream_id, ErrorCode.CANCEL)
-                if relay is not None:
-                    relay.client_stalled(is_awaited=is_awaited)
-                    relay.client_lost()
-                self.exchange_ended(stream_id)
-                self.flush()
-
-    @property
-    def stall_limit(self) -> tuple[bool, int]:
-        """Whether others wait for what one of its streams holds; how long the client may take nothing, ns."""
-        limits = [relay.stall_limit for relay in self._relays.values()]
-        is_awaited = any(is_awaited for is_awaited, _ in limits)
-        return is_awaited, min([limit for _, limit in limits if limit] or [self._engine.deadlines.write_stall_ns])
-
-    def client_stalled(self, *, is_awaited: bool) -> None:
-        """The client takes nothing for too long: its connection is about to be cut (P17)."""
-        for relay in list(self._relays.values()):
-            relay.client_stalled(is_awaited=is_awaited)
-
     def _end(self, code: ErrorCode, reason: str) -> None:
         """End the connection, with a GOAWAY that arrives; a fault of the client's is recorded once."""
         self._codec.end(code)
@@ -357,6 +306,7 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
         fault, end = ("http2_flood", cut_off) if code == ErrorCode.ENHANCE_YOUR_CALM else (_BROKEN, Relay.client_lost)
         if reason:
             record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
+        self._forget_held()
         self._end_streams(end)
         self._writer.write()
         self._since_ns = time.monotonic_ns()
@@ -396,5 +346,12 @@ class Http2Downstream(ClosingConnection, asyncio.Protocol):
             self.flush()
 
     def abort_for_shutdown(self) -> None:
-        self._end_streams(Relay.shut_down)
-        self._transport.abort()
+        """The time for draining is over: record, say so, and leave a moment for it to arrive; a second time, close."""
+        self._forget_held()
+        self._end_all(Relay.shut_down)
+        if self._is_lingering or self._transport.is_closing():
+            self._transport.abort()
+            return
+        self._codec.end(ErrorCode.NO_ERROR)
+        self._writer.write()
+        self._linger()

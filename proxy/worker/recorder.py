@@ -14,6 +14,7 @@ from proxy.ring.counters import CounterLayout
 from proxy.ring.entry import PREFIX_BYTES
 from proxy.ring.exchange import ACCESS, FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
 from proxy.ring.inflight import Caller, InflightWriter
+from proxy.ring.lean_room import LeanRoom
 from proxy.ring.message import FIXED, KIND_GRPC, KIND_WEBSOCKET, encode_message
 from proxy.ring.ring import RingWriter
 from proxy.worker.recording_pace import RecordingPace, Share
@@ -224,14 +225,22 @@ class Recorder:
         cells[layout.recording_waits] += 1
         cells[layout.recording_wait_us] += wait_ns // 1000
 
+    def count_recording_standstill(self) -> None:
+        """Count that waiting has ended because nothing leaves the ring."""
+        self._cells[self._layout.recording_standstills] += 1
+
     @property
     def filled_by_messages(self) -> float:
         """Which part of their share of the ring messages have taken, 0 to 1."""
         return self._message_share.filled
 
+    def be_lean(self, room: LeanRoom) -> None:
+        """Have no more of the ring than what is in use, from now on: few records are still to come."""
+        self._ring.be_lean(room)
+
     def pace(self, max_wait_ms: int) -> RecordingPace:
         """Return what lets requests wait for room in this ring."""
-        return RecordingPace(self._ring, max_wait_ms, self.count_recording_wait)
+        return RecordingPace(self._ring, max_wait_ms, self.count_recording_wait, self.count_recording_standstill)
 
     def set_log_lines_dropped(self, count: int) -> None:
         """Publish how many lines of this process' log were dropped; called by the tick."""

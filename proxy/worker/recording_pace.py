@@ -6,12 +6,15 @@ traffic slows down to the speed at which records leave the ring. Waits shorter t
 until they make one. Requests that run are not held; of a WebSocket or a gRPC stream whose messages fill their share of
 the ring the side that sends is read later.
 
-Invariant: a request is held once, for no longer than the limit; a worker that gets no processor reads it later. Where
-no record has left the ring for a second (the collector or the store stopped, spool and queue are full) waiting wins
-nothing, and none waits.
+Waiting ends where it wins nothing: the collector says so in the ring's header (`Outlook`). One that is dead, starts,
+or commits slowly says nothing, and is waited for. Only when nothing at all has left the ring for 15 s, as with a
+collector that dies again and again, waiting ends without its word, until something moves.
+
+Invariant: a request is held once, for no longer than the limit; a worker that gets no processor reads it later.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,8 +22,13 @@ from typing import Final, Protocol
 
 from proxy.network.fair_loop import BY_RECORDING
 
-STANDSTILL_NS: Final = 1_000_000_000
-"""After so long without a release waiting wins nothing."""
+log = logging.getLogger(__name__)
+
+STANDSTILL_NS: Final = 15_000_000_000
+"""After so long without a release requests do not wait, whatever the collector says: three times a slow start of it."""
+LOOK_NS: Final = 1_000_000_000
+"""While requests wait the ring is looked at so often. More of the time between two looks does not count: a ring that
+was not needed for an hour, or a process that was frozen, is none that stood still."""
 _TIMER_NS: Final = 1_000_000
 """The loop's timers count milliseconds."""
 _FULL_WAIT: Final = 0.25
@@ -45,6 +53,10 @@ class Ring(Positions, Protocol):
 
     @property
     def capacity(self) -> int: ...
+
+    @property
+    def has_hope(self) -> bool:
+        """Whether the collector has not said that no room will be made."""
 
 
 class Paced(Protocol):
@@ -100,28 +112,44 @@ class RecordingPace:
     """Decides which connections of a worker wait for recording, and wakes them."""
 
     __slots__ = (
-        "_call_later", "_count", "_debt_ns", "_easy", "_half", "_max_wait_ns", "_moved_ns", "_released", "_ring",
-        "_waiting",
+        "_call_later", "_clock_ns", "_count_standstill", "_count_wait", "_debt_ns", "_easy", "_half", "_is_still",
+        "_looked_ns", "_max_wait_ns", "_released", "_ring", "_still_ns", "_waiting",
     )  # fmt: skip
 
     def __init__(
         self,
         ring: Ring,
         max_wait_ms: int,
-        count: Callable[[int], None],
+        count_wait: Callable[[int], None],
+        count_standstill: Callable[[], None],
         call_later: Callable[[float, Callable[[], None]], None] = _call_later,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Judge by the fill of `ring`; with a limit of 0 ms nothing waits. `count` is called with each wait, ns."""
+        """Judge by the fill of `ring`.
+
+        Args:
+            ring: where the records go.
+            max_wait_ms: the longest wait; with 0 nothing waits.
+            count_wait: called with each wait, in ns.
+            count_standstill: called each time that waiting ends because nothing moves.
+            call_later: calls a function after so many seconds.
+            clock_ns: the monotonic clock.
+        """
         self._ring = ring
         self._half = ring.capacity // 2
         self._max_wait_ns = max_wait_ms * 1_000_000
         self._call_later = call_later
-        self._count = count
+        self._clock_ns = clock_ns
+        self._count_wait = count_wait
+        self._count_standstill = count_standstill
         self._easy = self._half if max_wait_ms else _NEVER
         """Half of the ring above the last `released` that was looked at: below it nothing shared has to be read."""
-        self._released = 0
-        self._moved_ns = -_NEVER
-        """When `released` was first seen where it is."""
+        self._released = -1
+        self._looked_ns = 0
+        self._still_ns = 0
+        """How long `released` has been where it is, as far as it was looked at."""
+        self._is_still = False
+        """Whether waiting has ended because nothing moves."""
         self._debt_ns = 0
         self._waiting: deque[tuple[int, Paced]] = deque()
         """When each is to be read on; in the order of their coming."""
@@ -130,20 +158,39 @@ class RecordingPace:
         """Return how long a request that comes now has to wait: nearly always 0."""
         if self._ring.head <= self._easy:
             return 0
-        is_moving = self._is_moving(now_ns)
+        has_hope = self._look(now_ns)
         self._easy = self._released + self._half
         excess = (self._ring.head - self._easy) / (2 * self._half)
-        return self._wait_ns(excess / _FULL_WAIT) if is_moving and excess > 0 else 0
+        return self._wait_ns(excess / _FULL_WAIT) if has_hope and excess > 0 else 0
 
     def message_wait_ns(self, now_ns: int, filled: float) -> int:
         """Return how long the sender of a message is not read; `filled` is the used part of their share."""
-        return self._wait_ns(filled * 2 - 1) if filled > 0.5 and self._is_moving(now_ns) else 0
+        return self._wait_ns(filled * 2 - 1) if filled > 0.5 and self._look(now_ns) else 0
 
-    def _is_moving(self, now_ns: int) -> bool:
+    def _look(self, now_ns: int) -> bool:
+        """Return whether it is worth waiting for room: the collector has said nothing else, and something moves."""
+        since_ns = now_ns - self._looked_ns
+        self._looked_ns = now_ns
         released = self._ring.released
         if released != self._released:
-            self._released, self._moved_ns = released, now_ns
-        return now_ns - self._moved_ns < STANDSTILL_NS
+            self._released = released
+            self._still_ns = 0
+            if self._is_still:
+                self._is_still = False
+                log.warning("records leave the ring again: requests may wait for room in it")
+        elif not self._ring.has_hope:
+            self._still_ns = 0
+        else:
+            self._still_ns += min(since_ns, LOOK_NS)
+            if self._still_ns >= STANDSTILL_NS and not self._is_still:
+                self._is_still = True
+                self._count_standstill()
+                log.error(
+                    "no record has left the ring for %d s: requests no longer wait for room in it, and what does not "
+                    "fit is dropped",
+                    STANDSTILL_NS // 1_000_000_000,
+                )
+        return self._ring.has_hope and not self._is_still
 
     def _wait_ns(self, part: float) -> int:
         self._debt_ns += int(self._max_wait_ns * min(1.0, part))
@@ -154,17 +201,20 @@ class RecordingPace:
 
     def hold(self, paced: Paced, now_ns: int, wait_ns: int) -> None:
         """Leave a socket unread for so long, for the sake of recording."""
-        self._count(wait_ns)
+        self._count_wait(wait_ns)
         paced.pause(BY_RECORDING)
         self._waiting.append((now_ns + wait_ns, paced))
         if len(self._waiting) == 1:
-            self._call_later(wait_ns / 1e9, self._wake)
+            self._call_later(min(wait_ns, LOOK_NS) / 1e9, self._wake)
 
     def _wake(self) -> None:
-        """Read on those whose time has come; they take turns."""
+        """Read on those whose time has come, or all where waiting wins nothing any more; they take turns."""
         waiting = self._waiting
-        now_ns = time.monotonic_ns() + _TIMER_NS // 2
-        while waiting and waiting[0][0] <= now_ns:
+        now_ns = self._clock_ns()
+        has_hope = self._look(now_ns)
+        due_ns = now_ns + _TIMER_NS // 2
+        while waiting and (waiting[0][0] <= due_ns or not has_hope):
             waiting.popleft()[1].resume(BY_RECORDING)
         if waiting:
-            self._call_later(max(_TIMER_NS, waiting[0][0] - now_ns) / 1e9, self._wake)
+            left_ns = min(waiting[0][0] - due_ns, LOOK_NS)
+            self._call_later(max(_TIMER_NS, left_ns) / 1e9, self._wake)

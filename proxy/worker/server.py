@@ -20,7 +20,14 @@ from proxy.network.acceptor import Acceptor
 from proxy.network.fair_loop import FairLoop
 from proxy.network.proxy_accept import MAX_HEADER_S, ProxyPort
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
-from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY, SharedMemoryError, check_room
+from proxy.process.memfd import why_refused
+from proxy.process.shared_memory import (
+    RING_OVERHEAD_BYTES,
+    SHARED_MEMORY,
+    SharedMemoryError,
+    check_room,
+    free_bytes,
+)
 from proxy.process.tls import server_context
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
@@ -43,15 +50,19 @@ DRAIN_STEP_S: Final = 0.02
 """How often a draining process looks whether the last exchange is done."""
 EXPECTED_NS: Final = 1_000_000_000
 """How long a stop waits for the request of a connection that is new, or has sent half a head (P29)."""
+LEAST_RING_BYTES: Final = 1 << 20
+"""As the least setting."""
+FAREWELL_LOOKS: Final = 50
+"""So many looks, a second of them, clients have to take the end of what is cut off."""
 _LULL_LOOKS: Final = 2
 """How often a retiring process has to find no client in a row."""
 
 
-def make_segment(settings: Settings, directory: Path | None) -> Segment:
+def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = False) -> Segment:
     """Return a new segment for this process, in `directory` where it has room for it; it is held until closed.
 
-    Where shared memory has no room, or the directory is gone, it is an anonymous file, which a reader opens by its
-    descriptor.
+    The ring of a lean one has no pages yet. Where shared memory has no room, or the directory is gone, it is an
+    anonymous file, which a reader opens by its descriptor.
 
     Raises:
         SharedMemoryError: the configured directory has no room for it, or it may not be made there.
@@ -61,16 +72,51 @@ def make_segment(settings: Settings, directory: Path | None) -> Segment:
     segment: Segment | None = None
     if directory is not None:
         try:
-            check_room(directory if settings.ring.directory else SHARED_MEMORY, size + RING_OVERHEAD_BYTES)
-            segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells)
+            needed = RING_OVERHEAD_BYTES + (0 if is_lean else size)
+            check_room(directory if settings.ring.directory else SHARED_MEMORY, needed)
+            segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells, is_lean=is_lean)
         except SharedMemoryError as error:
             if settings.ring.directory and directory.is_dir():
                 raise
             log.warning("%s; the ring is in anonymous memory instead", error)
     if segment is None:
-        segment = Segment.create(None, descriptor, ring_bytes=size, counter_cells=cells)
+        segment = _anonymous_segment(descriptor, size, cells, is_lean=is_lean)
     segment.hold()
     return segment
+
+
+def _anonymous_segment(descriptor: bytes, size: int, cells: int, *, is_lean: bool) -> Segment:
+    """Return one without a name, with a smaller ring where there is no room for one of `size` bytes.
+
+    Where memfd_create is refused it is a file of /dev/shm, of which a container has 64 MiB.
+
+    Raises:
+        SharedMemoryError: not even the smallest fits; the message names the call, the size and the limit.
+    """
+    ring_bytes = size
+    while True:
+        try:
+            segment = Segment.create(None, descriptor, ring_bytes=ring_bytes, counter_cells=cells, is_lean=is_lean)
+        except SharedMemoryError as error:
+            if ring_bytes <= LEAST_RING_BYTES:
+                raise SharedMemoryError(f"{error}{_without_memory()}") from error
+            ring_bytes = max(ring_bytes // 2, LEAST_RING_BYTES)
+            continue
+        if ring_bytes < size:
+            log.error("the ring has %d bytes instead of %d ([ring] bytes)%s", ring_bytes, size, _without_memory())
+        return segment
+
+
+def _without_memory() -> str:
+    """Return what to do where anonymous memory is refused."""
+    reason = why_refused()
+    if not reason:
+        return ""
+    try:
+        room = f"{free_bytes(SHARED_MEMORY)} bytes free"
+    except OSError as error:
+        room = f"no room ({error.strerror})"
+    return f": memfd_create is refused ({reason}), and {SHARED_MEMORY} has {room}: allow the call, or make that larger"
 
 
 class DataPlane:
@@ -184,9 +230,18 @@ class DataPlane:
                 await self._finish()
         except TimeoutError:
             log.warning("exchanges were cut off at the drain timeout", extra={"count": len(self.engine.in_flight)})
-        self.engine.abort()
+        await self._cut_off()
         if self._tick is not None:
             self._tick.cancel()
+
+    async def _cut_off(self) -> None:
+        """End what is left; what tells clients of HTTP/2 so has a moment to arrive."""
+        self.engine.abort()
+        for _ in range(FAREWELL_LOOKS):
+            if not (self.engine.connections or self.engine.in_flight):
+                break
+            await asyncio.sleep(DRAIN_STEP_S)
+        self.engine.abort()
 
     async def _finish(self) -> None:
         began_ns = time.monotonic_ns()
@@ -208,7 +263,7 @@ class DataPlane:
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
     """Make the data port's TLS context, if the settings have a certificate."""
     own = settings.proxy
-    return server_context(own.tls_cert_file, own.tls_key_file, prefers_http2=own.http2 == "prefer")
+    return server_context(own.tls_cert_file, own.tls_key_file, http2=own.http2)
 
 
 def recording(

@@ -16,7 +16,8 @@ from proxy.http1.websocket_frames import Message, MessageScanner, Opcode, close_
 from proxy.network.fair_loop import BY_FRAMES, FairLoop
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_UNREADABLE, Exchange
-from proxy.ring.message import IN, KIND_WEBSOCKET, MAX_TARGET_BYTES, OUT
+from proxy.ring.handshake import pack_handshake
+from proxy.ring.message import IN, KIND_WEBSOCKET, OUT
 from proxy.worker.recorder import Recorder
 from proxy.worker.recording_pace import RecordingPace
 from proxy.worker.relay.message_log import MessageLog
@@ -77,7 +78,7 @@ class Tunnel:
         copied_bytes = max(max_bytes, session_bytes) if has_calls else max_bytes
         self._scanners = (MessageScanner(copied_bytes), MessageScanner(copied_bytes))
         if has_calls:
-            self._log.sessions = [_session_of(exchange)] * 2
+            self._log.sessions = [pack_handshake(exchange.upstream, exchange.request_head)] * 2
         self._unreadable = 0
         self._on_read: Callable[[], None] | None = None
         self.has_closed = False
@@ -156,10 +157,3 @@ class Tunnel:
         self._exchange.note_dropped()
         if self._unreadable and self._is_recorded:
             self._exchange.note(NOTE_MESSAGES_UNREADABLE, bytes((self._unreadable,)))
-
-
-def _session_of(exchange: Exchange) -> bytes:
-    """Return what identifies a session with a model to the collector: the upstream, and the target with the model."""
-    line = exchange.request_head[: exchange.request_head.find(b"\r\n")]
-    target = line.partition(b" ")[2].partition(b" ")[0]
-    return exchange.upstream + b" " + target[:MAX_TARGET_BYTES]

@@ -2,9 +2,11 @@
 
 Strategy: the first rule whose search finds a record decides. Whether it is one of the share that is kept follows from
 its id, which sidelog makes: a client cannot choose not to be recorded, and a record that is read again after a kill
-meets the same decision.
+meets the same decision. By trace or conversation it follows from what names that, in every sidelog alike.
 
-Invariant: what failed, was slow, became a WebSocket or is a gRPC stream is kept as it was captured; events are.
+Invariant: what failed, was slow, became a WebSocket or is a gRPC stream is kept as it was captured; events are. Each
+record that a share decides about is kept with that probability, so with 1 / share as its weight sums are unbiased
+(Horvitz and Thompson 1952).
 """
 
 import zlib
@@ -14,12 +16,14 @@ from typing import Final
 import msgspec
 
 from proxy.settings.model import CaptureRuleSettings
-from storage.record import Entry, Record
+from storage.record import Entry
 from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 
 _HASHES: Final = 1 << 32
+_WEIGHT_DIGITS: Final = 6
+"""Stores keep a weight to a millionth."""
 
 
 class CaptureRules:
@@ -38,13 +42,26 @@ class CaptureRules:
         rule = next((rule for search, rule in self._rules if fulfils(subject, search)), None)
         if rule is None or 0 < rule.slow_ms * 1000 <= record.duration_us:
             return entry
-        if not _is_of_share(record, rule.share):
+        if zlib.crc32(_decided_by(entry, rule.by)) >= rule.share * _HASHES:
             return None
+        record.weight = round(1 / rule.share, _WEIGHT_DIGITS)
+        for call in entry.tool_calls:
+            call.weight = record.weight
         return _lowered(entry, rule.level) if rule.level else entry
 
 
-def _is_of_share(record: Record, share: float) -> bool:
-    return zlib.crc32(record.id) < share * _HASHES
+def _decided_by(entry: Entry, by: str) -> bytes:
+    """Return what a decision follows from; the id of the record where nothing is known of what it is asked by."""
+    record = entry.record
+    if by == "trace" and record.trace_id is not None:
+        return record.trace_id.encode()
+    if by == "conversation":
+        session = next((call.session for call in entry.tool_calls if call.session is not None), None)
+        if record.conversation is not None:
+            return record.conversation
+        if session is not None:
+            return session.encode()
+    return record.id
 
 
 def _lowered(entry: Entry, level: str) -> Entry:

@@ -13,10 +13,12 @@ from typing import Final
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.internal_events import InternalEvents
 from proxy.collector.rings.capture_rules import CaptureRules
+from proxy.collector.rings.prospects import Prospects, outlook
 from proxy.collector.rings.slices import Observer, SliceReader
 from proxy.collector.rings.sources import Source, Sources
 from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
+from proxy.ring.outlook import Outlook
 from proxy.ring.segment_layout import SegmentError, boot_id
 from proxy.settings.model import CaptureRuleSettings
 from storage.base import Storage
@@ -37,6 +39,12 @@ MAX_SLEEP_S: Final = 0.25
 """Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for."""
 FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
+
+_TOLD: Final = {
+    Outlook.ROOM: "may wait for room in the rings again",
+    Outlook.FULL: "no longer wait for recording: the store is away, queue and spool are full",
+    Outlook.GIVEN_UP: "no longer wait for recording: the store is away, the queue is full, and there is no spool",
+}
 
 
 class Drain:
@@ -68,6 +76,7 @@ class Drain:
         self._is_woken = asyncio.Event()
         self._closing: set[bytes] = set()
         """Rings of dead workers whose last exchanges are being looked for in the store."""
+        self._outlook = Outlook.ROOM
 
     def start_offline(self, *, is_holding: bool) -> None:
         """Start without a store: nothing is closed, and events wait, until `reconcile`. Called before `run`.
@@ -108,6 +117,7 @@ class Drain:
                 last_found_s = now_s
                 self._is_due = False
                 self._update_sources(closing)
+            self._tell_workers()
             if await self._move():
                 last_moved_s = now_s
                 await asyncio.sleep(0)
@@ -117,6 +127,24 @@ class Drain:
                 await asyncio.sleep(BUSY_PAUSE_S)
             else:
                 await self._sleep()
+
+    def _tell_workers(self) -> None:
+        """Say in every ring that is read whether requests may wait for room in it."""
+        writer = self._writer
+        said = outlook(
+            Prospects(
+                is_stuck=writer.is_full or self._is_holding,
+                away_s=writer.availability.away_s,
+                has_spool=writer.has_spool,
+                is_spool_full=writer.is_spool_full,
+            )
+        )
+        if said != self._outlook:
+            self._outlook = said
+            log.log(logging.ERROR if said else logging.WARNING, "requests %s", _TOLD[said])
+        for source in self._sources.attached.values():
+            if not source.is_closing:
+                source.reader.say(said)
 
     @property
     def _must_poll(self) -> bool:  # a ring may hold what is not taken yet, and no push will wake us
@@ -234,5 +262,6 @@ class Drain:
         """Close a ring whose header is damaged: what it still held is unknown, and an event reports it."""
         log.error("stopped reading a damaged ring: %s", error)
         self._sources.given_up += 1
+        source.reader.say(Outlook.GIVEN_UP)
         self._events.add_unclean_start("ring_damaged", source.id)
         self._writer.advance(source.id, source.give_up())

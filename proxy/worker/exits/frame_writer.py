@@ -1,8 +1,8 @@
 """Writes of connections of HTTP/2: what one step has to say on each of them is one write, at the end of the step.
 
 Strategy: a step (some frames of one connection, read and passed on) may concern many streams of many connections. Each
-connection that has something to send is noted meanwhile and written once. The invariant: outside of steps, what is to
-be sent is sent at once.
+connection that has something to send is noted meanwhile and written once. The invariants: outside of steps, what is to
+be sent is sent at once; whose connection is lost has let go of it, or both would wait for a collection of cycles.
 """
 
 import asyncio
@@ -76,6 +76,10 @@ class FrameWriter:
             self._is_timed = True
             asyncio.get_running_loop().call_later(_SMALL_WAIT_S, self._end_wait)
 
+    def close(self) -> None:
+        """Let go of the connection, which is lost and holds this: nothing is reported any more."""
+        self._take = _report_nothing
+
     def _end_wait(self) -> None:
         self._is_timed = False
         self.check(time.monotonic_ns())
@@ -85,3 +89,7 @@ class FrameWriter:
         if 0 < self._codec.next_check_ns <= now_ns:
             self._take(self._codec.check(now_ns))
         self.flush()
+
+
+def _report_nothing(_: list[Event]) -> None:
+    """Stand for the connection that is lost."""

@@ -13,7 +13,7 @@ from proxy.http1.field_lines import name_of
 from proxy.http1.response_head import ResponseHead
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
-from proxy.http2.grpc import grpc_message, grpc_status_of
+from proxy.http2.grpc import DEADLINE_EXCEEDED, grpc_status_of, status_lines
 from proxy.ring.http2_notes import BY_UPSTREAM, StreamState
 from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
@@ -103,11 +103,17 @@ class Http2Exit(Exit):
 
     def _refuse_call(self, code: str, message: str, id_text: bytes) -> bytes:
         """Refuse a call of gRPC as its clients understand it: trailers only (gRPC over HTTP/2, Responses)."""
+        status = DEADLINE_EXCEEDED if self._state.is_expired else grpc_status_of(STATUS_OF[code])
+        lines = status_lines(status, message)
+        return self.end_call(lines + b"x-sidelog-error: %b\r\n" % code.encode(), id_text, has_begun=False)
+
+    def end_call(self, lines: bytes, id_text: bytes, *, has_begun: bool) -> bytes:
+        """End a call with a status of our own, whatever was sent of its response; return the head, if none was."""
+        if has_begun:
+            self.end(b"", lines)
+            return b""
         line = self._engine.record_id_format
-        outcome = b"grpc-status: %d\r\ngrpc-message: %b\r\n" % (grpc_status_of(STATUS_OF[code]), grpc_message(message))
-        lines = b"content-type: application/grpc\r\n%bx-sidelog-error: %b\r\n%b" % (
-            outcome, code.encode(), line % id_text if line else b"",
-        )  # fmt: skip
+        lines = b"content-type: application/grpc\r\n%b%b" % (lines, line % id_text if line else b"")
         self._codec.send_response(self.id, 200, lines, is_end=True)
         return b"HTTP/2 200\r\n%b\r\n" % lines
 

@@ -10,8 +10,9 @@ import re
 from typing import Final
 
 from proxy.ring.exchange import FLAG_BODIES_OFF
+from proxy.ring.handshake import MAX_TARGET_BYTES
 from proxy.ring.http2_notes import MessageCounter
-from proxy.ring.message import IN, KIND_GRPC, MAX_TARGET_BYTES, OUT
+from proxy.ring.message import IN, KIND_GRPC, OUT
 from proxy.worker.relay.call import Call
 from proxy.worker.relay.message_log import MessageLog
 

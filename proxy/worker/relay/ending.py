@@ -6,11 +6,12 @@ is waited for: the state `is_answered`.
 
 import time
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from proxy.http1.errors import KEEPS_CONNECTION, STATUS_OF, Refused, UpstreamError
 from proxy.http1.request_reader import RequestReader
 from proxy.http2.errors import ErrorCode
+from proxy.http2.grpc import UNAVAILABLE, status_lines
 from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
 from proxy.ring import http2_notes
 from proxy.ring.body_window import Window
@@ -20,6 +21,7 @@ from proxy.ring.exchange import (
     MAX_REFUSED_HEAD_BYTES,
     NOTE_MESSAGE,
     NOTE_REFUSED_HEAD,
+    NOTES_RESPONSE_TRAILERS,
     OK,
     OUTCOME_INDEX,
     Exchange,
@@ -27,6 +29,7 @@ from proxy.ring.exchange import (
 from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
 from proxy.worker.engine import Engine
+from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay.call import CLIENT_CLOSED, Call
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
@@ -134,10 +137,8 @@ def cut_off(call: Call) -> None:
 def fail(call: Call, exchange: Exchange, route: int, error: UpstreamError) -> None:
     """Answer, or break off visibly, depending on how far the exchange got (P14)."""
     if call.tunnel is not None:
-        if error.code == "upstream_timeout":
-            call.engine.recorder.count_upstream_error(route, error.code)
-            call.note_error(exchange, error.code, error.message)
-        end_tunnel(call, CLIENT_CLOSED if call.client.eof_ns else _TRUNCATED)
+        has_left = call.client.eof_ns and error.code == "upstream_reset"
+        end_tunnel(call, CLIENT_CLOSED if has_left else _TRUNCATED, None if has_left else (route, error))
         return
     call.engine.recorder.count_upstream_error(route, error.code)
     exchange.note(NOTE_MESSAGE, error.message.encode())
@@ -201,6 +202,21 @@ def _respond(call: Call, exchange: Exchange, code: str, message: str, outcome: i
     window.add(body)
 
 
+def end_call(call: Call, exchange: Exchange) -> None:
+    """Say at a stop how a call of gRPC ends that goes on: it is unavailable here, and may be tried elsewhere."""
+    lines = status_lines(UNAVAILABLE, call.engine.shutdown_reason.decode())
+    exit = cast(Http2Exit, call.exit)
+    if call.is_responding:
+        exchange.note_trailers(NOTES_RESPONSE_TRAILERS, lines, ())
+        exit.end_call(lines, exchange.id_text, has_begun=True)
+        return
+    exchange.response_head = exit.end_call(lines, exchange.id_text, has_begun=False)
+    exchange.status = 200
+    exchange.flags |= FLAG_OWN_RESPONSE
+    exchange.response_body = Window(0, 0)
+    call.is_responding = True
+
+
 def refuse(call: Call, refusal: Refused) -> None:
     """Respond with a refusal, after which the connection goes on where its framing is beyond doubt."""
     close = refusal.code not in KEEPS_CONNECTION or not call.is_request_complete
@@ -239,22 +255,29 @@ def record_fault(engine: Engine, peer: bytes, flags: int, connection: int, code:
 # Tunnels.
 
 
-def end_tunnel(call: Call, outcome: int) -> None:
-    """Record the session, once its frames are read; without a close frame it was cut off by the side named."""
+def end_tunnel(call: Call, outcome: int, failure: tuple[int, UpstreamError] | None = None) -> None:
+    """Record the session, once its frames are read; without a close frame it was cut off by the side named.
+
+    Where that is the upstream, of a route by its index, the record says how, as of any response that is cut.
+    """
     if call.tunnel is not None:
         if isinstance(call.upstream, UpstreamConnection):
             call.upstream.detach()
             call.upstream = None
-        call.tunnel.end(partial(_record_tunnel, call, outcome))
+        call.tunnel.end(partial(_record_tunnel, call, outcome, failure))
 
 
-def _record_tunnel(call: Call, outcome: int) -> None:
+def _record_tunnel(call: Call, outcome: int, failure: tuple[int, UpstreamError] | None) -> None:
     exchange, tunnel = call.exchange, call.tunnel
     if exchange is None or tunnel is None:
         return
     call.tunnel = None
     tunnel.settle()
     exchange.outcome = OK if tunnel.has_closed else outcome
+    if failure is not None and not tunnel.has_closed:
+        route, error = failure
+        call.engine.recorder.count_upstream_error(route, error.code)
+        call.note_error(exchange, error.code, error.message)
     ended_ns = call.ended_ns(exchange)
     exchange.done_ns = ended_ns - exchange.started_ns
     call.record(exchange, ended_ns)

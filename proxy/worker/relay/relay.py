@@ -12,6 +12,7 @@ before its request is complete follows it (P24). From then on the relay is free 
 are written first and copied afterwards.
 """
 
+import asyncio
 import logging
 import time
 
@@ -159,6 +160,8 @@ class Relay(Call):
                 error.code = "grpc_needs_http2"
             self.upstream_failed(error, is_stale=False)
             return
+        except asyncio.CancelledError:
+            return  # no client waits: a task that ends with it keeps its frames, and they it, until a collection
         except Exception:  # a fault of ours in one exchange must not end the others with the task group
             log.exception("unexpected error while opening an upstream connection")
             self.connecting = None
@@ -390,5 +393,7 @@ class Relay(Call):
         is_cut = self.exchange is not None and self.is_responding
         if self.exchange is not None:
             self.exchange.note(NOTE_MESSAGE, self.engine.shutdown_reason)
+            if self.is_grpc:
+                ending.end_call(self, self.exchange)
         ending.end_early(self, ending.SHUTDOWN, 503)
         return is_cut

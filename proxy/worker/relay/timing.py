@@ -35,6 +35,8 @@ def check(call: Call, now_ns: int) -> None:
 
 def _check_call(call: Call, now_ns: int) -> None:
     if 0 < call.expires_ns <= now_ns:
+        if call.stream is not None:
+            call.stream.is_expired = True
         _time_out(call, "its client waits no more", "grpc-timeout and 5 s")
     else:
         record_if_open(call)

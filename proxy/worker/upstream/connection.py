@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, cast
 
+from proxy.http1 import websocket_handshake
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
@@ -106,6 +107,11 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.write = bound_buffers(self.transport)
         self.held_bytes = HELD_BYTES if transport.get_extra_info("sslcontext") is not None else 0
 
+    def abandon(self) -> None:
+        """Be let go of by a transport that was given up while it was opened: each would hold the other."""
+        if hasattr(self, "transport"):
+            self.transport.set_protocol(asyncio.Protocol())
+
     def begin(self, handler: ResponseHandler, data: bytes) -> None:
         """Lend the connection to a handler and send its request head, and what body there is."""
         self.handler = handler
@@ -170,11 +176,14 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._await_turn(len(self._buffer))
 
     def _switch(self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes) -> None:
-        if head.is_websocket and handler.wants_websocket:
+        if not head.is_websocket or not handler.wants_websocket:
+            self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade", raw))
+        elif handler.stream is not None and not websocket_handshake.agrees(handler.upstream_head, raw):
+            message = "101 without the Sec-WebSocket-Accept that belongs to the key"
+            self._fail(UpstreamError("upstream_bad_response", message, raw))
+        else:
             self._state = _TUNNEL
             handler.open_tunnel(head, raw, rest)
-        else:
-            self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade", raw))
 
     def _await_head(self, data: bytes) -> None:
         """Wait for the rest of a head, unless its sender takes it for complete (P3), or speaks something else."""
@@ -348,6 +357,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             message = f"the connection to the upstream failed: {error}"
         elif self._state == _HEAD:
             message = "the upstream closed the connection before sending a complete response head"
+        elif self._state == _TUNNEL:
+            message = "the upstream closed the connection without a close frame"
         else:
             message = "the upstream closed the connection before the end of the response"
         handler.upstream_failed(UpstreamError("upstream_reset", message), is_stale=is_stale)

@@ -25,7 +25,7 @@ from proxy.http2.errors import ErrorCode, name_of
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields
 from proxy.http2.response_fields import ResponseFields
-from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, FairLoop
+from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, TURN_NS, FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import last_bytes
 from proxy.process.tls import is_fit_for_http2
@@ -56,9 +56,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_fields", "_head", "_lanes", "_pool", "_read_response", "_steps", "_writer", "address_text", "begun", "codec",
-        "failure", "has_served", "idle_since_ns", "is_full", "is_retired", "retires_ns", "scheme", "transport",
-        "uses_left",
+        "_failing", "_fields", "_head", "_lanes", "_pool", "_read_response", "_steps", "_writer", "address_text",
+        "begun", "codec", "failure", "has_served", "idle_since_ns", "is_full", "is_retired", "retires_ns", "scheme",
+        "transport", "uses_left",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -84,6 +84,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         """What the last head of a response was read as."""
         self.address_text = address_text
         self._lanes: dict[int, Http2Lane] = {}
+        self._failing: tuple[UpstreamError, bool] | None = None
+        """Why what runs on it fails, and whether it was lost: a few exchanges in a turn."""
         self.begun = asyncio.Event()
         """Set when the upstream has sent settings by which it takes streams, or failed to."""
         self.failure: UpstreamError | None = None
@@ -113,6 +115,12 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
                 return
         self._writer.write()
 
+    def abandon(self) -> None:
+        """Be let go of by a transport that was given up while it was opened: each would hold the other."""
+        if hasattr(self, "transport"):
+            self.transport.set_protocol(asyncio.Protocol())
+            self._writer.close()
+
     def _fail_begin(self, why: str) -> None:
         self._fail(NotHttp2("upstream_bad_response", f"the upstream does not speak HTTP/2: {why}"))
 
@@ -134,6 +142,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         fields = RequestFields(method, target, self.scheme, lines[:-2], -1, None)
         stream_id = self.codec.send_request(fields, host.partition(b": ")[2], is_end=is_end)
         self._lanes[stream_id] = lane
+        self.uses_left -= 1
+        if self.uses_left <= 0:
+            self.retire()
         return stream_id
 
     def flush(self) -> None:
@@ -146,8 +157,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self.codec.release(lane.id)
             self.flush()
         self.idle_since_ns = time.monotonic_ns()
-        self.uses_left -= 1
-        if self.uses_left <= 0 or self.idle_since_ns >= self.retires_ns:
+        if self.idle_since_ns >= self.retires_ns:
             self.retire()
         elif self.is_retired:
             self._close_if_done()
@@ -184,9 +194,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         return self.codec.has_more
 
     def _read_in_hand(self) -> None:
-        self._step(b"")
-        if self._has_more:
-            self._await_turn(self.codec.reader.in_hand)
+        self.data_received(b"")
 
     def _stop_reading(self) -> None:
         if not self.transport.is_closing():
@@ -334,11 +342,23 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
 
     def _fail_lanes(self, error: UpstreamError, *, is_lost: bool) -> None:
         self.begun.set()
-        lanes, self._lanes = self._lanes, {}
-        for lane in lanes.values():
+        self._failing = self._failing or (error, is_lost)
+        self.take_turn()
+
+    def take_turn(self) -> None:
+        """Let some more of what runs fail, in the time of a turn, or read on: a hundred at once hold all others up."""
+        if self._failing is None:
+            super().take_turn()
+            return
+        (error, is_lost), until_ns = self._failing, time.monotonic_ns() + TURN_NS
+        while self._lanes:
+            lane = self._lanes.pop(next(iter(self._lanes)))
             handler, lane.handler = lane.handler, None
             if handler is not None:
                 handler.upstream_failed(error, is_stale=is_lost and self.has_served and not lane.has_begun)
+            if self._lanes and time.monotonic_ns() >= until_ns:
+                self._turns.add(self)
+                return
 
     def eof_received(self) -> bool:
         """The upstream is done sending: close, at once where it takes nothing; `connection_lost` sorts out the rest."""
@@ -362,6 +382,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             why = f"failed: {error}" if error is not None else "was closed by it"
             self.failure = UpstreamError("upstream_reset", f"the connection to the upstream {why}")
         self._fail_lanes(self.failure, is_lost=True)
+        self._writer.close()
 
     def pause_writing(self) -> None:
         """Our send buffer is full."""

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
 from typing import Generic
 
@@ -15,6 +16,11 @@ from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.worker.upstream.connect_tunnel import open_tunnel
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.places import AnyConnection, Lane_co, Places
+
+Connect = Callable[
+    [Callable[[], asyncio.Protocol]], Coroutine[None, None, tuple[asyncio.BaseTransport, asyncio.Protocol]]
+]
+"""What opens a connection for the protocol that its argument returns."""
 
 
 class Opener(Generic[Lane_co]):
@@ -105,12 +111,20 @@ class Opener(Generic[Lane_co]):
         loop, tls = asyncio.get_running_loop(), self._pool.tls
         address = self._pool.route.address
         if address.scheme == "unix":
-            _, connection = await loop.create_unix_connection(self._pool.new_connection, address.path)
-        elif tls is None:
-            _, connection = await loop.create_connection(self._pool.new_connection, address.host, address.port)
-        else:
-            raw, _ = await loop.create_connection(asyncio.Protocol, address.host, address.port)
-            connection = await self._secure(raw, tls)
+            return await self._plain(lambda make: loop.create_unix_connection(make, address.path))
+        if tls is None:
+            return await self._plain(lambda make: loop.create_connection(make, address.host, address.port))
+        raw, _ = await loop.create_connection(asyncio.Protocol, address.host, address.port)
+        return await self._secure(raw, tls)
+
+    async def _plain(self, connect: Connect) -> AnyConnection:
+        """Have the loop connect; cancelled, it closes the transport, and may tell no one that it is lost."""
+        connection = self._pool.new_connection()
+        try:
+            await connect(lambda: connection)
+        except BaseException:
+            connection.abandon()
+            raise
         return connection
 
     async def _dial(self, dialer: Dialer, deadline: asyncio.Timeout) -> AnyConnection:
@@ -121,7 +135,7 @@ class Opener(Generic[Lane_co]):
             if self._via is not None:
                 await open_tunnel(connected, self._pool.route.address_text.decode(), self._via.credentials)
             if tls is None:
-                _, connection = await loop.create_connection(self._pool.new_connection, sock=connected)
+                connection = await self._plain(lambda make: loop.create_connection(make, sock=connected))
             else:
                 raw, _ = await loop.create_connection(asyncio.Protocol, sock=connected)
                 connection = await self._secure(raw, tls)
@@ -165,8 +179,9 @@ async def _await_settings(connection: Http2Upstream) -> None:
     except BaseException:
         connection.transport.abort()
         raise
-    if connection.failure is not None:
-        raise connection.failure
+    failure = connection.failure
+    if failure is not None:  # raised itself, it would hold the frames that hold the connection, which holds it
+        raise type(failure)(failure.code, failure.message, failure.refused_head)
 
 
 def _dialer_for(address: UpstreamAddress) -> Dialer | None:

@@ -58,7 +58,7 @@ def test_what_is_shown_of_a_target_is_no_secret(value: bytes, expected: str) -> 
 )
 def test_no_route_shows_no_secret_of_a_target(target: bytes, path: bytes) -> None:
     """Neither parameters, which nothing would recognise in a sentence, nor half a segment."""
-    assert no_route(b"a.example", target).message == f"no route for host b'a.example' and path {path!r}"
+    assert no_route(b"a.example", target).message == f"no route for host 'a.example' and path {path.decode()!r}"
 
 
 def test_why_there_is_no_connection_is_said_in_words() -> None:

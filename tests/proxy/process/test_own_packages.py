@@ -51,6 +51,14 @@ def test_the_root_is_named_only_where_the_child_would_not_find_it(
     assert module_environment().get("PYTHONPATH") == expected
 
 
+def test_one_thread_is_enough_for_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process on a large machine would have one for each core; who says otherwise has it so."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert module_environment()["OPENBLAS_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
+    assert module_environment()["OPENBLAS_NUM_THREADS"] == "4"
+
+
 def test_the_current_directory_is_left_unless_it_is_ours(tmp_path: Path) -> None:
     """`python -m` puts it first; a checkout keeps its own."""
     foreign, own = [str(tmp_path), "/lib"], [ROOT, "/lib"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.process.tls import client_context, server_context
+from proxy.process.tls import Http2, client_context, server_context
 from tests.support.certificate import self_signed
 
 
@@ -48,8 +48,23 @@ def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
         server_context(str(cert), str(locked))
 
 
+@pytest.mark.parametrize(
+    ("http2", "both", "only_h2"), [("off", "http/1.1", None), ("on", "http/1.1", "h2"), ("prefer", "h2", "h2")]
+)
+def test_a_port_chooses_a_protocol_that_it_speaks(tmp_path: Path, http2: Http2, both: str, only_h2: str | None) -> None:
+    """Never `h2` where HTTP/2 is off: the client would read HTTP/1.1 as frames (RFC 7301 §3.2)."""
+    cert, key = self_signed(tmp_path)
+    server = server_context(str(cert), str(key), http2=http2)
+    assert server is not None
+    client = client_context(str(cert))
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    assert handshake(server, client) == ("TLSv1.3", both)
+    client.set_alpn_protocols(["h2"])
+    assert handshake(server, client) == ("TLSv1.3", only_h2)
+
+
 def test_the_admin_port_is_trusted_by_its_own_certificate(tmp_path: Path) -> None:
-    """TLS 1.2 at least, HTTP/1.1 unless only HTTP/2 is offered; without the certificate the client refuses."""
+    """TLS 1.2 at least, and HTTP/1.1 or nothing; without the certificate the client refuses."""
     cert, key = self_signed(tmp_path)
     server = server_context(str(cert), str(key))
     assert server is not None
@@ -58,6 +73,6 @@ def test_the_admin_port_is_trusted_by_its_own_certificate(tmp_path: Path) -> Non
     client.set_alpn_protocols(["h2", "http/1.1"])
     assert handshake(server, client) == ("TLSv1.3", "http/1.1")
     client.set_alpn_protocols(["h2"])
-    assert handshake(server, client) == ("TLSv1.3", "h2")
+    assert handshake(server, client) == ("TLSv1.3", None)
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(server, client_context(""))

@@ -57,6 +57,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         layout.displaced_connections,
         layout.recording_waits,
         layout.recording_wait_us,
+        layout.recording_standstills,
         layout.connections_http2,
         layout.connections_upstream_http2,
         *(layout.http2_ends + code for code in ErrorCode),
@@ -112,6 +113,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
     cells[layout.displaced_connections] += 12
     cells[layout.recording_waits] += 13
     cells[layout.recording_wait_us] += 14
+    cells[layout.recording_standstills] += 15
     cells[layout.auth_failure_cell("keys_unavailable")] += 1
     assert layout.read(cells, ["chat", "tools"]) == CounterSnapshot(
         requests={("chat", "GET", "2xx"): 2, ("", "PUT", "4xx"): 1},
@@ -130,6 +132,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
         displaced_connections=12,
         recording_waits=13,
         recording_wait_us=14,
+        recording_standstills=15,
     )
 
 

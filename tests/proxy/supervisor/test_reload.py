@@ -20,7 +20,7 @@ def test_no_descriptor_for_a_reload_is_no_end(caplog: pytest.LogCaptureFixture) 
     refused: list[object] = []
     shared = cast(Shared, SimpleNamespace(settings=msgspec.to_builtins(Settings())))
     room = cast(RingRoom, SimpleNamespace(look=lambda *_: "free", is_waiting=False))
-    reload = Reload(shared, -1, room, lambda _: None, lambda *_: None, refused.append)
+    reload = Reload(shared, -1, room, lambda _: None, lambda *_: None, refused.append, lambda: 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     next_fd = os.dup(0)
     os.close(next_fd)

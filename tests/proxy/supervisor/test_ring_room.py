@@ -37,9 +37,11 @@ def test_there_is_room_beside_one_generation(tmp_path: Path) -> None:
     second = leave(tmp_path, "b")
     assert room.look(shared(tmp_path), "it waits") == "taken"
     assert room.is_waiting
+    assert not room.is_free(shared(tmp_path))
     second.unlink()
     assert room.look(shared(tmp_path), "it waits") == "free"
     assert not room.is_waiting
+    assert room.is_free(shared(tmp_path))
 
 
 def test_patience_ends_where_nothing_is_given_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

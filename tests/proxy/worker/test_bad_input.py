@@ -82,7 +82,7 @@ RULES = {
     "P27": ("no idle connection holds others", "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once"),
     "P28": ("room", "proxy/worker/test_idle_eviction.py::test_what_runs_never_gives_way"),
     "P29": ("a stop answers what is coming", "proxy/worker/test_deadlines.py::test_a_stop_waits_for_a_first"),
-    "P30": ("recording slows down", "proxy/worker/test_recording_pace.py::test_requests_wait_while_records_leave"),
+    "P30": ("recording slows down", "proxy/worker/test_recording_pace.py::test_requests_wait_in_a_ring_that_fills"),
 }
 """Rule → what it says, and the test that is closest to it beside the vectors below."""
 

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import socket
 import ssl
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,14 +23,13 @@ from tests.support.client import Client
 from tests.support.plane import Plane, eventually
 from tests.support.ports import free_port
 from tests.support.script import OK
-from tests.support.upstream import read_head
+from tests.support.upstream import read_head, scripted, switching
 
 COUNT = 20
-PATIENCE_S = 60.0
+PATIENCE_S = 3.0
 OURS = ("proxy.", "traceback", "builtins.traceback", "uvloop.", "asyncio.", "_asyncio", "ssl", "_ssl")
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 
 
 def upstream(connection: socket.socket, number: int) -> None:
@@ -46,7 +46,7 @@ def upstream(connection: socket.socket, number: int) -> None:
         elif path == b"/never":
             connection.recv(1)
         elif b"upgrade: websocket" in head.lower():
-            connection.sendall(SWITCH)
+            connection.sendall(switching(head))
             connection.recv(100)
             return
         else:
@@ -77,6 +77,12 @@ def leaves(path: bytes) -> Callable[[Client], None]:
     return act
 
 
+def broken_off(client: Client, path: bytes) -> None:
+    """Ask, and reset the connection: its upstream may not even be open."""
+    client.send(GET.replace(b" / ", b" %b " % path))
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 def tunnel(client: Client) -> None:
     client.send(HANDSHAKE)
     client.head()
@@ -91,9 +97,18 @@ ACTS: dict[str, Callable[[Client], None]] = {
     "a client that leaves within a response": leaves(b"/half"),
     "a client that leaves before a response": leaves(b"/never"),
     "a WebSocket": tunnel,
+    "a client that resets before a response": lambda client: broken_off(client, b"/never"),
     "silence": silent,
     "half a head": half_a_head,
 }
+
+
+def client_context() -> ssl.SSLContext:
+    """Return what trusts every certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @contextlib.contextmanager
@@ -113,19 +128,17 @@ def living() -> Counter[str]:
     return Counter(name for name in names if name.startswith(OURS))
 
 
-def left_behind(plane: Plane, connect: Callable[[], Client], act: Callable[[Client], None]) -> Counter[str]:
-    """Let connections come and go; return the classes of which there is more than one for every second of them."""
+def left_behind(plane: Plane, visit: Callable[[], None], ask: Callable[[], None]) -> Counter[str]:
+    """Let connections come and go; return the classes of which there is more than one for every second of them.
 
-    def visit(act: Callable[[Client], None]) -> None:
-        with connect() as client:
-            act(client)
-
+    `ask` opens one that gets an answer.
+    """
     connections = plane.engine.connections
 
     def visits(count: int) -> None:
         for _ in range(count):
-            visit(act)
-        visit(ACTS["a request"])  # who has an answer was accepted after all that came before
+            visit()
+        ask()  # who has an answer was accepted after all that came before
         eventually(lambda: not connections)
 
     visits(3)
@@ -138,6 +151,20 @@ def left_behind(plane: Plane, connect: Callable[[], Client], act: Callable[[Clie
     return left
 
 
+def visiting(connect: Callable[[], Client], act: Callable[[Client], None]) -> Callable[[], None]:
+    """Return what opens a connection, does something on it and closes it."""
+
+    def visit() -> None:
+        with connect() as client:
+            act(client)
+
+    return visit
+
+
+def asking(connect: Callable[[], Client]) -> Callable[[], None]:
+    return visiting(connect, ACTS["a request"])
+
+
 def many(counts: Counter[str]) -> Counter[str]:
     return Counter({name: count for name, count in counts.items() if count >= COUNT // 2})
 
@@ -146,7 +173,7 @@ def many(counts: Counter[str]) -> Counter[str]:
 def test_a_connection_that_ends_is_freed_at_once(start: Start, act: Callable[[Client], None]) -> None:
     """Whatever it was, nothing waits for a collection of cycles; asyncio's own transports do, and nobody uses them."""
     plane = start(upstream)
-    assert left_behind(plane, plane.connect, act) == Counter()
+    assert left_behind(plane, visiting(plane.connect, act), asking(plane.connect)) == Counter()
     entries(plane, 0)
 
 
@@ -155,19 +182,58 @@ def test_so_is_one_over_tls(start: Start, tmp_path: Path, act: Callable[[Client]
     """Handshake and all."""
     cert, key = self_signed(tmp_path)
     plane = start(upstream, tls_cert_file=str(cert), tls_key_file=str(key))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = client_context()
 
     def connect() -> Client:
         return Client(context.wrap_socket(socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)))
 
-    assert left_behind(plane, connect, act) == Counter()
+    assert left_behind(plane, visiting(connect, act), asking(connect)) == Counter()
     entries(plane, 0)
+
+
+@pytest.mark.parametrize("hello", [b"", b"\x16\x03\x01\x02\0\1", b"\x16\x03\x01\0\5\xff\0\0\1x", GET], ids=str)
+def test_so_is_one_whose_handshake_fails(start: Start, tmp_path: Path, hello: bytes) -> None:
+    """Cut short, malformed, or none of TLS."""
+    cert, key = self_signed(tmp_path)
+    plane = start(upstream, tls_cert_file=str(cert), tls_key_file=str(key))
+
+    def visit() -> None:
+        with plane.connect() as client:
+            client.send(hello)
+            if hello.endswith((b"x", b"\n")):
+                client.socket.recv(1000)
+
+    def ask() -> None:
+        secured = client_context().wrap_socket(socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S))
+        visiting(lambda: Client(secured), ACTS["a request"])()
+
+    assert left_behind(plane, visit, ask) == Counter()
+    entries(plane, 0)
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_so_is_one_to_an_upstream_of_tls(start: Start, tmp_path: Path, is_trusted: bool) -> None:
+    """Also one whose certificate is refused."""
+    cert, key = self_signed(tmp_path)
+    service = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    service.load_cert_chain(cert, key)
+
+    def secured(connection: socket.socket, number: int) -> None:
+        with contextlib.suppress(OSError), service.wrap_socket(connection, server_side=True) as own:
+            upstream(own, number)
+
+    with scripted(secured) as url:
+        route = {"upstream_ca_file": str(cert)} if is_trusted else {}
+        name = url.replace("http://127.0.0.1", "https://localhost")
+        plane = start(name, route=route, upstream_max_requests=1)
+        visit = asking(plane.connect)
+        assert left_behind(plane, visit, visit) == Counter()
+        entries(plane, 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_so_is_one_whose_upstream_is_not_there(start: Start, host: str) -> None:
     """A failure knows where it happened, and is forgotten with the exchange."""
     plane = start(f"http://{host}:{free_port()}")
-    assert left_behind(plane, plane.connect, ACTS["a request"]) == Counter()
+    assert left_behind(plane, asking(plane.connect), asking(plane.connect)) == Counter()
     entries(plane, 0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.http2.errors import ErrorCode
-from proxy.ring.exchange import NOTE_MESSAGE
+from proxy.ring.exchange import NOTE_MESSAGE, NOTES_RESPONSE_TRAILERS
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import error, outcome
@@ -115,7 +115,7 @@ def test_a_call_that_is_waited_for_no_more_is_ended(start: Start, has_begun: boo
         if has_begun:
             assert answered.reset == ErrorCode.INTERNAL_ERROR
         else:
-            assert answered.fields["grpc-status"] == "14"
+            assert answered.fields["grpc-status"] == "4", "DEADLINE_EXCEEDED, as the client itself has it"
         eventually(lambda: upstream.requests[0].reset == ErrorCode.CANCEL)
     exchange = plane.exchange()
     assert error(exchange) == "upstream_timeout"
@@ -193,3 +193,32 @@ def test_calls_that_run_are_finished_at_a_stop(start: Start) -> None:
         while client.read():
             pass
     assert outcome(plane.exchange()) == Outcome.OK
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_call_that_a_stop_cuts_off_is_unavailable(start: Start, has_begun: bool) -> None:
+    """Its client reads the status of gRPC, and the end of the connection behind it; the record has the same."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if has_begun and not request.is_answered:
+            connection.respond(request, MESSAGE, GRPC, is_end=False)
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, drain_timeout_s=0.2)
+    with speaking(plane) as client:
+        stream = client.begin(CALL, MESSAGE, is_end=False)
+        eventually(lambda: upstream.requests)
+        while has_begun and not client.streams[stream].body:
+            assert client.read()
+        plane.stop()
+        ended = client.answer(stream)
+        client.hear_out()
+    lines = ended.trailers if has_begun else ended.fields
+    reason = "cut off at the stop (0.2 s, drain_timeout_s)"
+    assert (lines["grpc-status"], lines["grpc-message"]) == ("14", reason)
+    assert (ended.status, ended.body, ended.is_ended) == (200, MESSAGE if has_begun else b"", True)
+    assert client.goaway == (ErrorCode.NO_ERROR, "")
+    exchange = plane.exchange()
+    assert (exchange.status, outcome(exchange)) == (200, Outcome.SHUTDOWN)
+    told = exchange.notes[NOTES_RESPONSE_TRAILERS[0]] if has_begun else exchange.response_head
+    assert b"grpc-status: 14\r\n" in told

@@ -329,5 +329,7 @@ def test_http2_can_be_off(start: Start) -> None:
     plane = start(Script(), http2="off")
     with plane.connect() as client:
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        assert client.answer().field("X-Sidelog-Error") == "http2_unsupported"
+        answer = client.answer()
+    assert answer.field("X-Sidelog-Error") == "http2_unsupported"
+    assert b"HTTP/2 is off on this port ([proxy] http2)" in answer.body
     assert error(plane.exchange()) == "http2_unsupported"

@@ -12,6 +12,7 @@ from proxy.process.tls import is_fit_for_http2
 from proxy.ring.exchange import (
     NOTE_MESSAGE,
 )
+from proxy.worker import http2_downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import error, outcome
@@ -65,6 +66,75 @@ def test_a_client_that_leaves_ends_all_its_streams(start: Start) -> None:
     may_end.set()
     assert {outcome(exchange) for exchange in found} == {Outcome.CLIENT_CLOSED}
     assert open_streams(plane) == 0
+
+
+def test_an_upload_whose_client_ends_its_side_is_over_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not sent by then never comes; a request that is complete gets its response, for a while (P15)."""
+    monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
+    is_gone, may_end = threading.Event(), threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        if b"POST " not in read_head(connection):
+            may_end.wait(PATIENCE_S)
+            connection.sendall(OK)
+            return
+        while connection.recv(1 << 16):
+            pass
+        is_gone.set()
+
+    plane = start(upstream)
+    with speaking(plane) as client:
+        client.begin()
+        client.begin(POST, b"half", is_end=False)
+        client.begin((*POST, ("content-length", "9000000")), bytes(10_000), is_end=False)
+        eventually(lambda: len(plane.engine.in_flight) == 3)
+        client.socket.shutdown(socket.SHUT_WR)
+        found = plane.exchanges(2)
+        assert is_gone.wait(PATIENCE_S)
+        may_end.set()
+        received = b""
+        while not received.endswith(b"ok"):
+            received += client.socket.recv(65536)
+    assert {(outcome(each), each.status, each.request_bytes) for each in found} == {
+        (Outcome.CLIENT_CLOSED, 499, 4), (Outcome.CLIENT_CLOSED, 499, 10_000),
+    }  # fmt: skip
+    assert outcome(plane.exchange()) == Outcome.OK
+
+
+def test_the_end_of_a_side_is_read_behind_what_came_before_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload whose last bytes are in hand is complete, however late they are read."""
+    monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
+    may_answer = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        head = read_head(connection)
+        received = 0
+        while received < 300_000:
+            received += len(connection.recv(1 << 16))
+        assert b"300000" in head
+        may_answer.wait(PATIENCE_S)
+        connection.sendall(OK)
+
+    plane = start(upstream)
+    with speaking(plane) as client:
+        stream_id = client.begin((*POST, ("content-length", "300000")), is_end=False)
+        left = 300_000
+        while left:
+            size = min(left, client.h2.local_flow_control_window(stream_id), 16_384)
+            if not size:
+                assert client.read()
+                continue
+            left -= size
+            client.h2.send_data(stream_id, bytes(size), end_stream=not left)
+            if left:
+                client.flush()
+        client.flush()
+        client.socket.shutdown(socket.SHUT_WR)
+        may_answer.set()
+        received = b""
+        while not received.endswith(b"ok"):
+            received += client.socket.recv(65536)
+    assert (outcome(exchange := plane.exchange()), exchange.request_bytes) == (Outcome.OK, 300_000)
 
 
 def test_a_stream_that_is_not_taken_holds_up_itself_alone(start: Start) -> None:
@@ -308,7 +378,9 @@ def test_http2_begins_a_connection_or_not_at_all(start: Start) -> None:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.answer().body == b"ok"
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        assert client.answer().field("X-Sidelog-Error") == "http2_unsupported"
+        answer = client.answer()
+    assert answer.field("X-Sidelog-Error") == "http2_unsupported"
+    assert b"HTTP/2 has to begin a connection, and this one began with HTTP/1.1" in answer.body
     assert len(plane.exchanges(2)) == 2
 
 

@@ -7,15 +7,16 @@ import pytest
 
 from proxy.http2.errors import ErrorCode
 from proxy.ring.exchange import NOTE_MESSAGE
+from proxy.worker import http2_downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import error, outcome
-from tests.proxy.worker.test_fairness import SWITCH, entries
+from tests.proxy.worker.test_fairness import entries
 from tests.proxy.worker.test_http2_downstream import open_streams, speaking
 from tests.support.http2_client import GET, Fields, Http2Client
 from tests.support.plane import PATIENCE_S, eventually
 from tests.support.script import OK, Script
-from tests.support.upstream import read_head
+from tests.support.upstream import read_head, switching
 
 OPEN: Fields = ((":method", "CONNECT"), (":protocol", "websocket"), *GET[1:3], (":path", "/chat"))
 HELLO = b"\x81\x85\0\0\0\0hello"
@@ -26,7 +27,7 @@ heads: list[bytes] = []
 def echo(connection: socket.socket, number: int) -> None:
     """Switch, and send what comes back as it came, but for the masks, until a close or the end."""
     heads.append(read_head(connection))
-    connection.sendall(SWITCH)
+    connection.sendall(switching(heads[-1]))
     while data := connection.recv(1 << 16):
         connection.sendall(data.replace(b"\x85\0\0\0\0", b"\5").replace(b"\x82\0\0\0\0", b"\2"))
         if data.endswith(CLOSE):
@@ -75,8 +76,7 @@ def test_the_end_of_a_side_is_the_end_of_its_stream(start: Start) -> None:
     is_over = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(SWITCH)
+        connection.sendall(switching(read_head(connection)))
         while data := connection.recv(1 << 16):
             received.append(data)
         is_over.set()
@@ -92,6 +92,26 @@ def test_the_end_of_a_side_is_the_end_of_its_stream(start: Start) -> None:
     assert b"".join(received) == HELLO
     (exchange,), messages = entries(plane, 1)
     assert (outcome(exchange), len(messages)) == (Outcome.CLIENT_CLOSED, 1)
+
+
+def test_the_end_of_the_connection_is_that_of_a_side(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service reads it at once, and says what it has to say."""
+    monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.sendall(switching(read_head(connection)))
+        while connection.recv(1 << 16):
+            pass
+        connection.sendall(b"\x88\x02\x03\xe8")
+
+    plane = start(upstream)
+    with speaking(plane) as client:
+        chat = client.begin(OPEN, is_end=False)
+        while not client.streams[chat].status:
+            assert client.read()
+        client.socket.shutdown(socket.SHUT_WR)
+        (exchange,), _ = entries(plane, 1)
+    assert (outcome(exchange), exchange.close_code) == (Outcome.OK, 1000)
 
 
 def test_a_reset_ends_both_sides(start: Start) -> None:
@@ -121,11 +141,12 @@ def test_a_service_that_takes_nothing_stops_its_client(start: Start) -> None:
 
     def upstream(connection: socket.socket, number: int) -> None:
         nonlocal received
-        if b"GET /chat " not in read_head(connection):
+        head = read_head(connection)
+        if b"GET /chat " not in head:
             connection.sendall(OK)
             return
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        connection.sendall(SWITCH)
+        connection.sendall(switching(head))
         may_read.wait(PATIENCE_S)
         while data := connection.recv(1 << 16):
             received += len(data)
@@ -191,3 +212,23 @@ def test_a_service_that_does_not_switch_opens_nothing(start: Start, response: by
     exchange = plane.exchange()
     assert exchange.status == status
     assert status == 403 or b"in place of 101" in exchange.notes[NOTE_MESSAGE]
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        b"",
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        b"Sec-WebSocket-Accept: \r\nSec-WebSocket-Accept: \r\n",
+    ],
+    ids=["none", "another", "two"],
+)
+def test_a_service_that_does_not_answer_the_key_opens_no_tunnel(start: Start, accept: bytes) -> None:
+    """The client of HTTP/2 never sees it, so the gateway judges (RFC 6455 §4.1, RFC 8441 §5.1)."""
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n" % accept
+    plane = start(Script(switch))
+    with speaking(plane) as client:
+        chat = client.begin(OPEN, is_end=False)
+        answer = client.answer(chat)
+        assert (answer.status, answer.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
+    assert b"Sec-WebSocket-Accept" in plane.exchange().notes[NOTE_MESSAGE]

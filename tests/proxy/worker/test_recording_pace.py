@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from proxy.network.fair_loop import BY_RECORDING
 from proxy.ring.exchange import MAX_WAITED_MS
+from proxy.ring.outlook import Outlook
 from proxy.ring.ring import RingReader
 from proxy.settings.model import CaptureSettings
-from proxy.worker.recording_pace import STANDSTILL_NS, RecordingPace, Share
+from proxy.worker.recording_pace import LOOK_NS, STANDSTILL_NS, RecordingPace, Share
 from tests.proxy.conftest import Start
 from tests.support.cases import each_of
 from tests.support.plane import Plane, eventually
@@ -28,6 +29,7 @@ class Ring:
 
     def __init__(self) -> None:
         self.head = self.released = 0
+        self.has_hope = True
 
 
 class Socket:
@@ -43,10 +45,33 @@ class Socket:
         self.calls.append(("resume", reason))
 
 
-def pace_of(ring: Ring, max_wait_ms: int = 100, waits: list[int] | None = None) -> RecordingPace:
-    def never(delay_s: float, call: Callable[[], None]) -> None: ...
+class Pace(RecordingPace):
+    """One whose timers are called by the test, and which notes what it counts."""
 
-    return RecordingPace(ring, max_wait_ms, (waits if waits is not None else []).append, never)
+    def __init__(self, ring: Ring, max_wait_ms: int = 100) -> None:
+        self.waits: list[int] = []
+        self.standstills = 0
+        self.now_ns = 0
+        self.timers: list[float] = []
+        super().__init__(ring, max_wait_ms, self.waits.append, self._stood, self._later, lambda: self.now_ns)
+
+    def _stood(self) -> None:
+        self.standstills += 1
+
+    def _later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self.timers.append(delay_s)
+
+    def looks(self, count: int) -> list[int]:
+        """Ask for a request each second; return what each has to wait, in ms."""
+        found = []
+        for _ in range(count):
+            found.append(self.request_wait_ns(self.now_ns) // MS)
+            self.now_ns += LOOK_NS
+        return found
+
+
+def pace_of(ring: Ring, max_wait_ms: int = 100) -> Pace:
+    return Pace(ring, max_wait_ms)
 
 
 @each_of(("fill", "wait_ms"), [(0, 0), (500, 0), (525, 10), (600, 40), (750, 100), (900, 100), (1000, 100)])
@@ -59,18 +84,89 @@ def test_the_wait_grows_with_the_fill_beyond_a_half(fill: int, wait_ms: int) -> 
     assert pace.request_wait_ns(MS) == wait_ms * MS
 
 
-def test_none_waits_where_nothing_leaves_the_ring() -> None:
-    """The collector or the store stopped: after a second that is sure, and over as soon as records move again."""
+SECONDS = STANDSTILL_NS // LOOK_NS
+
+
+def test_a_collector_that_has_not_begun_is_waited_for() -> None:
+    """A ring that nothing has ever left is one whose collector starts."""
+    ring = Ring()
+    ring.head = 750
+    assert pace_of(ring).looks(3) == [100] * 3
+
+
+def test_waiting_ends_where_nothing_moves_until_something_does(caplog: pytest.LogCaptureFixture) -> None:
+    """Each time is counted and logged once, whoever waited."""
     ring = Ring()
     pace = pace_of(ring)
     ring.head = 750
-    assert pace.request_wait_ns(MS) == 0
+    assert pace.looks(SECONDS + 3) == [100] * SECONDS + [0] * 3
+    assert pace.standstills == 1
     ring.released, ring.head = 100, 850
-    assert pace.request_wait_ns(2 * MS) == 100 * MS
-    assert pace.request_wait_ns(2 * MS + STANDSTILL_NS - 1) == 100 * MS
-    assert pace.request_wait_ns(2 * MS + STANDSTILL_NS) == 0
-    ring.released, ring.head = 200, 950
-    assert pace.request_wait_ns(2 * MS + STANDSTILL_NS) == 100 * MS
+    assert pace.looks(SECONDS + 3) == [100] * SECONDS + [0] * 3
+    assert pace.standstills == 2
+    words = [record.getMessage() for record in caplog.records]
+    assert len(words) == 3
+    assert words[0].startswith("no record has left the ring for 15 s: requests no longer wait")
+    assert words[1].startswith("records leave the ring again")
+
+
+def test_any_movement_is_enough() -> None:
+    """However little leaves the ring, and however late before the limit."""
+    ring = Ring()
+    pace = pace_of(ring)
+    for released in range(5):
+        ring.released, ring.head = released, released + 750
+        assert pace.looks(SECONDS) == [100] * SECONDS
+    assert pace.standstills == 0
+
+
+@each_of(("gap_s",), [(3600,), (15,), (2,)])
+def test_time_in_which_nobody_asked_is_no_standstill(gap_s: int) -> None:
+    """A ring that was not needed for an hour, or a process that was frozen, has waited for nothing."""
+    ring = Ring()
+    pace = pace_of(ring)
+    ring.head = 750
+    assert pace.looks(1) == [100]
+    pace.now_ns += gap_s * LOOK_NS
+    assert pace.looks(SECONDS - 1) == [100] * (SECONDS - 1)
+    assert pace.looks(1) == [0]
+
+
+def test_none_waits_where_the_collector_says_that_it_wins_nothing() -> None:
+    """From its word on, and no longer than it stands; that time is no standstill."""
+    ring = Ring()
+    pace = pace_of(ring)
+    ring.head = 750
+    assert pace.looks(1) == [100]
+    ring.has_hope = False
+    assert pace.message_wait_ns(pace.now_ns, 1.0) == 0
+    assert pace.looks(2 * SECONDS) == [0] * 2 * SECONDS
+    ring.has_hope = True
+    assert pace.looks(2) == [100] * 2
+    assert pace.standstills == 0
+
+
+@each_of(("is_said",), [(True,), (False,)])
+def test_who_waits_goes_on_when_waiting_ends(is_said: bool) -> None:
+    """Whoever may wait for a minute is read on at once, and not when that is over."""
+    ring = Ring()
+    pace, first, second = pace_of(ring, 60_000), Socket(), Socket()
+    ring.head = 750
+    assert pace.request_wait_ns(0) == 60_000 * MS
+    pace.hold(first, 0, 60_000 * MS)
+    pace.hold(second, 0, 60_000 * MS)
+    assert pace.timers == [1.0]
+    for _ in range(SECONDS - 1):
+        pace.now_ns += LOOK_NS
+        pace._wake()
+    assert first.calls == second.calls == [("pause", BY_RECORDING)]
+    if is_said:
+        ring.has_hope = False
+    else:
+        pace.now_ns += LOOK_NS
+    pace._wake()
+    assert first.calls == second.calls == [("pause", BY_RECORDING), ("resume", BY_RECORDING)]
+    assert pace.timers == [1.0] * SECONDS
 
 
 def test_without_a_limit_nothing_waits() -> None:
@@ -100,14 +196,14 @@ def test_the_sender_of_messages_waits_by_their_share() -> None:
 
 def test_who_waits_is_paused_counted_and_read_on() -> None:
     """In the order of coming, and by no more than was said."""
-    waits: list[int] = []
-    pace, first, second = pace_of(Ring(), waits=waits), Socket(), Socket()
+    pace, first, second = pace_of(Ring()), Socket(), Socket()
+    pace.now_ns = MS
     pace.hold(first, 0, MS)
     pace.hold(second, 1 << 62, MS)
     pace._wake()
     assert first.calls == [("pause", BY_RECORDING), ("resume", BY_RECORDING)]
     assert second.calls == [("pause", BY_RECORDING)]
-    assert waits == [MS, MS]
+    assert pace.waits == [MS, MS]
 
 
 def fill(plane: Plane, count: int) -> None:
@@ -124,14 +220,15 @@ def release_one(reader: RingReader) -> None:
 
 
 @pytest.mark.parametrize("max_wait_ms", [40, 0])
-def test_requests_wait_while_records_leave_a_ring_that_fills(start: Start, max_wait_ms: int) -> None:
+def test_requests_wait_in_a_ring_that_fills(start: Start, max_wait_ms: int) -> None:
     """The request is forwarded all the same, its record says how long it waited, and so do the counters."""
     plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=max_wait_ms))
-    fill(plane, 8)
+    fill(plane, 7)
     assert plane.counters().recording_waits == 0
-    plane.call(GET)
-    fill(plane, 2)
-    release_one(plane.reader)
+    plane.reader.say(Outlook.FULL)
+    fill(plane, 3)
+    assert plane.counters().recording_waits == 0
+    plane.reader.say(Outlook.ROOM)
     assert plane.call(GET) == b"ok"
     counters = plane.counters()
     assert bool(counters.recording_waits) is bool(max_wait_ms)

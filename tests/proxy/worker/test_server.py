@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SharedMemoryError
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import SegmentError
 from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze, read_settings
@@ -117,7 +119,7 @@ def test_without_a_directory_a_segment_is_anonymous(tmp_path: Path) -> None:
 def test_a_ring_that_no_longer_fits_is_anonymous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another worker took the room between the look and the allocation; a configured directory must have it."""
 
-    def no_space(fd: int, total: int) -> None:
+    def no_space(fd: int, total: int, needed: int) -> None:
         if not os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
             raise OSError(errno.ENOSPC, "No space left on device")
         os.ftruncate(fd, total)
@@ -143,3 +145,49 @@ def test_settings_are_read_whatever_the_offset(tmp_path: Path) -> None:
     assert read_settings(fd) == expected
     assert read_settings(fd) == expected
     os.close(fd)
+
+
+class SmallSharedMemory:
+    """A system that refuses anonymous memory, and has little room for files."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room_bytes: int) -> None:
+        """Take the place of the real one."""
+        self._room_bytes = room_bytes
+        self._allocate = os.posix_fallocate
+        monkeypatch.setattr(os, "memfd_create", self.refuse)
+        monkeypatch.setattr(os, "posix_fallocate", self.allocate)
+
+    def refuse(self, name: str, flags: int) -> int:
+        """As seccomp does."""
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def allocate(self, fd: int, at: int, size: int) -> None:
+        """Have no more than there is."""
+        if size > self._room_bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._allocate(fd, at, size)
+
+
+def test_a_small_place_has_a_small_ring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rather than none, without which no worker starts; the log names call, size and limit."""
+    SmallSharedMemory(monkeypatch, RING_OVERHEAD_BYTES + (1 << 20))
+    chosen = settings(tmp_path, "")
+    made = make_segment(replace(chosen, ring=RingSettings(bytes=8 << 20)), None)
+    assert made.capacity == 1 << 20
+    made.close()
+    (line,) = caplog.messages
+    assert line.startswith("the ring has 1048576 bytes instead of 8388608 ([ring] bytes): memfd_create is refused")
+    assert "/dev/shm has" in line
+
+
+def test_no_place_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that can be done about it."""
+    SmallSharedMemory(monkeypatch, 1 << 20)
+    with pytest.raises(SharedMemoryError) as caught:
+        make_segment(settings(tmp_path, ""), None)
+    message = str(caught.value)
+    assert "cannot make an anonymous ring of" in message
+    assert "No space left on device: memfd_create is refused (Operation not permitted), and /dev/shm has" in message
+    assert message.endswith("bytes free: allow the call, or make that larger")

@@ -7,6 +7,7 @@ import pytest
 from proxy.collector.rings.capture_rules import CaptureRules
 from proxy.settings.model import CaptureRuleSettings
 from storage.record import Entry, new_id
+from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import START_US, make_payload, make_record
 from tests.support.cases import each_of
 
@@ -97,3 +98,49 @@ def test_a_share_is_a_share(share: float) -> None:
     for record.id in ids:
         count += rule.apply(Entry(record)) is not None
     assert count / len(ids) == pytest.approx(share, abs=0.002)
+
+
+def test_what_is_kept_stands_for_what_is_not() -> None:
+    """Its weight is 1 / share, its tool calls' too; what failed or was slow stands for itself, whatever the rule."""
+    rule = CaptureRuleSettings(query="path:/items", share=0.3)
+    weights = set()
+    for record in (make_record(path="/items") for _ in range(100)):
+        call = make_call(record_id=record.id)
+        entry = kept(Entry(record, tool_calls=[call]), rule)
+        if entry is not None:
+            weights.add((entry.record.weight, call.weight))
+    assert weights == {(3.333333, 3.333333)}
+    for changes in ({"status": 503, "level": "error"}, {"duration_us": 2_000_000}, {"path": "/other"}):
+        entry = kept(Entry(make_record(**({"path": "/items"} | changes))), rule)
+        assert entry is not None
+        assert entry.record.weight == 1
+    lowered = kept(Entry(make_record(path="/items")), CaptureRuleSettings(query="path:/items", level="headers"))
+    assert lowered is not None
+    assert lowered.record.weight == 1
+
+
+@pytest.mark.parametrize("by", ["trace", "conversation"])
+def test_one_decision_for_a_trace_or_a_conversation(by: str) -> None:
+    """All of its records or none; about a share of them; in every sidelog and each time the same."""
+    rule = CaptureRuleSettings(query="path:/items", share=0.25, by=by)  # type: ignore[arg-type]  # of the two words
+    count = 0
+    for number in range(4000):
+        names = {"trace_id": f"{number:032x}", "conversation": number.to_bytes(16, "big")}
+        records = [make_record(path="/items", **names) for _ in range(3)]
+        decisions = {CaptureRules([rule]).apply(Entry(record)) is not None for record in records}
+        assert len(decisions) == 1
+        count += decisions.pop()
+    assert count / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_session_of_tools_is_a_conversation() -> None:
+    """Where no LLM call tells of one; and what belongs to nothing is decided about alone."""
+    rule = CaptureRuleSettings(query="path:/mcp", share=0.5, by="conversation")
+    for session in range(20):
+        entries = []
+        for _ in range(10):
+            record = make_record(path="/mcp", trace_id=None, conversation=None)
+            entries.append(Entry(record, tool_calls=[make_call(record_id=record.id, session=str(session))]))
+        assert len({kept(entry, rule) is not None for entry in entries}) == 1
+    alone = {kept(Entry(make_record(path="/mcp", conversation=None)), rule) is not None for _ in range(50)}
+    assert alone == {True, False}

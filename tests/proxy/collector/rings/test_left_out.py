@@ -37,6 +37,21 @@ async def test_what_is_left_out_is_counted_and_released(tmp_path: Path, paths: s
         assert (ledger.received, ledger.sampled) == (len(paths), paths.count("h"))
 
 
+async def test_a_share_is_counted_by_both_sides(tmp_path: Path) -> None:
+    """What is stored and what is left out add up, whatever the weights of what is stored."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    share = CaptureRuleSettings(query="path:/items", share=0.25)
+    async with collecting(tmp_path, store, rules=[share]) as plane:
+        record(worker, "i" * 200)
+        source = plane.sources.attached[worker.source]
+        await plane.until(lambda: source.reader.released == source.reader.head > 0)
+        ledger, stored = plane.ledger(), await rows(store)
+    assert 0 < len(stored) < 200
+    assert {row.weight for row in stored} == {4}
+    assert (ledger.received, ledger.stored, ledger.sampled) == (200, len(stored), 200 - len(stored))
+    assert len(plane.observed) == 200
+
+
 @pytest.mark.parametrize("dies_at", range(1, 9))
 @pytest.mark.parametrize("has_stored_it", [False, True])
 async def test_a_kill_at_any_commit_counts_each_once(tmp_path: Path, dies_at: int, *, has_stored_it: bool) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import mmap
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,38 @@ async def test_what_is_in_a_cycle_goes_in_the_end(monkeypatch: pytest.MonkeyPatc
         assert gc.get_stats()[2]["collections"] >= before + 2
     finally:
         gc.enable()
+
+
+async def test_memory_that_grows_is_looked_through_before_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage makes the next look longer, and so rarer: it came later, the more there was to find."""
+    monkeypatch.setattr(garbage, "LEAST_PAUSE_S", 0.001)
+    sizes = [mib << 20 for mib in (200, 200, 157, 156, 150, 125, 125, 124, 110, 100)]
+    looked: list[int] = []
+    monkeypatch.setattr(gc, "collect", lambda: looked.append(len(sizes)))
+    monkeypatch.setattr(garbage, "pause_s", lambda took_s, rest: 1e9)
+    with pytest.raises(IndexError):
+        await garbage.collect_rarely(0, sizes.pop)
+    assert looked == [6, 2]
+
+
+def test_memory_is_what_a_process_has_for_itself() -> None:
+    """Rings are mapped, too, and would look like growth."""
+    page = b"x" * mmap.PAGESIZE
+    before_bytes = garbage.own_bytes()
+    # Not from the allocator, which may have as much free.
+    with mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as own, mmap.mmap(-1, 32 << 20) as shared:
+        for _ in range((32 << 20) // mmap.PAGESIZE):
+            own.write(page)
+        assert 30 << 20 <= garbage.own_bytes() - before_bytes <= 40 << 20
+        for _ in range((32 << 20) // mmap.PAGESIZE):
+            shared.write(page)
+        assert garbage.own_bytes() - before_bytes <= 40 << 20
+
+
+def test_without_proc_memory_does_not_grow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a sandbox; the task that collects must go on all the same."""
+    monkeypatch.setattr(garbage, "Path", lambda _: tmp_path / "nothing")
+    assert garbage.own_bytes() == 0
 
 
 @pytest.mark.parametrize(("policy", "most_looks"), [("WORKER", 1000), ("COLLECTOR", 100)])

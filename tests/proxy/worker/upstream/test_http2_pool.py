@@ -232,3 +232,20 @@ def test_a_connection_retires_after_its_number_of_requests(start: Start) -> None
     with speaking(plane) as client:
         assert [client.ask().status for _ in range(4)] == [200] * 4
     assert len(upstream.connections) == 2
+
+
+def test_requests_that_run_at_once_count_as_they_begin(start: Start) -> None:
+    """A connection carries no more than its number, however many are waiting for answers."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if len(connection.requests) == (10, 10, 5)[connection.number]:
+            for each in connection.requests.values():
+                connection.respond(each, b"ok")
+
+    upstream = Http2Upstream(answer)
+    plane = start(upstream, route=HTTP2, upstream_max_requests=10)
+    with speaking(plane) as client:
+        streams = [client.begin() for _ in range(25)]
+        assert [client.answer(stream).status for stream in streams] == [200] * 25
+    assert [len(connection.requests) for connection in upstream.connections] == [10, 10, 5]
+    eventually(lambda: plane.counters().connections_upstream == 1)
