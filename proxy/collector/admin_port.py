@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
@@ -101,7 +102,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane", resender
             lambda opened: update_state(data.path, sessions=opened),
             mark=cookie_mark(data.path),
         ),
-        allowed_hosts=settings.admin.allowed_hosts,
+        allowed_hosts=(*settings.admin.allowed_hosts, urlsplit(settings.admin.public_url).hostname or ""),
         base_path=settings.admin.base_path.rstrip("/"),
         is_trusted_proxy=TrustedProxies(settings.proxy.trusted_proxies).has,
     )

@@ -30,6 +30,7 @@ from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import keep_tail, subscribe_to_erasures
 from proxy.collector.watch import families
 from proxy.collector.watch.alerts.alerting import Alerting, make_alerting
+from proxy.collector.watch.certificates import certificates_of
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.running import Running
 from proxy.collector.watch.status import ReplicaWatch, StatusView
@@ -245,13 +246,14 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         builder=builder, endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log,
         alerting=make_alerting(settings, data.instance, storage, endpoints),
     )  # fmt: skip
-    _measure(plane, state, places, settings.ring.bytes if settings.proxy.data_port else 0)
+    _measure(plane, state, places, settings)
     return plane
 
 
-def _measure(plane: ControlPlane, state: StartState, places: WatchedPaths, ring_bytes: int) -> None:
+def _measure(plane: ControlPlane, state: StartState, places: WatchedPaths, settings: Settings) -> None:
     """Let the metrics read the parts."""
     metrics = plane.metrics
+    ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
     store = plane.writer, plane.retention, plane.size_cap, state.spool, state.deferred
     metrics.watch(lambda: families.worker_families(plane.sources.counters()))
     metrics.watch(lambda: families.ring_families(plane.sources, ring_bytes))
@@ -261,6 +263,7 @@ def _measure(plane: ControlPlane, state: StartState, places: WatchedPaths, ring_
     metrics.watch(lambda: families.replica_families(plane.replicas.seen))
     metrics.watch(lambda: families.otel_families(plane.export.exporters))
     metrics.watch(plane.alerting.families)
+    metrics.watch(certificates_of(settings).families)
     metrics.watch(lambda: usage_families(families.process_ids(plane.workers)))
     metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
     access_log = plane.access_log
@@ -297,6 +300,9 @@ def _build_writer(
     settings: Settings, data: DataDir, state: StartState, on_attempt: OnAttempt, size_cap: SizeCap
 ) -> Writer:
     configured, max_bytes = settings.storage, settings.retention.max_bytes
+    # What is queued is still in its ring: the queue has to be full before that is, or the spool would never be used.
+    # A record takes more of the queue than of the ring.
+    queue_max_bytes = min(configured.queue_max_bytes, settings.ring.bytes)
     replay = None
     if state.spool is not None:
         replay = SpoolReplay(state.spool, state.committed, offline_since=state.offline_since)
@@ -305,10 +311,10 @@ def _build_writer(
         instance=data.instance,
         quarantine_directory=data.path / "quarantine",
         limits=BacklogLimits(
-            max_records=configured.queue_max_bytes // QUEUE_BYTES_PER_RECORD,
-            max_bytes=batch_max_bytes(max_bytes, configured.queue_max_bytes // 2),
+            max_records=queue_max_bytes // QUEUE_BYTES_PER_RECORD,
+            max_bytes=batch_max_bytes(max_bytes, queue_max_bytes // 2),
             max_age_s=configured.batch_max_age_ms / 1000,
-            queue_max_bytes=configured.queue_max_bytes,
+            queue_max_bytes=queue_max_bytes,
         ),
         spool=replay,
         availability=Availability(is_up=state.offline_since is None),

@@ -23,6 +23,13 @@ class AdminSettings(Section, frozen=True):
             "X-Forwarded-Prefix of [proxy] trusted_proxies says the same"
         ),
     ] = ""
+    public_url: Annotated[
+        str,
+        about(
+            "address of the web UI as a browser reaches it, such as https://logs.example/sidelog, with which links in "
+            "messages of alerts begin; its host is accepted as one of allowed_hosts; empty: messages have no links"
+        ),
+    ] = ""
     max_streams_per_token: Annotated[
         int,
         about("open live streams per token, and a third of those opened a minute, more: 429; 0: unlimited", ge=0),

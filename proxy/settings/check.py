@@ -14,16 +14,18 @@ from typing import Final
 
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, parse_address, parse_listen
+from proxy.settings.check_alerts import check_alerts
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_outgoing import (
-    check_alerts,
     check_otel,
     check_replay,
     check_upstream,
     check_upstream_tls,
     check_via,
+    problem_of,
 )
-from proxy.settings.model import PORTS, PriceSettings, RedactSettings, RouteSettings, Settings
+from proxy.settings.check_redact import check_redact
+from proxy.settings.model import PORTS, PriceSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
 from storage.backends import check_keys_url, check_url
@@ -44,14 +46,10 @@ MIN_CAP_BYTES: Final = 8 * 1024 * 1024
 """A store of its own parts, its indexes and its newest records needs about so much."""
 
 NO_UPSTREAM: Final = "no upstream configured: use --upstream URL or add [[routes]]"
-MAX_PATTERNS: Final = 16
 MAX_RULES: Final = 64
+MIN_SHARE: Final = 0.000001
+"""Weights are kept to a millionth, and so are shares."""
 """Each is asked of each record that the ones before it did not find."""
-_MAX_PATTERN_BYTES: Final = 1 << 18
-"""Of the program that RE2 makes of one, so that all fit into one automaton."""
-_MAX_PATTERN_LENGTH: Final = 1000
-_PROBES: Final = ("", "a", "0 a-", "\n")
-_MARK: Final = "[REDACTED]"
 _SECRET: Final = re.compile("authoriz|auth$|auth-|key|token|secret|cookie", re.IGNORECASE)
 """Names of headers that carry credentials."""
 _READ: Final = dict.fromkeys(PORTS, parse_address) | {"proxy.listen": parse_listen}
@@ -67,8 +65,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_tls("proxy", settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
     yield from _check_tls("admin", settings.admin.tls_cert_file, settings.admin.tls_key_file)
     yield from _check_names(settings)
-    yield from _check_redacted_names(settings.redact)
-    yield from _check_patterns(settings)
+    yield from check_redact(settings.redact)
     yield from _check_storage(settings)
     yield from check_tokens(settings)
     yield from _check_sizes(settings)
@@ -166,6 +163,9 @@ def _check_front(settings: Settings) -> Iterator[Problem]:
         yield "proxy.client_address_header", f"has no effect without trusted_proxies, got {header!r}"
     if not _BASE_PATH.match(base_path):
         yield "admin.base_path", f"expected a path such as /sidelog, and not one of ours, got {base_path!r}"
+    public_url = settings.admin.public_url
+    if public_url and (problem := problem_of(public_url, [])):
+        yield "admin.public_url", f"{problem}, got {public_url!r}"
 
 
 def _check_tls(section: str, cert_file: str, key_file: str) -> Iterator[Problem]:
@@ -189,51 +189,6 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
             yield "admin.allowed_hosts", f"expected a host name, got {text!r}"
         elif found[1]:
             yield "admin.allowed_hosts", f"expected a host without a port: it is accepted with any, got {text!r}"
-
-
-def _check_redacted_names(redact: RedactSettings) -> Iterator[Problem]:
-    for text in redact.headers:
-        if not TOKEN.match(text):
-            yield "redact.headers", f"expected header names, got {text!r}"
-    for section, names in (("query", redact.query), ("json_keys", redact.json_keys), ("except", redact.excepted)):
-        for text in names:
-            if not text.strip().strip("-_."):  # which would be the part of `items[]` that is empty, too
-                yield f"redact.{section}", f"expected a name of more than - and _, got {text!r}"
-            elif section == "except" and text.startswith("body.") and "" in text.split("."):
-                yield "redact.except", f"expected a place such as body.properties.*, got {text!r}"
-
-
-def _check_patterns(settings: Settings) -> Iterator[Problem]:
-    """Try own patterns: that each is of RE2, which takes linear time, and matches no empty text and no mark."""
-    patterns = settings.redact.patterns
-    if isinstance(patterns, bool):
-        return
-    if len(patterns) > MAX_PATTERNS:
-        yield "redact.patterns", f"expected at most {MAX_PATTERNS} patterns, got {len(patterns)}"
-    for regex in patterns:
-        if (problem := _problem_of(regex)) is not None:
-            yield "redact.patterns", f"expected a regular expression {problem}, got {regex!r}"
-
-
-def _problem_of(regex: str) -> str | None:
-    import re2  # of the collector; no other process needs it
-
-    options = re2.Options()
-    options.max_mem = _MAX_PATTERN_BYTES
-    options.log_errors = False
-    if len(regex) > _MAX_PATTERN_LENGTH:
-        return f"of at most {_MAX_PATTERN_LENGTH} characters"
-    try:
-        pattern = re2.compile(regex, options)
-    except re2.error as error:
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-        return f"of RE2: {reason}"
-    if any(found is not None and not found.group() for found in map(pattern.search, _PROBES)):
-        return "that does not match an empty text"
-    found = pattern.search(_MARK)
-    if found is not None and found.group(min(pattern.groups, 1)) != _MARK:
-        return f"that does not match {_MARK}, which stands for what it finds"
-    return None
 
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:
@@ -269,6 +224,10 @@ def _check_rules(settings: Settings) -> Iterator[Problem]:
                 yield f"capture.rules[{index}].query", f"expected a search, got {rule.query!r}"
         except SearchError as error:
             yield f"capture.rules[{index}].query", f"cannot be read, {error}"
+        if 0 < rule.share < MIN_SHARE:
+            yield f"capture.rules[{index}].share", f"expected 0, or {MIN_SHARE} at least, got {rule.share}"
+        if rule.by != "record" and rule.share in (0, 1):
+            yield f"capture.rules[{index}].by", "has no effect unless a share is kept: share = 0.1 is one in ten"
         if rule.share == 1 and not rule.level:
             yield f"capture.rules[{index}]", "has no effect without share or level: share = 0 leaves all of it out"
 

@@ -1,22 +1,16 @@
-"""What requests, spans, alerts and replays may not be: sent to ourselves, over what is no address or header.
+"""What requests, spans and replays may not be: sent to ourselves, over what is no address or header.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
 
-import base64
-import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import leads_to, parse_upstream, parse_via
 from proxy.settings.check_headers import CONTROLS, TOKEN
 from proxy.settings.model import ReplaySettings, RouteSettings, Settings
-from proxy.settings.outgoing_model import AlertSettings, OtelSettings
-from storage.aggregates import TOP_FIELDS
-from storage.search.cell import is_cell_field
-from storage.search.language.errors import SearchError
-from storage.search.language.parser import parse_search
+from proxy.settings.outgoing_model import OtelSettings
 
 Problem = tuple[str, str]
 
@@ -76,19 +70,24 @@ def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Probl
     yield from _check_endpoint(otel, own)
     if not settings.proxy.data_port:
         yield "otel.endpoint", "has no effect without a data port: each sidecar sends what it records itself"
-    for name, value in otel.headers.items():
-        if not TOKEN.match(name):
-            yield "otel.headers", f"expected header names, got {name!r}"
-        elif name.lower() in _OWN_HEADERS:
-            yield "otel.headers", f"{name} belongs to the export and cannot be changed"
-        elif CONTROLS.search(value):
-            yield "otel.headers", f"the value of {name!r} must not hold CR, LF or NUL"
+    yield from check_headers("otel.headers", otel.headers, _OWN_HEADERS, "the export")
     if not otel.signals or len(set(otel.signals)) < len(otel.signals):
         yield "otel.signals", f"expected traces, logs or both, got {list(otel.signals)}"
 
 
+def check_headers(setting: str, headers: Mapping[str, str], own: frozenset[str], owner: str) -> Iterator[Problem]:
+    """Yield what is wrong with headers of a request of ours, of which `own` belong to their `owner`."""
+    for name, value in headers.items():
+        if not TOKEN.match(name):
+            yield setting, f"expected header names, got {name!r}"
+        elif name.lower() in own:
+            yield setting, f"{name} belongs to {owner} and cannot be changed"
+        elif CONTROLS.search(value):
+            yield setting, f"the value of {name!r} must not hold CR, LF or NUL"
+
+
 def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    problem = _problem_of(otel.endpoint, own)
+    problem = problem_of(otel.endpoint, own)
     if problem:
         yield "otel.endpoint", problem
     elif otel.endpoint.rstrip("/").endswith(("v1/traces", "v1/logs")):
@@ -102,76 +101,19 @@ def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[
             yield "otel.ca_file", f"cannot be used: {getattr(error, 'strerror', None) or error}, got {otel.ca_file!r}"
 
 
-def _problem_of(url: str, own: list[tuple[str, int]]) -> str:
-    """Return why nothing can be sent to an address; empty if it can."""
+def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -> str:
+    """Return why nothing can be sent to an address, which `may_ask` with a query; else empty."""
     scheme, _, rest = url.partition("://")
-    if scheme not in ("http", "https") or any(mark in rest for mark in "?#@ "):
+    place, _, query = rest.partition("?") if may_ask else (rest, "", "")
+    is_plain = url.isprintable() and set(place).isdisjoint("?#@ ") and set(query).isdisjoint("# ")
+    if scheme not in ("http", "https") or not is_plain:
         return "expected http://host:port or https://host:port, perhaps with a path; no credentials"
     try:
-        receiver = parse_upstream(f"{scheme}://{rest.partition('/')[0]}")
+        receiver = parse_upstream(f"{scheme}://{place.partition('/')[0]}")
     except ValueError as error:
         return str(error)
     is_own = any(leads_to(receiver, address) for address in own)
     return "is this proxy's own address: it would record and send its own requests endlessly" if is_own else ""
-
-
-def check_alerts(alerts: tuple[AlertSettings, ...], own: list[tuple[str, int]]) -> Iterator[Problem]:
-    """Yield what is wrong with [[alerts]]."""
-    names: set[str] = set()
-    for index, alert in enumerate(alerts):
-        for setting, text in _check_alert(alert, own):
-            yield f"alerts[{index}].{setting}", text
-        if alert.name in names:
-            yield f"alerts[{index}].name", f"is given twice, got {alert.name!r}"
-        names.add(alert.name)
-
-
-def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    if not alert.name.isprintable() or "/" in alert.name:
-        yield "name", f"expected printable characters and no slash, got {alert.name!r}"
-    for setting, text in (("query", alert.query), ("of", alert.of)):
-        try:
-            parse_search(text, 0)
-        except SearchError as error:
-            yield setting, str(error)
-    if bool(alert.of) != (alert.figure == "share"):
-        need = "expected the search whose share is taken, such as 'status:5xx', got ''"
-        yield "of", f"goes with figure = 'share' alone, got figure = {alert.figure!r}" if alert.of else need
-    yield from _check_threshold(alert)
-    if alert.by and alert.by not in TOP_FIELDS and not is_cell_field(alert.by):
-        yield "by", f"expected one of {', '.join(TOP_FIELDS)}, a header or a place in bodies, got {alert.by!r}"
-    if alert.by and alert.below is not None:
-        yield "by", "cannot be with `below`: values without a request are not known"
-    if problem := _problem_of(alert.url, own):
-        yield "url", problem
-    try:
-        secret_of(alert.secret)
-    except ValueError as error:
-        yield "secret", str(error)
-
-
-def _check_threshold(alert: AlertSettings) -> Iterator[Problem]:
-    if (alert.above is None) == (alert.below is None):
-        yield "above", "expected either above or below"
-    elif alert.figure == "share" and (alert.above or 0) >= 1:
-        yield "above", f"is never reached: a share is from 0 to 1, got {alert.above:g}"
-    elif alert.below == 0:
-        yield "below", "is never reached: no figure is below 0"
-
-
-def secret_of(text: str) -> bytes:
-    """Return the key that signs, empty for none.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except binascii.Error as error:
-        raise ValueError("expected Base64 behind whsec_") from error
-    if text and not 24 <= len(key) <= 64:
-        raise ValueError(f"expected a key of 24 to 64 bytes, got {len(key)}")
-    return key
 
 
 def check_replay(replay: ReplaySettings) -> Iterator[Problem]:

@@ -9,26 +9,26 @@ import json
 import os
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from proxy.settings import model
 from proxy.settings.addresses import networks_of, parse_upstream, via_of
+from proxy.settings.alert_model import AlertSettings
 from proxy.settings.check import check
 from proxy.settings.conversion import convert
-from proxy.settings.outgoing_model import AlertSettings
 from proxy.settings.sources import TABLES, Found, Given, fields_of, from_environment, from_file, from_flags, section_of
 from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
 _SECRET_VALUES = (
     *("set_request", "set_response", ".url", ".token", ".secret", ".via"),
-    *("otel.endpoint", "otel.headers"),
+    *("otel.endpoint", "otel.headers", "].headers", "].body"),
 )
 _FROM_ENVIRONMENT: typing.Final = re.compile(
-    r".*\.headers\.set_(?:request|response)|otel\.(?:endpoint|headers)|alerts\[\d+\]\.(?:url|secret)"
+    r".*\.headers\.set_(?:request|response)|otel\.(?:endpoint|headers)|alerts\[\d+\]\.(?:url|secret|headers|body)"
 )
 """Settings in which a text may be `env:NAME`; tokens may be, too, and are read with their digests."""
 
@@ -48,18 +48,28 @@ NEEDS_RESTART: typing.Final = (
 """What a running sidelog cannot change: its sockets, its number of processes, where records are."""
 
 
-def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> model.Settings:
+Trial = Callable[[model.Settings], Iterable[tuple[str, str]]]
+"""What yields (dotted setting, reason) for valid settings that do not work as they say."""
+
+
+def load(
+    overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None, trial: Trial | None = None
+) -> model.Settings:
     """Load and validate: defaults < TOML file < environment < flags.
 
     Args:
         overrides: dotted setting → text as given on the command line, e.g. `{"proxy.listen": ":8080"}`.
         environ: the process environment; `SIDELOG_PROXY__LISTEN` and so on.
         config_path: TOML file, or none.
+        trial: asked where nothing else is wrong.
 
     Raises:
         SettingsError: with every problem found.
     """
-    settings, problems = read(overrides, environ, config_path)
+    given, problems, found = _read(overrides, environ, config_path)
+    settings = _effective(given, environ)
+    if trial is not None and not problems:
+        problems = [_with_origin(name, text, found) for name, text in trial(settings)]
     if problems:
         raise model.SettingsError(problems)
     return settings

@@ -17,8 +17,10 @@ from proxy.settings.admin_model import AdminHostSettings as AdminHostSettings
 from proxy.settings.admin_model import AdminSettings as AdminSettings
 from proxy.settings.admin_model import ReplaySettings as ReplaySettings
 from proxy.settings.admin_model import TokenSettings as TokenSettings
+from proxy.settings.alert_model import AlertSettings
 from proxy.settings.flags import FLAGS
-from proxy.settings.outgoing_model import AlertSettings, OtelSettings
+from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.redact_rules import Rule
 from proxy.settings.route_model import CaptureRuleSettings as CaptureRuleSettings
 from proxy.settings.route_model import CaptureSettings as CaptureSettings
 from proxy.settings.route_model import HeaderSettings, LlmSettings
@@ -94,6 +96,12 @@ class LimitSettings(Section, frozen=True):
         float, about("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
     ] = 0
     drain_timeout_s: Annotated[float, about("time for requests in flight to finish then; 0: cut them off", ge=0)] = 30
+    max_old_workers: Annotated[
+        int,
+        about(
+            "workers that serve the last streams of before a reload, 40 MiB each; more: it is refused", ge=1, le=1000
+        ),
+    ] = 32
 
     @property
     def max_line_bytes(self) -> int:
@@ -160,7 +168,12 @@ class StorageSettings(Section, frozen=True):
     url: Annotated[str, about(FLAGS["storage.url"].help)] = "sqlite:///sidelog.db"
     durability: Annotated[Literal["fast", "safe"], about("safe, or fast: commits are not synced to disk")] = "safe"
     queue_max_bytes: Annotated[
-        int, about("size of the batches waiting for the store; one is at most half of it", ge=MIB, le=16 * GIB)
+        int,
+        about(
+            "size of the batches waiting for the store, at most [ring] bytes; one is at most half of it",
+            ge=MIB,
+            le=16 * GIB,
+        ),
     ] = 16 * MIB
     batch_max_age_ms: Annotated[
         int,
@@ -215,7 +228,7 @@ class SpoolSettings(Section, frozen=True):
 
 
 class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
-    """[redact]: added to the built-in names; case, - and _ are ignored."""
+    """[redact]: beside the built-in names and rules; of names, case, - and _ are ignored."""
 
     headers: Annotated[tuple[str, ...], about("header names")] = ()
     query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
@@ -228,6 +241,10 @@ class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
             "regular expressions of RE2 match, or the first group of each"
         ),
     ] = True
+    disable: Annotated[
+        tuple[str, ...], about('rules that do not count, by id: "iban", "name:session"; sidelog redact list shows all')
+    ] = ()
+    rules: Annotated[tuple[Rule, ...], about("further kinds of secrets")] = ()
 
 
 class LogSettings(Section, frozen=True):
@@ -315,7 +332,9 @@ def redacted(settings: Settings) -> dict[str, Any]:
         address = urlsplit(alert["url"])  # a webhook's path is often its secret
         alert |= {
             "url": f"{address.scheme}://{address.netloc}/[REDACTED]",
+            "headers": dict.fromkeys(alert["headers"], "[REDACTED]"),
             "secret": "[REDACTED]" if alert["secret"] else "",
+            "body": "[REDACTED]" if alert["body"] else "",  # some receivers read their token there
         }
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
     for section, name in (("storage", "url"), ("keys", "url"), ("otel", "endpoint")):

@@ -136,6 +136,10 @@ class CaptureRuleSettings(Section, frozen=True):
     share: Annotated[
         float, about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1)
     ] = 1
+    by: Annotated[
+        Literal["record", "trace", "conversation"],
+        about("what is kept or left out together: each record alone, those of a trace, or those of a conversation"),
+    ] = "record"
     level: Annotated[
         Literal["", "usage", "headers"],
         about("of those, what is kept: headers (no bodies), usage (counts, no text); empty: all"),
@@ -164,8 +168,8 @@ class CaptureSettings(Section, frozen=True):
     max_wait_ms: Annotated[
         int,
         about(
-            "longest time that a request waits for recording where records come faster than they are stored; "
-            "0: records are dropped instead",
+            "longest time that a request waits for recording where records come faster than they are stored, or that "
+            "stalls; 0: records are dropped instead",
             ge=0,
             le=60_000,
         ),

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from proxy.process.files import read_file
+from proxy.settings.alert_model import AlertSettings
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import (
     AdminHostSettings,
@@ -26,7 +27,7 @@ from proxy.settings.model import (
     Settings,
     TokenSettings,
 )
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.settings.redact_rules import Rule
 from proxy.settings.retired import what_became_of
 
 TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -36,6 +37,7 @@ TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "admin_hosts": AdminHostSettings,
     "capture.rules": CaptureRuleSettings,
     "llm.prices": PriceSettings,
+    "redact.rules": Rule,
 }
 """Settings that are lists of tables: each table is flattened under its index, `routes[0]`."""
 ENV_PREFIX: Final = "SIDELOG_"

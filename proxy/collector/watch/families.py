@@ -1,5 +1,6 @@
 """Metric families of what runs, read at each scrape: workers and rings, processes and ports, the way to the store."""
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from proxy.collector.watch.workers import Workers
 from proxy.otel.exporter import Exporter
 from proxy.process.logs import lines_dropped
 from proxy.ring.counters import CounterSnapshot
+from proxy.ring.outlook import Outlook, outlook_name
 from storage.query import REPLICA_STATES, ROLLUP_METHODS, Replica
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
@@ -55,10 +57,7 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield counters("websocket_messages_dropped", shed, [], {(): counted.dropped_messages})
     shed = "Messages of gRPC streams that passed unrecorded: above a stream's rate, or their part of the ring."
     yield counters("grpc_messages_dropped", shed, [], {(): counted.dropped_grpc_messages})
-    waited = "Requests and reads of messages that were delayed until their records found room in a ring."
-    yield counters("recording_waits", waited, [], {(): counted.recording_waits})
-    waited = "Seconds that requests and reads of messages were delayed until their records found room in a ring."
-    yield counters("recording_wait_seconds", waited, [], {(): counted.recording_wait_us / _US_PER_S})
+    yield from _recording_families(counted)
     family = GaugeMetricFamily("sidelog_connections_open", "Open connections.", labels=["side", "protocol"])
     for side, count, http2 in (
         ("downstream", counted.connections_downstream, counted.connections_http2),
@@ -77,11 +76,24 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield gauge("requests_in_flight", "Exchanges not yet finished.", counted.requests_in_flight)
 
 
+def _recording_families(counted: CounterSnapshot) -> Iterator[Metric]:
+    waited = "Requests and reads of messages that were delayed until their records found room in a ring."
+    yield counters("recording_waits", waited, [], {(): counted.recording_waits})
+    waited = "Seconds that requests and reads of messages were delayed until their records found room in a ring."
+    yield counters("recording_wait_seconds", waited, [], {(): counted.recording_wait_us / _US_PER_S})
+    stood = "Times that requests ceased to wait for room in a ring because nothing had left it for 15 s."
+    yield counters("recording_standstills", stood, [], {(): counted.recording_standstills})
+
+
 def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Metric]:
     """Yield how full the rings are; without a ring its capacity is the default."""
     attached = list(sources.attached.values())
     used = {str(index): source.reader.used_bytes for index, source in enumerate(attached)}
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", used)
+    hopeless = Counter(outlook_name(source.reader.outlook) for source in attached)
+    said = {word.name.lower(): hopeless[word.name.lower()] for word in (Outlook.FULL, Outlook.GIVEN_UP)}
+    text = "Rings in which no room will be made, so that requests do not wait: the spool is full too, or given up."
+    yield gauges("rings_hopeless", text, "reason", said)
     capacity = attached[0].segment.capacity if attached else default_capacity_bytes
     yield gauge("ring_capacity_bytes", "Size of each worker's ring.", capacity)
 
@@ -99,6 +111,7 @@ def process_families(sources: Sources, workers: Workers, places: WatchedPaths) -
     text = "Times a directory, ring, state or token file was found removed while sidelog ran, by place."
     yield counters("places_removed", text, ["place"], keyed(places.removed))
     yield gauge("rings_unread", "Workers whose ring the collector does not read.", len(workers.unread))
+    yield gauge("old_workers", "Workers of before a reload that still serve their last clients.", workers.old)
 
 
 def port_families(closed: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
@@ -120,15 +133,26 @@ def process_ids(workers: Workers) -> dict[str, int]:
     found = {"supervisor": os.getppid(), "collector": own}
     for worker in shown:
         if worker.pid is not None:
-            found[f"{worker.name} leaving" if worker.leaving else worker.name] = worker.pid
+            found[_unused(f"{worker.name} leaving" if worker.leaving else worker.name, found)] = worker.pid
     return found
+
+
+def _unused(name: str, found: dict[str, int]) -> str:
+    """Return a name, with a number where others have it: several of before may serve their last clients."""
+    numbers = itertools.count(2)
+    unused = name
+    while unused in found:
+        unused = f"{name} {next(numbers)}"
+    return unused
 
 
 def store_families(
     writer: Writer, retention: Retention, size_cap: SizeCap, spool: Spool | None, deferred: DeferredStorage
 ) -> Iterator[Metric]:
     """Yield the state of the way to the store."""
-    yield gauge("storage_up", "Whether the last commit reached the store.", int(writer.is_storage_up))
+    yield gauge(
+        "storage_up", "Whether the store is there: one that is slow to take a commit is.", int(writer.is_storage_up)
+    )
     yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", writer.oldest_unstored_s)
     yield gauge("spool_bytes", "Disk space used by the spool.", spool.size_bytes if spool else 0)
     yield gauge("spool_capacity_bytes", "What the spool may use; 0 without one.", spool.capacity_bytes if spool else 0)

@@ -21,6 +21,7 @@ from proxy.collector.rings.sources import Source, Sources
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.export import Export
 from proxy.process.version import BUILD, VERSION
+from proxy.ring.outlook import outlook_name
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
 from storage.base import Storage
@@ -98,6 +99,7 @@ class StatusView:
             "storage": {
                 "up": writer.is_storage_up,
                 "reason": reason or writer.availability.reason or None,
+                "warning": deferred.warning or None,
                 "replaced": deferred.replaced,
                 "replicas": self.replicas.describe(),
             },
@@ -110,15 +112,21 @@ class StatusView:
 
 
 def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, object]:
-    """Return the state of retention as of its last round; times are Unix ms, None before the first one."""
+    """Return the state of retention as of its last look, and the size as of the last look of it or of the cap.
+
+    Times are Unix ms, None before the first look.
+    """
     state, looked_at_us = retention.state, retention.looked_at_us
+    used_bytes = None if state is None else state.used_bytes
+    if size_cap.looked_at_us > (looked_at_us or 0):
+        looked_at_us, used_bytes = size_cap.looked_at_us, size_cap.used_bytes
     oldest_us = None if state is None else state.oldest_us
     reaches_back_us = size_cap.reaches_back_us or (None if state is None else state.reaches_back_us)
     return {
         "looked_at_ms": None if looked_at_us is None else looked_at_us // 1000,
         "reaches_back_ms": None if reaches_back_us is None else reaches_back_us // 1000,
         "oldest_ms": None if oldest_us is None else oldest_us // 1000,
-        "used_bytes": None if state is None else state.used_bytes,
+        "used_bytes": used_bytes,
         "lag_s": retention.lag_s,
         "erasing_records": retention.erasing,
         "rows_purged": retention.rows_purged,
@@ -148,5 +156,7 @@ def _describe_ring(source: Source) -> dict[str, object]:
         "refused": counts.refused,
         "recording_waits": None if counters is None else counters.recording_waits,
         "recording_wait_ms": None if counters is None else counters.recording_wait_us // 1000,
+        "recording_standstills": None if counters is None else counters.recording_standstills,
+        "outlook": outlook_name(reader.outlook),
         "corrupt": reader.corrupt_records,
     }

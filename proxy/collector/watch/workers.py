@@ -68,6 +68,11 @@ class Workers:
         """How many accept new connections."""
         return sum(worker.ready and not worker.leaving for worker in self.shown or ())
 
+    @property
+    def old(self) -> int:
+        """How many of before a reload still serve their last clients."""
+        return sum(worker.leaving for worker in self.shown or ())
+
     def look(self) -> None:
         """Judge now, and report what has changed."""
         now_s = self._clock()

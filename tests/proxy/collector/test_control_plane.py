@@ -16,6 +16,7 @@ from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
 from storage.record import Batch, Entry, now_us
+from storage.writer.retention import Limits, Retention
 from storage.writer.size_cap import SizeCap
 from tests.storage.samples import make_record
 from tests.support.collecting import until
@@ -134,6 +135,22 @@ class Events:
     def add_event(self, name: str, data: dict[str, object]) -> None:
         """Note an event."""
         self.seen.append((name, data))
+
+
+async def test_the_size_shown_is_that_of_the_last_look() -> None:
+    """While the cap takes slices, for minutes perhaps, that is its own; retention looks once a minute."""
+    async with MemoryStorage() as store:
+        await store.commit(Batch("sidecar-1", [Entry(make_record())]))
+        retention, size_cap = Retention(store, Limits()), SizeCap(store, 1 << 40)
+        assert describe_retention(retention, size_cap)["used_bytes"] is None
+        size_cap.used_bytes = 7
+        size_cap.looked_at_us = now_us()
+        shown = describe_retention(retention, size_cap)
+        assert (shown["used_bytes"], shown["looked_at_ms"]) == (7, size_cap.looked_at_us // 1000)
+        await retention.tidy()
+        assert describe_retention(retention, size_cap)["used_bytes"] == (await store.retention()).used_bytes
+        await size_cap.make_room(1, 1 << 40)
+        assert size_cap.used_bytes == (await store.retention()).used_bytes
 
 
 @pytest.mark.parametrize(("max_age_days", "left"), [(2.0, 1), (0.0, 2)])

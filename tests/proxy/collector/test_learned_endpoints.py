@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from api.access.principal import Principal
-from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
+from api.access.query_gate import QueryGate
+from api.access.scoped import EndpointNames, ScopedStorage
 from proxy.collector.learned_endpoints import META, LearnedEndpoints
 from proxy.enrich.endpoints.endpoints import Key
 from proxy.settings.model import Settings

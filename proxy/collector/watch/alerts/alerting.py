@@ -19,18 +19,21 @@ from typing import Any, Final, cast
 import aiohttp
 import msgspec
 from prometheus_client.metrics_core import Metric
+from yarl import URL
 
 from api.access.principal import ADMIN
-from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
+from api.access.query_gate import QueryGate
+from api.access.scoped import EndpointNames, ScopedStorage
 from api.http.errors import Refused
 from api.metrics.metrics import counters, gauge, gauges, keyed
 from proxy.collector.learned_endpoints import LearnedEndpoints
-from proxy.collector.watch.alerts.figures import IncompleteFigures, read_figures
-from proxy.collector.watch.alerts.payloads import headers_of, payload_of, text_of
+from proxy.collector.watch.alerts.figures import IncompleteFigures, read_examples, read_figures
+from proxy.collector.watch.alerts.payloads import Notice, call_of
 from proxy.collector.watch.alerts.state import Message, State, message_id
+from proxy.network.retry_after import retry_after_s
 from proxy.process.version import VERSION
+from proxy.settings.alert_model import AlertSettings
 from proxy.settings.model import Settings
-from proxy.settings.outgoing_model import AlertSettings
 from storage.backends import is_shared
 from storage.base import Storage
 from storage.errors import StorageError
@@ -47,12 +50,17 @@ LEASE_S: Final = 30.0
 TIMEOUT_S: Final = 10.0
 MAX_PAUSE_S: Final = 300.0
 """Pauses between tries double up to here."""
+MAX_WANTED_PAUSE_S: Final = 3600.0
+"""The longest pause that a receiver may ask for (`Retry-After`); a message that is later is of no use."""
 MAX_FAILURES: Final = 3
 """Of one look: a receiver that is away is not called for all that waits."""
 STATE: Final = "alerts"
 SILENCES: Final = "alert_silences"
 """Apart from the state, as any sidecar may be asked to silence."""
-_SECRETS: Final = ("url", "secret")
+MAX_MESSAGES_WITH_IDS: Final = 10
+"""Of one evaluation, as the requests of each are one search."""
+_HIDDEN: Final = ("url", "secret", "headers", "body")
+"""Of an alert: they are secrets, or may hold one."""
 _DECODER: Final = msgspec.json.Decoder(State)
 _SILENCES: Final = msgspec.json.Decoder(dict[str, int])
 
@@ -69,6 +77,8 @@ class Alerting:
     instance: str
     is_shared: bool
     """Whether other sidecars may have the same alerts on the same store."""
+    public_url: str = ""
+    """Address of the web UI, for links; empty: messages have none."""
     look_every_s: float = LOOK_EVERY_S
     now_us: Callable[[], int] = wall_us
     state: State = field(default_factory=State, init=False)
@@ -79,6 +89,8 @@ class Alerting:
     sent: dict[str, int] = field(default_factory=lambda: {"taken": 0, "failed": 0}, init=False)
     _kept: bytes = field(default=b"", init=False)
     _due_us: dict[str, int] = field(default_factory=dict, init=False)
+    _rest_until_us: dict[str, int] = field(default_factory=dict, init=False)
+    """Webhook → before when it does not want to be called."""
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> None:
@@ -132,7 +144,7 @@ class Alerting:
     async def _evaluate(self, alert: AlertSettings, is_silenced: bool) -> None:
         begun_s = time.monotonic()
         try:
-            values = await read_figures(self.reader, alert, self.now_us())
+            figures = await read_figures(self.reader, alert, self.now_us())
         except (IncompleteFigures, Refused) as error:
             self.problems[alert.name] = str(error)
             return
@@ -140,8 +152,18 @@ class Alerting:
             rest_s = max(min(alert.window_s / 100, MAX_REST_S), MIN_RESTS * (time.monotonic() - begun_s))
             self._due_us[alert.name] = self.now_us() + round(rest_s * 1e6)
         self.problems.pop(alert.name, None)
-        self.values[alert.name] = values
-        self.state.advance(alert, values, self.now_us(), is_silenced=is_silenced)
+        self.values[alert.name] = {group: figure.value for group, figure in figures.items()}
+        made = self.state.advance(alert, figures, self.now_us(), is_silenced=is_silenced)
+        for message in [each for each in made if each.status == "firing"][:MAX_MESSAGES_WITH_IDS]:
+            await self._name_requests(message)
+
+    async def _name_requests(self, message: Message) -> None:
+        """Put the ids of some requests into a message that is about them."""
+        try:
+            period = (message.begin_us, message.at_us)
+            message.ids = await read_examples(self.reader, message.search, *period)
+        except Refused as error:
+            log.debug("the search of the message %s finds nothing: %s", message.id, error)
 
     async def _save(self) -> None:
         """Store the state if it has changed."""
@@ -156,10 +178,11 @@ class Alerting:
         held: set[str] = set()
         failures = 0
         for message in [each for each in self.state.outbox if each.alert == alert.name]:
-            if message.group in held or message.next_us > self.now_us():
+            begin_us = max(message.next_us, self._rest_until_us.get(alert.url, 0))
+            if message.group in held or begin_us > self.now_us():
                 held.add(message.group)
                 continue
-            problem = await self._send(client, alert, message)
+            problem, retry_after_s = await self._send(client, alert, message)
             self.sent["failed" if problem else "taken"] += 1
             if not problem:
                 self.state.settle(message, self.now_us())
@@ -168,24 +191,34 @@ class Alerting:
             held.add(message.group)
             message.tries += 1
             pause_s = min(MAX_PAUSE_S, self.look_every_s * 2.0 ** min(message.tries - 1, 10))
-            message.next_us, message.problem = self.now_us() + round(pause_s * 1e6), problem
+            message.next_us = self.now_us() + round(max(pause_s, retry_after_s) * 1e6)
+            if retry_after_s:
+                self._rest_until_us[alert.url] = message.next_us
+            message.problem = problem
             log.warning("the webhook of the alert %s did not take %s: %s", alert.name, message.id, problem)
             await self._save()
             failures += 1
             if failures == MAX_FAILURES:
                 return
 
-    async def _send(self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message) -> str:
-        """Call the webhook; return why it did not take the message, empty if it did."""
-        body = payload_of(alert, message)
-        headers = headers_of(alert, message, body, int(time.time())) | {"user-agent": f"sidelog/{VERSION}"}
+    async def _send(self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message) -> tuple[str, float]:
+        """Call the webhook; return why it did not take the message, empty if it did, and for how long it wants rest."""
+        now_s = self.now_us() / 1e6
+        call = call_of(Notice(alert, message, self.public_url), int(now_s))
+        headers = {"user-agent": f"sidelog/{VERSION}", **call.headers}
+        url = URL(alert.url, encoded=alert.url.isascii())  # as written: its query may be signed
         try:
-            async with client.post(alert.url, data=body, headers=headers, allow_redirects=False) as response:
-                return "" if response.status < 300 else f"status {response.status}"
+            async with client.post(url, data=call.body, headers=headers, allow_redirects=False) as response:
+                if response.status < 300:
+                    return "", 0.0
+                wanted_s = retry_after_s(response.headers.get("retry-after", ""), now_s) or 0.0
+                return f"status {response.status}", min(wanted_s, MAX_WANTED_PAUSE_S)
         except TimeoutError:
-            return f"no answer within {TIMEOUT_S:g} s"
+            return f"no answer within {TIMEOUT_S:g} s", 0.0
+        except aiohttp.InvalidURL as error:  # its text would show a URL that is a secret
+            return type(error).__name__, 0.0
         except (aiohttp.ClientError, OSError) as error:
-            return type(error).__name__ if isinstance(error, aiohttp.InvalidURL) else str(error) or type(error).__name__
+            return str(error) or type(error).__name__, 0.0
 
     async def _silences(self) -> dict[str, int]:
         kept = await self.storage.meta(SILENCES)
@@ -202,15 +235,20 @@ class Alerting:
         """Evaluate one alert and send a message that says that it is a test; neither changes what fires."""
         alert, at_us = self._alert(name), self.now_us()
         try:
-            values = await read_figures(self.reader, alert, at_us)
+            figures = await read_figures(self.reader, alert, at_us)
         except IncompleteFigures:
-            values = {}
-        known = [(value, group) for group, value in values.items() if value is not None]
+            figures = {}
+        known = [(figure.value, group) for group, figure in figures.items() if figure.value is not None]
         value, group = max(known, default=(None, ""))
         message = Message(message_id(secrets.token_hex(8)), name, group, "test", value, at_us, at_us)
+        message.begin_us = at_us - round(alert.window_s * 1e6)
+        message.search = figures[group].search if group in figures else alert.query
+        await self._name_requests(message)
         async with _client() as client:
-            problem = await self._send(client, alert, message)
-        return {"id": message.id, "text": text_of(alert, message), "values": values, "problem": problem or None}
+            problem, _ = await self._send(client, alert, message)
+        text = Notice(alert, message).text
+        values = {group: figure.value for group, figure in figures.items()}
+        return {"id": message.id, "text": text, "values": values, "problem": problem or None}
 
     def _alert(self, name: str) -> AlertSettings:
         for alert in self.alerts:
@@ -225,9 +263,10 @@ class Alerting:
         return {
             "evaluator": state.evaluator or self.instance,
             "alerts": [
-                {name: value for name, value in msgspec.to_builtins(alert).items() if name not in _SECRETS}
+                {name: value for name, value in msgspec.to_builtins(alert).items() if name not in _HIDDEN}
                 | {"silenced_until_us": us if (us := silences.get(alert.name, 0)) > self.now_us() else None}
                 | {"firing": msgspec.to_builtins(state.firing.get(alert.name, {}))}
+                | {"pending": state.pending.get(alert.name, {})}
                 | {"values": self.values.get(alert.name, {}), "problem": self.problems.get(alert.name)}
                 for alert in self.alerts
             ],
@@ -252,7 +291,8 @@ def make_alerting(settings: Settings, instance: str, storage: Storage, endpoints
     """Make the alerts of the settings over a store."""
     names = EndpointNames(endpoints.current, endpoints.former)
     reader = cast(Storage, ScopedStorage(storage, ADMIN, QueryGate(max_queries=1), names))
-    return Alerting(settings.alerts, storage, reader, instance, is_shared(settings.storage.url))
+    is_fleet = is_shared(settings.storage.url)
+    return Alerting(settings.alerts, storage, reader, instance, is_fleet, settings.admin.public_url)
 
 
 def _client() -> aiohttp.ClientSession:

@@ -6,13 +6,17 @@ from typing import Final
 from multidict import MultiDict
 
 from api.http.params import read_filter
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.collector.watch.alerts.searches import narrowed, search_of
+from proxy.settings.alert_model import AlertSettings
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, SummaryQuery, TopQuery
+from storage.record import format_id
 from storage.search.cell import is_cell_field
 
 ALL: Final = ""
 """The only value of an alert that is not apart by a field."""
+MAX_EXAMPLES: Final = 3
+"""Requests that a message names."""
 _PERCENTILES: Final = {"p50": "p50_us", "p95": "p95_us", "p99": "p99_us"}
 
 
@@ -24,14 +28,26 @@ class IncompleteFigures(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of an alert."""
+
+    value: float | None
+    """None where there is none, as without requests."""
+    search: str
+    """Finds the requests that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Sums:
+    names: tuple[str | None, ...]
+    """Of the group; none where an alert is not apart by a field."""
     requests: int
     cost_usd: float
     percentile_ms: float | None
 
 
-async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, float | None]:
-    """Read the figures of the window that ends now; None where there is none, as without requests.
+async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, Figure]:
+    """Read the figures of the window that ends now, by group.
 
     For what is missing the log has to reach back over the window: a new one has little of everything.
 
@@ -45,14 +61,21 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
     whole = await _sums(storage, alert, _filter(alert.query, now_us - window_us, now_us))
     other: dict[str, _Sums] = {}
     if alert.figure == "share":
-        query = f"({alert.query}) ({alert.of})" if alert.query.strip() else alert.of
-        other = await _sums(storage, alert, _filter(query, now_us - window_us, now_us))
+        counted = narrowed(alert.query, alert.of)
+        other = await _sums(storage, alert, _filter(counted, now_us - window_us, now_us))
     elif alert.figure == "change":
         other = await _sums(storage, alert, _filter(alert.query, now_us - 2 * window_us, now_us - window_us))
-    return {
-        group: _figure(alert, sums, other.get(group)) if sums.requests >= alert.min_requests else None
-        for group, sums in whole.items()
-    }
+    figures = {}
+    for group, sums in whole.items():
+        value = _value(alert, sums, other.get(group)) if sums.requests >= alert.min_requests else None
+        figures[group] = Figure(value, search_of(alert, sums.names))
+    return figures
+
+
+async def read_examples(storage: Storage, search: str, since_us: int, until_us: int) -> list[str]:
+    """Return the ids of the newest requests of a search, `MAX_EXAMPLES` at most."""
+    page = await storage.read(RecordQuery(filter=_filter(search, since_us, until_us), limit=MAX_EXAMPLES))
+    return [format_id(record.id) for record in page.records]
 
 
 async def _reaches_back(storage: Storage, to_us: int) -> bool:
@@ -60,7 +83,7 @@ async def _reaches_back(storage: Storage, to_us: int) -> bool:
     return bool((await storage.read(older)).records)
 
 
-def _figure(alert: AlertSettings, sums: _Sums, other: _Sums | None) -> float | None:
+def _value(alert: AlertSettings, sums: _Sums, other: _Sums | None) -> float | None:
     before = 0 if other is None else other.requests
     match alert.figure:
         case "count":
@@ -92,19 +115,20 @@ async def _sums(storage: Storage, alert: AlertSettings, filter: Filter) -> dict[
         if not top.complete:
             raise IncompleteFigures
         return {
-            _label(row.names, alert.by): _Sums(row.exchanges, row.cost_nano_usd / 1e9, _ms(getattr(row.duration, name)))
+            _label(names): _Sums(names, row.exchanges, row.cost_nano_usd / 1e9, _ms(getattr(row.duration, name)))
             for row in top.rows
+            for names in [row.names[:1] if is_cell_field(alert.by) else row.names]
+            if row.exchanges or alert.figure == "cost"  # a session that runs has cost before it is an exchange
         }
     summary = await storage.read(SummaryQuery(filter, only_totals=alert.figure != "cost"))
     if not summary.complete:
         raise IncompleteFigures
     cost = sum(model.cost_usd or 0.0 for model in summary.models or ())
-    return {ALL: _Sums(summary.exchanges, cost, _ms(getattr(summary.duration, name)))}
+    return {ALL: _Sums((), summary.exchanges, cost, _ms(getattr(summary.duration, name)))}
 
 
-def _label(names: tuple[str | None, ...], by: str) -> str:
-    shown = names[:1] if is_cell_field(by) else names
-    return " ".join(name for name in shown if name) or "none"
+def _label(names: tuple[str | None, ...]) -> str:
+    return " ".join(name for name in names if name) or "none"
 
 
 def _ms(value_us: int | None) -> float | None:

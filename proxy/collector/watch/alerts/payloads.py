@@ -1,84 +1,314 @@
-"""What a webhook is sent: the payload in the form that its receiver reads, and the headers that sign it. Pure.
+"""What a webhook is sent: a payload in the form that its receiver reads, and headers. Pure.
 
-Standards: Standard Webhooks (ids, timestamps, HMAC-SHA256 signatures); Alertmanager's API v2 (`POST /api/v2/alerts`);
-Slack's incoming webhooks.
+Strategy: one `Call` a format. Names, searches and values of groups come from operators and from
+traffic, so each format has them escaped, or in a place where its receiver reads no mark-up.
+
+Standards: Standard Webhooks (ids, timestamps, HMAC-SHA256 signatures); Alertmanager's API v2
+(`POST /api/v2/alerts`); PagerDuty's Events API v2 (`POST /v2/enqueue`); incoming webhooks of Slack
+and Discord; Adaptive Cards 1.2, as webhooks of Teams' Workflows take them; publishing to a topic
+of ntfy; RFC 2047 §2 for text in its headers.
 """
 
 import base64
 import hmac
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
 from api.http.times import format_time
-from proxy.collector.watch.alerts.state import Message
-from proxy.settings.check_outgoing import secret_of
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.collector.watch.alerts.searches import page_of, page_of_record
+from proxy.collector.watch.alerts.state import Message, message_id
+from proxy.collector.watch.alerts.wording import (
+    about,
+    limit_text,
+    line_of,
+    query_text,
+    span_text,
+    title_of,
+    value_text,
+)
+from proxy.settings.alert_model import AlertSettings
+from proxy.settings.alert_template import NUMBER, fill
+from proxy.settings.check_alerts import secret_of
 
-_UNITS: Final = {"p50": " ms", "p95": " ms", "p99": " ms", "cost": " USD", "change": " times that of the window before"}
 _FAR_US: Final = 366 * 86_400_000_000
 """Alertmanager ends what has no end by itself; ours ends when it does."""
+_MAX_DATA_CHARACTERS: Final = 1000
+"""Of a text within the details of a format that has a limit on its size."""
+_MAX_TITLE_CHARACTERS: Final = 80
+"""Of an embed of Discord, which takes 256; escaped, a character becomes three."""
+_MARKDOWN: Final = re.compile(r"([\\*_~`|<>#\[\]()@:-])")
+_COLOURS: Final = {"firing": 0xC62828, "resolved": 0x2E7D32, "test": 0x546E7A}
+_CARD_COLOURS: Final = {"firing": "Attention", "resolved": "Good", "test": "Default"}
+_NTFY: Final = {
+    "firing": ("high", "rotating_light"),
+    "resolved": ("default", "white_check_mark"),
+    "test": ("low", "test_tube"),
+}
+"""Priority and tag by status."""
 
 
-def payload_of(alert: AlertSettings, message: Message) -> bytes:
-    """Write a message."""
-    match alert.format:
-        case "slack":
-            content: Any = {"text": text_of(alert, message)}
-        case "alertmanager":
-            content = [_for_alertmanager(alert, message)]
-        case _:
-            content = _standard(alert, message)
-    return msgspec.json.encode(content)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sent."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
 
 
-def headers_of(alert: AlertSettings, message: Message, body: bytes, now_s: int) -> dict[str, str]:
-    """Return the headers of Standard Webhooks; the signature only with a secret."""
-    headers = {"content-type": "application/json", "webhook-id": message.id, "webhook-timestamp": str(now_s)}
-    if alert.secret:
-        signed = f"{message.id}.{now_s}.".encode() + body
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message and what it is made of."""
+
+    alert: AlertSettings
+    message: Message
+    public_url: str = ""
+    """Address of the web UI; empty: there are no links."""
+
+    @property
+    def title(self) -> str:
+        return title_of(self.alert, self.message.status, self.message.group)
+
+    @property
+    def about(self) -> str:
+        return about(self.alert, self.message.value)
+
+    @property
+    def text(self) -> str:
+        """All of it in a line."""
+        query = query_text(self.alert)
+        return f"{self.title}: {self.about}" + (f"; {query}" if query else "")
+
+    @property
+    def link(self) -> str:
+        """The page of the requests that it is about."""
+        message = self.message
+        return page_of(self.public_url, message.search, message.begin_us, message.at_us)
+
+    def link_of(self, record: str) -> str:
+        return page_of_record(self.public_url, record)
+
+
+def call_of(notice: Notice, now_s: int) -> Call:
+    """Write a message, with the headers of Standard Webhooks; those of the settings replace them."""
+    alert, message = notice.alert, notice.message
+    call = Call(_filled(notice)) if alert.body else _FORMATS[alert.format](notice)
+    headers = {**call.headers, "webhook-id": message.id, "webhook-timestamp": str(now_s)}
+    if alert.secret and alert.format != "pagerduty":
+        signed = f"{message.id}.{now_s}.".encode() + call.body
         signature = hmac.digest(secret_of(alert.secret), signed, sha256)
         headers["webhook-signature"] = f"v1,{base64.b64encode(signature).decode()}"
-    return headers
+    return Call(call.body, headers | {name.lower(): value for name, value in alert.headers.items()})
 
 
-def text_of(alert: AlertSettings, message: Message) -> str:
-    """Say it in a line."""
-    where = f" ({alert.by} {message.group})" if message.group else ""
-    value = "unknown" if message.value is None else f"{message.value:,.6g}{_UNITS.get(alert.figure, '')}"
-    limit = f"above {alert.above:g}" if alert.above is not None else f"below {alert.below:g}"
-    about = f"{alert.figure} over {alert.window_s:g} s is {value}, the limit is {limit}"
-    return f"[{message.status}] {alert.name}{where}: {about}" + (f"; {alert.query}" if alert.query else "")
+def _filled(notice: Notice) -> bytes:
+    alert, message = notice.alert, notice.message
+    number = "null" if message.value is None else f"{message.value:.15g}"
+    fields = {
+        "id": message.id,
+        "alert": alert.name,
+        "status": message.status,
+        "group": message.group,
+        "by": alert.by,
+        "figure": alert.figure,
+        "value": value_text(alert.figure, message.value),
+        NUMBER: number,
+        "limit": limit_text(alert),
+        "window": span_text(alert.window_s),
+        "query": alert.query,
+        "search": message.search,
+        "since": format_time(message.since_us),
+        "time": format_time(message.at_us),
+        "link": notice.link,
+        "ids": ", ".join(message.ids),
+        "text": notice.text,
+    }
+    return fill(alert.body, fields).encode()
 
 
-def _standard(alert: AlertSettings, message: Message) -> dict[str, Any]:
+def _data(notice: Notice) -> dict[str, Any]:
+    alert, message = notice.alert, notice.message
     return {
-        "type": f"alert.{message.status}",
-        "timestamp": format_time(message.at_us),
-        "data": {
-            "alert": alert.name,
-            "status": message.status,
-            "by": alert.by or None,
-            "group": message.group or None,
-            "figure": alert.figure,
-            "value": message.value,
-            "above": alert.above,
-            "below": alert.below,
-            "window_s": alert.window_s,
-            "query": alert.query,
-            "since": format_time(message.since_us),
-            "text": text_of(alert, message),
-        },
+        "alert": alert.name,
+        "status": message.status,
+        "by": alert.by or None,
+        "group": message.group or None,
+        "figure": alert.figure,
+        "value": message.value,
+        "above": alert.above,
+        "below": alert.below,
+        "window_s": alert.window_s,
+        "query": alert.query,
+        "search": message.search,
+        "since": format_time(message.since_us),
+        "text": notice.text,
+        "link": notice.link or None,
+        "ids": message.ids,
     }
 
 
-def _for_alertmanager(alert: AlertSettings, message: Message) -> dict[str, Any]:
-    labels = {"alertname": alert.name, "source": "sidelog"} | ({"group": message.group} if message.group else {})
+def _standard(notice: Notice) -> Call:
+    at = format_time(notice.message.at_us)
+    return _json({"type": f"alert.{notice.message.status}", "timestamp": at, "data": _data(notice)})
+
+
+def _alertmanager(notice: Notice) -> Call:
+    message = notice.message
+    labels = {"alertname": notice.alert.name, "source": "sidelog"}
+    if message.group:
+        labels["group"] = message.group
     ends_us = message.at_us + (_FAR_US if message.status == "firing" else 0)
-    return {
+    requests = ", ".join(message.ids)
+    content = {
         "labels": labels,
-        "annotations": {"summary": text_of(alert, message), "id": message.id},
+        "annotations": {"summary": notice.text, "id": message.id, "requests": requests},
         "startsAt": format_time(message.since_us),
         "endsAt": format_time(ends_us),
     }
+    if notice.link:
+        content["generatorURL"] = notice.link
+    return _json([content])
+
+
+def _slack(notice: Notice) -> Call:
+    """Write a text; all mark-up that would reach people begins with `<` or `&` in Slack."""
+    lines = [_for_slack(notice.text)]
+    requests = [_slack_link(notice.link_of(id), id) for id in notice.message.ids]
+    if requests:
+        lines.append("Requests: " + ", ".join(requests))
+    if notice.link:
+        lines.append(_slack_link(notice.link, "Show all of them"))
+    return _json({"text": "\n".join(lines)})
+
+
+def _for_slack(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _slack_link(address: str, text: str) -> str:
+    return f"<{_for_slack(address)}|{text}>" if address else text
+
+
+def _discord(notice: Notice) -> Call:
+    """Write an embed; its texts are Markdown, and none of them may mention anyone."""
+    message, query = notice.message, query_text(notice.alert)
+    fields = [{"name": "Search", "value": _plain_markdown(query)}] if query else []
+    requests = message.ids
+    if notice.public_url:
+        requests = [f"[{id}]({notice.link_of(id)})" for id in message.ids]
+    if requests:
+        fields.append({"name": "Requests", "value": "\n".join(requests)})
+    embed = {
+        "title": _plain_markdown(line_of(notice.title, _MAX_TITLE_CHARACTERS)),
+        "description": _plain_markdown(notice.about),
+        "color": _COLOURS[message.status],
+        "timestamp": format_time(message.at_us),
+        "fields": fields,
+        "footer": {"text": message.id},
+    }
+    if notice.link:
+        embed["url"] = notice.link
+    return _json({"embeds": [embed], "allowed_mentions": {"parse": []}})
+
+
+def _plain_markdown(text: str) -> str:
+    """Escape a text for Discord, CommonMark §2.4; behind each `@` no name can begin."""
+    return _MARKDOWN.sub(r"\\\1", text).replace("@", "@\u200b")
+
+
+def _teams(notice: Notice) -> Call:
+    """Write an Adaptive Card of runs of text, of which none is read as Markdown."""
+    message = notice.message
+    query = query_text(notice.alert)
+    colour = _CARD_COLOURS[message.status]
+    title = {"text": notice.title, "weight": "Bolder", "size": "Medium", "color": colour}
+    blocks = [_rich(title), _rich({"text": notice.about})]
+    if query:
+        blocks.append(_rich({"text": query, "fontType": "Monospace"}))
+    if message.ids:
+        blocks.append(_rich({"text": f"Requests: {', '.join(message.ids)}", "isSubtle": True}))
+    card: dict[str, Any] = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.2",
+        "body": blocks,
+    }
+    if notice.link:
+        opening = {"type": "Action.OpenUrl", "title": "Show the requests", "url": notice.link}
+        card["actions"] = [opening]
+    attachment = {
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": None,
+        "content": card,
+    }
+    return _json({"type": "message", "attachments": [attachment]})
+
+
+def _rich(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", **run}]}
+
+
+def _ntfy(notice: Notice) -> Call:
+    """Write a text, which ntfy shows as it is unless a header says that it is Markdown."""
+    message, query = notice.message, query_text(notice.alert)
+    priority, tag = _NTFY[message.status]
+    lines = [notice.about, query, f"Requests: {', '.join(message.ids)}" if message.ids else ""]
+    headers = {
+        "content-type": "text/plain; charset=utf-8",
+        "title": _encoded_word(notice.title),
+        "priority": priority,
+        "tags": tag,
+    }
+    if notice.link:
+        headers["click"] = notice.link
+    return Call("\n".join(line for line in lines if line).encode(), headers)
+
+
+def _encoded_word(text: str) -> str:
+    """Write a text for a header, RFC 2047 §2."""
+    return text if text.isascii() else f"=?utf-8?B?{base64.b64encode(text.encode()).decode()}?="
+
+
+def _pagerduty(notice: Notice) -> Call:
+    """Write an event. From firing to resolved all messages have one key: they are one incident."""
+    alert, message = notice.alert, notice.message
+    event: dict[str, Any] = {
+        "routing_key": alert.secret,
+        "event_action": "resolve" if message.status == "resolved" else "trigger",
+        "dedup_key": message_id(alert.name, message.group, message.since_us),
+        "client": "sidelog",
+        "payload": {
+            "summary": line_of(notice.text, 1024),
+            "source": "sidelog",
+            "severity": "info" if message.status == "test" else "error",
+            "timestamp": format_time(message.at_us),
+            "class": alert.figure,
+            "custom_details": {
+                name: value[:_MAX_DATA_CHARACTERS] if isinstance(value, str) else value
+                for name, value in _data(notice).items()
+            },
+        },
+    }
+    if notice.link:
+        event["client_url"] = notice.public_url
+        event["links"] = [{"href": notice.link, "text": "Show the requests"}]
+    return _json(event)
+
+
+def _json(content: Any) -> Call:
+    return Call(msgspec.json.encode(content))
+
+
+_FORMATS: Final[Mapping[str, Callable[[Notice], Call]]] = {
+    "standard": _standard,
+    "alertmanager": _alertmanager,
+    "slack": _slack,
+    "discord": _discord,
+    "teams": _teams,
+    "ntfy": _ntfy,
+    "pagerduty": _pagerduty,
+}

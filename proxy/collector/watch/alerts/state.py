@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.collector.watch.alerts.figures import Figure
+from proxy.settings.alert_model import AlertSettings
 
 MAX_GROUPS: Final = 100
 """Values of one alert that fire at the same time; further ones are left out."""
@@ -31,6 +32,8 @@ class Group(msgspec.Struct):
     value: float
     sent_us: int = 0
     """When its last message was made; 0: none was, as it is silenced."""
+    search: str = ""
+    """Finds the requests that it is about."""
 
 
 class Message(msgspec.Struct):
@@ -49,6 +52,11 @@ class Message(msgspec.Struct):
     problem: str = ""
     """Why it was not taken; in the history: not at all."""
     taken_us: int = 0
+    search: str = ""
+    """Finds the requests that it is about, from `begin_us` to `at_us`."""
+    begin_us: int = 0
+    ids: list[str] = []
+    """Of some of these requests."""
 
 
 class State(msgspec.Struct):
@@ -63,6 +71,8 @@ class State(msgspec.Struct):
     renewed_us: int = 0
     firing: dict[str, dict[str, Group]] = {}
     """By alert, then by value."""
+    pending: dict[str, dict[str, int]] = {}
+    """Since when values are beyond the threshold that have to stay there (`for_s`), as above."""
     outbox: list[Message] = []
     """The oldest first."""
     history: list[Message] = []
@@ -71,29 +81,60 @@ class State(msgspec.Struct):
     """Messages that were given up."""
 
     def advance(
-        self, alert: AlertSettings, values: Mapping[str, float | None], now_us: int, *, is_silenced: bool = False
-    ) -> None:
-        """Take the figures of an alert: what is beyond its threshold fires, what is back is over."""
+        self, alert: AlertSettings, figures: Mapping[str, Figure], now_us: int, *, is_silenced: bool = False
+    ) -> list[Message]:
+        """Take the figures of an alert: what is beyond its threshold fires, what is back is over.
+
+        Returns: The messages that were made, which are the last of the outbox.
+        """
+        before = len(self.outbox)
         known = self.firing.get(alert.name, {})
-        beyond = {group: value for group, value in values.items() if value is not None and is_beyond(alert, value)}
+        beyond = {
+            group: figure.value
+            for group, figure in figures.items()
+            if figure.value is not None and is_beyond(alert, figure.value, fires=group in known)
+        }
         for group in [group for group in known if group not in beyond]:
             over = known.pop(group)
             if over.sent_us:
-                self._post(alert.name, group, "resolved", values.get(group), over.since_us, now_us)
+                value = figures[group].value if group in figures else None
+                self._post(alert, group, over, "resolved", value, now_us)
+        wait_us = round(alert.for_s * 1_000_000)
+        begun_us = self._wait(alert, known, beyond, now_us)
         for group, value in sorted(beyond.items(), key=lambda item: (item[0] not in known, -item[1], item[0])):
-            if group not in known and len(known) >= MAX_GROUPS:
-                break
-            one = known.setdefault(group, Group(now_us, value))
+            since_us = begun_us.get(group, now_us)
+            has_lasted = now_us - since_us >= wait_us
+            if group not in known and (len(known) >= MAX_GROUPS or not has_lasted):
+                continue
+            one = known.setdefault(group, Group(since_us, value))
             one.value = value
+            one.search = figures[group].search
             is_due = not one.sent_us or (alert.repeat_s and now_us - one.sent_us >= alert.repeat_s * 1_000_000)
             if is_due and not is_silenced:
                 one.sent_us = now_us
-                self._post(alert.name, group, "firing", value, one.since_us, now_us)
+                self._post(alert, group, one, "firing", value, now_us)
         self.firing = {**self.firing, alert.name: known}
+        return self.outbox[before:]
+
+    def _wait(
+        self, alert: AlertSettings, known: Mapping[str, Group], beyond: Mapping[str, float], now_us: int
+    ) -> dict[str, int]:
+        """Return since when values are beyond the threshold that do not fire yet, and keep it."""
+        before = self.pending.get(alert.name, {})
+        waiting = [group for group in beyond if group not in known]
+        waiting.sort(key=lambda group: (group not in before, -beyond[group], group))
+        begun_us = {group: before.get(group, now_us) for group in waiting[:MAX_GROUPS]}
+        wait_us = round(alert.for_s * 1_000_000)
+        still = {group: us for group, us in begun_us.items() if now_us - us < wait_us}
+        self.pending = {name: groups for name, groups in self.pending.items() if name != alert.name}
+        if still:
+            self.pending[alert.name] = still
+        return begun_us
 
     def forget(self, names: set[str], now_us: int) -> None:
         """End what fires of alerts that are configured no more, and give up messages that are too old or too many."""
         self.firing = {name: groups for name, groups in self.firing.items() if name in names and groups}
+        self.pending = {name: groups for name, groups in self.pending.items() if name in names}
         for message in self.outbox[:]:
             is_old = now_us - message.at_us > EXPIRES_US or len(self.outbox) > MAX_OUTBOX
             if message.alert not in names or is_old:
@@ -106,10 +147,16 @@ class State(msgspec.Struct):
         message.taken_us, message.problem = taken_us, problem
         self.history = [message, *self.history][:MAX_HISTORY]
 
-    def _post(self, alert: str, group: str, status: Status, value: float | None, since_us: int, now_us: int) -> None:
+    def _post(
+        self, alert: AlertSettings, group: str, one: Group, status: Status, value: float | None, now_us: int
+    ) -> None:
         self.sequence += 1
-        name = message_id(self.seed, alert, group, self.sequence)
-        self.outbox.append(Message(name, alert, group, status, value, since_us, now_us))
+        name = message_id(self.seed, alert.name, group, self.sequence)
+        end_us = now_us if status == "firing" else one.since_us
+        begin_us = end_us - round(alert.window_s * 1_000_000)
+        message = Message(name, alert.name, group, status, value, one.since_us, now_us)
+        message.search, message.begin_us = one.search, begin_us
+        self.outbox.append(message)
 
 
 def message_id(*parts: object) -> str:
@@ -118,5 +165,10 @@ def message_id(*parts: object) -> str:
     return f"msg_{digest.hexdigest()}"
 
 
-def is_beyond(alert: AlertSettings, value: float) -> bool:
+def is_beyond(alert: AlertSettings, value: float, *, fires: bool = False) -> bool:
+    """Whether a value is beyond the threshold; where it fires, whether it is not back from it yet."""
+    if fires and alert.resolve_below is not None:
+        return value >= alert.resolve_below
+    if fires and alert.resolve_above is not None:
+        return value <= alert.resolve_above
     return (alert.above is not None and value > alert.above) or (alert.below is not None and value < alert.below)

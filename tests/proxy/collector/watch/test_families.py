@@ -1,5 +1,6 @@
 """What runs is in the exposition: sums over all workers, processes and ports, the way to the store, exports."""
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,7 @@ from proxy.otel.exporter import Exporter, Progress
 from proxy.otel.reading import Reader
 from proxy.otel.requests import Signal
 from proxy.ring.counters import CounterSnapshot
+from proxy.ring.outlook import Outlook
 from storage.base import Storage
 from storage.purge import TextIndex
 from storage.query import Replica
@@ -65,6 +67,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
         dropped_messages=12,
         dropped_grpc_messages=13,
         recording_wait_us=2_500_000,
+        recording_standstills=2,
     )
     read = values(worker_families(counted))
     assert read["requests", "default", "GET", "2xx"] == 5
@@ -80,6 +83,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
     assert read["requests_in_flight",] == 1
     assert (read["websocket_messages_dropped",], read["grpc_messages_dropped",]) == (12, 13)
     assert read["recording_wait_seconds",] == 2.5
+    assert read["recording_standstills",] == 2
     assert read["upstream_errors", "default", "refused"] == 4
 
 
@@ -90,8 +94,10 @@ async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
         worker.record(2)
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
         assert values(worker_families(plane.sources.counters()))["requests", "shop", "GET", "2xx"] == 4
+        plane.sources.attached[workers[1].source].reader.say(Outlook.FULL)
         rings = values(ring_families(plane.sources, 0))
         assert rings.pop(("ring_capacity_bytes",)) == 1 << 20
+        assert (rings.pop(("rings_hopeless", "full")), rings.pop(("rings_hopeless", "given_up"))) == (1, 0)
         assert len(rings) == 2
         assert all(used > 0 for used in rings.values())
     for worker in workers:
@@ -126,6 +132,13 @@ async def test_every_process_has_its_values(tmp_path: Path) -> None:
     """What the supervisor counts, what is gone, and rings that nobody reads."""
     async with collecting(None, MemoryStorage(), is_draining=False) as plane:
         workers, places = Workers({}), WatchedPaths({}, {})
+        left = ({"name": "worker 0", "pid": pid, "ready": True, "ring": "", "leaving": pid > 7} for pid in (7, 8, 9))
+        workers.update(json.dumps([*left]))
+        assert {name for name in process_ids(workers) if "worker" in name} == {
+            "worker 0",
+            "worker 0 leaving",
+            "worker 0 leaving 2",
+        }
         workers.update_counts(b'{"log_lines_dropped": 2, "reloads": {"done": 2, "refused": 1}}')
         places.removed[DATA_DIR] = 4
         assert values(process_families(plane.sources, workers, places)) == {
@@ -139,6 +152,7 @@ async def test_every_process_has_its_values(tmp_path: Path) -> None:
             ("places_removed", RING): 0,
             ("places_removed", STATE): 0,
             ("rings_unread",): 0,
+            ("old_workers",): 2,
         }
 
 

@@ -1,21 +1,25 @@
 """Alerts over a real store and a real receiver: at least once, under one id, by one of many."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from api.http.errors import Refused
 from proxy.collector.watch.alerts.alerting import LEASE_S, Alerting
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.settings.alert_model import AlertSettings
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
+from storage.record import format_id
 from tests.api.samples import START_US, make_batch, make_record
 
 
@@ -25,13 +29,26 @@ class Receiver:
     def __init__(self) -> None:
         self.statuses: list[int] = []
         """Of the next answers; then 204."""
+        self.retry_after = ""
+        """Of answers that refuse."""
         self.got: list[tuple[str, str]] = []
+        """Ids, and what happened, of messages in the standard format."""
+        self.calls: list[tuple[Mapping[str, str], str]] = []
+        """Headers, and bodies."""
+        self.targets: list[str] = []
         self.url = ""
 
     async def take(self, request: web.Request) -> web.Response:
         """Take a call."""
-        self.got.append((request.headers["webhook-id"], json.loads(await request.read())["type"]))
-        return web.Response(status=self.statuses.pop(0) if self.statuses else 204)
+        body = await request.text()
+        self.calls.append((request.headers, body))
+        self.targets.append(request.raw_path)
+        if body.startswith('{"type":"alert.'):
+            self.got.append((request.headers["webhook-id"], json.loads(body)["type"]))
+        if not self.statuses:
+            return web.Response(status=204)
+        headers = {"Retry-After": self.retry_after} if self.retry_after else None
+        return web.Response(status=self.statuses.pop(0), headers=headers)
 
 
 class Clock:
@@ -101,6 +118,116 @@ async def test_what_is_not_taken_is_sent_again_under_its_id(tmp_path: Path) -> N
         assert {family.name: family.samples[0].value for family in one.families()} == {
             "sidelog_alerts_firing": 0, "sidelog_alert_webhooks": 2, "sidelog_alert_messages_waiting": 0,
         }  # fmt: skip
+
+
+REST_DATE = format_datetime(datetime.fromtimestamp(START_US / 1e6 + 46, UTC), usegmt=True)
+
+
+@pytest.mark.parametrize(("retry_after", "rest_s"), [("45", 45), ("86400", 3600), (REST_DATE, 45)])
+async def test_a_receiver_that_wants_rest_gets_it(tmp_path: Path, retry_after: str, rest_s: int) -> None:
+    """One that answers 429 with Retry-After (seconds or a date) is not called before, but within the hour."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        receiver.statuses, receiver.retry_after = [429], retry_after
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        one = alerting(storage, receiver, clock)
+        for wait_s, calls in ((0, 1), (rest_s - 1, 1), (2, 2)):
+            clock.us += wait_s * 1_000_000
+            await one.look(http)
+            assert [kind for _, kind in receiver.got].count("alert.firing") == calls
+
+
+async def test_a_receiver_that_wants_rest_gets_it_from_all_alerts(tmp_path: Path) -> None:
+    """What others have for it, and what is made meanwhile, waits as well."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        receiver.statuses, receiver.retry_after = [503], "45"
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        both = alerting(storage, receiver, clock)
+        [alert] = both.alerts
+        other = msgspec.structs.replace(alert, name="other", query="-method:POST")
+        await both.look(http)
+        assert len(receiver.calls) == 1
+        both.alerts = (alert, other)
+        for wait_s, calls in ((40, 1), (6, 3)):
+            clock.us += wait_s * 1_000_000
+            await both.look(http)
+            assert len(receiver.calls) == calls
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"format": "alertmanager"},
+        {"format": "slack"},
+        {"format": "discord"},
+        {"format": "teams"},
+        {"format": "ntfy"},
+        {"format": "pagerduty", "secret": "0123456789abcdef0123456789abcdef"},
+        {"body": '{"chat_id": 7, "text": "{text} {link}"}'},
+    ],
+    ids=lambda settings: str(settings.get("format", "body" if settings else "standard")),
+)
+async def test_each_format_arrives_with_page_and_requests(tmp_path: Path, settings: dict[str, str]) -> None:
+    """And with the headers of the settings; a test of it as well."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(5))))
+        one = alerting(storage, receiver, clock, public_url="https://logs.example")
+        given = {"headers": {"Authorization": "Bearer tk"}} | settings
+        one.alerts = (msgspec.structs.replace(one.alerts[0], **given),)
+        await one.look(http)
+        assert (await one.test("failures"))["problem"] is None
+        assert len(receiver.calls) == 2
+        newest = [format_id(make_record(n).id) for n in (4, 3, 2)]
+        for headers, body in receiver.calls:
+            assert headers["authorization"] == "Bearer tk"
+            everything = (body + headers.get("click", "")).replace("\\u0026", "&").replace("&amp;", "&")
+            assert "https://logs.example/requests?filter=status%3A5xx&since=" in everything
+            if "body" not in settings:
+                assert [id for id in newest if id in body] == newest
+        [firing] = (await one.describe())["history"]
+        assert (firing["search"], firing["ids"]) == ("status:5xx", newest)
+        assert "Bearer" not in json.dumps(await one.describe())
+
+
+async def test_an_address_is_called_as_it_is_written(tmp_path: Path) -> None:
+    """A webhook of a workflow signs its query, of which no escape may change."""
+    query = "?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sig=a_b-c%2Bd~"
+    async with await open_storage("sqlite:///r.db", tmp_path) as storage, receiving() as receiver:
+        receiver.url += query
+        assert (await alerting(storage, receiver, Clock()).test("failures"))["problem"] is None
+        assert receiver.targets == [f"/hook{query}"]
+
+
+async def test_what_must_last_survives_a_restart(tmp_path: Path) -> None:
+    """The wait of `for_s` goes on in who takes over."""
+    async with (
+        await open_storage("sqlite:///r.db", tmp_path) as storage,
+        receiving() as receiver,
+        ClientSession() as http,
+    ):
+        clock = Clock()
+        await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+        for wait_s, calls in ((0, 0), (20, 0), (10, 1)):
+            clock.us += wait_s * 1_000_000
+            one = alerting(storage, receiver, clock)
+            one.alerts = (msgspec.structs.replace(one.alerts[0], for_s=30.0),)
+            await one.look(http)
+            assert len(receiver.calls) == calls
 
 
 async def test_a_receiver_that_is_away_holds_nothing_else(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxy.collector.watch.alerts.figures import IncompleteFigures, read_figures
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.collector.watch.alerts.figures import IncompleteFigures, read_examples, read_figures
+from proxy.settings.alert_model import AlertSettings
 from storage.aggregates import Percentiles, Summary
 from storage.backends import open_storage
 from tests.api.samples import START_US, make_batch, make_record
@@ -53,7 +53,71 @@ async def test_a_figure_is_that_of_its_window(
     alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes})
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
         await storage.commit(make_batch(*records))
-        assert await read_figures(storage, alert, NOW_US) == expected
+        found = await read_figures(storage, alert, NOW_US)
+        assert {group: figure.value for group, figure in found.items()} == expected
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"figure": "cost", "by": "model"}, {"gpt-5.1": 0.75}),
+        ({"figure": "cost", "by": "project"}, {"shop": 0.75}),
+        ({"figure": "cost", "by": "provider"}, {"openai": 0.75}),
+        ({"figure": "cost", "by": "model", "query": "project:shop"}, {"gpt-5.1": 0.75}),
+        ({"figure": "cost", "by": "model", "query": "project:web"}, {}),
+        ({"figure": "cost"}, {"": 0.75}),
+    ],
+)
+async def test_calls_over_a_web_socket_cost_what_they_cost_over_http(
+    tmp_path: Path, changes: dict[str, Any], expected: dict[str, Any], *, has_ended: bool
+) -> None:
+    """Each is an event of its own, and counts before its connection has ended."""
+    call: dict[str, Any] = {"kind": "event", "level": "debug", "name": "websocket_message"}
+    call |= {"status": None, "method": None}
+    call |= {"provider": "openai", "model": "gpt-5.1", "usage_state": "exact", "input_tokens": 5, "cost_usd": 0.25}
+    records = [make_record(number, project="shop", **call) for number in (1, 2, 3)]
+    records.append(make_record(4, project="shop", kind="event", level="debug", name="websocket_message"))
+    if has_ended:
+        records.append(make_record(5, project="shop", status=101, model="gpt-5.1"))
+    alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes})
+    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
+        await storage.commit(make_batch(*records))
+        found = await read_figures(storage, alert, NOW_US)
+        assert {group: figure.value for group, figure in found.items() if figure.value} == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "searches"),
+    [
+        ({"query": "status:5xx"}, {"status:5xx"}),
+        ({"figure": "share", "of": "status:5xx", "query": "method:GET or method:POST"},
+         {"(method:GET or method:POST) status:5xx"}),
+        ({"figure": "p95", "above": 1.5}, {"duration:>1.5ms"}),
+        ({"by": "project", "query": "status:5xx"}, {'status:5xx project:"my shop"', "status:5xx project:web"}),
+        ({"by": "endpoint"}, {"method:GET endpoint:/items/{id} route:default project:web",
+                              'method:GET endpoint:/items/{id} route:default project:"my shop"'}),
+        ({"by": "error"}, {"outcome:ok status:500"}),
+        ({"by": "path"}, {'path:="/a b"', "path:=/c"}),
+    ],
+)  # fmt: skip
+async def test_a_figure_has_the_search_for_its_requests(
+    tmp_path: Path, changes: dict[str, Any], searches: set[str]
+) -> None:
+    """Which finds them, and those of other groups not."""
+    fields: dict[str, Any] = {"status": 500, "endpoint": "/items/{id}", "duration_us": 2000}
+    records = [
+        make_record(1, project="my shop", path="/a b", **fields),
+        make_record(2, project="web", path="/c", **fields),
+    ]
+    alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes})
+    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
+        await storage.commit(make_batch(*records))
+        found = await read_figures(storage, alert, NOW_US)
+        assert {figure.search for figure in found.values()} == searches
+        for figure in found.values():
+            ids = await read_examples(storage, figure.search, 0, NOW_US)
+            assert len(ids) == len(records) / len(found)
 
 
 @dataclass

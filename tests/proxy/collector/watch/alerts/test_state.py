@@ -1,12 +1,14 @@
 """What fires and what is told of it, as figures come in."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
+from proxy.collector.watch.alerts.figures import Figure
 from proxy.collector.watch.alerts.state import EXPIRES_US, MAX_GROUPS, MAX_HISTORY, State
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.settings.alert_model import AlertSettings
 
 S = 1_000_000
 
@@ -15,6 +17,11 @@ def alert(**changes: Any) -> AlertSettings:
     """Make an alert for more than ten."""
     fields: dict[str, Any] = {"name": "a", "url": "http://x/", "above": 10.0}
     return AlertSettings(**(fields | changes))
+
+
+def figures(values: Mapping[str, float | None]) -> dict[str, Figure]:
+    """Make figures, each with a search of its own."""
+    return {group: Figure(value, f"path:/{group}") for group, value in values.items()}
 
 
 def told(state: State) -> list[tuple[str, str, float | None]]:
@@ -26,7 +33,7 @@ def test_crossing_the_threshold_is_told_once_and_so_is_the_way_back() -> None:
     """Not while it stays beyond, nor while it stays within."""
     state = State()
     for second, value in enumerate((5.0, 11.0, 12.0, 10.0, None, 20.0)):
-        state.advance(alert(), {"": value}, second * S)
+        state.advance(alert(), figures({"": value}), second * S)
     assert told(state) == [("", "firing", 11.0), ("", "resolved", 10.0), ("", "firing", 20.0)]
     assert len({message.id for message in state.outbox}) == 3
     assert state.firing["a"][""].since_us == 5 * S
@@ -36,17 +43,17 @@ def test_crossing_the_threshold_is_told_once_and_so_is_the_way_back() -> None:
 def test_what_is_missing_fires_below(value: float | None, fires: bool) -> None:
     """No traffic is a figure; no figure is none."""
     state = State()
-    state.advance(alert(above=None, below=1.0), {"": value}, S)
+    state.advance(alert(above=None, below=1.0), figures({"": value}), S)
     assert bool(state.outbox) == fires
 
 
 def test_each_value_fires_by_itself() -> None:
     """A budget by key: one that is used up says nothing of others, and one that is gone is over."""
     state = State()
-    state.advance(alert(by="key"), {"k1": 11.0, "k2": 3.0}, S)
-    state.advance(alert(by="key"), {"k2": 30.0}, 2 * S)
+    state.advance(alert(by="key"), figures({"k1": 11.0, "k2": 3.0}), S)
+    state.advance(alert(by="key"), figures({"k2": 30.0}), 2 * S)
     assert told(state) == [("k1", "firing", 11.0), ("k1", "resolved", None), ("k2", "firing", 30.0)]
-    state.advance(alert(by="key"), {str(number): 20.0 + number for number in range(2 * MAX_GROUPS)}, 3 * S)
+    state.advance(alert(by="key"), figures({str(number): 20.0 + number for number in range(2 * MAX_GROUPS)}), 3 * S)
     assert len(state.firing["a"]) == MAX_GROUPS
 
 
@@ -56,23 +63,23 @@ def test_the_same_step_makes_the_same_message() -> None:
     ids = []
     for now_us in (S, 2 * S):
         state = msgspec.json.decode(stored, type=State)
-        state.advance(alert(), {"": 11.0}, now_us)
+        state.advance(alert(), figures({"": 11.0}), now_us)
         ids.append(state.outbox[0].id)
     assert ids[0] == ids[1]
     other = State(seed="t")
-    other.advance(alert(), {"": 11.0}, S)
+    other.advance(alert(), figures({"": 11.0}), S)
     assert other.outbox[0].id != ids[0]
 
 
 def test_a_silenced_alert_is_told_of_when_the_silence_is_over() -> None:
     """If it still fires; its recovery is told only where its beginning was."""
     state = State()
-    state.advance(alert(), {"": 11.0}, S, is_silenced=True)
-    state.advance(alert(), {"": 1.0}, 2 * S, is_silenced=True)
-    state.advance(alert(), {"": 12.0}, 3 * S, is_silenced=True)
+    state.advance(alert(), figures({"": 11.0}), S, is_silenced=True)
+    state.advance(alert(), figures({"": 1.0}), 2 * S, is_silenced=True)
+    state.advance(alert(), figures({"": 12.0}), 3 * S, is_silenced=True)
     assert told(state) == []
-    state.advance(alert(), {"": 13.0}, 4 * S)
-    state.advance(alert(), {"": 1.0}, 5 * S, is_silenced=True)
+    state.advance(alert(), figures({"": 13.0}), 4 * S)
+    state.advance(alert(), figures({"": 1.0}), 5 * S, is_silenced=True)
     assert told(state) == [("", "firing", 13.0), ("", "resolved", 1.0)]
 
 
@@ -80,22 +87,84 @@ def test_it_is_told_again_where_that_is_wanted() -> None:
     """After each `repeat_s` that it still fires, under ids of their own."""
     state = State()
     for second in range(0, 25, 5):
-        state.advance(alert(repeat_s=10), {"": 11.0}, (second + 1) * S)
+        state.advance(alert(repeat_s=10), figures({"": 11.0}), (second + 1) * S)
     assert len({message.id for message in state.outbox}) == len(state.outbox) == 3
 
 
 def test_what_is_no_longer_configured_or_too_old_is_given_up() -> None:
     """And is counted; the history stays bounded."""
     state = State()
-    state.advance(alert(), {"": 11.0}, S)
-    state.advance(alert(name="b"), {"": 11.0}, S)
+    state.advance(alert(), figures({"": 11.0}), S)
+    state.advance(alert(name="b"), figures({"": 11.0}), S)
     state.forget({"a"}, 2 * S)
     assert [message.alert for message in state.outbox] == ["a"]
     state.forget({"a"}, 2 * S + EXPIRES_US)
     assert (state.outbox, state.dropped) == ([], 2)
     for second in range(2 * MAX_HISTORY):
-        state.advance(alert(), {"": 11.0 if second % 2 else 1.0}, second * S)
+        state.advance(alert(), figures({"": 11.0 if second % 2 else 1.0}), second * S)
         for message in state.outbox[:]:
             state.settle(message, second * S)
     assert len(state.history) == MAX_HISTORY
     assert state.history[0].at_us > state.history[-1].at_us
+
+
+def test_what_does_not_last_is_not_told() -> None:
+    """With `for_s` it fires when it has been so for that long, also for who reads the state anew; a gap begins anew."""
+    state = State()
+    for second, value in ((0, 11.0), (20, 12.0), (40, 9.0), (50, 11.0), (80, 12.0), (109, 13.0)):
+        state = msgspec.json.decode(msgspec.json.encode(state), type=State)
+        state.advance(alert(for_s=60), figures({"": value}), second * S)
+    assert told(state) == []
+    state.advance(alert(for_s=60), figures({"": 14.0}), 110 * S)
+    assert told(state) == [("", "firing", 14.0)]
+    assert state.firing["a"][""].since_us == 50 * S
+    assert state.pending == {}
+    state.advance(alert(for_s=60), figures({"": 1.0}), 111 * S)
+    assert told(state)[1:] == [("", "resolved", 1.0)]
+
+
+def test_what_waits_to_fire_is_bounded_and_goes_with_its_alert() -> None:
+    """Of many values those that have waited longest stay."""
+    state = State()
+    state.advance(alert(by="key", for_s=60), figures({"first": 11.0}), S)
+    state.advance(
+        alert(by="key", for_s=60),
+        figures({"first": 11.0} | {str(number): 20.0 for number in range(2 * MAX_GROUPS)}),
+        2 * S,
+    )
+    assert len(state.pending["a"]) == MAX_GROUPS
+    assert state.pending["a"]["first"] == S
+    state.forget(set(), 3 * S)
+    assert state.pending == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "expected"),
+    [
+        ({"resolve_below": 8.0}, (11.0, 9.0, 8.0, 11.0, 7.9), [("firing", 11.0), ("resolved", 7.9)]),
+        ({"resolve_below": 8.0}, (9.0, 11.0, None), [("firing", 11.0), ("resolved", None)]),
+        (
+            {"above": None, "below": 5.0, "resolve_above": 8.0},
+            (6.0, 4.0, 6.0, 8.0, 9.0, 6.0),
+            [("firing", 4.0), ("resolved", 9.0)],
+        ),
+    ],
+)
+def test_what_comes_and_goes_around_the_threshold_is_told_once(
+    settings: dict[str, Any], values: tuple[float | None, ...], expected: list[tuple[str, float | None]]
+) -> None:
+    """It is over behind a second threshold; what has not fired is judged by the first."""
+    state = State()
+    for second, value in enumerate(values, 1):
+        state.advance(alert(**settings), figures({"": value}), second * S)
+    assert [(status, value) for _, status, value in told(state)] == expected
+
+
+def test_a_message_says_which_requests_it_is_about() -> None:
+    """Those of its group within the window; when it is over, all since it began."""
+    state = State()
+    state.advance(alert(by="path", window_s=60), figures({"x": 11.0}), 100 * S)
+    state.advance(alert(by="path", window_s=60), {}, 200 * S)
+    firing, resolved = state.outbox
+    assert (firing.search, firing.begin_us, firing.at_us) == ("path:/x", 40 * S, 100 * S)
+    assert (resolved.search, resolved.begin_us, resolved.at_us) == ("path:/x", 40 * S, 200 * S)

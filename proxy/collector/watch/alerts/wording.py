@@ -1,0 +1,95 @@
+"""What a message says in words: figures as a person reads them, texts of traffic in a line. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from proxy.settings.alert_model import AlertSettings
+
+MAX_GROUP_CHARACTERS: Final = 200
+MAX_QUERY_CHARACTERS: Final = 300
+"""Of what a message shows; all of it is in the payload of our own."""
+_SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def value_text(figure: str, value: float | None) -> str:
+    """Return a figure with its unit: `9.88 %`, `1.53 s`, `$7.25`, `1,204`."""
+    if value is None:
+        return "unknown"
+    return _VALUES.get(figure, _number)(value)
+
+
+def limit_text(alert: AlertSettings) -> str:
+    """Return the threshold: `above 5 %`."""
+    if alert.above is not None:
+        return f"above {value_text(alert.figure, alert.above)}"
+    return f"below {value_text(alert.figure, alert.below)}"
+
+
+def span_text(seconds: float) -> str:
+    """Return a span in the largest unit that needs no fraction: `10 min`, `90 s`."""
+    for unit_s, unit in _SPANS:
+        if seconds >= unit_s and seconds % unit_s == 0:
+            return f"{seconds / unit_s:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def title_of(alert: AlertSettings, status: str, group: str) -> str:
+    """Return what it is about: `[firing] spend (key k1)`."""
+    where = f" ({alert.by} {line_of(group, MAX_GROUP_CHARACTERS)})" if group else ""
+    return f"[{status}] {alert.name}{where}"
+
+
+def about(alert: AlertSettings, value: float | None) -> str:
+    """Return what a figure is, and its limit."""
+    what = f"share of {line_of(alert.of, MAX_QUERY_CHARACTERS)}" if alert.of else alert.figure
+    shown = value_text(alert.figure, value)
+    return f"{what} over {span_text(alert.window_s)} is {shown}, the limit is {limit_text(alert)}"
+
+
+def query_text(alert: AlertSettings) -> str:
+    """Return the search of an alert, empty where it is about all requests."""
+    return line_of(alert.query, MAX_QUERY_CHARACTERS)
+
+
+def line_of(text: str, max_characters: int) -> str:
+    """Return a text as a line that is not too long, without controls and marks of direction."""
+    begin = text[: max_characters + 1]
+    shown = "".join(character if character.isprintable() else " " for character in begin)
+    return shown if len(text) <= max_characters else f"{shown[: max_characters - 1]}…"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else _rounded(value)
+
+
+def _rounded(value: float) -> str:
+    """Return a number in three digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.12g}"
+
+
+def _share(value: float) -> str:
+    return f"{_rounded(100 * value)} %"
+
+
+def _duration(ms: float) -> str:
+    if ms < 1000:
+        return f"{_rounded(ms)} ms"
+    return f"{_rounded(ms / 1000)} s" if ms < 120_000 else f"{_rounded(ms / 60_000)} min"
+
+
+def _money(usd: float) -> str:
+    return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
+
+
+def _times(value: float) -> str:
+    return f"{_rounded(value)} times the window before"
+
+
+_VALUES: Final[Mapping[str, Callable[[float], str]]] = {
+    "share": _share,
+    "p50": _duration,
+    "p95": _duration,
+    "p99": _duration,
+    "cost": _money,
+    "change": _times,
+}

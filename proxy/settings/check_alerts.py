@@ -1,0 +1,117 @@
+"""What an alert may not be: without a threshold that can be reached, over what is no search, address or header.
+
+Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Final
+
+from proxy.settings.alert_model import AlertSettings
+from proxy.settings.alert_template import check_template
+from proxy.settings.check_outgoing import Problem, check_headers, problem_of
+from storage.aggregates import TOP_FIELDS
+from storage.search.cell import is_cell_field
+from storage.search.language.errors import SearchError
+from storage.search.language.parser import parse_search
+
+_OWN_HEADERS: Final = frozenset(
+    {"connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+    | {"webhook-id", "webhook-timestamp", "webhook-signature"}
+)
+"""What a message says of itself."""
+_MARKDOWN: Final = frozenset({"markdown", "x-markdown", "md"})
+"""With these ntfy would read what clients wrote as Markdown."""
+
+
+def check_alerts(alerts: tuple[AlertSettings, ...], own: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with [[alerts]], where `own` are our own addresses."""
+    names: set[str] = set()
+    for index, alert in enumerate(alerts):
+        for setting, text in _check_alert(alert, own):
+            yield f"alerts[{index}].{setting}", text
+        if alert.name in names:
+            yield f"alerts[{index}].name", f"is given twice, got {alert.name!r}"
+        names.add(alert.name)
+
+
+def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    if not alert.name.isprintable() or "/" in alert.name:
+        yield "name", f"expected printable characters and no slash, got {alert.name!r}"
+    for setting, text in (("query", alert.query), ("of", alert.of)):
+        try:
+            parse_search(text, 0)
+        except SearchError as error:
+            yield setting, str(error)
+    if bool(alert.of) != (alert.figure == "share"):
+        need = "expected the search whose share is taken, such as 'status:5xx', got ''"
+        yield "of", f"goes with figure = 'share' alone, got figure = {alert.figure!r}" if alert.of else need
+    yield from _check_threshold(alert)
+    yield from _check_way_back(alert)
+    if alert.by and alert.by not in TOP_FIELDS and not is_cell_field(alert.by):
+        yield "by", f"expected one of {', '.join(TOP_FIELDS)}, a header or a place in bodies, got {alert.by!r}"
+    if alert.by and alert.below is not None:
+        yield "by", "cannot be with `below`: values without a request are not known"
+    yield from _check_message(alert, own)
+
+
+def _check_threshold(alert: AlertSettings) -> Iterator[Problem]:
+    if (alert.above is None) == (alert.below is None):
+        yield "above", "expected either above or below"
+    elif alert.figure == "share" and (alert.above or 0) >= 1:
+        yield "above", f"is never reached: a share is from 0 to 1, got {alert.above:g}"
+    elif alert.below == 0:
+        yield "below", "is never reached: no figure is below 0"
+
+
+def _check_way_back(alert: AlertSettings) -> Iterator[Problem]:
+    lower, upper = alert.resolve_below, alert.resolve_above
+    if lower is not None:
+        if alert.above is None:
+            yield "resolve_below", f"goes with `above` alone, got {lower:g}"
+        elif lower > alert.above:
+            yield "resolve_below", f"expected at most above = {alert.above:g}, got {lower:g}"
+        elif lower == 0:
+            yield "resolve_below", "is never reached: no figure is below 0"
+    if upper is not None:
+        if alert.below is None:
+            yield "resolve_above", f"goes with `below` alone, got {upper:g}"
+        elif upper < alert.below:
+            yield "resolve_above", f"expected at least below = {alert.below:g}, got {upper:g}"
+        elif alert.figure == "share" and upper >= 1:
+            yield "resolve_above", f"is never reached: a share is from 0 to 1, got {upper:g}"
+
+
+def _check_message(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    if problem := problem_of(alert.url, own, may_ask=True):
+        yield "url", problem
+    own_headers = _OWN_HEADERS | (_MARKDOWN if alert.format == "ntfy" else frozenset())
+    yield from check_headers("headers", alert.headers, own_headers, "the message")
+    if alert.body and alert.format != "standard":
+        yield "body", f"cannot be with a format, got format = {alert.format!r}"
+    elif alert.body and (problem := check_template(alert.body)):
+        yield "body", problem
+    if alert.format == "pagerduty":
+        if not alert.secret:
+            yield "secret", "expected the integration key of PagerDuty, got ''"
+        return
+    try:
+        secret_of(alert.secret)
+    except ValueError as error:
+        yield "secret", str(error)
+
+
+def secret_of(text: str) -> bytes:
+    """Return the key that signs, empty for none.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("expected Base64 behind whsec_") from error
+    if text and not 24 <= len(key) <= 64:
+        raise ValueError(f"expected a key of 24 to 64 bytes, got {len(key)}")
+    return key
