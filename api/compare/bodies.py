@@ -1,9 +1,9 @@
 """What differs between two bodies. Pure.
 
-Strategy: what they are is seen by their content: JSON under any media type by path, streams of events event by event,
-other text by lines, the rest by its first byte that differs; only forms are known by their media type. Of a cut body
-the same number of first, and of last, bytes is compared on both sides; what only the cut has parted from its container
-is no difference.
+Strategy: what they are is seen by their content: JSON under any media type by path, streams of events event by event
+(without comments and pings, which only keep a connection open), multipart bodies part by part, other text by lines, the
+rest by its first byte that differs; only forms are known by their media type. Of a cut body the same number of first,
+and of last, bytes is compared on both sides; what only the cut has parted from its container is no difference.
 """
 
 import re
@@ -11,18 +11,23 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from api.compare.apart import NOTHING_APART, Apart
 from api.compare.json_changes import Change, Changes, Path, json_changes, parse
+from api.compare.multipart import read_multipart
 from api.compare.part import Part, shown
 from api.compare.text_changes import text_changes
+from api.native.chat.document import closed
 from api.native.files.cut_bodies import describe_body
-from api.native.first_text import closed
 from api.native.projection import decode_window
 from storage.record import Body
 from storage.search.subject import readable
 
 SAME_VALUE: Final = "written differently, with the same meaning"
 NOT_COMPARED: Final = "redacted on both sides, so not compared"
+DOCUMENTS: Final = frozenset(("json", "events", "multipart"))
+"""What is compared by path."""
 _REDACTED: Final = "[REDACTED"
+_PING: Final = "ping"
 _EVENT: Final = re.compile(r"(?:data|event|id|retry)?:")
 _BLOCK_END: Final = re.compile(r"\r\n\r\n|\n\n|\r\r")
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
@@ -31,15 +36,16 @@ _SHOWN_BYTES: Final = 16
 Fields = list[tuple[str, str]]
 
 
-def body_parts(part: str, old: Body, new: Body, *, is_form: bool = False) -> list[Part]:
+def body_parts(part: str, old: Body, new: Body, *, is_form: bool = False, apart: Apart = NOTHING_APART) -> list[Part]:
     """Compare two bodies, an empty one for none; of cut ones, the ends are a part of their own where they differ."""
     try:
-        return [_whole(part, old, new, "form" if is_form else "json"), *_ends(part, old, new)]
+        whole = _whole(part, old, new, "form" if is_form else "json", apart)
     except RecursionError:  # JSON that can be read, and is nested too deep for the rest
-        return [_whole(part, old, new, "text"), *_ends(part, old, new)]
+        whole = _whole(part, old, new, "text", apart)
+    return [whole, *_ends(part, old, new)]
 
 
-def _whole(part: str, old: Body, new: Body, expected: str) -> Part:
+def _whole(part: str, old: Body, new: Body, expected: str, apart: Apart) -> Part:
     notes = [f"{side}: {note}" for side, body in (("a", old), ("b", new)) if (note := describe_body(body))]
     is_cut, is_gone = old.truncated or new.truncated, bool(old.omitted or new.omitted)
     size = min([len(body.head) for body in (old, new) if body.truncated], default=None)
@@ -51,9 +57,10 @@ def _whole(part: str, old: Body, new: Body, expected: str) -> Part:
         notes.append(SAME_VALUE)
     if is_redacted(readable(head), readable(other)):
         notes.append(NOT_COMPARED)
-    is_json = form in ("json", "events")
+    set_apart = apart.take(part, changes)
+    is_complete = not (is_cut or is_gone)
     name = "events" if form == "events" else part
-    return shown(name, changes, notes, is_json=is_json, is_complete=not (is_cut or is_gone))
+    return shown(name, changes, notes, is_json=form in DOCUMENTS, is_complete=is_complete, apart=set_apart)
 
 
 def fields_changes(old: Fields, new: Fields) -> Changes:
@@ -88,6 +95,9 @@ def _compare(old: bytes, new: bytes, expected: str, *, is_cut: bool) -> tuple[st
     changes = Changes()
     if old == new:
         return "text", changes
+    if expected == "json" and not is_cut:
+        with suppress(ValueError):
+            return "multipart", json_changes(read_multipart(old), read_multipart(new))
     if ours is None or theirs is None:
         pairs = enumerate(zip(old, new, strict=False))
         at = next((place for place, (one, other) in pairs if one != other), min(len(old), len(new)))
@@ -123,14 +133,21 @@ def _events_of(text: str, is_cut: bool) -> Any:
     whole = blocks[:-1] if is_cut else blocks
     if not whole:
         raise ValueError("there is none")
-    return [_event_of(block) if is_stream else parse(block) for block in whole]
+    if not is_stream:
+        return [parse(block) for block in whole]
+    return [event for event in map(_event_of, whole) if event and event.get("event") != _PING]
 
 
 _READERS: Final = (("json", _document_of), ("events", _events_of))
 
 
 def read_whole(body: Body) -> tuple[str, Any]:
-    """Return what a whole body is taken for, `json`, `events`, `text` or `bytes`, and its content, of events a list."""
+    """Return what a whole body is taken for, and its content.
+
+    One of `DOCUMENTS`, `text` or `bytes`; of events a list, of multipart bodies their parts.
+    """
+    with suppress(ValueError):
+        return "multipart", read_multipart(body.head)
     text = decode_window(body.head)
     if text is None:
         return "bytes", None

@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from api.compare.apart import NOTHING_APART, Apart
 from api.compare.bodies import NOT_COMPARED, SAME_VALUE, Fields, body_parts, fields_changes, fields_of, is_redacted
 from api.compare.json_changes import Changes, parse
+from api.compare.multipart import without_boundary
 from api.compare.part import Part, shown
 from api.http.responses import ApiObject
 from api.native.messages import MessageShown
@@ -57,28 +59,30 @@ class Measure(ApiObject):
     b: float | None
 
 
-def compare_parts(a: Side, b: Side) -> list[Part]:
+def compare_parts(a: Side, b: Side, apart: Apart = NOTHING_APART) -> list[Part]:
     """Compare everything that one of them has."""
     parts = [_status(a, b, "status", "outcome", "error_type")]
     ours, theirs = (_fields(side.record, "method", "scheme", "host", "path", "http_version", "name") for side in (a, b))
     parts += [shown("request", fields_changes(ours, theirs)), *_query(a.record.query or "", b.record.query or "")]
     if a.payload is not None and b.payload is not None:
-        parts += [part for half in ("request", "response") for part in _half(half, a, b)]
+        parts += [part for half in ("request", "response") for part in _half(half, a, b, apart)]
     elif a.record.kind == b.record.kind == "exchange":
         notes = _notes(a, b, "neither headers nor bodies are stored", lambda side: side.payload is None)
         parts.append(shown("headers and bodies", Changes(), notes, is_complete=False))
     if SWITCHING_PROTOCOLS in (a.record.status, b.record.status):
-        parts += _messages(a, b)
+        parts += _messages(a, b, apart)
     data = [_kept(side.record.data if side.record.kind == "event" else None) for side in (a, b)]
     if any(body.size for body in data):
-        parts += body_parts("data", *data)
+        parts += body_parts("data", *data, apart=apart)
     return parts
 
 
-def response_parts(a: Side, b: Side) -> list[Part]:
+def response_parts(a: Side, b: Side, apart: Apart = NOTHING_APART) -> list[Part]:
     """Compare what was answered."""
     parts = [_status(a, b, "status")]
-    return parts if a.payload is None or b.payload is None else [*parts, *_half("response", a, b)]
+    if a.payload is not None and b.payload is not None:
+        parts += _half("response", a, b, apart)
+    return parts
 
 
 def _status(a: Side, b: Side, *names: str) -> Part:
@@ -110,16 +114,18 @@ def _query(ours: str, theirs: str) -> list[Part]:
     return [shown("query", changes, notes)] if ours or theirs else []
 
 
-def _half(half: str, a: Side, b: Side) -> list[Part]:
+def _half(half: str, a: Side, b: Side, apart: Apart) -> list[Part]:
     """Compare headers, body and trailers of the requests, or of the responses."""
     heads = [_lower(split_head(getattr(side.payload, f"{half}_head"))[1]) for side in (a, b)]
     bodies = [_body(side, half) for side in (a, b)]
     is_form = all(("content-type", "application/x-www-form-urlencoded") in map(_media_type, head) for head in heads)
-    compared = body_parts(f"{half}_body", *bodies, is_form=is_form) if bodies != [_kept(None), _kept(None)] else []
-    apart = f"host|{_FRAMING}" if all(part.complete for part in compared) else "host"
-    parts = [_headers(f"{half}_headers", *heads, apart=apart), *compared]
+    compared: list[Part] = []
+    if bodies != [_kept(None), _kept(None)]:
+        compared = body_parts(f"{half}_body", *bodies, is_form=is_form, apart=apart)
+    volatile = f"host|{_FRAMING}" if all(part.complete for part in compared) else "host"
+    parts = [_headers(f"{half}_headers", *heads, apart=apart, volatile=volatile), *compared]
     trailers = [_lower(split_fields(getattr(side.payload, f"{half}_trailers"))) for side in (a, b)]
-    return [*parts, _headers(f"{half}_trailers", *trailers)] if any(trailers) else parts
+    return [*parts, _headers(f"{half}_trailers", *trailers, apart=apart)] if any(trailers) else parts
 
 
 def _kept(content: bytes | None) -> Body:
@@ -128,8 +134,9 @@ def _kept(content: bytes | None) -> Body:
 
 
 def _lower(fields: list[list[str]]) -> Fields:
-    """Names of fields have no case (RFC 9110, 5.1)."""
-    return [(name.lower(), value) for name, value in fields]
+    """Names of fields have no case (RFC 9110, 5.1), and delimiters of multipart bodies no meaning."""
+    lower = [(name.lower(), value) for name, value in fields]
+    return [(name, without_boundary(value) if name == "content-type" else value) for name, value in lower]
 
 
 def _media_type(field: tuple[str, str]) -> tuple[str, str]:
@@ -148,11 +155,12 @@ def _body(side: Side, half: str) -> Body:
     return msgspec.structs.replace(body, head=body.head[:MAX_BODY_BYTES], tail=b"", truncated=True)
 
 
-def _headers(part: str, ours: Fields, theirs: Fields, *, apart: str = "") -> Part:
-    found, volatile = fields_changes(ours, theirs), re.compile(rf"(?:{apart}|{_VOLATILE})(?:\[[0-9]+\])?")
-    is_apart = [volatile.fullmatch(str(change.path[0])) is not None for change in found.kept]
-    set_apart = [*compress(found.kept, is_apart)]
-    found.kept = [*compress(found.kept, map(not_, is_apart))]
+def _headers(part: str, ours: Fields, theirs: Fields, *, apart: Apart, volatile: str = "") -> Part:
+    found, pattern = fields_changes(ours, theirs), re.compile(rf"(?:{volatile}|{_VOLATILE})(?:\[[0-9]+\])?")
+    is_volatile = [pattern.fullmatch(str(change.path[0])) is not None for change in found.kept]
+    set_apart = [*compress(found.kept, is_volatile)]
+    found.kept = [*compress(found.kept, map(not_, is_volatile))]
+    set_apart += apart.take(part, found)
     before, after = dict(ours), dict(theirs)
     redacted = [name for name in before if is_redacted(before[name], after.get(name, ""))]
     notes = [f"{', '.join(redacted)}: {NOT_COMPARED}"] if redacted else []
@@ -161,9 +169,10 @@ def _headers(part: str, ours: Fields, theirs: Fields, *, apart: str = "") -> Par
     return shown(part, found, notes, apart=set_apart)
 
 
-def _messages(a: Side, b: Side) -> list[Part]:
+def _messages(a: Side, b: Side, apart: Apart) -> list[Part]:
     """Compare what was sent either way, each for itself: how these meet is a matter of time, as pings are."""
-    part, *ends = body_parts("messages", *(_kept(_transcript(side.messages).encode()) for side in (a, b)))
+    sides = (_kept(_transcript(side.messages).encode()) for side in (a, b))
+    part, *ends = body_parts("messages", *sides, apart=apart)
     part.notes += _notes(a, b, "not all messages were kept, or kept whole", _lacks_messages)
     part.complete = not part.notes
     return [part, *ends]

@@ -12,6 +12,7 @@ cost no more than the length times that.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -36,7 +37,8 @@ class Change(NamedTuple):
     """One difference; where a side has no value, its path is where it would be, and the value None."""
 
     kind: Kind
-    """`type`: to a value of another JSON type; `moved`: of an element whose name is at another index."""
+    """`type`: to a value of another JSON type; `moved`: of an element whose name is at another index, or of an array
+    whose elements are the same in another order."""
     path: Path
     """In the second value."""
     old_path: Path
@@ -101,7 +103,7 @@ def _compare(old: Any, new: Any, old_path: Path, path: Path, found: Changes) -> 
         _compare_members(old, new, old_path, path, found)
     elif type(old) is type(new) is list and len(path) < MAX_DEPTH and not found.more:
         _compare_elements(old, new, old_path, path, found)
-    elif _key_of(old) != _key_of(new):
+    elif key_of(old) != key_of(new):
         types = {float if type(value) is int else type(value) for value in (old, new)}
         found.add("changed" if len(types) == 1 else "type", path, old_path, old, new)
 
@@ -111,7 +113,7 @@ def _compare_members(old: dict[str, Any], new: dict[str, Any], old_path: Path, p
         before = old.get(name)
         if name not in old:
             found.add("added", (*path, name), (*old_path, name), None, value)
-        elif value != before or _key_of(value) != _key_of(before):  # to Python, true is 1
+        elif value != before or key_of(value) != key_of(before):  # to Python, true is 1
             _compare(before, value, (*old_path, name), (*path, name), found)
     for name, value in old.items():
         if name not in new:
@@ -120,6 +122,9 @@ def _compare_members(old: dict[str, Any], new: dict[str, Any], old_path: Path, p
 
 def _compare_elements(old: list[Any], new: list[Any], old_path: Path, path: Path, found: Changes) -> None:
     pairs, moved = _paired(old, new)
+    if moved is None or len(moved) > 1:
+        found.add("moved", path, old_path, old, new)
+        moved = set()
     for i, j in pairs:
         if j is None:
             assert i is not None
@@ -129,16 +134,21 @@ def _compare_elements(old: list[Any], new: list[Any], old_path: Path, path: Path
         else:
             if j in moved:
                 found.add("moved", (*path, j), (*old_path, i), old[i], new[j])
-            if _key_of(old[i]) != _key_of(new[j]):
+            if key_of(old[i]) != key_of(new[j]):
                 _compare(old[i], new[j], (*old_path, i), (*path, j), found)
 
 
-def _paired(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int]]:
-    """Pair elements that may differ, and say which of the second array are out of order."""
+def _paired(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int] | None]:
+    """Pair elements that may differ, and say which of the second array are out of order; None: only their order is."""
     names = _names_of(old, new)
     if names is None:
-        is_one = len(old) == len(new) == 1
-        return [(0, 0)] if is_one else differing([*map(_key_of, old)], [*map(_key_of, new)]), set()
+        if len(old) == len(new) == 1:
+            return [(0, 0)], set()
+        ours = [*map(key_of, old)]
+        theirs = [*map(key_of, new)]
+        if len(ours) == len(theirs) and Counter(ours) == Counter(theirs):
+            return [], set() if ours == theirs else None
+        return differing(ours, theirs), set()
     places = {name: i for i, name in enumerate(names[0])}
     pairs = [(places.pop(name, None), j) for j, name in enumerate(names[1])]
     common = [(i, j) for i, j in pairs if i is not None]
@@ -152,14 +162,14 @@ def _names_of(old: list[Any], new: list[Any]) -> tuple[Sequence[Hashable], Seque
         return None
     for member in _NAMING:
         if all(type(each.get(member)) in (str, int) for each in (*old, *new)):
-            ours, theirs = [_key_of(each[member]) for each in old], [_key_of(each[member]) for each in new]
+            ours, theirs = [key_of(each[member]) for each in old], [key_of(each[member]) for each in new]
             distinct, others = set(ours), set(theirs)
             if len(distinct) == len(ours) and len(others) == len(theirs) and distinct & others:
                 return ours, theirs
     return None
 
 
-def _key_of(value: Any) -> Hashable:
+def key_of(value: Any) -> Hashable:
     """Return what is the same exactly for equal values, and has no hash that a sender chose, as large integers have."""
     if type(value) is str or (type(value) is int and -_LARGE < value < _LARGE):
         return value

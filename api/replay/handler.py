@@ -17,11 +17,12 @@ from api.http.errors import BadParameter, Refused
 from api.http.params import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.native.find import find_entry
-from api.native.projection import field_of, message_json
+from api.native.projection import exact_target, exact_text, field_of, message_json, octets_of, split_head
 from api.replay.request import TOKEN, Given, outgoing_of, refusal_of
 from api.replay.suite import Recorded
 from api.services import SendAgain, Services, services_of
 from storage.record import Body, Entry, Payload, Record, format_id
+from storage.search.subject import readable
 
 _VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _RECORD_ID: Final = "x-sidelog-id"
@@ -114,16 +115,25 @@ def _edited(record: Record, payload: Payload | None, again: Again, sender: SendA
         if not TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
             raise BadParameter("headers", name, "names that are tokens, and values without line breaks")
     path, mark, query = again.target.partition("?")
-    head = "\r\n".join([f"{again.method} {again.target} HTTP/1.1", *(f"{n}: {v}" for n, v in again.headers)])
     body = None if payload is None else payload.request_body
     if again.body is not None:
         content = again.body.encode(errors="replace")
         body = Body(content, b"", len(content), False, None, None) if content else None
     changes = {"method": again.method, "path": path, "query": query if mark else None, "request_complete": True}
     sent = msgspec.structs.replace(record, **changes, status=None, request_bytes=body.size if body else 0)
-    edited = Recorded(format_id(record.id), sent, Payload(head.encode(errors="replace"), b"", body, None))
+    edited = Recorded(format_id(record.id), sent, Payload(_head(record, payload, again), b"", body, None))
     if reason := refusal_of(edited):
         raise Refused(409, f"this request cannot be sent: {reason}")
     if missing := outgoing_of(edited, Given()).missing:
         raise Refused(409, f"still redacted, so give or remove: {', '.join(missing)}")
     return Entry(sent, edited.payload)
+
+
+def _head(record: Record, payload: Payload | None, again: Again) -> bytes:
+    """Write the head that is asked for; what is given back as it was shown has the octets that were sent."""
+    line, fields = split_head(b"" if payload is None else payload.request_head, exact_text)
+    shown = (record.path or "") + ("" if record.query is None else f"?{record.query}")
+    target = again.target if again.target != shown else exact_target(line) or shown
+    exact = {(name.lower(), readable(octets_of(value))): value for name, value in fields}
+    headers = [f"{name}: {exact.get((name.lower(), value), value)}" for name, value in again.headers]
+    return octets_of("\r\n".join([f"{again.method} {target} HTTP/1.1", *headers]))

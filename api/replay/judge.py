@@ -4,13 +4,19 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple
 
-from api.compare.bodies import read_whole
+import msgspec
+
+from api.compare.apart import Apart, Place
+from api.compare.bodies import DOCUMENTS, read_whole
+from api.compare.evidence import Evidence
 from api.compare.exchange import Side, response_parts
 from api.compare.json_changes import MAX_DEPTH, Changes, Path
 from api.compare.part import Part, shown
 from api.native.files.cut_bodies import describe_body
-from api.native.projection import split_head
+from api.native.projection import split_fields, split_head
+from api.replay.request import is_call
 from api.replay.suite import Recorded
+from storage.grpc import status_name
 from storage.record import Body, Payload, Record
 
 MAX_MEMBERS: Final = 64
@@ -21,6 +27,8 @@ _MIN_TIMES: Final = 10
 """How often each word of an enum was seen, on average, before another one is a difference."""
 _MIN_OBJECTS, _MIN_NAMES = 3, 8
 """So many objects with so many names in all, none of them common: they are keyed by data."""
+_ID_LIKE: Final = re.compile(r"(?=[^0-9]*+[0-9])[0-9A-Za-z_.-]++")
+"""A name with a digit, as `u17`: of objects that have such names alone, and others each, they are keyed by data."""
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
 _DATA_KEY: Final = re.compile(r"-?\d+|\d{4}-\d\d-\d\d.*|[0-9A-Fa-f-]{16,}|.*[@/:\s].*|.*\d{4,}.*", re.DOTALL)
 _REDACTED: Final = "[REDACTED"
@@ -41,12 +49,12 @@ class Shape:
     compared; what was never seen, such as elements of an array that was always empty, is free, as is what was redacted.
     """
 
-    __slots__ = ("_elements", "_is_free", "_is_keyed", "_members", "_seen", "_types", "_words")
+    __slots__ = ("_elements", "_is_ever_empty", "_is_free", "_is_keyed", "_members", "_seen", "_types", "_words")
 
     def __init__(self) -> None:
         self._seen = 0
         self._types: dict[str, int] = {}
-        self._is_free = self._is_keyed = False
+        self._is_free = self._is_keyed = self._is_ever_empty = False
         self._members: dict[str, Shape] = {}
         self._elements: Shape | None = None
         self._words: dict[str, int] | None = {}
@@ -64,6 +72,7 @@ class Shape:
             self._learn_word(value)
         elif name == "array":
             self._elements = self._elements or Shape()
+            self._is_ever_empty |= not value
             for each in value:
                 self._elements.learn(each, depth + 1)
         elif name == "object":
@@ -91,6 +100,7 @@ class Shape:
         """Note all that another has seen."""
         self._seen += other._seen
         self._is_free |= other._is_free
+        self._is_ever_empty |= other._is_ever_empty
         if other._is_keyed and not self._is_keyed:
             self._fold()
         for name, times in other._types.items():
@@ -106,7 +116,10 @@ class Shape:
         self._words = None if other._words is None or len(self._words or "") > MAX_WORDS else self._words
 
     def judge(self, value: Any, path: Path, found: Changes) -> None:
-        """Add what does not fit: a type, a member that is missing or new, a word that an enum does not have."""
+        """Add what does not fit: a type, a member that is missing or new, a word that an enum does not have.
+
+        And an array that is empty, of which many were seen and none was.
+        """
         name = _type_of(value)
         if self._is_free or not self._types.keys() - {"null"} or (name == "string" and _REDACTED in value):
             return
@@ -115,6 +128,8 @@ class Shape:
         elif name == "object":
             self._judge_members(value, path, found)
         elif name == "array" and self._elements is not None:
+            if not value and not self._is_ever_empty and self._types[name] >= _MIN_TIMES:
+                found.add("changed", path, path, "never empty", "empty")
             for place, each in enumerate(value):
                 self._elements.judge(each, (*path, place), found)
         elif name == "string" and self._words and value not in self._words and self._is_enum:
@@ -129,8 +144,9 @@ class Shape:
         times = self._types["object"]
         named = [key for key in self._members if key != _ANY_KEY]
         common = [key for key in named if self._members[key]._seen == times]
-        if not common and times >= _MIN_OBJECTS and len(named) >= _MIN_NAMES:
+        if times >= _MIN_OBJECTS and self._are_data(named, common):
             self._fold()
+            common = []
         for key in common:
             if key not in value:
                 found.add("removed", (*path, key), (*path, key), " | ".join(self._members[key]._types), None)
@@ -140,11 +156,18 @@ class Shape:
             else:
                 found.add("added", (*path, key), (*path, key), None, _type_of(each))
 
+    def _are_data(self, named: list[str], common: list[str]) -> bool:
+        """Whether names of members, of which some are common to all objects, are data."""
+        if not common and len(named) >= _MIN_NAMES:
+            return True
+        are_alike = not common or all(self._members[key]._types.keys() == {"object"} for key in named)
+        return len(common) < len(named) and are_alike and all(map(_ID_LIKE.fullmatch, named))
+
 
 Expect = Literal["status", "shape", "same"]
 EXPECTATIONS: Final[tuple[Expect, ...]] = ("status", "shape", "same")
 
-Key = tuple[str | None, str | None, int | None]
+Key = tuple[str | None, str | None, str]
 """Method, endpoint and status of answers that have a shape in common."""
 
 
@@ -154,22 +177,28 @@ class _Seen(NamedTuple):
     media_types: set[str]
     forms: set[str]
     shapes: dict[str, Shape]
-    """Of JSON, and of events: `json`, `events`."""
+    """By the form of a body, of those that are compared by path."""
 
 
 class Judge:
     """Compares answers with recorded ones."""
 
-    def __init__(self, expect: Expect) -> None:
+    def __init__(self, expect: Expect, ignored: frozenset[Place] = frozenset()) -> None:
+        """Judge by an expectation, and set places apart."""
         self._expect = expect
+        self._ignored = ignored
+        self._evidence = Evidence()
         self._seen: dict[Key, _Seen] = {}
 
     def learn(self, suite: Iterable[Recorded]) -> None:
-        """Learn the shapes of what was answered; `judge` needs it for the expectation `shape`."""
-        for _, record, payload in suite if self._expect == "shape" else ():
+        """Learn from what was answered: shapes, or for the expectation `same`, what is drawn anew each time."""
+        for _, record, payload in suite if self._expect != "status" else ():
             if payload is None:
                 continue
-            seen = self._seen.setdefault(_key_of(record, record.status), _Seen(set(), set(), {}))
+            if self._expect == "same":
+                self._evidence.learn(record, payload)
+                continue
+            seen = self._seen.setdefault(_key_of(record, said_status(record, payload)), _Seen(set(), set(), {}))
             seen.media_types.add(_media_type(payload))
             form, content = _content_of(payload.response_body)
             if form is not None:
@@ -178,18 +207,47 @@ class Judge:
 
     def judge(self, recorded: Recorded, record: Record, payload: Payload) -> list[Part]:
         """Compare an answer, as it is recorded; what redaction has replaced on either side is not compared."""
-        a = Side(recorded.record, recorded.payload, [], False)
-        if self._expect == "same":
-            return [_without_redacted(part) for part in response_parts(a, Side(record, payload, [], False))]
+        old, new = said_status(recorded.record, recorded.payload), said_status(record, payload)
         changes = Changes()
-        if record.status != recorded.record.status:
-            changes.add("changed", ("status",), ("status",), str(recorded.record.status), str(record.status))
-        parts = [shown("status", changes)]
-        seen = self._seen.get(_key_of(recorded.record, record.status))
-        return parts if seen is None else [*parts, *_judged(seen, payload)]
+        if old != new:
+            changes.add("changed", ("status",), ("status",), old, new)
+        status = shown("status", changes)
+        if self._expect == "same":
+            a = Side(recorded.record, _comparable(recorded.payload), [], False)
+            b = Side(record, payload, [], False)
+            apart = Apart(self._ignored, self._evidence.drawn(recorded.record, recorded.payload))
+            return [status, *(_without_redacted(part) for part in response_parts(a, b, apart)[1:])]
+        seen = self._seen.get(_key_of(recorded.record, new))
+        if seen is None and is_alike(old, new):
+            seen = self._seen.get(_key_of(recorded.record, old))
+        return [status] if seen is None else [status, *_judged(seen, payload, Apart(self._ignored))]
 
 
-def _key_of(record: Record, status: int | None) -> Key:
+def said_status(record: Record, payload: Payload | None) -> str:
+    """Return the status of an answer; of a call of gRPC its name, where its trailers say it."""
+    if payload is not None and is_call(payload):
+        trailers = {name.lower(): value for name, value in split_fields(payload.response_trailers)}
+        code = trailers.get("grpc-status", "")
+        if code.isdecimal():
+            return status_name(int(code))
+    return str(record.status)
+
+
+def is_alike(old: str | None, new: str | None) -> bool:
+    """Whether two statuses are of one class, so that their answers can be expected to be alike (RFC 9110 §15)."""
+    if old is None or new is None:
+        return False
+    return old == new or (old.isdecimal() and new.isdecimal() and old[:-2] == new[:-2])
+
+
+def _comparable(payload: Payload | None) -> Payload | None:
+    """Leave out trailers, which only those who send calls of gRPC read from an answer."""
+    if payload is None or is_call(payload):
+        return payload
+    return msgspec.structs.replace(payload, response_trailers=b"")
+
+
+def _key_of(record: Record, status: str) -> Key:
     return record.method, record.endpoint or record.path, status
 
 
@@ -206,22 +264,30 @@ def _content_of(body: Body | None) -> tuple[str | None, object]:
     return (None, "") if body.truncated or body.omitted or body.coding_error else read_whole(body)
 
 
-def _judged(seen: _Seen, payload: Payload) -> list[Part]:
+def _judged(seen: _Seen, payload: Payload, apart: Apart) -> list[Part]:
     found, media_type = Changes(), _media_type(payload)
     if media_type not in seen.media_types:
         at = ("content-type",)
         found.add("changed", at, at, " | ".join(sorted(seen.media_types)), media_type)
+    ignored = apart.take("response_headers", found)
     form, content = _content_of(payload.response_body)
     if form is None or not seen.forms:
         notes = [describe_body(payload.response_body)] if form is None and payload.response_body else []
         notes += [] if seen.forms else ["no recorded body of this endpoint was kept whole"]
-        return [shown("response_headers", found), shown("response_body", Changes(), notes, is_complete=False)]
+        return [
+            shown("response_headers", found, apart=ignored),
+            shown("response_body", Changes(), notes, is_complete=False),
+        ]
     changes = Changes()
     if form not in seen.forms:
         changes.add("type", (), (), " | ".join(sorted(seen.forms)), form)
-    elif form in ("json", "events"):
+    elif form in DOCUMENTS:
         seen.shapes[form].judge(content, (), changes)
-    return [shown("response_headers", found), shown("response_body", changes, is_json=True)]
+    set_apart = apart.take("response_body", changes)
+    return [
+        shown("response_headers", found, apart=ignored),
+        shown("response_body", changes, is_json=True, apart=set_apart),
+    ]
 
 
 def _without_redacted(part: Part) -> Part:

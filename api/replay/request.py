@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote_plus, unquote_plus
 
 from api.native.files.cut_bodies import describe_loss, sent_text
-from api.native.projection import decode_window, field_of, split_head
+from api.native.projection import decode_window, exact_target, exact_text, field_of, split_head
 from api.replay.suite import Recorded
 from storage.grpc import SWITCHING_PROTOCOLS
-from storage.record import Body, Payload
+from storage.record import Body, Payload, Record
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 REPLAY_OF: Final = "X-Sidelog-Replay-Of"
@@ -39,6 +39,7 @@ _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PARTS: Final = re.compile(r"(?:body|query)(?:\..+)?|path")
 _PATH: Final = "path"
+_SCHEMES: Final = (None, "http", "https", "ws", "wss")
 
 
 class Outgoing(NamedTuple):
@@ -46,6 +47,7 @@ class Outgoing(NamedTuple):
 
     method: str
     target: str
+    """Its octets, and those of headers, as `exact_text`."""
     headers: list[tuple[str, str]]
     body: bytes
     missing: tuple[str, ...] = ()
@@ -118,8 +120,8 @@ def is_call(payload: Payload) -> bool:
     return field_of(payload.request_head, "content-type").lower().startswith("application/grpc")
 
 
-def refusal_of(recorded: Recorded) -> str:
-    """Say why an exchange cannot be sent again; empty if it can."""
+def refusal_of(recorded: Recorded, *, may_call: bool = False) -> str:
+    """Say why an exchange cannot be sent again, calls of gRPC only where it is said; empty if it can."""
     record, payload = recorded.record, recorded.payload
     if not record.method or not TOKEN.fullmatch(record.method) or record.method == "CONNECT":
         return "its request was no valid one"
@@ -127,9 +129,12 @@ def refusal_of(recorded: Recorded) -> str:
         return "it was upgraded (WebSocket)"
     if payload is None or not payload.request_head:
         return "neither its headers nor its body were kept"
-    if is_call(payload):
+    if is_call(payload) and not may_call:
         return "it is a call of gRPC: sidelog get --curl ID prints a grpcurl"
-    if not (record.path or "").startswith("/") or _UNFIT.search(f"{record.path}{record.query or ''}"):
+    if record.scheme not in _SCHEMES:
+        return f"its URL is of {record.scheme}:, which is no HTTP"
+    path, query = _asked(record, payload)
+    if not path.startswith("/") or _UNFIT.search(f"{path}{query or ''}"):
         return "its target is no path that can be sent"
     if not record.request_complete:
         return "its request was not complete"
@@ -137,6 +142,15 @@ def refusal_of(recorded: Recorded) -> str:
     if body is None:
         return "its body is no longer stored" if record.request_bytes else ""
     return _loss_of(body)
+
+
+def _asked(record: Record, payload: Payload) -> tuple[str, str | None]:
+    """Return path and query as they were sent: octets beyond ASCII are escaped in the record's own."""
+    target = exact_target(split_head(payload.request_head, exact_text)[0])
+    if target is None:
+        return record.path or "", record.query
+    path, mark, query = target.partition("?")
+    return path, query if mark else None
 
 
 def _loss_of(body: Body) -> str:
@@ -159,14 +173,15 @@ def outgoing_of(recorded: Recorded, given: Given) -> Outgoing:
     record, payload = recorded.record, recorded.payload
     assert payload is not None
     missing: list[str] = []
-    path = str(given.edits.get(_PATH, record.path))
+    asked, query = _asked(record, payload)
+    path = str(given.edits.get(_PATH, asked))
     if not path.startswith("/") or _UNFIT.search(path):
         raise ValueError(f"{path!r} is no path that can be sent")
-    query = None if record.query is None else _edited_pairs(record.query, "query", given, missing)
+    query = None if query is None else _edited_pairs(query, "query", given, missing)
     if _REDACTED.search(path):
         missing.append(_PATH)
     body = payload.request_body or Body(b"", b"", 0, False, None, None)
-    _, fields = split_head(payload.request_head)
+    _, fields = split_head(payload.request_head, exact_text)
     content = _content(body, fields, given, missing)
     headers = _headers(fields, given, missing, is_decoded=body.coding is not None)
     headers.append((REPLAY_OF, recorded.id))

@@ -4,12 +4,14 @@ No redirect is followed, no cookie is kept, nothing is added to what was recorde
 no request goes through a proxy of the environment. A name is resolved once for each connection, to allowed addresses.
 """
 
+import asyncio
+import re
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,9 +22,17 @@ from yarl import URL
 from api.replay.request import Outgoing
 
 TIMEOUT_S: Final = 60.0
-"""For a request and its answer."""
+"""For a request and its answer, unless it is said otherwise."""
 MAX_ANSWER_BYTES: Final = 16 << 20
 """Read of an answer; the rest ends with the connection."""
+_ESCAPES: Final = 0xDC00
+_OCTET: Final = re.compile(r"[\udc80-\udcff]")
+_MARKS: Final = 0x10FF00
+"""What is added to an octet to make its mark: one of the last characters for private use, which no text has."""
+_NOTHING: Final = chr(_MARKS)
+"""The mark of no octet: what keeps a query that is empty from being left out."""
+_MARK: Final = re.compile(r"[\U0010ff00\U0010ff80-\U0010ffff]")
+_WRITTEN_MARK: Final = re.compile(rb"\xf4\x8f(?:\xbc\x80|[\xbe\xbf][\x80-\xbf])")
 _ADDED_BY_AIOHTTP: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -61,6 +71,55 @@ class JudgedResolver(AbstractResolver):
         await self._inner.close()
 
 
+class _Head:
+    """Stands in for a transport until the head of a request is written, and writes its octets.
+
+    aiohttp writes all text as UTF-8 and leaves out surrogates, so octets that are no UTF-8 come as marks.
+    """
+
+    def __init__(self, protocol: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
+        self._protocol: Any = protocol
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport = self._transport
+        head, end, rest = data.partition(b"\r\n\r\n")
+        head = _WRITTEN_MARK.sub(_octet_of, head)
+        self._transport.write(head + end + rest)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        self.write(b"".join(pieces))
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request whose head may have octets that are no UTF-8."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        has_marks = any(map(_MARK.search, (str(self.url), *self.headers.values())))
+        if has_marks and conn.transport is not None:
+            conn.protocol.transport = _Head(conn.protocol, conn.transport)
+        return await super().send(conn)
+
+
+def _octet_of(mark: re.Match[bytes]) -> bytes:
+    text = mark[0].decode()
+    return b"" if text == _NOTHING else bytes((ord(text) - _MARKS,))
+
+
+def _spelled(headers: Iterable[tuple[str, str]]) -> "CIMultiDict[str]":
+    """Return fields for aiohttp, which of names that differ in their case alone would keep one."""
+    spellings: dict[str, str] = {}
+    return CIMultiDict([(spellings.setdefault(name.lower(), name), _marked(value)) for name, value in headers])
+
+
+def _marked(text: str) -> str:
+    """Put marks in the place of the octets of an `exact_text`."""
+    return _OCTET.sub(lambda octet: chr(ord(octet[0]) - _ESCAPES + _MARKS), text)
+
+
 class Sender:
     """Sends to one base URL. Owns its connections; `async with` closes them."""
 
@@ -72,19 +131,22 @@ class Sender:
         unix_path: str = "",
         proxy: str = "",
         is_allowed: Callable[[str], bool] = lambda address: True,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """Send to this scheme, host, port and path; over a Unix socket, or through a proxy, if there is one."""
         parts = urlsplit(base_url)
         self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+        self._timeout_s = timeout_s
         self._tls, self._unix_path, self._proxy, self._is_allowed = tls, unix_path, proxy or None, is_allowed
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(self._unix_path) if self._unix_path else self._connector(),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_ADDED_BY_AIOHTTP,
+            request_class=_Request,
             max_line_size=1 << 16,
             max_field_size=1 << 16,
         )
@@ -108,12 +170,15 @@ class Sender:
         assert not request.missing
         if not self._is_allowed(host := urlsplit(self._origin).hostname or ""):
             raise NoAnswer(f"nothing is sent to {host}")
+        target = _marked(request.target)
+        if target.endswith("?"):
+            target += _NOTHING
         at_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
         try:
             async with self._client.request(
                 request.method,
-                URL(self._origin + self._path + request.target, encoded=True),
-                headers=CIMultiDict(request.headers),
+                URL(self._origin + self._path + target, encoded=True),
+                headers=_spelled(request.headers),
                 data=request.body or None,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -121,7 +186,7 @@ class Sender:
                 head = _head_of(response)
                 body, is_whole = await _read(response.content)
         except TimeoutError as error:
-            raise NoAnswer(f"no answer within {TIMEOUT_S:g} s") from error
+            raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             cause = error.__cause__ or error  # of an address that is refused, aiohttp leaves out why
             raise NoAnswer(str(cause) or type(cause).__name__) from error

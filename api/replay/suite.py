@@ -6,18 +6,20 @@ browser's too: its entries are turned into such lines. Invariant: what was cut, 
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
 from api.http.times import format_time
+from api.native.projection import exact_head, octets_of
+from api.replay.archive import archived
 from storage.record import Body, Payload, Record
 
 VERSION: Final = 1
+MAX_HEADER_BYTES: Final = 1 << 20
+"""Of the first line, as far as it is read for what it says of the suite."""
 _KEPT: Final = (
     *("outcome", "status", "method", "scheme", "host", "path", "query", "route_id", "endpoint"),
     *("started_at_us", "ended_at_us", "duration_us", "request_bytes", "response_bytes", "request_complete"),
@@ -25,8 +27,6 @@ _KEPT: Final = (
 """Columns of a record."""
 _NOTES: Final = ("coding", "omitted", "coding_error", "charset")
 """Of a body, in the order of its fields."""
-_CUT: Final = ("cut: ", "not kept: ")
-"""How `comment` of a body begins in an archive that sidelog wrote (`api/native/files/cut_bodies.py`)."""
 
 Line = Mapping[str, Any]
 
@@ -43,10 +43,31 @@ class Recorded(NamedTuple):
     payload: Payload | None
 
 
-def header_line(name: str, query: str, saved_at_us: int) -> bytes:
-    """Write the first line of a suite."""
-    header = {"suite": VERSION, "name": name, "query": query, "saved_at": format_time(saved_at_us)}
+def header_line(name: str, query: str, saved_at_us: int, ignore: Sequence[str] = ()) -> bytes:
+    """Write the first line of a suite; `ignore` are places that its replays set apart."""
+    header: dict[str, object] = {"suite": VERSION, "name": name, "query": query}
+    header["saved_at"] = format_time(saved_at_us)
+    if ignore:
+        header["ignore"] = [*ignore]
     return msgspec.json.encode(header) + b"\n"
+
+
+def read_ignored(path: Path) -> list[str]:
+    """Return the places that the first line of a suite says are to be ignored.
+
+    Raises:
+        SuiteError: `ignore` is no list of texts.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            header = json.loads(file.readline(MAX_HEADER_BYTES))
+        except ValueError:
+            return []
+    ignored = header.get("ignore", []) if isinstance(header, dict) and "suite" in header else []
+    if not isinstance(ignored, list) or not all(isinstance(place, str) for place in ignored):
+        raise SuiteError(f'{path}, line 1: expected `ignore` to be a list of places, such as [".generated_at"]')
+    return ignored
 
 
 def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Recorded]:
@@ -60,7 +81,7 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
         number = 0
         try:
             lines: Iterable[bytes | Line] = (
-                _archived(file.read()) if _is_archive(file) else (each for each in file if each.strip())
+                archived(file.read()) if _is_archive(file) else (each for each in file if each.strip())
             )
             for number, written in enumerate(lines, 1):  # noqa: B007 - for the message
                 line: Line = json.loads(written) if isinstance(written, bytes) else written
@@ -94,12 +115,17 @@ def _recorded(line: Line) -> Recorded:
     if request is not None and response is not None:
         heads, bodies = [_head(half) for half in (request, response)], [_body(half) for half in (request, response)]
         payload = Payload(heads[0], heads[1], bodies[0], bodies[1], [(at, us) for at, us in line.get("timeline") or []])
+        payload.request_trailers, payload.response_trailers = _trailers(request), _trailers(response)
     return Recorded(str(line["id"]), record, payload)
 
 
 def _head(half: Line) -> bytes:
-    fields = [f"{name}: {value}" for name, value in half["headers"]]
-    return "\r\n".join([half.get("start_line") or "HTTP/1.1", *fields]).encode(errors="replace")
+    line, headers = exact_head(half)
+    return octets_of("\r\n".join([line or "HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]))
+
+
+def _trailers(half: Line) -> bytes:
+    return octets_of("\r\n".join(f"{name}: {value}" for name, value in half.get("trailers") or ()))
 
 
 def _body(half: Line) -> Body | None:
@@ -112,45 +138,3 @@ def _body(half: Line) -> Body | None:
     )
     known = shown.get("size", len(head)), shown.get("truncated", False), *(shown.get(name) for name in _NOTES)
     return msgspec.convert((head, tail, *known), Body)
-
-
-def _archived(text: bytes) -> Iterator[Line]:
-    """Turn the entries of an archive into lines of a suite."""
-    for number, entry in enumerate(json.loads(text)["log"]["entries"], 1):
-        request, response, url = entry["request"], entry["response"], urlsplit(entry["request"]["url"])
-        target = url.path + (f"?{url.query}" if url.query else "")
-        sent, answered = request.get("postData"), response.get("content")
-        yield {
-            "id": f"entry-{number}",
-            "started_at_us": round(datetime.fromisoformat(entry["startedDateTime"]).timestamp() * 1e6),
-            "duration_us": round(entry.get("time", 0) * 1000),
-            "method": request["method"],
-            "scheme": url.scheme,
-            "host": url.netloc,
-            "path": url.path or "/",
-            "query": url.query or None,
-            "status": response["status"] or None,
-            "request_bytes": max(0, request.get("bodySize", 0)),
-            "response_bytes": max(0, response.get("bodySize", 0)),
-            "request": _half(f"{request['method']} {target} HTTP/1.1", request, sent),
-            "response": _half(f"HTTP/1.1 {response['status']}", response, answered),
-        }
-
-
-def _half(start_line: str, message: Line, content: Line | None) -> Line:
-    """Write a request or a response, without the fields that stand for the head of HTTP/2."""
-    pairs = [(each["name"], each["value"]) for each in message.get("headers", ())]
-    headers = [(name, value) for name, value in pairs if not name.startswith(":")]
-    return {"start_line": start_line, "headers": headers, "body": _text(content or {}, message.get("bodySize", 0))}
-
-
-def _text(content: Line, size: int) -> Line | None:
-    """Write a body; one that the archive does not have is omitted, if it had any bytes."""
-    text, comment = content.get("text"), content.get("comment", "")
-    encoding = "base64" if "base64" in (content.get("encoding"), *comment.split(", ")) else "utf-8"
-    if text is None and size <= 0:
-        return None
-    if text is None or comment.startswith(_CUT):
-        omitted = comment or "not in the archive"
-        return {"encoding": encoding, "head": "", "size": max(size, 1), "truncated": True, "omitted": omitted}
-    return {"encoding": encoding, "head": text}

@@ -18,10 +18,13 @@ class Row(NamedTuple):
     shared: tuple[Shared, ...] = ()
     run: str = ""
     """Module below `proxy/cli/commands` and function that returns the exit code, where they are called otherwise."""
+    has_command: bool = False
+    """Whether its arguments are the line of another command, whose options are not its own."""
 
 
 GROUPS: Final = {
     "config": "Check or show the configuration.",
+    "redact": "What is taken out before anything is stored, and by which rule.",
     "token": "The admin token.",
     "keys": "API keys of the proxied service.",
     "db": "Inspect, migrate and back up the store.",
@@ -30,6 +33,13 @@ GROUPS: Final = {
     "alerts": "Alerts on figures of the log.",
 }
 """First words of commands, and what help says of them."""
+SECTIONS: Final = {
+    "Run": "serve run demo health doctor config redact token version completion man",
+    "Look": "query tail get open compare stats top conversations view export mcp",
+    "Send again": "save replay mock",
+    "Manage": "keys db alerts grpc",
+}
+"""What the first words are under in help, in this order."""
 _SETTINGS: Final = settings_flags("proxy.upstream", "data_dir")
 
 COMMANDS: Final = (
@@ -39,6 +49,15 @@ COMMANDS: Final = (
         "--upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080",
         "config greets",
         (settings_flags(*FLAGS),),
+    ),
+    Row(
+        "run",
+        "Run a command, such as a coding agent, and record the calls of models that it makes; at its end say what they "
+        "were, what failed and what they cost. Its exit code is that of the command.",
+        "-- claude",
+        "command route proxy data_dir output opens again",
+        run="run.command:run",
+        has_command=True,
     ),
     Row(
         "demo",
@@ -74,6 +93,21 @@ COMMANDS: Final = (
         "--config sidelog.toml --json",
         "config as_json",
         (_SETTINGS,),
+    ),
+    Row(
+        "redact list",
+        "List the rules by which secrets are found: id, what each is of, an example.",
+        "github",
+        "text config as_json",
+        run="redact:list_rules",
+    ),
+    Row(
+        "redact try",
+        "Show what would be taken out of a text, by which rule, and where. Exits with 0 if nothing is found, with 1 if "
+        "something is: the other way round than grep.",
+        "response.json --config sidelog.toml",
+        "file content_type show config as_json",
+        run="redact_try:run",
     ),
     Row(
         "token show",
@@ -147,7 +181,7 @@ COMMANDS: Final = (
     ),
     Row(
         "alerts list",
-        "List the alerts: the figure of each, its limit, and what fires.",
+        "List the alerts: the figure of each, its limit, what fires, and what was sent.",
         "",
         "as_json",
         (CLIENT,),
@@ -190,10 +224,18 @@ COMMANDS: Final = (
         run="records:get",
     ),
     Row(
+        "open",
+        "Open one record in the web UI: print its address, and show it in a browser, if this machine has a screen.",
+        "0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6",
+        "record_id",
+        (CLIENT,),
+        run="records:open_record",
+    ),
+    Row(
         "compare",
         "Show what differs between two exchanges, part by part; exits with 1 if anything does.",
         "0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 0192f3c4-77d1-7f3a-8f10-5e0c9d2b6a41",
-        "record_id other_id as_json",
+        "record_id other_id ignore as_json",
         (READER,),
     ),
     Row(
@@ -208,7 +250,7 @@ COMMANDS: Final = (
         "tail",
         "Follow new records as they are stored; resumes without a gap when the connection breaks or sidelog restarts.",
         "--level warn --level error",
-        "fields wide utc as_json",
+        "lines fields wide utc as_json",
         (CLIENT, FILTERS, SEARCH),
     ),
     Row(
@@ -252,7 +294,7 @@ COMMANDS: Final = (
         "save",
         "Save matching exchanges with their bodies as a suite, a plain file that can be replayed.",
         "checkout method:GET --since 1h -o checkout.ndjson",
-        "name output utc",
+        "name limit per_request ignore output utc",
         (READER, FILTERS, SEARCH),
         run="files.export:save",
     ),
@@ -261,16 +303,17 @@ COMMANDS: Final = (
         "Send recorded requests again, and compare each answer with the recorded one; exits with 1 if any differs. "
         "Instead of a search, a suite or a HAR file can be given.",
         "'method:GET -path:/admin/*' --since 1h --against http://127.0.0.1:3000",
-        "against expect rate as_recorded set_header edit unsafe output utc as_json",
+        "against insecure expect ignore slower rate as_recorded speed loop concurrency timeout_s set_header edit "
+        "unsafe protobuf output junit utc as_json",
         (READER_LATER, FILTERS, SEARCH),
         run="files.replay:run",
     ),
     Row(
         "mock",
         "Answer requests from a suite or a HAR file, streams with their recorded timing.",
-        "checkout.ndjson --listen 127.0.0.1:9000",
-        "suite listen",
-        run="files.mock:run",
+        "checkout.ndjson --listen 127.0.0.1:9000 --ignore body.requested_at",
+        "suite listen match ignore lenient protobuf",
+        run="mock.command:run",
     ),
     Row(
         "conversations",

@@ -1,4 +1,4 @@
-"""What a shell may complete: words of a search, their values, and names of views.
+"""What a shell may complete: words of a search, their values, names of views, and ids of rules.
 
 Strategy: names and fixed values are known here; others are asked of the sidelog that the options before name, for at
 most `MAX_WAIT_S`. Whatever goes wrong, nothing is offered and nothing is said: a shell has no place for errors.
@@ -106,6 +106,26 @@ def complete_view(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     return [name for name in known if is_plain(name) or (is_quoted and name.isprintable())]
 
 
+def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Complete the id of a rule by which secrets are found."""
+    from proxy.settings.redact_rules import CODE_RULES, rules_by_id
+
+    known = {id_: rule.of for id_, rule in rules_by_id().items()}
+    known |= {id_: rule.of for id_, rule in CODE_RULES.items()}
+    return [CompletionItem(id_, help=of) for id_, of in known.items() if id_.startswith(incomplete)]
+
+
+def complete_command(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a program; its own arguments are not known here."""
+    if ctx.params.get("command") or not incomplete:
+        return []
+    found = set()
+    for directory in os.get_exec_path():
+        with suppress(OSError):
+            found |= {name for name in os.listdir(directory) if name.startswith(incomplete) and is_plain(name)}
+    return sorted(found)[:_MAX_VALUES]
+
+
 def is_plain(text: str) -> bool:
     return _PLAIN.fullmatch(text) is not None
 
@@ -121,9 +141,12 @@ def search_completions(before: Sequence[str], incomplete: str, values: Values) -
     from storage.search.language.words import PREFIXES, WORDS
 
     if incomplete == ":" and before:
-        return _values_of(before[-1].lstrip(_SIGNS), "", values)
+        before, incomplete = [*before, ":"], ""
     if len(before) > 1 and before[-1] == ":":
-        return _values_of(before[-2].lstrip(_SIGNS), incomplete, values)
+        # The value itself may have a colon, as in `redacted:name:password`.
+        value = f"{before[-2]}:" if len(before) > 3 and before[-3] == ":" else ""
+        found = _values_of(before[-4 if value else -2].lstrip(_SIGNS), value + incomplete, values)
+        return [each.removeprefix(value) for each in found]
     head, term = _last_term(incomplete)
     name, colon, typed = term.partition(":")
     if colon:

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 import click
 from click import Argument, Parameter
 
-from proxy.cli.completion import SHELLS, complete_search, complete_view
-from proxy.cli.parameter_types import Seconds, WholeNumber
+from proxy.cli.completion import SHELLS, complete_command, complete_rule, complete_search, complete_view
+from proxy.cli.parameter_types import PositiveNumber, Seconds, WholeNumber
 from proxy.settings.flags import FLAGS, Flag
 
 OWN_PANEL: Final = "Options"
@@ -119,12 +119,17 @@ _ALL: Final = (
     flag("--disabled", "Create the key disabled."),
     text("--project", "TEXT", "Project of the records of its requests."),
     text("--user", "TEXT", "User of the records of its requests."),
-    argument("FILE", "File for the copy; must not exist.", type=click.Path(path_type=Path)),
+    argument(
+        "FILE",
+        "File for the copy; must not exist. In a directory it is named by the time: sidelog-2026-11-28T020000Z.db.",
+        type=click.Path(path_type=Path),
+    ),
     argument("NEW-NAME", "New name of the view."),
     argument("ID", "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id.", "record_id"),
     argument(
         "[OTHER-ID]",
-        "Id of the second, likewise. Without it, the first is compared with the last success of its endpoint.",
+        "Id of the second, likewise. Without it, the first is compared with the last success of its endpoint, the one "
+        "whose request is most alike.",
         "other_id",
         required=False,
     ),
@@ -134,6 +139,8 @@ _ALL: Final = (
     flag("--curl", "Print a curl command that repeats the request."),
     flag("--har", "Print the exchange as an HTTP Archive (HAR 1.2)."),
     flag("--all", "Print all fields, with timings and usage.", "has_all"),
+    text("--content-type", "TYPE", "Content type it would be sent with. Default: by the ending of the file."),
+    flag("--show", "Also print the text as it would be stored."),
     flag("--no-header", "Leave out the line with the titles."),
     argument("FORMAT", "What to write: har, ndjson or csv."),
     Option(
@@ -170,6 +177,40 @@ _ALL: Final = (
     ),
     flag("--as-recorded", "Begin requests as far apart as they were."),
     text(
+        "--speed",
+        "FACTOR",
+        "As --as-recorded, so many times as fast: 2, 0.5.",
+        type=PositiveNumber(1000),
+    ),
+    number("--loop", "Send all of it so many times.", 1, 100_000),
+    text(
+        "--concurrency",
+        "N",
+        "Requests at a time, at most. Default: 1, or 64 at a pace.",
+        type=WholeNumber(1, 1000),
+    ),
+    text(
+        "--timeout-s",
+        "SECONDS",
+        "Wait so long for an answer.",
+        type=PositiveNumber(86_400),
+        default=60,
+        show_default=True,
+    ),
+    text(
+        "--slower",
+        "FACTOR",
+        "An endpoint is not as expected if its answers take so many times as long as the recorded ones: 1.5.",
+        type=PositiveNumber(1000),
+    ),
+    flag("--insecure", "Do not verify the certificate of --against."),
+    text(
+        "--junit",
+        "FILE",
+        "Write a report as JUnit XML, too.",
+        type=click.Path(path_type=Path),
+    ),
+    text(
         "--set-header",
         "NAME=VALUE …",
         "Send this header instead; env:NAME takes a variable, an empty value leaves it out.",
@@ -179,6 +220,12 @@ _ALL: Final = (
         "--edit",
         "PART=VALUE …",
         "Change path, query.NAME, body or a place in it (body.user.id), where it is; env:NAME takes a variable.",
+        multiple=True,
+    ),
+    text(
+        "--ignore",
+        "PLACE …",
+        "Set this place apart, as no difference: .generated_at, items[*].id, header:x-runtime.",
         multiple=True,
     ),
     flag("--unsafe", "Send methods that are not safe, too: POST, PUT, PATCH, DELETE, …"),
@@ -195,35 +242,116 @@ _DATA_DIR: Final = text(
     "--data-dir",
     "DIR",
     "Its data directory; where none runs, commands that only read take the store there. Default: SIDELOG_DATA_DIR, "
-    "STATE_DIRECTORY, ./sidelog-data.",
+    "STATE_DIRECTORY, ./sidelog-data, or where that is not, that of `sidelog run` in this project.",
     panel=SOURCE_PANEL,
 )
 _JSON_LINES: Final = flag("--json", "Print one JSON object per line.", "as_json")
 _ALERT: Final = argument("NAME", "Name of the alert.")
 _OF_COMMANDS: Final = {
+    "run command": argument(
+        "[COMMAND]...",
+        "The command with its arguments; its options are its own, with or without the -- before it.",
+        "command",
+        nargs=-1,
+        type=click.UNPROCESSED,
+        shell_complete=complete_command,
+    ),
+    "run route": text(
+        "--route",
+        "NAME=URL …",
+        "Also record what goes to this URL; the command gets its address here as NAME_BASE_URL. For a known provider: "
+        "where it is reached instead.",
+        multiple=True,
+    ),
+    "run proxy": text(
+        "--proxy",
+        "URL",
+        "Use a sidelog that runs, by the URL of its data port; --data-dir is then that of it.",
+    ),
+    "run data_dir": text("--data-dir", "DIR", "Data directory. Default: one for each project, below ~/.local/state."),
+    "run output": Option(
+        ["--output", "-o", "output"],
+        metavar="FILE",
+        help="Write the whole run into this HTML file; default: run.html in the data directory.",
+        type=click.Path(path_type=Path),
+    ),
+    "run opens": flag("--open", "Show the run in a browser at the end.", "opens"),
+    "run again": flag("--again", "Run nothing; show what was said of the last run."),
     "demo data_dir": text("--data-dir", "DIR", "Data directory. Default: SIDELOG_DATA_DIR, ./sidelog-demo."),
     "health data_dir": _DATA_DIR,
     "alerts test name": _ALERT,
     "alerts silence name": _ALERT,
+    "redact list text": argument(
+        "[TEXT]",
+        "Only rules that have it in their id, in what they are of, or in a literal, such as ghp_.",
+        "text",
+        required=False,
+        shell_complete=complete_rule,
+    ),
+    "redact try file": argument(
+        "FILE", "File with the text, as it would be sent; -: standard input.", type=click.Path(path_type=Path)
+    ),
     "keys create name": argument("NAME", "Display name."),
     "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
     "view save by": text("--by", "FIELD", "Group by this field, as `sidelog top` does."),
     "mock listen": text("--listen", "HOST:PORT", "Address.", default="127.0.0.1:9000", show_default=True),
+    "mock match": text(
+        "--match",
+        "STRENGTH",
+        "Answer no weaker match: exact; same, but for moments and ids made anew; endpoint, by method and template.",
+        type=click.Choice(("exact", "same", "endpoint")),
+        default="same",
+        show_default=True,
+    ),
+    "mock ignore": text(
+        "--ignore",
+        "PLACE",
+        "Leave a place of requests out: body.requested_at, items[*].id, query.t, header:accept. May be repeated.",
+        multiple=True,
+    ),
+    "mock lenient": flag("--lenient", "Answer by the endpoint, whatever query, body and headers are."),
+    "mock protobuf": text(
+        "--protobuf",
+        "FILE",
+        "Schema of gRPC services, as for a route: of protoc --include_imports --descriptor_set_out, or `grpc reflect`.",
+        type=click.Path(path_type=Path),
+    ),
     "grpc reflect address": argument("ADDRESS", "Address of the service: host:port, or https://host:port."),
     "save name": argument("NAME", "Name of the suite."),
+    "save limit": text("--limit", "N", "Save so many at most, the newest. Default: all.", type=WholeNumber(1)),
+    "save per_request": text(
+        "--per-request",
+        "N",
+        "Save so many exchanges of the same request at most, the newest. Default: all.",
+        type=WholeNumber(1),
+    ),
     "replay rate": text("--rate", "N", "Begin so many requests a second.", type=WholeNumber(1, 10_000)),
+    "replay protobuf": text(
+        "--protobuf",
+        "FILE",
+        "Schema of gRPC services, as for a route: protoc --include_imports --descriptor_set_out, or "
+        "`sidelog grpc reflect`.",
+        type=click.Path(path_type=Path),
+    ),
     "replay output": Option(
         ["--output", "-o", "output"],
         metavar="FILE",
         help="Write a line for each result; what a run that was interrupted left there is not sent again.",
         type=click.Path(path_type=Path),
     ),
+    "tail lines": Option(
+        ["--lines", "-n", "lines"],
+        metavar="N",
+        help="Print so many of the newest records first.",
+        type=WholeNumber(0, 1000),
+        default=0,
+    ),
     "query limit": number("--limit", "Maximum number of records.", 100),
     "top by": text(
         "--by",
         "FIELD",
-        "What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, failure "
-        "(endpoint, reason and status), method, host, model, provider, tool (calls of MCP tools), route, "
+        "What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, message, failure "
+        "(endpoint, reason, status and message), method, host, model, provider, tool (calls of MCP tools), route, "
         "service, project, container, client, instance, a header (header.x-tenant) or place in JSON bodies "
         "(body.user.id).",
     ),
@@ -293,8 +421,10 @@ _FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
     ("model", _MANY, "LLM model, as requested or as the response named it."),
     ("finish_reason", _MANY, "Why the output of an LLM call ended: stop, tool_calls, length, …"),
     ("called_tool", _MANY, "Name of a tool that the model called."),
+    ("tool_error", _MANY, "Name of a tool that failed."),
     ("tool", _MANY, "Name of an MCP tool that was called."),
     ("grpc_status", _MANY, "Status of a gRPC call: UNAVAILABLE, 14, !OK."),
+    ("redacted", _MANY, "What was taken out: github-token, name:password."),
     ("conversation", _MANY, "Id of a conversation."),
     ("q", _ONE, "A part of the text in path, query, error, headers, bodies or events."),
     ("min_latency_ms", _NUMBER, "Duration in milliseconds, at least."),

@@ -8,6 +8,9 @@ import msgspec
 from click import Parameter
 
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+_BARE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*", re.ASCII)
+NUMBER_WITH_UNIT: Final = "a number with a unit (s, m, h, d or w)"
 _SECONDS: Final = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -25,7 +28,7 @@ class WholeNumber(click.IntRange):
 
 
 class Seconds(click.ParamType[int]):
-    """Whole seconds, given as settings take them: `90`, `90s`, `1h30m`."""
+    """Whole seconds, given with their units, as settings take them: `90s`, `1h30m`; none at all is `0`."""
 
     name = "time"
 
@@ -35,8 +38,25 @@ class Seconds(click.ParamType[int]):
 
         if isinstance(value, int):
             return value
+        if _BARE_NUMBER.fullmatch(value) and value.strip() != "0":
+            self.fail(f"expected {NUMBER_WITH_UNIT}, such as 5m, got {value!r}", param, ctx)
         try:
             seconds: int = convert("_s", Given(value, "", is_text=True), _SECONDS)
         except ValueError as error:
             self.fail(f"{error}, got {value!r}", param, ctx)
         return seconds
+
+
+class PositiveNumber(click.ParamType[float]):
+    """A number above 0, refused with its value and its limit."""
+
+    name = "number"
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+
+    def convert(self, value: Any, param: Parameter | None, ctx: click.Context | None) -> float:
+        number = float(value) if isinstance(value, float | int) or _NUMBER.fullmatch(value) else 0.0
+        if not 0 < number <= self._most:
+            self.fail(f"expected a number above 0, at most {self._most:g}, got {value!r}", param, ctx)
+        return number

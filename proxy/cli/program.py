@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from proxy.cli.command_table import COMMANDS, GROUPS, Row
+from proxy.cli.command_table import COMMANDS, GROUPS, SECTIONS, Row
 from proxy.cli.options import OWN_PANEL, PARAMETERS
 
 _HELP: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
@@ -42,7 +42,14 @@ class _Group(_WithPanels, click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
+        if ctx.parent is not None:
+            self.format_commands(ctx, formatter)
+            return
+        width = max(map(len, self.commands))  # one column for all sections
+        for title, words in SECTIONS.items():
+            rows = [(word.ljust(width), self.commands[word].get_short_help_str()) for word in words.split()]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.name == "keys" and args[0] == "revoke":
@@ -92,7 +99,8 @@ def _command(name: str, row: Row) -> click.Command:
     for shared in row.shared:
         parameters += shared.parameters
     help = f"{row.help}\n\nExample: {f'{before}{row.example}'.strip()}"
-    return _WithPanels(name, help=help, params=parameters, callback=_callback(row), context_settings=_HELP)
+    settings = {**_HELP, "allow_interspersed_args": not row.has_command}
+    return _WithPanels(name, help=help, params=parameters, callback=_callback(row), context_settings=settings)
 
 
 def _callback(row: Row) -> Callable[..., int]:

@@ -2,11 +2,14 @@
 
 Strategy: that process is started first, because it says where the upstream is; then this one becomes `serve`, whose
 log, Ctrl-C and exit code are the demo's. The process has a session of its own and is bound to this one
-(`die_with_parent.py`), so it ends behind sidelog, however that ends.
+(`die_with_parent.py`), so it ends behind sidelog, however that ends. It sends nothing, not even the token, before
+sidelog has announced that the ports are its own: another program may listen where the demo was to.
 """
 
 import asyncio
 import json
+import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import MutableMapping
@@ -32,6 +35,7 @@ DEFAULT_ADMIN_LISTEN: Final = "127.0.0.1:8090"
 TIMEOUT_ASK_S: Final = 2.0
 """Of one question whether sidelog is ready."""
 POLL_S: Final = 0.1
+MAX_NOTICE_BYTES: Final = 4096
 KEY_NAME: Final = "Demo app"
 _ANY_UPSTREAM: Final = "http://127.0.0.1:1"
 
@@ -62,7 +66,7 @@ def start(listen: str, admin_listen: str, data_dir: str | None, environ: Mutable
         parse_address(listen)
     except ValueError as error:  # what is valid else is a Unix socket
         raise CannotStart(f"the traffic of the demo needs a port: {error}, got {listen!r}") from error
-    url = _start_beside(listen, admin_listen, settings.data_dir)
+    url, environ["NOTIFY_SOCKET"] = _start_beside(listen, admin_listen, settings.data_dir)
     users = {"id": "users", "path": KEYED, "upstream": url, "service": "users", "auth": "optional"}
     tools = {"id": "tools", "path": "/mcp", "upstream": url, "tool_cost_usd": {"search_documents": 0.002}}
     alert = {"name": "errors", "figure": "share", "of": "status:5xx", "above": 0.02, "url": f"{url}/hook"}
@@ -71,8 +75,8 @@ def start(listen: str, admin_listen: str, data_dir: str | None, environ: Mutable
     return overrides | {"proxy.upstream": url}
 
 
-def _start_beside(*arguments: str) -> str:
-    """Start the process beside sidelog; return the URL of its upstream."""
+def _start_beside(*arguments: str) -> tuple[str, str]:
+    """Start the process beside sidelog; return the URL of its upstream, and the socket it waits at."""
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
         bound_to_this_process(module_command("proxy.demo.run", *arguments)),
         env=module_environment(),
@@ -81,17 +85,29 @@ def _start_beside(*arguments: str) -> str:
         start_new_session=True,
     )
     assert process.stdout is not None, "bug: its output is a pipe"
-    port = process.stdout.readline().decode().strip()
+    port, _, notify_socket = process.stdout.readline().decode().strip().partition(" ")
     if not port:
         raise CannotStart("the demo upstream ended before it listened")
-    return f"http://127.0.0.1:{port}"
+    return f"http://127.0.0.1:{port}", notify_socket
 
 
 async def accompany(listen: str, admin_listen: str, data_directory: Path) -> None:
     """Serve the upstream, print its port, and send traffic through sidelog once that is ready."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:
+        notices.setblocking(False)
+        name = f"sidelog-demo-{secrets.token_hex(16)}"
+        notices.bind(f"\0{name}")
+        await _accompany(notices, f"@{name}", listen, admin_listen, data_directory)
+
+
+async def _accompany(
+    notices: socket.socket, notify_socket: str, listen: str, admin_listen: str, data_directory: Path
+) -> None:
     async with serving() as port:
-        sys.stdout.write(f"{port}\n")
+        sys.stdout.write(f"{port} {notify_socket}\n")
         sys.stdout.flush()
+        # The first notice says that sidelog listens. Without it the ports may be those of another program.
+        await asyncio.get_running_loop().sock_recv(notices, MAX_NOTICE_BYTES)
         await await_ready(url_of(admin_listen))
         token = (data_directory / TOKEN_FILE).read_text().strip()
         await trickle(url_of(listen), key=await new_key(url_of(admin_listen), token))

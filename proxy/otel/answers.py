@@ -8,10 +8,11 @@ times before they count as a refusal.
 """
 
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 
 import msgspec
+
+from proxy.network.retry_after import retry_after_s
 
 Reason = Literal["unreachable", "timeout", "throttled", "server_error", "wrong_address", "refused"]
 REASONS: Final[tuple[Reason, ...]] = ("unreachable", "timeout", "throttled", "server_error", "wrong_address", "refused")
@@ -89,9 +90,9 @@ def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
         return _taken(answer, sent)
     message = _message(answer)
     if status == 429:
-        return Later("throttled", message, _retry_after_s(answer.retry_after, now_s))
+        return Later("throttled", message, _rest_s(answer, now_s))
     if status in _UNAVAILABLE:
-        return Later("server_error", message, _retry_after_s(answer.retry_after, now_s))
+        return Later("server_error", message, _rest_s(answer, now_s))
     if status in _WRONG_ADDRESS or status < 400:
         return Later("wrong_address", message)
     if status >= 500 and tries < MAX_TRIES:
@@ -130,13 +131,6 @@ def _in_one_line(words: str) -> str:
     return " ".join(words.split())[:MAX_MESSAGE_CHARACTERS]
 
 
-def _retry_after_s(text: str, now_s: float) -> float | None:
-    """Read `Retry-After` (RFC 9110 §10.2.3), seconds or a date; None where it says nothing."""
-    text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return min(float(text), MAX_RETRY_AFTER_S)
-    try:
-        after_s = parsedate_to_datetime(text).timestamp() - now_s
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(after_s, 0.0), MAX_RETRY_AFTER_S)
+def _rest_s(answer: Answer, now_s: float) -> float | None:
+    wanted_s = retry_after_s(answer.retry_after, now_s)
+    return None if wanted_s is None else min(wanted_s, MAX_RETRY_AFTER_S)

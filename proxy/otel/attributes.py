@@ -159,6 +159,7 @@ def _own_attributes(record: Record) -> Attributes:
         "sidelog.upstream.connect_s": _seconds(record.connect_us),
         "sidelog.upstream.first_byte_s": _seconds(record.first_byte_us),
         "sidelog.upstream.duration_s": _seconds(record.upstream_us),
+        "sidelog.redactions": None if record.redactions is None else [*record.redactions],
     }
 
 

@@ -25,6 +25,7 @@ _ERROR: Final = 2
 _SAMPLED: Final = 0x101
 """W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there is none."""
 _REMOTE_PARENT: Final = 0x200
+_THRESHOLD_BITS: Final = 56
 _SEVERITIES: Final = {"debug": 5, "info": 9, "warn": 13, "error": 17}
 """Numbers of the data model of logs: the lowest of each range."""
 
@@ -55,6 +56,8 @@ def exchange_span(record: Record) -> Span:
     }
     if parent_id:
         span["parentSpanId"] = parent_id
+    if record.weight != 1:
+        span["traceState"] = f"ot=th:{threshold_of(record.weight)}"
     if record.level == "error":  # what the caller did wrong is none, as conventions have it for servers
         span["status"] = {"code": _ERROR, "message": attributes.plain(attributes.error_type(record) or "")}
     return span
@@ -75,9 +78,21 @@ def tool_span(call: ToolCall, trace_id: str) -> Span:
         "endTimeUnixNano": str((call.started_at_us + (call.latency_us or 0)) * 1000),
         "attributes": attributes.encode_attributes(_tool_attributes(call, failure)),
     }
+    if call.weight != 1:
+        span["traceState"] = f"ot=th:{threshold_of(call.weight)}"
     if call.status == "error":
         span["status"] = {"code": _ERROR, "message": attributes.plain(_text(failure, "type") or "")}
     return span
+
+
+def threshold_of(weight: float) -> str:
+    """Write for how many one span or log record stands, as the threshold below which random numbers were rejected.
+
+    OpenTelemetry, "TraceState: Probability Sampling": 14 hexadecimal digits, without zeros at their end; receivers
+    count 2**56 / (2**56 - threshold) of each. Our decision was not made by the trace's own random number.
+    """
+    threshold = round((1 - 1 / weight) * (1 << _THRESHOLD_BITS))
+    return f"{threshold:014x}".rstrip("0") or "0"
 
 
 def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> attributes.Attributes:
@@ -130,7 +145,7 @@ def log_record(record: Record) -> LogRecord | None:
     if record.kind == "exchange":
         return _common(record, record.started_at_us + record.duration_us) | {
             "body": {"stringValue": attributes.plain(_line(record))},
-            "attributes": attributes.encode_attributes(attributes.exchange_attributes(record)),
+            "attributes": attributes.encode_attributes(attributes.exchange_attributes(record) | _sampling(record)),
             "traceId": trace_id_of(record),
             "spanId": span_id_of(record.id),
             "flags": 1,  # sampled
@@ -142,6 +157,11 @@ def log_record(record: Record) -> LogRecord | None:
         "body": {"stringValue": attributes.plain((record.data or b"").decode("utf-8", "replace"))},
         "attributes": attributes.encode_attributes(attributes.event_attributes(record)),
     }
+
+
+def _sampling(record: Record) -> attributes.Attributes:
+    """Return what a span has as its trace state: a log record has none."""
+    return {} if record.weight == 1 else {"sampling.threshold": threshold_of(record.weight)}
 
 
 def _common(record: Record, at_us: int) -> LogRecord:

@@ -19,7 +19,15 @@ from urllib.parse import urlencode, urlsplit
 
 from proxy.cli.commands.output import CommandError, complain
 from proxy.http1.errors import why_unreached
-from proxy.process.data_dir import DEMO_DIRECTORY, OWN_DIRECTORY, STATE_FILE, TOKEN_FILE, is_in_use, read_state
+from proxy.process.data_dir import (
+    DEMO_DIRECTORY,
+    OWN_DIRECTORY,
+    STATE_FILE,
+    TOKEN_FILE,
+    is_in_use,
+    project_directory,
+    read_state,
+)
 from proxy.process.tls import client_context
 
 Filters = Mapping[str, str | list[str]]
@@ -39,14 +47,18 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
     """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data.
 
-    Where none is named and only the demo runs, or only it ever ran, its own is meant.
+    Where none is named and only the demo runs, or only it ever ran, its own is meant; where neither ever ran here, that
+    of `sidelog run` in this project.
     """
     named = option or environ.get("SIDELOG_DATA_DIR") or environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if named:
         return Path(named)
     own, demo = Path(OWN_DIRECTORY), Path(DEMO_DIRECTORY)
     is_meant = (is_in_use(demo) and not is_in_use(own)) or ((demo / STATE_FILE).exists() and not own.exists())
-    return demo if is_meant else own
+    if is_meant or own.exists():
+        return demo if is_meant else own
+    of_runs = project_directory(Path.cwd(), environ)
+    return of_runs if of_runs is not None and (of_runs / STATE_FILE).exists() else own
 
 
 def read_token(directory: Path) -> str:
@@ -219,6 +231,9 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
     if url is None and (url := admin_url_of(state)) is None:
         if (directory / STATE_FILE).exists():
             raise CommandError(f"{directory / STATE_FILE} names no admin port; pass --url")
+        if directory.exists():
+            text = f"no sidelog has run with {directory}; of a copy, `sidelog query` reads what is stored"
+            raise CommandError(f"{text}; pass --data-dir or --url of one that runs")
         raise CommandError(f"no sidelog data in {directory}; pass --data-dir or --url")
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
         token = read_token(directory) if (directory / TOKEN_FILE).exists() else ""

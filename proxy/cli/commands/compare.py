@@ -8,9 +8,8 @@ from rich.text import Text
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.listing import View, column_text
-from proxy.cli.commands.output import CommandError, console, say_json
+from proxy.cli.commands.output import complain, console, say_json
 from proxy.cli.commands.record_id import find_id
-from proxy.cli.commands.records import pages
 from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 100
@@ -20,11 +19,12 @@ _WORDS: Final = {"added": ("{+", "+}", "green"), "removed": ("[-", "-]", "red"),
 """As wdiff(1) marks them."""
 
 
-def run(client: Client, *, record_id: str, other_id: str | None, as_json: bool) -> int:
+def run(client: Client, *, record_id: str, other_id: str | None, ignore: tuple[str, ...], as_json: bool) -> int:
     """Print what differs from the first record to the second, or from the last success to the only one; 1 if any."""
     ids = [find_id(client, each) for each in (record_id, other_id) if each is not None]
     a, b = ids if len(ids) > 1 else (_last_success(client, ids[0]), ids[0])
-    found = client.get_json(f"/api/records/{quote(a, safe='')}/compare/{quote(b, safe='')}")
+    path = f"/api/records/{quote(a, safe='')}/compare/{quote(b, safe='')}"
+    found = client.get_json(path, {"ignore": [*ignore]} if ignore else {})
     if as_json:
         say_json(found)
     else:
@@ -33,16 +33,12 @@ def run(client: Client, *, record_id: str, other_id: str | None, as_json: bool) 
 
 
 def _last_success(client: Client, record_id: str) -> str:
-    record = client.get_json(f"/api/records/{quote(record_id, safe='')}")
-    if not record.get("endpoint"):
-        raise CommandError(f"record {record['id']} is of no endpoint: give a second id")
-    asked = {"method": record["method"], "endpoint": record["endpoint"], "route": record["route_id"]}
-    asked |= {"status": "1xx,2xx,3xx", "outcome": "ok"}
-    found = pages(client, {name: value for name, value in asked.items() if value is not None}, 2)
-    success = next((each["id"] for each in found if each["id"] != record["id"]), None)
-    if success is None:
-        raise CommandError(f"no other success of {record['method']} {record['endpoint']} is stored: give a second id")
-    return str(success)
+    """Return the id of the success that is most alike; stderr says how alike where it is not the same request."""
+    found = client.get_json(f"/api/records/{quote(record_id, safe='')}/last-success")
+    if found["match"] == "endpoint":
+        first = visible_line(found["differences"][0]) if found["differences"] else "its body, which was not kept"
+        complain(f"no success of the same request is stored; of the same endpoint the nearest differs in {first}")
+    return str(found["id"])
 
 
 def _print(found: Mapping[str, Any]) -> None:
@@ -87,6 +83,8 @@ def change_line(change: Mapping[str, Any]) -> Text:
     """Write a change: its sign, where it is, and what was and is there."""
     sign, style = _SIGNS.get(change["change"], ("~", ""))
     was = "" if change["old_path"] is None else f" (was {change['old_path']})"
+    if sign == ">" and not was:
+        was = " is in another order:"
     line = Text(visible_line(f"  {sign} {change['path']}{was}  "), style)
     for piece in change["segments"]:
         begin, end, colour = _WORDS[piece["change"]]

@@ -3,24 +3,26 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from proxy.cli.commands.output import complain, say, say_json
 from proxy.process.terminal import json_escaped
-from proxy.settings.check import warnings
+from proxy.settings.check import NO_UPSTREAM, warnings
 from proxy.settings.load import load
-from proxy.settings.model import SettingsError, redacted
+from proxy.settings.model import Settings, SettingsError, redacted
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 """What TOML takes without quotes."""
+_PLACEHOLDER_UPSTREAM: Final = "http://127.0.0.1:1"
+"""Settings need something to proxy to; not all commands do."""
 
 
 def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
     """Validate; every problem on its own line. Returns the exit code: 0, or 2 with problems."""
     try:
-        settings = load(overrides, os.environ, config)
+        settings = load(overrides, os.environ, config, examples)
     except SettingsError as error:
         if as_json:
             say_json({"ok": False, "problems": error.problems})
@@ -36,6 +38,28 @@ def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -
         count = len(settings.routes)
         say(f"valid: {count} route{'s' if count != 1 else ''}, data directory {settings.data_dir}")
     return 0
+
+
+def load_anywhere(overrides: Mapping[str, str], environ: Mapping[str, str], config: Path | None) -> Settings:
+    """Load the settings as `serve` would, also where nothing to proxy to is configured.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    try:
+        return load(overrides, environ, config)
+    except SettingsError as error:
+        if not any(NO_UPSTREAM in problem for problem in error.problems):
+            raise
+        return load({**overrides, "proxy.upstream": _PLACEHOLDER_UPSTREAM}, environ, config)
+
+
+def examples(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield own rules that do not find their examples, as (dotted setting, reason): a trial of `load`."""
+    if settings.redact.rules:
+        from proxy.enrich.redact.examples import problems_of  # most settings have none
+
+        yield from problems_of(settings.redact.rules)
 
 
 def show(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:

@@ -93,7 +93,7 @@ def _started(each: Mapping[str, Any], view: View, form: str = "%Y-%m-%d %H:%M:%S
 _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
     "started": _started,
     "begun": lambda each, view: _started(each, view, "%m-%d %H:%M"),
-    "turns": lambda each, _: f"{each['turns']:,}",
+    "turns": lambda each, _: f"{each['turns']:,}{'*' if each.get('sampled') else ''}",
     "failed": lambda each, _: f"{each['failed']:,}",
     "input": lambda each, _: _tokens(each, "input_tokens"),
     "output": lambda each, _: _tokens(each, "output_tokens"),
@@ -119,9 +119,12 @@ def _cell(name: str, each: Mapping[str, Any], view: View) -> Text:
 
 def _print_sums(each: Mapping[str, Any]) -> None:
     say(f"about     {visible_line(each['title'] or '–')}")
-    say(f"turns     {each['turns']:,}, {each['failed']:,} failed")
+    of_sample = " (of a sample: what is stored)" if each.get("sampled") else ""
+    say(f"turns     {each['turns']:,}, {each['failed']:,} failed{of_sample}")
     say(f"models    {_counts(each['models'])}")
     say(f"tools     {_counts(each['tools'])}")
+    if each["failed_tools"]:
+        say(f"          of which failed: {_counts(each['failed_tools'])}")
     read, thought = (f"{each[name]:,}" for name in ("cache_read_tokens", "reasoning_tokens"))
     used = f"{each['input_tokens']:,} in ({read} cached), {each['output_tokens']:,} out ({thought} reasoning)"
     say(f"tokens    {used if each['counted'] else '–'}")

@@ -66,7 +66,7 @@ def vacuum(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
 
 
 def backup(file: Path, config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Copy a store on SQLite, and look into the copy.
+    """Copy a store on SQLite, and look into the copy; in a directory it is named by the time.
 
     Raises:
         CommandError: the store is another one, or the copy cannot be made.
@@ -78,6 +78,8 @@ def backup(file: Path, config: Path | None, data_dir: str | None, *, as_json: bo
         raise CommandError(f"this copies stores on SQLite, and the store is {scheme}: use the server's own backup")
     from storage.sqlite.backup import back_up
 
+    if file.is_dir():
+        file /= f"sidelog-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.db"
     began_s = time.monotonic()
     try:
         back_up(source, file)

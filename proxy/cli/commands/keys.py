@@ -12,9 +12,11 @@ from urllib.parse import quote
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, console, report, report_list
+from proxy.cli.parameter_types import NUMBER_WITH_UNIT
 from proxy.process.terminal import visible
 
-_AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
+_AGE_PART: Final = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
+_AGE: Final = re.compile(rf"(?:{_AGE_PART.pattern})+", re.ASCII)
 _DATE: Final = re.compile(r"[0-9]{4}-")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -25,16 +27,16 @@ def moment(text: str, now: datetime) -> str:
     Raises:
         CommandError: it is neither.
     """
-    age = _AGE.fullmatch(text.strip())
-    if age is None and _DATE.match(text.strip()):
-        return text
-    if age is None:
-        raise CommandError(
-            f"--expires is {text!r}, expected a time such as 2026-11-20T10:32Z, or one from now such as 12h or 30d",
-            exit_code=2,
-        )
+    if _AGE.fullmatch(text.strip()) is None:
+        if _DATE.match(text.strip()):
+            return text
+        a_time = "a time such as 2026-11-20T10:32Z, or one from now such as 12h or 30d"
+        is_bare = text.strip().isdecimal()
+        expected = f"{NUMBER_WITH_UNIT}, such as {text.strip()}d, or a time such as 2026-11-20T10:32Z"
+        raise CommandError(f"--expires is {text!r}, expected {expected if is_bare else a_time}", exit_code=2)
     try:
-        return (now + timedelta(seconds=int(age[1]) * _UNIT_S[age[2]])).isoformat()
+        seconds = sum(int(number) * _UNIT_S[unit] for number, unit in _AGE_PART.findall(text))
+        return (now + timedelta(seconds=seconds)).isoformat()
     except OverflowError as error:
         raise CommandError(f"--expires is {text!r}, expected a time before the year 10000", exit_code=2) from error
 

@@ -1,8 +1,8 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
-Strategy: a wide terminal shows everything; on a narrow one the date, the message of an error, the host and at last half
-of the id go, which `sidelog get` takes as well. The path is never cut: where there is still no room it is folded. What
-the reader asks for (`--wide`, `--fields`) is shown whole, however narrow the terminal.
+Strategy: a wide terminal shows everything; on a narrower one the date goes first, then the host, half of the id, which
+`sidelog get` takes as well, and at last the message of an error. The path is never cut: where there is still no room it
+is folded. What the reader asks for (`--wide`, `--fields`) is shown whole, however narrow the terminal.
 """
 
 import difflib
@@ -18,6 +18,7 @@ from rich.text import Text
 from proxy.cli.commands.output import GAP, WIDE_COLUMNS, CommandError, console, print_plain
 from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible_line
+from storage.redactions import described
 from storage.search.cell import is_cell_field
 from storage.search.reason import reason_of
 
@@ -34,8 +35,9 @@ _LEAST: Final = 24
 NARROW: Final = ("clock", "code", "ms", "request", "reason", "half_id")
 _LAYOUTS: Final[tuple[Layout, ...]] = (
     (WIDE, _WHOLE),
-    (("clock", "status", "ms", "method", "target", "reason", "plain_id"), _WHOLE),
-    (("clock", "code", "ms", "request", "reason", "plain_id"), _WHOLE),
+    (("clock", "status", "ms", "method", "target", "result", "plain_id"), _WHOLE),
+    (("clock", "code", "ms", "request", "result", "plain_id"), _WHOLE),
+    (("clock", "code", "ms", "request", "result", "half_id"), _LEAST),
     (NARROW, _LEAST),
     (("clock", "code", "request", "reason", "half_id"), _LEAST),
     (("code", "request", "half_id"), _LEAST // 2),
@@ -50,7 +52,7 @@ _DATED: Final = frozenset({"time", "clock", "started"})
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
 """Columns that no member of a record is called."""
 DERIVED: Final = (
-    *("in_flight", "finish_reason", "called_tools", "grpc_status", "begun_by", "has_messages"),
+    *("in_flight", "finish_reason", "called_tools", "failed_tools", "grpc_status", "begun_by", "has_messages"),
     *("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"),
 )
 """What the API shows of a record beside what is stored."""
@@ -222,17 +224,19 @@ def column_text(name: str, row: Row, view: View) -> str:
         case "method":
             return row.get("method") or ("event" if _is_event(row) else "-")
         case "target":
-            return (row.get("name") if _is_event(row) else f"{row.get('host') or ''}{_path(row)}") or "-"
+            return (row.get("name") if _is_event(row) else _target(row)) or "-"
         case "request":
             return f"event {row.get('name')}" if _is_event(row) else f"{row.get('method') or '-'} {_path(row) or '-'}"
         case "result" | "reason":
-            return _result_of(row, (row.get("data") or {}).get("error_message") if name == "result" else None)
+            result = _result_of(row, (row.get("data") or {}).get("error_message") if name == "result" else None)
+            weight = row.get("weight") or 1
+            return result if weight == 1 else f"{result} ×{weight:g}"
         case "plain_id" | "half_id":
             return str(row["id"]).replace("-", "")[: None if name == "plain_id" else _HALF_ID_CHARACTERS]
         case _ if is_cell_field(name):
             return _cell_text(row.get("fields", {}).get(name))
         case _:
-            return plain(row.get(name))
+            return described(row.get(name) or {}) if name == "redactions" else plain(row.get(name))
 
 
 def _result_of(row: Row, message: str | None) -> str:
@@ -256,6 +260,13 @@ def _cell_text(cell: Mapping[str, Any] | None) -> str:
 
 def _is_event(row: Row) -> bool:
     return row.get("kind") == "event"
+
+
+def _target(row: Row) -> str:
+    host, path = row.get("host") or "", _path(row)
+    if path.startswith("/"):
+        return host + path
+    return " ".join(dict.fromkeys(filter(None, (host, path))))  # `*`, or the host again, of a CONNECT
 
 
 def _path(row: Row) -> str:

@@ -24,6 +24,7 @@ WIDE_COLUMNS: Final = 120
 GAP: Final = 2
 """Blanks between columns."""
 _MAX_PADDED_CHARACTERS: Final = 100
+_SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 class CommandError(Exception):
@@ -81,6 +82,14 @@ def check_reader() -> None:
 def complain(text: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(visible(text) + "\n")
+
+
+def show_in_browser(address: str) -> None:
+    """Open an address in a browser, where this machine has a screen."""
+    import webbrowser  # 30 ms that other commands do without
+
+    if sys.platform == "darwin" or any(map(os.environ.get, _SCREENS)):
+        webbrowser.open(address)
 
 
 class Verbatim:

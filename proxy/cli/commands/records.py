@@ -4,6 +4,8 @@ Strategy: the API's JSON is passed on as it is with `--json`; tables show a few 
 one, so that a long answer starts at once and needs no memory.
 """
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
@@ -16,7 +18,7 @@ from proxy.cli.commands import views
 from proxy.cli.commands.client import Answer, Client, Filters, client_pages, refusal
 from proxy.cli.commands.listing import View, column_text, plain, print_records, read_fields, selected
 from proxy.cli.commands.messages import print_messages, read_messages
-from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json
+from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json, show_in_browser
 from proxy.cli.commands.record_id import find_id
 from proxy.cli.commands.zone import with_offsets, zone_name
 from proxy.process.terminal import visible, visible_line
@@ -41,12 +43,20 @@ _PARTS: Final = frozenset(
         "tools",
         "stream",
         "grpc",
+        "redactions",
+        "weight",
         "started_at",
         "ended_at",
     }
 )
 """Shown in their own places, or not for people."""
 _NAME_CHARACTERS: Final = 18
+_USER_WORD: Final = re.compile(r"(?:^|[\s(-])user:", re.IGNORECASE)
+_NO_USERS: Final = (
+    "no record of the last day has a user: they come from sidelog's own keys and from the user_header of a route; "
+    "what a request says by itself is found by header.NAME:VALUE or body.PLACE:VALUE"
+)
+"""Variables that say that a browser can be shown."""
 _ENDS: Final = {"trailers": "trailers", "trailers_only": "trailers-only", "none": "no trailers"}
 """Of calls of gRPC that were not reset."""
 
@@ -71,20 +81,35 @@ def query(
         fields = fields or views.fields_of(found)
     view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone)
     parameters = {**filters} | ({"order": order} if order else {}) | view.asked
-    return _print_list(pages(client, parameters, limit), view, as_json=as_json)
+    is_empty = _print_list(pages(client, parameters, limit), view, as_json=as_json)
+    if is_empty and not as_json:
+        _explain_nothing(client, filters)
+    return 0
 
 
-def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bool) -> int:
+def _explain_nothing(client: Client, filters: Filters) -> None:
+    """Say that no records match, how many are not stored yet, and what to try instead of `user:`."""
+    ledger = client.get("/api/ledger")
+    waiting = json.loads(ledger.body)["waiting"] if ledger.status == 200 else 0
+    complain(f"no records match; {waiting:,} not stored yet" if waiting else "no records match")
+
+    if _USER_WORD.search(str(filters.get("query", ""))):
+        rows = client.get_json("/api/top", {"by": "user", "since": "24h", "limit": "2"})["rows"]
+        if not any(row["value"] for row in rows):
+            complain(_NO_USERS)
+
+
+def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bool) -> bool:
+    """Print records; returns whether there were none, which with `as_json` is not known."""
     if as_json:
         for record in records:
             say_json(selected(record, view), is_line=True)
-        return 0
+        return False
+
     rows = list(records)
-    if not rows:
-        complain("no records match")
-        return 0
-    print_records(rows, view)
-    return 0
+    if rows:
+        print_records(rows, view)
+    return not rows
 
 
 def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
@@ -96,7 +121,8 @@ def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
     until = (datetime.fromisoformat(ended) + AROUND).isoformat()
     before = pages(client, among | {"since": since, "until": begun, "order": "desc"}, MAX_AROUND)
     after = pages(client, among | {"since": begun, "until": until, "order": "asc"}, MAX_AROUND)
-    return _print_list([*list(before)[::-1], *after], View(), as_json=as_json)
+    _print_list([*list(before)[::-1], *after], View(), as_json=as_json)
+    return 0
 
 
 def pages(client: Client, parameters: Filters, limit: int) -> Iterator[dict[str, Any]]:
@@ -132,6 +158,15 @@ def get(
     return _around(client, record, as_json=as_json) if around else _print(client, record, has_all, as_json)
 
 
+def open_record(client: Client, record_id: str) -> int:
+    """Print the address of a record in the web UI, and show it where there is a screen."""
+    record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
+    address = f"{client.url.rstrip('/')}/requests?record={record['id']}"
+    say(address)
+    show_in_browser(address)
+    return 0
+
+
 def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bool) -> int:
     """Print the outcome of an exchange, heads and bodies; with `has_all` also every other field."""
     messages = read_messages(client, record, has_all=has_all or as_json)
@@ -158,7 +193,7 @@ def _print_summary(record: Mapping[str, Any]) -> None:
     """Describe in a few lines the request, its outcome, and the known cause."""
     is_event = record.get("kind") == "event"
     method, target, ms, time = (column_text(name, record, View()) for name in ("method", "target", "ms", "time"))
-    say(visible_line(f"{method} {target}" if is_event else f"{method} {record.get('scheme')}://{target}"))
+    say(visible_line(f"{method} {target}" if is_event else _asked_text(record, target)))
     if record.get("in_flight"):
         say("in progress")
     elif not is_event:
@@ -171,13 +206,32 @@ def _print_summary(record: Mapping[str, Any]) -> None:
             "model": _model_text(record),
             "grpc": _grpc_text(record),
             "called": ", ".join(record.get("called_tools") or []),
+            "failed": ", ".join(record.get("failed_tools") or []),
             "tool": "; ".join(map(_tool_text, record.get("tools") or [])),
+            "taken out": column_text("redactions", record, View()),
+            "stands for": _weight_text(record),
             "started": f"{time} {zone_name(None)}",
             "client": _joined(record.get("client_ip"), record.get("user_agent")),
             "conversation": record.get("conversation"),
             "id": record["id"],
         }
     )
+
+
+def _weight_text(record: Mapping[str, Any]) -> str:
+    weight = record.get("weight") or 1
+    return "" if weight == 1 else f"{weight:g} exchanges of a sample"
+
+
+def _asked_text(record: Mapping[str, Any], target: str) -> str:
+    """Write the URL that was asked for; a target that is no path is none."""
+    method, host, path = (record.get(name) or "" for name in ("method", "host", "path"))
+    base = f"{record.get('scheme')}://{host}" if host else ""
+    if not method:
+        return "invalid request"
+    if path and not path.startswith("/"):
+        return f"{method} {path}" + (f" at {base}" if base and host != path else "")
+    return f"{method} {record.get('scheme')}://{target}" if host or path else method
 
 
 def _error_text(record: Mapping[str, Any]) -> str:

@@ -12,11 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from proxy.cli.commands.output import CommandError, say
+from proxy.cli.commands.config import examples
+from proxy.cli.commands.output import CommandError
 from proxy.demo.welcome import welcome
 from proxy.process.data_dir import token_of
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_command, module_environment
+from proxy.process.terminal import visible
 from proxy.settings.load import load
 from proxy.settings.model import Settings, freeze
 from proxy.supervisor.host import hold_back
@@ -28,11 +30,14 @@ def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool, befo
     A person at a terminal, or who `greets`, is shown where everything is, and what is behind it (`before`); logs of a
     service get no such text.
     """
-    settings = load(overrides, os.environ, config)
+    settings = load(overrides, os.environ, config, examples)
+    source: dict[str, object] = {
+        "overrides": dict(overrides),
+        "config": None if config is None else str(config.absolute()),
+    }
     if greets or sys.stdout.isatty():
         upstreams = ", ".join(dict.fromkeys(route.upstream for route in settings.routes))
-        _greet(settings, before or upstreams or "nothing")
-    source = {"overrides": dict(overrides), "config": None if config is None else str(config.absolute())}
+        source["greeting"] = _greeting(settings, before or upstreams or "nothing")
     source_fd = hand_over(json.dumps(source).encode(), "sidelog-source")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -56,8 +61,11 @@ def demo(listen: str, admin_listen: str, data_dir: str | None) -> NoReturn:
     run(overrides, None, greets=True, before=BEFORE)
 
 
-def _greet(settings: Settings, before: str) -> None:
+def _greeting(settings: Settings, before: str) -> str:
+    """Write what the supervisor shows once it listens; empty where the data directory cannot be used."""
     directory = Path(settings.data_dir)
     with suppress(OSError):  # what is wrong with it is said by the supervisor
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        say(welcome(before, settings.proxy.listen, settings.admin.listen, directory, token_of(directory)))
+        text = welcome(before, settings.proxy.listen, settings.admin.listen, directory, token_of(directory))
+        return visible(f"{text}\n")
+    return ""

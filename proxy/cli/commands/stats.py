@@ -57,9 +57,17 @@ def run(client: Client, filters: Filters, zone: tzinfo | None, *, as_json: bool)
     for name, values in ({"status": _status_values(summary)} | facets | summary["top"]).items():
         _print_values(name, values)
     _print_usage(summary["usage"])
+    _say_sampled(summary)
     if not summary["complete"]:
         say("\nThe query ran out of time: these counts are lower bounds.")
     return 0
+
+
+def _say_sampled(found: Mapping[str, Any]) -> None:
+    if found.get("sampled"):
+        say(
+            "\nOf a sample: rules of capture keep a share of some, and figures are estimates of all (docs/sampling.md)."
+        )
 
 
 def _print_totals(summary: Mapping[str, Any], zone: tzinfo | None) -> None:
@@ -84,11 +92,18 @@ def _print_usage(usage: Mapping[str, Any] | None) -> None:
     if usage is None or not usage["calls"]:
         return
     rows = [*usage["models"], {**usage, "provider": "all", "model": None}]
-    figures = {title: [f"{row[key]:,}" for row in rows] for title, key in _COUNTS.items()}
+    figures = {
+        title: [f"{row[key]:,}" if row["counted"] or key == "calls" else "–" for row in rows]
+        for title, key in _COUNTS.items()
+    }
     figures["cost"] = [f"${row['cost_usd']:,.4f}" if row["priced"] else "–" for row in rows]
+    if any(row["priced"] < row["calls"] for row in rows):
+        figures["priced"] = [f"{row['priced']:,}" for row in rows]
     names = [" ".join(part for part in (row["provider"], row["model"]) if part) for row in rows]
     say("")
     print_figures("models", names, figures, _FIRST_TO_GO)
+    if usage["priced"] < usage["calls"]:
+        say(f"\nA price is known of {usage['priced']:,} of {usage['calls']:,} calls: cost is of these.")
 
 
 def _percentile(found: Mapping[str, Any], name: str) -> str:
@@ -151,6 +166,7 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
     _print_top(found, str(parameters.get("sort", "")))
     if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
         say(f"\n{UNKNOWN}: paths that were only refused, redirected or not answered, never served.")
+    _say_sampled(found)
     hidden = found["values"] - len(found["rows"])
     if hidden > 0:
         say(f"\n{hidden:,} more; --limit shows them.")
@@ -171,7 +187,8 @@ def _print_top(found: Mapping[str, Any], sort: str) -> None:
 
 
 def _name_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row.get("status"), row.get("error"), row["method"], row["value"] or _WHY[row["state"]]
+    value = row["value"] or _WHY[row["state"]]
+    return row.get("status"), row.get("error"), row["method"], value, row.get("message")
 
 
 _FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
@@ -186,7 +203,7 @@ _FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "p99": lambda row: _percentile(row["duration_ms"], "p99"),
     "bytes out": lambda row: f"{row['response_bytes']:,}",
     "cost": lambda row: f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–",
-    "tokens": lambda row: f"{row['input_tokens'] + row['output_tokens']:,}",
+    "tokens": lambda row: f"{row['input_tokens'] + row['output_tokens']:,}" if row.get("counted", True) else "–",
 }
 _MORE: Final = ("p99", "tokens")
 """Columns that are there when rows are sorted by them."""

@@ -7,24 +7,20 @@ Strategy: the settings say which, as they would for `serve`; where they say noth
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from proxy.cli.commands.config import load_anywhere
 from proxy.cli.commands.doctor.store import sqlite_path
 from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import STORAGE_URL_NAME, read_state
-from proxy.settings.check import NO_UPSTREAM
-from proxy.settings.load import load
-from proxy.settings.model import Settings, SettingsError, StorageSettings
+from proxy.settings.model import Settings, StorageSettings
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import SchemaTooOld, StorageError, StorageUnavailable
 
 T = TypeVar("T")
-
-_PLACEHOLDER_UPSTREAM: Final = "http://127.0.0.1:1"
-"""Settings need something to proxy to; these commands do not."""
 
 
 def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str, str]) -> Settings:
@@ -34,12 +30,7 @@ def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str,
         SettingsError: with every problem found.
     """
     overrides = {} if data_dir is None else {"data_dir": data_dir}
-    try:
-        settings = load(overrides, environ, config)
-    except SettingsError as error:
-        if not any(NO_UPSTREAM in problem for problem in error.problems):
-            raise
-        settings = load({**overrides, "proxy.upstream": _PLACEHOLDER_UPSTREAM}, environ, config)
+    settings = load_anywhere(overrides, environ, config)
     last = read_state(Path(settings.data_dir)).get(STORAGE_URL_NAME)
     if not last or settings.storage.url != StorageSettings().url:
         return settings

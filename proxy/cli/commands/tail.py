@@ -10,11 +10,13 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from proxy.cli.commands.client import Client, Filters, TemporaryRefusal, no_response, reason_of
 from proxy.cli.commands.listing import View, line_of, read_fields, selected
 from proxy.cli.commands.output import check_reader, complain, console, flush, say_json, say_styled
+from proxy.cli.commands.records import pages
 
 READ_TIMEOUT_S: Final = 45.0
 """Three heartbeats of the server: after that the connection is taken for dead."""
@@ -32,12 +34,22 @@ class Event(NamedTuple):
     data: str
 
 
-def run(client: Client, filters: Filters, zone: tzinfo | None, *, fields: str | None, wide: bool, as_json: bool) -> int:
-    """Print records until interrupted, until the reader of stdout leaves, or until the server ends the stream."""
+def run(
+    client: Client,
+    filters: Filters,
+    zone: tzinfo | None,
+    *,
+    lines: int,
+    fields: str | None,
+    wide: bool,
+    as_json: bool,
+) -> int:
+    """Print new records, maybe behind some of the newest, until interrupted, or until reader or server leave."""
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone)
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
-    return _follow(client, {**filters, **view.asked}, _printer(view, as_json=as_json))
+    asked = {**filters, **view.asked}
+    return _follow(client, asked, _Output(_printer(view, as_json=as_json), partial(_newest, client, asked, lines)))
 
 
 def _printer(view: View, *, as_json: bool) -> Printer:
@@ -54,17 +66,48 @@ def _printer(view: View, *, as_json: bool) -> Printer:
     return write
 
 
-def _follow(client: Client, filters: Filters, write: Printer) -> int:
+class _Output:
+    """Prints the newest records once the stream has begun, so that none is missed between both, then what it brings."""
+
+    def __init__(self, write: Printer, read_newest: Callable[[], list[dict[str, Any]]]) -> None:
+        self._write = write
+        self._read_newest = read_newest
+        self._known: set[str] | None = None
+
+    def begin(self) -> None:
+        """Print the newest, if that is not done; the stream may bring some of them once more."""
+        if self._known is None:
+            newest = self._read_newest()
+            self._known = {record["id"] for record in newest}
+            for record in newest:
+                self._write(record)
+
+    def write(self, record: dict[str, Any]) -> None:
+        if record["id"] not in (self._known or ()):
+            self._write(record)
+
+
+def _newest(client: Client, filters: Filters, lines: int) -> list[dict[str, Any]]:
+    """Read the newest records, oldest first."""
+    return list(pages(client, {**filters, "order": "desc"}, lines))[::-1] if lines else []
+
+
+def _follow(client: Client, filters: Filters, output: _Output) -> int:
     last_id = ""
     retry_s = RETRY_S
     is_connected = False
+    is_away = False
     while True:
         check_reader()
         try:
             for event in _events(client, filters, last_id):
-                is_connected, retry_s = True, RETRY_S
+                if is_away:
+                    complain(f"connected again to {client.url}")
+                    is_away = False
+                is_connected = True
+                retry_s = RETRY_S
                 last_id = event.id or last_id
-                if not _show(event, write):
+                if not _show(event, output):
                     return 0
             reason = "the stream ended"
         except (OSError, http.client.HTTPException) as error:
@@ -75,7 +118,9 @@ def _follow(client: Client, filters: Filters, write: Printer) -> int:
             if not is_connected:
                 raise
             reason = str(error)
-        complain(f"disconnected from {client.url} ({reason}); reconnecting")
+        if not is_away:  # once, however many attempts it takes
+            complain(f"disconnected from {client.url} ({reason}); reconnecting")
+            is_away = True
         time.sleep(retry_s)
         retry_s = min(2 * retry_s, MAX_RETRY_S)
 
@@ -120,13 +165,15 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
             data.append(value)
 
 
-def _show(event: Event, write: Printer) -> bool:
+def _show(event: Event, output: _Output) -> bool:
     """Print one event; False when it is the last."""
+    if event.id:
+        output.begin()
     match event.name:
         case "open" | "id":
             return True
         case "message":
-            write(json.loads(event.data))
+            output.write(json.loads(event.data))
         case "gap":
             complain(f"gap: records are missing here, {event.data}")
         case "reset":

@@ -46,8 +46,12 @@ def cut(head: bytes, tail: bytes = b"", size: int = 10_000) -> Body:
         (b'{"a": 1}\n{"a": 2}\n', b'{"a": 1}\n{"a": 3}\n', ["changed .[1].a: 2 | 3"]),
         (b"data: {\"x\": 1}\n\nevent: e\ndata: t\n\n", b"data: {\"x\": 2}\n\nevent: e\ndata: t\n\n",
          ["changed .[0].data.x: 1 | 2"]),
-        (b"data: a\r\n\r\ndata: b\r\n\r\n", b": a comment\n\ndata: a\n\ndata: c\n\n",
-         ["added .[0]: None | {}", 'changed .[2].data: "b" | "c"']),
+        (b"data: a\r\n\r\ndata: b\r\n\r\n", b": a comment\n\ndata: a\n\nevent: ping\ndata: {}\n\ndata: c\n\n",
+         ['changed .[1].data: "b" | "c"']),
+        (b"[3, 2, 1]", b"[1, 2, 3]", ["moved .: [3, 2, 1] | [1, 2, 3]"]),
+        (b'--x\r\nA: 1\r\n\r\n{"n": 1}\r\n--x--', b'--yy\r\nA: 1\r\n\r\n{"n": 2}\r\n--yy--\r\n',
+         ["changed .[0].content.n: 1 | 2"]),
+        (b"--x\r\n\r\n\xff\r\n--x--", b"--y\r\n\r\n\xff\r\n--y--", []),
     ],
 )  # fmt: skip
 def test_bodies_are_compared_as_what_they_are(old: bytes, new: bytes, expected: list[str]) -> None:

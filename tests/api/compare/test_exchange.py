@@ -2,6 +2,7 @@
 
 import msgspec
 
+from api.compare.apart import Apart, read_places
 from api.compare.exchange import Side, compare_parts, measures
 from api.compare.part import Part
 from api.native.messages import show_message
@@ -80,6 +81,18 @@ def test_what_differs_by_itself_is_set_apart(name: str) -> None:
 def test_other_headers_are_not(name: str) -> None:
     """However alike their names are."""
     assert not compared(side(heads(f"{name}: 1")), side(heads(f"{name}: 2")))["request_headers"].equal
+
+
+def test_named_places_are_set_apart() -> None:
+    """Of headers and bodies alike; the delimiter of a form has no meaning."""
+    kind = "Content-Type: multipart/form-data; boundary"
+    a, b = heads(f"X-A: 1\r\n{kind}=a"), heads(f"X-A: 2\r\n{kind}=b")
+    a.response_body, b.response_body = make_body(b'{"at": 1, "n": 1}'), make_body(b'{"at": 2, "n": 2}')
+    apart = Apart(read_places(["header:x-a", "at"]))
+    parts = {part.part: part for part in compare_parts(side(a), side(b), apart)}
+    assert (parts["request_headers"].equal, parts["response_body"].equal) == (True, False)
+    assert [change.path for change in parts["response_body"].changes] == [".n"]
+    assert [change.path for change in parts["response_body"].set_apart] == [".at"]
 
 
 def test_the_order_of_names_is_a_note() -> None:

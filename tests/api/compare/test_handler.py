@@ -27,6 +27,19 @@ async def test_two_records_are_compared(world: World, client: Client) -> None:
     assert {"name": "duration_us", "a": 102_000, "b": 102_000} in found["measures"]
 
 
+async def test_named_places_are_ignored(world: World, client: Client) -> None:
+    """Each given once; what is no place is refused, and so is another parameter."""
+    a, b = make_record(1), make_record(2)
+    payloads = [make_payload(None, make_body(json.dumps({"n": n, "at": n}).encode())) for n in (1, 2)]
+    await world.storage.commit(make_batch((a, payloads[0]), (b, payloads[1])))
+    path = f"/api/records/{format_id(a.id)}/compare/{format_id(b.id)}"
+    found = await (await client.get(f"{path}?ignore=.n&ignore=at", headers=BEARER)).json()
+    part = next(part for part in found["parts"] if part["part"] == "response_body")
+    assert (part["equal"], [each["path"] for each in part["set_apart"]]) == (True, [".n", ".at"])
+    for query in ("ignore=a..b", "more=1"):
+        assert (await client.get(f"{path}?{query}", headers=BEARER)).status == 400
+
+
 async def test_a_body_that_no_text_can_hold_is_answered(world: World, client: Client) -> None:
     """Half a surrogate pair, depth, bytes: each is an answer, never an error."""
     bodies = [

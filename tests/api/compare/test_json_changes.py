@@ -47,7 +47,13 @@ def patched(value: Any, changes: list[Change]) -> Any:
     for change in changes:
         if not change.path:
             return change.new
+    ordered = [change.path for change in changes if change.kind == "moved" and isinstance(change.new, list)]
+    changes = [change for change in changes if not any(is_below(change.path, path) for path in ordered)]
     return rebuilt(value, changes, 0) if changes else value
+
+
+def is_below(path: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(path) > len(other) and path[: len(other)] == other
 
 
 def rebuilt(value: Any, changes: list[Change], depth: int) -> Any:
@@ -56,7 +62,7 @@ def rebuilt(value: Any, changes: list[Change], depth: int) -> Any:
     below = [change for change in changes if len(change.path) > depth + 1]
     if isinstance(value, dict):
         made = {name: each for name, each in value.items() if ("removed", name) not in kinds_at(here)}
-        made |= {change.path[depth]: change.new for change in here if change.kind in ("added", "changed", "type")}
+        made |= {change.path[depth]: change.new for change in here if change.kind != "removed"}
     else:
         made = dict(enumerate(rearranged(value, here, depth)))
     for step in dict.fromkeys(change.path[depth] for change in below):
@@ -66,6 +72,8 @@ def rebuilt(value: Any, changes: list[Change], depth: int) -> Any:
 
 def rearranged(value: list[Any], here: list[Change], depth: int) -> list[Any]:
     """Return an array with elements removed, moved, added and replaced; the others keep their order."""
+    whole = {int(change.path[depth]): change.new for change in here if isinstance(change.new, list)}
+    here = [change for change in here if not (change.kind == "moved" and isinstance(change.new, list))]
     gone = {change.old_path[depth] for change in here if change.kind in ("removed", "moved")}
     placed = {change.path[depth]: change.new for change in here if change.kind == "added"}
     placed |= {change.path[depth]: value[int(change.old_path[depth])] for change in here if change.kind == "moved"}
@@ -75,6 +83,8 @@ def rearranged(value: list[Any], here: list[Change], depth: int) -> list[Any]:
     for change in here:
         if change.kind in ("changed", "type"):
             made[int(change.path[depth])] = change.new
+    for index, each in whole.items():
+        made[index] = each
     return made
 
 
@@ -164,6 +174,22 @@ def test_elements_that_have_a_name_are_found_by_it() -> None:
         ("added", (2,), (2,)),
         ("removed", (1,), (1,)),
     ]
+
+
+@each_of(
+    ("old", "new", "below"),
+    [
+        ("[1, 2, 3, 1]", "[1, 3, 2, 1]", []),
+        ('[{"id": 1}, {"id": 2}, {"id": 3}]', '[{"id": 3}, {"id": 2}, {"id": 1}]', []),
+        ('[{"id": 1}, {"id": 2}, {"id": 3}]', '[{"id": 3}, {"id": 2, "v": 1}, {"id": 1}]', [(1, "v")]),
+        ('[{"v": 1}, {"v": 2}]', '[{"v": 2}, {"v": 1}]', []),
+    ],
+)
+def test_an_array_in_another_order_is_one_change(old: str, new: str, below: list[Any]) -> None:
+    """Beside what differs in its elements."""
+    first, *others = json_changes(parse(f'{{"a": {old}}}'), parse(f'{{"a": {new}}}')).kept
+    assert (first.kind, first.path, first.old, first.new) == ("moved", ("a",), parse(old), parse(new))
+    assert [change.path[1:] for change in others] == below
 
 
 @pytest.mark.parametrize("old", ['[{"id": 1, "v": 1}]', '[{"id": [1], "v": 1}]', '[{"v": 1}]'])

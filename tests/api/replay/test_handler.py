@@ -84,6 +84,24 @@ async def test_a_request_is_sent_as_edited(replaying: Client, sender: Sender, st
     assert request.payload.request_body == make_body(b"{}")
 
 
+async def test_octets_that_were_not_edited_are_sent_as_they_were(
+    world: World, replaying: Client, sender: Sender
+) -> None:
+    """What the caller gives back as it was shown; anything else is UTF-8."""
+    head = b"GET /\xe9 HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xe9\r\nX-A: \xff"
+    record = make_record(1, method="GET", path="/%E9")
+    await world.storage.commit(make_batch((record, Payload(head, b"", None, None))))
+    headers = [["x-a", "caf\xe9"], ["X-B", "caf\xe9s"], ["X-A", "\xff"], ["X-C", "caf\xe9"]]
+    for target, line in (("/%E9", b"GET /\xe9 HTTP/1.1"), ("/b\xe9", b"GET /b\xc3\xa9 HTTP/1.1")):
+        status, _ = await send(replaying, record, method="GET", target=target, headers=headers, body=None)
+        assert status == 200
+        request = sender.sent.pop()[1]
+        assert request.payload is not None
+        assert request.payload.request_head.split(b"\r\n") == [
+            line, b"x-a: caf\xe9", b"X-B: caf\xc3\xa9s", b"X-A: \xff", b"X-C: caf\xc3\xa9",
+        ]  # fmt: skip
+
+
 @each_of(
     ("changes", "status", "detail"),
     [

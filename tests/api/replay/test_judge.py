@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from api.compare.apart import read_places
 from api.replay.judge import Expect, Judge
 from api.replay.suite import Recorded
 from storage.record import Body, Payload
@@ -62,6 +63,46 @@ def test_what_was_recorded_is_as_expected() -> None:
         judge = Judge(expect)
         judge.learn(suite)
         assert [differing(judge, each, each) for each in suite] == [{}] * len(suite)
+
+
+def test_changes_inside_a_changed_status_are_found() -> None:
+    """Where it is of the same class; an error is no answer of the endpoint, whatever is in it."""
+    judge = Judge("shape")
+    judge.learn(USERS)
+    assert differing(judge, USERS[1], exchange({"id": 1, "ref": None}, status=201)) == {
+        "status": ["status"],
+        "response_body": [".name"],
+    }
+    assert differing(judge, USERS[1], exchange({"error": 1}, status=404)) == {"status": ["status"]}
+
+
+def test_named_places_are_ignored() -> None:
+    """By both expectations that look at bodies and headers."""
+    expectations: list[Expect] = ["shape", "same"]
+    for expect in expectations:
+        judge = Judge(expect, read_places(["name", "header:content-type"]))
+        judge.learn(USERS)
+        now = exchange({"id": 1, "name": 7, "ref": None}, kind="application/problem+json")
+        assert differing(judge, USERS[1], now) == {}
+
+
+def test_what_three_recorded_answers_draw_anew_is_no_difference() -> None:
+    """While its type stays."""
+    judge = Judge("same")
+    suite = [exchange({"at": number, "name": "a"}) for number in range(3)]
+    judge.learn(suite)
+    assert differing(judge, suite[0], exchange({"at": 9, "name": "a"})) == {}
+    assert differing(judge, suite[0], exchange({"at": "9", "name": "b"})) == {"response_body": [".at", ".name"]}
+
+
+def test_parts_of_a_multipart_answer_have_a_shape() -> None:
+    """Whatever the delimiter."""
+    kind = "multipart/mixed; boundary="
+    bodies = [f'--{name}\r\n\r\n{{"n": {number}}}\r\n--{name}--'.encode() for name, number in (("x", 1), ("y", '"2"'))]
+    now = [exchange(make_body(body), kind=f"{kind}{body[2:3].decode()}") for body in bodies]
+    judge = Judge("shape")
+    judge.learn(now[:1])
+    assert differing(judge, now[0], now[1]) == {"response_body": [".[0].content.n"]}
 
 
 def test_a_stream_has_the_shape_of_its_events() -> None:

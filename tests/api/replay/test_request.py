@@ -41,6 +41,26 @@ def test_what_was_sent_is_sent_with_the_id_of_its_original() -> None:
     )
 
 
+def test_octets_beyond_ascii_are_sent_as_they_were() -> None:
+    """Those of the target and of values: UTF-8 as text, others as surrogates that stand for them (PEP 383)."""
+    head = b"GET /\xe9?q=\xe9&u=\xc3\xa9 HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xc3\xa9\r\nX-C: a\r\n"
+    exchange = recorded(path="/%E9", query="q=%E9&u=%C3%A9")
+    assert exchange.payload is not None
+    exchange.payload.request_head = head
+    made = sent(exchange)
+    assert (made.target, made.headers[:2]) == ("/\udce9?q=\udce9&u=\xe9", [("X-A", "caf\udce9"), ("X-B", "caf\xe9")])
+    assert sent(exchange, "path=/b").target == "/b?q=\udce9&u=\xe9"
+    assert sent(exchange, "query.q=b").target == "/\udce9?q=b&u=\xe9"
+
+
+def test_octets_of_an_absolute_target_are_sent_escaped() -> None:
+    """As the path of the record has them: that form is for proxies."""
+    exchange = recorded(path="/%E9")
+    assert exchange.payload is not None
+    exchange.payload.request_head = b"GET http://a/\xe9 HTTP/1.1\r\nHost: a\r\n"
+    assert sent(exchange).target == "/%E9"
+
+
 SECRETS = "POST /a HTTP/1.1\r\nAuthorization: [REDACTED]\r\nCookie: a=[REDACTED]; b=[REDACTED]\r\nContent-Type: "
 JSON_BODY = json.dumps(
     {"user": {"id": 1, "password": "[REDACTED]"}, "keys": [{"k": "x"}, {"k": "[REDACTED]"}]}

@@ -41,6 +41,30 @@ async def test_nothing_is_added_but_what_http_needs() -> None:
     )
 
 
+@pytest.mark.parametrize("body", [b"", b"body"])
+async def test_octets_that_are_no_utf8_are_sent_as_they_were(body: bytes) -> None:
+    """In a target and in values, beside text beyond ASCII, which is UTF-8; the body is left alone."""
+    fields = [("X-Name", "caf\udce9"), ("X-Other", "caf\xe9 \u20ac \udcff\udc80"), ("X-Plain", "a")]
+    seen, _ = await send(Outgoing("PUT", "/caf\udce9?a=\udcc3(", fields, body), read=body)
+    target, _, *sent = seen.split(b"\r\n")
+    assert target == b"PUT /caf\xe9?a=\xc3( HTTP/1.1"
+    assert sent[:3] == [b"X-Name: caf\xe9", b"X-Other: caf\xc3\xa9 \xe2\x82\xac \xff\x80", b"X-Plain: a"]
+    assert sent[-1] == body
+
+
+async def test_names_in_two_spellings_are_both_sent() -> None:
+    """In the first one: a name has no case (RFC 9110, 5.1)."""
+    seen, _ = await send(Outgoing("GET", "/", [("X-D", "1"), ("If-None-Match", '"a"'), ("x-d", "2")], b""))
+    assert seen.split(b"\r\n")[2:5] == [b"X-D: 1", b'If-None-Match: "a"', b"X-D: 2"]
+
+
+@pytest.mark.parametrize("target", ["/q?", "/q", "/?", "/q??", "/q?a=?"])
+async def test_an_empty_query_is_sent(target: str) -> None:
+    """It is another target than none."""
+    seen, _ = await send(Outgoing("GET", target, [], b""))
+    assert seen.startswith(f"GET {target} HTTP/1.1\r\n".encode())
+
+
 async def test_a_redirect_is_an_answer_and_a_cookie_is_not_kept() -> None:
     """Nothing goes to where an answer points."""
     redirect = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"

@@ -103,3 +103,19 @@ def test_objects_keyed_by_data_have_values_of_one_shape() -> None:
 def test_few_answers_make_no_enum() -> None:
     """What was seen once or twice is a text like another."""
     assert changes(shape_of({"state": "active"}, {"state": "active"}), {"state": "closed"}) == []
+
+
+def test_names_with_digits_are_data_where_each_object_has_others() -> None:
+    """Three objects are enough; names that all of them have are members."""
+    by_id = shape_of({"u1": {"n": 1}}, {"u2": {"n": 1}}, {"u3": {"n": 1}, "u1": {"n": 2}})
+    assert changes(by_id, {"u9": {"n": 1}}) == []
+    assert changes(by_id, {"u9": {"n": "1"}}) == [("type", ("u9", "n"))]
+    lines = shape_of(*({"line1": "a", "line2": "b"} | ({"line3": "c"} if n else {}) for n in range(3)))
+    assert changes(lines, {"line2": "b"}) == [("removed", ("line1",))]
+
+
+def test_a_list_that_was_never_empty_is_missed() -> None:
+    """Where many were seen; among few, one may be."""
+    assert changes(shape_of(*[{"items": [1]}] * 10), {"items": []}) == [("changed", ("items",))]
+    assert changes(shape_of(*[{"items": [1]}] * 9), {"items": []}) == []
+    assert changes(shape_of(*[{"items": [1]}] * 10, {"items": []}), {"items": []}) == []

@@ -9,7 +9,7 @@ import pytest
 
 from api.native.files.har import har_entry
 from api.native.projection import detail_json
-from api.replay.suite import SuiteError, header_line, read_suite
+from api.replay.suite import SuiteError, header_line, read_ignored, read_suite
 from storage.record import Body, Payload
 from tests.api.samples import make_body, make_event, make_record
 
@@ -42,6 +42,7 @@ def test_an_exported_exchange_is_read_back(tmp_path: Path, body: Body | None) ->
     payload = Payload(
         b"GET /x HTTP/1.1\r\nA: 1\r\nA: 2", b"HTTP/1.1 200 OK\r\nB: \xc3\xa9", body, body, [(3, 10), (5, 20)]
     )
+    payload.request_trailers, payload.response_trailers = b"X-Sum: 1", b"grpc-status: 0\r\nX: \xc3\xa9"
     lines = detail_json(record, payload), detail_json(make_event(2), None), detail_json(make_record(3), None)
     path = written(tmp_path / "suite", header_line("mine", "path=x", 0), lines[0], b"\n", *lines[1:])
     first, second = read(path)
@@ -50,6 +51,41 @@ def test_an_exported_exchange_is_read_back(tmp_path: Path, body: Body | None) ->
     for name in ("path", "query", "endpoint", "status", "method", "started_at_us", "request_bytes", "duration_us"):
         assert getattr(first.record, name) == getattr(record, name)
     assert (second.payload, second.record.endpoint) == (None, "template of /v1/users/3")
+
+
+def test_a_suite_says_which_places_are_ignored(tmp_path: Path) -> None:
+    """In its first line; other files say nothing."""
+    named = written(tmp_path / "suite", header_line("x", "", 0, [".at", "header:x"]))
+    assert read_ignored(named) == [".at", "header:x"]
+    for line in (header_line("x", "", 0), b'{"ignore": ["a"]}\n', b"{\n", b"[]\n", b""):
+        assert read_ignored(written(tmp_path / "other", line)) == []
+    with pytest.raises(SuiteError, match="expected `ignore` to be a list of places"):
+        read_ignored(written(tmp_path / "wrong", {"suite": 1, "ignore": ".at"}))
+
+
+def test_octets_of_heads_come_back_as_they_were(tmp_path: Path) -> None:
+    """From an export, and but for the request line from an archive of ours; text in UTF-8 stays such."""
+    head = b"GET /\xe9 HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xc3\xa9\r\nX-C: \xff\x80"
+    answered = b"HTTP/1.1 200 Oh\xe9\r\nX-A: a\r\nX-B: caf\xe9"
+    record, payload = make_record(1, path="/%E9"), Payload(head, answered, None, None)
+    shown: Any = json.loads(json.dumps(detail_json(record, payload)))
+    assert (shown["request"]["latin1_lines"], shown["response"]["latin1_lines"]) == ([0, 1, 3], [0, 2])
+    assert shown["request"]["headers"][0] == ["X-A", "caf\xe9"]
+    (one,) = read(written(tmp_path / "suite", shown))
+    assert one.payload == payload
+    (one,) = read(written(tmp_path / "har", {"log": {"entries": [har_entry(record, payload)]}}))
+    assert one.payload.request_head.split(b"\r\n")[1:] == head.split(b"\r\n")[1:]
+    assert one.payload.response_head.split(b"\r\n")[1:] == answered.split(b"\r\n")[1:]
+
+
+def test_lines_of_latin1_are_those_of_the_head(tmp_path: Path) -> None:
+    """A number of a line that is not there, or whose text is no Latin-1, makes no suite."""
+    shown: Any = json.loads(json.dumps(detail_json(make_record(1), Payload(b"GET / HTTP/1.1", b"", None, None))))
+    shown["request"] |= {"headers": [["X-A", "\u20ac"]], "latin1_lines": [7]}
+    assert read(written(tmp_path / "suite", shown))[0].payload.request_head.endswith(b"X-A: \xe2\x82\xac")
+    shown["request"]["latin1_lines"] = [1]
+    with pytest.raises(SuiteError, match=r"line or entry 1: .*latin-1"):
+        read(written(tmp_path / "suite", shown))
 
 
 def test_an_archive_is_read(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from proxy.cli import app
+from proxy.cli.commands import serve
 from proxy.cli.commands.config import to_toml
 from proxy.cli.completion import COMPLETE_VARIABLE
 from proxy.cli.program import PROGRAM
@@ -110,19 +111,29 @@ def test_a_shell_completes_commands_and_options(
 def test_who_is_greeted_sees_where_everything_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Addresses, the link that logs in, commands; a service, whose output nobody watches, writes none of it."""
+    """Addresses, the link that logs in, commands: what the supervisor shows once it listens; a service shows none."""
+    handed_over: list[bytes] = []
+
+    def keep(document: bytes, name: str) -> int:
+        handed_over.append(document)
+        return 3
+
+    monkeypatch.setattr(serve, "hand_over", keep)
     monkeypatch.setattr(os, "execve", lambda *_: None)
     flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:1"]
     flags += ["--data-dir", str(tmp_path / "d")]
     with held_back():
         app.main(["serve", "--greet", *flags])
-        shown = capsys.readouterr().out
         app.main(["serve", *flags])
+    greeted, settings, silent, _ = map(json.loads, handed_over)
+    shown = greeted["greeting"]
     token = (tmp_path / "d" / "admin-token").read_text().strip()
     assert f"http://127.0.0.1:1/login#token={token}" in shown
     assert "in front of http://app:3000" in shown
     assert "sidelog query" in shown
-    assert capsys.readouterr().out == ""
+    assert "greeting" not in silent
+    assert "greeting" not in settings
+    assert capsys.readouterr().out == "", "the ports are not bound yet"
 
 
 def test_settings_mistakes_end_with_2_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +209,24 @@ def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert f"proxy.nope: unknown setting ({path}:2)" in problems
     assert app.main(["config", "check", "--config", str(path)]) == 2
     assert "proxy.nope" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["config", "check"], ["serve"]])
+def test_examples_of_own_rules_are_tried(
+    command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Where nothing else is wrong: a rule that does not find what it is for would leave it in the log."""
+    path = tmp_path / "c.toml"
+    rule = '[[redact.rules]]\nid = "acme-key"\nof = "Acme"\nliterals = ["acme_"]\nregex = "acme_[0-9]{4}"\n'
+    path.write_text(f'[proxy]\nupstream = "http://a"\n{rule}examples = ["acme_12"]\nno-examples = ["acme_1234"]\n')
+    assert app.main([*command, "--config", str(path)]) == 2
+    lines = capsys.readouterr().err.removeprefix("sidelog: ").replace("\nsidelog: ", "\n").splitlines()
+    assert [line.partition(": expected")[0] for line in lines] == [
+        "redact.rules[0].examples", "redact.rules[0].no-examples",
+    ]  # fmt: skip
+    assert lines[0].endswith(f"got 'acme_12' ({path}:8)")
+    path.write_text(f'[proxy]\nupstream = "http://a"\n{rule}examples = ["acme_1234"]\n')
+    assert app.main(["config", "check", "--config", str(path)]) == 0
 
 
 def test_shown_toml_means_the_same_settings() -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from tests.support.programs import PROGRAM_S
 
 
 def values(facet: str) -> list[str]:
-    return {"service": ["orders", "a b", "other"], "method": ["GET", "BREW"]}[facet]
+    redacted = ["github-token", "name:password", "name:pin"]
+    return {"service": ["orders", "a b", "other"], "method": ["GET", "BREW"], "redacted": redacted}[facet]
 
 
 @each_of(
@@ -38,6 +40,10 @@ def values(facet: str) -> list[str]:
         (["status"], ":", ["2xx", "3xx", "4xx", "5xx", "404", "429", "500"]),
         (["path", ":", "/x", "-status", ":"], "4", ["4xx", "404", "429"]),
         ([":"], ":", []),
+        ([], "redacted:name:p", ["redacted:name:password", "redacted:name:pin"]),
+        (["redacted", ":"], "na", ["name:password", "name:pin"]),
+        (["redacted", ":", "name"], ":", ["password", "pin"]),
+        (["path", ":", "/x", "-redacted", ":", "name", ":"], "pa", ["password"]),
     ],
 )
 def test_a_search_is_completed_at_its_end(before: list[str], incomplete: str, expected: list[str]) -> None:
@@ -123,12 +129,29 @@ def answered(given: dict[str, str], url: str, program: tuple[str, str]) -> list[
         ("sidelog\nquery\nservice\n:\no", "orders"),
         ("sidelog\nquery\n--view\ns", "slow"),
         ("sidelog\nview\ndelete\nf", "fast"),
+        ("sidelog\nredact\nlist\ncard-", "card-number"),
         ("sidelog\nexport\ncsv\nstatu", "status:"),
     ],
 )
 def test_a_shell_is_offered_values_of_the_running_sidelog(url: str, words: str, expected: str) -> None:
     """Of words, and the names of views."""
     assert offered(words, url, PATIENT) == [expected]
+
+
+def test_shells_that_show_it_are_offered_what_a_rule_is_of(url: str) -> None:
+    """Beside its id."""
+    assert offered_to_fish("sidelog redact list github-t", url) == ["github-token\tGitHub"]
+
+
+@pytest.mark.parametrize(("words", "expected"), [("claude-c", ["claude-code"]), ("claude-code\ncl", [])])
+def test_a_command_to_run_is_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, expected: list[str]
+) -> None:
+    """Of those that a shell would find; what comes behind it is not known here."""
+    for name in ("claude-code", "claude-c`x`"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert offered(f"sidelog\nrun\n{words}", "http://127.0.0.1:9") == expected
 
 
 def test_only_shells_that_quote_are_offered_views_that_need_it(url: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from proxy.cli import app
+from proxy.cli.command_table import SECTIONS
 from proxy.cli.program import PROGRAM
 from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S
@@ -44,6 +45,7 @@ ENDLESS = ("serve", "demo", "tail", "mock")
 """These run until they are told to stop, and have tests of their own."""
 ARGUMENTS = {
     "get": "0192f3c4",
+    "open": "0192f3c4",
     "compare": "0192f3c4 0192f3c5",
     "completion": "zsh",
     "export": "csv",
@@ -63,9 +65,14 @@ ARGUMENTS = {
     "alerts test": "failures",
     "alerts silence": "failures",
     "config check": "--upstream http://a",
+    "redact try": str(ROOT / "LICENSE"),
+    "run": "--again",
     "config show": "--upstream http://a",
 }
-WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "completion": 0, "doctor": 0, "man": 0}
+WITHOUT_SIDELOG = {
+    "config check": 0, "config show": 0, "redact list": 0, "redact try": 0, "version": 0, "completion": 0, "doctor": 0,
+    "man": 0,
+}  # fmt: skip
 """What commands end with where no sidelog ever ran; the others need one and end with 1."""
 
 
@@ -91,17 +98,29 @@ def test_the_documented_commands_are_there() -> None:
     assert sorted(NAMES) == sorted(
         (
             *(
-                "serve", "demo", "tail", "query", "get", "compare", "stats", "top", "mcp", "grpc reflect",
-                "conversations", "export", "save", "replay", "mock", "health", "doctor", "version", "completion",
-                "man",
+                "serve", "run", "demo", "tail", "query", "get", "open", "compare", "stats", "top", "mcp",
+                "grpc reflect", "conversations", "export", "save", "replay", "mock", "health", "doctor", "version",
+                "completion", "man",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("alerts list", "alerts test", "alerts silence"),
             *("view list", "view show", "view save", "view rename", "view delete"),
-            *("config check", "config show", "token show", "token rotate"),
+            *("config check", "config show", "redact list", "redact try", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum", "db backup"),
         )
     )  # fmt: skip
+
+
+def test_commands_stand_in_sections(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each once, all in one column."""
+    assert app.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    listed = [word for words in SECTIONS.values() for word in words.split()]
+    assert sorted(listed) == sorted({path[0] for path in COMMANDS})
+    assert [line[:-1] for line in out.splitlines() if line.rstrip(":") in SECTIONS] == [*SECTIONS]
+    starts = {re.match(rf"  {word} +", line).end() for line in out.splitlines() for word in listed  # type: ignore[union-attr]
+              if re.match(rf"  {word}  ", line)}  # fmt: skip
+    assert len(starts) == 1
 
 
 @each_of("name", NAMES)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from click import BadParameter
+from click import BadParameter, Group
 
 from proxy.cli.program import PROGRAM
 from tests.support.cases import each_of
@@ -12,6 +12,13 @@ from tests.support.cases import each_of
 def got(command: str, *arguments: str) -> dict[str, Any]:
     """What a command gets of its arguments."""
     return PROGRAM.commands[command].make_context(command, list(arguments)).params
+
+
+def got_of(group: str, command: str, *arguments: str) -> dict[str, Any]:
+    """What a command of a group gets."""
+    commands = PROGRAM.commands[group]
+    assert isinstance(commands, Group)
+    return commands.commands[command].make_context(command, list(arguments)).params
 
 
 @each_of("value", ["twelve", "", "1.5", "9" * 30, "0", "-3", "١"])
@@ -25,6 +32,17 @@ def test_a_wrong_number_is_named_with_its_limit(value: str) -> None:
 def test_both_limits_are_named() -> None:
     with pytest.raises(BadParameter, match="expected a whole number from 1 to 1000, got '1001'"):
         got("top", "--limit", "1001")
+
+
+@each_of("value", ["5", "90", "1.5", " 7 ", "+3"])
+def test_a_number_without_a_unit_is_no_time(value: str) -> None:
+    """It may have been meant as minutes; none at all needs no unit."""
+    with pytest.raises(BadParameter) as refused:
+        got_of("alerts", "silence", "name", "--for", value)
+    assert refused.value.message == f"expected a number with a unit (s, m, h, d or w), such as 5m, got {value!r}"
+    assert got_of("alerts", "silence", "name", "--for", "0")["seconds"] == 0
+    assert got_of("alerts", "silence", "name", "--for", "1h30m")["seconds"] == 5400
+    assert got_of("alerts", "silence", "name")["seconds"] == 3600
 
 
 def test_texts_numbers_and_lists_come_as_they_are() -> None:

@@ -102,9 +102,9 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """With what the process beside sidelog is started, in its place."""
     started: list[tuple[str, ...]] = []
 
-    def start_beside(*arguments: str) -> str:
+    def start_beside(*arguments: str) -> tuple[str, str]:
         started.append(arguments)
-        return URL
+        return URL, "@nobody"
 
     monkeypatch.setattr(run, "_start_beside", start_beside)
     return started
@@ -165,3 +165,20 @@ def test_where_only_the_demo_ran_its_records_are_meant(tmp_path: Path, monkeypat
     held = lock_data_dir(Path("sidelog-demo"))
     assert data_directory(None, {}) == Path("sidelog-demo")
     os.close(held.lock_fd)
+
+
+@pytest.mark.parametrize("taken", ["--listen", "--admin-listen"])
+def test_a_taken_port_is_one_line_and_gets_nothing(tmp_path: Path, taken: str) -> None:
+    """No banner that leads into the other program, no question to it, and above all not the token."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        addresses = {"--listen": free_address(), "--admin-listen": free_address()} | {taken: address}
+        flags = [text for flag in addresses.items() for text in flag]
+        command = [sys.executable, "-m", "proxy", "demo", *flags, "--data-dir", str(tmp_path / "data")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        assert f"cannot listen on {address}: address already in use" in done.stderr
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()

@@ -51,6 +51,13 @@ def test_an_exchange_has_the_names_of_http() -> None:
     assert "sidelog.upstream.connect_s" not in told
 
 
+def test_an_exchange_says_which_rules_took_something_out() -> None:
+    """And not what it was."""
+    shown = exchange_attributes(make_record(redactions={"github-token": 1, "name:password": 2}))
+    assert shown["sidelog.redactions"] == ["github-token", "name:password"]
+    assert exchange_attributes(make_record())["sidelog.redactions"] is None
+
+
 def test_a_method_nobody_knows_is_other() -> None:
     """Its own name stands beside it: names of spans stay few."""
     told = exchange_attributes(make_record(method="BREW"))

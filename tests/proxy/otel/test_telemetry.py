@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from proxy.http1.trace_context import context_of
 from proxy.otel import telemetry
@@ -133,3 +134,20 @@ def test_the_trace_of_a_record_is_that_of_its_head() -> None:
     assert trace_id_of(make_record(trace_id=TRACE)) == TRACE
     record = make_record(trace_id=None)
     assert trace_id_of(record) == record.id.hex()
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected"),
+    [(1, ""), (2, "ot=th:8"), (4, "ot=th:c"), (10, "ot=th:e6666666666668"), (1_000_000, "ot=th:ffffef39085f48")],
+)
+def test_a_span_of_a_sample_tells_the_threshold(weight: float, expected: str) -> None:
+    """From which receivers know for how many it stands; so does its log record, and the span of its tool call."""
+    record = make_record(weight=weight)
+    assert read(exchange_span(record)).trace_state == expected
+    assert read(tool_span(tool_call(record_id=record.id, weight=weight), "0" * 31 + "1")).trace_state == expected
+    log = telemetry.log_record(record)
+    assert log is not None
+    assert (b"sampling.threshold" in bytes(log["attributes"])) == (weight != 1)  # type: ignore[call-overload]
+    if weight != 1:
+        threshold = int(expected.removeprefix("ot=th:").ljust(14, "0"), 16)
+        assert (1 << 56) / ((1 << 56) - threshold) == pytest.approx(weight)

@@ -18,7 +18,13 @@ from typing import Final
 
 from proxy.cli.commands.doctor.databases import CLOCK_FIX
 from proxy.cli.commands.doctor.finding import Finding, State, is_read_only, why_not_writable
-from proxy.cli.commands.doctor.network import check_ports, check_proxies, check_receiver, check_upstreams
+from proxy.cli.commands.doctor.network import (
+    check_certificates,
+    check_ports,
+    check_proxies,
+    check_receiver,
+    check_upstreams,
+)
 from proxy.cli.commands.doctor.rate import check_rate
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
@@ -213,6 +219,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_sqlite,
     check_clock,
     check_ports,
+    check_certificates,
     check_proxies,
     check_upstreams,
     check_receiver,

@@ -3,6 +3,7 @@
 import errno
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Final
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.http1.errors import why_unreached
 from proxy.http1.forwarded import TrustedProxies
+from proxy.process.certificate_expiry import expires_at_s
 from proxy.process.data_dir import LISTENS_NAME, UNLISTED_NAME, is_in_use, read_state
 from proxy.process.listeners import UNIX_PREFIX, path_error
 from proxy.process.tls import upstream_context
@@ -20,6 +22,8 @@ from proxy.settings.flags import FLAGS
 from proxy.settings.model import RouteSettings, Settings
 
 CONNECT_S: Final = 3.0
+SOON_DAYS: Final = 14
+"""Renewals are due a month before the end as a rule: two weeks before it, one has failed."""
 MAX_AT_ONCE: Final = 16
 
 _PORTS: Final = {
@@ -32,9 +36,15 @@ _PORTS: Final = {
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
     """See whether every port can be bound, or is held by the sidelog of this data directory."""
-    held = _held_ports(settings)
+    running = _held_ports(settings)
+    held = frozenset(running.values())
+    usual = Settings().listens
     for setting, text in settings.listens.items():
         name = _PORTS[setting]
+        if setting in running and text == usual.get(setting):
+            # Flags of the running one are not known here, and its port counts, not the one that it might have.
+            yield Finding("ok", name, f"{running[setting]} is in use; sidelog is running here")
+            continue
         try:
             host, port = parse_listen(text)
         except ValueError:
@@ -52,6 +62,26 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
             yield Finding("fail", name, f"{text}: {error.strerror or error}", fix)
 
 
+def check_certificates(settings: Settings) -> Iterator[Finding]:
+    """See when the certificates of the ports expire; that they are there and fit their keys, the settings check."""
+    for name, cert_file, key_file in (
+        ("data port", settings.proxy.tls_cert_file, settings.proxy.tls_key_file),
+        ("admin port", settings.admin.tls_cert_file, settings.admin.tls_key_file),
+    ):
+        if not cert_file:
+            continue
+        try:
+            left_days = (expires_at_s(cert_file, key_file) - time.time()) / 86_400
+        except (OSError, ValueError, KeyError):
+            continue
+        if left_days >= SOON_DAYS:
+            yield Finding("ok", "certificate", f"{cert_file} of the {name} expires in {left_days:.0f} days")
+            continue
+        fix = "renew it, then send SIGHUP: connections go on"
+        when = f"expires in {left_days:.1f} days" if left_days > 0 else f"expired {-left_days:.1f} days ago"
+        yield Finding("warn" if left_days > 0 else "fail", "certificate", f"{cert_file} of the {name} {when}", fix)
+
+
 def check_proxies(settings: Settings) -> Iterator[Finding]:
     """Name peers that behaved like a proxy in front (`collector/watch/unlisted_proxies.py`), and are not listed."""
     trusted = TrustedProxies(settings.proxy.trusted_proxies)
@@ -61,13 +91,13 @@ def check_proxies(settings: Settings) -> Iterator[Finding]:
             yield Finding("warn", "proxy in front", text, f'if it is yours: [proxy] trusted_proxies = ["{address}"]')
 
 
-def _held_ports(settings: Settings) -> frozenset[int | str]:
-    """Return the ports, or path, of the sidelog that runs with this data directory; it says so, and holds the lock."""
+def _held_ports(settings: Settings) -> dict[str, int | str]:
+    """Return setting → port, or path, of the sidelog that runs with this data directory, as its state says."""
     directory = Path(settings.data_dir)
     if not is_in_use(directory):
-        return frozenset()
+        return {}
     listens = read_state(directory).get(LISTENS_NAME)
-    return frozenset(listens.values()) if isinstance(listens, dict) else frozenset()
+    return dict(listens) if isinstance(listens, dict) else {}
 
 
 def _bind_error(host: str, port: int) -> OSError | None:

@@ -5,9 +5,12 @@ An export that ended early fails with a message: a file written with exit code 0
 
 import http.client
 import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import tzinfo
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -37,25 +40,69 @@ def run(
     return 0
 
 
-def save(client: Client, filters: Filters, zone: tzinfo | None, *, name: str, output: Path | None) -> int:
+def save(
+    client: Client,
+    filters: Filters,
+    zone: tzinfo | None,
+    *,
+    name: str,
+    limit: int | None,
+    per_request: int | None,
+    ignore: tuple[str, ...],
+    output: Path | None,
+) -> int:
     """Write exchanges with their bodies as a suite: a line that names it, then a line each."""
-    write_suite(client, filters, output, name)
+    from api.compare.apart import read_places
+
+    try:
+        read_places(ignore)
+    except ValueError as error:
+        raise CommandError(f"--ignore: {error}", exit_code=2) from error
+    if per_request is None:
+        write_suite(client, filters, output, name, limit, ignore)
+        return 0
+    from proxy.cli.commands.files.distinct import distinct_lines
+
+    with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:  # read and written by its owner only
+        write_suite(client, filters, Path(file.name), name, ignore=ignore)
+        lines = distinct_lines(Path(file.name), per_request, limit)
+        if output is None:
+            write_out(lines)
+        else:
+            write_file(lines, output)
     return 0
 
 
-def write_suite(client: Client, filters: Filters, output: Path | None, name: str = "") -> None:
-    """Write what filters find as a suite, oldest first."""
+def write_suite(
+    client: Client,
+    filters: Filters,
+    output: Path | None,
+    name: str = "",
+    limit: int | None = None,
+    ignore: tuple[str, ...] = (),
+) -> None:
+    """Write what filters find, or the newest of that, as a suite, oldest first; its replays ignore some places."""
     from api.replay.suite import header_line
     from storage.record import now_us
 
-    begin = header_line(name, " ".join(f"{key}={value}" for key, value in filters.items()), now_us())
-    _write(client, filters, {**filters, "kind": "exchange", "format": "ndjson", "bodies": "true"}, output, begin)
+    begin = header_line(name, " ".join(f"{key}={value}" for key, value in filters.items()), now_us(), ignore)
+    parameters = {**filters, "kind": "exchange", "format": "ndjson", "bodies": "true"}
+    _write(client, filters, parameters, output, begin, limit)
 
 
-def _write(client: Client, filters: Filters, parameters: Filters, output: Path | None, begin: bytes = b"") -> None:
-    progress = Progress(_expected_lines(client, filters) if sys.stderr.isatty() else None)
+def _write(
+    client: Client,
+    filters: Filters,
+    parameters: Filters,
+    output: Path | None,
+    begin: bytes = b"",
+    limit: int | None = None,
+) -> None:
+    expected = _expected_lines(client, filters) if sys.stderr.isatty() else None
+    progress = Progress(expected if limit is None or expected is None else min(limit, expected))
+    found = _pieces if limit is None else partial(_newest, limit)
     try:
-        with closing(_pieces(client, parameters, progress, begin)) as pieces:
+        with closing(found(client, parameters, progress, begin)) as pieces:
             if output is None:
                 write_out(pieces)
             else:
@@ -109,6 +156,27 @@ def _pieces(client: Client, parameters: Filters, progress: Progress, begin: byte
             raise no_response(client.url, error) from error
         text = f"the export failed after {_received(size_bytes, lines)}: {reason_of(error)}; the file is incomplete"
         raise CommandError(text) from error
+
+
+def _newest(
+    limit: int, client: Client, parameters: Filters, progress: Progress, begin: bytes
+) -> Generator[bytes, None, None]:
+    """Yield the first lines of an export, newest first, in the order of a suite; they wait in a file for that."""
+    with tempfile.TemporaryFile() as kept:
+        ends = [0]
+        with closing(_pieces(client, {**parameters, "order": "desc"}, progress, b"")) as pieces:
+            for piece in pieces:
+                *lines, rest = piece.split(b"\n")
+                for line in lines[: limit + 1 - len(ends)]:
+                    kept.write(line + b"\n")
+                    ends.append(kept.tell())
+                if len(ends) > limit:
+                    break
+                kept.write(rest)
+        yield begin
+        for start, end in reversed([*pairwise(ends)]):
+            kept.seek(start)
+            yield kept.read(end - start)
 
 
 def _received(size_bytes: int, lines: int) -> str:

@@ -7,24 +7,20 @@ Standard: gRPC Server Reflection, v1 and v1alpha, which differ in their name alo
 """
 
 import socket
-import time
 from pathlib import Path
 from typing import Final
 
 from api.metrics.protobuf import encoded_message, encoded_text
+from proxy.cli.commands.files.call_messages import framed
 from proxy.cli.commands.files.export import write_file, write_out
+from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
 from proxy.cli.commands.output import CommandError, complain
 from proxy.enrich.grpc.descriptors import Values, parts_of, text_of, values_of
 from proxy.enrich.grpc.status import status_in
 from proxy.enrich.grpc.wire import Cut, NotWire
 from proxy.http1.errors import why_unreached
-from proxy.http2.budget import Limits
-from proxy.http2.connection import Connection
-from proxy.http2.events import ConnectionEnded, DataReceived, ResponseReceived, StreamReset, TrailersReceived
-from proxy.http2.hpack.encoder import LineEncoder
-from proxy.http2.request_fields import RequestFields
-from proxy.process.tls import client_context
-from proxy.settings.addresses import parse_upstream
+from proxy.process.tls import upstream_context
+from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from storage.grpc import status_name
 
 _SERVICES: Final = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -44,48 +40,36 @@ class _Unimplemented(CommandError):
 class _Call:
     """One call of reflection."""
 
-    def __init__(self, connection: socket.socket, scheme: str, authority: str, service: str) -> None:
-        self._socket = connection
-        self._codec = Connection(Limits(max_header_bytes=1 << 16), LineEncoder(), time.monotonic_ns(), is_server=False)
-        lines = b"Host: %b\r\nContent-Type: application/grpc\r\nTE: trailers\r\n" % authority.encode()
+    def __init__(self, connection: socket.socket, address: UpstreamAddress, service: str) -> None:
         path = f"/{service}/ServerReflectionInfo".encode()
-        head = RequestFields(b"POST", path, scheme.encode(), lines, -1, None)
-        self._stream = self._codec.send_request(head, authority.encode())
-        self._body = b""
+        self._call = Http2Call(connection, address, path, b"Content-Type: application/grpc\r\nTE: trailers\r\n")
 
     def ask(self, field: int, text: str) -> Values:
         """Send a request and wait for its response."""
         data = encoded_text(field, text)
-        self._codec.send_data(self._stream, b"\0" + len(data).to_bytes(4, "big") + data, time.monotonic_ns())
-        while len(self._body) < 5 or len(self._body) < 5 + int.from_bytes(self._body[1:5], "big"):
+        body = self._call.body
+        self._call.send(framed([data]))
+        while len(body) < 5 or len(body) < 5 + int.from_bytes(body[1:5], "big"):
             self._read()
-        end = 5 + int.from_bytes(self._body[1:5], "big")
-        message, self._body = self._body[5:end], self._body[end:]
+        end = 5 + int.from_bytes(body[1:5], "big")
+        message = bytes(body[5:end])
+        del body[:end]
         response = values_of(message)
         for error in map(values_of, parts_of(response, _ERROR)):
             raise CommandError(f"reflection of {text or 'the list of services'}: {text_of(error, 2)}")
         return response
 
     def _read(self) -> None:
-        self._socket.sendall(self._codec.output.take())
-        data = self._socket.recv(65536)
-        if not data:
-            raise CommandError("the service closed the connection")
-        events = self._codec.receive(data, time.monotonic_ns())
-        while self._codec.has_more:
-            events += self._codec.receive(b"", time.monotonic_ns())
-        for event in events:
-            if isinstance(event, DataReceived):
-                self._body += event.data
-                self._codec.credit(self._stream, len(event.data))
-            elif isinstance(event, ResponseReceived):
-                self._end(event.head.lines)
-                if event.head.status != 200:
-                    raise CommandError(f"the service answered with status {event.head.status}, not as gRPC does")
-            elif isinstance(event, TrailersReceived):
-                self._end(event.lines)
-            elif isinstance(event, StreamReset | ConnectionEnded):
-                raise CommandError(f"the service ended the call: {event.reason or event.code}")
+        try:
+            self._call.read()
+        except CallEnded as error:
+            raise CommandError(str(error)) from error
+        head = self._call.head
+        if head is not None:
+            self._end(head.lines)
+            if head.status != 200:
+                raise CommandError(f"the service answered with status {head.status}, not as gRPC does")
+        self._end(self._call.trailers or b"")
 
     def _end(self, lines: bytes) -> None:
         status = status_in(lines)
@@ -104,7 +88,7 @@ def reflect(*, address: str, output: Path | None) -> int:
     if service is None or service.scheme == "unix" or service.base_path:
         raise CommandError(f"ADDRESS is {address!r}, expected host:port, or https://host:port", exit_code=2)
     try:
-        files = _fetch((service.host, service.port), service.scheme, service.authority)
+        files = _fetch(service)
     except OSError as error:
         raise CommandError(f"cannot reach {address}: {why_unreached(error)}") from error
     except (NotWire, Cut, UnicodeDecodeError) as error:
@@ -118,17 +102,14 @@ def reflect(*, address: str, output: Path | None) -> int:
     return 0
 
 
-def _fetch(place: tuple[str, int], scheme: str, authority: str) -> dict[str, bytes]:
+def _fetch(address: UpstreamAddress) -> dict[str, bytes]:
     """Ask by the newer name first, each over a connection of its own."""
     refusal = CommandError("no version of reflection is known")
+    tls = upstream_context("", "h2", is_verified=True) if address.scheme == "https" else None
     for service in _SERVICES:
-        with socket.create_connection(place, _TIMEOUT_S) as plain:
-            if scheme == "https":
-                context = client_context("")
-                context.set_alpn_protocols(["h2"])
-                plain = context.wrap_socket(plain, server_hostname=place[0])
+        with connect(address, _TIMEOUT_S, tls) as connection:
             try:
-                return _files_of(_Call(plain, scheme, authority, service))
+                return _files_of(_Call(connection, address, service))
             except _Unimplemented as error:
                 refusal = error
     raise refusal

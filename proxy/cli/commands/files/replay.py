@@ -8,6 +8,7 @@ from the environment is written anywhere.
 
 import asyncio
 import os
+import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,32 +17,50 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from rich.text import Text
 
+from api.compare.apart import Place, read_places
+from api.native.files.cut_bodies import describe_loss
 from api.native.projection import field_of
 from api.replay.judge import EXPECTATIONS, Judge
-from api.replay.request import SAFE_METHODS, Given, Outgoing, outgoing_of, read_given, refusal_of, replay_of
+from api.replay.request import SAFE_METHODS, Given, Outgoing, is_call, outgoing_of, read_given, refusal_of, replay_of
 from api.replay.sender import Answer, NoAnswer, Sender
 from api.replay.suite import Recorded
 from proxy.cli.commands.client import RECORD_ID, Filters
-from proxy.cli.commands.compare import change_line
+from proxy.cli.commands.files.call_messages import schema_in
+from proxy.cli.commands.files.calls import Calls, with_status_in_trailers
+from proxy.cli.commands.files.junit import junit_xml
 from proxy.cli.commands.files.progress import Progress
+from proxy.cli.commands.files.report import Report
 from proxy.cli.commands.files.results import Result, Results
-from proxy.cli.commands.files.source import Reader, recorded_in, suite_of
-from proxy.cli.commands.output import CommandError, complain, console, say_json
+from proxy.cli.commands.files.shown_report import show
+from proxy.cli.commands.files.source import Reader, ignored_in, recorded_in, suite_of, template_of
+from proxy.cli.commands.output import CommandError, complain
+from proxy.enrich.endpoints.endpoints import UNKNOWN
 from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.redact.redactor import Redactor
-from proxy.process.terminal import visible_line
 from proxy.process.tls import upstream_context
-from proxy.settings.addresses import parse_upstream
-from storage.record import Record
+from proxy.settings.addresses import UpstreamAddress, parse_upstream
+from storage.record import Payload, Record
 
 MAX_OPEN: Final = 64
-"""Requests at a time, where they begin at a pace."""
-MAX_SHOWN: Final = 100
-"""Requests that are shown with what differs, and changes of each part; `--json` has all."""
+"""Requests at a time, where they begin at a pace, unless it is said otherwise."""
 _IS_REPLAY: Final = "it was a replay itself"
 _UNSAFE: Final = "its method is not safe: --unsafe sends it"
+_UNANSWERED: Final = "it had no answer that another could be compared with"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When requests begin."""
+
+    rate: int | None
+    """So many in a second; None: each when the one before it is answered."""
+    speed: float
+    """So many times as fast as they were recorded; 0: not as they were recorded."""
+    rounds: int
+    concurrency: int
+    """Requests at a time."""
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +68,31 @@ class Plan:
     """How a suite is replayed."""
 
     suite: Path
+    hosts: frozenset[str]
+    """Only requests to these; empty: to all."""
     against: str
+    is_insecure: bool
     given: Given
-    rate: int | None
-    """Requests that begin in a second; None: each when the one before it is answered."""
-    is_as_recorded: bool
-    """Begin as far apart as they were."""
+    pace: Pace
     is_unsafe: bool
+    calls: Calls
+
+    def recorded(self) -> Iterator[Recorded]:
+        """Yield the exchanges of the suite."""
+        for recorded in recorded_in(self.suite):
+            payload = recorded.payload
+            if payload is not None and is_call(payload):
+                recorded = recorded._replace(payload=with_status_in_trailers(payload))
+            if not self.hosts or recorded.record.host in self.hosts:
+                yield recorded
 
     def refusal(self, recorded: Recorded) -> str:
         """Say why a request is not sent; empty if it is."""
-        reason = _IS_REPLAY if replay_of(recorded) else refusal_of(recorded)
+        reason = _IS_REPLAY if replay_of(recorded) else refusal_of(recorded, may_call=True)
+        if not reason and recorded.payload is not None and is_call(recorded.payload):
+            reason = self.calls.refusal(recorded)
+        if not reason and recorded.record.status is None:
+            reason = _UNANSWERED
         return reason or ("" if self.is_unsafe or recorded.record.method in SAFE_METHODS else _UNSAFE)
 
 
@@ -69,40 +102,83 @@ def run(
     zone: tzinfo | None,
     *,
     against: str,
+    insecure: bool,
     expect: str,
+    ignore: tuple[str, ...],
+    slower: float | None,
     rate: int | None,
     as_recorded: bool,
+    speed: float | None,
+    loop: int,
+    concurrency: int | None,
+    timeout_s: float,
     set_header: tuple[str, ...],
     edit: tuple[str, ...],
     unsafe: bool,
+    protobuf: Path | None,
     output: Path | None,
+    junit: Path | None,
     as_json: bool,
 ) -> int:
     """Replay a suite, or what a search finds; 0 if something was sent and all answers are as expected."""
-    try:
-        is_reached = parse_upstream(against).scheme != "unix"
-    except ValueError:
-        is_reached = False
-    if not is_reached:
-        raise CommandError(f"--against {against!r} is no URL such as http://127.0.0.1:3000", exit_code=2)
-    if rate and as_recorded:
-        raise CommandError("--rate and --as-recorded are two paces: give one", exit_code=2)
+    address = _target(against)
+    tls = upstream_context("", "h2", is_verified=not insecure) if address.scheme == "https" else None
+    calls = Calls(address, tls, timeout_s, schema_in(protobuf), Redactor())
+    pace = _pace(rate, speed or (1.0 if as_recorded else 0.0), loop, concurrency, timeout_s)
     try:
         given = read_given(set_header, edit, os.environ)
     except ValueError as error:
         raise CommandError(str(error), exit_code=2) from error
-    judge = Judge(next(each for each in EXPECTATIONS if each == expect))
-    with suite_of(reader, filters) as suite:
-        plan = Plan(suite, against, given, rate, as_recorded, unsafe)
+    report = Report(slower)
+    with suite_of(reader, filters) as (suite, hosts):
+        judge = Judge(next(each for each in EXPECTATIONS if each == expect), _ignored(suite, ignore))
+        plan = Plan(suite, hosts, against, insecure, given, pace, unsafe, calls)
         expected = _prepare(plan, judge)
-        results = Results(output, {"of": str(filters.get("query", "")), "against": against, "expect": expect})
-        progress = Progress(expected)
+        of = {"of": str(filters.get("query", "")), "against": against, "expect": expect}
+        results = Results(output, of, report.add)
+        progress = Progress(expected * loop)
         try:
             asyncio.run(_Replay(plan, judge, results, progress).run())
         finally:
             progress.end(is_kept=False)
             results.close()
-    return _report(results, as_json=as_json)
+    if junit is not None:
+        _write_junit(junit, junit_xml(report.endpoints(), results.reasons, against))
+    return show(results, report.endpoints(), as_json=as_json)
+
+
+def _target(against: str) -> UpstreamAddress:
+    try:
+        address = parse_upstream(against)
+    except ValueError:
+        address = None
+    if address is None or address.scheme == "unix":
+        text = f"--against {against!r} is not a URL; expected one such as http://127.0.0.1:3000"
+        raise CommandError(text, exit_code=2)
+    return address
+
+
+def _pace(rate: int | None, speed: float, rounds: int, concurrency: int | None, timeout_s: float) -> Pace:
+    if rate and speed:
+        text = "--rate and --as-recorded, or --speed, are two paces: give one"
+        raise CommandError(text, exit_code=2)
+    usual = MAX_OPEN if rate or speed else 1
+    return Pace(rate, speed, rounds, concurrency or usual, timeout_s)
+
+
+def _ignored(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
+    """Return the places that the suite and the command line name."""
+    try:
+        return read_places([*ignored_in(suite), *given])
+    except ValueError as error:
+        raise CommandError(f"--ignore, or the first line of {suite}: {error}", exit_code=2) from error
+
+
+def _write_junit(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, errors="backslashreplace")
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _prepare(plan: Plan, judge: Judge) -> int:
@@ -112,15 +188,16 @@ def _prepare(plan: Plan, judge: Judge) -> int:
         CommandError: redacted parts are not given, or an edit is of no part of any request.
     """
     missing: Counter[str] = Counter()
-    unused, expected = set(plan.given.edits), 0
-    judge.learn(recorded_in(plan.suite))
-    for recorded in recorded_in(plan.suite):
+    unused, expected, bodiless = set(plan.given.edits), 0, 0
+    judge.learn(plan.recorded())
+    for recorded in plan.recorded():
         expected += 1
         if not plan.refusal(recorded):
-            missing.update(_outgoing(recorded, plan.given).missing)
+            missing.update(_outgoing(plan, recorded, plan.given).missing)
+            bodiless += _lacks_body(recorded)
             for name in [*unused]:
                 only = Given({}, {name: plan.given.edits[name]})
-                if _outgoing(recorded, only) != _outgoing(recorded, Given()):
+                if _outgoing(plan, recorded, only) != _outgoing(plan, recorded, Given()):
                     unused.discard(name)
     if not expected:
         raise CommandError("no exchanges match: there is nothing to send")
@@ -128,7 +205,14 @@ def _prepare(plan: Plan, judge: Judge) -> int:
         raise CommandError(_missing_text(missing), exit_code=2)
     if unused:
         raise CommandError(f"no request that is sent has {', '.join(sorted(unused))}, or it is the same", exit_code=2)
+    if bodiless:
+        complain(f"{bodiless:,} recorded answers are without their whole body, which is not judged")
     return expected
+
+
+def _lacks_body(recorded: Recorded) -> bool:
+    body = None if recorded.payload is None else recorded.payload.response_body
+    return body is not None and describe_loss(body) != ""
 
 
 def _missing_text(missing: Mapping[str, int]) -> str:
@@ -140,9 +224,11 @@ def _missing_text(missing: Mapping[str, int]) -> str:
     return "\n".join(lines)
 
 
-def _outgoing(recorded: Recorded, given: Given) -> Outgoing:
+def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
     try:
-        return outgoing_of(recorded, given)
+        made = outgoing_of(recorded, given)
+        is_called = recorded.payload is not None and is_call(recorded.payload)
+        return plan.calls.outgoing(recorded, made) if is_called else made
     except ValueError as error:
         raise CommandError(f"{recorded.id} cannot be edited so: {error}", exit_code=2) from error
 
@@ -153,55 +239,72 @@ class _Replay:
     def __init__(self, plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
         self._plan, self._judge, self._results, self._progress = plan, judge, results, progress
         self._redactor = Redactor()
-        self._room = asyncio.Semaphore(MAX_OPEN if plan.rate or plan.is_as_recorded else 1)
+        self._room = asyncio.Semaphore(plan.pace.concurrency)
 
     async def run(self) -> None:
-        tls = upstream_context("", is_verified=True) if self._plan.against.startswith("https:") else True
-        loop = asyncio.get_running_loop()
-        async with Sender(self._plan.against, tls) as sender, asyncio.TaskGroup() as group:
-            began_s = loop.time()
-            for after_s, recorded in self._due():
-                if (pause_s := began_s + after_s - loop.time()) > 0:
-                    await asyncio.sleep(pause_s)
-                await self._room.acquire()
-                group.create_task(self._send(sender, recorded), name=f"replay {recorded.id}")
+        plan, loop = self._plan, asyncio.get_running_loop()
+        tls: ssl.SSLContext | bool = True
+        if plan.against.startswith("https:"):
+            tls = upstream_context("", is_verified=not plan.is_insecure)
+        async with Sender(plan.against, tls, timeout_s=plan.pace.timeout_s) as sender, asyncio.TaskGroup() as group:
+            for number in range(1, plan.pace.rounds + 1):
+                began_s = loop.time()
+                for after_s, recorded in self._due(number):
+                    if (pause_s := began_s + after_s - loop.time()) > 0:
+                        await asyncio.sleep(pause_s)
+                    await self._room.acquire()
+                    group.create_task(self._send(sender, recorded, number), name=f"replay {recorded.id}")
 
-    def _due(self) -> Iterator[tuple[float, Recorded]]:
-        """Yield what is to be sent, and when, from the beginning on."""
-        first_us, number = None, 0
-        for recorded in recorded_in(self._plan.suite):
-            if self._results.has(recorded.id):
+    def _due(self, number: int) -> Iterator[tuple[float, Recorded]]:
+        """Yield what is to be sent in a round, and when, from its beginning on."""
+        pace, first_us, place = self._plan.pace, None, 0
+        for recorded in self._plan.recorded():
+            if self._results.has(recorded.id, number):
                 continue
             if reason := self._plan.refusal(recorded):
-                self._add(_result(recorded, "not_sent", reason))
+                if number == 1:
+                    self._add(_result(recorded, number, "not_sent", reason))
                 continue
             first_us = recorded.record.started_at_us if first_us is None else first_us
-            after_s = (recorded.record.started_at_us - first_us) / 1e6 if self._plan.is_as_recorded else 0
-            yield (number / self._plan.rate if self._plan.rate else after_s), recorded
-            number += 1
+            after_s = 0.0
+            if pace.speed:
+                after_s = (recorded.record.started_at_us - first_us) / 1e6 / pace.speed
+            elif pace.rate:
+                after_s = place / pace.rate
+            yield after_s, recorded
+            place += 1
 
-    async def _send(self, sender: Sender, recorded: Recorded) -> None:
+    async def _send(self, sender: Sender, recorded: Recorded, number: int) -> None:
         try:
             if recorded.record.method not in SAFE_METHODS:
-                self._results.begin(recorded.id)
-            answer = await sender.send(_outgoing(recorded, self._plan.given))
+                self._results.begin(recorded.id, number)
+            outgoing = _outgoing(self._plan, recorded, self._plan.given)
+            answer, payload = await self._answered(sender, recorded, outgoing)
         except NoAnswer as error:
             text = str(error)
             for secret in self._plan.given.secrets:
                 text = text.replace(secret, "[REDACTED]")
-            self._add(_result(recorded, "failed", text))
+            self._add(_result(recorded, number, "failed", text))
         else:
-            self._add(self._judged(recorded, answer))
+            self._add(self._judged(recorded, number, answer, payload))
         finally:
             self._room.release()
 
-    def _judged(self, recorded: Recorded, answer: Answer) -> Result:
-        _, head, body, is_whole, _, duration_us = answer
-        payload = recorded_answer(recorded.payload, head, body, is_whole, self._redactor, self._plan.given.secrets)
-        record = _record(answer, len(body))
+    async def _answered(self, sender: Sender, recorded: Recorded, outgoing: Outgoing) -> tuple[Answer, Payload]:
+        """Send a request; return the answer, and what would be recorded of it."""
+        secrets = self._plan.given.secrets
+        if recorded.payload is not None and is_call(recorded.payload):
+            answer, trailers = await self._plan.calls.send(outgoing)
+            return answer, self._plan.calls.payload(recorded, answer, trailers, secrets)
+        answer = await sender.send(outgoing)
+        _, head, body, is_whole, *_ = answer
+        return answer, recorded_answer(recorded.payload, head, body, is_whole, self._redactor, secrets)
+
+    def _judged(self, recorded: Recorded, number: int, answer: Answer, payload: Payload) -> Result:
+        record = _record(answer, len(answer.body))
         parts = [part for part in self._judge.judge(recorded, record, payload) if not part.equal]
-        result = _result(recorded, "different" if parts else "equal")
-        result.status, result.duration_us = answer.status, duration_us
+        result = _result(recorded, number, "different" if parts else "equal")
+        result.status, result.duration_us = answer.status, answer.duration_us
         result.record = field_of(payload.response_head, RECORD_ID)
         result.parts = [msgspec.to_builtins(part) for part in parts]
         return result
@@ -218,46 +321,12 @@ def _record(answer: Answer, size: int) -> Record:
     return Record(1, b"", "", "exchange", answer.started_at_us, ended_at_us, status=answer.status, response_bytes=size)
 
 
-def _result(recorded: Recorded, verdict: Any, reason: str = "") -> Result:
+def _result(recorded: Recorded, number: int, verdict: Any, reason: str = "") -> Result:
     record = recorded.record
     target = (record.path or "") + ("" if record.query is None else f"?{record.query}")
-    return Result(recorded.id, verdict, record.method, target, record.status, reason=reason)
-
-
-def _report(results: Results, *, as_json: bool) -> int:
-    """Print what differs and how much does; return the exit code."""
-    counts = results.counts
-    is_good = counts["equal"] > 0 and not counts["different"] and not counts["failed"]
-    if as_json:
-        shown = {name: counts[name] for name in ("equal", "different", "failed", "not_sent")}
-        others = [msgspec.to_builtins(result) for result in results.others]
-        say_json({**shown, "reasons": dict(results.reasons), "results": others})
-        return 0 if is_good else 1
-    out = console()
-    for result in results.others[:MAX_SHOWN]:
-        for line in _lines(result):
-            out.print(line)
-    if (more := len(results.others) - MAX_SHOWN) > 0:
-        out.print(f"… {more:,} more")
-    sent = counts["equal"] + counts["different"] + counts["failed"]
-    out.print(
-        f"{sent:,} sent: {counts['equal']:,} equal, {counts['different']:,} different, {counts['failed']:,} failed"
-    )
-    for reason, times in results.reasons.most_common():
-        complain(f"{times:,} not sent: {visible_line(reason)}")
-    return 0 if is_good else 1
-
-
-def _lines(result: Result) -> Iterator[Text]:
-    """Write a result: the request and both statuses, then each change."""
-    status = result.recorded_status if result.status in (None, result.recorded_status) else result.status
-    codes = f"{result.recorded_status}" + (f" -> {status}" if status != result.recorded_status else "")
-    took = "" if result.duration_us is None else f"  {result.duration_us / 1000:,.1f} ms"
-    style = "red" if result.verdict == "failed" else "yellow"
-    line = Text(visible_line(f"{result.verdict}  {result.method} {result.target}"), style)
-    yield line.append(visible_line(f"  {codes}{took}  {result.id}"), "dim")
-    if result.reason:
-        yield Text(visible_line(f"  {result.reason}"))
-    for part in result.parts:
-        for change in part["changes"][:MAX_SHOWN]:
-            yield Text(f"  {part['part'].replace('_', ' ')}").append(change_line(change))
+    result = Result(recorded.id, verdict, record.method, target, record.status, reason=reason, round=number)
+    result.endpoint = record.endpoint or UNKNOWN
+    if result.endpoint == UNKNOWN:
+        result.endpoint = template_of(record.path or "")
+    result.recorded_duration_us = record.duration_us
+    return result

@@ -7,7 +7,7 @@ is not safe is noted before it is sent, so that it is not sent a second time by 
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
@@ -32,6 +32,11 @@ class Result(msgspec.Struct, omit_defaults=True):
     recorded_status: int | None = None
     status: int | None = None
     duration_us: int | None = None
+    endpoint: str = ""
+    """Template of the path."""
+    recorded_duration_us: int | None = None
+    round: int = 1
+    """Which time the suite was sent."""
     record: str = ""
     """Id of the new record, where the answer came through a sidelog."""
     reason: str = ""
@@ -43,17 +48,18 @@ class Result(msgspec.Struct, omit_defaults=True):
 class Results:
     """Counts results, keeps those that are not equal, and writes all of them to a file if there is one."""
 
-    def __init__(self, path: Path | None, run: Mapping[str, str]) -> None:
-        """Go on with the file of an earlier run.
+    def __init__(self, path: Path | None, run: Mapping[str, str], note: Callable[[Result], None]) -> None:
+        """Go on with the file of an earlier run; `note` gets each result that counts.
 
         Raises:
             CommandError: the file is of another replay, or none of a replay.
             OSError: it cannot be read or written.
         """
+        self._note = note
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.others: list[Result] = []
-        self._done: dict[str, Result] = {}
+        self._done: dict[tuple[str, int], Result] = {}
         self._file = None if path is None else open(path, "a+b", opener=_private)  # noqa: SIM115 - until close
         if self._file is not None and path is not None:
             try:
@@ -83,20 +89,20 @@ class Results:
         for result in results:
             if result.verdict == "sending":
                 result.verdict, result.reason = "not_sent", NOT_KNOWN
-            self._done[result.id] = result
+            self._done[result.id, result.round] = result
         for result in [*self._done.values()]:
             if result.verdict in _FINAL or result.method not in SAFE_METHODS:
                 self._count(result)
             else:
-                del self._done[result.id]  # what had no answer is tried again, if it is safe to
+                del self._done[result.id, result.round]  # what had no answer is tried again, if it is safe to
 
-    def has(self, record_id: str) -> bool:
-        """Whether an earlier run knows what became of a request."""
-        return record_id in self._done
+    def has(self, record_id: str, number: int) -> bool:
+        """Whether an earlier run knows what became of a request, in one round."""
+        return (record_id, number) in self._done
 
-    def begin(self, record_id: str) -> None:
+    def begin(self, record_id: str, number: int) -> None:
         """Note that a request that is not safe is about to be sent."""
-        self._write(msgspec.json.encode(Result(record_id, "sending")))
+        self._write(msgspec.json.encode(Result(record_id, "sending", round=number)))
 
     def add(self, result: Result) -> None:
         self._count(result)
@@ -104,6 +110,7 @@ class Results:
 
     def _count(self, result: Result) -> None:
         self.counts[result.verdict] += 1
+        self._note(result)
         if result.verdict == "not_sent":
             self.reasons[result.reason] += 1
         elif result.verdict != "equal":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from api.replay.suite import Recorded, SuiteError, read_suite
+from api.replay.suite import Recorded, SuiteError, read_ignored, read_suite
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.files.export import write_suite
 from proxy.cli.commands.output import CommandError
@@ -18,20 +18,24 @@ _SUFFIXES = (".ndjson", ".har")
 
 
 @contextmanager
-def suite_of(reader: Reader, filters: Filters) -> Iterator[Path]:
-    """Yield the file of a suite: the one that the search names, or a temporary one with what the filters find."""
+def suite_of(reader: Reader, filters: Filters) -> Iterator[tuple[Path, frozenset[str]]]:
+    """Yield the file of a suite, and to which hosts its requests are wanted if not to all.
+
+    It is the one that the search names, or a temporary one with what the filters find.
+    """
     named = Path(str(filters.get("query", "")))
     if filters and _is_file(named):
-        if len(filters) > 1:
-            raise CommandError(f"{named} is a file: it is taken whole, without other filters", exit_code=2)
-        yield named
+        if filters.keys() - {"query", "host"}:
+            text = f"{named} is a file: it is taken whole, without other filters than --host"
+            raise CommandError(text, exit_code=2)
+        yield named, frozenset(filters.get("host", ()))
         return
     if named.suffix in _SUFFIXES:
         raise CommandError(f"there is no file {named}", exit_code=2)
     with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:  # read and written by its owner only
         with reader() as client:
             write_suite(client, filters, Path(file.name))
-        yield Path(file.name)
+        yield Path(file.name), frozenset()
 
 
 def _is_file(path: Path) -> bool:
@@ -49,6 +53,18 @@ def recorded_in(path: Path) -> Iterator[Recorded]:
     """
     try:
         yield from read_suite(path, template_of)
+    except SuiteError as error:
+        raise CommandError(str(error), exit_code=2) from error
+
+
+def ignored_in(path: Path) -> list[str]:
+    """Return the places that a suite says are to be ignored.
+
+    Raises:
+        CommandError: what it says is no list, or it cannot be read.
+    """
+    try:
+        return read_ignored(path)
     except SuiteError as error:
         raise CommandError(str(error), exit_code=2) from error
 

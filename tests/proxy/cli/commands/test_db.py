@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,18 @@ def test_backup_copies_the_store(data_dir: Path, capsys: pytest.CaptureFixture[s
     moved.mkdir()
     copy.rename(moved / "sidelog.db")
     assert asked(capsys, "db", "status", "--data-dir", str(moved))["records"] == 20
+
+
+def test_a_backup_in_a_directory_is_named_by_its_time(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that one command makes a copy each night."""
+    directory = data_dir / "copies"
+    directory.mkdir()
+    before = datetime.now(UTC).replace(microsecond=0)
+    found = asked(capsys, "db", "backup", str(directory), "--data-dir", str(data_dir))
+    [copy] = directory.iterdir()
+    assert (found["records"], found["location"]) == (20, str(copy))
+    made = datetime.strptime(copy.name, "sidelog-%Y-%m-%dT%H%M%SZ.db").replace(tzinfo=UTC)
+    assert before <= made <= datetime.now(UTC)
 
 
 def test_backup_copies_a_store_of_an_older_layout_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """What `alerts list` says of each alert."""
 
+import json
+
 import pytest
 
 from proxy.cli.commands.client import Client
@@ -17,10 +19,25 @@ class Answering(Client):
             "name": "errors", "figure": "share", "of": "status:5xx", "above": 0.02, "below": None, "window_s": 300.0,
             "by": "", "query": "", "firing": {}, "problem": "", "silenced_until_us": None,
         }  # fmt: skip
-        return {"alerts": [alert]}
+        message = {
+            "id": "msg_1", "alert": "errors", "group": "", "status": "firing", "value": 0.0987654,
+            "at_us": 1_700_000_000_000_000, "taken_us": 0, "problem": "status 500",
+        }  # fmt: skip
+        return {"alerts": [alert], "waiting": [message], "history": [message | {"id": "msg_0", "taken_us": 1}]}
 
 
 def test_a_share_is_listed_with_what_it_is_of(capsys: pytest.CaptureFixture[str]) -> None:
     """The share alone says nothing."""
     assert list_alerts(Answering(), as_json=False) == 0
-    assert "share of status:5xx above 0.02 over 300 s" in capsys.readouterr().out
+    assert "share of status:5xx above 2 % over 5 min" in capsys.readouterr().out
+
+
+def test_what_was_sent_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """With rounded figures, and why a message was not taken; as JSON with its alert."""
+    assert list_alerts(Answering(), as_json=False) == 0
+    *_, waiting, taken = capsys.readouterr().out.splitlines()
+    assert waiting.split() == ["2023-11-14T22:13:20.000Z", "firing", "errors", "9.88", "%", "status", "500"]
+    assert taken.split()[-1] == "taken"
+    assert list_alerts(Answering(), as_json=True) == 0
+    [alert] = json.loads(capsys.readouterr().out)
+    assert [message["id"] for message in alert["messages"]] == ["msg_1", "msg_0"]

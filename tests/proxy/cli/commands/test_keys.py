@@ -64,6 +64,8 @@ def test_mistakes_are_one_line(admin: MemoryStorage, capsys: pytest.CaptureFixtu
     assert "2 keys are named 'twin'" in capsys.readouterr().err
     assert run("create", "n", "--expires", "soon") == 2
     assert "--expires is 'soon', expected a time such as 2026-11-20T10:32Z, or one from" in capsys.readouterr().err
+    assert run("create", "n", "--expires", "30") == 2
+    assert "--expires is '30', expected a number with a unit (s, m, h, d or w), such as 30d" in capsys.readouterr().err
     assert run("create", "n", "--expires", "2026-13-01") == 2
     assert "expires_at is '2026-13-01'" in capsys.readouterr().err
 
@@ -80,6 +82,7 @@ def test_an_age_is_a_time_from_now() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert moment("12h", now) == "2026-01-01T12:00:00+00:00"
     assert moment("2w", now) == "2026-01-15T00:00:00+00:00"
+    assert moment("1d12h", now) == "2026-01-02T12:00:00+00:00"
     assert moment("2030-01-01", now) == "2030-01-01"
     with pytest.raises(CommandError, match="10000"):
         moment("999999w", now)

@@ -67,13 +67,13 @@ def test_a_path_is_never_cut(terminal: Console) -> None:
     ("width", "present", "absent"),
     [
         (200, ("2026-01-02", "app.example/v1/orders", "http_502: no such host", ID), ()),
-        (120, ("app.example/v1/orders", "http_502", ID.replace("-", "")), ("2026-01-02", "no such host")),
-        (90, ("POST /v1/orders", "http_502", ID.replace("-", "")), ("app.example",)),
+        (120, ("app.example/v1/orders", "http_502: no such host", ID.replace("-", "")), ("2026-01-02",)),
+        (90, ("POST /v1/orders", "http_502: no such host", HALF_ID), ("app.example", HALF_ID + "8")),
         (80, ("POST /v1/orders", "http_502", HALF_ID), (HALF_ID + "8",)),
         (60, ("POST /v1/orders", "http_502", HALF_ID), (HALF_ID + "8",)),
     ],
 )
-def test_date_message_host_and_id_go_before_the_path(
+def test_date_host_id_and_message_go_before_the_path(
     terminal: Console, width: int, present: tuple[str, ...], absent: tuple[str, ...]
 ) -> None:
     """One line a record as long as that is enough; why it failed is always in it."""
@@ -130,6 +130,15 @@ def test_a_long_cell_does_not_widen_the_other_lines(capsys: pytest.CaptureFixtur
     assert {len(line) for line in lines} == {head.index("id") + len(ID)}
     print_table(("name", "search"), [("a", "path:/x " * 60 + "end"), ("b", "")])
     assert capsys.readouterr().out == f"name  search\na     {'path:/x ' * 60}end\nb\n"
+
+
+def test_a_target_that_is_no_path_stands_apart_from_the_host(terminal: Console) -> None:
+    """`OPTIONS *`, and the authority of a CONNECT, which is its host."""
+    view = View(fields=("target", "request"))
+    asterisk = line_of(record(method="OPTIONS", path="*", query=None), view, terminal)
+    assert Text.from_ansi(asterisk).plain == "app.example *  OPTIONS *"
+    tunnel = line_of(record(method="CONNECT", path="app.example", query=None), view, terminal)
+    assert Text.from_ansi(tunnel).plain == "app.example  CONNECT app.example"
 
 
 @pytest.mark.parametrize("row", [record(query="a=1"), record(query="")])

@@ -39,3 +39,9 @@ def test_what_is_neither_is_told(admin: MemoryStorage) -> None:
     with pytest.raises(CommandError, match="several ids begin with"):
         find_id(client, format_id(records[0].id)[:8])
     assert find_id(client, ELSEWHERE) == ELSEWHERE
+
+
+def test_too_few_digits_say_how_many_are_needed(admin: MemoryStorage) -> None:
+    """They may be a request id; else it is not said that there is no record."""
+    with pytest.raises(CommandError, match="'01a2' is too short: at least 6 digits of an id are needed"):
+        find_id(client_from_environment(None, None, None), "01a2")

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sys
 import threading
+import webbrowser
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -50,6 +52,62 @@ def test_get_says_first_what_came_of_it(admin: MemoryStorage, capsys: pytest.Cap
     assert whole.startswith(summary)
     assert "\nusage\n" in whole
     assert whole.index("\ntimings\n") < whole.index("\nrequest\n")
+
+
+def test_get_says_what_was_taken_out(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a line, also where a name would move the cursor; --json and --fields have it, too."""
+    record = make_record(1, redactions={"github-token": 1, "name:pass\x1b[2J": 2})
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record), Entry(make_record(2))])))
+    for option in ([], ["--all"]):
+        assert app.main(["get", format_id(record.id), *option]) == 0
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        said = [line for line in lines if "github-token" in line]
+        assert said == ["taken out github-token (1), name:pass\\x1b[2J (2)"]
+    assert app.main(["get", format_id(record.id), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["redactions"] == record.redactions
+    assert app.main(["query", "redacted:*", "--fields", "redactions", "--no-header"]) == 0
+    assert capsys.readouterr().out.strip() == "github-token (1), name:pass\\x1b[2J (2)"
+    assert app.main(["query", "--redacted", "github-token", "--fields", "redactions", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"redactions": record.redactions}
+
+
+def test_get_of_what_asks_for_no_path(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The target as it was sent, and where to."""
+    asked = [
+        make_record(1, method="OPTIONS", scheme="http", host="api.test", path="*"),
+        make_record(2, method="CONNECT", scheme="http", host="api.test:1", path="api.test:1"),
+        make_record(3, method="GET", scheme="http", host="api.test", path=None),
+        make_record(4, method=None, scheme="http", host=None, path=None),
+    ]
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in asked])))
+    said = []
+    for record in asked:
+        assert app.main(["get", format_id(record.id)]) == 0
+        said.append(capsys.readouterr().out.splitlines()[0])
+    assert said == ["OPTIONS * at http://api.test", "CONNECT api.test:1", "GET http://api.test", "invalid request"]
+
+
+@pytest.mark.parametrize("screen", ["", "DISPLAY", "BROWSER"])
+def test_open_shows_a_record_where_there_is_a_screen(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, screen: str
+) -> None:
+    """Its address is printed, and no browser of text takes a terminal."""
+    record = make_record(1)
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record)])))
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    if screen:
+        monkeypatch.setenv(screen, ":0")
+    whole = format_id(record.id)
+    assert app.main(["open", whole]) == 0
+    printed = capsys.readouterr().out.strip()
+    assert printed.endswith(f"/requests?record={whole}")
+    assert opened == ([printed] if screen else [])
+    assert app.main(["open", "0192f3c4"]) == 1
+    assert "no record's id begins" in capsys.readouterr().err
 
 
 def test_get_says_why_a_call_has_no_tokens(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,3 +282,16 @@ def test_an_empty_id_or_name_is_none(capsys: pytest.CaptureFixture[str], command
     """As of a variable that is not set: no condition would be every record."""
     assert app.main([*command.split(), ""]) == 2
     assert "it is empty" in capsys.readouterr().err
+
+
+def test_a_query_that_finds_nothing_counts_what_is_not_stored_yet(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A request that was just answered may still be on its way to the store."""
+    assert app.main(["query", "status:418"]) == 0
+    assert capsys.readouterr().err == "no records match; 1 not stored yet\n"
+
+    assert app.main(["query", "user:u7"]) == 0
+    said = capsys.readouterr().err
+    assert "no record of the last day has a user" in said
+    assert "header.NAME:VALUE" in said

@@ -83,6 +83,21 @@ def test_a_rate_says_of_what_time_it_is(until: str, span: str, capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[0] == f"exchanges            300{span}"
 
 
+@pytest.mark.parametrize("priced", [2, 3])
+def test_a_cost_says_of_how_many_calls_it_is(priced: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a price is not known of all of them, of each model and together; tokens nobody counted are no number."""
+    counts = dict.fromkeys(("input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens"), 0)
+    known = counts | {"provider": "openai", "model": "known", "calls": 2, "counted": 2, "priced": 2, "cost_usd": 0.5}
+    mute = counts | {"provider": "openai", "model": "mute", "calls": 1, "counted": 0, "priced": priced - 2}
+    mute |= {"cost_usd": 0.25 if priced == 3 else None}
+    usage = counts | {"calls": 3, "counted": 2, "priced": priced, "cost_usd": 0.5, "models": [known, mute]}
+    stats._print_usage(usage)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert lines[2].split()[:4] == ["openai", "mute", "1", "–"]
+    assert (lines[-1] == "A price is known of 2 of 3 calls: cost is of these.") is (priced == 2)
+    assert ("priced" in lines[0]) is (priced == 2)
+
+
 def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """Below the table, where its name can still be copied into a filter."""
 

@@ -46,6 +46,39 @@ def follow(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, bytes]) -> tupl
     return code, asked
 
 
+def test_the_newest_records_come_first(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Oldest first, before what is new, and none twice; they are asked for once the stream has begun."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            content = CONNECTED[1]
+            content += b"".join(b'id: %d\ndata: {"id": "%d"}\n\n' % (number, number) for number in (8, 9))
+            if "/stream" not in self.path:
+                content = b'{"records": [{"id": "8"}, {"id": "7"}], "next_cursor": null, "complete": true}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(content + (END if "/stream" in self.path else b""))
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            assert app.main(["tail", "-n", "2", "--json", "--status", "5xx", "--url", url, "--token", "t"]) == 0
+        finally:
+            server.shutdown()
+            thread.join()
+    assert capfd.readouterr().out.splitlines() == ['{"id": "7"}', '{"id": "8"}', '{"id": "9"}']
+    assert [path.partition("?")[0] for path in asked] == ["/api/records/stream", "/api/records"]
+    assert all("status=5xx" in path for path in asked)
+
+
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_who_was_connected_is_not_turned_away(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: int
@@ -53,7 +86,9 @@ def test_who_was_connected_is_not_turned_away(
     """A restart, or a balancer before it, answers for a while; the tail resumes behind the id it was told first."""
     refused = (status, b'{"detail": "the store is being opened"}')
     assert follow(monkeypatch, CONNECTED, refused, refused, (200, END)) == (0, [None, "7", "7", "7"])
-    assert capfd.readouterr().err.count("(the store is being opened); reconnecting") == 2
+    said = capfd.readouterr().err
+    assert said.count("; reconnecting") == 1, "once, however many attempts it takes"
+    assert said.count("connected again to") == 1
 
 
 @pytest.mark.parametrize("answers", [[(503, b"{}")], [CONNECTED, (401, b"{}")]])

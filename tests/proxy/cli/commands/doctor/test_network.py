@@ -37,6 +37,19 @@ def test_ports_of_the_sidelog_of_this_directory_are_its_own(settings: Settings) 
         assert states(doctor_network.check_ports(both)) == ["fail", "fail"]
 
 
+def test_of_a_running_sidelog_its_own_ports_count(settings: Settings) -> None:
+    """Flags that it was started with are not known to the doctor: its state says where it listens."""
+    usual = msgspec.structs.replace(settings, proxy=Settings().proxy, admin=Settings().admin)
+    directory = Path(usual.data_dir)
+    data = lock_data_dir(directory)
+    update_state(directory, **{LISTENS_NAME: {"proxy.listen": 18080, "admin.listen": 18090}})
+    try:
+        texts = [finding.text for finding in doctor_network.check_ports(usual)]
+    finally:
+        os.close(data.lock_fd)
+    assert texts == [f"{port} is in use; sidelog is running here" for port in (18080, 18090)]
+
+
 def test_a_unix_socket_is_looked_at_and_left_alone(settings: Settings, tmp_path: Path) -> None:
     """It is free, left by a program that was killed, in use, our own, or no socket."""
     path = tmp_path / "data.sock"
@@ -121,3 +134,13 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
         *_, health = doctor_network.check_ports(msgspec.structs.replace(settings, admin=admin_settings))
     assert (health.state, health.name) == ("fail", "health port")
     assert "admin.health_listen" in health.fix
+
+
+def test_certificates_are_looked_at_before_they_expire(settings: Settings, tmp_path: Path) -> None:
+    """Two weeks before the end, when a renewal has failed."""
+    cert, key = self_signed(tmp_path)
+    admin = msgspec.structs.replace(settings.admin, tls_cert_file=str(cert), tls_key_file=str(key))
+    [finding] = doctor_network.check_certificates(msgspec.structs.replace(settings, admin=admin))
+    assert finding.state == "warn"
+    assert finding.text == f"{cert} of the admin port expires in 2.0 days"
+    assert list(doctor_network.check_certificates(settings)) == []

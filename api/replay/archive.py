@@ -1,0 +1,152 @@
+"""The entries of an HTTP Archive (HAR 1.2), of a browser's too, as lines of a suite. Pure.
+
+Browsers write text as it was decoded, beside header fields that still name its coding: such a body
+says which coding it had. A body that the archive does not have is known to be missing, whatever
+sizes it claims (browsers write 0 and -1). A form may be there as its fields alone; it is written
+again as it would be sent.
+
+Standard: the HAR 1.2 specification; URL-encoded forms: WHATWG URL §5.2; multipart forms: RFC 7578.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote_plus, urlsplit
+
+from api.native.files.har import IN_LATIN1
+
+_CUT: Final = ("cut: ", "not kept: ")
+"""How `comment` of a body begins in an archive of ours (`api/native/files/cut_bodies.py`)."""
+MISSING: Final = "not in the archive"
+_FORM: Final = "application/x-www-form-urlencoded"
+_MULTIPART: Final = "multipart/form-data"
+_BOUNDARY: Final = re.compile(r';\s*boundary="?([^";]+)', re.IGNORECASE)
+_SENT: Final = re.compile(r"(?=[^%]*%)(?:[A-Za-z0-9!'()*+._~-]|%[0-9A-Fa-f]{2})+")
+"""A part of a form that is encoded already."""
+_DEFLATED: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_CODED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", *_DEFLATED)
+"""How what gzip, zstd and deflate make begins (RFC 1952, 8878, 1950)."""
+
+Line = Mapping[str, Any]
+Fields = Sequence[tuple[str, str]]
+
+
+def archived(text: bytes) -> Iterator[Line]:
+    """Turn the entries of an archive into lines of a suite."""
+    for number, entry in enumerate(json.loads(text)["log"]["entries"], 1):
+        request = entry["request"]
+        response = entry["response"]
+        address = request["url"].partition("#")[0]
+        url = urlsplit(address)
+        query = url.query if "?" in address else None
+        path = url.path or "/"
+        target = path if query is None else f"{path}?{query}"
+        started_at = datetime.fromisoformat(entry["startedDateTime"])
+        sent = _sent(request)
+        answered = _answered(request, response)
+        yield {
+            "id": f"entry-{number}",
+            "started_at_us": round(started_at.timestamp() * 1e6),
+            "duration_us": round(max(0, entry.get("time") or 0) * 1000),
+            "method": request["method"],
+            "scheme": url.scheme,
+            "host": url.netloc.rpartition("@")[2],
+            "path": path,
+            "query": query,
+            "status": response.get("status") or None,
+            "request_bytes": max(0, request.get("bodySize") or 0),
+            "response_bytes": max(0, response.get("bodySize") or 0),
+            "request": _half(f"{request['method']} {target} HTTP/1.1", request, sent),
+            "response": _half(f"HTTP/1.1 {response.get('status') or 0}", response, answered),
+        }
+
+
+def _fields(message: Line) -> Fields:
+    """Return header fields, without those that stand for the head of HTTP/2."""
+    return [(each["name"], each["value"]) for each in _kept(message)]
+
+
+def _kept(message: Line) -> list[Line]:
+    return [each for each in message.get("headers", ()) if not each["name"].startswith(":")]
+
+
+def _field(message: Line, name: str) -> str:
+    return next((value for key, value in _fields(message) if key.lower() == name), "")
+
+
+def _half(start_line: str, message: Line, body: Line | None) -> Line:
+    comments = [each.get("comment") for each in _kept(message)]
+    return {
+        "start_line": start_line,
+        "headers": _fields(message),
+        "latin1_lines": [number for number, each in enumerate(comments, 1) if each == IN_LATIN1],
+        "body": body,
+    }
+
+
+def _sent(request: Line) -> Line | None:
+    """Return the body of a request; fields of a form are written as one."""
+    content = request.get("postData") or {}
+    params = content.get("params")
+    if params and not content.get("text"):
+        kind = _field(request, "content-type") or content.get("mimeType", "")
+        text = _form(params, kind)
+        return _missing(0, None) if text is None else {"encoding": "utf-8", "head": text}
+    length = _field(request, "content-length")
+    size = max(request.get("bodySize") or 0, int(length) if length.isdecimal() else 0)
+    return _body(request, content, size)
+
+
+def _answered(request: Line, response: Line) -> Line | None:
+    content = response.get("content") or {}
+    has_none = request["method"] == "HEAD" or response.get("status") in (204, 304)
+    size = 0 if has_none else max(content.get("size") or 0, response.get("bodySize") or 0)
+    return _body(response, content, size)
+
+
+def _body(message: Line, content: Line, size: int) -> Line | None:
+    """Write a body of so many bytes, as far as is known; one that is not there is omitted."""
+    text = content.get("text")
+    comment = content.get("comment") or ""
+    coding = _field(message, "content-encoding").strip().lower() or None
+    if comment.startswith(_CUT):
+        return _missing(size, coding, comment)
+    if not text:
+        return _missing(size, coding) if size else None
+    is_base64 = "base64" in (content.get("encoding"), *comment.split(", "))
+    if is_base64 and base64.b64decode(text[:8]).startswith(_CODED):
+        coding = None
+    return {"encoding": "base64" if is_base64 else "utf-8", "head": text, "coding": coding}
+
+
+def _missing(size: int, coding: str | None, why: str = MISSING) -> Line:
+    known = {"size": max(size, 1), "truncated": True, "omitted": why, "coding": coding}
+    return {"encoding": "utf-8", "head": "", **known}
+
+
+def _form(params: Sequence[Line], content_type: str) -> str | None:
+    """Write a form; None if it cannot be written as it was sent, as one with a file."""
+    pairs = [(each["name"], each.get("value")) for each in params]
+    kind = content_type.lower()
+    if kind.startswith(_MULTIPART):
+        boundary = _BOUNDARY.search(content_type)
+        has_files = any(each.get("fileName") for each in params)
+        if boundary is None or has_files or any(value is None for _, value in pairs):
+            return None
+        begin = f"--{boundary[1]}"
+        parts = []
+        for name, value in pairs:
+            disposition = f'Content-Disposition: form-data; name="{name}"'
+            parts.append(f"{begin}\r\n{disposition}\r\n\r\n{value}\r\n")
+        return "".join(parts) + f"{begin}--\r\n"
+    if kind and not kind.startswith(_FORM):
+        return None
+    return "&".join(f"{_encoded(name)}={_encoded(value or '')}" for name, value in pairs)
+
+
+def _encoded(text: str) -> str:
+    """Encode a name or a value, unless it is written as it was sent, as some browsers do."""
+    return text if _SENT.fullmatch(text) else quote_plus(text)

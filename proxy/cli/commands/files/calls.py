@@ -1,0 +1,169 @@
+"""Calls of gRPC that are sent again: unary ones, and those whose service sends several messages.
+
+Strategy: messages are written anew (`call_messages.py`). The answer is read as a record is, with
+names where the recorded one has names, and its status stands in its trailers, also where the
+service put it into the head.
+
+Standard: gRPC over HTTP/2.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from api.native.projection import field_of, octets_of
+from api.replay.request import Outgoing
+from api.replay.sender import MAX_ANSWER_BYTES, Answer, NoAnswer
+from api.replay.suite import Recorded
+from proxy.cli.commands.files.call_messages import PROTOBUF, is_json, messages_of, shown, written
+from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
+from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Schema
+from proxy.enrich.grpc.messages import split
+from proxy.enrich.grpc.status import encoding_in
+from proxy.enrich.http.answer import without_secrets
+from proxy.enrich.http.exchange import DecodedBody
+from proxy.enrich.redact.redactor import Redactor
+from proxy.http1.errors import why_unreached
+from proxy.settings.addresses import UpstreamAddress
+from storage.record import Body, Payload
+
+_STATUS_FIELDS: Final = (b"grpc-status:", b"grpc-message:", b"grpc-status-details-bin:")
+_OWN: Final = frozenset(("grpc-encoding", "content-length"))
+
+
+class Calls:
+    """Writes and reads calls, by a schema if there is one, and sends them to one service."""
+
+    def __init__(
+        self,
+        address: UpstreamAddress,
+        tls: ssl.SSLContext | None,
+        timeout_s: float,
+        schema: Schema,
+        redactor: Redactor,
+    ) -> None:
+        self._address = address
+        self._tls = tls
+        self._timeout_s = timeout_s
+        self._schema = schema
+        self._redactor = redactor
+
+    def refusal(self, recorded: Recorded) -> str:
+        """Say why a call cannot be sent; empty if it can."""
+        payload = recorded.payload
+        assert payload is not None
+        if "-web" in field_of(payload.request_head, "content-type").lower():
+            return "it is a call of gRPC-Web"
+        kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).kind
+        messages = messages_of(payload.request_body)
+        if kind in ("client", "bidi") or messages is None or len(messages) != 1:
+            return "it is a call of gRPC whose client sent several messages, or none that was kept"
+        if self._written(recorded, messages) is None:
+            return "it is a call of gRPC that cannot be written without its schema: --protobuf FILE"
+        return ""
+
+    def outgoing(self, recorded: Recorded, edited: Outgoing) -> Outgoing:
+        """Write the messages of a request, whose body is still as it is shown.
+
+        Raises:
+            ValueError: an edit made something else of it than a message.
+        """
+        if edited.missing:
+            return edited
+        messages = msgspec.json.decode(edited.body)
+        content = self._written(recorded, messages)
+        if content is None:
+            raise ValueError("its messages are no longer those of the schema")
+        headers = [(name, value) for name, value in edited.headers if name.lower() not in _OWN]
+        return edited._replace(headers=[*headers, ("TE", "trailers")], body=content)
+
+    def _written(self, recorded: Recorded, messages: Sequence[Any]) -> bytes | None:
+        """Write messages, each behind its length; None where nothing tells how."""
+        payload = recorded.payload
+        assert payload is not None
+        kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).request
+        return written(self._schema, kind, payload.request_head, payload.request_body, messages)
+
+    async def send(self, request: Outgoing) -> tuple[Answer, bytes]:
+        """Send a call; return its answer, and the lines of its trailers.
+
+        Raises:
+            NoAnswer: there is none, or it is none of gRPC.
+        """
+        return await asyncio.to_thread(self._send, request)
+
+    def _send(self, request: Outgoing) -> tuple[Answer, bytes]:
+        fields = [(name, value) for name, value in request.headers if name.lower() != "host"]
+        lines = b"".join(octets_of(f"{name}: {value}\r\n") for name, value in fields)
+        path = self._address.base_path.encode() + octets_of(request.target)
+        try:
+            with connect(self._address, self._timeout_s, self._tls) as connection:
+                at_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
+                call = Http2Call(connection, self._address, path, lines)
+                call.send(request.body, is_end=True)
+                is_whole = True
+                while is_whole and not call.is_ended:
+                    call.read()
+                    is_whole = len(call.body) <= MAX_ANSWER_BYTES
+        except CallEnded as error:
+            raise NoAnswer(str(error)) from error
+        except TimeoutError as error:
+            raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
+        except OSError as error:
+            raise NoAnswer(why_unreached(error)) from error
+        assert call.head is not None
+        head = call.head.text.rstrip(b"\r\n")
+        took_us = (time.monotonic_ns() - began_ns) // 1000
+        answer = Answer(call.head.status, head, bytes(call.body), is_whole, at_us, took_us)
+        return answer, call.trailers or b""
+
+    def payload(
+        self,
+        recorded: Recorded,
+        answer: Answer,
+        trailers: bytes,
+        secrets: Iterable[str],
+    ) -> Payload:
+        """Return an answer as it would be recorded, without secrets, its status in its trailers."""
+        assert recorded.payload is not None
+        encoding = encoding_in(answer.head)
+        size = len(answer.body) if answer.is_whole else None
+        found = split(DecodedBody.beginning(answer.body, size), encoding)
+        kept: Body | None = None
+        if answer.body:
+            text = self._shown(recorded, [each.data for each in found.found])
+            text = without_secrets(text, secrets)
+            kept = Body(text, b"", len(answer.body), not found.is_whole, PROTOBUF, None)
+        head = self._redactor.redact_head(without_secrets(answer.head, secrets))
+        made = Payload(recorded.payload.request_head, head, None, kept)
+        lines = self._redactor.redact_head(b"\r\n" + without_secrets(trailers, secrets))
+        made.response_trailers = lines.removeprefix(b"\r\n")
+        return with_status_in_trailers(made)
+
+    def _shown(self, recorded: Recorded, messages: Iterable[bytes]) -> bytes:
+        payload = recorded.payload
+        assert payload is not None
+        kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).response
+        schema = self._schema if _has_names(messages_of(payload.response_body)) else NO_SCHEMA
+        return shown(schema, kind, self._redactor, messages, are_json=is_json(payload.response_head))
+
+
+def with_status_in_trailers(payload: Payload) -> Payload:
+    """Move the status of a call to its trailers; of one without messages it is in the head."""
+    lines = payload.response_head.split(b"\r\n")
+    moved = [line for line in lines if line.lower().startswith(_STATUS_FIELDS)]
+    if not moved:
+        return payload
+    head = b"\r\n".join(line for line in lines if line not in moved)
+    trailers = b"".join(line + b"\r\n" for line in moved) + payload.response_trailers
+    return msgspec.structs.replace(payload, response_head=head, response_trailers=trailers)
+
+
+def _has_names(messages: list[Any] | None) -> bool:
+    """Whether messages were shown by a schema: their members are no numbers."""
+    names = [name for each in messages or () if isinstance(each, dict) for name in each]
+    return not (names and all(map(str.isdecimal, names)))

@@ -1,0 +1,95 @@
+"""Answers requests of HTTP/1.1, by aiohttp.
+
+aiohttp writes heads as UTF-8; octets that are none, as of Latin-1, are put in behind that.
+"""
+
+import asyncio
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.http_writer import StreamWriter
+
+from api.native.projection import octets_of
+from proxy.cli.commands.mock.reply import BODILESS, Reply
+from proxy.cli.commands.mock.service import Service
+
+_OCTETS: Final = "surrogateescape"
+
+
+class _Response(web.StreamResponse):
+    """A response whose head may have octets that are no UTF-8."""
+
+    exact: bytes = b""
+    """The lines of the fields that are."""
+    _send_headers_immediately = False
+
+    async def _write_headers(self) -> None:
+        await super()._write_headers()
+        writer = self._payload_writer
+        assert isinstance(writer, StreamWriter)
+        if self.exact and writer._headers_buf is not None:
+            writer._headers_buf = writer._headers_buf[:-2] + self.exact + b"\r\n"
+        writer.send_headers()
+
+
+class Http1:
+    """Answers what aiohttp has read."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: object) -> web.StreamResponse:
+        """Answer every target, also one that aiohttp would find no route for: `*`, or a URL."""
+        return await self.answer(request)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Find an answer and send it at its pace."""
+        host, target = _target_of(request)
+        lines = b"".join(b"%b: %b\r\n" % field for field in request.raw_headers)
+        head = f"{request.method} {target} HTTP/1.1\r\n".encode("utf-8", _OCTETS) + lines
+        reply = self._service.answer(request.method, target, host, head, await request.read())
+        response = _response_of(request, reply)
+        await response.prepare(request)
+        if request.method != "HEAD" and reply.status not in BODILESS:
+            await _send(response, reply)
+        await response.write_eof()
+        return response
+
+
+def _target_of(request: web.Request) -> tuple[str, str]:
+    """Return host and target; a target in absolute form wins over the field (RFC 9112 §3.2.2)."""
+    if not request.raw_path.lower().startswith(("http://", "https://")):
+        return request.headers.get("Host", ""), request.raw_path
+    parts = urlsplit(request.raw_path)
+    return parts.netloc, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _response_of(request: web.Request, reply: Reply) -> _Response:
+    response = _Response(status=reply.status, reason=reply.reason or None)
+    exact = []
+    for name, value in reply.fields:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            exact.append(octets_of(f"{name}: {value}\r\n"))
+        else:
+            response.headers.add(name, value)
+    response.exact = b"".join(exact)
+    if reply.status in BODILESS:
+        return response
+    if reply.length is not None or not reply.timeline:
+        response.content_length = len(reply.content) if reply.length is None else reply.length
+    elif request.version >= (1, 1):
+        response.enable_chunked_encoding()
+    return response
+
+
+async def _send(response: web.StreamResponse, reply: Reply) -> None:
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for piece, after_us in reply.pieces():
+        if (pause_s := began_s + after_us / 1e6 - loop.time()) > 0:
+            await asyncio.sleep(pause_s)
+        await response.write(piece)

@@ -1,0 +1,152 @@
+"""Finds the recording that answers a request, by the strongest match, or the nearest. Pure.
+
+Strategy: look-ups by the keys of each strength, then the headers of the few that have the key.
+Where several fit, they are a sequence: served in their recorded order, then the last one again and
+again.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from api.identity.match import Level, differences, header_level
+from proxy.cli.commands.files.source import template_of
+from proxy.cli.commands.mock.recording import Asked, Member
+from proxy.enrich.endpoints.endpoints import Given
+
+MAX_COMPARED: Final = 100
+"""Recordings of which the nearest is looked for."""
+
+_Key = tuple[object, ...]
+
+
+class Found(NamedTuple):
+    """An answer."""
+
+    level: Level
+    member: Member
+
+
+class Miss(NamedTuple):
+    """There is none; of the nearest recording, what differs."""
+
+    nearest: Member | None
+    level: Level
+    """Of the nearest."""
+    differences: list[str]
+
+
+class Index:
+    """All recordings that may answer."""
+
+    def __init__(self, least: Level, *, is_lenient: bool = False) -> None:
+        """Answer from a strength on; a lenient one answers by the endpoint, whatever the headers say."""
+        self._least = Level.ENDPOINT if is_lenient else least
+        self._is_lenient = is_lenient
+        self.members: list[Member] = []
+        self._by_key: dict[_Key, list[Member]] = defaultdict(list)
+        self._by_endpoint: dict[_Key, list[Member]] = defaultdict(list)
+        self._templates: dict[str, Given] = {}
+        self._hosts: set[str | None] = set()
+        self._turns: dict[tuple[int, int, int], int] = {}
+        """How many of a sequence were served: by its first and last number, and how many it has."""
+
+    def add(self, member: Member) -> None:
+        """Take a recording, in its order."""
+        self.members.append(member)
+        self._hosts.add(member.recorded.record.host)
+        for kind, key in zip(("exact", "drawn", "loose"), member.keys, strict=True):
+            self._by_key[kind, key].append(member)
+
+    def finish(self) -> None:
+        """Learn the endpoints of all that was added."""
+        templates: dict[str, set[str]] = defaultdict(set)
+        for member in self.members:
+            record = member.recorded.record
+            templates[record.method or ""].add((record.endpoint or template_of(record.path or "")).partition("#")[0])
+        self._templates = {method: Given(found) for method, found in templates.items()}
+        for member in self.members:
+            record = member.recorded.record
+            self._by_endpoint[self._endpoint(record.method, record.path, member.operation)].append(member)
+
+    def _endpoint(self, method: str | None, path: str | None, operation: str | None) -> _Key:
+        given = self._templates.get(method or "")
+        template = None if given is None else given.find(path or "")
+        return method, template or template_of(path or ""), operation
+
+    def find(self, asked: Asked) -> Found | Miss:
+        """Find the answer to a request, and count that it is served."""
+        for level, fitting in self._fitting(asked):
+            if fitting and level >= self._least:
+                return Found(level, self._next(fitting))
+        return self._miss(asked)
+
+    def _fitting(self, asked: Asked) -> Iterable[tuple[Level, list[Member]]]:
+        """Yield sequences, those of the strongest match first; empty ones, too."""
+        keys = asked.keys
+        same = self._by_headers(asked, self._by_key.get(("exact", keys.exact), []))
+        yield Level.EXACT, same[Level.EXACT]
+        yield Level.SAME, same[Level.SAME]
+        drawn = self._by_headers(asked, self._by_key.get(("drawn", keys.drawn), []))
+        yield Level.SAME, drawn[Level.EXACT] or drawn[Level.SAME]
+        loose = self._by_headers(asked, self._by_key.get(("loose", keys.loose), []))
+        found = loose[Level.EXACT] or loose[Level.SAME]
+        yield Level.SAME, [each for each in found if each.keys.drawn == found[0].keys.drawn]
+        if self._least > Level.ENDPOINT:
+            return
+        endpoint = self._of_endpoint(asked)
+        for part in ("query", "path"):
+            document = asked.request.document
+            alike = [e for e in endpoint if e.request.document.get("path") == document.get("path")]
+            if part == "query":
+                alike = [e for e in alike if e.request.document.get("query") == document.get("query")]
+            yield Level.ENDPOINT, alike
+        yield Level.ENDPOINT, endpoint
+
+    def _of_endpoint(self, asked: Asked) -> list[Member]:
+        record = asked.record
+        members = self._by_endpoint.get(self._endpoint(record.method, record.path, asked.operation), [])
+        if self._is_lenient:
+            return self._of_host(asked, members)
+        fitting = self._by_headers(asked, members)
+        return fitting[Level.EXACT] or fitting[Level.SAME]
+
+    def _by_headers(self, asked: Asked, members: Sequence[Member]) -> dict[Level, list[Member]]:
+        """Part recordings by how far their headers allow them."""
+        parted: dict[Level, list[Member]] = {level: [] for level in Level}
+        for each in self._of_host(asked, members):
+            parted[header_level(each.request, each.answer, asked.request)[0]].append(each)
+        return parted
+
+    def _of_host(self, asked: Asked, members: Sequence[Member]) -> list[Member]:
+        """Return those of the host that was asked, where there is any of it in the suite."""
+        host = asked.record.host
+        if host not in self._hosts:
+            return [*members]
+        return [each for each in members if each.recorded.record.host in (host, None)]
+
+    def _next(self, sequence: list[Member]) -> Member:
+        key = sequence[0].number, sequence[-1].number, len(sequence)
+        turn = self._turns.get(key, 0)
+        self._turns[key] = min(turn + 1, len(sequence) - 1)
+        return sequence[turn]
+
+    def _miss(self, asked: Asked) -> Miss:
+        record = asked.record
+        key = self._endpoint(record.method, record.path, asked.operation)
+        endpoint = self._of_host(asked, self._by_endpoint.get(key, []))
+        level = Level.ENDPOINT if endpoint else Level.NONE
+        compared = (endpoint or self._of_path(record.path))[:MAX_COMPARED]
+        if not compared:
+            return Miss(None, level, [])
+        nearest = min(compared, key=lambda each: self._distance(each, asked))
+        return Miss(nearest, level, differences(nearest.request, nearest.answer, asked.request, self._least))
+
+    def _distance(self, member: Member, asked: Asked) -> tuple[int, int]:
+        """Count the differences that matter, then all of them."""
+        both = member.request, member.answer, asked.request
+        return len(differences(*both, self._least)), len(differences(*both))
+
+    def _of_path(self, path: str | None) -> list[Member]:
+        """Return recordings of a path under any method, else all."""
+        return [each for each in self.members if each.recorded.record.path == path] or self.members

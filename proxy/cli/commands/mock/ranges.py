@@ -1,0 +1,65 @@
+"""Conditions and ranges of a request, met by an answer to one without them. Pure.
+
+Standard: RFC 9110 §13 (conditions), §14 (ranges). A request of several ranges gets all of it, as a
+server may do (§14.2).
+"""
+
+import re
+from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
+from typing import Final
+
+_RANGE: Final = re.compile(r"bytes=[ \t]*+(\d*+)-(\d*+)[ \t]*+", re.IGNORECASE)
+
+Fields = Mapping[str, str]
+"""By lower-case name."""
+Span = tuple[int, int]
+"""First byte, and the one behind the last."""
+
+
+def status_by_conditions(asked: Fields, answered: Fields) -> int | None:
+    """Return 304 or 412 where a condition is not met (RFC 9110 §13.2.2); None where all are."""
+    etag, modified = answered.get("etag", ""), _date(answered.get("last-modified", ""))
+    if etag and "if-match" in asked and not _lists(asked["if-match"], etag, is_weak=False):
+        return 412
+    if "if-none-match" in asked:
+        return 304 if etag and _lists(asked["if-none-match"], etag, is_weak=True) else None
+    since = _date(asked.get("if-modified-since", ""))
+    return 304 if modified is not None and since is not None and modified <= since else None
+
+
+def _lists(listed: str, etag: str, *, is_weak: bool) -> bool:
+    """Whether a list has an entity tag, by weak or strong comparison (RFC 9110 §8.8.3.2)."""
+    tags = [tag.strip() for tag in listed.split(",")]
+    if is_weak:
+        return "*" in tags or etag.removeprefix("W/") in [tag.removeprefix("W/") for tag in tags]
+    return "*" in tags or (etag in tags and not etag.startswith("W/"))
+
+
+def _date(text: str) -> float | None:
+    """Read a date as seconds since 1970; None where it is none."""
+    read = parsedate_tz(text)
+    try:
+        return None if read is None else mktime_tz(read)
+    except (ValueError, OverflowError):
+        return None
+
+
+def span_of(asked: Fields, answered: Fields, size: int) -> Span | None:
+    """Return which bytes are wanted, an empty span where there are none of them; None: all."""
+    found = _RANGE.fullmatch(asked.get("range", ""))
+    if found is None or not _is_current(asked.get("if-range"), answered):
+        return None
+    first, last = found.groups()
+    if not first:
+        return (max(0, size - int(last)), size) if last else None
+    return int(first), min(size, int(last) + 1) if last else size
+
+
+def _is_current(if_range: str | None, answered: Fields) -> bool:
+    """Whether a strong tag, or a date, allows to send a range (RFC 9110 §13.1.5)."""
+    if if_range is None:
+        return True
+    if if_range.startswith('"'):
+        return if_range == answered.get("etag")
+    return if_range == answered.get("last-modified")

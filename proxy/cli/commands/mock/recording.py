@@ -1,0 +1,164 @@
+"""Which request an exchange of a suite answers, or why none. Pure.
+
+Requests, recorded ones too, are brought into the form in which sidelog records them: of an archive
+of a browser nothing was redacted, and a client sends its secrets again.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from api.identity.match import Answered, Keys, answered, keys_of
+from api.identity.places import Places
+from api.identity.request import Request, request_of
+from api.native.files.cut_bodies import describe_loss
+from api.native.projection import exact_text, field_of, octets_of
+from api.replay.suite import Recorded
+from proxy.cli.commands.files.source import template_of
+from proxy.cli.commands.mock.calls import Calls, is_call
+from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
+from proxy.enrich.grpc.descriptors import Schema
+from proxy.enrich.grpc.reader import is_grpc
+from proxy.enrich.http.bodies import decode_body, redacted_body
+from proxy.enrich.http.exchange import DecodedBody
+from proxy.enrich.redact.redactor import Redactor
+from storage.grpc import SWITCHING_PROTOCOLS
+from storage.record import Body, Outcome, Payload, Record
+
+MAX_REQUEST_BYTES: Final = 64 << 20
+_MAX_BODY_BYTES: Final = 262_144
+"""More is recorded of none, however it is set."""
+_SCHEMES: Final = ("http", "https", "ws", "wss")
+_OK: Final = 200
+_NOT_MODIFIED: Final = 304
+_BODILESS: Final = (204, 205, _NOT_MODIFIED)
+_BROKEN: Final = (Outcome.TRUNCATED, Outcome.WORKER_LOST)
+
+
+class Member(NamedTuple):
+    """An exchange that may answer."""
+
+    number: int
+    recorded: Recorded
+    request: Request
+    answer: Answered
+    keys: Keys
+    operation: str | None
+    """Of GraphQL."""
+
+    @property
+    def shown(self) -> str:
+        """The request as it is shown: method, path and query."""
+        record = self.recorded.record
+        return f"{record.method} {record.path}" + (f"?{record.query}" if record.query else "")
+
+
+class Asked(NamedTuple):
+    """A request to answer."""
+
+    record: Record
+    request: Request
+    keys: Keys
+    operation: str | None
+
+
+def refusal_of(recorded: Recorded, calls: Calls) -> str:
+    """Say why an exchange answers no request; empty if it does."""
+    _, record, payload = recorded
+    if payload is None:
+        return "neither headers nor bodies were kept"
+    if not record.status:
+        return "there was no answer"
+    if record.scheme not in _SCHEMES:
+        return f"they were no requests of HTTP ({record.scheme}:)"
+    if record.status == SWITCHING_PROTOCOLS:
+        return "they were upgraded (WebSocket)"
+    if record.outcome in _BROKEN:
+        return "the answer was not complete"
+    body = payload.response_body
+    if body is None:
+        reason = "the body of the answer was not recorded" if _lacks_body(record, payload) else ""
+    else:
+        loss = describe_loss(body).partition(":")[0]
+        reason = f"the body of the answer was {loss}" if loss else ""
+    return reason or (calls.refusal(recorded) if is_call(payload) else "")
+
+
+def _lacks_body(record: Record, payload: Payload) -> bool:
+    """Whether an answer without a body had one."""
+    if record.method == "HEAD" or record.status in _BODILESS:
+        return False
+    length = field_of(payload.response_head, "content-length")
+    return record.response_bytes > 0 or (length.isdigit() and int(length) > 0)
+
+
+def unconditional(recorded: Recorded) -> Recorded:
+    """Return what a browser showed: archives have the content of its cache under 304."""
+    _, record, payload = recorded
+    body = None if payload is None else payload.response_body
+    if record.status != _NOT_MODIFIED or body is None or not body.head:
+        return recorded
+    return recorded._replace(record=msgspec.structs.replace(record, status=_OK))
+
+
+class Reader:
+    """Reads requests as they would be recorded."""
+
+    def __init__(self, places: Places, schema: Schema) -> None:
+        self._places = places
+        self._redactor = Redactor()
+        self.calls = Calls(schema, self._redactor)
+
+    def member(self, number: int, recorded: Recorded) -> Member:
+        """Read what an exchange of a suite answers."""
+        _, record, payload = recorded
+        assert payload is not None
+        body = payload.request_body
+        if body is not None and is_call(payload):
+            body = self.calls.recorded_request(record.path or "", body)
+        elif body is not None and not (body.truncated or body.omitted):
+            content_type = field_of(payload.request_head, "content-type").encode()
+            body = self._redacted(DecodedBody.beginning(body.head, len(body.head)), content_type)
+        redacted = msgspec.structs.replace(payload, request_body=body)
+        asked = self._asked(record, redacted)
+        return Member(number, recorded, asked.request, answered(record, payload), asked.keys, asked.operation)
+
+    def asked(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Asked:
+        """Read a request that came; its head is text of HTTP/1.1."""
+        path, mark, query = target.partition("?")
+        record = Record(1, b"", "", "exchange", 0, 0, method=method, path=path, query=query if mark else None)
+        record.host, record.request_bytes = host, len(body)
+        return self._asked(record, Payload(head, b"", self._body(path, head, body), None))
+
+    def _body(self, path: str, head: bytes, body: bytes) -> Body | None:
+        """Return the body of a request that came, as it would be recorded."""
+        if not body:
+            return None
+        content_type = field_of(head, "content-type")
+        if is_grpc(content_type.encode()):
+            return self.calls.asked_request(path, content_type, field_of(head, "grpc-encoding"), body)
+        coding = field_of(head, "content-encoding").encode()
+        decoded = decode_body(body, b"", len(body), coding, content_type=content_type.encode())
+        if decoded is None:
+            return Body(b"", b"", len(body), True, None, "coding")
+        return self._redacted(decoded, content_type.encode())
+
+    def _redacted(self, body: DecodedBody, content_type: bytes) -> Body:
+        return redacted_body(body, content_type, self._redactor, _MAX_BODY_BYTES)
+
+    def _asked(self, record: Record, payload: Payload) -> Asked:
+        record = msgspec.structs.replace(record)
+        record.path = exact_text(self._redactor.redact_path(octets_of(record.path or "")))
+        if record.query is not None:
+            record.query = exact_text(self._redactor.redact_query(octets_of(record.query)))
+        record.endpoint = template_of(record.path)
+        head = self._redactor.redact_head(payload.request_head)
+        payload = msgspec.structs.replace(payload, request_head=head)
+        request = request_of(record, payload, self._places)
+        return Asked(record, request, keys_of(request), _operation(record, payload.request_body))
+
+
+def _operation(record: Record, body: Body | None) -> str | None:
+    if not is_graphql(record.method, record.path or ""):
+        return None
+    return operation_in_query(record.query) if body is None else operation_of(body.head)

@@ -1,0 +1,76 @@
+"""What a mock answers to a request, whichever version of HTTP it came by. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from api.identity.match import Level, keys_of
+from api.identity.places import Places
+from api.identity.request import NO_PLACES
+from api.replay.suite import Recorded
+from proxy.cli.commands.mock.calls import miss_reply as call_miss
+from proxy.cli.commands.mock.index import Found, Index, Miss
+from proxy.cli.commands.mock.recording import Asked, Reader, refusal_of, unconditional
+from proxy.cli.commands.mock.reply import Reply
+from proxy.cli.commands.mock.respond import matched, miss_reply, reply_to, said_of
+from proxy.enrich.grpc.descriptors import NO_SCHEMA, Schema
+from proxy.enrich.grpc.reader import is_grpc
+
+
+class Service:
+    """Answers from the exchanges of a suite."""
+
+    def __init__(
+        self,
+        suite: Iterable[Recorded],
+        least: Level = Level.SAME,
+        places: Places = NO_PLACES,
+        schema: Schema = NO_SCHEMA,
+        *,
+        is_lenient: bool = False,
+    ) -> None:
+        """Take a suite; answer from a strength on, without the places that are left out."""
+        self._reader = Reader(places, schema)
+        self._least = Level.ENDPOINT if is_lenient else least
+        self._index = Index(least, is_lenient=is_lenient)
+        self.left_out: Counter[str] = Counter()
+        """Exchanges that answer nothing, by the reason."""
+        for number, recorded in enumerate(map(unconditional, suite)):
+            if reason := refusal_of(recorded, self._reader.calls):
+                self.left_out[reason] += 1
+            else:
+                self._index.add(self._reader.member(number, recorded))
+        self._index.finish()
+
+    @property
+    def answers(self) -> int:
+        """Number of exchanges that may answer."""
+        return len(self._index.members)
+
+    def answer(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Reply:
+        """Answer a request; its head is text of HTTP/1.1."""
+        asked = self._reader.asked(method, target, host, head, body)
+        found = self._index.find(asked)
+        if is_grpc(asked.request.fields.get("content-type", "").encode()):
+            return self._call(asked, found)
+        if method == "HEAD" and not isinstance(found, Found):
+            of_get = self._index.find(_as_get(asked))
+            found = of_get if isinstance(of_get, Found) else found
+        return reply_to(asked, found) if isinstance(found, Found) else miss_reply(asked, found, self._least)
+
+    def _call(self, asked: Asked, found: Found | Miss) -> Reply:
+        """Answer a call of gRPC."""
+        if isinstance(found, Miss):
+            return call_miss(said_of(asked, found, self._least))
+        reply = self._reader.calls.reply(found.member.recorded)
+        reply.fields.append(matched(asked, found))
+        return reply
+
+
+def _as_get(asked: Asked) -> Asked:
+    """Return the GET whose head a HEAD asks for (RFC 9110 §9.3.2)."""
+    request = asked.request._replace(document={**asked.request.document, "method": "GET"})
+    return asked._replace(
+        record=msgspec.structs.replace(asked.record, method="GET"), request=request, keys=keys_of(request)
+    )

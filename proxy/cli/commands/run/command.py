@@ -1,0 +1,243 @@
+"""`sidelog run`: start a sidelog, and a command that calls models through it; say what it called.
+
+Invariant: the command's exit code is ours, whatever becomes of the record of it; and nothing of the
+user's settings is changed, since addresses are given to this one start only, by variables and
+arguments.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+
+from proxy.cli.commands.client import Client, Filters, connect
+from proxy.cli.commands.output import CommandError, complain, say, show_in_browser
+from proxy.cli.commands.run.child import executable_of, run_child
+from proxy.cli.commands.run.directories import LAST_RUN, claimed_directory, last_directory
+from proxy.cli.commands.run.own_sidelog import own_sidelog, settings_environment, stored_records
+from proxy.cli.commands.run.programs import Program, program_of
+from proxy.cli.commands.run.providers import VARIABLES, Plan, plan, variable_of
+from proxy.cli.commands.run.running_sidelog import addresses_in, settled
+from proxy.cli.commands.run.summary import Figures, lines_of, read_figures, save_page
+from proxy.demo.welcome import own_program
+from proxy.process.data_dir import read_state, token_of, update_state
+from proxy.settings.addresses import parse_upstream
+
+PAGE_FILE: Final = "run.html"
+MAX_SERVICE_CHARACTERS: Final = 256
+_PROXIES: Final = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+_NO_PROXY: Final = ("no_proxy", "NO_PROXY")
+
+
+class Asked(NamedTuple):
+    """What is to be done beside running the command."""
+
+    wanted: Mapping[str, str]
+    """Name → upstream of further routes."""
+    data_dir: str | None
+    output: Path | None
+    opens: bool
+
+
+class Wrapped(NamedTuple):
+    """The command, and where it is to go."""
+
+    program: str
+    """Path of its executable."""
+    command: Sequence[str]
+    known: Program
+    own_places: frozenset[str]
+    """Where it says how it reaches its providers; other places are variables of further routes."""
+    planned: Plan
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.command[0])
+
+
+def run(
+    *,
+    command: tuple[str, ...],
+    route: tuple[str, ...],
+    proxy: str | None,
+    data_dir: str | None,
+    output: Path | None,
+    opens: bool,
+    again: bool,
+) -> int:
+    """Run the command to its end; return its exit code."""
+    asked = Asked(dict(map(_read_route, route)), data_dir, output, opens)
+    if again:
+        return _show_last(asked)
+    if not command:
+        raise click.UsageError("there is no command to run, as in: sidelog run -- claude")
+    wrapped = _wrapped(command, asked)
+    return _run_with_own(wrapped, asked) if proxy is None else _run_through(proxy, wrapped, asked)
+
+
+def _read_route(text: str) -> tuple[str, str]:
+    """Read NAME=URL.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    name, is_given, url = text.partition("=")
+    if not is_given or not name.isascii() or not name.replace("-", "").isalnum():
+        expected = "expected NAME=URL, as in search=https://api.example.com"
+        raise click.BadParameter(f"--route {text!r}: {expected}")
+    try:
+        parse_upstream(url)
+    except ValueError as error:
+        raise click.BadParameter(f"--route {text!r}: {error}") from error
+    return name.lower(), url.rstrip("/")
+
+
+def _wrapped(command: Sequence[str], asked: Asked) -> Wrapped:
+    """Find out where a command would go, and say what of that will not be seen."""
+    program, known = executable_of(command[0], os.environ), program_of(command)
+    found = known.find(os.environ, [program, *command[1:]])
+    planned = plan(found.places, found.given, asked.wanted)
+    own_places = frozenset(place for places in found.places.values() for place in places)
+    wrapped = Wrapped(program, command, known, own_places, planned)
+    if known.note:
+        complain(f"sidelog: {wrapped.name} {known.note}")
+    for place, why in planned.left.items():
+        complain(f"sidelog: {place} stays as it is, and what goes there is not seen: {why}")
+    return wrapped
+
+
+def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
+    """Run the command, and a sidelog that ends behind it."""
+    data_dir, claim = claimed_directory(asked.data_dir, os.environ)
+    service = wrapped.name[:MAX_SERVICE_CHARACTERS]
+    environ = settings_environment(os.environ, wrapped.planned.routes, service)
+    began = _now()
+    try:
+        with own_sidelog(data_dir, environ) as running:
+            if sys.stderr.isatty():
+                complain(f"sidelog: live at {running.admin_url}/login#token={token_of(data_dir)}")
+            targets = wrapped.planned.targets
+            addresses = {place: running.url + target.path for place, target in targets.items()}
+            code = _run_child(wrapped, addresses, asked)
+        with _kept_from_failing():
+            period = {"since": began, "until": _now()}
+            update_state(data_dir, **{LAST_RUN: {**period, "service": service, "code": code}})
+            with stored_records(data_dir) as client:
+                _conclude(client, period, data_dir, asked)
+    finally:
+        os.close(claim)
+    return code
+
+
+def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
+    """Run the command through a sidelog that runs already."""
+    client = connect(None, None, asked.data_dir, os.environ)
+    routes = client.get_json("/api/status")["configuration"]["routes"]
+    addresses = addresses_in(proxy, routes, wrapped.planned)
+    for name, url in asked.wanted.items():
+        if addresses.keys().isdisjoint(_places_of(name)):
+            text = f"the sidelog at {proxy} has no route to {url}"
+            raise CommandError(f"{text}, as --route {name} asks")
+    began = _now()
+    code = _run_child(wrapped, addresses, asked)
+    with _kept_from_failing():
+        settled(client)
+        _conclude(client, {"since": began, "until": _now()}, None, asked)
+    return code
+
+
+def _run_child(wrapped: Wrapped, addresses: Mapping[str, str], asked: Asked) -> int:
+    """Start the command with its addresses, and wait for its end."""
+    own = {place: address for place, address in addresses.items() if place in wrapped.own_places}
+    further = {place: address for place, address in addresses.items() if place not in own}
+    start = wrapped.known.start(wrapped.command, own, os.environ)
+    for place in (place for name in asked.wanted for place in _places_of(name)):
+        if place in addresses:
+            complain(f"sidelog: {place}={addresses[place]}")
+    environ = {**os.environ, **start.variables, **further, **_around_proxies(addresses)}
+    return run_child(wrapped.program, start.command, environ)
+
+
+def _places_of(name: str) -> Iterable[str]:
+    """Return the variables of a route that is asked for by its name."""
+    return VARIABLES.get(name, (variable_of(name),))
+
+
+def _around_proxies(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return variables by which clients that use a proxy reach these addresses without it."""
+    if not any(map(os.environ.get, _PROXIES)):
+        return {}
+    before = filter(None, map(os.environ.get, _NO_PROXY))
+    hosts = {urlsplit(address).hostname or "" for address in addresses.values()}
+    return dict.fromkeys(_NO_PROXY, ",".join([*before, *sorted(hosts)]))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+@contextmanager
+def _kept_from_failing() -> Iterator[None]:
+    """Say what goes wrong with the summary, and go on: the exit code is the command's."""
+    try:
+        yield
+    except (CommandError, OSError, KeyboardInterrupt) as error:
+        with suppress(OSError):  # of a terminal that is gone
+            complain(f"sidelog: there is no more to say of the run: {str(error) or 'interrupted'}")
+
+
+def _conclude(
+    client: Client,
+    period: Filters,
+    data_dir: Path | None,
+    asked: Asked,
+    tell: Callable[[str], None] = complain,
+) -> None:
+    """Say what was called, write the page of the run, and show it."""
+    figures = read_figures(client, period)
+    if not figures.totals["exchanges"]:
+        tell("sidelog: nothing was called through it; docs/guides/run.md says what it cannot see")
+        return
+    for line in lines_of(figures):
+        tell(f"sidelog: {line}")
+    page = _write_page(client, figures, data_dir, asked)
+    tell(f"sidelog: {_where(page, figures, data_dir)}")
+    if asked.opens and page:
+        show_in_browser(page)
+
+
+def _write_page(client: Client, figures: Figures, data_dir: Path | None, asked: Asked) -> str:
+    """Return the address of the run's page, a file or one of a sidelog that runs; "": no page."""
+    if figures.conversation is None:
+        return ""
+    if data_dir is None and asked.output is None:
+        return f"{client.url}/conversations/{figures.conversation['id']}"
+    path = asked.output or Path(data_dir or ".", PAGE_FILE)
+    save_page(client, figures.conversation["id"], path)
+    return path.absolute().as_uri()
+
+
+def _where(page: str, figures: Figures, data_dir: Path | None) -> str:
+    """Say where the run is, and how each of its requests is seen."""
+    others = figures.conversations - 1
+    more = f" (the longest of {figures.conversations} conversations)" if others > 0 else ""
+    option = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir is not None else ""
+    each = f"each request: {own_program()} query{option}"
+    return f"the run: {page}{more}; {each}" if page else each
+
+
+def _show_last(asked: Asked) -> int:
+    """Print what was said at the end of the last run."""
+    data_dir = last_directory(asked.data_dir, os.environ)
+    last = read_state(data_dir)[LAST_RUN]
+    period = {name: str(last[name]) for name in ("since", "until")}
+    with stored_records(data_dir) as client:
+        _conclude(client, period, data_dir, asked, say)
+    return 0

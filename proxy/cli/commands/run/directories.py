@@ -1,0 +1,80 @@
+"""Where the records of runs are: one data directory a project, further ones for runs at once.
+
+A run claims its directory before it starts a sidelog there, by a lock that ends with it: of two
+that start at once, one gets the first directory and the other one the second.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from proxy.cli.commands.output import CommandError
+from proxy.process.data_dir import is_in_use, project_directory, read_state
+
+MAX_AT_ONCE: Final = 32
+"""Runs of one project."""
+CLAIM_FILE: Final = "run.lock"
+LAST_RUN: Final = "last_run"
+"""Member of the state: when the last run began and ended, of which program, and its exit code."""
+
+
+def claimed_directory(data_dir: str | None, environ: Mapping[str, str]) -> tuple[Path, int]:
+    """Claim the data directory of a run; return its path, and a descriptor to close at the end.
+
+    Raises:
+        CommandError: the one that is asked for is in use, or none can be made.
+    """
+    places = _directories(environ) if data_dir is None else iter([Path(data_dir).absolute()])
+    for place in places:
+        claim = _claim(place)
+        if claim is not None:
+            return place, claim
+    if data_dir is not None:
+        text = f"data directory {data_dir} is in use by another sidelog"
+        raise CommandError(f"{text}; choose another --data-dir")
+    text = f"{MAX_AT_ONCE} runs of this project are under way, and no more are possible"
+    raise CommandError(f"{text}; pass --data-dir")
+
+
+def last_directory(data_dir: str | None, environ: Mapping[str, str]) -> Path:
+    """Return the data directory with the last run of all that ended.
+
+    Raises:
+        CommandError: there is none.
+    """
+    places = _directories(environ) if data_dir is None else iter([Path(data_dir).absolute()])
+    runs = {place: read_state(place).get(LAST_RUN) for place in places}
+    ended = {place: str(run["until"]) for place, run in runs.items() if run}
+    if not ended:
+        where = f"with {data_dir}" if data_dir else "in this project"
+        raise CommandError(f"no run has ended yet {where}")
+    return max(ended, key=lambda place: ended[place])
+
+
+def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
+    first = project_directory(Path.cwd(), environ)
+    if first is None:
+        raise CommandError("there is no home directory for the records; pass --data-dir")
+    for number in range(1, MAX_AT_ONCE + 1):
+        yield first if number == 1 else first.with_name(f"{first.name}-{number}")
+
+
+def _claim(place: Path) -> int | None:
+    """Claim a data directory; return None where another run, or another sidelog, has it."""
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        claim = os.open(place / CLAIM_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        text = f"data directory {place}: it is a file; choose another --data-dir"
+        raise CommandError(text) from None
+    except OSError as error:
+        raise CommandError(f"data directory {place}: {error.strerror}") from error
+    with suppress(BlockingIOError):
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not is_in_use(place):
+            return claim
+    os.close(claim)
+    return None

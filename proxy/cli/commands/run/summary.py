@@ -1,0 +1,134 @@
+"""What is said at the end of a run: what was called, what failed, what it cost.
+
+The figures are those of the API, of the records since the run began: from the store, or from a
+sidelog that runs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from proxy.cli.commands.client import Client, Filters, refusal
+from proxy.cli.commands.output import CommandError
+from proxy.process.terminal import visible_line
+
+MAX_NAMED: Final = 4
+"""Models, tools or failures that are named; how many more there are is said."""
+LEAST_USD: Final = 0.0001
+_TOOL_ERROR: Final = "tool_error"
+Row = Mapping[str, Any]
+
+
+class Figures(NamedTuple):
+    """What is known of a run."""
+
+    totals: Row
+    failures: Sequence[Row]
+    tools: Sequence[Row]
+    routes: Sequence[Row]
+    conversation: Row | None
+    """That with most turns."""
+    conversations: int
+
+
+def read_figures(client: Client, period: Filters) -> Figures:
+    """Ask for all that is said of a period."""
+    # Calls over a WebSocket are events, and have a route; events of sidelog itself have none.
+    failed = {**period, "by": "failure", "kind": "all", "query": "route:*"}
+    by_turns = {**period, "sort": "turns", "limit": "100"}
+    facets = client.get_json("/api/facets", {**period, "name": "route"})
+    conversations = client.get_json("/api/conversations", by_turns)["conversations"]
+    return Figures(
+        totals=client.get_json("/api/summary", period),
+        failures=client.get_json("/api/top", failed)["rows"],
+        tools=client.get_json("/api/top", {**period, "by": "tool"})["rows"],
+        routes=facets["facets"]["route"],
+        conversation=next(iter(conversations), None),
+        conversations=len(conversations),
+    )
+
+
+def lines_of(figures: Figures) -> list[str]:
+    """Write what was called, and below it what failed and what it cost."""
+    parts = (_failed(figures), _cost(figures))
+    return [_called(figures), "; ".join(filter(None, parts))]
+
+
+def save_page(client: Client, conversation_id: str, path: Path) -> None:
+    """Write the page of a conversation into a file.
+
+    Raises:
+        CommandError: the page cannot be read.
+        OSError: the file cannot be written.
+    """
+    answer = client.get(f"/api/conversations/{quote(conversation_id, safe='')}/file")
+    if answer.status >= 400:
+        raise CommandError(refusal(answer))
+    path.write_bytes(answer.body)
+
+
+def _called(figures: Figures) -> str:
+    exchanges, usage = figures.totals["exchanges"], figures.totals["usage"]
+    requests = _number(exchanges, "request")
+    if usage is None or not usage["calls"]:
+        return f"{requests}: {_listed(figures.routes, 'value', 'count')}"
+    calls = _number(usage["calls"], "call")
+    if usage["calls"] != exchanges:
+        calls += f" in {requests}"
+    models = [{**row, "model": row["model"] or row["provider"]} for row in usage["models"]]
+    text = f"{calls}: {_listed(models, 'model', 'calls')}"
+    tools = _listed(figures.tools, "value", "exchanges")
+    return text + (tools and f"; tools: {tools}")
+
+
+def _refused(figures: Figures) -> list[Row]:
+    """Return the failures of requests: one that tells of a tool's failure did not fail itself."""
+    return [row for row in figures.failures if row["error"] != _TOOL_ERROR]
+
+
+def _failed(figures: Figures) -> str:
+    text = "no call failed"
+    if refused := _refused(figures):
+        named = [{**row, "why": _why(row)} for row in refused]
+        text = f"failed: {_listed(named, 'why', 'exchanges')}"
+    tools = _listed(figures.tools, "value", "server_errors")
+    return text + (tools and f"; tools that failed: {tools}")
+
+
+def _why(row: Row) -> str:
+    known = [str(part) for part in (row["status"], row["error"]) if part]
+    return " ".join(known) or "without an answer"
+
+
+def _cost(figures: Figures) -> str:
+    """Write tokens and cost; "" where no model was called."""
+    usage = figures.totals["usage"]
+    if usage is None or not usage["calls"]:
+        return ""
+    text = "no tokens known"
+    if usage["counted"]:
+        cached = usage["cache_read_tokens"]
+        known = f" ({cached:,} cached)" if cached else ""
+        text = f"{usage['input_tokens']:,} tokens in{known}, {usage['output_tokens']:,} out"
+    if not usage["priced"]:
+        return f"{text}; cost unknown"
+    usd = usage["cost_usd"]
+    text += f"; ${usd:,.4f}" if usd >= LEAST_USD else f"; less than ${LEAST_USD:.4f}"
+    refused = sum(row["exchanges"] for row in _refused(figures))  # costs nothing, as a rule
+    unpriced = usage["calls"] - usage["priced"] - refused
+    return text + (f" and {_number(unpriced, 'call')} of unknown cost" if unpriced > 0 else "")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _listed(rows: Iterable[Row], name: str, count: str) -> str:
+    """Write names with their counts, those first that count most; "" where nothing counts."""
+    counted = [(row[count], visible_line(str(row[name]))) for row in rows if row[count]]
+    counted.sort(key=lambda each: -each[0])
+    shown = [f"{times:,} × {text}" for times, text in counted[:MAX_NAMED]]
+    if len(counted) > MAX_NAMED:
+        shown.append(f"{len(counted) - MAX_NAMED:,} more")
+    return ", ".join(shown)

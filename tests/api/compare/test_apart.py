@@ -1,0 +1,74 @@
+"""Places that are set apart: how they are written, and which changes they take."""
+
+import pytest
+
+from api.compare.apart import MAX_PLACES, Apart, Place, read_places
+from api.compare.json_changes import json_changes
+from tests.support.cases import each_of
+
+
+def taken(apart: Apart, old: object, new: object, part: str = "response_body") -> list[str]:
+    """Return the places that are set apart of what differs, as paths with dots."""
+    changes = json_changes(old, new)
+    found = apart.take(part, changes)
+    assert not {*map(id, found)} & {*map(id, changes.kept)}
+    return [".".join(map(str, change.path)) for change in found]
+
+
+@each_of(
+    ("text", "place"),
+    [
+        (".a.b", Place(False, ("a", "b"))),
+        ("a.b", Place(False, ("a", "b"))),
+        ("items[*].id", Place(False, ("items", "*", "id"))),
+        (".items[].id", Place(False, ("items", "*", "id"))),
+        (".[0].data", Place(False, (0, "data"))),
+        ("users.*.at", Place(False, ("users", "*", "at"))),
+        ('."odd \\"name".x', Place(False, ('odd "name', "x"))),
+        ("header:X-Runtime", Place(True, ("x-runtime",))),
+        (".header:x", Place(False, ("header:x",))),
+    ],
+)
+def test_a_place_is_written_as_changes_are_shown(text: str, place: Place) -> None:
+    """In the notation of jq, with or without the first dot."""
+    assert read_places([text]) == {place}
+
+
+@each_of("text", ["", ".", "a..b", "a[x]", "a[1", "header:", "header:a b", '."a', '."\\x"', "a]"])
+def test_what_is_no_place_is_refused(text: str) -> None:
+    """With what was expected."""
+    with pytest.raises(ValueError, match="is no place; expected"):
+        read_places([text])
+
+
+def test_there_are_not_too_many() -> None:
+    """The limit is named."""
+    with pytest.raises(ValueError, match="at most 1,000"):
+        read_places([f".a{number}" for number in range(MAX_PLACES + 1)])
+
+
+def test_a_named_place_is_set_apart_with_all_below_it() -> None:
+    """Whatever the change; not what is above it, and not another one."""
+    apart = Apart(read_places(["meta", "items[*].id", "x.*"]))
+    assert taken(apart, {"meta": {"a": 1}, "b": 1}, {"meta": {"a": 2}, "b": 2}) == ["meta.a"]
+    assert taken(apart, {"meta": 1}, {}) == ["meta"]
+    assert taken(apart, {"items": [{"id": 1}]}, {"items": 1}) == []
+    assert taken(apart, {"items": [{"id": 1, "n": 1}]}, {"items": [{"id": 2, "n": 2}]}) == ["items.0.id"]
+    assert taken(apart, {"x": {"u1": 1}}, {"x": {"u1": 2, "u2": 1}}) == ["x.u1", "x.u2"]
+
+
+def test_a_header_is_no_member() -> None:
+    """Its name has no case, and may be numbered."""
+    apart = Apart(read_places(["header:X-A", "b"]))
+    old, new = {"x-a[1]": "1", "b": "1"}, {"x-a[1]": "2", "b": "2"}
+    assert taken(apart, old, new, "response_headers") == ["x-a[1]"]
+    assert taken(apart, old, new) == ["b"]
+
+
+def test_what_is_drawn_anew_is_set_apart_while_its_type_stays() -> None:
+    """A place that is gone, or has another type, is a difference."""
+    apart = Apart(drawn=read_places([".items[*].at"]))
+    old = {"items": [{"at": "1", "n": 1}]}
+    assert taken(apart, old, {"items": [{"at": "2", "n": 1}]}) == ["items.0.at"]
+    assert taken(apart, old, {"items": [{"at": 2, "n": 1}]}) == []
+    assert taken(apart, old, {"items": [{"n": 1}]}) == []

@@ -1,0 +1,1 @@
+"""Tests of when two requests are the same."""

@@ -1,0 +1,116 @@
+"""Calls of gRPC: the same message has the same answer, whose bytes are what the service sent."""
+
+import json
+from typing import Any
+
+from api.identity.match import Level
+from api.identity.request import NO_PLACES
+from api.replay.suite import Recorded
+from proxy.cli.commands.mock.service import Service
+from proxy.enrich.grpc.descriptors import NO_SCHEMA, Schema
+from storage.record import Body
+from tests.proxy.cli.commands.mock.exchanges import ask, exchange
+from tests.proxy.enrich.grpc.test_descriptors import ORDER, SCHEMA, shown
+
+CALL = "Content-Type: application/grpc\nTE: trailers"
+ADD, DOWN, UP = "/shop.Cart/Add", "/shop.Cart/Down", "/shop.Cart/Up"
+
+
+def framed(*messages: bytes) -> bytes:
+    return b"".join(b"\0" + len(each).to_bytes(4, "big") + each for each in messages)
+
+
+def order(**fields: Any) -> bytes:
+    message: bytes = ORDER(**fields).SerializeToString()
+    return message
+
+
+def call(path: str, asked: list[bytes], answers: list[bytes], schema: Schema = SCHEMA) -> Recorded:
+    """Make the exchange of a call as it is stored."""
+    made = exchange(("POST", path, CALL, ""), fields="Content-Type: application/grpc", name=path)
+    assert made.payload is not None
+    for messages, name in ((asked, "request_body"), (answers, "response_body")):
+        text = json.dumps([shown(each, "shop.Order" if schema is SCHEMA else "", schema) for each in messages]).encode()
+        setattr(made.payload, name, Body(text, b"", len(framed(*messages)), False, "protobuf", None))
+    made.payload.response_trailers = b"grpc-status: 0\r\ngrpc-message: fine"
+    return made
+
+
+def grpc(*suite: Recorded, schema: Schema = SCHEMA) -> Service:
+    return Service(suite, Level.SAME, NO_PLACES, schema)
+
+
+def test_the_same_message_has_its_answer() -> None:
+    """Byte for byte, with the status behind it; another has its own or a status that says why not."""
+    first, second = order(type_string="a", type_int64=7), order(type_string="b")
+    answers = order(type_double=1.5, type_fixed32=4), order(type_sint32=-9, type_bytes=b"\xff")
+    mock = grpc(call(ADD, [first], [answers[0]]), call(ADD, [second], [answers[1]]))
+    for asked, answer in ((second, answers[1]), (first, answers[0])):
+        reply = ask(mock, ("POST", ADD, CALL, framed(asked)))
+        assert (reply.status, reply.content) == (200, framed(answer))
+        assert reply.trailers == (("grpc-status", "0"), ("grpc-message", "fine"))
+    miss = ask(mock, ("POST", ADD, CALL, framed(order(type_string="c"))))
+    fields = dict(miss.fields)
+    assert (miss.status, miss.content, fields["grpc-status"]) == (200, b"", "12")
+    assert 'body[0].type_string: "b" recorded, "c" asked for' in fields["grpc-message"]
+
+
+def test_all_messages_of_a_server_stream_are_sent() -> None:
+    """In their order."""
+    answers = [order(type_string=name) for name in "abc"]
+    mock = grpc(call(DOWN, [order()], answers))
+    assert ask(mock, ("POST", DOWN, CALL, framed(order()))).content == framed(*answers)
+
+
+def test_fields_in_another_order_are_the_same_message() -> None:
+    """As parsers take them."""
+    mock = grpc(call(ADD, [order(type_string="a", type_bool=True)], [order()]))
+    text, boolean = order(type_string="a"), order(type_bool=True)
+    for message in (text + boolean, boolean + text):
+        assert dict(ask(mock, ("POST", ADD, CALL, framed(message))).trailers)["grpc-status"] == "0"
+
+
+def test_without_a_schema_messages_are_taken_that_are_as_long() -> None:
+    """Others are left out, and the start says what is wanted."""
+    asked, answer = order(type_string="a", type_int32=300), order(type_string="b", type_int64=-1)
+    mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA), schema=NO_SCHEMA)
+    assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
+    for lossy in (order(type_fixed64=1 << 60), order(type_string="hunter2")):
+        recorded = call(ADD, [asked], [lossy], NO_SCHEMA)
+        assert recorded.payload is not None
+        assert recorded.payload.response_body is not None
+        recorded.payload.response_body.head = recorded.payload.response_body.head.replace(b"hunter2", b"[REDACTED]")
+        mock = grpc(recorded, schema=NO_SCHEMA)
+        assert (mock.answers, len(mock.left_out)) == (0, 1)
+        assert "--protobuf" in next(iter(mock.left_out))
+
+
+def test_what_was_recorded_without_a_schema_is_answered_by_one() -> None:
+    """Numbers of fields are those of the schema."""
+    asked, answer = order(type_string="a"), order(type_fixed64=1 << 40)
+    mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA))
+    assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
+
+
+def test_a_call_that_failed_ends_in_its_head() -> None:
+    """Without messages and trailers."""
+    recorded = call(ADD, [order()], [])
+    assert recorded.payload is not None
+    recorded.payload.response_body = None
+    recorded.payload.response_trailers = b""
+    recorded.payload.response_head += b"\r\ngrpc-status: 5\r\ngrpc-message: no such cart"
+    reply = ask(grpc(recorded), ("POST", ADD, CALL, framed(order())))
+    assert (reply.content, reply.trailers, dict(reply.fields)["grpc-status"]) == (b"", (), "5")
+
+
+def test_streams_of_clients_are_left_out() -> None:
+    """As are calls of gRPC-Web, and those whose end is not known."""
+    web = call(ADD, [order()], [order()])
+    unknown = call(ADD, [order()], [order()])
+    for recorded in (web, unknown):
+        assert recorded.payload is not None
+    web.payload.request_head = web.payload.request_head.replace(b"application/grpc", b"application/grpc-web")  # type: ignore[union-attr]
+    unknown.payload.response_trailers = b""  # type: ignore[union-attr]
+    mock = grpc(call(UP, [order()], [order()]), call("/x/Y", [order(), order()], [order()]), web, unknown)
+    assert mock.answers == 0
+    assert sum(mock.left_out.values()) == 4
