@@ -18,8 +18,10 @@ from api.assets import PAGES, load_assets, serve_asset, serve_page, show_run
 from api.compare.handler import compare_records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.dialects.mcp import serve_mcp
+from api.identity.handler import last_success
 from api.middleware import Route
 from api.native import aggregates, conversations, erase, keys, login, messages, records, run, views
+from api.native.chat.transcript import get_transcript
 from api.native.files import export
 from api.native.groups import top, words
 from api.openapi.document import describe
@@ -37,6 +39,7 @@ def routes() -> tuple[Route, ...]:
     """Return every route; a path that is not here is 404, another method 405."""
     return (
         *_dialects(),
+        *_conversations(),
         Route("GET", "/api/facets", aggregates.facets),
         Route("GET", "/api/histogram", aggregates.histogram),
         Route("GET", "/api/heatmap", aggregates.heatmap),
@@ -45,15 +48,12 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/top", top.top),
         Route("GET", "/api/words", words.list_words),
         Route("GET", "/api/export", export.export),
-        Route("GET", "/api/conversations", conversations.list_conversations),
-        Route("GET", "/api/conversations/{id}", conversations.get_conversation),
-        Route("GET", "/api/conversations/{id}/run", run.get_run),
-        Route("GET", "/api/conversations/{id}/file", run.download_run),
         Route("GET", "/api/records", records.list_records),
         Route("DELETE", "/api/records", erase.erase_records),
         Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
         Route("GET", "/api/records/{a}/compare/{b}", compare_records),
+        Route("GET", "/api/records/{id}/last-success", last_success),
         Route("POST", "/api/records/{id}/send", send_record, for_readers=True),
         Route("GET", "/api/records/{id}/curl", records.get_curl),
         Route("GET", "/api/records/{id}/har", records.download_har),
@@ -81,6 +81,17 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/metrics", health.metrics, is_open=True),
         Route("POST", "/login", login.login, is_open=True),
         *_pages(),
+    )
+
+
+def _conversations() -> tuple[Route, ...]:
+    """Return what is asked of conversations with language models."""
+    return (
+        Route("GET", "/api/conversations", conversations.list_conversations),
+        Route("GET", "/api/conversations/{id}", conversations.get_conversation),
+        Route("GET", "/api/conversations/{id}/run", run.get_run),
+        Route("GET", "/api/conversations/{id}/transcript", get_transcript),
+        Route("GET", "/api/conversations/{id}/file", run.download_run),
     )
 
 

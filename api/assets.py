@@ -125,7 +125,7 @@ PAGES: Final = {
     "/request-logs": "pages/request-logs.js",
     "/keys": "pages/keys.js",
     "/health": "health/page.js",
-    "/alerts": "health/alerts.js",
+    "/alerts": "alerts/page.js",
 }
 """Paths of the UI's pages and the module of each; all have one shell, whose script shows what the address says."""
 

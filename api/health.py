@@ -29,6 +29,15 @@ class RingShown(Struct):
     pushed: int
     taken: int
     refused: int
+    recording_waits: int | None
+    """Requests, and reads of messages, that waited for room in it."""
+    recording_wait_ms: int | None
+    """How long all of them waited."""
+    recording_standstills: int | None
+    """Times that waiting ended because nothing had left it for 15 s."""
+    outlook: str
+    """The collector's word to its worker. `room` will be made in it, and requests may wait for that; `full`: the store
+    is away, queue and spool are full; `given_up`: it is read no more, or the store was long away without a spool."""
     corrupt: int
 
 
@@ -88,6 +97,8 @@ class StoreShown(Struct):
     up: bool
     reason: str | None
     """Why not."""
+    warning: str | UnsetType | None = UNSET
+    """What holds it up although it takes records."""
     replaced: dict[str, int] | UnsetType = UNSET
     """How often an empty store took its place since the start: it was damaged, or its file was removed."""
     replicas: list[ReplicaShown] | UnsetType = UNSET
@@ -243,8 +254,11 @@ _SILENCE: Final = msgspec.json.Decoder(Silence)
 
 
 async def list_alerts(request: web.Request) -> web.Response:
-    """List the alerts, what fires, and what was sent."""
-    return json_response(AlertsShown(**await _alerts_of(request).describe()))
+    """List the alerts, what fires, and what was sent; nothing where none are evaluated."""
+    alerts = services_of(request).alerts
+    if alerts is None:
+        return json_response(AlertsShown(evaluator=None, alerts=[], waiting=[], history=[]))
+    return json_response(AlertsShown(**await alerts.describe()))
 
 
 async def test_alert(request: web.Request) -> web.Response:

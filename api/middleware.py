@@ -254,7 +254,9 @@ def require_token(routes: Mapping[tuple[str, str], Route]) -> Middleware:
         route = _route_of(request, routes)
         # A path that is open, asked with a method it does not have: 405, not 401.
         is_open = isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed) and request.path in open_paths
-        if is_open or (route is not None and route.is_open):
+        # Clients of MCP look there for an authorization server before they have a token, and 401 sends them in circles.
+        is_discovery = route is None and request.path.startswith("/.well-known/")
+        if is_open or is_discovery or (route is not None and route.is_open):
             request[VIEW] = view_for(services, ANONYMOUS)
             return await handler(request)
         caller = _authenticate(request, services)

@@ -1,5 +1,6 @@
 """What the handlers of the admin port need, injected by the root that runs them. The only file with an `AppKey`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, cast
@@ -8,7 +9,8 @@ from aiohttp import web
 
 from api.access.front import Front
 from api.access.principal import ANONYMOUS, Credentials, Principal
-from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
+from api.access.query_gate import QueryGate
+from api.access.scoped import EndpointNames, ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics
@@ -107,6 +109,8 @@ class Services:
     """Signs the cursors of the proxy logs' fan-out; None where it is off."""
     alerts: Alerts | None = None
     """None where none are evaluated."""
+    export_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Held by the export that reads and writes a part of its records, not while its client takes them."""
     gate: QueryGate = field(default_factory=QueryGate)
     comparing: QueryGate = field(default_factory=lambda: QueryGate(max_queries=1))
     """Lets one comparison of records run at a time."""

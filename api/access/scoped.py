@@ -10,15 +10,14 @@ name counts only in records of the route and project it was learned from, becaus
 of that name. Names learned from other tenants' traffic are not used.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from api.access.principal import Principal, intersect, narrow, owner_of
-from api.http.errors import OutOfScope, Refused
+from api.access.query_gate import QueryGate, is_short
+from api.http.errors import OutOfScope
 from storage.aggregates import Names, Top, TopSeries, merged, most
 from storage.base import Storage
 from storage.conversations import ConversationPage
@@ -62,40 +61,10 @@ class EndpointNames:
     """Called after an erasure: names that no record has any more must be forgotten."""
 
 
-MAX_QUERIES: Final = 4
-"""Queries that run at once: the store has that many readers."""
-MAX_WAIT_S: Final = 2.0
-"""How long others wait for their turn before they are refused."""
-
 _RENAMED: Final = ("endpoint", "error", "failure")
 """Groups whose names differ from those in the rows."""
 
 Narrowed = TypeVar("Narrowed", Filter, ToolFilter)
-
-
-class QueryGate:
-    """Lets some queries run at once; the others wait a little, then are refused with 503."""
-
-    def __init__(self, max_queries: int = MAX_QUERIES, max_wait_s: float = MAX_WAIT_S) -> None:
-        self._turns = asyncio.Semaphore(max_queries)
-        self._max_wait_s = max_wait_s
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn and hold it.
-
-        Raises:
-            Refused: 503 with `Retry-After`, there was none in time.
-        """
-        try:
-            async with asyncio.timeout(self._max_wait_s):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise Refused(503, "too many queries are running, try again", headers={"Retry-After": "1"}) from None
-        try:
-            yield
-        finally:
-            self._turns.release()
 
 
 class ScopedStorage:
@@ -123,7 +92,7 @@ class ScopedStorage:
             OutOfScope: It asks for another scope.
         """
         narrowed = replace(query, filter=self._narrow(query.filter))  # type: ignore[type-var]
-        async with self._gate.turn():
+        async with self._gate.turn(is_long=not is_short(narrowed)):
             found = await self._storage.read(narrowed)
         return self._shown(query, found)
 
@@ -164,16 +133,19 @@ class ScopedStorage:
         return shown  # type: ignore[no-any-return]
 
     def _rename(self, by: str, names: Names) -> Names:
-        """Call endpoints by their names of today, and failures by their reason, beside endpoints with the status."""
+        """Call endpoints by their names of today, and failures by their reason.
+
+        Beside endpoints these have the status and the message, too.
+        """
         renamed: Names = ()
         if by != "error":
             method, name, route, project, *_ = names
             renamed = method, None if name is None else self._names.current(route, project, name)
         if by == "endpoint":
             return renamed
-        error, outcome, status = names[-3:]
+        message, error, outcome, status = (None, *names)[-4:]
         reason = reason_of(error, outcome, int(status) if status else None)
-        return (*renamed, reason) if by == "error" else (*renamed, reason, status)
+        return (*renamed, reason) if by == "error" else (*renamed, reason, status, message)
 
     async def erase(self, filter: Filter) -> Erased:
         return await self._storage.erase(self._narrow(filter))

@@ -156,12 +156,17 @@ def data_of(record: Record, kind: EntryKind) -> JsonObject:
         return {"bytesIn": record.request_bytes, "userAgent": record.user_agent}
     if kind == "response":
         shown: JsonObject = {"bytesOut": record.response_bytes, "durationMs": record.duration_us // 1000}
-        grpc = record.grpc
-        return shown if grpc is None else shown | {"grpcStatus": grpc.status_name, "grpcMessage": grpc.message}
+        if record.grpc is not None:
+            shown |= {"grpcStatus": record.grpc.status_name, "grpcMessage": record.grpc.message}
+        return shown | _redactions(record)
     payload = read_json(record.data)
     if isinstance(payload, dict):
-        return {**payload, "name": record.name}
-    return {"name": record.name} if payload is None else {"name": record.name, "payload": payload}
+        return {**payload, "name": record.name} | _redactions(record)
+    return {"name": record.name} | ({} if payload is None else {"payload": payload}) | _redactions(record)
+
+
+def _redactions(record: Record) -> JsonObject:
+    return {} if record.redactions is None else {"redactions": record.redactions}
 
 
 def trace_id_of(record: Record) -> str:

@@ -1,13 +1,14 @@
 """A server of the Model Context Protocol over the log: JSON-RPC messages at `/mcp`, answered one by one.
 
-Streamable HTTP without sessions and streams (revisions 2025-03-26 to 2025-11-25): each POST has one message and gets
-one JSON response, so there is no state to lose, and `sidelog mcp` carries the same messages over stdio. A tool asks
-paths of the native API with the credentials of the message: what it sees is what its token sees.
+Streamable HTTP without sessions and streams (revisions 2025-03-26 to 2025-11-25): each POST has one message, or in the
+oldest of them a batch, and gets one JSON response. So there is no state to lose, and `sidelog mcp` carries the same
+messages over stdio. A tool asks paths of the native API with the credentials of the message: what it sees is what its
+token sees.
 """
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 from aiohttp import web
@@ -23,6 +24,9 @@ from api.services import services_of
 
 VERSIONS: Final = ("2025-11-25", "2025-06-18", "2025-03-26")
 """The newest first."""
+BATCHING: Final = ("2025-03-26",)
+"""Revisions in which a POST may have several messages."""
+MAX_BATCH: Final = 20
 MAX_CHARACTERS: Final = 40_000
 """Of an answer: some ten thousand tokens."""
 INSTRUCTIONS: Final = (
@@ -48,6 +52,7 @@ class Message(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.json.Decoder(Message)
+_BATCH: Final = msgspec.json.Decoder(Annotated[list[Message], msgspec.Meta(min_length=1, max_length=MAX_BATCH)])
 
 
 class _Failed(Exception):
@@ -60,18 +65,30 @@ class _Failed(Exception):
 
 async def serve_mcp(request: web.Request) -> web.Response:
     """Answer one message of the Model Context Protocol."""
-    version = request.headers.get("MCP-Protocol-Version", VERSIONS[0])
+    # The revision of 2025-03-26 has no such header, and later ones say to assume it.
+    version = request.headers.get("MCP-Protocol-Version", VERSIONS[-1])
     if version not in VERSIONS:
         raise Refused(400, f"MCP-Protocol-Version is {version[:100]!r}, expected one of {', '.join(VERSIONS)}")
     asked = request.clone(method="GET")
-    message = read_json_body(_DECODER, await request.read(), "the message")
+    raw = await request.read()
+    if raw.lstrip()[:1] != b"[" or version not in BATCHING:
+        reply = await _reply(asked, read_json_body(_DECODER, raw, "the message"))
+        return web.Response(status=202) if reply is None else json_response(reply)
+
+    messages = read_json_body(_BATCH, raw, "the batch")
+    replies = [reply for message in messages if (reply := await _reply(asked, message)) is not None]
+    return json_response(replies) if replies else web.Response(status=202)
+
+
+async def _reply(request: web.Request, message: Message) -> dict[str, Any] | None:
+    """Answer one message; None for a notification."""
     if message.id is UNSET:
-        return web.Response(status=202)
+        return None
     reply = {"jsonrpc": "2.0", "id": message.id}
     try:
-        return json_response(reply | {"result": await _result(asked, message)})
+        return reply | {"result": await _result(request, message)}
     except _Failed as failed:
-        return json_response(reply | {"error": failed.error})
+        return reply | {"error": failed.error}
 
 
 async def _result(request: web.Request, message: Message) -> dict[str, Any]:
@@ -112,17 +129,21 @@ def _read(uri: object) -> dict[str, Any]:
 
 async def _call(request: web.Request, params: Mapping[str, Any]) -> dict[str, Any]:
     """Call a tool; what it refuses is a result that says so, since the model can ask better."""
-    name, given = params.get("name"), params.get("arguments") or {}
+    name = params.get("name")
+    given = params.get("arguments")
     tool = TOOLS.get(name) if isinstance(name, str) else None
-    if tool is None or not isinstance(given, dict):
+    if tool is None:
         raise _Failed(_INVALID_PARAMS, f"there is no tool {str(name)[:100]!r}, only {', '.join(TOOLS)}")
+    if given is None:
+        given = {}
+    if not isinstance(given, dict):
+        kind = type(given).__name__
+        raise _Failed(_INVALID_PARAMS, f"arguments of {name} are a JSON object by its schema, not a {kind}")
     try:
-        text = msgspec.json.encode(await tool.answer(partial(_ask, request), tool.read(given))).decode()
+        text = await tool.call(partial(_ask, request), given, MAX_CHARACTERS)
     except (Refused, RecursionError) as error:
         reason = error.detail if isinstance(error, Refused) else "the answer is nested too deep to be shown"
         return {"content": [{"type": "text", "text": reason}], "isError": True}
-    if len(text) > MAX_CHARACTERS:
-        text = f"{text[:MAX_CHARACTERS]}… (cut here, of {len(text):,} characters: ask for less)"
     return {"content": [{"type": "text", "text": text}]}
 
 

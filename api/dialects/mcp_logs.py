@@ -38,6 +38,7 @@ class ToolTotals(ApiObject):
     average_latency: float
     total_cost: float
     capped: bool | UnsetType = UNSET
+    sampled: bool | UnsetType = UNSET
 
 
 class ToolPagination(ApiObject):
@@ -147,7 +148,7 @@ async def list_calls(request: web.Request) -> web.Response:
     running = [call for call in running if (call.record_id, call.position) not in stored]
     has_logs = bool(all_running) or (await services.storage.read(ToolValuesQuery())).is_used
     pagination = ToolPagination(
-        total_count=stats.executions + len(running),
+        total_count=stats.stored + len(running),
         limit=query.limit,
         offset=query.offset,
         sort_by=query.sort,
@@ -199,6 +200,7 @@ def project_stats(stats: ToolStats, running: int) -> ToolTotals:
         average_latency=stats.latency_us / stats.timed / US_PER_MS if stats.timed else 0,
         total_cost=stats.cost_usd,
         capped=true_or_unset(not stats.exact),
+        sampled=true_or_unset(stats.sampled),
     )
 
 

@@ -10,9 +10,12 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+import msgspec
 from multidict import MultiDict
 
-from api.http.errors import BadParameter
+from api.dialects.mcp_arguments import read_arguments
+from api.http.errors import Refused
+from api.http.id_beginnings import ID_DIGITS, MIN_DIGITS, digits_of, span_of
 from api.http.params import read_int
 from storage.search.language.words import PREFIXES, WORDS
 
@@ -31,12 +34,13 @@ _VALUE_CHARACTERS: Final = 300
 _AROUND: Final = timedelta(minutes=1)
 _RECORD: Final = (
     *("id", "started_at", "in_flight", "kind", "name", "method", "host", "path", "query", "status", "outcome"),
-    *("error_type", "service", "endpoint", "provider", "model", "called_tools", "input_tokens", "output_tokens"),
-    *("cost_usd", "finish_reason", "conversation", "trace_id"),
+    *("error_type", "message", "service", "endpoint", "provider", "model", "called_tools", "failed_tools"),
+    *("input_tokens", "output_tokens"),
+    *("cost_usd", "finish_reason", "conversation", "trace_id", "weight"),
 )
 _MORE: Final = (
     *("level", "error_message", "client_ip", "upstream", "route_id", "project", "key_name", "user_id", "request_id"),
-    *("request_bytes", "response_bytes", "connect_us", "first_byte_us", "upstream_us", "data"),
+    *("request_bytes", "response_bytes", "connect_us", "first_byte_us", "upstream_us", "data", "redactions"),
 )
 """What one record has beside."""
 _GRAMMAR: Final = """# Search language
@@ -67,7 +71,7 @@ _PERIOD: Final = {
     "since": _text("From when: an age such as 10m or 2h, or a time in RFC 3339.", default=DEFAULT_PERIOD),
     "until": _text("Until when, likewise; default: now."),
 }
-_ID: Final = _text("The id of a record.")
+_ID: Final = _text("The id of a record, or its beginning.")
 
 
 class Tool(NamedTuple):
@@ -79,6 +83,8 @@ class Tool(NamedTuple):
     answer: Callable[[Ask, Arguments], Awaitable[object]]
     needs: tuple[str, ...] = ()
     """Arguments without which it cannot be called."""
+    bound: str = "limit"
+    """The argument that says how long an answer becomes."""
 
     def described(self, name: str) -> Json:
         """Describe the tool as `tools/list` does."""
@@ -90,18 +96,26 @@ class Tool(NamedTuple):
             "annotations": {"readOnlyHint": True, "openWorldHint": False},
         }
 
-    def read(self, given: Mapping[str, Any]) -> Arguments:
-        """Write arguments as parameters, those with a default included; what they mean is checked by the API.
+    async def call(self, ask: Ask, given: Mapping[str, Any], max_characters: int) -> str:
+        """Answer in so many characters at most: of a longer answer there are fewer entries, each whole.
+
+        A text is answered as it is, everything else as JSON.
 
         Raises:
-            BadParameter: one is missing.
+            Refused: the API refuses, an argument is not of the schema, or even one entry is too long.
         """
-        found = {name: str(schema["default"]) for name, schema in self.takes.items() if "default" in schema}
-        found |= {name: str(value) for name, value in given.items() if value is not None}
-        for name in self.needs:
-            if not found.get(name):
-                raise BadParameter(name, "", "a value")
-        return found
+        arguments = read_arguments(self.takes, self.needs, given)
+        while True:
+            answer = await self.answer(ask, arguments)
+            text = answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()
+            if len(text) <= max_characters:
+                return text
+            count = int(arguments[self.bound])
+            if count <= 1:
+                limit = f"the limit is {max_characters:,}"
+                raise Refused(422, f"the answer has {len(text):,} characters, {limit}: ask for less")
+            fewer = min(count - 1, count * max_characters // len(text))
+            arguments = arguments | {self.bound: str(max(1, fewer))}
 
 
 def _lean(value: Any) -> Any:
@@ -116,7 +130,7 @@ def _lean(value: Any) -> Any:
 def brief(record: Json, more: tuple[str, ...] = ()) -> Json:
     """Show a record in a line."""
     shown: Json = _lean({name: record.get(name) for name in (*_RECORD, *more)})
-    for name, usual in (("kind", "exchange"), ("outcome", "ok"), ("in_flight", False)):
+    for name, usual in (("kind", "exchange"), ("outcome", "ok"), ("in_flight", False), ("weight", 1)):
         if shown.get(name) == usual:
             del shown[name]
     if record["duration_us"] is not None and record["kind"] != "event":
@@ -128,13 +142,38 @@ def _cut(text: str, limit: int = _VALUE_CHARACTERS) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
-async def _search(ask: Ask, given: Arguments) -> object:
+def _listed(page: Json, name: str, rows: list[Any], given: Arguments) -> Json:
+    """Show a list with its period: where nothing was found both say so."""
+    period = {side: given[side] for side in ("since", "until") if side in given}
+    shown: Json = _lean({key: value for key, value in page.items() if key not in (name, *period)})
+    return {**period, name: rows, **shown}
+
+
+async def _search(ask: Ask, given: Arguments) -> Json:
     page = await ask("/api/records", given)
-    return _lean({**page, "records": [brief(record) for record in page["records"]]})
+    return _listed(page, "records", [brief(record) for record in page["records"]], given)
+
+
+async def _record(ask: Ask, text: str) -> Json:
+    """Read a record by its id or the beginning of it.
+
+    Raises:
+        Refused: none has it, or several begin so.
+    """
+    digits = digits_of(text)
+    if digits is not None and MIN_DIGITS <= len(digits) < ID_DIGITS and (span := span_of(digits)) is not None:
+        page = await ask("/api/records", {"since": span[0], "until": span[1], "kind": "all", "limit": "1000"})
+        ids = [record["id"] for record in page["records"]]
+        found = [each for each in ids if each.replace("-", "").startswith(digits)]
+        if len(found) > 1:
+            raise Refused(404, f"several ids begin with {text!r}, {found[-1]} and {found[0]} among them")
+        text = found[0] if found else text
+    record: Json = await ask(f"/api/records/{quote(text, safe='')}", {})
+    return record
 
 
 async def _get(ask: Ask, given: Arguments) -> object:
-    record = await ask(f"/api/records/{quote(given['id'], safe='')}", {})
+    record = await _record(ask, given["id"])
     asked = MultiDict(given)
     first = read_int(asked, "body_from", 0)
     count = read_int(asked, "body_characters", BODY_CHARACTERS, minimum=1, maximum=MAX_BODY_CHARACTERS)
@@ -162,7 +201,7 @@ def _half(message: Json, first: int, count: int) -> Json:
 
 
 async def _around(ask: Ask, given: Arguments) -> Json:
-    record = await ask(f"/api/records/{quote(given['id'], safe='')}", {})
+    record = await _record(ask, given["id"])
     begun, ended = (datetime.fromisoformat(record[name] or record["started_at"]) for name in ("started_at", "ended_at"))
     near = {"limit": given["limit"]}
     if record["service"] or record["route_id"]:
@@ -175,15 +214,17 @@ async def _around(ask: Ask, given: Arguments) -> Json:
 
 
 async def _compare(ask: Ask, given: Arguments) -> Json:
-    found = await ask(f"/api/records/{quote(given['a'], safe='')}/compare/{quote(given['b'], safe='')}", {})
-    parts = [_part(part) for part in found["parts"] if not part["equal"] or part["notes"]]
+    ids = [(await _record(ask, given[side]))["id"] for side in ("a", "b")]
+    found = await ask(f"/api/records/{ids[0]}/compare/{ids[1]}", {})
+    max_changes = int(given["changes"])
+    parts = [_part(part, max_changes) for part in found["parts"] if not part["equal"] or part["notes"]]
     names = ("id", "started_at", "method", "path", "status")
     sides = {side: {name: found[side][name] for name in names} for side in ("a", "b")}
     return {"equal": found["equal"], "complete": found["complete"], **sides, "parts": parts}
 
 
-def _part(part: Json) -> object:
-    shown = part["changes"][:MAX_CHANGES]
+def _part(part: Json, max_changes: int) -> object:
+    shown = part["changes"][:max_changes]
     changes = [
         {name: _cut(value) for name in ("change", "path", "old_path", "a", "b") if (value := change[name]) is not None}
         for change in shown
@@ -192,9 +233,10 @@ def _part(part: Json) -> object:
     return _lean({"part": part["part"], "changes": changes, "more": more or None, "notes": part["notes"]})
 
 
-async def _all_of(path: str, ask: Ask, given: Arguments) -> object:
-    """Answer as the API does."""
-    return _lean(await ask(path, given))
+async def _all_of(path: str, name: str, ask: Ask, given: Arguments) -> Json:
+    """Answer as the API does, with a list of this name."""
+    page = await ask(path, given)
+    return _listed(page, name, [_lean(row) for row in page[name]], given)
 
 
 async def _figures(ask: Ask, given: Arguments) -> Json:
@@ -205,6 +247,22 @@ async def _figures(ask: Ask, given: Arguments) -> Json:
         shown |= {"step_s": over["step_s"]}
         shown["over_time"] = [_lean(each) for each in over["buckets"] if each["exchanges"] or each["events"]]
     return shown
+
+
+async def _transcript(ask: Ask, given: Arguments) -> str:
+    asked = {name: value for name, value in given.items() if name != "id"}
+    found = await ask(f"/api/conversations/{quote(given['id'], safe='')}/transcript", asked)
+    failed = ", ".join(f"{name} {count:,}" for name, count in found["failed_tools"].items())
+    sums = (
+        f"{found['turns']:,} calls, {found['failed']:,} failed",
+        f"tools that failed: {failed}" if failed else "",
+        f"{found['input_tokens']:,} tokens in, {found['output_tokens']:,} out",
+        "" if found["cost_usd"] is None else f"${found['cost_usd']:,.4f}",
+    )
+    head = f"{_cut(found['title'] or 'Conversation')} ({found['id']})\n{'; '.join(filter(None, sums))}\n\n"
+    cursor = found["next_cursor"]
+    goes_on = "" if cursor is None else f"\nMore calls follow: transcript with cursor {cursor}"
+    return f"{head}{found['text']}{goes_on}"
 
 
 async def _conversation(ask: Ask, given: Arguments) -> Json:
@@ -245,6 +303,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         },
         _get,
         ("id",),
+        "body_characters",
     ),
     "around": Tool(
         "List what the same service did a minute before and after a record, oldest first.",
@@ -254,15 +313,17 @@ TOOLS: Final[Mapping[str, Tool]] = {
     ),
     "compare": Tool(
         "Show what differs from one record to another, such as from a success of an endpoint to a failure.",
-        {"a": _ID, "b": _ID},
+        {"a": _ID, "b": _ID, "changes": _number("How many changes of each part.", MAX_CHANGES, 200)},
         _compare,
         ("a", "b"),
+        "changes",
     ),
     "endpoints": Tool(
         "Add up requests by endpoint, or by another field: how many, 4xx and 5xx, milliseconds, cost.",
         {
             "by": _text(
-                "endpoint, failure (endpoint, error and status), path, ip, key, user, status, outcome, error, host, "
+                "endpoint, failure (endpoint, status, error and message), message, "
+                "path, ip, key, user, status, outcome, error, host, "
                 "model, provider, tool, service, header.NAME or body.PATH.",
                 default="endpoint",
             ),
@@ -271,12 +332,15 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "sort": _text("What is first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost."),
             "limit": _LIMIT,
         },
-        partial(_all_of, "/api/top"),
+        partial(_all_of, "/api/top", "rows"),
     ),
     "figures": Tool(
-        "Count requests by status, with milliseconds, tokens, cost and the most frequent values; also over time.",
+        "Count requests by status, with milliseconds, tokens, cost and the most frequent values; also over time. "
+        "`sampled`: only a share of some was kept, and figures are estimates of all.",
         {"query": _QUERY, **_PERIOD, "buckets": _number("Steps over time; 0: none.", 0, 60, minimum=0)},
         _figures,
+        (),
+        "buckets",
     ),
     "conversations": Tool(
         "List runs of agents and other conversations with language models: turns, failures, tools, tokens, cost.",
@@ -287,12 +351,24 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "limit": _LIMIT,
             "cursor": _CURSOR,
         },
-        partial(_all_of, "/api/conversations"),
+        partial(_all_of, "/api/conversations", "conversations"),
     ),
     "conversation": Tool(
         "Show one conversation and its calls, the oldest first.",
         {"id": _text("The id of a conversation, or its beginning."), "limit": _LIMIT, "cursor": _CURSOR},
         _conversation,
         ("id",),
+    ),
+    "transcript": Tool(
+        "Read a conversation as text: what was said, calls of tools and their results, shortened to a number of "
+        "characters; what failed is kept whole first. The quickest way to see what an agent did, and where it failed.",
+        {
+            "id": _text("The id of a conversation, or its beginning."),
+            "characters": _number("How long the answer may become.", 12_000, 36_000, minimum=1_000),
+            "cursor": _CURSOR,
+        },
+        _transcript,
+        ("id",),
+        "characters",
     ),
 }

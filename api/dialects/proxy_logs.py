@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from api.access.snapshot_cursor import SnapshotCursors
 from api.dialects.entries import ENTRY_KINDS, Halves, LogEntryPage, encode_entries, read_bodies, show_entry
@@ -37,6 +38,7 @@ class LogStats(ApiObject):
     byProject: dict[str, int]
     byContainer: dict[str, int]
     byService: dict[str, int]
+    sampled: bool | UnsetType = UNSET
 
 
 class LogError(ApiObject):
@@ -190,6 +192,5 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def stats(request: web.Request) -> web.Response:
     """Count log entries by level, project, container and service."""
     counted = await services_of(request).storage.read(StatsQuery())
-    return json_response(
-        LogStats(counted.total, counted.by_level, counted.by_project, counted.by_container, counted.by_service)
-    )
+    by_place = counted.by_project, counted.by_container, counted.by_service
+    return json_response(LogStats(counted.total, counted.by_level, *by_place, true_or_unset(counted.sampled)))

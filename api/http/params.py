@@ -58,7 +58,8 @@ _STATUS_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
 _FIELDS: Final = {
     "host": "host", "route": "route_id", "service": "service", "endpoint": "endpoint", "project": "project",
     "container": "container", "client": "client", "key": "key_id", "provider": "provider", "model": "any_model",
-    "finish_reason": "finish_reason", "called_tool": "called_tool", "tool": "tool", "request_id": "request_id",
+    "finish_reason": "finish_reason", "called_tool": "called_tool", "tool": "tool",
+    "tool_error": "tool_error", "request_id": "request_id",
 }  # fmt: skip
 """Parameters whose values are those of a field."""
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -226,6 +227,7 @@ def _read_parameters(query: Query) -> Expression | None:
             source=read_choices(query, "source", SOURCES),
             outcome=read_choices(query, "outcome", OUTCOME_NAMES),
             trace_id=[trace_id] if trace_id else [],
+            redacted=[redaction.lower() for redaction in read_list(query, "redacted")],
             **{field: read_list(query, name) for name, field in _FIELDS.items()},
         ),
         status_among(*read_statuses(query, "status")),
@@ -295,6 +297,7 @@ LIST_PARAMETERS: Final = frozenset(
         "conversation",
         "client_ip",
         "grpc_status",
+        "redacted",
     )
 )
 """Filters that take alternatives."""
@@ -307,8 +310,8 @@ PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight", "fi
 """What the list has beside its filters."""
 
 
-def refuse_unknown(query: Query, known: frozenset[str]) -> None:
-    """Refuse parameters the native API does not have, and single ones that are given twice.
+def refuse_unknown(query: Query, known: frozenset[str], lists: frozenset[str] = LIST_PARAMETERS) -> None:
+    """Refuse parameters the native API does not have, and those that are given twice and are none of `lists`.
 
     Raises:
         BadParameter: naming the first of them.
@@ -316,7 +319,7 @@ def refuse_unknown(query: Query, known: frozenset[str]) -> None:
     for name in query:
         if name not in known:
             raise BadParameter(name, query[name], "one of the parameters " + ", ".join(sorted(known)))
-        if name not in LIST_PARAMETERS and len(query.getall(name)) > 1:
+        if name not in lists and len(query.getall(name)) > 1:
             raise BadParameter(name, ",".join(query.getall(name)), "a single value")
 
 

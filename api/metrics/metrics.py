@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from api.metrics import protobuf
 from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.histogram import MAX_WAITING, Histograms, Tally, durations, sizes
+from api.metrics.redaction_metrics import RedactionMetrics
 from api.stream.tail import Tail
 from storage.grpc import Grpc
 from storage.ledger import DROP_REASONS, Ledger
@@ -124,6 +125,7 @@ class Metrics:
         self._build = build
         self.calls = CallMetrics()
         """LLM, tool and gRPC calls."""
+        self._redactions = RedactionMetrics()
         self._routes: defaultdict[str, tuple[Tally, Tally, Tally]] = defaultdict(
             lambda: (Tally(DURATIONS), Tally(DURATIONS), Tally(DURATIONS))
         )
@@ -138,12 +140,13 @@ class Metrics:
         self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
 
     def observe(self, entries: Collection[Entry]) -> None:
-        """Count the durations of records, events have none, and the tool calls that ended with them."""
+        """Count the durations of records, events have none, the tool calls that ended with them, and redactions."""
         self._waiting += len(entries)
         if self._waiting >= MAX_WAITING:
             self._settle()
         if self._endpoints is not None:
             self._endpoints.observe(entries)
+        self._redactions.observe(entries)
         for entry in entries:
             record = entry.record
             if entry.tool_calls:
@@ -205,6 +208,8 @@ class Metrics:
             yield from self._endpoints.collect()
         yield from self._writer()
         yield from self.calls.collect()
+        text = "Places that redaction took something out of, by the rule that found it."
+        yield counters("redactions", text, ["rule"], self._redactions.places)
         if self._tail is not None:
             yield from tail_families(self._tail)
         if self._ledger is not None:
@@ -237,7 +242,8 @@ class Metrics:
         yield counters("batches", "Attempts to commit a batch.", ["outcome"], self._batches)
         yield Histograms("batch_records", "Records in one batch.", [], [((), self._batch_records)])
         yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
-        overflow = self.calls.overflow + (0 if self._endpoints is None else self._endpoints.overflow)
+        overflow = self.calls.overflow + self._redactions.overflow
+        overflow += 0 if self._endpoints is None else self._endpoints.overflow
         text = "Observations counted under the label other because the limit of labels was reached."
         yield counters("metric_overflow", text, [], {(): overflow})
 

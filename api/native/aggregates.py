@@ -4,15 +4,17 @@ The store does the counting, from rollups where it can; here parameters become i
 answer that the time budget cut says `complete: false`, and an unknown count is null, never a guess.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from api.http.errors import BadParameter
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, read_int, read_list, refuse_unknown
-from api.http.responses import ApiObject, filled, json_response
+from api.http.responses import ApiObject, filled, json_response, true_or_unset
 from api.http.times import format_time
 from api.services import services_of
 from storage.aggregates import (
@@ -42,10 +44,26 @@ DEFAULT_RANGE_US: Final = 3600 * 1_000_000
 """What a histogram shows before `until` without a `since`, and after a `since` that lies ahead."""
 
 
+Sampled = Annotated[
+    Literal[True] | UnsetType,
+    msgspec.Meta(
+        description="there only where some of the records stand for several (`weight`): figures are weighed estimates"
+    ),
+]
+
+
+class FacetValueShown(ApiObject):
+    """A value, and how many records have it; null where only a scan could tell."""
+
+    value: str
+    count: int | None
+
+
 class FacetsShown(ApiObject):
     """Values to filter by, by facet, most frequent first."""
 
-    facets: dict[str, list[FacetValue]]
+    facets: dict[str, list[FacetValueShown]]
+    sampled: Sampled = UNSET
 
 
 class PercentilesShown(ApiObject):
@@ -73,6 +91,7 @@ class HistogramShown(ApiObject):
     step_s: float
     complete: bool
     buckets: list[BucketShown]
+    sampled: Sampled = UNSET
 
 
 class RowShown(ApiObject):
@@ -82,7 +101,7 @@ class RowShown(ApiObject):
     max_ms: float | None
 
 
-class HeatMapShown(HistogramShown):
+class HeatMapShown(HistogramShown, kw_only=True):
     """Exchanges by time (`buckets`, one a column) and duration (`rows`, the shortest first): `counts[column][row]`."""
 
     rows: list[RowShown]
@@ -121,9 +140,10 @@ class SummaryShown(ApiObject):
     """Over the part of the requested range that has records, from `since` to `until`."""
     since: str | None
     until: str | None
-    top: dict[str, list[FacetValue]]
+    top: dict[str, list[FacetValueShown]]
     usage: UsageShown | None
     complete: bool
+    sampled: Sampled = UNSET
 
 
 async def facets(request: web.Request) -> web.Response:
@@ -133,7 +153,12 @@ async def facets(request: web.Request) -> web.Response:
     found = await services.storage.read(
         FacetQuery(read_filter(request.query, services.now_us()), read_names(request.query))
     )
-    return json_response(FacetsShown(found))
+    sampled = any(value.sampled for values in found.values() for value in values)
+    return json_response(FacetsShown(_values_shown(found), true_or_unset(sampled)))
+
+
+def _values_shown(found: Mapping[str, Sequence[FacetValue]]) -> dict[str, list[FacetValueShown]]:
+    return {name: [FacetValueShown(each.value, each.count) for each in values] for name, values in found.items()}
 
 
 def read_names(query: Query) -> tuple[str, ...]:
@@ -215,6 +240,7 @@ def _steps(found: Histogram, since_us: int, until_us: int) -> dict[str, Any]:
         "until": format_time(until_us),
         "step_s": found.step_us / 1_000_000,
         "complete": found.complete,
+        "sampled": true_or_unset(found.sampled),
         "buckets": [_bucket(bucket) for bucket in found.buckets],
     }
 
@@ -256,7 +282,9 @@ async def summary(request: web.Request) -> web.Response:
         first_byte_ms=percentiles_shown(found.first_byte),
         since=None if found.since_us is None else format_time(found.since_us),
         until=None if found.until_us is None else format_time(found.until_us),
+        top=_values_shown(found.top),
         usage=None if found.models is None else _usage(found.models),
+        sampled=true_or_unset(found.sampled),
     )
     return json_response(shown)
 

@@ -5,12 +5,11 @@ Everything is read from records the caller may see. The title is in a body, so i
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from heapq import nlargest
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, get_args
 
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from api.http.cursor import encode_cursor, read_cursor
 from api.http.errors import Refused
@@ -23,15 +22,15 @@ from api.http.params import (
     read_int,
     refuse_unknown,
 )
-from api.http.responses import ApiObject, encode_rows, filled, json_response
+from api.http.responses import ApiObject, encode_rows, filled, json_response, true_or_unset
 from api.http.times import format_time
-from api.native.first_text import ConversationOpening, chosen, opening_of
+from api.native.chat.first_text import ConversationOpening, chosen, opening_of
 from api.native.projection import record_json
 from api.native.records import RecordShown
 from api.native.tool_calls import US_PER_MS, KeyShown
 from api.services import services_of
 from storage.base import Storage
-from storage.conversations import Conversation, ConversationQuery, in_conversations
+from storage.conversations import Conversation, ConversationQuery, Sort, in_conversations
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record, format_id, parse_id
 from storage.relational.blocks.portions import body_bytes, portions
@@ -41,21 +40,13 @@ MAX_LIMIT: Final = 100
 """Conversations of a page: of each the sums of all its calls are read."""
 DEFAULT_CALLS: Final = 200
 MAX_TURNS: Final = 1_000_000
-MAX_SORTED: Final = 2000
-"""Conversations that are compared when they are sorted by a figure, the newest: 10 MB."""
+MAX_NAMED: Final = 2000
+"""Conversations among which one is found by the beginning of its id, the newest: 10 MB."""
 EARLY_CALLS: Final = 3
 """Behind a first one that may be an aside: what an agent asks beside its work, it asks at its beginning."""
 
 
-Sort = Literal["newest", "cost", "turns", "failures", "tokens", "duration"]
-_FIGURES: Final[Mapping[Sort, Callable[[Conversation], float]]] = {
-    "cost": lambda each: each.cost_usd,
-    "turns": lambda each: each.turns,
-    "failures": lambda each: each.failed,
-    "tokens": lambda each: each.tokens["input_tokens"] + each.tokens["output_tokens"],
-    "duration": lambda each: each.ended_at_us - each.first.started_at_us,
-}
-SORTS: Final[tuple[Sort, ...]] = ("newest", *_FIGURES)
+SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 
 
 _BEGINNING: Final = re.compile("[0-9a-f]{6,31}")
@@ -88,6 +79,7 @@ class ConversationShown(ApiObject):
     provider: str | None
     models: dict[str, int]
     tools: dict[str, int]
+    failed_tools: dict[str, int]
     counted: int
     priced: int
     input_tokens: int
@@ -104,6 +96,8 @@ class ConversationShown(ApiObject):
     user_agent: str | None
     first_id: str
     last_id: str
+    sampled: Literal[True] | UnsetType = UNSET
+    """There where a rule of capture kept a share of the calls: figures are of what is stored."""
 
 
 class ConversationPage(ApiObject):
@@ -112,7 +106,7 @@ class ConversationPage(ApiObject):
     complete: bool
 
 
-class ConversationDetail(ConversationShown):
+class ConversationDetail(ConversationShown, kw_only=True):
     """One conversation with a page of its calls, oldest first."""
 
     calls: list[RecordShown]
@@ -127,21 +121,16 @@ async def list_conversations(request: web.Request) -> web.Response:
     """
     services, query = services_of(request), request.query
     refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "min_failed", "min_cost_usd", "limit", "cursor", "sort"})
-    sort = read_choice(query, "sort", SORTS, "newest")
-    limit = read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
-    min_failed, min_cost_usd = read_int(query, "min_failed", 0, maximum=MAX_TURNS), read_amount(query, "min_cost_usd")
-    is_of_all = sort != "newest" or min_failed > 0 or min_cost_usd > 0
     wanted = ConversationQuery(
         filter=read_filter(query, services.now_us(), kind="all"),
         min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
-        limit=MAX_SORTED if is_of_all else limit,
+        min_failed=read_int(query, "min_failed", 0, maximum=MAX_TURNS),
+        min_cost_usd=read_amount(query, "min_cost_usd"),
+        sort=read_choice(query, "sort", SORTS, "newest"),
+        limit=read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
         before=read_cursor(query.get("cursor"), "desc"),
     )
     page = await services.storage.read(wanted)
-    if is_of_all:
-        found = [each for each in page.conversations if each.failed >= min_failed and each.cost_usd >= min_cost_usd]
-        first = found[:limit] if sort == "newest" else nlargest(limit, found, key=_FIGURES[sort])
-        page = replace(page, conversations=first, complete=page.complete and page.next_before is None, next_before=None)
     titles = await _titles(services.storage, page.conversations)
     shown = [project(found, title) for found, title in zip(page.conversations, titles, strict=True)]
     cursor = None if page.next_before is None else encode_cursor("desc", page.next_before)
@@ -186,7 +175,7 @@ async def _find(storage: Storage, text: str) -> bytes:
     found, digits = parse_id(text), text.replace("-", "").lower()
     if found is not None or not _BEGINNING.fullmatch(digits):
         return found or b""
-    page = await storage.read(ConversationQuery(filter=Filter(kind="all"), limit=MAX_SORTED))
+    page = await storage.read(ConversationQuery(filter=Filter(kind="all"), limit=MAX_NAMED))
     ids = [each.id for each in page.conversations if each.id.hex().startswith(digits)]
     if len(ids) > 1:
         raise Refused(404, f"several conversations begin with {text!r}; give more of the id")
@@ -233,9 +222,9 @@ def project(found: Conversation, title: str | None) -> ConversationShown:
         first,
         id=format_id(found.id),
         title=title,
-        started_at=format_time(first.started_at_us),
+        started_at=format_time(found.began_at_us),
         ended_at=format_time(found.ended_at_us),
-        duration_ms=(found.ended_at_us - first.started_at_us) / US_PER_MS,
+        duration_ms=(found.ended_at_us - found.began_at_us) / US_PER_MS,
         calls_ms=found.duration_us / US_PER_MS,
         failure=None if failure is None else filled(FailureShown, failure, id=format_id(failure.id)),
         **found.tokens,
@@ -243,4 +232,5 @@ def project(found: Conversation, title: str | None) -> ConversationShown:
         key=None if first.key_id is None else KeyShown(first.key_id, first.key_name, first.key_last4),
         first_id=format_id(first.id),
         last_id=format_id(found.last.id),
+        sampled=true_or_unset(found.sampled),
     )

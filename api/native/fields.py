@@ -59,7 +59,8 @@ def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
     for name in names:
         if name not in others and not is_cell_field(name):
             expected = f"{EXPECTED}, of at most {MAX_FIELD_CHARACTERS} characters"
-            raise BadParameter("fields", name, expected + (", or a column" if others else ""))
+            columns = f", or one of {', '.join(others)}" if others else ""
+            raise BadParameter("fields", name, expected + columns)
     return names
 
 

@@ -5,19 +5,17 @@ end nor duration.
 """
 
 import base64
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from api.http.times import format_time_or_none
+from storage.failure_message import error_message
 from storage.record import Body, Payload, Record, format_id
-from storage.search.reason import reason_of
-from storage.search.subject import readable
+from storage.search.subject import readable, split_line
 
-_MAX_SAID: Final = 1000
-_SAYING: Final = ("detail", "message", "msg", "error_description", "error", "errors", "title", "reason")
-"""Members that say in JSON what went wrong: of RFC 9457, model providers, OAuth, web frameworks."""
 _UTF8_EDGE_BYTES: Final = 3
 """A window may cut a UTF-8 character: at most this many bytes of it stand at the edge."""
 
@@ -37,6 +35,7 @@ def record_json(record: Record) -> dict[str, object]:
     shown["in_flight"] = is_in_flight(record)
     shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
     shown["called_tools"] = None if record.stream is None else record.stream.tools
+    shown["failed_tools"] = None if record.stream is None else record.stream.failed_tools
     shown["grpc"] = None if record.grpc is None else msgspec.structs.asdict(record.grpc)
     shown["grpc_status"] = None if record.grpc is None else record.grpc.status_name
     shown["has_messages"] = record.has_messages
@@ -79,45 +78,79 @@ def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:
     return shown
 
 
-def error_message(record: Record, payload: Payload | None) -> str | None:
-    """Return the message of a failed exchange: from a note of the record, else from the JSON of its response."""
-    if reason_of(record.error_type, record.outcome, record.status) is None:
-        return None
-    noted = read_json(record.data)
-    said = _said(noted.get("error_message")) if isinstance(noted, dict) else ""
-    body = None if payload is None else payload.response_body
-    if not said and body is not None and not body.truncated and body.head[:1] in (b"{", b"["):
-        said = _said(read_json(body.head))
-    return said[:_MAX_SAID] or None
-
-
-def _said(value: object, depth: int = 3) -> str:
-    match value:
-        case str():
-            return value.strip()
-        case list() if depth:
-            return "; ".join(filter(None, (_said(each, depth - 1) for each in value[:3])))
-        case dict() if depth:
-            return next((text for name in _SAYING if (text := _said(value.get(name), depth - 1))), "")
-        case _:
-            return ""
-
-
 def message_json(head: bytes, body: Body | None, trailers: bytes) -> dict[str, object]:
-    """Show one half of an exchange: start line, headers as [name, value] in their order, body, trailers."""
+    """Show one half of an exchange: start line, headers as [name, value] in their order, body, trailers.
+
+    What is no UTF-8 is shown as Latin-1, and `latin1_lines` says of which lines of the head that holds; 0 is the first.
+    """
     start_line, headers = split_head(head)
-    return {
+    shown: dict[str, object] = {
         "start_line": start_line,
         "headers": headers,
         "body": None if body is None else body_json(body),
         "trailers": split_fields(trailers),
     }
+    if latin1_lines := latin1_lines_of(head):
+        shown["latin1_lines"] = latin1_lines
+    return shown
 
 
-def split_head(head: bytes) -> tuple[str | None, list[list[str]]]:
+def split_head(head: bytes, text_of: Callable[[bytes], str] = readable) -> tuple[str | None, list[list[str]]]:
     """Cut a stored head into its start line and [name, value] pairs; repeated headers stay apart."""
     lines = _lines_of(head)
-    return (readable(lines[0]), _fields(lines[1:])) if lines else (None, [])
+    return (text_of(lines[0]), _fields(lines[1:], text_of)) if lines else (None, [])
+
+
+def latin1_lines_of(head: bytes) -> list[int]:
+    """Number the lines of a stored head whose text, or value, is no UTF-8."""
+    if is_utf8(head):
+        return []
+    lines = _lines_of(head)
+    values = [value for _, value in (split_line(line) or (line, b"") for line in lines[1:])]
+    return [number for number, value in enumerate([lines[0], *values]) if not is_utf8(value)]
+
+
+def is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def exact_text(raw: bytes) -> str:
+    """Decode so that nothing is lost: UTF-8, with a surrogate for each other octet (PEP 383)."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def octets_of(text: str) -> bytes:
+    """Encode an `exact_text`; surrogates that stand for no octet become question marks."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="replace")
+
+
+def exact_target(line: str | None) -> str | None:
+    """Return the path and query of a request line with octets beyond ASCII, which are escaped in the record's own."""
+    target = "" if line is None or line.isascii() else line.partition(" ")[2].rpartition(" ")[0]
+    return target if target.startswith("/") else None
+
+
+def exact_head(message: Mapping[str, Any]) -> tuple[str | None, list[tuple[str, str]]]:
+    """Return start line and headers of half an exchange as it is shown, each as `exact_text`.
+
+    Raises:
+        ValueError: a line is said to be of Latin-1, and has other characters.
+    """
+    line, headers = message.get("start_line"), [(name, value) for name, value in message["headers"]]
+    for number in message.get("latin1_lines", ()):
+        if number == 0:
+            line = exact_text((line or "").encode("latin-1"))
+        elif 0 < number <= len(headers):
+            name, value = headers[number - 1]
+            headers[number - 1] = name, exact_text(value.encode("latin-1"))
+    return line, headers
 
 
 def field_of(head: bytes, name: str) -> str:
@@ -127,16 +160,16 @@ def field_of(head: bytes, name: str) -> str:
 
 def split_fields(lines: bytes) -> list[list[str]]:
     """Cut stored field lines into [name, value] pairs; repeated ones stay apart."""
-    return _fields(_lines_of(lines))
+    return _fields(_lines_of(lines), readable)
 
 
 def _lines_of(stored: bytes) -> list[bytes]:
     return [line for line in stored.replace(b"\r\n", b"\n").split(b"\n") if line]
 
 
-def _fields(lines: list[bytes]) -> list[list[str]]:
-    parts = (line.partition(b":") for line in lines)
-    return [[readable(name), readable(value.strip(b" \t"))] for name, _, value in parts]
+def _fields(lines: list[bytes], text_of: Callable[[bytes], str]) -> list[list[str]]:
+    fields = (split_line(line) or (line, b"") for line in lines)
+    return [[text_of(name), text_of(value.strip(b" \t"))] for name, value in fields]
 
 
 def body_json(body: Body) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -30,14 +30,25 @@ _ENCODER: Final = msgspec.json.Encoder()
 BodySide = Literal["request", "response"]
 
 
+_Redactions = Annotated[
+    dict[str, int],
+    msgspec.Meta(
+        description="what was taken out before the record was stored: the id of a rule, or `name:` and the name that a "
+        "value stood under, and in how many places; null: nothing. More than 32 are counted under `other`",
+        examples=[{"github-token": 1, "name:password": 2}],
+    ),
+]
+
+
 def _shown_record() -> Any:
     """Return the type of `record_json`: a stored record, ids as text, times also as ISO, an event's payload parsed."""
     changed: dict[str, Any] = {"seq": int | None, "id": str, "data": Any, "ended_at_us": int | None}
-    changed |= {"duration_us": int | None, "conversation": str | None}
+    changed |= {"duration_us": int | None, "conversation": str | None, "redactions": _Redactions | None}
     stored = [field for field in msgspec.structs.fields(Record) if field.name != "marks"]
     fields = [(field.name, changed.get(field.name, field.type)) for field in stored]
     times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
     derived = [("in_flight", bool), ("finish_reason", str | None), ("called_tools", list[str] | None)]
+    derived += [("failed_tools", list[str] | None)]
     derived += [("grpc_status", str | None), ("begun_by", str | None), ("has_messages", bool)]
     asked: tuple[str, Any, Any] = ("fields", dict[str, FieldShown] | UnsetType, UNSET)
     return msgspec.defstruct("RecordShown", [*fields, *derived, *times, asked], forbid_unknown_fields=True)

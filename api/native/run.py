@@ -42,7 +42,7 @@ _STYLES: Final = ("lib/tokens.css", "style.css", "pages/pages.css", "record/shee
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class Run(ConversationShown):
+class Run(ConversationShown, kw_only=True):
     """A conversation, and a page of its calls: records with heads and bodies, and with `mcp_calls`.
 
     A request body has `same_head` and `same_tail`, in units of UTF-16: so much of the one before stands before and

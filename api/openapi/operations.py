@@ -12,19 +12,23 @@ from typing import Any, Final, get_args
 
 from api import health
 from api.assets import TYPES
+from api.compare.apart import MAX_PLACES
 from api.compare.exchange import MAX_BODY_BYTES
 from api.compare.handler import Comparison
 from api.compare.part import MAX_SHOWN
 from api.dialects import client_requests, entries, gateway, mcp, mcp_logs, proxy_logs, request_logs
 from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES, OUTCOME_NAMES
+from api.identity.handler import MAX_CANDIDATES, LastSuccess
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
 from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, run, tool_calls, views
+from api.native.chat import transcript
 from api.native.files import csv_rows
 from api.native.files.curl import CurlLine
 from api.native.groups import top, words
 from api.native.groups.words import GROUPS, OTHER_NAMES
 from api.replay import handler
 from storage.aggregates import FACETS
+from storage.grpc import STATUSES as GRPC_STATUSES
 from storage.record import LEVELS, ToolStatus
 from storage.search.language.moments import EXPECTED, EXPECTED_RELATIVE
 from storage.search.language.words import SOURCES
@@ -92,6 +96,7 @@ FILTERS: Final[dict[str, Schema]] = {
     "level": some_words(*LEVELS),
     "source": some_words(*SOURCES),
     "outcome": some_words(*OUTCOME_NAMES),
+    "grpc_status": some_words("!?[0-9]{1,9}", *(f"!?{name}" for name in GRPC_STATUSES)) | {"examples": ["!OK"]},
     "since": MOMENT | {"examples": ["15m"]},
     "until": MOMENT,
     "query": TEXT
@@ -99,6 +104,11 @@ FILTERS: Final[dict[str, Schema]] = {
         "description": "a search, as docs/search.md describes it; one that cannot be read is a 400 that says where, in "
         "`position` and `length`, and what was `expected`",
         "examples": ["status:5xx path:/api/* -method:GET"],
+    },
+    "redacted": TEXTS
+    | {
+        "description": "ids of rules that took something out, or `name:` and the name it stood under",
+        "examples": [["github-token", "name:password"]],
     },
     "client_ip": TEXTS | {"description": "addresses or networks, such as 10.0.0.0/8"},
     "header": {
@@ -124,6 +134,11 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
 }  # fmt: skip
 """Those of the MCP logs."""
 
+PLACES: Final = TEXTS | {
+    "maxItems": MAX_PLACES,
+    "description": "places that are set apart, such as `items[*].id` or `header:x-runtime`; what is none is a 400",
+    "examples": [["items[*].id", "header:x-runtime"]],
+}
 FACET_NAMES: Final = some_words(*FACETS)
 FIELDS: Final = {
     "type": "string",
@@ -295,8 +310,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         },
         conversations.ConversationPage,
         notes="A conversation is listed when one of its calls matches; its sums are those of all its calls. "
-        "Sorted by a figure, or with a least number of failures or cost, the first `limit` of the newest "
-        f"{conversations.MAX_SORTED} are one page; `complete` says whether these were all.",
+        "Sorted by a figure, or with a least number of failures or cost, the first `limit` of all are one page; "
+        "`complete` says whether there was time to compare them all, or else the newest.",
     ),
     ("GET", "/api/conversations/{id}"): Operation(
         {"limit": whole(1000, conversations.DEFAULT_CALLS, minimum=1), "cursor": CURSOR_UP},
@@ -305,6 +320,18 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/conversations/{id}/run"): Operation(
         {"limit": whole(run.MAX_STEPS, run.DEFAULT_STEPS, minimum=1), "cursor": CURSOR_UP}, run.Run, errors=(400, 404)
+    ),
+    ("GET", "/api/conversations/{id}/transcript"): Operation(
+        {
+            "characters": whole(
+                transcript.MAX_CHARACTERS, transcript.DEFAULT_CHARACTERS, minimum=transcript.LEAST_CHARACTERS
+            ),
+            "cursor": CURSOR_UP,
+        },
+        transcript.Transcript,
+        notes="Each call is shown with what it says that was not said before. What failed is kept whole first, other "
+        "texts are cut in their middle.",
+        errors=(400, 404),
     ),
     ("GET", "/api/conversations/{id}/file"): Operation({}, media_types=_HTML, errors=(400, 404)),
     ("GET", "/conversations/{id}"): Operation({}, media_types=(), status=307, errors=()),
@@ -330,11 +357,18 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{a}/compare/{b}"): Operation(
-        {},
+        {"ignore": PLACES},
         Comparison,
-        errors=(404,),
+        errors=(400, 404),
         notes=f"At most {MAX_SHOWN} changes of a part are shown, `more` counts the rest; of a body the first "
         f"{MAX_BODY_BYTES >> 20} MiB are compared. Paths of JSON are jq's. See docs/compare.md.",
+    ),
+    ("GET", "/api/records/{id}/last-success"): Operation(
+        {},
+        LastSuccess,
+        errors=(404,),
+        notes=f"Of the newest {MAX_CANDIDATES} requests of the same route, method and endpoint with a status below 400 "
+        "and outcome `ok`. See docs/compare.md.",
     ),
     ("POST", "/api/records/{id}/send"): Operation(
         {},
@@ -368,7 +402,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/replay"): Operation({}, handler.Sending),
     ("GET", "/api/ledger"): Operation({}, health.LedgerShown, errors=()),
     ("GET", "/api/status"): Operation({}, health.StatusShown, errors=()),
-    ("GET", "/api/alerts"): Operation({}, health.AlertsShown, errors=(404,)),
+    ("GET", "/api/alerts"): Operation({}, health.AlertsShown, errors=()),
     ("POST", "/api/alerts/{alert}/test"): Operation({}, errors=(404,)),
     ("PUT", "/api/alerts/{alert}/silence"): Operation(
         {}, media_types=(), status=204, errors=(400, 404, 413), body=health.Silence

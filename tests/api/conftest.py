@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from api.access.principal import Credential, Credentials
-from api.access.scoped import QueryGate
+from api.access.query_gate import QueryGate
 from api.access.snapshot_cursor import SnapshotCursors
 from api.access.stream_limits import StreamLimits
 from api.app import make_app

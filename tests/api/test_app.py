@@ -289,3 +289,11 @@ async def test_hostile_text_travels_only_inside_json(world: World, client: Clien
         assert json.dumps(markup)[1:-1] in await response.text()
     response = await client.get("/api/records", params={markup: markup}, headers=BEARER)
     assert (response.status, response.content_type) == (400, "application/problem+json")
+
+
+@each_of("credential", CREDENTIALS)
+async def test_there_is_no_authorization_server_to_discover(client: Client, credential: str) -> None:
+    """A client of MCP that looks for one is told so (RFC 9728 §3, RFC 8414 §3), and then uses its token."""
+    for path in ("oauth-protected-resource", "oauth-protected-resource/mcp", "oauth-authorization-server"):
+        response = await client.get(f"/.well-known/{path}", headers=CREDENTIALS[credential][0])
+        assert response.status == 404, path

@@ -16,6 +16,7 @@ from api.http.times import format_time
 from api.native.fields import cells_of, text_of
 from api.native.files.cut_bodies import describe_body, joined_text
 from storage.record import Body, Payload, Record, format_id
+from storage.redactions import described
 
 _FORMULA: Final = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20", *"\t\r\n")
 
@@ -25,7 +26,8 @@ COLUMNS: Final = (
     "service", "container", "project", "client", "user_id", "trace_id", "request_id", "user_agent", "error_type",
     "key_id", "key_name", "provider", "model", "resolved_model", "finish_reason", "called_tools",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state",
-    "cost_usd", "price_source", "name", "endpoint", "grpc_status",
+    "cost_usd", "price_source", "name", "endpoint", "grpc_status", "redactions",
+    "failed_tools", "message", "weight",
 )  # fmt: skip
 
 
@@ -47,7 +49,10 @@ def row(
         "ended_at": format_time(record.ended_at_us),
         "finish_reason": None if record.stream is None else record.stream.finish_reason,
         "grpc_status": None if record.grpc is None else record.grpc.status_name,
+        "redactions": None if record.redactions is None else described(record.redactions),
         "called_tools": None if record.stream is None else ", ".join(record.stream.tools or ()),
+        "failed_tools": None if record.stream is None else ", ".join(record.stream.failed_tools or ()),
+        "weight": int(record.weight) if record.weight.is_integer() else record.weight,
     }
     fields = [name for name in columns if name not in COLUMNS]
     special |= {name: text_of(cell) for name, cell in cells_of(record, payload, fields).items()}

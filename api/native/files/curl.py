@@ -18,7 +18,7 @@ import orjson
 
 from api.http.responses import ApiObject
 from api.native.files.cut_bodies import sent_text
-from api.native.files.har import url_of
+from api.native.projection import exact_head, exact_target, octets_of
 
 REDACTED: Final = re.compile(r"\[REDACTED(?::[0-9a-f]+)?\]")
 
@@ -37,7 +37,7 @@ def word(text: str) -> str:
 
 
 def _printf(controls: str) -> str:
-    octal = "".join(f"\\{byte:03o}" for byte in controls.encode("utf-8", "surrogatepass"))
+    octal = "".join(f"\\{byte:03o}" for byte in octets_of(controls))
     return f"\"$(printf '{octal}')\""
 
 
@@ -64,7 +64,8 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
     request = record.get("request") or {"headers": [], "body": None}
     if record.get("request") is None:
         notes.append("neither headers nor body were kept (see [capture] level)")
-    headers = [(name, value) for name, value in request["headers"] if _TOKEN.fullmatch(name)]
+    line, fields = exact_head(request)
+    headers = [(name, value) for name, value in fields if _TOKEN.fullmatch(name)]
     if record.get("grpc") is not None and request["body"]:  # of gRPC-Web
         request = {**request, "body": {**request["body"], "coding": None, "omitted": "its messages are, as JSON"}}
     prefix, body = _body_words(request["body"], notes)
@@ -74,9 +75,7 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
         notes.append("curl sends no body with HEAD")
         prefix, body = "", []
     words = ["curl --globoff --path-as-is", *_method_words(record, has_body=bool(body))]
-    if not (record.get("path") or "/").startswith("/"):  # `OPTIONS *`, which is no part of a URL
-        words.append(f"--request-target {word(record['path'])}")
-    words.append(f"--url {word(_url(record, notes))}")
+    words += _target_words(record, line, notes)
     words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
     if _is_upgrade(record):
         words += ["--header 'Connection: Upgrade'", "--header 'Upgrade: websocket'"]
@@ -110,11 +109,17 @@ def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
     return words
 
 
-def _url(record: Mapping[str, Any], notes: list[str]) -> str:
-    url = url_of(record.get("scheme"), record.get("host") or "127.0.0.1", record.get("path"), record.get("query"))
-    if REDACTED.search(url):
+def _target_words(record: Mapping[str, Any], line: str | None, notes: list[str]) -> list[str]:
+    host, path, query = record.get("host") or "127.0.0.1", record.get("path") or "/", record.get("query")
+    target = exact_target(line) or (path if query is None else f"{path}?{query}")
+    if REDACTED.search(host + target):
         notes.append("the URL held a secret: replace REDACTED in it")
-    return REDACTED.sub("REDACTED", url)
+        host, target = REDACTED.sub("REDACTED", host), REDACTED.sub("REDACTED", target)
+    base = f"{record.get('scheme') or 'http'}://{host}"
+    if target.startswith("/") and target.isascii():
+        return [f"--url {word(base + target)}"]
+    # `OPTIONS *` is no part of a URL, in which curl would encode what is beyond ASCII.
+    return [f"--request-target {word(target)}", f"--url {word(base + '/')}"]
 
 
 def _header_words(
@@ -173,7 +178,7 @@ def grpcurl_of(record: Mapping[str, Any]) -> CurlLine:
     notes: list[str] = []
     request = record.get("request") or {"headers": [], "body": None}
     words = ["grpcurl", *([] if record.get("scheme") == "https" else ["-plaintext"])]
-    for name, value in request["headers"]:
+    for name, value in exact_head(request)[1]:
         if name.lower() in _OWN or name.lower().startswith(("grpc-", "x-grpc-web")):
             continue
         if REDACTED.search(value):

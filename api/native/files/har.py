@@ -3,7 +3,8 @@
 Standard: the HAR 1.2 specification (W3C Web Performance, historical draft). Values are the stored ones: redacted, and
 of a cut body both ends with a mark between them, and `comment` says so. Times are milliseconds, -1 where a phase was
 not reached. Trailer fields, which HAR has no place for, are `_trailers` beside `headers`. Messages are those of
-Chromium for WebSockets; of a gRPC stream they are `_grpcMessages`.
+Chromium for WebSockets; of a gRPC stream they are `_grpcMessages`. What was taken out is `_redactions` of the entry,
+and `_weight` is for how many it stands, where that is more than itself.
 """
 
 from ipaddress import ip_address
@@ -13,11 +14,13 @@ from urllib.parse import parse_qsl
 from api.http.times import format_time
 from api.native.files.cut_bodies import describe_body, joined_text
 from api.native.messages import NOTHING_ARCHIVED, Archived
-from api.native.projection import split_fields, split_head
+from api.native.projection import latin1_lines_of, split_fields, split_head
 from storage.record import Body, Payload, Record, format_id
 
 _REASON_AT: Final = 2
 _PAGE: Final = "page_1"
+IN_LATIN1: Final = "sent in latin-1"
+"""Comment of a header whose octets are no UTF-8."""
 
 
 def creator(version: str) -> dict[str, str]:
@@ -44,7 +47,7 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "url": _url(record),
         "httpVersion": version,
         "cookies": _cookies(request_headers, "cookie"),
-        "headers": _pairs(request_headers),
+        "headers": _headers(request_headers, payload.request_head if payload else b""),
         "queryString": [
             {"name": name, "value": value} for name, value in parse_qsl(record.query or "", keep_blank_values=True)
         ],
@@ -57,7 +60,7 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "statusText": parts[_REASON_AT] if len(parts) > _REASON_AT else "",
         "httpVersion": version,
         "cookies": _cookies(response_headers, "set-cookie"),
-        "headers": _pairs(response_headers),
+        "headers": _headers(response_headers, payload.response_head if payload else b""),
         "content": _content(record, payload, _field(response_headers, "content-type")),
         "redirectURL": _field(response_headers, "location"),
         "headersSize": len(payload.response_head) + 4 if payload else -1,
@@ -79,8 +82,7 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "connection": "",
         "comment": f"sidelog record {format_id(record.id)}, outcome {record.outcome}",
     }
-    if messages.messages:
-        entry |= _messages(record, messages)
+    entry |= _custom(record, messages)
     if messages.has_more:
         entry["comment"] = f"{entry['comment']}, the first {len(messages.messages)} messages only"
     return entry
@@ -94,10 +96,16 @@ def _server(upstream: str) -> dict[str, str]:
         return {}
 
 
-def _messages(record: Record, messages: Archived) -> dict[str, object]:
+def _custom(record: Record, messages: Archived) -> dict[str, object]:
+    """Return what the specification has no members for: what was taken out, what it stands for, and messages."""
+    shown: dict[str, object] = {} if record.redactions is None else {"_redactions": record.redactions}
+    if record.weight != 1:
+        shown["_weight"] = record.weight
+    if not messages.messages:
+        return shown
     if record.grpc is not None:
-        return {"_grpcMessages": messages.messages}
-    return {"_resourceType": "websocket", "_webSocketMessages": messages.messages}
+        return shown | {"_grpcMessages": messages.messages}
+    return shown | {"_resourceType": "websocket", "_webSocketMessages": messages.messages}
 
 
 def _url(record: Record) -> str:
@@ -109,6 +117,14 @@ def url_of(scheme: str | None, host: str, path: str | None, query: str | None) -
     if path is not None and not path.startswith("/"):
         path = query = None
     return f"{scheme or 'http'}://{host}{path or '/'}{'' if query is None else f'?{query}'}"
+
+
+def _headers(headers: list[list[str]], head: bytes) -> list[dict[str, str]]:
+    pairs = _pairs(headers)
+    for number in latin1_lines_of(head):
+        if number:
+            pairs[number - 1]["comment"] = IN_LATIN1
+    return pairs
 
 
 def _pairs(headers: list[list[str]]) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ answer a filter that has only their dimensions. Else the newest records are adde
 store allows; `complete` and `seen` say whether and how many. With a range of time, `before=true` asks for the same of
 the period of that length before it, if the log reaches back so far, and `buckets` for the requests of each over time,
 except of headers and places in bodies, which take long to be read. `sort` says what is most first. By `tool`, calls of
-MCP tools are counted instead.
+tools are counted instead: those of MCP, and those of which LLM calls tell.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,13 @@ from operator import attrgetter
 from typing import Final, Literal, NamedTuple, Self, cast, get_args
 
 from aiohttp import web
+from msgspec import UNSET
 
 from api.http.errors import BadParameter
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, read_int, refuse_unknown
-from api.http.responses import ApiObject, filled, json_response
+from api.http.responses import ApiObject, filled, json_response, true_or_unset
 from api.http.times import format_time
-from api.native.aggregates import PercentilesShown, percentiles_shown
+from api.native.aggregates import PercentilesShown, Sampled, percentiles_shown
 from api.native.groups.words import TOOL, read_group
 from api.services import services_of
 from storage.aggregates import TOP_FIELDS, Latencies, Top, TopRow, TopSeries, most
@@ -27,7 +28,7 @@ from storage.base import Storage
 from storage.query import Filter, RecordQuery, SeriesQuery, TopQuery
 from storage.record import ToolCall
 from storage.search.cell import State
-from storage.search.expression import asked_values, both, conjuncts, fields
+from storage.search.expression import Has, Or, asked_values, both, conjuncts, fields
 from storage.tools import ToolFilter, ToolQuery
 
 MAX_CALLS: Final = 5000
@@ -58,7 +59,8 @@ def tool_filter(filter: Filter) -> ToolFilter:
 async def top_tools(storage: Storage, filter: Filter) -> Top:
     """Add up the newest calls of a filter by tool, up to `MAX_CALLS`; failed ones are counted as `server_errors`.
 
-    A call is no record, and the store has no sums of them by time.
+    Calls of MCP are no records, and the store has no sums of them by time. Of tools that pass here otherwise, the LLM
+    calls tell: the one that asked for a tool, and the one that reported its failure.
 
     Raises:
         BadParameter: as `tool_filter` does.
@@ -77,7 +79,45 @@ async def top_tools(storage: Storage, filter: Filter) -> Top:
     by_tool: dict[str, list[_Call]] = {}
     for call in calls.values():
         by_tool.setdefault(call.tool_name, []).append(call)
-    return Top(most(_row(name, found) for name, found in by_tool.items()), len(calls), is_whole)
+    rows = [_row(name, found) for name, found in by_tool.items()]
+    reported, is_all = await _reported(storage, filter)
+    rows += [row for name, row in reported.items() if name not in by_tool]
+    return Top(most(rows), sum(row.exchanges for row in rows), is_whole and is_all)
+
+
+async def _reported(storage: Storage, filter: Filter) -> tuple[dict[str, TopRow], bool]:
+    """Count tools by what the newest LLM calls tell of them, up to `MAX_CALLS`; whether these are all."""
+    wanted = asked_values(filter.where, "tool")
+    keys = asked_values(filter.where, "key_id")
+    reports = Or((Has("called_tool"), Has("tool_error")))
+    about = replace(filter, kind="all", where=both(fields(key_id=keys), Has("provider"), reports))
+    called: dict[str, float] = {}
+    failed: dict[str, float] = {}
+    sampled: set[str] = set()
+    seen, after, is_whole = 0, None, False
+    while not is_whole and seen < MAX_CALLS:
+        page = await storage.read(RecordQuery(filter=about, limit=PAGE_CALLS, after=after))
+        for record in page.records:
+            stream = record.stream
+            if stream is None:
+                continue
+            for names, counts in ((stream.tools or (), called), (stream.failed_tools or (), failed)):
+                for name in names:
+                    counts[name] = counts.get(name, 0) + record.weight
+                if record.weight != 1:
+                    sampled.update(names)
+        seen, after = seen + len(page.records), page.next_after
+        is_whole = page.complete and after is None
+        if not page.complete:
+            break
+    # A call names each tool once that it asks for, and may ask for several calls of one.
+    rows = {}
+    for name in called | failed:
+        failures = failed.get(name, 0)
+        calls = max(called.get(name, 0), failures)
+        if not wanted or name in wanted:
+            rows[name] = TopRow((name,), exchanges=round(calls), server_errors=round(failures), sampled=name in sampled)
+    return rows, is_whole
 
 
 class _Call(NamedTuple):
@@ -89,23 +129,32 @@ class _Call(NamedTuple):
     response_bytes: int
     cost_usd: float
     latency_us: int | None
+    weight: float
 
     @classmethod
     def of(cls, call: ToolCall) -> Self:
         sizes = len(call.arguments or b""), len(call.result or b"")
-        return cls(call.tool_name, call.status == "error", *sizes, call.cost_usd, call.latency_us)
+        return cls(call.tool_name, call.status == "error", *sizes, call.cost_usd, call.latency_us, call.weight)
 
 
 def _row(name: str, calls: list[_Call]) -> TopRow:
-    durations = sorted(call.latency_us for call in calls if call.latency_us is not None)
+    durations = Latencies()
+    for call in calls:
+        if call.latency_us is not None:
+            one = Latencies.of([call.latency_us])
+            durations.add(dict.fromkeys(one.counts, call.weight), one.least_us, one.most_us)
+    sampled = any(call.weight != 1 for call in calls)
+    if not sampled:
+        durations.values = sorted(call.latency_us for call in calls if call.latency_us is not None)
     return TopRow(
         (name,),
-        exchanges=len(calls),
-        server_errors=sum(call.has_failed for call in calls),
-        request_bytes=sum(call.request_bytes for call in calls),
-        response_bytes=sum(call.response_bytes for call in calls),
-        cost_nano_usd=round(sum(call.cost_usd for call in calls) * 10**9),
-        durations=replace(Latencies.of(durations), values=durations),
+        exchanges=round(sum(call.weight for call in calls)),
+        server_errors=round(sum(call.weight * call.has_failed for call in calls)),
+        request_bytes=round(sum(call.weight * call.request_bytes for call in calls)),
+        response_bytes=round(sum(call.weight * call.response_bytes for call in calls)),
+        cost_nano_usd=round(sum(call.weight * call.cost_usd for call in calls) * 10**9),
+        durations=durations,
+        sampled=sampled,
     )
 
 
@@ -129,9 +178,11 @@ class BeforeShown(ApiObject):
 class TopRowShown(ApiObject):
     """`value` is null for requests without one, and `state` says why; `method` is null but for endpoints.
 
-    By `failure`, `value` is the endpoint, and `error` and `status` say what came of its requests, as `error:` and
-    `status:` of a search find them. `cost_usd` is null where no cost is known. By `tool`, calls are counted:
-    `exchanges` are calls, `server_errors` those that failed.
+    By `failure`, `value` is the endpoint, and `error`, `status` and `message` say what came of its requests, as these
+    words of a search find them; a message begins with the names of tools that failed. `counted` says whether tokens
+    were reported, `cost_usd` is null where no cost is known. Calls over a WebSocket are no requests, but their tokens
+    and cost are added where they have a `value`, as a model. By `tool`, calls are counted: `exchanges` are calls,
+    `server_errors` those that failed.
     """
 
     value: str | None
@@ -141,6 +192,7 @@ class TopRowShown(ApiObject):
     method: str | None
     error: str | None
     status: int | None
+    message: str | None
     exchanges: int
     client_errors: int
     server_errors: int
@@ -149,6 +201,7 @@ class TopRowShown(ApiObject):
     duration_ms: PercentilesShown
     input_tokens: int
     output_tokens: int
+    counted: bool
     cost_usd: float | None
     before: BeforeShown | None
     series: list[int] | None
@@ -173,6 +226,7 @@ class TopShown(ApiObject):
     complete: bool
     series: SeriesShown | None
     rows: list[TopRowShown]
+    sampled: Sampled = UNSET
 
 
 async def endpoints(request: web.Request) -> web.Response:
@@ -208,6 +262,7 @@ async def _top(request: web.Request, by: str) -> web.Response:
         seen=found.seen,
         values=len(found.rows),
         complete=found.complete,
+        sampled=true_or_unset(found.sampled),
         series=None if series is None else _steps(series),
         rows=[_shown(row, by, known.get(row.names), before, found.seen) for row in rows[:limit]],
     )
@@ -286,19 +341,21 @@ def _state_of(row: TopRow, by: str, value: str | None) -> State:
 
 
 def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen: int) -> TopRowShown:
-    method, value, *why = row.names if by in ("endpoint", "failure") else (None, row.names[0], None, None)
-    error, status = why or (None, None)
+    method, value, *why = row.names if by in ("endpoint", "failure") else (None, row.names[0])
+    error, status, message = why or (None, None, None)
     earlier = known or TopRow(row.names)
     return filled(
         TopRowShown,
         row,
         value=value,
         state=_state_of(row, by, value),
-        share=round(row.exchanges / seen, 6),
+        share=round(row.exchanges / seen, 6) if seen else 0.0,
         method=method,
         error=error,
         status=None if status is None else int(status),
+        message=message,
         duration_ms=percentiles_shown(row.duration),
+        counted=bool(row.input_tokens or row.output_tokens),
         cost_usd=row.cost_nano_usd / 10**9 or None,
         before=None
         if before is None

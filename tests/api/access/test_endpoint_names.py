@@ -1,7 +1,8 @@
 """Endpoints are found and shown by their names of today."""
 
 from api.access.principal import Principal
-from api.access.scoped import EndpointNames, QueryGate, ScopedStorage
+from api.access.query_gate import QueryGate
+from api.access.scoped import EndpointNames, ScopedStorage
 from storage.conversations import ConversationQuery
 from storage.query import Count, CountQuery, Filter, FormerEndpoints, RecordQuery, Scope, TopQuery
 from storage.search.expression import And, Is, Not, Or

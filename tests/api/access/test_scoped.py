@@ -1,11 +1,10 @@
 """The store through the eyes of one caller."""
 
-import asyncio
-
 import pytest
 
 from api.access.principal import ADMIN, Principal
-from api.access.scoped import QueryGate, ScopedStorage
+from api.access.query_gate import QueryGate
+from api.access.scoped import ScopedStorage
 from api.http.errors import Refused
 from storage.keys import ApiKey
 from storage.query import CountQuery, Filter, RecordQuery, Scope, StatsQuery
@@ -63,25 +62,3 @@ async def test_other_methods_are_for_unrestricted_admins(principal: Principal) -
     with pytest.raises(Refused):
         _ = ScopedStorage(storage, principal, QueryGate()).commit
     assert await ScopedStorage(storage, ADMIN, QueryGate()).info()
-
-
-async def test_only_so_many_queries_run_at_once() -> None:
-    """The others wait a little and are then sent away, with a time to come back; a turn that ends is given on."""
-    gate = QueryGate(2, max_wait_s=0.02)
-    async with gate.turn():
-        async with gate.turn():
-            with pytest.raises(Refused) as caught:
-                async with gate.turn():
-                    raise AssertionError
-        assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "1")
-        async with gate.turn():
-            pass
-        async with asyncio.TaskGroup() as tasks:
-            held = asyncio.Event()
-
-            async def hold() -> None:
-                async with gate.turn():
-                    held.set()
-
-            tasks.create_task(hold())
-            await held.wait()

@@ -87,6 +87,18 @@ def test_an_event_shows_its_name_and_payload(data: bytes | None, shown: dict[str
     assert shown_entry(PendingEntry(make_event(1, data=data), "event"))["data"] == shown
 
 
+def test_the_response_and_an_event_say_what_was_taken_out() -> None:
+    """Beside what else they have; where nothing was, there is no such member."""
+    found = {"github-token": 1, "name:password": 2}
+    request, response = map(shown_entry, expand([make_record(1, redactions=found)], Halves(), "asc"))
+    assert response["data"]["redactions"] == found
+    assert "redactions" not in request["data"]
+    event = make_event(1, data=b"[1]", redactions=found)
+    assert shown_entry(PendingEntry(event, "event"))["data"] == {"name": "gap", "payload": [1], "redactions": found}
+    (_, plain) = map(shown_entry, expand([make_record(1)], Halves(), "asc"))
+    assert "redactions" not in plain["data"]
+
+
 def test_the_response_of_a_grpc_call_has_its_status() -> None:
     """Its name and message, beside the HTTP status, which stays what was sent."""
     record = make_record(1, status=200, level="error", grpc=Grpc(14, "no one"))

@@ -11,7 +11,7 @@ from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
 from api.dialects.mcp_tools import TOOLS, describe_language
 from api.services import Services
 from storage.query import Scope
-from storage.record import Batch, Entry, ToolCall, format_id, new_id
+from storage.record import Batch, Entry, Stream, ToolCall, format_id, new_id
 from storage.search.language.parser import parse_search
 from storage.search.language.words import PREFIXES, WORDS
 from tests.api.conftest import BEARER, Client, World
@@ -32,10 +32,11 @@ async def send(client: Client, method: str, headers: dict[str, str] = BEARER, **
 
 
 async def call(client: Client, tool: str, headers: dict[str, str] = BEARER, **arguments: Any) -> Any:
-    """Call a tool and return what it answered: JSON, or the text of a refusal."""
+    """Call a tool and return what it answered: JSON, or the text of a refusal, or of a transcript."""
     result = (await send(client, "tools/call", headers, name=tool, arguments=arguments))["result"]
     [content] = result["content"]
-    return content["text"] if result.get("isError") else json.loads(content["text"])
+    is_text = tool == "transcript" or result.get("isError")
+    return content["text"] if is_text else json.loads(content["text"])
 
 
 async def test_a_client_is_introduced(client: Client) -> None:
@@ -74,6 +75,7 @@ async def test_a_request_that_cannot_be_answered_gets_an_error(client: Client) -
         ("tools/walk", {}, -32601),
         ("tools/call", {"name": "nothing"}, -32602),
         ("tools/call", {"name": "search", "arguments": [1]}, -32602),
+        ("tools/call", {"name": "search", "arguments": '{"query": "status:500"}'}, -32602),
         ("resources/read", {"uri": "file:///etc/passwd"}, -32602),
     ):
         assert (await send(client, method, **params))["error"]["code"] == code
@@ -98,14 +100,21 @@ async def test_a_tool_says_what_it_cannot_read(client: Client) -> None:
     """In a result, so that a model can ask better."""
     for tool, arguments, said in (
         ("search", {"query": "colour:red"}, "colour"),
-        ("search", {"limit": 0}, "from 1 to 1000"),
-        ("search", {"limit": [1]}, "from 1 to 1000"),
-        ("search", {"page": 1}, "page is '1', expected one of the parameters"),
-        ("get", {"id": "nothing", "body_from": "x"}, "no record"),
+        ("search", {"limit": 0}, "from 1 to 50"),
+        ("search", {"limit": 500}, "limit is '500', expected a whole number from 1 to 50"),
+        ("search", {"limit": 1.5}, "from 1 to 50"),
+        ("search", {"limit": True}, "from 1 to 50"),
+        ("search", {"limit": [1]}, "from 1 to 50"),
+        ("search", {"page": 1}, "no such argument: there are query, since, until, limit, order, cursor"),
+        ("search", {"order": "up"}, "one of desc, asc"),
+        ("search", {"query": ["status:500"]}, "a string"),
+        ("get", {"id": "nothing", "body_from": "x"}, "body_from is 'x', expected a whole number"),
         ("get", {}, "id is '', expected a value"),
         ("get", {"id": "nothing"}, "no record"),
         ("get", {"id": "../../status"}, "no record"),
         ("conversation", {"id": "nothing"}, "no conversation"),
+        ("transcript", {"id": "nothing"}, "no conversation"),
+        ("transcript", {"id": "nothing", "characters": 50}, "from 1000 to 36000"),
     ):
         assert said in await call(client, tool, **arguments)
 
@@ -152,6 +161,26 @@ async def test_records_are_added_up(world: World, client: Client) -> None:
     assert [each["id"] for each in one["calls"]] == [format_id(each.id) for each in calls]
 
 
+async def test_a_run_is_read_as_text(world: World, client: Client) -> None:
+    """Its sums, its calls in so many characters, the tool that failed, and how to go on."""
+    body = json.dumps({"messages": [{"role": "user", "content": "word " * 2000}]}).encode()
+    tells = Stream(None, None, None, True, failed_tools=["read_file"])
+    fields: dict[str, Any] = {"provider": "anthropic", "conversation": bytes(16), "input_tokens": 5}
+    records = [make_record(n, stream=tells, error_type="tool_error", **fields) for n in range(9)]
+    await world.storage.commit(make_batch(*((record, make_payload(make_body(body), None)) for record in records)))
+    text = await call(client, "transcript", id=format_id(bytes(16)), characters=1000)
+    lines = text.split("\n")
+    assert lines[0].startswith("word word")
+    assert lines[1] == "9 calls, 9 failed; tools that failed: read_file 9; 45 tokens in, 0 out"
+    assert "[user] word word" in text
+    assert len(text) < 2000
+    cursor = lines[-1].removeprefix("More calls follow: transcript with cursor ")
+    rest = await call(client, "transcript", id=format_id(bytes(16)), characters=36_000, cursor=cursor)
+    shown = [each for each in (format_id(record.id) for record in records) if each in text + rest]
+    assert len(shown) == 9
+    assert "More calls follow" not in rest
+
+
 async def test_a_list_goes_on_where_it_ended(world: World, client: Client) -> None:
     """With the cursor of the answer before."""
     await world.storage.commit(make_batch(*(make_record(n) for n in range(5))))
@@ -172,8 +201,11 @@ async def test_an_answer_is_bounded(world: World, client: Client) -> None:
     await world.storage.commit(make_batch(*records))
     result = (await send(client, "tools/call", name="search", arguments={"since": SINCE, "limit": 40}))["result"]
     text = result["content"][0]["text"]
-    assert len(text) < MAX_CHARACTERS + 100
-    assert text.endswith("ask for less)")
+    assert MAX_CHARACTERS // 2 < len(text) <= MAX_CHARACTERS
+    page = json.loads(text)
+    rest = await call(client, "search", since=SINCE, limit=40, cursor=page["next_cursor"])
+    seen = [record["id"] for record in (*page["records"], *rest["records"])]
+    assert len(set(seen)) == len(seen) > len(page["records"]), "whole entries, and a cursor to go on"
 
 
 async def test_an_answer_that_is_nested_too_deep_is_said_to_be(world: World, client: Client) -> None:
@@ -207,7 +239,7 @@ async def test_a_tool_sees_what_its_token_sees(world: World, client: Client) -> 
     ids = {"id": format_id(foreign.id), "a": format_id(own.id), "b": format_id(foreign.id)}
     for name, tool in TOOLS.items():
         given = {each: ids[each] for each in tool.needs} or {"since": SINCE}
-        if name == "conversation":
+        if name in ("conversation", "transcript"):
             given = {"id": format_id(b"\1" * 16)}
         answer = await call(client, name, reader, **given)
         assert "strange" not in json.dumps(answer), name
@@ -234,3 +266,33 @@ async def test_tools_work_below_a_path(world: World, start: Callable[[Services],
     response = await client.post("/logs/mcp", json=message, headers=BEARER)
     [content] = (await response.json())["result"]["content"]
     assert len(json.loads(content["text"])["records"]) == 1
+
+
+async def test_a_batch_is_answered_where_its_revision_has_batches(client: Client) -> None:
+    """In that of 2025-03-26, which sends no header: each request has its reply, notifications have none."""
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    for headers in ({}, {"MCP-Protocol-Version": "2025-03-26"}):
+        response = await client.post("/mcp", json=[ping, told, ping | {"id": "b"}], headers=BEARER | headers)
+        assert [reply["id"] for reply in await response.json()] == [1, "b"]
+        assert (await client.post("/mcp", json=[told, told], headers=BEARER | headers)).status == 202
+    newer = BEARER | {"MCP-Protocol-Version": VERSIONS[0]}
+    assert (await client.post("/mcp", json=[ping], headers=newer)).status == 400
+    assert (await client.post("/mcp", json=[ping] * 1000, headers=BEARER)).status == 400
+
+
+async def test_nothing_found_is_an_empty_list_with_its_period(client: Client) -> None:
+    """Not just that the answer is complete."""
+    for tool, name in (("search", "records"), ("conversations", "conversations"), ("endpoints", "rows")):
+        found = await call(client, tool, query="status:418", since=SINCE, until="2020-01-02")
+        assert (found[name], found["since"], found["until"]) == ([], SINCE, "2020-01-02")
+
+
+async def test_the_beginning_of_an_id_is_enough(world: World, client: Client) -> None:
+    """As on the command line; 5.0 is a whole number, as in JSON Schema."""
+    records = [make_record(n) for n in range(2)]
+    await world.storage.commit(make_batch(*records))
+    whole = format_id(records[0].id)
+    assert (await call(client, "get", id=whole[:30], body_characters=5.0))["id"] == whole
+    assert (await call(client, "around", id=whole[:30], limit=5.0))["records"]
+    assert "several ids begin with" in await call(client, "get", id=whole[:8])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from api.http.lift import lifted
 from storage.query import Filter, Scope, matches
 from storage.record import LEVELS
-from storage.search.expression import And, Expression, Is, Not, Or, Substring, Text, both
+from storage.search.expression import And, Between, Expression, Has, Is, Not, Or, Substring, Text, both
 from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
@@ -57,7 +57,14 @@ RECORDS = [
             "conversation:01a205e0-eb3a-73df-9d6f-5dc1fad00004",
             make_filter(kind="all", conversations=(bytes.fromhex("01a205e0eb3a73df9d6f5dc1fad00004"),)),
         ),
-        ("model:gpt finish_reason:stop", make_filter(models=("gpt",), finish_reasons=("stop",))),
+        ("model:gpt finish_reason:stop", make_filter(kind="all", models=("gpt",), finish_reasons=("stop",))),
+        ("model:gpt", make_filter(models=("gpt",))),
+        ("redacted:name:Password", make_filter(kind="all", redacted=("name:password",))),
+        ("-redacted:*", Filter(where=Not(Has("redacted")))),
+        ("cost:>0", Filter(kind="all", where=Between("cost_usd", 5e-324, None))),
+        ("cost:* kind:exchange", Filter(where=Has("cost_usd"))),
+        ("-cost:*", Filter(where=Not(Has("cost_usd")))),
+        ("cost:* or status:404", Filter(where=Or((Has("cost_usd"), Between("status", 404, 404))))),
     ],
 )
 def test_what_is_lifted(text: str, expected: Filter) -> None:

@@ -51,6 +51,13 @@ def test_header_octets_that_are_not_utf8_are_kept() -> None:
     assert split_head(b"") == (None, [])
 
 
+def test_pseudo_fields_of_a_malformed_head_have_their_names() -> None:
+    """As they came, in HTTP/2."""
+    assert split_head(b"GET /a HTTP/2\r\n:method: GET\r\n:path: /a\r\nconnection: close")[1] == [
+        [":method", "GET"], [":path", "/a"], ["connection", "close"],
+    ]  # fmt: skip
+
+
 def test_event_payloads_that_are_no_json_are_text() -> None:
     """A damaged payload is shown as it is."""
     assert read_json(b'{"a": 1}') == {"a": 1}

@@ -52,6 +52,36 @@ async def test_searches(world: World, client: Client) -> None:
     assert await found(client, "-level:>error") == await found(client, "level:>error or level:>=debug") == [3, 2, 1]
 
 
+async def test_calls_over_a_web_socket_are_found_by_what_calls_have(world: World, client: Client) -> None:
+    """They are events, which other searches leave out."""
+    call = {"name": "websocket_message", "provider": "openai", "model": "gpt-5.1", "cost_usd": 0.5, "input_tokens": 7}
+    message = make_event(5, name="websocket_message")
+    await world.storage.commit(make_batch(make_record(1, cost_usd=0.1), make_event(2, **call), message))
+    assert await found(client, "cost:>0") == await found(client, "cost:*") == [2, 1]
+    assert await found(client, "tokens:>=7") == await found(client, "input_tokens:7 model:gpt-5.1") == [2]
+    assert await found(client, "cost:>0", kind="exchange") == await found(client, "-cost:>0.2") == [1]
+
+
+async def test_what_was_taken_out_is_shown_and_found(world: World, client: Client) -> None:
+    """In the list and in one record; by rule, by name in any case, by any, by none; messages of a WebSocket, too."""
+    by_name, by_rule = {"name:password": 2, "github-token": 1}, {"github-token": 3}
+    message = make_event(3, name="websocket_message", redactions=by_rule)
+    plain = make_event(5, name="websocket_message")
+    await world.storage.commit(make_batch(make_record(1, redactions=by_name), make_record(2), message, plain))
+    answer = await (await client.get("/api/records", params={"kind": "all"}, headers=BEARER)).json()
+    assert [record["redactions"] for record in answer["records"]] == [None, by_rule, None, by_name]
+    one = await client.get(f"/api/records/{answer['records'][3]['id']}", headers=BEARER)
+    assert (await one.json())["redactions"] == by_name
+    assert await found(client, "redacted:github-token") == await found(client, "redacted:*") == [3, 1]
+    assert await found(client, "redacted:name:password") == await found(client, 'redacted:"name:Password"') == [1]
+    assert await found(client, "", redacted="name:PASSWORD,no") == await found(client, "redacted:name:*") == [1]
+    assert await found(client, "redacted:password") == await found(client, "redacted:name") == []
+    assert await found(client, "-redacted:github-token") == await found(client, "not redacted:*") == [2]
+    facets = await (await client.get("/api/facets", params={"name": "redacted", "kind": "all"}, headers=BEARER)).json()
+    values = [(value["value"], value["count"]) for value in facets["facets"]["redacted"]]
+    assert values == [("github-token", 2), ("name:password", 1)]
+
+
 async def test_a_part_of_a_text_is_found_wherever_words_are(world: World, client: Client) -> None:
     """Parameter `q`, in bodies, paths and messages, in any letters and cases of them, in the middle of a word."""
     await fill(world)

@@ -61,7 +61,7 @@ async def test_a_view_is_saved_named_anew_and_deleted(client: Client) -> None:
         ({"name": "x" * 101}, "expected a text of 1 to 100 characters"),
         ({"name": "a\nb"}, "without control characters"),
         ({"name": " .."}, "name is ' ..', expected"),
-        ({"query": "statsu:500"}, "query, at character 1: 'statsu' is no word of the search"),
+        ({"query": "statsu:500"}, "query, at character 1: 'statsu' is an unknown search word"),
         ({"columns": ["a b"]}, "columns is 'a b', expected a column, or a field"),
         ({"columns": [f"body.a{n}" for n in range(31)]}, "columns is '31 columns', expected at most 30"),
         ({"since": "last week"}, "since is 'last week', expected an RFC 3339 time"),

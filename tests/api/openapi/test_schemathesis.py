@@ -18,6 +18,7 @@ from multidict import MultiDict
 
 from api.access.stream_limits import StreamLimits
 from api.app import make_app, routes
+from api.compare.apart import read_places
 from api.http.errors import Refused
 from api.http.params import read_filter
 from storage.backends import open_storage
@@ -97,6 +98,8 @@ def is_allowed(case: Any) -> bool:
         return False  # the order of the cursor
     if any(query.get(name) and not is_readable(name, query[name]) for name in ("query", "client_ip")):
         return False
+    if query.get("ignore") and not all(map(is_place, _texts(query["ignore"]))):
+        return False
     if isinstance(case.body, dict) and isinstance(case.body.get("query"), str) and not _has_search(case.body["query"]):
         return False
     if case.method != "DELETE" or case.path != "/api/records":
@@ -119,6 +122,15 @@ def is_readable(name: str, value: Any) -> bool:
     try:
         read_filter(MultiDict([(name, text) for text in _texts(value)]), 0)
     except Refused:
+        return False
+    return True
+
+
+def is_place(text: str) -> bool:
+    """Tell whether a place can be read."""
+    try:
+        read_places([text])
+    except ValueError:
         return False
     return True
 

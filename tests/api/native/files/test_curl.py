@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from api.native.files.curl import curl_of
+from api.native.projection import message_json
 from proxy.process.terminal import visible
 from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S, find
@@ -34,6 +35,10 @@ def record(headers: list[list[str]] | None = None, content: dict[str, Any] | Non
     return shown | {"request": {"headers": headers or [], "body": content}} | changes
 
 
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
 class Heard(http.server.BaseHTTPRequestHandler):
     """Remembers the last request."""
 
@@ -44,7 +49,7 @@ class Heard(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         Heard.last = {
             "line": self.requestline,
-            "headers": [[name, value.encode("latin-1").decode()] for name, value in self.headers.items()],
+            "headers": [[name, _text(value.encode("latin-1"))] for name, value in self.headers.items()],
             "body": self.rfile.read(length),
         }
         self.send_response(200)
@@ -92,6 +97,26 @@ def test_values_arrive_as_they_were(server: str, value: str) -> None:
     assert got["line"] == f"POST /p?{query} HTTP/1.1"
     assert got["body"].decode() == value + "\r\nend"
     assert ["x-value", value.strip()] in got["headers"]
+
+
+def test_octets_beyond_ascii_arrive_as_they_were(server: str) -> None:
+    """Values that are no UTF-8 are shown as Latin-1, and marked; the line itself is safe to show."""
+    head = b"GET /p HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xc3\xa9\r\nX-C: '\xff\x80\"$(a)\r\nX-D: \xe9[REDACTED]\r\n"
+    shown = {**record(), "request": message_json(head, None, b"")}
+    line = curl_of({**shown, "host": server})
+    assert line.command.replace("\n", "").isprintable()
+    got = dict(replay(line.command)["headers"])
+    assert (got["X-A"], got["X-B"], got["X-C"], got["X-D"]) == (
+        "caf\udce9", "caf\xe9", "'\udcff\udc80\"$(a)", "\udce9<X-D>",
+    )  # fmt: skip
+
+
+def test_octets_of_a_target_arrive_as_they_were(server: str) -> None:
+    """As text in UTF-8 does."""
+    head = b"GET /caf\xe9?q=\xe9'&u=\xc3\xa9 HTTP/1.1\r\n"
+    shown = record(path="/caf%E9", query="q=%E9'&u=%C3%A9") | {"request": message_json(head, None, b"")}
+    line = arrived(server, shown)["line"]
+    assert line.encode("latin-1") == b"GET /caf\xe9?q=\xe9'&u=\xc3\xa9 HTTP/1.1"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"])

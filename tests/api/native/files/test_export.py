@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import make_app
 from api.http.cursor import encode_cursor
@@ -87,6 +88,29 @@ def test_csv_says_what_a_call_used() -> None:
         "search, =add",
         "",
     )
+
+
+async def test_every_format_says_what_was_taken_out(client: Client, world: World) -> None:
+    """A line of JSON and an archive as they show everything, CSV in a cell."""
+    found = {"github-token": 1, "name:password": 2}
+    await world.storage.commit(make_batch(make_record(1, redactions=found), make_record(2)))
+    lines = [json.loads(line) for line in (await fetch(client, "format=ndjson")).splitlines()]
+    assert [line["redactions"] for line in lines] == [found, None]
+    entries = json.loads(await fetch(client, "format=har"))["log"]["entries"]
+    assert [entry.get("_redactions") for entry in entries] == [found, None]
+    rows = list(csv.DictReader(io.StringIO(await fetch(client, "format=csv"), newline="")))
+    assert [row["redactions"] for row in rows] == ["github-token (1), name:password (2)", ""]
+
+
+async def test_every_format_says_for_how_many_a_record_stands(client: Client, world: World) -> None:
+    """A whole number as one; an archive only where it is more than one."""
+    await world.storage.commit(make_batch(make_record(1, weight=10.0), make_record(2, weight=2.5), make_record(3)))
+    lines = [json.loads(line) for line in (await fetch(client, "format=ndjson")).splitlines()]
+    assert [line["weight"] for line in lines] == [10, 2.5, 1]
+    entries = json.loads(await fetch(client, "format=har"))["log"]["entries"]
+    assert [entry.get("_weight") for entry in entries] == [10, 2.5, None]
+    rows = list(csv.DictReader(io.StringIO(await fetch(client, "format=csv"), newline="")))
+    assert [row["weight"] for row in rows] == ["10", "2.5", "1"]
 
 
 @each_of("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
@@ -297,3 +321,27 @@ async def test_an_export_that_fails_on_its_way_breaks_off(
     with pytest.raises(ConnectionResetError):
         await reader.readexactly(1 << 20)
     writer.close()
+
+
+async def test_exports_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them reads at a time, whoever else waits; all are whole."""
+    monkeypatch.setattr("api.native.files.export.PAGE_RECORDS", 2)
+    await fill(world, 9)
+    services = world.services()
+    client = TestClient(TestServer(make_app(services)))
+    select, running, most = world.storage.read, 0, 0
+
+    async def select_slowly(query: RecordQuery) -> Page:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return await select(query)
+
+    answer_pages(monkeypatch, world.storage, select_slowly)
+    async with client:
+        responses = [await client.get("/api/export", headers={**BEARER, "Host": "localhost"}) for _ in range(5)]
+        lines = [(await response.text()).count("\n") for response in responses]
+    assert (lines, most) == ([9] * 5, 1)
+    assert not services.export_turns.locked()

@@ -9,9 +9,9 @@ import pytest
 from api.access.scoped import EndpointNames
 from api.services import Services
 from storage.query import FormerEndpoints
-from storage.record import Batch, Entry
+from storage.record import Batch, Entry, Stream
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import START_US, make_body, make_payload, make_record
+from tests.api.samples import START_US, make_body, make_payload, make_record, make_tool_call
 from tests.support.cases import each_of
 
 RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
@@ -142,6 +142,24 @@ async def test_failures_are_grouped_by_endpoint_reason_and_status(client: Client
     }  # fmt: skip
 
 
+async def test_failures_of_one_status_are_told_apart_by_what_they_said(client: Client, world: World) -> None:
+    """A row has the message of its requests, a search with it finds them, and messages are a group of their own."""
+    said = ["no such user …", "no such user …", "the store is away", None]
+    records = [
+        make_record(number, method="GET", endpoint="/a", status=500, level="error", message=message)
+        for number, message in enumerate(said)
+    ]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    rows = (await ask(client, f"/api/top?by=failure&{RANGE}&buckets=1"))["rows"]
+    assert {row["message"]: (row["exchanges"], *row["series"]) for row in rows} == {
+        "no such user …": (2, 2), "the store is away": (1, 1), None: (1, 1),
+    }  # fmt: skip
+    for search, count in (('message:"no such user …"', 2), ("message:*store*", 1), ("-message:*", 1)):
+        assert len((await ask(client, f"/api/records?query={search}"))["records"]) == count
+    by_message = (await ask(client, "/api/top?by=message&query=message:*"))["rows"]
+    assert [(row["value"], row["exchanges"]) for row in by_message] == [("no such user …", 2), ("the store is away", 1)]
+
+
 async def test_a_cost_that_is_not_known_is_none(client: Client, world: World) -> None:
     """A model without a price has not been free."""
     records = [make_record(1, model="priced", provider="x", cost_usd=0.5), make_record(2, model="new", provider="x")]
@@ -150,6 +168,71 @@ async def test_a_cost_that_is_not_known_is_none(client: Client, world: World) ->
     assert {row["value"]: row["cost_usd"] for row in found["rows"]} == {"priced": 0.5, "new": None}
     usage = (await ask(client, "/api/summary?model=new"))["usage"]
     assert (usage["cost_usd"], usage["models"][0]["cost_usd"]) == (None, None)
+
+
+async def test_it_is_said_where_tokens_were_not_reported(client: Client, world: World) -> None:
+    """A model that says nothing of its use has not used nothing."""
+    counts = {"input_tokens": 5, "output_tokens": 0}
+    records = [make_record(1, model="counted", provider="x", **counts), make_record(2, model="mute", provider="x")]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    rows = (await ask(client, "/api/top?by=model"))["rows"]
+    assert {row["value"]: (row["input_tokens"], row["output_tokens"], row["counted"]) for row in rows} == {
+        "counted": (5, 0, True), "mute": (0, 0, False),
+    }  # fmt: skip
+
+
+async def test_tools_are_counted_by_what_calls_tell_of_them(client: Client, world: World) -> None:
+    """What a model asked for, and what failed then; of whom MCP's own log tells, that counts."""
+    call = {"provider": "anthropic", "model": "claude", "path": "/v1/messages"}
+    asks = Stream(None, None, None, True, tools=["read_file", "search"])
+    tells = Stream(None, None, None, True, failed_tools=["read_file"])
+    records = [
+        make_record(1, stream=asks, **call),
+        make_record(2, stream=tells, error_type="tool_error", level="warn", conversation=b"c" * 16, **call),
+    ]
+    entries = [Entry(record) for record in records]
+    entries[0].tool_calls = [make_tool_call(1, tool_name="search", status="success")]
+    await world.storage.commit(Batch("side-1", entries))
+    rows = (await ask(client, f"/api/top?by=tool&{RANGE}"))["rows"]
+    assert {row["value"]: (row["exchanges"], row["server_errors"]) for row in rows} == {
+        "read_file": (1, 1), "search": (1, 0),
+    }  # fmt: skip
+    [one] = (await ask(client, "/api/top?by=tool&query=tool:read_file"))["rows"]
+    assert (one["value"], one["server_errors"]) == ("read_file", 1)
+    [failing] = (await ask(client, f"/api/top?by=failure&{RANGE}"))["rows"]
+    assert (failing["error"], failing["exchanges"]) == ("tool_error", 1)
+    [found] = (await ask(client, "/api/conversations?min_failed=1"))["conversations"]
+    assert (found["failed"], found["tools"], found["failed_tools"]) == (1, {}, {"read_file": 1})
+    [told] = (await ask(client, "/api/records?query=tool_error:read_file"))["records"]
+    assert told["failed_tools"] == ["read_file"]
+    assert (await ask(client, "/api/records?tool_error=search"))["records"] == []
+
+
+@pytest.mark.parametrize("scope", ["", f"&{RANGE}"])
+async def test_calls_over_a_web_socket_are_added(client: Client, world: World, scope: str) -> None:
+    """Tokens and cost of its events, beside the one request that the connection is; also while that runs."""
+    call: dict[str, Any] = {
+        "kind": "event",
+        "level": "debug",
+        "name": "websocket_message",
+        "status": None,
+        "provider": "openai",
+    }
+    call |= {"model": "gpt-5.1", "input_tokens": 10, "output_tokens": 2, "cost_usd": 0.25, "project": "p"}
+    noise = {"kind": "event", "level": "debug", "name": "websocket_message", "project": "noise"}
+    records = [make_record(1, **call), make_record(2, **call), make_record(3, **noise)]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    connection = make_record(4, status=101, model="gpt-5.1", project="p")
+    for exchanges in (0, 1):
+        if exchanges:
+            await world.storage.commit(Batch("side-1", [Entry(connection)]))
+        for by, value in (("model", "gpt-5.1"), ("project", "p"), ("provider", "openai")):
+            rows = (await ask(client, f"/api/top?by={by}{scope}"))["rows"]
+            row = next(row for row in rows if row["value"] == value)
+            seen = 0 if by == "provider" else exchanges
+            assert (row["exchanges"], row["input_tokens"], row["output_tokens"]) == (seen, 20, 4)
+            assert row["cost_usd"] == 0.5
+            assert "noise" not in {row["value"] for row in rows}
 
 
 async def test_rows_are_counted_over_time(client: Client, world: World) -> None:

@@ -9,8 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
+from api.native.chat.document import request_in
 from storage.record import Body
 
 MAX_CHARACTERS: Final = 200
@@ -26,10 +25,6 @@ _SAID: Final = re.compile(
 _HEADING: Final = re.compile(r"\A\s*New task:\s*\n")
 """What smolagents writes before its task."""
 _SPACES: Final = re.compile(r"\s+")
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[{}\[\]]', re.DOTALL)
-_CUT_ESCAPE: Final = re.compile(rb"\\u[0-9a-fA-F]{0,3}\Z")
-_BLANK: Final = b" \t\r\n"
-_MAX_DEPTH: Final = 100
 
 
 class ConversationOpening(NamedTuple):
@@ -47,12 +42,9 @@ class ConversationOpening(NamedTuple):
 
 def opening_of(body: Body | None) -> ConversationOpening:
     """Read the body of a request."""
-    document = None if body is None or not body.head else _read(body.head, is_cut=body.truncated)
-    if not isinstance(document, dict):
+    document = request_in(body)
+    if document is None:
         return ConversationOpening(None, is_aside=False)
-    for name in ("request", "response"):  # Gemini CLI; the realtime API
-        if isinstance(document.get(name), dict):
-            document = document[name]
     messages = next((document[name] for name in _MESSAGES if name in document), None)
     is_cut = body is not None and body.truncated
     return ConversationOpening(_first_text(messages), is_aside=not is_cut and not _offers_tools(document, messages))
@@ -62,45 +54,6 @@ def chosen(openings: Sequence[ConversationOpening]) -> str | None:
     """Return what the user said in the first call that offers tools; without one, in the first that says anything."""
     spoken = [opening for opening in openings if opening.text is not None]
     return next((opening.text for opening in spoken if opening.is_work), spoken[0].text if spoken else None)
-
-
-def _read(head: bytes, *, is_cut: bool) -> Any:
-    try:
-        return msgspec.json.decode(closed(head) if is_cut else head)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return None
-
-
-def closed(head: bytes) -> bytes:
-    """Return a JSON document that was cut off up to its last value, cut as that may be, with what is open closed."""
-    head = head.decode(errors="ignore").encode()
-    open_: list[bytes] = []
-    end, depth, quote = 0, 0, b""
-    for found in _TOKEN.finditer(head):
-        token = found.group()
-        if token in (b"{", b"["):
-            open_.append(b"}" if token == b"{" else b"]")
-            if len(open_) > _MAX_DEPTH:
-                return b""
-        elif token in (b"}", b"]"):
-            if not open_:
-                return b""
-            open_.pop()
-            end, depth = found.end(), len(open_)
-        elif open_ and _is_value(head, found.start(), open_[-1]):
-            end, depth, quote = found.end(), len(open_), b"" if found[1] else b'"'
-    last = head[:end] if not quote else _CUT_ESCAPE.sub(b"", head[:end])
-    return last + quote + b"".join(reversed(open_[:depth]))
-
-
-def _is_value(head: bytes, start: int, closer: bytes) -> bool:
-    """Whether a string is a value, and no name."""
-    if closer == b"]":
-        return True
-    before = start - 1
-    while head[before] in _BLANK:
-        before -= 1
-    return head[before] == ord(":")
 
 
 def _offers_tools(document: dict[str, Any], messages: Any) -> bool:

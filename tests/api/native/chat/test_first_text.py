@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.native.first_text import MAX_CHARACTERS, ConversationOpening, chosen, closed, opening_of
+from api.native.chat.first_text import MAX_CHARACTERS, ConversationOpening, chosen, opening_of
 from storage.record import Body
 from tests.support.cases import each_of
 
@@ -109,17 +109,6 @@ def test_a_cut_body_still_has_its_beginning() -> None:
         assert opening_of(body_of({"messages": messages}, cut=True)).text == "do it"
     assert opening_of(body_of(b'{"messages":[{"role":"user","content":"do i     ', cut=True)).text == "do i"
     assert opening_of(body_of(b'{"messages":[{"role":"us', cut=True)).text is None
-
-
-def test_every_beginning_of_a_document_can_be_closed() -> None:
-    """To a document that has what was whole, wherever the cut is: in a name, a number, an escape, a character."""
-    document = {"a": [1, 'é\\"\u0001', {"b": None, "c": [[], {}, True]}], "d": {"e": "x", "f": -1.5e3}}
-    for text in (json.dumps(document), json.dumps(document, ensure_ascii=False, indent=1)):
-        raw = text.encode()
-        for end in range(1, len(raw) + 1):
-            read = json.loads(closed(raw[:end]) or b"{}")
-            assert set(read) <= set(document)
-        assert json.loads(closed(raw)) == document
 
 
 @each_of("raw", [b"", b"]", b"{}}", b'"text', b"[" * 500, b"7", b'{"a" "b"'])

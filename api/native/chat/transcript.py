@@ -1,0 +1,116 @@
+"""A conversation as text: its calls in order, shortened to a number of characters, for who need not see all of it.
+
+A page has as many calls as can be shown with a beginning and an end of each text. What failed is kept whole first, then
+the others share what is left, the short ones whole. The cursor leads to the calls behind.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from api.http.cursor import encode_cursor, read_cursor
+from api.http.params import read_int, refuse_unknown
+from api.http.responses import filled, json_response
+from api.native.chat.shortened import MARK_CHARACTERS, MIN_CHARACTERS, cut, share_of
+from api.native.chat.turns import Piece, Turn, Turns
+from api.native.conversations import ConversationShown, read_conversation
+from api.services import services_of
+from storage.conversations import in_conversations
+from storage.query import Filter, RecordQuery
+
+DEFAULT_CHARACTERS: Final = 12_000
+LEAST_CHARACTERS: Final = 1_000
+MAX_CHARACTERS: Final = 200_000
+MAX_CALLS: Final = 100
+"""Of a page; the bodies of each are read."""
+_OF_LINE: Final = len("[] \n") + MARK_CHARACTERS
+
+
+class Transcript(ConversationShown, kw_only=True):
+    """A conversation, and a page of its calls as text.
+
+    A call begins with a line of its own, which ends with its id. Its texts follow: who says it, or which tool is called
+    or answers, stands in brackets before each.
+    """
+
+    text: str
+    calls_shown: int
+    next_cursor: str | None
+    complete: bool
+
+
+async def get_transcript(request: web.Request) -> web.Response:
+    """Return one conversation as text of a number of characters at most, oldest call first."""
+    services, query = services_of(request), request.query
+    refuse_unknown(query, frozenset(("characters", "cursor")))
+    characters = read_int(
+        query, "characters", DEFAULT_CHARACTERS, minimum=LEAST_CHARACTERS, maximum=MAX_CHARACTERS
+    )  # fmt: skip
+    after = read_cursor(query.get("cursor"), "asc")
+    storage = services.storage
+    found, shown = await read_conversation(storage, request.match_info["id"])
+    filter = Filter(where=in_conversations([found.id]), kind="all")
+    # The call before the page is read once more: what it said is not new.
+    start = None if after is None else after - 1
+    page = await storage.read(RecordQuery(filter=filter, order="asc", limit=MAX_CALLS + 1, after=start))
+    reader, turns, room = Turns(), list[Turn](), characters
+    next_after = page.next_after
+    for record in page.records:
+        turn = reader.read(record, (await storage.payloads([record.seq])).get(record.seq))
+        await asyncio.sleep(0)  # a large body takes some milliseconds
+        if after is not None and record.seq <= after:
+            continue
+        room -= least_of(turn)
+        if turns and room < 0:
+            next_after = turns[-1].seq
+            break
+        turns.append(turn)
+    cursor = None if next_after is None else encode_cursor("asc", next_after)
+    text = written(turns, characters)
+    return json_response(filled(Transcript, shown, page, text=text, calls_shown=len(turns), next_cursor=cursor))
+
+
+def written(turns: Sequence[Turn], characters: int) -> str:
+    """Write calls in so many characters at most, which are enough for the least of one call."""
+    turns = [_fitting(turn, characters) for turn in turns]
+    pieces = [piece for turn in turns for piece in turn.pieces]
+    room = characters - sum(len(turn.head) + 2 for turn in turns)
+    room -= sum(len(piece.label) + _OF_LINE for piece in pieces)
+    failed = [len(piece.text) for piece in pieces if piece.has_failed]
+    others = [len(piece.text) for piece in pieces if not piece.has_failed]
+    least = sum(min(length, MIN_CHARACTERS) for length in others)
+    of_failed = share_of(failed, room - least)
+    of_others = share_of(others, room - sum(min(length, of_failed) for length in failed))
+    return "\n".join(_lines(turn, of_failed, of_others) for turn in turns)
+
+
+def _lines(turn: Turn, of_failed: int, of_others: int) -> str:
+    shown = [
+        f"[{piece.label}] {cut(piece.text, of_failed if piece.has_failed else of_others)}\n" for piece in turn.pieces
+    ]
+    return f"{turn.head}\n{''.join(shown)}"
+
+
+def least_of(turn: Turn) -> int:
+    """Return how many characters the shortest form of a call has."""
+    return len(turn.head) + 2 + sum(map(_least_of_piece, turn.pieces))
+
+
+def _least_of_piece(piece: Piece) -> int:
+    return len(piece.label) + _OF_LINE + min(len(piece.text), MIN_CHARACTERS)
+
+
+def _fitting(turn: Turn, characters: int) -> Turn:
+    """Leave out texts behind the first of a call that has too many, the oldest, and say how many."""
+    surplus = least_of(turn) - (characters - LEAST_CHARACTERS // 4)
+    first, rest = turn.pieces[:1], turn.pieces[1:]
+    missing = 0
+    while surplus > 0 and missing < len(rest) - 1:
+        surplus -= _least_of_piece(rest[missing])
+        missing += 1
+    if not missing:
+        return turn
+    note = Piece("…", f"texts of this call that are not shown: {missing:,}")
+    return turn._replace(pieces=[*first, note, *rest[missing:]])

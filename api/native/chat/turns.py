@@ -1,0 +1,125 @@
+"""The calls of a conversation one after the other, with what each says that was not said before. Pure.
+
+Every call sends the whole history again, and agents also ask other things beside it. New are the messages behind the
+longest beginning that an earlier call had, too; where the middle of a request was cut or replaced, those behind the
+last one that is known. What the model answered stands in the next request again: it is left out there if the answer
+could be read.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from api.http.times import format_time
+from api.native.chat.answer import parts_answered
+from api.native.chat.message import Message, Part
+from api.native.chat.request import messages_sent
+from storage.failure_message import error_message
+from storage.record import Payload, Record, format_id
+
+_ASIDE_CHARACTERS: Final = 400
+"""Of instructions and of thoughts."""
+
+
+class Piece(NamedTuple):
+    """One part of what was said."""
+
+    label: str
+    """Who said it, or which tool was called, or answered."""
+    text: str
+    has_failed: bool = False
+
+
+class Turn(NamedTuple):
+    """One call."""
+
+    seq: int
+    head: str
+    """When, which model, what came of it, and its id, in a line."""
+    pieces: list[Piece]
+
+
+class _History(NamedTuple):
+    """What was said up to a call."""
+
+    marks: list[int]
+    is_answered: bool
+
+
+class Turns:
+    """Reads the calls of one conversation, oldest first."""
+
+    def __init__(self) -> None:
+        self._histories: list[_History] = []
+        self._names: dict[str, str] = {}
+        """Tools by the ids of their calls."""
+        self._instructions: set[int] = set()
+
+    def read(self, record: Record, payload: Payload | None) -> Turn:
+        """Return what is new in a call."""
+        sent = messages_sent(None if payload is None else payload.request_body)
+        answered = parts_answered(None if payload is None else payload.response_body)
+        said = [message for message in sent if message.role != "system"]
+        fresh = self._fresh(said, is_answered=bool(answered))
+        for message in [*said, Message("assistant", tuple(answered))]:
+            self._names.update({part.id: part.name for part in message.parts if part.kind == "call" and part.id})
+        pieces = [self._piece(message.role, part) for message in fresh for part in message.parts]
+        pieces += [self._piece("assistant", part) for part in answered]
+        if (error := error_message(record, payload)) is not None and not answered:
+            pieces.append(Piece("error", error, has_failed=True))
+        return Turn(record.seq, _head_of(record), [*self._new_instructions(sent), *pieces])
+
+    def _fresh(self, said: Sequence[Message], *, is_answered: bool) -> list[Message]:
+        marks = [hash(message) for message in said]
+        shared, was_answered = 0, False
+        for history in self._histories:
+            length = _shared(history.marks, marks)
+            if length >= shared:
+                shared, was_answered = length, history.is_answered
+        known = {mark for history in self._histories for mark in history.marks}
+        start = max((place + 1 for place in range(shared, len(marks) - 1) if marks[place] in known), default=shared)
+        while was_answered and start < len(said) and said[start].role == "assistant":
+            start += 1
+        if was_answered and start == len(said):
+            start = max(0, start - 1)  # the same words once more, where the provider has what was said before
+        self._histories.append(_History(marks, is_answered))
+        return list(said[start:])
+
+    def _new_instructions(self, sent: Sequence[Message]) -> list[Piece]:
+        new = [message for message in sent if message.role == "system" and hash(message) not in self._instructions]
+        self._instructions.update(map(hash, new))
+        texts = (" ".join(part.text for part in message.parts) for message in new)
+        return [Piece("instructions", _beginning(text)) for text in texts]
+
+    def _piece(self, role: str, part: Part) -> Piece:
+        if part.kind == "call":
+            return Piece(f"call {part.name}", part.text)
+        if part.kind == "result":
+            name = part.name or self._names.get(part.id, "")
+            return Piece(f"result {name}{' FAILED' if part.has_failed else ''}", part.text, part.has_failed)
+        if part.kind == "thinking":
+            return Piece("thinking", _beginning(part.text))
+        return Piece(role, part.text)
+
+
+def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return how many marks two histories have in common at their beginning."""
+    length = min(len(a), len(b))
+    return next((place for place in range(length) if a[place] != b[place]), length)
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _ASIDE_CHARACTERS else f"{text[:_ASIDE_CHARACTERS]} … ({len(text):,} characters)"
+
+
+def _head_of(record: Record) -> str:
+    used = f"{record.input_tokens or 0:,} tokens in, {record.output_tokens or 0:,} out"
+    facts = (
+        format_time(record.started_at_us),
+        record.model,
+        str(record.status) if record.status is not None else None,
+        record.error_type or (record.outcome if record.outcome != "ok" else None),
+        f"{record.duration_us / 1_000_000:.1f} s",
+        used if record.input_tokens is not None or record.output_tokens is not None else None,
+        format_id(record.id),
+    )
+    return " · ".join(fact for fact in facts if fact)
