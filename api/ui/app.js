@@ -2,10 +2,11 @@
 
 import { $, button, el, write } from "./lib/dom.js";
 import { getJson, onConnectionChange, ApiError, sendJson } from "./lib/api.js";
+import { watchAlerts } from "./alerts/firing.js";
 import { listenToKeys } from "./pages/keyboard.js";
 import { drawLedger, drawUnknown } from "./lib/ledger.js";
 import { listen, recover, show } from "./router.js";
-import { restoreTheme } from "./lib/theme.js";
+import { restoreTheme, toggleTheme } from "./lib/theme.js";
 import { clockText } from "./lib/format.js";
 import { zoneButton } from "./lib/zone.js";
 
@@ -40,7 +41,10 @@ async function readLedger() {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
     if (isHidden) await getJson("api/views", {}, signal);
-    else drawLedger(await getJson("api/ledger", {}, signal));
+    else {
+      drawLedger(await getJson("api/ledger", {}, signal));
+      await watchAlerts(signal).catch(() => {}); // asked again; the strip has the ledger
+    }
   } catch (error) {
     if (error instanceof ApiError && error.status === 403) isHidden = true;
     else if (!isHidden) drawUnknown();
@@ -77,6 +81,7 @@ setInterval(() => {
   if (awaySince) drawConnection();
 }, 1000);
 zoneButton($("zone"));
+$("theme").addEventListener("click", toggleTheme);
 $("logout").addEventListener("click", logOut);
 listenToKeys();
 listen();

@@ -13,7 +13,7 @@ const PAGES = {
   "mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
   "request-logs": ["API key calls", () => import("./pages/request-logs.js")],
   keys: ["Keys", () => import("./pages/keys.js")],
-  alerts: ["Alerts", () => import("./health/alerts.js")],
+  alerts: ["Alerts", () => import("./alerts/page.js")],
   health: ["Health", () => import("./health/page.js")],
 };
 

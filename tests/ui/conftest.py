@@ -43,6 +43,7 @@ STATUS: dict[str, Any] = {
             "pushed": 9,
             "taken": 9,
             "refused": 1,
+            "outlook": "room",
             "corrupt": 0,
         }
     ],

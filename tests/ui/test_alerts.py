@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 from proxy.collector.watch.alerts.alerting import STATE, Alerting
+from proxy.collector.watch.alerts.figures import Figure
 from proxy.collector.watch.alerts.state import State
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.settings.alert_model import AlertSettings
+from storage.record import format_id, now_us
 from tests.ui.conftest import Site
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -20,8 +22,9 @@ async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
     page = site.page
     alert = AlertSettings(name="spend", url="http://x/", above=5.0, figure="cost", by="key", query="model:gpt-*")
     state = State()
-    state.advance(alert, {HOSTILE: 7.25}, NOW_US)
-    state.advance(alert, {HOSTILE: 8.5, "k2": 6.0}, NOW_US + 60_000_000)
+    state.advance(alert, {HOSTILE: Figure(7.25, "path:/a")}, NOW_US)
+    figures = {HOSTILE: Figure(8.5, "path:/a"), "k2": Figure(6.0, "path:/b")}
+    state.advance(alert, figures, NOW_US + 60_000_000)
     state.settle(state.outbox[0], NOW_US)
     storage = site.world.storage
     site.services = replace(site.services, alerts=Alerting((), storage, storage, "side-1", is_shared=False))
@@ -46,7 +49,7 @@ async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
     ):
         assert text in shown
     assert await page.evaluate("document.querySelectorAll('main img').length") == 0
-    assert "filter=model%3Agpt-*" in await page.evaluate("document.querySelector('tbody a').href")
+    assert "filter=path%3A%2Fa&since=2023-" in await page.evaluate("document.querySelector('tbody a').href")
     await page.resize(320, 700)
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
@@ -70,7 +73,7 @@ async def test_a_figure_is_shown_in_its_unit(
     """A share in percent and of what, a percentile as a duration, the window in the largest unit."""
     alert = AlertSettings(name="watched", url="http://x/", **settings)
     state = State()
-    state.advance(alert, {"": value}, NOW_US)
+    state.advance(alert, {"": Figure(value, "")}, NOW_US)
     storage = site.world.storage
     await storage.put_meta(STATE, msgspec.json.encode(state).decode(), replace=True)
     alerts = Alerting((alert,), storage, storage, "side-1", is_shared=False)
@@ -79,3 +82,73 @@ async def test_a_figure_is_shown_in_its_unit(
     await site.open("/alerts")
     await site.page.wait_for("tbody tr", figure)
     await site.page.wait_for("tbody tr", shown)
+
+
+async def fire(site: Site, alert: AlertSettings, figures: dict[str, Figure]) -> Alerting:
+    """Let values of an alert fire in the running UI, as of now."""
+    state = State()
+    for message in state.advance(alert, figures, now_us()):
+        message.ids = [format_id(record.id) for record in site.records.values()][:3]
+        state.settle(message, now_us())
+    storage = site.world.storage
+    await storage.put_meta(STATE, msgspec.json.encode(state).decode(), replace=True)
+    alerts = Alerting((alert,), storage, storage, "side-1", is_shared=False)
+    site.services = replace(site.services, alerts=alerts)
+    await site.restart()
+    return alerts
+
+
+async def test_what_fires_is_a_mark_in_the_navigation_and_a_line_on_the_overview(site: Site) -> None:
+    """Both lead on; without it neither is there."""
+    page = site.page
+    await site.open("/")
+    await page.until("document.querySelector('.figures dt')")
+    assert await page.evaluate("document.querySelector('#firing').getClientRects().length") == 0
+    alert = AlertSettings(name="spend", url="http://x/", above=0.02, figure="share", of="status:5xx", by="project")
+    await fire(site, alert, {HOSTILE: Figure(0.0987654, "status:5xx project:shop")})
+    await site.open("/")
+    await page.wait_for("#firing", "1")
+    await page.wait_for(".firing-lines p", "spend")
+    shown = await page.evaluate("document.querySelector('.firing-lines').innerText")
+    assert f"spend {HOSTILE}: share of status:5xx 9.88 % above 2.00 %, for " in shown
+    assert await page.evaluate("document.querySelectorAll('main img').length") == 0
+    assert await page.evaluate("document.querySelector('#firing').ariaLabel") == "1 alert fires"
+    await page.evaluate("document.querySelector('.firing-lines a:last-of-type').click()")
+    await page.until("new URLSearchParams(location.search).get('filter') === 'status:5xx project:shop'")
+    await page.click("#firing")
+    await page.wait_for("tbody tr", "spend")
+
+
+@pytest.mark.parametrize("width", [320, 390, 861, 1024])
+async def test_the_mark_fits_into_the_navigation(site: Site, width: int) -> None:
+    """At any width, beside all the links."""
+    await site.page.resize(width, 800)
+    await fire(site, AlertSettings(name="spend", url="http://x/", above=5.0), {"": Figure(8.0, "")})
+    await site.open("/")
+    await site.page.until("!document.getElementById('key-calls').hidden && !document.getElementById('firing').hidden")
+    outside = """[...document.querySelectorAll("#nav a")].filter((link) => {
+        const { left, right } = link.getBoundingClientRect();
+        return left < 0 || right > innerWidth;
+    }).length"""
+    assert await site.page.evaluate(outside) == 0
+
+
+async def test_a_message_leads_to_its_requests_and_an_alert_is_silenced(site: Site) -> None:
+    """From the page of alerts, and the silence is ended there."""
+    page = site.page
+    alert = AlertSettings(name="spend", url="http://x/", above=5.0, window_s=900)
+    alerts = await fire(site, alert, {"": Figure(8.0, "status:200")})
+    await site.open("/alerts")
+    await page.wait_for("tbody td a", "1")
+    await page.evaluate("document.querySelector('[data-name=\"silence spend\"]').click()")
+    await page.wait_for("dialog", "1 hour")
+    await page.evaluate(
+        "[...document.querySelectorAll('dialog button')].find((b) => b.textContent === '1 hour').click()"
+    )
+    await page.wait_for("tbody tr", "silent until")
+    assert (await alerts.describe())["alerts"][0]["silenced_until_us"] > now_us()
+    await page.evaluate("document.querySelector('[data-name=\"silence spend\"]').click()")
+    await page.until("!document.querySelector('tbody').innerText.includes('silent until')")
+    await page.evaluate("[...document.querySelectorAll('td a')].find((a) => a.title === 'Show its requests').click()")
+    await page.until("document.querySelectorAll('#rows tr[data-id]').length > 0")
+    assert await page.evaluate("new URLSearchParams(location.search).get('filter')") == "status:200"

@@ -84,6 +84,7 @@ async def test_everything_is_found_below_a_path(site: Site, tmp_path: Path, fron
         await page.press("j")
         await page.press("Enter")
         await page.until("new URLSearchParams(location.search).has('record')")
+        await page.click("#sheet .actions button", "More")
         await page.wait_for("a[download]")
         links = await page.evaluate("[...document.links].map((link) => link.href)")
         assert links

@@ -52,7 +52,7 @@ async def test_two_rows_are_chosen_and_compared(empty_site: Site) -> None:
     )
     places = ["status", "path", ".items[1].price", ".items[2].price", ".message"]
     assert await changed_places(empty_site) == places
-    await page.wait_for("summary", "Set apart: x-request-id")
+    await page.wait_for("summary", "Ignored: x-request-id")
     await page.wait_for("[data-part=response_body] del", "accepted")
     await page.wait_for("[data-part=response_body] ins", "refused")
     await page.press("j")
@@ -76,6 +76,43 @@ async def test_a_failure_is_compared_with_the_last_success_in_one_click(empty_si
     assert not await page.evaluate(OVERFLOW)
     await empty_site.open(f"/compare?b={good.id.hex()}")
     await page.wait_for(".compare-result", "no other success of GET /orders/{id} is stored")
+    page.problems.clear()  # the 404
+
+
+async def store_calls(site: Site) -> list[Record]:
+    """Store two calls of a model: one word of the prompt differs, a message was added, and the answer is another."""
+    entries = []
+    for number, word, more in ((2, "kind", []), (1, "strict", [{"role": "user", "content": "And why?"}])):
+        said = [{"role": "user", "content": "Is it so?"}, {"role": "assistant", "content": "It is."}, *more]
+        sent = {"model": "m", "messages": [{"role": "system", "content": f"Always be {word} to people"}, *said]}
+        use = {"id": "c1", "function": {"name": "look_up", "arguments": json.dumps({"topic": word})}}
+        answer = {"choices": [{"message": {"role": "assistant", "content": "Well.", "tool_calls": [use]}}]}
+        record = record_of(number, method="POST", path="/v1/chat/completions", provider="openai", model="m")
+        request, response = (make_body(json.dumps(each).encode()) for each in (sent, answer))
+        entries.append(Entry(record, Payload(HEAD, HEADS, request, response)))
+    await site.world.storage.commit(Batch("side-1", entries))
+    return [entry.record for entry in entries]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_two_calls_of_a_model_are_compared_as_chat(empty_site: Site, width: int) -> None:
+    """Messages side by side with what changed marked, those alike folded; the bodies as sent are behind that."""
+    page = empty_site.page
+    await page.resize(width, 900)
+    a, b = await store_calls(empty_site)
+    await empty_site.open(f"/compare?a={a.id.hex()}&b={b.id.hex()}")
+    await page.wait_for("[data-part=chat] .section-head", "3 messages differ")
+    texts = "[...row.querySelectorAll('del, ins')].map((mark) => mark.innerText)"
+    marks = await page.evaluate(f"[...document.querySelectorAll('.pair')].map((row) => {texts})")
+    assert marks == [["kind", "strict"], ["And why?"], ["kind", "strict"]]
+    assert "CALL look_up" in await page.evaluate("document.querySelectorAll('.pair')[2].innerText")
+    assert await page.evaluate("document.querySelector('.alike').innerText") == "2 messages alike"
+    await page.click(".alike summary")
+    await page.wait_for(".alike", "It is.")
+    assert not await page.evaluate("document.querySelector('.bodies').open")
+    await page.press("j")
+    assert await page.evaluate("document.activeElement.className") == "pair"
+    assert not await page.evaluate(OVERFLOW)
 
 
 async def test_what_was_not_stored_is_said(site: Site) -> None:

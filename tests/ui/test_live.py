@@ -56,6 +56,23 @@ async def test_calls_of_a_session_with_a_model_are_those_of_their_conversation(s
     assert len(ids) == 3  # and the one of the sample
 
 
+async def test_messages_come_live_by_what_was_taken_out_of_them(site: Site) -> None:
+    """They are events, which other filters leave out."""
+    message = {"kind": "event", "name": "websocket_message", "status": None, "data": b"{}"}
+    await site.open("/requests?period=15m&live=1&filter=redacted:name:Password,iban")
+    await site.listened()
+    await site.page.until(f"{ANSWERED} === 2")
+    await site.store(
+        record_of(-1, **message, redactions={"github-token": 1}),
+        said := record_of(-2, **message, redactions={"name:password": 1, "github-token": 1}),
+        record_of(-3, path="/none"),
+        record_of(-4, path="/last", redactions={"iban": 2}),
+    )
+    await site.page.wait_for("#rows tr[data-id]", "/last")
+    ids = await site.page.evaluate("[...document.querySelectorAll('#rows tr[data-id]')].map((row) => row.dataset.id)")
+    assert ids[1:] == [format_id(said.id)]
+
+
 async def test_a_tab_that_joins_a_stream_has_what_came_before(site: Site) -> None:
     """Its list may be minutes old when it goes live, and the stream of the other tab tells nothing of them."""
     page = site.page

@@ -131,6 +131,14 @@ async def test_health_says_what_readiness_says(site: Site, ready: bool, reason: 
     await site.page.wait_for(".verdict-text", f"{reason[0].upper()}{reason[1:]}.")
 
 
+async def test_health_says_what_holds_the_store_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that keeps the journal long is named while records are still taken."""
+    warning = "sqlite: another program keeps the journal sidelog.db-wal at 5000000 bytes: end it"
+    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "storage": {"up": True, "warning": warning}})
+    await site.open("/health")
+    await site.page.wait_for("p.warn", warning)
+
+
 async def test_health_shows_replicas(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with what it is, and why where it is away; none where the store is on one server."""
     await site.open("/health")
@@ -343,7 +351,7 @@ async def test_nothing_is_cut_or_touches_on_a_narrow_screen(site: Site) -> None:
     await site.page.wait_for(".processes td.figure", "4019")
     cut = "[...document.querySelectorAll('.processes td')].filter((e) => e.scrollWidth > e.clientWidth).length"
     assert await site.page.evaluate(cut) == 0
-    gaps = await site.page.evaluate("""[...document.querySelectorAll('#nav a')].map((link) => {
+    gaps = await site.page.evaluate("""[...document.querySelectorAll('#nav a:not([hidden])')].map((link) => {
         const range = document.createRange();
         range.selectNodeContents(link);
         return range.getBoundingClientRect();
@@ -359,6 +367,22 @@ async def test_mcp_logs_open_in_place(site: Site) -> None:
     await site.page.wait_for(".call-details", "T-20391")
     assert "open=" in await site.page.evaluate("location.search")
     assert await site.page.evaluate("document.querySelectorAll('#calls tr.call').length") == 1
+
+
+async def test_failures_of_one_reason_are_told_apart_by_what_they_said(site: Site) -> None:
+    """A row has the message, whole in its title, and leads to the requests that said so."""
+    place: dict[str, Any] = {"path": "/orders", "endpoint": "/orders", "status": 500}
+    said = ["no worker is free", "no worker is free", "the store is away", None]
+    await site.store(*(record_of(-number, message=message, **place) for number, message in enumerate(said)))
+    page = site.page
+    await site.open("/?period=15m")
+    await page.wait_for(".failing .said")
+    shown = await page.evaluate("[...document.querySelectorAll('.failing .message')].map((each) => each.title)")
+    assert shown[:2] == ["no worker is free", "the store is away"]
+    await page.click(".failing tbody tr:first-child a", "http_500")
+    await page.until("document.querySelectorAll('#rows tr[data-id]').length === 2")
+    wanted = 'endpoint:/orders status:500 error:http_500 message:"no worker is free" level:error'
+    assert wanted in await page.evaluate("document.querySelector('#filter').value")
 
 
 async def test_what_fails_is_counted_whatever_else_failed_since(site: Site) -> None:

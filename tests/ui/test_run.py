@@ -58,12 +58,51 @@ async def check(site: Site) -> None:
     assert "of the same trace" in steps[1]
     assert "3 messages as before" in steps[2]
     assert "question 1" not in steps[2]
-    assert ["c0 failed" in step for step in steps] == [False, False, True]
+    assert ["read failed" in step for step in steps] == [False, False, True]
+    assert "c0" not in steps[2]
+    title = "Run: question 0 </script><b>"
+    assert await page.evaluate("document.querySelector('h1').textContent") == title
+    assert (await page.evaluate("document.title")).startswith(title)
     await page.click(".run-step:nth-child(3) summary")
     await page.wait_for(".run-step:nth-child(3) details", "question 1")
     for key, step in (("k", 2), ("k", 1), ("j", 2), ("k", 1), ("e", 2), ("e", 3), ("k", 2), ("ArrowDown", 3), ("j", 3)):
         await page.press(key)
         assert f"Step {step}" in await page.evaluate("document.activeElement.closest('.run-step').innerText")
+
+
+async def test_results_are_named_and_folded(site: Site) -> None:
+    """By the tool whose call has their id, also one of an answer; long JSON is a click away, of MCP, too."""
+    page = site.page
+    rows = json.dumps([{"name": f"row {number}"} for number in range(20)])
+    asked = {"id": "toolu_1", "type": "tool_use", "name": "list_rows", "input": {}}
+    given = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": rows}]}
+    fields: dict[str, Any] = {"method": "POST", "path": "/v1/messages", "provider": "anthropic", "conversation": RUN}
+    fields |= {"trace_id": "ab" * 16}
+    sent = ({"messages": [{"role": "user", "content": "Which?"}]}, {"messages": [{"role": "user", "content": [given]}]})
+    made = [
+        Entry(
+            record_of(60 - number, **fields),
+            payload_of(json.dumps(content).encode(), json.dumps({"content": [asked]}).encode()),
+        )
+        for number, content in enumerate(sent)
+    ]
+    mcp = record_of(58, provider="mcp", trace_id="ab" * 16)
+    call = ToolCall(
+        record_id=mcp.id, started_at_us=mcp.started_at_us, created_at_us=mcp.started_at_us, tool_name="list_rows",
+        server_label="files", status="error", latency_us=2000, result=rows.encode(),
+    )  # fmt: skip
+    await site.world.storage.commit(Batch("side-1", [*made, Entry(mcp, None, [call])]))
+    await site.open(f"/conversations/{format_id(RUN)}")
+    for part in (".turn.tool", ".mcp-call"):
+        at = f".run-step:nth-child(2) {part}"
+        await page.wait_for(f"{at} code", "list_rows")
+        await page.wait_for(at, "Show all 62 lines")
+        shown = f"document.querySelector('{at} pre').innerText"
+        assert "row 19" not in await page.evaluate(shown)
+        assert "toolu_1" not in await page.evaluate(f"document.querySelector('{at}').innerText")
+        await page.click(f"{at} button", "Show all 62 lines")
+        assert "row 19" in await page.evaluate(shown)
+        assert await page.evaluate(f"document.querySelector('{at} button') === null")
 
 
 async def test_a_run_is_one_page(site: Site) -> None:
@@ -79,7 +118,7 @@ async def test_a_run_is_one_page(site: Site) -> None:
     await page.resize(320, 700)
     assert await page.evaluate(FRAMED) == 0
     await page.resize(1400, 900)
-    await page.click("a", "In the list")
+    await page.click("a", "Show in Conversations")
     await page.wait_for(".turn-list")
     await page.click("a", "Open the whole run")
     await page.wait_for(".run-step")

@@ -67,6 +67,7 @@ async def test_a_request_is_edited_and_sent(empty_site: Site) -> None:
     await page.click("#send")
     await page.wait_for("dialog .outcome", "200 after 1.5")
     await page.wait_for("dialog .outcome", "1 difference to the recorded response")
+    await page.wait_for("dialog .outcome .changes th code", ".total")
     await page.wait_for("dialog .outcome pre", '{"total": "7"}')
     request, target = sender.sent[0]
     assert request.payload is not None

@@ -51,6 +51,32 @@ async def test_a_grpc_call_shows_its_status_and_messages(empty_site: Site) -> No
     await empty_site.page.wait_for("#sheet dl", "UNAVAILABLE (14)")
 
 
+async def test_what_was_taken_out_stands_at_the_end(empty_site: Site) -> None:
+    """Below every tab; each rule leads to the records that it is in, and says how to switch it off."""
+    page, line = empty_site.page, "#sheet .taken-out"
+    found = {"github-token": 1, 'name:a "b" c': 1, "name:password": 12, "other": 4}
+    record = record_of(1, path="/taken", redactions=found)
+    entries = [Entry(record, payload_of(b"{}", b"{}")), Entry(record_of(2, path="/plain", redactions={"iban": 1}))]
+    await empty_site.world.storage.commit(Batch(instance="side-1", entries=entries))
+    await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+    for tab in ("request", "response", "facts"):
+        await page.click(f"#tab-{tab}")
+        await page.wait_for(line, 'Taken out: github-token (1), name:a "b" c (1), name:password (12), other (4)')
+    titles = await page.evaluate(f"[...document.querySelectorAll('{line} a')].map((link) => link.title)")
+    assert [title.partition(": ")[2] for title in titles] == [
+        '[redact] disable = ["github-token"]', '[redact] except = ["a \\"b\\" c"]',
+        '[redact] except = ["password"]', "",
+    ]  # fmt: skip
+    await page.click(f"{line} a", 'a "b" c')
+    await page.until("document.querySelectorAll('#rows tr[data-id]').length === 1")
+    await page.wait_for("#rows tr[data-id]", "/taken")
+    await empty_site.open("/requests?period=15m&record=" + entries[1].record.id.hex())
+    await page.wait_for("#sheet .taken-out", "Taken out: iban (1)")
+    await page.click(f"{line} a", "iban")
+    await page.until("document.querySelector('#filter').value === 'redacted:iban'")
+    await page.wait_for("#rows tr[data-id]", "/plain")
+
+
 async def test_large_numbers_stay_as_sent_and_words_are_found(site: Site) -> None:
     """The tree of a body does not round, and its search marks what it finds."""
     page = site.page
@@ -210,11 +236,77 @@ async def test_what_happened_around_a_record_is_one_click_away(empty_site: Site)
     shown = records[2]
     await empty_site.store(*records, record_of(9, service="bank", path="/elsewhere", started_at_us=start_us))
     await empty_site.open(f"/requests?period=1h&record={shown.id.hex()}")
+    await page.click("#sheet .actions button", "More")
     await page.click("#sheet a", "Around this moment")
     await page.until("document.querySelectorAll('#rows tr[data-id]').length === 3")
-    paths = "[...document.querySelectorAll('#rows td.path')].map((cell) => cell.textContent)"
-    assert await page.evaluate(paths) == ["/after", "/shown", "/before"]
+    paths = "[...document.querySelectorAll('#rows td.path .line1')].map((line) => line.textContent)"
+    assert await page.evaluate(paths) == ["GET /after", "GET /shown", "GET /before"]
     await page.wait_for("#rows tr[aria-current]", "/shown")
+
+
+ACTIONS = """[...document.querySelectorAll('#sheet .actions:not([hidden]) > :is(a, button):not([hidden])')]
+    .map((one) => one.innerText)"""
+
+
+async def test_few_buttons_stand_before_a_record(empty_site: Site) -> None:
+    """What is done most, of a failure what explains it; the rest is a click away, also for the key of a link."""
+    page = empty_site.page
+    fine, failed = (
+        record_of(n, status=status, endpoint="/a", trace_id="ab" * 16) for n, status in ((1, 200), (2, 500))
+    )
+    await empty_site.store(fine, failed)
+    await page.resize(390, 800)
+    for record, few in (
+        (fine, ["Copy as curl"]), (failed, ["Compare with the last success", "Around this moment", "Copy as curl"]),
+    ):  # fmt: skip
+        await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+        await page.until(f"{ACTIONS}.join() === {','.join([*few, 'More'])!r}")
+        assert await page.evaluate("document.querySelector('#sheet .actions').getBoundingClientRect().height") < 100
+    await page.press("y")
+    await page.until(f"{ACTIONS}.includes('Copied') || {ACTIONS}.includes('Copy link')")
+    assert "HAR file" in await page.evaluate(ACTIONS)
+    await page.wait_for("#sheet .trace a", "abab")
+    await page.click("#sheet .actions button", "More")
+    assert "HAR file" not in await page.evaluate(ACTIONS)
+
+
+async def test_a_record_opens_on_what_it_says(empty_site: Site) -> None:
+    """A GET without a body on its response, a failed call of a tool on the call, what was sent on the request."""
+    page = empty_site.page
+    asked = Entry(record_of(1), Payload(HEAD, b"HTTP/1.1 200 OK", None, make_body(b"{}")))
+    sent = Entry(record_of(2, method="POST"), payload_of(b"{}", b"{}"))
+    failed = tool_call(3, status="error")
+    failed.record.level = "error"
+    await empty_site.world.storage.commit(Batch("side-1", [asked, sent, failed]))
+    for entry, tab in ((asked, "response"), (sent, "request"), (failed, "tools")):
+        await empty_site.open(f"/requests?period=15m&record={entry.record.id.hex()}")
+        await page.wait_for(f"#tab-{tab}[aria-selected=true]")
+
+
+async def test_beside_an_open_record_rows_say_why_on_a_second_line(empty_site: Site) -> None:
+    """Columns have no room there: the reason of a failure stays in sight."""
+    record = record_of(1, status=500, level="error", error_type="deadlock")
+    await empty_site.store(record)
+    await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+    await empty_site.page.wait_for("#rows tr.two-lines .line2.error", "deadlock")
+
+
+async def test_a_search_may_be_called_query(empty_site: Site) -> None:
+    """As in the API: not everything is shown instead."""
+    await empty_site.store(record_of(1, path="/wanted"), record_of(2, path="/other"))
+    await empty_site.open("/requests?period=15m&query=path:/wanted")
+    await empty_site.page.wait_for("#rows td.path", "/wanted")
+    assert await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+
+
+async def test_the_theme_is_changed_by_a_button(empty_site: Site) -> None:
+    """And stays after a reload."""
+    await empty_site.open("/requests")
+    before = await empty_site.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    await empty_site.page.click("#theme")
+    await empty_site.page.until(f"getComputedStyle(document.body).backgroundColor !== '{before}'")
+    await empty_site.open("/health")
+    await empty_site.page.until(f"getComputedStyle(document.body).backgroundColor !== '{before}'")
 
 
 async def test_a_failing_request_is_found_by_the_keyboard_alone(site: Site) -> None:

@@ -22,6 +22,7 @@ COMPLETED = {
     "method:GET,PO": "method:POST",
     "provider:": "provider:anthropic",
     "key:": "key:key-1",
+    "redac": "redacted:",
     "tool:": "tool:search_tickets",
     "path:slow": "path:/slow",
     "request_header.": "request_header.content-type:",
@@ -38,6 +39,34 @@ async def test_the_word_before_the_caret_is_completed(site: Site) -> None:
         await site.page.evaluate(f"{BOX}.select()")
         await site.page.type(typed)
         await site.page.until(f"{OFFERED}.includes({offered!r})")
+
+
+COUNTED = "[...document.querySelectorAll('#suggestions li')].map((one) => one.innerText.replace(/\\s+/g, ' '))"
+
+
+async def test_values_are_those_of_what_the_rest_finds(site: Site) -> None:
+    """The most frequent first, with how many records have them; what stands behind the caret counts, too."""
+    page = site.page
+    for number, method in enumerate(("PATCH", "PATCH", "DELETE")):
+        await site.store(record_of(1 + number, path="/narrow", method=method, project="narrow"))
+    for before, typed, after in (
+        ("path:/narrow ", "method:", ""),
+        ("", "method:", " path:/narrow"),
+        ("project:narrow -level:error ", "-method:", " -host:none"),
+    ):
+        await begin(site, before + after)
+        await page.evaluate(f"{BOX}.setSelectionRange({len(before)}, {len(before)})")
+        await page.type(typed)
+        await page.until(f"{COUNTED}.slice(0, 2).join() === 'method:PATCH 2,method:DELETE 1'")
+    for before in ("path:/narrow or ", "path:/narrow (", "(path:/narrow or host:none) or "):
+        await begin(site, f"{before}method:")
+        await page.until(f"{OFFERED}.includes('method:GET')")
+    await begin(site, "(model:claude-x) header.")
+    await page.until(f"{OFFERED}.includes('header.host:')")
+    await begin(site, 'path:/narrow ":" method:')  # no search, which the browser reports, too
+    await page.until(f"{OFFERED}.includes('method:GET')")
+    assert all("400" in problem for problem in page.problems), page.problems
+    page.problems.clear()
 
 
 async def test_keys_move_take_and_close(site: Site) -> None:

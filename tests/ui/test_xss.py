@@ -98,6 +98,7 @@ def hostile_record(number: int, text: str, **changes: Any) -> Record:
     """Make an exchange all of whose texts are this one."""
     fields = dict.fromkeys(TEXTS, text) | {"method": text[:20], "key_id": "k", "key_last4": text[:4], "keyed": True}
     changes |= {"status": 401, "usage_state": "exact", "input_tokens": 1, "grpc": Grpc(14, text, encoding=text)}
+    changes |= {"redactions": {text: 1, f"name:{text}": 2}}
     return record_of(number, **fields, **changes)
 
 

@@ -2,6 +2,7 @@
 
 import { button, el, unit } from "../lib/dom.js";
 import { answerOf } from "./answer.js";
+import { CallNames } from "./call-names.js";
 import { cutMark } from "../record/cut.js";
 import { count, countOf, durationText, jsonText } from "../lib/format.js";
 import { marked } from "../record/redaction.js";
@@ -16,6 +17,7 @@ const ROLES = {
 };
 const MAX_TOOLS = 6; // that are named
 const SHORT = 600; // characters of an earlier message; the rest is a click away
+const SHORT_LINES = 12; // of what a tool was given, or gave
 
 /** The tab of a call; null when the record is none. */
 export function chatTab(record) {
@@ -32,6 +34,7 @@ export function chatTab(record) {
 
 function sentPart(record, sent) {
   const { messages, later, isCut } = sent;
+  new CallNames().read([...messages, ...later]);
   const turns = (list) => list.map((message) => turn(message.role, message.parts, SHORT));
   return [
     el("h3", { class: "part" }, "Sent ", unit(sentNote(sent))),
@@ -124,12 +127,36 @@ function partNode(part, limit) {
       "p",
       {},
       part.kind === "call" && [el("span", { class: "tag" }, "CALL"), " "],
-      el("code", {}, el("strong", {}, part.name ?? "")),
-      part.id && el("span", { class: "unit mono" }, ` ${part.id}`),
+      el("code", { title: part.id }, el("strong", {}, part.name ?? "")),
+      part.id &&
+        (part.kind === "call" || !part.name) && [" ", el("span", { class: "unit mono" }, part.id)],
       part.isFailed && [" ", el("code", { class: "chip error" }, "failed")],
     ),
-    text !== "" && el("pre", { tabindex: 0 }, marked(text)),
+    text !== "" && preformatted(text, limit),
   );
+}
+
+/** A text in its lines; of one that is long the beginning, and the rest a click away, unless there is no limit. */
+export function preformatted(text, limit) {
+  const lines = text.split("\n");
+  const head = lines
+    .slice(0, SHORT_LINES)
+    .join("\n")
+    .slice(0, 2 * limit);
+  if (limit === Infinity || head === text) return el("pre", { tabindex: 0 }, marked(text));
+  const size =
+    lines.length > SHORT_LINES ? countOf(lines.length, "line") : countOf(text.length, "character");
+  const pre = el("pre", { tabindex: 0 }, marked(head), " …");
+  const more = button(
+    `Show all ${size}`,
+    () => {
+      pre.replaceChildren(...marked(text));
+      more.remove();
+      pre.focus();
+    },
+    { class: "link" },
+  );
+  return [pre, more];
 }
 
 const folded = (title, text) =>

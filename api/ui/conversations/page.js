@@ -176,7 +176,7 @@ export class Page {
   note(shown, isComplete, { filter, min_turns, min_failed, min_cost_usd: cost, cursor, sort }) {
     const least = min_turns || min_failed || cost;
     if (shown && (sort || min_failed || cost))
-      return `the first ${count(shown)} ${isComplete ? "" : "of the newest 2\u202f000"}`;
+      return `the first ${count(shown)}${isComplete ? "" : " of the newest: the search ended at its time limit"}`;
     const more = isComplete ? "" : ". The search ended at its time limit: Older goes on";
     if (shown) return this.trail.range(cursor, shown, PAGE) + more;
     if (more) return "Nothing found so far" + more;

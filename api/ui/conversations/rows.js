@@ -84,14 +84,20 @@ export const COLUMNS = {
   Model: modelsCell,
   "Tools called": toolsCell,
   Failed: failedCell,
-  Turns: ({ turns }) =>
-    figure("turns", [count(turns), el("span", { class: "noun" }, turnsNoun(turns))]),
+  Turns: ({ turns, sampled }) =>
+    figure("turns", [
+      count(turns),
+      sampled && SAMPLED(),
+      el("span", { class: "noun" }, turnsNoun(turns)),
+    ]),
   Input: (conversation) => tokensCell("input", conversation),
   Output: (conversation) => tokensCell("output", conversation),
   Cost: (conversation) => figure("cost", shortCost(conversation)),
   Duration: ({ duration_ms: ms }) => figure("duration", quantity(duration(ms * US_PER_MS))),
 };
 
+const SAMPLED = () =>
+  el("abbr", { title: "Of a sample: a rule of capture keeps a share of such calls" }, "*");
 const turnsNoun = (turns) => (turns === 1 ? " turn" : " turns");
 
 /** The cost in a narrow column: `+` where calls without a price come on top of it. */
@@ -174,12 +180,13 @@ const output = ({ output_tokens: all, reasoning_tokens: thought }) =>
 
 /** What a conversation adds up to; `linkTo` makes the link to its newest failure, where there is a way to it. */
 export function factsOf(conversation, linkTo = null) {
-  const { turns, counted, tools, models, failure, failed } = conversation;
+  const { turns, counted, tools, failed_tools: badTools, models, failure, failed } = conversation;
   const tokens = `${input(conversation)}, ${output(conversation)}`;
   const shown = [
     ["About", conversation.title],
     ["Models", countsText(models)],
     ["Tools called", countsText(tools)],
+    ["Tools failed", countsText(badTools)],
     ["Tokens", sum(tokens, counted, turns, "usage")],
     ["Cost", costSum(conversation)],
     ["Duration", spanText(conversation)],

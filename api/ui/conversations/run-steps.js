@@ -1,6 +1,7 @@
 // The calls of a run as steps: bodies put together again, and what is new in each. Pure.
 
 import { answerOf } from "../chat/answer.js";
+import { CallNames } from "../chat/call-names.js";
 import { sentIn } from "../chat/sent.js";
 
 const textOf = (message) => JSON.stringify(message);
@@ -11,6 +12,7 @@ export class Steps {
     this.body = ""; // of the request before
     this.known = []; // messages that were sent before, as texts
     this.answered = null; // what the model said last, as a text
+    this.names = new CallNames(); // of the calls so far: what was said before may be with the provider
   }
 
   /** A page of steps begins anew: its first request body is whole. */
@@ -30,6 +32,7 @@ export class Steps {
     const from = before + (isOwn ? 1 : 0);
     if (sent) this.known = texts;
     if (answer) this.answered = textOf({ role: "assistant", parts: answer.parts });
+    this.names.read([...messages, ...(answer ? [answer] : [])]); // behind the comparison of texts
     return {
       record,
       answer,

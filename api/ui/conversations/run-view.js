@@ -1,7 +1,7 @@
 // A run of an agent, step by step: what is new in each request, what the model answered, which tools it called and what
 // they gave, cost, tokens and time. Drawn alike on its page and in a file that was saved.
 
-import { turn } from "../chat/tab.js";
+import { preformatted, turn } from "../chat/tab.js";
 import { el, gradeMark, quantity, unit } from "../lib/dom.js";
 import { outcomeText } from "../lib/explanations.js";
 import {
@@ -15,12 +15,12 @@ import {
   percent,
 } from "../lib/format.js";
 import { hiddenTable, svg } from "../lib/svg.js";
-import { marked } from "../record/redaction.js";
 import { factsOf } from "./rows.js";
 import { Steps, timeOf } from "./run-steps.js";
 
 const US_PER_MS = 1000;
 const SHORT = 600;
+const MAX_TITLE = 80;
 const STRIP = { width: 1000, height: 28, least: 3 };
 /** Steps that failed, or say or show that a tool did. */
 const FAILED = ".error, .warn, :has(.mcp-call.error, > .turn .tool-part.error)";
@@ -207,10 +207,14 @@ function mcpCall(call) {
     ),
     texts.map(([title, value]) => [
       el("p", { class: "unit" }, title),
-      el("pre", { tabindex: 0 }, marked(jsonText(value))),
+      preformatted(jsonText(value), SHORT),
     ]),
   );
 }
+
+/** What a run is called: by the first words of its user. */
+export const runTitle = ({ title }) =>
+  title ? `Run: ${title.length > MAX_TITLE ? `${title.slice(0, MAX_TITLE - 1)}…` : title}` : "Run";
 
 const tokens = ({ input_tokens: input, output_tokens: output, cache_read_tokens: cached }) =>
   (input ?? output ?? null) === null

@@ -6,7 +6,7 @@ import { copyButton } from "../lib/controls.js";
 import { button, el } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
-import { RunView } from "./run-view.js";
+import { RunView, runTitle } from "./run-view.js";
 
 const PAGE = 20;
 
@@ -20,7 +20,8 @@ export class Page {
     this.status = el("p", { role: "status" });
     this.host = el("div");
     this.more = el("p");
-    const head = el("div", { class: "page-head" }, el("h1", {}, "Run"), this.actions);
+    this.title = el("h1", {}, "Run");
+    const head = el("div", { class: "page-head" }, this.title, this.actions);
     main.append(head, this.status, this.host, this.more);
   }
 
@@ -58,9 +59,11 @@ export class Page {
 
   draw(run) {
     this.cursor = run.next_cursor;
+    this.title.textContent = runTitle(run);
+    document.title = `${runTitle(run)} – sidelog`;
     this.view.add(run);
     this.actions.replaceChildren(
-      el("a", { href: `conversations${toQuery({ open: run.id })}` }, "In the list"),
+      el("a", { href: `conversations${toQuery({ open: run.id })}` }, "Show in Conversations"),
       el("a", { href: `api/conversations/${run.id}/file`, download: "" }, "Save as a file"),
       copyButton("Copy link", () => location.href),
     );

@@ -13,6 +13,7 @@ import { LatestRead } from "../lib/latest-read.js";
 import { keyOf, tableRow } from "./rows.js";
 import { searchBox } from "../lib/search-box.js";
 import { periodControl, presetKeys, readPeriod } from "../lib/time-range.js";
+import { ofSample } from "../record/sample.js";
 import { EndpointView } from "./view.js";
 
 const ROWS = 500;
@@ -156,7 +157,7 @@ function noRow(columns, filter) {
   return el("tr", {}, el("td", { colspan: columns, class: "unit" }, text, clearing));
 }
 
-function noteOf({ by, rows, seen, values, series, complete: isComplete }) {
+function noteOf({ by, rows, seen, values, series, complete: isComplete, sampled }) {
   const more = values > rows.length ? `, the ${count(rows.length)} most frequent are shown` : "";
   const what = !isComplete
     ? ": only the newest requests of the period"
@@ -167,7 +168,7 @@ function noteOf({ by, rows, seen, values, series, complete: isComplete }) {
   const isAlone = rows.length > 0 && rows.every((row) => row.before === null);
   const before = isAlone ? "; no changes: the log does not reach back to the period before" : "";
   const groups = countOf(values, by === "endpoint" ? "endpoint" : "group");
-  return `${groups} in ${countOf(seen, "request")}${more}${part}${before}`;
+  return `${groups} in ${countOf(seen, "request")}${ofSample({ sampled }, ", ")}${more}${part}${before}`;
 }
 
 function headCell(name, { label, title }, sort, order) {

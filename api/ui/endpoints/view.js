@@ -13,6 +13,7 @@ import { LatencyChart } from "../lib/latency-chart.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { readLatency } from "./latency.js";
 import { fixedState, readPeriod } from "../lib/time-range.js";
+import { ofSample } from "../record/sample.js";
 import { keyOf, nameOf, requestsOf, searchFor } from "./rows.js";
 
 const HEIGHT = 150;
@@ -83,7 +84,7 @@ export class EndpointView {
       const { histogram, heat } = await readLatency(query, signal);
       if (signal.aborted) return;
       this.bad.textContent = histogram.complete
-        ? ""
+        ? ofSample(histogram)
         : "Only the newest requests are drawn, there was no more time: choose a shorter period";
       this.bars.set(histogram);
       this.latency.set(histogram, heat);

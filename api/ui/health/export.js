@@ -23,7 +23,7 @@ function exported(signal) {
     facts([
       ["Exported", count(signal.exported), unitName],
       ["Waiting", count(signal.waiting_records), "records"],
-      ["Behind", durationText(Math.round(signal.lag_s * 1e6))],
+      ["Lag", durationText(Math.round(signal.lag_s * 1e6))],
       ["Refused", count(signal.rejected), `${unitName}, passed over`],
       ["Missed", count(signal.missed_records), "records deleted before they were sent"],
       ["Failed requests", count(failures), "sent again, or in parts"],

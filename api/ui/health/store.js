@@ -8,7 +8,7 @@ export function store(status) {
   const { storage, retention: limits } = status.configuration;
   const used = status.retention?.used_bytes;
   const words = status.text_index;
-  const [problem, word] = status.storage.up ? ["", "reachable"] : ["error", "unavailable"];
+  const [problem, word] = stateOf(status.storage);
   return el(
     "section",
     {},
@@ -29,6 +29,12 @@ export function store(status) {
       ].filter(Boolean),
     ),
   );
+}
+
+function stateOf({ up, warning }) {
+  if (!up) return ["error", "unavailable"];
+  if (warning) return ["warn", warning];
+  return ["", "reachable"];
 }
 
 const REPLICA_STATE = {
@@ -73,7 +79,7 @@ export function retention(limits, state) {
       ["The log reaches back to", ...since(state.reaches_back_ms ?? state.oldest_ms)],
       ["Last run", ...since(state.looked_at_ms)],
       [
-        "Behind",
+        "Retention lag",
         durationText(Math.round((state.lag_s ?? 0) * 1e6)),
         state.rows_purged ? `${count(state.rows_purged)} removed since start` : "",
       ],

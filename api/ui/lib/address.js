@@ -19,8 +19,11 @@ export function pageOf(url) {
   return place === ROOT + name ? name : null;
 }
 
-/** The state in the address; names that are absent are undefined. */
-export const address = () => Object.fromEntries(new URLSearchParams(location.search));
+/** The state in the address; names that are absent are undefined. A search may be called `query`, as in the API. */
+export function address() {
+  const { query, ...state } = Object.fromEntries(new URLSearchParams(location.search));
+  return query === undefined ? state : { filter: query, ...state };
+}
 
 function write(page, state, isStep) {
   const given = Object.entries(state).filter(

@@ -3,10 +3,10 @@
 import { $, button, el } from "./dom.js";
 
 /** Open a dialog; `make(close)` gives its content. Returns when it is closed. */
-export function openDialog(title, make, { mustAnswer = false } = {}) {
+export function openDialog(title, make, { mustAnswer = false, isWide = false } = {}) {
   const before = /** @type {HTMLElement | null} */ (document.activeElement);
   return new Promise((resolve) => {
-    const dialog = el("dialog", { "aria-label": title }); // by an id, one over another would have its name
+    const dialog = el("dialog", { "aria-label": title, class: isWide && "wide" }); // by an id, one over another would have its name
     const close = (value) => {
       dialog.returned = value;
       dialog.close();

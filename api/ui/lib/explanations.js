@@ -35,6 +35,11 @@ function timedOut(record) {
       `No connection to the upstream was ready within ${seconds(record.duration_us)}.`,
       "Correct the upstream of the route, or see what drops its packets; the limit is timeout_connect_s in [proxy.limits].",
     ];
+  if (record.status === 101)
+    return [
+      `${record.upstream} stopped reading the WebSocket.`,
+      "See timeout_write_stall_s in [proxy.limits].",
+    ];
   if (record.first_byte_us !== null)
     return [
       `${record.upstream} fell silent in the middle of the response.`,
@@ -67,7 +72,7 @@ const OURS = {
           "It may have crashed, its keep-alive timeout may be shorter than upstream_keep_alive_s, or its port expects TLS.",
         ]
       : [
-          `${r.upstream ?? "The upstream"} closed the connection in the middle of the response.`,
+          `${r.upstream ?? "The upstream"} closed the ${r.status === 101 ? "WebSocket without a close frame" : "connection in the middle of the response"}.`,
           "It may have crashed, or reached a time limit of its own.",
         ],
   upstream_bad_response: (r) => [

@@ -20,7 +20,9 @@ const PARAMETERS = [
   "model",
   "finish_reason",
   "called_tool",
+  "tool_error",
   "grpc_status",
+  "redacted",
   "conversation",
   "tool",
   "q",
@@ -48,10 +50,14 @@ const FIELDS = {
   model: ["model", "resolved_model"],
   finish_reason: "finish_reason",
   called_tool: "called_tools",
+  tool_error: "failed_tools",
   grpc_status: "grpc_status",
+  redacted: "redactions",
   conversation: "conversation",
   endpoint: "endpoint",
 };
+/** Parameters that messages pass, which are events, as exchanges do. */
+const OF_MESSAGES = ["conversation", "finish_reason", "called_tool", "tool_error", "redacted"];
 /** Parameters that take several values. */
 const LISTS = new Set(["status", "tool", ...Object.keys(FIELDS)]);
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
@@ -94,7 +100,7 @@ export const words = (text) =>
     : [{ name: "query", value: text, isBare: true }];
 
 /** What of a search stands neither in quotes nor in brackets. */
-function outside(text) {
+export function outside(text) {
   let rest = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, "");
   while (/\([^()]*\)/.test(rest)) rest = rest.replaceAll(/\([^()]*\)/g, "");
   return rest;
@@ -172,18 +178,27 @@ export const needsServer = (parameters) =>
   "query" in parameters ||
   ("path" in parameters && !AS_SENT.test(parameters.path));
 
+/** @type {Record<string, (value: string) => string>} */
+const CASES = {
+  __proto__: null,
+  method: (value) => value.toUpperCase(),
+  redacted: (value) => value.toLowerCase(),
+};
+
+/** Redactions by their ids; other values are what they are. */
+const namesOf = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? Object.keys(value) : value;
+
 /** Whether a record that came by the stream passes the filter, as the API would judge it. */
 export function matches(record, parameters) {
   if ("query" in parameters) return true; // the server has judged
-  // Calls of a session with a model are events, and parts of a conversation.
-  const kind = parameters.kind ?? ("conversation" in parameters ? "all" : "exchange");
+  const isOfMessages = OF_MESSAGES.some((name) => name in parameters);
+  const kind = parameters.kind ?? (isOfMessages ? "all" : "exchange");
   if (kind !== "all" && record.kind !== kind) return false;
   for (const [name, fields] of Object.entries(FIELDS)) {
     if (!(name in parameters)) continue;
-    const wanted = parameters[name]
-      .split(",")
-      .map((value) => (name === "method" ? value.toUpperCase() : value));
-    const values = [fields].flat().flatMap((field) => record[field]);
+    const wanted = parameters[name].split(",").map((value) => CASES[name]?.(value) ?? value);
+    const values = [fields].flat().flatMap((field) => namesOf(record[field]));
     if (!values.some((value) => wanted.includes(value))) return false;
   }
   if (

@@ -25,7 +25,8 @@ function runsOf(points) {
     );
 }
 
-const pathOf = (points) =>
+/** Points as a path; null breaks the line. */
+export const pathOf = (points) =>
   runsOf(points)
     .map((run) => "M" + run.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L"))
     .join("");

@@ -81,9 +81,10 @@ export function searchBox({ submit, open, noun = "record" }) {
     if (/^[^\s)]/.test(input.value.slice(caret))) return close();
     const before = input.value.slice(0, caret);
     asked = before;
-    show(offers(before, noun, { asks }));
-    const hasMore = await learn(before);
-    if (hasMore && asked === before && chosen < 0) show(offers(before, noun, { asks }));
+    const after = input.value.slice(caret);
+    show(offers(before, after, noun, { asks }));
+    const hasMore = await learn(before, after);
+    if (hasMore && asked === before && chosen < 0) show(offers(before, after, noun, { asks }));
   }
 
   function show(found) {
@@ -125,7 +126,7 @@ export function searchBox({ submit, open, noun = "record" }) {
     complain("");
     suggest();
   });
-  input.addEventListener("focus", () => learn(""));
+  input.addEventListener("focus", () => learn("", ""));
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {

@@ -1,9 +1,11 @@
 // How the word before the caret of the search box may go on: the words of the search (`GET /api/words`), their values, and
-// values, headers and places in bodies that records of the period have. All is read through the API, so by its scope.
+// values, headers and places in bodies that records have, of the period and of what the rest of the search finds. All is
+// read through the API, so by its scope.
 
 import { address } from "./address.js";
-import { getJson } from "./api.js";
-import { isId, written } from "./filter.js";
+import { ApiError, getJson } from "./api.js";
+import { isId, outside, parse, written } from "./filter.js";
+import { count } from "./format.js";
 import { readPeriod } from "./time-range.js";
 
 const MAX_OFFERS = 8;
@@ -18,7 +20,7 @@ const FIELD = /^((?:request_|response_)?(?:header|body)\.)/i;
 const PLACE = /^[\w-]+$/; // of other names nothing can be asked without quotes
 
 let words = [];
-/** @type {Map<string, {at: number, values: string[]}>} */
+/** @type {Map<string, {at: number, values: {value: string, count?: number}[]}>} */
 const seen = new Map(); // of a question to the API what came of it
 
 /** The word that a text ends with. */
@@ -49,37 +51,63 @@ function questionOf(text) {
   return word.grouped ? `${prefixOf(name) ? name : word.name}=` : null;
 }
 
-const keyOf = (question) => JSON.stringify([question, readPeriod(address(), "24h").parameters]);
-const valuesOf = (question) => (question && seen.get(keyOf(question))?.values) || [];
+/**
+ * What else must hold of a record: the search without the word before the caret, as the API takes it. Nothing where that
+ * word is in brackets, or one of several alternatives.
+ */
+function restOf(text, after) {
+  const before = text.slice(0, text.length - lastWord(text).length).replace(/-+$/, "");
+  const rest = `${before} ${after}`.trim();
+  const isApart = [before, rest].every((part) => !/[()]|(^|\s)(or|not)(\s|$)/i.test(outside(part)));
+  return rest && isApart ? (parse(rest).parameters ?? {}) : {};
+}
 
-/** Read what is not known yet of how a text may go on; false when there is nothing more. */
-export async function learn(text) {
+const keyOf = (question, rest) =>
+  JSON.stringify([question, rest, readPeriod(address(), "24h").parameters]);
+const valuesOf = (question, rest) => (question && seen.get(keyOf(question, rest))?.values) || [];
+
+/** Read what is not known yet of how a text may go on, with another behind the caret; false when there is nothing more. */
+export async function learn(text, after) {
   try {
     if (!words.length) words = (await getJson("api/words")).words;
     const question = questionOf(text);
     if (!question) return true;
-    const key = keyOf(question);
+    const rest = restOf(text, after);
+    const key = keyOf(question, rest);
     if (Date.now() - (seen.get(key)?.at ?? 0) < KEPT_MS) return true;
-    seen.set(key, { at: Date.now(), values: valuesOf(question) });
-    seen.set(key, { at: Date.now(), values: await read(question) });
+    seen.set(key, { at: Date.now(), values: valuesOf(question, rest) });
+    seen.set(key, { at: Date.now(), values: await readOf(question, rest) });
     return true;
   } catch {
     return false; // the box takes any text without suggestions
   }
 }
 
-async function read(question) {
+/** Read what a question asks of what the rest finds, or of all where that is no search yet. */
+async function readOf(question, rest) {
   const { parameters } = readPeriod(address(), "24h");
+  if (Object.keys(rest).length === 0) return read(question, parameters);
+  try {
+    return await read(question, { ...rest, ...parameters });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 400) throw error;
+    return read(question, parameters);
+  }
+}
+
+async function read(question, parameters) {
   const name = question.slice(0, -1);
   if (question.endsWith(":")) {
     const { facets } = await getJson("api/facets", { ...parameters, name });
-    return facets[name].map(({ value }) => value);
+    return facets[name];
   }
   if (question.endsWith("=")) {
     const { rows } = await getJson("api/top", { ...parameters, by: name, limit: MAX_VALUES });
-    return rows.flatMap(({ state, value }) => (state === "known" && value ? [value] : []));
+    return rows.flatMap(({ state, value, count: number }) =>
+      state === "known" && value ? [{ value, count: number }] : [],
+    );
   }
-  return readNames(parameters, name);
+  return (await readNames(parameters, name)).map((value) => ({ value }));
 }
 
 /** Read the names of headers, or of places in bodies, of records that differ. */
@@ -119,17 +147,21 @@ function placesOf({ body }) {
 
 /**
  * How a text may go on: [{label, help, text, length}], where `text` replaces the last `length` characters. Behind a
- * space that is nothing, unless the reader `asks` for it.
+ * space that is nothing, unless the reader `asks` for it. What is `after` the caret stays.
  */
-export function offers(text, noun, { asks = false } = {}) {
+export function offers(text, after, noun, { asks = false } = {}) {
   if (isId(text)) return [{ id: text.trim(), label: `Open ${noun} ${text.trim().slice(0, 12)}…` }];
   const { name, value } = partsOf(lastWord(text));
-  if (value !== undefined) return valueOffers(text, name, value);
+  const rest = restOf(text, after);
+  if (value !== undefined) return valueOffers(text, rest, name, value);
   if (!name && !(asks && lastWord(text) === "")) return [];
   const prefix = prefixOf(name);
   const typed = prefix ? name.slice(prefix.length) : name;
   const names = prefix
-    ? valuesOf(prefix).map((other) => ({ label: `${prefix}${other}:`, keys: [other] }))
+    ? valuesOf(prefix, rest).map((other) => ({
+        label: `${prefix}${other.value}:`,
+        keys: [other.value],
+      }))
     : words.map((word) => ({
         label: word.name.endsWith(".") ? word.name : `${word.name}:`,
         help: word.help,
@@ -143,15 +175,18 @@ export function offers(text, noun, { asks = false } = {}) {
   }));
 }
 
-/** The values of a word that begin with, or have, what is typed of the last of its alternatives. */
-function valueOffers(text, name, value) {
+/** The values of a word that begin with, or have, what is typed of the last of its alternatives; those seen come first. */
+function valueOffers(text, rest, name, value) {
   const [, comparison, typed] = value
     .match(/(?:"(?:[^"\\]|\\.)*"?|\\.|[^",\\])*$/)[0]
     .match(/^([<>]?=?)(.*)$/s);
-  const values = new Set([...(wordOf(name)?.values ?? []), ...valuesOf(questionOf(text))]);
+  const found = valuesOf(questionOf(text), rest);
+  const counts = new Map(found.map((other) => [other.value, other.count]));
+  const values = new Set([...counts.keys(), ...(wordOf(name)?.values ?? [])]);
   const known = [...values].map((other) => ({ value: other, keys: [other] }));
   return best(known, typed.replaceAll(/\\(.)|"/g, "$1")).map(({ value: other }) => ({
     label: `${name}:${comparison}${other}`,
+    help: (counts.get(other) ?? null) === null ? undefined : count(counts.get(other)),
     text: written(other),
     length: typed.length,
   }));

@@ -25,7 +25,9 @@ const GROUPS = [
   ["model", "Model"],
   ["finish_reason", "Finish reason"],
   ["called_tool", "Tool called"],
+  ["tool_error", "Tool failed"],
   ["grpc_status", "gRPC status"],
+  ["redacted", "Taken out"],
   ["error_type", "Error"],
 ];
 const NAMED = [["conversation", "Conversation"]]; // too many values to count: shown when one is in the box

@@ -9,12 +9,13 @@ import { button, el, quantity, unit } from "../lib/dom.js";
 import { endpointText, endpointTitle } from "../endpoints/name.js";
 import { searchFor } from "../endpoints/rows.js";
 import { count, countOf, duration, money, percent, size } from "../lib/format.js";
+import { ofSample } from "../record/sample.js";
 import { fieldText, isField } from "./fields.js";
 
 const ROWS = 200;
 const OTHER = "…";
 const TOOL = "tool";
-const FIELDS = [
+export const FIELDS = [
   ["", "Not grouped"],
   ["endpoint", "By endpoint"],
   ["path", "By path"],
@@ -99,12 +100,12 @@ export async function showGroups(host, parameters, filter, signal) {
   );
 }
 
-function noteOf({ by, values, seen, complete, rows }) {
+function noteOf({ by, values, seen, complete, rows, sampled }) {
   const more = values > rows.length ? `, the ${count(rows.length)} most frequent are shown` : "";
   const part = complete
     ? ""
     : ": only the newest were looked at, for there are too many; a filter or a shorter period shows all";
-  return `${countOf(values, "group")} of ${countOf(seen, by === TOOL ? "call" : "request")}${more}${part}`;
+  return `${countOf(values, "group")} of ${countOf(seen, by === TOOL ? "call" : "request")}${ofSample({ sampled }, ", ")}${more}${part}`;
 }
 
 function tableOf({ rows, by }, filter) {

@@ -3,7 +3,7 @@
 import { el } from "../lib/dom.js";
 
 /** The parts in their places; the last are buttons that no other code needs later. */
-export const arranged = (page, { columns, views, exporting }) => [
+export const arranged = (page, { columns, views, exporting, alerting }) => [
   el("h1", { class: "hidden" }, "Requests"),
   el(
     "div",
@@ -19,6 +19,7 @@ export const arranged = (page, { columns, views, exporting }) => [
       page.periodHost,
       page.liveButton,
       page.choice.button,
+      alerting,
       exporting,
     ),
     page.box.bad,

@@ -5,6 +5,7 @@ import { isBad, outcomeText, reasonOf, saidOf } from "../lib/explanations.js";
 import { isMessage, isSessionCall, kindTag } from "../record/record-kind.js";
 import { quantity, el, gradeMark, openableRow, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, money, queryText, size } from "../lib/format.js";
+import { weightMark } from "../record/sample.js";
 import { fieldCell, fieldLine, isField } from "./fields.js";
 
 const AXIS = { from: Math.log10(1000), to: Math.log10(30_000_000) }; // µs: 1 ms to 30 s
@@ -116,6 +117,7 @@ function pathCell(record) {
     "td",
     { class: "path", title: name + (record.query === null ? "" : "?" + record.query) },
     tag && el("span", { class: "tag" }, tag),
+    weightMark(record),
     name,
     record.query !== null && unit("?" + queryText(record.query)),
   );
@@ -265,6 +267,7 @@ export function narrowRow(record, columns, open) {
         "span",
         { class: "line2 " + (reason ? grade(record) : "") },
         tag && el("span", { class: "tag" }, tag),
+        weightMark(record),
         what,
       ),
     ),

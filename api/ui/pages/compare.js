@@ -3,6 +3,7 @@
 
 import { address, change } from "../lib/address.js";
 import { ApiError, errorText, getJson, toQuery } from "../lib/api.js";
+import { differencesIn, partOf, wordsOf } from "../lib/changes.js";
 import { button, el, gradeMark, sectionHead, table, unit } from "../lib/dom.js";
 import {
   count,
@@ -15,9 +16,7 @@ import {
   sizeText,
 } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
-
-const SUCCESS = { status: "1xx,2xx,3xx", outcome: "ok" };
-const KINDS = { added: "added", removed: "removed", type: "other type", moved: "moved" };
+import { chatComparison } from "./compare-chat.js";
 
 export class Page {
   constructor(main, signal) {
@@ -49,34 +48,24 @@ export class Page {
       if (!a) return await this.findSuccess(b, signal);
       const path = `api/records/${encodeURIComponent(a)}/compare/${encodeURIComponent(b)}`;
       const found = await getJson(path, {}, signal);
-      if (!signal.aborted) this.draw(found);
+      const chat = await readChat(found, signal);
+      if (!signal.aborted) this.draw(found, chat);
     } catch (error) {
       const text = errorText(error);
       if (text !== null && !signal.aborted) this.status.textContent = `Could not compare: ${text}.`;
     }
   }
 
-  /** Put the newest success of the same endpoint beside a record. */
+  /** Put the success of the same endpoint whose request is most alike beside a record. */
   async findSuccess(id, signal) {
-    const record = await getJson(`api/records/${encodeURIComponent(id)}`, {}, signal);
-    const { method, endpoint, route_id: route } = record;
-    const query = { ...SUCCESS, method, endpoint, route, limit: 2 };
-    let found;
-    let cursor = endpoint ? "" : null;
-    while (!found && cursor !== null) {
-      const page = await getJson("api/records", { ...query, cursor }, signal);
-      found = page.records.find((one) => one.id !== record.id);
-      cursor = page.next_cursor;
-    }
-    if (signal.aborted) return;
-    if (found) return change({ a: found.id }, { isStep: false });
-    const detail = `no other success of ${method ?? ""} ${endpoint ?? "this record"} is stored`;
-    throw new ApiError(404, { detail });
+    const path = `api/records/${encodeURIComponent(id)}/last-success`;
+    const found = await getJson(path, {}, signal);
+    if (!signal.aborted) change({ a: found.id }, { isStep: false });
   }
 
-  draw(found) {
+  draw(found, chat) {
     const differing = found.parts.filter((part) => !part.equal);
-    const differences = differing.reduce((sum, part) => sum + part.changes.length + part.more, 0);
+    const differences = differencesIn(differing);
     const all = found.complete ? "" : " in what is stored";
     this.status.textContent = found.equal
       ? `No differences${all}`
@@ -87,8 +76,14 @@ export class Page {
       .map(({ part }) => part.replaceAll("_", " "));
     this.host.replaceChildren(
       el("div", { class: "sides" }, sideOf("A", found.a), sideOf("B", found.b)),
-      ...differing.map(partOf),
-      ...found.parts.filter((part) => part.equal && hasMore(part)).map(partOf),
+      ...(chat
+        ? [
+            chat,
+            ...differing.filter((part) => !isBody(part)).map((part) => partOf(part)),
+            bodiesOf(differing),
+          ]
+        : differing.map((part) => partOf(part))),
+      ...found.parts.filter((part) => part.equal && hasMore(part)).map((part) => partOf(part)),
       equal.length ? el("p", { class: "unit" }, `Equal: ${equal.join(", ")}`) : "",
       figures(found.measures),
     );
@@ -96,7 +91,8 @@ export class Page {
 
   /** Go to the next change, or back. */
   move(by) {
-    const rows = [...this.host.querySelectorAll("section > table tbody tr")];
+    const all = [...this.host.querySelectorAll("section > table tbody tr, .pair")];
+    const rows = all.filter((row) => row.checkVisibility());
     const at = rows.indexOf(document.activeElement);
     /** @type {HTMLElement | undefined} */ (
       rows[at < 0 && by < 0 ? rows.length - 1 : at + by]
@@ -104,8 +100,29 @@ export class Page {
   }
 }
 
+/** What was said in two calls of language models; null where that cannot be read. */
+async function readChat({ a, b }, signal) {
+  if (!a.provider || !b.provider) return null;
+  const read = ({ id }) => getJson(`api/records/${encodeURIComponent(id)}`, {}, signal);
+  return chatComparison(...(await Promise.all([read(a), read(b)])));
+}
+
+const isBody = ({ part }) => part.endsWith("_body");
+
+/** Bodies that differ, behind the chat that says the same in fewer words. */
+function bodiesOf(parts) {
+  const bodies = parts.filter(isBody);
+  if (!bodies.length) return "";
+  const names = bodies.map(({ part }) => wordsOf(part)).join(", ");
+  return el(
+    "details",
+    { class: "bodies" },
+    el("summary", {}, `${names} as sent`),
+    bodies.map((part) => partOf(part)),
+  );
+}
+
 const hasMore = (part) => part.notes.length > 0 || part.set_apart.length > 0;
-const wordsOf = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 
 function sideOf(letter, record) {
   const { date, clock, ms, title } = moment(record.started_at_us);
@@ -128,61 +145,6 @@ function sideOf(letter, record) {
       record.query !== null && unit("?" + queryText(record.query)),
     ),
     el("p", { class: "unit", title }, `${date}${clock}${ms} · `, el("code", {}, record.id)),
-  );
-}
-
-function partOf(part) {
-  const differences = part.changes.length + part.more;
-  const note = part.equal ? "equal" : countOf(differences, "difference");
-  const apart = [...new Set(part.set_apart.map(({ path }) => path))].join(", ");
-  return el(
-    "section",
-    { "data-part": part.part },
-    sectionHead(wordsOf(part.part), part.complete ? note : `${note}, not all was stored`),
-    part.changes.length > 0 && changeTable(part.changes),
-    part.more > 0 && el("p", { class: "unit" }, `${count(part.more)} more are not shown`),
-    part.notes.map((text) => el("p", { class: "unit" }, text)),
-    apart &&
-      el(
-        "details",
-        {},
-        el("summary", { class: "unit" }, `Set apart: ${apart}`),
-        changeTable(part.set_apart),
-      ),
-  );
-}
-
-const changeTable = (changes) =>
-  table({ class: "changes" }, ["Place", "A", "B"], el("tbody", {}, changes.map(changeRow)));
-
-function changeRow(found) {
-  const { path, old_path: was, change: kind, times } = found;
-  const notes = [
-    KINDS[kind],
-    was !== null && `was ${was}`,
-    times > 1 && `${count(times)} times`,
-  ].filter(Boolean);
-  return el(
-    "tr",
-    { tabindex: -1 },
-    el("th", { scope: "row" }, el("code", {}, path), " ", unit(notes.join(", "))),
-    valueCell(found, "a", "added", "del"),
-    valueCell(found, "b", "removed", "ins"),
-  );
-}
-
-/** One side of a change; of a string that has segments what differs is marked, else all of it. */
-function valueCell(found, side, other, mark) {
-  const value = found[side];
-  if (value === null) return el("td", { class: "none" }, "–");
-  const own = found.segments.filter((piece) => piece.change !== other);
-  const pieces = own.length
-    ? own
-    : [{ change: found.change === "moved" ? "same" : mark, text: value }];
-  return el(
-    "td",
-    { "data-side": side.toUpperCase() },
-    pieces.map(({ change: kind, text }) => (kind === "same" ? text : el(mark, {}, text))),
   );
 }
 

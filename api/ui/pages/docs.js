@@ -8,6 +8,15 @@ const make = (name, ...children) => {
   return node;
 };
 
+// Text as descriptions write it: what stands between backticks is code.
+const prose = (text) =>
+  text.split("`").map((part, index) => (index % 2 ? make("code", part) : part));
+
+// Our own API first, then the pages, then the dialects of others, in the order in which they are described.
+const OWN = /^\/api\/(?!clients|mcp-logs|proxy-logs|request-logs)/;
+const DIALECT = /^\/(api|v1)\//;
+const rankOf = (path) => (OWN.test(path) ? 0 : DIALECT.test(path) ? 2 : 1);
+
 const typeOf = (schema) => {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.enum) return schema.enum.filter((one) => one !== "" && one !== null).join(" | ");
@@ -54,7 +63,8 @@ const responseList = (responses) =>
       return make(
         "li",
         make("code", status),
-        ` ${response.description}`,
+        " ",
+        ...prose(response.description),
         kinds.length ? ` (${kinds.join("; ")})` : "",
       );
     }),
@@ -64,7 +74,7 @@ const article = (path, method, operation) => {
   const node = make(
     "article",
     make("h2", make("code", `${method.toUpperCase()} ${path}`)),
-    make("p", operation.summary),
+    make("p", ...prose(operation.summary)),
   );
   node.id = operation.operationId;
   if (operation.security?.length === 0) node.append(make("p", "No token required."));
@@ -75,7 +85,11 @@ const article = (path, method, operation) => {
 };
 
 const shape = (name, schema) => {
-  const node = make("article", make("h2", make("code", name)), make("p", schema.description ?? ""));
+  const node = make(
+    "article",
+    make("h2", make("code", name)),
+    make("p", ...prose(schema.description ?? "")),
+  );
   const members = Object.entries(schema.properties ?? {}).map(([member, type]) =>
     make(
       "tr",
@@ -99,7 +113,8 @@ const contents = (paths) => {
         return make(
           "li",
           link,
-          operation.summary === path ? " A page of the UI." : ` ${operation.summary}`,
+          " ",
+          ...prose(operation.summary === path ? "A page of the UI." : operation.summary),
         );
       }),
     ),
@@ -110,6 +125,9 @@ const contents = (paths) => {
 };
 
 const show = (document_) => {
+  document_.paths = Object.fromEntries(
+    Object.entries(document_.paths).sort(([a], [b]) => rankOf(a) - rankOf(b)),
+  );
   const main = document.getElementById("operations");
   const nodes = Object.entries(document_.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => article(path, method, operation)),

@@ -54,6 +54,7 @@ function showShortcuts() {
     el(
       "div",
       { class: "buttons end" },
+      el("a", { href: "docs" }, "Description of the API"),
       button("Close", () => close()),
     ),
   ]);

@@ -15,6 +15,7 @@ import {
   unit,
 } from "../lib/dom.js";
 import { count, countOf, duration, moment, money, UNKNOWN } from "../lib/format.js";
+import { ofSample } from "../record/sample.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { periodControl, readPeriod } from "../lib/time-range.js";
 import { callDetails, errorCode } from "./mcp-call-details.js";
@@ -177,14 +178,19 @@ export class Page {
   }
 }
 
-function statistics({ total_executions: total, success_rate, average_latency, total_cost }) {
+function statistics(totals) {
+  const { total_executions: total, success_rate, average_latency, total_cost, sampled } = totals;
   const failed = Math.round(total * (1 - success_rate / 100));
   return [
-    statistic("Executions", [count(total), ""], "that match the filters"),
+    statistic(
+      "Executions",
+      [count(total), ""],
+      sampled ? ofSample({ sampled }) : "that match the filters",
+    ),
     statistic(
       "Success rate",
       total ? [success_rate.toFixed(2), "%"] : UNKNOWN,
-      failed ? `about ${count(failed)} not successful` : "none failed",
+      failed ? `${count(failed)} failed` : "none failed",
     ),
     statistic(
       "Average latency",

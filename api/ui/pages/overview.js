@@ -8,6 +8,8 @@ import { LatestRead } from "../lib/latest-read.js";
 import { getJson, toQuery, errorText } from "../lib/api.js";
 import { durationTerms } from "../lib/heat.js";
 import { LatencyChart } from "../lib/latency-chart.js";
+import { onFiring } from "../alerts/firing.js";
+import { firingLines } from "../alerts/firing-lines.js";
 import { percentileFigure } from "../endpoints/columns.js";
 import { relative } from "../endpoints/comparison.js";
 import { readLatency } from "../endpoints/latency.js";
@@ -22,6 +24,7 @@ import {
 } from "../lib/time-range.js";
 import { address, change, go } from "../lib/address.js";
 import { searchBox } from "../lib/search-box.js";
+import { ofSample } from "../record/sample.js";
 import {
   endpointList,
   failing,
@@ -55,6 +58,7 @@ export class Page {
     });
     this.when = el("span", { class: "unit" });
     this.periodHost = el("div");
+    this.firing = el("div", { class: "firing-lines" });
     this.figures = el("dl", { class: "figures" });
     this.rate = el("div", { class: "big-chart" });
     this.latency = el("div", { class: "big-chart" });
@@ -77,6 +81,7 @@ export class Page {
       ),
       this.box.bad,
       this.bad,
+      this.firing,
       this.figures,
       el(
         "div",
@@ -107,6 +112,7 @@ export class Page {
     );
     this.empty = el("div", { hidden: true });
     main.append(this.data, this.empty);
+    onFiring((shown) => redraw(this.firing, ...firingLines(shown)), signal);
     this.chart = new BarChart(this.rate, {
       height: 168,
       unit: "rate",
@@ -155,7 +161,7 @@ export class Page {
         this.periodHost,
         periodControl(period, (some) => change(some)),
       );
-      this.when.textContent = periodText(period);
+      this.when.textContent = periodText(period) + ofSample(summary, ", ");
       this.drawFigures(summary, earlier, period);
       this.chart.set(histogram);
       this.latencyChart.set(histogram, heat);

@@ -1,6 +1,7 @@
 // The requests page: what is in the address is what is shown. Filters, histogram, log, live mode, and the sheet.
 
 import { button, el, redraw } from "../lib/dom.js";
+import { openNewAlert } from "../alerts/new-alert.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { Facets } from "../list/facets.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
@@ -24,11 +25,12 @@ import { FieldReads, readSaid } from "../list/live-fields.js";
 import { arranged } from "../list/layout.js";
 import { moveBy, shortcuts } from "../list/shortcuts.js";
 import { searchBox } from "../lib/search-box.js";
+import { ofSample } from "../record/sample.js";
 import { Sheet } from "../record/sheet.js";
 import { VirtualRows } from "../list/virtual-rows.js";
 
-const SHORT_COLUMNS = ["started", "status", "method", "path", "phases", "duration"]; // beside an open sheet
 const NARROW = matchMedia("(max-width: 640px)");
+const BESIDE = matchMedia("(min-width: 1101px)");
 const WIDE = matchMedia("(min-width: 1500px)");
 const HEIGHTS = { wide: 28, narrow: 52 };
 
@@ -56,7 +58,8 @@ export class Page {
       signal,
       zoom: (since, until) => change(fixedState(since, until)),
     });
-    NARROW.addEventListener("change", () => this.drawColumns(), { signal });
+    for (const media of [NARROW, BESIDE])
+      media.addEventListener("change", () => this.drawColumns(), { signal });
     signal.addEventListener("abort", () => {
       this.live.stop();
       this.virtual.stop();
@@ -81,6 +84,10 @@ export class Page {
     this.grouping = groupControl((by) => change({ by, record: undefined, live: undefined }));
     this.choice = new CompareChoice(this);
     const exporting = button("Export", () => this.export(), { id: "export" });
+    const alerting = button("Alert", () => openNewAlert(this.state.filter ?? "", this.state.by), {
+      id: "alert",
+      title: "Alert on this search …",
+    });
     this.panel = el("aside", { class: "facets", id: "facets", "aria-label": "Filters" });
     this.facets = new Facets(
       this.panel,
@@ -109,7 +116,7 @@ export class Page {
     const move = (step) => moveBy(this, step);
     const compareWith = (record) => this.choice.begin(record);
     this.sheet = new Sheet({ close, move, compareWith, signal: this.signal });
-    main.append(...arranged(this, { columns, views, exporting }));
+    main.append(...arranged(this, { columns, views, exporting, alerting }));
   }
 
   onAddress() {
@@ -190,7 +197,10 @@ export class Page {
       { ...parameters, ...this.period.parameters, buckets: 120 },
       signal,
     ).then(
-      (data) => this.chart.set(data),
+      (data) => {
+        this.chart.set(data);
+        this.chartHost.title = ofSample(data);
+      },
       (error) => this.fail(error),
     );
     if (!this.panel.hidden) this.loadFacets(signal);
@@ -301,29 +311,32 @@ export class Page {
   }
 
   columns() {
-    const columns = readColumns(this.state.columns);
-    return this.state.record && innerWidth > 1100
-      ? columns.filter((name) => SHORT_COLUMNS.includes(name))
-      : columns;
+    return readColumns(this.state.columns);
+  }
+
+  /** Whether rows have two lines: on a narrow screen, and beside an open record, which leaves no room for columns. */
+  hasTwoLines() {
+    return NARROW.matches || (this.state.record !== undefined && BESIDE.matches);
   }
 
   drawColumns() {
-    const look = (NARROW.matches ? "narrow " : "") + this.columns().join();
+    const isNarrow = this.hasTwoLines();
+    const look = (isNarrow ? "narrow " : "") + this.columns().join();
     if (look === this.shownLook) return;
     this.shownLook = look;
     const columns = this.columns();
     this.head.replaceChildren(headRow(columns));
-    const isMany = columns.length > 9 && !NARROW.matches;
+    const isMany = columns.length > 9 && !isNarrow;
     this.table.style.minWidth = isMany ? `${columns.length * 112}px` : "";
-    this.table.className = NARROW.matches ? "narrow" : "";
-    this.virtual.renew(NARROW.matches ? HEIGHTS.narrow : HEIGHTS.wide);
+    this.table.className = isNarrow ? "narrow" : "";
+    this.virtual.renew(isNarrow ? HEIGHTS.narrow : HEIGHTS.wide);
   }
 
   row(item) {
     if (item.record.isNotice) return noticeRow(item.record, this.columns());
     const { record } = item;
     const open = (one) => this.choice.open(one);
-    const row = NARROW.matches
+    const row = this.hasTwoLines()
       ? narrowRow(record, readColumns(this.state.columns), open)
       : recordRow(record, this.columns(), open);
     if (record.isNew) {
@@ -331,7 +344,10 @@ export class Page {
       record.isNew = false;
     }
     this.choice.mark(row);
-    if (item.isEarlier) row.classList.add("earlier");
+    if (item.isEarlier) {
+      row.classList.add("earlier");
+      row.title = "Rows are in the order in which requests ended: this one began before the next";
+    }
     return row;
   }
 

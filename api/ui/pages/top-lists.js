@@ -7,6 +7,7 @@ import { nameOf, searchFor } from "../endpoints/rows.js";
 import { percentileOf } from "../endpoints/columns.js";
 import { term } from "../lib/filter.js";
 import { spark } from "../lib/line-chart.js";
+import { ofSample } from "../record/sample.js";
 
 const ROWS = 6;
 export const LEVELS = ["error", "warn"];
@@ -57,21 +58,26 @@ const number = (...content) => el("td", { class: "figure" }, content);
 /** The groups of /api/top?by=failure, by the level of their records: errors stand before refusals. */
 export function failing(answers, link) {
   const rows = LEVELS.flatMap((level) =>
-    (answers[level]?.rows ?? []).slice(0, ROWS).map((row) => failureRow(row, level, link)),
+    (answers[level]?.rows ?? [])
+      .slice(0, ROWS)
+      .map((row, _, shown) => failureRow(row, level, link, shown)),
   );
   const isNone = rows.length === 0;
-  if (isNone)
-    rows.push(
-      el("tr", {}, el("td", { colspan: 5, class: "unit" }, "Nothing failed in this period")),
-    );
+  const none = el(
+    "tr",
+    {},
+    el("td", { colspan: 5, class: "unit" }, "Nothing failed in this period"),
+  );
   const cut = Object.values(answers).find((answer) => !answer.complete);
   const groups = Object.values(answers).reduce((sum, { values }) => sum + values, 0);
-  const part = rows.length < groups ? `the most frequent of ${count(groups)}` : "errors first";
+  const sampled = Object.values(answers).some((answer) => answer.sampled);
+  const first = rows.length < groups ? `the most frequent of ${count(groups)}` : "errors first";
+  const part = first + ofSample({ sampled }, ", ");
   const section = list(
     "What is failing",
     cut ? `of the newest ${countOf(cut.seen, "failure")}` : part,
     ["Status", "Reason", "Where", "Over time", "Count"],
-    rows,
+    isNone ? none : rows.flat(),
     { wide: true },
   );
   section.classList.add("failing");
@@ -82,17 +88,23 @@ export function failing(answers, link) {
   return section;
 }
 
-/** What failed with one reason at one endpoint; its link names all that the row does. */
-function failureRow(row, level, link) {
+const hasSamePlace = (a, b) =>
+  ["method", "value", "status", "error"].every((name) => a[name] === b[name]);
+
+/** What failed with one reason at one endpoint, below it what was said; of these rows its link names this one alone. */
+function failureRow(row, level, link, rows) {
+  const { message } = row;
+  const isOneOfSome = rows.some((other) => other !== row && hasSamePlace(other, row));
   const filter = [
     searchFor(row, "endpoint"),
     row.status !== null && `status:${row.status}`,
     row.error !== null && term("error", row.error),
+    message === null ? isOneOfSome && "-message:*" : term("message", message),
     `level:${level}`,
   ];
   const where = nameOf(row);
   const line = spark(row.series ?? [], { width: 96, height: 18, kind: "area", isWhole: true });
-  return el(
+  const shown = el(
     "tr",
     {},
     el("td", { class: `status ${level}` }, gradeMark(), String(row.status ?? "–")),
@@ -107,6 +119,9 @@ function failureRow(row, level, link) {
     number(line),
     number(count(row.exchanges)),
   );
+  if (message === null) return [shown];
+  const said = el("td", { class: "message", colspan: 4, title: message }, message);
+  return [shown, el("tr", { class: "said" }, el("td"), said)];
 }
 
 export function modelList({ models, calls }, link) {

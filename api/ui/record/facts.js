@@ -35,6 +35,7 @@ const FACTS = [
   "stage",
   "instance",
   "shed",
+  "weight",
   "seq",
   "started_at",
   "ended_at",
@@ -57,7 +58,8 @@ function grpcFacts({ grpc, grpc_status: status }) {
 }
 
 export function facts(record) {
-  const isSaid = (name) => !(name === "shed" && record.shed === "none");
+  const usual = { shed: "none", weight: 1 };
+  const isSaid = (name) => record[name] !== usual[name];
   const known = FACTS.filter((name) => (record[name] ?? "") !== "" && isSaid(name));
   return [
     el(

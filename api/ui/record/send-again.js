@@ -1,5 +1,6 @@
 // Send a recorded request again, edited or not, and show what came back: in a dialog, for callers who may.
 
+import { differencesIn, partOf } from "../lib/changes.js";
 import { option } from "../lib/controls.js";
 import { button, el, unit } from "../lib/dom.js";
 import { confirm, openDialog } from "../lib/dialog.js";
@@ -105,8 +106,8 @@ const pairsOf = (text) =>
     .map(([name, value = ""]) => [name.trim(), value.trim()]);
 
 function outcomeOf({ status, duration_us: us, record: id, equal, parts, response }) {
-  const differences = parts.reduce((sum, part) => sum + part.changes.length + part.more, 0);
-  const found = equal ? "no differences" : countOf(differences, "difference");
+  const differing = parts.filter((part) => !part.equal);
+  const found = equal ? "no differences" : countOf(differencesIn(differing), "difference");
   return [
     el(
       "p",
@@ -114,6 +115,11 @@ function outcomeOf({ status, duration_us: us, record: id, equal, parts, response
       el("strong", {}, String(status)),
       ` after ${durationText(us)}: ${found} to the recorded response. `,
       id && el("a", { href: `requests?record=${encodeURIComponent(id)}` }, "Its record"),
+    ),
+    el(
+      "div",
+      { class: "compared" },
+      differing.map((part) => partOf(part, ["Recorded", "Now"])),
     ),
     el("details", { open: !equal }, el("summary", {}, "Response"), shown(response)),
   ];

@@ -15,7 +15,9 @@ import { nextState, readCurl } from "./following.js";
 import { explain, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
 import { isSessionCall, kindTag } from "./record-kind.js";
+import { standsFor } from "./sample.js";
 import { sendAgainButton } from "./send-again.js";
+import { takenOut } from "./taken-out.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
@@ -41,6 +43,7 @@ export class Sheet {
     this.curl = null; // a promise of the command that repeats it, and what to know before it is run
     this.notes = el("p", { class: "unit", role: "status" });
     this.tabs = [];
+    this.hasMore = false; // whether all that can be done is shown
   }
 
   hide() {
@@ -112,11 +115,11 @@ export class Sheet {
       ...this.headline(record),
       ...complaint(record),
       ...(record.kind === "event" ? [] : [waterfall(record)]),
-      this.actions(record, isWhole),
+      ...this.actions(record, isWhole),
       this.notes,
       ...usage(record),
       ...(isWhole
-        ? this.tabsOf(record)
+        ? [...this.tabsOf(record), ...takenOut(record), ...standsFor(record)]
         : [el("p", { class: "unit later" }, "Loading headers and bodies")]),
     );
     if (hasFocus && !this.host.contains(document.activeElement)) this.host.focus();
@@ -166,76 +169,60 @@ export class Sheet {
     ];
   }
 
+  /** What can be done with a record: on one line what is done most, and behind a button all else. */
   actions(record, isWhole) {
-    if (record.kind === "event")
-      return el(
-        "div",
-        { class: "actions" },
-        copyButton("Copy link", () => location.href, { "data-copy": "link" }),
-        el("a", { class: "button", href: aroundOf(record), title: AROUND }, "Around this moment"),
-        record.conversation &&
-          el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
-      );
-    return el(
+    const isEvent = record.kind === "event";
+    const hasFailed = ["error", "warn"].includes(grade(record));
+    const link = copyButton("Copy link", () => location.href, { "data-copy": "link", title: "y" });
+    const around = linkButton("Around this moment", aroundOf(record), AROUND);
+    const conversation =
+      record.conversation && linkButton("Conversation", conversationOf(record), null);
+    if (isEvent) return [el("div", { class: "actions" }, link, around, conversation)];
+    const last = record.endpoint && lastSuccess(record);
+    const original = originalOf(record);
+    const rest = el(
       "div",
-      { class: "actions" },
-      copyButton("Copy as curl", () => this.curlCommand(), {
-        "data-copy": "curl",
-        title: "c",
-        disabled: !isWhole,
-      }),
-      copyButton("Copy link", () => location.href, { "data-copy": "link", title: "y" }),
-      !record.in_flight &&
-        el(
-          "a",
-          {
-            class: "button",
-            href: `api/records/${encodeURIComponent(record.id)}/har`,
-            download: `${record.id}.har`,
-            title: "One exchange, for the network panel of a browser",
-          },
-          "HAR file",
-        ),
-      el("a", { class: "button", href: aroundOf(record), title: AROUND }, "Around this moment"),
-      record.endpoint &&
-        el(
-          "a",
-          {
-            class: "button",
-            href: `compare${toQuery({ b: record.id })}`,
-            title: "With the last success of this endpoint",
-          },
-          "Compare with the last success",
-        ),
+      { class: "actions", id: "more-actions", hidden: !this.hasMore },
+      link,
+      !record.in_flight && harFile(record),
+      !hasFailed && [around, last],
       this.compareWith &&
         button("Compare with …", () => this.compareWith(record), {
           title: "Choose another row (x)",
         }),
-      isWhole && !record.in_flight && sendAgainButton(record),
-      originalOf(record) &&
-        el(
-          "a",
-          {
-            class: "button",
-            href: `compare${toQuery({ a: originalOf(record), b: record.id })}`,
-            title: "With the record that this one was sent again from",
-          },
-          "Compare with the original",
-        ),
-      record.conversation &&
-        el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
-      record.trace_id &&
-        el(
-          "span",
-          { class: "trace" },
-          "trace ",
-          el(
-            "a",
-            { href: `requests?filter=trace_id:${record.trace_id}&period=7d` },
-            record.trace_id,
-          ),
-        ),
+      record.trace_id && traceOf(record),
     );
+    const toggle = () => {
+      this.hasMore = !this.hasMore;
+      rest.hidden = !this.hasMore;
+      more.setAttribute("aria-expanded", String(this.hasMore));
+    };
+    const more = button("More", toggle, {
+      "aria-expanded": String(this.hasMore),
+      "aria-controls": "more-actions",
+    });
+    return [
+      el(
+        "div",
+        { class: "actions" },
+        hasFailed && [last, around],
+        copyButton("Copy as curl", () => this.curlCommand(), {
+          "data-copy": "curl",
+          title: "c",
+          disabled: !isWhole,
+        }),
+        isWhole && !record.in_flight && sendAgainButton(record),
+        original &&
+          linkButton(
+            "Compare with the original",
+            `compare${toQuery({ a: original, b: record.id })}`,
+            "With the record that this one was sent again from",
+          ),
+        conversation,
+        more,
+      ),
+      rest,
+    ];
   }
 
   async curlCommand() {
@@ -244,8 +231,11 @@ export class Sheet {
     return command;
   }
 
+  /** Do what a button that copies does, and show it, where it says that it has. */
   press(name) {
-    this.host.querySelector(`[data-copy=${name}]`)?.click();
+    const found = this.host.querySelector(`[data-copy=${name}]`);
+    if (found?.closest("[hidden]")) this.host.querySelector("[aria-controls=more-actions]").click();
+    found?.click();
   }
 
   // --- tabs --------------------------------------------------------------------------------------------------
@@ -288,12 +278,7 @@ export class Sheet {
 
   turnTo(name) {
     if (!this.tabs.length || !this.panel?.isConnected) return;
-    const standard =
-      (this.record.level === "error" || this.record.status >= 400) &&
-      this.record.kind === "exchange" &&
-      !this.record.provider
-        ? "response"
-        : this.tabs[0][0];
+    const standard = standardTab(this.record);
     const tab =
       this.tabs.find(([other]) => other === name) ??
       this.tabs.find(([other]) => other === standard) ??
@@ -340,6 +325,35 @@ function titleOf(record) {
 const originalOf = ({ request }) =>
   request?.headers.find(([name]) => name.toLowerCase() === "x-sidelog-replay-of")?.[1];
 
+const linkButton = (text, href, title) => el("a", { class: "button", href, title }, text);
+
+const lastSuccess = ({ id }) =>
+  linkButton(
+    "Compare with the last success",
+    `compare${toQuery({ b: id })}`,
+    "With the last success of this endpoint",
+  );
+
+const harFile = ({ id }) =>
+  el(
+    "a",
+    {
+      class: "button",
+      href: `api/records/${encodeURIComponent(id)}/har`,
+      download: `${id}.har`,
+      title: "One exchange, for the network panel of a browser",
+    },
+    "HAR file",
+  );
+
+const traceOf = ({ trace_id: trace }) =>
+  el(
+    "span",
+    { class: "trace" },
+    "trace ",
+    el("a", { href: `requests?filter=trace_id:${trace}&period=7d` }, trace),
+  );
+
 const AROUND_US = 60_000_000;
 const AROUND = "What the same service did a minute before and after";
 
@@ -380,4 +394,13 @@ function complaint(record) {
       ),
     ),
   ];
+}
+
+/** The tab that a record opens on: what failed, else the first that says something; null for the first one. */
+function standardTab(record) {
+  if (record.kind !== "exchange" || record.provider) return null;
+  const hasFailed = record.level === "error" || record.status >= 400;
+  if (hasFailed) return record.tools?.length > 0 ? "tools" : "response";
+  const isAsked = record.has_messages || record.tools?.length > 0 || record.request?.body;
+  return isAsked ? null : "response";
 }

@@ -139,6 +139,7 @@ export function usage(record) {
         ),
         record.usage?.service_tier && line("Tier", "", record.usage.service_tier),
         record.called_tools?.length && line("Tools called", "", record.called_tools.join(", ")),
+        record.failed_tools?.length && line("Tools failed", "", record.failed_tools.join(", ")),
         finish && line("Finish", "", finish),
         line("Cost", costNote(record), money(record.cost_usd), "sum"),
       ),
