@@ -103,7 +103,7 @@ class Sidecar:
         began_s = time.perf_counter()
         while True:
             try:
-                async with asyncio.timeout(self.cut_s()), self.timeout.bounded(is_full=False):
+                async with asyncio.timeout(self.cut_s()), self.timeout.bounded(is_urgent=False):
                     await self.store.commit(batch)
                 break
             except TimeoutError:

@@ -1,8 +1,10 @@
 """Fill a store with records, straight through its own `commit`: `python -m bench.generate --records 1000000`.
 
-The records are those of a mixed service over some days: 12 projects, 20 services, each with 10 keys, many paths, one
-in ten an LLM call, one in fifty an error. Always the same for the same numbers. What remains is a store,
-to be measured by `python -m bench.queries`. Where it was stopped it goes on when it is started again.
+The records are those of a mixed service over some days: 12 projects, 20 services, each with 10 keys, 449 endpoints,
+160 hosts, many paths, one in ten an LLM call of some conversation, one in fifty an error. Bodies are JSON, HTML and
+lines of logs, 40 % of them with characters beyond ASCII; some carry a message of an error, and how many do is known
+(`MESSAGES`). Always the same for the same numbers. What remains is a store, to be measured by
+`python -m bench.queries`. Where it was stopped it goes on when it is started again.
 """
 
 import argparse
@@ -10,10 +12,14 @@ import asyncio
 import hashlib
 import time
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import asyncpg
 
+from bench.contents import texts
+from bench.contents.documents import encoded, order
+from bench.contents.words import Language
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.postgres import partitions
@@ -24,11 +30,32 @@ from tests.storage.samples import START_US
 from tests.storage.samples import make_record as make_get
 
 BATCH: Final = 3000
+ENDPOINTS: Final = 449
+HOSTS: Final = 160
+TURNS: Final = 20
+"""Calls of a conversation, about."""
 SOURCE: Final = bytes(15) + b"\x09"
 
 _METHODS: Final = ("GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE")
 _MODELS: Final = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet"), ("gemini", "flash"))
-_HEAD: Final = b"%s /api/items/%d HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0\r\naccept: */*"
+_FOREIGN: Final[dict[int, Language]] = {7: "German", 17: "Russian", 27: "Chinese"}
+MESSAGES: Final[dict[int, str]] = {
+    2: "checksum verified",
+    100: "deadlock detected while waiting for ShareLock",
+    300: "数据库死锁，请稍后重试",
+    301: "взаимная блокировка обнаружена",
+    302: "Zeitüberschreitung beim Öffnen der Größentabelle",
+    1000: "quiesced replica refused the transaction",
+    10_000: "livelock suspected in scheduler",
+    100_000: "kernelpanic imminent",
+}
+"""One in so many records → a message that only its body has."""
+_USERS: Final = 5000
+_PAGE_BYTES: Final = 2048
+_LOG_BYTES: Final = 1536
+_HEAD: Final = (
+    b"%s /api/items/%d HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0\r\naccept: */*\r\nx-user: user-%d"
+)
 _ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 470\r\nserver: nginx"
 
 
@@ -37,7 +64,8 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
     chance = int.from_bytes(hashlib.blake2b(number.to_bytes(8, "big"), digest_size=8).digest(), "big")
     started_at_us = start_us + int(number * days * DAY_US / total)
     status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
-    service = (chance >> 8) % 20
+    endpoint = (chance >> 8) % ENDPOINTS
+    service = endpoint % 20
     duration_us = 1000 + (chance >> 16) % 5000 * ((chance >> 30) % 40)
     return make_get(
         id=new_id(started_at_us * 1000, 4711, number & 0xFFFFF),
@@ -45,7 +73,8 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
         ended_at_us=started_at_us + duration_us,
         level="error" if status == 500 else "warn" if status == 404 else "info",
         status=status,
-        method=_METHODS[(chance >> 12) % 8],
+        method=_METHODS[endpoint % 8],
+        endpoint=f"/api/{service}/items{endpoint}/{{id}}",
         path=f"/api/{service}/items/{chance % 1_000_003}",
         duration_us=duration_us,
         first_byte_us=duration_us - 100,
@@ -60,39 +89,63 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
         user_agent=f"Mozilla/5.0 agent/{chance % 20}",
         error_type="internal" if status == 500 else None,
         key_id=f"key-{service * 10 + (chance >> 24) % 10}" if chance % 10 == 3 else None,
-        **_place_of(service),
-        **(_call_of(chance) if chance % 10 == 0 else {}),
+        **_place_of(service, service + 20 * ((chance >> 40) % (HOSTS // 20))),
+        **(_call_of(chance, number) if chance % 10 == 0 else {}),
     )
 
 
-def _place_of(service: int) -> dict[str, Any]:
+def _place_of(service: int, host: int) -> dict[str, Any]:
     return {
         "route_id": f"route-{service}",
         "service": f"service-{service}",
         "container": f"container-{service}",
         "project": f"project-{service % 12}",
         "client": "acme",
-        "host": f"api-{service % 3}.example.com",
+        "host": f"api-{host}.example.com",
     }
 
 
-def _call_of(chance: int) -> dict[str, Any]:
-    provider, model = _MODELS[chance % 4]
+def _call_of(chance: int, number: int) -> dict[str, Any]:
+    """Say what is known of an LLM call: fifty conversations run at a time."""
+    provider, model = _MODELS[(chance >> 10) % 4]
+    conversation = number // (10 * TURNS * 50) * 50 + (chance >> 20) % 50
     return {
         "provider": provider,
         "model": model,
         "input_tokens": chance % 900,
         "output_tokens": chance % 300,
         "usage_state": "exact",
+        "cost_usd": chance % 900 / 100_000,
+        "user_id": f"user-{(chance >> 30) % 5000}",
+        "conversation": conversation.to_bytes(16, "big"),
     }
 
 
 def make_payload(number: int, record: Record) -> Payload:
-    """Make heads and a body of half a kilobyte."""
-    text = f'{{"id": {number}, "path": "{record.path}", "tags": ["a", "b"], "text": "{"lorem ipsum " * 30}"}}'.encode()
-    assert record.method is not None
+    """Make heads and a body of one or two kilobytes: an order in JSON, one in ten not in English, HTML, or a log."""
+    draw = Random(number)
+    text = _body(number, record, draw, " | ".join(messages(number)))
     body = Body(text, b"", len(text), False, None, None)
-    return Payload(_HEAD % (record.method.encode(), number), _ANSWER, None, body)
+    assert record.method is not None
+    return Payload(_HEAD % (record.method.encode(), number, number % _USERS), _ANSWER, None, body)
+
+
+def messages(number: int) -> list[str]:
+    """List the messages that the body of a record has."""
+    return [message for every, message in MESSAGES.items() if number % every == every // 2]
+
+
+def _body(number: int, record: Record, draw: Random, message: str) -> bytes:
+    kind = number % 10
+    if kind == 8:
+        return texts.page(draw, _PAGE_BYTES) + f"<p>{message}</p>".encode()
+    if kind == 9:
+        return texts.log(draw, _LOG_BYTES) + f"{message}\n".encode()
+    content = order(draw, _FOREIGN.get(number % 30, "English"))
+    if kind in (1, 3, 5):
+        content["note"] = f"“{content['note']}” – it’s…"
+    known = {"id": number, "path": record.path, "message": message, "order": content}
+    return encoded(known).encode()
 
 
 async def fill(

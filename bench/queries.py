@@ -22,7 +22,8 @@ import asyncpg
 
 from bench.generate import fill_up, make_days
 from bench.macro.machine import machine
-from bench.query_set import Query, aggregates, by_id, list_filters, lists, searches, totals, words
+from bench.query_set import Query, aggregates, by_id, list_filters, lists, searches, tops, totals, words
+from bench.text_queries import text_queries
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
@@ -81,9 +82,11 @@ async def queries(storage: Storage) -> dict[str, Query]:
         **lists(storage, plain, first_seq, last_seq),
         **lists(storage, searches(example), first_seq, last_seq),
         **words(storage),
+        **text_queries(storage, example, oldest_us, newest_us),
         **by_id(storage, example),
         **totals(storage, plain),
         **aggregates(storage, oldest_us, newest_us),
+        **tops(storage, oldest_us, newest_us),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from storage.aggregates import FACETS
 from storage.base import Storage
+from storage.conversations import ConversationQuery
 from storage.query import (
     CountQuery,
     FacetQuery,
@@ -17,8 +18,10 @@ from storage.query import (
     OrderBy,
     RecordQuery,
     Scope,
+    SeriesQuery,
     StatsQuery,
     SummaryQuery,
+    TopQuery,
 )
 from storage.record import Record
 from storage.relational.by_id import id_number
@@ -74,7 +77,7 @@ def searches(example: Record) -> dict[str, Filter]:
         "path substring, one row in 30": make_filter(path_contains="/items/47"),
         "path substring, one row in 9 000": make_filter(path_contains="items/4711"),
         "path substring, no row": make_filter(path_contains="not there"),
-        "text, every row": make_filter(where=Substring("lorem ipsum")),
+        "text, every row": make_filter(where=Substring('"currency":')),
         "text, one row": make_filter(where=Substring(f'"{example.path}"')),
         "text, no row": make_filter(where=Substring("not there")),
         "nothing matches": make_filter(projects=("project-3",), methods=("GET",), path_contains="not there"),
@@ -111,7 +114,7 @@ def words(storage: Storage) -> dict[str, Query]:
     asked: dict[str, Callable[[int], str]] = {
         "one row in a million": lambda number: f"{number * 1009 + 23_456}",
         "no row": lambda number: f"absent{number}x",
-        "of one row and of all": lambda number: f"{number * 1009 + 23_457} lorem",
+        "of one row and of all": lambda number: f"{number * 1009 + 23_457} currency",
     }
 
     def query(texts: Callable[[int], str]) -> Query:
@@ -164,3 +167,31 @@ def _page(storage: Storage, filter: Filter, below: int | None, by: OrderBy = "se
 
 def _total(storage: Storage, filter: Filter) -> Query:
     return lambda _: storage.read(CountQuery(filter))
+
+
+def tops(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Query]:
+    """Ask for groups of all exchanges, of part of them, and hour by hour; and for conversations."""
+    week_us = max(oldest_us, newest_us - 7 * DAY_US) + 77
+    groups = ("endpoint", "host", "status", "model", "user", "provider", "key", "failure")
+    found: dict[str, Query] = {
+        f"top, by {by}": lambda _, by=by: storage.read(TopQuery(make_filter(), by))  # type: ignore[misc]
+        for by in groups
+    }
+    return found | {
+        "top, by endpoint, 7 days and a bit": lambda _: storage.read(
+            TopQuery(make_filter(since_us=week_us), "endpoint")
+        ),
+        "top, by endpoint of a service": lambda _: storage.read(
+            TopQuery(make_filter(services=("service-7",)), "endpoint")
+        ),
+        "series, by endpoint, hours": lambda _: storage.read(
+            SeriesQuery(make_filter(), "endpoint", week_us, newest_us, 60)
+        ),
+        "summary, 7 days and a bit": lambda _: storage.read(SummaryQuery(make_filter(since_us=week_us))),
+        "histogram, 7 days in hours": lambda _: storage.read(HistogramQuery(make_filter(), week_us, newest_us, 120)),
+        "conversations, newest": lambda _: storage.read(ConversationQuery()),
+        "conversations, dearest of all": lambda _: storage.read(ConversationQuery(sort="cost")),
+        "conversations, dearest of the last day": lambda _: storage.read(
+            ConversationQuery(filter=make_filter(since_us=newest_us - DAY_US), sort="cost")
+        ),
+    }

@@ -5,18 +5,12 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from bench.contents import KINDS, variants
+from bench.contents.documents import PLACE
+from bench.contents.kinds import VARIANTS
 from bench.macro import configurations
 from bench.macro.place import PeerUnavailable, Place, program
-from bench.macro.scenarios import (
-    GRPC_ANSWER,
-    HUGE_BYTES,
-    JSON_BYTES,
-    LARGE_BYTES,
-    POST_BYTES,
-    STREAM_EVENTS,
-    event_stream,
-    json_text,
-)
+from bench.macro.scenarios import GRPC_ANSWER, huge
 
 
 def nginx_text(template: str, place: Place, **more: object) -> str:
@@ -42,21 +36,42 @@ def _nginx_command(place: Place, text: str) -> list[str]:
 def _upstream(place: Place) -> list[str]:
     files = place.directory / "files"
     files.mkdir()
-    (files / "16k").write_text(json_text(LARGE_BYTES))
-    (files / "1m").write_text(json_text(HUGE_BYTES))
-    (files / "events").write_text(event_stream(STREAM_EVENTS))
-    # A variable of nginx as long as what it becomes: each answer differs.
-    bodies = {
-        "small": json_text(JSON_BYTES),
-        "answer": json_text(POST_BYTES),
-        "message": GRPC_ANSWER.decode(),
-        "varying": json_text(POST_BYTES, name="#" * 32).replace("#" * 32, "$request_id"),
-    }
+    (files / "1m").write_bytes(huge())
     source_port = place.source_port or place.port
     text = nginx_text(
-        configurations.NGINX_UPSTREAM, place, socket=place.upstream_socket, source_port=source_port, **bodies
+        configurations.NGINX_UPSTREAM,
+        place,
+        socket=place.upstream_socket,
+        source_port=source_port,
+        message=GRPC_ANSWER.decode(),
+        items=_items(),
+        variants=_variants(),
+        contents=_locations(place),
     )
     return _nginx_command(place, text)
+
+
+def _items() -> str:
+    """Return the lines that give each variant its JSON; no two are equal, by a variable as long as what it becomes."""
+    bodies = [body.decode("ascii").replace(PLACE, "$request_id") for body in variants("json-1k")]
+    return "\n".join(f"    {number} '{body}';" for number, body in enumerate(bodies))
+
+
+def _variants() -> str:
+    """Return the lines that give each of the first two digits of a request's id one of the variants."""
+    return " ".join(f"{digits:02x} {digits % VARIANTS};" for digits in range(256))
+
+
+def _locations(place: Place) -> str:
+    """Return the places of the files of each kind of content."""
+    lines = []
+    for kind in KINDS:
+        coding = f' add_header Content-Encoding "{kind.content_encoding}";' if kind.content_encoding else ""
+        folder = place.contents / kind.name
+        lines.append(
+            f"    location /content/{kind.name}/ {{ alias {folder}/; default_type '{kind.content_type}';{coding} }}"
+        )
+    return "\n".join(lines)
 
 
 def _nginx(place: Place) -> list[str]:

@@ -22,20 +22,24 @@ http {{
 NGINX_UPSTREAM: Final = (
     NGINX_COMMON
     + """
-  access_log off; sendfile on; open_file_cache max=16;
+  access_log off; sendfile on; open_file_cache max=4096 inactive=600s; client_max_body_size 0;
   types {{ }} default_type application/json;
+  map $request_id $digits {{ ~^(?<pair>..) $pair; }}
+  map $digits $variant {{ {variants} }}
+  map $variant $item {{
+{items}
+  }}
   server {{
     listen 127.0.0.1:{port}{http2} backlog=4096;
     listen unix:{socket} backlog=4096;
     root {directory}/files;
-    location /json {{ return 200 '{small}'; }}
-    location /echo {{ return 200 '{answer}'; }}
-    location /vary {{ return 200 '{varying}'; }}
+    location /json {{ return 200 $item; }}
+    location /upload {{ return 201 $item; }}
+    location = /v1/messages {{ error_page 405 =200 /content/events-8k/$variant; return 405; }}
+{contents}
     location = /bench.Items/Get {{
       default_type application/grpc; add_trailer grpc-status 0; return 200 '{message}';
     }}
-    location = /events {{ default_type text/event-stream; try_files /events =404; }}
-    location = /16k {{ try_files /16k =404; }}
     location = /1m {{ try_files /1m =404; }}
     location = /live {{
       proxy_pass http://127.0.0.1:{source_port}; proxy_http_version 1.1;

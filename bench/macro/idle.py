@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from bench.macro import ledger, measure
 from bench.macro.load import LoadFailed
 from bench.macro.peers import Peer
-from bench.macro.scenarios import TEN_HEADERS
+from bench.macro.scripts import TEN_HEADERS
 from proxy.http2 import frames
 from proxy.http2.hpack.encoder import encode_integer
 from proxy.http2.hpack.static_table import INDEX_OF_NAME

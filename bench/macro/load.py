@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.macro.measure import percentile
-from bench.macro.place import HERE
-from bench.macro.scenarios import CONNECTIONS, RESULT_MARK, Scenario
+from bench.macro.place import CONTENTS, HERE
+from bench.macro.scenarios import CONNECTIONS, Scenario
+from bench.macro.scripts import DIRECTORY_MARK, RESULT_MARK, write_contents
 
 PAUSING_CONNECTIONS: Final = 512
 """Of a load at a rate: so many that an answer that takes 10 ms changes the rate by a twentieth at 3,000 a second."""
@@ -68,11 +69,13 @@ class Generator:
         Raises:
             LoadFailed: see there.
         """
+        contents = self.directory / CONTENTS
+        write_contents(contents, scenario.kinds)
         if scenario.streams:
             return self._run_http2(scenario, base_url, max(1, round(seconds)), connections, rate)
         pause = _PAUSE.format(most_ms=round(2000 * connections / rate)) if rate else ""
         script = self.directory / f"{scenario.name}-{connections}-{rate}.lua"
-        script.write_text(scenario.script + pause)
+        script.write_text(scenario.script.replace(DIRECTORY_MARK, str(contents)) + pause)
         whole_s = max(1, round(seconds))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "5s"]
         return parse(self._output([*command, "-s", str(script), base_url + scenario.path], whole_s))
@@ -132,7 +135,7 @@ class Generator:
 
 
 def parse(output: str) -> LoadResult:
-    """Read the line that the scripts of `scenarios.py` print.
+    """Read the line that the scripts of `scripts.py` print.
 
     Raises:
         LoadFailed: the line is missing, so the run was not finished.

@@ -11,6 +11,8 @@ HERE: Final = Path(__file__).parents[2]
 """This source tree."""
 BUILT: Final = "sidelog-"
 """Begins the name of a sidelog from another tree, `sidelog-compiled` from build/compiled."""
+CONTENTS: Final = "contents"
+"""Names the folder beside the systems that has the bodies of the loads."""
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 """Debian keeps nginx and HAProxy in sbin, which is on root's PATH only."""
 _WHEELS: Final = HERE / ".venv-bench" / "bin"
@@ -58,6 +60,11 @@ class Place:
     def upstream_socket(self) -> Path:
         """The Unix socket of the upstream, which stands beside the systems."""
         return self.directory.parent / "upstream.sock"
+
+    @property
+    def contents(self) -> Path:
+        """Where the bodies of the loads are, for the upstream to answer with: beside the systems."""
+        return self.directory.parent / CONTENTS
 
     @property
     def access_log(self) -> Path:

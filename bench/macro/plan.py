@@ -84,8 +84,9 @@ class Session:
 
     @property
     def faults(self) -> list[str]:
-        """What broke a promise of sidelog's."""
-        return [fault for run in self.runs for fault in faults(run)]
+        """What broke a promise of sidelog's; that it was not measured to the end is one."""
+        broken = [fault for run in self.runs for fault in faults(run)]
+        return broken + [f"{name}: {why}" for name, why in self.skipped.items() if name.startswith("sidelog")]
 
     def measure(self, part: Part, rounds: int) -> None:
         """Measure one part with all systems; one that fails drops out of it."""

@@ -172,12 +172,14 @@ def _recorded(peer: Peer, earlier: ledger.LedgerReading, later: ledger.LedgerRea
 
 
 def faults(run: Run) -> list[str]:
-    """Say what of a run breaks a promise: records dropped, a ledger that does not add up, too long a wait.
+    """Say what of a run breaks a promise: failed requests, records dropped, a wrong ledger, too long a wait.
 
     Under a quota the kernel stops a process for most of a period: a request whose wait is over is read that much later.
     """
     where = f"{run.system} under {run.scenario} ({run.kind}, {run.share})"
     found = []
+    if run.received and run.errors:
+        found.append(f"{where} failed {run.errors:,} of {run.requests:,} requests")
     if run.dropped:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in run.dropped.items())
         found.append(f"{where} dropped {sum(run.dropped.values()):,} of {run.received:,} records: {reasons}")

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.macro.measure import percentile
-from bench.macro.scenarios import RESULT_MARK
+from bench.macro.scripts import RESULT_MARK
 
 START_S: Final = 10.0
 """For all streams to begin."""

@@ -1,8 +1,9 @@
 """A collector that empties a prepared ring on demand: the half of `bench.micro.collector` that runs in each tree.
 
-A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, fills a ring with exchanges or WebSocket
-messages of it, lets the whole collector (drain, enrichment, writer, SQLite) store them, and answers with its CPU time,
-ns a record. Only what older trees have too is imported, and only from `proxy` and `storage`.
+A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, and how many records where they are not
+`RECORDS`, fills a ring with exchanges or WebSocket messages of it, lets the whole collector (drain, enrichment, writer,
+SQLite, index of words) do all that is to be done for them, and answers with its CPU time, ns a record. Only what older
+trees have too is imported, and only from `proxy` and `storage`; contents are those of this file's tree.
 """
 
 import asyncio
@@ -12,9 +13,11 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -32,6 +35,20 @@ from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings, StorageSettings
 from storage.record import new_id
 
+if TYPE_CHECKING:
+    from bench.contents import Kind
+
+
+def _contents() -> Any:
+    """Import the contents of this file's tree: that of `proxy` may have others, or none."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    try:
+        return importlib.import_module("bench.contents")
+    finally:
+        del sys.path[0]
+
+
+_CONTENTS: Final = _contents()
 _MESSAGES: Final = importlib.import_module(
     "proxy.ring." + ("message" if importlib.util.find_spec("proxy.ring.message") else "websocket_message")
 )
@@ -41,6 +58,8 @@ _WEBSOCKET: Final = 2
 RING_BYTES: Final = 128 << 20
 RECORDS: Final = 6000
 """Two batches."""
+
+PATIENCE_S: Final = 600.0
 
 Made = tuple[bytes, bytes, bytes, bytes]
 """Request head, request body, response head, response body."""
@@ -69,37 +88,64 @@ _CALL_ANSWERED: Final = (
 )
 
 
-def json_text(size_bytes: int, name: str = "item") -> bytes:
-    """Return one JSON object of exactly so many bytes, as the benchmark's upstream answers."""
-    frame = f'{{"id":42,"name":"{name}","active":true,"text":""}}'
-    words = "lorem ipsum dolor sit amet consetetur sadipscing elitr "
-    missing = size_bytes - len(frame)
-    return (frame[:-2] + (words * (missing // len(words) + 1))[:missing] + frame[-2:]).encode()
+EMPTY: Final = "empty"
+"""The scenario whose answers have no body: what all others pay beside their content."""
 
 
-_SMALL, _KIB, _LARGE = json_text(470), json_text(1024), json_text(16384)
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body, and what its head says of it."""
+
+    body: bytes = b""
+    content_type: str = "application/json"
+    content_encoding: str = ""
+
+    @property
+    def fields(self) -> str:
+        """The lines of a head that tell of it."""
+        coding = f"Content-Encoding: {self.content_encoding}\r\n" if self.content_encoding else ""
+        return f"Content-Type: {self.content_type}\r\n{coding}Content-Length: {len(self.body)}\r\n"
 
 
-def _fixed(method: str, target: str, fields: str, body: bytes, answer: bytes) -> Made:
-    if body:
-        fields += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return f"{method} {target} HTTP/1.1\r\nHost: bench.local\r\n{fields}\r\n".encode(), body, _answered(answer), answer
+def content_of(kind: "Kind", number: int) -> Content:
+    """Return the content of a number."""
+    return Content(kind.body(number), kind.content_type, kind.content_encoding)
 
 
-def _answered(answer: bytes) -> bytes:
+def _json(number: int, name: str = "json-1k") -> Content:
+    return content_of(_CONTENTS.kind_of(name), number)
+
+
+_NOTHING: Final = Content()
+
+
+def _fixed(method: str, target: str, fields: str, asked: Content, answer: Content) -> Made:
+    if asked.body:
+        fields += asked.fields
+    head = f"{method} {target} HTTP/1.1\r\nHost: bench.local\r\n{fields}\r\n"
+    return head.encode(), asked.body, _answered(answer), answer.body
+
+
+def _answered(answer: Content) -> bytes:
     return (
         f"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}"
-        f"\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\nConnection: keep-alive\r\n\r\n"
+        f"\r\n{answer.fields}Connection: keep-alive\r\n\r\n"
     ).encode()
 
 
-def _varied(method: str, number: int, body: bytes, answer: bytes) -> Made:
+def _varied(method: str, number: int, asked: Content, answer: Content) -> Made:
     """Make an exchange of a traced client: path, query, ids, cookie and bodies differ from every other."""
-    mark = b"%08d" % number
     fields = _NINE.replace("dark", f"dark-{number:x}")
     fields += f"X-Request-Id: {number:032x}\r\nTraceparent: 00-{number + 1:032x}-{number + 1:016x}-01\r\n"
-    body, answer = (text.replace(b"lorem", mark, 1) for text in (body, answer))
-    return _fixed(method, f"/json/items/{number % 5000}?run={number:x}", fields, body, answer)
+    return _fixed(method, f"/json/items/{number % 5000}?run={number:x}", fields, asked, answer)
+
+
+def _carried(kind: "Kind", number: int) -> Made:
+    """Make a varied exchange that carries a content the way it goes."""
+    content = content_of(kind, number)
+    if kind.is_request:
+        return _varied("POST", number, content, _NOTHING)
+    return _varied("GET", number, _NOTHING, content)
 
 
 def _exchange(made: Made, number: int, stream: StreamState | None = None) -> Pushed:
@@ -142,16 +188,26 @@ def _message(data: bytes, number: int) -> Pushed:
 
 
 SCENARIOS: Final[dict[str, Callable[[int], Pushed]]] = {
-    "get": lambda number: _exchange(_fixed("GET", "/json", "", b"", _SMALL), number),
-    "get10": lambda number: _exchange(_fixed("GET", "/json", _NINE + _TRACED, b"", _SMALL), number),
-    "post1k": lambda number: _exchange(_fixed("POST", "/echo", "", _KIB, _KIB), number),
-    "get16k": lambda number: _exchange(_fixed("GET", "/16k", "", b"", _LARGE), number),
-    "getvar": lambda number: _exchange(_varied("GET", number, b"", _SMALL), number),
-    "postvar": lambda number: _exchange(_varied("POST", number, _KIB, _KIB), number),
+    "get": lambda number: _exchange(_fixed("GET", "/json", "", _NOTHING, _json(0)), number),
+    "get10": lambda number: _exchange(_fixed("GET", "/json", _NINE + _TRACED, _NOTHING, _json(0)), number),
+    "post1k": lambda number: _exchange(_fixed("POST", "/echo", "", _json(1), _json(0)), number),
+    "get16k": lambda number: _exchange(_fixed("GET", "/16k", "", _NOTHING, _json(number, "json-16k")), number),
+    "getvar": lambda number: _exchange(_varied("GET", number, _NOTHING, _json(number)), number),
+    "postvar": lambda number: _exchange(_varied("POST", number, _json(-number), _json(number)), number),
     "unary": _unary,
-    "message": lambda number: _message(json_text(120, f"{number:08}"), number),
+    "message": lambda number: _message(b'{"number":"%08d","text":"%s"}' % (number, _json(number).body[-90:-2]), number),
     "message0": lambda number: _message(b"", number),
 }
+
+
+def maker_of(scenario: str) -> Callable[[int], Pushed]:
+    """Return what makes the entries of a scenario, or of a kind of content by its name."""
+    if scenario in SCENARIOS:
+        return SCENARIOS[scenario]
+    if scenario == EMPTY:
+        return lambda number: _exchange(_varied("GET", number, _NOTHING, _NOTHING), number)
+    kind = _CONTENTS.kind_of(scenario)
+    return lambda number: _exchange(_carried(kind, number), number)
 
 
 class Filled:
@@ -171,16 +227,53 @@ class Filled:
 
     def fill(self, scenario: str, records: int) -> int:
         """Push so many entries; return where the last one ends."""
-        make = SCENARIOS[scenario]
+        make = maker_of(scenario)
         for number in itertools.islice(self._numbers, records):
             if not self._ring.push(*make(number)):
                 raise RuntimeError(f"a ring of {RING_BYTES} bytes does not hold {records} entries of {scenario}")
         return self._ring.head
 
 
-async def _emptied(plane: ControlPlane, source: bytes, end: int) -> None:
-    while plane.committed.positions.get(source) is None or plane.committed.positions[source].offset < end:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+class OneAtATime:
+    """A store that makes steps of the index of words for two: the collector itself, and who waits for the end."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._turn = asyncio.Lock()
+
+    async def index_text(self, **options: Any) -> Any:
+        async with self._turn:
+            return await self._storage.index_text(**options)
+
+    async def text_index(self) -> Any:
+        return await self._storage.text_index()
+
+
+async def _done(plane: ControlPlane, source: bytes, end: int) -> None:
+    """Wait until all that is in the ring is stored and indexed, but for a last cell that is not full.
+
+    Raises:
+        TimeoutError: it is not after `PATIENCE_S`.
+    """
+    async with asyncio.timeout(PATIENCE_S):
+        while plane.committed.positions.get(source) is None or plane.committed.positions[source].offset < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        while not (await plane.text_indexing.storage.index_text()).is_done:
+            pass
+
+
+@asynccontextmanager
+async def collector(directory: Path, filled: "Filled", settings: Settings) -> AsyncIterator[ControlPlane]:
+    """Start a collector on a ring."""
+    wakeup = Wakeup.create()
+    data = DataDir(directory, "bench", "token", -1)
+    async with control_plane(
+        settings, data, wakeup, None, lambda sources, *_: sources.attach_fd(filled.segment.fd)
+    ) as plane:
+        store: Any = OneAtATime(plane.storage)
+        plane.text_indexing.storage = store
+        garbage.tune(garbage.COLLECTOR)
+        yield plane
 
 
 async def serve(directory: Path) -> None:
@@ -188,17 +281,13 @@ async def serve(directory: Path) -> None:
     routes = (RouteSettings(id="default", upstream="http://127.0.0.1:9000"),)
     settings = Settings(routes=routes, data_dir=str(directory), storage=StorageSettings(url="sqlite:///sidelog.db"))
     filled = Filled(settings)
-    wakeup = Wakeup.create()
-    data = DataDir(directory, "bench", "token", -1)
-    async with control_plane(
-        settings, data, wakeup, None, lambda sources, *_: sources.attach_fd(filled.segment.fd)
-    ) as plane:
-        garbage.tune(garbage.COLLECTOR)
-        while scenario := (await asyncio.to_thread(sys.stdin.readline)).strip():
-            end = filled.fill(scenario, RECORDS)
+    async with collector(directory, filled, settings) as plane:
+        while asked := (await asyncio.to_thread(sys.stdin.readline)).split():
+            records = int(asked[1]) if len(asked) > 1 else RECORDS
+            end = filled.fill(asked[0], records)
             begin_ns = time.process_time_ns()
-            await _emptied(plane, filled.segment.source, end)
-            print((time.process_time_ns() - begin_ns) / RECORDS, flush=True)
+            await _done(plane, filled.segment.source, end)
+            print((time.process_time_ns() - begin_ns) / records, flush=True)
         filled.segment.let_go()
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from bench.contents import kind_of
 from bench.micro.measure import Measure, measured
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
@@ -25,10 +26,9 @@ VARIED: Final = 10_000
 
 SETTINGS: Final = Settings(routes=(RouteSettings(id="default", upstream="http://127.0.0.1:1"),))
 HEADERS: Final = "".join(f"X-Header-{number}: value number {number}\r\n" for number in range(6))
-DOCUMENT: Final = json.dumps(
-    {"id": 7, "items": [{"name": f"item {number}", "price": number * 1.5, "note": "words"} for number in range(30)]}
-).encode()[:1024]
-LARGE: Final = json.dumps([{"id": number, "note": "some words of text"} for number in range(400)]).encode()[:16384]
+SMALL: Final = kind_of("json-1k")
+DOCUMENT: Final = SMALL.body(0)
+LARGE: Final = kind_of("json-16k").body(0)
 CHAT: Final = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello " * 100}]}).encode()
 USAGE: Final = {"prompt_tokens": 19, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 8}}
 
@@ -42,11 +42,10 @@ def chat_stream(frames: int) -> bytes:
 
 
 def varied(method: str, body: bytes, answer: bytes, number: int) -> tuple[bytes, bytes]:
-    """Pack an exchange of a traced client: path, query, ids and a byte of each body differ from every other."""
-    mark = b"%08d" % number
+    """Pack an exchange of a traced client: path, query and ids differ from every other."""
     head = f"X-Request-Id: {number:032x}\r\nTraceparent: 00-{number + 1:032x}-{number + 1:016x}-01\r\n"
     path = f"/items/{number}?run={number:x}"
-    return entry(method, path, body.replace(b"words", mark, 1), answer.replace(b"words", mark, 1), more_headers=head)
+    return entry(method, path, body, answer, more_headers=head)
 
 
 def entry(
@@ -78,18 +77,16 @@ def measures() -> Iterator[Measure]:
     call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": arguments}).encode()
     result = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "3"}]}}).encode()
     cases = {
-        "GET, 470 bytes of JSON": entry("GET", "/items/1?limit=5", b"", DOCUMENT[:470]),
-        "POST, 1 KB + 1 KB of JSON": entry("POST", "/items", DOCUMENT, DOCUMENT),
-        "GET, 16 KiB of JSON": entry("GET", "/items", b"", LARGE),
+        "GET, 1 KB of JSON": entry("GET", "/items/1?limit=5", b"", DOCUMENT),
+        "POST, 1 KB + 1 KB of JSON": entry("POST", "/items", SMALL.body(1), DOCUMENT),
+        "GET, 16 KB of JSON": entry("GET", "/items", b"", LARGE),
         "chat completion": entry("POST", "/v1/chat/completions", CHAT, answer),
         "chat stream of 100 frames": entry("POST", "/v1/chat/completions", CHAT, chat_stream(100), "text/event-stream"),
         "tool call": entry("POST", "/mcp", call, result),
     }
-    for name, method, body, response in (
-        ("GET, all different", "GET", b"", DOCUMENT[:470]),
-        ("POST, 1 KB + 1 KB, all different", "POST", DOCUMENT, DOCUMENT),
-    ):
-        packed = [varied(method, body, response, number) for number in range(VARIED)]
+    for name, method in (("GET, all different", "GET"), ("POST, 1 KB + 1 KB, all different", "POST")):
+        bodies = (SMALL.body(-number) if method == "POST" else b"" for number in range(VARIED))
+        packed = [varied(method, body, SMALL.body(number), number) for number, body in enumerate(bodies)]
         build = partial(_build_next, RecordBuilder("bench", SETTINGS), cycle(packed), descriptor)
         yield measured(name, _repeated(build), clock=time.process_time_ns)
     for name, (header, sections) in cases.items():

@@ -8,8 +8,10 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Final
 
+from bench.contents import variants
 from bench.micro.measure import Measure, measured
 from proxy.enrich.http.bodies import decode_body, redacted_body
 from proxy.enrich.redact.redactor import Redactor
@@ -74,7 +76,9 @@ def body_measures() -> Iterator[Measure]:
     redactor = Redactor()
     large = DOCUMENT * 70
     packed = gzip.compress(WITH_SECRET)
+    documents = cycle(variants("json-16k"))
     cases: dict[str, Callable[[], object]] = {
+        "json 16 KB of an API, 64 in turn": lambda: redactor.redact_body(next(documents), b"", JSON, False),
         "json 1 KB, no secret": lambda: redactor.redact_body(DOCUMENT, b"", JSON, False),
         "json 1 KB, one secret": lambda: redactor.redact_body(WITH_SECRET, b"", JSON, False),
         "prose 1 KB, no secret": lambda: redactor.redact_body(PROSE, b"", b"text/plain", False),

@@ -3,18 +3,20 @@
 A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, lets 64 client connections send requests
 of it to as many upstream connections that answer, all by calls, and prints its CPU time, ns a request: the lower
 quartile of short batches, since a batch that is interrupted finds its caches cold. Only what older trees have too is
-imported, and only from `proxy`.
+imported, and only from `proxy`; bodies are those of `bench.contents`, of this file's tree.
 
 Scenarios of HTTP/2 have four clients, each of which sends 16 requests in one piece, whose answers come one by one from
 connections of HTTP/1.1, or in one piece from a connection of HTTP/2.
 """
 
 import asyncio
+import importlib
 import itertools
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -49,19 +51,34 @@ _ANSWER: Final = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 02:30:04 GMT\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\nConnection: keep-alive\r\n\r\n"
 )
-_TEXT: Final = b"lorem ipsum dolor sit amet consetetur sadipscing elitr "
+_BODIES: Final = 64
+"""Different ones of a size: none of them is read, so more would say the same."""
 
 
 def _head(line: bytes, fields: bytes) -> bytes:
     return b"%b HTTP/1.1\r\nHost: bench.local\r\n%b\r\n" % (line, fields)
 
 
-def _body(size_bytes: int, number: int = 0) -> bytes:
-    return b'{"number":"%08d","text":"%b"}' % (number, (_TEXT * 300)[: size_bytes - 30])
+def _bodies(kind: str) -> list[bytes]:
+    """Make bodies of a kind of content by the code of this file's tree: that of `proxy` may have others, or none."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    try:
+        made: list[bytes] = importlib.import_module("bench.contents").variants(kind, _BODIES)
+    finally:
+        del sys.path[0]
+    return made
+
+
+_SMALL: Final = _bodies("json-1k")
+_LARGE: Final = _bodies("json-16k")
+
+
+def _body(number: int) -> bytes:
+    return _SMALL[number % _BODIES]
 
 
 def _posted(line: bytes, fields: bytes, number: int) -> bytes:
-    body = _body(1024, number)
+    body = _body(number)
     return _head(line, fields + b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)) + body
 
 
@@ -84,12 +101,12 @@ def _postvar(number: int) -> bytes:
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {
-    "get": (lambda number: _head(b"GET /json", b""), lambda number: _body(470)),
-    "get10": (lambda number: _head(b"GET /json", _NINE + _TRACED % (1, 2, 3)), lambda number: _body(470)),
-    "post1k": (lambda number: _posted(b"POST /echo", b"", 0), lambda number: _body(1024)),
-    "get16k": (lambda number: _head(b"GET /16k", b""), lambda number: _body(16384)),
-    "getvar": (_getvar, lambda number: _body(470)),
-    "postvar": (_postvar, lambda number: _body(1024, number)),
+    "get": (lambda number: _head(b"GET /json", b""), _body),
+    "get10": (lambda number: _head(b"GET /json", _NINE + _TRACED % (1, 2, 3)), _body),
+    "post1k": (lambda number: _posted(b"POST /echo", b"", 0), _body),
+    "get16k": (lambda number: _head(b"GET /16k", b""), lambda number: _LARGE[number % _BODIES]),
+    "getvar": (_getvar, _body),
+    "postvar": (_postvar, _body),
 }
 
 _WIDE: Final = frames.window_update(0, 1 << 30)
@@ -166,7 +183,7 @@ class Http2Peer:
 
     def answer(self, stream: int, scenario: str) -> bytes:
         is_call = scenario == "unary"
-        body = _SAID if is_call else _body(470)
+        body = _SAID if is_call else _body(stream)
         kind = b"application/grpc" if is_call else b"application/json"
         fields = [(b":status", b"200"), (b"server", b"nginx"), (b"date", b"Sun, 22 Nov 2026 02:30:04 GMT")]
         head = self._head(stream, [*fields, (b"content-type", kind), (b"content-length", b"%d" % len(body))])
@@ -252,7 +269,7 @@ class Worker:
         ]
         answers: list[tuple[Any, bytes]] = []
         if scenario == "h2get":
-            body = _body(470)
+            body = _body(0)
             answers = [(upstream, _ANSWER % len(body) + body) for upstream in self.upstreams]
         else:
             for _ in self.clients:

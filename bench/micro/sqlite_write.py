@@ -6,7 +6,6 @@ bodies cost nothing here.
 
 import argparse
 import asyncio
-import json
 import random
 import tempfile
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.contents import kind_of
 from storage.query import Durability
 from storage.record import MESSAGE_EVENT, Batch, Body, Entry, Payload, Position, Record, new_id
 from storage.sqlite.store import SqliteStorage
@@ -68,6 +68,13 @@ def bare(number: int) -> Entry:
     return Entry(record(number))
 
 
+def redacted(number: int) -> Entry:
+    """A row of a client with credentials, now and then with more of them."""
+    entry = bare(number)
+    entry.record.redactions = {"name:authorization": 1, "name:cookie": 2} if number % 9 else {"github-token": 1}
+    return entry
+
+
 def varied(number: int) -> Entry:
     """One of 60 000 combinations of key, route, project and endpoint: nearly each has rows of its own in rollups."""
     entry, chance = bare(number), random.Random(number).randrange(60_000)
@@ -97,9 +104,7 @@ def post(number: int) -> Entry:
 
 
 def _json_body(number: int) -> Body:
-    chance = random.Random(number)
-    items = [{"id": chance.randrange(10**9), "name": f"item {chance.random()}", "tags": ["a", "b"]} for _ in range(15)]
-    text = json.dumps(items).encode()[:1024]
+    text = kind_of("json-1k").body(number)
     return Body(text, b"", len(text), False, None, None)
 
 
@@ -119,6 +124,7 @@ CASES: Final = (
     Case(name="WebSocket message", make=message),
     Case(name="bare row, fast", make=bare, durability="fast"),
     Case(name="varied", make=varied),
+    Case(name="redacted", make=redacted),
     Case(name="GET, heads", make=get),
     Case(name="POST, 1 KB JSON each way", make=post),
 )

@@ -1,8 +1,11 @@
 """Tables from results: medians, ratios, and the section of a file they replace."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from bench.macro.plan import Session
 from bench.macro.report import BEGIN, END, Result, markdown, replaced
 from bench.macro.run import EVENTS, FLOOD, IDLE, LATENCY, Run, faults
 from bench.macro.tables import cpu_table, flood_table, idle_table, latency_table, share_table, silent, streams_table
@@ -80,19 +83,30 @@ def test_idle_connections_are_shown_by_protocol() -> None:
     assert silent([msgspec.structs.replace(http1, system="nginx")]) == []
 
 
-def test_a_drop_a_longer_wait_and_an_unbalanced_ledger_are_faults() -> None:
+def test_a_failed_request_a_drop_a_longer_wait_and_an_unbalanced_ledger_are_faults() -> None:
     """Each is named with its figures; a run without them has none."""
     run = run_of("sidelog", {}, received=1500)
     assert faults(run) == []
     bad = msgspec.structs.replace(
-        run, dropped={"ring_full": 1200}, longest_wait_ms=140, max_wait_ms=100, is_balanced=False
+        run, errors=3, dropped={"ring_full": 1200}, longest_wait_ms=140, max_wait_ms=100, is_balanced=False
     )
     where = "sidelog under get (sustained, core)"
     assert faults(bad) == [
+        f"{where} failed 3 of 1,000 requests",
         f"{where} dropped 1,200 of 1,500 records: ring_full 1,200",
         f"{where} has a ledger that does not add up",
         f"{where} let a request wait 140 ms for recording, of 100 allowed",
     ]
+
+
+def test_a_sidelog_that_was_not_measured_to_the_end_is_a_fault(tmp_path: Path) -> None:
+    """A peer that is missing is none."""
+    session = Session(tmp_path, systems=("haproxy", "sidelog"), trees=(), seconds=1, peer_seconds=1)
+    session.skipped = {
+        "haproxy under mix (sustained, core)": "is not installed",
+        "sidelog under mix": "is still at work",
+    }
+    assert session.faults == ["sidelog under mix: is still at work"]
 
 
 def test_a_result_survives_json_and_names_what_was_skipped() -> None:
