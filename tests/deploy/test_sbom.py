@@ -32,13 +32,16 @@ def name_of(requirement: str) -> str:
 
 
 def test_a_lock_is_read_with_its_reasons() -> None:
-    """One, several, and packages that are for some systems only."""
+    """One, several; of packages that are for some systems or Pythons those that are for this one."""
     text = (
         "a==1.0 \\\n    --hash=sha256:00\n    # via sidelog (pyproject.toml)\n"
-        "b-c==2.0.1 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n    # via\n    #   a\n    #   d\n"
+        "b-c==2.0.1 ; python_full_version >= '3.11' \\\n    --hash=sha256:00\n    # via\n    #   a\n    #   d\n"
+        "b-c==1.9 ; python_full_version < '3.11' \\\n    --hash=sha256:00\n    # via z\n"
     )
     assert read_lock(text) == [Locked("a", "1.0", ["sidelog"]), Locked("b-c", "2.0.1", ["a", "d"])]
-    assert len(LOCKED) == len(re.findall(r"^[a-z]", LOCK.read_text(), re.MULTILINE))
+    names = set(re.findall(r"^[a-z][\w.-]*", LOCK.read_text(), re.MULTILINE))
+    assert {package.name for package in LOCKED} <= names
+    assert len({package.name for package in LOCKED}) == len(LOCKED), "each in one version"
 
 
 def test_both_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:

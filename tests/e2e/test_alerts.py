@@ -72,7 +72,7 @@ def environment(receiver: Receiver) -> dict[str, str]:
     url = f"http://127.0.0.1:{receiver.port}/hook"
     alert = {"name": "asked", "query": "path:/n/*", "by": "path", "above": 0, "window_s": WINDOW_S, "url": url}
     secrets = {"name": "said", "query": "path:/said", "by": "body.password", "above": 0, "window_s": 600, "url": url}
-    return {"SIDELOG_ALERTS": json.dumps([alert, secrets])}
+    return {"SIDELOG_ALERTS": json.dumps([alert, secrets]), "SIDELOG_ADMIN__PUBLIC_URL": "https://logs.example/"}
 
 
 def await_successor(sidelog: Sidelog, dead: int) -> None:
@@ -156,7 +156,11 @@ def test_an_alert_is_tested_and_silenced_from_the_command_line(tmp_path: Path, u
         codes = {run("test", "asked")[0] for _ in range(6)}
         assert codes <= {0, 1}
         assert b'"alert.test"' in receiver.bodies[0]
-        assert run("silence", "asked", "--for", "1m30s") == (0, "asked is silent for 90 s\n")
+        assert json.loads(receiver.bodies[0])["data"]["link"].startswith("https://logs.example/requests?filter=path")
+        page = urllib.request.Request(f"{sidelog.admin_url}/requests", headers={"Host": "logs.example"})
+        with urllib.request.urlopen(page, timeout=60) as response:
+            assert response.status == 200
+        assert run("silence", "asked", "--for", "1m30s") == (0, "asked: silenced for 1 min 30 s\n")
         code, said = run("silence", "asked", "--for", "soon")
         assert (code, "got 'soon'" in said, "such as '30s' or '1h30m'" in said) == (2, True, True)
         code, said = run("list")

@@ -83,15 +83,21 @@ class World:
         script.write_text(f"#!{sys.executable}\nimport sys\nfrom proxy.cli.app import main\nsys.exit(main())\n")
         script.chmod(0o755)
         (directory / ".venv").symlink_to(directory)  # as make run makes it
+        agent = directory / "bin" / "claude"
+        agent.write_text("#!/bin/sh\ncurl -s $ANTHROPIC_BASE_URL/v1/models\n")
+        agent.chmod(0o755)
         self._environ = {
             **os.environ,
             "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "SIDELOG_DATA_DIR": str(sidelog.data_dir),
             "SIDELOG_RING__BYTES": str(8 << 20),
+            "XDG_STATE_HOME": str(directory / "state"),
+            "ANTHROPIC_BASE_URL": upstream,
         }
         ports = f'listen = "127.0.0.1:{{}}"\nupstream = "{upstream}"\n\n[admin]\nlisten = "127.0.0.1:{{}}"\n'
         (directory / "sidelog.toml").write_text("[proxy]\n" + ports.format(sidelog.port, sidelog.admin_port))
+        (directory / "response.json").write_text('{"id": 1}')
         for status in (200, 404, 500):
             self.fetch(f"/status/{status}")
         self.record_id = str(eventually(lambda: sidelog.records("status=500"))[0]["id"])

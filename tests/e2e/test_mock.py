@@ -14,8 +14,12 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.test_grpc_streams import CALL, framed
+from tests.support.http2_client import Http2Client
+from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
 from tests.support.ports import free_port
-from tests.support.sidelog import ROOT, eventually
+from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.upstream import scripted
 
 
 def line(path: str, answer: str, *, method: str = "GET", body: str | None = None, **more: Any) -> dict[str, Any]:
@@ -55,10 +59,10 @@ LINES = [
 
 
 @contextmanager
-def mocked(suite: Path) -> Iterator[tuple[str, str]]:
+def mocked(suite: Path, *options: str) -> Iterator[tuple[str, str]]:
     """Run the command; give its URL and what it says at its start."""
     port, log = free_port(), suite.with_suffix(".log")
-    command = [sys.executable, "-m", "proxy", "mock", str(suite), "--listen", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "proxy", "mock", str(suite), "--listen", f"127.0.0.1:{port}", *options]
     with log.open("wb") as stderr, subprocess.Popen(command, cwd=ROOT, stderr=stderr, env={**os.environ}) as process:
 
         def is_open() -> bool:
@@ -89,23 +93,43 @@ def fetch(url: str, **request: Any) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_the_narrowest_match_answers(mock: tuple[str, str]) -> None:
-    """Method, target and body; else target, path, or a path with other ids; else a 404 that says so."""
+def test_the_strongest_match_answers(mock: tuple[str, str]) -> None:
+    """The same request, else one with other ids; else a 404 that names the nearest."""
     url, _ = mock
     for target, answer in (("/users/7", '{"id": 7}'), ("/users/8?full=1", '{"id": 8, "full": true}')):
         assert fetch(url + target) == (200, answer)
-    assert fetch(f"{url}/users/8?full=0") == (200, '{"id": 8, "full": true}')
     assert fetch(f"{url}/users/99") == (200, '{"id": 7}')
     assert [fetch(f"{url}/job") for _ in range(3)] == [(202, '{"state": "pending"}'), *[(200, '{"state": "done"}')] * 2]
     for body, answer in ((b'{"q": 2}', '"two"'), (b'{"q": 1, "password": "hunter2"}', '"one"')):
         assert fetch(f"{url}/ask", data=body, headers={"Content-Type": "application/json"}) == (200, answer)
-    assert fetch(f"{url}/none") == (404, "no recorded exchange answers GET /none\n")
+    status, said = fetch(f"{url}/users/8?full=0")
+    assert (status, json.loads(said)["first_difference"]) == (404, 'query.full[0]: "1" recorded, "0" asked for')
+    assert json.loads(fetch(f"{url}/none")[1])["error"] == "no recorded exchange answers GET /none"
+
+
+def test_how_strong_a_match_has_to_be_is_an_option(tmp_path: Path) -> None:
+    """As are places that are left out; a place that is none is refused."""
+    suite = tmp_path / "suite.ndjson"
+    suite.write_text("".join(json.dumps(each) + "\n" for each in LINES))
+    with mocked(suite, "--match", "endpoint", "--ignore", "body.q") as (url, _):
+        assert fetch(f"{url}/users/8?full=0") == (200, '{"id": 8, "full": true}')
+        body = b'{"q": 99, "password": "hunter2"}'
+        assert fetch(f"{url}/ask", data=body, headers={"Content-Type": "application/json"}) == (200, '"one"')
+    for option, text in (
+        ("--ignore=a[", "no place"),
+        ("--match=weak", "endpoint"),
+        ("--protobuf=none", "No such file"),
+    ):
+        command = [sys.executable, "-m", "proxy", "mock", str(suite), option]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert (done.returncode, text in done.stderr) == (2, True), done.stderr
 
 
 def test_what_was_cut_answers_nothing(mock: tuple[str, str]) -> None:
-    """It is left out, and so is a call of gRPC, which was not JSON; the start says so."""
+    """It is left out, and so is a call of gRPC whose end is not known; the start says so."""
     url, said = mock
-    assert "2 exchanges are left out" in said
+    assert "1 exchange is left out: the body of the answer was cut" in said
+    assert "1 exchange is left out: they are calls of gRPC without a status" in said
     assert "answering for 8 recorded exchanges" in said
     assert fetch(f"{url}/gone")[0] == 404
 
@@ -123,7 +147,9 @@ def test_fields_are_as_recorded(mock: tuple[str, str]) -> None:
     with socket.create_connection((host, int(port)), 60) as connection:
         connection.sendall(b"GET /moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         head = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
-    assert head.startswith("HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n")
+    assert head.startswith(
+        "HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nSet-Cookie: a=b\r\nX-Sidelog-Mock: exact;"
+    )
 
 
 def test_a_suite_without_answers_is_refused(tmp_path: Path) -> None:
@@ -135,3 +161,35 @@ def test_a_suite_without_answers_is_refused(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert message in done.stderr
         assert done.returncode in (1, 2)
+
+
+def answer_call(connection: Connection, request: Request) -> None:
+    """Answer a unary call by its message, and one of several with three messages."""
+    if not request.is_ended:
+        return
+    texts = (
+        ("one", "two", "three") if request.fields[":path"].endswith("Watch") else (f"to {request.body[7:].decode()}",)
+    )
+    fields = (*OK, ("content-type", "application/grpc"))
+    connection.respond(request, b"".join(map(framed, texts)), fields, (("grpc-status", "0"), ("x-end", "yes")))
+
+
+def test_calls_of_grpc_are_answered_as_they_were_recorded(tmp_path: Path) -> None:
+    """Through a sidelog, a suite and a mock: the bytes and trailers are those of the service."""
+    asked = [("/shop.Cart/Add", "a"), ("/shop.Cart/Add", "b"), ("/shop.Cart/Watch", "c")]
+
+    def answers(port: int) -> list[tuple[bytes, dict[str, str]]]:
+        with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+            came = [client.ask((*CALL[:3], (":path", path), *CALL[4:]), framed(text)) for path, text in asked]
+        return [(each.body, each.trailers) for each in came]
+
+    suite = tmp_path / "calls.ndjson"
+    with scripted(Http2Upstream(answer_call)) as url, Sidelog(tmp_path / "data", url) as sidelog:
+        expected = answers(sidelog.port)
+        sidelog.settled_ledger()
+        save = ["save", "calls", "-o", str(suite), "--data-dir", str(sidelog.data_dir)]
+        subprocess.run([sys.executable, "-m", "proxy", *save], cwd=ROOT, check=True, timeout=300)
+    assert expected[0] == (framed("to a"), {"grpc-status": "0", "x-end": "yes"})
+    with mocked(suite) as (mock_url, said):
+        assert "answering for 3 recorded exchanges" in said
+        assert answers(int(mock_url.rpartition(":")[2])) == expected

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -19,9 +21,12 @@ import pytest
 from aiohttp import web
 
 from proxy.cli import app
+from tests.support.certificate import self_signed
+from tests.support.client import Client
 from tests.support.programs import PROGRAM_S
+from tests.support.script import Script
 from tests.support.sidelog import ROOT, Sidelog, eventually
-from tests.support.upstream import running
+from tests.support.upstream import running, scripted
 
 BEARER: Final = "Bearer canary-f3Zq81-bearer-value"
 PASSWORD: Final = "canary-9sKd02-password"
@@ -155,9 +160,82 @@ def test_a_planted_change_is_found(sidelog: Sidelog, shop: Shop, service: str, t
     shop.has_change = True
     for file in (suite, archive):
         shown = call("replay", str(file), "--against", service, code=1)
-        assert "GET /orders/17" in shown
-        assert '~ .total  "number" -> "string"' in shown
-        assert "39 equal, 1 different" in shown
+        assert "GET /orders/{id}: 1 of 40 answers are not as expected" in shown
+        assert '1 of 40: .total is of another type ("number" -> "string")  (example: ' in shown
+        assert "39 equal, 1 different, 0 failed; 1 of 1 endpoints differ" in shown
+    assert "40 equal" in call("replay", str(suite), "--against", service, "--ignore", "total")
+    call("save", "orders", "path:/orders/*", "--ignore", ".total", "-o", str(suite), data_dir=sidelog.data_dir)
+    assert "40 equal" in call("replay", str(suite), "--against", service)
+
+
+def test_a_suite_is_sent_several_times(sidelog: Sidelog, shop: Shop, service: str, tmp_path: Path) -> None:
+    """At a multiple of the recorded pace, several at once; a second run goes on where the first one ended."""
+    suite, results = tmp_path / "suite.ndjson", tmp_path / "results.ndjson"
+    call("save", "few", "path:/orders/*", "--limit", "3", "-o", str(suite), data_dir=sidelog.data_dir)
+    words = ("replay", str(suite), "--against", service, "--loop", "3", "--concurrency", "4", "--speed", "100")
+    assert "9 sent: 9 equal" in call(*words, "-o", str(results))
+    assert Counter(target for _, target, _, _ in shop.seen) == {f"/orders/{n}": 3 for n in (37, 38, 39)}
+    assert [json.loads(line).get("round", 1) for line in results.read_text().splitlines()[1:]].count(3) == 3
+    assert "9 sent: 9 equal" in call(*words, "-o", str(results))
+    assert len(shop.seen) == 9
+
+
+def test_a_certificate_is_verified_unless_it_is_said_otherwise(sidelog: Sidelog, tmp_path: Path, service: str) -> None:
+    """By `--insecure`."""
+    suite = tmp_path / "suite.ndjson"
+    call("save", "one", "path:/orders/*", "--limit", "1", "-o", str(suite), data_dir=sidelog.data_dir)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*self_signed(tmp_path))
+    with running(Shop().application(), tls) as url:
+        words = ("replay", str(suite), "--against", url)
+        assert "CERTIFICATE_VERIFY_FAILED" in call(*words, code=1)
+        assert "1 equal" in call(*words, "--insecure")
+
+
+def test_an_answer_is_waited_for_as_long_as_is_said(sidelog: Sidelog, shop: Shop, service: str) -> None:
+    """And no longer."""
+    shop.is_hanging = True
+    words = ("replay", "path:/orders/7", "--against", service, "--timeout-s", "0.2")
+    assert "no answer within 0.2 s" in call(*words, data_dir=sidelog.data_dir, code=1)
+
+
+def test_a_host_is_chosen_of_a_file(sidelog: Sidelog, service: str, tmp_path: Path) -> None:
+    """As its requests name it."""
+    archive = tmp_path / "suite.har"
+    call("export", "har", "--path", "orders/", "-o", str(archive), data_dir=sidelog.data_dir)
+    host = sidelog.url.removeprefix("http://")
+    assert "40 sent" in call("replay", str(archive), "--host", host, "--against", service)
+    assert "nothing to send" in call("replay", str(archive), "--host", "other", "--against", service, code=1)
+
+
+def test_places_are_ignored_where_two_records_are_compared(sidelog: Sidelog) -> None:
+    """Two orders differ in nothing else; what is no place is refused."""
+    one, other = [record["id"] for record in sidelog.records("path=/orders")[:2]]
+    assert ".total" in call("compare", one, other, data_dir=sidelog.data_dir, code=1)
+    words = [word for place in ("id", "at", "state", "items", "total") for word in ("--ignore", place)]
+    words += ["--ignore", "header:content-length"]
+    shown = call("compare", one, other, *words, data_dir=sidelog.data_dir, code=1)
+    assert "path" in shown
+    assert ".total  " not in shown
+    assert "'a..b' is no place" in call("compare", one, other, "--ignore", "a..b", data_dir=sidelog.data_dir, code=2)
+
+
+def test_a_suite_may_be_short(sidelog: Sidelog, tmp_path: Path) -> None:
+    """The newest exchanges, and those oldest first, as in any suite."""
+    suite = tmp_path / "suite.ndjson"
+    call("save", "few", "path:/orders/*", "--limit", "3", "-o", str(suite), data_dir=sidelog.data_dir)
+    first, *lines = map(json.loads, suite.read_text().splitlines())
+    assert (first["name"], [line["path"] for line in lines]) == ("few", ["/orders/37", "/orders/38", "/orders/39"])
+    call("save", "all", "path:/orders/*", "--limit", "300", "-o", str(suite), data_dir=sidelog.data_dir)
+    assert len(suite.read_text().splitlines()) == 41
+    call("save", "none", "path:/none", "--limit", "3", "-o", str(suite), data_dir=sidelog.data_dir)
+    assert len(suite.read_text().splitlines()) == 1
+
+
+def test_no_answer_is_no_answer_of_before(sidelog: Sidelog) -> None:
+    """The reason is said, once for an endpoint."""
+    words = ("replay", "path:/orders/7", "--against", "http://127.0.0.1:1")
+    assert "1 of 1 have no answer: " in call(*words, data_dir=sidelog.data_dir, code=1)
 
 
 def test_redacted_parts_must_be_given(sidelog: Sidelog, shop: Shop, service: str) -> None:
@@ -182,7 +260,7 @@ def test_no_secret_is_in_what_differs(sidelog: Sidelog, shop: Shop, service: str
     results = tmp_path / "results.ndjson"
     words = ("replay", "path:/search", "--against", service, "--expect", "same", "-o", str(results))
     wrong = {"BEARER": f"{BEARER}x", "SECRET": PASSWORD}
-    assert "200 -> 401" in call(*words, *GIVEN, data_dir=sidelog.data_dir, code=1, environ=wrong)
+    assert "answer 401 instead of 200" in call(*words, *GIVEN, data_dir=sidelog.data_dir, code=1, environ=wrong)
     assert_clean(results.read_text())
     assert results.stat().st_mode & 0o077 == 0
     unreachable = ("replay", "path:/search", "--against", "http://127.0.0.1:1", *GIVEN, "--json")
@@ -247,13 +325,16 @@ def test_what_cannot_be_done_is_said(sidelog: Sidelog, shop: Shop, service: str)
     """Before anything is sent."""
     for words, code, message in (
         (("path:/orders/*",), 2, "Missing option '--against'"),
-        (("path:/orders/*", "--against", "127.0.0.1:80"), 2, "is no URL"),
-        (("path:/orders/*", "--against", "http://127.0.0.1:99999"), 2, "is no URL"),
-        (("path:/orders/*", "--against", "http://[::1"), 2, "is no URL"),
+        (("path:/orders/*", "--against", "127.0.0.1:80"), 2, "is not a URL"),
+        (("path:/orders/*", "--against", "http://127.0.0.1:99999"), 2, "is not a URL"),
+        (("path:/orders/*", "--against", "http://[::1"), 2, "is not a URL"),
         (("path:/orders/*", "--against", service, "--edit", "body.typo=1"), 2, "no request that is sent has body.typo"),
         (("path:/orders/*", "--against", service, "--edit", "path=/a\nb"), 2, "is no path"),
         (("path:/orders/*", "--against", service, "--set-header", "x=env:NONE"), 2, "NONE, which is not set"),
         (("path:/orders/*", "--against", service, "--rate", "1", "--as-recorded"), 2, "two paces"),
+        (("path:/orders/*", "--against", service, "--rate", "1", "--speed", "2"), 2, "two paces"),
+        (("path:/orders/*", "--against", service, "--speed", "0"), 2, "above 0, at most 1000, got '0'"),
+        (("path:/orders/*", "--against", service, "--ignore", "a..b"), 2, "'a..b' is no place"),
         (("path:/none", "--against", service), 1, "nothing to send"),
         ((str(ROOT / "README.md"), "--against", service), 2, "neither a suite nor an HTTP Archive"),
         ((str(ROOT / "README.md"), "--against", service, "--since", "1h"), 2, "without other filters"),
@@ -289,3 +370,34 @@ def test_a_record_is_sent_again_by_the_admin_port(sidelog: Sidelog, shop: Shop) 
     with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:
         assert 'sidelog_sent_again_total{result="answered"} 1.0' in response.read().decode()
     assert_clean(json.dumps(event) + sidelog.log)
+
+
+def test_octets_beyond_ascii_are_sent_as_they_were(tmp_path: Path) -> None:
+    """By replay, by the API and by curl: target and value have the octets that the client sent."""
+    service = Script()
+    asked = b"GET /caf\xe9?q=\xe9&u=\xc3\xa9 HTTP/1.1\r\n"
+    named = b"\r\nX-Name: caf\xe9 \xc3\xa9\r\nX-Text: caf\xc3\xa9\r\n"
+    with (
+        scripted(service) as url,
+        Sidelog(tmp_path / "data", url, environ={"SIDELOG_REPLAY__ENABLED": "true"}) as sidelog,
+    ):
+        host = url.removeprefix("http://").encode()
+        with Client(socket.create_connection(("127.0.0.1", sidelog.port))) as client:
+            client.send(asked + b"Host: " + host + named + b"\r\n")
+            assert client.answer().status == 200
+        sidelog.settled_ledger()
+        [record] = sidelog.records()
+        call("replay", "--against", url, data_dir=sidelog.data_dir)
+        target = f"{record['path']}?{record['query']}"
+        again = {"method": "GET", "target": target, "headers": [["X-Name", "caf\xe9 \xc3\xa9"], ["X-Text", "caf\xe9"]]}
+        ask = urllib.request.Request(
+            f"{sidelog.admin_url}/api/records/{record['id']}/send", json.dumps(again).encode(),
+            {"Authorization": f"Bearer {sidelog.token}"},
+        )  # fmt: skip
+        urllib.request.urlopen(ask, timeout=60).close()
+        line = call("get", record["id"], "--curl", data_dir=sidelog.data_dir)
+        subprocess.run(["sh", "-c", line], check=True, capture_output=True, timeout=PROGRAM_S)
+    assert len(service.requests) == 4
+    for request in service.requests:
+        assert request.startswith(asked)
+        assert named in request

@@ -115,7 +115,13 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
         eventually(lambda: balanced(sidelog)["spooled"] == 0)
         await_more(load.completed, 50)
         storage = sidelog.api("/api/status")["storage"]
-        assert storage == {"up": True, "reason": None, "replaced": {"damaged": 0, "removed": 0}, "replicas": []}
+        assert storage == {
+            "up": True,
+            "reason": None,
+            "warning": None,
+            "replaced": {"damaged": 0, "removed": 0},
+            "replicas": [],
+        }
         load.stop()
         check_accounts(sidelog, load.completed)
 

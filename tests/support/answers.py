@@ -46,6 +46,7 @@ _VALUES: Final[dict[str, list[str]]] = {
     "level": ["error", "warn,error", "info,debug"], "source": ["edge", "backend,edge"],
     "outcome": ["ok", "rejected,client_closed"], "error_type": ["boom", "http_404", "rejected,boom"],
     "provider": ["openai", "openai,anthropic"], "model": ["gpt", "gpt,claude"], "finish_reason": ["stop", "length,no"],
+    "redacted": ["github-token", "name:key,no"], "tool_error": ["add", "sub,no"],
     "called_tool": ["add", "add,sub"], "tool": ["add", "sub,no"], "kind": ["exchange", "event", "all"],
     "trace_id": ["0af7651916cd43dd8448eb211c8031a1", "no"], "min_latency_ms": ["0", "50", "700"],
     "max_latency_ms": ["60", "900"], "since": ["2024-06-13T00:00:00Z", "2024-06-12T20:10:07Z", "1d"],
@@ -72,6 +73,7 @@ _TERMS: Final = [
     ),
     *("error:boom", "error:http_4*", "error:*", "duration:>500ms", "duration:10ms..60ms", "ttfb:<50ms", "bytes:>400"),
     *("provider:openai", "provider:*", "model:gpt", "model:g*", "-model:*", "tokens:>100", "cost:>0.001", "tool:add"),
+    *("redacted:github-token", "-redacted:*", "redacted:name:*", "tool_error:add", "message:gone*", "-message:*"),
     *("called_tool:add", "called_tool:*", "finish_reason:stop", "needle", '"a needle"', "*eedl*", "zzz", "-needle"),
     *("body.id:7", "body.kind:odd", "-body.kind:odd", "header.x-a:1", "ip:10.0.0.0/8", "request_id:request-1*"),
     *(
@@ -85,7 +87,19 @@ _TERMS: Final = [
 ]  # fmt: skip
 _GROUPS: Final = (
     *("endpoint", "path", "client_ip", "user_agent", "key", "status", "host", "model", "route", "service", "project"),
-    *("client", "container", "user", "method", "outcome", "error", "failure", "provider", "instance", "tool"),
+    *(
+        "client",
+        "container",
+        "user",
+        "method",
+        "outcome",
+        "error",
+        "failure",
+        "message",
+        "provider",
+        "instance",
+        "tool",
+    ),
 )
 _DIALECTS: Final = [
     *(f"/v1/requests?{each}" for each in ("limit=5", "project_id=p1&offset=3", "llm_only=true", "max_seq=4000")),
@@ -146,6 +160,7 @@ def _exchange(chance: random.Random, number: int, place: dict[str, Any]) -> Entr
                 first_content_us=1, frames=2, longest_gap_us=None, finished=True,
                 finish_reason=chance.choice([None, "stop", "length"]),
                 tools=chance.choice([None, ["add"], ["add", "sub"]]),
+                failed_tools=chance.choice([None, None, ["add", "add"]]),
             ),
         }  # fmt: skip
     path = chance.choice(["/users/{}", "/users/1{}", "/caf%C3%A9", "/X"]).format(number % 40)
@@ -158,6 +173,8 @@ def _exchange(chance: random.Random, number: int, place: dict[str, Any]) -> Entr
         first_byte_us=chance.choice([None, duration_us // 2]),
         endpoint="/users/{id}" if path.startswith("/users") else "/x",
         trace_id=f"0af7651916cd43dd8448eb211c80{number % 4096:04x}" if number % 3 else None,
+        redactions=(None, {"github-token": 1}, None, {"name:key": 2, "github-token": 1})[number % 4],
+        message=chance.choice([None, None, None, "gone since …", "boom"]),
     )  # fmt: skip
     kind, word = chance.choice(["odd", "even"]), "a needle" if number % 5 else ""
     text = f'{{"id": {number % 50}, "kind": "{kind}", "text": "{word}"}}'

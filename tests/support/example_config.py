@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import FieldInfo
 
+from proxy.settings.alert_model import AlertSettings
 from proxy.settings.model import (
     AdminHostSettings,
     CaptureRuleSettings,
@@ -22,7 +23,7 @@ from proxy.settings.model import (
     Settings,
     TokenSettings,
 )
-from proxy.settings.outgoing_model import AlertSettings
+from proxy.settings.redact_rules import Rule
 from proxy.settings.sources import fields_of, section_of
 
 EXAMPLE: Final = Path(__file__).parents[2] / "deploy" / "example.toml"
@@ -46,6 +47,12 @@ TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str
     "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
     "capture.rules": (CaptureRuleSettings, {"query": "path:/healthz", "share": 0.0}, "# "),
     "llm.prices": (PriceSettings, {"model": "acme-*", "since": "2026-03-01", "input_usd": 2.5, "output_usd": 10}, "# "),
+    "redact.rules": (
+        Rule,
+        {"id": "acme-key", "of": "Acme", "literals": ("acme_",), "regex": "acme_[a-z0-9]{16}", "check": "not-words"}
+        | {"examples": ("acme_9k2mz0q8xw7v1c5b",), "no-examples": ("acme_yourkeyisputhere",)},
+        "# ",
+    ),
     "routes": (RouteSettings, {"id": "app", "upstream": "http://127.0.0.1:3000"}, ""),
 }
 """List of tables → its struct, values of the example, and what each of its lines begins with."""

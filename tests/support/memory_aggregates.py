@@ -10,6 +10,7 @@ from storage.aggregates import (
     BOUNDS_US,
     EXACT_ROWS,
     FACETS,
+    FIELDS_OF_CALLS,
     FIRST_STEP,
     MAX_FACET_VALUES,
     MAX_TOP_VALUES,
@@ -93,10 +94,24 @@ def count_usage(usage: UsageTally, record: Record) -> None:
         usage.add(record.provider, record.model, measures_of(record))
 
 
+def is_sampled(records: Iterable[Record], filter: Filter) -> bool:
+    """Whether some records of a filter stand for several."""
+    return any(record.weight != 1 and matches(filter, record) for record in records)
+
+
+def each_counted(records: Iterable[Record]) -> list[Record]:
+    """List records as often as they count."""
+    return [record for record in records for _ in range(round(record.weight))]
+
+
 def facet_values(name: str, record: Record) -> list[str]:
-    """Read the values a record has in a facet: one at most, but for tools; those that a filter could name."""
+    """Read the values a record has in a facet: one at most, but for tools and redactions; those a filter could name."""
     if name == "called_tool":
         return [] if record.stream is None else record.stream.tools or []
+    if name == "tool_error":
+        return [] if record.stream is None else [*dict.fromkeys(record.stream.failed_tools or ())]
+    if name == "redacted":
+        return list(record.redactions or ())
     value = facet_value(name, record)
     return [] if value is None else [str(value)]
 
@@ -125,7 +140,8 @@ def facets(
         is_counted = is_whole or (has_counts and name in ROLLUP_FACETS)
         counts = _count(name, by_filter[wide if name in ROLLUP_FACETS and not is_whole else filter])
         found = most_frequent(counts, limit)
-        answer[name] = [FacetValue(value, count if is_counted else None) for value, count in found]
+        sampled = is_counted and is_sampled(records, filter)
+        answer[name] = [FacetValue(value, count if is_counted else None, sampled) for value, count in found]
     return answer
 
 
@@ -144,8 +160,10 @@ def histogram(
         if matches(wanted, record):
             add(tallies[bisect_right(starts, record.started_at_us) - 1], record)
     exchanges = sum(tally.exchanges for tally in tallies)
-    forget_values(exchanges, *(tally.duration for tally in tallies))
-    return Histogram([tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)], step, complete=True)
+    sampled = is_sampled(records, wanted)
+    forget_values(0 if sampled else exchanges, *(tally.duration for tally in tallies))
+    shown = [tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)]
+    return Histogram(shown, step, complete=True, sampled=sampled)
 
 
 HeatMap = tuple[list[tuple[int, int | None]], list[list[int]]]
@@ -191,7 +209,8 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
     found = [record for record in records if matches(filter, record)]
     for record in found:
         add(tally, record)
-    forget_values(tally.exchanges, tally.duration, tally.first_byte)
+    tally.sampled = is_sampled(records, filter)
+    forget_values(0 if tally.sampled else tally.exchanges, tally.duration, tally.first_byte)
     calls = calls_of(filter)
     for record in records if filter.kind != "event" else ():
         if matches(calls, record):
@@ -217,9 +236,15 @@ def _range_of(records: Sequence[Record], scope: Scope) -> tuple[int | None, int 
 def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[int, Payload] | None = None) -> Top:
     """Add up the exchanges of a filter by one of `TOP_FIELDS`, or by a field of their payloads."""
     found: dict[Names, TopRow] = {}
-    wanted = replace(filter, kind="exchange")
+    wanted = replace(filter, kind="all" if by in FIELDS_OF_CALLS else "exchange")
     for record in records:
-        if record.kind == "exchange" and matches(wanted, record):
+        if not matches(wanted, record):
+            continue
+        if record.kind == "event":
+            *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
+            names = top_names(record, by)
+            found.setdefault(names, TopRow(names)).add((0, 0, 0, 0, 0, input_tokens, output_tokens, cost))
+        else:
             payload, status = (payloads or {}).get(record.seq), (record.status or 0) // 100
             names = top_names(record, by) if by in TOP_FIELDS else group_names(payload, by)
             *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
@@ -227,8 +252,11 @@ def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[in
             row = found.setdefault(names, TopRow(names))
             row.add((1, status == 4, status == 5, *sizes))
             measure(row.durations, record.duration_us)
+            row.sampled |= record.weight != 1
     seen = sum(row.exchanges for row in found.values())
-    forget_values(seen, *(row.durations for row in found.values()))
+    found = {names: row for names, row in found.items() if not row.is_empty}
+    is_exact = not any(row.sampled for row in found.values())
+    forget_values(seen if is_exact else 0, *(row.durations for row in found.values()))
     return Top(most(found.values()), seen, complete=True)
 
 
@@ -250,7 +278,8 @@ def top_series(
         if matches(wanted, record):
             names = top_names(record, by)
             counts.setdefault(names, [0] * len(starts))[(record.started_at_us - starts[0]) // step] += 1
-    return TopSeries(starts[0] if starts else since_us, step, counts, complete=True)
+    sampled = is_sampled(records, wanted)
+    return TopSeries(starts[0] if starts else since_us, step, counts, complete=True, sampled=sampled)
 
 
 def is_failure(record: Record) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from storage.aggregates import Top, TopSeries
 from storage.conversations import (
+    FIGURES,
     FIRST_REFUSAL,
     MAX_CALLS_READ,
     MAX_COST_USD,
@@ -60,11 +61,20 @@ class FindsConversations(ABC):
                 conversation = conversation_of(list(self._search(RecordQuery(filter=calls, order="asc"))))
                 if conversation.turns >= query.min_turns:
                     met.append((record.seq, conversation))
+        if query.is_of_all:
+            return ConversationPage(_ranked(query, [each for _, each in met]), complete=True, next_before=None)
         page = met[: query.limit]
         has_more = len(met) > query.limit > 0
         return ConversationPage(
             [each for _, each in page], complete=True, next_before=page[-1][0] if has_more else None
         )
+
+
+def _ranked(query: ConversationQuery, newest_first: Sequence[Conversation]) -> list[Conversation]:
+    enough = [each for each in newest_first if each.failed >= query.min_failed and each.cost_usd >= query.min_cost_usd]
+    if query.sort != "newest":
+        enough.sort(key=FIGURES[query.sort], reverse=True)
+    return enough[: max(query.limit, 0)]
 
 
 def _is_priced(record: Record) -> bool:
@@ -75,6 +85,12 @@ def _is_priced(record: Record) -> bool:
 def _ended_at_us(record: Record) -> int:
     """Return when a call ended; over a WebSocket it is the message that ends it, whose time is the end."""
     return record.started_at_us + (0 if record.kind == "event" else record.duration_us)
+
+
+def _tools(records: Sequence[Record], member: str) -> dict[str, int]:
+    """Count the tools that a member of `Stream` names in the newest calls."""
+    streams = [record.stream for record in records[-MAX_CALLS_READ:] if record.stream is not None]
+    return most_frequent(Counter(name for stream in streams for name in getattr(stream, member) or ()))
 
 
 def conversation_of(records: Sequence[Record]) -> Conversation:
@@ -88,14 +104,15 @@ def conversation_of(records: Sequence[Record]) -> Conversation:
         failure=failures[-1] if failures else None,
         turns=len(records),
         failed=len(failures),
+        began_at_us=min(record.started_at_us for record in records),
         ended_at_us=max(map(_ended_at_us, records)),
         duration_us=sum(record.duration_us for record in records),
         counted=sum(record.input_tokens is not None for record in records),
         priced=sum(map(_is_priced, records)),
         tokens={name: sum(min(getattr(record, name) or 0, MAX_TOKENS) for record in records) for name in TOKENS},
         cost_usd=sum(min(record.cost_usd or 0.0, MAX_COST_USD) for record in records),
+        sampled=any(record.weight != 1 for record in records),
         models=most_frequent(Counter(record.model for record in records if record.model is not None)),
-        tools=most_frequent(
-            Counter(name for r in records[-MAX_CALLS_READ:] if r.stream is not None for name in r.stream.tools or ())
-        ),
+        tools=_tools(records, "tools"),
+        failed_tools=_tools(records, "failed_tools"),
     )

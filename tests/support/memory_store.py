@@ -59,6 +59,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
     """`storage.base.Storage` in memory, without a bound."""
 
     has_late_prefix = False
+    warning = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,26 +150,27 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         filter = Filter(scope=scope, kind="all")
         for record in self._visible():
             if matches(filter, record):
-                entries = 1 if record.kind == "event" else 2
+                entries = 1 if record.kind == "event" else 2 * round(record.weight)
                 levels[record.level] += entries
                 add_entries(projects, record.project, entries)
                 add_entries(containers, record.container, entries)
                 add_entries(services, record.service, entries)
-        return Stats(sum(levels.values()), levels, projects, containers, services)
+        sampled = memory_aggregates.is_sampled(self._visible(), filter)
+        return Stats(sum(levels.values()), levels, projects, containers, services, sampled=sampled)
 
     async def facets(
         self, filter: Filter, names: Sequence[str], *, limit: int = MAX_FACET_VALUES
     ) -> dict[str, list[FacetValue]]:
         self._check_open()
-        return memory_aggregates.facets(self._visible(), self._resolved(filter), names, limit)
+        return memory_aggregates.facets(self._counted(), self._resolved(filter), names, limit)
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         self._check_open()
-        return memory_aggregates.histogram(self._visible(), self._resolved(filter), since_us, until_us, buckets)
+        return memory_aggregates.histogram(self._counted(), self._resolved(filter), since_us, until_us, buckets)
 
     async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
         self._check_open()
-        return memory_aggregates.summary(self._visible(), self._resolved(filter), only_totals=only_totals)
+        return memory_aggregates.summary(self._counted(), self._resolved(filter), only_totals=only_totals)
 
     async def get(self, record_id: bytes) -> Record | None:
         self._check_open()
@@ -340,6 +342,9 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         if not self._purge_floor_us:
             return self._records
         return [record for record in self._records if record.started_at_us >= self._purge_floor_us]
+
+    def _counted(self) -> list[Record]:
+        return memory_aggregates.each_counted(self._visible())
 
     def _remove(self, gone: Iterable[Record]) -> None:
         seqs = {record.seq for record in gone}

@@ -94,9 +94,13 @@ def page_of(calls: Iterable[ToolCall], query: ToolQuery) -> ToolPage:
 def stats_of(calls: Iterable[ToolCall], filter: ToolFilter) -> ToolStats:
     """Count the calls of a filter."""
     found = [call for call in calls if matches(filter, call)]
+    stored = len(found)
+    sampled = any(call.weight != 1 for call in found)
+    found = [call for call in found for _ in range(round(call.weight))]
     times = [call.latency_us for call in found if call.latency_us is not None]
     successes = sum(call.status == "success" for call in found)
-    return ToolStats(len(found), successes, len(times), sum(times), sum(call.cost_usd for call in found))
+    cost_usd = sum(call.cost_usd for call in found)
+    return ToolStats(len(found), successes, len(times), sum(times), cost_usd, stored=stored, sampled=sampled)
 
 
 def values_of(calls: Iterable[ToolCall], scope: Scope) -> ToolValues:

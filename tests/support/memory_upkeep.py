@@ -1,8 +1,11 @@
 """What a store has to do for its files, which one in memory has not."""
 
-from storage.base import Kept
+from collections.abc import Sequence
+
+from storage.base import Kept, Prepared
 from storage.purge import TextIndex, TextStep
 from storage.query import Replica
+from storage.record import Entry
 
 
 class NoUpkeep:
@@ -16,6 +19,9 @@ class NoUpkeep:
 
     async def is_in_place(self) -> bool:
         return True
+
+    async def prepare(self, entries: Sequence[Entry]) -> Prepared:
+        return Prepared()
 
     async def index_text(self, *, is_wanted: bool = True) -> TextStep:
         return TextStep(0, is_done=True)

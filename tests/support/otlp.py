@@ -79,6 +79,7 @@ class Span(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     attributes: list[KeyValue]
     flags: int = 0
     parent_span_id: str = ""
+    trace_state: str = ""
     status: Status | None = None
 
     @property

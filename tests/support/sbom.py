@@ -17,6 +17,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
+from packaging.markers import Marker
+
 from proxy.process.version import VERSION
 
 ROOT: Final = Path(__file__).parents[2]
@@ -56,12 +58,15 @@ class Locked:
 
 
 def read_lock(text: str) -> list[Locked]:
-    """Read a lock file as `uv pip compile` writes it."""
+    """Read a lock file as `uv pip compile` writes it; what is for another system, or another Python, is left out."""
     found: list[Locked] = []
+    is_meant = False
     for line in text.splitlines():
         if named := _NAMED.match(line):
-            found.append(Locked(named[1], named[2]))
-        elif found and (needed := _NEEDED_BY.match(line)):
+            is_meant = named[3] is None or Marker(named[3]).evaluate()
+            if is_meant:
+                found.append(Locked(named[1], named[2]))
+        elif is_meant and (needed := _NEEDED_BY.match(line)):
             found[-1].needed_by.append(needed[1])
     return found
 
@@ -76,7 +81,7 @@ def installed(packages: Iterable[Locked]) -> Iterator[tuple[Locked, Distribution
         try:
             there = distribution(package.name)
         except PackageNotFoundError:
-            continue  # it is for another system, or another Python
+            continue  # what an extra brings that is not installed here
         if there.version != package.version:
             raise NotAsLocked(f"{package.name} is locked as {package.version}, installed as {there.version}")
         yield package, there

@@ -1,6 +1,7 @@
 """Upstreams for tests: a small service in a thread of its own, and a socket that answers whatever it is told to."""
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import socket
@@ -69,7 +70,7 @@ def service() -> web.Application:
 
 
 @contextlib.contextmanager
-def running(app: web.Application) -> Iterator[str]:
+def running(app: web.Application, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve an application from a thread; gives its URL."""
     served = asyncio.Runner(loop_factory=asyncio.new_event_loop)
     started = threading.Event()
@@ -80,7 +81,7 @@ def running(app: web.Application) -> Iterator[str]:
         nonlocal port
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048, ssl_context=tls)
         await site.start()
         assert site._server is not None
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
@@ -96,7 +97,7 @@ def running(app: web.Application) -> Iterator[str]:
     thread.start()
     assert started.wait(60)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http{'s' * (tls is not None)}://127.0.0.1:{port}"
     finally:
         served.get_loop().call_soon_threadsafe(stop.set)
         thread.join(60)
@@ -144,6 +145,19 @@ def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
 def read_head(connection: socket.socket) -> bytes:
     """Read up to and including the empty line of a head; what follows stays unread."""
     return read_through(connection, b"\r\n\r\n")
+
+
+def switching(head: bytes) -> bytes:
+    """Write the 101 that agrees to a WebSocket, with the answer to the key of its request (RFC 6455 §4.2.2)."""
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    key = next(value.strip() for name, _, value in lines if name.lower() == b"sec-websocket-key")
+    accept = base64.b64encode(
+        hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
+    )
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
+    )
 
 
 def read_through(connection: socket.socket, end: bytes) -> bytes:
