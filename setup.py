@@ -90,6 +90,7 @@ COMPILED = (
     "proxy/worker/relay/call.py",
     "proxy/worker/relay/call_messages.py",
     "proxy/worker/relay/ending.py",
+    "proxy/worker/relay/http2_streams.py",
     "proxy/worker/relay/message_log.py",
     "proxy/worker/relay/relay.py",
     "proxy/worker/relay/request_side.py",
