@@ -193,8 +193,8 @@ FUZZ ?= --seconds 60
 fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --seed S"
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
-long: $(VENV)/.dev ## the second tier: variants of what make test tests, properties with all examples, soak and mass-kill runs
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long --hypothesis-profile=usual
+long: $(VENV)/.dev ## the second tier: variants of what make test tests, properties with examples drawn anew, soak and mass-kill runs
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long --hypothesis-profile=explored
 
 $(REALWORLD)/.python: $(VENV)/.uv requirements/realworld.lock
 	@test -x $(REALWORLD)/bin/python || $(PYTHON) -m venv $(REALWORLD)
