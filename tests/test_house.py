@@ -22,7 +22,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("proxy", "storage", "api")
 
-MAX_FUNCTION_LINES: Final = 50
+MAX_FUNCTION_STATEMENTS: Final = 50
 
 TESTED_ELSEWHERE: Final = {
     "storage/search/index/joint_arrays.py": "test_word_arrays.py beside it: the arrays against the scalar form",
@@ -110,14 +110,20 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
+def statement_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines on which the statements of a function begin: no docstring, blank or rest of a call."""
+    body = function.body[ast.get_docstring(function) is not None :]
+    return len({node.lineno for part in body for node in ast.walk(part) if isinstance(node, ast.stmt)})
+
+
 def test_functions_are_short() -> None:
-    """No function is over the limit."""
+    """No function has more statements than the limit."""
     long = [
         f"{path}:{node.lineno} {node.name}"
         for path, _, tree in python_files()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (node.end_lineno or node.lineno) - node.lineno >= MAX_FUNCTION_LINES
+        and statement_lines(node) > MAX_FUNCTION_STATEMENTS
     ]
     assert long == []
 
