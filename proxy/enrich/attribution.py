@@ -1,8 +1,8 @@
 """Attribute an exchange to the API key it was made with, to a project and to a user.
 
-Precedence of project and user: the key's own, then a header set by a trusted proxy, then the route's. The record keeps
-a copy of the key's name at that moment, so it outlives the key. The ring carries only the key's id, because the index
-here holds deleted keys as well.
+Precedence of project and user: the key's own, then a header set by a trusted proxy, then the
+route's. The record keeps a copy of the key's name at that moment, so it outlives the key. The ring
+carries only the key's id, because the index here holds deleted keys as well.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,9 @@ _AUTH_CODES: Final = frozenset(AUTH_CODES)
 
 
 class KeyIndex:
-    """Every key of the store, deleted ones included, and the uses that the store has yet to be given."""
+    """Every key of the store, deleted ones included, and the uses that the store has yet to be
+    given.
+    """
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, ApiKey] = {}
@@ -42,15 +44,18 @@ class KeyIndex:
 
     def take_uses(self) -> dict[str, int]:
         """Return the uses since the last call, by key id in Unix µs."""
-        uses, self._uses = self._uses, {}
+        uses = self._uses
+        self._uses = {}
         return uses
 
 
-def attribute_exchange(record: Record, access: bytes, head: bytes, labels: RouteLabels, keys: KeyIndex) -> None:
+def attribute_exchange(
+    record: Record, access: bytes, head: bytes, labels: RouteLabels, keys: KeyIndex
+) -> None:
     """Attribute an exchange of a route that checks keys or trusts headers.
 
-    `access` is what the worker's key check noted (`exchange.ACCESS`), empty when the request was refused before it;
-    `head` is the request's as received.
+    `access` is what the worker's key check noted (`exchange.ACCESS`), empty when the request was
+    refused before it; `head` is the request's as received.
     """
     record.keyed = labels.auth is not None
     is_trusted, key_id = ACCESS.unpack(access) if access else (0, NO_KEY)
@@ -66,8 +71,8 @@ def attribute_exchange(record: Record, access: bytes, head: bytes, labels: Route
 def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: KeyIndex) -> None:
     """Attribute a WebSocket message by what the key check noted about the handshake.
 
-    A project that a header names stands in the handshake's head, which messages do not carry: theirs is then unknown,
-    and readers of one project do not see them, rather than the wrong ones.
+    A project that a header names stands in the handshake's head, which messages do not carry:
+    theirs is then unknown, and readers of one project do not see them, rather than the wrong ones.
     """
     is_trusted, key_id = ACCESS.unpack(access)
     if is_trusted and labels.project_header:
@@ -75,8 +80,11 @@ def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: 
     _apply_key(record, key_id, keys)
 
 
-def attribute_in_flight(record: Record, caller: Caller | None, labels: RouteLabels, keys: KeyIndex) -> None:
-    """Attribute an exchange that has not ended by what its worker noted of the caller: the head in its slot may be cut.
+def attribute_in_flight(
+    record: Record, caller: Caller | None, labels: RouteLabels, keys: KeyIndex
+) -> None:
+    """Attribute an exchange that has not ended by what its worker noted of the caller: the head in
+    its slot may be cut.
 
     What is not known belongs to no project, so no reader of one sees it, rather than the wrong one.
     """
@@ -84,8 +92,10 @@ def attribute_in_flight(record: Record, caller: Caller | None, labels: RouteLabe
         return
     record.keyed = labels.auth is not None
     if caller is None or not caller.access:
-        record.project = record.user_id = None
+        record.project = None
+        record.user_id = None
         return
+
     _apply_names(record, caller.project, caller.user)
     _apply_key(record, ACCESS.unpack(caller.access)[1], keys)
 
@@ -98,14 +108,18 @@ def _apply_key(record: Record, key_id: bytes, keys: KeyIndex) -> None:
     if key is None:  # it may have a project of its own
         record.project = None
         return
-    record.key_name, record.key_last4 = key.name, key.last4
+
+    record.key_name = key.name
+    record.key_last4 = key.last4
     record.project = key.project or record.project
     record.user_id = key.user_id or record.user_id
 
 
 def _apply_trusted_headers(record: Record, head: bytes, labels: RouteLabels) -> None:
     fields = dict(reversed(parse_head(head)[1]))  # the first of several counts
-    project, user = ((header or "").lower().encode() for header in (labels.project_header, labels.user_header))
+    project, user = (
+        (header or "").lower().encode() for header in (labels.project_header, labels.user_header)
+    )
     _apply_names(record, fields.get(project, b""), fields.get(user, b""))
 
 

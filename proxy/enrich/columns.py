@@ -1,4 +1,5 @@
-"""The columns of a finished exchange: those that few exchanges differ in are put together once, the others for each.
+"""The columns of a finished exchange: those that few exchanges differ in are put together once, the
+others for each.
 
 Records are built by position, in the order of `Record`'s fields (0.1 µs, by keyword 2.0 µs).
 """
@@ -22,7 +23,16 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.message import KIND_GRPC, CapturedMessage
-from storage.record import GRPC_MESSAGE_EVENT, MESSAGE_EVENT, OUTCOMES, Level, Record, Shed, format_id, level_of
+from storage.record import (
+    GRPC_MESSAGE_EVENT,
+    MESSAGE_EVENT,
+    OUTCOMES,
+    Level,
+    Record,
+    Shed,
+    format_id,
+    level_of,
+)
 
 NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
@@ -30,15 +40,18 @@ _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 _HTTP2: Final = b" HTTP/2"
 """At the end of a request line: all flags of an entry are taken."""
 _NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"], ERROR_INDEX["tls_on_plain_port"]))
-"""Codes of clients that only probed which protocol this port speaks: no reason to alert an operator."""
+"""Codes of clients that only probed which protocol this port speaks: no reason to alert an
+operator.
+"""
 _UNUSUAL: Final = (0, 202)
 """Statuses of exchanges that ended before an answer, or whose answer comes elsewhere (MCP)."""
 MAX_COMMON: Final = 8192
 """Rings × statuses × routes × clients; about 5 MB."""
 
 Numbers = tuple[int, int, int, int, int, int, int, int]
-"""Start on the wall clock, then from the start to: connected, sent, first byte, done, end, all ns, -1: not reached;
-bytes of the request's body and of the response's."""
+"""Start on the wall clock, then from the start to: connected, sent, first byte, done, end, all ns,
+-1: not reached; bytes of the request's body and of the response's.
+"""
 
 
 class Common:
@@ -58,9 +71,14 @@ class Common:
             self._level = level_of(status or None, _OUTCOMES[outcome])
         self.is_success = status < 400
         self.is_usual = (
-            outcome == OK and not error and status not in _UNUSUAL and self.labels.provider in (None, "auto")
+            outcome == OK
+            and not error
+            and status not in _UNUSUAL
+            and self.labels.provider in (None, "auto")
         )
-        """Whether calls, and failures behind a success, are the only things that may be read of its bodies."""
+        """Whether calls, and failures behind a success, are the only things that may be read of its
+        bodies.
+        """
         self._outcome = _OUTCOMES[outcome]
         self._status = status or None
         self._version = "1.0" if flags & FLAG_HTTP10 else "1.1"
@@ -72,13 +90,21 @@ class Common:
         self._shed = _SHED[shed]
 
     def record(
-        self, record_id: bytes, numbers: Numbers, line: RequestLine, facts: HeadFacts, data: bytes | None = None
+        self,
+        record_id: bytes,
+        numbers: Numbers,
+        line: RequestLine,
+        facts: HeadFacts,
+        data: bytes | None = None,
     ) -> Record:
         """Make the record of one of them."""
         start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
-        labels, descriptor, authority = self.labels, self._descriptor, line.authority
+        labels = self.labels
+        descriptor = self._descriptor
+        authority = line.authority
         host = self._host or (facts.host if authority is None else authority)
-        trace_id, span_id = facts.trace_id, facts.span_id
+        trace_id = facts.trace_id
+        span_id = facts.span_id
         if trace_id is None and descriptor.makes_traces:
             trace_id, span_id = context_of(record_id)
         return Record(
@@ -111,26 +137,41 @@ class Commons:
         """By ring, whose descriptor they keep, codes and addresses."""
 
     def of(self, captured: CapturedExchange, descriptor: Descriptor) -> Common:
-        status, route, flags = captured.status, captured.route, captured.flags
-        outcome, error, shed = captured.outcome, captured.error, captured.shed
-        client, upstream = captured.client, captured.upstream
+        status = captured.status
+        route = captured.route
+        flags = captured.flags
+        outcome = captured.outcome
+        error = captured.error
+        shed = captured.shed
+        client = captured.client
+        upstream = captured.upstream
         key = (id(descriptor), status, route, outcome, error, flags, shed, client, upstream)
+
         common = self.known.get(key)
         if common is None:
             codes = (status, route, outcome, error, flags, shed)
-            common = Common(self._instance, descriptor, codes, self._asked_of(client, flags), upstream)
+            common = Common(
+                self._instance, descriptor, codes, self._asked_of(client, flags), upstream
+            )
             if len(self.known) >= MAX_COMMON:
                 self.known.clear()
             self.known[key] = common
+
         return common
 
 
 def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
-    return descriptor.routes[route] if route < len(descriptor.routes) else NO_LABELS
+    if route < len(descriptor.routes):
+        return descriptor.routes[route]
+    return NO_LABELS
 
 
-def message_record(captured: CapturedMessage, descriptor: Descriptor, instance: str, data: dict[str, object]) -> Record:
-    """Return the event of a message; `data` get the id of its exchange where the trace has a name of its own."""
+def message_record(
+    captured: CapturedMessage, descriptor: Descriptor, instance: str, data: dict[str, object]
+) -> Record:
+    """Return the event of a message; `data` get the id of its exchange where the trace has a name
+    of its own.
+    """
     labels = labels_of(descriptor, captured.route)
     trace = TRACEPARENT.fullmatch(captured.traceparent)
     at_us = captured.at_ns // 1000

@@ -1,7 +1,9 @@
-"""Build stored records from ring entries: the one place where raw, unredacted bytes become what is kept.
+"""Build stored records from ring entries: the one place where raw, unredacted bytes become what is
+kept.
 
-Steps: decode the exchange, fill the columns, attribute it to a key, read its calls, redact the payload. Invariant: no
-content of a head or body makes a record fail; what cannot be read stays null.
+Steps: decode the exchange, fill the columns, attribute it to a key, read its calls, redact the
+payload. Invariant: no content of a head or body makes a record fail; what cannot be read stays
+null.
 """
 
 import secrets
@@ -12,7 +14,12 @@ from typing import Final
 
 import msgspec
 
-from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
+from proxy.enrich.attribution import (
+    KeyIndex,
+    attribute_exchange,
+    attribute_in_flight,
+    attribute_message,
+)
 from proxy.enrich.calls import CallReader, may_hold_calls
 from proxy.enrich.columns import Common, Commons, labels_of, message_record
 from proxy.enrich.endpoints.endpoints import Endpoints
@@ -62,7 +69,11 @@ from storage.record import (
 )
 from storage.redactions import united
 
-_EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error", "unlisted_proxy": "warn"}
+_EVENT_LEVELS: Final[dict[str, Level]] = {
+    "gap": "error",
+    "unclean_start": "error",
+    "unlisted_proxy": "warn",
+}
 
 _SEARCHED_BYTES: Final = 2048
 """Longer bodies are searched by themselves."""
@@ -73,7 +84,10 @@ _NOTES_OF_DATA: Final = frozenset(
         *(NOTES_REQUEST_TRAILERS[1], NOTES_RESPONSE_TRAILERS[1]),
     )
 )
-_TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
+_TRAILERS: Final = {
+    "request_trailers": NOTES_REQUEST_TRAILERS,
+    "response_trailers": NOTES_RESPONSE_TRAILERS,
+}
 
 _Decoded = tuple[CapturedExchange, Common, DecodedExchange]
 _Begun = tuple[CapturedExchange, DecodedExchange, Record, bool]
@@ -87,9 +101,15 @@ class RecordBuilder:
     """
 
     def __init__(
-        self, instance: str, settings: Settings, keys: KeyIndex | None = None, endpoints: Endpoints | None = None
+        self,
+        instance: str,
+        settings: Settings,
+        keys: KeyIndex | None = None,
+        endpoints: Endpoints | None = None,
     ) -> None:
-        """Redact and cut as the settings say; uses of keys are noted in `keys`, paths are learned by `endpoints`."""
+        """Redact and cut as the settings say; uses of keys are noted in `keys`, paths are learned
+        by `endpoints`.
+        """
         self._keys = keys or KeyIndex()
         self._endpoints = endpoints or Endpoints()
         self._instance = instance
@@ -100,12 +120,20 @@ class RecordBuilder:
         self._commons = Commons(instance, self._decoder.asked_of)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor, settings.llm.prices)
-        self._grpc = GrpcReader(self._redactor, settings.routes, settings.capture.grpc_message_bytes)
+        self._grpc = GrpcReader(
+            self._redactor, settings.routes, settings.capture.grpc_message_bytes
+        )
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
-    def build(self, captured: CapturedExchange, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
-        """Build the record of a finished exchange, with its payload where the route's level keeps one.
+    def build(
+        self,
+        captured: CapturedExchange,
+        descriptor: Descriptor,
+        limit_bytes: int = MAX_OUTPUT_BYTES,
+    ) -> Entry:
+        """Build the record of a finished exchange, with its payload where the route's level keeps
+        one.
 
         Raises:
             TooLong: a body is longer, once decoded, than `limit_bytes`, or reading its calls takes long, and the caller
@@ -117,35 +145,49 @@ class RecordBuilder:
     def build_each(
         self, entries: Iterable[RingEntry], descriptor: Descriptor, limit_bytes: int
     ) -> Iterator[Entry | Exception]:
-        """Build the records of several exchanges, in order; what `build` raises for one stands in its place.
+        """Build the records of several exchanges, in order; what `build` raises for one stands in
+        its place.
 
-        In stages: the collector's loop takes 21 instead of 27 us for a GET, and 48 instead of 64 for one whose head was
-        never seen (bench/micro, collector). The last stage, which may take long and which keeps sessions, is taken for
-        each as it is asked for.
+        In stages: the collector's loop takes 21 instead of 27 us for a GET, and 48 instead of 64
+        for one whose head was never seen (bench/micro, collector). The last stage, which may take
+        long and which keeps sessions, is taken for each as it is asked for.
         """
         captured = whole_stage(partial(_captured, limit_bytes), entries)
-        are_clean = self._decoder.are_lines_clean([each for each in captured if not isinstance(each, Exception)])
+        are_clean = self._decoder.are_lines_clean(
+            [each for each in captured if not isinstance(each, Exception)]
+        )
         decoded = whole_stage(partial(self._decode, descriptor, limit_bytes, are_clean), captured)
         begun = whole_stage(self._begin, decoded)
         return stage(partial(self._finish, limit_bytes, self._clean_bytes(begun)), begun)
 
     def _clean_bytes(self, begun: Iterable[_Begun | Exception]) -> int:
-        """Return up to which length a body is known to hold no secret: those that are short are searched together.
+        """Return up to which length a body is known to hold no secret: those that are short are
+        searched together.
 
-        One search for all takes 0.8 us less a body, and gives up the interpreter's lock once (bench/micro, collector).
+        One search for all takes 0.8 us less a body, and gives up the interpreter's lock once
+        (bench/micro, collector).
         """
         heads: list[bytes] = []
         for item in begun:
             if not isinstance(item, Exception):
-                request, response = item[1].request_body, item[1].response_body
+                request = item[1].request_body
+                response = item[1].response_body
                 if request is not None and len(request.head) <= _SEARCHED_BYTES:
                     heads.append(without_aside(request.head))
                 if response is not None and len(response.head) <= _SEARCHED_BYTES:
                     heads.append(without_aside(response.head))
-        return _SEARCHED_BYTES if self._redactor.are_clean(heads) else 0
+
+        if self._redactor.are_clean(heads):
+            return _SEARCHED_BYTES
+
+        return 0
 
     def _decode(
-        self, descriptor: Descriptor, limit_bytes: int, is_line_clean: bool, captured: CapturedExchange
+        self,
+        descriptor: Descriptor,
+        limit_bytes: int,
+        is_line_clean: bool,
+        captured: CapturedExchange,
     ) -> _Decoded:
         common = self._commons.of(captured, descriptor)
         exchange = self._decoder.decode(captured, common.labels, limit_bytes, is_line_clean)
@@ -160,23 +202,33 @@ class RecordBuilder:
             captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
             captured.ended_ns, captured.request_bytes, captured.response_bytes,
         )  # fmt: skip
-        record = common.record(captured.id, numbers, exchange.line, exchange.request, self._data(captured))
+        record = common.record(
+            captured.id, numbers, exchange.line, exchange.request, self._data(captured)
+        )
         record.redactions = united(exchange.line.redactions, exchange.request.redactions)
-        is_of_grpc = is_grpc(exchange.request.content_type) or is_grpc(exchange.response.content_type)
+        is_of_grpc = is_grpc(exchange.request.content_type) or is_grpc(
+            exchange.response.content_type
+        )
         if is_of_grpc:
             self._grpc.read(record, captured, exchange)
         if captured.access or common.labels.auth:
-            attribute_exchange(record, captured.access, captured.request_head, common.labels, self._keys)
+            attribute_exchange(
+                record, captured.access, captured.request_head, common.labels, self._keys
+            )
+
         if is_of_grpc:
             record.endpoint = self._endpoints.name_call(record)
             return captured, exchange, record, False
+
         may_be_read = not common.is_usual or may_hold_calls(exchange, is_success=common.is_success)
         operation = self._calls.operation_of(record, exchange) if may_be_read else None
         record.endpoint = self._endpoints.name(record, operation)
         return captured, exchange, record, may_be_read
 
     def _finish(self, limit_bytes: int, clean_bytes: int, begun: _Begun) -> Entry:
-        """Read the calls of an exchange, and redact what is kept of it; bodies of `clean_bytes` at most are clean."""
+        """Read the calls of an exchange, and redact what is kept of it; bodies of `clean_bytes` at
+        most are clean.
+        """
         captured, exchange, record, may_be_read = begun
         if captured.status == SWITCHING_PROTOCOLS:
             self._calls.end_session(record)
@@ -184,23 +236,33 @@ class RecordBuilder:
         entry = Entry(record)
         if not has_heads and not (captured.request_window or captured.response_window):
             return _with_message(entry)
+
         if may_be_read:
-            calls = self._calls.read(record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES)
+            calls = self._calls.read(
+                record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES
+            )
             entry = Entry(record, None, *calls)
+
         if has_heads:
             # Calls repeat what is in the bodies.
             self._redactor.take_hits()
             entry.payload = self._payload(captured, exchange, clean_bytes)
             in_answer = exchange.response.redactions
             record.redactions = united(record.redactions, in_answer, self._redactor.take_hits())
+
         return _with_message(entry)
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
-        """Build what few exchanges have: a close code, a wait, why it failed, a refused head, trailers dropped."""
+        """Build what few exchanges have: a close code, a wait, why it failed, a refused head,
+        trailers dropped.
+        """
         is_noted = captured.notes and not _NOTES_OF_DATA.isdisjoint(captured.notes)
         if not (is_noted or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
             return None
-        data: dict[str, object] = {"recording_wait_ms": captured.waited_ms} if captured.waited_ms else {}
+
+        data: dict[str, object] = (
+            {"recording_wait_ms": captured.waited_ms} if captured.waited_ms else {}
+        )
         if captured.status == SWITCHING_PROTOCOLS:
             data["close_code"] = captured.close_code or None
         if (dropped := captured.notes.get(NOTE_MESSAGES_DROPPED)) is not None:
@@ -212,19 +274,30 @@ class RecordBuilder:
         if not captured.flags & FLAG_HEADS_OFF:
             if (head := captured.notes.get(NOTE_REFUSED_HEAD)) is not None:
                 head = whole_lines(head) if len(head) == MAX_REFUSED_HEAD_BYTES else head
-                data["refused_response_head"] = self._redactor.redact_head(head).decode(errors="backslashreplace")
+                data["refused_response_head"] = self._redactor.redact_head(head).decode(
+                    errors="backslashreplace"
+                )
+
             for name, tags in _TRAILERS.items():
                 if (dropped := captured.notes.get(tags[1])) is not None:
                     data[f"{name}_dropped"] = dropped.decode(errors="backslashreplace").split(",")
+
         return msgspec.json.encode(data) if data else None
 
-    def _payload(self, captured: CapturedExchange, exchange: DecodedExchange, clean_bytes: int) -> Payload:
-        request, response = exchange.request, exchange.response
+    def _payload(
+        self, captured: CapturedExchange, exchange: DecodedExchange, clean_bytes: int
+    ) -> Payload:
+        request = exchange.request
+        response = exchange.response
         payload = Payload(
             exchange.line.redacted + request.redacted,
             exchange.status_line + response.redacted,
-            self._body(captured, exchange.request_body, captured.request_bytes, request, clean_bytes),
-            self._body(captured, exchange.response_body, captured.response_bytes, response, clean_bytes),
+            self._body(
+                captured, exchange.request_body, captured.request_bytes, request, clean_bytes
+            ),
+            self._body(
+                captured, exchange.response_body, captured.response_bytes, response, clean_bytes
+            ),
             exchange.timeline,
         )
         if captured.notes:
@@ -235,12 +308,21 @@ class RecordBuilder:
     def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
         lines = captured.notes.get(tags[0], b"")
         # Those of gRPC repeat, as heads do.
-        return self._decoder.trailers.read(b"\r\n" + lines.removesuffix(b"\r\n")).redacted[2:] if lines else b""
+        if lines:
+            return self._decoder.trailers.read(b"\r\n" + lines.removesuffix(b"\r\n")).redacted[2:]
+        return b""
 
     def _body(
-        self, captured: CapturedExchange, body: DecodedBody | None, size: int, facts: HeadFacts, clean_bytes: int
+        self,
+        captured: CapturedExchange,
+        body: DecodedBody | None,
+        size: int,
+        facts: HeadFacts,
+        clean_bytes: int,
     ) -> Body | None:
-        """Return the stored body; None when there was none, or when messages passed, which are events of their own."""
+        """Return the stored body; None when there was none, or when messages passed, which are
+        events of their own.
+        """
         if body is not None and not captured.flags & FLAG_BODIES_OFF:
             return redacted_body(
                 body, facts.content_type, self._redactor, self._max_body_bytes,
@@ -250,7 +332,9 @@ class RecordBuilder:
             return None
         return omitted_body(size, facts.content_encoding, omitted_reason(captured) or "coding")
 
-    def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
+    def message(
+        self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES
+    ) -> Entry:
         """Build the event of a message; it shares the trace of its exchange, or that one's id.
 
         Raises:
@@ -258,16 +342,23 @@ class RecordBuilder:
                 limit. It can be called again.
         """
         is_of_call = captured.kind == KIND_GRPC
-        is_long = self._grpc.is_long(captured) if is_of_call else captured.session and not self._calls.is_prepared
+        is_long = (
+            self._grpc.is_long(captured)
+            if is_of_call
+            else captured.session and not self._calls.is_prepared
+        )
         if is_long and limit_bytes < MAX_OUTPUT_BYTES:
             raise TooLong
+
         labels = labels_of(descriptor, captured.route)
         self._redactor.take_hits()  # of what went before, and is no record of its own
         content = Content(None, "") if is_of_call else self._messages.read(captured)
+
         if is_of_call:
             shown = self._grpc.describe(captured, labels.id)
         else:
             shown = self._messages.describe(captured, content, self._max_message_bytes)
+
         record = message_record(captured, descriptor, self._instance, shown)
         record.redactions = self._redactor.take_hits()
         if captured.access:
@@ -277,13 +368,17 @@ class RecordBuilder:
         if not captured.session:
             self._calls.note_operation_error(record, captured, content.data)
             return Entry(record)
+
         begun = self._calls.read_message(record, captured, content.data, content.size)
         if begun is None or not captured.keeps_text:
             return Entry(record)
+
         return Entry(record, self._messages.call(begun, content, self._max_body_bytes))
 
     def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
-        """Build the records of what a dead worker left in its in-flight table: outcome `worker_lost`, no status."""
+        """Build the records of what a dead worker left in its in-flight table: outcome
+        `worker_lost`, no status.
+        """
         entries = []
         ended_at_us = now_us()
         for exchange in exchanges:
@@ -295,10 +390,13 @@ class RecordBuilder:
             record.duration_us = max(0, ended_at_us - record.started_at_us)
             record.usage_state = None if record.provider is None else "lost"
             entries.append(Entry(record, _known_head(decoded)))
+
         return entries
 
     def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Entry:
-        """Build the preliminary record of an exchange in flight, without end or seq, and the head of its request."""
+        """Build the preliminary record of an exchange in flight, without end or seq, and the head
+        of its request.
+        """
         decoded = self._decode_in_flight(exchange, descriptor)
         record = self._in_flight(exchange, descriptor, decoded)
         if exchange.status:
@@ -309,10 +407,14 @@ class RecordBuilder:
         decoded = self._decode_in_flight(exchange, descriptor)
         return self._calls.mcp.in_flight(self._in_flight(exchange, descriptor, decoded), decoded)
 
-    def _decode_in_flight(self, exchange: InflightExchange, descriptor: Descriptor) -> DecodedExchange:
+    def _decode_in_flight(
+        self, exchange: InflightExchange, descriptor: Descriptor
+    ) -> DecodedExchange:
         return self._decoder.decode_in_flight(exchange, labels_of(descriptor, exchange.route))
 
-    def _in_flight(self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange) -> Record:
+    def _in_flight(
+        self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange
+    ) -> Record:
         duration_us = max(0, now_us() - exchange.started_at_us)
         asked = self._decoder.asked_of(exchange.client_ip)
         common = Common(self._instance, descriptor, (0, exchange.route, OK, 0, 0, 0), asked, b"")
@@ -320,16 +422,20 @@ class RecordBuilder:
         record = common.record(exchange.record_id, numbers, decoded.line, decoded.request)
         record.ended_at_us = 0
         attribute_in_flight(record, exchange.caller, common.labels, self._keys)
+
         if is_grpc(decoded.request.content_type):
             self._grpc.begin(record, decoded.request.redacted)
             record.endpoint = self._endpoints.name_call(record)
         else:
             self._calls.begin(record, decoded)
             record.endpoint = self._endpoints.name(record)
+
         return record
 
     def await_answers(self, calls: Iterable[ToolCall]) -> None:
-        """Wait for the responses of tool calls that were stored as `processing` before this process started."""
+        """Wait for the responses of tool calls that were stored as `processing` before this process
+        started.
+        """
         self._calls.mcp.await_responses(calls)
 
     def know_jobs(self, jobs: Iterable[Job]) -> None:
@@ -342,7 +448,9 @@ class RecordBuilder:
 
     @property
     def call_evictions(self) -> tuple[int, int]:
-        """Calls that later ones are not known any more to continue; requests over WebSockets, before their response."""
+        """Calls that later ones are not known any more to continue; requests over WebSockets,
+        before their response.
+        """
         return self._calls.conversations.evictions, self._calls.sessions.evictions
 
     def waiting_tools(self) -> list[ToolCall]:
@@ -363,7 +471,11 @@ class RecordBuilder:
         record_id = new_id(time.time_ns(), self._nonce, self._counter)
         level = _EVENT_LEVELS.get(name, "info")
         encoded = msgspec.json.encode(data)
-        return Entry(Record(0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded))
+        return Entry(
+            Record(
+                0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded
+            )
+        )
 
 
 def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:
@@ -382,7 +494,10 @@ def _with_message(entry: Entry) -> Entry:
 
 def secret_headers(settings: Settings) -> tuple[str, ...]:
     """Name the headers that the settings say are secret."""
-    return (*settings.redact.headers, *(route.key_header for route in settings.routes if route.auth != "off"))
+    return (
+        *settings.redact.headers,
+        *(route.key_header for route in settings.routes if route.auth != "off"),
+    )
 
 
 def redactor_of(settings: Settings, hits: Hits | None = None) -> Redactor:

@@ -1,13 +1,15 @@
 """Which conversation a call belongs to, from what the wire states.
 
-Evidence, the first that there is counts: a session that a header or the body names; the response that this one
-continues (`previous_response_id`, `previous_interaction_id`); a history that begins with all of an earlier call's. A
-call with messages and no such evidence begins a conversation, known by the call's own id.
+Evidence, the first that there is counts: a session that a header or the body names; the response
+that this one continues (`previous_response_id`, `previous_interaction_id`); a history that begins
+with all of an earlier call's. A call with messages and no such evidence begins a conversation,
+known by the call's own id.
 
-Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant (project, container,
-client, key), so no client can join another client's conversation. Histories, responses and session names that others
-may choose by chance are also hashed with the credentials of the upstream. Marks that were unused for longest are
-dropped first: a call that continues one of them begins a new conversation.
+Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant
+(project, container, client, key), so no client can join another client's conversation. Histories,
+responses and session names that others may choose by chance are also hashed with the credentials of
+the upstream. Marks that were unused for longest are dropped first: a call that continues one of
+them begins a new conversation.
 """
 
 from collections import OrderedDict
@@ -39,11 +41,15 @@ class Known(NamedTuple):
     has_failed: bool
     """Whether the call that left the mark failed: the same request again is another try."""
     is_continued: bool = False
-    """Whether a call has continued it: another run that began alike is more likely to be meant next."""
+    """Whether a call has continued it: another run that began alike is more likely to be meant
+    next.
+    """
 
 
 class Marks:
-    """What each mark leads to, oldest conversation first; what was put least recently makes room. Not thread-safe."""
+    """What each mark leads to, oldest conversation first; what was put least recently makes room.
+    Not thread-safe.
+    """
 
     def __init__(self, max_marks: int = MAX_MARKS) -> None:
         self._max_marks = max_marks
@@ -90,15 +96,26 @@ class Conversations:
         return self._marks.evictions
 
     def place(
-        self, record: Record, exchange: DecodedExchange, members: Mapping[str, Member], response_id: str | None
+        self,
+        record: Record,
+        exchange: DecodedExchange,
+        members: Mapping[str, Member],
+        response_id: str | None,
     ) -> Place | None:
-        """Find the conversation of a call, and remember what continues it; None for a call without messages."""
+        """Find the conversation of a call, and remember what continues it; None for a call without
+        messages.
+        """
         fields = parse_head(exchange.request_head)[1]
         tenant = tenant_of(record)
         caller = hash_of(tenant, caller_of(fields))
-        history = read_history(_messages(record, exchange, members), hash_of(caller, (record.provider or "").encode()))
+        history = read_history(
+            _messages(record, exchange, members), hash_of(caller, (record.provider or "").encode())
+        )
         session = session_of(fields, members)
-        previous = decode_text(short(members.get("previous_response_id") or members.get("previous_interaction_id")))
+        previous = decode_text(
+            short(members.get("previous_response_id") or members.get("previous_interaction_id"))
+        )
+
         if session is not None:
             conversation = _session_id(tenant, caller, session)
         elif previous is not None:
@@ -108,14 +125,18 @@ class Conversations:
             conversation = self._continued(history) or record.id
         else:
             return None
+
         marks = history.hashes[-1:]
         if response_id is not None:
             marks.append(_response_mark(caller, response_id))
         self._learn(marks, Known(conversation, _is_tried_again(record)))
         return Place(conversation, b"".join(marks))
 
-    def of_session(self, record: Record, name: bytes | None, caller: bytes, connection: bytes) -> bytes:
-        """Find the conversation of a call over a WebSocket: the session that it names, else the whole connection.
+    def of_session(
+        self, record: Record, name: bytes | None, caller: bytes, connection: bytes
+    ) -> bytes:
+        """Find the conversation of a call over a WebSocket: the session that it names, else the
+        whole connection.
 
         `caller` is the hash of the credentials of its handshake.
         """
@@ -125,27 +146,36 @@ class Conversations:
         return _session_id(tenant, hash_of(tenant, caller), name)
 
     def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
-        """Find the conversation of a job that is a response which was to be fetched later; None for others."""
+        """Find the conversation of a job that is a response which was to be fetched later; None for
+        others.
+        """
         kind, _, name = job.partition("/")
         caller = hash_of(tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
-        return self._get(_response_mark(caller, name)) if kind in ("response", "interaction") else None
+        if kind in ("response", "interaction"):
+            return self._get(_response_mark(caller, name))
+        return None
 
     def recall(self, records: Iterable[Record]) -> None:
         """Remember stored calls, oldest first."""
         newest: dict[bytes, list[bytes]] = {}
         for record in records:
             if record.conversation is not None and record.marks:
-                marks = [record.marks[at : at + HASH_BYTES] for at in range(0, len(record.marks), HASH_BYTES)]
+                marks = [
+                    record.marks[at : at + HASH_BYTES]
+                    for at in range(0, len(record.marks), HASH_BYTES)
+                ]
                 for mark in newest.get(record.conversation, ()):
                     self._continue(mark, record.conversation)
                 self._learn(marks, Known(record.conversation, _is_tried_again(record)))
                 newest[record.conversation] = marks
 
     def _continued(self, history: History) -> bytes | None:
-        """Find the conversation of the longest known history that this one begins with, if the model spoke since.
+        """Find the conversation of the longest known history that this one begins with, if the
+        model spoke since.
 
-        The same history again is another try of a call that failed; else another run that has come as far, if one is
-        known to have begun and not gone on; else another try once more, unless it is a first call.
+        The same history again is another try of a call that failed; else another run that has come
+        as far, if one is known to have begun and not gone on; else another try once more, unless it
+        is a first call.
         """
         hashes, spoken_at = history
         again = None
@@ -154,22 +184,29 @@ class Conversations:
             known = self._marks.get(mark)
             if not known:
                 continue
+
             has_spoken = spoken_at is not None and spoken_at <= length
             if length == len(hashes) and not known[-1].has_failed:
                 again = known[-1].conversation if has_spoken else None
                 continue
+
             waiting = next((each for each in known if not each.is_continued), None)
             if (has_spoken or length == len(hashes)) and (again is None or waiting is not None):
                 chosen = waiting or known[-1]
                 self._continue(mark, chosen.conversation)
                 return chosen.conversation
+
         return again
 
     def _continue(self, mark: bytes, conversation: bytes) -> None:
         """Note that a conversation has gone on from a mark."""
         if known := self._marks.get(mark):
             self._marks.put(
-                mark, [one._replace(is_continued=True) if one.conversation == conversation else one for one in known]
+                mark,
+                [
+                    one._replace(is_continued=True) if one.conversation == conversation else one
+                    for one in known
+                ],
             )
 
     def _get(self, mark: bytes) -> bytes | None:
@@ -179,22 +216,33 @@ class Conversations:
     def _learn(self, marks: Iterable[bytes], new: Known) -> None:
         for mark in marks:
             known = self._marks.get(mark)
-            others = (each for each in known if not each.is_continued and each.conversation != new.conversation)
+            others = (
+                each
+                for each in known
+                if not each.is_continued and each.conversation != new.conversation
+            )
             self._marks.put(mark, [*others, new])
 
 
 def _is_tried_again(record: Record) -> bool:
-    """Whether the same history is another try: the call failed, and does not only tell of a tool that did."""
+    """Whether the same history is another try: the call failed, and does not only tell of a tool
+    that did.
+    """
     return has_failed(record) and record.error_type != TOOL_ERROR
 
 
-def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, Member]) -> list[bytes]:
+def _messages(
+    record: Record, exchange: DecodedExchange, members: Mapping[str, Member]
+) -> list[bytes]:
     has_input = (record.path or "").endswith(WITH_INPUT)
     found = messages_of(members, has_input=has_input)
     body = exchange.request_body
     if found or body is None or not body.is_truncated:
         return found
-    return elements_at_start(body.head, (b"messages", b"contents", *((b"input",) if has_input else ())))
+
+    return elements_at_start(
+        body.head, (b"messages", b"contents", *((b"input",) if has_input else ()))
+    )
 
 
 def _session_id(tenant: bytes, caller: bytes, name: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """The history that a request carries: its messages, as a chain of hashes. Pure.
 
-Strategy: each hash is of the one before and of one message, so that equal hashes mean equal histories up to there, and
-a call whose history begins with all of another's continues that. Clients mark messages for the provider's cache, move
-the marks with every call, and write a text as it is or as a list of one block: neither changes a hash.
+Strategy: each hash is of the one before and of one message, so that equal hashes mean equal
+histories up to there, and a call whose history begins with all of another's continues that. Clients
+mark messages for the provider's cache, move the marks with every call, and write a text as it is or
+as a list of one block: neither changes a hash.
 """
 
 import re
@@ -22,14 +23,18 @@ _CACHE_MARK: Final = re.compile(
     rb',\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)|"cache_control"\s*:\s*(?:\{[^{}]*\}|null)\s*,\s*'
     rb'|(?:,\s*)?\{\s*"cachePoint"\s*:\s*\{[^{}]*\}\s*\}'
 )
-"""A member of an object (Anthropic), or an element of a list (Bedrock): inside a string quotes would be escaped."""
+"""A member of an object (Anthropic), or an element of a list (Bedrock): inside a string quotes
+would be escaped.
+"""
 _RAW: Final = msgspec.Raw()
 _SPOKEN: Final = frozenset(("assistant", "model"))
 _MADE: Final = (
     "_call", "reasoning", "item_reference", "mcp_list_tools", "mcp_approval_request", "compaction", "model_output",
     "thought",
 )  # fmt: skip
-"""Ends of types of items that a model or its provider made, in histories of the Responses API and of interactions."""
+"""Ends of types of items that a model or its provider made, in histories of the Responses API and
+of interactions.
+"""
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -63,17 +68,22 @@ class History(NamedTuple):
 def messages_of(members: Mapping[str, Member], *, has_input: bool) -> list[bytes]:
     """Return the messages of a request, undecoded; a single text is one message.
 
-    With `has_input` its `input` is a history, as in the Responses API, and not something to be embedded.
+    With `has_input` its `input` is a history, as in the Responses API, and not something to be
+    embedded.
     """
     for name in (*_MEMBERS, *(("input",) if has_input else ())):
         if name in members:
             raw = bytes(members[name])
             elements = decode(_ELEMENTS, raw) if raw[:1] == b"[" else [raw]
             return [bytes(element) for element in elements or ()]
+
     inner = members.get("request")  # Gemini CLI, and Vertex' internal API
     if inner is None or bytes(inner)[:1] != b"{":
         return []
-    return messages_of({"contents": (decode(_OBJECT, inner) or {}).get("contents", _RAW)}, has_input=False)
+
+    return messages_of(
+        {"contents": (decode(_OBJECT, inner) or {}).get("contents", _RAW)}, has_input=False
+    )
 
 
 def read_history(messages: Iterable[bytes], seed: bytes) -> History:
@@ -81,6 +91,7 @@ def read_history(messages: Iterable[bytes], seed: bytes) -> History:
     hashes: list[bytes] = []
     spoken_at = None
     last = blake2b(seed, digest_size=HASH_BYTES).digest()
+
     for place, raw in enumerate(messages):
         if place == MAX_MESSAGES:
             break
@@ -93,21 +104,32 @@ def read_history(messages: Iterable[bytes], seed: bytes) -> History:
         hashed.update(_canonical(raw, message))
         last = hashed.digest()
         hashes.append(last)
+
     return History(hashes, spoken_at)
 
 
 def is_spoken(role: object, kind: object) -> bool:
-    return role in _SPOKEN if isinstance(role, str) else isinstance(kind, str) and kind.endswith(_MADE)
+    if isinstance(role, str):
+        return role in _SPOKEN
+    return isinstance(kind, str) and kind.endswith(_MADE)
 
 
 def _canonical(raw: bytes, message: _Message) -> bytes:
-    """Write a message that is one text, however it is spelled, as role and text; any other as it is."""
-    if not isinstance(message.role, str) or message.tool_call_id is not None or is_array(message.tool_calls):
+    """Write a message that is one text, however it is spelled, as role and text; any other as it
+    is.
+    """
+    if (
+        not isinstance(message.role, str)
+        or message.tool_call_id is not None
+        or is_array(message.tool_calls)
+    ):
         return raw
+
     text: msgspec.Raw | None = message.content
     if is_array(message.content):
         blocks = decode(_BLOCKS, message.content) or []
         text = blocks[0].text if len(blocks) == 1 and isinstance(blocks[0].type, str) else None
     if text is None or bytes(text)[:1] != b'"':
         return raw
+
     return b"%b\0%b" % (message.role.encode(errors="replace"), bytes(text))

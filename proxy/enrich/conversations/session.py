@@ -13,7 +13,9 @@ from proxy.enrich.formats.json_parts import Member, decode, decode_text, value_a
 from proxy.enrich.http.head_facts import Field
 
 _VENDOR_SESSION: Final = re.compile(rb"x-(?:[a-z0-9-]+-)?session-id")
-"""`x-claude-code-session-id` (https://code.claude.com/docs/en/llm-gateway-protocol), `x-litellm-session-id`, others."""
+"""`x-claude-code-session-id` (https://code.claude.com/docs/en/llm-gateway-protocol),
+`x-litellm-session-id`, others.
+"""
 _SESSIONS: Final = (
     b"helicone-session-id",  # https://docs.helicone.ai/features/sessions
     b"langfuse_session_id",  # https://docs.litellm.ai/docs/observability/langfuse_integration
@@ -53,6 +55,7 @@ def session_of(fields: Sequence[Field], members: Mapping[str, Member]) -> bytes 
     )
     if named:
         return named.encode("utf-8", "replace")
+
     key = short(members.get("prompt_cache_key")) or b""
     # Codex states its session here; others one key for all calls of an application.
     return key[1:-1] if _UUID.fullmatch(key[1:-1]) else None
@@ -62,12 +65,14 @@ def _in_metadata(members: Mapping[str, Member]) -> str | None:
     """Read `metadata.session_id`, or the session within the `user_id` of Claude Code."""
     metadata = _object(members.get("metadata"))
     named = metadata.get("session_id")
+
     user = metadata.get("user_id")
     if not named and isinstance(user, str):
         if user[:1] == "{":
             named = _object(user.encode("utf-8", "replace")).get("session_id")
         elif (found := _USER_SESSION.search(user)) is not None:
             named = found[1]
+
     return named if isinstance(named, str) and named else None
 
 
@@ -99,23 +104,36 @@ def _conversation_in(members: Mapping[str, Member]) -> str | None:
 def _in_request(members: Mapping[str, Member]) -> str | None:
     """Read the session of Gemini CLI, whose requests are wrapped."""
     named = value_at(members.get("request", b""), "session_id")
-    return named if isinstance(named, str) and len(named) <= _MAX_MEMBER_BYTES else None
+    if isinstance(named, str) and len(named) <= _MAX_MEMBER_BYTES:
+        return named
+    return None
 
 
 def _in_head(fields: Sequence[Field]) -> bytes | None:
     named = {name: value for name, value in fields if value and name in _SESSIONS}
     vendors = (value for name, value in fields if value and _VENDOR_SESSION.fullmatch(name))
     found = next(iter((*vendors, *(named[name] for name in _SESSIONS if name in named))), None)
-    turn = None if found is not None else next((value for name, value in fields if name == _TURN.encode()), None)
+    turn = (
+        None
+        if found is not None
+        else next((value for name, value in fields if name == _TURN.encode()), None)
+    )
     session = None if turn is None else _turn_session(turn.decode("utf-8", "replace"))
-    return found if session is None else session.encode("utf-8", "replace")
+    if session is None:
+        return found
+
+    return session.encode("utf-8", "replace")
 
 
 def short(member: Member | None) -> bytes | None:
     """Return a member that is no longer than a name may be."""
-    return bytes(member) if member is not None and len(bytes(member)) <= _MAX_MEMBER_BYTES else None
+    if member is not None and len(bytes(member)) <= _MAX_MEMBER_BYTES:
+        return bytes(member)
+    return None
 
 
 def _object(raw: Member | None) -> dict[str, Any]:
     found = short(raw)
-    return {} if found is None or found[:1] != b"{" else decode(_OBJECT, found) or {}
+    if found is None or found[:1] != b"{":
+        return {}
+    return decode(_OBJECT, found) or {}

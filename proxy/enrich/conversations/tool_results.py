@@ -1,10 +1,13 @@
-"""Which tools failed, as a request tells the model: the results behind what the model said last. Pure.
+"""Which tools failed, as a request tells the model: the results behind what the model said last.
+Pure.
 
-Clients send the whole history again with every call, so only what came since counts: a failure is one of the call that
-tells it first. A result names its call by id, and the call its tool, where that is in the history.
+Clients send the whole history again with every call, so only what came since counts: a failure is
+one of the call that tells it first. A result names its call by id, and the call its tool, where
+that is in the history.
 
-Shapes: `tool_result` (Anthropic), `toolResult` (Bedrock), `functionResponse` with an `error` (Gemini),
-`function_result` (its interactions), items that end in `_output` (Responses), messages of the role `tool` (chat).
+Shapes: `tool_result` (Anthropic), `toolResult` (Bedrock), `functionResponse` with an `error`
+(Gemini), `function_result` (its interactions), items that end in `_output` (Responses), messages of
+the role `tool` (chat).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +40,9 @@ Block = Mapping[str, Any]
 
 
 def failed_tools(members: Mapping[str, Member], *, has_input: bool) -> list[FailedTool]:
-    """List the tools of the newest results that failed, each as often as it did; `has_input` as in `messages_of`."""
+    """List the tools of the newest results that failed, each as often as it did; `has_input` as in
+    `messages_of`.
+    """
     if not any(_MAY_FAIL.search(bytes(members[name])) for name in _HISTORIES if name in members):
         return []
     messages = messages_of(members, has_input=has_input)
@@ -46,9 +51,12 @@ def failed_tools(members: Mapping[str, Member], *, has_input: bool) -> list[Fail
     while start and not _is_spoken(message := decode(_ANY, messages[start - 1]) or {}):
         newest.append(message)
         start -= 1
-    failed = [block for message in reversed(newest) for block in _blocks(message) if _has_failed(block)]
+    failed = [
+        block for message in reversed(newest) for block in _blocks(message) if _has_failed(block)
+    ]
     if not failed:
         return []
+
     names = _names_of(messages[max(0, start - _MAX_BACK) : start])
     return [FailedTool(_named(block, names), _said(block)) for block in failed[:MAX_FAILED]]
 
@@ -64,19 +72,30 @@ def _blocks(message: Block) -> Iterator[Block]:
         parts = message.get(name)
         for part in parts if isinstance(parts, list) else ():
             if isinstance(part, dict):
-                inner = (part.get(each) for each in ("toolResult", "functionResponse", "toolUse", "function"))
+                inner = (
+                    part.get(each)
+                    for each in ("toolResult", "functionResponse", "toolUse", "function")
+                )
                 yield part | next((found for found in inner if isinstance(found, dict)), {})
 
 
 def _has_failed(block: Block) -> bool:
-    kind, role = text_of(block.get("type")) or "", block.get("role")
+    kind = text_of(block.get("type")) or ""
+    role = block.get("role")
     response = block.get("response") if "functionResponse" in block else None
     if isinstance(response, dict):
         return response.get("error") is not None
-    is_result = kind.endswith(("tool_result", "function_result", "_output")) or role == "tool" or "toolResult" in block
+
+    is_result = (
+        kind.endswith(("tool_result", "function_result", "_output"))
+        or role == "tool"
+        or "toolResult" in block
+    )
     output = block.get("output")
     is_refused = isinstance(output, dict) and output.get("success") is False
-    return is_result and (block.get("is_error") is True or block.get("status") in _FAILED or is_refused)
+    return is_result and (
+        block.get("is_error") is True or block.get("status") in _FAILED or is_refused
+    )
 
 
 def _names_of(messages: Sequence[bytes]) -> dict[str, str]:
@@ -87,6 +106,7 @@ def _names_of(messages: Sequence[bytes]) -> dict[str, str]:
         for block in _blocks(message):
             if (name := text_of(block.get("name"))) is not None:
                 names.update((each, name) for each in _ids_of(block))
+
     return names
 
 
@@ -98,7 +118,11 @@ def _named(block: Block, names: Mapping[str, str]) -> str:
 def _said(block: Block) -> str:
     """Return the first text of a result, wherever its API has it."""
     response = block.get("response")
-    given = [block.get("content"), block.get("output"), response.get("error") if isinstance(response, dict) else None]
+    given = [
+        block.get("content"),
+        block.get("output"),
+        response.get("error") if isinstance(response, dict) else None,
+    ]
     while given:
         first = given.pop(0)
         if isinstance(first, str) and first:
@@ -107,6 +131,7 @@ def _said(block: Block) -> str:
             given[:0] = first[:MAX_FAILED]
         elif isinstance(first, dict):
             given[:0] = [first.get(name) for name in ("text", "message", "content")]
+
     return ""
 
 

@@ -1,11 +1,12 @@
 """The endpoint of each request, for one sidecar.
 
-Strategy: configured endpoints come first. Otherwise a tree for each route and project learns from the
-paths that were answered, and a known path is found again by one look-up. Answers that a service gives for any path
-teach nothing: a client that guesses paths makes no endpoints. Projects do not share trees, so readers of one learn
-nothing of another's paths.
+Strategy: configured endpoints come first. Otherwise a tree for each route and project learns from
+the paths that were answered, and a known path is found again by one look-up. Answers that a service
+gives for any path teach nothing: a client that guesses paths makes no endpoints. Projects do not
+share trees, so readers of one learn nothing of another's paths.
 
-Invariant: at most `MAX_TREES` trees, each of bounded size. All but `name` may be called from other threads.
+Invariant: at most `MAX_TREES` trees, each of bounded size. All but `name` may be called from other
+threads.
 """
 
 import re
@@ -25,10 +26,12 @@ _PARAMETER: Final = re.compile(r"\{[^{}/]*\}|\*")
 
 
 class Given:
-    """Finds which of some configured templates a path is of, those of a route's OpenAPI description included.
+    """Finds which of some configured templates a path is of, those of a route's OpenAPI description
+    included.
 
-    `{name}` is any segment, or a part of one; `*` at the end is any path below. A literal wins over a parameter
-    (OpenAPI 3.1 §4.8.8.1), and a path that leads nowhere behind one is looked for behind the parameter beside it.
+    `{name}` is any segment, or a part of one; `*` at the end is any path below. A literal wins over
+    a parameter (OpenAPI 3.1 §4.8.8.1), and a path that leads nowhere behind one is looked for
+    behind the parameter beside it.
     """
 
     def __init__(self, templates: Iterable[str]) -> None:
@@ -42,7 +45,9 @@ class Given:
 
     def find(self, path: str) -> str | None:
         segments = [segment for segment in path.split("/") if segment]
-        return self._root.find(segments, 0) if len(path) <= MAX_PATH_CHARACTERS else None
+        if len(path) <= MAX_PATH_CHARACTERS:
+            return self._root.find(segments, 0)
+        return None
 
 
 class _Place:
@@ -67,11 +72,16 @@ class _Place:
         literal = self.literals.get(segment)
         if literal is not None and (found := literal.find(segments, index + 1)) is not None:
             return found
+
         for part, (pattern, place) in self.patterns.items():
             if part == "*" and place.template is not None:
                 continue
-            if pattern.fullmatch(segment) and (found := place.find(segments, index + 1)) is not None:
+            if (
+                pattern.fullmatch(segment)
+                and (found := place.find(segments, index + 1)) is not None
+            ):
                 return found
+
         rest = self.patterns.get("*")
         return None if rest is None else rest[1].template
 
@@ -79,7 +89,8 @@ class _Place:
 def _pattern_of(part: str) -> re.Pattern[str]:
     """Compile a part with parameters, each of which takes at least a character.
 
-    What comes first behind a parameter ends it, for good, but behind the last: so a segment is read once.
+    What comes first behind a parameter ends it, for good, but behind the last: so a segment is read
+    once.
     """
     first, *between, last = map(re.escape, _PARAMETER.split(part))
     shortest = "".join(f"(?>.+?{literal})" for literal in between)
@@ -134,34 +145,48 @@ class Endpoints:
         self._lock = Lock()
 
     def name(self, record: Record, operation: str | None = None) -> str | None:
-        """Return the endpoint of a record of an exchange, and learn from it; None when it has no path."""
+        """Return the endpoint of a record of an exchange, and learn from it; None when it has no
+        path.
+        """
         path = record.path
         if path is None:
             return None
+
         service = self._services.get((record.route_id, record.project))
         if service is not None and operation is None:
             # 0.3 us a request; all that follows takes 1 to 4 (bench.micro.endpoints).
             node = service.memo.get(path)
             if node is not None and record.method not in DAV_METHODS:
                 return node.template or "/"
+
         if self._given and (given := self._given.get(record.route_id or "")) is not None:
             template = given.find(path)
             if template is not None:
-                return template if operation is None else f"{template}#{operation}"
+                if operation is None:
+                    return template
+                return f"{template}#{operation}"
+
         with self._lock:
             return self._name(record, path, operation)
 
     def name_call(self, record: Record) -> str | None:
         """Return the endpoint of a call of gRPC: the path, which names service and method."""
-        path, call = record.path, record.grpc
+        path = record.path
+        call = record.grpc
         if path is None or path in self._methods:
             return path
+
         is_answered = call is not None and (call.status == 0 or bool(call.response_messages))
-        methods, most = (self._methods, MAX_METHODS) if is_answered else (self._guessed_methods, MAX_METHODS // 4)
+        methods, most = (
+            (self._methods, MAX_METHODS)
+            if is_answered
+            else (self._guessed_methods, MAX_METHODS // 4)
+        )
         if path not in methods:
             if len(methods) >= most:
                 return OTHER
             methods.add(path)
+
         return path
 
     def _name(self, record: Record, path: str, operation: str | None) -> str:
@@ -169,17 +194,25 @@ class Endpoints:
         if record.status in NO_LESSON:
             node = None if service is None else _known(service.tree, path, operation)
             return UNKNOWN if node is None else node.template or "/"
+
         if service is None:
             if len(self._services) >= MAX_TREES:
                 return OTHER
             service = self._services[record.route_id, record.project] = Service()
+
         learning = service.tree
         is_share = (record.method, record.status) in DAV_PROOFS
         node = learning.learn(path, operation, is_share=is_share)
         if node is None:
             return OTHER
-        if learning.version != service.version or len(service.memo) >= MAX_MEMO_PATHS or self._paths >= MAX_MEMO_TOTAL:
+
+        if (
+            learning.version != service.version
+            or len(service.memo) >= MAX_MEMO_PATHS
+            or self._paths >= MAX_MEMO_TOTAL
+        ):
             self._forget([service] if self._paths < MAX_MEMO_TOTAL else self._services.values())
+
         if operation is None and len(path) <= MAX_MEMO_PATH_CHARACTERS and path not in service.memo:
             service.memo[path] = node
             self._paths += 1
@@ -228,7 +261,9 @@ class Endpoints:
     def current(self, route: str | None, project: str | None, name: str) -> str:
         """Return what an endpoint is called now that was counted under a name."""
         service = self._services.get((route, project))
-        return name if service is None else service.tree.former.get(name, name)
+        if service is None:
+            return name
+        return service.tree.former.get(name, name)
 
     def former(
         self, name: str, projects: Collection[str] = (), routes: Collection[str] | None = None
@@ -240,8 +275,11 @@ class Endpoints:
                 if (not projects or project in projects) and (routes is None or route in routes):
                     names = tuple(old for old, now in service.tree.former.items() if now == name)
                     found += [FormerEndpoints(route, project, names)] if names else []
+
         return found
 
 
 def _known(learned: Tree, path: str, operation: str | None) -> Node | None:
-    return learned.find(path) if operation is None else learned.find_refused(path, operation)
+    if operation is None:
+        return learned.find(path)
+    return learned.find_refused(path, operation)

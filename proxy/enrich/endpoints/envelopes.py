@@ -1,10 +1,11 @@
 """Failures behind a status that says success, in the envelopes of common protocols. Pure.
 
-Strategy: the media type of an answer says which envelopes there may be, a look for a few bytes whether one is there;
-only then it is read. Invariant: what has no known shape is no failure.
+Strategy: the media type of an answer says which envelopes there may be, a look for a few bytes
+whether one is there; only then it is read. Invariant: what has no known shape is no failure.
 
-Standards: Connect; JSON-RPC 2.0 §5.1; SOAP 1.1 §4.4 and 1.2 §5.4; XML-RPC; RFC 9457; JSON:API; WHATWG HTML
-§9.2 (events named `error`); Amazon's event streams, batches and S3; Elasticsearch's bulk API; batches of OData
+Standards: Connect; JSON-RPC 2.0 §5.1; SOAP 1.1 §4.4 and 1.2 §5.4; XML-RPC; RFC 9457; JSON:API;
+WHATWG HTML §9.2 (events named `error`); Amazon's event streams, batches and S3; Elasticsearch's
+bulk API; batches of OData
 4.01 §11.7.
 """
 
@@ -36,18 +37,29 @@ _CODES: Final = tuple(name.lower() for name in STATUSES)
 _END_STREAM: Final = b"\2\0"
 """How the last frame of Connect begins: its flags, and a length of less than 2^24."""
 _BEGINNING_BYTES: Final = 160
-_BULK: Final = re.compile(rb'\s*\{[^\[\]{}]*(?:"errors"\s*:\s*true\b[^\[\]{}]*"items"|"responses"\s*:\s*\[\s*\{)')
+_BULK: Final = re.compile(
+    rb'\s*\{[^\[\]{}]*(?:"errors"\s*:\s*true\b[^\[\]{}]*"items"|"responses"\s*:\s*\[\s*\{)'
+)
 _FAILED: Final = re.compile(rb'"Failed(?:(?:Record|Put|Entry)Count"\s*:\s*[1-9]|"\s*:\s*\[\s*\{)')
-"""How Amazon's services say that a part of a batch failed: Kinesis, Firehose and EventBridge; SQS and SNS."""
+"""How Amazon's services say that a part of a batch failed: Kinesis, Firehose and EventBridge; SQS
+and SNS.
+"""
 _STATUS: Final = re.compile(rb'(?:"status"\s*:\s*|\nHTTP/1\.[01] )(\d{3})\b')
 _BEFORE_ELEMENT: Final = rb"[^<]*+(?:<\?[^>]*+>\s*+)?"
 """What may come before the first element; nothing of it is read twice."""
 _FAULTS: Final = (
-    ("soap_fault", re.compile(rb"(?s).*?<(?:[\w.-]+:)?Body(?:\s[^<>]*)?>\s*<(?:[\w.-]+:)?Fault[\s/>]")),
+    (
+        "soap_fault",
+        re.compile(rb"(?s).*?<(?:[\w.-]+:)?Body(?:\s[^<>]*)?>\s*<(?:[\w.-]+:)?Fault[\s/>]"),
+    ),
     ("xmlrpc_fault", re.compile(rb"%b<methodResponse>\s*<fault>" % _BEFORE_ELEMENT)),
-    ("xml_error", re.compile(rb"%b<(?:Error(?:Response)?[\s>]|problem\s[^<>]*:rfc:7807)" % _BEFORE_ELEMENT)),
+    (
+        "xml_error",
+        re.compile(rb"%b<(?:Error(?:Response)?[\s>]|problem\s[^<>]*:rfc:7807)" % _BEFORE_ELEMENT),
+    ),
     ("batch_error", re.compile(rb"(?s)%b<DeleteResult[\s>].*?<Error>" % _BEFORE_ELEMENT)),
-    # Of a resource, not of its properties; 404 is also what synchronisation calls a removed one (RFC 6578 §3.4).
+    # Of a resource, not of its properties; 404 is also what synchronisation calls a removed one
+    # (RFC 6578 §3.4).
     (
         "batch_error",
         re.compile(
@@ -56,8 +68,12 @@ _FAULTS: Final = (
         ),
     ),
 )
-_FAULT_CODE: Final = re.compile(rb"<(?:[\w.-]+:)?(?:faultcode|Value|Code|int|i4|status)(?:\s[^<>]*)?>\s*([^<\s][^<]*)<")
-_FAULT_TEXT: Final = re.compile(rb"<(?:[\w.-]+:)?(?:faultstring|Text|Message|string|title)(?:\s[^<>]*)?>([^<]+)<")
+_FAULT_CODE: Final = re.compile(
+    rb"<(?:[\w.-]+:)?(?:faultcode|Value|Code|int|i4|status)(?:\s[^<>]*)?>\s*([^<\s][^<]*)<"
+)
+_FAULT_TEXT: Final = re.compile(
+    rb"<(?:[\w.-]+:)?(?:faultstring|Text|Message|string|title)(?:\s[^<>]*)?>([^<]+)<"
+)
 
 
 class _Envelope(NamedTuple):
@@ -68,9 +84,12 @@ class _Envelope(NamedTuple):
 
 def may_fail(content_type: bytes, head: bytes) -> bool:
     """Whether an answer may report a failure; most are documents whose first bytes rule that out."""
-    if content_type[12:17] in (b"json", b"json;"):  # 0.4 us, where a look at all of it takes 2 (bench/micro, collector)
+    # 0.4 us, where a look at all of it takes 2 (bench/micro, collector).
+    if content_type[12:17] in (b"json", b"json;"):
         begin = head[:_BEGINNING_BYTES] + head[-1:]
-        return b'"err' in begin or b'"jsonrpc"' in begin or b"\n" in begin or b'"responses"' in begin
+        return (
+            b'"err' in begin or b'"jsonrpc"' in begin or b"\n" in begin or b'"responses"' in begin
+        )
     return _envelope_of(content_type) is not None
 
 
@@ -79,19 +98,33 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     envelope = _envelope_of(facts.content_type) if may_fail(facts.content_type, body.head) else None
     if envelope is None:
         return None
+
     if envelope in (_JSON, _LINES, _EVENTS):  # what it is sent as, and what it is, are two things
         split = split_of(facts.content_type, body.head)
         envelope = _EVENTS if split is split_events else _LINES if split is split_lines else _JSON
-    head, tail = body.head, body.tail
-    text = head + tail if len(head) + len(tail) <= 2 * MAX_BYTES else head[:MAX_BYTES] + (tail or head)[-MAX_BYTES:]
-    return envelope.judge(facts, body) if any(map(text.__contains__, envelope.marks)) else None
+    head = body.head
+    tail = body.tail
+    text = (
+        head + tail
+        if len(head) + len(tail) <= 2 * MAX_BYTES
+        else head[:MAX_BYTES] + (tail or head)[-MAX_BYTES:]
+    )
+    if any(map(text.__contains__, envelope.marks)):
+        return envelope.judge(facts, body)
+
+    return None
 
 
 def _connect(_: HeadFacts, body: DecodedBody) -> Failure | None:
     ending = decode(ANY, last_frame(body, _END_STREAM) or b"")
     error = ending.get("error") if isinstance(ending, dict) else None
-    name = str(error.get("code")).replace("canceled", "cancelled") if isinstance(error, dict) else ""
-    return failure(f"connect_{name if name in _CODES else 'unknown'}", error) if name else None
+    name = (
+        str(error.get("code")).replace("canceled", "cancelled") if isinstance(error, dict) else ""
+    )
+    if name:
+        return failure(f"connect_{name if name in _CODES else 'unknown'}", error)
+
+    return None
 
 
 def _json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
@@ -103,14 +136,17 @@ def _json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 def _batch(_: HeadFacts, body: DecodedBody) -> Failure | None:
     worst = max(map(int, _STATUS.findall(body.head + body.tail)), default=0)
     said = {"code": worst, "reason": find_text(body.head, b"reason")}
-    return failure("batch_error", said) if worst >= 400 else None
+    if worst >= 400:
+        return failure("batch_error", said)
+    return None
 
 
 def _amazon_json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     if _FAILED.search(body.head) is None:
         return _json(facts, body)
     code, message = (
-        find_text(body.head, b"Error" + name) or find_text(body.head, name) for name in (b"Code", b"Message")
+        find_text(body.head, b"Error" + name) or find_text(body.head, name)
+        for name in (b"Code", b"Message")
     )
     return failure("batch_error", {"code": code, "message": message})
 
@@ -118,7 +154,9 @@ def _amazon_json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 def _last_line(_: HeadFacts, body: DecodedBody) -> Failure | None:
     """Judge the line that a stream of documents ends with."""
     before, _newline, line = (body.tail or body.head).rstrip().rpartition(b"\n")
-    return document_failure(line.lstrip(b"\x1e")) if before or line[:1] == b"\x1e" else None
+    if before or line[:1] == b"\x1e":
+        return document_failure(line.lstrip(b"\x1e"))
+    return None
 
 
 def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
@@ -127,10 +165,17 @@ def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
         if event == b"error":
             report = decode(ANY, last)
             if not isinstance(report, dict):
-                report = {"message": report if isinstance(report, str) else last.decode("utf-8", "replace")}
+                report = {
+                    "message": report
+                    if isinstance(report, str)
+                    else last.decode("utf-8", "replace")
+                }
+
             return failure(STREAM_ERROR, report.get("error"), report)
+
         if (failed := rpc_failure(last)) is not None:
             return failed
+
     return document_failure(last)
 
 
@@ -138,8 +183,11 @@ def _xml(_: HeadFacts, body: DecodedBody) -> Failure | None:
     for code, pattern in _FAULTS:
         if (fault := pattern.match(body.head)) is not None:
             found = [each.search(body.head, fault.end()) for each in (_FAULT_CODE, _FAULT_TEXT)]
-            texts = [each and unescape(each[1].decode("utf-8", "replace").strip()) for each in found]
+            texts = [
+                each and unescape(each[1].decode("utf-8", "replace").strip()) for each in found
+            ]
             return failure(code, dict(zip(("code", "message"), texts, strict=True)))
+
     return None
 
 
@@ -147,7 +195,9 @@ def _aws_events(_: HeadFacts, body: DecodedBody) -> Failure | None:
     for event, data, _end in body.frames(split_aws):
         report = decode(ANY, data) if data.startswith(b'{"%b":' % event) else None
         if isinstance(report, dict) and len(report) == 1:
-            return failure("aws_exception", {"code": event.decode("utf-8", "replace")}, *report.values())
+            return failure(
+                "aws_exception", {"code": event.decode("utf-8", "replace")}, *report.values()
+            )
     return None
 
 
@@ -159,14 +209,24 @@ _XML: Final = _Envelope(_xml, (b"Fault", b"<fault>", b"<Error", b"<problem", b"m
 _TYPES: Final = {
     **dict.fromkeys((b"application/json", b"application/json-rpc", b"text/json", b"+json"), _JSON),
     **dict.fromkeys(
-        (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/json-seq"), _LINES
+        (
+            b"application/x-ndjson",
+            b"application/ndjson",
+            b"application/jsonl",
+            b"application/json-seq",
+        ),
+        _LINES,
     ),
     **dict.fromkeys((b"text/xml", b"application/xml", b"+xml", b"multipart/related"), _XML),
-    **dict.fromkeys((b"application/x-amz-json-1.0", b"application/x-amz-json-1.1"), _Envelope(_amazon_json)),
+    **dict.fromkeys(
+        (b"application/x-amz-json-1.0", b"application/x-amz-json-1.1"), _Envelope(_amazon_json)
+    ),
     b"application/connect": _Envelope(_connect, (b'"error"',)),
     b"application/problem+json": _Envelope(_json),
     b"application/graphql-response+json": _Envelope(lambda _, body: failure_of(body)),
-    b"application/vnd.amazon.eventstream": _Envelope(_aws_events, (b":exception-type", b":error-code")),
+    b"application/vnd.amazon.eventstream": _Envelope(
+        _aws_events, (b":exception-type", b":error-code")
+    ),
     b"multipart/mixed": _Envelope(_batch, (b"HTTP/1.",)),
     b"text/event-stream": _EVENTS,
 }

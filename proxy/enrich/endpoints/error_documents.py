@@ -1,9 +1,10 @@
 """JSON documents that report a failure, recognised by their shape. Pure.
 
-A document is a failure if it contains nothing else: an error, members that accompany errors, and no answer. A job that
-reports its own failure, a log and a list of findings are answers. An empty list, null or `"ok": false` alone only looks
-like an error. What a status of 200 hides of a GraphQL operation (§7.1; GraphQL over HTTP §6; incremental delivery), its
-`errors` say, of which the code stands in `extensions`.
+A document is a failure if it contains nothing else: an error, members that accompany errors, and no
+answer. A job that reports its own failure, a log and a list of findings are answers. An empty list,
+null or `"ok": false` alone only looks like an error. What a status of 200 hides of a GraphQL
+operation (§7.1; GraphQL over HTTP §6; incremental delivery), its `errors` say, of which the code
+stands in `extensions`.
 """
 
 import re
@@ -20,18 +21,57 @@ from proxy.enrich.http.exchange import DecodedBody
 ANY: Final = msgspec.json.Decoder()
 MAX_BYTES: Final = 65_536
 """Longer documents are no errors."""
-_RPC_CODES: Final = ("parse_error", "invalid_request", "method_not_found", "invalid_params", "internal_error")
-_RPC_NUMBERS: Final = dict(zip(("-32700", "-32600", "-32601", "-32602", "-32603"), _RPC_CODES, strict=True))
+_RPC_CODES: Final = (
+    "parse_error",
+    "invalid_request",
+    "method_not_found",
+    "invalid_params",
+    "internal_error",
+)
+_RPC_NUMBERS: Final = dict(
+    zip(("-32700", "-32600", "-32601", "-32602", "-32603"), _RPC_CODES, strict=True)
+)
 _CODED: Final = ("error_code", "errcode", "errorCode", "errno", "errorType", "error")
 _CODES: Final = ("code", *_CODED, "statusCode", "status", "__type", "type")
 _WORDS: Final = (
-    *("message", "msg", "detail", "description", "error_description", "error_msg", "errmsg", "errorMessage", "reason"),
+    *(
+        "message",
+        "msg",
+        "detail",
+        "description",
+        "error_description",
+        "error_msg",
+        "errmsg",
+        "errorMessage",
+        "reason",
+    ),
     "title",
 )
 _ANSWERS: Final = ("data", "result", "value")
 _COMPANIONS: Final = {
-    *(*_CODES, *_WORDS, *_ANSWERS, "errors", "errorDetail", "ok", "success", "error_uri", "stackTrace", "messages"),
-    *("details", "instance", "meta", "links", "jsonapi", "path", "version", "extensions", "responseHeader"),
+    *(
+        *_CODES,
+        *_WORDS,
+        *_ANSWERS,
+        "errors",
+        "errorDetail",
+        "ok",
+        "success",
+        "error_uri",
+        "stackTrace",
+        "messages",
+    ),
+    *(
+        "details",
+        "instance",
+        "meta",
+        "links",
+        "jsonapi",
+        "path",
+        "version",
+        "extensions",
+        "responseHeader",
+    ),
     *(
         "request_id",
         "requestId",
@@ -68,21 +108,30 @@ class Failure(NamedTuple):
 def failure(code: str, *places: object) -> Failure:
     """Make a failure from the first of some objects that contains it."""
     number = _first(_CODES, *places)
-    said = dict.fromkeys(filter(None, (number and number.rpartition("#")[2], _first((*_WORDS, "error"), *places))))
-    return Failure(": ".join(said) or "no message", _CALLERS.search(f"{code} {number}") is not None, code)
+    said = dict.fromkeys(
+        filter(None, (number and number.rpartition("#")[2], _first((*_WORDS, "error"), *places)))
+    )
+    return Failure(
+        ": ".join(said) or "no message", _CALLERS.search(f"{code} {number}") is not None, code
+    )
 
 
 def rpc_failure(data: bytes) -> Failure | None:
     """Find the first error of JSON-RPC in a message, or in a batch of them."""
-    return _rpc_failure(decode(ANY, data)) if b'"jsonrpc"' in data and b'"error"' in data else None
+    if b'"jsonrpc"' in data and b'"error"' in data:
+        return _rpc_failure(decode(ANY, data))
+    return None
 
 
 def _rpc_failure(found: object) -> Failure | None:
     roots: list[Any] = found if isinstance(found, list) else [found]
     for root in roots:
         error = root.get("error") if isinstance(root, dict) else None
-        if isinstance(error, dict) and ("jsonrpc" in root or root.keys() == {"id", "error", "result"}):
+        if isinstance(error, dict) and (
+            "jsonrpc" in root or root.keys() == {"id", "error", "result"}
+        ):
             return failure(f"jsonrpc_{_RPC_NUMBERS.get(str(error.get('code')), 'error')}", error)
+
     return None
 
 
@@ -91,22 +140,29 @@ def document_failure(data: bytes) -> Failure | None:
     found = decode(ANY, data) if len(data) <= MAX_BYTES else None
     root = found[0] if isinstance(found, list) and len(found) == 1 else found
     error = _error_in(root) if isinstance(root, dict) else None
-    return _rpc_failure(found) or (None if error is None else failure("error_response", error, root))
+    return _rpc_failure(found) or (
+        None if error is None else failure("error_response", error, root)
+    )
 
 
 def _first(names: tuple[str, ...], *places: object) -> str | None:
     known = [place for place in places if isinstance(place, dict)]
-    return next((text for place in known for name in names if (text := text_of(place.get(name)))), None)
+    return next(
+        (text for place in known for name in names if (text := text_of(place.get(name)))), None
+    )
 
 
 def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
     """Return the object in a document that says what failed."""
-    if root.get("type") == "ERROR" and isinstance(status := root.get("object"), dict):  # a watch of Kubernetes
+    # A watch of Kubernetes.
+    if root.get("type") == "ERROR" and isinstance(status := root.get("object"), dict):
         return status
-    error, errors = root.get("error"), root.get("errors")
+    error = root.get("error")
+    errors = root.get("errors")
     is_success = root.get("ok") is True or root.get("success") is True
     if is_success or not root.keys() <= _COMPANIONS or any(root.get(name) for name in _ANSWERS):
         return None
+
     first = errors[0] if isinstance(errors, list) and errors else None
     is_denied = root.get("ok") is False or root.get("success") is False or "data" in root
     if isinstance(first, dict) and not (is_denied or first.keys() & _OF_ERRORS):
@@ -116,10 +172,15 @@ def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
             return found
     coded = [name for name in _CODED if str(root.get(name) or "").strip().lower() not in _NOTHING]
     is_coded = (
-        coded or (count_of(root.get("status")) or 0) >= 400 or str(root.get("__type")).endswith(("Exception", "Error"))
+        coded
+        or (count_of(root.get("status")) or 0) >= 400
+        or str(root.get("__type")).endswith(("Exception", "Error"))
     )
     has_words = ("error" in coded and isinstance(error, str)) or _first(_WORDS, root) is not None
-    return root if is_coded and has_words and not isinstance(error, dict | list) else None
+    if is_coded and has_words and not isinstance(error, dict | list):
+        return root
+
+    return None
 
 
 GRAPHQL_ERROR: Final = "graphql_error"
@@ -131,10 +192,12 @@ _CUT: Final = re.compile(rb'\s*\{\s*"errors"\s*:\s*\[\s*(?=\{)')
 
 
 def failure_of(body: DecodedBody | None) -> Failure | None:
-    """Find the first error in the answer to a GraphQL request; None where there is none, or it cannot be read.
+    """Find the first error in the answer to a GraphQL request; None where there is none, or it
+    cannot be read.
 
-    `errors` stands in one document, in each of a batch, or in a part of what is sent piece by piece, as multipart or as
-    an event stream. Of what was cut only whole documents are read, and one that begins with its errors.
+    `errors` stands in one document, in each of a batch, or in a part of what is sent piece by
+    piece, as multipart or as an event stream. Of what was cut only whole documents are read, and
+    one that begins with its errors.
     """
     if body is None or (body.head.find(_MARK) < 0 and body.tail.find(_MARK) < 0):
         return None
@@ -142,21 +205,32 @@ def failure_of(body: DecodedBody | None) -> Failure | None:
         found = _failure_in(document)
         if found is not None:
             return found
+
     cut = _CUT.match(body.head) if body.is_truncated else None
-    return None if cut is None else _failure(_read_cut(body.head[cut.end() :]))
+    if cut is None:
+        return None
+
+    return _failure(_read_cut(body.head[cut.end() :]))
 
 
 def message_failure(data: bytes) -> Failure | None:
-    """Find the error in a message of a subscription over a WebSocket (graphql-ws, subscriptions-transport-ws)."""
+    """Find the error in a message of a subscription over a WebSocket (graphql-ws,
+    subscriptions-transport-ws).
+    """
     if data.find(b'"payload"') < 0 or (data.find(_MARK) < 0 and data.find(b'"error"') < 0):
         return None
     message = decode(ANY, data)
     if not isinstance(message, dict):
         return None
-    kind, payload = message.get("type"), message.get("payload")
+
+    kind = message.get("type")
+    payload = message.get("payload")
     if kind == "error":
         return _failure(payload[0] if isinstance(payload, list) and payload else payload)
-    return _failure(_first_of(payload)) if kind in ("next", "data") else None
+    if kind in ("next", "data"):
+        return _failure(_first_of(payload))
+
+    return None
 
 
 def _documents(body: DecodedBody) -> Iterator[bytes]:
@@ -176,25 +250,39 @@ def _failure_in(document: bytes) -> Failure | None:
     for answer in found if isinstance(found, list) else [found]:
         if isinstance(answer, dict):
             parts = answer.get("incremental")  # of a subscription over multipart, `payload`
-            for part in (answer, answer.get("payload"), *(parts if isinstance(parts, list) else ())):
+            for part in (
+                answer,
+                answer.get("payload"),
+                *(parts if isinstance(parts, list) else ()),
+            ):
                 if (failed := _failure(_first_of(part))) is not None:
                     return failed
+
     return None
 
 
 def _first_of(part: object) -> object:
     errors = part.get("errors") if isinstance(part, dict) else None
-    return errors[0] if isinstance(errors, list) and errors else None
+    if isinstance(errors, list) and errors:
+        return errors[0]
+    return None
 
 
 def _read_cut(data: bytes) -> object:
     """Read the object, or its captured part, that a text begins with."""
     error = next(iter(members_at_start(data[:_MAX_CUT_BYTES], _MEMBERS)), {})
-    return {"message": decode_text(error.get(b"message")), "extensions": decode(ANY, error.get(b"extensions", b""))}
+    return {
+        "message": decode_text(error.get(b"message")),
+        "extensions": decode(ANY, error.get(b"extensions", b"")),
+    }
 
 
 def _failure(error: object) -> Failure | None:
     if not isinstance(error, dict):
         return None
     extensions = error.get("extensions")
-    return failure(GRAPHQL_ERROR, {"code": extensions.get("code")} if isinstance(extensions, dict) else None, error)
+    return failure(
+        GRAPHQL_ERROR,
+        {"code": extensions.get("code")} if isinstance(extensions, dict) else None,
+        error,
+    )

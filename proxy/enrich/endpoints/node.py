@@ -1,8 +1,8 @@
 """A place in a tree of endpoints: what its children are called, and when their names are values.
 
-Strategy: each name that was seen becomes a child, until there are so many of a class that they must be values: then one
-child stands for all of them, and what was below them is put together below it. How many there are does not depend on
-the order they came in, so neither does what becomes of them.
+Strategy: each name that was seen becomes a child, until there are so many of a class that they must
+be values: then one child stands for all of them, and what was below them is put together below it.
+How many there are does not depend on the order they came in, so neither does what becomes of them.
 """
 
 from collections import Counter
@@ -17,21 +17,40 @@ NAME: Final = "{name}"
 MAX_LITERALS: Final[dict[Class, int]] = {"data": 16, "word": 64, "call": 300}
 """Names of a class at one place; with more of them they are values."""
 MAX_NUMBERED: Final = 6
-"""Names at one place that differ in the number behind them alone: with more of them (`u1`, `u2`, …) they are ids."""
+"""Names at one place that differ in the number behind them alone: with more of them (`u1`, `u2`, …)
+they are ids.
+"""
 MAX_WORDS_BESIDE_VALUES: Final = 24
 """The same of words where there are values already."""
 _NAMES: Final = frozenset(
     (
-        *("me", "self", "current", "all", "latest", "new", "edit", "search", "count", "export", "import", "batch"),
+        *(
+            "me",
+            "self",
+            "current",
+            "all",
+            "latest",
+            "new",
+            "edit",
+            "search",
+            "count",
+            "export",
+            "import",
+            "batch",
+        ),
         *("bulk", "login", "logout", "health", "status", "metrics", "api"),
     )
 )
 """Names that stand beside values everywhere, and are none (`/users/me`)."""
 _KEPT_ENDPOINTS: Final = 3
-"""A name with so many endpoints below it that none of the others has is none either: `/api` beside pages."""
+"""A name with so many endpoints below it that none of the others has is none either: `/api` beside
+pages.
+"""
 
 LITERAL, DATA, ANY, BELOW = range(4)
-"""What at a place are values: nothing; what looks like data; any name that is not kept; everything below it."""
+"""What at a place are values: nothing; what looks like data; any name that is not kept; everything
+below it.
+"""
 
 
 class Node:
@@ -57,11 +76,14 @@ class Node:
                 return NAME
             if self.takes == DATA:
                 return value_of(segment) or segment
+
         return segment
 
     def add(self, key: str) -> "Node":
         """Make a child; `find_values` then decides whether its siblings are values."""
-        child = self.children[key] = Node(f"{self.template}{key}" if key[0] == "#" else f"{self.template}/{key}")
+        child = self.children[key] = Node(
+            f"{self.template}{key}" if key[0] == "#" else f"{self.template}/{key}"
+        )
         if is_literal(key):
             self._count(key, 1)
         return child
@@ -83,8 +105,12 @@ class Node:
         max_words = MAX_LITERALS["word"] if self.takes == LITERAL else MAX_WORDS_BESIDE_VALUES
         if literals["word"] > max_words or literals["call"] > MAX_LITERALS["call"]:
             return ANY
+
         is_numbered = max(self.stems.values(), default=0) > MAX_NUMBERED
-        return max(self.takes, DATA) if is_numbered or literals["data"] > MAX_LITERALS["data"] else self.takes
+        if is_numbered or literals["data"] > MAX_LITERALS["data"]:
+            return max(self.takes, DATA)
+
+        return self.takes
 
     def ends(self) -> Iterator["Node"]:
         """Go through the endpoints here and below."""
@@ -108,8 +134,11 @@ class Node:
         child = self.children[key]
         if sum(1 for _ in child.ends()) < _KEPT_ENDPOINTS:
             return False
+
         own = {name for name in child.children if is_literal(name)}
-        return bool(own) and not any(own & self.children[other].children.keys() for other in names if other != key)
+        return bool(own) and not any(
+            own & self.children[other].children.keys() for other in names if other != key
+        )
 
 
 def value_of(literal: str) -> str | None:

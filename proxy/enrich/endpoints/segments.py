@@ -1,14 +1,17 @@
 """The segments of a path, each a value of a known shape or a literal of some class. Pure.
 
-A value of a known shape (a number, a UUID, a hash, a date) is never a name that a person gave to a resource, so its
-placeholder replaces it at once. Only traffic shows what anything else is (`tree.py`); its class decides how soon.
+A value of a known shape (a number, a UUID, a hash, a date) is never a name that a person gave to a
+resource, so its placeholder replaces it at once. Only traffic shows what anything else is
+(`tree.py`); its class decides how soon.
 """
 
 import re
 from typing import Final, Literal
 
 Class = Literal["word", "data", "call"]
-"""Of a literal: what resources are called, what things in them are called, or what remote procedures are."""
+"""Of a literal: what resources are called, what things in them are called, or what remote
+procedures are.
+"""
 
 MAX_SEGMENTS: Final = 10
 """Deeper paths are cut: what is below is `PATH`."""
@@ -37,10 +40,27 @@ _SHAPES: Final = re.compile(
 _ASSETS: Final = frozenset(
     (
         *("js", "mjs", "css", "map", "wasm", "woff", "woff2", "ttf", "otf", "eot"),
-        *("png", "jpg", "jpeg", "gif", "svg", "ico", "webp", "avif", "bmp", "mp3", "mp4", "webm", "ogg", "wav"),
+        *(
+            "png",
+            "jpg",
+            "jpeg",
+            "gif",
+            "svg",
+            "ico",
+            "webp",
+            "avif",
+            "bmp",
+            "mp3",
+            "mp4",
+            "webm",
+            "ogg",
+            "wav",
+        ),
     )
 )
-_DOCUMENT: Final = re.compile(r"(.+)(\.(?:json|xml|csv|pdf|txt|html?|zip|gz|tar|xlsx?|docx?|md|ics|parquet|log))", re.I)
+_DOCUMENT: Final = re.compile(
+    r"(.+)(\.(?:json|xml|csv|pdf|txt|html?|zip|gz|tar|xlsx?|docx?|md|ics|parquet|log))", re.I
+)
 _CALL: Final = re.compile(r"(?=.*(?:[._]|[a-z][A-Z]))[A-Za-z]+(?:[._][A-Za-z]+)*")
 _NUMBERED: Final = re.compile(r"([A-Za-z]+)\d+")
 _VERSION: Final = "v"
@@ -54,29 +74,51 @@ def split(path: str) -> list[str]:
         path = "/".join([segment.partition(";")[0] for segment in path.split("/")])
     segments = [segment for segment in path.split("/") if segment]
     if "/{" in path or "/*" in path:  # what begins like a placeholder is a value
-        segments = [placeholder(segment) or segment if segment[0] in "{*" else segment for segment in segments]
-    return segments if len(segments) <= MAX_SEGMENTS else [*segments[: MAX_SEGMENTS - 1], PATH]
+        segments = [
+            placeholder(segment) or segment if segment[0] in "{*" else segment
+            for segment in segments
+        ]
+
+    if len(segments) <= MAX_SEGMENTS:
+        return segments
+
+    return [*segments[: MAX_SEGMENTS - 1], PATH]
 
 
 def placeholder(segment: str) -> str | None:
-    """Return the placeholder of a segment whose shape shows that it is a value; None when it may be a name."""
+    """Return the placeholder of a segment whose shape shows that it is a value; None when it may be
+    a name.
+    """
     if segment.isalpha() and segment.isascii() and len(segment) <= 16:
         return None  # The most frequent: a hundredth of the pattern's time.
     if segment.isdigit():
         return "{id}"
-    if len(segment) > MAX_SEGMENT_CHARACTERS or "{" in segment or "}" in segment or "*" in segment or "#" in segment:
+    if (
+        len(segment) > MAX_SEGMENT_CHARACTERS
+        or "{" in segment
+        or "}" in segment
+        or "*" in segment
+        or "#" in segment
+    ):
         return PATH if segment == PATH else "{value}"
     if (found := _SHAPES.fullmatch(segment)) is not None:
         return f"{{{found.lastgroup}}}"
-    if (found := _DOCUMENT.fullmatch(segment)) is not None and (shown := placeholder(found[1])) is not None:
+    if (found := _DOCUMENT.fullmatch(segment)) is not None and (
+        shown := placeholder(found[1])
+    ) is not None:
         return shown + found[2].lower()
+
     return None
 
 
 def asset(segment: str) -> str | None:
-    """Return how the files of its kind are shown, `*.js`; None when a path that ends so is no static file."""
+    """Return how the files of its kind are shown, `*.js`; None when a path that ends so is no
+    static file.
+    """
     stem, _, kind = segment.rpartition(".")
-    return f"*.{kind.lower()}" if stem and kind.lower() in _ASSETS and segment != "favicon.ico" else None
+    if stem and kind.lower() in _ASSETS and segment != "favicon.ico":
+        return f"*.{kind.lower()}"
+    return None
 
 
 def class_of(literal: str) -> Class:
@@ -88,6 +130,10 @@ def class_of(literal: str) -> Class:
 
 
 def stem_of(literal: str) -> str | None:
-    """Return what stands before the number of a name such as `u12`; None for any other, and for versions."""
+    """Return what stands before the number of a name such as `u12`; None for any other, and for
+    versions.
+    """
     found = _NUMBERED.fullmatch(literal)
-    return None if found is None or found[1].lower() == _VERSION else found[1]
+    if found is None or found[1].lower() == _VERSION:
+        return None
+    return found[1]

@@ -1,10 +1,12 @@
 """The endpoints of one service, learned from the paths it answered, as a tree over their segments.
 
-Strategy: shapes first (`segments.py`), then how many names there are at a place (`node.py`). Static files are
-recognised by their kind below the first segment, trees of WebDAV by the paths its methods were used on. An endpoint
-that turns out to be a value is replaced; `former` maps it to its successor, so its counts appear under the new name.
+Strategy: shapes first (`segments.py`), then how many names there are at a place (`node.py`). Static
+files are recognised by their kind below the first segment, trees of WebDAV by the paths its methods
+were used on. An endpoint that turns out to be a value is replaced; `former` maps it to its
+successor, so its counts appear under the new name.
 
-Invariant: at most `MAX_ENDPOINTS` endpoints and `MAX_FORMER` names of before; once something is a value, it stays one.
+Invariant: at most `MAX_ENDPOINTS` endpoints and `MAX_FORMER` names of before; once something is a
+value, it stays one.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,13 +28,26 @@ MAX_SHARES: Final = 8
 """Trees of WebDAV, by their first segment; with more of them everything is one."""
 _OPERATION: Final = "#{operation}"
 DAV_METHODS: Final = frozenset(
-    ("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "MKCALENDAR", "SEARCH")
+    (
+        "PROPFIND",
+        "PROPPATCH",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "LOCK",
+        "UNLOCK",
+        "REPORT",
+        "MKCALENDAR",
+        "SEARCH",
+    )
 )
 DAV_PROOFS: Final = frozenset(
     (*((method, 207) for method in ("PROPFIND", "PROPPATCH", "REPORT", "SEARCH")), ("MKCOL", 201), ("MKCALENDAR", 201),
      ("COPY", 201), ("COPY", 204), ("MOVE", 201), ("MOVE", 204))
 )  # fmt: skip
-"""Method and status that only a server of WebDAV answers (RFC 4918 §9): others say 200 to anything, or fail."""
+"""Method and status that only a server of WebDAV answers (RFC 4918 §9): others say 200 to anything,
+or fail.
+"""
 _MIN_NAMES: Final = 4
 """At a place that is taken for one of values because there are too many endpoints."""
 
@@ -48,7 +63,9 @@ class Learned(msgspec.Struct):
 
 
 def reduced(learned: Learned, names: Collection[str]) -> Learned:
-    """Return what remains of the learned state when only some endpoints, by any of their names, stay."""
+    """Return what remains of the learned state when only some endpoints, by any of their names,
+    stay.
+    """
     former = {old: now for old, now in learned.former.items() if old in names}
     kept = {*former.values(), *names}
     endpoints = [name for name in learned.endpoints if (name or "/") in kept]
@@ -59,7 +76,11 @@ def reduced(learned: Learned, names: Collection[str]) -> Learned:
     return Learned(
         endpoints,
         {place: takes for place, takes in learned.values.items() if leads_on(place)},
-        [share for share in learned.shares if leads_on("".join(f"/{segment}" for segment in share))],
+        [
+            share
+            for share in learned.shares
+            if leads_on("".join(f"/{segment}" for segment in share))
+        ],
         former,
     )
 
@@ -82,10 +103,14 @@ class Tree:
     def find(self, path: str, operation: str | None = None) -> Node | None:
         """Return the endpoint of a path; None when no similar one was learned."""
         node = self._find(path, operation)
-        return node if node is not None and (node.is_end or node.is_rest) else None
+        if node is not None and (node.is_end or node.is_rest):
+            return node
+        return None
 
     def find_refused(self, path: str, operation: str) -> Node | None:
-        """Return the endpoint of an operation that was refused, else that of its path, if it is known for others."""
+        """Return the endpoint of an operation that was refused, else that of its path, if it is
+        known for others.
+        """
         found = self.find(path, operation)
         if found is not None:
             return found
@@ -94,9 +119,15 @@ class Tree:
         return node if is_known else None
 
     def _find(self, path: str, operation: str | None) -> Node | None:
-        # As `_walk` does it, but what is known is looked up before it is looked at: 1.3 instead of 4 us.
+        # As `_walk` does it, but what is known is looked up before it is looked at: 1.3 instead of
+        # 4 us.
         node = self.root
-        is_plain = operation is None and ";" not in path and "." not in path and path.count("/") <= MAX_SEGMENTS
+        is_plain = (
+            operation is None
+            and ";" not in path
+            and "." not in path
+            and path.count("/") <= MAX_SEGMENTS
+        )
         for segment in path.split("/") if is_plain else self._segments(path, operation):
             if segment:
                 children = node.children
@@ -106,13 +137,19 @@ class Tree:
                     child = children.get("{id}" if is_number else _key(node, segment))
                     if child is None:
                         return None
+
                 if child.is_rest:
                     return child
+
                 node = child
+
         return node
 
-    def learn(self, path: str, operation: str | None = None, *, is_share: bool = False) -> Node | None:
-        """Return the endpoint of a path that was answered, a new one if need be; None when there are too many.
+    def learn(
+        self, path: str, operation: str | None = None, *, is_share: bool = False
+    ) -> Node | None:
+        """Return the endpoint of a path that was answered, a new one if need be; None when there
+        are too many.
 
         `is_share`: whether the answer says that it lies in a tree of WebDAV.
         """
@@ -123,18 +160,23 @@ class Tree:
             return found
         if self.endpoints >= MAX_ENDPOINTS and not self._make_room():
             return self.find(path, operation)
+
         return self._end(self._walk(self._segments(path, operation)))
 
     def learned(self) -> Learned:
         """Return what was learned."""
-        marks, waiting = {}, [self.root]
+        marks = {}
+        waiting = [self.root]
         while waiting:
             node = waiting.pop()
             waiting += node.children.values()
             if node.takes != LITERAL:
                 marks[node.template] = node.takes
+
         endpoints = [end.template for end in self.root.ends()]
-        return Learned(endpoints, dict(sorted(marks.items())), list(self._shares.values()), self.former.copy())
+        return Learned(
+            endpoints, dict(sorted(marks.items())), list(self._shares.values()), self.former.copy()
+        )
 
     def merge(self, learned: Learned) -> None:
         """Learn what `learned` returned before, or elsewhere."""
@@ -143,6 +185,7 @@ class Tree:
             node = self._walk(_parts(template))
             if takes > node.takes:
                 self._generalise(node, takes)
+
         for share in learned.shares:
             self._learn_share(share)
         for template in learned.endpoints:
@@ -156,17 +199,28 @@ class Tree:
         segments = split(path)
         if operation is not None:
             return [*segments, f"#{operation}"]
-        if segments and segments[0] not in self._shares and (kind := asset(segments[-1])) is not None:
+
+        if (
+            segments
+            and segments[0] not in self._shares
+            and (kind := asset(segments[-1])) is not None
+        ):
             is_below_value = any(placeholder(segment) is not None for segment in segments[:-1])
             segments[0 if len(segments) == 1 else -1 if is_below_value else 1 :] = [kind]
+
         return segments
 
-    def _walk(self, segments: Iterable[str], marks: Mapping[str, int] = MappingProxyType({})) -> Node:
-        """Go to a place, which is made if need be; names are kept where `marks` say that they were before."""
+    def _walk(
+        self, segments: Iterable[str], marks: Mapping[str, int] = MappingProxyType({})
+    ) -> Node:
+        """Go to a place, which is made if need be; names are kept where `marks` say that they were
+        before.
+        """
         node = self.root
         for segment in segments:
             is_kept = node.takes < BELOW and 0 < node.takes <= marks.get(node.template, LITERAL)
             key = segment if is_kept else _key(node, segment)
+
             child = node.children.get(key)
             if child is None:
                 child = node.add(key)
@@ -176,9 +230,11 @@ class Tree:
                 elif is_literal(key) and (takes := node.find_values()) != node.takes:
                     self._generalise(node, takes)
                     child = node.children[node.key_of(segment)]
+
             node = child
             if node.is_rest:
                 break
+
         return node
 
     def _end(self, node: Node) -> Node:
@@ -189,12 +245,15 @@ class Tree:
         return node
 
     def _learn_share(self, segments: Sequence[str]) -> None:
-        """Learn from the path of a WebDAV request: what all of them have in common is a tree of files."""
+        """Learn from the path of a WebDAV request: what all of them have in common is a tree of
+        files.
+        """
         if not segments:
             return
         known = self._shares.get(segments[0])
         if known is None and len(self._shares) > MAX_SHARES:
             return
+
         common = list(segments)
         if known is not None:
             pairs = takewhile(lambda pair: pair[0] == pair[1], zip(known, segments, strict=False))
@@ -206,19 +265,27 @@ class Tree:
                 self._generalise(node, BELOW)
 
     def _make_room(self) -> bool:
-        """Take for values what has most names, whatever they look like; false when no place has many."""
+        """Take for values what has most names, whatever they look like; false when no place has
+        many.
+        """
         if self.is_settled:
             return False
-        best, most, waiting = self.root, 0, [self.root]
+        best = self.root
+        most = 0
+
+        waiting = [self.root]
         while waiting:
             node = waiting.pop()
             waiting += node.children.values()
             count = sum(map(is_literal, node.children))
             if node.takes < ANY and count > most:
-                best, most = node, count
+                best = node
+                most = count
+
         if most < _MIN_NAMES:
             self.is_settled = True
             return False
+
         self._generalise(best, ANY)
         return self.endpoints < MAX_ENDPOINTS
 
@@ -232,6 +299,7 @@ class Tree:
         if takes == BELOW:
             self._sink(node)
             return
+
         for key in absorbed:
             place = NAME if takes == ANY else value_of(key) or SLUG
             target = node.children.get(place) or node.add(place)
@@ -239,11 +307,14 @@ class Tree:
 
     def _sink(self, node: Node) -> None:
         """Make one endpoint of all that is below a place."""
-        gone = [end for child in node.children.values() for end in child.ends() if not child.is_rest]
+        gone = [
+            end for child in node.children.values() for end in child.ends() if not child.is_rest
+        ]
         rest = node.children.get(PATH) or Node(f"{node.template}/{PATH}")
         node.children.clear()
         if not gone and not rest.is_end:
             return
+
         node.children[PATH] = rest
         self.endpoints += (0 if rest.is_end else 1) - len(gone)
         rest.is_end = True
@@ -257,6 +328,7 @@ class Tree:
                 self.endpoints -= 1
             target.is_end = True
             self._rename(source.template, target.template)
+
         if source.takes > target.takes:
             self._generalise(target, source.takes)
         for key, child in source.children.items():
@@ -265,6 +337,7 @@ class Tree:
             self._merge(child, target.add(key) if known is None else known)
             if is_literal(key) and (takes := target.find_values()) != target.takes:
                 self._generalise(target, takes)
+
         if target.takes == BELOW:
             self._sink(target)
 
@@ -280,7 +353,9 @@ class Tree:
 
 def _key(node: Node, segment: str) -> str:
     if segment[0] in "{*#":
-        return segment if node.takes != BELOW or segment == PATH else PATH
+        if node.takes != BELOW or segment == PATH:
+            return segment
+        return PATH
     if node.takes == BELOW:
         return PATH
     return placeholder(segment) or node.key_of(segment)
@@ -292,7 +367,9 @@ def _parts(template: str) -> list[str]:
 
 
 def _bounded(node: Node, key: str) -> Node:
-    """Return the child of an operation that was added, or the one of all operations beyond the limit."""
+    """Return the child of an operation that was added, or the one of all operations beyond the
+    limit.
+    """
     if len(node.children) <= MAX_OPERATIONS:
         return node.children[key]
     del node.children[key]

@@ -1,9 +1,10 @@
-"""Split event streams, lines of JSON and streamed arrays into frames. Pure: a window of bytes in, frames out, no clock.
+"""Split event streams, lines of JSON and streamed arrays into frames. Pure: a window of bytes in,
+frames out, no clock.
 
-Strategy: streams are cut at empty lines, with `bytes.split` where all lines end alike. Frames are not parsed here. A
-window may begin within a frame, which is then passed over, and end within one, which is left out but where the stream
-ended there. Standards: WHATWG HTML §9.2.6 (event streams: CR, LF or CRLF, one byte order mark, comments, several data
-lines), NDJSON.
+Strategy: streams are cut at empty lines, with `bytes.split` where all lines end alike. Frames are
+not parsed here. A window may begin within a frame, which is then passed over, and end within one,
+which is left out but where the stream ended there. Standards: WHATWG HTML §9.2.6 (event streams:
+CR, LF or CRLF, one byte order mark, comments, several data lines), NDJSON.
 """
 
 import re
@@ -39,16 +40,21 @@ _new_frame: Final = tuple.__new__
 class Split(Protocol):
     """Cuts a window of a stream into frames."""
 
-    def __call__(self, data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False) -> list[Frame]:
-        """Split a window that begins at offset `start`, with `is_inside` within a frame, perhaps at the stream's end.
+    def __call__(
+        self, data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
+    ) -> list[Frame]:
+        """Split a window that begins at offset `start`, with `is_inside` within a frame, perhaps at
+        the stream's end.
 
-        Of an event stream that has ended, the last event counts without an empty line behind it. The standard discards
-        it; streams that lack that line are too common to be left unread.
+        Of an event stream that has ended, the last event counts without an empty line behind it.
+        The standard discards it; streams that lack that line are too common to be left unread.
         """
         ...
 
 
-def split_events(data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False) -> list[Frame]:
+def split_events(
+    data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
+) -> list[Frame]:
     """Split a window of an event stream, see `Split`."""
     begin = len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
     if is_inside:
@@ -58,9 +64,11 @@ def split_events(data: bytes, *, start: int = 0, is_inside: bool = False, is_end
     gaps: Iterable[int] = repeat(2)
     if b"\r" in text:
         pieces = BLANK_LINE.split(text)
-        blocks, gaps = pieces[::2], chain(map(len, pieces[1::2]), repeat(0))
+        blocks = pieces[::2]
+        gaps = chain(map(len, pieces[1::2]), repeat(0))
     else:
         blocks = text.split(b"\n\n")
+
     frames: list[Frame] = []
     at = start + begin
     for block, gap in zip(blocks if is_ended else blocks[:-1], gaps, strict=False):
@@ -69,11 +77,13 @@ def split_events(data: bytes, *, start: int = 0, is_inside: bool = False, is_end
         elif (frame := _event(block, at)) is not None:
             frames.append(frame)
         at += len(block) + gap
+
     return frames
 
 
 def _event(block: bytes, at: int) -> Frame | None:
-    name, data = b"", list[bytes]()
+    name = b""
+    data = list[bytes]()
     for line in LINE_END.split(block):
         field, _, value = line.partition(b":")
         if field == b"data":
@@ -81,30 +91,50 @@ def _event(block: bytes, at: int) -> Frame | None:
         elif field == b"event":
             name = value.removeprefix(b" ")
         elif field == b"error":  # of llama.cpp's server until 2025
-            name, data = field, [value.removeprefix(b" ")]
-    return Frame(name, b"\n".join(data), at + len(block.rstrip(b"\r\n"))) if data else None
+            name = field
+            data = [value.removeprefix(b" ")]
+
+    if data:
+        return Frame(name, b"\n".join(data), at + len(block.rstrip(b"\r\n")))
+
+    return None
 
 
-def split_lines(data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False) -> list[Frame]:
+def split_lines(
+    data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
+) -> list[Frame]:
     """Split a window of lines of JSON (NDJSON), without empty ones, see `Split`."""
     frames: list[Frame] = []
-    lines, at = data.split(b"\n"), start
+    lines = data.split(b"\n")
+    at = start
+
     for number, line in enumerate(lines if is_ended else lines[:-1]):
         if (text := line.strip(b" \t\r")) and not (is_inside and number == 0):
             frames.append(Frame(b"", text, at + len(line)))
         at += len(line) + 1
+
     return frames
 
 
 def split_of(content_type: bytes, head: bytes) -> Split | None:
     """Return what cuts a body into frames, by its beginning; where that is ambiguous, by its type."""
     kind = content_type.lower()
-    if _EVENT_BEGINS.match(head) is not None or (b"event-stream" in kind and head[:1] not in (b"{", b"[")):
+    if _EVENT_BEGINS.match(head) is not None or (
+        b"event-stream" in kind and head[:1] not in (b"{", b"[")
+    ):
         return split_events
+
     end = head.find(b"\n") if head[:1] == b"{" else 0
     # Within one document a comma stands between two objects.
-    are_two = end > 0 and head[end - 2 : end].rstrip().endswith(b"}") and head[end : end + 64].lstrip()[:1] == b"{"
-    return split_lines if are_two or b"ndjson" in kind or b"jsonl" in kind else None
+    are_two = (
+        end > 0
+        and head[end - 2 : end].rstrip().endswith(b"}")
+        and head[end : end + 64].lstrip()[:1] == b"{"
+    )
+    if are_two or b"ndjson" in kind or b"jsonl" in kind:
+        return split_lines
+
+    return None
 
 
 def is_streamed(content_type: bytes, head: bytes) -> bool:
@@ -112,17 +142,24 @@ def is_streamed(content_type: bytes, head: bytes) -> bool:
     return split_of(content_type, head) is not None or b"eventstream" in content_type.lower()
 
 
-def split_array(data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False) -> list[Frame]:
-    """Split the objects of a window of a JSON array, see `Split`. Linear in the data; an object that is cut is none."""
+def split_array(
+    data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
+) -> list[Frame]:
+    """Split the objects of a window of a JSON array, see `Split`. Linear in the data; an object
+    that is cut is none.
+    """
     begin = 0
     if is_inside:
         found = _ELEMENT_BEGINS.search(data)
         if found is None:
             return []
         begin = found.end()
+
     frames: list[Frame] = []
-    depth, opened = 0, -1
+    depth = 0
+    opened = -1
     floor = 0 if is_inside else 1
+
     for match in STRUCTURE.finditer(data, begin):
         first = match.group()[:1]
         if first in (b"{", b"["):
@@ -136,11 +173,14 @@ def split_array(data: bytes, *, start: int = 0, is_inside: bool = False, is_ende
                 opened = -1
             if depth < floor:
                 break
+
     return frames
 
 
 def time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
-    """Return when the chunk with the byte before `offset` came, in µs since the start of the exchange."""
+    """Return when the chunk with the byte before `offset` came, in µs since the start of the
+    exchange.
+    """
     if offset < 0 or not timeline:
         return None
     place = bisect_left(timeline, (offset, 0))

@@ -1,9 +1,11 @@
-"""Read parts of JSON that may be cut off, huge or hostile: what cannot be read is None, never an error.
+"""Read parts of JSON that may be cut off, huge or hostile: what cannot be read is None, never an
+error.
 
-Strategy: whole documents are decoded into partial msgspec structs whose members stay undecoded (`Raw`) or of any type,
-so that one strange member costs only itself. Of truncated documents, single members are found lexically: a name in
-quotes followed by a colon cannot be text inside a string, where its quotes would be escaped. Half of a surrogate pair
-alone is JSON, though no text, and common: JavaScript cuts emoji in two. It is read as U+FFFD.
+Strategy: whole documents are decoded into partial msgspec structs whose members stay undecoded
+(`Raw`) or of any type, so that one strange member costs only itself. Of truncated documents, single
+members are found lexically: a name in quotes followed by a colon cannot be text inside a string,
+where its quotes would be escaped. Half of a surrogate pair alone is JSON, though no text, and
+common: JavaScript cuts emoji in two. It is read as U+FFFD.
 """
 
 import math
@@ -28,11 +30,15 @@ _LONE_SURROGATE: Final = re.compile(
     rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
     rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-"""The first escape of one, and all that is before it; to be matched from there on again, never searched for."""
+"""The first escape of one, and all that is before it; to be matched from there on again, never
+searched for.
+"""
 _REPLACEMENT: Final = rb"\ufffd"
 
 
-def decode(decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msgspec.Raw) -> Part | None:
+def decode(
+    decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msgspec.Raw
+) -> Part | None:
     """Decode a document or member; None when it does not fit, is nested too deeply, or is no JSON."""
     try:
         return decoder.decode(data)
@@ -41,6 +47,7 @@ def decode(decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msg
     except _FAILURES:
         if _SURROGATE.search(data) is None:
             return None
+
     try:
         return decoder.decode(_without_lone_surrogates(bytes(data)))
     except _FAILURES:
@@ -48,7 +55,8 @@ def decode(decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msg
 
 
 def _without_lone_surrogates(data: bytes) -> bytes:
-    mended, at = bytearray(data), 0
+    mended = bytearray(data)
+    at = 0
     while (found := _LONE_SURROGATE.match(data, at)) is not None:
         at = found.end()
         mended[found.start(1) : at] = _REPLACEMENT
@@ -64,13 +72,17 @@ def is_array(member: msgspec.Raw) -> bool:
 
 
 def members_of(part: Member | None) -> dict[str, msgspec.Raw]:
-    """Return the members of an object, undecoded; none where it is missing, something else, or no JSON."""
+    """Return the members of an object, undecoded; none where it is missing, something else, or no
+    JSON.
+    """
     return decode(_MEMBERS, part) or {} if part else {}
 
 
 def value_in(members: Mapping[str, msgspec.Raw], name: str) -> Any:
     """Read the value of a member; None without one."""
-    return decode(_ANY, members[name]) if name in members else None
+    if name in members:
+        return decode(_ANY, members[name])
+    return None
 
 
 def object_in(members: Mapping[str, msgspec.Raw], name: str) -> dict[str, Any] | None:
@@ -80,12 +92,17 @@ def object_in(members: Mapping[str, msgspec.Raw], name: str) -> dict[str, Any] |
 
 
 def objects_in(members: Mapping[str, msgspec.Raw], name: str) -> list[dict[str, msgspec.Raw]]:
-    """Return the members, undecoded, of each element of an array of objects; none where it is something else."""
-    return decode(_LIST, members[name]) or [] if name in members and is_array(members[name]) else []
+    """Return the members, undecoded, of each element of an array of objects; none where it is
+    something else.
+    """
+    if name in members and is_array(members[name]):
+        return decode(_LIST, members[name]) or []
+    return []
 
 
 def values_at(part: Member, *path: str) -> list[Any]:
-    """Read what stands at a path of members, of each element where one is an array of objects; empty where none does.
+    """Read what stands at a path of members, of each element where one is an array of objects;
+    empty where none does.
 
     Nothing is decoded but what the path leads to.
     """
@@ -93,7 +110,12 @@ def values_at(part: Member, *path: str) -> list[Any]:
         return [decode(_ANY, part)]
     found = decode(_OBJECTS, part) if part else None
     objects = found if isinstance(found, list) else [found or {}]
-    return [value for each in objects if path[0] in each for value in values_at(each[path[0]], *path[1:])]
+    return [
+        value
+        for each in objects
+        if path[0] in each
+        for value in values_at(each[path[0]], *path[1:])
+    ]
 
 
 def value_at(part: Member, *path: str) -> Any:
@@ -102,7 +124,9 @@ def value_at(part: Member, *path: str) -> Any:
 
 
 def count_of(value: object) -> int | None:
-    """Read a count: a whole number that is not negative and not absurd, also when it is written as a float."""
+    """Read a count: a whole number that is not negative and not absurd, also when it is written as
+    a float.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
@@ -123,8 +147,13 @@ def sum_of(values: Iterable[object]) -> int | None:
 
 def amount_of(value: object) -> float | None:
     """Read an amount of money: finite, not negative, not absurd."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_NUMBER:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= MAX_NUMBER
+    ):
         return None
+
     return float(value) if math.isfinite(value) else None
 
 

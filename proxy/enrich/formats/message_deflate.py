@@ -1,9 +1,9 @@
 """Inflate WebSocket messages of permessage-deflate (RFC 7692), within bounds.
 
-A message may refer back to all messages before it of its direction, so each direction of each connection keeps an
-inflater, in a bounded table. Where a message was captured only in part, or was too long, its successors cannot be
-inflated until one comes that refers to nothing before it: zlib refuses a reference that leads out of its window, so
-what comes out is never wrong, only unknown.
+A message may refer back to all messages before it of its direction, so each direction of each
+connection keeps an inflater, in a bounded table. Where a message was captured only in part, or was
+too long, its successors cannot be inflated until one comes that refers to nothing before it: zlib
+refuses a reference that leads out of its window, so what comes out is never wrong, only unknown.
 """
 
 import zlib
@@ -25,13 +25,17 @@ class Bounds(NamedTuple):
     kept_bytes: int
     """Of its beginning."""
     inflated_bytes: int
-    """Most of it only to be counted, and for the messages behind it; of few messages more (`MAX_COUNTED_BYTES`)."""
+    """Most of it only to be counted, and for the messages behind it; of few messages more
+    (`MAX_COUNTED_BYTES`).
+    """
 
 
 PLAIN: Final = Bounds(65_536, 262_144)
 """4 KiB may hold 4 MiB, and a bomb must stay cheap (0.5 ms)."""
 MAX_COUNTED_BYTES: Final = 1 << 22
-"""Of one message above its bounds, only to say how large it is: 8 ms, and as much as 4 KiB may hold."""
+"""Of one message above its bounds, only to say how large it is: 8 ms, and as much as 4 KiB may
+hold.
+"""
 _COUNTED_PER_MESSAGE: Final = 1 << 16
 """And on average: 0.1 ms."""
 CALL: Final = Bounds(262_144, 1_048_576)
@@ -44,7 +48,9 @@ class Inflated(NamedTuple):
     data: bytes
     """The first bytes, within the bounds."""
     size: int | None
-    """Of the whole message; None where it was captured in part, or is longer than there was time to count."""
+    """Of the whole message; None where it was captured in part, or is longer than there was time to
+    count.
+    """
 
 
 class MessageInflaters:
@@ -55,14 +61,20 @@ class MessageInflaters:
         self._inflaters: OrderedDict[Direction, Any] = OrderedDict()
         self._countable_bytes = MAX_COUNTED_BYTES
 
-    def inflate(self, direction: Direction, data: bytes, bounds: Bounds = PLAIN, *, is_whole: bool) -> Inflated | None:
-        """Inflate the next message of a direction; None where it is damaged, or refers to unknown data."""
+    def inflate(
+        self, direction: Direction, data: bytes, bounds: Bounds = PLAIN, *, is_whole: bool
+    ) -> Inflated | None:
+        """Inflate the next message of a direction; None where it is damaged, or refers to unknown
+        data.
+        """
         inflater = self._inflaters.pop(direction, None) or zlib.decompressobj(-zlib.MAX_WBITS)
         self._countable_bytes = min(self._countable_bytes + _COUNTED_PER_MESSAGE, MAX_COUNTED_BYTES)
         most = bounds.inflated_bytes + self._countable_bytes if is_whole else bounds.inflated_bytes
+
         try:
             kept: bytes = inflater.decompress(data + _TAIL if is_whole else data, bounds.kept_bytes)
-            size, last = len(kept), len(kept)
+            size = len(kept)
+            last = len(kept)
             # A full buffer may mean that there is more, even where no input is left.
             while last == bounds.kept_bytes and size < most:
                 last = len(inflater.decompress(inflater.unconsumed_tail, bounds.kept_bytes))
@@ -70,8 +82,10 @@ class MessageInflaters:
             self._countable_bytes -= max(0, size - bounds.inflated_bytes)
         except zlib.error:
             return None
+
         if not is_whole or last == bounds.kept_bytes:
             return Inflated(kept, None)
+
         if not inflater.eof:  # an inflater that has seen a final block takes no more
             self._keep(direction, inflater)
         return Inflated(kept, size)

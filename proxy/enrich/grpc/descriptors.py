@@ -1,7 +1,9 @@
-"""The schema of a service: a set of file descriptors, as `protoc --descriptor_set_out` and reflection give it. Pure.
+"""The schema of a service: a set of file descriptors, as `protoc --descriptor_set_out` and
+reflection give it. Pure.
 
-Only what names the values of a message is read: messages, enums, and the methods of services. Our own reader and not
-Google's library, which refuses messages that were cut, bounds nothing, and shows bytes before they can be redacted.
+Only what names the values of a message is read: messages, enums, and the methods of services. Our
+own reader and not Google's library, which refuses messages that were cut, bounds nothing, and shows
+bytes before they can be redacted.
 
 Standard: google/protobuf/descriptor.proto.
 """
@@ -78,9 +80,13 @@ def read_schema(data: bytes) -> Schema:
         for file in parts_of(values_of(data), 1):
             _add_file(schema, values_of(file))
     except (NotWire, Cut, UnicodeDecodeError) as error:
-        raise ValueError("it is no set of file descriptors (protoc --descriptor_set_out)") from error
+        raise ValueError(
+            "it is no set of file descriptors (protoc --descriptor_set_out)"
+        ) from error
+
     if not schema.messages:
         raise ValueError("it declares no message")
+
     return schema
 
 
@@ -95,7 +101,9 @@ def _add_file(schema: Schema, file: Values) -> None:
         for method in map(values_of, parts_of(service, 2)):
             path = f"/{prefix}{text_of(service, 1)}/{text_of(method, 1)}"
             kind = _KINDS[bool(_number(method, 5)), bool(_number(method, 6))]
-            schema.methods[path] = Method(text_of(method, 2).lstrip("."), text_of(method, 3).lstrip("."), kind)
+            schema.methods[path] = Method(
+                text_of(method, 2).lstrip("."), text_of(method, 3).lstrip("."), kind
+            )
 
 
 def _add_message(schema: Schema, prefix: str, message: Values) -> None:
@@ -106,6 +114,7 @@ def _add_message(schema: Schema, prefix: str, message: Values) -> None:
         fields[_number(field, 3)] = Field(
             text_of(field, 1), _number(field, 5), text_of(field, 6).lstrip("."), is_repeated
         )
+
     options = [values_of(each) for each in parts_of(message, 7)]
     schema.add_message(name, fields, is_map=any(_number(each, 7) for each in options))
     for nested in parts_of(message, 3):
@@ -116,7 +125,9 @@ def _add_message(schema: Schema, prefix: str, message: Values) -> None:
 
 def _add_enum(schema: Schema, prefix: str, enum: Values) -> None:
     values = list(map(values_of, parts_of(enum, 2)))
-    schema.enums[prefix + text_of(enum, 1)] = {_number(value, 2): text_of(value, 1) for value in values}
+    schema.enums[prefix + text_of(enum, 1)] = {
+        _number(value, 2): text_of(value, 1) for value in values
+    }
 
 
 def values_of(message: bytes) -> Values:

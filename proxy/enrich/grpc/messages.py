@@ -1,10 +1,13 @@
-"""The messages of a gRPC body: before each stand five bytes, whether it is compressed and how long it is. Pure.
+"""The messages of a gRPC body: before each stand five bytes, whether it is compressed and how long
+it is. Pure.
 
-Strategy: the lengths lead from one message to the next, also over what was not captured: a message that begins in the
-head of a body and ends behind its gap leads into the tail. Where a prefix is missing, or is none, the list ends.
-Compressed messages are inflated within the bounds of a coded body.
+Strategy: the lengths lead from one message to the next, also over what was not captured: a message
+that begins in the head of a body and ends behind its gap leads into the tail. Where a prefix is
+missing, or is none, the list ends. Compressed messages are inflated within the bounds of a coded
+body.
 
-Standards: gRPC over HTTP/2 ("Length-Prefixed-Message"), gRPC-Web (trailers as a last frame, base64 as text).
+Standards: gRPC over HTTP/2 ("Length-Prefixed-Message"), gRPC-Web (trailers as a last frame, base64
+as text).
 """
 
 import re
@@ -47,7 +50,9 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     @property
     def known_bytes(self) -> int | None:
         """How long all of it is, where that is known."""
-        return None if self.is_inflated and not self.is_whole else max(self.size, len(self.data))
+        if self.is_inflated and not self.is_whole:
+            return None
+        return max(self.size, len(self.data))
 
 
 class Messages(msgspec.Struct, frozen=True):
@@ -68,35 +73,48 @@ def split(body: DecodedBody, encoding: str | None) -> Messages:
     if text[:1] == _PLAIN and len(text) == body.text_size == _PREFIX_BYTES + int.from_bytes(
         text[1:_PREFIX_BYTES], "big"
     ):
-        return Messages([Message(text[_PREFIX_BYTES:], len(text) - _PREFIX_BYTES, True)], True)  # nearly all
+        # Nearly all.
+        return Messages([Message(text[_PREFIX_BYTES:], len(text) - _PREFIX_BYTES, True)], True)
+
     found: list[Message] = []
-    at, room = 0, MAX_INFLATED_BYTES
+    at = 0
+    room = MAX_INFLATED_BYTES
+
     while at < body.text_size and len(found) < MAX_MESSAGES:
         prefix = _piece(body, at, _PREFIX_BYTES)
         if len(prefix) < _PREFIX_BYTES or prefix[0] & ~(_TRAILERS | _COMPRESSED):
             return Messages(found, False)
+
         size = int.from_bytes(prefix[1:], "big")
         data = _piece(body, at + _PREFIX_BYTES, size)
         at += _PREFIX_BYTES + size
         is_whole = len(data) == size
+
         if prefix[0] & _COMPRESSED:
-            data, is_whole = inflate(data, encoding, min(room, MAX_MESSAGE_BYTES), is_whole=is_whole)
+            data, is_whole = inflate(
+                data, encoding, min(room, MAX_MESSAGE_BYTES), is_whole=is_whole
+            )
             room -= len(data)
+
         if not prefix[0] & _TRAILERS:
             found.append(Message(data, size, is_whole, bool(prefix[0] & _COMPRESSED)))
+
     return Messages(found, at == body.text_size)
 
 
 def without_text_coding(body: DecodedBody) -> DecodedBody:
     """Undo the base64 of gRPC-Web's text, of a cut one at its beginning."""
     data = _from_text(body.head)
-    is_cut = body.is_truncated or not data or len(_NO_BASE64.sub(b"", body.head)) % _GROUP_CHARACTERS > 0
+    is_cut = (
+        body.is_truncated or not data or len(_NO_BASE64.sub(b"", body.head)) % _GROUP_CHARACTERS > 0
+    )
     size = len(data) + is_cut  # how much there is behind the cut, the text does not say
     return replace(body, head=data, tail=b"", text_size=size)
 
 
 def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> bytes | None:
-    """Return the content of the frame that ends a body and begins with flags and a byte of its length; None: no such.
+    """Return the content of the frame that ends a body and begins with flags and a byte of its
+    length; None: no such.
 
     It stands in the tail, to which no lengths need lead.
     """
@@ -104,8 +122,13 @@ def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> by
     if is_text and data:
         data = _from_text(data[len(data) % _GROUP_CHARACTERS :])
     at = data.find(begins)
-    while at >= 0 and int.from_bytes(data[at + 1 : at + _PREFIX_BYTES], "big") != len(data) - at - _PREFIX_BYTES:
+    while (
+        at >= 0
+        and int.from_bytes(data[at + 1 : at + _PREFIX_BYTES], "big")
+        != len(data) - at - _PREFIX_BYTES
+    ):
         at = data.find(begins, at + 1)
+
     return data[at + _PREFIX_BYTES :] if at >= 0 else None
 
 
@@ -122,8 +145,12 @@ def _piece(body: DecodedBody, at: int, size: int) -> bytes:
         if at + size <= len(body.head) or len(body.head) + len(body.tail) < body.text_size:
             return piece
         return piece + body.tail[: size - len(piece)]
+
     start = at - (body.text_size - len(body.tail))
-    return body.tail[start : start + size] if start >= 0 else b""
+    if start >= 0:
+        return body.tail[start : start + size]
+
+    return b""
 
 
 def inflate(data: bytes, encoding: str | None, room: int, *, is_whole: bool) -> tuple[bytes, bool]:

@@ -1,9 +1,11 @@
 """Read a call of gRPC: what its record says of it, and its bodies as lists of messages in JSON.
 
-A body is stored as what it says, not as its bytes: redacted bytes would be no messages any more, because the lengths
-before them would not fit. So a search, a page and a program read the values of protobuf like those of any JSON.
+A body is stored as what it says, not as its bytes: redacted bytes would be no messages any more,
+because the lengths before them would not fit. So a search, a page and a program read the values of
+protobuf like those of any JSON.
 
-Standards: gRPC over HTTP/2; gRPC-Web, whose trailers are the last frame of the body and are stored as trailers.
+Standards: gRPC over HTTP/2; gRPC-Web, whose trailers are the last frame of the body and are stored
+as trailers.
 """
 
 import logging
@@ -17,7 +19,15 @@ import msgspec
 from msgspec.structs import replace
 
 from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, read_schema
-from proxy.enrich.grpc.messages import WEB_TRAILERS, Message, Messages, inflate, last_frame, split, without_text_coding
+from proxy.enrich.grpc.messages import (
+    WEB_TRAILERS,
+    Message,
+    Messages,
+    inflate,
+    last_frame,
+    split,
+    without_text_coding,
+)
 from proxy.enrich.grpc.status import details_in, encoding_in, status_in, timeout_us
 from proxy.enrich.grpc.unsaid import unsaid_status
 from proxy.enrich.grpc.well_known import error_schema
@@ -43,7 +53,9 @@ log = logging.getLogger(__name__)
 _TYPE: Final = re.compile(rb"(?i)application/grpc(?:[-+; ]|\Z)")
 """The next byte tells it from `application/grpcfoo`."""
 _IS_ANSWERED: Final = re.compile(rb"(?i)\ncontent-type:[ \t]*application/grpc[-+; \r]")
-"""In the head of a response; that of a gateway may be a page, whose bytes a worker counted as if they were messages."""
+"""In the head of a response; that of a gateway may be a page, whose bytes a worker counted as if
+they were messages.
+"""
 _JSON: Final = re.compile(rb"(?i)\A[^+]*\+json")
 _AS_TEXT: Final = b"-text"
 """Of gRPC-Web, in base64."""
@@ -73,38 +85,57 @@ class GrpcReader:
     """Reads the calls of one sidecar."""
 
     def __init__(
-        self, redactor: Redactor, routes: Iterable[RouteSettings] = (), max_message_bytes: int = LONG_BYTES
+        self,
+        redactor: Redactor,
+        routes: Iterable[RouteSettings] = (),
+        max_message_bytes: int = LONG_BYTES,
     ) -> None:
-        """Read the schemas of routes; of one whose file is unreadable by now, calls are shown without names.
+        """Read the schemas of routes; of one whose file is unreadable by now, calls are shown
+        without names.
 
         Messages of streams are inflated to `max_message_bytes` at most.
         """
         self._redactor = redactor
         self._max_message_bytes = max_message_bytes
         self._schemas: dict[str, Schema] = {}
+
         for route in routes:
             if route.protobuf:
                 try:
                     self._schemas[route.id] = read_schema(Path(route.protobuf).read_bytes())
                 except (OSError, ValueError) as error:
-                    log.warning("route %s: the schema %s cannot be read: %s", route.id, route.protobuf, error)
+                    log.warning(
+                        "route %s: the schema %s cannot be read: %s",
+                        route.id,
+                        route.protobuf,
+                        error,
+                    )
 
     def begin(self, record: Record, request_head: bytes) -> None:
         """Note that a call runs, by the head of its request."""
         _, method = self._method(record.route_id, record.path)
         is_stream = False if method.kind == "unary" else None
-        record.grpc = Grpc(timeout_us=timeout_us(request_head), kind=method.kind, is_stream=is_stream)
+        record.grpc = Grpc(
+            timeout_us=timeout_us(request_head), kind=method.kind, is_stream=is_stream
+        )
 
     def read(self, record: Record, captured: CapturedExchange, exchange: DecodedExchange) -> None:
-        """Fill the record with what its call says: status, counts, how it ended; make JSON of the bodies."""
-        request, response = exchange.request, exchange.response
-        sent, received = encoding_in(request.redacted), encoding_in(response.redacted)
+        """Fill the record with what its call says: status, counts, how it ended; make JSON of the
+        bodies.
+        """
+        request = exchange.request
+        response = exchange.response
+        sent = encoding_in(request.redacted)
+        received = encoding_in(response.redacted)
         asked = _split(exchange.request_body, request.content_type, sent)
         answered = _split(exchange.response_body, response.content_type, received)
         trailers = _web_trailers(exchange)
         if trailers is not None:
             captured.notes[NOTES_RESPONSE_TRAILERS[0]] = trailers
-        record.grpc = grpc = Grpc(timeout_us=timeout_us(request.redacted), encoding=received or sent, is_stream=False)
+        grpc = Grpc(
+            timeout_us=timeout_us(request.redacted), encoding=received or sent, is_stream=False
+        )
+        record.grpc = grpc
         _count(grpc, captured, asked, answered)
         schema, method = self._method(record.route_id, record.path)
         self._read_end(record, grpc, captured)
@@ -117,6 +148,7 @@ class GrpcReader:
             show = self._shown(schema, method.request, request.content_type)
             exchange.request_body = show.as_json(exchange.request_body, asked, sent)
             exchange.request = replace(request, content_type=_AS_JSON)
+
         if answered is not None and exchange.response_body is not None:
             show = self._shown(schema, method.response, response.content_type)
             exchange.response_body = show.as_json(exchange.response_body, answered, received)
@@ -128,7 +160,9 @@ class GrpcReader:
         return size > LONG_BYTES
 
     def describe(self, message: CapturedMessage, route_id: str) -> dict[str, object]:
-        """Return the data of a stream's message as an event: direction, size, and what it says, as JSON."""
+        """Return the data of a stream's message as an event: direction, size, and what it says, as
+        JSON.
+        """
         path, content_type, encoding = message.session.split(b"\n")
         is_in = message.direction == IN
         fields: dict[str, object] = {"direction": "in" if is_in else "out", "size": message.size}
@@ -136,8 +170,11 @@ class GrpcReader:
             fields["follows_gap"] = True
         data, is_whole = message.data, len(message.data) == message.size
         if message.is_compressed:
-            data, is_whole = inflate(data, encoding.decode(), self._max_message_bytes, is_whole=is_whole)
+            data, is_whole = inflate(
+                data, encoding.decode(), self._max_message_bytes, is_whole=is_whole
+            )
             fields["compressed"], fields["inflated_size"] = True, len(data) if is_whole else None
+
         schema, method = self._method(route_id, path.decode(errors="replace"))
         type_name = method.request if is_in else method.response
         show = self._shown(schema, type_name, content_type)
@@ -145,6 +182,7 @@ class GrpcReader:
         if message.size and not data:
             fields["text"], fields["omitted"] = None, "coding" if message.data else "shed"
             return fields
+
         is_cut = show.is_json and not is_whole and data[:1] in (b"{", b"[")
         shown = data if is_cut else _ENCODER.encode(value)
         text, _ = self._redactor.redact_body(shown, b"", _AS_JSON, is_truncated=is_cut)
@@ -159,12 +197,14 @@ class GrpcReader:
             grpc.end = "trailers"
         elif (status := status_in(captured.response_head)) is not None:
             grpc.end = "trailers_only"
+
         stream = read_stream_note(captured.notes.get(NOTE_STREAM, b""))
         if stream is not None and stream.reset_by != NOT_RESET:
             grpc.reset_code = _RESETS.get(stream.reset_code, str(stream.reset_code))
             grpc.end = "reset" if status is None else grpc.end
         if status is None:
             return
+
         grpc.status = status.code
         if status.message and not captured.flags & FLAG_HEADS_OFF:
             grpc.message = self._redactor.redact_value(status.message).decode(errors="replace")
@@ -175,9 +215,12 @@ class GrpcReader:
         data = details_in(trailers) or details_in(captured.response_head)
         if not data or captured.flags & FLAG_HEADS_OFF:
             return None
+
         shown, _ = self._wire(_ERRORS).show(data, "google.rpc.Status")
         details = shown.get("details", []) if isinstance(shown, dict) else []
-        text, _ = self._redactor.redact_body(_ENCODER.encode(details), b"", _AS_JSON, is_truncated=False)
+        text, _ = self._redactor.redact_body(
+            _ENCODER.encode(details), b"", _AS_JSON, is_truncated=False
+        )
         return msgspec.Raw(text) if details else None
 
     def _method(self, route_id: str | None, path: str | None) -> tuple[Schema, Method]:
@@ -196,7 +239,9 @@ class GrpcReader:
 
 
 def _note_failure(record: Record, grpc: Grpc, details: msgspec.Raw | None) -> None:
-    """Note a status that is not OK as the reason; its message and details where searches for words find them."""
+    """Note a status that is not OK as the reason; its message and details where searches for words
+    find them.
+    """
     record.error_type = record.error_type or grpc.status_name
     record.level = "error" if grpc.is_fault or record.level == "error" else "warn"
 
@@ -218,11 +263,13 @@ class _Shown:
 
     def as_json(self, body: DecodedBody, messages: Messages, encoding: str | None) -> DecodedBody:
         """Write the messages of a body as a list, whose texts are still to be redacted."""
-        values, is_whole = [], messages.is_ended
+        values = []
+        is_whole = messages.is_ended
         for message in messages.found:
             value, is_all = self.message(message)
             values.append(value)
             is_whole = is_whole and is_all
+
         text = _ENCODER.encode(values)
         coding = None if self.is_json else "protobuf"
         if body.coding or encoding:
@@ -230,7 +277,9 @@ class _Shown:
         return DecodedBody(text, b"", body.size, not is_whole, coding, len(text), is_whole)
 
     def message(self, message: Message) -> tuple[object, bool]:
-        """Show one message; None where nothing of it can be read. The second value says whether that is all of it."""
+        """Show one message; None where nothing of it can be read. The second value says whether
+        that is all of it.
+        """
         if message.size and not message.data:
             return None, False
         if self.is_json and message.is_whole:
@@ -240,55 +289,94 @@ class _Shown:
                 pass
             else:
                 return msgspec.Raw(message.data), True
+
         if self.is_json and not message.is_whole and message.data[:1] in (b"{", b"["):
             return self._wire.redact_cut(message.data).decode(errors="replace"), False
-        return self._wire.show(message.data, self._type_name, is_whole=message.is_whole, size=message.known_bytes)
+
+        return self._wire.show(
+            message.data, self._type_name, is_whole=message.is_whole, size=message.known_bytes
+        )
 
 
 def _split(body: DecodedBody | None, content_type: bytes, encoding: str | None) -> Messages | None:
     """Split a body; None where these are no messages, whatever its type says."""
     if body is None or not is_grpc(content_type):
         return None
-    messages = split(without_text_coding(body) if content_type.lower().find(_AS_TEXT) >= 0 else body, encoding)
-    return messages if messages.found or messages.is_ended else None
+    messages = split(
+        without_text_coding(body) if content_type.lower().find(_AS_TEXT) >= 0 else body, encoding
+    )
+    if messages.found or messages.is_ended:
+        return messages
+
+    return None
 
 
 def _web_trailers(exchange: DecodedExchange) -> bytes | None:
-    body, content_type = exchange.response_body, exchange.response.content_type.lower()
+    body = exchange.response_body
+    content_type = exchange.response.content_type.lower()
     if body is None or content_type.find(b"-web") < 0:
         return None
     return last_frame(body, WEB_TRAILERS, is_text=content_type.find(_AS_TEXT) >= 0)
 
 
-def _count(grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answered: Messages | None) -> None:
-    """Take the worker's counts; without them, of gRPC-Web, count what is in bodies that are here whole."""
+def _count(
+    grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answered: Messages | None
+) -> None:
+    """Take the worker's counts; without them, of gRPC-Web, count what is in bodies that are here
+    whole.
+    """
     counts = read_messages_note(captured.notes.get(NOTE_GRPC_MESSAGES, b""))
     if counts is None:
-        request, response = _counted(asked, captured.request_bytes), _counted(answered, captured.response_bytes)
+        request = _counted(asked, captured.request_bytes)
+        response = _counted(answered, captured.response_bytes)
         if request is None or response is None:
-            grpc.request_messages, grpc.response_messages = request and request[0], response and response[0]
+            grpc.request_messages, grpc.response_messages = (
+                request and request[0],
+                response and response[0],
+            )
             return
+
         counts = MessagesNote(*request, *response)
     elif not _IS_ANSWERED.search(captured.response_head):
         counts = counts._replace(response_messages=0, response_largest_bytes=0)
-    grpc.request_messages, grpc.response_messages = counts.request_messages, counts.response_messages
+
+    grpc.request_messages = counts.request_messages
+    grpc.response_messages = counts.response_messages
     grpc.is_stream = counts.is_stream
     grpc.largest_bytes = max(counts.request_largest_bytes, counts.response_largest_bytes)
 
 
 def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
-    """Return how many messages a body has, and the size of the largest; None where some of it is missing."""
+    """Return how many messages a body has, and the size of the largest; None where some of it is
+    missing.
+    """
     if messages is None:
         return None if size else (0, 0)
-    return (len(messages.found), max((each.size for each in messages.found), default=0)) if messages.is_ended else None
+    if messages.is_ended:
+        return (len(messages.found), max((each.size for each in messages.found), default=0))
+    return None
 
 
 def _kind_of(grpc: Grpc, *, is_asked: bool) -> CallKind | None:
-    """Infer who sends several messages; a side that ended before a second one may have had more to send."""
-    requests, responses = grpc.request_messages or 0, grpc.response_messages or 0
+    """Infer who sends several messages; a side that ended before a second one may have had more to
+    send.
+    """
+    requests = grpc.request_messages or 0
+    responses = grpc.response_messages or 0
     is_one = requests == 1 and is_asked
+
     if responses > 1:
-        return "bidi" if requests > 1 else "server" if is_one else None
+        if requests > 1:
+            return "bidi"
+        if is_one:
+            return "server"
+        return None
+
     if not responses or grpc.status is None:
         return None
-    return "client" if requests > 1 else "unary" if is_one else None
+    if requests > 1:
+        return "client"
+    if is_one:
+        return "unary"
+
+    return None

@@ -1,13 +1,23 @@
 """Numbers and texts of protobuf by their declared types. Pure.
 
-Standard: Protocol Buffers, Encoding; descriptor.proto (`FieldDescriptorProto.Type`), whose numbers the types are.
+Standard: Protocol Buffers, Encoding; descriptor.proto (`FieldDescriptorProto.Type`), whose numbers
+the types are.
 """
 
 import math
 import struct
 from typing import Final
 
-from proxy.enrich.grpc.wire import FIXED32, FIXED64, FIXED_BYTES, LENGTH, VARINT, Cut, NotWire, read_varint
+from proxy.enrich.grpc.wire import (
+    FIXED32,
+    FIXED64,
+    FIXED_BYTES,
+    LENGTH,
+    VARINT,
+    Cut,
+    NotWire,
+    read_varint,
+)
 
 STRING, BYTES, _BOOL = 9, 12, 8
 _SIGNED, ZIGZAG = (3, 5, 14), (17, 18)
@@ -43,13 +53,18 @@ def scalar(type_: int, wire_type: int, raw: int | bytes) -> Scalar:
         return _whole(type_, raw)
     if type_ == BYTES:
         return raw
+
     if type_ == STRING:
         try:
             return raw.decode()
         except UnicodeDecodeError:
             raise NotOfType from None
+
     number: int | float = struct.unpack(FORMATS[type_], raw)[0]
-    return shown_int(number) if isinstance(number, int) else shown_float(number, is_single=type_ == 2)
+    if isinstance(number, int):
+        return shown_int(number)
+
+    return shown_float(number, is_single=type_ == 2)
 
 
 def packed(type_: int, raw: bytes) -> list[Scalar]:
@@ -60,6 +75,7 @@ def packed(type_: int, raw: bytes) -> list[Scalar]:
     """
     wire_type = WIRE_TYPES.get(type_, LENGTH)
     found: list[Scalar] = []
+
     at = 0
     try:
         while at < len(raw):
@@ -72,6 +88,7 @@ def packed(type_: int, raw: bytes) -> list[Scalar]:
                 at += size
     except (KeyError, NotWire, Cut, struct.error):
         raise NotOfType from None
+
     return found
 
 
@@ -97,11 +114,15 @@ def _whole(type_: int, value: int) -> Scalar:
 
 def shown_int(value: int) -> int | str:
     """Write a whole number so that every reader of JSON reads the same."""
-    return value if -_SAFE_INT <= value <= _SAFE_INT else str(value)
+    if -_SAFE_INT <= value <= _SAFE_INT:
+        return value
+    return str(value)
 
 
 def shown_float(value: float, *, is_single: bool) -> float | str:
-    """Write a number of floating point, one of 32 bits with the digits it has; JSON has no infinity (ProtoJSON)."""
+    """Write a number of floating point, one of 32 bits with the digits it has; JSON has no infinity
+    (ProtoJSON).
+    """
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):

@@ -1,6 +1,8 @@
-"""Messages that protobuf's JSON writes in a form of their own, and those that describe an error of gRPC. Pure.
+"""Messages that protobuf's JSON writes in a form of their own, and those that describe an error of
+gRPC. Pure.
 
-Standards: Protocol Buffers, ProtoJSON Format; google/protobuf/*.proto; google/rpc/status.proto and error_details.proto.
+Standards: Protocol Buffers, ProtoJSON Format; google/protobuf/*.proto; google/rpc/status.proto and
+error_details.proto.
 """
 
 from collections.abc import Callable
@@ -31,10 +33,11 @@ _WRAPPED: Final[dict[str, object]] = {
 
 
 def canonical(type_name: str, tree: Tree) -> object:
-    """Return a message as ProtoJSON writes it; one without a form of its own, or out of its range, as it is.
+    """Return a message as ProtoJSON writes it; one without a form of its own, or out of its range,
+    as it is.
 
-    `tree` has its fields by name, or by number where the schema does not declare the type; messages within it are
-    canonical already.
+    `tree` has its fields by name, or by number where the schema does not declare the type; messages
+    within it are canonical already.
     """
     if not type_name.startswith(_PREFIX):
         return tree
@@ -55,22 +58,27 @@ def _whole(tree: Tree, name: str, number: int) -> int | None:
 
 
 def _timestamp(tree: Tree) -> object:
-    seconds, nanos = _whole(tree, "seconds", 1), _whole(tree, "nanos", 2)
+    seconds = _whole(tree, "seconds", 1)
+    nanos = _whole(tree, "nanos", 2)
     if seconds is None or nanos is None or not 0 <= nanos < _NANOS:
         return tree
+
     try:
         moment = _EPOCH + timedelta(seconds=seconds)
     except OverflowError:
         return tree
+
     return f"{moment:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + f"{_fraction(nanos)}Z"
 
 
 def _duration(tree: Tree) -> object:
-    seconds, nanos = _whole(tree, "seconds", 1), _whole(tree, "nanos", 2)
+    seconds = _whole(tree, "seconds", 1)
+    nanos = _whole(tree, "nanos", 2)
     if seconds is None or nanos is None or abs(seconds) > _MAX_DURATION_S or abs(nanos) >= _NANOS:
         return tree
     if seconds * nanos < 0:
         return tree
+
     sign = "-" if seconds < 0 or nanos < 0 else ""
     return f"{sign}{abs(seconds)}{_fraction(abs(nanos))}s"
 
@@ -99,7 +107,9 @@ def _lower_camel(path: str) -> str:
 
 
 def _any(tree: Tree) -> object:
-    """Write a packed message beside its type; one of a type that the schema does not declare stays as it is."""
+    """Write a packed message beside its type; one of a type that the schema does not declare stays
+    as it is.
+    """
     url = _value(tree, "type_url", 1, "")
     value = _value(tree, "value", 2, {})
     if not url or not isinstance(url, str):
@@ -108,6 +118,7 @@ def _any(tree: Tree) -> object:
         return tree
     if isinstance(value, dict) and url.rpartition("/")[2].removeprefix(_PREFIX) not in _FORMS:
         return {"@type": url, **value}
+
     return {"@type": url, "value": value}
 
 
@@ -154,7 +165,12 @@ _TEXT, _INT32, _UINT64 = 9, 5, 4
 def _fields(**declared: tuple[int, int | str, bool]) -> dict[int, Field]:
     """Declare fields: number, type or name of the message, and whether they repeat."""
     return {
-        number: Field(name, kind if isinstance(kind, int) else MESSAGE, "" if isinstance(kind, int) else kind, repeats)
+        number: Field(
+            name,
+            kind if isinstance(kind, int) else MESSAGE,
+            "" if isinstance(kind, int) else kind,
+            repeats,
+        )
         for name, (number, kind, repeats) in declared.items()
     }
 
@@ -171,21 +187,29 @@ def error_schema() -> Schema:
         "google.protobuf.Any": _fields(type_url=(1, _TEXT, False), value=(2, 12, False)),
         "google.protobuf.Duration": _fields(seconds=(1, 3, False), nanos=(2, _INT32, False)),
         f"{rpc}Status": _fields(
-            code=(1, _INT32, False), message=(2, _TEXT, False), details=(3, "google.protobuf.Any", True)
+            code=(1, _INT32, False),
+            message=(2, _TEXT, False),
+            details=(3, "google.protobuf.Any", True),
         ),
         f"{rpc}ErrorInfo": _fields(
-            reason=(1, _TEXT, False), domain=(2, _TEXT, False), metadata=(3, f"{rpc}ErrorInfo.MetadataEntry", True)
+            reason=(1, _TEXT, False),
+            domain=(2, _TEXT, False),
+            metadata=(3, f"{rpc}ErrorInfo.MetadataEntry", True),
         ),
         f"{rpc}RetryInfo": _fields(retry_delay=(1, "google.protobuf.Duration", False)),
         f"{rpc}DebugInfo": _fields(stack_entries=(1, _TEXT, True), detail=(2, _TEXT, False)),
         f"{rpc}QuotaFailure": _fields(violations=(1, f"{rpc}QuotaFailure.Violation", True)),
         f"{rpc}QuotaFailure.Violation": _text_fields("subject", "description"),
-        f"{rpc}PreconditionFailure": _fields(violations=(1, f"{rpc}PreconditionFailure.Violation", True)),
+        f"{rpc}PreconditionFailure": _fields(
+            violations=(1, f"{rpc}PreconditionFailure.Violation", True)
+        ),
         f"{rpc}PreconditionFailure.Violation": _text_fields("type", "subject", "description"),
         f"{rpc}BadRequest": _fields(field_violations=(1, f"{rpc}BadRequest.FieldViolation", True)),
         f"{rpc}BadRequest.FieldViolation": _text_fields("field", "description", "reason"),
         f"{rpc}RequestInfo": _text_fields("request_id", "serving_data"),
-        f"{rpc}ResourceInfo": _text_fields("resource_type", "resource_name", "owner", "description"),
+        f"{rpc}ResourceInfo": _text_fields(
+            "resource_type", "resource_name", "owner", "description"
+        ),
         f"{rpc}Help": _fields(links=(1, f"{rpc}Help.Link", True)),
         f"{rpc}Help.Link": _text_fields("description", "url"),
         f"{rpc}LocalizedMessage": _text_fields("locale", "message"),

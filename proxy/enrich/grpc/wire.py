@@ -29,7 +29,8 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """
     if at < len(data) and data[at] < 0x80:  # nearly all
         return data[at], at + 1
-    value = shift = 0
+    value = 0
+    shift = 0
     for place in range(at, min(at + _MAX_VARINT_BYTES, len(data))):
         value |= (data[place] & 0x7F) << shift
         if data[place] < 0x80:
@@ -37,35 +38,43 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
                 raise NotWire
             return value, place + 1
         shift += 7
+
     raise Cut if len(data) < at + _MAX_VARINT_BYTES else NotWire
 
 
 def read_field(data: bytes, at: int) -> tuple[int, int, int | bytes, int]:
-    """Read a field: its number, its wire type, its value (of a fixed size: the bytes), and where it ends.
+    """Read a field: its number, its wire type, its value (of a fixed size: the bytes), and where it
+    ends.
 
     Raises:
         NotWire: There is no field.
         Cut: The data end within it.
     """
     if data[at] < 0x80:  # nearly all
-        tag, at = data[at], at + 1
+        tag = data[at]
+        at = at + 1
     else:
         tag, at = read_varint(data, at)
-    number, wire_type = tag >> 3, tag & 7
+
+    number = tag >> 3
+    wire_type = tag & 7
     if not 0 < number <= _MAX_FIELD:
         raise NotWire
     if wire_type == VARINT:
         value, at = read_varint(data, at)
         return number, wire_type, value, at
+
     if wire_type == LENGTH:
         size, at = read_varint(data, at)
     elif wire_type in FIXED_BYTES:
         size = FIXED_BYTES[wire_type]
     else:
         raise NotWire
+
     piece = data[at : at + size]
     if len(piece) < size:
         raise Cut
+
     return number, wire_type, piece, at + size
 
 
@@ -85,6 +94,7 @@ def read_beginning(data: bytes, at: int, end: int) -> tuple[int, bytes, int]:
         size, at = read_varint(data, at)
     except Cut:
         return 0, b"", 0
+
     if at + size > end:
         raise NotWire
     return tag >> 3, data[at:], size

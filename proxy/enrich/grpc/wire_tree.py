@@ -1,13 +1,15 @@
-"""Show a protobuf message: by the names of its schema, or without one by field numbers and what the wire shows. Pure.
+"""Show a protobuf message: by the names of its schema, or without one by field numbers and what the
+wire shows. Pure.
 
-Strategy: without a schema, what has a length is a text where it is UTF-8 without control characters, else a message
-where all of it reads as one, else bytes. Numbers of a fixed size are of floating point where that gives one that people
-write, else whole. A field that comes again becomes a list. With a schema it is what protobuf's own parser of JSON
-reads, `Timestamp` and `Any` included. What contradicts the schema is shown as without one.
-Of a message that was cut, the field that the cut goes through is shown as far as it is here, if it has a length: which
-one of its kinds it is, is judged more strictly, because all that begins like a message reads as one that was cut.
-Invariant: nothing raises; depth and number of fields are bounded; of texts and bytes that were cut, what may be half a
-secret is left out.
+Strategy: without a schema, what has a length is a text where it is UTF-8 without control
+characters, else a message where all of it reads as one, else bytes. Numbers of a fixed size are of
+floating point where that gives one that people write, else whole. A field that comes again becomes
+a list. With a schema it is what protobuf's own parser of JSON reads, `Timestamp` and `Any`
+included. What contradicts the schema is shown as without one. Of a message that was cut, the field
+that the cut goes through is shown as far as it is here, if it has a length: which one of its kinds
+it is, is judged more strictly, because all that begins like a message reads as one that was cut.
+Invariant: nothing raises; depth and number of fields are bounded; of texts and bytes that were cut,
+what may be half a secret is left out.
 """
 
 import base64
@@ -18,7 +20,16 @@ from typing import Any, Final
 
 from proxy.enrich.formats.charset import CONTROLS
 from proxy.enrich.grpc.descriptors import ENUM, MESSAGE, NO_SCHEMA, Field, Schema
-from proxy.enrich.grpc.scalars import BYTES, STRING, NotOfType, packed, packed_beginning, scalar, shown_float, shown_int
+from proxy.enrich.grpc.scalars import (
+    BYTES,
+    STRING,
+    NotOfType,
+    packed,
+    packed_beginning,
+    scalar,
+    shown_float,
+    shown_int,
+)
 from proxy.enrich.grpc.well_known import canonical
 from proxy.enrich.grpc.wire import FIXED32, LENGTH, Cut, NotWire, read_beginning, read_field
 from proxy.enrich.redact.edits import MARK
@@ -51,7 +62,8 @@ class WireReader:
         is_secret: Callable[[bytes], bool] = lambda _: False,
         redact_cut: Callable[[bytes], bytes] = bytes,
     ) -> None:
-        """Take out what no later step can read: secrets in bytes, with `redact`, and what maps have under `is_secret`.
+        """Take out what no later step can read: secrets in bytes, with `redact`, and what maps have
+        under `is_secret`.
 
         Texts are not redacted, but those that were cut: with `redact_cut`, as are bytes that were.
         """
@@ -64,25 +76,36 @@ class WireReader:
     def show(
         self, data: bytes, type_name: str = "", *, is_whole: bool = True, size: int | None = None
     ) -> tuple[object, bool]:
-        """Show a message, by a type of the schema where one is named; one that was cut is of `size`, if that is known.
+        """Show a message, by a type of the schema where one is named; one that was cut is of
+        `size`, if that is known.
 
         Returns:
             Values by name or field number, or the bytes in base64 where they are no message; and whether that is all
             of it. Of a message that was cut, bytes that are none of protobuf are left out.
         """
         try:
-            tree = self._message(data, MAX_DEPTH, type_name, cut_of=0 if is_whole else size or _UNKNOWN_BYTES)
+            tree = self._message(
+                data, MAX_DEPTH, type_name, cut_of=0 if is_whole else size or _UNKNOWN_BYTES
+            )
         except (NotWire, Cut):
             return {"base64": self._base64(data if is_whole else b"")}, is_whole
+
         return canonical(type_name, tree), is_whole and self.fields_left > 0
 
     def _message(
-        self, data: bytes, depth: int, type_name: str = "", *, cut_of: int = 0, is_guess: bool = False
+        self,
+        data: bytes,
+        depth: int,
+        type_name: str = "",
+        *,
+        cut_of: int = 0,
+        is_guess: bool = False,
     ) -> Tree:
         """Read a message; of one that was cut, `cut_of` bytes, its beginning."""
         fields = self._schema.fields_of(type_name)
         tree: Tree = {}
         lists: set[str] = set()
+
         at = 0
         while at < len(data) and self.fields_left > 0:
             self.fields_left -= 1
@@ -93,20 +116,32 @@ class WireReader:
                 if not cut_of:
                     raise
                 number, raw, piece_of = read_beginning(data, at, cut_of)
-                wire_type, at = LENGTH, len(data)
+                wire_type = LENGTH
+                at = len(data)
                 if not raw:
                     break
+
             if is_guess and number > MAX_GUESSED_FIELD:
                 raise NotWire
+
             field = fields.get(number) if fields else None
-            if field is None or not self._put_declared(tree, field, wire_type, raw, depth, piece_of):
+            if field is None or not self._put_declared(
+                tree, field, wire_type, raw, depth, piece_of
+            ):
                 value = self._guess(wire_type, raw, depth, piece_of)
                 if value not in _NOTHING or not piece_of:
                     _add(tree, lists, str(number), value)
+
             if type_name == _ANY and number == 2 and isinstance(raw, bytes):
                 self._unpack_any(tree, raw, depth, piece_of)
-        if tree.keys() == _ENTRY and isinstance(key := tree["1"], str) and self._is_secret(key.encode()):
+
+        if (
+            tree.keys() == _ENTRY
+            and isinstance(key := tree["1"], str)
+            and self._is_secret(key.encode())
+        ):
             tree["2"] = MARK.decode()
+
         return tree
 
     def _put_declared(
@@ -120,19 +155,23 @@ class WireReader:
             if self._schema.is_map(field.of):
                 entry = values[0]
                 key = entry.get("key", "")
-                tree.setdefault(field.name, {})[str(key).lower() if isinstance(key, bool) else str(key)] = entry.get(
-                    "value"
-                )
+                tree.setdefault(field.name, {})[
+                    str(key).lower() if isinstance(key, bool) else str(key)
+                ] = entry.get("value")
             elif field.is_repeated:
                 tree.setdefault(field.name, []).extend(values)
             else:
                 tree[field.name] = values[-1]
         except (NotOfType, AttributeError, IndexError):
             return False
+
         return True
 
-    def _declared(self, field: Field, wire_type: int, raw: int | bytes, depth: int, piece_of: int) -> list[Any]:
-        """Show what the schema says: one value, or those that are packed; of a length `piece_of`, what is here.
+    def _declared(
+        self, field: Field, wire_type: int, raw: int | bytes, depth: int, piece_of: int
+    ) -> list[Any]:
+        """Show what the schema says: one value, or those that are packed; of a length `piece_of`,
+        what is here.
 
         Raises:
             NotOfType: It is not that.
@@ -143,6 +182,7 @@ class WireReader:
             return [self._nested(raw, depth, field.of, cut_of=piece_of)]
         if piece_of and isinstance(raw, bytes) and field.type in (STRING, BYTES):
             return [self._cut_text(raw) if field.type == STRING else self._cut_base64(raw)]
+
         try:
             values = [scalar(field.type, wire_type, raw)]
         except NotOfType:
@@ -151,12 +191,24 @@ class WireReader:
             read = packed_beginning if piece_of else packed
             values = read(field.type, raw)[: max(self.fields_left, 0)]
             self.fields_left -= len(values)
+
         if field.type == ENUM:
             names = self._schema.enums.get(field.of, {})
-            return [names.get(value, value) if isinstance(value, int) else value for value in values]
+            return [
+                names.get(value, value) if isinstance(value, int) else value for value in values
+            ]
+
         return [self._base64(value) if isinstance(value, bytes) else value for value in values]
 
-    def _nested(self, raw: bytes, depth: int, type_name: str = "", *, is_guess: bool = False, cut_of: int = 0) -> Any:
+    def _nested(
+        self,
+        raw: bytes,
+        depth: int,
+        type_name: str = "",
+        *,
+        is_guess: bool = False,
+        cut_of: int = 0,
+    ) -> Any:
         """Show a message within another.
 
         Raises:
@@ -175,7 +227,9 @@ class WireReader:
             raise NotOfType from None
 
     def _unpack_any(self, tree: Tree, raw: bytes, depth: int, piece_of: int) -> None:
-        """Show a message of a type that it names itself, or as without a schema: its bytes may hold named secrets."""
+        """Show a message of a type that it names itself, or as without a schema: its bytes may hold
+        named secrets.
+        """
         name = str(tree.get("type_url", "")).rpartition("/")[2]
         try:
             tree["value"] = self._nested(raw, depth, name, cut_of=piece_of)
@@ -188,17 +242,25 @@ class WireReader:
             return shown_int(raw - (1 << 64) if raw >> 63 else raw)
         if wire_type != LENGTH:
             return _fixed(raw, is_single=wire_type == FIXED32)
+
         text = _text(_whole_characters(raw) if piece_of else raw)
         if text is None or text[:1] in _TAG_LIKE:
             try:
                 return self._nested(raw, depth, is_guess=True, cut_of=piece_of)
             except NotOfType:
                 pass
+
         if piece_of:
-            return {"base64": self._cut_base64(raw)} if text is None else self._cut_text(raw)
-        if text and raw[0] & 7 == LENGTH:  # it may be a message none of whose lengths is a control character
+            if text is None:
+                return {"base64": self._cut_base64(raw)}
+            return self._cut_text(raw)
+        # It may be a message none of whose lengths is a control character.
+        if text and raw[0] & 7 == LENGTH:
             return self._redact(raw).decode(errors="replace")
-        return {"base64": self._base64(raw)} if text is None else text
+        if text is None:
+            return {"base64": self._base64(raw)}
+
+        return text
 
     def _cut_text(self, raw: bytes) -> str:
         """Show the beginning of a text.
@@ -241,8 +303,11 @@ def _text(piece: bytes) -> str | None:
         text = piece.decode()
     except UnicodeDecodeError:
         return None
+
     # Nearly all is printable, and that costs less to ask.
-    return text if text.isprintable() or CONTROLS.search(piece) is None else None
+    if text.isprintable() or CONTROLS.search(piece) is None:
+        return text
+    return None
 
 
 def _fixed(piece: bytes, *, is_single: bool) -> object:

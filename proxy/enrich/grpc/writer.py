@@ -49,11 +49,15 @@ def write_message(schema: Schema, type_name: str, shown: Any) -> bytes:
     try:
         return _Writer(schema).message(type_name, shown, 0)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, struct.error) as error:
-        raise error if isinstance(error, NotWritable) else NotWritable(f"{type_name}: {error}") from error
+        raise (
+            error if isinstance(error, NotWritable) else NotWritable(f"{type_name}: {error}")
+        ) from error
 
 
 def guesses(shown: Any) -> Iterator[bytes]:
-    """Yield what a message without a schema may have been, the likeliest first; nothing where it is none."""
+    """Yield what a message without a schema may have been, the likeliest first; nothing where it is
+    none.
+    """
     for fraction, whole in _GUESSES:
         try:
             yield _guess(shown, fraction, whole, 0)
@@ -71,10 +75,12 @@ class _Writer:
         fields = self._schema.messages.get(type_name)
         if fields is None:
             raise NotWritable(f"the schema does not declare {type_name or 'its type'}")
+
         if type_name == _ANY and isinstance(shown, dict) and "@type" in shown:
             tree = self._packed(shown, depth)
         else:
             tree = plain(type_name, shown)
+
         by_name = {field.name: (number, field) for number, field in fields.items()}
         written = []
         for name, value in tree.items():
@@ -82,19 +88,32 @@ class _Writer:
                 number, field = by_name[name]
                 written.append((number, self._field(number, field, value, depth)))
             elif name.isdecimal():
-                written.append((int(name), self._numbered(fields.get(int(name)), name, value, depth)))
+                written.append(
+                    (int(name), self._numbered(fields.get(int(name)), name, value, depth))
+                )
             else:
                 raise NotWritable(f"{type_name} has no field {name}")
+
         return b"".join(piece for _, piece in sorted(written, key=lambda each: each[0]))
 
     def _numbered(self, field: Field | None, name: str, value: Any, depth: int) -> bytes:
-        """Write a field that was shown by its number: as the wire had it, so far as the schema says how."""
+        """Write a field that was shown by its number: as the wire had it, so far as the schema says
+        how.
+        """
         if field is not None and field.type == MESSAGE:
             values = value if isinstance(value, list) else [value]
-            return b"".join(_sized(int(name), self.message(field.of, each, depth + 1)) for each in values)
+            return b"".join(
+                _sized(int(name), self.message(field.of, each, depth + 1)) for each in values
+            )
+
         wire_type = VARINT if field is None else WIRE_TYPES.get(field.type, VARINT)
         is_fixed = wire_type in FIXED_BYTES
-        return _guess({name: value}, wire_type if is_fixed else FIXED64, wire_type if is_fixed else VARINT, depth)
+        return _guess(
+            {name: value},
+            wire_type if is_fixed else FIXED64,
+            wire_type if is_fixed else VARINT,
+            depth,
+        )
 
     def _packed(self, shown: Tree, depth: int) -> Tree:
         """Return the fields of an `Any`, whose message stands beside the name of its type."""
@@ -107,27 +126,38 @@ class _Writer:
     def _field(self, number: int, field: Field, value: Any, depth: int) -> bytes:
         if self._schema.is_map(field.of):
             entries = ({"key": key, "value": each} for key, each in value.items())
-            return b"".join(_sized(number, self.message(field.of, entry, depth + 1)) for entry in entries)
+            return b"".join(
+                _sized(number, self.message(field.of, entry, depth + 1)) for entry in entries
+            )
+
         values = value if field.is_repeated else [value]
         if field.type == MESSAGE:
-            return b"".join(_sized(number, self.message(field.of, each, depth + 1)) for each in values)
+            return b"".join(
+                _sized(number, self.message(field.of, each, depth + 1)) for each in values
+            )
         if field.type in (STRING, BYTES):
             return b"".join(_sized(number, _octets(field.type, each)) for each in values)
+
         wire_type = WIRE_TYPES[field.type]
         pieces = [self._number(field, each) for each in values]
         if field.is_repeated:  # packed: every parser takes both
             return _sized(number, b"".join(pieces)) if pieces else b""
+
         return _tag(number, wire_type) + pieces[0]
 
     def _number(self, field: Field, value: Any) -> bytes:
         if field.type == ENUM and isinstance(value, str):
-            numbers = {name: number for number, name in self._schema.enums.get(field.of, {}).items()}
+            numbers = {
+                name: number for number, name in self._schema.enums.get(field.of, {}).items()
+            }
             value = numbers[value]
+
         if field.type in FORMATS:
             is_float = field.type in _FLOATS
             return struct.pack(FORMATS[field.type], float(value) if is_float else int(value))
         if field.type == _BOOL:
             return _varint(int(value is True or value == "true"))
+
         number = int(value)
         return _varint((number << 1) ^ (number >> 63) if field.type in ZIGZAG else number)
 
@@ -193,7 +223,15 @@ _FORMS: Final[dict[str, Callable[[Any], Tree]]] = {
     "Value": _variant,
     **dict.fromkeys(
         (
-            *("DoubleValue", "FloatValue", "Int64Value", "UInt64Value", "Int32Value", "UInt32Value", "BoolValue"),
+            *(
+                "DoubleValue",
+                "FloatValue",
+                "Int64Value",
+                "UInt64Value",
+                "Int32Value",
+                "UInt32Value",
+                "BoolValue",
+            ),
             *("StringValue", "BytesValue"),
         ),
         lambda shown: {"value": shown},
@@ -218,6 +256,7 @@ def _guess(shown: Any, fraction: int, whole: int, depth: int) -> bytes:
         raise NotWritable("it is no message")
     if shown.keys() == {"base64"}:
         return _octets(BYTES, shown["base64"])
+
     written = []
     for name, value in shown.items():
         values = value if isinstance(value, list) else [value]
@@ -236,6 +275,7 @@ def _guessed(number: int, value: Any, fraction: int, whole: int, depth: int) -> 
         return _tag(number, fraction) + struct.pack("<d" if fraction == FIXED64 else "<f", value)
     if whole == VARINT:
         return _tag(number, VARINT) + _varint(int(value))
+
     return _tag(number, whole) + int(value).to_bytes(FIXED_BYTES[whole], "little")
 
 

@@ -1,4 +1,6 @@
-"""An answer that came to ourselves, in the form in which it would be recorded: decoded, redacted, compacted, cut."""
+"""An answer that came to ourselves, in the form in which it would be recorded: decoded, redacted,
+compacted, cut.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -15,13 +17,22 @@ _MIN_SECRET_CHARACTERS: Final = 4
 
 
 def recorded_answer(
-    request: Payload | None, head: bytes, body: bytes, is_whole: bool, redactor: Redactor, secrets: Iterable[str] = ()
+    request: Payload | None,
+    head: bytes,
+    body: bytes,
+    is_whole: bool,
+    redactor: Redactor,
+    secrets: Iterable[str] = (),
 ) -> Payload:
-    """Return what would be recorded; of `secrets`, which were sent, nothing is left, wherever the answer has them."""
+    """Return what would be recorded; of `secrets`, which were sent, nothing is left, wherever the
+    answer has them.
+    """
     fields = dict(_field(line) for line in head.split(b"\r\n")[1:])
-    media_type, coding = fields.get(b"content-type", b""), fields.get(b"content-encoding", b"")
+    media_type = fields.get(b"content-type", b"")
+    coding = fields.get(b"content-encoding", b"")
     size = len(body) + (0 if is_whole else 1)
     kept: Body | None = None
+
     if body:
         decoded = decode_body(body, b"", size, coding, content_type=media_type)
         if decoded is not None:
@@ -29,8 +40,13 @@ def recorded_answer(
             kept = redacted_body(decoded, media_type, redactor, MAX_BODY_BYTES)
         else:
             kept = omitted_body(size, coding, "coding")
-    request_head, request_body = (request.request_head, request.request_body) if request else (b"", None)
-    return Payload(request_head, redactor.redact_head(without_secrets(head, secrets)), request_body, kept)
+
+    request_head, request_body = (
+        (request.request_head, request.request_body) if request else (b"", None)
+    )
+    return Payload(
+        request_head, redactor.redact_head(without_secrets(head, secrets)), request_body, kept
+    )
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:

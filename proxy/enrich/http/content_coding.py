@@ -1,10 +1,12 @@
-"""Undo the content codings of a captured body, within bounds: a copy for the log must never cost more than it is worth.
+"""Undo the content codings of a captured body, within bounds: a copy for the log must never cost
+more than it is worth.
 
-Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Headers are often untrue:
-codings are undone, from the last one on, as long as the bytes bear them out. Truncated or damaged input gives what
-could be decoded before. Of text that is longer than `MAX_OUTPUT_BYTES` head and tail are kept where the caller wants a
-tail. Invariant: no more than that is held, no more than `MAX_WALK_BYTES` are walked over, and nothing raises.
-Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window), Amazon S3's chunks (`aws-chunked`).
+Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Headers
+are often untrue: codings are undone, from the last one on, as long as the bytes bear them out.
+Truncated or damaged input gives what could be decoded before. Of text that is longer than
+`MAX_OUTPUT_BYTES` head and tail are kept where the caller wants a tail. Invariant: no more than
+that is held, no more than `MAX_WALK_BYTES` are walked over, and nothing raises. Standards: RFC 9110
+§8.4.1, RFC 9659 (zstd window), Amazon S3's chunks (`aws-chunked`).
 """
 
 import zlib
@@ -29,9 +31,12 @@ MAX_WALK_BYTES: Final = 32 << 20
 """Of a response, to reach its end: 30 ms for the emptiest of text, in a thread."""
 MAX_WALK_RATIO: Final = 1000
 """Streams of small deltas repeat their frames: 200 bytes of text in one of the wire were seen."""
-_PLAIN: Final = frozenset(("identity", "none", "utf-8", "utf8", "7bit", "8bit", "binary", "chunked", "amz-1.0"))
-"""`none` keeps the compression of some frameworks away from a stream; charsets stand there by mistake, and what MIME
-and Transfer-Encoding call so; Amazon's clients name their protocol."""
+_PLAIN: Final = frozenset(
+    ("identity", "none", "utf-8", "utf8", "7bit", "8bit", "binary", "chunked", "amz-1.0")
+)
+"""`none` keeps the compression of some frameworks away from a stream; charsets stand there by
+mistake, and what MIME and Transfer-Encoding call so; Amazon's clients name their protocol.
+"""
 _AWS_CHUNKED: Final = "aws-chunked"
 _LOOK_BYTES: Final = 512
 """Compressed data has a control character within them."""
@@ -53,7 +58,9 @@ _HEADER_BYTES: Final = 2
 _ZSTD_WINDOW_LOG: Final = 23
 """8 MiB, the most a sender of `Content-Encoding: zstd` may ask for (RFC 9659)."""
 MAX_FRAMES: Final = 2048
-"""Of zstd. Each takes a decoder of its own, at 12 us, and 8 bytes on the wire: a mebibyte of them took 1.4 s."""
+"""Of zstd. Each takes a decoder of its own, at 12 us, and 8 bytes on the wire: a mebibyte of them
+took 1.4 s.
+"""
 
 
 class Decoded(NamedTuple):
@@ -62,7 +69,8 @@ class Decoded(NamedTuple):
     data: bytes
     """All of it, or its head."""
     is_complete: bool
-    """False when the input ended early or was damaged, or a bound was reached: the end is missing."""
+    """False when the input ended early or was damaged, or a bound was reached: the end is missing.
+    """
     tail: bytes = b""
     """The last bytes, where some between them and the head were not kept."""
     size: int = 0
@@ -82,7 +90,9 @@ class _Stage(Protocol):
     """One decoder, fed piece by piece."""
 
     def feed(self, piece: bytes, room: int) -> bytes:
-        """Decode about `room` bytes at most, and keep the rest of the input; empty when more input is needed."""
+        """Decode about `room` bytes at most, and keep the rest of the input; empty when more input
+        is needed.
+        """
         ...
 
     @property
@@ -92,7 +102,9 @@ class _Stage(Protocol):
 
 
 def codings_of(content_encoding: bytes) -> list[str]:
-    """Split a Content-Encoding header into codings, in the order applied, without what codes nothing."""
+    """Split a Content-Encoding header into codings, in the order applied, without what codes
+    nothing.
+    """
     names = (name.strip().lower() for name in content_encoding.decode("latin-1").split(","))
     return [name for name in names if name and name not in _PLAIN]
 
@@ -121,29 +133,36 @@ def decode(
     limit = min(max_bytes, MAX_RATIO * len(data))
     walk = min(MAX_WALK_BYTES, MAX_WALK_RATIO * len(data)) if tail_bytes else limit
     decoded = Decoded(data, True, marks=tuple(marks))
-    left = sorted(codings, key=_AWS_CHUNKED.__eq__)  # clients name it first, though it is applied last
+
+    # Clients name it first, though it is applied last.
+    left = sorted(codings, key=_AWS_CHUNKED.__eq__)
     while left and decoded.data:
         coding = left.pop()
         window = Window(limit, 0) if left or not tail_bytes else Window(max_bytes, tail_bytes)
         decoded = _undo(coding, decoded, window, limit if left else walk)
+
     for magic, coding in CODING_OF.items():
         if decoded.error is not None and not decoded.is_damaged and decoded.data.startswith(magic):
             decoded = _undo(coding, decoded, Window(limit, 0), limit)
     decoded = _without_further(decoded, limit)
     if decoded.error is None or decoded.is_damaged or is_text(decoded.data):
         return decoded
+
     is_compressed = decoded.data.startswith(MAGIC) or (brotli is None and "br" in codings)
     return None if is_compressed else decoded
 
 
 def _without_further(decoded: Decoded, limit: int) -> Decoded:
-    """Undo what was coded more often than its head says, where that is text: servers compress what came compressed."""
+    """Undo what was coded more often than its head says, where that is text: servers compress what
+    came compressed.
+    """
     while decoded.undone and len(decoded.undone) < MAX_CODINGS and decoded.data.startswith(MAGIC):
         coding = next(name for magic, name in CODING_OF.items() if decoded.data.startswith(magic))
         inner = _undo(coding, decoded, Window(limit, 0), limit)
         if inner.error is not None or not (is_text(inner.data) or inner.data.startswith(MAGIC)):
             return decoded
         decoded = inner
+
     return decoded
 
 
@@ -154,8 +173,10 @@ def is_text(data: bytes) -> bool:
 
 def _undo(coding: str, before: Decoded, window: Window, limit: int) -> Decoded:
     """Undo one coding; data that contradict it stay as they are, with the reason."""
-    data, reason = before.data, "not coded"
+    data = before.data
+    reason = "not coded"
     may_be_text = coding != _AWS_CHUNKED and is_text(data)
+
     if coding not in _STAGES:
         reason = "unknown"
     elif len(before.undone) == MAX_CODINGS:
@@ -165,11 +186,14 @@ def _undo(coding: str, before: Decoded, window: Window, limit: int) -> Decoded:
         if decoded.is_complete or (decoded.data and not may_be_text):
             error = f"{coding}: damaged" if decoded.is_damaged else before.error
             return decoded._replace(undone=(coding, *before.undone), error=error)
+
     return before._replace(error=before.error or f"{coding[:MAX_NAME_CHARACTERS]}: {reason}")
 
 
 def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
-    is_broken = is_damaged = False
+    is_broken = False
+    is_damaged = False
+
     marks: list[int] = []
     try:
         for piece, is_mark in _pieces(source.data, source.marks):
@@ -179,7 +203,9 @@ def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
             if is_mark:
                 marks.append(window.size)
     except tuple(_DAMAGE):
-        is_broken = is_damaged = True
+        is_broken = True
+        is_damaged = True
+
     is_complete = not is_broken and stage.is_done and source.is_complete
     is_broken |= source.is_broken
     kept: list[bytes] = []
@@ -189,6 +215,7 @@ def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
     marks += [window.size] * (len(source.marks) - len(marks))
     if len(head) + len(tail) == window.size:
         return Decoded(head + tail, is_complete, b"", 0, tuple(marks), is_broken, is_damaged)
+
     return Decoded(head, is_complete, tail, window.size, tuple(marks), is_broken, is_damaged)
 
 
@@ -201,6 +228,7 @@ def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
         if len(output) > room:
             return False
         piece = b""
+
     return True
 
 
@@ -214,6 +242,7 @@ def _pieces(data: bytes, marks: Sequence[int]) -> Iterator[tuple[bytes, bool]]:
             start = at + _PIECE_BYTES
         yield data[start:end], True
         start = max(start, end)
+
     for at in range(start, len(data), _PIECE_BYTES):
         yield data[at : at + _PIECE_BYTES], False
 
@@ -235,12 +264,15 @@ class _Zlib:
         if not self._is_started and len(data) < _HEADER_BYTES:
             self._pending = data
             return b""
+
         while data or not self._decoder.eof:
-            if self._decoder.eof and data == _GZIP_MAGIC[:1]:  # the other half may be in the next piece
+            # The other half may be in the next piece.
+            if self._decoder.eof and data == _GZIP_MAGIC[:1]:
                 self._pending = data
                 return b""
             if self._decoder.eof and not self._begin_member(data):
                 break
+
             try:
                 output = self._decoder.decompress(data, room)
             except zlib.error:
@@ -248,12 +280,14 @@ class _Zlib:
                     raise
                 self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
                 output = self._decoder.decompress(data, room)
+
             self._is_started = True
             self.is_done = self._decoder.eof
             data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
             if output or not self._decoder.eof:
                 self._pending = data
                 return output
+
         self._pending = b""
         return b""
 
@@ -278,7 +312,9 @@ class _Zstd:
 
     @staticmethod
     def _new() -> zstd.ZstdDecompressor:
-        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
+        return zstd.ZstdDecompressor(
+            options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        )
 
     def feed(self, piece: bytes, room: int) -> bytes:
         data = self._pending + piece
@@ -291,8 +327,10 @@ class _Zstd:
                     raise zstd.ZstdError(f"more than {MAX_FRAMES} frames")
                 self._frames += 1
                 self._decoder = self._new()
+
             if not data and self._decoder.needs_input:
                 return b""
+
             output = self._decoder.decompress(data, room)
             self.is_done = self._decoder.eof
             data = b""
@@ -323,7 +361,9 @@ class _Brotli:
 
 
 class _AwsChunks:
-    """The chunks of Amazon's uploads, framed as those of HTTP are; a signature is an extension of one."""
+    """The chunks of Amazon's uploads, framed as those of HTTP are; a signature is an extension of
+    one.
+    """
 
     __slots__ = ("_chunks", "_pending")
 

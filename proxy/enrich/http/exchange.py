@@ -29,7 +29,9 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class DecodedBody(msgspec.Struct, gc=False):
-    """The captured windows of one body, codings undone, as UTF-8; not redacted, so never to be stored as they are."""
+    """The captured windows of one body, codings undone, as UTF-8; not redacted, so never to be
+    stored as they are.
+    """
 
     head: bytes
     """All of it unless `is_truncated`."""
@@ -43,7 +45,9 @@ class DecodedBody(msgspec.Struct, gc=False):
     text_size: int
     """Size of the part that could be decoded; offsets of frames count in it."""
     has_end: bool
-    """Whether head or tail contain the last bytes that passed; a client that left may have cut them short."""
+    """Whether head or tail contain the last bytes that passed; a client that left may have cut them
+    short.
+    """
     marks: tuple[int, ...] = ()
     """Places in the text that were asked for as places on the wire."""
     coding_error: str | None = None
@@ -55,13 +59,17 @@ class DecodedBody(msgspec.Struct, gc=False):
 
     @classmethod
     def beginning(cls, data: bytes, size: int | None) -> "DecodedBody":
-        """Return a body of which its beginning, or all of it, is known, and its size or not even that."""
+        """Return a body of which its beginning, or all of it, is known, and its size or not even
+        that.
+        """
         is_whole = size == len(data)
         size = len(data) if size is None else size
         return cls(data, b"", size, not is_whole, None, size, is_whole)
 
     def frames(self, split: Split = split_events) -> Iterator[Frame]:
-        """Split a stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
+        """Split a stream or lines, also where the middle is missing; a frame that the tail cuts is
+        left out.
+        """
         yield from split(self.head, is_ended=self.has_end and not self.tail)
         if self.tail:
             start = self.text_size - len(self.tail)

@@ -28,10 +28,14 @@ DECODED_TAIL_BYTES: Final = 1 << 18
 MAX_STATUS_LINES: Final = 256
 """Remembered; few are different."""
 _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
-"""What proxies say that the client spoke → the scheme of the URL that it asked for; Traefik says `wss`."""
+"""What proxies say that the client spoke → the scheme of the URL that it asked for; Traefik says
+`wss`.
+"""
 
 Asked = tuple[str | None, str, str | None]
-"""The client's address, the scheme of the URL that it asked for, and its host where a trusted proxy named that."""
+"""The client's address, the scheme of the URL that it asked for, and its host where a trusted proxy
+named that.
+"""
 
 
 class ExchangeDecoder:
@@ -49,7 +53,9 @@ class ExchangeDecoder:
         """Apart, as each reader expects the next head to be like its last."""
 
     def are_lines_clean(self, exchanges: Iterable[CapturedExchange]) -> bool:
-        """Whether no request line that is not known holds a secret by a pattern: 2.6 instead of 6 us a line."""
+        """Whether no request line that is not known holds a secret by a pattern: 2.6 instead of 6
+        us a line.
+        """
         lines = [captured.request_head.split(b"\r\n", 1)[0] for captured in exchanges]
         unknown = [line for line in lines if self.lines.known(line) is None]
         return bool(unknown) and self._redactor.are_clean(unknown)
@@ -61,7 +67,8 @@ class ExchangeDecoder:
         limit_bytes: int = MAX_OUTPUT_BYTES,
         is_line_clean: bool = False,
     ) -> DecodedExchange:
-        """Decode a finished exchange; of a route that keeps no heads, only the request's, unless it is a call.
+        """Decode a finished exchange; of a route that keeps no heads, only the request's, unless it
+        is a call.
 
         `is_line_clean` is what `are_lines_clean` says.
 
@@ -76,25 +83,39 @@ class ExchangeDecoder:
         keeps_text = not captured.flags & FLAG_BODIES_OFF
         if captured.flags & FLAG_HEADS_OFF and not is_read:
             return DecodedExchange(labels, line, request, head)
+
         status_line, block = split_head(captured.response_head)
         status_line = self.read_status_line(status_line)
         response = self.responses.read(block)
-        request_body = response_body = None
+        request_body = None
+        response_body = None
         timeline = captured.timeline
+
         has_bodies = captured.shed != SHED_BODIES and (keeps_text or is_read)
         if has_bodies and captured.status != SWITCHING_PROTOCOLS:
             if size := captured.request_bytes:
-                window, tail, coding = captured.request_window, captured.request_tail, request.content_encoding
-                request_body = decode_body(window, tail, size, coding, limit_bytes, content_type=request.content_type)
+                window = captured.request_window
+                tail = captured.request_tail
+                coding = request.content_encoding
+                request_body = decode_body(
+                    window, tail, size, coding, limit_bytes, content_type=request.content_type
+                )
+
             if size := captured.response_bytes:
-                window, tail, coding = captured.response_window, captured.response_tail, response.content_encoding
+                window = captured.response_window
+                tail = captured.response_tail
+                coding = response.content_encoding
                 marks = tuple(offset for offset, _ in timeline) if coding else ()
+
                 response_body = decode_body(
                     window, tail, size, coding, limit_bytes,
                     content_type=response.content_type, tail_bytes=DECODED_TAIL_BYTES, marks=marks,
                 )  # fmt: skip
                 if response_body is not None and response_body.marks:
-                    timeline = list(zip(response_body.marks, (at_us for _, at_us in timeline), strict=True))
+                    timeline = list(
+                        zip(response_body.marks, (at_us for _, at_us in timeline), strict=True)
+                    )
+
         return DecodedExchange(
             labels, line, request, head,
             status_line, response, request_body, response_body, timeline, captured.longest_gap_us,
@@ -107,15 +128,19 @@ class ExchangeDecoder:
         if exchange.head_truncated:
             head = whole_lines(head)
         line, block = split_head(head)
-        request = self.requests.read_lines(block)  # an exchange that has ended may be read by another thread now
-        size, kind = len(exchange.body), request.content_type
+        # An exchange that has ended may be read by another thread now.
+        request = self.requests.read_lines(block)
+        size = len(exchange.body)
+        kind = request.content_type
         body = decode_body(exchange.body, b"", size, b"", content_type=kind)
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
 
     def asked_of(self, section: bytes, flags: int = 0) -> Asked:
-        """Read the client and what it asked for (`client_section`); without a proxy, the scheme is our own port's.
+        """Read the client and what it asked for (`client_section`); without a proxy, the scheme is
+        our own port's.
 
-        Of a list, as several proxies make one, the first counts: that of the proxy that the client asked.
+        Of a list, as several proxies make one, the first counts: that of the proxy that the client
+        asked.
         """
         address, _, named = section.partition(b"\n")
         proto, _, host = named.partition(b"\n")
@@ -129,7 +154,8 @@ class ExchangeDecoder:
 
 
 def whole_lines(head: bytes) -> bytes:
-    """Return the whole lines of a cut head: half a line may be half a secret, which no pattern would recognise.
+    """Return the whole lines of a cut head: half a line may be half a secret, which no pattern
+    would recognise.
 
     Of half a first line stays what comes before its last word.
     """

@@ -1,7 +1,7 @@
 """Read field lines of heads: redacted, and with the value of those that a record has a column for.
 
-Nine of ten lines of a client repeat, so they are remembered, bounded in number and length, but for those that vary by
-nature: ids, dates, lengths, cookies and secrets would only push others out.
+Nine of ten lines of a client repeat, so they are remembered, bounded in number and length, but for
+those that vary by nature: ids, dates, lengths, cookies and secrets would only push others out.
 """
 
 import re
@@ -17,7 +17,14 @@ MAX_MEMO_LINE_BYTES: Final = 256
 
 WANTED: Final = frozenset(
     (
-        *(b"host", b"user-agent", b"traceparent", b"x-request-id", b"content-type", b"content-encoding"),
+        *(
+            b"host",
+            b"user-agent",
+            b"traceparent",
+            b"x-request-id",
+            b"content-type",
+            b"content-encoding",
+        ),
         *(b"mcp-session-id", b"mcp-protocol-version", b"x-llm-request-id"),
     )
 )
@@ -26,8 +33,10 @@ _SESSION: Final = b"mcp-session-id"
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 Line = tuple[bytes, bytes, bytes]
-"""Redacted; the name in lower case when it is one of `WANTED`, else empty; the value. A plain tuple: a named one costs
-0.2 us more."""
+"""Redacted; the name in lower case when it is one of `WANTED`, else empty; the value. A plain
+tuple: a named one costs
+0.2 us more.
+"""
 
 
 class FieldLineReader:
@@ -47,6 +56,7 @@ class FieldLineReader:
         raw_name, colon, value = raw.partition(b":")
         if not colon or not _FIELD_NAME.fullmatch(raw_name):
             return None
+
         name = raw_name.lower()
         hits = self._redactor.hits.total()
         redacted = self._redactor.redact_field(raw)
@@ -55,10 +65,16 @@ class FieldLineReader:
         line = redacted, name if name in WANTED else b"", value.strip(b" \t")
         if hits != self._redactor.hits.total():  # it is read each time, so that this is counted
             return line
-        if len(raw) <= MAX_MEMO_LINE_BYTES and name not in self._varying and not self._holds_secret(raw_name, name):
+
+        if (
+            len(raw) <= MAX_MEMO_LINE_BYTES
+            and name not in self._varying
+            and not self._holds_secret(raw_name, name)
+        ):
             if len(self.known) >= MAX_MEMO_LINES:
                 self.known.clear()
             self.known[raw] = line
+
         return line
 
     def _holds_secret(self, raw_name: bytes, name: bytes) -> bool:

@@ -1,7 +1,8 @@
 """What a head says for the columns of a record, and how heads are taken apart.
 
-Tolerant, because refused requests are stored too: lines may end with CRLF, LF or CR, a line that begins with a blank
-continues the one before (RFC 9112 §5.2), and a line without a colon is left out.
+Tolerant, because refused requests are stored too: lines may end with CRLF, LF or CR, a line that
+begins with a blank continues the one before (RFC 9112 §5.2), and a line without a colon is left
+out.
 """
 
 import re
@@ -43,9 +44,13 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
     """What was taken out of it, but for the fields that are secrets by their names."""
 
 
-def facts_of(redacted: bytes, found: dict[bytes, bytes], redactions: Redactions = None) -> HeadFacts:
-    host, agent = found.get(b"host"), found.get(b"user-agent")
-    request_id, linked = found.get(b"x-request-id", b""), found.get(b"x-llm-request-id", b"")
+def facts_of(
+    redacted: bytes, found: dict[bytes, bytes], redactions: Redactions = None
+) -> HeadFacts:
+    host = found.get(b"host")
+    agent = found.get(b"user-agent")
+    request_id = found.get(b"x-request-id", b"")
+    linked = found.get(b"x-llm-request-id", b"")
     trace = TRACEPARENT.fullmatch(found[b"traceparent"]) if b"traceparent" in found else None
     return HeadFacts(
         redacted,
@@ -74,20 +79,26 @@ def parse_head(head: bytes) -> tuple[bytes, list[Field]]:
             name, value = fields[-1]
             fields[-1] = (name, value + b" " + line.strip())
             continue
+
         field = split_line(line)
         if field is not None:
             fields.append((field[0].strip().lower(), field[1].strip()))
+
     return lines[0], fields
 
 
 def field_of(fields: list[Field], name: bytes) -> bytes | None:
-    """Return the value of a field by its lower-case name, repeated ones joined with a comma; None without it."""
+    """Return the value of a field by its lower-case name, repeated ones joined with a comma; None
+    without it.
+    """
     values = [value for field, value in fields if field == name]
     return b", ".join(values) if values else None
 
 
 def text_of(raw: bytes) -> str:
-    r"""Decode bytes from the wire: UTF-8, else with `\xNN` for what is not (and doubled backslashes then)."""
+    r"""Decode bytes from the wire: UTF-8, else with `\xNN` for what is not (and doubled backslashes
+    then).
+    """
     try:
         return raw.decode()
     except UnicodeDecodeError:

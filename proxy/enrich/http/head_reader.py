@@ -1,9 +1,10 @@
 """Read heads: the fields that a record has columns for, and the redacted form of the whole head.
 
-Heads of one client differ in a few values, always the same ones: those are cut out (`proxy.http1.memo`), and what is
-left, with its redacted form and its columns, is looked up. Only values of which it is known how they are redacted are
-cut out: ids, lengths and dates in a form that no secret has, which stay; cookies, of which the names stay; and secrets,
-of which nothing does. All other heads are read line by line. Invariant: what is looked up is what would be read so.
+Heads of one client differ in a few values, always the same ones: those are cut out
+(`proxy.http1.memo`), and what is left, with its redacted form and its columns, is looked up. Only
+values of which it is known how they are redacted are cut out: ids, lengths and dates in a form that
+no secret has, which stay; cookies, of which the names stay; and secrets, of which nothing does. All
+other heads are read line by line. Invariant: what is looked up is what would be read so.
 """
 
 from collections.abc import Iterable
@@ -34,12 +35,21 @@ _FORMS: Final = {
     b"last-modified": _DATE,
     b"if-modified-since": _DATE,
 }
-"""Names of fields that differ from message to message → the form in which their values hold no secret."""
+"""Names of fields that differ from message to message → the form in which their values hold no
+secret.
+"""
 _COOKIE_VALUES: Final = rb"(?<==)[ -!#-:<-~]*+"
 _NO_QUOTE: Final = rb'(?=[^"\r]*+\r)'
 """A quoted value of a cookie may hold what separates others."""
 _SECRETS: Final = (
-    *(b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token"),
+    *(
+        b"authorization",
+        b"proxy-authorization",
+        b"x-api-key",
+        b"api-key",
+        b"x-goog-api-key",
+        b"x-auth-token",
+    ),
     *(b"x-csrf-token", b"x-xsrf-token", b"x-amz-security-token"),
 )
 """Names of fields of whose values nothing stays; with those that are set."""
@@ -48,7 +58,9 @@ _NOT_GONE: Final = (*PARTLY_SECRET, b"mcpsessionid")
 
 
 class HeadReader:
-    """Reads heads, from the CRLF that ends the first line on. Not thread-safe, but for `read_lines`."""
+    """Reads heads, from the CRLF that ends the first line on. Not thread-safe, but for
+    `read_lines`.
+    """
 
     def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
         """Make one that knows nothing; `secrets` are further names of fields that hold some."""
@@ -59,7 +71,8 @@ class HeadReader:
         self._facts = self.read_lines(b"")
 
     def read(self, block: bytes) -> HeadFacts:
-        if block != self._block:  # answers of one second are often alike: 2 us less (bench/micro, collector)
+        # Answers of one second are often alike: 2 us less (bench/micro, collector).
+        if block != self._block:
             self._facts = self._heads.read(block)
             self._block = block
         return self._facts
@@ -68,7 +81,11 @@ class HeadReader:
 class _Heads(HeadTemplates[HeadFacts]):
     def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
         names = (*_SECRETS, *(name.lower().encode() for name in secrets if name), *_FORMS)
-        gone = [name for name in names if redactor.is_secret_header(name) and normalise(name) not in _NOT_GONE]
+        gone = [
+            name
+            for name in names
+            if redactor.is_secret_header(name) and normalise(name) not in _NOT_GONE
+        ]
         skipped = dict.fromkeys(gone, rb"[ -~]+")
         forms = {name: form for name, form in _FORMS.items() if name not in skipped}
         if redactor.is_secret_header(b"cookie"):
@@ -82,21 +99,28 @@ class _Heads(HeadTemplates[HeadFacts]):
         """Read a head line by line."""
         self._redactor.take_hits()
         lines = block.removesuffix(b"\r\n\r\n").split(b"\r\n")
-        known, kept = self._lines.known, [lines[0]]
+        known = self._lines.known
+        kept = [lines[0]]
         found: dict[bytes, bytes] = {}
+
         for raw in lines[1:]:
             line = known.get(raw) or self._lines.read(raw)
             if line is None:
                 return self._read_malformed(block)
+
             redacted, name, value = line
             kept.append(redacted)
             if name:
-                is_listed = name in found and name != b"x-request-id"  # the last id counts, as it does for the upstream
+                # The last id counts, as it does for the upstream.
+                is_listed = name in found and name != b"x-request-id"
                 found[name] = found[name] + b", " + value if is_listed else value
+
         return facts_of(b"\r\n".join(kept), found, self._redactor.take_hits())
 
     def _read_malformed(self, block: bytes) -> HeadFacts:
-        """Read the head of a refused request, whose lines may be folded, end in any way, or be those of HTTP/2."""
+        """Read the head of a refused request, whose lines may be folded, end in any way, or be
+        those of HTTP/2.
+        """
         self._redactor.take_hits()
         redacted = self._redactor.redact_head(block)
         redactions = self._redactor.take_hits()
@@ -109,13 +133,19 @@ class _Heads(HeadTemplates[HeadFacts]):
     def _template_of(
         self, head: HeadFacts, left: bytes, names: list[bytes], values: list[bytes]
     ) -> Template[HeadFacts] | None:
-        redacted, lines = head.redacted.split(b"\r\n"), left.removesuffix(b"\r\n\r\n").split(b"\r\n")
-        is_sound = all(line in self._lines.known or self._lines.read(line) is not None for line in lines[1:])
+        redacted = head.redacted.split(b"\r\n")
+        lines = left.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        is_sound = all(
+            line in self._lines.known or self._lines.read(line) is not None for line in lines[1:]
+        )
         self._redactor.take_hits()
         lower = [name.partition(b":")[0].lower() for name in names]
-        is_listed = any(left.lower().count(b"\r\n%b:" % name) > 1 for name in lower if name in WANTED)
+        is_listed = any(
+            left.lower().count(b"\r\n%b:" % name) > 1 for name in lower if name in WANTED
+        )
         if not is_sound or is_listed or left.count(GAP) != len(names):
             return None
+
         for place, line in enumerate(lines):
             if line.endswith(GAP):
                 redacted[place] = line
@@ -136,7 +166,9 @@ class _Template(Template[HeadFacts]):
         self._request_at = names.index(b"x-request-id") if b"x-request-id" in names else -1
 
     def fill(self, values: list[bytes]) -> HeadFacts:
-        head, trace_at, request_at = self._head, self._trace_at, self._request_at
+        head = self._head
+        trace_at = self._trace_at
+        request_at = self._request_at
         return HeadFacts(
             self._format % tuple(values), head.host, head.user_agent,
             head.trace_id if trace_at < 0 else values[trace_at][3:35].decode(),

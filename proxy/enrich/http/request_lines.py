@@ -1,7 +1,7 @@
 """Read request lines into columns of the record, redacted.
 
-Clients repeat their requests, so lines without a query are memoised, bounded in number and length; those with one
-seldom come twice. A malformed line (RFC 9112 §3) leaves every column null.
+Clients repeat their requests, so lines without a query are memoised, bounded in number and length;
+those with one seldom come twice. A malformed line (RFC 9112 §3) leaves every column null.
 """
 
 import re
@@ -16,14 +16,18 @@ MAX_MEMO_LINES: Final = 4096
 MAX_MEMO_LINE_BYTES: Final = 256
 """With the limit of lines at most about 4 MiB, texts and objects included."""
 
-_METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_METHODS: Final = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
 _USERINFO: Final = re.compile(rb"(\A|://)[^/?#@]*@")
-"""Credentials in a target of absolute or authority form: such a request is refused, but recorded."""
+"""Credentials in a target of absolute or authority form: such a request is refused, but recorded.
+"""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _PLAIN: Final = re.compile(
     rb"([A-Z]{1,20}+) (/[^ ?=@%;#\r\n\x80-\xff]*+)(?:\?([^ ?@%;#\r\n\x80-\xff]*+))? HTTP/(?:1\.[01]|2)"
 )
-"""Nearly all: without anything that separates parts of a target but the query and its parameters."""
+"""Nearly all: without anything that separates parts of a target but the query and its parameters.
+"""
 _ABSOLUTE: Final = re.compile(r"https?://([^/]*+)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -48,6 +52,7 @@ class RequestLineReader:
                 if len(self._memo) >= MAX_MEMO_LINES:
                     self._memo.clear()
                 self._memo[raw] = line
+
         return line
 
     def _read_plain(self, raw: bytes, is_clean: bool) -> RequestLine | None:
@@ -55,20 +60,28 @@ class RequestLineReader:
         found = _PLAIN.fullmatch(raw)
         if found is None or (not is_clean and self._redactor.may_hold_secret(raw)):
             return None
+
         groups: tuple[bytes, bytes, bytes | None] = found.groups()  # type: ignore[assignment]
         method, path, query = groups
         if query is not None and EQUALS in query and self._redactor.names_secret(query):
             return None
+
         return RequestLine(
-            raw, _METHODS.get(method) or method.decode(), None, path.decode(), None if query is None else query.decode()
+            raw,
+            _METHODS.get(method) or method.decode(),
+            None,
+            path.decode(),
+            None if query is None else query.decode(),
         )
 
     def _read(self, raw: bytes) -> RequestLine:
         self._redactor.take_hits()  # of what went before
         parts = raw.split(b" ")
-        if len(parts) != 3 or LF in raw or CR in raw:  # a bare LF or CR: fields may be hidden behind it
+        # A bare LF or CR: fields may be hidden behind it.
+        if len(parts) != 3 or LF in raw or CR in raw:
             redacted = self._redactor.redact_head(raw)
             return RequestLine(redacted, redactions=self._redactor.take_hits())
+
         method, target, version = parts
         path, mark, query = target.partition(b"?")
         if EQUALS in path or AT in target or self._redactor.may_hold_secret(target):
@@ -80,10 +93,18 @@ class RequestLineReader:
             if named is not query:
                 query = named
                 raw = b"%b %b?%b %b" % (method, path, query, version)
+
         text = bytes.decode if raw.isascii() else _text_of_escaped
-        authority, path_text = None, text(path)
-        if not path_text.startswith("/") and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
-            authority, path_text = absolute[1], absolute[2] or "/"
+        authority = None
+
+        path_text = text(path)
+        if (
+            not path_text.startswith("/")
+            and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None
+        ):
+            authority = absolute[1]
+            path_text = absolute[2] or "/"
+
         return RequestLine(
             raw,
             _METHODS.get(method) or text_of(method),

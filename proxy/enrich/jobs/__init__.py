@@ -1,1 +1,3 @@
-"""Calls that answer later: background responses, batches, operations. Counted once, tied to what began them. Pure."""
+"""Calls that answer later: background responses, batches, operations. Counted once, tied to what
+began them. Pure.
+"""

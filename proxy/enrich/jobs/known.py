@@ -1,7 +1,8 @@
 """The known jobs: the record that began each, and the one that has its tokens and cost.
 
-Bounded; kept in the store as well, so that a restart neither forgets nor doubles a count. What was evicted, or is in a
-store that is not open yet, may have been counted: of a job that is older than that, and not known, nothing can be said.
+Bounded; kept in the store as well, so that a restart neither forgets nor doubles a count. What was
+evicted, or is in a store that is not open yet, may have been counted: of a job that is older than
+that, and not known, nothing can be said.
 """
 
 import hashlib
@@ -19,7 +20,9 @@ MAX_JOBS: Final = 16_384
 
 def job_id(project: str | None, name: str) -> bytes:
     """Hash the provider's name of a job; the same name in another project is another job."""
-    return hashlib.blake2b(f"{project or ''}\0{name}".encode("utf-8", "replace"), digest_size=16).digest()
+    return hashlib.blake2b(
+        f"{project or ''}\0{name}".encode("utf-8", "replace"), digest_size=16
+    ).digest()
 
 
 class KnownJobs:
@@ -33,9 +36,11 @@ class KnownJobs:
 
     def load(self, jobs: Iterable[Job]) -> None:
         """Load the jobs of the store, newest first, once, as many as there is room for."""
-        stored, since = list(jobs), self._jobs
+        stored = list(jobs)
+        since = self._jobs
         self._jobs = OrderedDict()
         self._unknown_until_us = stored[-1].started_at_us if len(stored) >= self._max_jobs else 0
+
         for job in (*reversed(stored), *since.values()):
             known = self._jobs.get(job.id, job)
             first = min(known, job, key=lambda one: one.started_at_us)

@@ -1,7 +1,8 @@
 """What an exchange says of a job: that it began one, how far one has come, what one has used.
 
-Strategy: the path says what it may be about, in one cheap test for nearly all; the document in the response must then
-agree. A response outside of background mode is no job: the exchange itself already has its counts.
+Strategy: the path says what it may be about, in one cheap test for nearly all; the document in the
+response must then agree. A response outside of background mode is no job: the exchange itself
+already has its counts.
 """
 
 import re
@@ -11,7 +12,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_start, write_members
-from proxy.enrich.formats.json_parts import count_of, is_object, members_of, text_of, value_at, value_in, values_at
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    is_object,
+    members_of,
+    text_of,
+    value_at,
+    value_in,
+    values_at,
+)
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results
@@ -59,7 +68,17 @@ _FILES: Final = frozenset(("file", "results", "download"))
 Document = dict[str, msgspec.Raw]
 """The members of a response, a batch, a video or an operation."""
 _NAMES: Final = (
-    *(b"id", b"name", b"object", b"type", b"status", b"model", b"created_at", b"output_file_id", b"request_counts"),
+    *(
+        b"id",
+        b"name",
+        b"object",
+        b"type",
+        b"status",
+        b"model",
+        b"created_at",
+        b"output_file_id",
+        b"request_counts",
+    ),
     *(b"seconds", b"done", b"metadata", b"response", b"error"),
 )
 
@@ -88,7 +107,9 @@ class Report(NamedTuple):
 
 
 def may_be_job(method: str | None, path: str) -> bool:
-    """Whether an exchange may be about a job, quickly: 0.3 µs, where one loop over the names takes 2."""
+    """Whether an exchange may be about a job, quickly: 0.3 µs, where one loop over the names takes
+    2.
+    """
     if method == "POST":
         return path.endswith(_POSTS)
     return method == "GET" and (
@@ -106,50 +127,91 @@ def is_long(body: DecodedBody | None) -> bool:
     return body is not None and len(body.head) > results.LONG_BYTES
 
 
-def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Call | None) -> Report | None:
+def report_of(
+    setting: str, record: Record, exchange: DecodedExchange, call: Call | None
+) -> Report | None:
     """Read the report of an exchange about a job or an LLM call; None when it has none."""
-    path, body = record.path or "", exchange.response_body
-    if body is None or not body.head or is_refusal(record) or (setting != "auto" and setting not in PROVIDERS):
+    path = record.path or ""
+    body = exchange.response_body
+    if (
+        body is None
+        or not body.head
+        or is_refusal(record)
+        or (setting != "auto" and setting not in PROVIDERS)
+    ):
         return None
+
     if record.method == "GET" or path.endswith(_POSTED):
         asked = _ASKED.search(path)
         kind = None if asked is None else asked.lastgroup
-        report = None if asked is None or kind is None else _ASKS[kind](record, exchange, asked[kind], body)
-        if report is not None and kind in _FILES and setting == "auto" and not is_provider(record.upstream or ""):
-            return report._replace(needs_known=True)  # it may be a client's own: servers of files have such paths, too
+
+        report = (
+            None
+            if asked is None or kind is None
+            else _ASKS[kind](record, exchange, asked[kind], body)
+        )
+        if (
+            report is not None
+            and kind in _FILES
+            and setting == "auto"
+            and not is_provider(record.upstream or "")
+        ):
+            # It may be a client's own: servers of files have such paths, too.
+            return report._replace(needs_known=True)
+
         return report
+
     begins = _BEGINS.search(path)
     if begins is None or begins.lastgroup is None:
         return None
+
     return _begun(record, exchange, begins.lastgroup, body, call)
 
 
-def _begun(record: Record, exchange: DecodedExchange, kind: str, body: DecodedBody, call: Call | None) -> Report | None:
+def _begun(
+    record: Record, exchange: DecodedExchange, kind: str, body: DecodedBody, call: Call | None
+) -> Report | None:
     if kind == "response":
-        return None if call is None else _response(record, exchange, None, body, call)
+        if call is None:
+            return None
+        return _response(record, exchange, None, body, call)
     if kind == "interaction":
-        return None if call is None else _interaction(record, exchange, None, body, call)
+        if call is None:
+            return None
+        return _interaction(record, exchange, None, body, call)
+
     document = members_of(body.head)
     name = text_of(value_in(document, "id")) or text_of(value_in(document, "name"))
     if name is None:
         return None
-    model, provider = text_of(value_in(document, "model")), openai.PROVIDER
+
+    model = text_of(value_in(document, "model"))
+    provider = openai.PROVIDER
     if kind in ("gemini", "operation"):
-        provider, model = gemini.PROVIDER, gemini.model_of(record.path or "")
+        provider = gemini.PROVIDER
+        model = gemini.model_of(record.path or "")
         operation = _OPERATION.search(name)
         name = f"operation/{operation[1]}" if operation is not None else name
         is_one = name.startswith("batches/" if kind == "gemini" else "operation/")
     elif value_in(document, "type") == "message_batch":
-        name, provider, model = f"batches/{name}", anthropic.PROVIDER, _batch_model(exchange)
+        name = f"batches/{name}"
+        provider = anthropic.PROVIDER
+        model = _batch_model(exchange)
         is_one = kind == "batch"
     else:
         is_one = value_in(document, "object") == kind
         name = f"{_FOLDERS[kind]}/{name}"
-    return Report(name, _named(provider, record), is_begun=True, model=model) if is_one else None
+
+    if is_one:
+        return Report(name, _named(provider, record), is_begun=True, model=model)
+
+    return None
 
 
 def _batch_model(exchange: DecodedExchange) -> str | None:
-    """Read the one model of all requests of a batch; None when there are several, or not all were seen."""
+    """Read the one model of all requests of a batch; None when there are several, or not all were
+    seen.
+    """
     body = exchange.request_body
     asked = b"" if body is None or body.is_truncated else body.head
     models = set(map(text_of, values_at(asked, "requests", "params", "model")))
@@ -157,17 +219,25 @@ def _batch_model(exchange: DecodedExchange) -> str | None:
 
 
 def _response(
-    record: Record, exchange: DecodedExchange, name: str | None, body: DecodedBody, call: Call | None = None
+    record: Record,
+    exchange: DecodedExchange,
+    name: str | None,
+    body: DecodedBody,
+    call: Call | None = None,
 ) -> Report | None:
-    """Read a response that was asked for in the background, where it began (no name) or is asked for again."""
+    """Read a response that was asked for in the background, where it began (no name) or is asked
+    for again.
+    """
     if _BACKGROUND.search(body.head) is None and _BACKGROUND.search(body.tail) is None:
         return None
     document = _first_document(body)
     if not document or (name is None and value_in(document, "object") != "response"):
         return None
+
     call = call or read_answer(openai.PROVIDER, None, record, exchange)
     if call is None:
         return None
+
     name = name or text_of(value_in(document, "id"))
     created = count_of(value_in(document, "created_at"))
     return None if name is None else Report(
@@ -179,12 +249,20 @@ def _response(
 
 
 def _interaction(
-    record: Record, exchange: DecodedExchange, name: str | None, body: DecodedBody, call: Call | None = None
+    record: Record,
+    exchange: DecodedExchange,
+    name: str | None,
+    body: DecodedBody,
+    call: Call | None = None,
 ) -> Report | None:
     """Read an interaction that runs in the background according to its request, or that is polled."""
-    asked, is_begun = exchange.request_body, name is None
-    if is_begun and (asked is None or not (_BACKGROUND.search(asked.head) or _BACKGROUND.search(asked.tail))):
+    asked = exchange.request_body
+    is_begun = name is None
+    if is_begun and (
+        asked is None or not (_BACKGROUND.search(asked.head) or _BACKGROUND.search(asked.tail))
+    ):
         return None
+
     call = call or read_answer(interactions.PROVIDER, None, record, exchange)
     name = name or (call and call.usage.response_id)
     return None if call is None or name is None else Report(
@@ -200,13 +278,20 @@ def _first_document(body: DecodedBody) -> Document:
         frame = next(body.frames(), None)
         document = {} if frame is None else members_of(frame.data)
         return members_of(document.get("response", _RAW)) or document
+
     if not body.is_truncated:
         return members_of(data)
+
     members = members_at_start(data, _NAMES)
-    return members_of(write_members(members[0])) if members else {}
+    if members:
+        return members_of(write_members(members[0]))
+
+    return {}
 
 
-def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
+def _batch(
+    record: Record, exchange: DecodedExchange, name: str, body: DecodedBody
+) -> Report | None:
     document = {} if body.is_truncated else members_of(body.head)
     if value_in(document, "type") == "message_batch":
         return Report(name, _named(anthropic.PROVIDER, record))
@@ -214,6 +299,7 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
         return _gemini_batch(record, name, document, body)
     if value_in(document, "object") != "batch":
         return None
+
     file = text_of(value_in(document, "output_file_id"))
     files = () if file is None else (f"/files/{file}",)
     usage = CallUsage()
@@ -226,14 +312,25 @@ def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBo
         usage.fail(*values_at(document.get("errors", _RAW), "data", "code"), "failed")
     if not usage.is_finished or (files and not (usage.input_tokens or usage.output_tokens)):
         return Report(name, provider, files=files)  # older ones say nothing of usage: the file will
+
     usage.model = usage.resolved_model
     created = count_of(value_in(document, "created_at"))
     created_us = None if created is None else created * _MICROSECONDS
     call = Call(provider, usage, None)
-    return Report(name, provider, is_ended=True, call=call, parts=(usage,), files=files, created_at_us=created_us)
+    return Report(
+        name,
+        provider,
+        is_ended=True,
+        call=call,
+        parts=(usage,),
+        files=files,
+        created_at_us=created_us,
+    )
 
 
-def _gemini_batch(record: Record, name: str, document: Document, body: DecodedBody) -> Report | None:
+def _gemini_batch(
+    record: Record, name: str, document: Document, body: DecodedBody
+) -> Report | None:
     provider = _named(gemini.PROVIDER, record)
     response = document.get("response", _RAW)
     if not is_object(response):
@@ -244,29 +341,41 @@ def _gemini_batch(record: Record, name: str, document: Document, body: DecodedBo
         usage = CallUsage()
         gemini.read(usage, body.head)
         return Report(name, provider, is_ended=True, call=Call(provider, usage, None))
+
     if found is None or value_in(document, "done") is not True:
         return Report(name, provider, files=files)
+
     return _summed(Report(name, provider, files=files), found)
 
 
-def _video(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
+def _video(
+    record: Record, exchange: DecodedExchange, name: str, body: DecodedBody
+) -> Report | None:
     document = {} if body.is_truncated else members_of(body.head)
     if value_in(document, "object") != "video":
         return None
+
     provider = _named(openai.PROVIDER, record)
     if text_of(value_in(document, "status")) not in _ENDED:
         return Report(f"video/{name}", provider)
-    usage = CallUsage(finish_reason=text_of(value_in(document, "status")), is_finished=True, is_settled=True)
+
+    usage = CallUsage(
+        finish_reason=text_of(value_in(document, "status")), is_finished=True, is_settled=True
+    )
     usage.model = usage.resolved_model = text_of(value_in(document, "model"))
+
     seconds = text_of(value_in(document, "seconds")) or ""
     if value_in(document, "status") == "completed" and seconds.isdecimal():
         usage.measure(video_seconds=int(seconds))
     elif is_object(document.get("error", _RAW)):
         usage.fail(value_in(document, "status"))
+
     return Report(f"video/{name}", provider, is_ended=True, call=Call(provider, usage, None))
 
 
-def _operation(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
+def _operation(
+    record: Record, exchange: DecodedExchange, name: str, body: DecodedBody
+) -> Report | None:
     if name == "fetchPredictOperation":
         request = exchange.request_body
         asked = b"" if request is None or request.is_truncated else request.head
@@ -274,12 +383,14 @@ def _operation(record: Record, exchange: DecodedExchange, name: str, body: Decod
         if found is None:
             return None
         name = found[1]
+
     document = _first_document(body)
     provider = _named(gemini.PROVIDER, record)
     if not str(value_in(document, "name")).endswith(f"operations/{name}"):
         return None
     if value_in(document, "done") is not True:
         return Report(f"operation/{name}", provider, needs_known=True)
+
     usage = CallUsage(finish_reason="completed", is_finished=True, is_settled=True)
     if is_object(document.get("error", _RAW)):
         usage.finish_reason = None
@@ -291,12 +402,17 @@ def _operation(record: Record, exchange: DecodedExchange, name: str, body: Decod
 def _results_of(
     read: Callable[[DecodedBody], Results], provider: Provider, name: Callable[[str], str]
 ) -> "Callable[[Record, DecodedExchange, str, DecodedBody], Report | None]":
-    def report(record: Record, exchange: DecodedExchange, found: str, body: DecodedBody) -> Report | None:
+    def report(
+        record: Record, exchange: DecodedExchange, found: str, body: DecodedBody
+    ) -> Report | None:
         if provider is openai.PROVIDER and not results.is_result_line(body):
             return None
-        about = Report(name(found), _named(provider, record), needs_known=provider is gemini.PROVIDER)
+        about = Report(
+            name(found), _named(provider, record), needs_known=provider is gemini.PROVIDER
+        )
         if body.is_truncated or record.outcome != "ok" or record.status == _PARTIAL_CONTENT:
             return about._replace(call=Call(about.provider, CallUsage(is_lost=True), None))
+
         return _summed(about, read(body))
 
     return report
@@ -311,11 +427,17 @@ def _summed(about: Report, found: Results) -> Report | None:
         | {name: getattr(usage, name) for name in ("input_tokens", "output_tokens")}
         for model, usage in found.models.items()
     ]
-    batch: dict[str, object] = {"requests": sum(found.answers.values()), "failed": found.failed, "models": models}
+    batch: dict[str, object] = {
+        "requests": sum(found.answers.values()),
+        "failed": found.failed,
+        "models": models,
+    }
     usage = found.total()
     usage.model = usage.resolved_model
     parts = tuple(found.parts.values())
-    return about._replace(is_ended=True, call=Call(about.provider, usage, None), parts=parts, batch=batch)
+    return about._replace(
+        is_ended=True, call=Call(about.provider, usage, None), parts=parts, batch=batch
+    )
 
 
 def _named(provider: Provider, record: Record) -> str:
@@ -330,7 +452,9 @@ _ASKS: Final = {
     "operation": _operation,
     "fetched": _operation,
     "file": _results_of(results.read_openai, openai.PROVIDER, lambda name: name),
-    "results": _results_of(results.read_anthropic, anthropic.PROVIDER, lambda name: f"batches/{name}"),
+    "results": _results_of(
+        results.read_anthropic, anthropic.PROVIDER, lambda name: f"batches/{name}"
+    ),
     "download": _results_of(results.read_gemini, gemini.PROVIDER, lambda name: name),
 }
 """By what the path is about."""

@@ -1,6 +1,8 @@
-"""Files with the results of a batch: lines of JSON, one an answer; their usage is summed up by model.
+"""Files with the results of a batch: lines of JSON, one an answer; their usage is summed up by
+model.
 
-A file that was not captured whole says nothing that could be shown: what is missing may be anything.
+A file that was not captured whole says nothing that could be shown: what is missing may be
+anything.
 """
 
 from bisect import bisect_left
@@ -56,6 +58,7 @@ class Results:
         if usage.has_failed and not usage.has_usage:
             self.failed += 1
             return
+
         for meter in OTHER_MODELS:
             usage.meters.pop(meter, None)  # they are counted as models of their own
         model = self._count(usage.resolved_model or "", usage)
@@ -69,11 +72,13 @@ class Results:
             model = ""
         length = bisect_left(_LENGTHS, usage.input_tokens or 0)
         total = self.models.setdefault(model, _nothing(model))
+
         part = self.parts.setdefault((model, length), _nothing(model))
         for sum_ in (total, part):
             sum_.requests += 1
             sum_.region = usage.region or sum_.region
             add_counts(sum_, usage)
+
         return model
 
     def total(self) -> CallUsage:
@@ -81,15 +86,19 @@ class Results:
         models = list(self.models.values())
         usage = CallUsage(service_tier=BATCH_TIER, is_finished=True, is_settled=True)
         usage.resolved_model = models[0].resolved_model if len(models) == 1 else None
+
         for model in models:
-            model.is_finished = model.is_settled = True
+            model.is_finished = True
+            model.is_settled = True
             add_counts(usage, model)
+
         return usage
 
 
 def _nothing(model: str) -> CallUsage:
     usage = CallUsage(resolved_model=model or None, service_tier=BATCH_TIER, requests=0)
-    usage.is_finished = usage.is_settled = True
+    usage.is_finished = True
+    usage.is_settled = True
     return usage
 
 
@@ -98,6 +107,7 @@ def add_counts(total: CallUsage, more: CallUsage) -> None:
         count = getattr(more, name)
         if count is not None:
             setattr(total, name, (getattr(total, name) or 0) + count)
+
     for meter, count in more.meters.items():
         total.meters[meter] = total.meters.get(meter, 0) + count
     if more.cost_usd is not None:
@@ -122,7 +132,11 @@ def read_anthropic(body: DecodedBody) -> Results:
     results = Results()
     for line in _lines(body):
         inner = members_of(line.get("result"))
-        results.add(anthropic.read, inner.get("message", _RAW) if value_in(inner, "type") == "succeeded" else _RAW)
+        results.add(
+            anthropic.read,
+            inner.get("message", _RAW) if value_in(inner, "type") == "succeeded" else _RAW,
+        )
+
     return results
 
 
@@ -131,7 +145,9 @@ def read_gemini(body: DecodedBody) -> Results:
 
 
 def read_inlined(output: msgspec.Raw) -> tuple[Results | None, str | None]:
-    """Read the output of a batch of Gemini: the results that are in it, or the name of the file that has them."""
+    """Read the output of a batch of Gemini: the results that are in it, or the name of the file
+    that has them.
+    """
     found = members_of(output)
     raw = found.get("inlinedResponses", _RAW)
     raw = members_of(raw).get("inlinedResponses", raw)

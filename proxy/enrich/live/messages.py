@@ -1,9 +1,10 @@
 """What a message of a session says: of which model it is, and what a response has used.
 
-Realtime: `response.done` has the usage of its response, a finished transcription that of its own, of its own model.
-Responses over a WebSocket: `response.create` is a request as it is posted, and the events of a stream answer it, each
-response with its end, or an error in place of it; a `stream_id` separates concurrent ones. Live: a message of the
-server has `usageMetadata`, for the turn that it belongs to.
+Realtime: `response.done` has the usage of its response, a finished transcription that of its own,
+of its own model. Responses over a WebSocket: `response.create` is a request as it is posted, and
+the events of a stream answer it, each response with its end, or an error in place of it; a
+`stream_id` separates concurrent ones. Live: a message of the server has `usageMetadata`, for the
+turn that it belongs to.
 """
 
 import re
@@ -15,7 +16,15 @@ import msgspec
 from proxy.enrich.conversations.session import session_of, short
 from proxy.enrich.conversations.tool_results import failed_tools
 from proxy.enrich.formats.cut_json import Members, members_at_start
-from proxy.enrich.formats.json_parts import Member, decode, decode_text, is_object, text_of, value_at, values_at
+from proxy.enrich.formats.json_parts import (
+    Member,
+    decode,
+    decode_text,
+    is_object,
+    text_of,
+    value_at,
+    values_at,
+)
 from proxy.enrich.live.pending import UNNAMED, PendingCall, id_of
 from proxy.enrich.live.session import EndedCall, FailedMessage, LiveSession
 from proxy.enrich.llm import gemini, openai
@@ -35,7 +44,9 @@ _FAILED: Final = ".failed"
 """End of the types of events that say what failed: a transcription, a list of tools."""
 _ASKS: Final = "response.create"
 _MAX_TOKENS: Final = 1000
-"""Looked at in a message that is cut, or no JSON: a thousand may come a second, and small ones inflate to much."""
+"""Looked at in a message that is cut, or no JSON: a thousand may come a second, and small ones
+inflate to much.
+"""
 _REQUEST: Final = frozenset(
     (
         b"type",
@@ -74,16 +85,21 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def read_message(
     session: LiveSession, data: bytes, size: int | None, at_us: int, *, is_from_model: bool
 ) -> EndedCall | FailedMessage | None:
-    """Note a message's facts about its session; return the call that it ends, or what it says that failed, if any.
+    """Note a message's facts about its session; return the call that it ends, or what it says that
+    failed, if any.
 
-    The data are inflated, and maybe only the beginning; `size` is that of all of it, None where that is not known.
+    The data are inflated, and maybe only the beginning; `size` is that of all of it, None where
+    that is not known.
     """
-    is_wanted, is_whole = _WANTED.search(data) is not None, size == len(data)
+    is_wanted = _WANTED.search(data) is not None
+    is_whole = size == len(data)
     if not is_from_model:
         if is_wanted:
             _read_client(session, data, size, at_us)
         return None
-    event, cut = None, _CUT
+
+    event = None
+    cut = _CUT
     if is_wanted or _STREAM in data:
         event = decode(_EVENT, data) if is_whole else None
         cut = _CUT if is_whole else members_at_start(data, _EVENT_NAMES, _MAX_TOKENS)
@@ -91,21 +107,30 @@ def read_message(
     session.note_output(stream, data, at_us)
     if not is_wanted:
         return None
+
     if event is None:
         usage = None if is_whole else _read_cut(session, stream, cut, data)
     else:
         _read_setup(session, event)
         if event.type == _TRANSCRIBED and is_object(event.usage):
-            return EndedCall(session, _read_transcription(session, data), None)  # beside a response that may go on
+            # Beside a response that may go on.
+            return EndedCall(session, _read_transcription(session, data), None)
+
         usage = _read_answer(session, stream, event, data, at_us)
         if usage is None and (failure := _failure_in(event)) is not None:
             session.error_type = session.error_type or failure
             return FailedMessage(session, failure)
-    return None if usage is None else session.end_call(stream, usage)
+
+    if usage is None:
+        return None
+
+    return session.end_call(stream, usage)
 
 
 def _failure_in(event: _Event) -> str | None:
-    """Read the code of an error that a client's message caused, or of something beside a response that failed."""
+    """Read the code of an error that a client's message caused, or of something beside a response
+    that failed.
+    """
     kind = text_of(event.type) or ""
     if (kind != "error" and not kind.endswith(_FAILED)) or not is_object(event.error):
         return None
@@ -121,19 +146,25 @@ def _read_client(session: LiveSession, data: bytes, size: int | None, at_us: int
         _read_setup(session, event)
 
 
-def _read_answer(session: LiveSession, stream: int, event: _Event, data: bytes, at_us: int) -> CallUsage | None:
+def _read_answer(
+    session: LiveSession, stream: int, event: _Event, data: bytes, at_us: int
+) -> CallUsage | None:
     if session.api == "live":
         return _read_live(session, event, data)
     kind = text_of(event.type)
     if kind == "error":
         is_refusal = session.api == "responses" and session.pending.current(stream) is not None
-        return _read_end(session, stream, data) if is_refusal else None
+        if is_refusal:
+            return _read_end(session, stream, data)
+        return None
+
     response_id = id_of(value_at(event.response, "id"))
     if kind == "response.created":
         session.note_created(stream, response_id, at_us)
     is_end = is_object(event.response) and (kind == _DONE or kind in _ENDS)
     if not is_end or session.is_repeated(response_id):
         return None
+
     usage = _read_end(session, stream, data)
     if kind == _DONE:
         _read_done(usage, event)
@@ -154,11 +185,14 @@ def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: in
         members = {name.decode(): value for name, value in found[0].items()}
     if decode_text(short(members.get("type"))) != _ASKS:
         return False
+
     if session.api == "responses":
         session.model = text_of(decode_text(short(members.get("model")))) or session.model
     session.name = session.named_by_head or session_of((), members) or session.name
     model = session.model if session.api == "responses" else None
-    call = PendingCall(at_us, data, size, model, tuple(failed_tools(members, has_input=True)), session.name)
+    call = PendingCall(
+        at_us, data, size, model, tuple(failed_tools(members, has_input=True)), session.name
+    )
     session.begin_call(_id_of(members.get("stream_id")), call)
     return True
 
@@ -170,12 +204,17 @@ def _read_setup(session: LiveSession, event: _Event) -> None:
         if model := text_of(value_at(raw, "model")):
             session.model = model.rpartition("/")[2] or model
         for path in (("input_audio_transcription",), ("audio", "input", "transcription")):
-            session.transcription_model = text_of(value_at(raw, *path, "model")) or session.transcription_model
+            session.transcription_model = (
+                text_of(value_at(raw, *path, "model")) or session.transcription_model
+            )
 
 
 def _read_done(usage: CallUsage, event: _Event) -> None:
-    status, details = value_at(event.response, "status"), ("status_details", "error")
-    usage.finish_reason = text_of(value_at(event.response, "status_details", "reason")) or text_of(status)
+    status = value_at(event.response, "status")
+    details = ("status_details", "error")
+    usage.finish_reason = text_of(value_at(event.response, "status_details", "reason")) or text_of(
+        status
+    )
     if status == "failed":
         kind, code = (value_at(event.response, *details, name) for name in ("type", "code"))
         usage.fail(*openai.error_names(kind, code))
@@ -186,7 +225,8 @@ def _read_done(usage: CallUsage, event: _Event) -> None:
 def _read_transcription(session: LiveSession, data: bytes) -> CallUsage:
     usage = CallUsage(model=session.transcription_model or session.model)
     openai.read(usage, data)
-    usage.is_finished = usage.is_settled = True
+    usage.is_finished = True
+    usage.is_settled = True
     return usage
 
 
@@ -194,15 +234,21 @@ def _read_live(session: LiveSession, event: _Event, data: bytes) -> CallUsage | 
     session.note_tools(values_at(event.tool_call, "functionCalls", "name"))
     if not is_object(event.metadata):
         return None
+
     usage = CallUsage(model=session.model)
     gemini.read(usage, data)
     session.give_tools(usage)
-    usage.is_finished = usage.is_settled = True
+    usage.is_finished = True
+    usage.is_settled = True
     return usage
 
 
-def _read_cut(session: LiveSession, stream: int, cut: list[Members], data: bytes) -> CallUsage | None:
-    """Say of a message that was not captured whole that its counts are lost, where it must have had some."""
+def _read_cut(
+    session: LiveSession, stream: int, cut: list[Members], data: bytes
+) -> CallUsage | None:
+    """Say of a message that was not captured whole that its counts are lost, where it must have had
+    some.
+    """
     if session.api == "live":
         if b'"usageMetadata"' not in data:
             session.unread += 1  # they stand at the end
@@ -211,6 +257,7 @@ def _read_cut(session: LiveSession, stream: int, cut: list[Members], data: bytes
         kind = decode_text(cut[0].get(b"type")) if cut else None
         if (kind != _DONE and kind not in _ENDS) or session.is_repeated(_id_in(cut, 1, b"id")):
             return None
+
     usage = session.usage_of(stream)
     usage.is_lost = True
     return usage
@@ -218,8 +265,12 @@ def _read_cut(session: LiveSession, stream: int, cut: list[Members], data: bytes
 
 def _id_in(cut: list[Members], depth: int, name: bytes) -> int:
     """Read an id in a message that was not captured whole."""
-    return _id_of(cut[depth].get(name)) if depth < len(cut) else UNNAMED
+    if depth < len(cut):
+        return _id_of(cut[depth].get(name))
+    return UNNAMED
 
 
 def _id_of(member: Member | None) -> int:
-    return UNNAMED if member is None else id_of(value_at(member))
+    if member is None:
+        return UNNAMED
+    return id_of(value_at(member))

@@ -1,8 +1,10 @@
-"""The calls of a session whose responses have not ended: by stream, in each first asked, first answered.
+"""The calls of a session whose responses have not ended: by stream, in each first asked, first
+answered.
 
-Streams share one connection where messages name them (<https://developers.openai.com/api/docs/guides/websocket-mode>);
-what names none belongs to the one without a name, or to the only one there is. Bounded: of a client that asks for more
-than `MAX_PENDING` responses at once, the call that has waited longest is dropped.
+Streams share one connection where messages name them
+(<https://developers.openai.com/api/docs/guides/websocket-mode>); what names none belongs to the one
+without a name, or to the only one there is. Bounded: of a client that asks for more than
+`MAX_PENDING` responses at once, the call that has waited longest is dropped.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ UNNAMED: Final = 0
 
 def id_of(value: object) -> int:
     """Return a number for an id of any length; 0 without one."""
-    return hash(value) if isinstance(value, str) and value else UNNAMED
+    if isinstance(value, str) and value:
+        return hash(value)
+    return UNNAMED
 
 
 @dataclass(slots=True)
@@ -26,7 +30,9 @@ class PendingCall:
 
     started_at_us: int
     request: bytes = b""
-    """The beginning of the request message, inflated; empty where there was none, or it was dropped."""
+    """The beginning of the request message, inflated; empty where there was none, or it was
+    dropped.
+    """
     request_size: int | None = None
     """Of all of that message; None where it is not known."""
     model: str | None = None
@@ -90,14 +96,17 @@ class PendingCalls:
         calls = [call for _, call in self._calls if call.held_bytes]
         for call in calls:
             self.held_bytes -= call.held_bytes
-            call.request, call.name = b"", None
+            call.request = b""
+            call.name = None
         return len(calls)
 
     def _find(self, stream: int) -> int | None:
         for place, (each, _) in enumerate(self._calls):
             if each == stream:
                 return place
-        return 0 if stream == UNNAMED and len({each for each, _ in self._calls}) == 1 else None
+        if stream == UNNAMED and len({each for each, _ in self._calls}) == 1:
+            return 0
+        return None
 
     def _take(self, place: int) -> PendingCall:
         _, call = self._calls.pop(place)

@@ -1,4 +1,6 @@
-"""One session with a model: which it is, as the handshake and the messages say, and what its calls sum up to."""
+"""One session with a model: which it is, as the handshake and the messages say, and what its calls
+sum up to.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,14 +35,19 @@ class LiveSession:
     name: bytes | None = None
     """Of the session that its calls belong to, as the client states it."""
     named_by_head: bytes | None = None
-    """The same by the handshake, which counts before what a message states, as a head does before a body."""
+    """The same by the handshake, which counts before what a message states, as a head does before a
+    body.
+    """
     caller: bytes = b""
     """Hash of the credentials of the handshake."""
     pending: PendingCalls = field(default_factory=PendingCalls)
     ended: tuple[int, ...] = ()
-    """Ids of the newest responses that have ended: some services report an end twice: `response.completed`, `.done`."""
+    """Ids of the newest responses that have ended: some services report an end twice:
+    `response.completed`, `.done`.
+    """
     tools: tuple[str, ...] = ()
-    """Called by the model since the counts before, in a Live session: the counts come behind them."""
+    """Called by the model since the counts before, in a Live session: the counts come behind them.
+    """
     calls: int = 0
     unread: int = 0
     """Messages of the model that may have had counts, and could not be read."""
@@ -55,12 +62,19 @@ class LiveSession:
         call = self.pending.current(stream)
         if call is None:
             return
+
         call.frames += 1
-        if data is not None and call.first_content_us is None and _PROVIDERS[self.api].content.search(data):
+        if (
+            data is not None
+            and call.first_content_us is None
+            and _PROVIDERS[self.api].content.search(data)
+        ):
             call.first_content_us = max(0, at_us - call.started_at_us)
 
     def begin_call(self, stream: int, call: PendingCall) -> None:
-        """Begin a response: one that waits for those before it, or, but in the Responses API, that they give way to."""
+        """Begin a response: one that waits for those before it, or, but in the Responses API, that
+        they give way to.
+        """
         if self.api != "responses":
             self.pending.clear()
         self.unread += self.pending.begin(stream, call)
@@ -69,7 +83,8 @@ class LiveSession:
         """Note that a response has begun."""
         call = self.pending.current(stream)
         if call is None:
-            self.begin_call(stream, PendingCall(at_us, response=response))  # unrequested: the speaker has paused
+            # Unrequested: the speaker has paused.
+            self.begin_call(stream, PendingCall(at_us, response=response))
         elif self.api == "responses" and response and call.response not in (UNNAMED, response):
             self.pending.end(stream)  # its end never came
             self.unread += 1
@@ -107,16 +122,20 @@ class LiveSession:
         self.calls += 1
         self.error_type = self.error_type or usage.error_type
         self.unread += usage.usage_state == "lost"
+
         for name in _COUNTS:
             count = getattr(usage, name)
             if count is not None:
                 self.counts[name] = self.counts.get(name, 0) + count
+
         if cost_usd is not None:
             self.priced += 1
             self.cost_usd += cost_usd
 
     def summary(self, *, is_whole: bool) -> dict[str, object]:
-        """Sum up; `complete` says whether nothing is missing, the cost is null where a call has none."""
+        """Sum up; `complete` says whether nothing is missing, the cost is null where a call has
+        none.
+        """
         cost_usd = self.cost_usd if self.calls and self.priced == self.calls else None
         counts = {name: self.counts.get(name) for name in _COUNTS}
         return {
@@ -150,12 +169,20 @@ def begin_session(handshake: bytes) -> LiveSession:
     """Begin with what its messages tell of the handshake."""
     upstream, target, caller, naming = read_handshake(handshake)
     path, _, query = target.partition("?")
-    api: Api = "live" if "BidiGenerateContent" in path else "responses" if path.endswith("/responses") else "realtime"
+    api: Api = (
+        "live"
+        if "BidiGenerateContent" in path
+        else "responses"
+        if path.endswith("/responses")
+        else "realtime"
+    )
     session = LiveSession(api, provider_name(_PROVIDERS[api], path, upstream), caller=caller)
     session.name = session.named_by_head = session_of(naming, {})
+
     try:
         asked = parse_qs(query, max_num_fields=64)
     except ValueError:
         return session
+
     session.model = text_of((asked.get("model") or asked.get("deployment") or [""])[0])
     return session

@@ -1,7 +1,8 @@
-"""The sessions with models that run, by the exchange of their handshake: bounded, the least recently heard evicted.
+"""The sessions with models that run, by the exchange of their handshake: bounded, the least
+recently heard evicted.
 
-What a client asked for is kept until the response ends, also within a bound: of the sessions least recently heard it
-is let go first, and what their responses used is still counted.
+What a client asked for is kept until the response ends, also within a bound: of the sessions least
+recently heard it is let go first, and what their responses used is still counted.
 """
 
 from collections import OrderedDict
@@ -24,7 +25,9 @@ _TALK: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 class LiveSessions:
     """The sessions of one sidecar. Not thread-safe."""
 
-    def __init__(self, max_sessions: int = MAX_SESSIONS, max_request_bytes: int = MAX_REQUEST_BYTES) -> None:
+    def __init__(
+        self, max_sessions: int = MAX_SESSIONS, max_request_bytes: int = MAX_REQUEST_BYTES
+    ) -> None:
         self._max_sessions = max_sessions
         self._max_request_bytes = max_request_bytes
         self._request_bytes = 0
@@ -37,10 +40,11 @@ class LiveSessions:
     def read(
         self, message: CapturedMessage, content: bytes | None, size: int | None
     ) -> EndedCall | FailedMessage | None:
-        """Read a message of a session with a model; return the call that it ends, or what failed, if any.
+        """Read a message of a session with a model; return the call that it ends, or what failed,
+        if any.
 
-        The content is its beginning, inflated, None where nothing of it can be read; `size` is that of all of it, None
-        where that is not known.
+        The content is its beginning, inflated, None where nothing of it can be read; `size` is that
+        of all of it, None where that is not known.
         """
         session = self._sessions.get(message.exchange_id)
         if session is None:
@@ -48,10 +52,12 @@ class LiveSessions:
             if len(self._sessions) >= self._max_sessions:
                 self._free(self._sessions.popitem(last=False)[1])
                 self._unknown_until_us = now_us()
+
         self._sessions[message.exchange_id] = session
         self._sessions.move_to_end(message.exchange_id)
         if message.opcode not in _TALK:
             return None
+
         is_from_model = message.direction == OUT
         if content is None or message.follows_gap:
             session.unread += is_from_model
@@ -60,13 +66,16 @@ class LiveSessions:
             if is_from_model:
                 session.note_output(UNNAMED, None, at_us)
             return None
+
         held_bytes = session.pending.held_bytes
         ended = read_message(session, content, size, at_us, is_from_model=is_from_model)
         self._hold(session.pending.held_bytes - held_bytes)
         return ended
 
     def _hold(self, more_bytes: int) -> None:
-        """Count what requests take, and let the oldest half go where it is too much: seldom enough to look at all."""
+        """Count what requests take, and let the oldest half go where it is too much: seldom enough
+        to look at all.
+        """
         self._request_bytes += more_bytes
         if self._request_bytes <= self._max_request_bytes:
             return
@@ -80,7 +89,9 @@ class LiveSessions:
         self.evictions += session.pending.let_requests_go()
         self._request_bytes -= held_bytes - session.pending.held_bytes
 
-    def end(self, exchange_id: bytes, started_at_us: int, messages_dropped: int) -> tuple[LiveSession, bool] | None:
+    def end(
+        self, exchange_id: bytes, started_at_us: int, messages_dropped: int
+    ) -> tuple[LiveSession, bool] | None:
         """Forget a session that has ended; return it, and whether nothing of it is missing."""
         session = self._sessions.pop(exchange_id, None)
         if session is None:

@@ -1,9 +1,11 @@
-"""Texts of Gemini's Live API, which come in pieces and never whole: joined, and put where a turn ends.
+"""Texts of Gemini's Live API, which come in pieces and never whole: joined, and put where a turn
+ends.
 
-A message is stored before the next one comes, so no single message would show a secret that is split over several. Of
-the pieces only sizes are kept, and the message that ends the turn, or a transcription, has the whole text, as if sent
-at once: it is redacted like any other. Bounded; a text that is incomplete or too long is left out as a whole, for it
-may begin or end within a secret. <https://ai.google.dev/api/live>
+A message is stored before the next one comes, so no single message would show a secret that is
+split over several. Of the pieces only sizes are kept, and the message that ends the turn, or a
+transcription, has the whole text, as if sent at once: it is redacted like any other. Bounded; a
+text that is incomplete or too long is left out as a whole, for it may begin or end within a secret.
+<https://ai.google.dev/api/live>
 """
 
 import re
@@ -46,30 +48,38 @@ class _Turn:
 class LiveTurns:
     """The turns of one sidecar's sessions. Not thread-safe."""
 
-    def __init__(self, max_sessions: int = MAX_SESSIONS, max_characters: int = MAX_CHARACTERS) -> None:
+    def __init__(
+        self, max_sessions: int = MAX_SESSIONS, max_characters: int = MAX_CHARACTERS
+    ) -> None:
         self._max_sessions = max_sessions
         self._max_characters = max_characters
         self._characters = 0
         self._turns: OrderedDict[bytes, _Turn] = OrderedDict()
 
-    def stored(self, session: bytes, data: bytes | None, *, is_whole: bool, follows_gap: bool) -> bytes | None:
-        """Return the part of the model's message that may be stored: all of it, unless it has pieces of a text.
+    def stored(
+        self, session: bytes, data: bytes | None, *, is_whole: bool, follows_gap: bool
+    ) -> bytes | None:
+        """Return the part of the model's message that may be stored: all of it, unless it has
+        pieces of a text.
 
-        The data are the message or, unless it `is_whole`, its beginning, None where nothing of it can be read;
-        `follows_gap` says that others before it were not seen.
+        The data are the message or, unless it `is_whole`, its beginning, None where nothing of it
+        can be read; `follows_gap` says that others before it were not seen.
         """
         turn = self._turn_of(session, is_known=data is not None and _BEGINS.match(data) is not None)
         if follows_gap or not is_whole:
             self._lose(turn)
         if data is None or _TOLD.search(data) is None:
             return data
+
         message = decode(_OBJECT, data) if is_whole else None
         if message is None:
             self._lose(turn)
             return _CUT if _TEXT in data else data
+
         content = message.get("serverContent")
         if not isinstance(content, dict):
             return data
+
         self._take_pieces(turn, content)
         self._give_texts(turn, content)
         if self._characters > self._max_characters:
@@ -99,6 +109,7 @@ class LiveTurns:
                 turn.characters += len(text)
                 self._characters += len(text)
             holder["text"] = {"omitted": "text", "characters": len(text)}
+
         if turn.characters > MAX_TURN_CHARACTERS:
             self._lose(turn)
 
@@ -110,19 +121,28 @@ class LiveTurns:
             holder = given if isinstance(given, dict) else {}
             if (has_ended or holder.get("finished") is True) and (said := self._join(turn, name)):
                 content[name] = holder | {"text": said}
+
         if has_ended:
             self._give_turn(turn, content)
             turn.is_lost = False
 
     def _give_turn(self, turn: _Turn, content: dict[str, Any]) -> None:
         """Write what the model has said before what else there is in the last message of a turn."""
-        thought, said = self._join(turn, "thought"), self._join(turn, "text")
+        thought = self._join(turn, "thought")
+        said = self._join(turn, "text")
         parts: list[object] = [{"text": thought, "thought": True}] if thought else []
+
         parts += [{"text": said}] if said else []
         if parts:
             given = content.get("modelTurn")
-            parts += [part for part in _parts_in(content) if not (isinstance(part, dict) and "text" in part)]
-            content["modelTurn"] = (given if isinstance(given, dict) else {"role": "model"}) | {"parts": parts}
+            parts += [
+                part
+                for part in _parts_in(content)
+                if not (isinstance(part, dict) and "text" in part)
+            ]
+            content["modelTurn"] = (given if isinstance(given, dict) else {"role": "model"}) | {
+                "parts": parts
+            }
 
     def _join(self, turn: _Turn, name: str) -> str:
         said = "".join(turn.texts.pop(name, ()))
@@ -149,8 +169,16 @@ def _holders(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     """Return the objects of a message whose `text` is a piece, and of what."""
     parts = [part for part in _parts_in(content) if isinstance(part, dict)]
     found = [(part, "thought" if part.get("thought") is True else "text") for part in parts]
-    found += [(content[name], name) for name in (*_TRANSCRIPTIONS, _INTERIM) if isinstance(content.get(name), dict)]
-    return [(holder, name) for holder, name in found if isinstance(holder.get("text"), str) and holder["text"]]
+    found += [
+        (content[name], name)
+        for name in (*_TRANSCRIPTIONS, _INTERIM)
+        if isinstance(content.get(name), dict)
+    ]
+    return [
+        (holder, name)
+        for holder, name in found
+        if isinstance(holder.get("text"), str) and holder["text"]
+    ]
 
 
 def _parts_in(content: dict[str, Any]) -> list[Any]:

@@ -1,4 +1,6 @@
-"""Make WebSocket messages readable: inflated, redacted, as text where they are text (RFC 6455, RFC 7692)."""
+"""Make WebSocket messages readable: inflated, redacted, as text where they are text (RFC 6455, RFC
+7692).
+"""
 
 import base64
 import re
@@ -37,14 +39,20 @@ class Content(NamedTuple):
     data: bytes | None
     """None: nothing of it can be read."""
     omitted: str
-    """Why: `shed` under pressure, `context` where an earlier message is needed, `level` where it is not to be kept."""
+    """Why: `shed` under pressure, `context` where an earlier message is needed, `level` where it is
+    not to be kept.
+    """
     size: int | None = None
     """Of all of it, inflated; None where that is not known."""
     stored: bytes | None = None
-    """What may be stored of it, where that is not what it says: without pieces of texts, or with all of one."""
+    """What may be stored of it, where that is not what it says: without pieces of texts, or with
+    all of one.
+    """
 
     def as_stored(self) -> "Content":
-        return self if self.stored is None else Content(self.stored, "", len(self.stored))
+        if self.stored is None:
+            return self
+        return Content(self.stored, "", len(self.stored))
 
     @property
     def is_whole(self) -> bool:
@@ -61,42 +69,69 @@ class MessageReader:
         self._turns = LiveTurns()
 
     def read(self, message: CapturedMessage) -> Content:
-        """Inflate the captured part of a message. Call in order: a message may refer back to those before it."""
+        """Inflate the captured part of a message. Call in order: a message may refer back to those
+        before it.
+        """
         content = self._inflate(message)
-        if not message.session or message.direction == IN or message.opcode not in _TALK or not message.keeps_text:
+        if (
+            not message.session
+            or message.direction == IN
+            or message.opcode not in _TALK
+            or not message.keeps_text
+        ):
             return content
+
         stored = self._stored(message, content)
-        return content if stored is content.data else content._replace(stored=stored)
+        if stored is content.data:
+            return content
+
+        return content._replace(stored=stored)
 
     def _stored(self, message: CapturedMessage, content: Content) -> bytes | None:
-        """Return what may be stored of a message of a model: a piece of a text may be half a secret."""
+        """Return what may be stored of a message of a model: a piece of a text may be half a
+        secret.
+        """
         data = content.data
         if b"BidiGenerateContent" in message.session:
             return self._turns.stored(
-                message.exchange_id, data, is_whole=content.is_whole, follows_gap=message.follows_gap
+                message.exchange_id,
+                data,
+                is_whole=content.is_whole,
+                follows_gap=message.follows_gap,
             )
-        return None if data is None else without_delta(data, is_whole=content.is_whole)
+        if data is None:
+            return None
+
+        return without_delta(data, is_whole=content.is_whole)
 
     def _inflate(self, message: CapturedMessage) -> Content:
         if not message.is_compressed:
             is_shed = message.size > 0 and not message.data
-            return Content(None, "shed") if is_shed else Content(message.data, "", message.size)
+            if is_shed:
+                return Content(None, "shed")
+            return Content(message.data, "", message.size)
+
         direction = (message.exchange_id, message.direction)
         if message.follows_gap:
             self._inflaters.forget(direction)
         if not message.data and message.size:
             self._inflaters.forget(direction)
             return Content(None, "shed")
+
         is_copied = message.size == len(message.data)
         inflated = self._inflaters.inflate(
             direction, message.data, CALL if message.session else PLAIN, is_whole=is_copied
         )
-        return Content(None, "context") if inflated is None else Content(inflated.data, "", inflated.size)
+        if inflated is None:
+            return Content(None, "context")
+
+        return Content(inflated.data, "", inflated.size)
 
     def describe(
         self, message: CapturedMessage, content: Content, max_bytes: int = PLAIN.kept_bytes
     ) -> dict[str, object]:
-        """Return the event's data: direction, opcode, size, number, and the text, binary copy or close code.
+        """Return the event's data: direction, opcode, size, number, and the text, binary copy or
+        close code.
 
         `max_bytes` are kept of a message in a session with a model.
         """
@@ -120,7 +155,9 @@ class MessageReader:
         return fields
 
     def call(self, begun: PendingCall, content: Content, max_bytes: int) -> Payload:
-        """Return what was asked for and the message that ends the response, as bodies; there are no heads."""
+        """Return what was asked for and the message that ends the response, as bodies; there are no
+        heads.
+        """
         stored = content.as_stored()
         request, response = (
             redacted_body(DecodedBody.beginning(data, size), b"application/json", self._redactor, max_bytes)
@@ -129,22 +166,31 @@ class MessageReader:
         )  # fmt: skip
         return Payload(b"", b"", request, response, [])
 
-    def _describe_content(self, message: CapturedMessage, fields: dict[str, object], content: Content) -> None:
+    def _describe_content(
+        self, message: CapturedMessage, fields: dict[str, object], content: Content
+    ) -> None:
         if message.opcode == Opcode.CLOSE:
-            fields["code"] = close_code(Frame(message.opcode, message.size, message.data, is_compressed=False))
+            fields["code"] = close_code(
+                Frame(message.opcode, message.size, message.data, is_compressed=False)
+            )
             if message.keeps_text:
                 content = content._replace(data=message.data[2:], size=max(0, message.size - 2))
             self._inflaters.forget((message.exchange_id, message.direction))
             self._logins.forget(message.exchange_id)
             self._turns.forget(message.exchange_id)
+
         if content.data is None:
             fields["text"], fields["omitted"] = None, content.omitted
             return
+
         redacted = b""
         if content.data:  # pings, mostly, have none
             text = to_utf8(content.data)
             shown = content.data if text is None else text[0]
-            redacted, _ = self._redactor.redact_body(shown, b"", b"", is_truncated=not content.is_whole)
+            redacted, _ = self._redactor.redact_body(
+                shown, b"", b"", is_truncated=not content.is_whole
+            )
+
         if message.opcode == Opcode.BINARY:
             redacted = self._redactor.redact_value(redacted, "binary")
             if message.direction == IN and content.data:
@@ -152,16 +198,22 @@ class MessageReader:
             fields["base64"] = base64.b64encode(redacted).decode()
         else:
             fields["text"] = redacted.decode("utf-8", "replace")
+
         if not content.is_whole:
             fields["truncated"], fields["kept"] = True, len(content.data)
 
     def _without_login(self, message: CapturedMessage, content: Content, redacted: bytes) -> bytes:
-        """Return binary content without a password of MQTT, the only secret in it with a known place."""
+        """Return binary content without a password of MQTT, the only secret in it with a known
+        place.
+        """
         if message.follows_gap:
             self._logins.forget(message.exchange_id)
         data = content.data or b""
         without = self._logins.redact(message.exchange_id, data, content.size)
-        return redacted if without is data else self._redactor.redact_by_pattern(without)
+        if without is data:
+            return redacted
+
+        return self._redactor.redact_by_pattern(without)
 
 
 _ENDING: Final = ".delta"
@@ -177,10 +229,12 @@ _TEXT: Final = msgspec.json.Decoder(str)
 
 
 def without_delta(data: bytes, *, is_whole: bool) -> bytes:
-    """Replace the text of a piece, its tokens and what else has it, by their sizes; other messages come back as such.
+    """Replace the text of a piece, its tokens and what else has it, by their sizes; other messages
+    come back as such.
 
-    No single message would show a secret that is split over several. Each event whose type ends in `.delta` is followed
-    by one that has all of it, also where the response is cancelled; audio is no text, and does not come again:
+    No single message would show a secret that is split over several. Each event whose type ends in
+    `.delta` is followed by one that has all of it, also where the response is cancelled; audio is
+    no text, and does not come again:
     <https://developers.openai.com/api/reference/resources/realtime/server-events>.
 
     Unless it `is_whole`, the data are the beginning of a message.
@@ -190,27 +244,46 @@ def without_delta(data: bytes, *, is_whole: bool) -> bytes:
     event = decode(_OBJECT, data) if is_whole else None
     if event is None:
         return _without_cut(data)
+
     kind = decode_text(bytes(event.get("type", b"")))
     if kind is None or kind in _AUDIO or not kind.endswith(_ENDING):
         return data
+
     return msgspec.json.encode({name: _shown(name, member) for name, member in event.items()})
 
 
 def _shown(name: str, member: msgspec.Raw) -> Any:
     """Keep numbers and what names something; say of all else how much there was."""
     raw = bytes(member)
-    if raw[:1] not in (b'"', b"[", b"{") or len(raw) <= len('""') or name == "type" or name.endswith("_id"):
+    if (
+        raw[:1] not in (b'"', b"[", b"{")
+        or len(raw) <= len('""')
+        or name == "type"
+        or name.endswith("_id")
+    ):
         return member
+
     text = decode(_TEXT, raw) if raw[:1] == b'"' else None
-    return {"omitted": "text", "bytes": len(raw)} if text is None else {"omitted": "text", "characters": len(text)}
+    if text is None:
+        return {"omitted": "text", "bytes": len(raw)}
+
+    return {"omitted": "text", "characters": len(text)}
 
 
 def _without_cut(data: bytes) -> bytes:
-    """Keep of a piece that was not captured whole, or is no JSON, what names it; what may be one is taken for one."""
+    """Keep of a piece that was not captured whole, or is no JSON, what names it; what may be one is
+    taken for one.
+    """
     members = members_at_start(data, _RAW_NAMES, _MAX_TOKENS)
     found = {name.decode(): value for name, value in members[0].items()} if members else {}
+
     kind = decode_text(found.get("type"))
-    if kind in _AUDIO or (not kind.endswith(_ENDING) if kind is not None else _DELTA.search(data) is None):
+    if kind in _AUDIO or (
+        not kind.endswith(_ENDING) if kind is not None else _DELTA.search(data) is None
+    ):
         return data
-    named = {name: text for name, value in found.items() if (text := decode_text(value)) is not None}
+
+    named = {
+        name: text for name, value in found.items() if (text := decode_text(value)) is not None
+    }
     return msgspec.json.encode(named | {"delta": {"omitted": "text", "truncated": True}})

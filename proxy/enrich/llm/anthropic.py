@@ -1,12 +1,12 @@
 """Anthropic: messages, plain and streamed.
 
-The counts of a stream are cumulative: `message_start` has the input's, each `message_delta` those so far, perhaps with
-the input's again. They replace, they are never added up. `input_tokens` counts only what was read from no cache; ours
-counts all of the input.
+The counts of a stream are cumulative: `message_start` has the input's, each `message_delta` those
+so far, perhaps with the input's again. They replace, they are never added up. `input_tokens` counts
+only what was read from no cache; ours counts all of the input.
 
-Where the server sampled more than once for one message, `iterations` has the counts of each time and the others not all
-of them: what a compaction took and what an advisor was asked is only there. Each is billed at the price of its model,
-but for an attempt that declined before it said anything.
+Where the server sampled more than once for one message, `iterations` has the counts of each time
+and the others not all of them: what a compaction took and what an advisor was asked is only there.
+Each is billed at the price of its model, but for an attempt that declined before it said anything.
 """
 
 import re
@@ -31,7 +31,9 @@ from proxy.enrich.llm.call import MAX_TOOLS, OTHER_MODELS, CallUsage, Provider, 
 _RAW: Final = msgspec.Raw()
 _MAX_OTHERS: Final = 8
 """Other models that are counted separately; the cost of more than these is unknown."""
-_VERTEX: Final = re.compile(r"/locations/([a-z0-9-]{1,32})/publishers/anthropic/models/([^/:]{1,256}):")
+_VERTEX: Final = re.compile(
+    r"/locations/([a-z0-9-]{1,32})/publishers/anthropic/models/([^/:]{1,256}):"
+)
 _ONE_PRICE: Final = re.compile(
     r"claude-(?:instant|[0-3](?!\d)|(?:opus|sonnet|haiku)-[34](?:-[01])?(?:@|-\d{8}|-v\d|\Z))"
 )
@@ -44,7 +46,9 @@ _WANTED: Final = compile_bytes(
 
 def read(usage: CallUsage, data: bytes) -> None:
     document = members_of(data)
-    kind, error = value_in(document, "type"), object_in(document, "error")
+    kind = value_in(document, "type")
+    error = object_in(document, "error")
+
     if kind == "message_stop":
         _read_message(usage, document)  # on Bedrock it has counts
         usage.is_finished = True
@@ -58,11 +62,14 @@ def read(usage: CallUsage, data: bytes) -> None:
             usage.output_tokens = None  # a stream begins with a number that only stands for one
         if is_object(document.get("usage", _RAW)) and usage.finish_reason is not None:
             usage.is_settled = True
-        _add_tools(usage, [members_of(document.get("content_block")), *objects_in(document, "content")])
+        _add_tools(
+            usage, [members_of(document.get("content_block")), *objects_in(document, "content")]
+        )
 
 
 def region_of(path: str) -> str | None:
-    """Read where a call of Vertex is served, if that has a price of its own: a tenth more than served anywhere.
+    """Read where a call of Vertex is served, if that has a price of its own: a tenth more than
+    served anywhere.
 
     <https://platform.claude.com/docs/en/about-claude/pricing#third-party-platform-pricing>
     """
@@ -76,7 +83,8 @@ def _add_tools(usage: CallUsage, blocks: list[dict[str, msgspec.Raw]]) -> None:
     kinds = ("tool_use", "mcp_tool_use")
     usage.add_tools(value_in(block, "name") for block in blocks if value_in(block, "type") in kinds)
     for block in blocks:
-        kind, call_id = text_of(value_in(block, "type")) or "", text_of(value_in(block, "id"))
+        kind = text_of(value_in(block, "type")) or ""
+        call_id = text_of(value_in(block, "id"))
         name = text_of(value_in(block, "name"))
         if call_id and name and len(usage.tool_names) < MAX_TOOLS:
             usage.tool_names[call_id] = name
@@ -85,7 +93,9 @@ def _add_tools(usage: CallUsage, blocks: list[dict[str, msgspec.Raw]]) -> None:
 
 
 def _has_failed(result: dict[str, msgspec.Raw]) -> bool:
-    """Whether a tool that the server ran failed: of an MCP server's, or as `web_search_tool_result_error`."""
+    """Whether a tool that the server ran failed: of an MCP server's, or as
+    `web_search_tool_result_error`.
+    """
     inner = text_of(value_at(result.get("content", _RAW), "type")) or ""
     return value_in(result, "is_error") is True or inner.endswith("_error")
 
@@ -96,33 +106,57 @@ def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
     counts = object_in(message, "usage")
     if counts is None:
         return
+
     usage.measure(web_searches=_part(counts, "server_tool_use").get("web_search_requests"))
     usage.update(
         reasoning_tokens=count_of(_part(counts, "output_tokens_details").get("thinking_tokens")),
         # OpenRouter says what it charged.
-        cost_usd=charged(counts.get("cost"), counts.get("cost_details"), is_own_key=counts.get("is_byok") is True),
+        cost_usd=charged(
+            counts.get("cost"), counts.get("cost_details"), is_own_key=counts.get("is_byok") is True
+        ),
     )
-    tier, speed, place = (text_of(counts.get(name)) for name in ("service_tier", "speed", "inference_geo"))
+    tier, speed, place = (
+        text_of(counts.get(name)) for name in ("service_tier", "speed", "inference_geo")
+    )
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
     usage.region = usage.region if place in (None, _ANYWHERE, "not_available") else place
+
     iterations = counts.get("iterations")
-    if isinstance(iterations, list) and iterations and all(isinstance(each, dict) for each in iterations):
+    if (
+        isinstance(iterations, list)
+        and iterations
+        and all(isinstance(each, dict) for each in iterations)
+    ):
         _read_iterations(usage, iterations)
     else:
         _add_up(usage, [counts])
 
 
 def _read_iterations(usage: CallUsage, iterations: list[dict[str, Any]]) -> None:
-    served = next((text_of(each.get("model")) for each in iterations if each.get("type") == "fallback_message"), None)
+    served = next(
+        (
+            text_of(each.get("model"))
+            for each in iterations
+            if each.get("type") == "fallback_message"
+        ),
+        None,
+    )
     own: list[dict[str, Any]] = []
     others: dict[str | None, list[dict[str, Any]]] = {}
+
     for each in iterations:
-        model, kind = text_of(each.get("model")), each.get("type")
-        if kind == "compaction" or (kind != "advisor_message" and (served is None or served == model)):
+        model = text_of(each.get("model"))
+        kind = each.get("type")
+        if kind == "compaction" or (
+            kind != "advisor_message" and (served is None or served == model)
+        ):
             own.append(each)
         elif count_of(each.get("output_tokens")):
             model = model or usage.model
-            others.setdefault(model if model in others or len(others) < _MAX_OTHERS else None, []).append(each)
+            others.setdefault(
+                model if model in others or len(others) < _MAX_OTHERS else None, []
+            ).append(each)
+
     usage.others = [_other(usage, model, parts) for model, parts in others.items()]
     if own:
         usage.requests = len(own)
@@ -135,7 +169,9 @@ def _read_iterations(usage: CallUsage, iterations: list[dict[str, Any]]) -> None
 
 
 def _other(usage: CallUsage, model: str | None, parts: list[dict[str, Any]]) -> CallUsage:
-    other = CallUsage(model=model, service_tier=usage.service_tier, region=usage.region, requests=len(parts))
+    other = CallUsage(
+        model=model, service_tier=usage.service_tier, region=usage.region, requests=len(parts)
+    )
     _add_up(other, parts)
     return other
 
@@ -150,12 +186,17 @@ def _add_up(usage: CallUsage, parts: list[dict[str, Any]]) -> None:
     )
     long_kept = (_part(part, "cache_creation").get("ephemeral_1h_input_tokens") for part in parts)
     usage.measure(cache_write_1h_tokens=sum_of(long_kept))
+
     if usage.uncached_tokens is not None:
-        usage.input_tokens = usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
+        usage.input_tokens = (
+            usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
+        )
 
 
 def _part(counts: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the parts of a count: of the output, of what was written to the cache, of what the server's tools did."""
+    """Return the parts of a count: of the output, of what was written to the cache, of what the
+    server's tools did.
+    """
     found = counts.get(name)
     return found if isinstance(found, dict) else {}
 
@@ -165,6 +206,8 @@ PROVIDER: Final = Provider(
     wanted=_WANTED,
     read=read,
     content=compile_bytes(rb'"content_block_delta"|"content_block_start"[^\n]*"tool_use"'),
-    members=frozenset((b"usage", b"model", b"error", b"type", b"stop_reason", b"message", b"delta")),
+    members=frozenset(
+        (b"usage", b"model", b"error", b"type", b"stop_reason", b"message", b"delta")
+    ),
     reason=b"stop_reason",
 )

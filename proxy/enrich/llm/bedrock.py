@@ -1,11 +1,13 @@
-"""Amazon Bedrock: converse, and invoke with the bodies of the model's own API; streams are binary events.
+"""Amazon Bedrock: converse, and invoke with the bodies of the model's own API; streams are binary
+events.
 
-Of a converse stream the event `metadata` has the counts and `messageStop` the reason; Nova says the same in the
-documents of an invoke stream, of which each event holds one in base64. An exception is a member of its name; that of a
-refusal stands in its head.
+Of a converse stream the event `metadata` has the counts and `messageStop` the reason; Nova says the
+same in the documents of an invoke stream, of which each event holds one in base64. An exception is
+a member of its name; that of a refusal stands in its head.
 
-For every model, Bedrock adds its own counts to the last document of an invoke stream, and sends them as headers with a
-response that is no stream: models that count nothing themselves (of Llama, Titan, Mistral) have only these.
+For every model, Bedrock adds its own counts to the last document of an invoke stream, and sends
+them as headers with a response that is no stream: models that count nothing themselves (of Llama,
+Titan, Mistral) have only these.
 """
 
 import base64
@@ -35,8 +37,12 @@ _HEADER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",
     re.IGNORECASE,
 )
-_REFUSED: Final = re.compile(rb"\r\nx-amzn-errortype:[ \t]*([a-zA-Z]{1,64})(?=[: \t\r]|$)", re.IGNORECASE)
-_TIER: Final = re.compile(rb"\r\nx-amzn-bedrock-service-tier:[ \t]*([a-z]{1,32})(?=[ \t\r]|$)", re.IGNORECASE)
+_REFUSED: Final = re.compile(
+    rb"\r\nx-amzn-errortype:[ \t]*([a-zA-Z]{1,64})(?=[: \t\r]|$)", re.IGNORECASE
+)
+_TIER: Final = re.compile(
+    rb"\r\nx-amzn-bedrock-service-tier:[ \t]*([a-z]{1,32})(?=[ \t\r]|$)", re.IGNORECASE
+)
 
 
 def read_document(usage: CallUsage, data: bytes) -> None:
@@ -45,14 +51,21 @@ def read_document(usage: CallUsage, data: bytes) -> None:
     value = partial(value_in, document)
     usage.update(
         input_tokens=first_count(value("prompt_token_count"), value("inputTextTokenCount")),
-        output_tokens=first_count(value("generation_token_count"), value("totalOutputTextTokenCount")),
+        output_tokens=first_count(
+            value("generation_token_count"), value("totalOutputTextTokenCount")
+        ),
     )
     reason = text_of(value("stop_reason") or value("completionReason") or value("finish_reason"))
+
     for name in ("results", "outputs", "choices"):  # Titan; Mistral
         for part in objects_in(document, name):
             usage.update(output_tokens=count_of(value_in(part, "tokenCount")))
-            said = (value_in(part, each) for each in ("completionReason", "stop_reason", "finish_reason"))
+            said = (
+                value_in(part, each)
+                for each in ("completionReason", "stop_reason", "finish_reason")
+            )
             reason = text_of(next(filter(None, said), None)) or reason
+
     usage.finish_reason = reason or usage.finish_reason
     if (metrics := object_in(document, "amazon-bedrock-invocationMetrics")) is not None:
         add_counts(
@@ -67,7 +80,9 @@ def read_document(usage: CallUsage, data: bytes) -> None:
 
 
 def read_headers(usage: CallUsage, head: bytes) -> None:
-    """Read the tier and error of a response's head, and its counts where its body has none, or was not seen whole."""
+    """Read the tier and error of a response's head, and its counts where its body has none, or was
+    not seen whole.
+    """
     if (refused := _REFUSED.search(head)) is not None:
         usage.fail(refused[1].decode())
     if (tier := _TIER.search(head)) is not None:
@@ -75,10 +90,14 @@ def read_headers(usage: CallUsage, head: bytes) -> None:
     found = {name.lower(): int(number) for name, number in _HEADER.findall(head)}
     if not found or (usage.has_usage and not usage.is_lost):
         return
+
     usage.forget_counts()
-    counts = (found.get(name) for name in (b"input", b"output", b"cache-read-input", b"cache-write-input"))
+    counts = (
+        found.get(name) for name in (b"input", b"output", b"cache-read-input", b"cache-write-input")
+    )
     add_counts(usage, *counts)
-    usage.is_lost, usage.is_settled = False, not usage.is_cut
+    usage.is_lost = False
+    usage.is_settled = not usage.is_cut
 
 
 def add_counts(
@@ -97,7 +116,9 @@ _RAW: Final = msgspec.Raw()
 _MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")
 
 
-_EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception|[A-Z][a-zA-Z]{1,63}(?="\s*:\s*\{))"')
+_EXCEPTION: Final = re.compile(
+    rb'\s*\{\s*"([a-zA-Z]{1,64}Exception|[A-Z][a-zA-Z]{1,63}(?="\s*:\s*\{))"'
+)
 """Or an error, whose code is a name that no member of an event has."""
 
 
@@ -115,6 +136,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     if isinstance(chunk := value_in(document, "bytes"), str):
         _read_chunk(usage, chunk)
         return
+
     for name in ("contentBlockStart", "messageStop", "metadata"):
         if (inner := members_of(document.get(name))) or name in document:
             _read_part(usage, inner, bytes(document[name]))
@@ -129,11 +151,13 @@ def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw], data: bytes) -> N
         usage.add_tools(values_at(output, "message", "content", "toolUse", "name"))
     tier = value_at(part.get("serviceTier", _RAW), "type")
     usage.service_tier = text_of(tier) or usage.service_tier
+
     counts = object_in(part, "usage")
     if counts is None or count_of(counts.get("inputTokens")) is None:
         anthropic.read(usage, data)
         read_document(usage, data)
         return
+
     _read_counts(usage, counts)
 
 
@@ -142,7 +166,8 @@ def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
         usage,
         first_count(counts.get("inputTokens")),
         first_count(counts.get("outputTokens")),
-        first_count(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount")),  # Nova
+        # Nova.
+        first_count(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount")),
         first_count(counts.get("cacheWriteInputTokens"), counts.get("cacheWriteInputTokenCount")),
     )
     written = counts.get("cacheDetails")
@@ -161,7 +186,9 @@ def _read_chunk(usage: CallUsage, encoded: str) -> None:
 
 def _other_than(beginning: bytes) -> bytes:
     """Write a pattern for all that begins otherwise; google-re2 cannot look ahead."""
-    return b"(?:%b)" % b"|".join(b"%b[^%c]" % (beginning[:end], beginning[end]) for end in range(len(beginning)))
+    return b"(?:%b)" % b"|".join(
+        b"%b[^%c]" % (beginning[:end], beginning[end]) for end in range(len(beginning))
+    )
 
 
 # Three bytes are four characters, whatever follows.
@@ -178,7 +205,8 @@ PROVIDER: Final = Provider(
     name="bedrock",
     # A part of a tool's input has no id.
     wanted=compile_bytes(
-        rb'"usage"|"stopReason"|"toolUseId"|Exception|:error-code|"bytes"\s*:\s*"%b' % _other_than(_DELTA)
+        rb'"usage"|"stopReason"|"toolUseId"|Exception|:error-code|"bytes"\s*:\s*"%b'
+        % _other_than(_DELTA)
     ),
     read=read,
     content=re.compile(rb'"delta"|"bytes"\s*:\s*"(?:%b|(?!%b))' % (_DELTA, _CLAUDE)),

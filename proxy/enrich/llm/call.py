@@ -46,7 +46,9 @@ class CallUsage:
     price_list: str | None = None
     """Id of the price list that the call is paid by, where it is not that of the provider."""
     others: list["CallUsage"] = field(default_factory=list)
-    """What is billed with the call beside these counts: what other models were asked, each at its own price."""
+    """What is billed with the call beside these counts: what other models were asked, each at its
+    own price.
+    """
     cost_usd: float | None = None
     """As the provider reported it."""
     finish_reason: str | None = None
@@ -83,9 +85,14 @@ class CallUsage:
                 self.meters[name] = count
 
     def measure_cached(self, cached: Mapping[str, object]) -> None:
-        """Note how much of each kind of input, other than text, came from the cache; also 0: else no price is known."""
+        """Note how much of each kind of input, other than text, came from the cache; also 0: else
+        no price is known.
+        """
         for kind in KINDS:
-            if f"input_{kind}_tokens" in self.meters and (count := count_of(cached.get(kind))) is not None:
+            if (
+                f"input_{kind}_tokens" in self.meters
+                and (count := count_of(cached.get(kind))) is not None
+            ):
                 self.meters[f"cache_{kind}_read_tokens"] = count
 
     def set_resolved_model(self, value: object) -> None:
@@ -101,7 +108,9 @@ class CallUsage:
         """Note that a tool failed which the provider ran."""
         known = self.tool_names.get(call_id) if isinstance(call_id, str) else None
         if len(self.failed_tools) < MAX_TOOLS:
-            self.failed_tools.append(FailedTool(text_of(name) or known or "unknown", text_of(said) or ""))
+            self.failed_tools.append(
+                FailedTool(text_of(name) or known or "unknown", text_of(said) or "")
+            )
 
     def fail(self, *error_types: object) -> None:
         """Note an error and the first of these types that is a text."""
@@ -110,20 +119,28 @@ class CallUsage:
 
     def take_reason(self) -> str | None:
         """Return the reason why the output ended, which is not known any more."""
-        reason, self.finish_reason = self.finish_reason, None
+        reason = self.finish_reason
+        self.finish_reason = None
         return reason
 
     def forget_counts(self) -> None:
         """What may be wrong is not shown."""
-        self.uncached_tokens = self.input_tokens = self.output_tokens = self.reasoning_tokens = None
-        self.cache_read_tokens = self.cache_write_tokens = self.cost_usd = None
+        self.uncached_tokens = None
+        self.input_tokens = None
+        self.output_tokens = None
+        self.reasoning_tokens = None
+        self.cache_read_tokens = None
+        self.cache_write_tokens = None
+        self.cost_usd = None
         self.meters.clear()
         self.others.clear()
 
     @property
     def parts(self) -> tuple["CallUsage", ...]:
         """A unit with a price of its own; a cost reported by the provider covers all of them."""
-        return (self, *self.others) if self.cost_usd is None else (self,)
+        if self.cost_usd is None:
+            return (self, *self.others)
+        return (self,)
 
     @property
     def has_usage(self) -> bool:
@@ -131,21 +148,33 @@ class CallUsage:
 
     @property
     def usage_state(self) -> UsageState:
-        """How far the counts can be trusted; an error in the middle of a stream cuts it as a lost connection does."""
+        """How far the counts can be trusted; an error in the middle of a stream cuts it as a lost
+        connection does.
+        """
         if self.is_lost:
             return "lost"
         if not self.has_usage:
             return "absent"
         if self.is_settled or (self.is_finished and not self.has_failed and not self.is_cut):
             return "exact"
+
         return "partial"
 
 
 def charged(cost: object, details: object, *, is_own_key: bool) -> float | None:
-    """Return what OpenRouter says a call costs: what it charged, and of a caller's own key what the provider will."""
+    """Return what OpenRouter says a call costs: what it charged, and of a caller's own key what the
+    provider will.
+    """
     amount = amount_of(cost)
-    upstream = amount_of(details.get("upstream_inference_cost")) if is_own_key and isinstance(details, dict) else None
-    return amount if amount is None or upstream is None else amount + upstream
+    upstream = (
+        amount_of(details.get("upstream_inference_cost"))
+        if is_own_key and isinstance(details, dict)
+        else None
+    )
+    if amount is None or upstream is None:
+        return amount
+
+    return amount + upstream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

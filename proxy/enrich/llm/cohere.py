@@ -1,8 +1,9 @@
-"""Cohere: chat, embed and rerank of its second version, and what copies them: vLLM; of rerank Voyage, Jina, others.
+"""Cohere: chat, embed and rerank of its second version, and what copies them: vLLM; of rerank
+Voyage, Jina, others.
 
-Tokens are those that are billed: what the model saw besides, of its own making, is not paid for. A stream says them in
-its last event, `message-end`, with the reason. An error has a message and no type. Who copies a rerank has its model
-and a total of tokens, which all are input.
+Tokens are those that are billed: what the model saw besides, of its own making, is not paid for. A
+stream says them in its last event, `message-end`, with the reason. An error has a message and no
+type. Who copies a rerank has its model and a total of tokens, which all are input.
 """
 
 import re
@@ -43,19 +44,30 @@ def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw]) -> None:
     for name in ("usage", "meta"):
         if (counts := object_in(part, name)) is not None:
             _read_counts(usage, counts)
-    if "message" in part and b'"tool_calls"' in bytes(part["message"]):  # a list of calls, or the one of an event
+    # A list of calls, or the one of an event.
+    if "message" in part and b'"tool_calls"' in bytes(part["message"]):
         usage.add_tools(values_at(part["message"], "tool_calls", "function", "name"))
 
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
-    units = next((found for name in ("billed_units", "tokens") if isinstance(found := counts.get(name), dict)), {})
+    units = next(
+        (
+            found
+            for name in ("billed_units", "tokens")
+            if isinstance(found := counts.get(name), dict)
+        ),
+        {},
+    )
     usage.update(
         input_tokens=first_count(units.get("input_tokens"), counts.get("total_tokens")),
         output_tokens=count_of(units.get("output_tokens")),
         cache_read_tokens=count_of(counts.get("cached_tokens")),
         cost_usd=amount_of(counts.get("cost")),
     )
-    usage.measure(rerank_searches=units.get("search_units") or counts.get("search_units"), images=units.get("images"))
+    usage.measure(
+        rerank_searches=units.get("search_units") or counts.get("search_units"),
+        images=units.get("images"),
+    )
 
 
 PROVIDER: Final = Provider(

@@ -1,7 +1,7 @@
 """Gemini: generateContent and streamGenerateContent, as events or as a JSON array.
 
-Each chunk repeats the counts so far: the last one wins, and a chunk without them erases nothing. A blocked prompt is a
-success whose reason says so.
+Each chunk repeats the counts so far: the last one wins, and a chunk without them erases nothing. A
+blocked prompt is a success whose reason says so.
 """
 
 import re
@@ -14,10 +14,16 @@ from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm.call import KINDS, CallUsage, Provider
 
 _RAW: Final = msgspec.Raw()
-_WANTED: Final = compile_bytes(rb'"usageMetadata"|"finishReason"|"promptFeedback"|"error"|"functionCall"')
-_MODEL: Final = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]{1,256}):[A-Za-z]+$|/([^/:]{1,256}):[A-Za-z]+$")
+_WANTED: Final = compile_bytes(
+    rb'"usageMetadata"|"finishReason"|"promptFeedback"|"error"|"functionCall"'
+)
+_MODEL: Final = re.compile(
+    r"/(?:models|tunedModels|endpoints)/([^/:]{1,256}):[A-Za-z]+$|/([^/:]{1,256}):[A-Za-z]+$"
+)
 _PAID_BY_PROMPT: Final = re.compile(r"gemini-(?:live-)?[12]\b")
-_TIER: Final = re.compile(rb"\r\nx-gemini-service-tier:[ \t]*(flex|priority)(?=[ \t\r]|$)", re.IGNORECASE)
+_TIER: Final = re.compile(
+    rb"\r\nx-gemini-service-tier:[ \t]*(flex|priority)(?=[ \t\r]|$)", re.IGNORECASE
+)
 _USUAL_TIERS: Final = ("on_demand", "standard", "unspecified", "traffic_type_unspecified")
 _NO_MODEL: Final = re.compile(r"v\d\w*")
 """A version of the API stands where others have the model: Code Assist names it in the body."""
@@ -32,9 +38,12 @@ def model_of(path: str) -> str | None:
 
 
 def read(usage: CallUsage, data: bytes) -> None:
-    """Read a chunk or a response; an array of one error, as a refused array stream is, is that error."""
+    """Read a chunk or a response; an array of one error, as a refused array stream is, is that
+    error.
+    """
     document = json_parts.members_of(data.strip()[1:-1] if data[:1] == b"[" else data)
-    document = json_parts.members_of(document.get("response")) or document  # Code Assist, as the Gemini CLI uses it
+    # Code Assist, as the Gemini CLI uses it.
+    document = json_parts.members_of(document.get("response")) or document
     usage.set_resolved_model(json_parts.value_in(document, "modelVersion"))
     if (error := json_parts.object_in(document, "error")) is not None:
         usage.fail(error.get("status"), error.get("code"))
@@ -48,19 +57,23 @@ def _read_reason(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None:
     reason = None if feedback is None else json_parts.text_of(feedback.get("blockReason"))
     for candidate in json_parts.objects_in(document, "candidates"):
         reason = json_parts.text_of(json_parts.value_in(candidate, "finishReason")) or reason
-        content, grounding = candidate.get("content", _RAW), candidate.get("groundingMetadata", _RAW)
+        content = candidate.get("content", _RAW)
+        grounding = candidate.get("groundingMetadata", _RAW)
         if b'"functionCall"' in bytes(content):
             usage.add_tools(json_parts.values_at(content, "parts", "functionCall", "name"))
         if b'"webSearchQueries"' in bytes(grounding):
             queries = json_parts.value_at(grounding, "webSearchQueries")
             measure_searches(usage, sum(map(bool, queries)) if isinstance(queries, list) else 0)
+
     if reason is not None:  # there is no other terminator
         usage.finish_reason = reason
         usage.is_finished = True
 
 
 def measure_searches(usage: CallUsage, queries: int) -> None:
-    """Note searches of the web: up to Gemini 2.5 a prompt with any is paid for, from Gemini 3 on each of them."""
+    """Note searches of the web: up to Gemini 2.5 a prompt with any is paid for, from Gemini 3 on
+    each of them.
+    """
     if _PAID_BY_PROMPT.match(usage.resolved_model or usage.model or ""):
         usage.measure(grounded_prompts=min(queries, 1))
     else:
@@ -69,10 +82,14 @@ def measure_searches(usage: CallUsage, queries: int) -> None:
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
     # What Live calls a response is a candidate elsewhere.
-    answer = json_parts.first_count(counts.get("candidatesTokenCount"), counts.get("responseTokenCount"))
+    answer = json_parts.first_count(
+        counts.get("candidatesTokenCount"), counts.get("responseTokenCount")
+    )
     thoughts = counts.get("thoughtsTokenCount")
     usage.update(
-        input_tokens=json_parts.sum_of((counts.get("promptTokenCount"), counts.get("toolUsePromptTokenCount"))),
+        input_tokens=json_parts.sum_of(
+            (counts.get("promptTokenCount"), counts.get("toolUsePromptTokenCount"))
+        ),
         output_tokens=json_parts.sum_of((answer, thoughts)),
         reasoning_tokens=json_parts.count_of(thoughts),
         cache_read_tokens=json_parts.count_of(counts.get("cachedContentTokenCount")),
@@ -81,13 +98,24 @@ def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
         if tier is not None and tier.lower() not in _USUAL_TIERS:
             usage.service_tier = tier
     outputs = counts.get("candidatesTokensDetails", counts.get("responseTokensDetails"))
-    measure_kinds(usage, counts.get("promptTokensDetails"), outputs, counts.get("cacheTokensDetails"))
+    measure_kinds(
+        usage, counts.get("promptTokensDetails"), outputs, counts.get("cacheTokensDetails")
+    )
 
 
 def measure_kinds(usage: CallUsage, given: object, output: object, cached: object) -> None:
-    """Note how many tokens were no text, by lists of the modalities of input, output, and what came from the cache."""
+    """Note how many tokens were no text, by lists of the modalities of input, output, and what came
+    from the cache.
+    """
     for side, parts in (("input", given), ("output", output)):
-        usage.measure(**{f"{side}_{kind}_tokens": count for kind, count in _by_kind(parts).items() if kind in KINDS})
+        usage.measure(
+            **{
+                f"{side}_{kind}_tokens": count
+                for kind, count in _by_kind(parts).items()
+                if kind in KINDS
+            }
+        )
+
     if isinstance(cached, list):
         usage.measure_cached({**dict.fromkeys(KINDS, 0), **_by_kind(cached)})
 
@@ -96,7 +124,9 @@ def _by_kind(parts: object) -> dict[str, int | None]:
     """Return modality → tokens, which interactions call otherwise."""
     found = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
     return {
-        str(part.get("modality")).lower(): json_parts.first_count(part.get("tokenCount"), part.get("tokens"))
+        str(part.get("modality")).lower(): json_parts.first_count(
+            part.get("tokenCount"), part.get("tokens")
+        )
         for part in found
     }
 
@@ -112,7 +142,9 @@ PROVIDER: Final = Provider(
     wanted=_WANTED,
     read=read,
     content=re.compile(rb'"text"\s*:\s*"[^"]|"functionCall"|"inlineData"|"executableCode"'),
-    members=frozenset((b"usageMetadata", b"modelVersion", b"promptFeedback", b"error", b"candidates", b"response")),
+    members=frozenset(
+        (b"usageMetadata", b"modelVersion", b"promptFeedback", b"error", b"candidates", b"response")
+    ),
     reason=b"finishReason",
     choices=b"candidates",
     wrapper=b"response",

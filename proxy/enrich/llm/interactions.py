@@ -1,7 +1,9 @@
-"""Gemini's interactions: a document of steps, or an event for the beginning, the pieces and the end of each.
+"""Gemini's interactions: a document of steps, or an event for the beginning, the pieces and the end
+of each.
 
-The last event, `interaction.completed`, has the counts and the status. Thoughts are counted beside what was said, and
-what a tool gave beside what was asked. One that runs in the background is a job: see `proxy.enrich.jobs`.
+The last event, `interaction.completed`, has the counts and the status. Thoughts are counted beside
+what was said, and what a tool gave beside what was asked. One that runs in the background is a job:
+see `proxy.enrich.jobs`.
 """
 
 import re
@@ -9,7 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, members_of, object_in, objects_in, sum_of, text_of, value_in
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    members_of,
+    object_in,
+    objects_in,
+    sum_of,
+    text_of,
+    value_in,
+)
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import gemini
 from proxy.enrich.llm.call import CallUsage, Provider
@@ -45,13 +55,17 @@ def _read_interaction(usage: CallUsage, found: dict[str, msgspec.Raw]) -> None:
         first = errors[0] if errors else {}
         usage.fail(first.get("status"), first.get("code"), status)
     steps = objects_in(found, "steps")
-    _read_steps(usage, [{name: value_in(step, name) for name in ("type", "name")} for step in steps])
+    _read_steps(
+        usage, [{name: value_in(step, name) for name in ("type", "name")} for step in steps]
+    )
     if (counts := object_in(found, "usage")) is not None:
         _read_counts(usage, counts)
 
 
 def _objects(found: object) -> list[dict[str, Any]]:
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    if isinstance(found, list):
+        return [each for each in found if isinstance(each, dict)]
+    return []
 
 
 def _read_steps(usage: CallUsage, steps: list[dict[str, Any]]) -> None:
@@ -61,12 +75,16 @@ def _read_steps(usage: CallUsage, steps: list[dict[str, Any]]) -> None:
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
     thoughts = counts.get("total_thought_tokens")
     usage.update(
-        input_tokens=sum_of((counts.get("total_input_tokens"), counts.get("total_tool_use_tokens"))),
+        input_tokens=sum_of(
+            (counts.get("total_input_tokens"), counts.get("total_tool_use_tokens"))
+        ),
         output_tokens=sum_of((counts.get("total_output_tokens"), thoughts)),
         reasoning_tokens=count_of(thoughts),
         cache_read_tokens=count_of(counts.get("total_cached_tokens")),
     )
-    gemini.measure_kinds(usage, *(counts.get(f"{side}_tokens_by_modality") for side in ("input", "output", "cached")))
+    gemini.measure_kinds(
+        usage, *(counts.get(f"{side}_tokens_by_modality") for side in ("input", "output", "cached"))
+    )
     for tool in _objects(counts.get("grounding_tool_count")):
         if tool.get("type") == "google_search":
             gemini.measure_searches(usage, count_of(tool.get("count")) or 0)
@@ -78,7 +96,9 @@ _MEMBERS: Final = frozenset(
 )  # fmt: skip
 PROVIDER: Final = Provider(
     name=gemini.PROVIDER.name,
-    wanted=compile_bytes(rb'\[DONE\]|"interaction"|"usage"|"error"|"(?:function|mcp_server_tool)_call"'),
+    wanted=compile_bytes(
+        rb'\[DONE\]|"interaction"|"usage"|"error"|"(?:function|mcp_server_tool)_call"'
+    ),
     read=read,
     content=re.compile(rb'"(?:text|arguments|data)"\s*:\s*"[^"]'),
     members=_MEMBERS,

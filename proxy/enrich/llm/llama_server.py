@@ -1,6 +1,7 @@
 """The server of llama.cpp in its own words: completion and infill. Its `/v1` is OpenAI's.
 
-Every event of a stream counts so far; the one with `stop: true` is the last, and has the reason and the timings.
+Every event of a stream counts so far; the one with `stop: true` is the last, and has the reason and
+the timings.
 """
 
 import re
@@ -17,12 +18,14 @@ def read(usage: CallUsage, data: bytes) -> None:
     if (error := object_in(document, "error")) is not None:
         usage.fail(error.get("type"), error.get("code"))
     predicted = count_of(value_in(document, "tokens_predicted"))
-    if predicted is not None:  # else it is an event that is cut, and what is left of its counts is no count
+    # Else it is an event that is cut, and what is left of its counts is no count.
+    if predicted is not None:
         usage.update(
             input_tokens=count_of(value_in(document, "tokens_evaluated")),
             output_tokens=predicted,
             cache_read_tokens=count_of((object_in(document, "timings") or {}).get("cache_n")),
         )
+
     if value_in(document, "stop") is True:
         reason = value_in(document, "stop_type")
         usage.finish_reason = reason if reason in ("eos", "limit", "word") else "stop"
@@ -35,6 +38,8 @@ PROVIDER: Final = Provider(
     wanted=compile_bytes(rb'"tokens_predicted"|"error"'),
     read=read,
     content=re.compile(rb'"content"\s*:\s*"[^"]'),
-    members=frozenset((b"model", b"stop", b"tokens_evaluated", b"tokens_predicted", b"timings", b"error")),
+    members=frozenset(
+        (b"model", b"stop", b"tokens_evaluated", b"tokens_predicted", b"timings", b"error")
+    ),
     reason=b"stop_type",
 )

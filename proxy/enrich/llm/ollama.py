@@ -33,6 +33,8 @@ PROVIDER: Final = Provider(
     wanted=_WANTED,
     read=read,
     content=re.compile(rb'"(?:content|response|thinking)"\s*:\s*"[^"]|"tool_calls"'),
-    members=frozenset((b"model", b"done", b"done_reason", b"prompt_eval_count", b"eval_count", b"error")),
+    members=frozenset(
+        (b"model", b"done", b"done_reason", b"prompt_eval_count", b"eval_count", b"error")
+    ),
     reason=b"done_reason",
 )

@@ -1,8 +1,9 @@
-"""OpenAI: chat completions, completions, responses, embeddings, images, audio, there and wherever the API is copied.
+"""OpenAI: chat completions, completions, responses, embeddings, images, audio, there and wherever
+the API is copied.
 
-Any object called `usage` replaces what was read before, wherever it comes: on the last chunk with `choices: []`
-(OpenAI), with `choices: null` (vLLM), on every chunk (continuous usage), on the finishing chunk (llama-server), under
-`x_groq` (Groq), under `response` (responses API).
+Any object called `usage` replaces what was read before, wherever it comes: on the last chunk with
+`choices: []` (OpenAI), with `choices: null` (vLLM), on every chunk (continuous usage), on the
+finishing chunk (llama-server), under `x_groq` (Groq), under `response` (responses API).
 """
 
 import math
@@ -53,8 +54,9 @@ _CONNECTORS: Final = {
 }
 """Tools of Mistral's, which the usage counts."""
 _SEARCHES: Final = re.compile(r"-search-(?:preview|api)(?:-|\Z)")
-"""Models that search the web once for each answer, which is paid beside its tokens and counted nowhere:
-<https://developers.openai.com/api/docs/pricing>."""
+"""Models that search the web once for each answer, which is paid beside its tokens and counted
+nowhere: <https://developers.openai.com/api/docs/pricing>.
+"""
 _GEMINI: Final = re.compile(r"(?:google/)?gemini-")
 _TICKS: Final = 10_000_000_000
 """Of xAI, in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
@@ -75,23 +77,35 @@ def read(usage: CallUsage, data: bytes) -> None:
     document = members_of(data)
     if not document:
         return
-    kind, is_error = value_in(document, "type"), value_in(document, "object") == "error"
+
+    kind = value_in(document, "type")
+    is_error = value_in(document, "object") == "error"
     is_end = text_of(kind) in _TERMINATORS
+
     if is_object(document.get("response", _RAW)):
         if inner := members_of(document["response"]):
             _read_object(usage, inner)
-            # Without a type it is the end of an event whose beginning was cut off: only the last has counts.
+            # Without a type it is the end of an event whose beginning was cut off: only the last
+            # has counts.
             usage.is_finished |= is_end or (kind is None and is_object(inner.get("usage", _RAW)))
         return
+
     _read_object(usage, document)
-    # Of an image that is streamed the last event is cut before its data, which are longer than what is kept.
-    is_image = kind is None and value_in(document, "output_format") is not None and value_in(document, "object") is None
+    # Of an image that is streamed the last event is cut before its data, which are longer than what
+    # is kept.
+    is_image = (
+        kind is None
+        and value_in(document, "output_format") is not None
+        and value_in(document, "object") is None
+    )
     usage.is_finished |= is_end or (is_image and is_object(document.get("usage", _RAW)))
+
     if item := members_of(document.get("item")):
         _add_tools(usage, [item])
         if kind == "response.output_item.done":
             _add_failed_tools(usage, [item])
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
+
     if kind in ("function.call", "function.call.delta"):  # of a conversation of Mistral's
         usage.add_tools([value_in(document, "name")])
     if kind in ("error", "conversation.response.error") or is_error:
@@ -108,14 +122,18 @@ def _read_object(usage: CallUsage, document: Members) -> None:
         usage.fail(*error_names(error.get("type"), error.get("code")))
     elif bytes(document.get("error", _RAW))[:1] == b'"':
         usage.fail(value_in(document, "code"))
+
     usage.finish_reason = _finish_reason(usage, document) or usage.finish_reason
     if is_array(document.get("output", _RAW)):
         items = objects_in(document, "output")
         _add_tools(usage, items)
         usage.failed_tools = []
         _add_failed_tools(usage, items)
-        usage.meters = {name: count for name, count in usage.meters.items() if name not in _METERS.values()}
+        usage.meters = {
+            name: count for name, count in usage.meters.items() if name not in _METERS.values()
+        }
         usage.measure(**_paid_by(items))
+
     _read_tool_usage(usage, document)
     _add_tools(usage, objects_in(document, "outputs"))
     _read_counts(usage, object_in(document, "usage"))
@@ -128,29 +146,39 @@ def _read_object(usage: CallUsage, document: Members) -> None:
 
 def _code_in(error: msgspec.Raw) -> str | None:
     text = decode_text(bytes(error))
-    return text if text is not None and _NAME.fullmatch(text) else None
+    if text is not None and _NAME.fullmatch(text):
+        return text
+    return None
 
 
 def error_names(kind: object, code: object) -> tuple[object, ...]:
     """Return the names of an error, the most specific first.
 
-    A context that is too long, a wrong key and a missing model all have the type `invalid_request_error`, and a refusal
-    for its rate has the type `tokens`: only the code distinguishes them.
+    A context that is too long, a wrong key and a missing model all have the type
+    `invalid_request_error`, and a refusal for its rate has the type `tokens`: only the code
+    distinguishes them.
     """
-    return (code, kind) if isinstance(code, str) and _NAME.fullmatch(code) else (kind, code)
+    if isinstance(code, str) and _NAME.fullmatch(code):
+        return (code, kind)
+    return (kind, code)
 
 
 def _finish_reason(usage: CallUsage, document: Members) -> str | None:
     details = object_in(document, "incomplete_details")
     if details is not None:
         return text_of(details.get("reason"))
+
     if value_in(document, "object") == "response":
         status = value_in(document, "status")
-        return text_of(status) if status in ("completed", "failed", "cancelled") else None
+        if status in ("completed", "failed", "cancelled"):
+            return text_of(status)
+        return None
+
     reason = None
     for choice in objects_in(document, "choices"):
         reason = reason or text_of(value_in(choice, "finish_reason"))
-        if (error := object_in(choice, "error")) is not None:  # of OpenRouter's, behind a status of 200
+        # Of OpenRouter's, behind a status of 200.
+        if (error := object_in(choice, "error")) is not None:
             usage.fail(*error_names(error.get("type"), error.get("code")))
         _read_counts(usage, object_in(choice, "usage"))  # of Moonshot's streams, in the last one
         for raw in (choice.get("message", _RAW), choice.get("delta", _RAW)):
@@ -159,9 +187,13 @@ def _finish_reason(usage: CallUsage, document: Members) -> str | None:
             message = members_of(raw)
             for call in objects_in(message, "tool_calls"):
                 usage.add_tools(
-                    name for kind in ("function", "custom") for name in values_at(call.get(kind, _RAW), "name")
+                    name
+                    for kind in ("function", "custom")
+                    for name in values_at(call.get(kind, _RAW), "name")
                 )
+
             usage.add_tools(values_at(message.get("function_call", _RAW), "name"))
+
     return reason
 
 
@@ -179,7 +211,9 @@ def _add_failed_tools(usage: CallUsage, items: list[Members]) -> None:
 
 
 def _read_tool_usage(usage: CallUsage, document: Members) -> None:
-    """Take the number of searches that are billed, where it is said: several items may belong to one request."""
+    """Take the number of searches that are billed, where it is said: several items may belong to
+    one request.
+    """
     searches = count_of(value_at(document.get("tool_usage", _RAW), "web_search", "num_requests"))
     if searches is not None:
         usage.meters.pop("web_searches", None)
@@ -194,21 +228,29 @@ def _paid_by(items: list[Members]) -> Counter[str]:
         is_search = value_at(item.get("action", _RAW), "type") in (None, "search")
         if meter is not None and (is_search or meter != "web_searches"):
             counts[meter] += 1
+
     return counts
 
 
 def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
     if counts is None:
         return
-    inputs = _details(counts, "prompt_tokens_details", "input_tokens_details", "input_token_details")
-    outputs = _details(counts, "completion_tokens_details", "output_tokens_details", "output_token_details")
-    connectors, model = _details(counts, "connectors"), usage.resolved_model or usage.model or ""
+    inputs = _details(
+        counts, "prompt_tokens_details", "input_tokens_details", "input_token_details"
+    )
+    outputs = _details(
+        counts, "completion_tokens_details", "output_tokens_details", "output_token_details"
+    )
+    connectors = _details(counts, "connectors")
+    model = usage.resolved_model or usage.model or ""
     reasoning = count_of(outputs.get("reasoning_tokens"))
     usage.update(
         input_tokens=_input(counts),
         output_tokens=_output(counts, reasoning, model),
         cache_read_tokens=first_count(  # also of DeepSeek and Moonshot
-            inputs.get("cached_tokens"), counts.get("prompt_cache_hit_tokens"), counts.get("cached_tokens")
+            inputs.get("cached_tokens"),
+            counts.get("prompt_cache_hit_tokens"),
+            counts.get("cached_tokens"),
         ),
         cache_write_tokens=count_of(inputs.get("cache_write_tokens")),
         reasoning_tokens=reasoning,
@@ -219,10 +261,13 @@ def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
         output_audio_tokens=outputs.get("audio_tokens"),
         input_image_tokens=inputs.get("image_tokens"),
         output_image_tokens=outputs.get("image_tokens"),
-        web_searches=counts.get("num_search_queries") or int(_SEARCHES.search(model) is not None),  # Perplexity
+        # Perplexity.
+        web_searches=counts.get("num_search_queries") or int(_SEARCHES.search(model) is not None),
         search_sources=counts.get("num_sources_used"),  # xAI
         document_pages=counts.get("pages_processed"),
-        audio_seconds=first_count(_seconds(counts.get("seconds")), counts.get("prompt_audio_seconds")),
+        audio_seconds=first_count(
+            _seconds(counts.get("seconds")), counts.get("prompt_audio_seconds")
+        ),
     )
     usage.measure(**{meter: connectors.get(name) for name, meter in _CONNECTORS.items()})
     usage.service_tier = text_of(counts.get("service_tier")) or usage.service_tier
@@ -236,23 +281,40 @@ def _input(counts: Counts) -> int | None:
     given = first_count(counts.get("prompt_tokens"), counts.get("input_tokens"))
     if given is not None and (connected := count_of(counts.get("connector_tokens"))):
         return given + connected  # what Mistral's own tools found
-    is_all = given is None and counts.get("completion_tokens") is None and counts.get("output_tokens") is None
-    return count_of(counts.get("total_tokens")) if is_all else given
+
+    is_all = (
+        given is None
+        and counts.get("completion_tokens") is None
+        and counts.get("output_tokens") is None
+    )
+    if is_all:
+        return count_of(counts.get("total_tokens"))
+
+    return given
 
 
 def _seconds(value: object) -> object:
     """A part of a second is paid as a whole one."""
-    return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
+    if isinstance(value, float) and math.isfinite(value):
+        return math.ceil(value)
+    return value
 
 
 def _output(counts: Counts, reasoning: int | None, model: str) -> int | None:
-    """Count reasoning in: xAI's chat counts it beside its output, Google's nowhere, and only the total shows it."""
-    output, given, total = (count_of(counts.get(f"{name}_tokens")) for name in ("completion", "prompt", "total"))
+    """Count reasoning in: xAI's chat counts it beside its output, Google's nowhere, and only the
+    total shows it.
+    """
+    output, given, total = (
+        count_of(counts.get(f"{name}_tokens")) for name in ("completion", "prompt", "total")
+    )
     if reasoning is None and _GEMINI.match(model) and given is not None and total is not None:
         return max(total - given, output or 0)
     if output is None or given is None or not reasoning:
         return first_count(counts.get("completion_tokens"), counts.get("output_tokens"))
-    return output + reasoning if total == given + output + reasoning else output
+    if total == given + output + reasoning:
+        return output + reasoning
+
+    return output
 
 
 def _details(counts: Counts, *names: str) -> Counts:

@@ -1,8 +1,9 @@
-"""The cost of LLM calls, from the price list of `genai-prices`, where that is installed (extra `llm`).
+"""The cost of LLM calls, from the price list of `genai-prices`, where that is installed (extra
+`llm`).
 
-Strategy: imported once, when the first price is needed (240 ms, 40 MB); searched by provider id and model, never by
-URL; never updated from the network. Own prices (`[[llm.prices]]`) come before it. A price that cannot be found is null.
-Invariant: nothing here raises.
+Strategy: imported once, when the first price is needed (240 ms, 40 MB); searched by provider id and
+model, never by URL; never updated from the network. Own prices (`[[llm.prices]]`) come before it. A
+price that cannot be found is null. Invariant: nothing here raises.
 """
 
 import importlib
@@ -26,7 +27,9 @@ REPORTED: Final = "reported"
 """Price source of a cost that the provider itself stated."""
 LISTED: Final = "genai-prices"
 PARTLY: Final = ", partial"
-"""Behind a source that has no price of something that is paid for: `Stream.cost_lacks` says of what."""
+"""Behind a source that has no price of something that is paid for: `Stream.cost_lacks` says of
+what.
+"""
 _PROVIDER_IDS: Final = {"gemini": "google", "bedrock": "aws"}
 """Where the list has another id for a provider."""
 _MAX_UNKNOWN: Final = 1024
@@ -42,9 +45,13 @@ _UNITS: Final = {
 }
 """Where the list has another name for a meter."""
 _NOT_BILLED: Final = ("anthropic", "refusal", 0)
-"""Provider, reason and output of a call that costs nothing: it was refused before anything was said."""
+"""Provider, reason and output of a call that costs nothing: it was refused before anything was
+said.
+"""
 _NO_LACK: Final = frozenset(("cache_read_tokens", *OTHER_MODELS))
-"""Without a price, what is cached is paid as other input, which is not less; other models have a price of their own."""
+"""Without a price, what is cached is paid as other input, which is not less; other models have a
+price of their own.
+"""
 _GOOGLE: Final = "google"
 _OF_A_KIND: Final = re.compile(r"(?:input|output|cache)_(?:audio|image|video)(?:_read)?_tokens")
 """Tokens that are no text. Google has one price for all kinds but where it lists another."""
@@ -71,7 +78,9 @@ class Price(NamedTuple):
 
 
 PriceOf = Callable[[str, str, CallUsage], Price]
-"""From the list's provider id, a model and its counts; raises LookupError for what it does not know."""
+"""From the list's provider id, a model and its counts; raises LookupError for what it does not
+know.
+"""
 
 
 class Cost(NamedTuple):
@@ -92,19 +101,26 @@ def add_costs(costs: Sequence[Cost]) -> Cost:
 
 
 def _total(price: PriceSettings, usage: CallUsage) -> float:
-    read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    read = usage.cache_read_tokens or 0
+    written = usage.cache_write_tokens or 0
     plain = max(0, (usage.input_tokens or 0) - read - written)
     read_usd = price.input_usd if price.cache_read_usd is None else price.cache_read_usd
     written_usd = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
     tokens_usd = plain * price.input_usd + read * read_usd + written * written_usd
-    return (tokens_usd + (usage.output_tokens or 0) * price.output_usd) / _MILLION + usage.requests * price.call_usd
+    return (
+        tokens_usd + (usage.output_tokens or 0) * price.output_usd
+    ) / _MILLION + usage.requests * price.call_usd
 
 
 class Prices:
     """Looks costs up. Not thread-safe: it memoises models without a price."""
 
-    def __init__(self, load: Callable[[], PriceOf | None] | None = None, own: Sequence[PriceSettings] = ()) -> None:
-        """Call `load` when the first price of the list is needed; it returns None without a list. `own` come before."""
+    def __init__(
+        self, load: Callable[[], PriceOf | None] | None = None, own: Sequence[PriceSettings] = ()
+    ) -> None:
+        """Call `load` when the first price of the list is needed; it returns None without a list.
+        `own` come before.
+        """
         self._own = [(price.models, price.first_day, price) for price in own]
         self._load = load or load_list
         self._price_of: PriceOf | None = None
@@ -112,41 +128,56 @@ class Prices:
         self._unknown: set[tuple[str, str]] = set()
 
     def cost_of(self, provider: str, usage: CallUsage) -> Cost | None:
-        """Return the cost of a call as reported, else by own prices, else by the list; None when none knows."""
+        """Return the cost of a call as reported, else by own prices, else by the list; None when
+        none knows.
+        """
         if usage.cost_usd is not None:
             return Cost(usage.cost_usd, REPORTED)
         if not usage.has_usage or (usage.input_tokens is None and usage.output_tokens is not None):
             return None  # output without its input would be priced too cheap
+
         models = dict.fromkeys((usage.resolved_model, usage.model))
         if self._own and (own := self._own_cost(provider, filter(None, models), usage)) is not None:
             return own
+
         self.prepare()
         if self._price_of is None:
             return None
         if (provider, usage.finish_reason, usage.output_tokens) == _NOT_BILLED:
             return Cost(0.0, LISTED)
+
         listed = usage.price_list or _PROVIDER_IDS.get(provider, provider)
-        # What is asked for at Bedrock says where it may run, which has its price; what Claude answers does not.
+        # What is asked for at Bedrock says where it may run, which has its price; what Claude
+        # answers does not.
         for model in reversed(models) if provider == "bedrock" else models:
             price = None if model is None else self._look_up(listed, model, usage)
             if price is not None:
                 return Cost(price.usd, LISTED + PARTLY * bool(price.lacks), price.lacks)
+
         return None
 
     def _own_cost(self, provider: str, models: Iterable[str], usage: CallUsage) -> Cost | None:
         """Take the first price whose pattern is the model's, and whose day has come.
 
-        Tokens that are no text are paid as the others; what is counted beside tokens, such as searches, has no price.
+        Tokens that are no text are paid as the others; what is counted beside tokens, such as
+        searches, has no price.
         """
         today = datetime.now(UTC).date()
         for model in models:
             for pattern, first_day, price in self._own:
-                if first_day <= today and price.provider in ("", provider) and pattern.fullmatch(model):
+                if (
+                    first_day <= today
+                    and price.provider in ("", provider)
+                    and pattern.fullmatch(model)
+                ):
                     lacks = tuple(
-                        each for each, count in usage.meters.items() if count and not _OF_A_KIND.fullmatch(each)
+                        each
+                        for each, count in usage.meters.items()
+                        if count and not _OF_A_KIND.fullmatch(each)
                     )
                     source = f"{OWN}, {price.since}" if price.since else OWN
                     return Cost(_total(price, usage), source + PARTLY * bool(lacks), lacks)
+
         return None
 
     def prepare(self) -> None:
@@ -168,6 +199,7 @@ class Prices:
             model = model.removeprefix("google/").removeprefix("models/")
         if (provider, model) in self._unknown:
             return None
+
         assert self._price_of is not None
         try:
             price = self._price_of(provider, model, usage)
@@ -178,6 +210,7 @@ class Prices:
             self._unknown.add((provider, model))
         except Exception:  # a failure of the library must not cost a record
             log.debug("the price list failed", exc_info=True)
+
         return None
 
 
@@ -200,42 +233,80 @@ class _List:
         self._known: dict[tuple[str, str, str, int], tuple[Any, frozenset[str], bool]] = {}
 
     def price_of(self, provider: str, model: str, usage: CallUsage) -> Price:
-        counts = {"input_tokens": usage.input_tokens or 0, "output_tokens": usage.output_tokens or 0}
+        counts = {
+            "input_tokens": usage.input_tokens or 0,
+            "output_tokens": usage.output_tokens or 0,
+        }
         tier = (usage.service_tier or "").lower()
-        prices, priced, is_of_tier = self._prices(provider, model, tier if tier in _PRICED_TIERS else "")
+        prices, priced, is_of_tier = self._prices(
+            provider, model, tier if tier in _PRICED_TIERS else ""
+        )
         lacks = []
+
         for name, count in _meters_of(usage).items():
             if (unit := _UNITS.get(name, name)) in priced:
                 counts[unit] = count
-            elif count and name not in _NO_LACK and not (provider == _GOOGLE and _OF_A_KIND.fullmatch(name)):
+            elif (
+                count
+                and name not in _NO_LACK
+                and not (provider == _GOOGLE and _OF_A_KIND.fullmatch(name))
+            ):
                 lacks.append(name)
+
         if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")
         if usage.region:
             lacks.append(f"inference in {usage.region}")
-        # Many requests are priced as so many of their average, because a long request alone may have a higher price.
+        # Many requests are priced as so many of their average, because a long request alone may
+        # have a higher price.
         number = usage.requests
-        average = {name: Decimal(count) / number for name, count in counts.items()} if number > 1 else counts
+        average = (
+            {name: Decimal(count) / number for name, count in counts.items()}
+            if number > 1
+            else counts
+        )
         total = prices.calc_price(self._library.Usage(**average))["total_price"] * number
         return Price(float(total), tuple(lacks))
 
     def _prices(self, provider: str, model: str, tier: str) -> tuple[Any, frozenset[str], bool]:
-        """Return a model's prices at this hour; which counts have one; whether the tier has one of its own."""
+        """Return a model's prices at this hour; which counts have one; whether the tier has one of
+        its own.
+        """
         key = (provider, model, tier, int(time.time()) // _PRICES_AGE_S)
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= _MAX_MODELS:
                 self._known.clear()
-            usage, about = self._library.Usage(input_tokens=1), {"model_ref": model, "provider_id": provider}
-            listed = found = self._library.calc_price(usage, **about).model_price
+            usage = self._library.Usage(input_tokens=1)
+            about = {"model_ref": model, "provider_id": provider}
+            listed = self._library.calc_price(usage, **about).model_price
+            found = listed
+
             if tier:
-                found = self._library.calc_price(usage, **about, price_context=_PRICED_TIERS[tier]).model_price
-            units = (unit for unit in self._units.values() if getattr(found, unit.price_key, None) is not None)
-            known = self._known[key] = found, frozenset(unit.usage_key for unit in units), found != listed
+                found = self._library.calc_price(
+                    usage, **about, price_context=_PRICED_TIERS[tier]
+                ).model_price
+
+            units = (
+                unit
+                for unit in self._units.values()
+                if getattr(found, unit.price_key, None) is not None
+            )
+            known = self._known[key] = (
+                found,
+                frozenset(unit.usage_key for unit in units),
+                found != listed,
+            )
+
         return known
 
 
 def _meters_of(usage: CallUsage) -> dict[str, int]:
-    """Return the priced units beside input and output; a zero among the meters shows how two others overlap."""
-    counts = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    """Return the priced units beside input and output; a zero among the meters shows how two others
+    overlap.
+    """
+    counts = {
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+    }
     return {name: count for name, count in counts.items() if count} | usage.meters

@@ -1,8 +1,9 @@
 """Which limit a refused LLM call was above: of requests or of tokens. Pure.
 
-Strategy: what the response says of this call comes first, its error's type, then its words; counters in the head, of
-which one is at zero, are read last. Sources: OpenAI "Rate limits" and Azure's errors of its tiers, Anthropic "Rate
-limits" (`anthropic-ratelimit-…-remaining`), Gemini "Rate limits" (`quotaId`), Mistral's and Groq's error messages.
+Strategy: what the response says of this call comes first, its error's type, then its words;
+counters in the head, of which one is at zero, are read last. Sources: OpenAI "Rate limits" and
+Azure's errors of its tiers, Anthropic "Rate limits" (`anthropic-ratelimit-…-remaining`), Gemini
+"Rate limits" (`quotaId`), Mistral's and Groq's error messages.
 """
 
 import re
@@ -12,7 +13,8 @@ MAX_TEXT_BYTES: Final = 4096
 """Of an error's body that is looked into."""
 _TYPE: Final = re.compile(rb'"type"\s*:\s*"(requests|tokens)"')
 _WORDS: Final = re.compile(
-    rb"(?:(input|output)[ _-]?)?(?:(tokens?)|(?:requests?|calls?))[ _-]?(?:per|rate limit)", re.ASCII | re.IGNORECASE
+    rb"(?:(input|output)[ _-]?)?(?:(tokens?)|(?:requests?|calls?))[ _-]?(?:per|rate limit)",
+    re.ASCII | re.IGNORECASE,
 )
 _SPENT: Final = re.compile(
     rb"^[\w-]*ratelimit-(?:remaining-)?((?:input-|output-)?tokens|requests)(?:-remaining)?:[ \t]*0[ \t]*\r?$",
@@ -31,5 +33,6 @@ def exceeded_limit(fields: bytes, body: bytes) -> str | None:
     if found := _WORDS.search(text):
         side = "" if found[1] is None else f"{found[1].decode().lower()} "
         return f"{side}tokens" if found[2] else "requests"
+
     spent = {name.decode().lower().replace("-", " ") for name in _SPENT.findall(fields)}
     return spent.pop() if len(spent) == 1 else None

@@ -1,8 +1,9 @@
 """Read an LLM call from an exchange: provider, model, usage, and how a streamed response was paced.
 
-Strategy: the response whole, or frame by frame behind cheap byte tests; where its middle is missing, what is left of it
-is read by structure. Invariant: a call that cannot be read costs these columns, never the record; counts that may be
-old ones, because what followed them was not seen, are no counts. A frame has the time of the chunk that completed it.
+Strategy: the response whole, or frame by frame behind cheap byte tests; where its middle is
+missing, what is left of it is read by structure. Invariant: a call that cannot be read costs these
+columns, never the record; counts that may be old ones, because what followed them was not seen, are
+no counts. A frame has the time of the chunk that completed it.
 """
 
 import re
@@ -23,15 +24,35 @@ from proxy.ring.timeline import FIRST_CHUNKS
 from storage.record import Outcome, Record, Stream, StreamEnd
 
 _HOSTS: Final[tuple[tuple[str, str], ...]] = (
-    *(("api.anthropic.com", "anthropic"), ("openrouter.ai", "openrouter"), ("openai.azure.com", "azure")),
-    *(("services.ai.azure.com", "azure"), ("cognitiveservices.azure.com", "azure"), ("api.groq.com", "groq")),
+    *(
+        ("api.anthropic.com", "anthropic"),
+        ("openrouter.ai", "openrouter"),
+        ("openai.azure.com", "azure"),
+    ),
+    *(
+        ("services.ai.azure.com", "azure"),
+        ("cognitiveservices.azure.com", "azure"),
+        ("api.groq.com", "groq"),
+    ),
     *(("api.mistral.ai", "mistral"), ("api.cohere.com", "cohere"), ("api.cohere.ai", "cohere")),
-    *(("api.deepseek.com", "deepseek"), ("api.together.xyz", "together"), ("api.together.ai", "together")),
+    *(
+        ("api.deepseek.com", "deepseek"),
+        ("api.together.xyz", "together"),
+        ("api.together.ai", "together"),
+    ),
     *(("api.fireworks.ai", "fireworks"), ("api.x.ai", "x-ai"), ("api.perplexity.ai", "perplexity")),
-    *(("api.cerebras.ai", "cerebras"), ("api.moonshot.ai", "moonshotai"), ("api.moonshot.cn", "moonshotai")),
+    *(
+        ("api.cerebras.ai", "cerebras"),
+        ("api.moonshot.ai", "moonshotai"),
+        ("api.moonshot.cn", "moonshotai"),
+    ),
     *(("api.voyageai.com", "voyageai"), ("api.z.ai", "zai"), ("open.bigmodel.cn", "zhipuai")),
     *(("api.minimax.io", "minimax"), ("api.minimaxi.com", "minimax"), ("api.novita.ai", "novita")),
-    *(("api.arcee.ai", "arcee"), ("inference.baseten.co", "baseten"), ("api.githubcopilot.com", "github-copilot")),
+    *(
+        ("api.arcee.ai", "arcee"),
+        ("inference.baseten.co", "baseten"),
+        ("api.githubcopilot.com", "github-copilot"),
+    ),
     ("api.jina.ai", "jina"),
 )
 """Upstreams that have another provider's API, too, by the end of their name."""
@@ -45,10 +66,17 @@ _BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)"
 _LISTS: Final = {("openai", "decisions"): "openai-decisions"}
 """Price lists of calls that are paid otherwise, by provider and the last segment of the path."""
 _COST: Final = re.compile(
-    rb"\r\nx-litellm-response-cost:[ \t]*([0-9.]{1,32}(?:e-?[0-9]{1,3})?)(?=[ \t\r]|$)", re.IGNORECASE
+    rb"\r\nx-litellm-response-cost:[ \t]*([0-9.]{1,32}(?:e-?[0-9]{1,3})?)(?=[ \t\r]|$)",
+    re.IGNORECASE,
 )
 _INTERRUPTED: Final = frozenset(
-    (Outcome.CLIENT_CLOSED, Outcome.TRUNCATED, Outcome.SHUTDOWN, Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT)
+    (
+        Outcome.CLIENT_CLOSED,
+        Outcome.TRUNCATED,
+        Outcome.SHUTDOWN,
+        Outcome.UPSTREAM_ERROR,
+        Outcome.UPSTREAM_TIMEOUT,
+    )
 )
 
 
@@ -67,10 +95,14 @@ def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call |
     provider = candidate_of(setting, record.method, record.path or "")
     found = None if provider is None else recognise(provider, record, exchange)
     call = None if found is None else read_answer(found.provider, found.model, record, exchange)
-    return None if found is None or call is None else call._replace(members=found.members)
+    if found is None or call is None:
+        return None
+    return call._replace(members=found.members)
 
 
-def read_answer(provider: Provider, model: str | None, record: Record, exchange: DecodedExchange) -> Call | None:
+def read_answer(
+    provider: Provider, model: str | None, record: Record, exchange: DecodedExchange
+) -> Call | None:
     """Read the response of a call to a provider; None when none of its values can be read."""
     usage = CallUsage(model=model, is_cut=record.outcome in _INTERRUPTED)
     if provider is anthropic.PROVIDER:
@@ -88,14 +120,19 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
             stream = _read_stream(usage, provider, frames, exchange, record.outcome)
     elif record.response_bytes and not is_refusal(record):
         usage.is_lost = True
+
     if provider.read_head is not None:
         provider.read_head(usage, exchange.response.redacted)
-    has_response = bool(exchange.status_line) or record.outcome not in (Outcome.CLIENT_CLOSED, Outcome.SHUTDOWN)
+    has_response = bool(exchange.status_line) or record.outcome not in (
+        Outcome.CLIENT_CLOSED,
+        Outcome.SHUTDOWN,
+    )
     _settle(usage, record, has_response=has_response)
     if stream is None and usage.cost_usd is None and not usage.has_failed:
         usage.cost_usd = _cost_in(exchange.response.redacted)
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None
+
     usage.model = usage.model or usage.resolved_model
     by = attributed_to(exchange.labels.provider or "auto", provider)
     name = provider_name(by, record.path or "", record.upstream or "")
@@ -105,16 +142,19 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
 
 def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
     """Read a call by its request alone; None where a response would have to say that it is one."""
-    path, body = record.path or "", exchange.request_body
+    path = record.path or ""
+    body = exchange.request_body
     provider = candidate_of(setting, record.method, path)
     if provider is None:
         return None
+
     if body is not None:
         beginning = DecodedBody.beginning(body.head, None)
         exchange = msgspec.structs.replace(exchange, request_body=beginning)
     found = recognise(provider, record, exchange)
     if found is None:
         return None
+
     by = attributed_to(setting, provider)
     name = provider_name(by, path, record.upstream or exchange.labels.upstream or "")
     return Call(name, CallUsage(model=found.model), None)
@@ -141,21 +181,29 @@ def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
             usage.error_type = usage.error_type or f"http_{record.status}"
     elif usage.has_failed and usage.error_type is None:
         usage.error_type = "error"
+
     if usage.is_lost:
         usage.forget_counts()
 
 
 def provider_name(provider: Provider, path: str, upstream: str) -> str:
-    """Return the provider that a call is attributed to: that of the API, unless the upstream is a known other one."""
+    """Return the provider that a call is attributed to: that of the API, unless the upstream is a
+    known other one.
+    """
     host = _host_of(upstream)
     for end, name in _HOSTS:
         if host.endswith(end):
             return name
     if provider is openai.PROVIDER and host.endswith(".googleapis.com"):
-        return "mistral" if "/publishers/mistralai/" in path else gemini.PROVIDER.name
+        if "/publishers/mistralai/" in path:
+            return "mistral"
+        return gemini.PROVIDER.name
     if _BEDROCK.fullmatch(host) is not None:
         return bedrock.PROVIDER.name
-    return "azure" if provider is openai.PROVIDER and "/openai/deployments/" in path else provider.name
+    if provider is openai.PROVIDER and "/openai/deployments/" in path:
+        return "azure"
+
+    return provider.name
 
 
 def is_provider(upstream: str) -> bool:
@@ -176,7 +224,9 @@ def _read_stream(
     end = _end_of(usage, outcome, has_end=body.has_end)
     exact = FIRST_CHUNKS if exchange.is_thinned else len(exchange.timeline)
     first_content_us = time_at(exchange.timeline[:exact], pace.first_content)
-    return Stream(first_content_us, pace.frames, exchange.longest_gap_us, end == "complete", end=end)
+    return Stream(
+        first_content_us, pace.frames, exchange.longest_gap_us, end == "complete", end=end
+    )
 
 
 def _end_of(usage: CallUsage, outcome: str, *, has_end: bool) -> StreamEnd | None:
@@ -196,9 +246,12 @@ def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> N
         usage.is_finished = not usage.is_cut
         usage.is_settled |= usage.is_finished and not usage.has_failed
         return
+
     names = provider.members | {provider.reason}
     at_start = members_at_start(body.head, names)
-    at_end = members_at_end(body.tail or body.head, names) if body.has_end and not usage.is_cut else []
+    at_end = (
+        members_at_end(body.tail or body.head, names) if body.has_end and not usage.is_cut else []
+    )
     for chain in (at_start, at_end):
         if chain:
             provider.read(usage, rebuilt(provider, chain))

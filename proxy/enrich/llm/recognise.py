@@ -1,8 +1,9 @@
 """Recognise an LLM call without configuration: the path, and a body that agrees with it.
 
-Strategy: one test of a path's end rules out nearly all other services; then comes a pattern, and only then a look at
-the bodies. A false call costs more trust than a missed one, so a path that other services may have as well
-(`/api/chat`, `/surveys/1/responses`) counts only where request and response have the members of the API.
+Strategy: one test of a path's end rules out nearly all other services; then comes a pattern, and
+only then a look at the bodies. A false call costs more trust than a missed one, so a path that
+other services may have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and
+response have the members of the API.
 """
 
 import re
@@ -15,7 +16,16 @@ import msgspec
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
-from proxy.enrich.llm import anthropic, bedrock, cohere, gemini, interactions, llama_server, ollama, openai
+from proxy.enrich.llm import (
+    anthropic,
+    bedrock,
+    cohere,
+    gemini,
+    interactions,
+    llama_server,
+    ollama,
+    openai,
+)
 from proxy.enrich.llm.call import Provider
 from storage.record import Record
 
@@ -61,7 +71,9 @@ _SURE: Final = re.compile(
     r"/chat/completions$|/model/[^/]+/[a-z-]+$|/fim/completions$|/responses/compact$|/v\d+/messages$|awPredict$|Contents?$"
     r"|/v1/(?:completions|responses|embeddings|moderations|images/\w+|audio/\w+)$|/openai/|/codex/responses$"
 )
-"""Paths that no other service has: they need neither a readable request nor a response of the right shape."""
+"""Paths that no other service has: they need neither a readable request nor a response of the right
+shape.
+"""
 _NO_CALL: Final = re.compile(
     r"count[_-]tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
     r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
@@ -84,17 +96,41 @@ _ASKS: Final[dict[str, tuple[bytes, ...]]] = {
     "completion": (b"prompt",),
     "infill": (b"input_prefix", b"input_suffix"),
 }
-"""Members of a request by the last segment of its path, one of which must be there; else one of `_INPUTS`."""
+"""Members of a request by the last segment of its path, one of which must be there; else one of
+`_INPUTS`.
+"""
 _INPUTS: Final = (
     b"messages", b"input", b"prompt", b"contents", b"content", b"requests", b"request", b"suffix",
     b"previous_response_id", b"previous_interaction_id", b"image", b"inputText", b"texts", b"message",
 )  # fmt: skip
 _ANSWERS: Final[dict[str, tuple[bytes, ...]]] = {
-    "openai": (b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.'),
+    "openai": (
+        b'"choices"',
+        b'"usage"',
+        b'"object"',
+        b'"output"',
+        b'"data"',
+        b'"error"',
+        b'"results"',
+        b'"response.',
+    ),
     "anthropic": (b'"stop_reason"', b'"message_start"', b'"error"'),
     "gemini": (b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
-    "bedrock": (b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"', b'"inputTextTokenCount"', b'"generation"'),
-    "cohere": (b'"billed_units"', b'"message-start"', b'"finish_reason"', b'"embeddings"', b'"relevance_score"'),
+    "bedrock": (
+        b'"usage"',
+        b'"stopReason"',
+        b'"stop_reason"',
+        b'"bytes"',
+        b'"inputTextTokenCount"',
+        b'"generation"',
+    ),
+    "cohere": (
+        b'"billed_units"',
+        b'"message-start"',
+        b'"finish_reason"',
+        b'"embeddings"',
+        b'"relevance_score"',
+    ),
     "llama.cpp": (b'"tokens_predicted"', b'"stop_type"'),
     "ollama": (b'"done"', b'"embeddings"', b'"total_duration"'),
 }
@@ -106,17 +142,30 @@ _ANSWERS_AT: Final = {
     "decisions": (b'"answers"',),
 }
 """The same of one path."""
-_ERRORS: Final = {"cohere": (b'"message"', b'"id"'), "llama.cpp": (b'"error"', b'"code"', b'"type"')}
+_ERRORS: Final = {
+    "cohere": (b'"message"', b'"id"'),
+    "llama.cpp": (b'"error"', b'"code"', b'"type"'),
+}
 """Members that an error has, all of them, where it is not `error` alone."""
 _LOOK_BYTES: Final = 4096
-_DEPLOYMENT: Final = re.compile(r"/deployments/([^/]{1,256})/|/publishers/[^/]+/models/([^/:]{1,256}):")
+_DEPLOYMENT: Final = re.compile(
+    r"/deployments/([^/]{1,256})/|/publishers/[^/]+/models/([^/:]{1,256}):"
+)
 _PART_MODEL: Final = re.compile(
     rb'^content-disposition:[^\r\n]{0,200}?[;\s]name=(?:"model"|model(?=[;\s]))[^\r\n]{0,200}+\r?\n'
     rb"(?:[^\r\n]{1,200}+\r?\n){0,8}+\r?\n([^\r\n]{1,256}+)\r?\n",
     re.IGNORECASE | re.MULTILINE,
 )
-_SESSIONS: Final = (b"metadata", b"client_metadata", b"session_id", b"litellm_session_id", b"prompt_cache_key")
-_NAMES: Final = frozenset((b"model", *_SESSIONS, *_INPUTS, *(name for names in _ASKS.values() for name in names)))
+_SESSIONS: Final = (
+    b"metadata",
+    b"client_metadata",
+    b"session_id",
+    b"litellm_session_id",
+    b"prompt_cache_key",
+)
+_NAMES: Final = frozenset(
+    (b"model", *_SESSIONS, *_INPUTS, *(name for names in _ASKS.values() for name in names))
+)
 
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder()
@@ -145,7 +194,9 @@ class Recognised(NamedTuple):
 
 
 def candidate_of(setting: str, method: str | None, path: str) -> Provider | None:
-    """Return whose API a path belongs to, by itself, else by its route's setting; None when it is no LLM call."""
+    """Return whose API a path belongs to, by itself, else by its route's setting; None when it is
+    no LLM call.
+    """
     if method != "POST":
         return None
     path = plain_path(path)
@@ -154,19 +205,29 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
         return None
     if setting != "auto" and own is None:
         return None
-    # One server speaks several APIs (Ollama also OpenAI's and Anthropic's), so a path that is an API's decides.
+
+    # One server speaks several APIs (Ollama also OpenAI's and Anthropic's), so a path that is an
+    # API's decides.
     is_plausible = path.endswith(_SUFFIXES) or _CONTINUED in path
     found = _PATHS.search(path) if is_plausible else None
-    return own if found is None or found.lastgroup is None else _BY_GROUP[found.lastgroup]
+    if found is None or found.lastgroup is None:
+        return own
+
+    return _BY_GROUP[found.lastgroup]
 
 
 def attributed_to(setting: str, provider: Provider) -> Provider:
-    """Return whom a call is attributed to: whom its route names, unless that is OpenAI, whose API others copy."""
-    return PROVIDERS[setting] if setting in PROVIDERS and setting != openai.PROVIDER.name else provider
+    """Return whom a call is attributed to: whom its route names, unless that is OpenAI, whose API
+    others copy.
+    """
+    if setting in PROVIDERS and setting != openai.PROVIDER.name:
+        return PROVIDERS[setting]
+    return provider
 
 
 def plain_path(path: str) -> str:
-    """Return a path as its server reads it, so that no spelling hides a call: unescaped, without slashes at its end.
+    """Return a path as its server reads it, so that no spelling hides a call: unescaped, without
+    slashes at its end.
 
     One that is an API's stays: names of Bedrock's models have slashes, escaped.
     """
@@ -179,9 +240,16 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
     """Return the call of an exchange whose path is an API's, where its bodies agree; else None."""
     path = plain_path(record.path or "")
     is_set = exchange.labels.provider not in (None, "auto")
-    if provider is openai.PROVIDER and path.endswith("/completions") and _is_llama(exchange.response_body):
+    if (
+        provider is openai.PROVIDER
+        and path.endswith("/completions")
+        and _is_llama(exchange.response_body)
+    ):
         provider = llama_server.PROVIDER
-    is_decision = path.endswith("/decisions") and _has(exchange.response_body, b'"total_input_tokens"')
+
+    is_decision = path.endswith("/decisions") and _has(
+        exchange.response_body, b'"total_input_tokens"'
+    )
     if is_decision or (provider is gemini.PROVIDER and path.endswith("/interactions")):
         provider = interactions.PROVIDER
     is_sure = is_set or _SURE.search(path) is not None
@@ -190,17 +258,27 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
         is_asked = asked is None or asked.is_cut or not asked.names.isdisjoint(_INPUTS)
         is_call = is_asked or _answers(provider, record, exchange.response_body)
     else:
-        is_asked = asked is not None and not asked.names.isdisjoint(_ASKS.get(_kind_of(path), _INPUTS))
+        is_asked = asked is not None and not asked.names.isdisjoint(
+            _ASKS.get(_kind_of(path), _INPUTS)
+        )
         is_call = is_asked and _answers(provider, record, exchange.response_body)
+
     if not is_call:
         return None
-    return Recognised(provider, _model_of(provider, path, asked), {} if asked is None else asked.members)
+
+    return Recognised(
+        provider, _model_of(provider, path, asked), {} if asked is None else asked.members
+    )
 
 
 def _kind_of(path: str) -> str:
-    """Return the last segment of a path that names the operation: in a conversation's path, an id may follow it."""
+    """Return the last segment of a path that names the operation: in a conversation's path, an id
+    may follow it.
+    """
     last = path.rpartition("/")[2]
-    return "conversations" if last not in _ASKS and _CONTINUED in path else last
+    if last not in _ASKS and _CONTINUED in path:
+        return "conversations"
+    return last
 
 
 def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None:
@@ -208,24 +286,39 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None
     body = exchange.request_body
     if body is None:
         return None
+
     if b"multipart/" in exchange.request.content_type:
         found = _PART_MODEL.search(body.head) or _PART_MODEL.search(body.tail)
-        return None if found is None else _Asked(_NAMES, text_of(found[1].decode("utf-8", "replace")))
+        if found is None:
+            return None
+        return _Asked(_NAMES, text_of(found[1].decode("utf-8", "replace")))
+
     if not body.is_truncated:
         members = decode(_MEMBERS, body.head)
         if members is None:
             return None
+
         model = members.get("model")
         names = frozenset(name.encode() for name in members) & _NAMES
-        return _Asked(names, None if model is None else text_of(decode(_VALUE, model)), False, members)
+        return _Asked(
+            names, None if model is None else text_of(decode(_VALUE, model)), False, members
+        )
+
     if body.head.lstrip()[:1] != b"{":
         return None
+
     at_start = members_at_start(body.head, _NAMES)
     at_end = members_at_end(body.tail, _NAMES) if is_whole else []
     known = (at_end[0] if at_end else {}) | (at_start[0] if at_start else {})
-    begun = (name for name in _NAMES if b'"%b"' % name in body.head)  # of these the value is cut, or they are deeper
+    # Of these the value is cut, or they are deeper.
+    begun = (name for name in _NAMES if b'"%b"' % name in body.head)
     whole = {name.decode(): value for name, value in known.items()}
-    return _Asked(frozenset((*known, *begun)), text_of(decode(_VALUE, whole.get("model", b"null"))), True, whole)
+    return _Asked(
+        frozenset((*known, *begun)),
+        text_of(decode(_VALUE, whole.get("model", b"null"))),
+        True,
+        whole,
+    )
 
 
 def _answers(provider: Provider, record: Record, response: DecodedBody | None) -> bool:
@@ -235,18 +328,23 @@ def _answers(provider: Provider, record: Record, response: DecodedBody | None) -
     look = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
     if record.status is not None and record.status >= 400:
         return all(name in look for name in _ERRORS.get(provider.name, (b'"error"',)))
+
     names = _ANSWERS_AT.get(_kind_of(record.path or ""), _ANSWERS[provider.name])
     return any(name in look for name in names)
 
 
 def _is_llama(response: DecodedBody | None) -> bool:
-    """Whether the server of llama.cpp answers in its own words at a path that it shares with OpenAI's older API."""
+    """Whether the server of llama.cpp answers in its own words at a path that it shares with
+    OpenAI's older API.
+    """
     return _has(response, b'"tokens_predicted"')
 
 
 def _has(response: DecodedBody | None, name: bytes) -> bool:
     """Whether a response has a name near its beginning or its end."""
-    return response is not None and name in response.head[:_LOOK_BYTES] + response.tail[-_LOOK_BYTES:]
+    return (
+        response is not None and name in response.head[:_LOOK_BYTES] + response.tail[-_LOOK_BYTES:]
+    )
 
 
 def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None:
@@ -256,5 +354,9 @@ def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None
         return bedrock.model_of(path)
     if asked is not None and asked.model is not None:
         return asked.model
+
     deployment = _DEPLOYMENT.search(path)
-    return None if deployment is None else deployment[1] or deployment[2]
+    if deployment is None:
+        return None
+
+    return deployment[1] or deployment[2]

@@ -1,7 +1,9 @@
-"""Read a streamed response: events, lines or the elements of an array, also where its middle or a frame is missing.
+"""Read a streamed response: events, lines or the elements of an array, also where its middle or a
+frame is missing.
 
-Strategy: frames in order behind cheap byte tests; of very many only the first and the last, because later counts
-replace earlier ones. A frame that the tail window begins within is read by structure, from its end.
+Strategy: frames in order behind cheap byte tests; of very many only the first and the last, because
+later counts replace earlier ones. A frame that the tail window begins within is read by structure,
+from its end.
 """
 
 from bisect import bisect_left
@@ -25,7 +27,9 @@ from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _MAX_READ: Final = 256
-"""Frames of one stream that are read in order; of the rest only the last ones: later counts replace earlier ones."""
+"""Frames of one stream that are read in order; of the rest only the last ones: later counts replace
+earlier ones.
+"""
 _LAST_READ: Final = 64
 _MAX_HITS: Final = 20_000
 """Places in one stream that may be worth reading."""
@@ -52,14 +56,19 @@ class Pace(NamedTuple):
     """None where some were not seen."""
 
 
-def frames_of(body: DecodedBody, content_type: bytes, provider: Provider, *, is_cut: bool) -> Frames | None:
+def frames_of(
+    body: DecodedBody, content_type: bytes, provider: Provider, *, is_cut: bool
+) -> Frames | None:
     """Return the frames of a streamed response; None where it is one document."""
     if b"amazon.eventstream" in content_type.lower():
         return Frames(body, split_aws, is_cut)
     split = split_of(content_type, body.head)
     if split is None and provider.choices == b"candidates" and body.head.lstrip()[:1] == b"[":
         split = split_array
-    return None if split is None else Frames(body, split, is_cut)
+    if split is None:
+        return None
+
+    return Frames(body, split, is_cut)
 
 
 def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
@@ -69,8 +78,13 @@ def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
     is_damaged = _is_damaged(found)
     if body.tail:
         is_damaged |= _read_tail(usage, provider, frames)
-    if frames.split is split_array and body.has_end and (body.tail or body.head).rstrip().endswith(b"]"):
+    if (
+        frames.split is split_array
+        and body.has_end
+        and (body.tail or body.head).rstrip().endswith(b"]")
+    ):
         usage.is_finished = True
+
     if not body.has_end or (is_damaged and not frames.is_cut):
         # What the terminator or an error said is final; else what was not seen may have said more.
         usage.is_lost = not (usage.is_finished and usage.is_settled)
@@ -80,15 +94,23 @@ def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
 def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Frame]) -> int:
     """Read the frames before the gap, if any; return the offset behind the first output.
 
-    Those worth reading are found by one search over all of the text: 0.1 µs a frame, 1 µs if each is asked.
+    Those worth reading are found by one search over all of the text: 0.1 µs a frame, 1 µs if each
+    is asked.
     """
     ends = [frame.end for frame in found]
-    hits = [bisect_left(ends, hit.start() + 1) for hit in islice(provider.wanted.finditer(text), _MAX_HITS)]
+    hits = [
+        bisect_left(ends, hit.start() + 1)
+        for hit in islice(provider.wanted.finditer(text), _MAX_HITS)
+    ]
     wanted = set(hits)
     if len(hits) == _MAX_HITS:
         wanted.update(range(max(0, len(found) - _LAST_READ), len(found)))
     places = sorted(wanted)
-    chosen = wanted if len(places) <= _MAX_READ + _LAST_READ else {*places[:_MAX_READ], *places[-_LAST_READ:]}
+    chosen = (
+        wanted
+        if len(places) <= _MAX_READ + _LAST_READ
+        else {*places[:_MAX_READ], *places[-_LAST_READ:]}
+    )
     for place in sorted(chosen.union(range(_FIRST_FRAMES))):
         if place < len(found) and (place in wanted or usage.resolved_model is None):
             provider.read(usage, found[place].data)
@@ -102,22 +124,27 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
 
     Returns whether some of them are damaged.
     """
-    tail, names = frames.body.tail, provider.members | {provider.reason}
+    tail = frames.body.tail
+    names = provider.members | {provider.reason}
     if frames.split is split_array and not frames.is_cut:
         chain = members_at_end(tail, names)[1:]
         whole = [Frame(b"", tail[start:end], -1) for start, end in elements_at_end(tail)]
     else:
         chain = members_at_end(cut_frame(tail, frames.split, is_ended=not frames.is_cut), names)
         whole = frames.split(tail, is_inside=True, is_ended=True)
-    counts, reason = usage.counts_read, usage.take_reason()
+
+    counts = usage.counts_read
+    reason = usage.take_reason()
     if chain:
         provider.read(usage, rebuilt(provider, chain, is_frame=True))
     for frame in whole:
         if provider.wanted.search(frame.data) is not None:
             provider.read(usage, frame.data)
     if usage.counts_read == counts and usage.finish_reason is None:
-        # Counts may have been in the gap: those before it are old ones, unless they are of the input alone.
+        # Counts may have been in the gap: those before it are old ones, unless they are of the
+        # input alone.
         usage.is_lost = not usage.is_cut or usage.output_tokens is not None
+
     usage.finish_reason = usage.finish_reason or reason
     return _is_damaged(whole)
 
@@ -127,14 +154,22 @@ def _is_damaged(found: list[Frame]) -> bool:
 
 
 def cut_frame(tail: bytes, split: Split, *, is_ended: bool) -> bytes:
-    """Return what is left of the frame that a tail begins within; empty where its end is missing too."""
+    """Return what is left of the frame that a tail begins within; empty where its end is missing
+    too.
+    """
     if split is split_events:
         blank = BLANK_LINE.search(tail)
         first, *lines = LINE_END.split(tail if blank is None else tail[: blank.start()])
         data = (line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
-        return b"\n".join((first.removeprefix(b"data:"), *data)) if blank or is_ended else b""
+        if blank or is_ended:
+            return b"\n".join((first.removeprefix(b"data:"), *data))
+        return b""
+
     line, newline, _ = tail.partition(b"\n")
-    return line if split is split_lines and (newline or is_ended) else b""
+    if split is split_lines and (newline or is_ended):
+        return line
+
+    return b""
 
 
 def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False) -> bytes:
@@ -142,10 +177,25 @@ def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False)
     if not chain:
         return b""
     members = dict(chain[0])
-    if provider.choices and provider.choices not in members and len(chain) > 2 and provider.reason in chain[2]:
+    if (
+        provider.choices
+        and provider.choices not in members
+        and len(chain) > 2
+        and provider.reason in chain[2]
+    ):
         # The array of choices is cut; what is left of one of them has the reason.
-        members[provider.choices] = b"[%b]" % write_members({provider.reason: chain[2][provider.reason]})
+        members[provider.choices] = b"[%b]" % write_members(
+            {provider.reason: chain[2][provider.reason]}
+        )
+
     wrapper = provider.wrapper
-    if is_frame and wrapper and len(chain) > 1 and chain[1] and members.keys().isdisjoint((b"usage", wrapper)):
+    if (
+        is_frame
+        and wrapper
+        and len(chain) > 1
+        and chain[1]
+        and members.keys().isdisjoint((b"usage", wrapper))
+    ):
         members[wrapper] = rebuilt(provider, chain[1:])
+
     return write_members(members)

@@ -1,7 +1,8 @@
-"""Why a tool call failed, as the MCP logs API words it: by the transport, by JSON-RPC, or by the tool itself.
+"""Why a tool call failed, as the MCP logs API words it: by the transport, by JSON-RPC, or by the
+tool itself.
 
-The tool's own failure is a result with `isError` and HTTP 200, so the status alone is not enough. In a result whose
-middle is missing, `isError` is looked for at its depth in both windows.
+The tool's own failure is a result with `isError` and HTTP 200, so the status alone is not enough.
+In a result whose middle is missing, `isError` is looked for at its depth in both windows.
 """
 
 from collections.abc import Iterable
@@ -38,7 +39,9 @@ _FAILED: Final = 400
 _NO_ANSWER: Final = "no_answer"
 _SERVER_ERROR: Final = "server_error"
 _REPORTED: Final = (frozenset(_CODES.values()) | {TOOL_ERROR, _SERVER_ERROR}) - {"cancelled"}
-"""What a call that has ended says of the exchange that ended it: an error of a task stands in its state."""
+"""What a call that has ended says of the exchange that ended it: an error of a task stands in its
+state.
+"""
 MAX_MESSAGE_CHARACTERS: Final = 1000
 
 Failure = dict[str, object]
@@ -47,27 +50,41 @@ Failure = dict[str, object]
 _WORDS: Final = msgspec.json.Decoder()
 
 
-def failure_of(response: RpcResponse, http_status: int | None, redactor: Redactor) -> Failure | None:
+def failure_of(
+    response: RpcResponse, http_status: int | None, redactor: Redactor
+) -> Failure | None:
     """Return the failure that a response reports; None when it succeeded."""
     if response.error and response.error != b"null":
         if response.error[:1] != b"{":  # no JSON-RPC, but a server's own words
             words = _message(decode(_WORDS, response.error), redactor)
-            return _by_status(http_status, words) or details_of(http_status, _SERVER_ERROR, None, words)
-        code, message = value_at(response.error, "code"), value_at(response.error, "message")
+            return _by_status(http_status, words) or details_of(
+                http_status, _SERVER_ERROR, None, words
+            )
+
+        code = value_at(response.error, "code")
+        message = value_at(response.error, "message")
         return details_of(http_status, _kind_of(code), text_of(code), _message(message, redactor))
-    is_error = value_at(response.result, "isError") is True if response.is_whole else response.is_error
+
+    is_error = (
+        value_at(response.result, "isError") is True if response.is_whole else response.is_error
+    )
     if not is_error:
         return _by_status(http_status)
+
     texts = values_at(response.result, "content", "text") if response.is_whole else ()
     text = next((text for text in texts if isinstance(text, str)), None)
     return details_of(http_status, TOOL_ERROR, None, _message(text, redactor))
 
 
 def transport_failure(record: Record) -> Failure | None:
-    """Return how the exchange itself failed, with what was noted of the reason; None when it did not."""
+    """Return how the exchange itself failed, with what was noted of the reason; None when it did
+    not.
+    """
     if record.error_type is not None:
         noted = value_at(record.data or b"", "error_message")
-        return details_of(record.status, record.error_type, None, noted if isinstance(noted, str) else None)
+        return details_of(
+            record.status, record.error_type, None, noted if isinstance(noted, str) else None
+        )
     if record.outcome != Outcome.OK:
         return details_of(record.status, record.outcome)
     return _by_status(record.status)
@@ -80,8 +97,11 @@ def missing_response(record: Record, *, is_seen: bool) -> Failure:
     return details_of(record.status, _NO_ANSWER, None, "the answer holds no response")
 
 
-def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]) -> str | None:
-    """Return the kind of failure that an exchange's messages report, whatever its status; None without one.
+def reported_failure(
+    record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]
+) -> str | None:
+    """Return the kind of failure that an exchange's messages report, whatever its status; None
+    without one.
 
     Words that are no JSON-RPC, behind a status that says a failure, have no other name than that.
     """
@@ -89,8 +109,11 @@ def reported_failure(record: Record, calls: Iterable[ToolCall], responses: Itera
         kind: str | None = value_at(call.error_details or b"", "error", "type")
         if kind in _REPORTED or (kind == _NO_ANSWER and call.record_id == record.id):
             return kind
+
     is_failed = record.status is not None and record.status >= _FAILED
-    errors = (response.error for response in responses if response.error and response.error != b"null")
+    errors = (
+        response.error for response in responses if response.error and response.error != b"null"
+    )
     errors = (error for error in errors if error[:1] == b"{" or not is_failed)
     return next((_kind_of(value_at(error, "code")) for error in errors), None)
 
@@ -109,11 +132,15 @@ def without_message(failure: Failure) -> Failure:
 
 
 def _kind_of(code: object) -> str:
-    return _CODES.get(code, _SERVER_ERROR) if isinstance(code, int) else _SERVER_ERROR
+    if isinstance(code, int):
+        return _CODES.get(code, _SERVER_ERROR)
+    return _SERVER_ERROR
 
 
 def _by_status(status: int | None, message: str | None = None) -> Failure | None:
-    return details_of(status, f"http_{status}", None, message) if status is not None and status >= _FAILED else None
+    if status is not None and status >= _FAILED:
+        return details_of(status, f"http_{status}", None, message)
+    return None
 
 
 def _message(value: object, redactor: Redactor) -> str | None:
@@ -122,7 +149,9 @@ def _message(value: object, redactor: Redactor) -> str | None:
     return redactor.redact_text(value[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode())
 
 
-def details_of(status: int | None, kind: str, code: str | None = None, message: str | None = None) -> Failure:
+def details_of(
+    status: int | None, kind: str, code: str | None = None, message: str | None = None
+) -> Failure:
     error = {"type": kind, "code": code, "message": message}
     details: Failure = {"is_bifrost_error": False}
     if status is not None:
@@ -135,29 +164,45 @@ _LISTEN: Final = "subscriptions/listen"
 
 
 def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> int:
-    """Return how long the response of a call may come on another stream; 0: it cannot come any more."""
+    """Return how long the response of a call may come on another stream; 0: it cannot come any
+    more.
+    """
     if record.status == 202:
         return PENDING_US
     response = exchange.response_body
     if has_others:
         return RESUME_US
+
     kind = exchange.response.content_type.lower()
     if not exchange.request.mcp_session and not exchange.response.mcp_session:
-        # The session is in the query: revision 2024-11-05, whose servers accept a call with any words, or none.
+        # The session is in the query: revision 2024-11-05, whose servers accept a call with any
+        # words, or none.
         is_answer = response is not None and (b"html" in kind or b"json" in kind)
         return 0 if is_answer else PENDING_US
     if response is None:
         return 0
-    has_ids = response.head.startswith(b"id:") or b"\nid:" in response.head or b"\nid:" in response.tail
-    return RESUME_US if b"event-stream" in kind and has_ids else 0
+
+    has_ids = (
+        response.head.startswith(b"id:") or b"\nid:" in response.head or b"\nid:" in response.tail
+    )
+    if b"event-stream" in kind and has_ids:
+        return RESUME_US
+
+    return 0
 
 
 def without_response(call: ToolCall, *, is_seen: bool = True) -> ToolCall:
-    """End a call whose response has not come, or may have come in a part of its stream that was not captured."""
-    kind, message = "no_answer", "no answer was seen on any stream"
+    """End a call whose response has not come, or may have come in a part of its stream that was not
+    captured.
+    """
+    kind = "no_answer"
+    message = "no answer was seen on any stream"
     if not is_seen:
-        kind, message = "not_captured", "the stream was not captured whole, the answer may be in its gap"
-    return failed(call, max(0, now_us() - call.started_at_us), details_of(None, kind, None, message))
+        kind = "not_captured"
+        message = "the stream was not captured whole, the answer may be in its gap"
+    return failed(
+        call, max(0, now_us() - call.started_at_us), details_of(None, kind, None, message)
+    )
 
 
 def failed(call: ToolCall, latency_us: int, failure: Failure) -> ToolCall:
@@ -168,15 +213,21 @@ def failed(call: ToolCall, latency_us: int, failure: Failure) -> ToolCall:
     return call
 
 
-def correct_outcome(record: Record, requests: list[RpcRequest], responses: list[RpcResponse], *, is_idle: bool) -> None:
+def correct_outcome(
+    record: Record, requests: list[RpcRequest], responses: list[RpcResponse], *, is_idle: bool
+) -> None:
     """A client that leaves when it has all responses was not interrupted.
 
-    Neither is one that stops listening to what a server says unasked, which is how such a stream ends; of a session,
-    where that `is_idle`: none of its calls waits, or was lost with the stream.
+    Neither is one that stops listening to what a server says unasked, which is how such a stream
+    ends; of a session, where that `is_idle`: none of its calls waits, or was lost with the stream.
     """
     if record.outcome != Outcome.CLIENT_CLOSED:
         return
     asked = {request.id for request in requests if request.method != _LISTEN}
-    if is_idle if record.method == "GET" else requests and asked <= {response.id for response in responses}:
+    if (
+        is_idle
+        if record.method == "GET"
+        else requests and asked <= {response.id for response in responses}
+    ):
         record.outcome = Outcome.OK.value
         record.level = level_of(record.status, record.outcome)

@@ -1,7 +1,8 @@
 """Read JSON-RPC messages from captured bodies: single, in batches, or as frames of an event stream.
 
-Members stay undecoded until they are needed. Ids are kept as JSON text, because `7` and `"7"` are two ids; where only
-one of them was asked, either answers it, as it does for MCP's official clients. Standard: JSON-RPC 2.0 §4 to §6.
+Members stay undecoded until they are needed. Ids are kept as JSON text, because `7` and `"7"` are
+two ids; where only one of them was asked, either answers it, as it does for MCP's official clients.
+Standard: JSON-RPC 2.0 §4 to §6.
 """
 
 import re
@@ -70,7 +71,9 @@ class RpcResponse(NamedTuple):
 
 
 def read_requests(body: DecodedBody) -> list[RpcRequest]:
-    """Return the requests of a body, in order; notifications and responses to the server are left out."""
+    """Return the requests of a body, in order; notifications and responses to the server are left
+    out.
+    """
     if body.is_truncated:
         request = _read_truncated_request(body)
         return [] if request is None else [request]
@@ -87,11 +90,17 @@ def read_cancellations(body: DecodedBody) -> dict[str, RpcResponse]:
         return {}
     messages = (message for message in _messages(body.head) if message.method == _CANCELLED)
     ids = (id_of(members_of(message.params).get("requestId", _RAW)) for message in messages)
-    return {rpc_id: RpcResponse(rpc_id, b"", _CANCELLED_ERROR, True, -1) for rpc_id in ids if rpc_id}
+    return {
+        rpc_id: RpcResponse(rpc_id, b"", _CANCELLED_ERROR, True, -1) for rpc_id in ids if rpc_id
+    }
 
 
-def read_responses(body: DecodedBody, content_type: bytes, requests: Sequence[RpcRequest]) -> list[RpcResponse]:
-    """Return the responses of a body, in order: each with the id of its request, where that is among some."""
+def read_responses(
+    body: DecodedBody, content_type: bytes, requests: Sequence[RpcRequest]
+) -> list[RpcResponse]:
+    """Return the responses of a body, in order: each with the id of its request, where that is
+    among some.
+    """
     asked = {request.id for request in requests}
     return [
         found
@@ -101,8 +110,12 @@ def read_responses(body: DecodedBody, content_type: bytes, requests: Sequence[Rp
     ]
 
 
-def _read_responses(body: DecodedBody, content_type: bytes, *, is_asked: bool) -> Iterator[RpcResponse]:
-    """Read responses; with `is_asked` a stream is the answer to a request, and ends with its response."""
+def _read_responses(
+    body: DecodedBody, content_type: bytes, *, is_asked: bool
+) -> Iterator[RpcResponse]:
+    """Read responses; with `is_asked` a stream is the answer to a request, and ends with its
+    response.
+    """
     if split_of(content_type, body.head) is split_events:
         if is_asked and body.is_truncated and (cut := _read_cut_frame(body)) is not None:
             yield cut
@@ -116,7 +129,9 @@ def _read_responses(body: DecodedBody, content_type: bytes, *, is_asked: bool) -
 
 
 def read_task_states(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
-    """Return the states of tasks in the notifications of a stream, each as the result of a response."""
+    """Return the states of tasks in the notifications of a stream, each as the result of a
+    response.
+    """
     if all(text.find(b"notifications/tasks") < 0 for text in (body.head, body.tail)):
         return
     for frame in body.frames() if split_of(content_type, body.head) is split_events else ():
@@ -134,21 +149,28 @@ def id_of(raw: msgspec.Raw) -> str:
 
 
 def spellings(rpc_id: str) -> tuple[str, ...]:
-    """Return an id, and those that differ from it in their type alone: clients take `"1"`, and `1.0`, for 1."""
+    """Return an id, and those that differ from it in their type alone: clients take `"1"`, and
+    `1.0`, for 1.
+    """
     number = _WHOLE_NUMBER.fullmatch(rpc_id)
-    return (rpc_id,) if number is None else (rpc_id, number[1], f'"{number[1]}"', f"{number[1]}.0")
+    if number is None:
+        return (rpc_id,)
+    return (rpc_id, number[1], f'"{number[1]}"', f"{number[1]}.0")
 
 
 def _messages(data: bytes) -> list[_Message]:
     found = decode(_MESSAGES, data)
     if found is None:
         return []
-    return found[:MAX_MESSAGES] if isinstance(found, list) else [found]
+    if isinstance(found, list):
+        return found[:MAX_MESSAGES]
+    return [found]
 
 
 def _responses(data: bytes, end: int) -> Iterator[RpcResponse]:
     for message in _messages(data):
-        result, error = bytes(message.result), bytes(message.error)
+        result = bytes(message.result)
+        error = bytes(message.error)
         if message.method is None and (result or error):
             yield RpcResponse(id_of(message.id), result, error, True, end)
 
@@ -159,8 +181,11 @@ def _read_truncated_request(body: DecodedBody) -> RpcRequest | None:
     method = decode_text(request.get(b"method"))
     if method is None:
         return None
+
     params = _members_of(request.get(b"params")) or params
-    return RpcRequest(id_of(msgspec.Raw(request.get(b"id", b""))), method, write_members(params), False)
+    return RpcRequest(
+        id_of(msgspec.Raw(request.get(b"id", b""))), method, write_members(params), False
+    )
 
 
 def _read_truncated_response(body: DecodedBody) -> RpcResponse:
@@ -171,22 +196,30 @@ def _read_truncated_response(body: DecodedBody) -> RpcResponse:
     is_error = result.get(b"isError") == b"true"
     begun = _RESULT_BEGINS.search(body.head)
     sent_bytes = None if begun is None else body.text_size - begun.end() - len(b"}")
-    return RpcResponse(id_of(msgspec.Raw(response.get(b"id", b""))), text, error, False, -1, is_error, sent_bytes)
+    return RpcResponse(
+        id_of(msgspec.Raw(response.get(b"id", b""))), text, error, False, -1, is_error, sent_bytes
+    )
 
 
 def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
-    """Read the response that the head of a stream ends in, and whose rest is what is missing: nothing follows it."""
+    """Read the response that the head of a stream ends in, and whose rest is what is missing:
+    nothing follows it.
+    """
     gaps = list(BLANK_LINE.finditer(body.head))
     begun = _DATA_BEGINS.search(body.head, gaps[-1].end() if gaps else 0)
     head = b"" if begun is None else body.head[begun.end() :]
     message = members_at_start(head, _METHOD) if _RESULT_BEGINS.search(head) is not None else []
-    if begun is None or not message or message[0]:  # what the server asks, or notifies, has a method
+    # What the server asks, or notifies, has a method.
+    if begun is None or not message or message[0]:
         return None
+
     gap = BLANK_LINE.search(body.tail)
     tail = body.tail if gap is None else body.tail[: gap.start()]
     end = body.text_size - len(body.tail) + len(tail)
     size = end - begun.end()
-    return _read_truncated_response(DecodedBody(head, tail, size, True, None, size, True))._replace(end=end)
+    return _read_truncated_response(DecodedBody(head, tail, size, True, None, size, True))._replace(
+        end=end
+    )
 
 
 def _along_the_cut(body: DecodedBody, names: frozenset[bytes]) -> tuple[Members, Members]:
@@ -204,7 +237,9 @@ def _members_of(value: bytes | None) -> Members:
 
 
 MAX_BYTES: Final = 16_384
-"""Of a message that is looked into: clients write its method first, or behind the parameters of a short one."""
+"""Of a message that is looked into: clients write its method first, or behind the parameters of a
+short one.
+"""
 _NAMES: Final = frozenset((b"jsonrpc", b"method", b"params", b"name"))
 _OPERATION: Final = re.compile(r"[a-zA-Z]+(?:/[a-zA-Z_]+){0,3}", re.ASCII)
 _NAME: Final = re.compile(r"[\w./-]{1,64}", re.ASCII)
@@ -216,15 +251,17 @@ _MAX_METHOD_CHARACTERS: Final = 64
 class Operation(NamedTuple):
     """What a message asks for: its method, and the tool or prompt that it names.
 
-    All messages of a server are posted to one path, so only these distinguish its requests. A client's response to a
-    request of the server, and a batch, have none.
+    All messages of a server are posted to one path, so only these distinguish its requests. A
+    client's response to a request of the server, and a batch, have none.
     """
 
     method: str
     name: str | None
 
     def __str__(self) -> str:
-        return self.method if self.name is None else f"{self.method}/{self.name}"
+        if self.name is None:
+            return self.method
+        return f"{self.method}/{self.name}"
 
 
 def read_operation(body: DecodedBody) -> Operation | None:
@@ -233,14 +270,21 @@ def read_operation(body: DecodedBody) -> Operation | None:
     is_cut = body.is_truncated or len(body.head) > MAX_BYTES
     chain = members_at_start(text, _NAMES) if b'"method"' in text else []
     message = chain[0] if chain else {}
+
     method = decode_text(message.get(b"method"))
-    if method is None or len(method) > _MAX_METHOD_CHARACTERS or _OPERATION.fullmatch(method) is None:
+    if (
+        method is None
+        or len(method) > _MAX_METHOD_CHARACTERS
+        or _OPERATION.fullmatch(method) is None
+    ):
         return None
+
     is_sure = b"jsonrpc" in message or (is_cut and "/" in method)  # it may stand behind the cut
     if not is_sure:
         return None
     if method not in _NAMED:
         return Operation(method, None)
+
     params = message.get(b"params")
     inner = members_at_start(params, _NAMES) if params is not None else chain[1:]
     name = decode_text(inner[0].get(b"name")) if inner else None

@@ -1,9 +1,9 @@
-"""Read tool calls of the Model Context Protocol from the exchanges that carry them (revisions 2024-11-05 to
-2026-07-28).
+"""Read tool calls of the Model Context Protocol from the exchanges that carry them (revisions
+2024-11-05 to 2026-07-28).
 
-One row per JSON-RPC `tools/call`: matched with its response by id, in the same exchange as JSON, in a batch or among
-the frames of a stream, or on another stream of the session. A call can fail on three levels: transport, JSON-RPC, tool.
-Everything stored is redacted first.
+One row per JSON-RPC `tools/call`: matched with its response by id, in the same exchange as JSON, in
+a batch or among the frames of a stream, or on another stream of the session. A call can fail on
+three levels: transport, JSON-RPC, tool. Everything stored is redacted first.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,15 @@ from typing import Final
 import msgspec
 
 from proxy.enrich.formats.frames import time_at
-from proxy.enrich.formats.json_parts import decode, find_text, is_object, members_of, text_of, value_at, value_in
+from proxy.enrich.formats.json_parts import (
+    decode,
+    find_text,
+    is_object,
+    members_of,
+    text_of,
+    value_at,
+    value_in,
+)
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.mcp import sessions, tasks
 from proxy.enrich.mcp.errors import (
@@ -49,9 +57,12 @@ MAX_VALUE_BYTES: Final = 64 * 1024
 """Of arguments, and of a result, after compaction; a longer one is stored as text, cut."""
 DEFAULT_ROUTE: Final = "default"
 _ASKS_BACK: Final = "input_required"
-"""A result that is none yet: the client is asked for something, and calls the tool again with it."""
+"""A result that is none yet: the client is asked for something, and calls the tool again with it.
+"""
 _TASK_KEY: Final = "task "
-"""Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a letter."""
+"""Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a
+letter.
+"""
 MCP_PATHS: Final = ("/mcp", "/mcp/", "/mcp/message")
 """The last is Spring's, where a message is accepted with 200 instead of 202."""
 _INFO_BYTES: Final = 16_384
@@ -63,14 +74,23 @@ _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 def is_mcp(provider: str, record: Record, exchange: DecodedExchange) -> bool:
-    """Whether an exchange may carry MCP, quickly: by its route's setting, its headers, or the end of its path."""
+    """Whether an exchange may carry MCP, quickly: by its route's setting, its headers, or the end
+    of its path.
+    """
     if provider != "auto":
         return provider == "mcp"
-    if exchange.request.mcp_session or exchange.request.mcp_version or exchange.response.mcp_session:
+    if (
+        exchange.request.mcp_session
+        or exchange.request.mcp_version
+        or exchange.response.mcp_session
+    ):
         return True
     if record.method == "POST":
         return record.path is not None and (record.path.endswith(MCP_PATHS) or record.status == 202)
-    return exchange.response_body is not None and sessions.opens_sse_transport(exchange.response_body.head)
+
+    return exchange.response_body is not None and sessions.opens_sse_transport(
+        exchange.response_body.head
+    )
 
 
 class McpReader:
@@ -82,8 +102,11 @@ class McpReader:
         self._ids = ShownIds(redactor)
 
     def read(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
-        """Return the calls that have ended with this exchange, and those now pending; corrects what the record says."""
-        request, response = exchange.request_body, exchange.response_body
+        """Return the calls that have ended with this exchange, and those now pending; corrects what
+        the record says.
+        """
+        request = exchange.request_body
+        response = exchange.response_body
         session = sessions.session_of(record, exchange)
         requests = [] if request is None else self._requests_of(request)
         responses = self._responses_of(record, exchange, requests)
@@ -91,6 +114,7 @@ class McpReader:
         calls: list[ToolCall] = []
         lost: list[ToolCall] = []
         position = 0
+
         for message in requests:
             found = by_id.pop(message.id, None)
             if found is None and len(requests) == 1:  # an error before the id was read has none
@@ -102,21 +126,35 @@ class McpReader:
             elif message.method == "tools/call":
                 call = self._new_call(record, exchange, session, message, position)
                 position += 1
-                calls += self._end_or_wait(call, record, exchange, found, session, has_others=bool(by_id))
+                calls += self._end_or_wait(
+                    call, record, exchange, found, session, has_others=bool(by_id)
+                )
             elif found is not None and (task := tasks.task_of_request(message)) is not None:
                 calls += self._read_task(
-                    record, exchange, message.method, found, (session or sessions.endpoint_of(record), task)
+                    record,
+                    exchange,
+                    message.method,
+                    found,
+                    (session or sessions.endpoint_of(record), task),
                 )
+
         if requests and session is not None:  # of other calls, whose own stream broke off
-            others = {rpc_id: found for rpc_id, found in by_id.items() if self._sessions.is_pending((session, rpc_id))}
+            others = {
+                rpc_id: found
+                for rpc_id, found in by_id.items()
+                if self._sessions.is_pending((session, rpc_id))
+            }
             calls += self._end_pending(record, exchange, others, session)
         elif session is not None:
             cancelled = {} if request is None else read_cancellations(request)
             by_id |= {self._ids.shown(rpc_id): response for rpc_id, response in cancelled.items()}
             calls += self._end_pending(record, exchange, by_id, session)
-            is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
+            is_deleted = (
+                record.method == "DELETE" and record.status is not None and record.status < 400
+            )
             if is_deleted or (response is not None and sessions.opens_sse_transport(response.head)):
                 lost = self._end_session(exchange, session)
+
         calls += self._end_notified_tasks(record, exchange, session)
         is_idle = session is not None and not lost and not self._sessions.has_pending(session)
         correct_outcome(record, requests, responses, is_idle=is_idle)
@@ -127,18 +165,28 @@ class McpReader:
     def _requests_of(self, body: DecodedBody) -> list[RpcRequest]:
         return [request._replace(id=self._ids.shown(request.id)) for request in read_requests(body)]
 
-    def _responses_of(self, record: Record, exchange: DecodedExchange, requests: list[RpcRequest]) -> list[RpcResponse]:
-        """Read the responses; a request that was refused for its token has none, which its record then says."""
+    def _responses_of(
+        self, record: Record, exchange: DecodedExchange, requests: list[RpcRequest]
+    ) -> list[RpcResponse]:
+        """Read the responses; a request that was refused for its token has none, which its record
+        then says.
+        """
         body = exchange.response_body
         refusal = None if record.error_type is not None else refusal_of(record, exchange)
         if refusal is None:
-            found = [] if body is None else read_responses(body, exchange.response.content_type, requests)
+            found = (
+                []
+                if body is None
+                else read_responses(body, exchange.response.content_type, requests)
+            )
             return [response._replace(id=self._ids.shown(response.id)) for response in found]
+
         record.error_type = refusal.code
         if refusal.message and exchange.keeps_text:
             message = self._redactor.redact_text(refusal.message[:MAX_MESSAGE_CHARACTERS])
             noted = msgspec.json.decode(record.data or b"{}")
             record.data = msgspec.json.encode({"error_message": message} | noted)
+
         return []
 
     def in_flight(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
@@ -146,13 +194,21 @@ class McpReader:
         body = exchange.request_body
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []
+
         session = sessions.session_of(record, exchange)
-        requests = self._requests_of(body) or self._requests_of(DecodedBody.beginning(body.head, None))
+        requests = self._requests_of(body) or self._requests_of(
+            DecodedBody.beginning(body.head, None)
+        )
         tools = [message for message in requests if message.method == "tools/call"]
-        return [self._new_call(record, exchange, session, message, place) for place, message in enumerate(tools)]
+        return [
+            self._new_call(record, exchange, session, message, place)
+            for place, message in enumerate(tools)
+        ]
 
     def await_responses(self, calls: Iterable[ToolCall]) -> None:
-        """Wait for the responses of calls that were stored as `processing` before this process started."""
+        """Wait for the responses of calls that were stored as `processing` before this process
+        started.
+        """
         for call in calls:
             metadata = msgspec.json.decode(call.metadata)
             if (task := metadata.get(tasks.TASK)) is not None:
@@ -169,49 +225,71 @@ class McpReader:
         """Return the calls whose response will come on another stream."""
         return self._sessions.pending()
 
-    def _update_session(self, session: str | None, message: RpcRequest, response: RpcResponse | None) -> None:
+    def _update_session(
+        self, session: str | None, message: RpcRequest, response: RpcResponse | None
+    ) -> None:
         if session is None:
             return
         server, version = self._server_of({} if response is None else members_of(response.result))
         client = text_of(value_at(members_of(message.params).get("clientInfo", _RAW), "name"))
-        self._sessions.update(session, sessions.Session(server, self._redactor.redact_text(client), version))
+        self._sessions.update(
+            session, sessions.Session(server, self._redactor.redact_text(client), version)
+        )
 
     def _update_endpoint(self, record: Record, response: RpcResponse | None) -> None:
         """Keep the server's name for calls of the same endpoint whose responses do not name it."""
         result = {} if response is None else members_of(response.result)
         if (server := sessions.name_in(result.get("_meta", _RAW), "serverInfo")) is not None:
-            self._sessions.update(sessions.endpoint_of(record), sessions.Session(self._redactor.redact_text(server)))
+            self._sessions.update(
+                sessions.endpoint_of(record), sessions.Session(self._redactor.redact_text(server))
+            )
 
     def _update_server(self, session: str, response: RpcResponse) -> None:
         """Update a session from an `initialize` whose response came on another stream."""
         result = members_of(response.result)
         if is_object(result.get("serverInfo", _RAW)):
             server, version = self._server_of(result)
-            self._sessions.update(session, sessions.Session(server, self._sessions.get(session).client, version))
+            self._sessions.update(
+                session, sessions.Session(server, self._sessions.get(session).client, version)
+            )
 
     def _server_of(self, result: dict[str, msgspec.Raw]) -> tuple[str | None, str | None]:
-        text, server = self._redactor.redact_text, result.get("serverInfo", _RAW)
-        return text(text_of(value_at(server, "name"))), text(text_of(value_in(result, "protocolVersion")))
+        text = self._redactor.redact_text
+        server = result.get("serverInfo", _RAW)
+        return text(text_of(value_at(server, "name"))), text(
+            text_of(value_in(result, "protocolVersion"))
+        )
 
     def _new_call(
-        self, record: Record, exchange: DecodedExchange, session: str | None, message: RpcRequest, position: int
+        self,
+        record: Record,
+        exchange: DecodedExchange,
+        session: str | None,
+        message: RpcRequest,
+        position: int,
     ) -> ToolCall:
         params = members_of(message.params) if message.is_whole else {}
         text = self._redactor.redact_text
         known = self._sessions.get(session or sessions.endpoint_of(record))
-        client, arguments, llm_request_id = known.client, b"", None
+        client = known.client
+        arguments = b""
+        llm_request_id = None
+
         if not params:
             name = find_text(message.params, b"name")
         else:
-            name, arguments = text_of(value_in(params, "name")), bytes(params.get("arguments", b""))
+            name = text_of(value_in(params, "name"))
+            arguments = bytes(params.get("arguments", b""))
             meta = params.get("_meta", _RAW)
             if is_object(meta):
                 llm_request_id = find_text(bytes(meta), b"llm_request_id")
             if session is None:
                 client = text(sessions.name_in(meta, "clientInfo"))
+
         metadata = {
             "method": "tools/call",
-            "protocol_version": exchange.request.mcp_version.decode("utf-8", "replace") or known.version,
+            "protocol_version": exchange.request.mcp_version.decode("utf-8", "replace")
+            or known.version,
             "transport": "http",
             "rpc_id": message.id,
             "client": client,
@@ -226,8 +304,12 @@ class McpReader:
             tool_name=text(name) or "unknown",
             server_label=_server_label(exchange.labels, known),
             status="processing",
-            arguments=self._stored_value(arguments, len(arguments)) if exchange.keeps_text else None,
-            metadata=msgspec.json.encode({key: value for key, value in metadata.items() if value is not None}),
+            arguments=self._stored_value(arguments, len(arguments))
+            if exchange.keeps_text
+            else None,
+            metadata=msgspec.json.encode(
+                {key: value for key, value in metadata.items() if value is not None}
+            ),
             rpc_id=message.id,
             session=session,
             llm_request_id=exchange.request.llm_request_id or text(llm_request_id),
@@ -249,33 +331,59 @@ class McpReader:
         *,
         has_others: bool,
     ) -> list[ToolCall]:
-        """End a call with its response or the failure of the exchange, or keep it pending; return what is to store."""
+        """End a call with its response or the failure of the exchange, or keep it pending; return
+        what is to store.
+        """
         task = None if response is None else tasks.created(response)
-        if response is not None and task is not None and (response := tasks.ending(response)) is None:
+        if (
+            response is not None
+            and task is not None
+            and (response := tasks.ending(response)) is None
+        ):
             return self._await_task(call, *task, session, sessions.endpoint_of(record))
+
         if response is not None:
             transport = "http" if response.end < 0 else "sse"
             latency_us = _answered_at_us(record, exchange, response) - record.started_at_us
-            return [self._end(call, response, latency_us, transport, record.status, exchange.labels)]
+            return [
+                self._end(call, response, latency_us, transport, record.status, exchange.labels)
+            ]
+
         failure = transport_failure(record)
         waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
         if failure is None and session is not None and call.rpc_id:
             key = (session, call.rpc_id)
             if (early := self._sessions.take_early(key)) is not None:
                 latency_us = max(0, early.at_us - call.started_at_us)
-                return [self._end(call, early.response, latency_us, "other_stream", record.status, exchange.labels)]
+                return [
+                    self._end(
+                        call,
+                        early.response,
+                        latency_us,
+                        "other_stream",
+                        record.status,
+                        exchange.labels,
+                    )
+                ]
             if waits_us:
                 return self._await(key, call, waits_us)
+
         body = exchange.response_body
         is_seen = not record.response_bytes or (body is not None and not body.is_truncated)
-        return [failed(call, record.duration_us, failure or missing_response(record, is_seen=is_seen))]
+        return [
+            failed(call, record.duration_us, failure or missing_response(record, is_seen=is_seen))
+        ]
 
-    def _await_task(self, call: ToolCall, task: str, ttl_us: int, session: str | None, endpoint: str) -> list[ToolCall]:
+    def _await_task(
+        self, call: ToolCall, task: str, ttl_us: int, session: str | None, endpoint: str
+    ) -> list[ToolCall]:
         """Keep a call whose result will be asked for, as long as its task is kept."""
         metadata = msgspec.json.decode(call.metadata) | {tasks.TASK: task}
         metadata |= {} if session is not None else {tasks.SCOPE: endpoint}
         call.metadata = msgspec.json.encode(metadata)
-        return self._await((session or endpoint, _TASK_KEY + task), call, ttl_us or tasks.MAX_WAIT_US)
+        return self._await(
+            (session or endpoint, _TASK_KEY + task), call, ttl_us or tasks.MAX_WAIT_US
+        )
 
     def _await(self, key: tuple[str, str], call: ToolCall, most_us: int) -> list[ToolCall]:
         # A copy: the batch that stores it may be pending for long, and the call goes on.
@@ -283,22 +391,37 @@ class McpReader:
         return [msgspec.structs.replace(call), *map(without_response, evicted)]
 
     def _read_task(
-        self, record: Record, exchange: DecodedExchange, method: str, response: RpcResponse, key: tuple[str, str]
+        self,
+        record: Record,
+        exchange: DecodedExchange,
+        method: str,
+        response: RpcResponse,
+        key: tuple[str, str],
     ) -> list[ToolCall]:
-        """End the call of a task with its result, or its cancellation; the record then names what began it."""
+        """End the call of a task with its result, or its cancellation; the record then names what
+        began it.
+        """
         ending = tasks.ending(response) or (response if method == "tasks/result" else None)
         key = (key[0], _TASK_KEY + key[1])
-        call = self._sessions.take_pending(key) if ending is not None else self._sessions.get_pending(key)
+        call = (
+            self._sessions.take_pending(key)
+            if ending is not None
+            else self._sessions.get_pending(key)
+        )
         if call is None:
             return []
+
         record.stream = record.stream or Stream(None, None, None, False, is_document=True)
         record.stream.begun_by = format_id(call.record_id)
         if ending is None:
             return []
+
         latency_us = max(0, _answered_at_us(record, exchange, ending) - call.started_at_us)
         return [self._end(call, ending, latency_us, "task", record.status, exchange.labels)]
 
-    def _end_notified_tasks(self, record: Record, exchange: DecodedExchange, session: str | None) -> list[ToolCall]:
+    def _end_notified_tasks(
+        self, record: Record, exchange: DecodedExchange, session: str | None
+    ) -> list[ToolCall]:
         """End the calls of tasks whose end a stream notifies."""
         body = exchange.response_body
         states = [] if body is None else read_task_states(body, exchange.response.content_type)
@@ -306,11 +429,17 @@ class McpReader:
             call
             for state in states
             if (task := tasks.task_of_notification(state)) is not None
-            for call in self._read_task(record, exchange, "", state, (session or sessions.endpoint_of(record), task))
+            for call in self._read_task(
+                record, exchange, "", state, (session or sessions.endpoint_of(record), task)
+            )
         ]
 
     def _end_pending(
-        self, record: Record, exchange: DecodedExchange, responses: dict[str, RpcResponse], session: str
+        self,
+        record: Record,
+        exchange: DecodedExchange,
+        responses: dict[str, RpcResponse],
+        session: str,
     ) -> list[ToolCall]:
         ended: list[ToolCall] = []
         for rpc_id, response in responses.items():
@@ -319,15 +448,23 @@ class McpReader:
             at_us = _answered_at_us(record, exchange, response)
             call = self._sessions.take_pending((session, rpc_id))
             if call is None:
-                self._sessions.keep_early((session, rpc_id), sessions.EarlyResponse(response, at_us))
+                self._sessions.keep_early(
+                    (session, rpc_id), sessions.EarlyResponse(response, at_us)
+                )
                 continue
+
             _apply_session(call, exchange.labels, self._sessions.get(session))
             latency_us = max(0, at_us - call.started_at_us)
-            ended.append(self._end(call, response, latency_us, "other_stream", 200, exchange.labels))
+            ended.append(
+                self._end(call, response, latency_us, "other_stream", 200, exchange.labels)
+            )
+
         return ended
 
     def _end_session(self, exchange: DecodedExchange, session: str) -> list[ToolCall]:
-        """End the pending calls of a session whose one stream has ended: no other response will come."""
+        """End the pending calls of a session whose one stream has ended: no other response will
+        come.
+        """
         known = self._sessions.get(session)
         calls = self._sessions.take_all_pending(session)
         for call in calls:
@@ -349,12 +486,14 @@ class McpReader:
         failure = failure_of(response, http_status, self._redactor)
         call.latency_us = latency_us
         call.status = "success" if failure is None else "error"
+
         metadata = msgspec.json.decode(call.metadata) | {"transport": transport}
         if TEXT not in metadata:
             sent_bytes = len(response.result) if response.is_whole else response.sent_bytes
             call.result = self._stored_value(response.result, sent_bytes)
         elif failure is not None:
             failure = without_message(failure)
+
         if (kind := text_of(value_in(result, "resultType"))) is not None:
             metadata["result_type"] = kind
         server = sessions.name_in(result.get("_meta", _RAW), "serverInfo")
@@ -365,17 +504,21 @@ class McpReader:
             call.error_details = msgspec.json.encode(failure)
         elif labels.tool_cost_usd and metadata.get("result_type") != _ASKS_BACK:
             call.cost_usd = labels.tool_cost_usd.get(call.tool_name, 0.0)
+
         call.search = search_text(call.arguments, call.result)
         return call
 
     def _stored_value(self, value: bytes, sent_bytes: int | None) -> bytes | None:
-        """Return what is stored of a value; `sent_bytes` is how long all of it was, None where that is not known."""
+        """Return what is stored of a value; `sent_bytes` is how long all of it was, None where that
+        is not known.
+        """
         if not value:
             return None
         # The decoder here accepts octets that are no text as JSON; later readers do not.
         stored = compact(self._redactor.redact_value(value)).decode("utf-8", "replace").encode()
         if len(stored) <= MAX_VALUE_BYTES and decode(_ANYTHING, stored) is not None:
             return stored
+
         text = stored[:MAX_VALUE_BYTES].decode("utf-8", "replace")
         size = {} if sent_bytes is None else {"bytes": sent_bytes}
         return msgspec.json.encode({"omitted": "truncated", **size, "text": text})
@@ -398,4 +541,6 @@ def _apply_session(call: ToolCall, labels: RouteLabels, known: sessions.Session)
     if call.server_label == DEFAULT_ROUTE:
         call.server_label = _server_label(labels, known)
     if known.version is not None:
-        call.metadata = msgspec.json.encode({"protocol_version": known.version} | msgspec.json.decode(call.metadata))
+        call.metadata = msgspec.json.encode(
+            {"protocol_version": known.version} | msgspec.json.decode(call.metadata)
+        )

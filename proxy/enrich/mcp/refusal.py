@@ -1,8 +1,10 @@
 """A request that was refused before it was read as MCP, for its token, as OAuth words it. Pure.
 
-The code stands in `WWW-Authenticate`, in the body, or in both; a body may as well be JSON-RPC, or no JSON.
+The code stands in `WWW-Authenticate`, in the body, or in both; a body may as well be JSON-RPC, or
+no JSON.
 
-Standards: RFC 6750 §3 and §3.1, RFC 6749 §5.2, RFC 9449 §5 and §7.1, RFC 9470 §3; MCP, Authorization.
+Standards: RFC 6750 §3 and §3.1, RFC 6749 §5.2, RFC 9449 §5 and §7.1, RFC 9470 §3; MCP,
+Authorization.
 """
 
 import re
@@ -15,7 +17,14 @@ from storage.record import Record
 _STATUSES: Final = frozenset((400, 401, 403))
 CODES: Final = frozenset(
     (
-        *("invalid_token", "insufficient_scope", "invalid_request", "invalid_client", "invalid_grant", "invalid_scope"),
+        *(
+            "invalid_token",
+            "insufficient_scope",
+            "invalid_request",
+            "invalid_client",
+            "invalid_grant",
+            "invalid_scope",
+        ),
         *("unauthorized_client", "unsupported_grant_type", "access_denied", "invalid_target"),
         *("insufficient_user_authentication", "invalid_dpop_proof", "use_dpop_nonce"),
     )
@@ -48,6 +57,7 @@ def refusal_of(record: Record, exchange: DecodedExchange) -> Refusal | None:
         if isinstance(code, str) and code in CODES:
             message = said.get("error_description") or challenged.get("error_description")
             return Refusal(code, message if isinstance(message, str) else None)
+
     return None
 
 
@@ -60,4 +70,5 @@ def _challenge(head: bytes) -> dict[str, object]:
         }
         if "error" in said:
             return said
+
     return {}

@@ -1,10 +1,12 @@
-"""MCP sessions: which one an exchange belongs to, and what is kept of it from one exchange to the next.
+"""MCP sessions: which one an exchange belongs to, and what is kept of it from one exchange to the
+next.
 
-A session is known by a hash only. Where a revision has none, the endpoint stands in for it. Kept are the names that
-client and server give themselves, and calls whose response comes on another stream; both are bounded and expire: an
-evicted session costs a nicer name, an evicted call becomes a row without a response. No tenant's session is another's,
-nor does one that keeps many calls pending evict others'. Clients count request ids from 1,
-so an id only means something within its session.
+A session is known by a hash only. Where a revision has none, the endpoint stands in for it. Kept
+are the names that client and server give themselves, and calls whose response comes on another
+stream; both are bounded and expire: an evicted session costs a nicer name, an evicted call becomes
+a row without a response. No tenant's session is another's, nor does one that keeps many calls
+pending evict others'. Clients count request ids from 1, so an id only means something within its
+session.
 """
 
 import hashlib
@@ -23,12 +25,16 @@ from proxy.enrich.mcp.jsonrpc import RpcResponse, spellings
 from storage.record import Record, ToolCall
 
 _OPENING: Final = re.compile(rb"(?:(?:id|retry|):[^\r\n]{0,200}\r?\n){0,4}event: ?endpoint[\r\n]")
-"""How the one stream of a session of the HTTP+SSE transport begins (revision 2024-11-05); Spring gives it an id."""
+"""How the one stream of a session of the HTTP+SSE transport begins (revision 2024-11-05); Spring
+gives it an id.
+"""
 MAX_SESSIONS: Final = 4096
 MAX_PENDING: Final = 1024
 """Pending calls, and as many early responses."""
 MAX_PENDING_BYTES: Final = 16 << 20
-"""Of their arguments, and as much of early responses, of which one may have as much as is captured of a body."""
+"""Of their arguments, and as much of early responses, of which one may have as much as is captured
+of a body.
+"""
 _SHARE_BYTES: Final = MAX_PENDING_BYTES // MAX_PENDING
 _OWNER_CHARACTERS: Final = 8
 """Of a session, or of what stands in for it: whose it is."""
@@ -62,7 +68,9 @@ Held = TypeVar("Held")
 
 
 class _Waiting(Generic[Held]):
-    """What waits for its counterpart, bounded in number and size: the oldest of the tenant with most makes room."""
+    """What waits for its counterpart, bounded in number and size: the oldest of the tenant with
+    most makes room.
+    """
 
     def __init__(self) -> None:
         self.values: OrderedDict[Key, Held] = OrderedDict()
@@ -80,11 +88,16 @@ class _Waiting(Generic[Held]):
             oldest = next(key for key in self.values if key[0].startswith(owner))
             evicted.append((oldest, self.values[oldest]))
             self.take(oldest)
+
         return evicted
 
     def find(self, key: Key) -> Key:
-        """Return the key of what a message with an id is about: the same, or one that differs in its type alone."""
-        return next((same for each in spellings(key[1]) if (same := (key[0], each)) in self.values), key)
+        """Return the key of what a message with an id is about: the same, or one that differs in
+        its type alone.
+        """
+        return next(
+            (same for each in spellings(key[1]) if (same := (key[0], each)) in self.values), key
+        )
 
     def take(self, key: Key) -> Held | None:
         """Return a value; it is kept no longer."""
@@ -161,7 +174,8 @@ class Sessions:
 
 
 def session_of(record: Record, exchange: DecodedExchange) -> str | None:
-    """Return the hash of an exchange's session, which its headers, its query or its HTTP+SSE stream names.
+    """Return the hash of an exchange's session, which its headers, its query or its HTTP+SSE stream
+    names.
 
     It begins with that of the tenant: a name is the client's choice, and may be guessed.
     """
@@ -172,11 +186,16 @@ def session_of(record: Record, exchange: DecodedExchange) -> str | None:
     body = exchange.response_body
     if not raw and body is not None and opens_sse_transport(body.head):
         raw = _session_in(next((frame.data for frame in body.frames()), b""))
-    return _owner_of(record) + hashlib.sha256(raw).hexdigest()[:16] if raw else None
+    if raw:
+        return _owner_of(record) + hashlib.sha256(raw).hexdigest()[:16]
+
+    return None
 
 
 def opens_sse_transport(head: bytes) -> bool:
-    """Whether this begins the one stream of a session of the HTTP+SSE transport (revision 2024-11-05)."""
+    """Whether this begins the one stream of a session of the HTTP+SSE transport (revision
+    2024-11-05).
+    """
     return _OPENING.match(head) is not None
 
 
@@ -190,7 +209,9 @@ def _owner_of(record: Record) -> str:
 
 
 def name_in(meta: msgspec.Raw, member: str) -> str | None:
-    """Return the name of a client or server in a `_meta`, where its member stands under a prefix that may change."""
+    """Return the name of a client or server in a `_meta`, where its member stands under a prefix
+    that may change.
+    """
     for name, raw in members_of(meta).items():
         if name.endswith(member) and is_object(raw):
             return text_of(value_at(raw, "name"))
@@ -201,9 +222,11 @@ def _session_in(target: bytes) -> bytes:
     query = target.partition(b"?")[2].partition(b" ")[0]
     if b"ession" not in query:
         return b""
+
     try:
         found = parse_qs(query, max_num_fields=64)
     except ValueError:
         return b""
+
     values = found.get(b"session_id") or found.get(b"sessionId") or [b""]
     return values[0]

@@ -1,4 +1,6 @@
-"""Ids of JSON-RPC as they are stored: a client may take anything for one, and a secret must not be kept."""
+"""Ids of JSON-RPC as they are stored: a client may take anything for one, and a secret must not be
+kept.
+"""
 
 import secrets
 from hashlib import blake2b
@@ -12,7 +14,9 @@ _DIGEST_BYTES: Final = 8
 
 
 class ShownIds:
-    """Writes ids for one process: of a secret the mark, and a number by which a response finds its request."""
+    """Writes ids for one process: of a secret the mark, and a number by which a response finds its
+    request.
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -25,5 +29,8 @@ class ShownIds:
         redacted = self._redactor.redact_text(rpc_id)
         if redacted == rpc_id:
             return rpc_id
-        digest = blake2b(rpc_id.encode("utf-8", "replace"), key=self._salt, digest_size=_DIGEST_BYTES)
+
+        digest = blake2b(
+            rpc_id.encode("utf-8", "replace"), key=self._salt, digest_size=_DIGEST_BYTES
+        )
         return f'"[REDACTED] {digest.hexdigest()}"'

@@ -1,9 +1,10 @@
 """Tasks: tool calls that are accepted at once and whose result is asked for later.
 
-Revision 2025-11-25: a `tools/call` with a `task` is answered with the task's id instead of a result; `tasks/result`
-then has what the call would have had. `tasks/get` and `tasks/cancel` say how far it has come. Beside revision
-2026-07-28, as an extension (io.modelcontextprotocol/tasks): the server decides, the result's type is `task`, and the
-state itself has the result or the error, in the answer to `tasks/get` or in a notification.
+Revision 2025-11-25: a `tools/call` with a `task` is answered with the task's id instead of a
+result; `tasks/result` then has what the call would have had. `tasks/get` and `tasks/cancel` say how
+far it has come. Beside revision 2026-07-28, as an extension (io.modelcontextprotocol/tasks): the
+server decides, the result's type is `task`, and the state itself has the result or the error, in
+the answer to `tasks/get` or in a notification.
 """
 
 from typing import Final
@@ -23,7 +24,9 @@ _ENDED: Final[dict[str | None, tuple[int | None, str]]] = {
     "failed": (None, "the task failed"),
     "cancelled": (-32800, "the task was cancelled"),
 }
-"""States without a result, the code that JSON-RPC has for them, and what is said where the server says nothing."""
+"""States without a result, the code that JSON-RPC has for them, and what is said where the server
+says nothing.
+"""
 _RAW: Final = msgspec.Raw()
 _MILLISECOND_US: Final = 1000
 
@@ -33,28 +36,37 @@ State = dict[str, msgspec.Raw]
 
 
 def created(response: RpcResponse) -> tuple[str, int] | None:
-    """Return the id of the task that a response creates, and how long it is kept, 0 for unlimited; None if none."""
+    """Return the id of the task that a response creates, and how long it is kept, 0 for unlimited;
+    None if none.
+    """
     if not response.is_whole or b'"taskId"' not in response.result:
         return None
     task = _state_of(response, is_new=True)
     task_id = text_of(value_in(task, "taskId"))
     if task_id is None:
         return None
+
     kept_ms = count_of(value_in(task, "ttl")) or count_of(value_in(task, "ttlMs")) or 0
     return task_id, min(kept_ms * _MILLISECOND_US, MAX_WAIT_US)
 
 
 def _state_of(response: RpcResponse, *, is_new: bool = False) -> State:
-    """Return the state that a result is or has; what only looks like one is none where a task would be new."""
+    """Return the state that a result is or has; what only looks like one is none where a task would
+    be new.
+    """
     result = members_of(response.result)
     if is_object(result.get("task", _RAW)):
         return members_of(result["task"])
-    return {} if is_new and value_in(result, "resultType") != TASK else result
+    if is_new and value_in(result, "resultType") != TASK:
+        return {}
+    return result
 
 
 def task_of_request(request: RpcRequest) -> str | None:
     """Return the id of the task that a request is about."""
-    return text_of(value_in(members_of(request.params), "taskId")) if request.method in METHODS else None
+    if request.method in METHODS:
+        return text_of(value_in(members_of(request.params), "taskId"))
+    return None
 
 
 def task_of_notification(notification: RpcResponse) -> str | None:
@@ -63,16 +75,18 @@ def task_of_notification(notification: RpcResponse) -> str | None:
 
 
 def ending(response: RpcResponse) -> RpcResponse | None:
-    """Return what ends the call of a task, from a response with the task's state; None while the call goes on.
+    """Return what ends the call of a task, from a response with the task's state; None while the
+    call goes on.
 
-    A state that is too long to be kept whole contains a result. A failed or cancelled task has ended; a completed one
-    ends with the response that contains its result.
+    A state that is too long to be kept whole contains a result. A failed or cancelled task has
+    ended; a completed one ends with the response that contains its result.
     """
     if not response.is_whole:
         return response
     state = _state_of(response)
     if value_in(state, "taskId") is None:
         return None
+
     status = text_of(value_in(state, "status"))
     if status == "completed" and is_object(state.get("result", _RAW)):
         return response._replace(result=bytes(state["result"]))
@@ -80,6 +94,9 @@ def ending(response: RpcResponse) -> RpcResponse | None:
         return response._replace(result=b"", error=bytes(state["error"]))
     if status not in _ENDED:
         return None
+
     code, said = _ENDED[status]
     message = text_of(value_in(state, "statusMessage")) or said
-    return response._replace(result=b"", error=msgspec.json.encode({"code": code, "message": message}))
+    return response._replace(
+        result=b"", error=msgspec.json.encode({"code": code, "message": message})
+    )

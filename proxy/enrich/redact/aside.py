@@ -1,12 +1,13 @@
-"""What is set aside while a text is redacted, because no secret is in it: the middle of long runs, and octets.
+"""What is set aside while a text is redacted, because no secret is in it: the middle of long runs,
+and octets.
 
-Strategy: a word that is drawn at random stands in for each, made of letters that base64 and hexadecimal digits have, so
-that a token or a value that goes on through it is still one, and is taken out whole. What is left of these words is
-replaced by what they stood for.
+Strategy: a word that is drawn at random stands in for each, made of letters that base64 and
+hexadecimal digits have, so that a token or a value that goes on through it is still one, and is
+taken out whole. What is left of these words is replaced by what they stood for.
 
-A run keeps its beginning, by which tokens are recognised: as much as any pattern counts. It stays whole where it may be
-or hold a secret that is known by more: PEM in base64, the login of a header (RFC 7617), and the beginning of a known
-token behind a sign that ends words.
+A run keeps its beginning, by which tokens are recognised: as much as any pattern counts. It stays
+whole where it may be or hold a secret that is known by more: PEM in base64, the login of a header
+(RFC 7617), and the beginning of a known token behind a sign that ends words.
 
 Invariant: putting back what was set aside gives the text, if nothing of it was redacted.
 """
@@ -27,7 +28,8 @@ _LETTERS: Final = b"abcdefABCDEF"
 _NAME_LETTERS: Final = 24
 _NUMBER_LETTERS: Final = 8
 _AS_LETTERS: Final = bytes.maketrans(b"0123456789", b"ghijklmnop")
-"""No digit is in a word that stands in for something: with others it could be a number of a card."""
+"""No digit is in a word that stands in for something: with others it could be a number of a card.
+"""
 _NAME: Final = bytes(secrets.choice(_LETTERS) for _ in range(_NAME_LETTERS))
 _STANDS_IN: Final = re.compile(_NAME + rb"([a-p]{%d})" % _NUMBER_LETTERS)
 """32 characters, as base64 comes in fours."""
@@ -43,13 +45,22 @@ _BEFORE_BYTES: Final = 32
 _LOGIN: Final = re.compile(rb"(?i:basic|_auth)\W*\Z")
 
 
-def set_aside(text: bytes, content: Content | None = None, hits: Hits | None = None) -> tuple[bytes, list[bytes]]:
-    """Return a text without what is set aside, and that; the same object where nothing is. Steps go to `hits`."""
-    spans = [span for start, stop in long_runs(text) if (span := _middle_of(text, start, stop)) is not None]
+def set_aside(
+    text: bytes, content: Content | None = None, hits: Hits | None = None
+) -> tuple[bytes, list[bytes]]:
+    """Return a text without what is set aside, and that; the same object where nothing is. Steps go
+    to `hits`.
+    """
+    spans = [
+        span
+        for start, stop in long_runs(text)
+        if (span := _middle_of(text, start, stop)) is not None
+    ]
     if content is not None:
         spans = sorted([*spans, *_gaps(text)])
     if not spans or _NAME in text:
         return text, []
+
     edits = [Edit(*span, _NAME + _numbered(number)) for number, span in enumerate(spans)]
     return edited(text, edits, hits), [text[start:stop] for start, stop in spans]
 
@@ -59,7 +70,9 @@ def put_back(text: bytes, aside: list[bytes], hits: Hits | None = None) -> bytes
     if not aside:
         return text
     numbers = {_numbered(number): content for number, content in enumerate(aside)}
-    edits = [Edit(*found.span(), numbers.get(found[1], found[0])) for found in _STANDS_IN.finditer(text)]
+    edits = [
+        Edit(*found.span(), numbers.get(found[1], found[0])) for found in _STANDS_IN.finditer(text)
+    ]
     return edited(text, edits, hits)
 
 
@@ -74,17 +87,24 @@ def _numbered(number: int) -> bytes:
 
 def _middle_of(text: bytes, start: int, stop: int) -> Span | None:
     """Return what of a run is set aside; None where it stays whole."""
-    first, last = start + _KEPT_START_BYTES, stop - _KEPT_END_BYTES
+    first = start + _KEPT_START_BYTES
+    last = stop - _KEPT_END_BYTES
     last -= (last - first) % 4
     if last - first < _MIN_ASIDE_BYTES or text.find(_PEM, start, stop) >= 0:
         return None
     if _LOGIN.search(text[max(0, start - _BEFORE_BYTES) : start]) is not None:
         return None
-    return None if begins_within(text[start:stop]) else (first, last)
+    if begins_within(text[start:stop]):
+        return None
+
+    return (first, last)
 
 
 def _gaps(data: bytes) -> list[Span]:
     """Find what of octets is far from all that reads as text."""
     runs = [(0, 0), *readable_runs(data), (len(data), len(data))]
-    spans = [(stop + _KEPT_GAP_BYTES, start - _KEPT_GAP_BYTES) for (_, stop), (start, _) in pairwise(runs)]
+    spans = [
+        (stop + _KEPT_GAP_BYTES, start - _KEPT_GAP_BYTES)
+        for (_, stop), (start, _) in pairwise(runs)
+    ]
     return [(start, stop) for start, stop in spans if stop - start >= _MIN_ASIDE_BYTES]

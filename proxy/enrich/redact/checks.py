@@ -25,22 +25,33 @@ _MIN_LONG: Final = 30
 
 
 def is_random(token: bytes) -> bool:
-    """Whether it is a key and no words: a UUID, a long run with a digit in it, or both cases and digits mixed."""
+    """Whether it is a key and no words: a UUID, a long run with a digit in it, or both cases and
+    digits mixed.
+    """
     runs = _PART.findall(token)
-    if any(len(run) >= _MIN_RUN and not run.isalpha() for run in runs) or _UUID.search(token) is not None:
+    if (
+        any(len(run) >= _MIN_RUN and not run.isalpha() for run in runs)
+        or _UUID.search(token) is not None
+    ):
         return True
+
     letters = token.decode("latin-1")
     return min(sum(map(str.isdigit, letters)), sum(map(str.isupper, letters))) >= _MIN_MIXED
 
 
 def is_drawn(secret: bytes) -> bool:
-    """Whether it looks drawn: a UUID, a long run of letters and digits, or letters of both cases that take turns."""
+    """Whether it looks drawn: a UUID, a long run of letters and digits, or letters of both cases
+    that take turns.
+    """
     if any(not run.isalpha() and not run.isdigit() for run in _LONG_RUN.findall(secret)):
         return True
     if _UUID.search(secret) is not None:
         return True
+
     letters = secret.decode("latin-1")
-    digits, capitals, small = (sum(map(kind, letters)) for kind in (str.isdigit, str.isupper, str.islower))
+    digits, capitals, small = (
+        sum(map(kind, letters)) for kind in (str.isdigit, str.isupper, str.islower)
+    )
     is_mixed = min(capitals, small) * 4 >= capitals + small and _turns(secret) >= _MIN_TURNS
     return min(digits, capitals) >= _MIN_MIXED or is_mixed
 
@@ -69,7 +80,9 @@ def is_base58_check(secret: bytes) -> bool:
 
 
 def holds_private_key(token: bytes) -> bool:
-    """Whether base64 holds a private key in PEM: certificates and public keys are written alike (RFC 7468)."""
+    """Whether base64 holds a private key in PEM: certificates and public keys are written alike
+    (RFC 7468).
+    """
     plain = _LINE_ENDS.sub(b"", token).rstrip(b"=")
     return b"PRIVATE KEY-" in base64.b64decode(plain[: len(plain) // 4 * 4])
 
@@ -83,7 +96,9 @@ def holds_login(token: bytes) -> bool:
 
 
 def begins_with_object(token: bytes) -> bool:
-    """Whether the first part of a token in base64url is an object of JSON with some member (RFC 7515 §3.1)."""
+    """Whether the first part of a token in base64url is an object of JSON with some member (RFC
+    7515 §3.1).
+    """
     first = token[max(0, token.find(b"eyJ")) :].partition(b".")[0]
     try:
         header = base64.urlsafe_b64decode(first + b"=" * (-len(first) % 4))

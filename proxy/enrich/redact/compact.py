@@ -1,8 +1,9 @@
-"""Leave out what is not read: base64 payloads and long arrays of numbers in JSON, before the stored size counts.
+"""Leave out what is not read: base64 payloads and long arrays of numbers in JSON, before the stored
+size counts.
 
-Strategy: lexical, on redacted text; a payload is replaced by a small object that says what was there: JSON stays
-JSON. Works on event streams and lines alike, and on windows that are cut: a payload that runs out of the window is
-replaced too. Everything is linear in the text.
+Strategy: lexical, on redacted text; a payload is replaced by a small object that says what was
+there: JSON stays JSON. Works on event streams and lines alike, and on windows that are cut: a
+payload that runs out of the window is replaced too. Everything is linear in the text.
 """
 
 import base64
@@ -19,19 +20,29 @@ MIN_TEXT_BYTES: Final = 1024
 """Shorter text is left alone."""
 
 _BASE64: Final = re.compile(
-    rb'"(?=[^"\s]{%d})((?:data:[^",\\]{0,128},)?)((?:[A-Za-z0-9+/_=\-]++|\\/)++)("|\Z)' % MIN_BASE64_CHARACTERS
+    rb'"(?=[^"\s]{%d})((?:data:[^",\\]{0,128},)?)((?:[A-Za-z0-9+/_=\-]++|\\/)++)("|\Z)'
+    % MIN_BASE64_CHARACTERS
 )
-"""A run of one class at a time, and its length counted behind it: 7 instead of 26 us a KiB, with the hash."""
+"""A run of one class at a time, and its length counted behind it: 7 instead of 26 us a KiB, with
+the hash.
+"""
 _NUMBER: Final = rb"\s*+-?[0-9][0-9.eE+\-]*+\s*+"
-_NUMBERS: Final = re.compile(rb"\[((?:%b,){%d,}+%b)(\]|\Z)" % (_NUMBER, MIN_NUMBERS - 1, rb"(?:%b)?" % _NUMBER))
+_NUMBERS: Final = re.compile(
+    rb"\[((?:%b,){%d,}+%b)(\]|\Z)" % (_NUMBER, MIN_NUMBERS - 1, rb"(?:%b)?" % _NUMBER)
+)
 _SAMPLE_STEP: Final = 16
 _RUN_SAMPLES: Final = MIN_BASE64_CHARACTERS // _SAMPLE_STEP - 1
 _NUMBER_SAMPLES: Final = 2 * (MIN_NUMBERS - 1) // _SAMPLE_STEP
-"""How many samples in a row a payload covers at least; a number in an array is two bytes or more, with its comma."""
+"""How many samples in a row a payload covers at least; a number in an array is two bytes or more,
+with its comma.
+"""
 _RUN_TABLE: Final = bytes(
-    97 if byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_=-\\" else 0 for byte in range(256)
+    97 if byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_=-\\" else 0
+    for byte in range(256)
 )
-_NUMBER_TABLE: Final = bytes(110 if byte in b"0123456789.eE+-, \t\n\r\f\v" else 0 for byte in range(256))
+_NUMBER_TABLE: Final = bytes(
+    110 if byte in b"0123456789.eE+-, \t\n\r\f\v" else 0 for byte in range(256)
+)
 
 
 def compact(text: bytes) -> bytes:
@@ -42,7 +53,9 @@ def compact(text: bytes) -> bytes:
 
 
 def may_hold_payload(text: bytes) -> bool:
-    """Whether every 16th byte allows a payload: none is missed, and 23 of 25 µs are saved for 16 KiB of JSON."""
+    """Whether every 16th byte allows a payload: none is missed, and 23 of 25 µs are saved for 16
+    KiB of JSON.
+    """
     sample = text[::_SAMPLE_STEP]
     has_run = b"a" * _RUN_SAMPLES in sample.translate(_RUN_TABLE)
     return has_run or b"n" * _NUMBER_SAMPLES in sample.translate(_NUMBER_TABLE)
@@ -54,10 +67,14 @@ def _without_base64(found: re.Match[bytes]) -> bytes:
         return found[0]
     if not found[3]:
         return b'{"omitted": "base64", "truncated": true, "characters": %d}' % len(content)
+
     try:
-        raw = base64.b64decode(content.translate(bytes.maketrans(b"-_", b"+/")) + b"==", validate=False)
+        raw = base64.b64decode(
+            content.translate(bytes.maketrans(b"-_", b"+/")) + b"==", validate=False
+        )
     except binascii.Error:
         return found[0]
+
     digest = hashlib.sha256(raw).hexdigest().encode()
     kind = b'"type": "%b", ' % found[1][5:-1].partition(b";")[0] if found[1] else b""
     return b'{"omitted": "base64", %b"bytes": %d, "sha256": "%b"}' % (kind, len(raw), digest)

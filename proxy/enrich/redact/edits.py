@@ -1,8 +1,8 @@
 """Edits of a text: what of it is taken out, what stands in for that, and which rule says so.
 
-A text is edited in several steps, and in pieces, some of which are read first and written again behind. Who wants to
-know where in the text as it was sent something stood (`explain.py`) hands in `Steps`, to which each is noted; all else
-pays nothing for it.
+A text is edited in several steps, and in pieces, some of which are read first and written again
+behind. Who wants to know where in the text as it was sent something stood (`explain.py`) hands in
+`Steps`, to which each is noted; all else pays nothing for it.
 """
 
 from collections import Counter
@@ -13,7 +13,9 @@ from proxy.settings.redact_rules import NAME as NAME
 
 MARK: Final = b"[REDACTED]"
 MAX_HITS: Final = 500
-"""Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes as a whole."""
+"""Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes
+as a whole.
+"""
 _MAX_NAME_BYTES: Final = 64
 _LEAST_CANDIDATES: Final = 500
 _BYTES_A_CANDIDATE: Final = 32
@@ -26,7 +28,8 @@ Hits = Counter[str]
 
 
 def most_candidates(text: bytes) -> int:
-    """Return how much of a text may only begin like a secret; behind so many its rest counts as one.
+    """Return how much of a text may only begin like a secret; behind so many its rest counts as
+    one.
 
     Pages that are full of links have half as many. Each takes up to 15 us to judge.
     """
@@ -34,7 +37,9 @@ def most_candidates(text: bytes) -> int:
 
 
 class Edit(NamedTuple):
-    """Where something starts and stops, what stands in for it, and the id of the rule by which it goes."""
+    """Where something starts and stops, what stands in for it, and the id of the rule by which it
+    goes.
+    """
 
     start: int
     stop: int
@@ -43,7 +48,9 @@ class Edit(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What was done to a text, or to a piece of one: edits in order and apart, of which some only read or write it."""
+    """What was done to a text, or to a piece of one: edits in order and apart, of which some only
+    read or write it.
+    """
 
     before: bytes
     edits: tuple[Edit, ...]
@@ -65,7 +72,9 @@ def note(hits: Hits | None, before: bytes, after: bytes, edits: Iterable[Edit]) 
 
 
 def marked(hits: Hits | None) -> int:
-    """Return a place to which steps can be forgotten: those of a reading in which nothing was found."""
+    """Return a place to which steps can be forgotten: those of a reading in which nothing was
+    found.
+    """
     return len(hits.made) if isinstance(hits, Steps) else 0
 
 
@@ -82,7 +91,9 @@ def rule_of_name(name: bytes) -> str:
 
 
 def apart(edits: list[Edit]) -> list[Edit]:
-    """Bring edits into order; leave out what lies within another one, and what of one lies before another's end."""
+    """Bring edits into order; leave out what lies within another one, and what of one lies before
+    another's end.
+    """
     kept: list[Edit] = []
     for start, stop, stands_in, rule in sorted(edits, key=lambda edit: (edit.start, -edit.stop)):
         start = max(start, kept[-1].stop) if kept else start
@@ -94,8 +105,8 @@ def apart(edits: list[Edit]) -> list[Edit]:
 def edited(text: bytes, edits: Sequence[Edit], hits: Hits | None = None) -> bytes:
     """Make edits that are in order and apart, and count them by rule in `hits`.
 
-    The same object comes back when there are none. What was taken out before is not counted again, and neither is the
-    rest of what stands for itself elsewhere.
+    The same object comes back when there are none. What was taken out before is not counted again,
+    and neither is the rest of what stands for itself elsewhere.
     """
     pieces: list[bytes] = []
     kept = 0
@@ -104,8 +115,10 @@ def edited(text: bytes, edits: Sequence[Edit], hits: Hits | None = None) -> byte
             hits[rule] += 1
         pieces += (text[kept:start], stands_in)
         kept = stop
+
     if not pieces:
         return text
+
     after = b"".join((*pieces, text[kept:]))
     note(hits, text, after, edits)
     return after

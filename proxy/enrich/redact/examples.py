@@ -53,19 +53,30 @@ def _problem_of(rule: Rule, scanner: Scanner, text: str) -> str | None:
     if found == [(example.start, example.secret)]:
         return None
     if found:
-        return f"expected that {_shortened(example.secret)} is found, and nothing else; found is {_listed(found)}"
+        return (
+            f"expected that {_shortened(example.secret)} is found, and nothing else; found is "
+            f"{_listed(found)}"
+        )
     if not any(literal in example.text for literal in rule.literals):
         return "expected a text in which a secret is found; it has none of the literals"
-    return "expected a text in which a secret is found; nothing matches, or not at the beginning of a word"
+
+    return (
+        "expected a text in which a secret is found; nothing matches, or not at the beginning of "
+        "a word"
+    )
 
 
 def _found(scanner: Scanner, text: str) -> list[tuple[int, str]]:
-    """Return where secrets stand in a text, and what they are; with the middle of long runs set aside, as of bodies."""
+    """Return where secrets stand in a text, and what they are; with the middle of long runs set
+    aside, as of bodies.
+    """
     left, aside = set_aside(text.encode("utf-8", "surrogatepass"))
     found = []
     for edit in scanner.forms(left):
-        before, secret = put_back(left[: edit.start], aside), put_back(left[edit.start : edit.stop], aside)
+        before = put_back(left[: edit.start], aside)
+        secret = put_back(left[edit.start : edit.stop], aside)
         found.append((len(before.decode(errors="replace")), secret.decode(errors="replace")))
+
     return found
 
 
@@ -76,4 +87,6 @@ def _listed(found: list[tuple[int, str]]) -> str:
 
 def _shortened(text: str) -> str:
     shown = repr(text)
-    return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 3]}..."
+    if len(shown) <= _MAX_SHOWN:
+        return shown
+    return f"{shown[: _MAX_SHOWN - 3]}..."

@@ -1,10 +1,11 @@
 """What would be taken out of a text, by which rule, and where it stands in the text as it was sent.
 
-Strategy: a text is redacted as a body is, and the steps in which that was done are followed (`edits.py`). Each is an
-exact list of edits of the whole text or of a piece of it, pieces that are read first and written again included; so
-what stands where is known after each, and with it which bytes of the text as it was sent a rule has taken out. Where a
-piece stands is not noted. It is looked for, as pieces come in the order of the text; and where another place would have
-to be meant, the result is another text than the redacted one, and the next place is tried.
+Strategy: a text is redacted as a body is, and the steps in which that was done are followed
+(`edits.py`). Each is an exact list of edits of the whole text or of a piece of it, pieces that are
+read first and written again included; so what stands where is known after each, and with it which
+bytes of the text as it was sent a rule has taken out. Where a piece stands is not noted. It is
+looked for, as pieces come in the order of the text; and where another place would have to be meant,
+the result is another text than the redacted one, and the next place is tried.
 
 Invariant: all that was taken out is found, each byte once, by the rule that took it out first.
 """
@@ -34,7 +35,9 @@ _OTHER: Final = "other"
 
 
 class Found(NamedTuple):
-    """What is taken out: the line and column of its first character, from 1 on, its characters, and by which rule."""
+    """What is taken out: the line and column of its first character, from 1 on, its characters, and
+    by which rule.
+    """
 
     line: int
     column: int
@@ -43,14 +46,18 @@ class Found(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What was taken out of a text, in its order, what is left, and what it is, where that is no text."""
+    """What was taken out of a text, in its order, what is left, and what it is, where that is no
+    text.
+    """
 
     found: list[Found]
     redacted: bytes
     content: Content | None
 
 
-def explain(make: Callable[[Hits], Redactor], data: bytes, content_type: bytes = b"") -> Explanation:
+def explain(
+    make: Callable[[Hits], Redactor], data: bytes, content_type: bytes = b""
+) -> Explanation:
     """Redact a body, all of which is known, and say what was taken out.
 
     Args:
@@ -64,6 +71,7 @@ def explain(make: Callable[[Hits], Redactor], data: bytes, content_type: bytes =
     content = content_of(text, content_type)
     if content == "media":
         return Explanation([], text, content)
+
     redacted = b"".join(redactor.redact_body(text, b"", content_type, False, content=content))
     taken = _followed(text, steps.made, redacted)
     return Explanation(_in_lines(text, taken), redacted, content)
@@ -84,7 +92,9 @@ class _Piece(NamedTuple):
     is_kept: bool
 
     def cut(self, at: int) -> tuple["_Piece", "_Piece"]:
-        """Return both sides of a place; what was replaced stands on either side for all that it did."""
+        """Return both sides of a place; what was replaced stands on either side for all that it
+        did.
+        """
         if not self.is_kept:
             return self._replace(size=at), self._replace(size=self.size - at)
         middle = self.start + at
@@ -92,7 +102,9 @@ class _Piece(NamedTuple):
 
 
 class _State(NamedTuple):
-    """A text after some steps: of what pieces it is, what was taken out so far, and where the last step was made."""
+    """A text after some steps: of what pieces it is, what was taken out so far, and where the last
+    step was made.
+    """
 
     text: bytes
     pieces: tuple[_Piece, ...]
@@ -104,12 +116,16 @@ class _State(NamedTuple):
         text = self.text[:at] + step.after + self.text[at + len(step.before) :]
         cursor = _Cursor(self.pieces)
         taken = list(self.taken)
+
         for edit in step.edits:
             cursor.keep(at + edit.start)
             gone = cursor.replace(at + edit.stop, len(edit.stands_in))
             if edit.rule and gone:
-                start, stop = _span_of(_inner(gone, step.before[edit.start : edit.stop], edit.stands_in))
+                start, stop = _span_of(
+                    _inner(gone, step.before[edit.start : edit.stop], edit.stands_in)
+                )
                 taken += _new(_Taken(start, stop, edit.rule), taken)
+
         return _State(text, cursor.whole(), tuple(taken), at)
 
 
@@ -131,7 +147,9 @@ class _Cursor:
         if gone:
             start, stop = _span_of(gone)
         else:
-            start = stop = self._left[-1].start if self._left else self._made[-1].stop if self._made else 0
+            start = self._left[-1].start if self._left else self._made[-1].stop if self._made else 0
+            stop = start
+
         if size:
             self._made.append(_Piece(size, start, stop, False))
         return gone
@@ -149,6 +167,7 @@ class _Cursor:
                 self._left.append(rest)
             self._at += piece.size
             taken.append(piece)
+
         return taken
 
 
@@ -159,9 +178,14 @@ def _span_of(pieces: Sequence[_Piece]) -> tuple[int, int]:
 def _inner(pieces: Sequence[_Piece], gone: bytes, stands_in: bytes) -> Sequence[_Piece]:
     """Leave out quotes and blanks at both ends of what is gone that what stands in has, too."""
     least = min(len(gone), len(stands_in))
-    front = next((at for at in range(least) if gone[at] != stands_in[at] or gone[at] not in _QUOTES), least)
+    front = next(
+        (at for at in range(least) if gone[at] != stands_in[at] or gone[at] not in _QUOTES), least
+    )
     ends = range(1, least - front + 1)
-    back = next((at for at in ends if gone[-at] != stands_in[-at] or gone[-at] not in _QUOTES), len(ends) + 1)
+    back = next(
+        (at for at in ends if gone[-at] != stands_in[-at] or gone[-at] not in _QUOTES),
+        len(ends) + 1,
+    )
     cursor = _Cursor(pieces)
     cursor.keep(front)
     return cursor.take(len(gone) - back + 1) or pieces
@@ -180,6 +204,7 @@ def _new(given: _Taken, taken: Sequence[_Taken]) -> list[_Taken]:
             )
             if part.start < part.stop
         ]
+
     return spans
 
 
@@ -188,6 +213,7 @@ def _followed(text: bytes, steps: Sequence[Step], result: bytes) -> list[_Taken]
     begun = _State(text, (_Piece(len(text), 0, len(text), True),), (), 0)
     choices: list[tuple[_State, int, int]] = [(begun, 0, -1)]
     likeliest: _State | None = None
+
     for _ in range(_MAX_TRIES):
         if not choices:
             break
@@ -195,36 +221,52 @@ def _followed(text: bytes, steps: Sequence[Step], result: bytes) -> list[_Taken]
         if state.text == result:
             return sorted(state.taken)
         likeliest = likeliest or state
+
     assert likeliest is not None
     step = Step(likeliest.text, tuple(_others(likeliest.text, result)), result)
     return sorted(likeliest.after(step, 0).taken)
 
 
 def _taken_on(
-    state: _State, index: int, at: int, steps: Sequence[Step], choices: list[tuple[_State, int, int]]
+    state: _State,
+    index: int,
+    at: int,
+    steps: Sequence[Step],
+    choices: list[tuple[_State, int, int]],
 ) -> _State:
-    """Make steps from one on, the first at a place if that is given; add where else others might be made."""
+    """Make steps from one on, the first at a place if that is given; add where else others might be
+    made.
+    """
     while index < len(steps):
         step = steps[index]
         if at < 0:
             at, *others = (*_places(state, step.before), -1)
             choices += [(state, index, other) for other in reversed(others) if other >= 0]
             del choices[:-_MAX_CHOICES]
+
         if at >= 0:  # else it was of something that was looked at, and is nowhere in the text
             state = state.after(step, at)
-        index, at = index + 1, -1
+        index = index + 1
+        at = -1
+
     return state
 
 
 def _places(state: _State, piece: bytes) -> list[int]:
-    """Return where a piece may stand, the likeliest place first: behind the last one, and between what ends pieces."""
+    """Return where a piece may stand, the likeliest place first: behind the last one, and between
+    what ends pieces.
+    """
     text = state.text
     if not piece:
         return []
     if text == piece:
         return [0]
+
     found = [*_all(text, piece, state.last), *_all(text, piece, 0)]
-    return sorted(dict.fromkeys(found), key=lambda at: (not _is_delimited(text, at, len(piece)), at < state.last, at))
+    return sorted(
+        dict.fromkeys(found),
+        key=lambda at: (not _is_delimited(text, at, len(piece)), at < state.last, at),
+    )
 
 
 def _all(text: bytes, piece: bytes, at: int) -> Iterator[int]:
@@ -252,8 +294,12 @@ def _in_lines(text: bytes, taken: Sequence[_Taken]) -> list[Found]:
     ends = list(accumulate(map(len, text.splitlines(keepends=True))))
     starts = [0, *ends]
     found = []
+
     for start, stop, rule in taken:
         line = bisect_right(starts, start) - 1
         column = len(text[starts[line] : start].decode(errors="replace"))
-        found.append(Found(line + 1, column + 1, len(text[start:stop].decode(errors="replace")), rule))
+        found.append(
+            Found(line + 1, column + 1, len(text[start:stop].decode(errors="replace")), rule)
+        )
+
     return found

@@ -1,13 +1,14 @@
 """Fields whose values are redacted in part: cookies, and what a WebSocket's handshake offers. Pure.
 
-Cookies (RFC 6265) keep their names and their attributes. Whatever is not evidently one of these is treated as a value:
-lists glued with commas, quotes that never close, unknown attributes. Names are short tokens; anything else in their
-place may be a piece of a value.
+Cookies (RFC 6265) keep their names and their attributes. Whatever is not evidently one of these is
+treated as a value: lists glued with commas, quotes that never close, unknown attributes. Names are
+short tokens; anything else in their place may be a piece of a value.
 
-Of subprotocols (RFC 6455 §11.3.4) the names that a browser offers stay, and the credentials among them go. Script in a
-browser cannot set a header of a handshake but this one, so servers take tokens in it: Bokeh, Jupyter, Kubernetes
-(`base64url.bearer.authorization.k8s.io.…`), Phoenix, Streamlit. A name is made of words; what has a long run of letters
-and digits mixed is none. Of `name.token` the name stays.
+Of subprotocols (RFC 6455 §11.3.4) the names that a browser offers stay, and the credentials among
+them go. Script in a browser cannot set a header of a handshake but this one, so servers take tokens
+in it: Bokeh, Jupyter, Kubernetes (`base64url.bearer.authorization.k8s.io.…`), Phoenix, Streamlit. A
+name is made of words; what has a long run of letters and digits mixed is none. Of `name.token` the
+name stays.
 """
 
 import re
@@ -30,14 +31,18 @@ URL_FIELD: Final = re.compile(
     rb"(?:referer|(?:content-)?location|destination|link|refresh|x-(?:original|rewrite|forwarded)-ur[il]):",
     re.IGNORECASE,
 )
-HOST_USER: Final = re.compile(rb"\A((?:(?:x-forwarded-)?host|:authority):\s*)[^@\s]*@", re.IGNORECASE)
+HOST_USER: Final = re.compile(
+    rb"\A((?:(?:x-forwarded-)?host|:authority):\s*)[^@\s]*@", re.IGNORECASE
+)
 BINARY_FIELD: Final = re.compile(rb"\A[^:]*-bin:", re.IGNORECASE)
 """A line that `redact_binary` redacts."""
 _BASE64: Final = re.compile(rb"([A-Za-z0-9+/_-]{2,})=*")
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _DATE: Final = rb"[A-Za-z]{3,9}, ?\d\d[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d [A-Z]{3}"
 _ATTRIBUTE: Final = re.compile(
-    rb"(?i:secure|httponly|partitioned|expires=" + _DATE + rb"|max-age=-?\d{1,10}|domain=[a-z0-9.-]{1,255}"
+    rb"(?i:secure|httponly|partitioned|expires="
+    + _DATE
+    + rb"|max-age=-?\d{1,10}|domain=[a-z0-9.-]{1,255}"
     rb"|path=/[!-+\--:<>-~]*|samesite=(?:strict|lax|none)|priority=(?:low|medium|high))"
 )
 _MAX_PROTOCOL_BYTES: Final = 64
@@ -58,21 +63,26 @@ def redact_set_cookie(value: bytes) -> bytes:
 
 def _pieces(value: bytes) -> list[bytes]:
     """Split at semicolons outside of quotes; behind a quote that never closes all is one piece."""
-    pieces, place = [], 0
+    pieces = []
+    place = 0
     while place < len(value):
         found = _PIECE.match(value, place)
         if found is None:
             pieces.append(MARK)
             break
+
         place = found.end()
         if piece := found[0].removesuffix(b";").strip(b" \t"):
             pieces.append(piece)
+
     return pieces
 
 
 def _redact_pair(pair: bytes) -> bytes:
     name, equals, _ = pair.partition(b"=")
-    return name + b"=" + MARK if equals and _NAME.fullmatch(name) else MARK
+    if equals and _NAME.fullmatch(name):
+        return name + b"=" + MARK
+    return MARK
 
 
 def redact_subprotocols(value: bytes) -> bytes:
@@ -91,7 +101,9 @@ def _redact_offer(offer: bytes) -> bytes:
 
 
 def redact_binary(line: bytes, redact: Callable[[bytes], bytes]) -> bytes:
-    """Redact a line of binary metadata of gRPC: base64 of either alphabet, padded or not; `redact` looks into each."""
+    """Redact a line of binary metadata of gRPC: base64 of either alphabet, padded or not; `redact`
+    looks into each.
+    """
     name, colon, value = line.partition(b":")
 
     def look(found: re.Match[bytes]) -> bytes:
@@ -111,7 +123,9 @@ PARTLY_SECRET: Final = {
 
 
 def redact_secret_field(line: bytes, colon: int) -> bytes:
-    """Redact a field whose value is secret; names and attributes of cookies stay, and those of subprotocols."""
+    """Redact a field whose value is secret; names and attributes of cookies stay, and those of
+    subprotocols.
+    """
     name = line[:colon]
     redact = PARTLY_SECRET.get(normalise(name))
     return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))

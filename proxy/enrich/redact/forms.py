@@ -1,7 +1,8 @@
 r"""What a rule looks for, around its literal: where a secret starts and stops.
 
-An expression is compiled when its literal is first seen: most never are. Those of our files are judged by a test, and
-`re` takes linear time over them; another one is matched by google-re2, which does so whatever it says.
+An expression is compiled when its literal is first seen: most never are. Those of our files are
+judged by a test, and `re` takes linear time over them; another one is matched by google-re2, which
+does so whatever it says.
 """
 
 import re
@@ -23,7 +24,9 @@ _ESCAPE: Final = re.compile(rb"(?:\\[nrtbf]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2})\Z
 _ESCAPE_BYTES: Final = 6
 _SIGN: Final = re.compile(rb"(?:[+/\r\n-]|\\[nr])\Z")
 USUAL_BYTES: Final = 1024
-"""A match that is longer is looked for again, without a limit: so that a text full of literals costs no more."""
+"""A match that is longer is looked for again, without a limit: so that a text full of literals
+costs no more.
+"""
 _GROWS_BY: Final = 4
 MAX_STATE_BYTES: Final = 1 << 21
 """For the states of one expression of a user."""
@@ -55,7 +58,9 @@ class Form:
         self._regex: Final = rule.regex.encode()
         self._pattern: re.Pattern[bytes] | None = None
         self.look: Callable[[bytes, int, int], object] = self._first_look
-        """Says None where nothing can match at a place of a text, of which `USUAL_BYTES` are looked at."""
+        """Says None where nothing can match at a place of a text, of which `USUAL_BYTES` are looked
+        at.
+        """
 
     def _first_look(self, text: bytes, at: int, stop: int) -> object:
         if self._before or self._is_own:
@@ -69,21 +74,29 @@ class Form:
         return not self._before and literal[0] in _WORD_BYTES
 
     def match(self, text: bytes, at: int, *, is_octets: bool) -> tuple[int, int, bool] | None:
-        """Match around the literal at a place: where the secret starts and stops, and whether it passes its check."""
+        """Match around the literal at a place: where the secret starts and stops, and whether it
+        passes its check.
+        """
         # Nearly all literals that are none of a secret's stand within a word.
         if not self._before and at and not self._may_begin(text, at, is_octets):
             return None
         found = self._longest_own(text, at) if self._is_own else self._longest(text, at)
         if found is None:
             return None
+
         start, stop = found.span(self._group)
         begin = found.start()
         within = _WORD_BYTES if is_octets else _UNDERSCORES
         if self._before and begin and not self._may_begin(text, begin, is_octets):
             return None
+
         secret = text[start:stop]
         is_within_name = begin > 0 and text[begin - 1] in within and text[begin] in _WORD_BYTES
-        return start, stop, secret != b"" and self._is_sound(secret) and (not is_within_name or is_random(secret))
+        return (
+            start,
+            stop,
+            secret != b"" and self._is_sound(secret) and (not is_within_name or is_random(secret)),
+        )
 
     def _compiled(self) -> re.Pattern[bytes]:
         if self._pattern is not None:
@@ -97,12 +110,16 @@ class Form:
     def _longest(self, text: bytes, at: int) -> re.Match[bytes] | None:
         stop = at + USUAL_BYTES
         found = self._around(text, at, stop)
-        return self._around(text, at, len(text)) if found is not None and found.end() == stop else found
+        if found is not None and found.end() == stop:
+            return self._around(text, at, len(text))
+        return found
 
     def _longest_own(self, text: bytes, at: int) -> re.Match[bytes] | None:
-        """Match an expression that may want the end of the text: as far as it does, in growing steps.
+        """Match an expression that may want the end of the text: as far as it does, in growing
+        steps.
 
-        The whole text would be read for each literal in it. What matches up to where a step ends is taken out.
+        The whole text would be read for each literal in it. What matches up to where a step ends is
+        taken out.
         """
         size = USUAL_BYTES
         found = self._around(text, at, at + size)
@@ -118,7 +135,9 @@ class Form:
         return self._check(secret[len(literal) :])
 
     def begins_behind_sign(self, run: bytes, at: int) -> bool:
-        """Whether one begins within a run of base64, where its literal is at a place: behind a sign of it."""
+        """Whether one begins within a run of base64, where its literal is at a place: behind a sign
+        of it.
+        """
         if at == 0 or not (self.is_within or _SIGN.search(run, max(0, at - 2), at) is not None):
             return False
         found = self.match(run, at, is_octets=True)
@@ -129,14 +148,23 @@ class Form:
         if not self._before:
             return pattern.match(text, at, stop)
         found = pattern.search(text, max(0, at - self._before), stop)
-        return found if found is not None and found.start() <= at < found.end() else None
+        if found is not None and found.start() <= at < found.end():
+            return found
+        return None
 
     def _may_begin(self, text: bytes, at: int, is_octets: bool) -> bool:
-        """Whether a match may begin at a place behind another: a word ends there, by an escape where nothing else is.
+        """Whether a match may begin at a place behind another: a word ends there, by an escape
+        where nothing else is.
 
         Words before a secret are read with the escapes around them.
         """
         before = text[at - 1]
-        if before not in _WORD_BYTES or before == _UNDERSCORE or is_octets or text[at] not in _WORD_BYTES:
+        if (
+            before not in _WORD_BYTES
+            or before == _UNDERSCORE
+            or is_octets
+            or text[at] not in _WORD_BYTES
+        ):
             return True
+
         return not self._group and _ESCAPE.search(text, max(0, at - _ESCAPE_BYTES), at) is not None

@@ -1,18 +1,21 @@
 """Redact JSON values by key, lexically: every byte that is not a secret value stays as it was.
 
-Strategy: around what the scanner finds are the keys (`naming/keys.py`), in every spelling JSON allows (case, hyphens,
-`\\u0070assword`), and also inside strings that hold JSON themselves (`\\"password\\":`). Only where one is is the value
-after it measured and replaced. Nothing is parsed: numbers, whitespace, duplicate keys, event streams,
-NDJSON, invalid and truncated JSON are all the same to it. A string is replaced by `[REDACTED]`, `null`, `true` and
-`false` are kept, and so are numbers that no one types in. Objects and lists are looked into: strings go but for what
+Strategy: around what the scanner finds are the keys (`naming/keys.py`), in every spelling JSON
+allows (case, hyphens, `\\u0070assword`), and also inside strings that hold JSON themselves
+(`\\"password\\":`). Only where one is is the value after it measured and replaced. Nothing is
+parsed: numbers, whitespace, duplicate keys, event streams, NDJSON, invalid and truncated JSON are
+all the same to it. A string is replaced by `[REDACTED]`, `null`, `true` and `false` are kept, and
+so are numbers that no one types in. Objects and lists are looked into: strings go but for what
 describes a secret (`naming/values.py`).
 
-A name may be a value itself, next to the value it names, in either order: environments of containers, headers in a HAR
-and variables of a pipeline are lists of `{"name": "DB_PASSWORD", "value": "…"}`, and validation errors repeat the
-rejected input (`{"loc": ["body", "password"], "input": "…"}`).
+A name may be a value itself, next to the value it names, in either order: environments of
+containers, headers in a HAR and variables of a pipeline are lists of `{"name": "DB_PASSWORD",
+"value": "…"}`, and validation errors repeat the rejected input (`{"loc": ["body", "password"],
+"input": "…"}`).
 
-Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
-Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is written with 2^d - 1 backslashes.
+Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice
+changes nothing. Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is
+written with 2^d - 1 backslashes.
 """
 
 import re
@@ -71,17 +74,23 @@ _REFUSAL: Final = re.compile(
 _VALUE_ENDINGS: Final = (b"value", b"password", b"secret", b"token", b"key")
 """Members that hold the secret itself."""
 _ICON: Final = re.compile(rb"\[\s*[0-9]{1,4},\s*[0-9]{1,4},\s*\[")
-"""A list of an icon: its size, other names, a path. Fonts have such of keys, cookies and signatures."""
+"""A list of an icon: its size, other names, a path. Fonts have such of keys, cookies and
+signatures.
+"""
 _GRANT: Final = b"grant_type"
 _CODE_RULE: Final = "oauth-code"
 _CODE: Final = re.compile(rb'"code\\*"%b:%b(?=\\*"[^"\\]{10})' % (BLANKS, BLANKS))
 _GRANT_KEY: Final = re.compile(rb'"grant_type\\*"%b:' % BLANKS)
-"""Beside it a code is what OAuth gives a token for (RFC 6749 §4.1.3), and elsewhere one of a country or an error."""
+"""Beside it a code is what OAuth gives a token for (RFC 6749 §4.1.3), and elsewhere one of a
+country or an error.
+"""
 _LIST_BYTES: Final = 8192
 _BESIDE_BYTES: Final = 512
 """How far apart a name and its value are at most."""
 _MAX_BESIDE: Final = 2
-"""How many members may be the value, on either side: others of that name are within further objects."""
+"""How many members may be the value, on either side: others of that name are within further
+objects.
+"""
 _MAX_BLANKS: Final = 32
 
 
@@ -97,14 +106,17 @@ class JsonRedactor:
         hits: Hits | None = None,
         scanner: Scanner | None = None,
     ) -> None:
-        """Redact what has one of some names, but in excepted places (`naming/values.py`), and count it in `hits`."""
+        """Redact what has one of some names, but in excepted places (`naming/values.py`), and count
+        it in `hits`.
+        """
         self._names = names
         self.hits = hits
         self._places = places_in(excepted)
         self._scanner = scanner or Scanner((), anchors_of(names.spelled))
 
     def redact(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
-        """Replace secret values, in a body but in places; the same object comes back when there are none.
+        """Replace secret values, in a body but in places; the same object comes back when there are
+        none.
 
         Returns:
             The text, and whether it ended within a secret value, of which the rest would have to be removed too.
@@ -115,59 +127,82 @@ class JsonRedactor:
     def may_hold(self, text: bytes) -> bool:
         """Whether a text has the name of a secret as a key, or as a string that may be one."""
         scanner = self._scanner
-        return scanner.has_hits(text) and KeyFinder(text, self._names, scanner).search(0) is not None
+        return (
+            scanner.has_hits(text) and KeyFinder(text, self._names, scanner).search(0) is not None
+        )
 
     def find(self, text: bytes, places: Iterable[tuple[bytes, ...]] = ()) -> tuple[list[Edit], End]:
-        """Find secret values: where each starts and stops, and what stands in for it; and where the text ended."""
+        """Find secret values: where each starts and stops, and what stands in for it; and where the
+        text ended.
+        """
         edits: list[Edit] = []
         hits = 0
         end = End.OUTSIDE
         finder = PlaceFinder(text, places)
         keys = KeyFinder(text, self._names, self._scanner)
+
         found = keys.search(0)
         while found is not None:
             begin, stop, name = found
             key = text[begin:stop]
             is_value = key[-1] in _CLOSES_VALUE
-            start, after, is_hit = -1, stop - is_value, False
+            start = -1
+            after = stop - is_value
+            is_hit = False
             if is_value or not finder.is_excepted(begin, name):
                 start, after, is_hit = _look(text, begin, key)
             hits += is_hit
             if hits > MAX_HITS:
-                return apart([*edits, Edit(begin, len(text), MARK, rule_of_name(name))]), End.IN_CONTAINER
+                return apart(
+                    [*edits, Edit(begin, len(text), MARK, rule_of_name(name))]
+                ), End.IN_CONTAINER
+
             if start < 0:
                 found = keys.search(max(after, begin + 1))
                 end = End.OUTSIDE
                 continue
+
             rule = rule_of_name(name)
-            some, value_stop, end = secrets_of(text, start, begin, run_in(key), name, keeps_words=not is_value)
+            some, value_stop, end = secrets_of(
+                text, start, begin, run_in(key), name, keeps_words=not is_value
+            )
             edits += (edit._replace(rule=rule) for edit in some)
             if is_value and end is not End.OUTSIDE:
                 break
+
             stop = stop - 1 if is_value else value_stop
-            # A string that was cut off took the next key's first quote for its last: search from that quote again.
+            # A string that was cut off took the next key's first quote for its last: search from
+            # that quote again.
             found = keys.search(stop - 1 if text[stop - 1] == _QUOTE else stop)
+
         if _GRANT in text:
             edits += _codes_of_grants(text)
         return apart(edits), end
 
 
 def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int, bool]:
-    """Return where the secret begins that a name stands for, else -1; where to go on; whether it counts."""
+    """Return where the secret begins that a name stands for, else -1; where to go on; whether it
+    counts.
+    """
     start = begin + len(key)
     if key[-1] not in _CLOSES_VALUE:
         after = content_end(text, key, start)
-        return (start, start, True) if after < 0 else (-1, after, after <= start + 1)
+        if after < 0:
+            return (start, start, True)
+        return (-1, after, after <= start + 1)
+
     value = _paired(text, begin, key)
     if value < 0 and _may_stand_beside(text, begin, key):
         return _beside(text, begin, key), start - 1, True
+
     return value, start - 1, value >= 0
 
 
 def secrets_of(
     text: bytes, start: int, at: int, run: int, name: bytes, *, keeps_words: bool = False
 ) -> tuple[list[Edit], int, End]:
-    """Find what is secret of the value at `start`, whose name is at another place; its end, and that of the text.
+    """Find what is secret of the value at `start`, whose name is at another place; its end, and
+    that of the text.
 
     Words may be kept that are below the name of what machines make.
     """
@@ -175,7 +210,10 @@ def secrets_of(
     if _ICON.match(text, start) is not None:
         return [], start + 1, End.OUTSIDE
     if text[start : start + 1] in (b"{", b"["):
-        return secrets_within(text, start, run, partial(_is_kept, name, _is_in_refusal(text, at, run), keeps_words))
+        return secrets_within(
+            text, start, run, partial(_is_kept, name, _is_in_refusal(text, at, run), keeps_words)
+        )
+
     stop, mark, end = measure(text, start, run)
     value = text[start:stop].strip(b"\\")
     if value[:1] == b'"':
@@ -188,17 +226,32 @@ def secrets_of(
         )
         is_kept = is_kept and end is End.OUTSIDE
     else:
-        is_kept = value != b"" and is_number_kept(name, value if stop < len(text) else value + b"00")  # more may follow
+        # More may follow.
+        is_kept = value != b"" and is_number_kept(
+            name, value if stop < len(text) else value + b"00"
+        )
+
     return [] if is_kept or not mark else [Edit(start, stop, mark)], stop, end
 
 
 def _is_kept(
-    name: bytes, is_refused: bool, keeps_words: bool, member: bytes, outer: bytes, value: bytes, is_string: bool
+    name: bytes,
+    is_refused: bool,
+    keeps_words: bool,
+    member: bytes,
+    outer: bytes,
+    value: bytes,
+    is_string: bool,
 ) -> bool:
     if is_string:
         if is_fact(name, value) or is_member_kept(member, outer, value, is_refused=is_refused):
             return True
-        return keeps_words and not member.lower().endswith(_VALUE_ENDINGS) and is_word_kept(name, value)
+        return (
+            keeps_words
+            and not member.lower().endswith(_VALUE_ENDINGS)
+            and is_word_kept(name, value)
+        )
+
     is_setting = value[:1].isdigit() and member and not member.lower().endswith(b"value")
     return value in KEPT or is_setting or is_number_kept(name, value)
 
@@ -212,9 +265,15 @@ def _codes_of_grants(text: bytes) -> list[Edit]:
         low = max(0, code.start() - _BESIDE_BYTES)
         before = deque(_GRANT_KEY.finditer(text, low, code.start()), 1)
         after = _GRANT_KEY.search(text, stop, stop + _BESIDE_BYTES)
-        is_beside = bool(before) and _are_members(text[before[0].end() : code.start()].rstrip(b"\\"), run)
-        if is_beside or (after is not None and _are_members(text[stop : after.start()].rstrip(b"\\"), run)):
+
+        is_beside = bool(before) and _are_members(
+            text[before[0].end() : code.start()].rstrip(b"\\"), run
+        )
+        if is_beside or (
+            after is not None and _are_members(text[stop : after.start()].rstrip(b"\\"), run)
+        ):
             edits.append(Edit(code.end(), stop, mark, _CODE_RULE))
+
     return edits
 
 
@@ -222,7 +281,10 @@ def _is_in_refusal(text: bytes, at: int, run: int) -> bool:
     """Whether the name at a place is in an object that says what is wrong with values."""
     before = text[max(0, at - _BESIDE_BYTES) : at].rstrip(b"\\")
     keys = deque(_REFUSAL.finditer(before), _MAX_BESIDE)
-    return any(run_in(found.group()) == run and _are_members(before[found.end() :], run, _ENTERED) for found in keys)
+    return any(
+        run_in(found.group()) == run and _are_members(before[found.end() :], run, _ENTERED)
+        for found in keys
+    )
 
 
 def _may_stand_beside(text: bytes, begin: int, name: bytes) -> bool:
@@ -233,17 +295,21 @@ def _may_stand_beside(text: bytes, begin: int, name: bytes) -> bool:
 
 def _beside(text: bytes, begin: int, name: bytes) -> int:
     """Return where the value begins that stands beside a value that is a name; -1 without one."""
-    run, stop = run_in(name), begin + len(name) - 1
+    run = run_in(name)
+    stop = begin + len(name) - 1
     low = max(0, begin - _BESIDE_BYTES)
     before = text[low:begin]
     key = _VALUE_KEY
+
     if text[stop] == _CLOSES_ARRAY:
         stop += 1
         if (place := _IS_PLACE.search(before)) is None:
             return -1
-        before, key = before[: place.start()], _INPUT_KEY
+        before = before[: place.start()]
+        key = _INPUT_KEY
     elif _IS_MEMBER.search(before, max(0, len(before) - run - _MAX_BLANKS)) is None:
         return -1
+
     for found in islice(key.finditer(text, stop, stop + _BESIDE_BYTES), _MAX_BESIDE):
         if run_in(found.group()) == run and _are_members(text[stop : found.start()], run):
             return found.end()
@@ -252,28 +318,42 @@ def _beside(text: bytes, begin: int, name: bytes) -> int:
             end, _, where = measure(before, found.end(), run)
             if where is End.OUTSIDE and _are_members(before[end:].rstrip(b"\\"), run):
                 return low + found.end()
+
     return -1
 
 
 def _paired(text: bytes, begin: int, name: bytes) -> int:
-    """Return where the value begins that a list has behind a name: a pair of a list, or one of raw headers; else -1."""
-    run, stop = run_in(name), begin + len(name)
+    """Return where the value begins that a list has behind a name: a pair of a list, or one of raw
+    headers; else -1.
+    """
+    run = run_in(name)
+    stop = begin + len(name)
     before = text[max(0, begin - _LIST_BYTES) : begin - run]
     if name[-1] != _COMMA or (before[-1:] not in b"[ \t\r\nnrt" and before.find(b"aw") < 0):
         return -1
+
     blanks = _IS_STRING.match(text, stop)
     if blanks is None:
         return -1
+
     start = blanks.end() - 1 - run
     if _IN_PAIR.search(before, max(0, len(before) - _MAX_BLANKS)) is not None:
         end, _, where = measure(text, start, run)
-        return start if where is not End.OUTSIDE or _CLOSES_LIST.match(text, end) is not None else -1
+        if where is not End.OUTSIDE or _CLOSES_LIST.match(text, end) is not None:
+            return start
+        return -1
+
     keys = deque(_RAW.finditer(before), 1)
-    return start if keys and _are_members(before[keys[0].end() :], run, _PAIRS) else -1
+    if keys and _are_members(before[keys[0].end() :], run, _PAIRS):
+        return start
+
+    return -1
 
 
 def _are_members(text: bytes, run: int, members: re.Pattern[bytes] = _MEMBERS) -> bool:
-    """Whether a text, a quote of which has `run` backslashes before it, leaves no object and ends in none."""
+    """Whether a text, a quote of which has `run` backslashes before it, leaves no object and ends
+    in none.
+    """
     while run:
         text = _ESCAPED.sub(rb"\1", text)
         run //= 2

@@ -1,9 +1,11 @@
-"""Values in JSON, lexically: where each ends, at whatever depth of strings, and what is secret within one.
+"""Values in JSON, lexically: where each ends, at whatever depth of strings, and what is secret
+within one.
 
-A value is measured, not parsed, so that all else stays byte for byte. Objects and lists are looked into: each string
-goes that nothing says is none (`naming/values.py`), and so does what is not JSON.
+A value is measured, not parsed, so that all else stays byte for byte. Objects and lists are looked
+into: each string goes that nothing says is none (`naming/values.py`), and so does what is not JSON.
 
-Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is written with 2^d - 1 backslashes.
+Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is written with 2^d - 1
+backslashes.
 """
 
 import re
@@ -54,7 +56,9 @@ def _run_before(text: bytes, index: int, lowest: int) -> int:
 
 
 def _level(run: int, depth: int) -> int:
-    """Count the backslashes before a quote once it is out of so many strings; -1 where it ends one of those."""
+    """Count the backslashes before a quote once it is out of so many strings; -1 where it ends one
+    of those.
+    """
     for _ in range(depth):
         if run % 2 == 0:
             return -1
@@ -69,7 +73,8 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
         Where it stops, what stands in for it (empty: it stays), and where the text ended.
     """
     if start >= len(text):
-        return len(text), b"", End.IN_STRING  # the key was the last thing seen: its value comes next
+        # The key was the last thing seen: its value comes next.
+        return len(text), b"", End.IN_STRING
     escape = b"\\" * run
     mark = b"".join((escape, b'"', MARK, escape, b'"'))
     depth = (run + 1).bit_length() - 1
@@ -78,31 +83,39 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
         opening += 1
     if opening == len(text):
         return opening, mark, End.IN_STRING
+
     first = text[opening]
     if first == _QUOTE:
         if opening - start < run and _STRING_ENDS.match(text, opening) is not None:
-            return start, b"", End.OUTSIDE  # of the string around the key, a piece of a stream: no value is here
+            # Of the string around the key, a piece of a stream: no value is here.
+            return start, b"", End.OUTSIDE
         stop, is_open = _string_stop(text, opening + 1, depth)
         return stop, mark, End.IN_STRING if is_open else End.OUTSIDE
+
     if text[opening : opening + 1] in _OPENERS:
         _, stop, end = secrets_within(text, opening, run, lambda *_: True)
         return stop, mark, end
+
     if first == _SINGLE_QUOTE:  # not JSON, but seen; a blank inside must not end it
         found = _SINGLE_QUOTED.match(text, opening)
         assert found is not None
         is_open = found.end() == len(text)
         return found.end(), mark, End.IN_STRING if is_open else End.OUTSIDE
+
     found = _LITERAL.match(text, opening)
     assert found is not None
     is_kept = found.group() in KEPT
-    if not is_kept and text.startswith(escape + b'"', found.end()):  # of a program: `b"…"`, `SecretStr("…")`
+    # Of a program: `b"…"`, `SecretStr("…")`.
+    if not is_kept and text.startswith(escape + b'"', found.end()):
         stop, is_open = _string_stop(text, found.end() + len(escape) + 1, depth)
         return stop, mark, End.IN_STRING if is_open else End.OUTSIDE
+
     return found.end(), b"" if is_kept else mark, End.OUTSIDE
 
 
 def _string_stop(text: bytes, start: int, depth: int) -> tuple[int, bool]:
-    """Find the end of a string whose content begins at `start`, `depth` levels inside other strings.
+    """Find the end of a string whose content begins at `start`, `depth` levels inside other
+    strings.
 
     Returns:
         The index after its closing quote, or of what closes a string around it; and whether the text ended first.
@@ -115,7 +128,9 @@ def _string_stop(text: bytes, start: int, depth: int) -> tuple[int, bool]:
             return quote - run, False
         if level % 2 == 0:
             return quote + 1, False
+
         position = quote + 1
+
     return len(text), True
 
 
@@ -134,36 +149,47 @@ def secrets_within(
     Returns:
         What goes; where it stops; and where the text ended.
     """
-    depth, escape = (run + 1).bit_length() - 1, b"\\" * run
+    depth = (run + 1).bit_length() - 1
+    escape = b"\\" * run
     edits: list[Edit] = []
     frames: list[tuple[bytes, bytes]] = []
+
     position = opening
     while (found := _TOKEN.search(text, position)) is not None:
-        begin, position, token = found.start(), found.end(), found[0]
+        begin = found.start()
+        position = found.end()
+        token = found[0]
         member, outer = frames[-1] if frames else (b"", b"")
         if token in _OPENERS:
             frames.append((b"", member) if token == b"{" else (member, outer))
             continue
+
         if token in _CLOSERS:
             frames.pop()
             if not frames:
                 return edits, position, End.OUTSIDE
             continue
+
         if token == b'"':
             if _level(before := _run_before(text, begin, opening), depth) < 0:
-                return edits, begin - before, End.OUTSIDE  # the string around it ends: so does this, unclosed
+                # The string around it ends: so does this, unclosed.
+                return edits, begin - before, End.OUTSIDE
             position, _ = _string_stop(text, begin + 1, depth)
-            content, closing = text[begin + 1 : position], escape + b'"'
+            content = text[begin + 1 : position]
+            closing = escape + b'"'
             is_closed = content.endswith(closing)
             content = content.removesuffix(closing)
             edit = Edit(begin + 1, begin + 1 + len(content), MARK if is_closed else MARK + closing)
         elif token[:1] in b"\\\r\n":
             continue
         else:
-            content, is_closed = token, True
+            content = token
+            is_closed = True
             edit = Edit(begin, position, b'%b"%b%b"' % (escape, MARK, escape))
+
         if (colon := _COLON.match(text, position)) is not None:
             frames[-1], position = (content, outer), colon.end()
         elif content != MARK and not (is_closed and is_kept(member, outer, content, token == b'"')):
             edits.append(edit)
+
     return edits, len(text), End.IN_CONTAINER

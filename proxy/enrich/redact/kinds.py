@@ -10,7 +10,9 @@ Kind = Literal["assignments", "binary", "form", "http", "multipart", "other", "s
 
 HTTP: Final = re.compile(rb"(?:application|message)/http(?![\w.+-])", re.IGNORECASE)
 JSON_OPENS: Final = (b"{", b"[")
-_PART: Final = re.compile(rb"--[^\r\n]{1,200}\r?\n(?:[^\r\n]{1,1000}\r?\n){0,4}?content-disposition:", re.IGNORECASE)
+_PART: Final = re.compile(
+    rb"--[^\r\n]{1,200}\r?\n(?:[^\r\n]{1,1000}\r?\n){0,4}?content-disposition:", re.IGNORECASE
+)
 """The beginning of a form of parts whose content type is missing, or wrong."""
 _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
 _YAML: Final = re.compile(rb"[/+.](?:x-)?ya?ml\b")
@@ -26,7 +28,9 @@ _ASSIGNMENTS_BEGIN: Final = re.compile(
     rb"|(?:export[ \t]+)?[\w.\"'/:@%\[\]-]{1,200}[ \t]{0,400}+=[^&\n]{0,4000}+)(?:\n|\Z)"
 )
 _BINARY: Final = re.compile(rb"\A[\n\x80-\xbf]|" + CONTROLS.pattern)
-"""The tag of a first field of protobuf is an end of a line; maps of MessagePack and CBOR begin as no text does."""
+"""The tag of a first field of protobuf is an end of a line; maps of MessagePack and CBOR begin as
+no text does.
+"""
 _BINARY_TYPE: Final = re.compile(rb"proto|msgpack|cbor|avro|thrift")
 _LOOK_BYTES: Final = 256
 _UNTYPED: Final = re.compile(rb"\s*(?:\Z|text/plain|application/octet-stream|binary/octet-stream)")
@@ -54,17 +58,25 @@ def kind_of(content_type: bytes, head: bytes) -> Kind:
         b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None)
     ):
         return "form"
-    return "assignments" if _UNTYPED.match(kind) is not None and _ASSIGNMENTS_BEGIN.match(head) is not None else "other"
+    if _UNTYPED.match(kind) is not None and _ASSIGNMENTS_BEGIN.match(head) is not None:
+        return "assignments"
+
+    return "other"
 
 
 def kind_of_text(kind: bytes, text: bytes) -> Kind:
-    """Decide how a text is read: by its content type, or headers with the name of its file, in lower case."""
+    """Decide how a text is read: by its content type, or headers with the name of its file, in
+    lower case.
+    """
     if _YAML.search(kind) is not None or text.startswith(_YAML_BEGINS):
         return "yaml"
     if _SEPARATED.search(kind) is not None:
         return "separated"
     # .NET has markup in its files of settings.
-    return "other" if _ASSIGNMENTS.search(kind) is None or is_markup(text) else "assignments"
+    if _ASSIGNMENTS.search(kind) is None or is_markup(text):
+        return "other"
+
+    return "assignments"
 
 
 def is_binary(kind: Kind, text: bytes) -> bool:

@@ -1,10 +1,11 @@
 """Names whose values are secrets, and how a name is judged: by its words, however they are joined.
 
-A name is compared in lower case without hyphens, underscores, dots and blanks, so `accessToken`, `access_token` and
-`Access Token` are one. Some phrases make a secret of whatever they end, such as `DB_PASSWORD` or `stripeSecretKeys`; a
-few short words only where they stand by themselves: `user_pass` is one, `bypass` is none. What says which of several or
-in what form (`passwordConfirm`, `apiKey1`, `privateKeyPem`) does not count. `token` also counts, separates and turns
-pages: then the word before it says so. Parameters of queries and forms are percent-decoded first, and each part of
+A name is compared in lower case without hyphens, underscores, dots and blanks, so `accessToken`,
+`access_token` and `Access Token` are one. Some phrases make a secret of whatever they end, such as
+`DB_PASSWORD` or `stripeSecretKeys`; a few short words only where they stand by themselves:
+`user_pass` is one, `bypass` is none. What says which of several or in what form (`passwordConfirm`,
+`apiKey1`, `privateKeyPem`) does not count. `token` also counts, separates and turns pages: then the
+word before it says so. Parameters of queries and forms are percent-decoded first, and each part of
 `user[password]` counts.
 """
 
@@ -53,23 +54,96 @@ BUILT_IN: Final = (
 """Secret wherever they name a value: header, query, form, multipart, JSON."""
 
 ENDINGS: Final = (
-    *("password", "passwd", "passphrase", "passcode", "secret", "credential", "card_number", "authenticity_token"),
+    *(
+        "password",
+        "passwd",
+        "passphrase",
+        "passcode",
+        "secret",
+        "credential",
+        "card_number",
+        "authenticity_token",
+    ),
     *("password_hash", "password_digest", "secret_key_base"),
     *(
         f"{word}_key"
         for word in (
-            *("api", "access", "account", "admin", "aes", "app", "application", "auth", "client", "cookie"),
-            *("decryption", "encryption", "ephemeral", "hmac", "jwt", "license", "master", "private", "recovery"),
-            *("sas", "secret", "secret_access", "server", "service", "session", "shared", "signing", "ssl", "storage"),
+            *(
+                "api",
+                "access",
+                "account",
+                "admin",
+                "aes",
+                "app",
+                "application",
+                "auth",
+                "client",
+                "cookie",
+            ),
+            *(
+                "decryption",
+                "encryption",
+                "ephemeral",
+                "hmac",
+                "jwt",
+                "license",
+                "master",
+                "private",
+                "recovery",
+            ),
+            *(
+                "sas",
+                "secret",
+                "secret_access",
+                "server",
+                "service",
+                "session",
+                "shared",
+                "signing",
+                "ssl",
+                "storage",
+            ),
             *("subscription", "tls", "webhook", "wrapped", "write"),
         )
     ),
     *(
         f"{word}_token"
         for word in (
-            *("access", "activation", "actor", "api", "auth", "bearer", "bot", "confirmation", "connection", "csrf"),
-            *("device", "id", "identity", "invitation", "invite", "jwt", "login", "oauth", "password", "personal"),
-            *("private", "public", "push", "recovery", "refresh", "registration", "remember", "reset", "security"),
+            *(
+                "access",
+                "activation",
+                "actor",
+                "api",
+                "auth",
+                "bearer",
+                "bot",
+                "confirmation",
+                "connection",
+                "csrf",
+            ),
+            *(
+                "device",
+                "id",
+                "identity",
+                "invitation",
+                "invite",
+                "jwt",
+                "login",
+                "oauth",
+                "password",
+                "personal",
+            ),
+            *(
+                "private",
+                "public",
+                "push",
+                "recovery",
+                "refresh",
+                "registration",
+                "remember",
+                "reset",
+                "security",
+            ),
             *("session", "subject", "unlock", "user", "verification", "webhook", "xsrf"),
         )
     ),
@@ -77,18 +151,72 @@ ENDINGS: Final = (
 """Phrases that make a secret of whatever they end, in singular and plural."""
 
 PASSWORDS: Final = (
-    *("passwort", "kennwort", "wachtwoord", "contrasena", "contraseña", "clave_secreta", "mot_de_passe", "senha"),
-    *("passord", "lösenord", "losenord", "adgangskode", "salasana", "hasło", "haslo", "heslo", "jelszó", "jelszo"),
-    *("lozinka", "parolă", "parola", "şifre", "sifre", "κωδικός", "пароль", "пин-код", "סיסמה", "كلمة_المرور"),
+    *(
+        "passwort",
+        "kennwort",
+        "wachtwoord",
+        "contrasena",
+        "contraseña",
+        "clave_secreta",
+        "mot_de_passe",
+        "senha",
+    ),
+    *(
+        "passord",
+        "lösenord",
+        "losenord",
+        "adgangskode",
+        "salasana",
+        "hasło",
+        "haslo",
+        "heslo",
+        "jelszó",
+        "jelszo",
+    ),
+    *(
+        "lozinka",
+        "parolă",
+        "parola",
+        "şifre",
+        "sifre",
+        "κωδικός",
+        "пароль",
+        "пин-код",
+        "סיסמה",
+        "كلمة_المرور",
+    ),
     *("密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호"),
 )
 """What a password is called in other languages."""
 
 SHORT_ENDINGS: Final = (
-    *("token", "pwd", "pwds", "otp", "cvv", "cvc", "jwt", "creds", "cookie", "cookies", "sessid", "session_id"),
+    *(
+        "token",
+        "pwd",
+        "pwds",
+        "otp",
+        "cvv",
+        "cvc",
+        "jwt",
+        "creds",
+        "cookie",
+        "cookies",
+        "sessid",
+        "session_id",
+    ),
     *(
         f"{word}_code{plural}"
-        for word in ("auth", "authorization", "backup", "device", "mfa", "onetime", "otp", "recovery", "security")
+        for word in (
+            "auth",
+            "authorization",
+            "backup",
+            "device",
+            "mfa",
+            "onetime",
+            "otp",
+            "recovery",
+            "security",
+        )
         for plural in ("", "s")
     ),
     *(
@@ -98,7 +226,14 @@ SHORT_ENDINGS: Final = (
         "mnemonic",
     ),
     *PASSWORDS,
-    *("client_secret", "reset_code", "sms_code", "2fa_code", "two_factor_code", "verification_code"),
+    *(
+        "client_secret",
+        "reset_code",
+        "sms_code",
+        "2fa_code",
+        "two_factor_code",
+        "verification_code",
+    ),
 )
 """The same, of words that are not sought in text, where they mean more."""
 
@@ -114,10 +249,13 @@ HEADER_ENDINGS: Final = (
 """The same, of headers: S3 (SSE-C), Azure and ClickHouse have keys of their own."""
 
 QUERY_ONLY: Final = ("key", "sid")
-"""Google's API key, sessions of Engine.IO; as JSON keys or form fields the words mean too much else."""
+"""Google's API key, sessions of Engine.IO; as JSON keys or form fields the words mean too much
+else.
+"""
 
 PARAMETERS_ONLY: Final = ("assertion",)
-"""What OAuth exchanges for a token, in a query or form; in JSON the word mostly belongs to tests."""
+"""What OAuth exchanges for a token, in a query or form; in JSON the word mostly belongs to tests.
+"""
 
 HEADERS_ONLY: Final = (
     "sec-websocket-protocol",
@@ -127,22 +265,75 @@ HEADERS_ONLY: Final = (
     "set-cookie2",
     "x-registry-config",
 )
-"""Tokens stand among the names of subprotocols (`fields.py`); Docker's are logins in base64; two API keys."""
+"""Tokens stand among the names of subprotocols (`fields.py`); Docker's are logins in base64; two
+API keys.
+"""
 
 MCP_ARGUMENT: Final = "mcp-param-"
-"""How the header begins in which a client of MCP repeats an argument of a tool (revision 2026-07-28)."""
+"""How the header begins in which a client of MCP repeats an argument of a tool (revision
+2026-07-28).
+"""
 
 TAILS: Final = (
-    *("confirm", "confirmation", "confirmed", "repeat", "repeated", "again", "retype", "verify", "input"),
-    *("old", "new", "current", "previous", "primary", "secondary", "default", "live", "prod", "production", "sandbox"),
-    *("dev", "test", "value", "text", "string", "str", "data", "raw", "plain", "plaintext", "pem", "hex", "jwe"),
-    *("base64", "b64", "bin", "hash", "hashed", "digest", "enc", "encoded", "encrypted", "ciphertext"),
+    *(
+        "confirm",
+        "confirmation",
+        "confirmed",
+        "repeat",
+        "repeated",
+        "again",
+        "retype",
+        "verify",
+        "input",
+    ),
+    *(
+        "old",
+        "new",
+        "current",
+        "previous",
+        "primary",
+        "secondary",
+        "default",
+        "live",
+        "prod",
+        "production",
+        "sandbox",
+    ),
+    *(
+        "dev",
+        "test",
+        "value",
+        "text",
+        "string",
+        "str",
+        "data",
+        "raw",
+        "plain",
+        "plaintext",
+        "pem",
+        "hex",
+        "jwe",
+    ),
+    *(
+        "base64",
+        "b64",
+        "bin",
+        "hash",
+        "hashed",
+        "digest",
+        "enc",
+        "encoded",
+        "encrypted",
+        "ciphertext",
+    ),
 )
 """Words behind those, which say which of several it is, or in what form."""
 
 _NOT_FIRST: Final = frozenset(
-    b"has is no can should must need needs require requires required allow allows allowed enable enabled disable "
-    b"disabled show hide use uses using with without forgot min max num total count skip include exclude missing "
+    b"has is no can should must need needs require requires required allow allows allowed enable "
+    b"enabled disable "
+    b"disabled show hide use uses using with without forgot min max num total count skip include "
+    b"exclude missing "
     b"invalid expire preserve protect automount always enforce".split()
 )
 """First words of settings, facts and counts."""
@@ -150,19 +341,26 @@ _PACKAGE: Final = [b"node", b"modules"]
 """First words of a place in a lock file of npm."""
 _NOT_BEFORE: Final = {
     b"token": frozenset(
-        b"next prev previous page pages pagination paging continuation continue cursor sync skip delta watch scroll "
-        b"resume marker offset idempotency eos bos pad unk unknown sep cls mask special per first last start stop end "
-        b"min max cache cached prompt completion input output total text image audio video word sub cancel "
+        b"next prev previous page pages pagination paging continuation continue cursor sync skip "
+        b"delta watch scroll "
+        b"resume marker offset idempotency eos bos pad unk unknown sep cls mask special per first "
+        b"last start stop end "
+        b"min max cache cached prompt completion input output total text image audio video word "
+        b"sub cancel "
         b"cancellation username".split()
     ),
     b"pass": frozenset(
-        b"first second third last next one two single multi render boarding season day hall ski travel test tests by "
+        b"first second third last next one two single multi render boarding season day hall ski "
+        b"travel test tests by "
         b"high low band shader depth color post".split()
     ),
-    b"pin": frozenset(b"map gpio led input output data clock bowling hair rolling safety drop push".split()),
+    b"pin": frozenset(
+        b"map gpio led input output data clock bowling hair rolling safety drop push".split()
+    ),
 }
-"""Before a word that has other meanings: cursors and pieces of text, runs and tickets, connectors and places; in SOAP
-the token of a user name is an element that has a password."""
+"""Before a word that has other meanings: cursors and pieces of text, runs and tickets, connectors
+and places; in SOAP the token of a user name is an element that has a password.
+"""
 
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64
@@ -171,9 +369,12 @@ DECODE_ROUNDS: Final = 3
 
 _PARTS: Final = re.compile(rb"[\[\].]+")
 _WORD: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_TAIL: Final = re.compile(rb"(?:%b|[0-9]++)++\Z" % "|".join(sorted(TAILS, key=len, reverse=True)).encode())
-"""Possessive, so that a run of digits is tried once and not in all its parts; of two words that begin alike the longer
-one comes first, as no word goes on where a shorter one of it ends."""
+_TAIL: Final = re.compile(
+    rb"(?:%b|[0-9]++)++\Z" % "|".join(sorted(TAILS, key=len, reverse=True)).encode()
+)
+"""Possessive, so that a run of digits is tried once and not in all its parts; of two words that
+begin alike the longer one comes first, as no word goes on where a shorter one of it ends.
+"""
 _MAX_TAIL_BYTES: Final = 40
 _ESCAPED_LEVELS: Final = 4
 
@@ -183,7 +384,8 @@ def normalise(name: bytes) -> bytes:
 
 
 def spelled_forms(name: str) -> tuple[str, ...]:
-    r"""Return how a name is written that is not made of ASCII: with capitals, and in JSON with escapes (`\u00f1`).
+    r"""Return how a name is written that is not made of ASCII: with capitals, and in JSON with
+    escapes (`\u00f1`).
 
     Also in JSON within JSON, as deep as events of queues hold messages that hold bodies.
     """
@@ -203,7 +405,9 @@ def plain_parts(name: bytes) -> Iterable[bytes]:
 
 
 def parameter_parts(name: bytes) -> Iterable[bytes]:
-    """Return the parts of a query or form parameter: decoded, the whole and each part of `user[password]`."""
+    """Return the parts of a query or form parameter: decoded, the whole and each part of
+    `user[password]`.
+    """
     for _ in range(DECODE_ROUNDS):
         if PERCENT not in name:
             break
@@ -224,7 +428,8 @@ class SecretNames:
         parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts,
         excepted: Iterable[str] = (),
     ) -> None:
-        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is, or ends so.
+        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts
+        is, or ends so.
 
         Args:
             groups: Names as a whole.
@@ -239,8 +444,12 @@ class SecretNames:
             for form in spelled_forms(name)
         )
         """All of them, as they are written."""
-        self._names = frozenset(normalise(form.encode()) for name in whole for form in spelled_forms(name))
-        self.excepted = frozenset(normalise(form.encode()) for name in excepted for form in spelled_forms(name))
+        self._names = frozenset(
+            normalise(form.encode()) for name in whole for form in spelled_forms(name)
+        )
+        self.excepted = frozenset(
+            normalise(form.encode()) for name in excepted for form in spelled_forms(name)
+        )
         phrases = (form for ending in (*COMMON_ENDINGS, *endings) for form in spelled_forms(ending))
         self.endings = tuple(dict.fromkeys(normalise(form.encode()) for form in phrases))
         self._phrases = frozenset(self.endings)
@@ -248,25 +457,32 @@ class SecretNames:
         self._memo: dict[bytes, bool] = {}
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the names in the compared form: lower case, without separators; `endings` have it, too."""
+        """Yield the names in the compared form: lower case, without separators; `endings` have it,
+        too.
+        """
         return iter(sorted(self._names))
 
     def has(self, name: bytes) -> bool:
         is_secret = self._memo.get(name)
         if is_secret is None:
             parts = tuple(self._parts_of(name))
-            is_secret = normalise(parts[0]) not in self.excepted and any(map(self._is_secret, parts))
+            is_secret = normalise(parts[0]) not in self.excepted and any(
+                map(self._is_secret, parts)
+            )
             if len(name) <= _MEMO_NAME_BYTES:
                 if len(self._memo) >= _MEMO_NAMES:
                     self._memo.clear()
                 self._memo[name] = is_secret
+
         return is_secret
 
     def has_phrase(self, name: bytes) -> bool:
         """Whether a name with blanks is one: as a whole, as a sentence ends in such words, too."""
         compared = normalise(name)
         return (
-            name[:1] > b" " and compared not in self.excepted and (compared in self._names or compared in self._phrases)
+            name[:1] > b" "
+            and compared not in self.excepted
+            and (compared in self._names or compared in self._phrases)
         )
 
     def _is_secret(self, name: bytes) -> bool:
@@ -276,11 +492,14 @@ class SecretNames:
             return compared not in self.excepted
         if compared.endswith(self.endings):
             return may_be_one(name, compared)
+
         tail = _TAIL.search(compared, max(0, len(compared) - _MAX_TAIL_BYTES))
         if tail is not None and tail.start():
-            name, compared = _without(name, len(compared) - tail.start()), compared[: tail.start()]
+            name = _without(name, len(compared) - tail.start())
+            compared = compared[: tail.start()]
             if compared.endswith(self.endings):
                 return may_be_one(name, compared)
+
         words = _words(name)
         return bool(words) and words[-1] in WORDS and may_be_one(name, compared)
 
@@ -304,11 +523,16 @@ def may_be_one(name: bytes, compared: bytes) -> bool:
         return False
     if not name.isascii() or b"\\u" in name:
         return True
+
     words = _words(name)
     if len(words) > 1 and (words[0] in _NOT_FIRST or words[:2] == _PACKAGE):
         return False
+
     for word, others in _NOT_BEFORE.items():
         if compared.endswith(word):
-            joined = words[-1][: -len(word)] if words and words[-1] != word else b"".join(words[-2:-1])
+            joined = (
+                words[-1][: -len(word)] if words and words[-1] != word else b"".join(words[-2:-1])
+            )
             return joined not in others
+
     return True

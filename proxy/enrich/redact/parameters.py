@@ -1,11 +1,13 @@
 """Redact parameters: `a=b&c=d`, of queries and of forms.
 
-Strategy: by name; then what a value holds that is percent-encoded itself, as JSON in a form field, a URL in a query or
-a GraphQL document; then by looks. What a value holds is encoded again, and all else stays byte for byte.
+Strategy: by name; then what a value holds that is percent-encoded itself, as JSON in a form field,
+a URL in a query or a GraphQL document; then by looks. What a value holds is encoded again, and all
+else stays byte for byte.
 
-A semicolon separates for some servers: a secret behind one is redacted up to the ampersand. Some names mean a secret
-beside others only: `p` beside `u` is a password (InfluxDB, Subsonic), and a page elsewhere; `code` beside `state`,
-`grant_type` and the like is what OAuth gives a token for (RFC 6749 §4.1), and elsewhere one of a country.
+A semicolon separates for some servers: a secret behind one is redacted up to the ampersand. Some
+names mean a secret beside others only: `p` beside `u` is a password (InfluxDB, Subsonic), and a
+page elsewhere; `code` beside `state`, `grant_type` and the like is what OAuth gives a token for
+(RFC 6749 §4.1), and elsewhere one of a country.
 """
 
 import re
@@ -27,7 +29,9 @@ _SUBDELIMITER: Final = re.compile(rb"([;?#])")
 _NO_QUERY: Final = re.compile(rb'[\s"]')
 """In what is no query itself, but a text that gives values to names in its own ways."""
 _ENCODED: Final = re.compile(rb"%(?:25)*(?:22|3[dD])")
-"""A quote or an equals sign, percent-encoded any number of times: without one, no value holds names."""
+"""A quote or an equals sign, percent-encoded any number of times: without one, no value holds
+names.
+"""
 
 
 class ParameterRedactor:
@@ -51,36 +55,49 @@ class ParameterRedactor:
         self._patterns = patterns
 
     def redact(self, text: bytes) -> bytes:
-        """Redact parameters by name, by what their values hold, and by their looks, percent-decoded too."""
+        """Redact parameters by name, by what their values hold, and by their looks, percent-decoded
+        too.
+        """
         text = redact_parameters(text, self.names, self._hits)
         if text.find(b"query=") >= 0 or _ENCODED.search(text) is not None:
             text = self._redact_values(text)
-        if self._patterns is None or not (self._patterns.may_hold(text) and self._patterns.find(text)):
+        if self._patterns is None or not (
+            self._patterns.may_hold(text) and self._patterns.find(text)
+        ):
             return text
-        return b"&".join(map(self._patterns.redact, text.split(b"&")))  # what one value opens ends with it
+
+        # What one value opens ends with it.
+        return b"&".join(map(self._patterns.redact, text.split(b"&")))
 
     def _redact_values(self, text: bytes) -> bytes:
         parts = text.split(b"&")
         documents = [part for part in parts if part.startswith(b"query=")]
-        variables = self._graphql.variables_in(unquote_to_bytes(b" ".join(documents).replace(b"+", b" ")))
+        variables = self._graphql.variables_in(
+            unquote_to_bytes(b" ".join(documents).replace(b"+", b" "))
+        )
+
         for index, part in enumerate(parts):
             name, equals, value = part.partition(b"=")
             if name == b"query":
                 value = self._graphql.redact_parameter(value)
             elif name == b"variables" and variables:
                 value = self._redact_variables(value, variables)
+
             if equals and PERCENT in value:
                 value = self.redact_encoded(value)
             parts[index] = name + equals + value
+
         return b"&".join(parts)
 
     def _redact_variables(self, value: bytes, variables: Variables) -> bytes:
-        plain, mark = unquote_to_bytes(value.replace(b"+", b" ")), marked(self._hits)
+        plain = unquote_to_bytes(value.replace(b"+", b" "))
+        mark = marked(self._hits)
         note(self._hits, value, plain, unquoting(value))
         redacted = redact_members(plain, variables, self._hits)
         if redacted is plain:
             forget(self._hits, mark)
             return value
+
         return self._written(redacted)
 
     def _written(self, plain: bytes) -> bytes:
@@ -90,7 +107,8 @@ class ParameterRedactor:
 
     def redact_encoded(self, value: bytes) -> bytes:
         """Redact the parameters in a value by name; the same object comes back when there are none."""
-        plain, mark = value, marked(self._hits)
+        plain = value
+        mark = marked(self._hits)
         for rounds in range(1, DECODE_ROUNDS + 1):
             if _ENCODED.search(plain) is None:
                 break
@@ -104,6 +122,7 @@ class ParameterRedactor:
                 for _ in range(rounds):
                     redacted = self._written(redacted)
                 return redacted
+
         forget(self._hits, mark)
         return value
 
@@ -118,15 +137,18 @@ def redact_parameters(text: bytes, names: SecretNames, hits: Hits | None = None)
         name, equals, _ = part.partition(b"=")
         if not equals:
             continue
+
         is_secret = names.has(name)
         if name in BESIDE and not is_secret and _OTHER_MEANING.fullmatch(part) is None:
             if name not in stands_beside:  # asked once: thousands of parts may have this name
                 stands_beside[name] = any(other.startswith(BESIDE[name]) for other in parts)
             is_secret = stands_beside[name]
+
         if is_secret and (name in BESIDE or names.has(_last_of(name))):
             parts[index] = _taken_out(name, part, 0, hits)
         elif SEMICOLON in part or QUESTION in part or HASH in part:
             parts[index] = _redact_subparts(part, names, hits)
+
     return b"&".join(parts)
 
 
@@ -142,9 +164,13 @@ def _redact_subparts(part: bytes, names: SecretNames, hits: Hits | None) -> byte
 def _taken_out(name: bytes, part: bytes, at: int, hits: Hits | None) -> bytes:
     """Take out all that is behind a name at a place, up to the end of a part."""
     value = at + len(name) + 1
-    return edited(part, [Edit(value, len(part), MARK, rule_of_name(unquote_to_bytes(_last_of(name))))], hits)
+    return edited(
+        part, [Edit(value, len(part), MARK, rule_of_name(unquote_to_bytes(_last_of(name))))], hits
+    )
 
 
 def _last_of(name: bytes) -> bytes:
-    """Return a name without what stands before it, where a part begins with an address or is of several: `a?token`."""
+    """Return a name without what stands before it, where a part begins with an address or is of
+    several: `a?token`.
+    """
     return _SUBDELIMITER.split(name)[-1]

@@ -1,6 +1,7 @@
 """What makes one text of another, as edits: which place of one is which of the other. Pure.
 
-Percent-encoded texts are read and written as `unquote_to_bytes` and `quote_plus` do (WHATWG URL §5, form-urlencoded).
+Percent-encoded texts are read and written as `unquote_to_bytes` and `quote_plus` do (WHATWG URL §5,
+form-urlencoded).
 """
 
 import re
@@ -21,13 +22,16 @@ def unquoting(text: bytes) -> Iterator[Edit]:
 
 
 def quoting(text: bytes) -> Iterator[Edit]:
-    """Yield what writes a text, blanks as plus signs, and brackets as they are, which stand for secrets."""
+    """Yield what writes a text, blanks as plus signs, and brackets as they are, which stand for
+    secrets.
+    """
     for found in _UNSAFE.finditer(text):
         yield Edit(*found.span(), quote_plus(found[0]).encode())
 
 
 def differing(before: bytes, after: bytes, name: bytes) -> Iterator[Edit]:
-    """Yield what was taken out of the value of a name, where only the two texts are known: what stands between marks.
+    """Yield what was taken out of the value of a name, where only the two texts are known: what
+    stands between marks.
 
     Where that cannot be said, it is all that differs.
     """
@@ -37,6 +41,7 @@ def differing(before: bytes, after: bytes, name: bytes) -> Iterator[Edit]:
         start = _shared(before, after)
         behind = _shared(before[start:][::-1], after[start:][::-1])
         edits = [Edit(start, len(before) - behind, after[start : len(after) - behind], rule)]
+
     yield from edits
 
 
@@ -47,10 +52,13 @@ def _shared(one: bytes, other: bytes) -> int:
 
 
 def _between_marks(before: bytes, after: bytes) -> list[tuple[int, int]]:
-    """Return what marks stand for, where all else is in both texts, and in that order; nothing where it is not."""
+    """Return what marks stand for, where all else is in both texts, and in that order; nothing
+    where it is not.
+    """
     first, *others, last = after.split(MARK) if MARK in after else (b"", b"", b"")
     if not before.startswith(first) or not before.endswith(last) or not all(others):
         return []
+
     spans: list[tuple[int, int]] = []
     at = len(first)
     for piece in others:
@@ -59,5 +67,6 @@ def _between_marks(before: bytes, after: bytes) -> list[tuple[int, int]]:
             return []
         spans.append((at, start))
         at = start + len(piece)
+
     stop = len(before) - len(last)
     return [*spans, (at, stop)] if at <= stop else []

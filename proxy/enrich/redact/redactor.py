@@ -1,11 +1,13 @@
-"""Redact what was captured, before it is written anywhere: by the names of headers, parameters and JSON keys.
+"""Redact what was captured, before it is written anywhere: by the names of headers, parameters and
+JSON keys.
 
-Strategy: heads line by line, parameters part by part, bodies by their content type, lexically; after the names, by the
-looks of known secrets (`rules/`, `patterns/secrets.py`). One pass over a text finds where anything may be
-(`scanner.py`), and every reader looks there only. What is not a secret value stays byte for byte.
+Strategy: heads line by line, parameters part by part, bodies by their content type, lexically;
+after the names, by the looks of known secrets (`rules/`, `patterns/secrets.py`). One pass over a
+text finds where anything may be (`scanner.py`), and every reader looks there only. What is not a
+secret value stays byte for byte.
 
-Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's edge what might be
-the rest of one is cut off (`windows.py`).
+Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's
+edge what might be the rest of one is cut off (`windows.py`).
 """
 
 import re
@@ -33,7 +35,18 @@ from proxy.enrich.redact.documents.multipart import (
 )
 from proxy.enrich.redact.documents.separated import SeparatedRedactor
 from proxy.enrich.redact.documents.yaml_keys import YamlRedactor
-from proxy.enrich.redact.edits import MARK, NAME, REST, Edit, Hits, edited, forget, marked, note, rule_of_name
+from proxy.enrich.redact.edits import (
+    MARK,
+    NAME,
+    REST,
+    Edit,
+    Hits,
+    edited,
+    forget,
+    marked,
+    note,
+    rule_of_name,
+)
 from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, is_binary, kind_of, kind_of_text
@@ -48,7 +61,17 @@ from proxy.enrich.redact.names import (
     normalise,
     parameter_parts,
 )
-from proxy.enrich.redact.octets import AT, EQUALS, HASH, LF, NUL, PERCENT, QUESTION, QUOTE, SEMICOLON
+from proxy.enrich.redact.octets import (
+    AT,
+    EQUALS,
+    HASH,
+    LF,
+    NUL,
+    PERCENT,
+    QUESTION,
+    QUOTE,
+    SEMICOLON,
+)
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns.secrets import MIN_BYTES, SecretPatterns
 from proxy.enrich.redact.readings import differing
@@ -63,7 +86,9 @@ _MAX_NESTING: Final = 8
 _USER_RULE: Final = "url-password"
 """By which what stands before the name of a host goes."""
 _PATH_BYTES: Final = 3
-"""At the least, before what is a secret: short paths are not searched, which takes 1 us (bench/micro, redact)."""
+"""At the least, before what is a secret: short paths are not searched, which takes 1 us
+(bench/micro, redact).
+"""
 
 
 class Redactor:
@@ -101,14 +126,18 @@ class Redactor:
         self.hits: Final[Hits] = Counter() if hits is None else hits
         """What was taken out since `take_hits`, by rule."""
         own = () if isinstance(patterns, bool) else patterns
-        disabled, query, json_keys, places = frozenset(disabled), tuple(query), tuple(json_keys), tuple(excepted)
+        disabled = frozenset(disabled)
+        query = tuple(query)
+        json_keys = tuple(json_keys)
+        places = tuple(excepted)
         excepted = (*places, *(id_.removeprefix(NAME) for id_ in disabled if id_.startswith(NAME)))
         excepted += tuple(MCP_ARGUMENT + name for name in excepted)
         named = partial(SecretNames, BUILT_IN, excepted=excepted)
         arguments = (MCP_ARGUMENT + name for name in (*BUILT_IN, *json_keys))
         self._headers = named(HEADERS_ONLY, headers, arguments, endings=HEADER_ENDINGS)
         parameters = partial(named, PARAMETERS_ONLY, query, parts_of=parameter_parts)
-        in_query, in_form = parameters(QUERY_ONLY), parameters(json_keys)
+        in_query = parameters(QUERY_ONLY)
+        in_form = parameters(json_keys)
         names = named(json_keys)
         found = SecretPatterns(own, (*built_in_rules(), *rules), disabled, self.hits, names)
         self._patterns = None if patterns is False else found
@@ -121,18 +150,26 @@ class Redactor:
             "separated": SeparatedRedactor(names, self.hits),
             "yaml": YamlRedactor(*by_names),
         }
-        self._query = ParameterRedactor(in_query, self._json, self._graphql, self._patterns, self.hits)
-        self._form = ParameterRedactor(in_form, self._json, self._graphql, self._patterns, self.hits)
+        self._query = ParameterRedactor(
+            in_query, self._json, self._graphql, self._patterns, self.hits
+        )
+        self._form = ParameterRedactor(
+            in_form, self._json, self._graphql, self._patterns, self.hits
+        )
         self._parts_left = MAX_PARTS
 
     def _may_hold(self, text: bytes) -> bool:
-        """Whether a text that is no document of a format of its own has anything to take out: quick to say no."""
+        """Whether a text that is no document of a format of its own has anything to take out: quick
+        to say no.
+        """
         if self._json.may_hold(text) or self._graphql.may_hold(text):
             return True
         return self._patterns is not None and self._patterns.may_hold(text)
 
     def take_hits(self) -> dict[str, int] | None:
-        """Return how many secrets each rule has taken out since this was asked; None where there were none."""
+        """Return how many secrets each rule has taken out since this was asked; None where there
+        were none.
+        """
         if not self.hits:
             return None
         taken = bounded(self.hits)
@@ -140,7 +177,9 @@ class Redactor:
         return taken
 
     def redact_head(self, head: bytes) -> bytes:
-        """Redact a head, whose lines may end in any way: secret fields, and parameters of the target and of URLs."""
+        """Redact a head, whose lines may end in any way: secret fields, and parameters of the
+        target and of URLs.
+        """
         pieces = fields.LINE_END.split(head)
         lines = pieces[::2]
         lines[0] = self._redact_start_line(lines[0])
@@ -149,11 +188,17 @@ class Redactor:
         return self._by_pattern(pieces)
 
     def _by_pattern(self, pieces: list[bytes]) -> bytes:
-        """Redact lines by pattern; where a name is excepted only the value, because patterns judge by names, too."""
+        """Redact lines by pattern; where a name is excepted only the value, because patterns judge
+        by names, too.
+        """
         excepted = self._headers.excepted
         if not excepted:
             return self.redact_by_pattern(b"".join(pieces))
-        cuts = [piece.find(b":") + 1 if normalise(piece.partition(b":")[0]) in excepted else 0 for piece in pieces]
+
+        cuts = [
+            piece.find(b":") + 1 if normalise(piece.partition(b":")[0]) in excepted else 0
+            for piece in pieces
+        ]
         pairs = zip(pieces, cuts, strict=True)
         return b"".join([piece[:cut] + self.redact_by_pattern(piece[cut:]) for piece, cut in pairs])
 
@@ -161,7 +206,11 @@ class Redactor:
         colon = line.find(b":")
         is_secret = colon > 0 and self._headers.has(line[:colon])
         return self._by_pattern(
-            [fields.redact_secret_field(line, colon) if is_secret else self._redact_plain_field(line)]
+            [
+                fields.redact_secret_field(line, colon)
+                if is_secret
+                else self._redact_plain_field(line)
+            ]
         )
 
     def is_secret_header(self, name: bytes) -> bool:
@@ -169,7 +218,9 @@ class Redactor:
 
     def redact_by_pattern(self, text: bytes) -> bytes:
         """Redact known formats of secrets, without regard to names."""
-        return text if self._patterns is None else self._patterns.redact(text)
+        if self._patterns is None:
+            return text
+        return self._patterns.redact(text)
 
     def redact_text(self, text: str | None) -> str | None:
         """Redact short text that came out of a body, such as the name of a model."""
@@ -188,7 +239,8 @@ class Redactor:
         return len(text) >= self._min_bytes and (PERCENT in text or self._may_hold(text))
 
     def are_clean(self, texts: Iterable[bytes]) -> bool:
-        """Whether none of several texts holds the name of a JSON key or a pattern: one search for all of them.
+        """Whether none of several texts holds the name of a JSON key or a pattern: one search for
+        all of them.
 
         What one text holds by itself it also holds between line ends, so none is missed.
         """
@@ -199,7 +251,9 @@ class Redactor:
         return redact_parameters(query, self._query.names) is not query
 
     def redact_query_names(self, query: bytes) -> bytes:
-        """Redact a raw query that cannot hold a secret but by the name of a parameter (`may_hold_secret`)."""
+        """Redact a raw query that cannot hold a secret but by the name of a parameter
+        (`may_hold_secret`).
+        """
         if SEMICOLON not in query and QUESTION not in query and HASH not in query:
             is_secret = self._query.names.has
             for part in query.split(b"&"):
@@ -208,19 +262,26 @@ class Redactor:
                     break
             else:  # nearly all: 0.5 us less
                 return query
+
         return redact_parameters(query, self._query.names, self.hits)
 
     def redact_query(self, query: bytes) -> bytes:
         return self._query.redact(self._json.redact(query)[0] if QUOTE in query else query)
 
     def redact_path(self, path: bytes) -> bytes:
-        """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that should not be there."""
+        """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that
+        should not be there.
+        """
         has_value = EQUALS in path
         if has_value and (SEMICOLON in path or HASH in path):
             path, mark, fragment = path.partition(b"#")
             path = fields.PATH_PARAMETER.sub(self._redact_path_parameter, path)
             path += mark + self._query.redact(fragment)
-        return self.redact_by_pattern(path) if has_value or len(path) >= self._min_bytes + _PATH_BYTES else path
+
+        if has_value or len(path) >= self._min_bytes + _PATH_BYTES:
+            return self.redact_by_pattern(path)
+
+        return path
 
     def redact_body(
         self,
@@ -251,25 +312,36 @@ class Redactor:
             and (is_clean or not self._may_hold(without_aside(head)))
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
+
         kind = kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
         self._parts_left = MAX_PARTS
         if not is_truncated and tail:
-            head, tail = head + tail, b""
+            head = head + tail
+            tail = b""
         if is_streamed(content_type, head):
-            head, tail = redact_encoded_events(head, tail, content_type, is_truncated, self._redact_stream, self.hits)
+            head, tail = redact_encoded_events(
+                head, tail, content_type, is_truncated, self._redact_stream, self.hits
+            )
             return self._redact_stream(head, tail, kind, boundary, is_truncated)
+
         redacted, end = self._redact_window(head, kind, boundary, content)
         if is_truncated and self._patterns is not None:
             redacted = cut_end(redacted, self._patterns.scanner.begins_in)
-        if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark that shows its end
+        # The rest of an object has no mark that shows its end.
+        if not tail or end is End.IN_CONTAINER:
             return redacted, b""
-        return redacted, self._redact_window(cut_start(tail, end, kind, boundary), kind, boundary, content)[0]
+
+        return redacted, self._redact_window(
+            cut_start(tail, end, kind, boundary), kind, boundary, content
+        )[0]
 
     def _redact_stream(
         self, head: bytes, tail: bytes, kind: Kind, boundary: bytes | None, is_truncated: bool
     ) -> tuple[bytes, bytes]:
-        """Redact the windows of a stream: by names what spans its frames, then each frame, then the rest by looks."""
+        """Redact the windows of a stream: by names what spans its frames, then each frame, then the
+        rest by looks.
+        """
         joined = joined_pieces(head)
         whole, open_names = redact_split_names(head, joined, self._json)
         redacted, end = self._redact_window(whole, kind, boundary)
@@ -280,6 +352,7 @@ class Redactor:
             redacted = redact_split(redacted, joined, self._patterns, is_cut_at_end=is_truncated)
         if not tail or end is End.IN_CONTAINER:
             return redacted, b""
+
         tail = cut_start(tail, end, kind, boundary)
         tail, _ = redact_split_names(tail, joined_pieces(tail), self._json, open_names)
         tail = self._redact_window(tail, kind, boundary)[0]
@@ -296,6 +369,7 @@ class Redactor:
         if redacted == left:
             forget(self.hits, mark)
             return text, end
+
         return put_back(redacted, aside, self.hits), end
 
     def _redact_kind(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
@@ -316,6 +390,7 @@ class Redactor:
                 return text, end
             text, end_of_value = self._redact_named(text, is_body=True)
             end = end_of_value if end is End.OUTSIDE else end
+
         return self.redact_by_pattern(text), end
 
     def _redact_document(self, text: bytes, kind: Kind) -> tuple[bytes, End]:
@@ -324,7 +399,9 @@ class Redactor:
             return own.redact(text)
         if is_markup(text):
             return self._markup.redact(text)
-        return self._patterns.redact_octets(text) if self._patterns and is_binary(kind, text) else text, End.OUTSIDE
+        return self._patterns.redact_octets(text) if self._patterns and is_binary(
+            kind, text
+        ) else text, End.OUTSIDE
 
     def _redact_named(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
         text, end = self._json.redact(text, is_body=is_body)
@@ -332,7 +409,9 @@ class Redactor:
         return text, end if end_of_argument is End.OUTSIDE else end_of_argument
 
     def _redact_parts(self, text: bytes, boundary: bytes, depth: int) -> tuple[bytes, bool]:
-        return redact_multipart(text, boundary, self._form.names.has, partial(self._redact_part, depth), self.hits)
+        return redact_multipart(
+            text, boundary, self._form.names.has, partial(self._redact_part, depth), self.hits
+        )
 
     def _redact_part(self, depth: int, headers: bytes, content: bytes) -> tuple[bytes, bool]:
         if not self._parts_left:
@@ -343,7 +422,9 @@ class Redactor:
         return headers + content, is_open
 
     def _redact_messages(self, text: bytes, depth: int) -> bytes:
-        """Redact HTTP messages in a body: TRACE sends back the head of the request, cookies included."""
+        """Redact HTTP messages in a body: TRACE sends back the head of the request, cookies
+        included.
+        """
         pieces: list[bytes] = []
         seen: list[bytes] = []
         for head, content in messages_of(text):
@@ -355,10 +436,14 @@ class Redactor:
             content_type = content_type_in(head)
             content, _ = self._redact_within(content_type, content_type, content, depth)
             pieces += self.redact_head(head), content
+
         return b"".join(pieces)
 
-    def _redact_within(self, content_type: bytes, named: bytes, content: bytes, depth: int) -> tuple[bytes, bool]:
-        """Redact what has a type of its own, within a body, and may be made of others, as in batches of OData.
+    def _redact_within(
+        self, content_type: bytes, named: bytes, content: bytes, depth: int
+    ) -> tuple[bytes, bool]:
+        """Redact what has a type of its own, within a body, and may be made of others, as in
+        batches of OData.
 
         Args:
             content_type: as sent; empty when there was none.
@@ -369,18 +454,22 @@ class Redactor:
         Returns:
             The content, and whether it ended within a secret.
         """
-        end, kind = End.OUTSIDE, content_type.lower()
-        is_multipart, is_http = b"multipart/" in kind, HTTP.search(named) is not None
+        end = End.OUTSIDE
+        kind = content_type.lower()
+        is_multipart = b"multipart/" in kind
+        is_http = HTTP.search(named) is not None
         if (is_multipart or is_http) and depth == _MAX_NESTING:
             return self._without_rest(content), True
         if is_multipart and (boundary := boundary_of(content_type, content.lstrip())) is not None:
             return self._redact_parts(content, boundary, depth + 1)
         if is_http:
             return self._redact_messages(content, depth + 1), False
+
         if b"x-www-form-urlencoded" in kind:
             content = self._form.redact(content)
         else:
             content, end = self._redact_document(content, kind_of_text(named.lower(), content))
+
         content, end_of_value = self._redact_named(content)
         return content, end is not End.OUTSIDE or end_of_value is not End.OUTSIDE
 
@@ -391,14 +480,19 @@ class Redactor:
     def _redact_start_line(self, line: bytes) -> bytes:
         target, space, version = line.rpartition(b" ")
         if not version.startswith(b"HTTP/"):
-            target, space, version = redact_parameters(line, self._query.names, self.hits), b"", b""
+            target = redact_parameters(line, self._query.names, self.hits)
+            space = b""
+            version = b""
+
         path, mark, query = target.partition(b"?")
         query = self.redact_query(query)
         return b"".join((self.redact_path(path), mark, query, space, version))
 
     def _redact_lines(self, lines: list[bytes]) -> None:
-        is_secret_before, name = False, b""
+        is_secret_before = False
+        name = b""
         is_secret = self._headers.has
+
         for index in range(1, len(lines)):
             line = lines[index]
             colon = line.find(b":", 1)  # behind the one that begins a pseudo-field of HTTP/2
@@ -407,6 +501,7 @@ class Redactor:
                     lines[index] = b" " + MARK
                     note(self.hits, line, lines[index], differing(line, lines[index], name))
                 continue
+
             is_secret_before = colon > 0 and is_secret(line[:colon].lstrip(b":"))
             if is_secret_before:
                 name = line[:colon]
@@ -416,7 +511,9 @@ class Redactor:
                 lines[index] = self._redact_plain_field(line)
 
     def _redact_plain_field(self, line: bytes) -> bytes:
-        """Redact the secrets within a field's value that is not a secret itself: parameters, JSON, user of a URL."""
+        """Redact the secrets within a field's value that is not a secret itself: parameters, JSON,
+        user of a URL.
+        """
         if fields.BINARY_FIELD.match(line) is not None:
             return fields.redact_binary(line, partial(self.redact_value, kind="binary"))
         if EQUALS in line:
@@ -447,7 +544,9 @@ class Redactor:
         if not self._query.names.has(found[2]):
             return found[0]
         start = found.start(3) - found.start()
-        return edited(found[0], [Edit(start, len(found[0]), MARK, rule_of_name(found[2]))], self.hits)
+        return edited(
+            found[0], [Edit(start, len(found[0]), MARK, rule_of_name(found[2]))], self.hits
+        )
 
     def _redact_url_path(self, found: re.Match[bytes]) -> bytes:
         return fields.PATH_PARAMETER.sub(self._redact_path_parameter, found[0])

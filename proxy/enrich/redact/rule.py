@@ -1,8 +1,9 @@
-"""Rules of secrets that are known by their looks: what each reads like, and examples that show it. Pure.
+"""Rules of secrets that are known by their looks: what each reads like, and examples that show it.
+Pure.
 
-They are data, in the files of `rules/`, one table a kind, so that a kind is added by a table and two examples, and is
-named in what sidelog shows: by its `id` in records, searches and settings. Own ones (`[[redact.rules]]`) have the same
-form, which is declared with the settings.
+They are data, in the files of `rules/`, one table a kind, so that a kind is added by a table and
+two examples, and is named in what sidelog shows: by its `id` in records, searches and settings. Own
+ones (`[[redact.rules]]`) have the same form, which is declared with the settings.
 """
 
 from proxy.settings.redact_rules import Rule as Rule

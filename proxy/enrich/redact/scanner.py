@@ -1,13 +1,14 @@
 r"""The one pass over a text: where a literal of a rule stands, and where a name of a secret may.
 
-Strategy: one automaton of all literals (Aho-Corasick), whose states are bounded and whose time depends on the length of
-a text alone, whatever is in it: an expression over all kinds at once learns states of each new text, at 40 to 500 us a
-KiB. Everything else looks around what this finds. Readers of one text ask one after the other, so the last answer is
-kept.
+Strategy: one automaton of all literals (Aho-Corasick), whose states are bounded and whose time
+depends on the length of a text alone, whatever is in it: an expression over all kinds at once
+learns states of each new text, at 40 to 500 us a KiB. Everything else looks around what this finds.
+Readers of one text ask one after the other, so the last answer is kept.
 
-A form has no letter, digit or underscore before it, as a word that goes on is another one; an escape ends a word, also
-where it is not read (`\n`, `\u0020`, `%20`). Behind an underscore it is one if it was drawn at random, as keys are
-named (`batch_sk-proj-…`). In octets a letter or digit may be a length.
+A form has no letter, digit or underscore before it, as a word that goes on is another one; an
+escape ends a word, also where it is not read (`\n`, `\u0020`, `%20`). Behind an underscore it is
+one if it was drawn at random, as keys are named (`batch_sk-proj-…`). In octets a letter or digit
+may be a length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,12 +36,16 @@ _JOINS: Final = frozenset(b"0123456789_-.[]%\\&;") | frozenset(range(0x80, 0x100
 
 @lru_cache(8)
 def _automaton(literals: tuple[bytes, ...]) -> BytesAhoCorasick:
-    """Return the automaton of literals, which takes 30 ms to make: it is the same for all that look for the same."""
+    """Return the automaton of literals, which takes 30 ms to make: it is the same for all that look
+    for the same.
+    """
     return BytesAhoCorasick(literals, implementation=Implementation.DFA)
 
 
 class Scanner:
-    """Finds the literals of rules and the anchors of names. Not thread-safe: it keeps its last answer."""
+    """Finds the literals of rules and the anchors of names. Not thread-safe: it keeps its last
+    answer.
+    """
 
     __slots__ = (
         "_automaton", "_begins", "_escapes", "_forms", "_hits", "_may_name", "_names", "_places", "_text",
@@ -66,11 +71,16 @@ class Scanner:
             form = Form(rule)
             for literal in rule.literals:
                 forms.setdefault(literal.encode(), []).append(form)
+
         names = sorted({*anchors} - {*ESCAPES})
         self._names: Final = len(names)
         self._escapes: Final = self._names + len(ESCAPES)
-        self._forms: Final = [(its, all(form.begins_word(literal) for form in its)) for literal, its in forms.items()]
-        self._begins: Final = tuple(literal for literal, its in forms.items() if any(form.is_token for form in its))
+        self._forms: Final = [
+            (its, all(form.begins_word(literal) for form in its)) for literal, its in forms.items()
+        ]
+        self._begins: Final = tuple(
+            literal for literal, its in forms.items() if any(form.is_token for form in its)
+        )
         literals = [*names, *ESCAPES, *forms]
         self._automaton: Final = _automaton(tuple(literals))
         self._text = b""
@@ -80,7 +90,8 @@ class Scanner:
     def _scan(self, text: bytes) -> list[tuple[int, int, int]]:
         if text is not self._text:
             self._hits = self._automaton.find_matches_as_indexes(text, True)
-            self._text, self._places = text, None
+            self._text = text
+            self._places = None
         return self._hits
 
     def has_hits(self, text: bytes) -> bool:
@@ -94,13 +105,20 @@ class Scanner:
             last = self._names
             places = [(start, stop) for kind, start, stop in hits if kind < last]
             if (may_name := self._may_name) is not None:
-                places = [place for place in places if (word := _word_of(text, *place)) is None or may_name(word)]
+                places = [
+                    place
+                    for place in places
+                    if (word := _word_of(text, *place)) is None or may_name(word)
+                ]
+
             self._places = places
+
         return self._places
 
     def escapes(self, text: bytes) -> list[int]:
         """Return where characters of ASCII are escaped."""
-        first, last = self._names, self._escapes
+        first = self._names
+        last = self._escapes
         return [start for kind, start, _ in self._scan(text) if first <= kind < last]
 
     def holds_form(self, text: bytes) -> bool:
@@ -111,7 +129,9 @@ class Scanner:
     def forms(self, text: bytes, *, is_octets: bool = False) -> list[Edit]:
         """Find secrets of rules; they may overlap."""
         hits = self._scan(text)
-        return self._found(text, hits, is_octets=is_octets) if hits else []
+        if hits:
+            return self._found(text, hits, is_octets=is_octets)
+        return []
 
     def begins_in(self, run: bytes) -> bool:
         """Whether an unbroken run of characters begins as a secret does."""
@@ -138,26 +158,31 @@ class Scanner:
         found: list[Edit] = []
         passed: dict[Form, int] = {}
         left = most_candidates(text)
+
         for at, forms in self._candidates(text, hits, is_octets=is_octets):
             left -= 1
             if left < 0:
                 found.append(Edit(at, len(text), MARK, forms[0].id))
                 break
+
             for form in forms:
                 # Nearly all candidates are none by their expression, of which one look costs least.
                 if form.look(text, at, at + USUAL_BYTES) is None or at < passed.get(form, 0):
                     continue
                 if (match := form.match(text, at, is_octets=is_octets)) is None:
                     continue
+
                 start, stop, is_secret = match
                 passed[form] = stop
                 if not is_secret:
                     continue
                 if len(found) == MAX_HITS:
                     return [*found, Edit(start, len(text), MARK, form.id)]
+
                 found.append(Edit(start, stop, MARK, form.id))
                 if len(found) == limit:
                     return found
+
         return found
 
     def _candidates(
@@ -170,33 +195,44 @@ class Scanner:
             if kind < first:
                 continue
             forms, begins_word = self._forms[kind - first]
-            # Nearly all literals that are none of a secret's stand within a word; in others the form decides.
+            # Nearly all literals that are none of a secret's stand within a word; in others the
+            # form decides.
             is_within = begins_word and at > 0 and not is_octets and text[at - 1] in WITHIN_WORD
             if not is_within or (has_escapes and _may_end_escape(text, at)):
                 yield at, forms
 
 
 def _word_of(text: bytes, start: int, stop: int) -> bytes | None:
-    """Return the word of ASCII letters around a part of it; None where it may belong to a longer name."""
+    """Return the word of ASCII letters around a part of it; None where it may belong to a longer
+    name.
+    """
     before = text[max(0, start - _WORD_BYTES) : start]
     behind = text[stop : stop + _WORD_BYTES]
     left = len(before) - len(before.rstrip(_LETTERS))
     right = len(behind) - len(behind.lstrip(_LETTERS))
     if not left and not right:
         return None
+
     begin = start - left
     end = stop + right
     if left == _WORD_BYTES or right == _WORD_BYTES:
         return None
     if (begin and text[begin - 1] in _JOINS) or (end < len(text) and text[end] in _JOINS):
         return None
+
     word = text[begin:end]
     return word if word.isalpha() else None
 
 
 def _may_end_escape(text: bytes, at: int) -> bool:
-    """Whether an escape may end at a place: of one letter, of four digits behind one, or a percent sign and two."""
-    return text[at - 2 : at - 1] == b"\\" or text[at - 3 : at - 2] == b"%" or text[at - 6 : at - 5] == b"\\"
+    """Whether an escape may end at a place: of one letter, of four digits behind one, or a percent
+    sign and two.
+    """
+    return (
+        text[at - 2 : at - 1] == b"\\"
+        or text[at - 3 : at - 2] == b"%"
+        or text[at - 6 : at - 5] == b"\\"
+    )
 
 
 @cache
@@ -210,5 +246,7 @@ def begins_secret(run: bytes) -> bool:
 
 
 def begins_within(run: bytes) -> bool:
-    """Whether a known secret begins within a run of base64, behind a sign of it: random ones seldom have one."""
+    """Whether a known secret begins within a run of base64, behind a sign of it: random ones seldom
+    have one.
+    """
     return _built_in().begins_behind_sign(run)

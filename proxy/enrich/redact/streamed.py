@@ -1,10 +1,12 @@
-"""Secrets that a stream splits over its frames: the text of the frames is joined and searched as one.
+"""Secrets that a stream splits over its frames: the text of the frames is joined and searched as
+one.
 
-Strategy: the pieces of output in event streams and lines of JSON are members with well-known names; those of one name
-are joined in order, and searched for JSON keys, as arguments of tools have them, and for patterns. Where several
-choices or calls of tools take turns, each is joined by itself: its frames have its `index`. Where a secret spans
-pieces, its part in each piece is taken out, and what stands in for it is in the first. At a window's edge, what begins
-like a known key, or may be the rest of a secret, goes too.
+Strategy: the pieces of output in event streams and lines of JSON are members with well-known names;
+those of one name are joined in order, and searched for JSON keys, as arguments of tools have them,
+and for patterns. Where several choices or calls of tools take turns, each is joined by itself: its
+frames have its `index`. Where a secret spans pieces, its part in each piece is taken out, and what
+stands in for it is in the first. At a window's edge, what begins like a known key, or may be the
+rest of a secret, goes too.
 """
 
 import re
@@ -39,7 +41,9 @@ Joined = dict[bytes, bytes]
 
 
 def joined_pieces(text: bytes) -> Joined:
-    """Join the pieces of a window, by the name of their member, and by their index where several take turns."""
+    """Join the pieces of a window, by the name of their member, and by their index where several
+    take turns.
+    """
     pieces: dict[bytes, list[bytes]] = {}
     found = list(_PIECE.finditer(text))
     for lane, piece in zip(_lanes(text, found), found, strict=True):
@@ -48,30 +52,41 @@ def joined_pieces(text: bytes) -> Joined:
 
 
 def _lanes(text: bytes, found: Sequence[re.Match[bytes]]) -> list[bytes]:
-    """Separate the pieces of one name by the indexes of their frames; where frames do not alternate, by their names."""
+    """Separate the pieces of one name by the indexes of their frames; where frames do not
+    alternate, by their names.
+    """
     by_name = [piece[1] for piece in found]
     if not any(second in text for second in _SECOND):
         return by_name
+
     lanes: list[bytes] = []
     names: list[bytes] = []
-    begin = end = 0
+    begin = 0
+    end = 0
+
     for piece in found:
         if piece.start() >= end:
             lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
-            names, begin = [], text.rfind(b"\n", end, piece.start()) + 1 or end
+            names = []
+            begin = text.rfind(b"\n", end, piece.start()) + 1 or end
+
         names.append(piece[1])
         if piece.end() > end:
             end = text.find(b"\n", piece.end())
             end = len(text) if end < 0 else end
+
     lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
     return lanes if _take_turns(lanes) else by_name
 
 
 def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
-    """Name the lanes of one frame's pieces: of several with one name each has an index, or a place, of its own."""
+    """Name the lanes of one frame's pieces: of several with one name each has an index, or a place,
+    of its own.
+    """
     common = b",".join(indexes)
     counts = Counter(names)
     places: Counter[bytes] = Counter()
+
     for name in names:
         place = places[name]
         places[name] += 1
@@ -93,6 +108,7 @@ def _take_turns(lanes: list[bytes]) -> bool:
             return True
         begun.add(lane)
         last[name] = lane
+
     return False
 
 
@@ -103,9 +119,11 @@ def _name_of(lane: bytes) -> bytes:
 def redact_split_names(
     text: bytes, joined: Joined, json: JsonRedactor, open_names: Collection[bytes] = ()
 ) -> tuple[bytes, list[bytes]]:
-    """Take out values of secret keys that span frames; the same object comes back when there are none.
+    """Take out values of secret keys that span frames; the same object comes back when there are
+    none.
 
-    Call this first: once a frame that ends within a value is redacted, its continuation is no longer recognisable.
+    Call this first: once a frame that ends within a value is redacted, its continuation is no
+    longer recognisable.
 
     Args:
         text: A window of a stream.
@@ -124,6 +142,7 @@ def redact_split_names(
             ended_open.append(_name_of(lane))
         if _name_of(lane) in open_names and (rest := _CLOSING.match(pieces)) is not None:
             secrets[lane].append(Edit(0, rest.end(), MARK))
+
     return _without(text, secrets, json.hits), ended_open
 
 
@@ -135,7 +154,9 @@ def redact_split(
     is_cut_at_start: bool = False,
     is_cut_at_end: bool = False,
 ) -> bytes:
-    """Take out secrets of known formats that span frames; the same object comes back when there are none."""
+    """Take out secrets of known formats that span frames; the same object comes back when there are
+    none.
+    """
     secrets = {
         lane: _by_pattern(
             patterns.find(pieces) if patterns.may_hold(without_aside(pieces)) else [],
@@ -157,7 +178,9 @@ def _without(text: bytes, secrets: dict[bytes, list[Edit]], hits: Hits | None) -
     found = list(_PIECE.finditer(text))
     for lane, piece in zip(_lanes(text, found), found, strict=True):
         spans.setdefault(lane, []).append(piece.span(2))
-    edits = (edit for lane, some in secrets.items() for edit in _edits(spans.get(lane, []), apart(some)))
+    edits = (
+        edit for lane, some in secrets.items() for edit in _edits(spans.get(lane, []), apart(some))
+    )
     return edited(text, sorted(edits), hits)
 
 
@@ -168,10 +191,12 @@ def _by_pattern(
         run = len(joined) - len(joined.lstrip(TOKEN_BYTES))
         if run and (not found or found[0].start >= run):
             found.insert(0, Edit(0, run, MARK, EDGE))
+
     if is_cut_at_end:
         start = len(joined.rstrip(TOKEN_BYTES))
         if begins(joined[start:]) and (not found or found[-1].stop <= start):
             found.append(Edit(start, len(joined), MARK, EDGE))
+
     return found
 
 
@@ -184,5 +209,8 @@ def _edits(spans: list[Span], secrets: list[Edit]) -> Iterator[Edit]:
             at = ends[place] - (end - begin)
             if at >= stop:
                 break
-            yield Edit(begin + max(start - at, 0), begin + min(stop - at, end - begin), stands_in, rule)
+
+            yield Edit(
+                begin + max(start - at, 0), begin + min(stop - at, end - begin), stands_in, rule
+            )
             stands_in = b""

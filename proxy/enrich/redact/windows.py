@@ -16,7 +16,9 @@ EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is searched for: longer than nearly all keys."""
 _WORD_END: Final = re.compile(rb"\W")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
-_GROUPS: Final = re.compile(rb"\b(?:[2-6][0-9]{3}|[A-Za-z]{2}[0-9]{2})(?:[ +-][0-9A-Za-z]{4,6}){1,7}[ +-]?\Z")
+_GROUPS: Final = re.compile(
+    rb"\b(?:[2-6][0-9]{3}|[A-Za-z]{2}[0-9]{2})(?:[ +-][0-9A-Za-z]{4,6}){1,7}[ +-]?\Z"
+)
 """The beginning of a number of a card or an account, as printed."""
 _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]{0,64}PRIVATE KEY[A-Z ]{0,64}-----")
 """The rest of a private key whose beginning a window lacks."""
@@ -25,7 +27,9 @@ Begins = Callable[[bytes], bool]
 
 
 def cut_end(text: bytes, begins: Begins = begins_secret) -> bytes:
-    """Cut what might be the beginning of a secret off the end of a text that goes on, back to the last delimiter."""
+    """Cut what might be the beginning of a secret off the end of a text that goes on, back to the
+    last delimiter.
+    """
     run = len(text) - len(text.rstrip(TOKEN_BYTES))
     if run > EDGE_BYTES and not begins(text[-run:]):
         run = EDGE_BYTES
@@ -37,8 +41,9 @@ def cut_end(text: bytes, begins: Begins = begins_secret) -> bytes:
 def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> bytes:
     """Cut what might be the rest of a secret off the start of a tail window.
 
-    It ends at the next part, parameter, JSON key or line. Where none of them is near, `EDGE_BYTES` go, and whatever
-    unbroken run of token characters follows; when the head window ended within a secret, however far it is.
+    It ends at the next part, parameter, JSON key or line. Where none of them is near, `EDGE_BYTES`
+    go, and whatever unbroken run of token characters follows; when the head window ended within a
+    secret, however far it is.
     """
     is_secret = end is End.IN_STRING
     closing = _KEY_CLOSES.match(tail)
@@ -51,10 +56,12 @@ def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> byte
     else:
         found = _KEY_OR_LINE.search(tail)
         start = -1 if found is None else found.start()
+
     if 0 <= start <= EDGE_BYTES or (is_secret and start >= 0):
         return tail[start:]
     if is_secret:
         return b""
+
     return tail[EDGE_BYTES:].lstrip(TOKEN_BYTES)
 
 

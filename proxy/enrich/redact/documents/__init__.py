@@ -1,1 +1,3 @@
-"""Text by name in the formats of files: YAML, markup, settings, separated values; and documents within others."""
+"""Text by name in the formats of files: YAML, markup, settings, separated values; and documents
+within others.
+"""

@@ -1,13 +1,15 @@
-r"""Redact files of settings by name: TOML, INI, Java properties, environments; `name = value` and `name: value`.
+r"""Redact files of settings by name: TOML, INI, Java properties, environments; `name = value` and
+`name: value`.
 
-Strategy: lexical, as with YAML. Around what the scanner finds are names at the start of a line, behind a prefix
-(`spring.datasource.password=x`, `export API_KEY=x`, `# password = x`), within braces (`{user = "x", password = "y"}`),
-and names of tables (`[db.secret]`). A value is the rest of its line, and what goes on behind it: a quoted one up to its
-quote, an array or table up to its bracket, another over lines that end in a backslash or are indented further. Of a
-table it is all up to the next one.
+Strategy: lexical, as with YAML. Around what the scanner finds are names at the start of a line,
+behind a prefix (`spring.datasource.password=x`, `export API_KEY=x`, `# password = x`), within
+braces (`{user = "x", password = "y"}`), and names of tables (`[db.secret]`). A value is the rest of
+its line, and what goes on behind it: a quoted one up to its quote, an array or table up to its
+bracket, another over lines that end in a backslash or are indented further. Of a table it is all up
+to the next one.
 
-Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice changes nothing.
-Standard: TOML 1.0.0; `java.util.Properties.load`; Python's `configparser`.
+Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice
+changes nothing. Standard: TOML 1.0.0; `java.util.Properties.load`; Python's `configparser`.
 """
 
 import re
@@ -39,7 +41,12 @@ _NAMINGS: Final = (
         has_blanks=True,
     ),
     Naming(rb"[{,][ \t]*+" + _PREFIX, rb"""["']?[ \t]*=""", _PART, has_blanks=True),
-    Naming(LINE_STARTS + rb"[ \t]*+\[\[?[ \t]*+" + _PREFIX, rb"""["']?[ \t]*\]""", _PART, has_blanks=True),
+    Naming(
+        LINE_STARTS + rb"[ \t]*+\[\[?[ \t]*+" + _PREFIX,
+        rb"""["']?[ \t]*\]""",
+        _PART,
+        has_blanks=True,
+    ),
 )
 _BEFORE_NAME: Final = re.compile(rb"[ \t]*")
 _LONG_QUOTES: Final = (b'"""', b"'''")
@@ -58,13 +65,16 @@ _IN_TABLE: Final = b"\n# " + MARK
 class AssignmentRedactor(ValueRedactor):
     __slots__ = ()
 
-    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+    def __init__(
+        self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
+    ) -> None:
         super().__init__(names, _NAMINGS, hits, scanner)
 
     def _value(self, text: bytes, found: Named) -> Value:
         start = found.stop
         if text[start - 1 : start] == b"]":
             return _table(text, start)
+
         while text[start : start + 1] in (b" ", b"\t"):
             start += 1
         is_inline = text[found.start : found.start + 1] in (b"{", b",")
@@ -73,6 +83,7 @@ class AssignmentRedactor(ValueRedactor):
         plain = value.strip(b"\"'")
         if value.lower() in _NULLS or plain == MARK or is_fact(normalise(found.name), plain):
             return start, stop, b""
+
         is_quoted = value[:1] in (*QUOTES, *OPENERS)
         return start, stop, b'"%b"' % MARK if is_quoted else MARK
 
@@ -99,8 +110,10 @@ def _end(text: bytes, start: int, line: int) -> int:
         if text.startswith(quote, start):
             close = text.find(quote, start + len(quote))
             return len(text) if close < 0 else line_end(text, close)
+
     if text[start : start + 1] in (*QUOTES, *OPENERS):
         return max(stop, line_end(text, closing(text, start, _PARTS)))
+
     indentation = _BEFORE_NAME.match(text, line)
     assert indentation is not None
     while (following := _NEXT_LINE.match(text, stop)) is not None:
@@ -108,6 +121,7 @@ def _end(text: bytes, start: int, line: int) -> int:
         if not is_deeper and not _is_continued(text, start, stop):
             break
         stop = line_end(text, following.end(1))
+
     return stop
 
 

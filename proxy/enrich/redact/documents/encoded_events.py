@@ -1,9 +1,10 @@
-"""Documents that binary event streams of AWS hold in base64, as `{"bytes":"…"}`: those of Bedrock's invoke streams.
+"""Documents that binary event streams of AWS hold in base64, as `{"bytes":"…"}`: those of Bedrock's
+invoke streams.
 
-Strategy: the documents of a window become lines of a text that is redacted as any stream is, so that a secret is also
-found where it spans events. A line that comes back changed is encoded again, in its place; checksums and lengths of
-messages are then no longer right. A value that a window cuts off goes. Standard: `PayloadPart` of the Amazon Bedrock
-API reference.
+Strategy: the documents of a window become lines of a text that is redacted as any stream is, so
+that a secret is also found where it spans events. A line that comes back changed is encoded again,
+in its place; checksums and lengths of messages are then no longer right. A value that a window cuts
+off goes. Standard: `PayloadPart` of the Amazon Bedrock API reference.
 """
 
 import base64
@@ -28,20 +29,30 @@ RedactStream = Callable[[bytes, bytes, Kind, bytes | None, bool], tuple[bytes, b
 
 
 def redact_encoded_events(
-    head: bytes, tail: bytes, content_type: bytes, is_truncated: bool, redact: RedactStream, hits: Hits | None = None
+    head: bytes,
+    tail: bytes,
+    content_type: bytes,
+    is_truncated: bool,
+    redact: RedactStream,
+    hits: Hits | None = None,
 ) -> tuple[bytes, bytes]:
-    """Redact what the windows of a body hold in base64; the same objects come back when that holds no secret.
+    """Redact what the windows of a body hold in base64; the same objects come back when that holds
+    no secret.
 
     Steps go to `hits`; what is taken out is counted by `redact`.
     """
-    if b"amazon.eventstream" not in content_type.lower() or (head.find(_MEMBER) < 0 and tail.find(_MEMBER) < 0):
+    if b"amazon.eventstream" not in content_type.lower() or (
+        head.find(_MEMBER) < 0 and tail.find(_MEMBER) < 0
+    ):
         return head, tail
+
     # What comes before is the rest of a message; it may be base64 whose beginning is not there.
     begins = FIRST_HEADER.search(tail)
     tail = b"" if begins is None else tail[begins.start() :]
     head, head_lines, is_cut = _read(head, hits)
     tail, tail_lines, _ = _read(tail, hits)
-    # An empty line is in front: of a whole line at the start of a tail nothing is the rest of a token.
+    # An empty line is in front: of a whole line at the start of a tail nothing is the rest of a
+    # token.
     texts = b"\n".join((b"", *head_lines.values())), b"\n".join((b"", *tail_lines.values()))
     note(hits, head, texts[0], _reading(head, head_lines))
     redacted_head, redacted_tail = redact(*texts, "other", None, is_truncated or is_cut)
@@ -51,13 +62,21 @@ def redact_encoded_events(
 
 
 def _read(window: bytes, hits: Hits | None) -> tuple[bytes, _Lines, bool]:
-    """Return a window, its documents by where they stand, and whether one was cut off at the end and taken out."""
+    """Return a window, its documents by where they stand, and whether one was cut off at the end
+    and taken out.
+    """
     lines: _Lines = {}
     for found in _VALUE.finditer(window):
         if found.end(1) == len(window) or window[found.end(1)] == BACKSLASH:
-            return edited(window, [Edit(found.start(1), len(window), MARK, EDGE)], hits), lines, True
+            return (
+                edited(window, [Edit(found.start(1), len(window), MARK, EDGE)], hits),
+                lines,
+                True,
+            )
+
         if (document := _decoded(found[1])) is not None:
             lines[found.span(1)] = document.replace(b"\n", b"\r")
+
     return window, lines, False
 
 
@@ -71,7 +90,9 @@ def _decoded(value: bytes) -> bytes | None:
 
 
 def _reading(window: bytes, lines: _Lines) -> Iterator[Edit]:
-    """Yield what makes lines of a window: each document in the place of its value, and an end of a line before it."""
+    """Yield what makes lines of a window: each document in the place of its value, and an end of a
+    line before it.
+    """
     kept = 0
     for (start, stop), document in lines.items():
         yield Edit(kept, start, b"\n")
@@ -82,23 +103,37 @@ def _reading(window: bytes, lines: _Lines) -> Iterator[Edit]:
 
 def _writing(window: bytes, lines: _Lines, redacted: bytes) -> Iterator[Edit]:
     """Yield what makes a window of lines again."""
-    at = kept = 0
+    at = 0
+    kept = 0
+
     shown = redacted.split(b"\n")[1:]
-    for ((start, stop), document), line in zip(lines.items(), chain(shown, repeat(None)), strict=False):
-        value = window[start:stop] if line == document else base64.b64encode(MARK if line is None else line)
+    for ((start, stop), document), line in zip(
+        lines.items(), chain(shown, repeat(None)), strict=False
+    ):
+        value = (
+            window[start:stop]
+            if line == document
+            else base64.b64encode(MARK if line is None else line)
+        )
         behind = at if line is None else at + 1
         yield Edit(at, behind, window[kept:start])
         yield Edit(behind, behind + len(line or b""), value)
-        at, kept = behind + len(line or b""), stop
+        at = behind + len(line or b"")
+        kept = stop
+
     yield Edit(at, len(redacted), window[kept:])
 
 
 def _written(window: bytes, lines: _Lines, redacted: bytes) -> bytes:
-    """Put lines that were changed in their places; those that went with a secret before them were one themselves."""
+    """Put lines that were changed in their places; those that went with a secret before them were
+    one themselves.
+    """
     shown = redacted.split(b"\n")[1:]
     edits: list[Edit] = [
         Edit(start, stop, base64.b64encode(line))
-        for ((start, stop), document), line in zip(lines.items(), chain(shown, repeat(MARK)), strict=False)
+        for ((start, stop), document), line in zip(
+            lines.items(), chain(shown, repeat(MARK)), strict=False
+        )
         if line != document
     ]
     return edited(window, edits)

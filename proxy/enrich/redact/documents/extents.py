@@ -1,4 +1,6 @@
-"""Where a value in a text ends that is quoted, bracketed, or goes to the end of its line; and how each is taken out."""
+"""Where a value in a text ends that is quoted, bracketed, or goes to the end of its line; and how
+each is taken out.
+"""
 
 import re
 from abc import ABC, abstractmethod
@@ -28,9 +30,15 @@ class ValueRedactor(ABC):
     __slots__ = ("_hits", "_names", "_namings", "_scanner")
 
     def __init__(
-        self, names: SecretNames, namings: Sequence[Naming], hits: Hits | None = None, scanner: Scanner | None = None
+        self,
+        names: SecretNames,
+        namings: Sequence[Naming],
+        hits: Hits | None = None,
+        scanner: Scanner | None = None,
     ) -> None:
-        """Redact what has one of some names by one of some ways to give them, and count it in `hits`."""
+        """Redact what has one of some names by one of some ways to give them, and count it in
+        `hits`.
+        """
         self._names = names
         self._namings = namings
         self._hits = hits
@@ -54,22 +62,26 @@ class ValueRedactor(ABC):
         finder = self._finder(text)
         found = finder.search(0)
         hits = 0
+
         while found is not None:
             hits += 1
             if hits > MAX_HITS:
                 edits.append(Edit(found.start, len(text), MARK, rule_of_name(found.name)))
                 return edited(text, edits, self._hits), End.IN_CONTAINER
+
             start, stop, stands_in = self._value(text, found)
             if stands_in:
                 edits.append(Edit(start, stop, stands_in, rule_of_name(found.name)))
             if _NOTHING.match(text, stop) is not None:
                 end = End.IN_CONTAINER
             found = finder.search(max(stop, start))
+
         return edited(text, edits, self._hits), end
 
 
 def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:
-    """Return where what is opened by a quote, brace or bracket is closed, behind it; the text's end where it is not.
+    """Return where what is opened by a quote, brace or bracket is closed, behind it; the text's end
+    where it is not.
 
     `parts` finds whole strings, whole comments, and single braces and brackets.
     """
@@ -80,6 +92,7 @@ def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:
         depth -= mark in (b"}", b"]")
         if depth <= 0:
             return found.end()
+
     return len(text)
 
 
@@ -87,4 +100,6 @@ def line_end(text: bytes, start: int) -> int:
     """Return where a line ends, before what breaks it."""
     newline = text.find(b"\n", start)
     stop = len(text) if newline < 0 else newline
-    return stop - 1 if newline >= 0 and text[stop - 1 : stop] == b"\r" and stop > start else stop
+    if newline >= 0 and text[stop - 1 : stop] == b"\r" and stop > start:
+        return stop - 1
+    return stop

@@ -1,8 +1,10 @@
-r"""Redact arguments of GraphQL documents by name: `login(password: "…")`, which no JSON key stands before.
+r"""Redact arguments of GraphQL documents by name: `login(password: "…")`, which no JSON key stands
+before.
 
-Strategy: lexical, as with JSON: a secret name, a colon and a string. A document is mostly itself a string of JSON, so
-its quotes may have backslashes before them; in a query it is percent-encoded. Where a variable is the value (`password:
-$p`), it goes where it has one: as a default of the document, and as a member of the object `variables`.
+Strategy: lexical, as with JSON: a secret name, a colon and a string. A document is mostly itself a
+string of JSON, so its quotes may have backslashes before them; in a query it is percent-encoded.
+Where a variable is the value (`password: $p`), it goes where it has one: as a default of the
+document, and as a member of the object `variables`.
 
 Standard: GraphQL §2.9.4 (strings, and block strings between three quotes); GraphQL over HTTP §5.
 """
@@ -42,7 +44,9 @@ _HAS_DOCUMENT: Final = held_by(compile_bytes(rb"%b|\A%b" % (_MEMBER, _BEGINNING)
 _ONE_HAS_DOCUMENT: Final = held_by(compile_bytes(rb"(?m)%b|^%b" % (_MEMBER, _BEGINNING)))
 """The same of texts, of which each has a line of its own."""
 _VARIABLES: Final = re.compile(rb'"variables\\*"%b:%b(?=\{)' % (BLANKS, BLANKS))
-_DEFAULT: Final = re.compile(rb'\$(\w{1,64})%b:%b[\[\w!\] ]{1,128}=%b\\*"' % (BLANKS, BLANKS, BLANKS))
+_DEFAULT: Final = re.compile(
+    rb'\$(\w{1,64})%b:%b[\[\w!\] ]{1,128}=%b\\*"' % (BLANKS, BLANKS, BLANKS)
+)
 _MAX_NAME_BYTES: Final = 256
 _BEFORE: Final = re.compile(rb"(?:\\[nrt])?(\w*)\Z")
 _VALUE: Final = rb'%b:%b(?:\\*"|\[?\$([A-Za-z_0-9]+))' % (BLANKS, BLANKS)
@@ -60,7 +64,9 @@ _BEGINS_DOCUMENT: Final = re.compile(
 
 
 class _Argument(NamedTuple):
-    """A name of an argument, or of a field of an input object, up to the quote of a string or with a variable."""
+    """A name of an argument, or of a field of an input object, up to the quote of a string or with
+    a variable.
+    """
 
     start: int
     stop: int
@@ -73,7 +79,9 @@ class GraphqlRedactor:
 
     __slots__ = ("_hits", "_names", "_scanner")
 
-    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+    def __init__(
+        self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
+    ) -> None:
         """Redact what has one of some names, and count it in `hits`."""
         self._names = names
         self._hits = hits
@@ -85,7 +93,8 @@ class GraphqlRedactor:
         return is_one and _ONE_HAS_DOCUMENT(text)
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret strings and variables; the same object comes back when there are none, or no document.
+        """Replace secret strings and variables; the same object comes back when there are none, or
+        no document.
 
         Returns:
             The text, and whether it ended within a secret string.
@@ -98,6 +107,7 @@ class GraphqlRedactor:
             position, _, where = measure(text, found.end(), run_in(found.group()))
             edits += _members(text, variables, found.end(), position)
             end = end if where is End.OUTSIDE else where
+
         return edited(text, apart(edits), self._hits), end
 
     def variables_in(self, document: bytes) -> Variables:
@@ -109,12 +119,14 @@ class GraphqlRedactor:
         variables: Variables = {}
         end = End.OUTSIDE
         stop = 0
+
         for found in self._arguments(text):
             if found.start < stop:
                 continue
             if len(edits) == MAX_HITS:
                 edits.append(Edit(found.start, len(text), MARK, rule_of_name(found.name)))
                 return edits, variables, End.IN_STRING
+
             stop = found.stop
             if found.variable:
                 variables[found.variable] = found.name
@@ -122,21 +134,27 @@ class GraphqlRedactor:
                 edit, end = _string(text, found.start, found.stop, found.name)
                 edits.append(edit)
                 stop = edit.stop
+
         for default in _DEFAULT.finditer(text):
             if default[1] in variables or self._names.has(default[1]):
                 edit, where = _string(text, default.start(), default.end(), default[1])
                 edits.append(edit)
                 end = end if where is End.OUTSIDE else where
+
         return edits, variables, end
 
     def _arguments(self, text: bytes) -> Iterator[_Argument]:
         places = [(start, stop, _REST) for start, stop in self._scanner.names(text)]
         if escapes := self._scanner.escapes(text):
-            places = sorted([*places, *((start, start, _ESCAPED_REST) for start in escapes)], key=itemgetter(0))
+            places = sorted(
+                [*places, *((start, start, _ESCAPED_REST) for start in escapes)], key=itemgetter(0)
+            )
+
         for start, stop, pattern in places:
             rest = pattern.match(text, stop)
             if rest is None:
                 continue
+
             before = _BEFORE.search(text, max(0, start - _MAX_NAME_BYTES), start)
             assert before is not None
             name = unescaped(text[before.start(1) : rest.end(1)])
@@ -144,7 +162,8 @@ class GraphqlRedactor:
                 yield _Argument(before.start(1), rest.end(), name, rest[2])
 
     def redact_parameter(self, value: bytes) -> bytes:
-        """Redact the document of a GET, percent-encoded; the same object comes back when it has no secret.
+        """Redact the document of a GET, percent-encoded; the same object comes back when it has no
+        secret.
 
         What is behind the first 64 KiB of a document counts as one secret.
         """
@@ -153,7 +172,9 @@ class GraphqlRedactor:
                 return value
             edited(value, [Edit(_MAX_PARAMETER_BYTES, len(value), MARK, REST)], self._hits)
             return self.redact_parameter(value[:_MAX_PARAMETER_BYTES]) + MARK
-        plain, mark = unquote_to_bytes(value.replace(b"+", b" ")), marked(self._hits)
+
+        plain = unquote_to_bytes(value.replace(b"+", b" "))
+        mark = marked(self._hits)
         document = _SAYS_QUERY + plain
         note(self._hits, value, plain, unquoting(value))
         note(self._hits, plain, document, (Edit(0, 0, _SAYS_QUERY),))
@@ -161,6 +182,7 @@ class GraphqlRedactor:
         if redacted is document:
             forget(self._hits, mark)
             return value
+
         plain = redacted[len(_SAYS_QUERY) :]
         written = quote_plus(plain, safe="[]").encode()
         note(self._hits, redacted, plain, (Edit(0, len(_SAYS_QUERY), b""),))
@@ -169,30 +191,43 @@ class GraphqlRedactor:
 
 
 def redact_members(text: bytes, variables: Variables, hits: Hits | None = None) -> bytes:
-    """Replace the values of variables in an object that has them, such as a parameter's, and count them in `hits`."""
-    return edited(text, apart(_members(text, variables, 0, len(text))), hits) if variables else text
+    """Replace the values of variables in an object that has them, such as a parameter's, and count
+    them in `hits`.
+    """
+    if variables:
+        return edited(text, apart(_members(text, variables, 0, len(text))), hits)
+    return text
 
 
 def _members(text: bytes, variables: Variables, start: int, stop: int) -> list[Edit]:
     edits: list[Edit] = []
-    member = re.compile(rb'"(%b)\\*"%b:%b' % (b"|".join(map(re.escape, sorted(variables))), BLANKS, BLANKS))
+    member = re.compile(
+        rb'"(%b)\\*"%b:%b' % (b"|".join(map(re.escape, sorted(variables))), BLANKS, BLANKS)
+    )
     while (found := member.search(text, start, stop)) is not None:
         if len(edits) > MAX_HITS:
             return [*edits, Edit(found.start(), stop, MARK, rule_of_name(found[1]))]
-        some, start, _ = secrets_of(text, found.end(), found.start(), run_in(found[0]), variables[found[1]])
+        some, start, _ = secrets_of(
+            text, found.end(), found.start(), run_in(found[0]), variables[found[1]]
+        )
         edits += (edit._replace(rule=rule_of_name(found[1])) for edit in some)
+
     return edits
 
 
 def _string(text: bytes, start: int, stop: int, name: bytes) -> tuple[Edit, End]:
-    """Return what stands in for the string whose quote ends a match, and where the text ends with respect to it."""
+    """Return what stands in for the string whose quote ends a match, and where the text ends with
+    respect to it.
+    """
     before = text[start : stop - 1]
     escape = before[len(before.rstrip(b"\\")) :]
     start = stop - 1 - len(escape)
+
     fence = (escape + b'"') * 3
     if text.startswith(fence, start):
         stop = text.find(fence, start + len(fence))
         stop, end = (len(text), End.IN_STRING) if stop < 0 else (stop + len(fence), End.OUTSIDE)
     else:
         stop, _, end = measure(text, start, len(escape))
+
     return Edit(start, stop, b'%b"%b%b"' % (escape, MARK, escape), rule_of_name(name)), end

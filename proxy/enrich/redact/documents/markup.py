@@ -1,12 +1,14 @@
-r"""Redact XML and HTML by name: contents of elements (`<wsse:Password>`), attributes, and values of what is named.
+r"""Redact XML and HTML by name: contents of elements (`<wsse:Password>`), attributes, and values of
+what is named.
 
-Strategy: lexical, as with JSON. Around what the scanner finds are tags of elements whose local name is secret,
-attributes of such a name, and what gives one to a value beside it: attributes (`<input name="csrf_token" value="…">`,
-`<input type=password value=…>`, `<entry key="password">…`) and elements (`<name>password</name><value>…`, in XML-RPC,
-Hadoop and property lists). Of an element goes all up to its closing tag, CDATA and further elements included.
+Strategy: lexical, as with JSON. Around what the scanner finds are tags of elements whose local name
+is secret, attributes of such a name, and what gives one to a value beside it: attributes (`<input
+name="csrf_token" value="…">`, `<input type=password value=…>`, `<entry key="password">…`) and
+elements (`<name>password</name><value>…`, in XML-RPC, Hadoop and property lists). Of an element
+goes all up to its closing tag, CDATA and further elements included.
 
-Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice changes nothing.
-Standard: XML 1.0 §3.1, Namespaces in XML §4.
+Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice
+changes nothing. Standard: XML 1.0 §3.1, Namespaces in XML §4.
 """
 
 import re
@@ -23,7 +25,9 @@ _PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
 _PART: Final = rb"[A-Za-z0-9_.-]"
 _NAMINGS: Final = (
     Naming(rb"<" + _PREFIX, rb"(?:\s[^<>]*)?>", _PART),
-    Naming(rb"<(?:name|key)>\s*" + _PREFIX, rb"\s*</(?:name|key)>\s*<(?:value|string|data)>", _PART),
+    Naming(
+        rb"<(?:name|key)>\s*" + _PREFIX, rb"\s*</(?:name|key)>\s*<(?:value|string|data)>", _PART
+    ),
     Naming(rb"\s" + _PREFIX, rb"""\s*=\s*["']""", _PART),
     Naming(
         rb"""\s(?:name|key|property|type|autocomplete)\s*=\s*["']?""" + _PREFIX,
@@ -44,7 +48,9 @@ _VOID: Final = (b"input", b"meta")
 
 
 def is_markup(text: bytes) -> bool:
-    """Return whether a text begins as markup does; templates may write any number of empty lines before it."""
+    """Return whether a text begins as markup does; templates may write any number of empty lines
+    before it.
+    """
     return (text[:64].lstrip(_BEFORE_TEXT) or text.lstrip(_BEFORE_TEXT))[:1] == b"<"
 
 
@@ -53,7 +59,9 @@ class MarkupRedactor:
 
     __slots__ = ("_hits", "_names", "_scanner")
 
-    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+    def __init__(
+        self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
+    ) -> None:
         """Redact what has one of some names, and count it in `hits`."""
         self._names = names
         self._hits = hits
@@ -66,23 +74,33 @@ class MarkupRedactor:
             The text, and whether it ended within a secret value.
         """
         edits: list[Edit] = []
-        redacted_until = hits = 0
+        redacted_until = 0
+        hits = 0
         finder = NameFinder(text, self._names, _NAMINGS, self._scanner)
+
         found = finder.search(0)
         while found is not None:
             hits += 1
             rule = rule_of_name(found.name)
             start, stop, end = _value(text, found.start, found.stop)
             if hits > MAX_HITS:
-                start, end = found.start, End.IN_CONTAINER
+                start = found.start
+                end = End.IN_CONTAINER
             if end is not End.OUTSIDE:
                 edits.append(Edit(start, len(text), MARK, rule))
                 return edited(text, edits, self._hits), end
+
             # One letter is the key by which a browser gets there (`accesskey`).
-            if start >= redacted_until and stop - start > 1 and text[start:stop].strip() not in KEPT:
+            if (
+                start >= redacted_until
+                and stop - start > 1
+                and text[start:stop].strip() not in KEPT
+            ):
                 edits.append(Edit(start, stop, MARK, rule))
                 redacted_until = stop
+
             found = finder.search(max(found.stop - 1, redacted_until))
+
         return edited(text, edits, self._hits), End.OUTSIDE
 
 
@@ -100,8 +118,12 @@ def _quoted(text: bytes, start: int, quote: bytes) -> tuple[int, int, End]:
         found = _UNQUOTED.match(text, start)
         assert found is not None
         return start, found.end(), End.IN_STRING if found.end() == len(text) else End.OUTSIDE
+
     closing = text.find(quote, start)
-    return (start, len(text), End.IN_STRING) if closing < 0 else (start, closing, End.OUTSIDE)
+    if closing < 0:
+        return (start, len(text), End.IN_STRING)
+
+    return (start, closing, End.OUTSIDE)
 
 
 def _content(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
@@ -109,13 +131,20 @@ def _content(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
     name = _TAG_NAME.match(text, start)
     if text[stop - 2 : stop - 1] == b"/" or name is None:  # it is empty
         return stop, stop, End.OUTSIDE
+
     closing = _closing(text, name[1], stop)
-    return (stop, len(text), End.IN_CONTAINER) if closing < 0 else (stop, closing, End.OUTSIDE)
+    if closing < 0:
+        return (stop, len(text), End.IN_CONTAINER)
+
+    return (stop, closing, End.OUTSIDE)
 
 
 def _closing(text: bytes, name: bytes, start: int) -> int:
-    """Return where the closing tag of an element begins, of which others of its name may be inside; -1 without one."""
-    depth, at = 1, start
+    """Return where the closing tag of an element begins, of which others of its name may be inside;
+    -1 without one.
+    """
+    depth = 1
+    at = start
     while (found := text.find(name, at)) >= 0:
         at = found + len(name)
         if text[at : at + 1] not in _NAME_ENDS:
@@ -127,22 +156,34 @@ def _closing(text: bytes, name: bytes, start: int) -> int:
         elif text.endswith(b"<", start, found):
             tag_end = text.find(b">", at, at + _MAX_TAG_BYTES)
             depth += tag_end < 0 or text[tag_end - 1 : tag_end] != b"/"
+
     return -1
 
 
 def _named(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
-    """Find the value of the element that has a secret name in an attribute: in another one, or between its tags."""
+    """Find the value of the element that has a secret name in an attribute: in another one, or
+    between its tags.
+    """
     begin = text.rfind(b"<", max(0, start - _MAX_TAG_BYTES), start)
-    name = _TAG_NAME.match(text, begin) if begin >= 0 and text.find(b">", begin, start) < 0 else None
+    name = (
+        _TAG_NAME.match(text, begin) if begin >= 0 and text.find(b">", begin, start) < 0 else None
+    )
     if name is None:
         return stop, stop, End.OUTSIDE
+
     close = text.find(b">", stop - 1, stop + _MAX_TAG_BYTES)
-    value = _VALUE.search(text, begin, close if close >= 0 else min(len(text), stop + _MAX_TAG_BYTES))
+    value = _VALUE.search(
+        text, begin, close if close >= 0 else min(len(text), stop + _MAX_TAG_BYTES)
+    )
     if value is not None:
         return _quoted(text, value.end(), value[1])
     if close < 0 or text[close - 1 : close] == b"/" or name[1].lower() in _VOID:
         return stop, stop, End.OUTSIDE
     if (child := _CHILD.match(text, close + 1)) is not None:
         return _content(text, text.index(b"<", close), child.end())
+
     closing = text.find(b"<", close)
-    return (close + 1, len(text), End.IN_STRING) if closing < 0 else (close + 1, closing, End.OUTSIDE)
+    if closing < 0:
+        return (close + 1, len(text), End.IN_STRING)
+
+    return (close + 1, closing, End.OUTSIDE)

@@ -1,9 +1,11 @@
-"""Passwords of MQTT over WebSockets: the first packet of a client, CONNECT, has one, and its name is its place.
+"""Passwords of MQTT over WebSockets: the first packet of a client, CONNECT, has one, and its name
+is its place.
 
-Messages are pieces of one stream of bytes (MQTT 5.0 §6): some clients send a packet as one, others each field of it. So
-what a connection sent is put together from the first byte of a CONNECT on, until that has ended, and of each message
-goes what lies within the password. A user without one is a token (ThingsBoard), and so is what an authentication
-exchange begins with. Invariant: where a packet cannot be followed, all of the rest of it goes.
+Messages are pieces of one stream of bytes (MQTT 5.0 §6): some clients send a packet as one, others
+each field of it. So what a connection sent is put together from the first byte of a CONNECT on,
+until that has ended, and of each message goes what lies within the password. A user without one is
+a token (ThingsBoard), and so is what an authentication exchange begins with. Invariant: where a
+packet cannot be followed, all of the rest of it goes.
 
 Standard: MQTT 3.1.1 §3.1 and 5.0 §3.1, with MQTT 3.1, which only has another name.
 """
@@ -15,7 +17,9 @@ from proxy.enrich.redact.edits import MARK
 
 MAX_CONNECTIONS: Final = 256
 MAX_PACKET_BYTES: Final = 8192
-"""Together with the connections at most 2 MiB. Longer ones, of a long will, are not followed to their end."""
+"""Together with the connections at most 2 MiB. Longer ones, of a long will, are not followed to
+their end.
+"""
 _CONNECT: Final = b"\x10"
 _NAMES: Final = (b"\x00\x04MQTT", b"\x00\x06MQIsdp")
 _FIXED_BYTES: Final = 4
@@ -46,7 +50,8 @@ class MqttLogins:
         """What was sent of a packet; or how much of it is to come, where it cannot be followed."""
 
     def redact(self, connection: bytes, data: bytes, size: int | None) -> bytes:
-        """Redact the next message of a client: the same object comes back when it has nothing of a password.
+        """Redact the next message of a client: the same object comes back when it has nothing of a
+        password.
 
         Args:
             connection: the id of its exchange.
@@ -57,16 +62,19 @@ class MqttLogins:
         if isinstance(packet, int):
             self._keep(connection, packet - (size or len(data)))
             return _without(data, [(0, packet)])
+
         if packet is None:
             if data[:1] != _CONNECT:
                 return data
             packet = bytearray()
+
         start = len(packet)
         packet += data
         try:
             spans, end = _secrets(bytes(packet))
         except _NoLogin:
             return data
+
         to_come = MAX_PACKET_BYTES if end is None else end - start - (size or len(data))
         is_followed = size == len(data) and len(packet) <= MAX_PACKET_BYTES
         self._keep(connection, packet if is_followed and to_come > 0 else to_come)
@@ -86,21 +94,28 @@ class MqttLogins:
 
 def _without(data: bytes, spans: list[Span]) -> bytes:
     for low, high in reversed(spans):
-        low, high = max(low, 0), min(high, len(data))
+        low = max(low, 0)
+        high = min(high, len(data))
         if low < high:
             data = data[:low] + MARK + data[high:]
     return data
 
 
 def _secrets(packet: bytes) -> tuple[list[Span], int | None]:
-    """Return where secrets stand in the beginning of a packet, and where it ends, as far as that is known."""
-    fields, end = _Fields(packet), None
+    """Return where secrets stand in the beginning of a packet, and where it ends, as far as that is
+    known.
+    """
+    fields = _Fields(packet)
+    end = None
     try:
         end = fields.length() + fields.at
         rest = packet[fields.at : fields.at + len(_NAMES[1])]
-        name = next((name for name in _NAMES if rest.startswith(name) or name.startswith(rest)), None)
+        name = next(
+            (name for name in _NAMES if rest.startswith(name) or name.startswith(rest)), None
+        )
         if name is None:
             raise _NoLogin
+
         level, flags = fields.take(len(name) + _FIXED_BYTES)[len(name) : len(name) + 2]
         has_properties = level == _WITH_PROPERTIES
         if has_properties:
@@ -111,12 +126,14 @@ def _secrets(packet: bytes) -> tuple[list[Span], int | None]:
                 fields.properties()
             fields.text()
             fields.text()
+
         if flags & _USER:
             fields.text(is_secret=not flags & _PASSWORD)
         if flags & _PASSWORD:
             fields.text(is_secret=True)
     except _Incomplete:
         pass
+
     return fields.spans, end
 
 
@@ -124,7 +141,8 @@ class _Fields:
     """Reads the fields of a CONNECT in their order, and notes where secrets stand."""
 
     def __init__(self, packet: bytes) -> None:
-        self._packet, self.at = packet, 1
+        self._packet = packet
+        self.at = 1
         self.spans: list[Span] = []
 
     def take(self, size: int, *, is_secret: bool = False) -> bytes:
@@ -152,4 +170,5 @@ class _Fields:
             value |= (byte & 0x7F) << 7 * place
             if byte < 0x80:
                 return value
+
         raise _NoLogin

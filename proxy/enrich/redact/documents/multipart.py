@@ -1,7 +1,8 @@
-"""Bodies made of parts (RFC 7578), of which those with a secret name go, or of HTTP messages (RFC 9112 §10).
+"""Bodies made of parts (RFC 7578), of which those with a secret name go, or of HTTP messages (RFC
+9112 §10).
 
-Strategy: cut at the boundary, never parse further than a part's headers. A part that is cut off at the end of the
-window is redacted to the end.
+Strategy: cut at the boundary, never parse further than a part's headers. A part that is cut off at
+the end of the window is redacted to the end.
 """
 
 import re
@@ -12,20 +13,37 @@ from typing import Final
 from proxy.enrich.redact.edits import MARK, REST, Edit, Hits, edited, rule_of_name
 
 MAX_PARTS: Final = 1000
-"""Of a body, and of messages in it: what is behind them counts as a secret, for each takes 8 us, however small."""
-_PARAMETER: Final = re.compile(rb""";\s*([^\s;="]{1,200}+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]{1,200}))""")
+"""Of a body, and of messages in it: what is behind them counts as a secret, for each takes 8 us,
+however small.
+"""
+_PARAMETER: Final = re.compile(
+    rb""";\s*([^\s;="]{1,200}+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]{1,200}))"""
+)
 _CONTENT_TYPE: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
-_NAME: Final = re.compile(rb"""(?<![\w*])name\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]+))""", re.IGNORECASE)
+_NAME: Final = re.compile(
+    rb"""(?<![\w*])name\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]+))""", re.IGNORECASE
+)
 _CHARSET_PREFIX: Final = re.compile(rb"\A[\w-]*+'[\w-]*+'")
 _HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
-    """Return the boundary by the header, else, or if no part begins with that, by the first line; None without one."""
-    named = [found[2] or found[3] for found in _PARAMETER.finditer(content_type) if found[1].lower() == b"boundary"]
+    """Return the boundary by the header, else, or if no part begins with that, by the first line;
+    None without one.
+    """
+    named = [
+        found[2] or found[3]
+        for found in _PARAMETER.finditer(content_type)
+        if found[1].lower() == b"boundary"
+    ]
     first = body[:200].partition(b"\n")[0].rstrip()
-    if first.startswith(b"--") and len(first) > 2 and not (named and body.find(b"--" + named[0]) >= 0):
+    if (
+        first.startswith(b"--")
+        and len(first) > 2
+        and not (named and body.find(b"--" + named[0]) >= 0)
+    ):
         return first[2:]
+
     return named[0] if named else None
 
 
@@ -41,7 +59,8 @@ def redact_multipart(
     redact_part: Callable[[bytes, bytes], tuple[bytes, bool]],
     hits: Hits | None = None,
 ) -> tuple[bytes, bool]:
-    """Replace the content of secret parts, and the others by what `redact_part` makes of their headers and content.
+    """Replace the content of secret parts, and the others by what `redact_part` makes of their
+    headers and content.
 
     Args:
         body: All of it, or a window.
@@ -65,7 +84,10 @@ def redact_multipart(
         if end is None:  # the closing delimiter, or headers that are cut off before any content
             pieces.append(part)
             continue
-        headers, content = part[: end.end()], part[end.end() :]
+
+        headers = part[: end.end()]
+        content = part[end.end() :]
+
         name = next(filter(is_secret, _names(headers)), None)
         if name is not None:
             is_secret_last = True
@@ -74,6 +96,7 @@ def redact_multipart(
         else:
             piece, is_secret_last = redact_part(headers, content)
             pieces.append(piece)
+
     if has_more:
         pieces.append(MARK)
     return (b"--" + boundary).join(pieces), is_secret_last or has_more
@@ -88,7 +111,11 @@ def _names(headers: bytes) -> list[bytes]:
 
 
 def _line_end(content: bytes) -> bytes:
-    return b"\r\n" if content.endswith(b"\r\n") else b"\n" if content.endswith(b"\n") else b""
+    if content.endswith(b"\r\n"):
+        return b"\r\n"
+    if content.endswith(b"\n"):
+        return b"\n"
+    return b""
 
 
 _START: Final = re.compile(
@@ -99,7 +126,9 @@ _HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
 
 
 def messages_of(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each message's head, its empty line included, and what follows: what TRACE sends back, parts of a batch."""
+    """Yield each message's head, its empty line included, and what follows: what TRACE sends back,
+    parts of a batch.
+    """
     starts = chain((0,), (found.start() for found in _START.finditer(text, 1)), (len(text),))
     for start, stop in pairwise(starts):
         end = _HEAD_ENDS.search(text, start, stop)

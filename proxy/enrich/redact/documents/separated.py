@@ -1,7 +1,8 @@
 """Redact values separated by commas, semicolons, tabs or bars, by the names of their columns.
 
-Strategy: the first row names the columns, and after an empty line there may be another table with names of its own, as
-InfluxDB answers. Rows are found by one pattern, with what is quoted, and cut into fields where a name is secret.
+Strategy: the first row names the columns, and after an empty line there may be another table with
+names of its own, as InfluxDB answers. Rows are found by one pattern, with what is quoted, and cut
+into fields where a name is secret.
 
 Invariant: of a column whose name was seen no value survives; redacting twice changes nothing.
 Standard: RFC 4180; Excel's `sep=;` and lines that begin with `#` may come before the names.
@@ -54,12 +55,18 @@ class SeparatedRedactor:
             The text, and whether more of it would have to be removed: a tail does not say where its columns are.
         """
         edits: list[Edit] = []
-        rows, secret, is_heading, has_secret = _ROWS[b","], dict[int, str](), True, False
+        rows = _ROWS[b","]
+        secret = dict[int, str]()
+        is_heading = True
+        has_secret = False
+
         at = len(_BOM) if text.startswith(_BOM) else 0
         while at < len(text):
             row = rows.row.match(text, at)
             assert row is not None
-            start, at = at, row.end()
+            start = at
+            at = row.end()
+
             if not row[0].strip(b" \r\n"):  # a row of tabs has empty values
                 is_heading = True
             elif is_heading and _NOT_NAMES.match(row[0]) is None:
@@ -68,15 +75,23 @@ class SeparatedRedactor:
                 assert row is not None
                 at = row.end()
                 secret = self._secret_columns(rows, row[0])
-                is_heading, has_secret = False, has_secret or bool(secret)
+                is_heading = False
+                has_secret = has_secret or bool(secret)
             elif secret:
                 edits += _edits(rows, secret, text, start, at)
+
         return edited(text, edits, self._hits), End.IN_CONTAINER if has_secret else End.OUTSIDE
 
     def _secret_columns(self, rows: _Rows, heading: bytes) -> dict[int, str]:
         """Return the ids of the rules of secret columns, by their numbers."""
-        names = [found[1].strip(b"\"' \t").replace(b" ", b"_") for found in rows.fields.finditer(heading)]
-        return {column: rule_of_name(name) for column, name in enumerate(names) if name and self._names.has(name)}
+        names = [
+            found[1].strip(b"\"' \t").replace(b" ", b"_") for found in rows.fields.finditer(heading)
+        ]
+        return {
+            column: rule_of_name(name)
+            for column, name in enumerate(names)
+            if name and self._names.has(name)
+        }
 
 
 def _separator(heading: bytes) -> bytes:
@@ -93,4 +108,5 @@ def _edits(rows: _Rows, secret: dict[int, str], text: bytes, start: int, stop: i
             if value.lower() not in KEPT and value.strip(b'"') not in (b"", MARK):
                 stands_in = _QUOTED_MARK if value.startswith(b'"') else MARK
                 edits.append(Edit(*found.span(1), stands_in, secret[column]))
+
     return edits

@@ -1,13 +1,15 @@
-r"""Redact YAML by key: what stands behind a secret key, on its line and on those that are indented further.
+r"""Redact YAML by key: what stands behind a secret key, on its line and on those that are indented
+further.
 
-Strategy: lexical, as with JSON. Around what the scanner finds are keys of block mappings (`password: x`,
-`- "api-key": x`), of flow mappings (`{user: bob, password: x}`), and what gives a name to the value on the next line
-(`- name: DB_PASSWORD`, `value: x`, as in environments of containers). The value of a block is the rest of the line and
-all lines that are indented further than its key, in whichever style: plain, quoted, `|`, `>`, a mapping or a list.
+Strategy: lexical, as with JSON. Around what the scanner finds are keys of block mappings
+(`password: x`, `- "api-key": x`), of flow mappings (`{user: bob, password: x}`), and what gives a
+name to the value on the next line (`- name: DB_PASSWORD`, `value: x`, as in environments of
+containers). The value of a block is the rest of the line and all lines that are indented further
+than its key, in whichever style: plain, quoted, `|`, `>`, a mapping or a list.
 
-Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
-What else is on the line goes with it where a flow goes on over lines: that may be text of a block, too.
-Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
+Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice
+changes nothing. What else is on the line goes with it where a flow goes on over lines: that may be
+text of a block, too. Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
 """
 
 import re
@@ -31,7 +33,12 @@ from proxy.enrich.redact.scanner import Scanner
 
 _PART: Final = rb"[\w.-]"
 _NAMINGS: Final = (
-    Naming(LINE_STARTS + rb"""[ \t?#-]*+["']?""", rb"""["']?[ \t]*:(?:[ \t]|\r?$)""", _PART, has_blanks=True),
+    Naming(
+        LINE_STARTS + rb"""[ \t?#-]*+["']?""",
+        rb"""["']?[ \t]*:(?:[ \t]|\r?$)""",
+        _PART,
+        has_blanks=True,
+    ),
     Naming(rb"""[{,]\s*+["']?""", rb"""["']?\s*:[ \t\n]""", _PART, has_blanks=True),
     Naming(
         LINE_STARTS + rb"""[ \t-]*+(?:name|key):[ \t]++["']?""",
@@ -50,7 +57,8 @@ _FLOW_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
 _NO_PLAIN: Final = re.compile(rb"[ \t]*+(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\s|\Z))")
 """A line that continues no plain scalar of a flow: empty, or one of a block."""
 _PARTS: Final = re.compile(
-    rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|(?<=[\s,\[\]{}"'])#[^\n]*|[{}\[\]]""", re.DOTALL
+    rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|(?<=[\s,\[\]{}"'])#[^\n]*|[{}\[\]]""",
+    re.DOTALL,
 )
 _MEMBER: Final = re.compile(rb"""[ \t-]*+(?:["']?([\w$]+)["']?:(?=[ \t\r]|\Z))?(.*)""", re.DOTALL)
 _MAX_ALONG: Final = 16
@@ -62,14 +70,20 @@ _STANDS_IN: Final = b' "%b"' % MARK
 class YamlRedactor(ValueRedactor):
     __slots__ = ()
 
-    def __init__(self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None) -> None:
+    def __init__(
+        self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
+    ) -> None:
         super().__init__(names, _NAMINGS, hits, scanner)
 
     def _value(self, text: bytes, found: Named) -> Value:
-        start, stop = _colon(text, found) + 1, self._value_end(text, found)
+        start = _colon(text, found) + 1
+        stop = self._value_end(text, found)
         value = text[start:stop]
-        name, plain = normalise(found.name), _plain(value)
-        is_kept = plain in _NULLS or is_fact(name, plain.strip(b"\"'")) or _is_described(name, value)
+        name = normalise(found.name)
+        plain = _plain(value)
+        is_kept = (
+            plain in _NULLS or is_fact(name, plain.strip(b"\"'")) or _is_described(name, value)
+        )
         return start, stop, b"" if is_kept else _STANDS_IN
 
     def _value_end(self, text: bytes, found: Named) -> int:
@@ -77,11 +91,13 @@ class YamlRedactor(ValueRedactor):
         sure, stop = _value_ends(text, found)
         finder = self._finder(text)
         inner = finder.search(sure) if sure < stop else None
+
         for _ in range(_MAX_ALONG):
             if inner is None or inner.start >= stop:
                 return stop
             stop = max(stop, _value_ends(text, inner)[1])
             inner = finder.search(inner.stop)
+
         return len(text)
 
 
@@ -92,17 +108,23 @@ def _colon(text: bytes, found: Named) -> int:
 def _plain(value: bytes) -> bytes:
     """Return a value without its surroundings."""
     value = value.strip()
-    return b"" if value.startswith(b"#") and b"\n" not in value else value.partition(b" #")[0].rstrip().lower()
+    if value.startswith(b"#") and b"\n" not in value:
+        return b""
+    return value.partition(b" #")[0].rstrip().lower()
 
 
 def _is_described(name: bytes, block: bytes) -> bool:
-    """Whether all lines below a key, whose name is in its compared form, describe a secret, as those of a schema do."""
+    """Whether all lines below a key, whose name is in its compared form, describe a secret, as
+    those of a schema do.
+    """
     first, *lines = block.split(b"\n")
     member = b""
     for line in lines:
         found = _MEMBER.fullmatch(line)
         assert found is not None
-        value, member = found[2].strip(b"\"' \t\r"), found[1] or member
+        value = found[2].strip(b"\"' \t\r")
+
+        member = found[1] or member
         if (
             value.lower() not in _NULLS
             and not value.isdigit()
@@ -110,21 +132,27 @@ def _is_described(name: bytes, block: bytes) -> bool:
             and not is_member_kept(member, b"", value, is_refused=False)
         ):
             return False
+
     return bool(lines) and not first.strip()
 
 
 def _value_ends(text: bytes, found: Named) -> tuple[int, int]:
     """Return where the value of what was found ends at least, and at most."""
-    start, colon = found.start, _colon(text, found)
+    start = found.start
+    colon = _colon(text, found)
     if text[start : start + 1] not in (b"{", b","):
         stop = _block_value_end(text, colon)
         return stop, stop
+
     flow_end = _flow_value_end(text, colon + 1)
     if text.find(b"\n", start, colon) < 0 or text.startswith(_STANDS_IN, colon + 1):
         return flow_end, flow_end
+
     # What ended the line before may have been text: then a block's value may go on.
     block_end = _block_value_end(text, colon)
-    return flow_end, flow_end if not text[flow_end:block_end].strip(b",}] \t") else max(flow_end, block_end)
+    return flow_end, flow_end if not text[flow_end:block_end].strip(b",}] \t") else max(
+        flow_end, block_end
+    )
 
 
 def _block_value_end(text: bytes, colon: int) -> int:
@@ -135,22 +163,33 @@ def _block_value_end(text: bytes, colon: int) -> int:
     stop = line_end(text, colon + 1)
     if before[0].lstrip().startswith(b"#"):
         return stop
+
     value = text[colon + 1 : stop].strip()
     is_nested = _COMMENT.fullmatch(value) is not None
     column = before.end() - begin
+
     line = _NEXT_LINE.match(text, stop)
     while line is not None:
         if line[2] not in _BLANK:
             indentation = len(line[1])
-            is_entry = is_nested and indentation == column and line[2][:1] == b"-" and line[2][1:2] in b" \t\r"
+            is_entry = (
+                is_nested
+                and indentation == column
+                and line[2][:1] == b"-"
+                and line[2][1:2] in b" \t\r"
+            )
             if indentation <= column and not is_entry:
                 break
+
             stop = line_end(text, line.start(2))
+
         line = _NEXT_LINE.match(text, line.end())
+
     if value[:1] in (*QUOTES, *OPENERS):
         # Some programs read on, however the next lines are indented.
         start = text.index(value[:1], colon)
         stop = max(stop, line_end(text, closing(text, start, _PARTS)))
+
     return stop
 
 
@@ -160,8 +199,14 @@ def _flow_value_end(text: bytes, start: int) -> int:
         start += 1
     if text[start : start + 1] in (*QUOTES, *OPENERS):
         return closing(text, start, _PARTS)
+
     found = _FLOW_END.search(text, start)
-    while found is not None and found[0].endswith(b"\n") and _NO_PLAIN.match(text, found.end()) is None:
+    while (
+        found is not None
+        and found[0].endswith(b"\n")
+        and _NO_PLAIN.match(text, found.end()) is None
+    ):
         found = _FLOW_END.search(text, found.end())
+
     assert found is not None
     return found.start()

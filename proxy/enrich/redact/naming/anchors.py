@@ -1,8 +1,8 @@
 """Texts that stand in each name of a secret, however it is spelled: what the scanner looks for.
 
-A name of several words is looked for with what may join them, in small and capital letters and in humps; one that has a
-word of which each name is asked about (`token`) needs no text of its own. What is found is asked of `SecretNames.has`,
-with all of the name around it.
+A name of several words is looked for with what may join them, in small and capital letters and in
+humps; one that has a word of which each name is asked about (`token`) needs no text of its own.
+What is found is asked of `SecretNames.has`, with all of the name around it.
 """
 
 import re
@@ -31,12 +31,14 @@ def anchors_of(names: frozenset[str]) -> frozenset[bytes]:
     phrases = {tuple(_words(name)) for name in names}
     single = {words[0] for words in phrases if len(words) == 1}
     anchors = {name.strip().encode() for name in names} - {b""}
+
     for words in phrases:
         if len(words) == 1 or not single.intersection(words):
             anchors.update(text.encode() for text in _spellings(words))
             split = tuple(" ".join(_JOINED.get(word, word) for word in words).split())
             if split != words:
                 anchors.update(text.encode() for text in _spellings(split))
+
     return frozenset(anchors)
 
 
@@ -46,7 +48,9 @@ def _words(name: str) -> list[str]:
 
 
 def _spellings(words: tuple[str, ...]) -> Iterator[str]:
-    """Yield what several programs make of words: `api_key`, `apiKey`, `APIKey`, `API-KEY`, `Api Key`."""
+    """Yield what several programs make of words: `api_key`, `apiKey`, `APIKey`, `API-KEY`, `Api
+    Key`.
+    """
     titles = [word.title() for word in words]
     for separator in _SEPARATORS if len(words) > 1 else ("",):
         for spelled in (

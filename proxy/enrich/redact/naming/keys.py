@@ -1,7 +1,9 @@
-r"""Keys of JSON that name secrets, and strings that are such names, in the order in which they stand.
+r"""Keys of JSON that name secrets, and strings that are such names, in the order in which they
+stand.
 
-Strategy: where the scanner has found what is in each name of a secret, the quotes around it are looked for, and what
-follows the second one. A key may also be written with escapes (`"\\u0070assword"`): then all of it is read first.
+Strategy: where the scanner has found what is in each name of a secret, the quotes around it are
+looked for, and what follows the second one. A key may also be written with escapes
+(`"\\u0070assword"`): then all of it is read first.
 """
 
 import re
@@ -15,7 +17,9 @@ from proxy.enrich.redact.scanner import Scanner
 _MAX_NAME_BYTES: Final = 1024
 """What is longer is the name of nothing; before what is in each name of a secret."""
 _REST: Final = re.compile(rb'[^"\\\r\n]{0,128}\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS))
-_ESCAPED_REST: Final = re.compile(rb'\\u00[2-7][0-9a-fA-F][^"\s]{0,128}?\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS))
+_ESCAPED_REST: Final = re.compile(
+    rb'\\u00[2-7][0-9a-fA-F][^"\s]{0,128}?\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS)
+)
 _BLANK: Final = re.compile(rb"\s")
 _QUOTE: Final = b'"'
 _ESCAPE: Final = re.compile(rb"(?<!\\)\\+u00([2-7][0-9a-fA-F])")
@@ -27,7 +31,9 @@ def unescaped(name: bytes) -> bytes:
 
 
 class Key(NamedTuple):
-    """A quoted name: where its first quote stands, where what follows the second one ends, and the name."""
+    """A quoted name: where its first quote stands, where what follows the second one ends, and the
+    name.
+    """
 
     start: int
     stop: int
@@ -46,7 +52,8 @@ class KeyFinder:
         self._next = next(self._keys, None)
 
     def search(self, start: int) -> Key | None:
-        """Return the first key that begins at a place or behind it; places are asked for in order, or the same again.
+        """Return the first key that begins at a place or behind it; places are asked for in order,
+        or the same again.
 
         A quote that was taken for the end of a string may be the first of a key.
         """
@@ -64,9 +71,11 @@ class KeyFinder:
             quote = text.rfind(_QUOTE, max(0, start - _MAX_NAME_BYTES), start)
             if quote <= last:
                 continue
+
             rest = (_ESCAPED_REST if is_escaped else _REST).match(text, stop)
             if rest is None:
                 continue
+
             end = text.index(_QUOTE, stop)
             name = text[quote + 1 : end].rstrip(b"\\")
             if is_escaped or b"\\" in name:

@@ -1,7 +1,8 @@
-"""Names of secrets in text that is no JSON: what stands before them, and what gives them a value behind them.
+"""Names of secrets in text that is no JSON: what stands before them, and what gives them a value
+behind them.
 
-Strategy: where the scanner has found what is in each name of a secret, one expression is matched behind it, and another
-one before it, near. All of the name is between.
+Strategy: where the scanner has found what is in each name of a secret, one expression is matched
+behind it, and another one before it, near. All of the name is between.
 """
 
 import re
@@ -33,13 +34,17 @@ class Naming:
 
     __slots__ = ("_after", "_before")
 
-    def __init__(self, before: bytes, after: bytes, part: bytes, *, has_blanks: bool = False) -> None:
+    def __init__(
+        self, before: bytes, after: bytes, part: bytes, *, has_blanks: bool = False
+    ) -> None:
         """Compile what stands before a name and behind it, without regard to case.
 
         A name is made of `part`, and has single blanks where it may be several words.
         """
         rest = b"(?:%b| (?=%b))" % (part, part) if has_blanks else part
-        self._before: Final = re.compile(rb"(?im)%b((?:%b)*)\Z" % (before, b"%b| " % part if has_blanks else part))
+        self._before: Final = re.compile(
+            rb"(?im)%b((?:%b)*)\Z" % (before, b"%b| " % part if has_blanks else part)
+        )
         self._after: Final = re.compile(rb"(?im)(%b{0,128}+)%b" % (rest, after))
 
     def around(self, text: bytes, start: int, stop: int, low: int) -> Named | None:
@@ -47,9 +52,11 @@ class Naming:
         after = self._after.match(text, stop, stop + _BEHIND_BYTES)
         if after is None:
             return None
+
         before = self._before.search(text, max(low, start - _NEAR_BYTES), start)
         if before is None:
             return None
+
         return Named(before.start(), after.end(), text[before.start(1) : after.end(1)])
 
 
@@ -61,7 +68,9 @@ class NameFinder:
 
     __slots__ = ("_at", "_names", "_namings", "_places", "_text")
 
-    def __init__(self, text: bytes, names: SecretNames, namings: Sequence[Naming], scanner: Scanner) -> None:
+    def __init__(
+        self, text: bytes, names: SecretNames, namings: Sequence[Naming], scanner: Scanner
+    ) -> None:
         self._text = text
         self._names = names
         self._namings = namings
@@ -81,8 +90,11 @@ class NameFinder:
             if found:
                 return min(found, key=_start_of)
             self._at += 1
+
         return None
 
     def _is_secret(self, name: bytes) -> bool:
         name = name.strip()
-        return self._names.has_phrase(name) if _BLANK.search(name) is not None else self._names.has(name)
+        if _BLANK.search(name) is not None:
+            return self._names.has_phrase(name)
+        return self._names.has(name)

@@ -1,11 +1,13 @@
 """Values under names of secrets that are none, by where they stand and how they read. Pure.
 
-A schema says what a secret looks like, and a refusal what is wrong with one: they are texts, with members of known
-names. What has the form of a key stays a secret wherever it stands, and so does what is neither a sentence nor a word.
+A schema says what a secret looks like, and a refusal what is wrong with one: they are texts, with
+members of known names. What has the form of a key stays a secret wherever it stands, and so does
+what is neither a sentence nor a word.
 
-In traffic of language models two names of credentials are content: `token` is a piece of text where its log probability
-or its place stands beside it, `session` a configuration where it is an object with the members of a realtime session.
-And nothing is a secret for its name in the places that are configured so.
+In traffic of language models two names of credentials are content: `token` is a piece of text where
+its log probability or its place stands beside it, `session` a configuration where it is an object
+with the members of a realtime session. And nothing is a secret for its name in the places that are
+configured so.
 """
 
 import re
@@ -15,13 +17,16 @@ from typing import Final
 from proxy.enrich.redact.checks import is_random
 
 _DESCRIPTIONS: Final = frozenset(
-    b"title description summary $comment comment message messages msg detail details reason error errors _errors hint "
-    b"help placeholder label kind rule code type format in name field property scheme bearerFormat validator keyword "
+    b"title description summary $comment comment message messages msg detail details reason error "
+    b"errors _errors hint "
+    b"help placeholder label kind rule code type format in name field property scheme "
+    b"bearerFormat validator keyword "
     b"severity defaultMessage errorMessage".split()
 )
 """Members whose values are sentences and words."""
 _PLACES: Final = frozenset(
-    b"$ref $id $schema pattern path domain pointer instancePath schemaPath propertyPath authorizationUrl tokenUrl "
+    b"$ref $id $schema pattern path domain pointer instancePath schemaPath propertyPath "
+    b"authorizationUrl tokenUrl "
     b"refreshUrl openIdConnectUrl contentMediaType contentEncoding required propertyOrdering".split()
 )
 """Members whose values are names, and where something is."""
@@ -32,10 +37,14 @@ _SAMPLES: Final = frozenset(b"default example examples const enum".split())
 _MAPS: Final = frozenset((b"scopes", b"constraints", b"_errors"))
 """What has any names, and sentences for values."""
 _SAYS: Final = frozenset(
-    b"already and are at be been blank can cannot character characters common confirmation contain contains do "
-    b"does empty ensure enter error expected expired failed field format has have incorrect invalid is least length "
-    b"letter letters long many match matching max maximum may min minimum missing mismatch most must needs no not "
-    b"please present presence required short should similar string taken than the this to too uppercase valid value "
+    b"already and are at be been blank can cannot character characters common confirmation "
+    b"contain contains do "
+    b"does empty ensure enter error expected expired failed field format has have incorrect "
+    b"invalid is least length "
+    b"letter letters long many match matching max maximum may min minimum missing mismatch most "
+    b"must needs no not "
+    b"please present presence required short should similar string taken than the this to too "
+    b"uppercase valid value "
     b"was weak wrong".split()
 )
 """Words of refusals."""
@@ -46,7 +55,9 @@ _WORDS: Final = re.compile(
 )
 _LETTER: Final = re.compile(rb"(?<!\\)\\+u([0-9A-Fa-f]{4})|\xe3\x80\x82")
 """Escaped, and the full stop of Chinese and Japanese."""
-_NO_WORD: Final = re.compile(rb"[A-Za-z]{25}|\S{65}|(?=\S{0,64}[A-Za-z])(?=\S{0,64}[0-9])[\w$!#%^&*+/=-]{5}")
+_NO_WORD: Final = re.compile(
+    rb"[A-Za-z]{25}|\S{65}|(?=\S{0,64}[A-Za-z])(?=\S{0,64}[0-9])[\w$!#%^&*+/=-]{5}"
+)
 """What no sentence of a refusal has: keys, and letters and digits mixed."""
 _SENTENCE: Final = re.compile(rb"[A-Z\x80-\xff].*[.!]\Z", re.DOTALL)
 _PLACE: Final = re.compile(rb"(?:[/.#^]|https?://)[^?@]{0,256}\Z")
@@ -75,15 +86,17 @@ _SIGN: Final = re.compile(
     rb"|\xee[\x80-\xbf]{2}|\xef[\x80-\xa3][\x80-\xbf]|\xe2[\x98-\x9f][\x80-\xbf]|\xf0\x9f[\x8c-\xab][\x80-\xbf])"
     rb"(?:\\+u[fF][eE]0[fF]|\xef\xb8\x8f)?"
 )
-"""One emoji (U+2600 to U+27BF, U+1F300 to U+1FAFF), or one private character of a font (U+E000 to U+F8FF)."""
+"""One emoji (U+2600 to U+27BF, U+1F300 to U+1FAFF), or one private character of a font (U+E000 to
+U+F8FF).
+"""
 _REFERENCE: Final = re.compile(rb"\$\{(?:\{ ?[\w.-]{1,64} ?\}|\w{1,64})\}")
 
 
 def is_fact(name: bytes, value: bytes) -> bool:
     """Whether a value under a name, in its compared form, is none of a secret.
 
-    It is a version, the digest of a package or a setting (`{"cookie": "^0.6.0"}`, `id-token: write`), which a password
-    may be, too; or it says which secret (`${{ secrets.DB }}`).
+    It is a version, the digest of a package or a setting (`{"cookie": "^0.6.0"}`, `id-token:
+    write`), which a password may be, too; or it says which secret (`${{ secrets.DB }}`).
     """
     is_one = _FACT.fullmatch(value) is not None and _TYPED.search(name) is None
     return is_one or _REFERENCE.fullmatch(value) is not None
@@ -95,19 +108,27 @@ def is_sign(value: bytes) -> bool:
 
 
 def is_number_kept(name: bytes, number: bytes) -> bool:
-    """Whether a number under a name, in its compared form, is none of a secret: of passwords and PINs it may be."""
-    return _NUMBER.fullmatch(number) is not None and (_PIN.fullmatch(number) is None or not _TYPED.search(name))
+    """Whether a number under a name, in its compared form, is none of a secret: of passwords and
+    PINs it may be.
+    """
+    return _NUMBER.fullmatch(number) is not None and (
+        _PIN.fullmatch(number) is None or not _TYPED.search(name)
+    )
 
 
 def is_folder(name: bytes, value: bytes) -> bool:
     """Whether a value is what a shell stores under a name: PWD is its directory."""
     if not name.endswith(b"pwd") or _FOLDER.fullmatch(value) is None or is_random(value):
         return False
-    return value.count(b"/") + value.count(b"\\") > 1 or not any(byte in b"0123456789" for byte in value)
+    return value.count(b"/") + value.count(b"\\") > 1 or not any(
+        byte in b"0123456789" for byte in value
+    )
 
 
 def is_refusal(value: bytes) -> bool:
-    """Whether a text beside others that say what is wrong does so: a sentence in any language, or a code."""
+    """Whether a text beside others that say what is wrong does so: a sentence in any language, or a
+    code.
+    """
     plain = _plain(value)
     if _NO_WORD.search(plain) is not None:
         return False
@@ -117,8 +138,8 @@ def is_refusal(value: bytes) -> bool:
 def is_word_kept(name: bytes, value: bytes) -> bool:
     """Whether a string within an object or a list is no secret of its name, as it is a word.
 
-    Tokens and keys are made by machines: words below them describe them, or are pieces of text. What is typed in may be
-    a word.
+    Tokens and keys are made by machines: words below them describe them, or are pieces of text.
+    What is typed in may be a word.
     """
     return _TYPED.search(name) is None and name not in _HOLDERS and _is_words(value)
 
@@ -146,7 +167,12 @@ def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: boo
         return _is_words(value)
     if is_refused or outer in _MAPS:
         return is_refusal(value) or (outer in _MAPS and _is_words(value))
-    return not member and is_refusal(value) and (_is_code(_plain(value)) or _SENTENCE.match(_plain(value)) is not None)
+
+    return (
+        not member
+        and is_refusal(value)
+        and (_is_code(_plain(value)) or _SENTENCE.match(_plain(value)) is not None)
+    )
 
 
 def _plain(value: bytes) -> bytes:
@@ -165,12 +191,15 @@ def _is_code(value: bytes) -> bool:
 MAX_TOKEN_BYTES: Final = 96
 """Of one text token, escapes included: the longest ones are runs of blanks."""
 _LOOK_BYTES: Final = 8192
-"""How far into a session its members are looked for: `instructions` may be long, but does not come first."""
+"""How far into a session its members are looked for: `instructions` may be long, but does not come
+first.
+"""
 
 _KEY: Final = re.compile(rb'"(token|session)"\s*:\s*\Z')
 _LOGPROB: Final = re.compile(
     rb'"(?:[^"\\]|\\.){0,%d}"(?=\s*,\s*(?:"(?:bytes|id|token_?[iI]d)"\s*:\s*(?:\[[0-9,\s]{0,400}\]|null|-?[0-9]{1,12})'
-    rb'\s*,\s*)*"(?:logprob|logProbability|log_probability|start_offset)"\s*:\s*(?:-?[0-9]|null))' % MAX_TOKEN_BYTES
+    rb'\s*,\s*)*"(?:logprob|logProbability|log_probability|start_offset)"\s*:\s*(?:-?[0-9]|null))'
+    % MAX_TOKEN_BYTES
 )
 _REALTIME: Final = re.compile(
     rb'"(?:object|type)"\s*:\s*"(?:realtime(?:\.[a-z_]+)?|transcription)"|"(?:output_)?modalities"\s*:\s*\['
@@ -180,15 +209,21 @@ _SESSION: Final = re.compile(rb'\{\s*"')
 
 
 def content_end(text: bytes, key: bytes, start: int) -> int:
-    """Return where to go on when the value at `start` is content, whose `key` was matched before it; else -1."""
+    """Return where to go on when the value at `start` is content, whose `key` was matched before
+    it; else -1.
+    """
     name = _KEY.search(key)
     if name is None:
         return -1
     if name[1] == b"token":
         value = _LOGPROB.match(text, start, start + MAX_TOKEN_BYTES + 600)
         return -1 if value is None else value.end()
-    if _SESSION.match(text, start) is not None and _REALTIME.search(text, start, start + _LOOK_BYTES) is not None:
+    if (
+        _SESSION.match(text, start) is not None
+        and _REALTIME.search(text, start, start + _LOOK_BYTES) is not None
+    ):
         return start + 1
+
     return -1
 
 
@@ -200,8 +235,10 @@ _STRUCTURE: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"\s*+(:?)|\\?\Z)|([{}\[\
 
 
 class PlaceFinder:
-    """Follows a text to one member after the other: a place is the path of a member from the outermost object, as in
-    docs/fields.md; `*` is any member, and lists add no step. Only text from the beginning of a document has places."""
+    """Follows a text to one member after the other: a place is the path of a member from the
+    outermost object, as in docs/fields.md; `*` is any member, and lists add no step. Only text from
+    the beginning of a document has places.
+    """
 
     __slots__ = ("_frames", "_places", "_position", "_text")
 
@@ -213,7 +250,9 @@ class PlaceFinder:
         """Of each object that is open the name of its member; None for a list."""
 
     def is_excepted(self, at: int, name: bytes) -> bool:
-        """Whether the member of a name that begins at a position, behind those asked for before, is in a place."""
+        """Whether the member of a name that begins at a position, behind those asked for before, is
+        in a place.
+        """
         if not self._places:
             return False
         for found in _STRUCTURE.finditer(self._text, self._position, at):
@@ -224,6 +263,7 @@ class PlaceFinder:
                 self._frames.append(b"" if found[3] == b"{" else None)
             elif self._frames:
                 self._frames.pop()
+
         self._position = max(at, self._position)
         path = [member for member in self._frames[:-1] if member is not None]
         return any(_matches(place, (*path, name)) for place in self._places)
@@ -231,8 +271,14 @@ class PlaceFinder:
 
 def places_in(excepted: Iterable[str]) -> tuple[tuple[bytes, ...], ...]:
     """Return the places among what is excepted: paths of members."""
-    return tuple(tuple(text.removeprefix(BODY).encode().split(b".")) for text in excepted if text.startswith(BODY))
+    return tuple(
+        tuple(text.removeprefix(BODY).encode().split(b"."))
+        for text in excepted
+        if text.startswith(BODY)
+    )
 
 
 def _matches(place: tuple[bytes, ...], path: tuple[bytes, ...]) -> bool:
-    return len(place) == len(path) and all(part in (ANY, member) for part, member in zip(place, path, strict=True))
+    return len(place) == len(path) and all(
+        part in (ANY, member) for part, member in zip(place, path, strict=True)
+    )

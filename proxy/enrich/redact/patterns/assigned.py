@@ -1,9 +1,11 @@
-r"""Secrets that a text gives to a name: `password = hunter2`, `export X_TOKEN=…`, `machine h login u password p`.
+r"""Secrets that a text gives to a name: `password = hunter2`, `export X_TOKEN=…`, `machine h login
+u password p`.
 
-Strategy: what stands behind a name that ends as those of secrets do is examined. Nothing says whether a text is a file
-of settings, a program or prose: a value in quotes is a secret, and so is a bare one that is more than words with dots
-between them, as programs and types are written; behind names in capitals, as the environment has them, and below the
-name of a table a word is one, too. Names in double quotes before a colon belong to JSON, and are read elsewhere.
+Strategy: what stands behind a name that ends as those of secrets do is examined. Nothing says
+whether a text is a file of settings, a program or prose: a value in quotes is a secret, and so is a
+bare one that is more than words with dots between them, as programs and types are written; behind
+names in capitals, as the environment has them, and below the name of a table a word is one, too.
+Names in double quotes before a colon belong to JSON, and are read elsewhere.
 
 Invariant: what stands in for a secret is none. Standard: the `.netrc` of GNU inetutils.
 """
@@ -17,9 +19,20 @@ from proxy.enrich.redact.names import ENDINGS, PASSWORDS, may_be_one, normalise,
 from proxy.enrich.redact.naming.values import is_fact
 from proxy.enrich.redact.patterns.views import SPACE
 
-_TYPED: Final = ("cvv", "cvc", "otp", "pin", "seed_phrase", "recovery_phrase", "mnemonic", *PASSWORDS)
+_TYPED: Final = (
+    "cvv",
+    "cvc",
+    "otp",
+    "pin",
+    "seed_phrase",
+    "recovery_phrase",
+    "mnemonic",
+    *PASSWORDS,
+)
 _ENDINGS: Final = tuple(
-    normalise(form.encode()) for name in (*ENDINGS, "pwd", "token", *_TYPED) for form in spelled_forms(name)
+    normalise(form.encode())
+    for name in (*ENDINGS, "pwd", "token", *_TYPED)
+    for form in spelled_forms(name)
 )
 """Of names that mean a secret in any text; others mean more there."""
 PHRASES: Final = (b"mnemonic", b"seedphrase", b"recoveryphrase")
@@ -28,20 +41,27 @@ _DIGITS: Final = (b"cvv", b"cvc", b"otp", b"pin")
 MNEMONIC: Final = re.compile(rb"(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8}\b")
 """Words from which a key is made (BIP 39)."""
 _NUMBER: Final = re.compile(rb"[0-9]{3,10}")
-_TOKENS: Final = tuple(ending for ending in _ENDINGS if ending.endswith(b"token") and ending != b"token")
+_TOKENS: Final = tuple(
+    ending for ending in _ENDINGS if ending.endswith(b"token") and ending != b"token"
+)
 _REST: Final = re.compile(rb"[\w-]{0,64}")
-_SIGN: Final = re.compile(rb"""\\*["']?\]?[ \t]*(?:=>|:?=(?!=))[ \t]*|\\*'?[ \t]*:(?![:=])(?:\*\*)?[ \t]*""")
+_SIGN: Final = re.compile(
+    rb"""\\*["']?\]?[ \t]*(?:=>|:?=(?!=))[ \t]*|\\*'?[ \t]*:(?![:=])(?:\*\*)?[ \t]*"""
+)
 _PASS: Final = re.compile(rb"(?i)(?:.*[-_])pass", re.DOTALL)
 _NETRC: Final = re.compile(
-    rb"(?i)\b(machine|login|account)%b+[^\s+\\]+%b+(?:(?:login|account)%b+[^\s+\\]+%b+)?password%b+" % ((SPACE,) * 5)
+    rb"(?i)\b(machine|login|account)%b+[^\s+\\]+%b+(?:(?:login|account)%b+[^\s+\\]+%b+)?password%b+"
+    % ((SPACE,) * 5)
 )
 _NETRC_BYTES: Final = 200
 _BLANKS: Final = (b" ", b"\t", b"\n", b"\r", b"+")
 _BARE_VALUE: Final = (
-    rb"""(?:[^\s"'\\&;%<]++|<(?!/|br\b)|%(?!(?:25)*(?:0[9adAD]|2[0267]|5[cC]))|[&;](?![\w.\[\] -]{1,40}=)|"""
+    rb"""(?:[^\s"'\\&;%<]++|<(?!/|br\b)|%(?!(?:25)*(?:0[9adAD]|2[0267]|5[cC]))"""
+    rb"""|[&;](?![\w.\[\] -]{1,40}=)|"""
 )
 _VALUE: Final = re.compile(
-    rb"""\\*(?:[bfruBFRU]{1,2}(?=["']))?(?:"([^"\\\r\n]*)|'([^'\\\r\n]*)|(%b\\(?![nrtbfu"'/\\]))++))""" % _BARE_VALUE
+    rb"""\\*(?:[bfruBFRU]{1,2}(?=["']))?(?:"([^"\\\r\n]*)|'([^'\\\r\n]*)|(%b\\(?![nrtbfu"'/\\]))++))"""
+    % _BARE_VALUE
 )
 _BEGINS: Final = re.compile(rb"""\\*["']|[^\s"'\\\[<{(=:]""")
 _PLACEHOLDER: Final = re.compile(
@@ -78,35 +98,48 @@ def may_be_given(name: bytes) -> bool:
 
 
 def assigned_at(text: bytes, start: int, stop: int) -> Edit | None:
-    """Return what is taken out behind the name of which a part stands between two places; None where nothing is."""
+    """Return what is taken out behind the name of which a part stands between two places; None
+    where nothing is.
+    """
     rest = _REST.match(text, stop)
     assert rest is not None
+
     name_stop = rest.end()
     if (sign := _SIGN.match(text, name_stop)) is not None:
         value = _value(text, sign.end())
         if value is None:
             return None
+
         before = _BEFORE.search(text, max(0, start - _NEAR_BYTES), start)
         name = (b"" if before is None else before[1]) + text[start:name_stop]
         if not _is_secret(text, start, name, sign[0].strip(b"\\"), value):
             return None
         if (words := MNEMONIC.match(text, value.start)) is not None:
             return Edit(*words.span(), MARK, rule_of_name(name))
+
         return Edit(value.start, _whole_stop(text, sign.end(), value), MARK, rule_of_name(name))
+
     if text[stop : stop + 1] not in _BLANKS:
         return None
+
     near = _NETRC.finditer(text, max(0, start - _NETRC_BYTES), stop + _NETRC_BYTES)
     found = next((each for each in near if each.end() > stop), None)
     if found is None:
         return None
+
     value = _value(text, found.end())
-    if value is None or (found[1].lower() != b"machine" and _WORDS.fullmatch(value.content) is not None):
+    if value is None or (
+        found[1].lower() != b"machine" and _WORDS.fullmatch(value.content) is not None
+    ):
         return None
+
     return Edit(value.start, _whole_stop(text, found.end(), value), MARK, _NETRC_RULE)
 
 
 class _Value(NamedTuple):
-    """Where a value starts and stops, what of it is judged, whether it stands in quotes, and whether it may go on."""
+    """Where a value starts and stops, what of it is judged, whether it stands in quotes, and
+    whether it may go on.
+    """
 
     start: int
     stop: int
@@ -122,6 +155,7 @@ def _value(text: bytes, at: int) -> _Value | None:
     value = _VALUE.match(text, at, at + _JUDGED_BYTES)
     if value is None or value.lastindex is None:
         return None
+
     start, stop = value.span(value.lastindex)
     is_quoted = value.lastindex < _BARE
     if not is_quoted:
@@ -129,6 +163,7 @@ def _value(text: bytes, at: int) -> _Value | None:
     content = text[start:stop]
     if len(content) < _MIN_DIGITS or _PLACEHOLDER.match(content) is not None:
         return None
+
     return _Value(start, stop, content, is_quoted, value.end() == at + _JUDGED_BYTES)
 
 
@@ -141,12 +176,16 @@ def _whole_stop(text: bytes, at: int, value: _Value) -> int:
 
 
 def _is_in_table(text: bytes, start: int) -> bool:
-    """Whether a line stands below the name of a table, as in files of settings, whose words are values."""
+    """Whether a line stands below the name of a table, as in files of settings, whose words are
+    values.
+    """
     return _TABLE.search(text, max(0, start - _TABLE_BYTES), start) is not None
 
 
 def _stands_for(ending: bytes, content: bytes) -> bool:
-    """Whether a value only says what would be there: `my-api-key`, `MYTOKEN`, `ed25519.Ed25519PrivateKey`."""
+    """Whether a value only says what would be there: `my-api-key`, `MYTOKEN`,
+    `ed25519.Ed25519PrivateKey`.
+    """
     said = normalise(content)
     return said.endswith(ending) and (b"." in content or said.removesuffix(ending) in _SOME)
 
@@ -154,7 +193,9 @@ def _stands_for(ending: bytes, content: bytes) -> bool:
 def _is_own_word(name: bytes, ending: bytes) -> bool:
     """Whether a short ending is a word of its own: `user_pin` and `userPin`, not `spin`."""
     before = name[: -len(ending)]
-    return not before[-1:].isalpha() or (before[-1:].islower() and name[-len(ending) :][:1].isupper())
+    return not before[-1:].isalpha() or (
+        before[-1:].islower() and name[-len(ending) :][:1].isupper()
+    )
 
 
 def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value) -> bool:
@@ -162,8 +203,15 @@ def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value)
     content = value.content
     last = name.rpartition(b".")[2]
     compared = normalise(last)
-    ending = next(filter(compared.endswith, _ENDINGS), b"pass" if _PASS.fullmatch(last) is not None else b"")
-    if not ending or normalise(content) in (ending, compared) or (ending == b"pwd" and content[:1] in b"/~."):
+
+    ending = next(
+        filter(compared.endswith, _ENDINGS), b"pass" if _PASS.fullmatch(last) is not None else b""
+    )
+    if (
+        not ending
+        or normalise(content) in (ending, compared)
+        or (ending == b"pwd" and content[:1] in b"/~.")
+    ):
         return False
     if is_fact(compared, content) or not may_be_one(last, compared) or _stands_for(ending, content):
         return False
@@ -173,10 +221,13 @@ def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value)
         return True
     if len(content) < _MIN_BYTES:
         return False
+
     return _is_written_like_one(text, start, name, sign, value, ending)
 
 
-def _is_written_like_one(text: bytes, start: int, name: bytes, sign: bytes, value: _Value, ending: bytes) -> bool:
+def _is_written_like_one(
+    text: bytes, start: int, name: bytes, sign: bytes, value: _Value, ending: bytes
+) -> bool:
     """Judge a value that may be one of a program, of a type, or prose."""
     content = value.content
     if sign == b"=" and len(content) >= _MIN_VARIABLE_BYTES:
@@ -184,10 +235,17 @@ def _is_written_like_one(text: bytes, start: int, name: bytes, sign: bytes, valu
         is_last = text[value.stop : value.stop + 1] in _LINE_ENDS
         if is_variable or (not value.is_quoted and content.isalpha() and is_last):
             return True
-    if ending == b"token" and not normalise(name).endswith(_TOKENS) and _MIXED.match(content) is None:
+
+    if (
+        ending == b"token"
+        and not normalise(name).endswith(_TOKENS)
+        and _MIXED.match(content) is None
+    ):
         return False
     if name.isupper() and len(content) >= _MIN_DRAWN_BYTES and is_no_words(content):
         return True
     if value.is_quoted:
-        return b" " not in content or (b"=" in sign and b"]" not in sign)  # `errors["password"] = "is too short"`
+        # `errors["password"] = "is too short"`.
+        return b" " not in content or (b"=" in sign and b"]" not in sign)
+
     return _WORDS.fullmatch(content) is None or (b"=" in sign and _is_in_table(text, start))

@@ -1,4 +1,6 @@
-r"""Escapes of one letter (`\n`, `\"`, `\\`) read over arrays: one pass, however many a text has. Pure."""
+r"""Escapes of one letter (`\n`, `\"`, `\\`) read over arrays: one pass, however many a text has.
+Pure.
+"""
 
 from typing import Final
 

@@ -3,5 +3,6 @@
 from typing import Final
 
 ESCAPED: Final = {b"\\": b"\0", b"n": b"\n", b"r": b"\r", b"t": b"\t", b'"': b'"', b"/": b"/"}
-"""What stands behind a backslash → what it means, in the order in which it is replaced. An escaped backslash begins no
-other escape: it is written as NUL until all are read."""
+"""What stands behind a backslash → what it means, in the order in which it is replaced. An escaped
+backslash begins no other escape: it is written as NUL until all are read.
+"""

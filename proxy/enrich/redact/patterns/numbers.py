@@ -1,10 +1,13 @@
-"""Numbers of payment cards and of bank accounts, also as printed: in groups, with blanks or hyphens between them.
+"""Numbers of payment cards and of bank accounts, also as printed: in groups, with blanks or hyphens
+between them.
 
-Strategy: a card's number has a prefix of an issuer, a length that this issuer uses, and a check digit; an IBAN the
-length of its country and a checksum. Digits without separators may also be an identifier or a time that passes by
-chance, one of forty with sixteen digits: where the name before them says so, they stay.
+Strategy: a card's number has a prefix of an issuer, a length that this issuer uses, and a check
+digit; an IBAN the length of its country and a checksum. Digits without separators may also be an
+identifier or a time that passes by chance, one of forty with sixteen digits: where the name before
+them says so, they stay.
 
-Standard: ISO/IEC 7812 (check digit by Luhn), issuers' published ranges; ISO 13616 and the SWIFT IBAN registry.
+Standard: ISO/IEC 7812 (check digit by Luhn), issuers' published ranges; ISO 13616 and the SWIFT
+IBAN registry.
 """
 
 import re
@@ -30,7 +33,9 @@ _SPLIT: Final = re.compile(rb"(?<!\\)" + _SEPARATOR)
 _CARD_GROUPS: Final = 4
 _COUNTRY: Final = b"|".join(_COUNTRIES)
 _DIGITS: Final = {b"AE": 21, b"BA": 18, b"BE": 14, b"DE": 20, b"EE": 18, b"AD": 10}
-"""Countries whose codes are hexadecimal digits, as identifiers begin; how many digits follow: all, but for AD."""
+"""Countries whose codes are hexadecimal digits, as identifiers begin; how many digits follow: all,
+but for AD.
+"""
 
 
 def _in_one_run() -> bytes:
@@ -42,7 +47,11 @@ def _in_one_run() -> bytes:
     others = [
         rb"(?:%b)[0-9]{2}[0-9A-Z]{%d}" % (b"|".join(countries), length - 4)
         for length in sorted(set(_COUNTRIES.values()))
-        if (countries := [each for each, its in _COUNTRIES.items() if its == length and each not in _DIGITS])
+        if (
+            countries := [
+                each for each, its in _COUNTRIES.items() if its == length and each not in _DIGITS
+            ]
+        )
     ]
     return b"|".join((*digits, *others))
 
@@ -55,6 +64,7 @@ def _in_groups() -> bytes:
         group = _SEPARATOR + b"[%b]" % characters
         last = _SEPARATOR + b"[0-9A-Z]"
         pieces.append(rb"(?:%b)[0-9]{2}%b{4}%b{4}%b{3,4}" % (some, group, group, last))
+
     return b"|".join(pieces)
 
 
@@ -67,14 +77,19 @@ def _small(pattern: bytes) -> bytes:
 
 _ISSUED_DIGITS: Final = (
     rb"4[0-9]{12}(?:[0-9]{3}){0,2}"  # Visa
-    rb"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
-    rb"|3[47][0-9]{13}|(?:30[0-5]|3[689][0-9])[0-9]{11}(?:[0-9]{2,5})?"  # American Express; Diners Club
-    rb"|(?:60[0-9]{2}|64[4-9][0-9]|65[0-9]{2}|35(?:2[89]|[3-8][0-9]))[0-9]{12}(?:[0-9]{3})?"  # Discover, RuPay, JCB
+    # Mastercard.
+    rb"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"
+    # American Express; Diners Club.
+    rb"|3[47][0-9]{13}|(?:30[0-5]|3[689][0-9])[0-9]{11}(?:[0-9]{2,5})?"
+    # Discover, RuPay, JCB.
+    rb"|(?:60[0-9]{2}|64[4-9][0-9]|65[0-9]{2}|35(?:2[89]|[3-8][0-9]))[0-9]{12}(?:[0-9]{3})?"
     rb"|62[0-9]{14,17}|220[0-4][0-9]{12}(?:[0-9]{3})?|508[0-9]{13}"  # UnionPay; Mir; RuPay
     rb"|(?:50[1-3][0-9]|5[68][0-9]{2}|63[0-9]{2}|67[0-9]{2})[0-9]{9,15}"  # Maestro
 )
 _ISSUED: Final = re.compile(_ISSUED_DIGITS)
-_GROUPED: Final = rb"[2-6][0-9]{3}%b(?:[0-9]{4}%b[0-9]{4}%b[0-9]{4}|[0-9]{6}%b[0-9]{4,5})" % ((_SEPARATOR,) * 4)
+_GROUPED: Final = rb"[2-6][0-9]{3}%b(?:[0-9]{4}%b[0-9]{4}%b[0-9]{4}|[0-9]{6}%b[0-9]{4,5})" % (
+    (_SEPARATOR,) * 4
+)
 _ACCOUNT: Final = b"|".join((_in_one_run(), _in_groups()))
 _OTHERS: Final = rb"(?:%b|%b|%b)\b" % (_GROUPED, _ACCOUNT, _small(_ACCOUNT))
 COARSE: Final = rb"\b(?:(?:%b)\b|%b)" % (_ISSUED_DIGITS, _OTHERS)
@@ -87,12 +102,15 @@ EXACT: Final = re.compile(
 _FOUND: Final = compile_bytes(COARSE)
 _SAMPLE_STEP: Final = 3
 _SAMPLED: Final = (b"111", b"1 1 1", b"11 11")
-"""Of these each number leaves one of every third character, in which digits are ones and separators blanks: at least
-eight digits of it follow each other, or groups of four with up to two bytes between them."""
+"""Of these each number leaves one of every third character, in which digits are ones and separators
+blanks: at least eight digits of it follow each other, or groups of four with up to two bytes
+between them.
+"""
 _LONG_SPACES: Final = (b"\xe2\x80\xaf", b"\xe2\x80\x87")
 """Separators of three bytes, of which a sample says too little; few texts have any."""
 _SAMPLES: Final = bytes(
-    49 if byte in b"0123456789" else 32 if byte in b" -+\xa0\xc2\xe2\x80\x87\xaf\xff" else 0 for byte in range(256)
+    49 if byte in b"0123456789" else 32 if byte in b" -+\xa0\xc2\xe2\x80\x87\xaf\xff" else 0
+    for byte in range(256)
 )
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
 _NAME: Final = re.compile(rb"""([A-Za-z0-9_.-]++)\\*+["']?\s*+[:=]\s*+\\*+["']?\Z""")
@@ -105,13 +123,15 @@ _NEAR_BYTES: Final = 64
 
 
 def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
-    """Yield the numbers of cards and accounts in a text as it is; after `MAX_HITS` the rest of it counts as one.
+    """Yield the numbers of cards and accounts in a text as it is; after `MAX_HITS` the rest of it
+    counts as one.
 
     Those whose rule is disabled stay.
     """
     if not may_hold_number(text):
         return
-    position = hits = 0
+    position = 0
+    hits = 0
     while (candidate := _FOUND.search(text, position)) is not None:
         start = candidate.start()
         position = start + 1
@@ -119,10 +139,12 @@ def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
         span = None if found is None else secret_in(text, found)
         if found is None or span is None or id_of(found) in disabled:
             continue
+
         hits += 1
         if hits > MAX_HITS:
             yield Edit(start, len(text), MARK, id_of(found))
             return
+
         position = span[1]
         yield Edit(*span, MARK, id_of(found))
 
@@ -130,36 +152,50 @@ def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
 def may_hold_number(text: bytes) -> bool:
     """Whether a sample of a text allows the number of a card or of an account."""
     sample = text[::_SAMPLE_STEP].translate(_SAMPLES)
-    return any(digits in sample for digits in _SAMPLED) or any(text.find(space) >= 0 for space in _LONG_SPACES)
+    return any(digits in sample for digits in _SAMPLED) or any(
+        text.find(space) >= 0 for space in _LONG_SPACES
+    )
 
 
 def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
-    """Return where a number stands in what `EXACT` matched; None where it is that of no card and no account."""
+    """Return where a number stands in what `EXACT` matched; None where it is that of no card and no
+    account.
+    """
     start, stop = found.span()
     if found[1] is not None:
         if not _is_card(found[1]):
             return None
         name = _NAME.search(text, max(0, start - _NEAR_BYTES), start)
-        return (start, stop) if name is None or _OTHER_NAME.fullmatch(name[1]) is None else None
+        if name is None or _OTHER_NAME.fullmatch(name[1]) is None:
+            return (start, stop)
+        return None
+
     if found[2] is None:
         return _account(text, start)
+
     groups = _SPLIT.split(found[2])
     if _is_card(b"".join(groups)):
         return start, stop
-    if len(groups) > _CARD_GROUPS and _is_card(b"".join(groups[:_CARD_GROUPS])):  # what follows is something else
+    # What follows is something else.
+    if len(groups) > _CARD_GROUPS and _is_card(b"".join(groups[:_CARD_GROUPS])):
         return start, stop - len(groups[-1]) - len(found["s"])
+
     return None
 
 
 def id_of(found: re.Match[bytes]) -> str:
     """Return the id of the rule of what `EXACT` matched."""
-    return "iban" if found[1] is None and found[2] is None else "card-number"
+    if found[1] is None and found[2] is None:
+        return "iban"
+    return "card-number"
 
 
 def _is_card(digits: bytes) -> bool:
     if _ISSUED.fullmatch(digits) is None:
         return False
-    return (sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED)) - 48 * len(digits)) % 10 == 0
+    return (
+        sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED)) - 48 * len(digits)
+    ) % 10 == 0
 
 
 def _account(text: bytes, start: int) -> Span | None:
@@ -168,12 +204,17 @@ def _account(text: bytes, start: int) -> Span | None:
     found = re.compile(rb"(?:%b?[0-9A-Za-z]){%d}(?!\w)" % (_SEPARATOR, left)).match(text, start)
     if found is None:
         return None
-    number, end = found[0], found.end()
+
+    number = found[0]
+    end = found.end()
     number = text[start:end]
     groups = _SPLIT.split(number)
-    is_printed = len(groups) == 1 or ({len(group) for group in groups[:-1]} == {4} and len(groups[-1]) <= 4)
+    is_printed = len(groups) == 1 or (
+        {len(group) for group in groups[:-1]} == {4} and len(groups[-1]) <= 4
+    )
     if not is_printed or not (number.isupper() or number.islower()):
         return None
+
     digits = b"".join(groups).decode()
     checked = "".join(str(int(character, 36)) for character in digits[4:] + digits[:4])
     return (start, end) if int(checked) % 97 == 1 else None

@@ -1,7 +1,8 @@
-r"""A quick reading of a text: one level of the escapes that many write, without the places where they stand.
+r"""A quick reading of a text: one level of the escapes that many write, without the places where
+they stand.
 
-It says whether a text is worth a view (`views.py`), which knows the places. JSON (`\n`, `\"`, `\u0041`), markup
-(`&quot;`) and percent-encoding are read alike.
+It says whether a text is worth a view (`views.py`), which knows the places. JSON (`\n`, `\"`,
+`\u0041`), markup (`&quot;`) and percent-encoding are read alike.
 """
 
 import re
@@ -27,6 +28,7 @@ def quick_reading(text: bytes) -> bytes:
         if text.find(b"\\u") >= 0:
             text = _BY_NUMBER.sub(_character, text)
         text = text.replace(b"\0", b"\\")
+
     if AMPERSAND in text and SEMICOLON in text:
         for escape, plain in _MARKUP.items():
             text = text.replace(escape, plain)
@@ -36,7 +38,9 @@ def quick_reading(text: bytes) -> bytes:
 
 
 def _without_backslashes(text: bytes) -> bytes:
-    """Return a text with its escapes of one letter read: of a long one over arrays, which is four times as fast."""
+    """Return a text with its escapes of one letter read: of a long one over arrays, which is four
+    times as fast.
+    """
     if len(text) < _ARRAY_BYTES:
         for letter, meaning in ESCAPED.items():
             text = text.replace(b"\\" + letter, meaning)
@@ -49,4 +53,6 @@ def _without_backslashes(text: bytes) -> bytes:
 
 
 def _character(found: re.Match[bytes]) -> bytes:
-    return b" " if found[1] is None else bytes((int(found[1], 16),))
+    if found[1] is None:
+        return b" "
+    return bytes((int(found[1], 16),))

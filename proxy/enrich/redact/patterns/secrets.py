@@ -1,10 +1,11 @@
 r"""Find secrets by their looks, in what a text says, and take them out of it.
 
-Strategy: one pass finds the literals of all rules and what names of secrets have (`scanner.py`); around each is looked
-for what its rule says. Digits have no literal: a sample of a text says whether any of it may be the number of a card or
-of an account. A text with escapes is read once more with the usual ones replaced. Only where that or the text itself
-hits are its views made (`views.py`), in which places are known: what is found there goes where it stands in the text as
-it was sent, so that all else stays byte for byte.
+Strategy: one pass finds the literals of all rules and what names of secrets have (`scanner.py`);
+around each is looked for what its rule says. Digits have no literal: a sample of a text says
+whether any of it may be the number of a card or of an account. A text with escapes is read once
+more with the usual ones replaced. Only where that or the text itself hits are its views made
+(`views.py`), in which places are known: what is found there goes where it stands in the text as it
+was sent, so that all else stays byte for byte.
 
 Invariant: redacting twice changes nothing.
 """
@@ -40,12 +41,18 @@ _MEMBER_BYTES: Final = 512
 
 
 def mark_of(text: bytes, start: int, stop: int, mark: bytes) -> bytes:
-    """Return what stands in for a secret: a string where it is a bare value of JSON, however deep, which stays so."""
+    """Return what stands in for a secret: a string where it is a bare value of JSON, however deep,
+    which stays so.
+    """
     member = _MEMBER.search(text, max(0, start - _MEMBER_BYTES), start)
     if member is not None and _VALUE_ENDS.match(text, stop) is not None:
         return member[1] + mark + member[1]
-    if _ITEM.search(text, max(0, start - _ITEM_BYTES), start) is None or _ITEM_ENDS.match(text, stop) is None:
+    if (
+        _ITEM.search(text, max(0, start - _ITEM_BYTES), start) is None
+        or _ITEM_ENDS.match(text, stop) is None
+    ):
         return mark
+
     is_in_string = (text.count(b'"', 0, start) - text.count(b'\\"', 0, start)) % 2
     return mark if is_in_string else b'"%b"' % mark
 
@@ -61,12 +68,22 @@ _BETWEEN: Final = b"=: \t\"'"
 
 
 class SecretPatterns:
-    """Finds secrets by their looks: those of rules, what a text gives to names, numbers, and own patterns.
+    """Finds secrets by their looks: those of rules, what a text gives to names, numbers, and own
+    patterns.
 
     Reusable; compiled once. Not thread-safe.
     """
 
-    __slots__ = ("_disabled", "_excepted", "_members", "_names", "_own", "hits", "min_bytes", "scanner")
+    __slots__ = (
+        "_disabled",
+        "_excepted",
+        "_members",
+        "_names",
+        "_own",
+        "hits",
+        "min_bytes",
+        "scanner",
+    )
 
     def __init__(
         self,
@@ -91,7 +108,9 @@ class SecretPatterns:
         self.scanner: Final = Scanner(counting, anchors_of(self._names.spelled), self._may_name)
         self._disabled: Final = frozenset(disabled)
         self._excepted: Final = self._names.excepted.union(
-            normalise(rule.removeprefix(NAME).encode()) for rule in disabled if rule.startswith(NAME)
+            normalise(rule.removeprefix(NAME).encode())
+            for rule in disabled
+            if rule.startswith(NAME)
         )
         self._members: Final = tuple(name for name in self._excepted if name.endswith(b"]"))
         self._own = [compile_bytes(regex.encode(), MAX_STATE_BYTES) for regex in own]
@@ -107,8 +126,14 @@ class SecretPatterns:
             return True
         if not has_escapes(text):
             return False
-        if not (self._own or self.scanner.has_hits(text) or _may_hide(text) or numbers.may_hold_number(text)):
+        if not (
+            self._own
+            or self.scanner.has_hits(text)
+            or _may_hide(text)
+            or numbers.may_hold_number(text)
+        ):
             return False
+
         for _ in range(_MAX_READINGS):
             said = quick_reading(text)
             if said == text:
@@ -116,6 +141,7 @@ class SecretPatterns:
             text = said
             if next(self._search(text), None) is not None:
                 return True
+
         return False
 
     def redact(self, text: bytes) -> bytes:
@@ -125,23 +151,35 @@ class SecretPatterns:
         return edited(text, self.find(text), self.hits)
 
     def redact_octets(self, data: bytes) -> bytes:
-        """Redact what is no text: a letter or digit before a secret may be its length (protobuf, MessagePack, CBOR)."""
+        """Redact what is no text: a letter or digit before a secret may be its length (protobuf,
+        MessagePack, CBOR).
+        """
         edits = self.find(data) if self.may_hold(data) else []
         edits += self.scanner.forms(data, is_octets=True)
         return edited(data, apart(edits), self.hits)
 
     def find(self, text: bytes) -> list[Edit]:
-        """Find secrets in what a text says: where each starts and stops, and what stands in for it, in order."""
+        """Find secrets in what a text says: where each starts and stops, and what stands in for it,
+        in order.
+        """
         edits: list[Edit] = []
         views: list[View] = []
         plain = text
+
         while True:
             for start, stop, mark, rule in self._search(plain):
                 for view in reversed(views):
-                    start, stop = view.place(start), view.place(stop)
+                    start = view.place(start)
+                    stop = view.place(stop)
                 edits.append(Edit(start, stop, mark_of(text, start, stop, mark), rule))
-            if not has_escapes(plain) or (view := View(plain)).text is plain or len(views) == _MAX_VIEWS:
+
+            if (
+                not has_escapes(plain)
+                or (view := View(plain)).text is plain
+                or len(views) == _MAX_VIEWS
+            ):
                 return apart(edits)
+
             views.append(view)
             plain = view.text
 
@@ -155,39 +193,50 @@ class SecretPatterns:
             yield from _own_secrets(text, pattern, f"pattern-{place}")
 
     def _given(self, text: bytes) -> Iterator[Edit]:
-        """Yield what a text gives to names of secrets; after `MAX_HITS` of them the rest of the text counts as one."""
-        hits = taken = 0
+        """Yield what a text gives to names of secrets; after `MAX_HITS` of them the rest of the
+        text counts as one.
+        """
+        hits = 0
+        taken = 0
         for start, stop in self.scanner.names(text):
             if start < taken:
                 continue
             found = assigned_at(text, start, stop) or given_at(text, start, stop, self._names)
             if found is None or self._is_off(text, found):
                 continue
+
             hits += 1
             if hits > MAX_HITS:
                 yield Edit(start, len(text), MARK, REST)
                 return
+
             yield found
             taken = found.stop
 
     def _is_off(self, text: bytes, edit: Edit) -> bool:
-        """Whether what a text gives to a name stays: the rule does not count, or the name is none of a secret.
+        """Whether what a text gives to a name stays: the rule does not count, or the name is none
+        of a secret.
 
-        Before the name may stand what it belongs to, which is a part of some names (`user[password]`).
+        Before the name may stand what it belongs to, which is a part of some names
+        (`user[password]`).
         """
         if not edit.rule.startswith(NAME):
             return edit.rule in self._disabled
         name = edit.rule.removeprefix(NAME).encode()
         if not self._excepted.isdisjoint((normalise(name), normalise(name.rpartition(b".")[2]))):
             return True
+
         before = text[max(0, edit.start - _NEAR_BYTES) : edit.start] if self._members else b""
         return normalise(before.rstrip(_BETWEEN)).endswith(self._members)
 
 
 def _min_bytes(rules: Iterable[Rule]) -> int:
-    """Return how long the shortest secret is at least: one of an own rule as long as its shortest literal."""
+    """Return how long the shortest secret is at least: one of an own rule as long as its shortest
+    literal.
+    """
     return min(
-        (len(literal) for rule in rules if not is_built_in(rule) for literal in rule.literals), default=MIN_BYTES
+        (len(literal) for rule in rules if not is_built_in(rule) for literal in rule.literals),
+        default=MIN_BYTES,
     )
 
 
@@ -202,7 +251,12 @@ def _own_secrets(text: bytes, pattern: re.Pattern[bytes], rule: str) -> Iterator
 
 
 def _may_hide(text: bytes) -> bool:
-    """Whether a literal may be written with escapes; those of quotes and ends of lines stand in none."""
+    """Whether a literal may be written with escapes; those of quotes and ends of lines stand in
+    none.
+    """
     return (
-        PERCENT in text or text.find(b"\\/") >= 0 or text.find(b"\\u") >= 0 or (AMPERSAND in text and SEMICOLON in text)
+        PERCENT in text
+        or text.find(b"\\/") >= 0
+        or text.find(b"\\u") >= 0
+        or (AMPERSAND in text and SEMICOLON in text)
     )

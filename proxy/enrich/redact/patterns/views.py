@@ -1,8 +1,10 @@
-r"""What a text says: one level of its escapes read, and where each place of that stands in the text as it was sent.
+r"""What a text says: one level of its escapes read, and where each place of that stands in the text
+as it was sent.
 
-Strategy: escapes of JSON and its like (`\n`, `\"`, `\/`, `\u006e`), percent-encoding and references of markup
-(`&amp;`, `&#10;`) are read alike, whatever the text is: a view is searched, never kept. A view of a view reads what
-nests: JSON in JSON in a form. Each escape becomes one byte, so that places are found again by counting.
+Strategy: escapes of JSON and its like (`\n`, `\"`, `\/`, `\u006e`), percent-encoding and references
+of markup (`&amp;`, `&#10;`) are read alike, whatever the text is: a view is searched, never kept. A
+view of a view reads what nests: JSON in JSON in a form. Each escape becomes one byte, so that
+places are found again by counting.
 """
 
 import re
@@ -45,7 +47,8 @@ class View:
         sent = text
         if PERCENT in text and b" " not in text:
             text = text.replace(b"+", b" ")
-        kept = shorter = 0
+        kept = 0
+        shorter = 0
         for found in _ESCAPE.finditer(text):
             start, stop = found.span()
             pieces += (text[kept:start], _read(found[0]))
@@ -53,6 +56,7 @@ class View:
             shorter += stop - start - 1
             self._shorter.append(shorter)
             kept = stop
+
         self.text = b"".join((*pieces, text[kept:])) if pieces else sent
 
     def place(self, at: int) -> int:
@@ -66,9 +70,11 @@ def _read(escape: bytes) -> bytes:
         return named
     if escape[:1] == b"\\" and len(escape) == 2:
         return escape[1:]
+
     digits = escape.strip(b"\\u%&#;xX")
     try:
         number = int(digits, 10 if escape[:2] == b"&#" and escape[2:3] not in b"xX" else 16)
     except ValueError:
         number = _OTHER  # the name of a character that few write so
+
     return bytes((min(number, _OTHER),))
