@@ -1,7 +1,8 @@
 """The command line: how each way in which a command ends becomes an exit code.
 
-Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130 interrupted, 141 when the reader of the output left
-(as shells report a program that SIGPIPE ended). A user's mistake is one line on stderr, never a traceback.
+Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130 interrupted, 141 when the reader
+of the output left (as shells report a program that SIGPIPE ended). A user's mistake is one line on
+stderr, never a traceback.
 """
 
 import io
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     if problem := foreign_package():
         sys.stderr.write(f"sidelog: {problem}\n")
         return 1
+
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -35,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = _failed(error)
     except KeyboardInterrupt:  # before click, which knows it too
         code = INTERRUPTED
+
     return code
 
 
@@ -42,12 +45,15 @@ def _ready_streams() -> None:
     """Make sure that both outputs exist, which `>&-` closes, and that both can show any character."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)  # else the next file that is opened would be it
+            # Else the next file that is opened would be it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
             os.set_inheritable(descriptor, True)
             setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115 - for as long as we run
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         out = sys.stdout
-        if isinstance(out.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: what a full disk did not take would be lost
+        # PYTHONUNBUFFERED: what a full disk did not take would be lost.
+        if isinstance(out.buffer, io.RawIOBase):
             sys.stdout = out = open(1, "w", encoding=out.encoding, errors=out.errors, closefd=False)  # noqa: SIM115
         if out.encoding.lower() != "utf-8":
             out.reconfigure(errors="backslashreplace")
@@ -65,7 +71,13 @@ def _run(arguments: list[str] | None) -> int:
         code = end.code
     except Exception as error:
         return _failed(error)
-    return code if isinstance(code, int) else 1 if isinstance(code, str) else 0
+
+    if isinstance(code, int):
+        return code
+    if isinstance(code, str):
+        return 1
+
+    return 0
 
 
 def _reader_gone() -> int:
@@ -76,7 +88,9 @@ def _reader_gone() -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Report a mistake of the user, or a trouble of the machine, in plain words; a bug keeps its traceback."""
+    """Report a mistake of the user, or a trouble of the machine, in plain words; a bug keeps its
+    traceback.
+    """
     from proxy.cli.commands.output import CommandError, ReaderGone, complain, leave_stdout
     from proxy.settings.model import SettingsError
 
@@ -92,8 +106,10 @@ def _failed(error: Exception) -> int:
     if isinstance(error, RecursionError):
         complain("sidelog: JSON is nested too deep to be read here")
         return 1
+
     if isinstance(error, OSError) and error.strerror and not isinstance(error, BrokenPipeError):
         complain(f"sidelog: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
         leave_stdout()  # which may be what is full
         return 1
+
     raise error

@@ -17,7 +17,9 @@ class Row(NamedTuple):
     """Names, in the order of help."""
     shared: tuple[Shared, ...] = ()
     run: str = ""
-    """Module below `proxy/cli/commands` and function that returns the exit code, where they are called otherwise."""
+    """Module below `proxy/cli/commands` and function that returns the exit code, where they are
+    called otherwise.
+    """
     has_command: bool = False
     """Whether its arguments are the line of another command, whose options are not its own."""
 
@@ -52,7 +54,8 @@ COMMANDS: Final = (
     ),
     Row(
         "run",
-        "Run a command, such as a coding agent, and record the calls of models that it makes; at its end say what they "
+        "Run a command, such as a coding agent, and record the calls of models that it makes; at "
+        "its end say what they "
         "were, what failed and what they cost. Its exit code is that of the command.",
         "-- claude",
         "command route proxy data_dir output opens again",
@@ -61,7 +64,8 @@ COMMANDS: Final = (
     ),
     Row(
         "demo",
-        "Run a demo upstream with sample traffic, and the proxy in front of it; its records are in ./sidelog-demo.",
+        "Run a demo upstream with sample traffic, and the proxy in front of it; its records are "
+        "in ./sidelog-demo.",
         "--listen 127.0.0.1:8888",
         "listen admin_listen data_dir",
         run="serve:demo",
@@ -103,7 +107,8 @@ COMMANDS: Final = (
     ),
     Row(
         "redact try",
-        "Show what would be taken out of a text, by which rule, and where. Exits with 0 if nothing is found, with 1 if "
+        "Show what would be taken out of a text, by which rule, and where. Exits with 0 if "
+        "nothing is found, with 1 if "
         "something is: the other way round than grep.",
         "response.json --config sidelog.toml",
         "file content_type show config as_json",
@@ -118,14 +123,16 @@ COMMANDS: Final = (
     ),
     Row(
         "token rotate",
-        "Replace the admin token. A running sidelog uses the new one at once; sessions of the web UI end.",
+        "Replace the admin token. A running sidelog uses the new one at once; sessions of the web "
+        "UI end.",
         "--data-dir /var/lib/sidelog",
         "data_dir as_json",
         run="health:rotate",
     ),
     Row(
         "version",
-        "Print the version and build (pure or compiled) of sidelog, and the versions of Python and the main libraries.",
+        "Print the version and build (pure or compiled) of sidelog, and the versions of Python "
+        "and the main libraries.",
         "--json",
         "as_json",
         run="manual:version",
@@ -139,7 +146,8 @@ COMMANDS: Final = (
     ),
     Row(
         "man",
-        "Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` installs it for man.",
+        "Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` installs it for "
+        "man.",
         "",
         "",
         run="manual:manual",
@@ -152,9 +160,21 @@ COMMANDS: Final = (
         (CLIENT,),
     ),
     Row("keys list", "List the keys.", "--json", "as_json", (CLIENT,), run="keys:list_keys"),
-    Row("keys disable", "Disable a key. Takes effect within a second.", '"Mobile app"', "key as_json", (CLIENT,)),
+    Row(
+        "keys disable",
+        "Disable a key. Takes effect within a second.",
+        '"Mobile app"',
+        "key as_json",
+        (CLIENT,),
+    ),
     Row("keys enable", "Enable a key again.", '"Mobile app"', "key as_json", (CLIENT,)),
-    Row("keys delete", "Delete a key permanently. Records keep its name.", '"Mobile app"', "key as_json", (CLIENT,)),
+    Row(
+        "keys delete",
+        "Delete a key permanently. Records keep its name.",
+        '"Mobile app"',
+        "key as_json",
+        (CLIENT,),
+    ),
     Row(
         "db status",
         "Show the store's contents, layout, size and retention. Changes nothing.",
@@ -189,7 +209,8 @@ COMMANDS: Final = (
     ),
     Row(
         "alerts test",
-        "Evaluate an alert now and call its webhook; exits with 1 if the webhook did not accept it.",
+        "Evaluate an alert now and call its webhook; exits with 1 if the webhook did not accept "
+        "it.",
         '"checkout fails"',
         "name as_json",
         (CLIENT,),
@@ -212,8 +233,22 @@ COMMANDS: Final = (
         (CLIENT, FILTERS, SEARCH),
         run="views:save",
     ),
-    Row("view show", "Show a view.", '"slow tenants" --json', "name as_json", (READER,), run="views:show"),
-    Row("view rename", "Rename a view.", '"slow tenants" slow', "name new_name as_json", (CLIENT,), run="views:rename"),
+    Row(
+        "view show",
+        "Show a view.",
+        '"slow tenants" --json',
+        "name as_json",
+        (READER,),
+        run="views:show",
+    ),
+    Row(
+        "view rename",
+        "Rename a view.",
+        '"slow tenants" slow',
+        "name new_name as_json",
+        (CLIENT,),
+        run="views:rename",
+    ),
     Row("view delete", "Delete a view.", "slow", "name as_json", (CLIENT,), run="views:delete"),
     Row(
         "get",
@@ -225,7 +260,8 @@ COMMANDS: Final = (
     ),
     Row(
         "open",
-        "Open one record in the web UI: print its address, and show it in a browser, if this machine has a screen.",
+        "Open one record in the web UI: print its address, and show it in a browser, if this "
+        "machine has a screen.",
         "0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6",
         "record_id",
         (CLIENT,),
@@ -248,7 +284,8 @@ COMMANDS: Final = (
     ),
     Row(
         "tail",
-        "Follow new records as they are stored; resumes without a gap when the connection breaks or sidelog restarts.",
+        "Follow new records as they are stored; resumes without a gap when the connection breaks "
+        "or sidelog restarts.",
         "--level warn --level error",
         "lines fields wide utc as_json",
         (CLIENT, FILTERS, SEARCH),
@@ -262,7 +299,8 @@ COMMANDS: Final = (
     ),
     Row(
         "top",
-        "Show the most frequent endpoints, or values of another field, with errors, latency, bytes and cost.",
+        "Show the most frequent endpoints, or values of another field, with errors, latency, "
+        "bytes and cost.",
         "--since 1h --sort p95",
         "by sort from_view limit utc as_json",
         (READER, FILTERS, SEARCH),
@@ -300,10 +338,12 @@ COMMANDS: Final = (
     ),
     Row(
         "replay",
-        "Send recorded requests again, and compare each answer with the recorded one; exits with 1 if any differs. "
+        "Send recorded requests again, and compare each answer with the recorded one; exits with "
+        "1 if any differs. "
         "Instead of a search, a suite or a HAR file can be given.",
         "'method:GET -path:/admin/*' --since 1h --against http://127.0.0.1:3000",
-        "against insecure expect ignore slower rate as_recorded speed loop concurrency timeout_s set_header edit "
+        "against insecure expect ignore slower rate as_recorded speed loop concurrency timeout_s "
+        "set_header edit "
         "unsafe protobuf output junit utc as_json",
         (READER_LATER, FILTERS, SEARCH),
         run="files.replay:run",

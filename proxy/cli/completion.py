@@ -1,10 +1,12 @@
 """What a shell may complete: words of a search, their values, names of views, and ids of rules.
 
-Strategy: names and fixed values are known here; others are asked of the sidelog that the options before name, for at
-most `MAX_WAIT_S`. Whatever goes wrong, nothing is offered and nothing is said: a shell has no place for errors.
+Strategy: names and fixed values are known here; others are asked of the sidelog that the options
+before name, for at most `MAX_WAIT_S`. Whatever goes wrong, nothing is offered and nothing is said:
+a shell has no place for errors.
 
-Invariant: values come from recorded traffic, so none is offered that a shell would take for more than text: bash puts
-what it is offered into the line as it stands. Names of views, which others may have given, are the same to it.
+Invariant: values come from recorded traffic, so none is offered that a shell would take for more
+than text: bash puts what it is offered into the line as it stands. Names of views, which others may
+have given, are the same to it.
 """
 
 import os
@@ -15,7 +17,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, split_arg_string
+from click.shell_completion import (
+    CompletionItem,
+    ShellComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
@@ -26,7 +33,9 @@ MAX_WAIT_S: Final = 0.3
 _MAX_VALUES: Final = 50
 _SIGNS: Final = "-("
 _PLAIN: Final = re.compile(r"(?:[\w./:@%+=-]|\{\w*\})+")
-"""What is one word and nothing else to every shell, and to a search: names of endpoints with placeholders are, too."""
+"""What is one word and nothing else to every shell, and to a search: names of endpoints with
+placeholders are, too.
+"""
 
 _BASH: Final = r"""_sidelog_completion() {
     local IFS=$'\n'
@@ -61,7 +70,9 @@ _sidelog_completion() {
 }
 
 compdef _sidelog_completion sidelog"""
-"""What ends in a colon or a dot goes on, so that no space comes after it; where nothing is offered, files are."""
+"""What ends in a colon or a dot goes on, so that no space comes after it; where nothing is offered,
+files are.
+"""
 
 SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 """Shell → what it evaluates to complete from then on."""
@@ -71,16 +82,22 @@ Values = Callable[[str], Sequence[str]]
 
 
 class _Lines(ShellComplete):
-    """Answers all shells alike: the line up to the cursor comes in, a value a line goes out, with what it is."""
+    """Answers all shells alike: the line up to the cursor comes in, a value a line goes out, with
+    what it is.
+    """
 
     def get_completion_args(self) -> tuple[list[str], str]:
         line = os.environ["COMP_LINE"]
         words = split_arg_string(line)[1:]
-        return (words, "") if line[-1:].isspace() or not words else (words[:-1], words[-1])
+        if line[-1:].isspace() or not words:
+            return (words, "")
+        return (words[:-1], words[-1])
 
     def format_completion(self, item: CompletionItem[str]) -> str:
         help = " ".join((item.help or "").split())
-        return f"{item.value}\t{help}" if help and self.name != "bash" else item.value
+        if help and self.name != "bash":
+            return f"{item.value}\t{help}"
+        return item.value
 
     def complete(self) -> str:
         args, incomplete = self.get_completion_args()
@@ -95,18 +112,24 @@ for _shell in SHELLS:  # each is asked for by its name
 def complete_search(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Complete a search that stands among the arguments, in one word of the shell or in several."""
     before = [str(word) for word in ctx.params.get("search") or ()]
-    return search_completions(before, incomplete, lambda facet: _asked(ctx, lambda admin: _values(admin, facet)))
+    return search_completions(
+        before, incomplete, lambda facet: _asked(ctx, lambda admin: _values(admin, facet))
+    )
 
 
 def complete_view(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a view."""
-    names = _asked(ctx, lambda admin: [view["name"] for view in admin.get_json("/api/views")["views"]])
+    names = _asked(
+        ctx, lambda admin: [view["name"] for view in admin.get_json("/api/views")["views"]]
+    )
     is_quoted = os.environ.get(COMPLETE_VARIABLE) != "bash_complete"
     known = [name for name in names if name.startswith(incomplete)]
     return [name for name in known if is_plain(name) or (is_quoted and name.isprintable())]
 
 
-def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+def complete_rule(
+    _: click.Context, __: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
     """Complete the id of a rule by which secrets are found."""
     from proxy.settings.redact_rules import CODE_RULES, rules_by_id
 
@@ -122,7 +145,12 @@ def complete_command(ctx: click.Context, _: click.Parameter, incomplete: str) ->
     found = set()
     for directory in os.get_exec_path():
         with suppress(OSError):
-            found |= {name for name in os.listdir(directory) if name.startswith(incomplete) and is_plain(name)}
+            found |= {
+                name
+                for name in os.listdir(directory)
+                if name.startswith(incomplete) and is_plain(name)
+            }
+
     return sorted(found)[:_MAX_VALUES]
 
 
@@ -141,16 +169,19 @@ def search_completions(before: Sequence[str], incomplete: str, values: Values) -
     from storage.search.language.words import PREFIXES, WORDS
 
     if incomplete == ":" and before:
-        before, incomplete = [*before, ":"], ""
+        before = [*before, ":"]
+        incomplete = ""
     if len(before) > 1 and before[-1] == ":":
         # The value itself may have a colon, as in `redacted:name:password`.
         value = f"{before[-2]}:" if len(before) > 3 and before[-3] == ":" else ""
         found = _values_of(before[-4 if value else -2].lstrip(_SIGNS), value + incomplete, values)
         return [each.removeprefix(value) for each in found]
+
     head, term = _last_term(incomplete)
     name, colon, typed = term.partition(":")
     if colon:
         return [f"{head}{name}:{value}" for value in _values_of(name, typed, values)]
+
     offered = [*(f"{word}:" for word in WORDS), *(f"{prefix}." for prefix in PREFIXES)]
     return [head + word for word in offered if word.startswith(term)]
 
@@ -169,6 +200,7 @@ def _values_of(name: str, typed: str, values: Values) -> list[str]:
     word = find_word(name)
     if word is None:
         return []
+
     listed, comma, last = typed.rpartition(",")
     known = [*word.values, *(values(word.facet) if word.facet else ())]
     plain = (value for value in dict.fromkeys(known) if is_plain(value))

@@ -1,8 +1,8 @@
 """Options of the commands, each declared once.
 
-What a command gets together as one value (a client, the filters, the flags of settings) is a group of parameters, with
-what makes that value. Invariant: no parameter imports what a command is for, so that `sidelog version` does not pay for
-the proxy.
+What a command gets together as one value (a client, the filters, the flags of settings) is a group
+of parameters, with what makes that value. Invariant: no parameter imports what a command is for, so
+that `sidelog version` does not pay for the proxy.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,13 @@ from typing import Any, Final, NamedTuple
 import click
 from click import Argument, Parameter
 
-from proxy.cli.completion import SHELLS, complete_command, complete_rule, complete_search, complete_view
+from proxy.cli.completion import (
+    SHELLS,
+    complete_command,
+    complete_rule,
+    complete_search,
+    complete_view,
+)
 from proxy.cli.parameter_types import PositiveNumber, Seconds, WholeNumber
 from proxy.settings.flags import FLAGS, Flag
 
@@ -80,38 +86,63 @@ def _setting(flag: Flag, name: str) -> Option:
 
 def _config(help: str, **more: Any) -> Option:
     kind = click.Path(path_type=Path)
-    return text("--config", "FILE", help, envvar="SIDELOG_CONFIG", show_envvar=True, type=kind, **more)
+    return text(
+        "--config", "FILE", help, envvar="SIDELOG_CONFIG", show_envvar=True, type=kind, **more
+    )
 
 
 _ALL: Final = (
     _config("Configuration file (TOML)."),
     _setting(FLAGS["data_dir"], "data_dir"),
-    flag("--rate", "Also measure which rate this machine sustains with everything stored; takes 30 s."),
+    flag(
+        "--rate",
+        "Also measure which rate this machine sustains with everything stored; takes 30 s.",
+    ),
     flag("--json", "Print JSON.", "as_json"),
     text(
         "--fields",
         "NAME,…",
-        "Columns: time, code, ms, target, request, any member of the JSON, any header (header.x-tenant) or place in a "
+        "Columns: time, code, ms, target, request, any member of the JSON, any header "
+        "(header.x-tenant) or place in a "
         "JSON body (body.user.id). Default: what fits the terminal.",
     ),
     text(
         "--view",
         "NAME",
-        "Start from a view (`sidelog view list`): its search, period, order, columns; other options override it.",
+        "Start from a view (`sidelog view list`): its search, period, order, columns; other "
+        "options override it.",
         "from_view",
         shell_complete=complete_view,
     ),
     text("--order", "ORDER", "Newest first (desc, default), or oldest (asc)."),
     flag("--wide", "Show all columns in full, however narrow the terminal."),
-    flag("--utc", "Show times in UTC, and read times without an offset as UTC. Default: the local time zone."),
+    flag(
+        "--utc",
+        "Show times in UTC, and read times without an offset as UTC. Default: the local time zone.",
+    ),
     text(
-        "--url", "URL", "URL of the admin port. Default: SIDELOG_URL, else from the data directory.", panel=SOURCE_PANEL
+        "--url",
+        "URL",
+        "URL of the admin port. Default: SIDELOG_URL, else from the data directory.",
+        panel=SOURCE_PANEL,
     ),
     argument("KEY", "Id of a key, or its name if that is unique."),
     argument("NAME", "Name of a view.", shell_complete=complete_view),
     flag("--greet", "Print addresses and commands to try, as on a terminal.", "greets"),
-    text("--listen", "HOST:PORT", "Address of the data port.", default="127.0.0.1:8080", show_default=True),
-    text("--admin-listen", "HOST:PORT", "Address of the admin port.", default="127.0.0.1:8090", show_default=True),
+    text(
+        "--listen",
+        "HOST:PORT",
+        "Address of the data port.",
+        default="127.0.0.1:8080",
+        show_default=True,
+    ),
+    text(
+        "--admin-listen",
+        "HOST:PORT",
+        "Address of the admin port.",
+        default="127.0.0.1:8090",
+        show_default=True,
+    ),
     argument("SHELL", "Which shell: bash, zsh or fish.", type=click.Choice(SHELLS)),
     text("--scope", "TEXT …", "Scope of the key; may be repeated. Default: all.", multiple=True),
     text("--agent", "TEXT …", "Agent of the key; may be repeated. Default: all.", multiple=True),
@@ -121,14 +152,20 @@ _ALL: Final = (
     text("--user", "TEXT", "User of the records of its requests."),
     argument(
         "FILE",
-        "File for the copy; must not exist. In a directory it is named by the time: sidelog-2026-11-28T020000Z.db.",
+        "File for the copy; must not exist. In a directory it is named by the time: "
+        "sidelog-2026-11-28T020000Z.db.",
         type=click.Path(path_type=Path),
     ),
     argument("NEW-NAME", "New name of the view."),
-    argument("ID", "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id.", "record_id"),
+    argument(
+        "ID",
+        "Record id, with or without dashes, its beginning, req_…, or an X-Request-Id.",
+        "record_id",
+    ),
     argument(
         "[OTHER-ID]",
-        "Id of the second, likewise. Without it, the first is compared with the last success of its endpoint, the one "
+        "Id of the second, likewise. Without it, the first is compared with the last success of "
+        "its endpoint, the one "
         "whose request is most alike.",
         "other_id",
         required=False,
@@ -139,7 +176,11 @@ _ALL: Final = (
     flag("--curl", "Print a curl command that repeats the request."),
     flag("--har", "Print the exchange as an HTTP Archive (HAR 1.2)."),
     flag("--all", "Print all fields, with timings and usage.", "has_all"),
-    text("--content-type", "TYPE", "Content type it would be sent with. Default: by the ending of the file."),
+    text(
+        "--content-type",
+        "TYPE",
+        "Content type it would be sent with. Default: by the ending of the file.",
+    ),
     flag("--show", "Also print the text as it would be stored."),
     flag("--no-header", "Leave out the line with the titles."),
     argument("FORMAT", "What to write: har, ndjson or csv."),
@@ -152,7 +193,10 @@ _ALL: Final = (
     flag("--bodies", "Include bodies (NDJSON, CSV)."),
     flag("--bom", "CSV: begin with a byte order mark, for Excel."),
     argument(
-        "[ID]", "One conversation, with its calls: its id, or the beginning of it.", "conversation_id", required=False
+        "[ID]",
+        "One conversation, with its calls: its id, or the beginning of it.",
+        "conversation_id",
+        required=False,
     ),
     text(
         "--for",
@@ -165,11 +209,17 @@ _ALL: Final = (
     ),
     number("--min-turns", "Leave out those with fewer calls.", 1),
     argument("SUITE", "Suite or HAR file.", type=click.Path(path_type=Path)),
-    text("--against", "URL", "Where to send: scheme, host, port, and what comes before the path.", required=True),
+    text(
+        "--against",
+        "URL",
+        "Where to send: scheme, host, port, and what comes before the path.",
+        required=True,
+    ),
     text(
         "--expect",
         "WHAT",
-        "What an answer must have in common with the recorded one: status, shape (of all that its endpoint answered: "
+        "What an answer must have in common with the recorded one: status, shape (of all that its "
+        "endpoint answered: "
         "types, members, enums), or same.",
         type=click.Choice(("status", "shape", "same")),
         default="shape",
@@ -200,7 +250,8 @@ _ALL: Final = (
     text(
         "--slower",
         "FACTOR",
-        "An endpoint is not as expected if its answers take so many times as long as the recorded ones: 1.5.",
+        "An endpoint is not as expected if its answers take so many times as long as the recorded "
+        "ones: 1.5.",
         type=PositiveNumber(1000),
     ),
     flag("--insecure", "Do not verify the certificate of --against."),
@@ -219,7 +270,8 @@ _ALL: Final = (
     text(
         "--edit",
         "PART=VALUE …",
-        "Change path, query.NAME, body or a place in it (body.user.id), where it is; env:NAME takes a variable.",
+        "Change path, query.NAME, body or a place in it (body.user.id), where it is; env:NAME "
+        "takes a variable.",
         multiple=True,
     ),
     text(
@@ -229,7 +281,9 @@ _ALL: Final = (
         multiple=True,
     ),
     flag("--unsafe", "Send methods that are not safe, too: POST, PUT, PATCH, DELETE, …"),
-    text("--min-failed", "N", "Leave out those with fewer failures.", type=WholeNumber(0), default=0),
+    text(
+        "--min-failed", "N", "Leave out those with fewer failures.", type=WholeNumber(0), default=0
+    ),
     text("--min-cost", "USD", "Leave out those that cost less.", "min_cost_usd", default=""),
     text(
         "--html",
@@ -241,7 +295,8 @@ _ALL: Final = (
 _DATA_DIR: Final = text(
     "--data-dir",
     "DIR",
-    "Its data directory; where none runs, commands that only read take the store there. Default: SIDELOG_DATA_DIR, "
+    "Its data directory; where none runs, commands that only read take the store there. Default: "
+    "SIDELOG_DATA_DIR, "
     "STATE_DIRECTORY, ./sidelog-data, or where that is not, that of `sidelog run` in this project.",
     panel=SOURCE_PANEL,
 )
@@ -250,7 +305,8 @@ _ALERT: Final = argument("NAME", "Name of the alert.")
 _OF_COMMANDS: Final = {
     "run command": argument(
         "[COMMAND]...",
-        "The command with its arguments; its options are its own, with or without the -- before it.",
+        "The command with its arguments; its options are its own, with or without the -- before "
+        "it.",
         "command",
         nargs=-1,
         type=click.UNPROCESSED,
@@ -259,7 +315,8 @@ _OF_COMMANDS: Final = {
     "run route": text(
         "--route",
         "NAME=URL …",
-        "Also record what goes to this URL; the command gets its address here as NAME_BASE_URL. For a known provider: "
+        "Also record what goes to this URL; the command gets its address here as NAME_BASE_URL. "
+        "For a known provider: "
         "where it is reached instead.",
         multiple=True,
     ),
@@ -268,7 +325,9 @@ _OF_COMMANDS: Final = {
         "URL",
         "Use a sidelog that runs, by the URL of its data port; --data-dir is then that of it.",
     ),
-    "run data_dir": text("--data-dir", "DIR", "Data directory. Default: one for each project, below ~/.local/state."),
+    "run data_dir": text(
+        "--data-dir", "DIR", "Data directory. Default: one for each project, below ~/.local/state."
+    ),
     "run output": Option(
         ["--output", "-o", "output"],
         metavar="FILE",
@@ -277,7 +336,9 @@ _OF_COMMANDS: Final = {
     ),
     "run opens": flag("--open", "Show the run in a browser at the end.", "opens"),
     "run again": flag("--again", "Run nothing; show what was said of the last run."),
-    "demo data_dir": text("--data-dir", "DIR", "Data directory. Default: SIDELOG_DATA_DIR, ./sidelog-demo."),
+    "demo data_dir": text(
+        "--data-dir", "DIR", "Data directory. Default: SIDELOG_DATA_DIR, ./sidelog-demo."
+    ),
     "health data_dir": _DATA_DIR,
     "alerts test name": _ALERT,
     "alerts silence name": _ALERT,
@@ -289,16 +350,21 @@ _OF_COMMANDS: Final = {
         shell_complete=complete_rule,
     ),
     "redact try file": argument(
-        "FILE", "File with the text, as it would be sent; -: standard input.", type=click.Path(path_type=Path)
+        "FILE",
+        "File with the text, as it would be sent; -: standard input.",
+        type=click.Path(path_type=Path),
     ),
     "keys create name": argument("NAME", "Display name."),
     "view save name": argument("NAME", "Name of the view; an existing one is replaced."),
     "view save by": text("--by", "FIELD", "Group by this field, as `sidelog top` does."),
-    "mock listen": text("--listen", "HOST:PORT", "Address.", default="127.0.0.1:9000", show_default=True),
+    "mock listen": text(
+        "--listen", "HOST:PORT", "Address.", default="127.0.0.1:9000", show_default=True
+    ),
     "mock match": text(
         "--match",
         "STRENGTH",
-        "Answer no weaker match: exact; same, but for moments and ids made anew; endpoint, by method and template.",
+        "Answer no weaker match: exact; same, but for moments and ids made anew; endpoint, by "
+        "method and template.",
         type=click.Choice(("exact", "same", "endpoint")),
         default="same",
         show_default=True,
@@ -306,37 +372,51 @@ _OF_COMMANDS: Final = {
     "mock ignore": text(
         "--ignore",
         "PLACE",
-        "Leave a place of requests out: body.requested_at, items[*].id, query.t, header:accept. May be repeated.",
+        "Leave a place of requests out: body.requested_at, items[*].id, query.t, header:accept. "
+        "May be repeated.",
         multiple=True,
     ),
-    "mock lenient": flag("--lenient", "Answer by the endpoint, whatever query, body and headers are."),
+    "mock lenient": flag(
+        "--lenient", "Answer by the endpoint, whatever query, body and headers are."
+    ),
     "mock protobuf": text(
         "--protobuf",
         "FILE",
-        "Schema of gRPC services, as for a route: of protoc --include_imports --descriptor_set_out, or `grpc reflect`.",
+        "Schema of gRPC services, as for a route: of protoc --include_imports "
+        "--descriptor_set_out, or `grpc reflect`.",
         type=click.Path(path_type=Path),
     ),
-    "grpc reflect address": argument("ADDRESS", "Address of the service: host:port, or https://host:port."),
+    "grpc reflect address": argument(
+        "ADDRESS", "Address of the service: host:port, or https://host:port."
+    ),
     "save name": argument("NAME", "Name of the suite."),
-    "save limit": text("--limit", "N", "Save so many at most, the newest. Default: all.", type=WholeNumber(1)),
+    "save limit": text(
+        "--limit", "N", "Save so many at most, the newest. Default: all.", type=WholeNumber(1)
+    ),
     "save per_request": text(
         "--per-request",
         "N",
         "Save so many exchanges of the same request at most, the newest. Default: all.",
         type=WholeNumber(1),
     ),
-    "replay rate": text("--rate", "N", "Begin so many requests a second.", type=WholeNumber(1, 10_000)),
+    "replay rate": text(
+        "--rate", "N", "Begin so many requests a second.", type=WholeNumber(1, 10_000)
+    ),
     "replay protobuf": text(
         "--protobuf",
         "FILE",
-        "Schema of gRPC services, as for a route: protoc --include_imports --descriptor_set_out, or "
+        "Schema of gRPC services, as for a route: protoc --include_imports --descriptor_set_out, "
+        "or "
         "`sidelog grpc reflect`.",
         type=click.Path(path_type=Path),
     ),
     "replay output": Option(
         ["--output", "-o", "output"],
         metavar="FILE",
-        help="Write a line for each result; what a run that was interrupted left there is not sent again.",
+        help=(
+            "Write a line for each result; what a run that was interrupted left there is not sent "
+            "again."
+        ),
         type=click.Path(path_type=Path),
     ),
     "tail lines": Option(
@@ -350,9 +430,12 @@ _OF_COMMANDS: Final = {
     "top by": text(
         "--by",
         "FIELD",
-        "What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, message, failure "
-        "(endpoint, reason, status and message), method, host, model, provider, tool (calls of MCP tools), route, "
-        "service, project, container, client, instance, a header (header.x-tenant) or place in JSON bodies "
+        "What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, "
+        "message, failure "
+        "(endpoint, reason, status and message), method, host, model, provider, tool (calls of "
+        "MCP tools), route, "
+        "service, project, container, client, instance, a header (header.x-tenant) or place in "
+        "JSON bodies "
         "(body.user.id).",
     ),
     "top sort": text(
@@ -366,7 +449,8 @@ _OF_COMMANDS: Final = {
     "export fields": text(
         "--fields",
         "NAME,…",
-        "Columns of CSV, or members of NDJSON: members of records, headers (header.x-tenant), places in JSON "
+        "Columns of CSV, or members of NDJSON: members of records, headers (header.x-tenant), "
+        "places in JSON "
         "bodies (body.user.id). Default: all columns.",
     ),
     "conversations sort": text(
@@ -382,7 +466,8 @@ _OF_COMMANDS: Final = {
     "conversations as_json": _JSON_LINES,
 }
 PARAMETERS: Final[Mapping[str, Parameter]] = {each.name: each for each in _ALL} | _OF_COMMANDS
-"""By name, or where a command has another of that name, by the words of the command and the name."""
+"""By name, or where a command has another of that name, by the words of the command and the name.
+"""
 
 _ONE: Final = "TEXT"
 _MANY: Final = "TEXT …"
@@ -392,7 +477,8 @@ _FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "since",
         _ONE,
-        "From when, inclusive: an age (15m, 1h30m), a time of day (14:05), today, yesterday, Unix seconds, "
+        "From when, inclusive: an age (15m, 1h30m), a time of day (14:05), today, yesterday, Unix "
+        "seconds, "
         "or ISO 8601, local without an offset.",
     ),
     ("until", _ONE, "Until when, exclusive: as for --since."),
@@ -434,7 +520,8 @@ _FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
 
 _SEARCH: Final = argument(
     "[SEARCH]...",
-    "Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before one that begins with a "
+    "Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before one "
+    "that begins with a "
     "hyphen.",
     "search",
     nargs=-1,
@@ -453,7 +540,11 @@ def _gather_filters(given: dict[str, Any], _: ExitStack) -> None:
     from proxy.cli.commands.zone import with_offsets, zone_of
 
     values = {name: given.pop(name) for name, _, _ in _FILTERS}
-    filters = {name: list(value) if isinstance(value, tuple) else str(value) for name, value in values.items() if value}
+    filters = {
+        name: list(value) if isinstance(value, tuple) else str(value)
+        for name, value in values.items()
+        if value
+    }
     given["zone"] = zone_of(given.pop("utc"))
     given["filters"] = with_offsets(filters, given["zone"])
 
@@ -467,7 +558,9 @@ def _gather_search(given: dict[str, Any], _: ExitStack) -> None:
 def _gather_reader(given: dict[str, Any], stack: ExitStack) -> None:
     from proxy.cli.commands.reading import reading_client
 
-    given["client"] = stack.enter_context(reading_client(*(given.pop(each.name) for each in READER.parameters)))
+    given["client"] = stack.enter_context(
+        reading_client(*(given.pop(each.name) for each in READER.parameters))
+    )
 
 
 def _gather_later(given: dict[str, Any], _: ExitStack) -> None:
@@ -483,7 +576,9 @@ def _gather_client(given: dict[str, Any], _: ExitStack) -> None:
 
 
 def settings_flags(*settings: str) -> Shared:
-    """Return the flags of settings, which a command gets as `overrides`: dotted setting → text, if given."""
+    """Return the flags of settings, which a command gets as `overrides`: dotted setting → text, if
+    given.
+    """
     names = {setting: setting.replace(".", "__") for setting in settings}
 
     def gather(given: dict[str, Any], _: ExitStack) -> None:
@@ -499,7 +594,12 @@ SEARCH: Final = Shared((_SEARCH,), _gather_search)
 """For a command with `FILTERS`, behind them."""
 _ACCESS: Final = (
     PARAMETERS["url"],
-    text("--token", "TOKEN", "Admin token. Default: SIDELOG_TOKEN, else from the data directory.", panel=SOURCE_PANEL),
+    text(
+        "--token",
+        "TOKEN",
+        "Admin token. Default: SIDELOG_TOKEN, else from the data directory.",
+        panel=SOURCE_PANEL,
+    ),
 )
 CLIENT: Final = Shared((*_ACCESS, _DATA_DIR), _gather_client)
 """A running sidelog."""
@@ -507,7 +607,9 @@ READER: Final = Shared(
     (
         *_ACCESS,
         _DATA_DIR,
-        _config("Configuration file that names the store, when no sidelog runs.", panel=SOURCE_PANEL),
+        _config(
+            "Configuration file that names the store, when no sidelog runs.", panel=SOURCE_PANEL
+        ),
     ),
     _gather_reader,
 )

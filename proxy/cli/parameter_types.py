@@ -21,14 +21,23 @@ class WholeNumber(click.IntRange):
         if isinstance(value, int):
             return value
         number = int(value) if _WHOLE_NUMBER.fullmatch(value) else None
-        if number is None or number < (self.min or 0) or (self.max is not None and number > self.max):
-            limits = f", at least {self.min}" if self.max is None else f" from {self.min} to {self.max}"
+        if (
+            number is None
+            or number < (self.min or 0)
+            or (self.max is not None and number > self.max)
+        ):
+            limits = (
+                f", at least {self.min}" if self.max is None else f" from {self.min} to {self.max}"
+            )
             self.fail(f"expected a whole number{limits}, got {value!r}", param, ctx)
+
         return number
 
 
 class Seconds(click.ParamType[int]):
-    """Whole seconds, given with their units, as settings take them: `90s`, `1h30m`; none at all is `0`."""
+    """Whole seconds, given with their units, as settings take them: `90s`, `1h30m`; none at all is
+    `0`.
+    """
 
     name = "time"
 
@@ -38,12 +47,14 @@ class Seconds(click.ParamType[int]):
 
         if isinstance(value, int):
             return value
+
         if _BARE_NUMBER.fullmatch(value) and value.strip() != "0":
             self.fail(f"expected {NUMBER_WITH_UNIT}, such as 5m, got {value!r}", param, ctx)
         try:
             seconds: int = convert("_s", Given(value, "", is_text=True), _SECONDS)
         except ValueError as error:
             self.fail(f"{error}, got {value!r}", param, ctx)
+
         return seconds
 
 
@@ -58,5 +69,7 @@ class PositiveNumber(click.ParamType[float]):
     def convert(self, value: Any, param: Parameter | None, ctx: click.Context | None) -> float:
         number = float(value) if isinstance(value, float | int) or _NUMBER.fullmatch(value) else 0.0
         if not 0 < number <= self._most:
-            self.fail(f"expected a number above 0, at most {self._most:g}, got {value!r}", param, ctx)
+            self.fail(
+                f"expected a number above 0, at most {self._most:g}, got {value!r}", param, ctx
+            )
         return number

@@ -1,7 +1,7 @@
 """The program of click, made from the table of commands.
 
-Strategy: one class for commands, which shows options by panel, and one for groups, which keeps the order of the table.
-What a command does is in `proxy/cli/commands/`, imported when it runs.
+Strategy: one class for commands, which shows options by panel, and one for groups, which keeps the
+order of the table. What a command does is in `proxy/cli/commands/`, imported when it runs.
 """
 
 import sys
@@ -45,9 +45,13 @@ class _Group(_WithPanels, click.Group):
         if ctx.parent is not None:
             self.format_commands(ctx, formatter)
             return
+
         width = max(map(len, self.commands))  # one column for all sections
         for title, words in SECTIONS.items():
-            rows = [(word.ljust(width), self.commands[word].get_short_help_str()) for word in words.split()]
+            rows = [
+                (word.ljust(width), self.commands[word].get_short_help_str())
+                for word in words.split()
+            ]
             with formatter.section(title):
                 formatter.write_dl(rows)
 
@@ -83,24 +87,33 @@ def _program() -> click.Group:
         context_settings=_HELP,
     )
     groups: dict[str, click.Group] = {}
+
     for row in COMMANDS:
         *group, name = row.words.split()
         for word in group:
             if word not in groups:
-                groups[word] = _Group(word, help=GROUPS[word], no_args_is_help=True, context_settings=_HELP)
+                groups[word] = _Group(
+                    word, help=GROUPS[word], no_args_is_help=True, context_settings=_HELP
+                )
                 program.add_command(groups[word])
+
         (groups[group[0]] if group else program).add_command(_command(name, row))
+
     return program
 
 
 def _command(name: str, row: Row) -> click.Command:
     before = "" if f"sidelog {row.words}" in row.example else f"sidelog {row.words} "
-    parameters = [PARAMETERS.get(f"{row.words} {each}") or PARAMETERS[each] for each in row.parameters.split()]
+    parameters = [
+        PARAMETERS.get(f"{row.words} {each}") or PARAMETERS[each] for each in row.parameters.split()
+    ]
     for shared in row.shared:
         parameters += shared.parameters
     help = f"{row.help}\n\nExample: {f'{before}{row.example}'.strip()}"
     settings = {**_HELP, "allow_interspersed_args": not row.has_command}
-    return _WithPanels(name, help=help, params=parameters, callback=_callback(row), context_settings=settings)
+    return _WithPanels(
+        name, help=help, params=parameters, callback=_callback(row), context_settings=settings
+    )
 
 
 def _callback(row: Row) -> Callable[..., int]:

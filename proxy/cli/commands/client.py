@@ -1,7 +1,8 @@
 """The admin API as the commands use it: where it is, with which token, one request at a time.
 
-Strategy: blocking, standard library only, never through a proxy of the environment. Address and token come from the
-options, else from the data directory a running sidelog keeps (`state.json`, `admin-token`).
+Strategy: blocking, standard library only, never through a proxy of the environment. Address and
+token come from the options, else from the data directory a running sidelog keeps (`state.json`,
+`admin-token`).
 """
 
 import http.client
@@ -45,20 +46,33 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 
 
 def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data.
+    """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY,
+    ./sidelog-data.
 
-    Where none is named and only the demo runs, or only it ever ran, its own is meant; where neither ever ran here, that
-    of `sidelog run` in this project.
+    Where none is named and only the demo runs, or only it ever ran, its own is meant; where neither
+    ever ran here, that of `sidelog run` in this project.
     """
-    named = option or environ.get("SIDELOG_DATA_DIR") or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    named = (
+        option
+        or environ.get("SIDELOG_DATA_DIR")
+        or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    )
     if named:
         return Path(named)
-    own, demo = Path(OWN_DIRECTORY), Path(DEMO_DIRECTORY)
-    is_meant = (is_in_use(demo) and not is_in_use(own)) or ((demo / STATE_FILE).exists() and not own.exists())
+
+    own = Path(OWN_DIRECTORY)
+    demo = Path(DEMO_DIRECTORY)
+    is_meant = (is_in_use(demo) and not is_in_use(own)) or (
+        (demo / STATE_FILE).exists() and not own.exists()
+    )
     if is_meant or own.exists():
         return demo if is_meant else own
+
     of_runs = project_directory(Path.cwd(), environ)
-    return of_runs if of_runs is not None and (of_runs / STATE_FILE).exists() else own
+    if of_runs is not None and (of_runs / STATE_FILE).exists():
+        return of_runs
+
+    return own
 
 
 def read_token(directory: Path) -> str:
@@ -67,9 +81,13 @@ def read_token(directory: Path) -> str:
     try:
         return path.read_text("ascii").strip()
     except FileNotFoundError:
-        raise CommandError(f"no admin token at {path}, it is created at the first start; pass --data-dir") from None
+        raise CommandError(
+            f"no admin token at {path}, it is created at the first start; pass --data-dir"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise CommandError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def admin_url_of(state: Mapping[str, Any]) -> str | None:
@@ -97,11 +115,14 @@ class Answer:
 
 
 def _waited(answer: Answer, until_s: float) -> bool:
-    """Wait as long as a response asks for; return False at once if it asks for no wait, or the time is up."""
+    """Wait as long as a response asks for; return False at once if it asks for no wait, or the time
+    is up.
+    """
     after = answer.headers.get("retry-after", "")
     is_soon = answer.status == 503 and after.isdecimal() and int(after) <= MAX_RETRY_AFTER_S
     if not is_soon or RECORD_ID in answer.headers or time.monotonic() + int(after) > until_s:
         return False
+
     if sys.stderr.isatty():
         complain(f"sidelog: {refusal(answer)}, waiting")
     time.sleep(int(after))
@@ -109,7 +130,9 @@ def _waited(answer: Answer, until_s: float) -> bool:
 
 
 def _encoded(parameters: Filters) -> str:
-    """Write parameters as a query; a byte of the command line that is no UTF-8 goes as it is, the API judges it."""
+    """Write parameters as a query; a byte of the command line that is no UTF-8 goes as it is, the
+    API judges it.
+    """
     return urlencode(parameters, doseq=True, errors="surrogateescape")
 
 
@@ -131,7 +154,8 @@ class Client:
         return self.send("GET", path + (f"?{_encoded(parameters)}" if parameters else ""))
 
     def send(self, method: str, target: str, content: object = None) -> Answer:
-        """Send a request, with `content` as JSON unless it is None; a status of 400 or more is no error.
+        """Send a request, with `content` as JSON unless it is None; a status of 400 or more is no
+        error.
 
         Raises:
             CommandError: there is no HTTP response, or it is one of the data port.
@@ -146,18 +170,27 @@ class Client:
                 answer = refused or _answer_of(response)
         except (OSError, http.client.HTTPException) as error:
             raise no_response(self.url, error) from error
-        if RECORD_ID in answer.headers:  # of a service that answers every path, it would be taken for sidelog's
+
+        # Of a service that answers every path, it would be taken for sidelog's.
+        if RECORD_ID in answer.headers:
             raise CommandError(refusal(answer))
+
         return answer
 
     @contextmanager
     def _asked(
-        self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str], timeout_s: float
+        self,
+        method: str,
+        target: str,
+        payload: bytes | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
     ) -> Iterator[tuple[http.client.HTTPResponse, Answer | None]]:
         """Yield the response, unread; of a refusal that is not soon over what it says, too."""
         connection = _connection(self.url, self.cert_file)
         connection.timeout = timeout_s
         authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
         until_s = time.monotonic() + PATIENCE_S
         try:
             while True:
@@ -168,6 +201,7 @@ class Client:
                 refused = _answer_of(response) if is_refusal else None
                 if refused is None or not _waited(refused, until_s):
                     break
+
             yield response, refused
         finally:
             connection.close()
@@ -176,7 +210,8 @@ class Client:
     def stream(
         self, path: str, parameters: Filters, headers: Mapping[str, str], timeout_s: float
     ) -> Iterator[http.client.HTTPResponse]:
-        """GET a path and yield the response, to be read piece by piece; `timeout_s` is that of each read.
+        """GET a path and yield the response, to be read piece by piece; `timeout_s` is that of each
+        read.
 
         Raises:
             CommandError: the server refused, with its message; a `TemporaryRefusal` where it may think again.
@@ -194,7 +229,9 @@ class Client:
         return self._read(self.get(path, parameters))
 
     def send_json(self, method: str, target: str, content: object = None) -> Any:
-        """Send a request and return the JSON of the response, None when it has none; refusals as in `get_json`."""
+        """Send a request and return the JSON of the response, None when it has none; refusals as in
+        `get_json`.
+        """
         return self._read(self.send(method, target, content))
 
     def _read(self, answer: Answer) -> Any:
@@ -205,7 +242,9 @@ class Client:
         try:
             return json.loads(answer.body)
         except ValueError as error:
-            raise CommandError(f"the response of {self.url} is not JSON; is it the admin port?") from error
+            raise CommandError(
+                f"the response of {self.url} is not JSON; is it the admin port?"
+            ) from error
 
 
 def client_pages(client: Client, path: str, parameters: Filters) -> Iterator[dict[str, Any]]:
@@ -217,45 +256,59 @@ def client_pages(client: Client, path: str, parameters: Filters) -> Iterator[dic
         cursor = page.get("next_cursor")
 
 
-def connect(url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]) -> Client:
+def connect(
+    url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]
+) -> Client:
     """Return a client made from options and, for what is not given, from the data directory."""
     directory = data_directory(option, environ)
     url = url or environ.get("SIDELOG_URL") or None
     token = (token or environ.get("SIDELOG_TOKEN", "")).strip() or None
     if token is not None and not (token.isascii() and token.isprintable()):
         raise CommandError("the token contains characters that no valid token has", exit_code=2)
+
     try:
         state = read_state(directory)
     except OSError as error:
         raise CommandError(f"cannot read {directory / STATE_FILE}: {error.strerror}") from error
+
     if url is None and (url := admin_url_of(state)) is None:
         if (directory / STATE_FILE).exists():
             raise CommandError(f"{directory / STATE_FILE} names no admin port; pass --url")
         if directory.exists():
-            text = f"no sidelog has run with {directory}; of a copy, `sidelog query` reads what is stored"
+            text = (
+                f"no sidelog has run with {directory}; of a copy, `sidelog query` reads what is "
+                "stored"
+            )
             raise CommandError(f"{text}; pass --data-dir or --url of one that runs")
         raise CommandError(f"no sidelog data in {directory}; pass --data-dir or --url")
+
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
         token = read_token(directory) if (directory / TOKEN_FILE).exists() else ""
     return Client(url, token, _own_certificate(url, state))
 
 
 def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
-    """Return the certificate that is trusted under any name, if the URL leads to the admin port of this machine."""
+    """Return the certificate that is trusted under any name, if the URL leads to the admin port of
+    this machine.
+    """
     cert_file = str(state.get("admin_cert_file") or "")
     if not cert_file or url == admin_url_of(state):
         return cert_file
+
     from proxy.settings.addresses import is_loopback  # not in the time of every answer
 
     with suppress(ValueError):  # an invalid URL is reported when it is used
         host = urlsplit(url).hostname or ""
         if is_loopback(host) or host == urlsplit(admin_url_of(state) or "").hostname:
             return cert_file
+
     return ""
 
 
 def message_in(document: object) -> str | None:
-    """Return what a JSON response says went wrong, in the shape of RFC 9457, of model providers or of others."""
+    """Return what a JSON response says went wrong, in the shape of RFC 9457, of model providers or
+    of others.
+    """
     if not isinstance(document, dict):
         return None
     error = document.get("error")
@@ -276,16 +329,20 @@ def _refused(answer: Answer) -> CommandError:
 
 
 def refusal(answer: Answer) -> str:
-    """Return the message of an error response: RFC 9457's detail, or the message of one of the dialects."""
+    """Return the message of an error response: RFC 9457's detail, or the message of one of the
+    dialects.
+    """
     if RECORD_ID in answer.headers:
         return f"{status_text(answer)} from the data port; pass the --url of the admin port"
     try:
         document = json.loads(answer.body)
     except ValueError:
         document = None
+
     detail = message_in(document)
     if detail is None and answer.status == 404:
         return f"{status_text(answer)}; is this the admin port?"
+
     fix = "; pass --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
     return f"{detail or status_text(answer)}{fix}"
 
@@ -295,7 +352,9 @@ def status_text(answer: Answer) -> str:
 
 
 def no_response(url: str, error: OSError | http.client.HTTPException) -> CommandError:
-    """Make the error for a server that is unreachable or answers unexpectedly, with a hint where to look."""
+    """Make the error for a server that is unreachable or answers unexpectedly, with a hint where to
+    look.
+    """
     hint = "is sidelog running?"
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "SSL_CERT_FILE=FILE names the authority that signed it"
@@ -314,10 +373,12 @@ def reason_of(error: OSError | http.client.HTTPException) -> str:
 def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host = parts.hostname
+        port = parts.port
         (host or "").encode("idna")  # as the resolver will
     except ValueError as error:
         raise CommandError(f"{url!r} is not a URL: {error}", exit_code=2) from error
+
     if parts.scheme not in ("http", "https") or not host:
         raise CommandError(f"{url!r} is not a URL such as http://127.0.0.1:8090", exit_code=2)
     if parts.scheme == "https":
@@ -325,8 +386,12 @@ def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
             context = client_context(cert_file)
         except OSError as error:
             reason = getattr(error, "reason", None) or error.strerror
-            raise CommandError(f"the admin port's certificate {cert_file} cannot be used: {reason}") from error
+            raise CommandError(
+                f"the admin port's certificate {cert_file} cannot be used: {reason}"
+            ) from error
+
         return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+
     return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
 
 

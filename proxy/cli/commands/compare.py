@@ -1,4 +1,6 @@
-"""`sidelog compare`: what differs between two records, or between one and the last success of its endpoint."""
+"""`sidelog compare`: what differs between two records, or between one and the last success of its
+endpoint.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,37 +17,61 @@ from proxy.process.terminal import visible_line
 MAX_SHOWN: Final = 100
 """Changes of a part; `--json` has all that the API shows."""
 _SIGNS: Final = {"added": ("+", "green"), "removed": ("-", "red"), "moved": (">", "cyan")}
-_WORDS: Final = {"added": ("{+", "+}", "green"), "removed": ("[-", "-]", "red"), "same": ("", "", "")}
+_WORDS: Final = {
+    "added": ("{+", "+}", "green"),
+    "removed": ("[-", "-]", "red"),
+    "same": ("", "", ""),
+}
 """As wdiff(1) marks them."""
 
 
-def run(client: Client, *, record_id: str, other_id: str | None, ignore: tuple[str, ...], as_json: bool) -> int:
-    """Print what differs from the first record to the second, or from the last success to the only one; 1 if any."""
+def run(
+    client: Client, *, record_id: str, other_id: str | None, ignore: tuple[str, ...], as_json: bool
+) -> int:
+    """Print what differs from the first record to the second, or from the last success to the only
+    one; 1 if any.
+    """
     ids = [find_id(client, each) for each in (record_id, other_id) if each is not None]
     a, b = ids if len(ids) > 1 else (_last_success(client, ids[0]), ids[0])
     path = f"/api/records/{quote(a, safe='')}/compare/{quote(b, safe='')}"
     found = client.get_json(path, {"ignore": [*ignore]} if ignore else {})
+
     if as_json:
         say_json(found)
     else:
         _print(found)
+
     return 0 if found["equal"] else 1
 
 
 def _last_success(client: Client, record_id: str) -> str:
-    """Return the id of the success that is most alike; stderr says how alike where it is not the same request."""
+    """Return the id of the success that is most alike; stderr says how alike where it is not the
+    same request.
+    """
     found = client.get_json(f"/api/records/{quote(record_id, safe='')}/last-success")
     if found["match"] == "endpoint":
-        first = visible_line(found["differences"][0]) if found["differences"] else "its body, which was not kept"
-        complain(f"no success of the same request is stored; of the same endpoint the nearest differs in {first}")
+        first = (
+            visible_line(found["differences"][0])
+            if found["differences"]
+            else "its body, which was not kept"
+        )
+        complain(
+            "no success of the same request is stored; of the same endpoint the nearest differs "
+            f"in {first}"
+        )
+
     return str(found["id"])
 
 
 def _print(found: Mapping[str, Any]) -> None:
     out = console()
     for side in ("a", "b"):
-        words = (column_text(name, found[side], View()) for name in ("method", "target", "code", "ms", "time"))
+        words = (
+            column_text(name, found[side], View())
+            for name in ("method", "target", "code", "ms", "time")
+        )
         out.print(Text(visible_line(f"{side}  {found[side]['id']}  {'  '.join(words)}")))
+
     for part in found["parts"]:
         for line in _lines(part):
             out.print(line)
@@ -62,16 +88,24 @@ def _figure(measure: Mapping[str, Any], side: str) -> str:
     value = measure[side]
     if value is None:
         return "unknown"
-    return f"{value / 1000:,.1f} ms" if measure["name"].endswith("_us") else f"{value:,}"
+    if measure["name"].endswith("_us"):
+        return f"{value / 1000:,.1f} ms"
+    return f"{value:,}"
 
 
 def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
     """Write a part; nothing of an equal one of which there is nothing to say."""
     notes = [*part["notes"]]
     if part["set_apart"]:
-        notes.append(f"set apart: {', '.join(dict.fromkeys(change['path'] for change in part['set_apart']))}")
+        notes.append(
+            f"set apart: {', '.join(dict.fromkeys(change['path'] for change in part['set_apart']))}"
+        )
+
     if part["changes"] or notes:
-        yield Text(f"\n{part['part'].replace('_', ' ')}{': equal' if part['equal'] else ''}", "bold")
+        yield Text(
+            f"\n{part['part'].replace('_', ' ')}{': equal' if part['equal'] else ''}", "bold"
+        )
+
     yield from map(change_line, part["changes"][:MAX_SHOWN])
     if more := part["more"] + len(part["changes"][MAX_SHOWN:]):
         yield Text(f"  … {more:,} more")

@@ -30,17 +30,27 @@ def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -
             for problem in error.problems:
                 complain(problem)
         return 2
+
     if as_json:
-        say_json({"ok": True, "problems": [], "warnings": [f"{name}: {text}" for name, text in warnings(settings)]})
+        say_json(
+            {
+                "ok": True,
+                "problems": [],
+                "warnings": [f"{name}: {text}" for name, text in warnings(settings)],
+            }
+        )
     else:
         for name, text in warnings(settings):
             complain(f"warning: {name}: {text}")
         count = len(settings.routes)
         say(f"valid: {count} route{'s' if count != 1 else ''}, data directory {settings.data_dir}")
+
     return 0
 
 
-def load_anywhere(overrides: Mapping[str, str], environ: Mapping[str, str], config: Path | None) -> Settings:
+def load_anywhere(
+    overrides: Mapping[str, str], environ: Mapping[str, str], config: Path | None
+) -> Settings:
     """Load the settings as `serve` would, also where nothing to proxy to is configured.
 
     Raises:
@@ -55,7 +65,9 @@ def load_anywhere(overrides: Mapping[str, str], environ: Mapping[str, str], conf
 
 
 def examples(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield own rules that do not find their examples, as (dotted setting, reason): a trial of `load`."""
+    """Yield own rules that do not find their examples, as (dotted setting, reason): a trial of
+    `load`.
+    """
     if settings.redact.rules:
         from proxy.enrich.redact.examples import problems_of  # most settings have none
 
@@ -70,34 +82,46 @@ def show(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) ->
     else:
         say(f"# data directory: {shown.pop('data_dir')}")
         say(to_toml(shown))
+
     return 0
 
 
 def to_toml(tree: Mapping[str, Any]) -> str:
-    """Write settings as TOML: tables, then lists of tables; leaves hold what JSON and TOML write alike."""
+    """Write settings as TOML: tables, then lists of tables; leaves hold what JSON and TOML write
+    alike.
+    """
     return "\n".join(_table(tree, "")).strip("\n")
 
 
 def _table(tree: Mapping[str, Any], prefix: str) -> list[str]:
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in tree.items() if not _is_table(key, value)]
+    lines = [
+        f"{_key(key)} = {_value(value)}" for key, value in tree.items() if not _is_table(key, value)
+    ]
     for key, value in tree.items():
         if not _is_table(key, value):
             continue
         for header, table in _headed(f"{prefix}{key}", value):
             lines += ["", header, *_table(table, f"{prefix}{key}.")]
+
     return lines
 
 
 def _is_table(key: str, value: object) -> bool:
-    """Return whether this is a section, not a setting that is itself a table, such as the headers a route sets."""
+    """Return whether this is a section, not a setting that is itself a table, such as the headers a
+    route sets.
+    """
     is_list_of_tables = (
-        isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, dict) for item in value)
+        isinstance(value, (list, tuple))
+        and bool(value)
+        and all(isinstance(item, dict) for item in value)
     )
     return is_list_of_tables or (isinstance(value, dict) and not key.startswith(("set_", "add_")))
 
 
 def _headed(name: str, value: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(f"[{name}]", value)] if isinstance(value, dict) else [(f"[[{name}]]", item) for item in value]
+    if isinstance(value, dict):
+        return [(f"[{name}]", value)]
+    return [(f"[[{name}]]", item) for item in value]
 
 
 def _key(key: str) -> str:

@@ -1,4 +1,6 @@
-"""`sidelog conversations`: LLM calls that belong together, one line each, and one of them with its calls in order."""
+"""`sidelog conversations`: LLM calls that belong together, one line each, and one of them with its
+calls in order.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
@@ -18,7 +20,17 @@ from proxy.process.terminal import visible_line
 MAX_PAGE: Final = 100
 _MS_PER_S: Final = 1000
 _SHOWN: Final = (
-    *("id", "time", "status", "model", "called_tools", "input_tokens", "output_tokens", "cost_usd", "error_type"),
+    *(
+        "id",
+        "time",
+        "status",
+        "model",
+        "called_tools",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "error_type",
+    ),
 )
 
 
@@ -42,10 +54,17 @@ def run(
         return _save(client, conversation_id, html)
     if conversation_id is not None:
         return _print_one(client, conversation_id, view, as_json=as_json)
-    asked = {**filters, "min_turns": str(min_turns), "sort": sort, "limit": str(min(limit, MAX_PAGE))}
+
+    asked = {
+        **filters,
+        "min_turns": str(min_turns),
+        "sort": sort,
+        "limit": str(min(limit, MAX_PAGE)),
+    }
     asked |= {"min_failed": str(min_failed), "min_cost_usd": min_cost_usd}
     pages = client_pages(client, "/api/conversations", asked)
     found = list(islice((each for page in pages for each in page["conversations"]), limit))
+
     if as_json:
         for conversation in found:
             say_json(conversation, is_line=True)
@@ -53,6 +72,7 @@ def run(
         complain("no conversations match")
     else:
         print_fitted(_LAYOUTS, found, view, _cell)
+
     return 0
 
 
@@ -63,6 +83,7 @@ def _save(client: Client, conversation_id: str | None, path: Path) -> int:
     answer = client.get(f"/api/conversations/{quote(conversation_id, safe='')}/file")
     if answer.status >= 400:
         raise CommandError(refusal(answer))
+
     path.write_bytes(answer.body)
     complain(f"wrote {path}, {len(answer.body):,} bytes")
     return 0
@@ -70,11 +91,16 @@ def _save(client: Client, conversation_id: str | None, path: Path) -> int:
 
 def _print_one(client: Client, conversation_id: str, view: View, *, as_json: bool) -> int:
     """Print one conversation and its calls, oldest first."""
-    pages = list(client_pages(client, f"/api/conversations/{quote(conversation_id, safe='')}", {"limit": "1000"}))
+    pages = list(
+        client_pages(
+            client, f"/api/conversations/{quote(conversation_id, safe='')}", {"limit": "1000"}
+        )
+    )
     calls = [call for page in pages for call in page["calls"]]
     if as_json:
         say_json({**pages[-1], "calls": calls})
         return 0
+
     _print_sums(pages[-1])
     print_records(calls, View(fields=_SHOWN, zone=view.zone))
     say("\nmessages, arguments and results of tools: --html FILE, or the web UI, Conversations")
@@ -105,7 +131,10 @@ _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
 _LEAST: Final = 16
 """Characters of what a conversation is about; where fewer would be left, columns go."""
 _LAYOUTS: Final = (
-    (("started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about"), _LEAST),
+    (
+        ("started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about"),
+        _LEAST,
+    ),
     (("begun", "plain_id", "turns", "failed", "cost", "took", "model", "about"), _LEAST),
     (("begun", "half_id", "turns", "failed", "cost", "model", "about"), _LEAST),
     (("half_id", "turns", "failed", "cost", "about"), 1),
@@ -126,10 +155,16 @@ def _print_sums(each: Mapping[str, Any]) -> None:
     if each["failed_tools"]:
         say(f"          of which failed: {_counts(each['failed_tools'])}")
     read, thought = (f"{each[name]:,}" for name in ("cache_read_tokens", "reasoning_tokens"))
-    used = f"{each['input_tokens']:,} in ({read} cached), {each['output_tokens']:,} out ({thought} reasoning)"
+    used = (
+        f"{each['input_tokens']:,} in ({read} cached), {each['output_tokens']:,} out ({thought} "
+        "reasoning)"
+    )
     say(f"tokens    {used if each['counted'] else '–'}")
     say(f"cost      {_cost(each)}")
-    say(f"time      {_seconds(each):,.1f} s, of which calls took {each['calls_ms'] / _MS_PER_S:,.1f} s")
+    say(
+        f"time      {_seconds(each):,.1f} s, of which calls took "
+        f"{each['calls_ms'] / _MS_PER_S:,.1f} s"
+    )
     if (failure := each["failure"]) is not None:
         said = visible_line(str(failure["error_type"] or failure["outcome"]))
         say(f"failed    {failure['id']}  {failure['status'] or '–'}  {said}")

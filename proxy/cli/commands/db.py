@@ -1,7 +1,8 @@
-"""`sidelog db status|migrate|vacuum|backup`: the store itself, opened beside a sidelog that may be running.
+"""`sidelog db status|migrate|vacuum|backup`: the store itself, opened beside a sidelog that may be
+running.
 
-`status` writes nothing: a store whose layout is older than this program is described as far as that goes, because
-opening it to write brings it up to date.
+`status` writes nothing: a store whose layout is older than this program is described as far as that
+goes, because opening it to write brings it up to date.
 """
 
 import os
@@ -59,7 +60,11 @@ def vacuum(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
         before = (await storage.info()).size_bytes
         await storage.vacuum()
         after = await storage.info()
-        return {"location": after.location, "size_bytes_before": before, "size_bytes": after.size_bytes}
+        return {
+            "location": after.location,
+            "size_bytes_before": before,
+            "size_bytes": after.size_bytes,
+        }
 
     _print(with_store(_existing(config, data_dir), read), as_json=as_json)
     return 0
@@ -75,7 +80,10 @@ def backup(file: Path, config: Path | None, data_dir: str | None, *, as_json: bo
     source = sqlite_path(settings)
     if source is None:
         scheme = settings.storage.url.partition(":")[0]
-        raise CommandError(f"this copies stores on SQLite, and the store is {scheme}: use the server's own backup")
+        raise CommandError(
+            f"this copies stores on SQLite, and the store is {scheme}: use the server's own backup"
+        )
+
     from storage.sqlite.backup import back_up
 
     if file.is_dir():
@@ -84,11 +92,17 @@ def backup(file: Path, config: Path | None, data_dir: str | None, *, as_json: bo
     try:
         back_up(source, file)
     except (OSError, StorageUnavailable) as error:
-        strerror, filename = getattr(error, "strerror", None), getattr(error, "filename", None)
-        raise CommandError(f"no backup was made: {f'{filename}: {strerror}' if strerror else error}") from error
+        strerror = getattr(error, "strerror", None)
+        filename = getattr(error, "filename", None)
+        raise CommandError(
+            f"no backup was made: {f'{filename}: {strerror}' if strerror else error}"
+        ) from error
+
     took_s = round(time.monotonic() - began_s, 1)
     url = f"sqlite:///{quote(str(file.absolute()))}"
-    copied = msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=url))
+    copied = msgspec.structs.replace(
+        settings, storage=msgspec.structs.replace(settings.storage, url=url)
+    )
     found = {"location": str(file)} | _look_into(copied)
     found |= {"size_bytes": file.stat().st_size, "took_s": took_s}
     if settings.keys.url:
@@ -98,7 +112,9 @@ def backup(file: Path, config: Path | None, data_dir: str | None, *, as_json: bo
 
 
 def _look_into(settings: Settings) -> dict[str, object]:
-    """Describe a store without changing it: one of an older layout by this alone, and by the newest there is."""
+    """Describe a store without changing it: one of an older layout by this alone, and by the newest
+    there is.
+    """
     try:
         return with_store(settings, _describe, is_read_only=True)
     except SchemaTooOld as old:
@@ -110,7 +126,8 @@ async def _layout(storage: Storage) -> int:
 
 
 async def _describe(storage: Storage) -> dict[str, object]:
-    info, state = await storage.info(), await storage.retention()
+    info = await storage.info()
+    state = await storage.retention()
     floor_us = state.purge_floor_us
     return {
         "backend": info.backend,
@@ -120,7 +137,9 @@ async def _describe(storage: Storage) -> dict[str, object]:
         "last_seq": info.last_seq,
         "size_bytes": info.size_bytes,
         "used_bytes": state.used_bytes,
-        "purged_before": datetime.fromtimestamp(floor_us / 1e6, UTC).isoformat() if floor_us else None,
+        "purged_before": datetime.fromtimestamp(floor_us / 1e6, UTC).isoformat()
+        if floor_us
+        else None,
         "purged_through_seq": state.purged_through_seq,
         "retention_lag_s": state.lag_s,
     }

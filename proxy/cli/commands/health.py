@@ -1,4 +1,6 @@
-"""`sidelog health`, `sidelog token show|rotate` and `sidelog alerts`: what a container check and an operator need."""
+"""`sidelog health`, `sidelog token show|rotate` and `sidelog alerts`: what a container check and an
+operator need.
+"""
 
 import json
 import os
@@ -8,12 +10,28 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from api.http.times import format_time
-from proxy.cli.commands.client import Client, client_from_environment, data_directory, read_token, refusal
-from proxy.cli.commands.output import CommandError, complain, print_table, report, report_list, say, say_json
+from proxy.cli.commands.client import (
+    Client,
+    client_from_environment,
+    data_directory,
+    read_token,
+    refusal,
+)
+from proxy.cli.commands.output import (
+    CommandError,
+    complain,
+    print_table,
+    report,
+    report_list,
+    say,
+    say_json,
+)
 from proxy.collector.admin_token import rotate_token
 from proxy.collector.watch.alerts.wording import span_text, value_text
 
-NEXT: Final = "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
+NEXT: Final = (
+    "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
+)
 MAX_MESSAGES: Final = 20
 """Of those that were sent, in the table."""
 
@@ -26,6 +44,7 @@ def run(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
         detail = json.loads(answer.body)
     except ValueError:
         detail = answer.body.decode("utf-8", "replace").strip()
+
     reasons = detail.get("reasons", []) if isinstance(detail, dict) else []
     if as_json:
         say_json({"ready": is_ready, "status": answer.status, "detail": detail})
@@ -33,6 +52,7 @@ def run(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
         say("; ".join(["ready", *map(str, reasons)]))
     else:
         complain(f"not ready: {'; '.join(map(str, reasons)) or refusal(answer)}")
+
     if reasons and not as_json:
         complain(NEXT)
     return 0 if is_ready else 1
@@ -42,36 +62,49 @@ def show_token(data_dir: str | None, *, as_json: bool) -> int:
     """Print the admin token; a directory without one is an error."""
     token = read_token(data_directory(data_dir, os.environ))
     if not token:
-        raise CommandError("the token file is empty; remove it and start sidelog again to get a new one")
+        raise CommandError(
+            "the token file is empty; remove it and start sidelog again to get a new one"
+        )
     return report({"token": token}, token, as_json=as_json)
 
 
 def rotate(data_dir: str | None, *, as_json: bool) -> int:
-    """Replace the admin token and print the new one; the directory must be one a sidelog has run in."""
+    """Replace the admin token and print the new one; the directory must be one a sidelog has run
+    in.
+    """
     directory = data_directory(data_dir, os.environ)
     read_token(directory)
     try:
         token = rotate_token(directory)
     except OSError as error:
         raise CommandError(f"cannot replace the token in {directory}: {error.strerror}") from error
+
     return report({"token": token}, token, as_json=as_json)
 
 
 def list_alerts(client: Client, *, as_json: bool) -> int:
-    """Print all alerts of this sidecar, in the order of the configuration, and the newest messages that were sent.
+    """Print all alerts of this sidecar, in the order of the configuration, and the newest messages
+    that were sent.
 
     As JSON each alert has its own messages.
     """
     answer = client.get_json("/api/alerts")
     messages = [*reversed(answer["waiting"]), *answer["history"]]
     alerts = answer["alerts"]
+
     if as_json:
         for alert in alerts:
-            alert["messages"] = [message for message in messages if message["alert"] == alert["name"]]
+            alert["messages"] = [
+                message for message in messages if message["alert"] == alert["name"]
+            ]
+
     report_list(alerts, "alerts", _print_alerts, as_json=as_json)
     if messages and not as_json:
         say("")
-        _print_messages(messages[:MAX_MESSAGES], {alert["name"]: alert["figure"] for alert in alerts})
+        _print_messages(
+            messages[:MAX_MESSAGES], {alert["name"]: alert["figure"] for alert in alerts}
+        )
+
     return 0
 
 
@@ -84,6 +117,7 @@ def _print_alerts(alerts: list[dict[str, Any]]) -> None:
         figure = f"{what} {side} {limit} over {span_text(alert['window_s'])}"
         figure += f" by {alert['by']}" if alert["by"] else ""
         rows.append((alert["name"], _state_of(alert), figure, alert["query"] or "all"))
+
     print_table(("name", "state", "figure", "search"), rows)
 
 
@@ -100,10 +134,14 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
 def _state_of(alert: Mapping[str, Any]) -> str:
     """Say what fires, with its value, or why nothing can be said."""
     fires = [
-        f"{group} {value_text(alert['figure'], firing['value'])}".strip() for group, firing in alert["firing"].items()
+        f"{group} {value_text(alert['figure'], firing['value'])}".strip()
+        for group, firing in alert["firing"].items()
     ]
     state = f"firing: {', '.join(fires)}" if fires else alert["problem"] or "not firing"
-    return f"{state}, silent" if (alert["silenced_until_us"] or 0) > time.time() * 1e6 else state
+    if (alert["silenced_until_us"] or 0) > time.time() * 1e6:
+        return f"{state}, silent"
+
+    return state
 
 
 def test_alert(client: Client, name: str, *, as_json: bool) -> int:
@@ -118,7 +156,9 @@ def test_alert(client: Client, name: str, *, as_json: bool) -> int:
 def silence_alert(client: Client, name: str, *, seconds: int, as_json: bool) -> int:
     """Send nothing of an alert that begins to fire, for some time."""
     client.send_json("PUT", f"/api/alerts/{quote(name, safe='')}/silence", {"seconds": seconds})
-    text = f"{name}: silenced for {_duration_text(seconds)}" if seconds else f"{name}: silence ended"
+    text = (
+        f"{name}: silenced for {_duration_text(seconds)}" if seconds else f"{name}: silence ended"
+    )
     return report({"name": name, "seconds": seconds}, text, as_json=as_json)
 
 

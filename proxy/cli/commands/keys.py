@@ -1,7 +1,7 @@
 """`sidelog keys`: API keys of the proxied service, through the admin API of a running sidelog.
 
-The secret is printed once, alone on its line on stdout, so that a script can take it; everything else about a new key
-goes to stderr.
+The secret is printed once, alone on its line on stdout, so that a script can take it; everything
+else about a new key goes to stderr.
 """
 
 import re
@@ -11,7 +11,14 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, console, report, report_list
+from proxy.cli.commands.output import (
+    WIDE_COLUMNS,
+    CommandError,
+    complain,
+    console,
+    report,
+    report_list,
+)
 from proxy.cli.parameter_types import NUMBER_WITH_UNIT
 from proxy.process.terminal import visible
 
@@ -32,13 +39,20 @@ def moment(text: str, now: datetime) -> str:
             return text
         a_time = "a time such as 2026-11-20T10:32Z, or one from now such as 12h or 30d"
         is_bare = text.strip().isdecimal()
-        expected = f"{NUMBER_WITH_UNIT}, such as {text.strip()}d, or a time such as 2026-11-20T10:32Z"
-        raise CommandError(f"--expires is {text!r}, expected {expected if is_bare else a_time}", exit_code=2)
+        expected = (
+            f"{NUMBER_WITH_UNIT}, such as {text.strip()}d, or a time such as 2026-11-20T10:32Z"
+        )
+        raise CommandError(
+            f"--expires is {text!r}, expected {expected if is_bare else a_time}", exit_code=2
+        )
+
     try:
         seconds = sum(int(number) * _UNIT_S[unit] for number, unit in _AGE_PART.findall(text))
         return (now + timedelta(seconds=seconds)).isoformat()
     except OverflowError as error:
-        raise CommandError(f"--expires is {text!r}, expected a time before the year 10000", exit_code=2) from error
+        raise CommandError(
+            f"--expires is {text!r}, expected a time before the year 10000", exit_code=2
+        ) from error
 
 
 def create(
@@ -63,9 +77,14 @@ def create(
         "project": project,
         "user_id": user,
     }
-    key = client.send_json("POST", "/api/keys", {member: value for member, value in given.items() if value is not None})
+    key = client.send_json(
+        "POST", "/api/keys", {member: value for member, value in given.items() if value is not None}
+    )
     if not as_json:
-        complain(f"created key {key['id']} ({visible(key['name'])}); its secret is not shown again:")
+        complain(
+            f"created key {key['id']} ({visible(key['name'])}); its secret is not shown again:"
+        )
+
     return report(key, key["secret"], as_json=as_json)
 
 
@@ -76,8 +95,13 @@ def list_keys(client: Client, *, as_json: bool) -> int:
 
 def _switch(client: Client, key: str, *, is_disabled: bool, as_json: bool) -> int:
     found = _find(client, key)
-    changed = client.send_json("PATCH", f"/api/keys/{quote(found['id'], safe='')}", {"disabled": is_disabled})
-    text = f"{'disabled' if is_disabled else 'enabled'} key {changed['id']} ({visible(changed['name'])})"
+    changed = client.send_json(
+        "PATCH", f"/api/keys/{quote(found['id'], safe='')}", {"disabled": is_disabled}
+    )
+    text = (
+        f"{'disabled' if is_disabled else 'enabled'} key {changed['id']} "
+        f"({visible(changed['name'])})"
+    )
     return report(changed, text, as_json=as_json)
 
 
@@ -89,15 +113,24 @@ def delete(client: Client, key: str, *, as_json: bool) -> int:
     """Delete a key."""
     found = _find(client, key)
     client.send_json("DELETE", f"/api/keys/{quote(found['id'], safe='')}")
-    return report({"deleted": found["id"]}, f"deleted key {found['id']} ({visible(found['name'])})", as_json=as_json)
+    return report(
+        {"deleted": found["id"]},
+        f"deleted key {found['id']} ({visible(found['name'])})",
+        as_json=as_json,
+    )
 
 
 def _find(client: Client, text: str) -> dict[str, Any]:
     """Find a key by its id, or by its name when only one has it."""
     keys: list[dict[str, Any]] = client.get_json("/api/keys")["keys"]
-    found = [key for key in keys if key["id"] == text] or [key for key in keys if key["name"] == text]
+    found = [key for key in keys if key["id"] == text] or [
+        key for key in keys if key["name"] == text
+    ]
     if len(found) != 1:
-        raise CommandError(f"{len(found) or 'no'} keys are named {text!r}; `sidelog keys list` shows their ids")
+        raise CommandError(
+            f"{len(found) or 'no'} keys are named {text!r}; `sidelog keys list` shows their ids"
+        )
+
     return found[0]
 
 
@@ -106,7 +139,17 @@ def _print_table(keys: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     out = console()
-    titles = ("id", "name", "secret", "state", "scopes", "agents", "project", "expires", "last used")
+    titles = (
+        "id",
+        "name",
+        "secret",
+        "state",
+        "scopes",
+        "agents",
+        "project",
+        "expires",
+        "last used",
+    )
     shown = len(titles) if out.width >= WIDE_COLUMNS else 4
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles[:shown]:
@@ -119,6 +162,7 @@ def _print_table(keys: list[dict[str, Any]]) -> None:
         )  # fmt: skip
         style = "" if state == "active" else "yellow"
         table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells[:shown]))
+
     out.print(table)
     if shown < len(titles):
         complain("use a wider terminal or --json for the other columns")
@@ -132,4 +176,6 @@ def _state(expires_at: str | None) -> str:
 def _list(values: list[str] | str | None) -> str:
     if values is None:
         return "all"
-    return values if isinstance(values, str) else ", ".join(values) or "none"
+    if isinstance(values, str):
+        return values
+    return ", ".join(values) or "none"

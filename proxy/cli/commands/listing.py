@@ -1,8 +1,9 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
-Strategy: a wide terminal shows everything; on a narrower one the date goes first, then the host, half of the id, which
-`sidelog get` takes as well, and at last the message of an error. The path is never cut: where there is still no room it
-is folded. What the reader asks for (`--wide`, `--fields`) is shown whole, however narrow the terminal.
+Strategy: a wide terminal shows everything; on a narrower one the date goes first, then the host,
+half of the id, which `sidelog get` takes as well, and at last the message of an error. The path is
+never cut: where there is still no room it is folded. What the reader asks for (`--wide`,
+`--fields`) is shown whole, however narrow the terminal.
 """
 
 import difflib
@@ -10,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
@@ -44,7 +46,8 @@ _LAYOUTS: Final[tuple[Layout, ...]] = (
 )
 """The widest first."""
 _YIELDING: Final = ("request", "about")
-"""Columns that yield where there is no room: a path is folded, what a conversation is about is cut."""
+"""Columns that yield where there is no room: a path is folded, what a conversation is about is cut.
+"""
 _TITLES: Final = {
     "clock": "time", "begun": "started", "took": "time", "reason": "result", "plain_id": "id", "half_id": "id",
 }  # fmt: skip
@@ -52,19 +55,35 @@ _DATED: Final = frozenset({"time", "clock", "started"})
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
 """Columns that no member of a record is called."""
 DERIVED: Final = (
-    *("in_flight", "finish_reason", "called_tools", "failed_tools", "grpc_status", "begun_by", "has_messages"),
+    *(
+        "in_flight",
+        "finish_reason",
+        "called_tools",
+        "failed_tools",
+        "grpc_status",
+        "begun_by",
+        "has_messages",
+    ),
     *("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"),
 )
 """What the API shows of a record beside what is stored."""
 _STYLES: Final = {"error": "red", "warn": "yellow"}
 _STYLED: Final = frozenset({"status", "code", "outcome", "result", "reason"})
-_NUMBERS: Final = frozenset({"status", "code", "ms", "turns", "failed", "input", "output", "cost", "took"})
+_NUMBERS: Final = frozenset(
+    {"status", "code", "ms", "turns", "failed", "input", "output", "cost", "took"}
+)
 _LINE_WIDTHS: Final = {"time": 23, "clock": 8, "status": 3, "code": 3, "ms": 9, "method": 7}
 _HALF_ID_CHARACTERS: Final = 16
 """Its millisecond and twelve bits more."""
 _MIN_NAME_CHARACTERS: Final = 16
 """Of what figures are about; where less would be left, columns go."""
-_WHY: Final = {"null": "null", "absent": "", "not_json": "[not JSON]", "cut": "[cut]", "not_kept": "[not kept]"}
+_WHY: Final = {
+    "null": "null",
+    "absent": "",
+    "not_json": "[not JSON]",
+    "cut": "[cut]",
+    "not_kept": "[not kept]",
+}
 """What stands for a field without a value, as in a CSV file."""
 
 
@@ -98,12 +117,17 @@ def read_fields(text: str | None) -> tuple[str, ...]:
     from storage.record import Record
 
     names = tuple(name for part in (text or "").split(",") if (name := part.strip()))
+
     known = (*COMPUTED, *(name for name in Record.__struct_fields__ if name != "marks"), *DERIVED)
     if unknown := [name for name in names if name not in known and not is_cell_field(name)]:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         asked = f"; did you mean {near[0]}? Expected" if near else ", expected"
-        expected = f"{', '.join(known)}, or a header or place in a body such as header.x-tenant or body.user.id"
+        expected = (
+            f"{', '.join(known)}, or a header or place in a body such as header.x-tenant or "
+            "body.user.id"
+        )
         raise CommandError(f"unknown field {unknown[0]!r}{asked} some of: {expected}", exit_code=2)
+
     return names
 
 
@@ -117,38 +141,54 @@ def selected(row: Row, view: View) -> Row:
 def _member(name: str, row: Row, view: View) -> object:
     if is_cell_field(name):
         return row.get("fields", {}).get(name)
-    return column_text(name, row, view) if name in COMPUTED else row.get(name)
+    if name in COMPUTED:
+        return column_text(name, row, view)
+    return row.get(name)
 
 
 def print_records(rows: Sequence[Row], view: View) -> None:
     """Print a table that fits the terminal: first what is said too well goes, a path is never cut."""
-    print_fitted([(view.fields or WIDE, 0)] if view.fields or view.is_wide else _LAYOUTS, rows, view, _cell)
+    print_fitted(
+        [(view.fields or WIDE, 0)] if view.fields or view.is_wide else _LAYOUTS, rows, view, _cell
+    )
 
 
-def print_fitted(layouts: Sequence[Layout], rows: Sequence[Row], view: View, cell: Callable[..., Text]) -> None:
+def print_fitted(
+    layouts: Sequence[Layout], rows: Sequence[Row], view: View, cell: Callable[..., Text]
+) -> None:
     """Print the first layout that a terminal has room for; off a terminal every cell is whole.
 
-    Layouts come widest first, and the last is taken however narrow the terminal. There is at least one row; `cell`
-    writes one, of the name of a column, a row and a view.
+    Layouts come widest first, and the last is taken however narrow the terminal. There is at least
+    one row; `cell` writes one, of the name of a column, a row and a view.
     """
     (names, least), *narrower = layouts
     out = console()
     cells = [[cell(name, row, view) for name in names] for row in rows]
     titles = [_title(name, view) for name in names]
+
     if not out.is_terminal or view.is_wide or view.fields:
-        print_plain(out, titles if view.has_header else None, cells, [name in _NUMBERS for name in names])
+        print_plain(
+            out, titles if view.has_header else None, cells, [name in _NUMBERS for name in names]
+        )
         return
+
     heads = titles if view.has_header else [""] * len(names)
-    widths = [max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)]
+    widths = [
+        max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)
+    ]
     over = sum(widths) + GAP * (len(widths) - 1) - out.width
     place = next((names.index(name) for name in _YIELDING if name in names), -1)
     if narrower and over > max(0, widths[place] - least):
         print_fitted(narrower, rows, view, cell)
         return
+
     widths[place] = min(widths[place], max(least, widths[place] - over))
-    table = make_table(titles, widths, [name in _NUMBERS for name in names], has_header=view.has_header)
+    table = make_table(
+        titles, widths, [name in _NUMBERS for name in names], has_header=view.has_header
+    )
     if names[place] == "request":
-        table.columns[place].no_wrap, table.columns[place].overflow = False, "fold"
+        table.columns[place].no_wrap = False
+        table.columns[place].overflow = "fold"
     for row in cells:
         table.add_row(*row)
     out.print(table, soft_wrap=False)
@@ -156,36 +196,64 @@ def print_fitted(layouts: Sequence[Layout], rows: Sequence[Row], view: View, cel
 
 def _title(name: str, view: View) -> str:
     title = visible_line(_TITLES.get(name, name))
-    return f"{title} {zone_name(view.zone)}" if name in _DATED else title
+    if name in _DATED:
+        return f"{title} {zone_name(view.zone)}"
+    return title
 
 
-def make_table(titles: Sequence[str], widths: Sequence[int], are_figures: Sequence[bool], *, has_header: bool) -> Table:
+def make_table(
+    titles: Sequence[str], widths: Sequence[int], are_figures: Sequence[bool], *, has_header: bool
+) -> Table:
     """Make a table without lines, of columns with the given widths."""
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", show_header=has_header)
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, GAP, 0, 0),
+        header_style="bold",
+        show_header=has_header,
+    )
     for title, width, is_figure in zip(titles, widths, are_figures, strict=True):
-        table.add_column(title, justify="right" if is_figure else "left", width=max(1, width), no_wrap=True)
+        table.add_column(
+            title, justify="right" if is_figure else "left", width=max(1, width), no_wrap=True
+        )
+
     return table
 
 
 def print_figures(
-    name: str, names: Sequence[str], figures: Mapping[str, Sequence[str]], first_to_go: Sequence[str]
+    name: str,
+    names: Sequence[str],
+    figures: Mapping[str, Sequence[str]],
+    first_to_go: Sequence[str],
 ) -> None:
-    """Print a table of figures by name; on a narrow terminal columns go, in the order given, then names are cut."""
+    """Print a table of figures by name; on a narrow terminal columns go, in the order given, then
+    names are cut.
+    """
     out = console()
     cells = [Text(visible_line(each)) for each in names]
     if not out.is_terminal:
-        rows = [[cell, *(Text(each[place]) for each in figures.values())] for place, cell in enumerate(cells)]
+        rows = [
+            [cell, *(Text(each[place]) for each in figures.values())]
+            for place, cell in enumerate(cells)
+        ]
         print_plain(out, [name, *figures], rows, [False] + [True] * len(figures))
         return
+
     widths = {title: max(len(title), *map(len, column)) for title, column in figures.items()}
     longest = max(len(name), *(cell.cell_len for cell in cells))
     for title in first_to_go:
-        if sum(widths.values()) + GAP * len(widths) + min(longest, _MIN_NAME_CHARACTERS) > out.width:
+        if (
+            sum(widths.values()) + GAP * len(widths) + min(longest, _MIN_NAME_CHARACTERS)
+            > out.width
+        ):
             widths.pop(title, None)
+
     left = out.width - sum(widths.values()) - GAP * len(widths)
     first = max(min(longest, left), _MIN_NAME_CHARACTERS)
     out.width = max(out.width, first + sum(widths.values()) + GAP * len(widths))
-    table = make_table([name, *widths], [first, *widths.values()], [False] + [True] * len(widths), has_header=True)
+    table = make_table(
+        [name, *widths], [first, *widths.values()], [False] + [True] * len(widths), has_header=True
+    )
     for place, cell in enumerate(cells):
         table.add_row(cell, *(figures[title][place] for title in widths))
     out.print(table)
@@ -213,30 +281,59 @@ def _cell(name: str, row: Row, view: View) -> Text:
 
 def column_text(name: str, row: Row, view: View) -> str:
     """Write the value of a record in a column, as a table shows it."""
-    match name:
-        case "time" | "clock":
-            return _time_text(_in_zone(row.get("started_at"), view.zone), is_short=name == "clock")
-        case "status" | "code":
-            return str(row.get("status") or "-")
-        case "ms":
-            duration_us = row.get("duration_us")
-            return "-" if duration_us is None else f"{duration_us / 1000:.1f}"
-        case "method":
-            return row.get("method") or ("event" if _is_event(row) else "-")
-        case "target":
-            return (row.get("name") if _is_event(row) else _target(row)) or "-"
-        case "request":
-            return f"event {row.get('name')}" if _is_event(row) else f"{row.get('method') or '-'} {_path(row) or '-'}"
-        case "result" | "reason":
-            result = _result_of(row, (row.get("data") or {}).get("error_message") if name == "result" else None)
-            weight = row.get("weight") or 1
-            return result if weight == 1 else f"{result} ×{weight:g}"
-        case "plain_id" | "half_id":
-            return str(row["id"]).replace("-", "")[: None if name == "plain_id" else _HALF_ID_CHARACTERS]
-        case _ if is_cell_field(name):
-            return _cell_text(row.get("fields", {}).get(name))
-        case _:
-            return described(row.get(name) or {}) if name == "redactions" else plain(row.get(name))
+    if name in _COLUMN_TEXTS:
+        return _COLUMN_TEXTS[name](row)
+    if name in ("time", "clock"):
+        return _time_text(_in_zone(row.get("started_at"), view.zone), is_short=name == "clock")
+    if is_cell_field(name):
+        return _cell_text(row.get("fields", {}).get(name))
+    return plain(row.get(name))
+
+
+def _milliseconds(row: Row) -> str:
+    duration_us = row.get("duration_us")
+    return "-" if duration_us is None else f"{duration_us / 1000:.1f}"
+
+
+def _id_digits(row: Row) -> str:
+    return str(row["id"]).replace("-", "")
+
+
+def _result_text(row: Row, *, has_message: bool) -> str:
+    message = (row.get("data") or {}).get("error_message") if has_message else None
+    result = _result_of(row, message)
+    weight = row.get("weight") or 1
+    return result if weight == 1 else f"{result} ×{weight:g}"
+
+
+def _method_text(row: Row) -> str:
+    return row.get("method") or ("event" if _is_event(row) else "-")
+
+
+def _target_text(row: Row) -> str:
+    return (row.get("name") if _is_event(row) else _target(row)) or "-"
+
+
+def _request_text(row: Row) -> str:
+    if _is_event(row):
+        return f"event {row.get('name')}"
+    return f"{row.get('method') or '-'} {_path(row) or '-'}"
+
+
+_COLUMN_TEXTS: Final[dict[str, Callable[[Row], str]]] = {
+    "status": lambda row: str(row.get("status") or "-"),
+    "code": lambda row: str(row.get("status") or "-"),
+    "ms": _milliseconds,
+    "method": _method_text,
+    "target": _target_text,
+    "request": _request_text,
+    "result": partial(_result_text, has_message=True),
+    "reason": partial(_result_text, has_message=False),
+    "plain_id": _id_digits,
+    "half_id": lambda row: _id_digits(row)[:_HALF_ID_CHARACTERS],
+    "redactions": lambda row: described(row.get("redactions") or {}),
+}
+"""Columns that are not written as their value is."""
 
 
 def _result_of(row: Row, message: str | None) -> str:
@@ -248,14 +345,18 @@ def _result_of(row: Row, message: str | None) -> str:
 def _time_text(moment: datetime | None, *, is_short: bool) -> str:
     if moment is None:
         return "-"
-    return f"{moment:%H:%M:%S}" if is_short else f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:23]
+    if is_short:
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:23]
 
 
 def _cell_text(cell: Mapping[str, Any] | None) -> str:
     """Write a field of heads and bodies: its value, or in brackets why there is none."""
     if cell is None:
         return ""
-    return cell["value"] if cell["state"] == "known" else _WHY[cell["state"]]
+    if cell["state"] == "known":
+        return str(cell["value"])
+    return _WHY[cell["state"]]
 
 
 def _is_event(row: Row) -> bool:
@@ -263,17 +364,26 @@ def _is_event(row: Row) -> bool:
 
 
 def _target(row: Row) -> str:
-    host, path = row.get("host") or "", _path(row)
+    host = row.get("host") or ""
+    path = _path(row)
     if path.startswith("/"):
         return host + path
-    return " ".join(dict.fromkeys(filter(None, (host, path))))  # `*`, or the host again, of a CONNECT
+    # `*`, or the host again, of a CONNECT.
+    return " ".join(dict.fromkeys(filter(None, (host, path))))
 
 
 def _path(row: Row) -> str:
-    """Write a path with its query and, as in endpoint names, the operation that the path does not show."""
-    query, asked = row.get("query"), (row.get("data") or {}).get("mcp") or {}
+    """Write a path with its query and, as in endpoint names, the operation that the path does not
+    show.
+    """
+    query = row.get("query")
+    asked = (row.get("data") or {}).get("mcp") or {}
     operation = "/".join(filter(None, (asked.get("method"), asked.get("name")))) or _operation(row)
-    return (row.get("path") or "") + ("" if query is None else f"?{query}") + (operation and f"#{operation}")
+    return (
+        (row.get("path") or "")
+        + ("" if query is None else f"?{query}")
+        + (operation and f"#{operation}")
+    )
 
 
 def _operation(row: Row) -> str:
@@ -290,8 +400,15 @@ def plain(value: object) -> str:
         return ", ".join(value)
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    return "yes" if value is True else "no" if value is False else str(value)
+    if value is True:
+        return "yes"
+    if value is False:
+        return "no"
+
+    return str(value)
 
 
 def _in_zone(moment: str | None, zone: tzinfo | None) -> datetime | None:
-    return datetime.fromisoformat(moment).astimezone(zone) if moment else None
+    if moment:
+        return datetime.fromisoformat(moment).astimezone(zone)
+    return None

@@ -1,7 +1,8 @@
-"""What the program says of itself: `sidelog man`, from the declarations of `--help`, completion, and versions.
+"""What the program says of itself: `sidelog man`, from the declarations of `--help`, completion,
+and versions.
 
-Strategy: options that stand in a panel of their own belong to several commands, and are described once, behind the
-commands. The page is written in the macros of man(7), which every man reads.
+Strategy: options that stand in a panel of their own belong to several commands, and are described
+once, behind the commands. The page is written in the macros of man(7), which every man reads.
 """
 
 import platform
@@ -40,17 +41,27 @@ _EXIT_CODES: Final = (
 )
 _ENVIRONMENT: Final = (
     ("SIDELOG_CONFIG", "Configuration file, as --config."),
-    ("SIDELOG_DATA_DIR", "Data directory, as --data-dir; else STATE_DIRECTORY, else ./sidelog-data."),
+    (
+        "SIDELOG_DATA_DIR",
+        "Data directory, as --data-dir; else STATE_DIRECTORY, else ./sidelog-data.",
+    ),
     ("SIDELOG_URL, SIDELOG_TOKEN", "Admin port and token of the sidelog that commands ask."),
     (
         "SIDELOG_SECTION__NAME",
-        "Any setting, two underscores between its levels: SIDELOG_PROXY__LISTEN. They win over the configuration file, "
+        "Any setting, two underscores between its levels: SIDELOG_PROXY__LISTEN. They win over "
+        "the configuration file, "
         "and options over them.",
     ),
 )
 _FILES: Final = (
-    ("sidelog.toml", "The settings, wherever --config says. `sidelog config show` prints what is in effect."),
-    ("sidelog-data/", "The data directory: store, admin token, spool, state. Only its owner may read it."),
+    (
+        "sidelog.toml",
+        "The settings, wherever --config says. `sidelog config show` prints what is in effect.",
+    ),
+    (
+        "sidelog-data/",
+        "The data directory: store, admin token, spool, state. Only its owner may read it.",
+    ),
 )
 _SIGNALS: Final = (
     ("TERM, INT", "Finish what is running, store everything, and end; a second one ends at once."),
@@ -74,7 +85,8 @@ def completion(shell: str) -> int:
 
 def manual_page(program: click.Command, context: click.Context, version: str) -> str:
     """Write the page of a command, and of all below it."""
-    name, summary = str(program.name), (program.help or "").rstrip(".")
+    name = str(program.name)
+    summary = (program.help or "").rstrip(".")
     commands = list(_commands(program, context))
     return "\n".join(
         [
@@ -82,7 +94,10 @@ def manual_page(program: click.Command, context: click.Context, version: str) ->
             ".SH NAME",
             f"{name} \\- {_escaped(summary[:1].lower() + summary[1:])}",
             ".SH SYNOPSIS",
-            *(f".B {_escaped(words)}\n{_escaped(arguments)}\n.br" for words, arguments, _, _ in commands),
+            *(
+                f".B {_escaped(words)}\n{_escaped(arguments)}\n.br"
+                for words, arguments, _, _ in commands
+            ),
             ".SH COMMANDS",
             *(line for each in commands for line in _command(*each)),
             *_panels(commands),
@@ -106,11 +121,14 @@ def _commands(command: click.Command, context: click.Context) -> Iterator[_Descr
         pieces = command.collect_usage_pieces(context)[1:]
         yield context.command_path, " ".join(["[options]", *pieces]), command, options
         return
+
     for name, each in command.commands.items():
         yield from _commands(each, click.Context(each, info_name=name, parent=context))
 
 
-def _command(words: str, arguments: str, command: click.Command, options: list[Option]) -> Iterator[str]:
+def _command(
+    words: str, arguments: str, command: click.Command, options: list[Option]
+) -> Iterator[str]:
     """Describe a command: what it does, an example, and the options that are its own."""
     yield f'.SS "{_escaped(words)} {_escaped(arguments)}"'
     text, _, example = (command.help or "").partition(_EXAMPLE)
@@ -121,7 +139,10 @@ def _command(words: str, arguments: str, command: click.Command, options: list[O
     shared = sorted({each.panel for each in options if each.panel != OWN_PANEL})
     if shared:
         yield ".PP"
-        yield from _paragraph("Takes the options of " + " and of ".join(_title(panel) for panel in shared) + ", too.")
+        yield from _paragraph(
+            "Takes the options of " + " and of ".join(_title(panel) for panel in shared) + ", too."
+        )
+
     if example:
         yield from (".PP", ".RS 4", ".nf", _escaped(" ".join(example.split())), ".fi", ".RE")
 
@@ -133,6 +154,7 @@ def _panels(commands: list[_Described]) -> Iterator[str]:
         for each in options:
             if each.panel != OWN_PANEL:
                 panels.setdefault(each.panel, {}).setdefault(each.opts[0], each)
+
     for panel, shared in panels.items():
         yield f'.SH "{_escaped(_title(panel))}"'
         note = panel.removeprefix(panel.partition(" (")[0]).strip(" ()")
@@ -146,7 +168,9 @@ def _option(option: Option) -> Iterator[str]:
     yield ".TP"
     named = ", ".join(f"\\fB{_escaped(name)}\\fR" for name in option.opts)
     yield f"{named} \\fI{_escaped(option.metavar)}\\fR" if option.metavar else named
-    yield from _paragraph(f"{option.help}{f' Default: {option.default}.' if option.show_default else ''}")
+    yield from _paragraph(
+        f"{option.help}{f' Default: {option.default}.' if option.show_default else ''}"
+    )
 
 
 def _list(title: str, entries: tuple[tuple[str, str], ...]) -> Iterator[str]:
@@ -179,10 +203,12 @@ def version(*, as_json: bool) -> int:
             versions[name] = installed_version(name)
         except PackageNotFoundError:
             versions[name] = "not installed"
+
     if as_json:
         say_json({"version": VERSION, "build": BUILD, "libraries": versions})
     else:
         say(f"sidelog {VERSION} ({BUILD})")
         for name, text in versions.items():
             say(f"  {name} {text}")
+
     return 0

@@ -1,4 +1,6 @@
-"""`sidelog mcp`: the admin port's server of the Model Context Protocol on stdin and stdout, one message a line."""
+"""`sidelog mcp`: the admin port's server of the Model Context Protocol on stdin and stdout, one
+message a line.
+"""
 
 import json
 import sys
@@ -27,16 +29,23 @@ def _answer(client: Client, line: bytes) -> str | None:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
         return _failure(None, _PARSE_ERROR, f"no JSON: {error}")
+
     message_id = message.get("id") if isinstance(message, dict) else None
     try:
         answer = client.send("POST", "/mcp", message)
     except CommandError as error:
         return _failure(message_id, _INTERNAL_ERROR, str(error))
+
     if answer.status >= 400:
         return _failure(message_id, _INTERNAL_ERROR, refusal(answer))
+
     return answer.body.decode() or None
 
 
 def _failure(message_id: object, code: int, text: str) -> str:
-    failure: dict[str, Any] = {"jsonrpc": "2.0", "id": message_id, "error": {"code": code, "message": text}}
+    failure: dict[str, Any] = {
+        "jsonrpc": "2.0",
+        "id": message_id,
+        "error": {"code": code, "message": text},
+    }
     return json.dumps(failure)

@@ -1,4 +1,6 @@
-"""The messages of a WebSocket or a gRPC stream, as `sidelog get` shows them: a line each, both directions, in order."""
+"""The messages of a WebSocket or a gRPC stream, as `sidelog get` shows them: a line each, both
+directions, in order.
+"""
 
 import base64
 from collections.abc import Mapping
@@ -14,18 +16,24 @@ _MAX_BINARY_BYTES: Final = 200
 """Shown of a binary message; the web UI and --json have all that is kept."""
 
 
-def read_messages(client: Client, record: Mapping[str, Any], *, has_all: bool) -> dict[str, Any] | None:
-    """Read the first of a session's messages, or all of them; None for a record that has none of their own.
+def read_messages(
+    client: Client, record: Mapping[str, Any], *, has_all: bool
+) -> dict[str, Any] | None:
+    """Read the first of a session's messages, or all of them; None for a record that has none of
+    their own.
 
     Where a trace has several sessions, a page may be empty and others follow.
     """
     if not record.get("has_messages"):
         return None
     messages: list[dict[str, Any]] = []
-    for page in client_pages(client, f"/api/records/{record['id']}/messages", {"limit": str(MAX_SHOWN)}):
+    for page in client_pages(
+        client, f"/api/records/{record['id']}/messages", {"limit": str(MAX_SHOWN)}
+    ):
         messages += page["messages"]
         if messages and not has_all:
             break
+
     return {"messages": messages, "next_cursor": page["next_cursor"]}
 
 
@@ -37,6 +45,7 @@ def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         if message["follows_gap"]:
             say(f"  [messages {message['direction']} were not recorded here]")
         say("  " + _line(message, record["started_at_us"]))
+
     if page["next_cursor"]:
         say(f"  [more: /api/records/{record['id']}/messages?cursor={page['next_cursor']}]")
 
@@ -44,13 +53,18 @@ def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:
 def _line(message: Mapping[str, Any], started_at_us: int) -> str:
     at_s = max(0, message["at_us"] - started_at_us) / 1_000_000
     arrow = "-> in " if message["direction"] == "in" else "<- out"
-    return f"+{at_s:9.3f} s  {arrow}  {message['opcode'] or '-':6}  {_size(message):>16}  {_content(message)}"
+    return (
+        f"+{at_s:9.3f} s  {arrow}  {message['opcode'] or '-':6}  {_size(message):>16}  "
+        f"{_content(message)}"
+    )
 
 
 def _size(message: Mapping[str, Any]) -> str:
     size = f"{message['size']:,} B"
     inflated = message["inflated_size"]
-    return size if inflated is None else f"{size} ({inflated:,} B)"
+    if inflated is None:
+        return size
+    return f"{size} ({inflated:,} B)"
 
 
 def _content(message: Mapping[str, Any]) -> str:
@@ -58,13 +72,22 @@ def _content(message: Mapping[str, Any]) -> str:
         return f"[not kept: {message['omitted']}]"
     if message["count"] > 1:
         return f"[{message['count']:,} of these, one after the other]"
+
     code = "" if message["code"] is None else f"{message['code']} "
-    text = visible_line(message["text"] or "") if message["base64"] is None else _binary_text(message["base64"])
-    return f"{code}{text}" + (f" [cut: the first {message['kept']:,} bytes]" if message["truncated"] else "")
+    text = (
+        visible_line(message["text"] or "")
+        if message["base64"] is None
+        else _binary_text(message["base64"])
+    )
+    return f"{code}{text}" + (
+        f" [cut: the first {message['kept']:,} bytes]" if message["truncated"] else ""
+    )
 
 
 def _binary_text(encoded: str) -> str:
-    """Show the beginning of binary content like the right column of a hex dump: a dot for all but printable ASCII."""
+    """Show the beginning of binary content like the right column of a hex dump: a dot for all but
+    printable ASCII.
+    """
     data = base64.b64decode(encoded)
     shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data[:_MAX_BINARY_BYTES])
     return f"[binary] {shown}{'…' if len(data) > _MAX_BINARY_BYTES else ''}"

@@ -1,7 +1,7 @@
 """Output of the commands: results on stdout, everything else on stderr, colour only on a terminal.
 
-Invariant: text from records or files reaches a terminal only with its control characters made visible, so that a
-logged request cannot move the cursor or retitle the reader's window.
+Invariant: text from records or files reaches a terminal only with its control characters made
+visible, so that a logged request cannot move the cursor or retitle the reader's window.
 """
 
 import codecs
@@ -65,14 +65,18 @@ def flush() -> None:
 
 
 def leave_stdout() -> None:
-    """Discard what is still buffered for stdout: otherwise the interpreter would complain at its end."""
+    """Discard what is still buffered for stdout: otherwise the interpreter would complain at its
+    end.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def check_reader() -> None:
-    """Raise ReaderGone where the reader of stdout has left, which only a write would notice otherwise."""
+    """Raise ReaderGone where the reader of stdout has left, which only a write would notice
+    otherwise.
+    """
     watch = select.poll()
     watch.register(sys.stdout.fileno(), 0)  # errors only
     if any(events & select.POLLERR for _, events in watch.poll(0)):
@@ -132,6 +136,7 @@ def report_list(rows: list[T], name: str, show: Callable[[list[T]], None], *, as
         show(rows)
     else:
         complain(f"no {name}")
+
     return 0
 
 
@@ -145,6 +150,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | None]]) -> 
     if not out.is_terminal:
         print_plain(out, titles, cells, [False] * len(titles))
         return
+
     table = Table(*titles, box=None, pad_edge=False, header_style="bold")
     for row in cells:
         table.add_row(*row)
@@ -152,11 +158,16 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | None]]) -> 
 
 
 def print_plain(
-    out: "Console", titles: Sequence[str] | None, rows: Sequence[Sequence["Text"]], are_figures: Sequence[bool]
+    out: "Console",
+    titles: Sequence[str] | None,
+    rows: Sequence[Sequence["Text"]],
+    are_figures: Sequence[bool],
 ) -> None:
-    """Write a table without regard to a width: each row is one line, each cell is whole; figures go to the right.
+    """Write a table without regard to a width: each row is one line, each cell is whole; figures go
+    to the right.
 
-    A cell that is longer than most moves what follows it: padded to it, all other lines would be as long.
+    A cell that is longer than most moves what follows it: padded to it, all other lines would be as
+    long.
     """
     from rich.text import Text
 
@@ -166,6 +177,7 @@ def print_plain(
         for line in lines:
             pad = line[place].pad_left if is_figure else line[place].pad_right
             pad(max(0, width - line[place].cell_len))
+
     for line in lines:
         text = Text(" " * GAP).join(line)
         text.rstrip()
@@ -173,7 +185,9 @@ def print_plain(
 
 
 def console() -> "Console":
-    """Make a rich console on stdout; without colour, and as wide as needed, when it is not a terminal."""
+    """Make a rich console on stdout; without colour, and as wide as needed, when it is not a
+    terminal.
+    """
     from rich.console import Console
 
     class _Console(Console):

@@ -1,6 +1,8 @@
-"""Where `query`, `get`, `stats` and `export` read: from a running sidelog, or from the store when none is running.
+"""Where `query`, `get`, `stats` and `export` read: from a running sidelog, or from the store when
+none is running.
 
-A running sidelog is asked without importing what opens stores, which is a third of the time of a short answer.
+A running sidelog is asked without importing what opens stores, which is a third of the time of a
+short answer.
 """
 
 import os
@@ -28,6 +30,7 @@ def reading_client(
     if url or os.environ.get("SIDELOG_URL") or is_in_use(directory):
         yield connect(url, token, data_dir, os.environ)
         return
+
     from proxy.cli.commands.served_store import served
     from proxy.cli.commands.store import check_exists, settings_of
 
@@ -35,8 +38,10 @@ def reading_client(
     try:
         check_exists(settings)
     except CommandError:
-        yield connect(url, token, data_dir, os.environ)  # one whose data directory is elsewhere; or its error is better
+        # One whose data directory is elsewhere; or its error is better.
+        yield connect(url, token, data_dir, os.environ)
         return
+
     if sys.stderr.isatty():
         complain(f"no sidelog is running with {directory}: reading its store")
     with served(settings) as client:

@@ -1,7 +1,9 @@
-"""The beginning of a record id in place of the whole one, or the request id of its client, where it means one record.
+"""The beginning of a record id in place of the whole one, or the request id of its client, where it
+means one record.
 
-Strategy: the beginning of an id is a span of time (`api.http.id_beginnings`). Within the digits of the time the span
-alone decides, so two records in it make the beginning ambiguous; beyond them the rest is compared.
+Strategy: the beginning of an id is a span of time (`api.http.id_beginnings`). Within the digits of
+the time the span alone decides, so two records in it make the beginning ambiguous; beyond them the
+rest is compared.
 """
 
 from typing import Final, NoReturn
@@ -16,7 +18,8 @@ _VERSION_DIGIT: Final = 12
 
 
 def find_id(client: Client, text: str) -> str:
-    """Return the id that begins with `text`, or of the record that has it as request id, else `text` as it is.
+    """Return the id that begins with `text`, or of the record that has it as request id, else
+    `text` as it is.
 
     Raises:
         CommandError: it is the beginning of no record's id; or several records are meant.
@@ -25,21 +28,30 @@ def find_id(client: Client, text: str) -> str:
     if digits is not None and len(digits) < MIN_DIGITS:
         found = _by_request_id(client, text)
         if found is None:
-            raise CommandError(f"{text!r} is too short: at least {MIN_DIGITS} digits of an id are needed")
+            raise CommandError(
+                f"{text!r} is too short: at least {MIN_DIGITS} digits of an id are needed"
+            )
         return found
+
     if digits is not None and len(digits) < ID_DIGITS:
         ids = _beginning_so(client, digits)
-        return ids[0] if len(ids) == 1 else _by_request_id(client, text) or _fail(text, ids)
+        if len(ids) == 1:
+            return ids[0]
+        return _by_request_id(client, text) or _fail(text, ids)
+
     is_whole = digits is not None and len(digits) == ID_DIGITS and digits[_VERSION_DIGIT] == "7"
     if text.startswith("req_") or (is_whole and client.get(f"/api/records/{text}").status != 404):
         return text
+
     return _by_request_id(client, text) or text
 
 
 def _fail(text: str, ids: list[str]) -> NoReturn:
     if not ids:
         raise CommandError(f"no record's id begins with {text!r}, and none has it as request id")
-    raise CommandError(f"several ids begin with {text!r}, {ids[-1]} and {ids[0]} among them; give more of it")
+    raise CommandError(
+        f"several ids begin with {text!r}, {ids[-1]} and {ids[0]} among them; give more of it"
+    )
 
 
 def _by_request_id(client: Client, text: str) -> str | None:
@@ -55,6 +67,7 @@ def _beginning_so(client: Client, digits: str) -> list[str]:
     span = span_of(digits)
     if span is None:
         return []
+
     since, until = span
     limit = 2 if len(digits) <= TIME_DIGITS else _MAX_CANDIDATES
     parameters = {"since": since, "until": until, "kind": "all", "limit": str(limit)}

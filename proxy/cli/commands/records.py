@@ -1,7 +1,7 @@
 """`sidelog query` and `sidelog get`: records of a running sidelog, read through its admin API.
 
-Strategy: the API's JSON is passed on as it is with `--json`; tables show a few fields of it. Pages are fetched one by
-one, so that a long answer starts at once and needs no memory.
+Strategy: the API's JSON is passed on as it is with `--json`; tables show a few fields of it. Pages
+are fetched one by one, so that a long answer starts at once and needs no memory.
 """
 
 import json
@@ -16,9 +16,23 @@ import click
 
 from proxy.cli.commands import views
 from proxy.cli.commands.client import Answer, Client, Filters, client_pages, refusal
-from proxy.cli.commands.listing import View, column_text, plain, print_records, read_fields, selected
+from proxy.cli.commands.listing import (
+    View,
+    column_text,
+    plain,
+    print_records,
+    read_fields,
+    selected,
+)
 from proxy.cli.commands.messages import print_messages, read_messages
-from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json, show_in_browser
+from proxy.cli.commands.output import (
+    CommandError,
+    Verbatim,
+    complain,
+    say,
+    say_json,
+    show_in_browser,
+)
 from proxy.cli.commands.record_id import find_id
 from proxy.cli.commands.zone import with_offsets, zone_name
 from proxy.process.terminal import visible, visible_line
@@ -53,7 +67,8 @@ _PARTS: Final = frozenset(
 _NAME_CHARACTERS: Final = 18
 _USER_WORD: Final = re.compile(r"(?:^|[\s(-])user:", re.IGNORECASE)
 _NO_USERS: Final = (
-    "no record of the last day has a user: they come from sidelog's own keys and from the user_header of a route; "
+    "no record of the last day has a user: they come from sidelog's own keys and from the "
+    "user_header of a route; "
     "what a request says by itself is found by header.NAME:VALUE or body.PLACE:VALUE"
 )
 """Variables that say that a browser can be shown."""
@@ -77,8 +92,10 @@ def query(
     """Print up to `limit` records, newest first unless asked otherwise: NDJSON, or a table."""
     if from_view is not None:
         found = views.find(client, from_view)
-        filters, order = with_offsets(views.applied(found, filters), zone), order or found["order"]
+        filters = with_offsets(views.applied(found, filters), zone)
+        order = order or found["order"]
         fields = fields or views.fields_of(found)
+
     view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone)
     parameters = {**filters} | ({"order": order} if order else {}) | view.asked
     is_empty = _print_list(pages(client, parameters, limit), view, as_json=as_json)
@@ -113,8 +130,11 @@ def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bo
 
 
 def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
-    """Print what the same service did around a record, or where it has none, its route: oldest first, as `query`."""
-    begun, ended = record["started_at"], record.get("ended_at") or record["started_at"]
+    """Print what the same service did around a record, or where it has none, its route: oldest
+    first, as `query`.
+    """
+    begun = record["started_at"]
+    ended = record.get("ended_at") or record["started_at"]
     place = next((name for name in ("service", "route_id") if record.get(name)), None)
     among = {} if place is None else {place.removesuffix("_id"): record[place]}
     since = (datetime.fromisoformat(begun) - AROUND).isoformat()
@@ -128,7 +148,14 @@ def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
 def pages(client: Client, parameters: Filters, limit: int) -> Iterator[dict[str, Any]]:
     """Yield up to `limit` records; a page cut by the server's time budget is followed too."""
     asked = {**parameters, "limit": str(min(limit, PAGE_RECORDS))}
-    return islice((record for page in client_pages(client, "/api/records", asked) for record in page["records"]), limit)
+    return islice(
+        (
+            record
+            for page in client_pages(client, "/api/records", asked)
+            for record in page["records"]
+        ),
+        limit,
+    )
 
 
 def get(
@@ -146,16 +173,24 @@ def get(
     """Print one exchange, or the requested part of it."""
     if raw + curl + har + (as_json and not around) + around + has_all > 1 or (request and not raw):
         raise click.BadParameter(
-            "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for --around --json; "
+            "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for "
+            "--around --json; "
             "--request requires --raw"
         )
+
     path = f"/api/records/{quote(find_id(client, record_id), safe='')}"
     if raw or har:
-        return _download(client.get(f"{path}/{'har' if har else 'request-body' if request else 'response-body'}"))
+        return _download(
+            client.get(f"{path}/{'har' if har else 'request-body' if request else 'response-body'}")
+        )
     if curl:
         return _print_curl(client.get_json(f"{path}/curl"))
+
     record = client.get_json(path)
-    return _around(client, record, as_json=as_json) if around else _print(client, record, has_all, as_json)
+    if around:
+        return _around(client, record, as_json=as_json)
+
+    return _print(client, record, has_all, as_json)
 
 
 def open_record(client: Client, record_id: str) -> int:
@@ -173,6 +208,7 @@ def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bo
     if as_json:
         say_json(record if messages is None else {**record, "messages": messages["messages"]})
         return 0
+
     _print_summary(record)
     if has_all:
         _print_rest(record)
@@ -181,6 +217,7 @@ def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bo
             say(f"\n{half}")
             raw = "--raw" if half == "response" else "--raw --request"
             _print_message(message, raw, None if has_all else MAX_SHOWN_CHARACTERS)
+
     if record.get("data") is not None:
         say("\ndata")
         say_json(record["data"])
@@ -192,14 +229,18 @@ def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bo
 def _print_summary(record: Mapping[str, Any]) -> None:
     """Describe in a few lines the request, its outcome, and the known cause."""
     is_event = record.get("kind") == "event"
-    method, target, ms, time = (column_text(name, record, View()) for name in ("method", "target", "ms", "time"))
+    method, target, ms, time = (
+        column_text(name, record, View()) for name in ("method", "target", "ms", "time")
+    )
     say(visible_line(f"{method} {target}" if is_event else _asked_text(record, target)))
+
     if record.get("in_flight"):
         say("in progress")
     elif not is_event:
         first_us = record.get("first_byte_us")
         first = "" if first_us is None else f", first byte after {first_us / 1000:.1f} ms"
         say(f"{record.get('status') or 'no status'} after {ms} ms{first}")
+
     _print_members(
         {
             "error": _error_text(record),
@@ -220,7 +261,9 @@ def _print_summary(record: Mapping[str, Any]) -> None:
 
 def _weight_text(record: Mapping[str, Any]) -> str:
     weight = record.get("weight") or 1
-    return "" if weight == 1 else f"{weight:g} exchanges of a sample"
+    if weight == 1:
+        return ""
+    return f"{weight:g} exchanges of a sample"
 
 
 def _asked_text(record: Mapping[str, Any], target: str) -> str:
@@ -231,19 +274,25 @@ def _asked_text(record: Mapping[str, Any], target: str) -> str:
         return "invalid request"
     if path and not path.startswith("/"):
         return f"{method} {path}" + (f" at {base}" if base and host != path else "")
-    return f"{method} {record.get('scheme')}://{target}" if host or path else method
+    if host or path:
+        return f"{method} {record.get('scheme')}://{target}"
+
+    return method
 
 
 def _error_text(record: Mapping[str, Any]) -> str:
     outcome = record.get("outcome")
-    return _joined(record.get("error_type"), None if outcome == "ok" else outcome, record.get("error_message"))
+    return _joined(
+        record.get("error_type"), None if outcome == "ok" else outcome, record.get("error_message")
+    )
 
 
 def _model_text(record: Mapping[str, Any]) -> str:
     """Name the model and its known usage; for a session over a WebSocket, that of all its calls."""
     session = (record.get("data") or {}).get("llm") or {}
     tokens_in, tokens_out, cost_usd, reason = (
-        session.get(name, record.get(name)) for name in ("input_tokens", "output_tokens", "cost_usd", "finish_reason")
+        session.get(name, record.get(name))
+        for name in ("input_tokens", "output_tokens", "cost_usd", "finish_reason")
     )
     return _joined(
         record.get("model"),
@@ -261,12 +310,19 @@ def _grpc_text(record: Mapping[str, Any]) -> str:
     call = record.get("grpc")
     if call is None:
         return ""
-    status, timeout_us, end = record.get("grpc_status"), call["timeout_us"], call["end"]
+
+    status = record.get("grpc_status")
+    timeout_us = call["timeout_us"]
+    end = call["end"]
     counts = ((call["request_messages"], "in"), (call["response_messages"], "out"))
     return _joined(
         f"{status} ({call['status']})" if status else "no status",
         call["kind"],
-        *(f"{count:,} message{'' if count == 1 else 's'} {side}" for count, side in counts if count is not None),
+        *(
+            f"{count:,} message{'' if count == 1 else 's'} {side}"
+            for count, side in counts
+            if count is not None
+        ),
         f"ended by {call['reset_code']}" if end == "reset" else _ENDS[end],
         call["encoding"],
         None if timeout_us is None else f"deadline {timeout_us / 1_000_000:g} s",
@@ -274,7 +330,9 @@ def _grpc_text(record: Mapping[str, Any]) -> str:
 
 
 def _silence(record: Mapping[str, Any]) -> str | None:
-    """Say why an answered call has no tokens, where that is usual: many clients do not ask for them."""
+    """Say why an answered call has no tokens, where that is usual: many clients do not ask for
+    them.
+    """
     if record.get("usage_state") != "absent" or (record.get("status") or _REFUSED) >= _REFUSED:
         return None
     is_whole = (record.get("stream") or {}).get("end") == "complete"
@@ -294,7 +352,13 @@ def _joined(*parts: str | None) -> str:
 
 def _print_rest(record: Mapping[str, Any]) -> None:
     say("")
-    _print_members({name: value for name, value in record.items() if name not in _PARTS and not name.endswith("_us")})
+    _print_members(
+        {
+            name: value
+            for name, value in record.items()
+            if name not in _PARTS and not name.endswith("_us")
+        }
+    )
     _print_members(_timings(record), "timings")
     _print_members(record.get("usage") or {}, "usage")
     _print_members(record.get("stream") or {}, "stream")
@@ -305,7 +369,9 @@ def _print_rest(record: Mapping[str, Any]) -> None:
 
 def _timings(record: Mapping[str, Any]) -> dict[str, str]:
     """Begin, end, and every duration there is, in milliseconds."""
-    shown = {name: record[f"{name}_at"] for name in ("started", "ended") if record.get(f"{name}_at")}
+    shown = {
+        name: record[f"{name}_at"] for name in ("started", "ended") if record.get(f"{name}_at")
+    }
     for name, value in record.items():
         if value is not None and name.endswith("_us") and not name.endswith("_at_us"):
             shown[name.removesuffix("_us").replace("_", " ")] = f"{value / 1000:,.3f} ms"
@@ -314,7 +380,11 @@ def _timings(record: Mapping[str, Any]) -> dict[str, str]:
 
 def _print_members(members: Mapping[str, Any], title: str = "") -> None:
     """Print the members that have a value, a line each."""
-    known = {name: value for name, value in members.items() if value is not None and value != "" and value != []}
+    known = {
+        name: value
+        for name, value in members.items()
+        if value is not None and value != "" and value != []
+    }
     if title and known:
         say(f"\n{title}")
     for name, value in known.items():
@@ -357,21 +427,30 @@ def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | N
         say(f"  {visible_line(name)}: {visible_line(value)}")
 
 
-def _print_body(body: Mapping[str, Any], media_type: str, raw: str, max_characters: int | None) -> None:
+def _print_body(
+    body: Mapping[str, Any], media_type: str, raw: str, max_characters: int | None
+) -> None:
     if body["coding_error"]:
         say(f"  [content coding not undone: {visible_line(body['coding_error'])}]")
     if body["omitted"]:
         say(f"  [{body['size']} bytes, not stored: {body['omitted']}]")
         return
+
     if body["encoding"] == "base64":
         kept = f", {_kept(body)}" if body["truncated"] else ""
         say(f"  [{body['size']} bytes of {media_type}{kept}: {raw} writes them]")
         return
-    head, tail = body["head"], body["tail"]
+
+    head = body["head"]
+    tail = body["tail"]
     if max_characters is not None and len(head) + len(tail) > max_characters:
         say(visible(head[:max_characters]))
-        say(f"  [the first {min(max_characters, len(head)):,} characters: --all shows {_kept(body)}]")
+        say(
+            f"  [the first {min(max_characters, len(head)):,} characters: --all shows "
+            f"{_kept(body)}]"
+        )
         return
+
     say(visible(head))
     if body["truncated"]:
         say(f"  [cut: {_kept(body)}]")
@@ -391,4 +470,6 @@ def _kept(body: Mapping[str, Any]) -> str:
 
 def _media_type(message: Mapping[str, Any]) -> str:
     types = [value for name, value in message["headers"] if name.lower() == "content-type"]
-    return visible_line(types[0].partition(";")[0].strip()) if types else "an unknown type"
+    if types:
+        return visible_line(types[0].partition(";")[0].strip())
+    return "an unknown type"

@@ -14,24 +14,30 @@ from proxy.settings.redact_rules import CODE_RULES, FIXED_RULES, built_in_rules
 
 _MAX_EXAMPLE_CHARACTERS: Final = 60
 _OTHERS: Final = (
-    'name:NAME is what stands under the name of a secret, such as name:password in {"password": "x"}.',
-    f"pattern-1 and so on are [redact] patterns, in their order; {', '.join(FIXED_RULES)} cannot be switched off.",
+    'name:NAME is what stands under the name of a secret, such as name:password in {"password": '
+    '"x"}.',
+    f"pattern-1 and so on are [redact] patterns, in their order; {', '.join(FIXED_RULES)} cannot "
+    "be switched off.",
 )
 """What else records name."""
 
 
 def list_rules(text: str | None, config: Path | None, *, as_json: bool) -> int:
-    """Print the rules that have a text in their id, in what they are of, or in one of their literals."""
+    """Print the rules that have a text in their id, in what they are of, or in one of their
+    literals.
+    """
     redact = load_anywhere({}, os.environ, config).redact
     rows = [row for row in rows_of(redact) if _has(row, text or "")]
     if as_json:
         say_json([{key: value for key, value in row.items() if key != "literals"} for row in rows])
         return 0
+
     if rows:
         print_table(("rule", "of", "example"), [_cells(row) for row in rows])
         say("")
     else:
         complain(f"no rules with {text!r}")
+
     for line in _OTHERS:
         say(line)
     return 0
@@ -57,7 +63,9 @@ def _row(
 
 
 def _has(row: dict[str, Any], text: str) -> bool:
-    return any(text.casefold() in part.casefold() for part in (row["id"], row["of"], *row["literals"]))
+    return any(
+        text.casefold() in part.casefold() for part in (row["id"], row["of"], *row["literals"])
+    )
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str]:

@@ -1,7 +1,9 @@
-"""`sidelog serve`: validate the settings, hand them to the supervisor through a descriptor, and become it.
+"""`sidelog serve`: validate the settings, hand them to the supervisor through a descriptor, and
+become it.
 
-The supervisor imports the standard library only, so that it stays small and cannot break; therefore this process
-reads the configuration and then replaces itself. How it was read is handed on too, for a reload.
+The supervisor imports the standard library only, so that it stays small and cannot break; therefore
+this process reads the configuration and then replaces itself. How it was read is handed on too, for
+a reload.
 """
 
 import json
@@ -24,11 +26,13 @@ from proxy.settings.model import Settings, freeze
 from proxy.supervisor.host import hold_back
 
 
-def run(overrides: Mapping[str, str], config: Path | None, *, greets: bool, before: str = "") -> NoReturn:
+def run(
+    overrides: Mapping[str, str], config: Path | None, *, greets: bool, before: str = ""
+) -> NoReturn:
     """Become the supervisor; raises SettingsError first when the settings are wrong.
 
-    A person at a terminal, or who `greets`, is shown where everything is, and what is behind it (`before`); logs of a
-    service get no such text.
+    A person at a terminal, or who `greets`, is shown where everything is, and what is behind it
+    (`before`); logs of a service get no such text.
     """
     settings = load(overrides, os.environ, config, examples)
     source: dict[str, object] = {
@@ -62,10 +66,15 @@ def demo(listen: str, admin_listen: str, data_dir: str | None) -> NoReturn:
 
 
 def _greeting(settings: Settings, before: str) -> str:
-    """Write what the supervisor shows once it listens; empty where the data directory cannot be used."""
+    """Write what the supervisor shows once it listens; empty where the data directory cannot be
+    used.
+    """
     directory = Path(settings.data_dir)
     with suppress(OSError):  # what is wrong with it is said by the supervisor
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = welcome(before, settings.proxy.listen, settings.admin.listen, directory, token_of(directory))
+        text = welcome(
+            before, settings.proxy.listen, settings.admin.listen, directory, token_of(directory)
+        )
         return visible(f"{text}\n")
+
     return ""

@@ -1,8 +1,8 @@
 """The store of a sidelog that does not run, served to a command.
 
-Strategy: the store is opened read-only and shown by the same application as ever, on a loopback port of this process
-and for as long as the command takes, so that filters, pages, exports and errors cannot differ. The token for it is
-random, never leaves the process, and allows reading only.
+Strategy: the store is opened read-only and shown by the same application as ever, on a loopback
+port of this process and for as long as the command takes, so that filters, pages, exports and
+errors cannot differ. The token for it is random, never leaves the process, and allows reading only.
 """
 
 import asyncio
@@ -37,14 +37,18 @@ def served(settings: Settings) -> Iterator[Client]:
     """
     token = secrets.token_urlsafe(32)
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-    thread = threading.Thread(target=_run, args=(settings, token, started), name="store reader", daemon=True)
+    thread = threading.Thread(
+        target=_run, args=(settings, token, started), name="store reader", daemon=True
+    )
     thread.start()
+
     try:
         url, loop, stopping = started.result()
     except SchemaTooOld as error:
         raise layout_error(error) from error
     except StorageError as error:
         raise CommandError(str(error)) from error
+
     try:
         yield Client(url, token)
     finally:
@@ -52,7 +56,11 @@ def served(settings: Settings) -> Iterator[Client]:
         thread.join(_STOP_S)
 
 
-def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+def _run(
+    settings: Settings,
+    token: str,
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]],
+) -> None:
     """Run on the thread: open the store, publish the address, close when asked to."""
 
     async def serve() -> None:
@@ -62,12 +70,16 @@ def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.Abst
         from proxy.collector.learned_endpoints import LearnedEndpoints
 
         stopping = asyncio.Event()
+
         async with await open_store(settings, is_read_only=True) as storage:
             endpoints = LearnedEndpoints(storage, settings)
             await endpoints.read()
-            application = _application(storage, token, EndpointNames(endpoints.current, endpoints.former))
+            application = _application(
+                storage, token, EndpointNames(endpoints.current, endpoints.former)
+            )
             runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
             await runner.setup()
+
             try:
                 await web.TCPSite(runner, "127.0.0.1", 0).start()
                 host, port = runner.addresses[0][:2]
@@ -102,7 +114,8 @@ def _application(storage: Storage, token: str, endpoints: "EndpointNames") -> "A
     return make_app(
         Services(
             storage=storage,
-            credentials=Credentials(lambda: secrets.token_urlsafe(32), [reader]),  # no admin token: this one is secret
+            # No admin token: this one is secret.
+            credentials=Credentials(lambda: secrets.token_urlsafe(32), [reader]),
             listen_host="127.0.0.1",
             instance="",
             ledger=nothing_received,

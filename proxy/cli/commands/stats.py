@@ -1,4 +1,6 @@
-"""`sidelog stats` and `sidelog top`: totals of a filter, and of each endpoint or value of another field in it."""
+"""`sidelog stats` and `sidelog top`: totals of a filter, and of each endpoint or value of another
+field in it.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
@@ -53,6 +55,7 @@ def run(client: Client, filters: Filters, zone: tzinfo | None, *, as_json: bool)
     if as_json:
         say_json({**summary, "by": facets})
         return 0
+
     _print_totals(summary, zone)
     for name, values in ({"status": _status_values(summary)} | facets | summary["top"]).items():
         _print_values(name, values)
@@ -66,23 +69,35 @@ def run(client: Client, filters: Filters, zone: tzinfo | None, *, as_json: bool)
 def _say_sampled(found: Mapping[str, Any]) -> None:
     if found.get("sampled"):
         say(
-            "\nOf a sample: rules of capture keep a share of some, and figures are estimates of all (docs/sampling.md)."
+            "\nOf a sample: rules of capture keep a share of some, and figures are estimates of "
+            "all (docs/sampling.md)."
         )
 
 
 def _print_totals(summary: Mapping[str, Any], zone: tzinfo | None) -> None:
-    rate = "" if summary["rate_per_s"] is None else f"   {summary['rate_per_s']:.2f}/s{_span(summary, zone)}"
+    rate = (
+        ""
+        if summary["rate_per_s"] is None
+        else f"   {summary['rate_per_s']:.2f}/s{_span(summary, zone)}"
+    )
     say(f"exchanges   {summary['exchanges']:>12,}{rate}")
     if summary["events"]:  # which are counted only where they are asked for
         say(f"events      {summary['events']:>12,}")
     say(f"bytes       {summary['request_bytes']:>12,} in   {summary['response_bytes']:,} out")
     for name, title in (("duration_ms", "duration"), ("first_byte_ms", "first byte")):
-        say(f"{title:12}" + "   ".join(f"{key} {_percentile(summary[name], key)}" for key in ("p50", "p95", "p99")))
+        say(
+            f"{title:12}"
+            + "   ".join(
+                f"{key} {_percentile(summary[name], key)}" for key in ("p50", "p95", "p99")
+            )
+        )
 
 
 def _span(summary: Mapping[str, Any], zone: tzinfo | None) -> str:
     """Name the period of the rate."""
-    first, last = (datetime.fromisoformat(summary[name]).astimezone(zone) for name in ("since", "until"))
+    first, last = (
+        datetime.fromisoformat(summary[name]).astimezone(zone) for name in ("since", "until")
+    )
     until = f"{last:%H:%M:%S}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M:%S}"
     return f" from {first:%Y-%m-%d %H:%M:%S} to {until} {zone_name(zone)}"
 
@@ -102,13 +117,19 @@ def _print_usage(usage: Mapping[str, Any] | None) -> None:
     names = [" ".join(part for part in (row["provider"], row["model"]) if part) for row in rows]
     say("")
     print_figures("models", names, figures, _FIRST_TO_GO)
+
     if usage["priced"] < usage["calls"]:
-        say(f"\nA price is known of {usage['priced']:,} of {usage['calls']:,} calls: cost is of these.")
+        say(
+            f"\nA price is known of {usage['priced']:,} of {usage['calls']:,} calls: cost is of "
+            "these."
+        )
 
 
 def _percentile(found: Mapping[str, Any], name: str) -> str:
     value = found[name]
-    return "–" if value is None else f"{'≈ ' if found['estimated'] else ''}{value:,.1f} ms"
+    if value is None:
+        return "–"
+    return f"{'≈ ' if found['estimated'] else ''}{value:,.1f} ms"
 
 
 def _status_values(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -120,18 +141,35 @@ def _print_values(name: str, values: list[dict[str, Any]]) -> None:
 
     if not values:
         return
+
     out = console()
     most = max(value["count"] or 0 for value in values) or 1
-    room = out.width - 2 * GAP - max(12, *(len(str(value["value"])) for value in values)) - len(f"{most:,}")
+    room = (
+        out.width
+        - 2 * GAP
+        - max(12, *(len(str(value["value"])) for value in values))
+        - len(f"{most:,}")
+    )
     most_characters = min(BAR_CHARACTERS, max(1, room))
-    table = Table(title=name, title_justify="left", box=None, pad_edge=False, show_header=False, title_style="bold")
+    table = Table(
+        title=name,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        show_header=False,
+        title_style="bold",
+    )
     table.add_column(no_wrap=True, overflow="ellipsis", min_width=12)
     table.add_column(justify="right")
     table.add_column()
+
     for value in values:
         count = value["count"]
         bar = "━" * round(most_characters * (count or 0) / most)
-        table.add_row(visible_line(str(value["value"])), "–" if count is None else f"{count:,}", bar)
+        table.add_row(
+            visible_line(str(value["value"])), "–" if count is None else f"{count:,}", bar
+        )
+
     out.print()
     out.print(table)
 
@@ -150,8 +188,14 @@ def top(
     """Print the most frequent values of a field."""
     if from_view is not None:
         found = views.find(client, from_view)
-        filters, by = with_offsets(views.applied(found, filters), zone), by or found["group_by"]
-    return run_top(client, {**filters, "by": by or "endpoint", "sort": sort, "limit": str(limit)}, as_json=as_json)
+        filters = with_offsets(views.applied(found, filters), zone)
+        by = by or found["group_by"]
+
+    return run_top(
+        client,
+        {**filters, "by": by or "endpoint", "sort": sort, "limit": str(limit)},
+        as_json=as_json,
+    )
 
 
 def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
@@ -163,6 +207,7 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
     if not found["rows"]:
         say("no calls of MCP tools" if found["by"] == "tool" else "no requests")
         return 0
+
     _print_top(found, str(parameters.get("sort", "")))
     if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
         say(f"\n{UNKNOWN}: paths that were only refused, redirected or not answered, never served.")
@@ -172,18 +217,31 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
         say(f"\n{hidden:,} more; --limit shows them.")
     if not found["complete"]:
         what = "calls" if found["by"] == "tool" else "requests"
-        say(f"\nThere are too many for one answer: only the newest {found['seen']:,} {what} are counted.")
+        say(
+            f"\nThere are too many for one answer: only the newest {found['seen']:,} {what} are "
+            "counted."
+        )
+
     return 0
 
 
 def _print_top(found: Mapping[str, Any], sort: str) -> None:
-    rows, is_tools = found["rows"], found["by"] == "tool"
-    titles = [*(_TOOL_TITLES if is_tools else _TOP_TITLES), *(["cost"] if any(row["cost_usd"] for row in rows) else [])]
+    rows = found["rows"]
+    is_tools = found["by"] == "tool"
+    titles = [
+        *(_TOOL_TITLES if is_tools else _TOP_TITLES),
+        *(["cost"] if any(row["cost_usd"] for row in rows) else []),
+    ]
     titles += [sort] if sort in _MORE else []
     names = [" ".join(str(part) for part in _name_of(row) if part) for row in rows]
     figures = {title: [_FIGURES[title](row) for row in rows] for title in titles}
     wanted = "bytes out" if sort == "bytes" else sort
-    print_figures(visible_line(found["by"]), names, figures, [title for title in _FIRST_TO_GO if title != wanted])
+    print_figures(
+        visible_line(found["by"]),
+        names,
+        figures,
+        [title for title in _FIRST_TO_GO if title != wanted],
+    )
 
 
 def _name_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -203,11 +261,15 @@ _FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "p99": lambda row: _percentile(row["duration_ms"], "p99"),
     "bytes out": lambda row: f"{row['response_bytes']:,}",
     "cost": lambda row: f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–",
-    "tokens": lambda row: f"{row['input_tokens'] + row['output_tokens']:,}" if row.get("counted", True) else "–",
+    "tokens": lambda row: (
+        f"{row['input_tokens'] + row['output_tokens']:,}" if row.get("counted", True) else "–"
+    ),
 }
 _MORE: Final = ("p99", "tokens")
 """Columns that are there when rows are sorted by them."""
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:
-    return f"{row[name] / row['exchanges']:.1%}" if row[name] else ""
+    if row[name]:
+        return f"{row[name] / row['exchanges']:.1%}"
+    return ""

@@ -1,7 +1,8 @@
-"""The store itself, for commands that do not go through a running sidelog: which one it is, opened and closed.
+"""The store itself, for commands that do not go through a running sidelog: which one it is, opened
+and closed.
 
-Strategy: the settings say which, as they would for `serve`; where they say nothing, the store of the last start does
-(`state.json`). Opened read-only it is not changed, not even brought up to date.
+Strategy: the settings say which, as they would for `serve`; where they say nothing, the store of
+the last start does (`state.json`). Opened read-only it is not changed, not even brought up to date.
 """
 
 import asyncio
@@ -34,7 +35,10 @@ def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str,
     last = read_state(Path(settings.data_dir)).get(STORAGE_URL_NAME)
     if not last or settings.storage.url != StorageSettings().url:
         return settings
-    return msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=str(last)))
+
+    return msgspec.structs.replace(
+        settings, storage=msgspec.structs.replace(settings.storage, url=str(last))
+    )
 
 
 def check_exists(settings: Settings) -> None:
@@ -44,20 +48,30 @@ def check_exists(settings: Settings) -> None:
         CommandError: it ends with its process, or was never made.
     """
     if settings.storage.url.startswith("memory"):
-        raise CommandError("the store is in memory and ends with its process: there is nothing to read")
+        raise CommandError(
+            "the store is in memory and ends with its process: there is nothing to read"
+        )
+
     path = sqlite_path(settings)
     if path is not None and not path.exists():
-        raise CommandError(f"there is no {path} yet; it is created at the first start; pass --data-dir")
+        raise CommandError(
+            f"there is no {path} yet; it is created at the first start; pass --data-dir"
+        )
 
 
 async def open_store(settings: Settings, *, is_read_only: bool) -> Storage:
     """Open the settings' store; the caller closes it. Raises as `storage.backends.open_storage`."""
     return await open_storage(
-        settings.storage.url, Path(settings.data_dir), durability=settings.storage.durability, is_read_only=is_read_only
+        settings.storage.url,
+        Path(settings.data_dir),
+        durability=settings.storage.durability,
+        is_read_only=is_read_only,
     )
 
 
-def with_store(settings: Settings, work: Callable[[Storage], Awaitable[T]], *, is_read_only: bool = False) -> T:
+def with_store(
+    settings: Settings, work: Callable[[Storage], Awaitable[T]], *, is_read_only: bool = False
+) -> T:
     """Do something with the settings' store and close it.
 
     Raises:

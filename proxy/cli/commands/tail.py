@@ -1,8 +1,10 @@
-"""`sidelog tail`: new records as they are stored, over the API's event stream, resumed without a gap.
+"""`sidelog tail`: new records as they are stored, over the API's event stream, resumed without a
+gap.
 
-Strategy: the stream's ids say where we are. When the connection ends, for whatever reason, the next one carries the
-last id, and the server sends what was missed, from its store if need be. Records it can no longer
-send are announced by an event (`gap`), and reported. Standard: WHATWG HTML §9.2 (event streams).
+Strategy: the stream's ids say where we are. When the connection ends, for whatever reason, the next
+one carries the last id, and the server sends what was missed, from its store if need be. Records it
+can no longer send are announced by an event (`gap`), and reported. Standard: WHATWG HTML §9.2
+(event streams).
 """
 
 import http.client
@@ -44,12 +46,18 @@ def run(
     wide: bool,
     as_json: bool,
 ) -> int:
-    """Print new records, maybe behind some of the newest, until interrupted, or until reader or server leave."""
+    """Print new records, maybe behind some of the newest, until interrupted, or until reader or
+    server leave.
+    """
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone)
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
     asked = {**filters, **view.asked}
-    return _follow(client, asked, _Output(_printer(view, as_json=as_json), partial(_newest, client, asked, lines)))
+    return _follow(
+        client,
+        asked,
+        _Output(_printer(view, as_json=as_json), partial(_newest, client, asked, lines)),
+    )
 
 
 def _printer(view: View, *, as_json: bool) -> Printer:
@@ -67,7 +75,9 @@ def _printer(view: View, *, as_json: bool) -> Printer:
 
 
 class _Output:
-    """Prints the newest records once the stream has begun, so that none is missed between both, then what it brings."""
+    """Prints the newest records once the stream has begun, so that none is missed between both,
+    then what it brings.
+    """
 
     def __init__(self, write: Printer, read_newest: Callable[[], list[dict[str, Any]]]) -> None:
         self._write = write
@@ -89,7 +99,9 @@ class _Output:
 
 def _newest(client: Client, filters: Filters, lines: int) -> list[dict[str, Any]]:
     """Read the newest records, oldest first."""
-    return list(pages(client, {**filters, "order": "desc"}, lines))[::-1] if lines else []
+    if lines:
+        return list(pages(client, {**filters, "order": "desc"}, lines))[::-1]
+    return []
 
 
 def _follow(client: Client, filters: Filters, output: _Output) -> int:
@@ -97,6 +109,7 @@ def _follow(client: Client, filters: Filters, output: _Output) -> int:
     retry_s = RETRY_S
     is_connected = False
     is_away = False
+
     while True:
         check_reader()
         try:
@@ -109,6 +122,7 @@ def _follow(client: Client, filters: Filters, output: _Output) -> int:
                 last_id = event.id or last_id
                 if not _show(event, output):
                     return 0
+
             reason = "the stream ended"
         except (OSError, http.client.HTTPException) as error:
             if not is_connected:
@@ -118,6 +132,7 @@ def _follow(client: Client, filters: Filters, output: _Output) -> int:
             if not is_connected:
                 raise
             reason = str(error)
+
         if not is_away:  # once, however many attempts it takes
             complain(f"disconnected from {client.url} ({reason}); reconnecting")
             is_away = True
@@ -133,7 +148,9 @@ def _events(client: Client, filters: Filters, last_id: str) -> Iterator[Event]:
 
 
 def _while_read(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines as long as stdout has a reader: a live list may be silent for hours, but for its heartbeats."""
+    """Yield lines as long as stdout has a reader: a live list may be silent for hours, but for its
+    heartbeats.
+    """
     for line in lines:
         check_reader()
         yield line
@@ -144,8 +161,11 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
 
     An id without data comes as an event of the name "id": a reconnect resumes behind it as well.
     """
-    name, event_id, told_id = "message", "", ""
+    name = "message"
+    event_id = ""
+    told_id = ""
     data: list[str] = []
+
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
@@ -153,8 +173,12 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
                 yield Event(name, event_id, "\n".join(data))
             elif event_id != told_id:
                 yield Event("id", event_id, "")
-            told_id, name, data = event_id, "message", []
+
+            told_id = event_id
+            name = "message"
+            data = []
             continue
+
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "event":
@@ -185,4 +209,5 @@ def _show(event: Event, output: _Output) -> bool:
             return True  # what follows is said where the connection ends
         case _:
             complain(f"{event.name}: {event.data}")
+
     return True

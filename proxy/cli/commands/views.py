@@ -1,6 +1,8 @@
-"""`sidelog view`: searches with a name, kept by a running sidelog; and a search that a view begins with.
+"""`sidelog view`: searches with a name, kept by a running sidelog; and a search that a view begins
+with.
 
-What is given beside the view's name wins over what it says of period, order and columns; searches must both hold.
+What is given beside the view's name wins over what it says of period, order and columns; searches
+must both hold.
 """
 
 from collections.abc import Mapping
@@ -31,7 +33,9 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def list_views(client: Client, *, as_json: bool) -> int:
     """Print all views, by name."""
-    return report_list(client.get_json("/api/views")["views"], "views", _print_table, as_json=as_json)
+    return report_list(
+        client.get_json("/api/views")["views"], "views", _print_table, as_json=as_json
+    )
 
 
 def show(client: Client, name: str, *, as_json: bool) -> int:
@@ -40,10 +44,12 @@ def show(client: Client, name: str, *, as_json: bool) -> int:
     if as_json:
         say_json(view)
         return 0
+
     for member, value in view.items():
         text = ", ".join(value) if isinstance(value, list) else value
         if text:
             say(f"{member:12} {visible(text)}")
+
     return 0
 
 
@@ -59,7 +65,9 @@ def save(
     as_json: bool,
 ) -> int:
     """Save a view, in the place of one of the same name."""
-    return _put(client, members(name, filters, fields, order, by, is_utc=zone is not None), as_json=as_json)
+    return _put(
+        client, members(name, filters, fields, order, by, is_utc=zone is not None), as_json=as_json
+    )
 
 
 def rename(client: Client, name: str, new_name: str, *, as_json: bool) -> int:
@@ -93,7 +101,13 @@ def find(client: Client, name: str) -> dict[str, Any]:
 
 
 def members(
-    name: str, filters: Filters, fields: str | None, order: str | None, by: str | None, *, is_utc: bool
+    name: str,
+    filters: Filters,
+    fields: str | None,
+    order: str | None,
+    by: str | None,
+    *,
+    is_utc: bool,
 ) -> dict[str, object]:
     """Return the members of the API's request; times get the zone's offset.
 
@@ -104,7 +118,11 @@ def members(
     others = [filter for filter in given if filter not in ("query", "since", "until")]
     if others:
         option = others[0].replace("_", "-")
-        raise CommandError(f"--{option} is not part of a view; write it into the search: '{others[0]}:…'", exit_code=2)
+        raise CommandError(
+            f"--{option} is not part of a view; write it into the search: '{others[0]}:…'",
+            exit_code=2,
+        )
+
     columns = list(read_fields(fields))
     return {"name": name, "columns": columns, "order": order or "desc", "group_by": by, **given}
 
@@ -112,7 +130,9 @@ def members(
 def applied(view: Mapping[str, Any], filters: Filters) -> dict[str, str | list[str]]:
     """Put the given options over those of a view."""
     both = [text for text in (view["query"], filters.get("query", "")) if text]
-    merged: dict[str, str | list[str]] = {name: view[name] for name in ("since", "until") if view[name]}
+    merged: dict[str, str | list[str]] = {
+        name: view[name] for name in ("since", "until") if view[name]
+    }
     if "since" in filters or "until" in filters:
         merged = {}
     merged |= filters
@@ -122,7 +142,9 @@ def applied(view: Mapping[str, Any], filters: Filters) -> dict[str, str | list[s
 
 
 def fields_of(view: Mapping[str, Any]) -> str | None:
-    """Name the columns of a view as the command line does, with commas; None without any. Others are left out."""
+    """Name the columns of a view as the command line does, with commas; None without any. Others
+    are left out.
+    """
     from storage.record import Record
 
     known = (*COMPUTED, *Record.__struct_fields__)
@@ -132,7 +154,14 @@ def fields_of(view: Mapping[str, Any]) -> str | None:
 
 def _print_table(views: list[dict[str, Any]]) -> None:
     rows = [
-        (view["name"], view["query"], view["since"], view["until"], view["group_by"], ", ".join(view["columns"]))
+        (
+            view["name"],
+            view["query"],
+            view["since"],
+            view["until"],
+            view["group_by"],
+            ", ".join(view["columns"]),
+        )
         for view in views
     ]
     print_table(("name", "search", "since", "until", "by", "columns"), rows)

@@ -26,19 +26,30 @@ CLOCK_FIX: Final = "set the clock, and run chrony or systemd-timesyncd"
 def check_postgres(name: str, url: str) -> Iterator[Finding]:
     """Connect to the database of a `postgresql:` URL and see whether it can be used."""
     if find_spec("asyncpg") is None:
-        yield Finding("fail", name, "the driver of Postgres is not installed", "pip install 'sidelog[postgres]'")
+        yield Finding(
+            "fail",
+            name,
+            "the driver of Postgres is not installed",
+            "pip install 'sidelog[postgres]'",
+        )
         return
+
     from storage.postgres.connection import Address
     from storage.postgres.inspect import inspect
 
     address = Address.of(urlsplit(url))
     asked_s = time.time()
+
     try:
         seen = asyncio.run(inspect(address))
     except StorageError as error:
-        fix = "check that Postgres is running, that its address is right, and that pg_hba.conf admits this user"
+        fix = (
+            "check that Postgres is running, that its address is right, and that pg_hba.conf "
+            "admits this user"
+        )
         yield Finding("fail", name, f"{address.location}: {error}", fix)
         return
+
     yield _judge_postgres(name, address.location, seen)
     yield from check_skew(address.location, seen.clock_s, asked_s, time.time())
 
@@ -48,23 +59,30 @@ def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Findin
         fix = f"createdb --encoding={POSTGRES_ENCODING} --template=template0 NAME"
         return Finding("fail", name, f"{place} has the encoding {seen.encoding}", fix)
     if seen.is_read_only:
-        fix = "name the primary in its address, or ALTER DATABASE NAME RESET default_transaction_read_only"
+        fix = (
+            "name the primary in its address, or ALTER DATABASE NAME RESET "
+            "default_transaction_read_only"
+        )
         return Finding("fail", name, f"{place} is read-only: a replica, or set so", fix)
     if seen.layout > seen.newest_layout:
         return newer(name, place, seen.layout, seen.newest_layout)
     if not seen.may_create:
         fix = "CREATE SCHEMA sidelog AUTHORIZATION our user, or GRANT CREATE ON DATABASE"
         return Finding("fail", name, f"{place}: no permission to create the schema sidelog", fix)
+
     pooled = ", through a pooler" if seen.is_pooled else ""
     layout = f"layout {seen.layout}" if seen.layout else "will be created at the first start"
     return Finding("ok", name, f"{place}: Postgres {seen.server_version}{pooled}, {layout}")
 
 
 def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
-    """Ask every host of a `clickhouse:` URL whether it is there, lets us in, and lets us write, and for its shard."""
+    """Ask every host of a `clickhouse:` URL whether it is there, lets us in, and lets us write, and
+    for its shard.
+    """
     from storage.clickhouse.wire.address import Address
 
-    address, places = Address.of(urlsplit(url)), list["Place"]()
+    address = Address.of(urlsplit(url))
+    places = list["Place"]()
     for host in address.hosts:
         yield from _check_clickhouse_host(name, address, host, places)
     if address.cluster and len(places) == len(address.hosts):
@@ -79,61 +97,88 @@ def _judge_cluster(name: str, address: "Address", places: Sequence["Place"]) -> 
             text = f"the address names no host of shard {shard} of the cluster {address.cluster}"
             return Finding("fail", name, text, "add a host of each shard to the address")
         if named[shard] < replicas[shard]:
-            text = f"the address names {named[shard]} of {replicas[shard]} replicas of shard {shard}"
+            text = (
+                f"the address names {named[shard]} of {replicas[shard]} replicas of shard {shard}"
+            )
             fix = "add the others: a shard is away where all its hosts in the address are"
             return Finding("warn", name, f"{text} of the cluster {address.cluster}", fix)
-    return Finding("ok", name, f"cluster {address.cluster}: {len(named)} shards, {len(places)} servers")
+
+    return Finding(
+        "ok", name, f"cluster {address.cluster}: {len(named)} shards, {len(places)} servers"
+    )
 
 
-def _check_clickhouse_host(name: str, address: "Address", host: str, places: "list[Place]") -> Iterator[Finding]:
+def _check_clickhouse_host(
+    name: str, address: "Address", host: str, places: "list[Place]"
+) -> Iterator[Finding]:
     from storage.clickhouse.upkeep.inspect import inspect
 
     place = f"{host.partition('://')[2]}/{address.database}"
     asked_s = time.time()
+
     try:
         seen = asyncio.run(inspect(address, host))
     except StorageError as error:
-        fix = "check that ClickHouse is running and that host, port, user and password in the address are right"
+        fix = (
+            "check that ClickHouse is running and that host, port, user and password in the "
+            "address are right"
+        )
         # With several hosts the others are asked.
         yield Finding("fail" if len(address.hosts) == 1 else "warn", name, f"{place}: {error}", fix)
         return
+
     if not seen.misplaced:
         places.append(seen.place)
     yield _judge_clickhouse(name, place, address, seen)
     yield from check_skew(place, seen.clock_s, asked_s, time.time())
 
 
-def _judge_clickhouse(name: str, place: str, address: "Address", seen: "ClickHouseInspection") -> Finding:
+def _judge_clickhouse(
+    name: str, place: str, address: "Address", seen: "ClickHouseInspection"
+) -> Finding:
     if seen.misplaced:
         fix = (
-            f"define {address.cluster} in remote_servers of each server, under a name and port by which it finds itself"
+            f"define {address.cluster} in remote_servers of each server, under a name and port by "
+            "which it finds itself"
         )
         return Finding("fail", name, f"{place}: {seen.misplaced.removeprefix('clickhouse: ')}", fix)
     if not seen.has_database:
         fix = f"clickhouse-client --query 'CREATE DATABASE {address.database}'"
-        return Finding("fail", name, f"{place}: ClickHouse {seen.server_version} has no such database", fix)
+        return Finding(
+            "fail", name, f"{place}: ClickHouse {seen.server_version} has no such database", fix
+        )
     if seen.refusal:
         fix = "grant SELECT, INSERT, ALTER, CREATE and DROP on the database, and SELECT on system.*"
-        return Finding("fail", name, f"{place}: {address.user} may not write there: {seen.refusal}", fix)
+        return Finding(
+            "fail", name, f"{place}: {address.user} may not write there: {seen.refusal}", fix
+        )
     if seen.layout > seen.newest_layout:
         return newer(name, place, seen.layout, seen.newest_layout)
+
     tables = f"layout {seen.layout}" if seen.layout else "tables will be created at the first start"
     return Finding("ok", name, f"{place}: ClickHouse {seen.server_version}, {tables}")
 
 
 def newer(name: str, place: str, layout: int, newest: int) -> Finding:
     """Say that a store is of a later version than this program."""
-    text = f"{place} was written by a newer sidelog (layout {layout}, this one supports up to {newest})"
+    text = (
+        f"{place} was written by a newer sidelog (layout {layout}, this one supports up to "
+        f"{newest})"
+    )
     return Finding("fail", name, text, "upgrade sidelog")
 
 
 def check_skew(place: str, their_s: float, asked_s: float, answered_s: float) -> Iterator[Finding]:
-    """Compare the clock of a database at a place with ours; sidecars that share it should agree on the time.
+    """Compare the clock of a database at a place with ours; sidecars that share it should agree on
+    the time.
 
     All times are Unix seconds: theirs, ours before it was asked, and ours behind its answer.
     """
     skew_s = max(asked_s - their_s, their_s - answered_s, 0.0)
     if skew_s > MAX_SKEW_S:
         side = "behind" if their_s > answered_s else "ahead of"
-        text = f"ours is {skew_s:.0f} s {side} that of {place}: records would be filed under a wrong time"
+        text = (
+            f"ours is {skew_s:.0f} s {side} that of {place}: records would be filed under a wrong "
+            "time"
+        )
         yield Finding("warn", "clock", text, CLOCK_FIX)

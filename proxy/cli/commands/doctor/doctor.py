@@ -1,9 +1,11 @@
-"""`sidelog doctor`: is this machine fit to run sidelog with these settings, and if not, what fixes it.
+"""`sidelog doctor`: is this machine fit to run sidelog with these settings, and if not, what fixes
+it.
 
-Strategy: each check is a function of the settings that yields findings and changes nothing that lasts. All run at the
-same time, each on a thread of its own, because what they look at may hang: a database, a name server, a network file
-system. What has no answer in time is a finding as well, and so is a check that breaks. `fail` means sidelog would not
-start or would drop records; `warn` means less than promised.
+Strategy: each check is a function of the settings that yields findings and changes nothing that
+lasts. All run at the same time, each on a thread of its own, because what they look at may hang: a
+database, a name server, a network file system. What has no answer in time is a finding as well, and
+so is a check that breaks. `fail` means sidelog would not start or would drop records; `warn` means
+less than promised.
 """
 
 import os
@@ -52,18 +54,26 @@ Check = Callable[[Settings], Iterator[Finding]]
 Leave = Callable[[int], object]
 
 
-def diagnose(overrides: Mapping[str, str], config: Path | None, *, rate: bool, as_json: bool) -> int:
+def diagnose(
+    overrides: Mapping[str, str], config: Path | None, *, rate: bool, as_json: bool
+) -> int:
     """Read the settings as `serve` would, and look everything over; with `rate`, measure as well."""
     more = [check_rate] if rate else []
     return run(*read(overrides, os.environ, config), as_json=as_json, more=more)
 
 
 def run(
-    settings: Settings, problems: list[str], *, as_json: bool, more: Sequence[Check] = (), leave: Leave = os._exit
+    settings: Settings,
+    problems: list[str],
+    *,
+    as_json: bool,
+    more: Sequence[Check] = (),
+    leave: Leave = os._exit,
 ) -> int:
     """Print all findings; return 1 when one of them is a failure.
 
-    Where a check hangs, `leave` ends the process: the interpreter would wait for the threads of its resolver.
+    Where a check hangs, `leave` ends the process: the interpreter would wait for the threads of its
+    resolver.
     """
     limit_s = RATE_LIMIT_S if more else TIME_LIMIT_S
     findings, is_hanging = run_checks([_check_of(problems), *CHECKS, *more], settings, limit_s)
@@ -71,6 +81,7 @@ def run(
         say_json([dict(zip(JSON_KEYS, finding, strict=True)) for finding in findings])
     else:
         _print(findings)
+
     code = 1 if any(finding.state == "fail" for finding in findings) else 0
     if is_hanging:
         flush()
@@ -81,7 +92,9 @@ def run(
 def run_checks(
     checks: Sequence[Check], settings: Settings, limit_s: float = TIME_LIMIT_S
 ) -> tuple[list[Finding], bool]:
-    """Run checks at the same time; return their findings, in order, and whether one is still running."""
+    """Run checks at the same time; return their findings, in order, and whether one is still
+    running.
+    """
     deadline = time.monotonic() + limit_s
     found: list[list[Finding]] = [[] for _ in checks]
     threads = [
@@ -96,7 +109,10 @@ def run_checks(
         if thread.is_alive():
             is_hanging = True
             fix = "find out what does not answer: a database, a name server, a network file system"
-            findings.append(Finding("fail", _name_of(check), f"no answer within {limit_s:g} s", fix))
+            findings.append(
+                Finding("fail", _name_of(check), f"no answer within {limit_s:g} s", fix)
+            )
+
     return [finding for findings in found for finding in findings], is_hanging
 
 
@@ -105,7 +121,9 @@ def _run(check: Check, settings: Settings, findings: list[Finding]) -> None:
         findings.extend(check(settings))
     except PermissionError as error:
         fix = "run it as the user that sidelog runs as"
-        findings.append(Finding("fail", _name_of(check), f"{error.filename}: {error.strerror}", fix))
+        findings.append(
+            Finding("fail", _name_of(check), f"{error.filename}: {error.strerror}", fix)
+        )
     except Exception as error:  # one broken check must not hide the others
         findings.append(Finding("fail", _name_of(check), f"{type(error).__name__}: {error}"))
 
@@ -128,6 +146,7 @@ def _check_of(problems: list[str]) -> Check:
             else:
                 fix = "--upstream URL, or --config FILE with [[routes]]"
                 yield Finding("warn", "settings", "no upstream configured", fix)
+
         if not problems:
             for name, text in warnings(settings):
                 yield Finding("warn", "settings", f"{name}: {text}")
@@ -137,9 +156,14 @@ def _check_of(problems: list[str]) -> Check:
 
 
 def check_prices(settings: Settings) -> Iterator[Finding]:
-    """Check for the price list of models: an extra; without it, costs are those that providers report."""
+    """Check for the price list of models: an extra; without it, costs are those that providers
+    report.
+    """
     if find_spec("genai_prices") is None:
-        text = "no price list: an LLM call costs what its provider says, which few do; pip install 'sidelog[llm]'"
+        text = (
+            "no price list: an LLM call costs what its provider says, which few do; pip install "
+            "'sidelog[llm]'"
+        )
         yield Finding("ok", "prices", text)
     else:
         yield Finding("ok", "prices", "the price list of models is installed")
@@ -150,14 +174,24 @@ def check_descriptors(settings: Settings) -> Iterator[Finding]:
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # `serve` raises the soft limit to it
     need = settings.proxy.limits.max_connections * CONNECTION_DESCRIPTORS + OWN_DESCRIPTORS
     if limit == resource.RLIM_INFINITY or limit >= need:
-        yield Finding("ok", "open files", f"limit {limit}, {need} needed for proxy.limits.max_connections")
+        yield Finding(
+            "ok", "open files", f"limit {limit}, {need} needed for proxy.limits.max_connections"
+        )
         return
-    text = f"hard limit {limit}, {need} needed for {settings.proxy.limits.max_connections} connections"
-    fix = f"ulimit -n {need}, or LimitNOFILE={need} in the systemd unit, or a lower proxy.limits.max_connections"
+
+    text = (
+        f"hard limit {limit}, {need} needed for {settings.proxy.limits.max_connections} connections"
+    )
+    fix = (
+        f"ulimit -n {need}, or LimitNOFILE={need} in the systemd unit, or a lower "
+        "proxy.limits.max_connections"
+    )
     yield Finding("fail" if limit < 4 * OWN_DESCRIPTORS else "warn", "open files", text, fix)
 
 
-def check_ring_space(settings: Settings, *, shared_memory: Path = SHARED_MEMORY) -> Iterator[Finding]:
+def check_ring_space(
+    settings: Settings, *, shared_memory: Path = SHARED_MEMORY
+) -> Iterator[Finding]:
     """Check that the space for rings can be written and is large enough for those of all workers."""
     if not settings.proxy.data_port:
         yield Finding("ok", "ring space", "none needed: there is no data port")
@@ -166,18 +200,24 @@ def check_ring_space(settings: Settings, *, shared_memory: Path = SHARED_MEMORY)
     need = (settings.ring.bytes + RING_OVERHEAD_BYTES) * max(settings.proxy.workers, 1)
     lesser: State = "fail" if settings.ring.directory else "warn"
     fix = _ROOM if settings.ring.directory else f"{_ROOM}; {_ANONYMOUS}"
+
     try:
         space = os.statvfs(directory)
     except OSError as error:
         yield Finding(lesser, "ring space", f"{directory}: {error.strerror}", fix)
         return
+
     free = space.f_bavail * space.f_frsize
     text = f"{directory} has {free >> 20} MiB free, rings take {need >> 20} MiB"
     if not os.access(directory, os.W_OK | os.X_OK):
         text = f"{directory} is {why_not_writable(space)}, rings take {need >> 20} MiB"
         yield Finding(lesser, "ring space", text, fix)
     else:
-        yield Finding("ok", "ring space", text) if free >= need else Finding(lesser, "ring space", text, fix)
+        yield (
+            Finding("ok", "ring space", text)
+            if free >= need
+            else Finding(lesser, "ring space", text, fix)
+        )
 
 
 def check_data_directory(settings: Settings) -> Iterator[Finding]:
@@ -185,8 +225,14 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
     directory = Path(settings.data_dir)
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     space = os.statvfs(existing)
+
     if not existing.is_dir():
-        yield Finding("fail", "data directory", f"{existing} is no directory", "choose another with --data-dir")
+        yield Finding(
+            "fail",
+            "data directory",
+            f"{existing} is no directory",
+            "choose another with --data-dir",
+        )
     elif not os.access(existing, os.W_OK | os.X_OK):
         fix = f"chown it to uid {os.geteuid()}, or choose another with --data-dir"
         if is_read_only(space):
@@ -205,7 +251,11 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
     """See whether the wall clock is plausible."""
     now = time.time()
     shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    yield Finding("ok", "clock", shown) if int(now) in _PLAUSIBLE_S else Finding("fail", "clock", shown, CLOCK_FIX)
+    yield (
+        Finding("ok", "clock", shown)
+        if int(now) in _PLAUSIBLE_S
+        else Finding("fail", "clock", shown, CLOCK_FIX)
+    )
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -231,10 +281,12 @@ def _print(findings: list[Finding]) -> None:
 
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     out = console()
+
     for finding in findings:
         out.print(
             Text.assemble(
-                (f"{finding.state:4}", styles[finding.state]), f"  {finding.name:15} {visible_line(finding.text)}"
+                (f"{finding.state:4}", styles[finding.state]),
+                f"  {finding.name:15} {visible_line(finding.text)}",
             )
         )
         if finding.fix:

@@ -20,4 +20,6 @@ def is_read_only(space: os.statvfs_result) -> bool:
 
 
 def why_not_writable(space: os.statvfs_result) -> str:
-    return "on a read-only file system" if is_read_only(space) else f"not writable for uid {os.geteuid()}"
+    if is_read_only(space):
+        return "on a read-only file system"
+    return f"not writable for uid {os.geteuid()}"

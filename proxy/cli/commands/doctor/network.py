@@ -1,4 +1,6 @@
-"""`sidelog doctor` on the network: are ports free, or held by the sidelog of this directory, and are others there."""
+"""`sidelog doctor` on the network: are ports free, or held by the sidelog of this directory, and
+are others there.
+"""
 
 import errno
 import socket
@@ -39,16 +41,20 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
     running = _held_ports(settings)
     held = frozenset(running.values())
     usual = Settings().listens
+
     for setting, text in settings.listens.items():
         name = _PORTS[setting]
         if setting in running and text == usual.get(setting):
-            # Flags of the running one are not known here, and its port counts, not the one that it might have.
+            # Flags of the running one are not known here, and its port counts, not the one that it
+            # might have.
             yield Finding("ok", name, f"{running[setting]} is in use; sidelog is running here")
             continue
+
         try:
             host, port = parse_listen(text)
         except ValueError:
             continue  # reported with the settings
+
         error = path_error(host) if text.startswith(UNIX_PREFIX) else _bind_error(host, port)
         if error is None:
             yield Finding("ok", name, f"{text} is free")
@@ -56,14 +62,19 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
             yield Finding("ok", name, f"{text} is in use; sidelog is running here")
         else:
             other = FLAGS[setting].option if setting in FLAGS else setting
-            fix = f"stop the other program (ss -lxtnp shows it), or choose another address with {other}"
+            fix = (
+                "stop the other program (ss -lxtnp shows it), or choose another address with "
+                f"{other}"
+            )
             if error.errno == errno.EADDRINUSE:
                 fix += "; if it is a sidelog, name its --data-dir"
             yield Finding("fail", name, f"{text}: {error.strerror or error}", fix)
 
 
 def check_certificates(settings: Settings) -> Iterator[Finding]:
-    """See when the certificates of the ports expire; that they are there and fit their keys, the settings check."""
+    """See when the certificates of the ports expire; that they are there and fit their keys, the
+    settings check.
+    """
     for name, cert_file, key_file in (
         ("data port", settings.proxy.tls_cert_file, settings.proxy.tls_key_file),
         ("admin port", settings.admin.tls_cert_file, settings.admin.tls_key_file),
@@ -74,25 +85,50 @@ def check_certificates(settings: Settings) -> Iterator[Finding]:
             left_days = (expires_at_s(cert_file, key_file) - time.time()) / 86_400
         except (OSError, ValueError, KeyError):
             continue
+
         if left_days >= SOON_DAYS:
-            yield Finding("ok", "certificate", f"{cert_file} of the {name} expires in {left_days:.0f} days")
+            yield Finding(
+                "ok", "certificate", f"{cert_file} of the {name} expires in {left_days:.0f} days"
+            )
             continue
+
         fix = "renew it, then send SIGHUP: connections go on"
-        when = f"expires in {left_days:.1f} days" if left_days > 0 else f"expired {-left_days:.1f} days ago"
-        yield Finding("warn" if left_days > 0 else "fail", "certificate", f"{cert_file} of the {name} {when}", fix)
+        when = (
+            f"expires in {left_days:.1f} days"
+            if left_days > 0
+            else f"expired {-left_days:.1f} days ago"
+        )
+        yield Finding(
+            "warn" if left_days > 0 else "fail",
+            "certificate",
+            f"{cert_file} of the {name} {when}",
+            fix,
+        )
 
 
 def check_proxies(settings: Settings) -> Iterator[Finding]:
-    """Name peers that behaved like a proxy in front (`collector/watch/unlisted_proxies.py`), and are not listed."""
+    """Name peers that behaved like a proxy in front (`collector/watch/unlisted_proxies.py`), and
+    are not listed.
+    """
     trusted = TrustedProxies(settings.proxy.trusted_proxies)
     for address in read_state(Path(settings.data_dir)).get(UNLISTED_NAME) or ():
         if isinstance(address, str) and not trusted.has(address):
-            text = f"{address} says that its clients speak TLS, is not believed, and was redirected without end"
-            yield Finding("warn", "proxy in front", text, f'if it is yours: [proxy] trusted_proxies = ["{address}"]')
+            text = (
+                f"{address} says that its clients speak TLS, is not believed, and was redirected "
+                "without end"
+            )
+            yield Finding(
+                "warn",
+                "proxy in front",
+                text,
+                f'if it is yours: [proxy] trusted_proxies = ["{address}"]',
+            )
 
 
 def _held_ports(settings: Settings) -> dict[str, int | str]:
-    """Return setting → port, or path, of the sidelog that runs with this data directory, as its state says."""
+    """Return setting → port, or path, of the sidelog that runs with this data directory, as its
+    state says.
+    """
     directory = Path(settings.data_dir)
     if not is_in_use(directory):
         return {}
@@ -102,21 +138,28 @@ def _held_ports(settings: Settings) -> dict[str, int | str]:
 
 def _bind_error(host: str, port: int) -> OSError | None:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
         with socket.socket(family, kind, protocol) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
     except OSError as error:
         return error
+
     return None
 
 
 def check_upstreams(settings: Settings) -> Iterator[Finding]:
-    """Connect to all upstreams at once; a failure is only a warning, because sidelog starts without them too."""
+    """Connect to all upstreams at once; a failure is only a warning, because sidelog starts without
+    them too.
+    """
     routes = {route.upstream: route for route in settings.routes}
     with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
         errors = {
-            _place(upstream, route): pool.submit(_connect_error, _nearest(upstream, route), route.tls_context)
+            _place(upstream, route): pool.submit(
+                _connect_error, _nearest(upstream, route), route.tls_context
+            )
             for upstream, route in routes.items()
         }
         for place, error in errors.items():
@@ -127,23 +170,32 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
 def _nearest(upstream: str, route: RouteSettings) -> str:
     """Return where a connection is made to: the upstream, or the proxy that it is reached through."""
     via = parse_via(route.via)
-    return upstream if via is None else f"http://{via.host}:{via.port}"
+    if via is None:
+        return upstream
+    return f"http://{via.host}:{via.port}"
 
 
 def _place(upstream: str, route: RouteSettings) -> str:
     nearest = _nearest(upstream, route)
-    return upstream if nearest == upstream else f"{nearest} on the way to {upstream}"
+    if nearest == upstream:
+        return upstream
+    return f"{nearest} on the way to {upstream}"
 
 
 def check_receiver(settings: Settings) -> Iterator[Finding]:
-    """Connect to the OpenTelemetry receiver; a failure is only a warning, because records wait in the store."""
+    """Connect to the OpenTelemetry receiver; a failure is only a warning, because records wait in
+    the store.
+    """
     endpoint = settings.otel.endpoint
     if not endpoint:
         return
+
     scheme, _, rest = endpoint.partition("://")
     make_context = partial(upstream_context, settings.otel.ca_file, is_verified=True)
     reason = _connect_error(f"{scheme}://{rest.partition('/')[0]}", make_context)
-    fix = "start the receiver, or correct [otel] endpoint; what is recorded is sent once it is there"
+    fix = (
+        "start the receiver, or correct [otel] endpoint; what is recorded is sent once it is there"
+    )
     yield _reached("OpenTelemetry", endpoint, reason, fix)
 
 
@@ -162,6 +214,7 @@ def _connect_error(origin: str, make_context: Callable[[], ssl.SSLContext]) -> s
                 make_context().wrap_socket(connection, server_hostname=address.host).close()
     except (OSError, ValueError) as error:
         return why_unreached(error)
+
     return None
 
 
@@ -175,4 +228,5 @@ def _connected(address: UpstreamAddress) -> socket.socket:
     except OSError:
         connection.close()
         raise
+
     return connection

@@ -1,9 +1,10 @@
-"""The rate this machine sustains with everything stored: `sidelog doctor --rate`, half a minute of measuring.
+"""The rate this machine sustains with everything stored: `sidelog doctor --rate`, half a minute of
+measuring.
 
-Strategy: a short burst sustains nothing, the ring and the queue swallow it. So a temporary sidelog, its store beside
-the configured one, gets requests that all differ, and the CPU of its processes is read once they rest: records stored,
-words indexed, sums made. What a request costs, divided into the processor there is, is the rate. Load and upstream are
-this process, whose CPU does not count.
+Strategy: a short burst sustains nothing, the ring and the queue swallow it. So a temporary sidelog,
+its store beside the configured one, gets requests that all differ, and the CPU of its processes is
+read once they rest: records stored, words indexed, sums made. What a request costs, divided into
+the processor there is, is the rate. Load and upstream are this process, whose CPU does not count.
 """
 
 import asyncio
@@ -34,26 +35,48 @@ REST_S: Final = IDLE_S + 1.0
 RESTING_CPU: Final = 0.05
 """Part of a core that an idle sidelog takes."""
 CONNECTIONS: Final = 32
-_REQUEST: Final = b"GET /items/%d?page=%d HTTP/1.1\r\nHost: doctor\r\nAccept: */*\r\nX-Request-Id: %032x\r\n\r\n"
+_REQUEST: Final = (
+    b"GET /items/%d?page=%d HTTP/1.1\r\nHost: doctor\r\nAccept: */*\r\nX-Request-Id: %032x\r\n\r\n"
+)
 _BODY: Final = b'{"id":%010d,"text":"' + b"lorem ipsum dolor sit amet " * 36 + b'"}\n'
-_ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + _BODY
+_ANSWER: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + _BODY
+)
 
 
 def check_rate(settings: Settings) -> Iterator[Finding]:
-    """Load a temporary sidelog with these settings' workers, durability, capture level and index of words."""
+    """Load a temporary sidelog with these settings' workers, durability, capture level and index of
+    words.
+    """
     directory = Path(settings.data_dir).absolute()
     directory = next(path for path in (directory, *directory.parents) if path.is_dir())
     with (
-        tempfile.TemporaryDirectory(dir=directory, prefix="doctor-", ignore_cleanup_errors=True) as data_dir,
+        tempfile.TemporaryDirectory(
+            dir=directory, prefix="doctor-", ignore_cleanup_errors=True
+        ) as data_dir,
         asyncio.Runner(loop_factory=new_event_loop) as runner,
     ):
         requests, worker_us, collector_us = runner.run(_measure(settings, data_dir))
-    workers, cores, all_us = settings.proxy.workers, available_cores(), worker_us + collector_us
-    # A worker and a collector have one busy thread each, whatever else there is; together they have all cores.
+
+    workers = settings.proxy.workers
+    cores = available_cores()
+    all_us = worker_us + collector_us
+    # A worker and a collector have one busy thread each, whatever else there is; together they have
+    # all cores.
     rate = 1e6 / max(worker_us / max(1, workers), collector_us, all_us / cores)
-    text = f"about {rate:,.0f} requests/s with everything stored and nothing else running: {all_us:.0f} µs of CPU each"
-    parts = f"{worker_us:.0f} in workers, {collector_us:.0f} in the collector, over {requests:,} requests"
-    yield Finding("ok", "rate", f"{text} ({parts}); {cores:g} core(s), {workers} worker(s), SQLite in {directory}")
+    text = (
+        f"about {rate:,.0f} requests/s with everything stored and nothing else running: "
+        f"{all_us:.0f} µs of CPU each"
+    )
+    parts = (
+        f"{worker_us:.0f} in workers, {collector_us:.0f} in the collector, over {requests:,} "
+        "requests"
+    )
+    yield Finding(
+        "ok",
+        "rate",
+        f"{text} ({parts}); {cores:g} core(s), {workers} worker(s), SQLite in {directory}",
+    )
 
 
 def available_cores() -> float:
@@ -66,30 +89,52 @@ def available_cores() -> float:
 
 
 async def _measure(settings: Settings, data_dir: str) -> tuple[int, float, float]:
-    """Return the number of requests, and the CPU µs that one cost workers and collector until they were idle."""
+    """Return the number of requests, and the CPU µs that one cost workers and collector until they
+    were idle.
+    """
     upstream = await asyncio.start_server(_answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
     command = ["serve", "--upstream", url, "--data-dir", data_dir, "--log-level", "error"]
-    command += ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", str(settings.proxy.workers)]
-    environment = {name: value for name, value in module_environment().items() if not name.startswith("SIDELOG_")}
+    command += [
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--workers",
+        str(settings.proxy.workers),
+    ]
+    environment = {
+        name: value
+        for name, value in module_environment().items()
+        if not name.startswith("SIDELOG_")
+    }
     environment["SIDELOG_STORAGE__DURABILITY"] = settings.storage.durability
     environment["SIDELOG_STORAGE__TEXT_INDEX"] = str(settings.storage.text_index).lower()
     environment["SIDELOG_CAPTURE__LEVEL"] = settings.capture.level
     arguments = bound_to_this_process(module_command("proxy", *command))
     # uvloop starts children from the main thread only, which a check is not on.
     process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)  # noqa: ASYNC220, S603
+
     try:
         async with upstream, asyncio.timeout(TIMEOUT_S):
             while not (state := read_state(Path(data_dir))).get(LISTENS_NAME):  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.1)
-            client, port = connect(None, None, data_dir, {}), state[LISTENS_NAME]["proxy.listen"]
+            client = connect(None, None, data_dir, {})
+            port = state[LISTENS_NAME]["proxy.listen"]
             before = await _at_rest(client)
+
             async with asyncio.TaskGroup() as tasks:
-                loads = [tasks.create_task(_load(port, number), name="load") for number in range(CONNECTIONS)]
-            requests, after = sum(load.result() for load in loads), await _at_rest(client)
+                loads = [
+                    tasks.create_task(_load(port, number), name="load")
+                    for number in range(CONNECTIONS)
+                ]
+
+            requests = sum(load.result() for load in loads)
+            after = await _at_rest(client)
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
+
     worker_s, collector_s = (now - then for then, now in zip(before, after, strict=True))
     return requests, worker_s * 1e6 / requests, collector_s * 1e6 / requests
 
@@ -103,26 +148,40 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def _load(port: int, number: int) -> int:
     """Send a request when the answer to the last one is there; return how many."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    end_s, requests = time.monotonic() + LOAD_S, 0
+    end_s = time.monotonic() + LOAD_S
+    requests = 0
+
     with closing(writer):
         while time.monotonic() < end_s:
             value = requests * CONNECTIONS + number
             writer.write(_REQUEST % (value % 5000, value, value))
             await reader.readuntil(b'"}\n')
             requests += 1
+
     return requests
 
 
 async def _at_rest(client: Client) -> tuple[float, float]:
-    """Wait until nothing is left to be done; return CPU seconds of workers and of the collector then."""
+    """Wait until nothing is left to be done; return CPU seconds of workers and of the collector
+    then.
+    """
     status = await asyncio.to_thread(client.get_json, "/api/status")
     pids = [status["collector"]["pid"], *(worker["pid"] for worker in status["workers"])]
     spent_s = -REST_S
+
     while True:
-        collector_s, *workers_s = [usage.cpu_s if (usage := read_usage(pid)) else 0.0 for pid in dict.fromkeys(pids)]
+        collector_s, *workers_s = [
+            usage.cpu_s if (usage := read_usage(pid)) else 0.0 for pid in dict.fromkeys(pids)
+        ]
         ledger = await asyncio.to_thread(client.get_json, "/api/ledger")
+
         used_s = sum(workers_s) + collector_s
-        if used_s - spent_s < RESTING_CPU * REST_S and not ledger["waiting"] and not ledger["spooled"]:
+        if (
+            used_s - spent_s < RESTING_CPU * REST_S
+            and not ledger["waiting"]
+            and not ledger["spooled"]
+        ):
             return sum(workers_s), collector_s
+
         spent_s = used_s
         await asyncio.sleep(REST_S)

@@ -48,7 +48,9 @@ def _check_store(name: str, url: str, data_dir: str) -> Iterator[Finding]:
         yield from _check_file(name, path)
     else:
         yield Finding(
-            "ok", name, "in memory: records end with the process" if url.startswith("memory") else "not a file"
+            "ok",
+            name,
+            "in memory: records end with the process" if url.startswith("memory") else "not a file",
         )
 
 
@@ -70,23 +72,38 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
         return
     except sqlite3.Error as error:
         yield Finding(
-            "fail", name, f"{path}: {error}", "restore it from a backup, or move it away: a new one is created"
+            "fail",
+            name,
+            f"{path}: {error}",
+            "restore it from a backup, or move it away: a new one is created",
         )
         return
+
     for place in sorted(path.parent.glob(f"{path.name}{DAMAGED}*")):
         if not place.name.endswith(("-wal", "-shm")):
-            fix = f"sqlite3 '{place}' .recover | sqlite3 rescued.db, read that as storage.url, then remove both"
-            yield Finding("warn", name, f"{place} was damaged and set aside, its records are not shown", fix)
+            fix = (
+                f"sqlite3 '{place}' .recover | sqlite3 rescued.db, read that as storage.url, then "
+                "remove both"
+            )
+            yield Finding(
+                "warn", name, f"{place} was damaged and set aside, its records are not shown", fix
+            )
+
     newest = len(migrations())
     if layout > newest:
         yield newer(name, str(path), layout, newest)
     elif found == "ok":
         step = f", which the next start brings to {newest}" if layout < newest else ""
-        text = f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found, layout {layout}{step}"
+        text = (
+            f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found, layout {layout}{step}"
+        )
         yield Finding("ok", name, text)
     else:
         yield Finding(
-            "fail", name, f"{path}: {found}", "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
+            "fail",
+            name,
+            f"{path}: {found}",
+            "stop sidelog, run sqlite3 FILE '.recover', or restore a backup",
         )
 
 
@@ -96,23 +113,38 @@ def check_spool(settings: Settings) -> Iterator[Finding]:
     if settings.storage.durability != "safe" and not directory.is_dir():
         yield Finding("ok", "spool", "none: storage.durability is fast")
         return
+
     segments = sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
     taken = sum(path.stat().st_size for path in segments)
     place = next(path for path in (directory, *directory.parents) if path.is_dir())
     space = os.statvfs(place)
-    free, need = space.f_bavail * space.f_frsize, max(0, settings.spool.max_bytes - taken)
+    free = space.f_bavail * space.f_frsize
+
+    need = max(0, settings.spool.max_bytes - taken)
     if free < need:
         text = f"{place} has {free >> 20} MiB free, the spool may take {need >> 20} MiB more"
-        yield Finding("warn", "spool", text, "free space in the data directory, or lower spool.max_bytes")
+        yield Finding(
+            "warn", "spool", text, "free space in the data directory, or lower spool.max_bytes"
+        )
+
     if not segments:
         yield Finding("ok", "spool", "empty")
         return
+
     spool = Spool(directory, settings.spool.max_bytes)
     # The store may be away; its last sidelog may have been killed before it noted the newest.
     replayed = (positions_file(directory).value or {}).get(SOURCE_SPOOL, Position())
     spool.inspect(replayed)
-    text = f"up to {spool.pending_records} records wait for the store, in {len(segments)} segments, {taken >> 20} MiB"
-    yield Finding("warn", "spool", text, "start sidelog; if it is running, find out why the store is unavailable")
+    text = (
+        f"up to {spool.pending_records} records wait for the store, in {len(segments)} segments, "
+        f"{taken >> 20} MiB"
+    )
+    yield Finding(
+        "warn",
+        "spool",
+        text,
+        "start sidelog; if it is running, find out why the store is unavailable",
+    )
 
 
 def _opened(path: Path, mode: str = "rwc") -> contextlib.closing[sqlite3.Connection]:
@@ -135,24 +167,39 @@ def sqlite_path(settings: Settings) -> Path | None:
 
 def _file_of(url: str, data_dir: str) -> Path | None:
     rest = url.removeprefix("sqlite:///")
-    return Path(data_dir, unquote(rest)) if rest != url and rest else None
+    if rest != url and rest:
+        return Path(data_dir, unquote(rest))
+    return None
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:
-    """Check that this SQLite has what the store uses: version, threads, write-ahead log at the store's place."""
+    """Check that this SQLite has what the store uses: version, threads, write-ahead log at the
+    store's place.
+    """
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < LEAST_SQLITE:
-        yield Finding("fail", "sqlite", f"version {version}, 3.35 needed", "use a Python built with a newer SQLite")
+        yield Finding(
+            "fail",
+            "sqlite",
+            f"version {version}, 3.35 needed",
+            "use a Python built with a newer SQLite",
+        )
         return
+
     place = _writable_place(settings)
-    if place is None:  # a read-only container whose volume is not there yet: the data directory has its own finding
-        yield Finding("ok", "sqlite", f"version {version}; there is no writable directory to try WAL in")
+    # A read-only container whose volume is not there yet: the data directory has its own finding.
+    if place is None:
+        yield Finding(
+            "ok", "sqlite", f"version {version}; there is no writable directory to try WAL in"
+        )
         return
+
     with (
         tempfile.TemporaryDirectory(prefix="sidelog-doctor-", dir=place) as directory,
         _opened(Path(directory, "x.db")) as store,
     ):
         mode = store.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+
     if mode != "wal":
         fix = "put the data directory on a local disk"
         yield Finding("fail", "sqlite", f"journal mode is {mode} in {place}, WAL needed", fix)

@@ -1,1 +1,3 @@
-"""Commands that write what was recorded into a file, or read it from one: export, save, replay, mock."""
+"""Commands that write what was recorded into a file, or read it from one: export, save, replay,
+mock.
+"""

@@ -46,6 +46,7 @@ def messages_of(body: Body | None) -> list[Any] | None:
         shown = msgspec.json.decode(body.head)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
     return shown if isinstance(shown, list) else None
 
 
@@ -59,7 +60,9 @@ def is_json(head: bytes) -> bool:
     return "+json" in field_of(head, "content-type").lower()
 
 
-def written(schema: Schema, kind: str, head: bytes, body: Body | None, messages: Sequence[Any]) -> bytes | None:
+def written(
+    schema: Schema, kind: str, head: bytes, body: Body | None, messages: Sequence[Any]
+) -> bytes | None:
     """Write messages, each behind its length; None where nothing tells how.
 
     Args:
@@ -76,17 +79,22 @@ def written(schema: Schema, kind: str, head: bytes, body: Body | None, messages:
             return framed(write_message(schema, kind, each) for each in messages)
         except NotWritable:
             return None
+
     if body is None or body.coding != PROTOBUF:
         return None
+
     readings = [[*guesses(each)] for each in messages_of(body) or ()]
     sizes = [len(framed(each)) for each in zip(*readings, strict=False)]
     if body.size not in sizes:
         return None
+
     reading = sizes.index(body.size)
     return framed([*guesses(each)][reading] for each in messages)
 
 
-def shown(schema: Schema, kind: str, redactor: Redactor, messages: Iterable[bytes], *, are_json: bool) -> bytes:
+def shown(
+    schema: Schema, kind: str, redactor: Redactor, messages: Iterable[bytes], *, are_json: bool
+) -> bytes:
     """Return what messages say, as a record would show it: JSON without secrets."""
     redact = partial(redactor.redact_value, kind="binary")
     wire = WireReader(redact, schema, redactor.is_secret_header)

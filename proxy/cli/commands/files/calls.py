@@ -58,12 +58,14 @@ class Calls:
         assert payload is not None
         if "-web" in field_of(payload.request_head, "content-type").lower():
             return "it is a call of gRPC-Web"
+
         kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).kind
         messages = messages_of(payload.request_body)
         if kind in ("client", "bidi") or messages is None or len(messages) != 1:
             return "it is a call of gRPC whose client sent several messages, or none that was kept"
         if self._written(recorded, messages) is None:
             return "it is a call of gRPC that cannot be written without its schema: --protobuf FILE"
+
         return ""
 
     def outgoing(self, recorded: Recorded, edited: Outgoing) -> Outgoing:
@@ -78,6 +80,7 @@ class Calls:
         content = self._written(recorded, messages)
         if content is None:
             raise ValueError("its messages are no longer those of the schema")
+
         headers = [(name, value) for name, value in edited.headers if name.lower() not in _OWN]
         return edited._replace(headers=[*headers, ("TE", "trailers")], body=content)
 
@@ -99,10 +102,12 @@ class Calls:
     def _send(self, request: Outgoing) -> tuple[Answer, bytes]:
         fields = [(name, value) for name, value in request.headers if name.lower() != "host"]
         lines = b"".join(octets_of(f"{name}: {value}\r\n") for name, value in fields)
+
         path = self._address.base_path.encode() + octets_of(request.target)
         try:
             with connect(self._address, self._timeout_s, self._tls) as connection:
-                at_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
+                at_us = time.time_ns() // 1000
+                began_ns = time.monotonic_ns()
                 call = Http2Call(connection, self._address, path, lines)
                 call.send(request.body, is_end=True)
                 is_whole = True
@@ -115,6 +120,7 @@ class Calls:
             raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
         except OSError as error:
             raise NoAnswer(why_unreached(error)) from error
+
         assert call.head is not None
         head = call.head.text.rstrip(b"\r\n")
         took_us = (time.monotonic_ns() - began_ns) // 1000
@@ -134,10 +140,12 @@ class Calls:
         size = len(answer.body) if answer.is_whole else None
         found = split(DecodedBody.beginning(answer.body, size), encoding)
         kept: Body | None = None
+
         if answer.body:
             text = self._shown(recorded, [each.data for each in found.found])
             text = without_secrets(text, secrets)
             kept = Body(text, b"", len(answer.body), not found.is_whole, PROTOBUF, None)
+
         head = self._redactor.redact_head(without_secrets(answer.head, secrets))
         made = Payload(recorded.payload.request_head, head, None, kept)
         lines = self._redactor.redact_head(b"\r\n" + without_secrets(trailers, secrets))
@@ -149,7 +157,9 @@ class Calls:
         assert payload is not None
         kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).response
         schema = self._schema if _has_names(messages_of(payload.response_body)) else NO_SCHEMA
-        return shown(schema, kind, self._redactor, messages, are_json=is_json(payload.response_head))
+        return shown(
+            schema, kind, self._redactor, messages, are_json=is_json(payload.response_head)
+        )
 
 
 def with_status_in_trailers(payload: Payload) -> Payload:
@@ -158,6 +168,7 @@ def with_status_in_trailers(payload: Payload) -> Payload:
     moved = [line for line in lines if line.lower().startswith(_STATUS_FIELDS)]
     if not moved:
         return payload
+
     head = b"\r\n".join(line for line in lines if line not in moved)
     trailers = b"".join(line + b"\r\n" for line in moved) + payload.response_trailers
     return msgspec.structs.replace(payload, response_head=head, response_trailers=trailers)

@@ -34,7 +34,12 @@ def run(
     bom: bool,
 ) -> int:
     """Write the export to a file, or to standard output; the zone is that of the filters."""
-    options = {"format": format, "bodies": "true" if bodies else "", "bom": "true" if bom else "", "fields": fields}
+    options = {
+        "format": format,
+        "bodies": "true" if bodies else "",
+        "bom": "true" if bom else "",
+        "fields": fields,
+    }
     parameters = {**filters} | {name: value for name, value in options.items() if value}
     _write(client, filters, parameters, output)
     return 0
@@ -58,18 +63,22 @@ def save(
         read_places(ignore)
     except ValueError as error:
         raise CommandError(f"--ignore: {error}", exit_code=2) from error
+
     if per_request is None:
         write_suite(client, filters, output, name, limit, ignore)
         return 0
+
     from proxy.cli.commands.files.distinct import distinct_lines
 
-    with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:  # read and written by its owner only
+    # Read and written by its owner only.
+    with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:
         write_suite(client, filters, Path(file.name), name, ignore=ignore)
         lines = distinct_lines(Path(file.name), per_request, limit)
         if output is None:
             write_out(lines)
         else:
             write_file(lines, output)
+
     return 0
 
 
@@ -81,11 +90,15 @@ def write_suite(
     limit: int | None = None,
     ignore: tuple[str, ...] = (),
 ) -> None:
-    """Write what filters find, or the newest of that, as a suite, oldest first; its replays ignore some places."""
+    """Write what filters find, or the newest of that, as a suite, oldest first; its replays ignore
+    some places.
+    """
     from api.replay.suite import header_line
     from storage.record import now_us
 
-    begin = header_line(name, " ".join(f"{key}={value}" for key, value in filters.items()), now_us(), ignore)
+    begin = header_line(
+        name, " ".join(f"{key}={value}" for key, value in filters.items()), now_us(), ignore
+    )
     parameters = {**filters, "kind": "exchange", "format": "ndjson", "bodies": "true"}
     _write(client, filters, parameters, output, begin, limit)
 
@@ -100,6 +113,7 @@ def _write(
 ) -> None:
     expected = _expected_lines(client, filters) if sys.stderr.isatty() else None
     progress = Progress(expected if limit is None or expected is None else min(limit, expected))
+
     found = _pieces if limit is None else partial(_newest, limit)
     try:
         with closing(found(client, parameters, progress, begin)) as pieces:
@@ -134,34 +148,44 @@ def write_file(pieces: Iterator[bytes], output: Path) -> None:
         raise CommandError(f"cannot write {output}: {error.strerror or error}") from error
 
 
-def _pieces(client: Client, parameters: Filters, progress: Progress, begin: bytes) -> Generator[bytes, None, None]:
+def _pieces(
+    client: Client, parameters: Filters, progress: Progress, begin: bytes
+) -> Generator[bytes, None, None]:
     """Yield the export as it arrives, behind its beginning.
 
     Raises:
         CommandError: the server refused, cannot be reached, or broke off.
     """
     is_answered = False
-    size_bytes = lines = 0
+    size_bytes = 0
+
+    lines = 0
     try:
         with client.stream("/api/export", parameters, {}, READ_TIMEOUT_S) as response:
             is_answered = True
             if begin:
                 yield begin
             while piece := response.read1(PIECE_BYTES):
-                size_bytes, lines = size_bytes + len(piece), lines + piece.count(b"\n")
+                size_bytes = size_bytes + len(piece)
+                lines = lines + piece.count(b"\n")
                 progress.show(lines, _received(size_bytes, lines))
                 yield piece
     except (OSError, http.client.HTTPException) as error:
         if not is_answered:
             raise no_response(client.url, error) from error
-        text = f"the export failed after {_received(size_bytes, lines)}: {reason_of(error)}; the file is incomplete"
+        text = (
+            f"the export failed after {_received(size_bytes, lines)}: {reason_of(error)}; the "
+            "file is incomplete"
+        )
         raise CommandError(text) from error
 
 
 def _newest(
     limit: int, client: Client, parameters: Filters, progress: Progress, begin: bytes
 ) -> Generator[bytes, None, None]:
-    """Yield the first lines of an export, newest first, in the order of a suite; they wait in a file for that."""
+    """Yield the first lines of an export, newest first, in the order of a suite; they wait in a
+    file for that.
+    """
     with tempfile.TemporaryFile() as kept:
         ends = [0]
         with closing(_pieces(client, {**parameters, "order": "desc"}, progress, b"")) as pieces:
@@ -172,7 +196,9 @@ def _newest(
                     ends.append(kept.tell())
                 if len(ends) > limit:
                     break
+
                 kept.write(rest)
+
         yield begin
         for start, end in reversed([*pairwise(ends)]):
             kept.seek(start)
@@ -184,6 +210,10 @@ def _received(size_bytes: int, lines: int) -> str:
 
 
 def _expected_lines(client: Client, filters: Filters) -> int | None:
-    """Return the number of records, a line each; None when there are too many to be counted in time."""
+    """Return the number of records, a line each; None when there are too many to be counted in
+    time.
+    """
     summary = client.get_json("/api/summary", filters)
-    return (summary["exchanges"] + summary["events"] or None) if summary["complete"] else None
+    if summary["complete"]:
+        return summary["exchanges"] + summary["events"] or None
+    return None

@@ -32,7 +32,9 @@ class CallEnded(OSError):
     """The peer ended a call early; the message says how."""
 
 
-def connect(address: UpstreamAddress, timeout_s: float, tls: ssl.SSLContext | None) -> socket.socket:
+def connect(
+    address: UpstreamAddress, timeout_s: float, tls: ssl.SSLContext | None
+) -> socket.socket:
     """Open a connection to a service; over TLS with a context that offers HTTP/2.
 
     Raises:
@@ -86,6 +88,7 @@ class Http2Call:
         data = self._socket.recv(_PIECE_BYTES)
         if not data:
             raise CallEnded("the service closed the connection")
+
         found = self._codec.receive(data, time.monotonic_ns())
         while self._codec.has_more:
             found += self._codec.receive(b"", time.monotonic_ns())

@@ -17,11 +17,14 @@ _BEGIN: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 def junit_xml(endpoints: Iterable[Endpoint], not_sent: Mapping[str, int], against: str) -> str:
     """Write a document; `not_sent` counts requests by why they were not sent."""
     cases: list[str] = []
-    failures = errors = 0
+    failures = 0
+    errors = 0
+
     for endpoint in endpoints:
         failures += not endpoint.is_good and not endpoint.failed
         errors += endpoint.failed > 0
         cases += _case(endpoint)
+
     for reason, times in not_sent.items():
         cases.append(_open("testcase", classname="not sent", name=f"{times:,} not sent: {reason}"))
         cases += ["<skipped/>", "</testcase>"]
@@ -39,10 +42,13 @@ def _case(endpoint: Endpoint) -> Iterator[str]:
     if not endpoint.is_good:
         lines = [*lines_of(endpoint)]
         if endpoint.latency.slower:
-            before, now = milliseconds(endpoint.latency.before), milliseconds(endpoint.latency.now)
+            before = milliseconds(endpoint.latency.before)
+            now = milliseconds(endpoint.latency.now)
             lines.append(f"slower: p50/p95 {before} -> {now}")
+
         element = "error" if endpoint.failed else "failure"
         yield _open(element, message=lines[0]) + escape(visible("\n".join(lines))) + f"</{element}>"
+
     yield "</testcase>"
 
 

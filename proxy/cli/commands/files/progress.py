@@ -25,7 +25,8 @@ class Progress:
         self._text = text
         now_s = time.monotonic()
         if sys.stderr.isatty() and now_s - self._shown_s >= REPORT_EVERY_S:
-            self._shown_s, self._is_shown = now_s, True
+            self._shown_s = now_s
+            self._is_shown = True
             sys.stderr.write(f"\r\x1b[K{self._bar(done)}{text}")
             sys.stderr.flush()
 

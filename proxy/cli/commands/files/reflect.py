@@ -1,7 +1,8 @@
-"""`sidelog grpc reflect`: fetch the schema of a service that tells it by reflection, for `[[routes]] protobuf`.
+"""`sidelog grpc reflect`: fetch the schema of a service that tells it by reflection, for
+`[[routes]] protobuf`.
 
-Strategy: one call, of which each request waits for its response: the names of all services, the files with each of
-them, then what those import and did not come with them.
+Strategy: one call, of which each request waits for its response: the names of all services, the
+files with each of them, then what those import and did not come with them.
 
 Standard: gRPC Server Reflection, v1 and v1alpha, which differ in their name alone.
 """
@@ -23,7 +24,10 @@ from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from storage.grpc import status_name
 
-_SERVICES: Final = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+_SERVICES: Final = (
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
 _BY_NAME, _BY_SYMBOL, _LIST = 3, 4, 7
 """Fields of a request."""
 _FILES, _NAMES, _ERROR = 4, 6, 7
@@ -42,7 +46,9 @@ class _Call:
 
     def __init__(self, connection: socket.socket, address: UpstreamAddress, service: str) -> None:
         path = f"/{service}/ServerReflectionInfo".encode()
-        self._call = Http2Call(connection, address, path, b"Content-Type: application/grpc\r\nTE: trailers\r\n")
+        self._call = Http2Call(
+            connection, address, path, b"Content-Type: application/grpc\r\nTE: trailers\r\n"
+        )
 
     def ask(self, field: int, text: str) -> Values:
         """Send a request and wait for its response."""
@@ -54,9 +60,13 @@ class _Call:
         end = 5 + int.from_bytes(body[1:5], "big")
         message = bytes(body[5:end])
         del body[:end]
+
         response = values_of(message)
         for error in map(values_of, parts_of(response, _ERROR)):
-            raise CommandError(f"reflection of {text or 'the list of services'}: {text_of(error, 2)}")
+            raise CommandError(
+                f"reflection of {text or 'the list of services'}: {text_of(error, 2)}"
+            )
+
         return response
 
     def _read(self) -> None:
@@ -64,11 +74,15 @@ class _Call:
             self._call.read()
         except CallEnded as error:
             raise CommandError(str(error)) from error
+
         head = self._call.head
         if head is not None:
             self._end(head.lines)
             if head.status != 200:
-                raise CommandError(f"the service answered with status {head.status}, not as gRPC does")
+                raise CommandError(
+                    f"the service answered with status {head.status}, not as gRPC does"
+                )
+
         self._end(self._call.trailers or b"")
 
     def _end(self, lines: bytes) -> None:
@@ -85,19 +99,25 @@ def reflect(*, address: str, output: Path | None) -> int:
         service = parse_upstream(address if "://" in address else f"http://{address}")
     except ValueError:
         service = None
+
     if service is None or service.scheme == "unix" or service.base_path:
-        raise CommandError(f"ADDRESS is {address!r}, expected host:port, or https://host:port", exit_code=2)
+        raise CommandError(
+            f"ADDRESS is {address!r}, expected host:port, or https://host:port", exit_code=2
+        )
+
     try:
         files = _fetch(service)
     except OSError as error:
         raise CommandError(f"cannot reach {address}: {why_unreached(error)}") from error
     except (NotWire, Cut, UnicodeDecodeError) as error:
         raise CommandError(f"{address} does not answer as reflection does") from error
+
     written = (encoded_message(1, file) for file in files.values())
     if output is None:
         write_out(written)
     else:
         write_file(written, output)
+
     complain(f"{len(files):,} files of {address} were written")
     return 0
 
@@ -112,6 +132,7 @@ def _fetch(address: UpstreamAddress) -> dict[str, bytes]:
                 return _files_of(_Call(connection, address, service))
             except _Unimplemented as error:
                 refusal = error
+
     raise refusal
 
 
@@ -132,4 +153,5 @@ def _files_of(call: _Call) -> dict[str, bytes]:
                 values = values_of(file)
                 files[text_of(values, 1)] = file
                 wanted += [(_BY_NAME, part.decode()) for part in parts_of(values, 3)]
+
     return files

@@ -1,9 +1,10 @@
 """`sidelog replay`: send again what was recorded, and compare each answer with the recorded one.
 
-Strategy: the suite is read twice. The first time nothing is sent: shapes are learned, and whatever must be given for a
-redacted part is named. The second time each request is sent and its answer judged, one behind the other, or at a pace.
-Invariant: nothing that was redacted is sent, nothing that is not safe unless it is asked for, and no value that came
-from the environment is written anywhere.
+Strategy: the suite is read twice. The first time nothing is sent: shapes are learned, and whatever
+must be given for a redacted part is named. The second time each request is sent and its answer
+judged, one behind the other, or at a pace. Invariant: nothing that was redacted is sent, nothing
+that is not safe unless it is asked for, and no value that came from the environment is written
+anywhere.
 """
 
 import asyncio
@@ -22,7 +23,16 @@ from api.compare.apart import Place, read_places
 from api.native.files.cut_bodies import describe_loss
 from api.native.projection import field_of
 from api.replay.judge import EXPECTATIONS, Judge
-from api.replay.request import SAFE_METHODS, Given, Outgoing, is_call, outgoing_of, read_given, refusal_of, replay_of
+from api.replay.request import (
+    SAFE_METHODS,
+    Given,
+    Outgoing,
+    is_call,
+    outgoing_of,
+    read_given,
+    refusal_of,
+    replay_of,
+)
 from api.replay.sender import Answer, NoAnswer, Sender
 from api.replay.suite import Recorded
 from proxy.cli.commands.client import RECORD_ID, Filters
@@ -93,7 +103,9 @@ class Plan:
             reason = self.calls.refusal(recorded)
         if not reason and recorded.record.status is None:
             reason = _UNANSWERED
-        return reason or ("" if self.is_unsafe or recorded.record.method in SAFE_METHODS else _UNSAFE)
+        return reason or (
+            "" if self.is_unsafe or recorded.record.method in SAFE_METHODS else _UNSAFE
+        )
 
 
 def run(
@@ -120,28 +132,38 @@ def run(
     junit: Path | None,
     as_json: bool,
 ) -> int:
-    """Replay a suite, or what a search finds; 0 if something was sent and all answers are as expected."""
+    """Replay a suite, or what a search finds; 0 if something was sent and all answers are as
+    expected.
+    """
     address = _target(against)
-    tls = upstream_context("", "h2", is_verified=not insecure) if address.scheme == "https" else None
+    tls = (
+        upstream_context("", "h2", is_verified=not insecure) if address.scheme == "https" else None
+    )
     calls = Calls(address, tls, timeout_s, schema_in(protobuf), Redactor())
     pace = _pace(rate, speed or (1.0 if as_recorded else 0.0), loop, concurrency, timeout_s)
+
     try:
         given = read_given(set_header, edit, os.environ)
     except ValueError as error:
         raise CommandError(str(error), exit_code=2) from error
+
     report = Report(slower)
     with suite_of(reader, filters) as (suite, hosts):
-        judge = Judge(next(each for each in EXPECTATIONS if each == expect), _ignored(suite, ignore))
+        judge = Judge(
+            next(each for each in EXPECTATIONS if each == expect), _ignored(suite, ignore)
+        )
         plan = Plan(suite, hosts, against, insecure, given, pace, unsafe, calls)
         expected = _prepare(plan, judge)
         of = {"of": str(filters.get("query", "")), "against": against, "expect": expect}
         results = Results(output, of, report.add)
+
         progress = Progress(expected * loop)
         try:
             asyncio.run(_Replay(plan, judge, results, progress).run())
         finally:
             progress.end(is_kept=False)
             results.close()
+
     if junit is not None:
         _write_junit(junit, junit_xml(report.endpoints(), results.reasons, against))
     return show(results, report.endpoints(), as_json=as_json)
@@ -152,13 +174,17 @@ def _target(against: str) -> UpstreamAddress:
         address = parse_upstream(against)
     except ValueError:
         address = None
+
     if address is None or address.scheme == "unix":
         text = f"--against {against!r} is not a URL; expected one such as http://127.0.0.1:3000"
         raise CommandError(text, exit_code=2)
+
     return address
 
 
-def _pace(rate: int | None, speed: float, rounds: int, concurrency: int | None, timeout_s: float) -> Pace:
+def _pace(
+    rate: int | None, speed: float, rounds: int, concurrency: int | None, timeout_s: float
+) -> Pace:
     if rate and speed:
         text = "--rate and --as-recorded, or --speed, are two paces: give one"
         raise CommandError(text, exit_code=2)
@@ -171,7 +197,9 @@ def _ignored(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
     try:
         return read_places([*ignored_in(suite), *given])
     except ValueError as error:
-        raise CommandError(f"--ignore, or the first line of {suite}: {error}", exit_code=2) from error
+        raise CommandError(
+            f"--ignore, or the first line of {suite}: {error}", exit_code=2
+        ) from error
 
 
 def _write_junit(path: Path, text: str) -> None:
@@ -188,8 +216,11 @@ def _prepare(plan: Plan, judge: Judge) -> int:
         CommandError: redacted parts are not given, or an edit is of no part of any request.
     """
     missing: Counter[str] = Counter()
-    unused, expected, bodiless = set(plan.given.edits), 0, 0
+    unused = set(plan.given.edits)
+    expected = 0
+    bodiless = 0
     judge.learn(plan.recorded())
+
     for recorded in plan.recorded():
         expected += 1
         if not plan.refusal(recorded):
@@ -199,12 +230,17 @@ def _prepare(plan: Plan, judge: Judge) -> int:
                 only = Given({}, {name: plan.given.edits[name]})
                 if _outgoing(plan, recorded, only) != _outgoing(plan, recorded, Given()):
                     unused.discard(name)
+
     if not expected:
         raise CommandError("no exchanges match: there is nothing to send")
     if missing:
         raise CommandError(_missing_text(missing), exit_code=2)
     if unused:
-        raise CommandError(f"no request that is sent has {', '.join(sorted(unused))}, or it is the same", exit_code=2)
+        raise CommandError(
+            f"no request that is sent has {', '.join(sorted(unused))}, or it is the same",
+            exit_code=2,
+        )
+
     if bodiless:
         complain(f"{bodiless:,} recorded answers are without their whole body, which is not judged")
     return expected
@@ -219,8 +255,13 @@ def _missing_text(missing: Mapping[str, int]) -> str:
     lines = ["nothing was sent: parts were redacted when they were recorded, and must be given"]
     for part, times in sorted(missing.items()):
         kind, _, name = part.partition(" ")
-        option = f"--set-header {name}=env:NAME, or {name}= to leave it out" if name else f"--edit {kind}=env:NAME"
+        option = (
+            f"--set-header {name}=env:NAME, or {name}= to leave it out"
+            if name
+            else f"--edit {kind}=env:NAME"
+        )
         lines.append(f"  {part} in {times:,} request{'s' * (times > 1)}: {option}")
+
     return "\n".join(lines)
 
 
@@ -228,7 +269,9 @@ def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
     try:
         made = outgoing_of(recorded, given)
         is_called = recorded.payload is not None and is_call(recorded.payload)
-        return plan.calls.outgoing(recorded, made) if is_called else made
+        if is_called:
+            return plan.calls.outgoing(recorded, made)
+        return made
     except ValueError as error:
         raise CommandError(f"{recorded.id} cannot be edited so: {error}", exit_code=2) from error
 
@@ -237,27 +280,39 @@ class _Replay:
     """Sends the requests of a suite, each at its time."""
 
     def __init__(self, plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
-        self._plan, self._judge, self._results, self._progress = plan, judge, results, progress
+        self._plan = plan
+        self._judge = judge
+        self._results = results
+        self._progress = progress
         self._redactor = Redactor()
         self._room = asyncio.Semaphore(plan.pace.concurrency)
 
     async def run(self) -> None:
-        plan, loop = self._plan, asyncio.get_running_loop()
+        plan = self._plan
+        loop = asyncio.get_running_loop()
         tls: ssl.SSLContext | bool = True
         if plan.against.startswith("https:"):
             tls = upstream_context("", is_verified=not plan.is_insecure)
-        async with Sender(plan.against, tls, timeout_s=plan.pace.timeout_s) as sender, asyncio.TaskGroup() as group:
+        async with (
+            Sender(plan.against, tls, timeout_s=plan.pace.timeout_s) as sender,
+            asyncio.TaskGroup() as group,
+        ):
             for number in range(1, plan.pace.rounds + 1):
                 began_s = loop.time()
                 for after_s, recorded in self._due(number):
                     if (pause_s := began_s + after_s - loop.time()) > 0:
                         await asyncio.sleep(pause_s)
                     await self._room.acquire()
-                    group.create_task(self._send(sender, recorded, number), name=f"replay {recorded.id}")
+                    group.create_task(
+                        self._send(sender, recorded, number), name=f"replay {recorded.id}"
+                    )
 
     def _due(self, number: int) -> Iterator[tuple[float, Recorded]]:
         """Yield what is to be sent in a round, and when, from its beginning on."""
-        pace, first_us, place = self._plan.pace, None, 0
+        pace = self._plan.pace
+        first_us = None
+        place = 0
+
         for recorded in self._plan.recorded():
             if self._results.has(recorded.id, number):
                 continue
@@ -265,12 +320,14 @@ class _Replay:
                 if number == 1:
                     self._add(_result(recorded, number, "not_sent", reason))
                 continue
+
             first_us = recorded.record.started_at_us if first_us is None else first_us
             after_s = 0.0
             if pace.speed:
                 after_s = (recorded.record.started_at_us - first_us) / 1e6 / pace.speed
             elif pace.rate:
                 after_s = place / pace.rate
+
             yield after_s, recorded
             place += 1
 
@@ -290,21 +347,27 @@ class _Replay:
         finally:
             self._room.release()
 
-    async def _answered(self, sender: Sender, recorded: Recorded, outgoing: Outgoing) -> tuple[Answer, Payload]:
+    async def _answered(
+        self, sender: Sender, recorded: Recorded, outgoing: Outgoing
+    ) -> tuple[Answer, Payload]:
         """Send a request; return the answer, and what would be recorded of it."""
         secrets = self._plan.given.secrets
         if recorded.payload is not None and is_call(recorded.payload):
             answer, trailers = await self._plan.calls.send(outgoing)
             return answer, self._plan.calls.payload(recorded, answer, trailers, secrets)
+
         answer = await sender.send(outgoing)
         _, head, body, is_whole, *_ = answer
-        return answer, recorded_answer(recorded.payload, head, body, is_whole, self._redactor, secrets)
+        return answer, recorded_answer(
+            recorded.payload, head, body, is_whole, self._redactor, secrets
+        )
 
     def _judged(self, recorded: Recorded, number: int, answer: Answer, payload: Payload) -> Result:
         record = _record(answer, len(answer.body))
         parts = [part for part in self._judge.judge(recorded, record, payload) if not part.equal]
         result = _result(recorded, number, "different" if parts else "equal")
-        result.status, result.duration_us = answer.status, answer.duration_us
+        result.status = answer.status
+        result.duration_us = answer.duration_us
         result.record = field_of(payload.response_head, RECORD_ID)
         result.parts = [msgspec.to_builtins(part) for part in parts]
         return result
@@ -318,13 +381,24 @@ class _Replay:
 
 def _record(answer: Answer, size: int) -> Record:
     ended_at_us = answer.started_at_us + answer.duration_us
-    return Record(1, b"", "", "exchange", answer.started_at_us, ended_at_us, status=answer.status, response_bytes=size)
+    return Record(
+        1,
+        b"",
+        "",
+        "exchange",
+        answer.started_at_us,
+        ended_at_us,
+        status=answer.status,
+        response_bytes=size,
+    )
 
 
 def _result(recorded: Recorded, number: int, verdict: Any, reason: str = "") -> Result:
     record = recorded.record
     target = (record.path or "") + ("" if record.query is None else f"?{record.query}")
-    result = Result(recorded.id, verdict, record.method, target, record.status, reason=reason, round=number)
+    result = Result(
+        recorded.id, verdict, record.method, target, record.status, reason=reason, round=number
+    )
     result.endpoint = record.endpoint or UNKNOWN
     if result.endpoint == UNKNOWN:
         result.endpoint = template_of(record.path or "")

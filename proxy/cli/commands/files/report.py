@@ -117,6 +117,7 @@ class _Gathered:
                 self.changes[key] = Change(key.part, key.change, key.path, text, 1, result.id)
             elif key not in seen:
                 known.times += 1
+
             seen.add(key)
 
 
@@ -172,6 +173,7 @@ def _latency(before: "array[int]", now: "array[int]", slower: float | None) -> L
     new = _times(now)
     if old.p50_us is None or new.p50_us is None:
         return Latency(old, new, None, False)
+
     pairs = [(old.p50_us, new.p50_us)]
     if len(now) >= MIN_FOR_P95 and old.p95_us is not None and new.p95_us is not None:
         pairs.append((old.p95_us, new.p95_us))
@@ -199,6 +201,7 @@ def _changes_of(result: Result) -> Iterator[tuple[_Key, str]]:
         key = _Key("failed", "failed", "", (result.reason, None))
         yield key, f"have no answer: {result.reason}"
         return
+
     statuses = [part["changes"] for part in result.parts if part["part"] == "status"]
     is_other = any(not is_alike(each["a"], each["b"]) for found in statuses for each in found)
     for part in result.parts:
@@ -219,10 +222,12 @@ def _general(path: str) -> str:
 
 def _words(part: str, change: Mapping[str, Any]) -> str:
     """Say what changed."""
-    kind, path = change["change"], _general(change["path"])
+    kind = change["change"]
+    path = _general(change["path"])
     was, now = (None if value is None else _short(value) for value in (change["a"], change["b"]))
     if part == "status":
         return f"answer {now} instead of {was}"
+
     place = "the body" if path in (".", "all of it") else path
     place = _NOUNS.get(part.rpartition("_")[2], "") + place
     if kind == "removed":
@@ -232,11 +237,14 @@ def _words(part: str, change: Mapping[str, Any]) -> str:
     if kind == "moved":
         is_whole = change["old_path"] is None
         return f"{place} {'is in another order' if is_whole else 'was at another index'}"
+
     return f"{place} {'is of another type' if kind == 'type' else 'differs'} ({was} -> {now})"
 
 
 def _short(value: str) -> str:
-    return value if len(value) <= _SHOWN_CHARACTERS else value[: _SHOWN_CHARACTERS - 1] + "…"
+    if len(value) <= _SHOWN_CHARACTERS:
+        return value
+    return value[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def _joined(changes: list[Change]) -> list[Change]:
@@ -247,10 +255,12 @@ def _joined(changes: list[Change]) -> list[Change]:
         if at is None:
             joined.append(change)
             continue
+
         new, gone = sorted((joined[at], change), key=lambda each: each.change)
         path = f"{gone.path} {new.path}"
         text = f"{gone.text}, {new.text}"
         joined[at] = Change(gone.part, "renamed", path, text, gone.times, gone.example)
+
     return joined
 
 

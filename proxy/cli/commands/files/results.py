@@ -1,7 +1,9 @@
-"""Results of a replay: what became of each request, counted, and in a file from which an interrupted replay goes on.
+"""Results of a replay: what became of each request, counted, and in a file from which an
+interrupted replay goes on.
 
-The file has a line for what is replayed, then one a request, written as soon as its answer is judged. Invariant: what
-is not safe is noted before it is sent, so that it is not sent a second time by whatever comes after a kill.
+The file has a line for what is replayed, then one a request, written as soon as its answer is
+judged. Invariant: what is not safe is noted before it is sent, so that it is not sent a second time
+by whatever comes after a kill.
 """
 
 import json
@@ -46,9 +48,13 @@ class Result(msgspec.Struct, omit_defaults=True):
 
 
 class Results:
-    """Counts results, keeps those that are not equal, and writes all of them to a file if there is one."""
+    """Counts results, keeps those that are not equal, and writes all of them to a file if there is
+    one.
+    """
 
-    def __init__(self, path: Path | None, run: Mapping[str, str], note: Callable[[Result], None]) -> None:
+    def __init__(
+        self, path: Path | None, run: Mapping[str, str], note: Callable[[Result], None]
+    ) -> None:
         """Go on with the file of an earlier run; `note` gets each result that counts.
 
         Raises:
@@ -61,6 +67,7 @@ class Results:
         self.others: list[Result] = []
         self._done: dict[tuple[str, int], Result] = {}
         self._file = None if path is None else open(path, "a+b", opener=_private)  # noqa: SIM115 - until close
+
         if self._file is not None and path is not None:
             try:
                 self._begin(path, self._file, run)
@@ -82,19 +89,28 @@ class Results:
             known = json.loads(lines[0])["replay"]
             results = [msgspec.json.decode(line, type=Result) for line in lines[1:]]
         except (ValueError, LookupError, TypeError) as error:
-            raise CommandError(f"{path} holds no results of a replay: give another file", exit_code=2) from error
+            raise CommandError(
+                f"{path} holds no results of a replay: give another file", exit_code=2
+            ) from error
+
         if known != run:
             differing = ", ".join(name for name in run if known.get(name) != run[name])
-            raise CommandError(f"{path} holds the results of a replay with another {differing}", exit_code=2)
+            raise CommandError(
+                f"{path} holds the results of a replay with another {differing}", exit_code=2
+            )
+
         for result in results:
             if result.verdict == "sending":
-                result.verdict, result.reason = "not_sent", NOT_KNOWN
+                result.verdict = "not_sent"
+                result.reason = NOT_KNOWN
             self._done[result.id, result.round] = result
+
         for result in [*self._done.values()]:
             if result.verdict in _FINAL or result.method not in SAFE_METHODS:
                 self._count(result)
             else:
-                del self._done[result.id, result.round]  # what had no answer is tried again, if it is safe to
+                # What had no answer is tried again, if it is safe to.
+                del self._done[result.id, result.round]
 
     def has(self, record_id: str, number: int) -> bool:
         """Whether an earlier run knows what became of a request, in one round."""

@@ -20,12 +20,14 @@ def show(results: Results, endpoints: Sequence[Endpoint], *, as_json: bool) -> i
     counts = results.counts
     is_good = counts["equal"] > 0 and all(endpoint.is_good for endpoint in endpoints)
     summary = _summary(counts, endpoints)
+
     if as_json:
         shown = {name: counts[name] for name in ("equal", "different", "failed", "not_sent")}
         others = [msgspec.to_builtins(result) for result in results.others]
         found = {"reasons": dict(results.reasons), "results": others, "summary": summary}
         say_json({**shown, **found, "endpoints": msgspec.to_builtins(endpoints)})
         return 0 if is_good else 1
+
     out = console()
     differing = [endpoint for endpoint in endpoints if not endpoint.is_good]
     for endpoint in differing[:MAX_SHOWN]:
@@ -66,6 +68,7 @@ def _latency_lines(endpoints: Sequence[Endpoint]) -> Iterator[Text]:
     known = [endpoint for endpoint in endpoints if endpoint.latency.factor is not None]
     if not known:
         return
+
     known.sort(key=lambda endpoint: endpoint.latency.factor or 0, reverse=True)
     yield Text("latency, p50/p95: recorded -> now", "dim")
     for endpoint in known[:MAX_SHOWN]:
@@ -74,5 +77,6 @@ def _latency_lines(endpoints: Sequence[Endpoint]) -> Iterator[Text]:
         mark = "  slower" if latency.slower else ""
         line = f"  {endpoint.name}  {times}  ({latency.factor:,.2f} times){mark}"
         yield Text(visible_line(line), "yellow" if latency.slower else "dim")
+
     if (more := len(known) - MAX_SHOWN) > 0:
         yield Text(f"  … {more:,} more", "dim")

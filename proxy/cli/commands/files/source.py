@@ -1,4 +1,6 @@
-"""Where a suite comes from: a file that was given, or what a search finds, fetched into a file for the time being."""
+"""Where a suite comes from: a file that was given, or what a search finds, fetched into a file for
+the time being.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,9 +32,12 @@ def suite_of(reader: Reader, filters: Filters) -> Iterator[tuple[Path, frozenset
             raise CommandError(text, exit_code=2)
         yield named, frozenset(filters.get("host", ()))
         return
+
     if named.suffix in _SUFFIXES:
         raise CommandError(f"there is no file {named}", exit_code=2)
-    with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:  # read and written by its owner only
+
+    # Read and written by its owner only.
+    with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:
         with reader() as client:
             write_suite(client, filters, Path(file.name))
         yield Path(file.name), frozenset()
@@ -70,5 +75,7 @@ def ignored_in(path: Path) -> list[str]:
 
 
 def template_of(path: str) -> str:
-    """Name the endpoint of a path by the shapes of its segments: of an archive there is nothing else."""
+    """Name the endpoint of a path by the shapes of its segments: of an archive there is nothing
+    else.
+    """
     return "/" + "/".join(placeholder(segment) or segment for segment in split(path))

@@ -55,7 +55,11 @@ class Calls:
         if not _ends(payload):
             return "they are calls of gRPC without a status"
         if payload.response_body is not None and self._answer(recorded) is None:
-            return "they are calls of gRPC whose messages cannot be written without their schema (--protobuf FILE)"
+            return (
+                "they are calls of gRPC whose messages cannot be written without their schema "
+                "(--protobuf FILE)"
+            )
+
         return ""
 
     def recorded_request(self, path: str, body: Body) -> Body:
@@ -64,10 +68,12 @@ class Calls:
         request = self._schema.methods.get(path, NO_METHOD).request
         if messages is None or not request:
             return body
+
         try:
             rewritten = [write_message(self._schema, request, each) for each in messages]
         except NotWritable:
             return body
+
         return self._shown(path, rewritten, is_json=False)
 
     def asked_request(self, path: str, content_type: str, encoding: str, body: bytes) -> Body:
@@ -75,7 +81,9 @@ class Calls:
         messages = split(DecodedBody.beginning(body, len(body)), encoding or None)
         if not messages.is_whole:
             return Body(b"", b"", len(body), True, None, "coding")
-        return self._shown(path, [each.data for each in messages.found], is_json="+json" in content_type.lower())
+        return self._shown(
+            path, [each.data for each in messages.found], is_json="+json" in content_type.lower()
+        )
 
     def _shown(self, path: str, messages: Iterable[bytes], *, is_json: bool) -> Body:
         kind = self._schema.methods.get(path, NO_METHOD).request
@@ -97,12 +105,15 @@ class Calls:
         return Reply(record.status or 200, "", fields, content, trailers=trailers)
 
     def _answer(self, recorded: Recorded) -> bytes | None:
-        """Write the messages of an answer, each behind its prefix; None where nothing tells what they were."""
+        """Write the messages of an answer, each behind its prefix; None where nothing tells what
+        they were.
+        """
         _, record, payload = recorded
         assert payload is not None
         messages = messages_of(payload.response_body)
         if messages is None:
             return None
+
         kind = self._schema.methods.get(record.path or "", NO_METHOD).response
         return written(self._schema, kind, payload.response_head, payload.response_body, messages)
 
@@ -110,7 +121,10 @@ class Calls:
 def miss_reply(text: str) -> Reply:
     """Say that nothing answers a call."""
     message = grpc_message(text).decode()
-    fields = [("content-type", "application/grpc"), ("grpc-status", str(grpc_status_of(_NOT_FOUND)))]
+    fields = [
+        ("content-type", "application/grpc"),
+        ("grpc-status", str(grpc_status_of(_NOT_FOUND))),
+    ]
     return Reply(200, "", [*fields, ("grpc-message", message)])
 
 

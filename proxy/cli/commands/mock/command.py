@@ -23,26 +23,38 @@ from proxy.settings.addresses import parse_address
 LEVELS: Final = tuple(level.name.lower() for level in Level if level)
 
 
-def run(*, suite: Path, listen: str, match: str, ignore: tuple[str, ...], lenient: bool, protobuf: Path | None) -> int:
+def run(
+    *,
+    suite: Path,
+    listen: str,
+    match: str,
+    ignore: tuple[str, ...],
+    lenient: bool,
+    protobuf: Path | None,
+) -> int:
     """Serve until interrupted."""
     try:
         places = read_places(ignore)
     except ValueError as error:
         raise CommandError(f"--ignore {error}", exit_code=2) from error
+
     try:
         host, port = parse_address(listen)
     except ValueError as error:
         raise CommandError(f"--listen {listen!r}: {error}", exit_code=2) from error
+
     schema = schema_in(protobuf)
     service = Service(recorded_in(suite), Level[match.upper()], places, schema, is_lenient=lenient)
     for reason, times in service.left_out.most_common():
         complain(f"{times:,} exchange{'s are' if times > 1 else ' is'} left out: {reason}")
     if not service.answers:
         raise CommandError(f"{suite} has no answer that was kept whole")
+
     try:
         asyncio.run(_serve(service, host, port, listen))
     except OSError as error:
         raise CommandError(f"cannot listen at {listen}: {error.strerror or error}") from error
+
     return 0
 
 
@@ -59,14 +71,19 @@ async def _serve(service: Service, host: str, port: int, listen: str) -> None:
 @asynccontextmanager
 async def listening(service: Service, host: str, port: int) -> AsyncIterator[int]:
     """Answer requests, of HTTP/1.1 and HTTP/2; yield the port, which was chosen where 0 is given."""
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[Http1(service).middleware])
+    app = web.Application(
+        client_max_size=MAX_REQUEST_BYTES, middlewares=[Http1(service).middleware]
+    )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     other = runner.server
     assert other is not None
+
     opened: set[asyncio.Transport] = set()
     try:
-        server = await asyncio.get_running_loop().create_server(lambda: Door(service, other, opened), host, port)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Door(service, other, opened), host, port
+        )
         try:
             yield server.sockets[0].getsockname()[1]
         finally:

@@ -76,13 +76,16 @@ def _response_of(request: web.Request, reply: Reply) -> _Response:
             exact.append(octets_of(f"{name}: {value}\r\n"))
         else:
             response.headers.add(name, value)
+
     response.exact = b"".join(exact)
     if reply.status in BODILESS:
         return response
+
     if reply.length is not None or not reply.timeline:
         response.content_length = len(reply.content) if reply.length is None else reply.length
     elif request.version >= (1, 1):
         response.enable_chunked_encoding()
+
     return response
 
 

@@ -27,8 +27,15 @@ from proxy.http2.request_fields import RequestFields
 class Door(asyncio.Protocol):
     """A connection whose version is not known yet."""
 
-    def __init__(self, service: Service, other: Callable[[], asyncio.Protocol], opened: set[asyncio.Transport]) -> None:
-        """Take what begins as HTTP/2; make the `other` protocol, which closes its own, for the rest."""
+    def __init__(
+        self,
+        service: Service,
+        other: Callable[[], asyncio.Protocol],
+        opened: set[asyncio.Transport],
+    ) -> None:
+        """Take what begins as HTTP/2; make the `other` protocol, which closes its own, for the
+        rest.
+        """
         self._service = service
         self._other = other
         self._opened = opened
@@ -46,8 +53,11 @@ class Door(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand the connection on, as soon as it is clear to whom."""
         self._read += data
-        if frames.PREFACE.startswith(self._read[: len(frames.PREFACE)]) and len(self._read) < len(frames.PREFACE):
+        if frames.PREFACE.startswith(self._read[: len(frames.PREFACE)]) and len(self._read) < len(
+            frames.PREFACE
+        ):
             return
+
         is_http2 = self._read.startswith(frames.PREFACE)
         protocol = Http2(self._service, self._opened) if is_http2 else self._other()
         if not is_http2:
@@ -106,6 +116,7 @@ class Http2(Peer):
         asked = self._streams.get(event.stream_id)
         if asked is None:
             return
+
         asked.body += event.data
         if len(asked.body) > MAX_REQUEST_BYTES:
             self._forget(event.stream_id)
@@ -137,7 +148,8 @@ class Http2(Peer):
 
     async def _answer(self, stream_id: int, asked: _Asked) -> None:
         head = asked.head
-        method, target = head.method.decode(), head.target.decode("utf-8", "surrogateescape")
+        method = head.method.decode()
+        target = head.target.decode("utf-8", "surrogateescape")
         host = head.lines.partition(b"\r\n")[0].removeprefix(b"Host: ").decode("utf-8", "replace")
         reply = self._service.answer(method, target, host, head.text, bytes(asked.body))
         await self._send(stream_id, asked, reply)
@@ -146,7 +158,10 @@ class Http2(Peer):
         has_body = asked.head.method != b"HEAD" and reply.status not in BODILESS
         lines = _lines(reply.fields)
         if reply.status not in BODILESS and not reply.timeline and not reply.trailers:
-            lines += b"content-length: %d\r\n" % (len(reply.content) if reply.length is None else reply.length)
+            lines += b"content-length: %d\r\n" % (
+                len(reply.content) if reply.length is None else reply.length
+            )
+
         is_end = not (has_body and reply.content) and not reply.trailers
         self.codec.send_response(stream_id, reply.status, lines, is_end=is_end)
         self.flush()
@@ -160,6 +175,7 @@ class Http2(Peer):
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         left = len(reply.content)
+
         for piece, after_us in reply.pieces():
             if (pause_s := began_s + after_us / 1e6 - loop.time()) > 0:
                 await asyncio.sleep(pause_s)

@@ -40,7 +40,9 @@ class Index:
     """All recordings that may answer."""
 
     def __init__(self, least: Level, *, is_lenient: bool = False) -> None:
-        """Answer from a strength on; a lenient one answers by the endpoint, whatever the headers say."""
+        """Answer from a strength on; a lenient one answers by the endpoint, whatever the headers
+        say.
+        """
         self._least = Level.ENDPOINT if is_lenient else least
         self._is_lenient = is_lenient
         self.members: list[Member] = []
@@ -63,11 +65,16 @@ class Index:
         templates: dict[str, set[str]] = defaultdict(set)
         for member in self.members:
             record = member.recorded.record
-            templates[record.method or ""].add((record.endpoint or template_of(record.path or "")).partition("#")[0])
+            templates[record.method or ""].add(
+                (record.endpoint or template_of(record.path or "")).partition("#")[0]
+            )
+
         self._templates = {method: Given(found) for method, found in templates.items()}
         for member in self.members:
             record = member.recorded.record
-            self._by_endpoint[self._endpoint(record.method, record.path, member.operation)].append(member)
+            self._by_endpoint[self._endpoint(record.method, record.path, member.operation)].append(
+                member
+            )
 
     def _endpoint(self, method: str | None, path: str | None, operation: str | None) -> _Key:
         given = self._templates.get(method or "")
@@ -94,20 +101,28 @@ class Index:
         yield Level.SAME, [each for each in found if each.keys.drawn == found[0].keys.drawn]
         if self._least > Level.ENDPOINT:
             return
+
         endpoint = self._of_endpoint(asked)
         for part in ("query", "path"):
             document = asked.request.document
             alike = [e for e in endpoint if e.request.document.get("path") == document.get("path")]
             if part == "query":
-                alike = [e for e in alike if e.request.document.get("query") == document.get("query")]
+                alike = [
+                    e for e in alike if e.request.document.get("query") == document.get("query")
+                ]
+
             yield Level.ENDPOINT, alike
+
         yield Level.ENDPOINT, endpoint
 
     def _of_endpoint(self, asked: Asked) -> list[Member]:
         record = asked.record
-        members = self._by_endpoint.get(self._endpoint(record.method, record.path, asked.operation), [])
+        members = self._by_endpoint.get(
+            self._endpoint(record.method, record.path, asked.operation), []
+        )
         if self._is_lenient:
             return self._of_host(asked, members)
+
         fitting = self._by_headers(asked, members)
         return fitting[Level.EXACT] or fitting[Level.SAME]
 
@@ -139,8 +154,11 @@ class Index:
         compared = (endpoint or self._of_path(record.path))[:MAX_COMPARED]
         if not compared:
             return Miss(None, level, [])
+
         nearest = min(compared, key=lambda each: self._distance(each, asked))
-        return Miss(nearest, level, differences(nearest.request, nearest.answer, asked.request, self._least))
+        return Miss(
+            nearest, level, differences(nearest.request, nearest.answer, asked.request, self._least)
+        )
 
     def _distance(self, member: Member, asked: Asked) -> tuple[int, int]:
         """Count the differences that matter, then all of them."""

@@ -19,13 +19,20 @@ Span = tuple[int, int]
 
 def status_by_conditions(asked: Fields, answered: Fields) -> int | None:
     """Return 304 or 412 where a condition is not met (RFC 9110 §13.2.2); None where all are."""
-    etag, modified = answered.get("etag", ""), _date(answered.get("last-modified", ""))
+    etag = answered.get("etag", "")
+    modified = _date(answered.get("last-modified", ""))
     if etag and "if-match" in asked and not _lists(asked["if-match"], etag, is_weak=False):
         return 412
     if "if-none-match" in asked:
-        return 304 if etag and _lists(asked["if-none-match"], etag, is_weak=True) else None
+        if etag and _lists(asked["if-none-match"], etag, is_weak=True):
+            return 304
+        return None
+
     since = _date(asked.get("if-modified-since", ""))
-    return 304 if modified is not None and since is not None and modified <= since else None
+    if modified is not None and since is not None and modified <= since:
+        return 304
+
+    return None
 
 
 def _lists(listed: str, etag: str, *, is_weak: bool) -> bool:
@@ -50,9 +57,11 @@ def span_of(asked: Fields, answered: Fields, size: int) -> Span | None:
     found = _RANGE.fullmatch(asked.get("range", ""))
     if found is None or not _is_current(asked.get("if-range"), answered):
         return None
+
     first, last = found.groups()
     if not first:
         return (max(0, size - int(last)), size) if last else None
+
     return int(first), min(size, int(last) + 1) if last else size
 
 

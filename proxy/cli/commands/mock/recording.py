@@ -75,12 +75,14 @@ def refusal_of(recorded: Recorded, calls: Calls) -> str:
         return "they were upgraded (WebSocket)"
     if record.outcome in _BROKEN:
         return "the answer was not complete"
+
     body = payload.response_body
     if body is None:
         reason = "the body of the answer was not recorded" if _lacks_body(record, payload) else ""
     else:
         loss = describe_loss(body).partition(":")[0]
         reason = f"the body of the answer was {loss}" if loss else ""
+
     return reason or (calls.refusal(recorded) if is_call(payload) else "")
 
 
@@ -113,20 +115,26 @@ class Reader:
         """Read what an exchange of a suite answers."""
         _, record, payload = recorded
         assert payload is not None
+
         body = payload.request_body
         if body is not None and is_call(payload):
             body = self.calls.recorded_request(record.path or "", body)
         elif body is not None and not (body.truncated or body.omitted):
             content_type = field_of(payload.request_head, "content-type").encode()
             body = self._redacted(DecodedBody.beginning(body.head, len(body.head)), content_type)
+
         redacted = msgspec.structs.replace(payload, request_body=body)
         asked = self._asked(record, redacted)
-        return Member(number, recorded, asked.request, answered(record, payload), asked.keys, asked.operation)
+        return Member(
+            number, recorded, asked.request, answered(record, payload), asked.keys, asked.operation
+        )
 
     def asked(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Asked:
         """Read a request that came; its head is text of HTTP/1.1."""
         path, mark, query = target.partition("?")
-        record = Record(1, b"", "", "exchange", 0, 0, method=method, path=path, query=query if mark else None)
+        record = Record(
+            1, b"", "", "exchange", 0, 0, method=method, path=path, query=query if mark else None
+        )
         record.host, record.request_bytes = host, len(body)
         return self._asked(record, Payload(head, b"", self._body(path, head, body), None))
 
@@ -136,11 +144,15 @@ class Reader:
             return None
         content_type = field_of(head, "content-type")
         if is_grpc(content_type.encode()):
-            return self.calls.asked_request(path, content_type, field_of(head, "grpc-encoding"), body)
+            return self.calls.asked_request(
+                path, content_type, field_of(head, "grpc-encoding"), body
+            )
+
         coding = field_of(head, "content-encoding").encode()
         decoded = decode_body(body, b"", len(body), coding, content_type=content_type.encode())
         if decoded is None:
             return Body(b"", b"", len(body), True, None, "coding")
+
         return self._redacted(decoded, content_type.encode())
 
     def _redacted(self, body: DecodedBody, content_type: bytes) -> Body:
@@ -161,4 +173,6 @@ class Reader:
 def _operation(record: Record, body: Body | None) -> str | None:
     if not is_graphql(record.method, record.path or ""):
         return None
-    return operation_in_query(record.query) if body is None else operation_of(body.head)
+    if body is None:
+        return operation_in_query(record.query)
+    return operation_of(body.head)

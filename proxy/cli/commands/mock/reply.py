@@ -45,6 +45,7 @@ class Reply(NamedTuple):
             if end > sent:
                 yield self.content[sent:end], after_us
                 sent = end
+
         if sent < len(self.content):
             yield self.content[sent:], 0
 

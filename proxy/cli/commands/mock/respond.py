@@ -26,15 +26,20 @@ def reply_to(asked: Asked, found: Found) -> Reply:
     record = asked.record
     if reply.status != _WHOLE or record.method not in ("GET", "HEAD"):
         return reply
+
     answered = {name.lower(): value for name, value in reply.fields}
     own = found.member.request.fields  # what was met when it was recorded is so as it was recorded
     fields = {name: value for name, value in asked.request.fields.items() if own.get(name) != value}
+
     status = status_by_conditions(fields, answered)
     if status is not None:
-        kept = [(name, value) for name, value in reply.fields if not name.lower().startswith("content-")]
+        kept = [
+            (name, value) for name, value in reply.fields if not name.lower().startswith("content-")
+        ]
         return Reply(status, "", kept)
     if record.method == "HEAD" or (span := span_of(fields, answered, len(reply.content))) is None:
         return reply
+
     return _partial(reply, span)
 
 
@@ -46,6 +51,7 @@ def matched(asked: Asked, found: Found) -> tuple[str, str]:
         differing = differences(member.request, member.answer, asked.request)[:MAX_NAMED]
         places = (quote(each.partition(": ")[0], safe="/:@[]") for each in differing)
         said += "".join(f"; differs={place}" for place in places)
+
     return MOCK, said
 
 
@@ -56,6 +62,7 @@ def _partial(reply: Reply, span: Span) -> Reply:
     if first >= end:
         kept = [field for field in reply.fields if field[0].lower() != "content-type"]
         return Reply(_UNSATISFIABLE, "", [*kept, ("Content-Range", f"bytes */{size}")])
+
     shown = ("Content-Range", f"bytes {first}-{end - 1}/{size}")
     return Reply(_PARTIAL, "", [*reply.fields, shown], reply.content[first:end])
 
@@ -69,6 +76,7 @@ def miss_reply(asked: Asked, miss: Miss, least: Level) -> Reply:
         said["differences"] = len(miss.differences)
         if hint := _hint(miss, least):
             said["hint"] = hint
+
     content = json.dumps(said, ensure_ascii=False, indent=2).encode(errors="replace") + b"\n"
     return Reply(404, "", [("Content-Type", "application/json"), (MOCK, "none")], content)
 
@@ -92,7 +100,9 @@ def _error_of(asked: Asked) -> str:
 
 def _first_of(miss: Miss) -> str:
     """Name the first difference to the nearest."""
-    return miss.differences[0] if miss.differences else "nothing"
+    if miss.differences:
+        return miss.differences[0]
+    return "nothing"
 
 
 def _hint(miss: Miss, least: Level) -> str:
@@ -100,4 +110,6 @@ def _hint(miss: Miss, least: Level) -> str:
     if miss.level is not Level.ENDPOINT or least <= Level.ENDPOINT:
         return ""
     place = _first_of(miss).partition(": ")[0]
-    return f"--ignore '{place}' leaves this place out; --match endpoint answers by the endpoint alone"
+    return (
+        f"--ignore '{place}' leaves this place out; --match endpoint answers by the endpoint alone"
+    )

@@ -36,11 +36,13 @@ class Service:
         self._index = Index(least, is_lenient=is_lenient)
         self.left_out: Counter[str] = Counter()
         """Exchanges that answer nothing, by the reason."""
+
         for number, recorded in enumerate(map(unconditional, suite)):
             if reason := refusal_of(recorded, self._reader.calls):
                 self.left_out[reason] += 1
             else:
                 self._index.add(self._reader.member(number, recorded))
+
         self._index.finish()
 
     @property
@@ -54,10 +56,14 @@ class Service:
         found = self._index.find(asked)
         if is_grpc(asked.request.fields.get("content-type", "").encode()):
             return self._call(asked, found)
+
         if method == "HEAD" and not isinstance(found, Found):
             of_get = self._index.find(_as_get(asked))
             found = of_get if isinstance(of_get, Found) else found
-        return reply_to(asked, found) if isinstance(found, Found) else miss_reply(asked, found, self._least)
+        if isinstance(found, Found):
+            return reply_to(asked, found)
+
+        return miss_reply(asked, found, self._least)
 
     def _call(self, asked: Asked, found: Found | Miss) -> Reply:
         """Answer a call of gRPC."""
@@ -72,5 +78,7 @@ def _as_get(asked: Asked) -> Asked:
     """Return the GET whose head a HEAD asks for (RFC 9110 §9.3.2)."""
     request = asked.request._replace(document={**asked.request.document, "method": "GET"})
     return asked._replace(
-        record=msgspec.structs.replace(asked.record, method="GET"), request=request, keys=keys_of(request)
+        record=msgspec.structs.replace(asked.record, method="GET"),
+        request=request,
+        keys=keys_of(request),
     )

@@ -41,9 +41,11 @@ def executable_of(name: str, environ: Mapping[str, str]) -> str:
     path = environ.get("PATH", os.defpath)
     if found := shutil.which(name, path=path):
         return found
+
     directories = [""] if os.sep in name else path.split(os.pathsep)
     if any(os.path.exists(os.path.join(directory, name)) for directory in directories):
         raise CommandError(f"{name}: it is there, but cannot be executed", exit_code=NOT_EXECUTABLE)
+
     raise CommandError(f"{name}: command not found", exit_code=NOT_FOUND)
 
 
@@ -70,6 +72,7 @@ def run_child(program: str, command: Sequence[str], environ: Mapping[str, str]) 
     is_shared = has_terminal()
     # Where who started us has it ignored, the exit code would be lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
     try:
         pid = _spawn(program, command, environ, before, is_shared=is_shared)
@@ -107,6 +110,7 @@ def _accompany(pid: int, *, is_shared: bool) -> int:
             if not (is_shared and signalled.si_code == SI_KERNEL):
                 os.kill(pid, signalled.si_signo)
             continue
+
         ended, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
         if ended and os.WIFSTOPPED(status):
             if is_shared:  # the shell sees only us: its prompt comes back, and `fg` continues both

@@ -78,8 +78,12 @@ def run(
         return _show_last(asked)
     if not command:
         raise click.UsageError("there is no command to run, as in: sidelog run -- claude")
+
     wrapped = _wrapped(command, asked)
-    return _run_with_own(wrapped, asked) if proxy is None else _run_through(proxy, wrapped, asked)
+    if proxy is None:
+        return _run_with_own(wrapped, asked)
+
+    return _run_through(proxy, wrapped, asked)
 
 
 def _read_route(text: str) -> tuple[str, str]:
@@ -92,16 +96,19 @@ def _read_route(text: str) -> tuple[str, str]:
     if not is_given or not name.isascii() or not name.replace("-", "").isalnum():
         expected = "expected NAME=URL, as in search=https://api.example.com"
         raise click.BadParameter(f"--route {text!r}: {expected}")
+
     try:
         parse_upstream(url)
     except ValueError as error:
         raise click.BadParameter(f"--route {text!r}: {error}") from error
+
     return name.lower(), url.rstrip("/")
 
 
 def _wrapped(command: Sequence[str], asked: Asked) -> Wrapped:
     """Find out where a command would go, and say what of that will not be seen."""
-    program, known = executable_of(command[0], os.environ), program_of(command)
+    program = executable_of(command[0], os.environ)
+    known = program_of(command)
     found = known.find(os.environ, [program, *command[1:]])
     planned = plan(found.places, found.given, asked.wanted)
     own_places = frozenset(place for places in found.places.values() for place in places)
@@ -119,6 +126,7 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
     service = wrapped.name[:MAX_SERVICE_CHARACTERS]
     environ = settings_environment(os.environ, wrapped.planned.routes, service)
     began = _now()
+
     try:
         with own_sidelog(data_dir, environ) as running:
             if sys.stderr.isatty():
@@ -126,6 +134,7 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
             targets = wrapped.planned.targets
             addresses = {place: running.url + target.path for place, target in targets.items()}
             code = _run_child(wrapped, addresses, asked)
+
         with _kept_from_failing():
             period = {"since": began, "until": _now()}
             update_state(data_dir, **{LAST_RUN: {**period, "service": service, "code": code}})
@@ -133,6 +142,7 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
                 _conclude(client, period, data_dir, asked)
     finally:
         os.close(claim)
+
     return code
 
 
@@ -141,10 +151,12 @@ def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
     client = connect(None, None, asked.data_dir, os.environ)
     routes = client.get_json("/api/status")["configuration"]["routes"]
     addresses = addresses_in(proxy, routes, wrapped.planned)
+
     for name, url in asked.wanted.items():
         if addresses.keys().isdisjoint(_places_of(name)):
             text = f"the sidelog at {proxy} has no route to {url}"
             raise CommandError(f"{text}, as --route {name} asks")
+
     began = _now()
     code = _run_child(wrapped, addresses, asked)
     with _kept_from_failing():
@@ -205,6 +217,7 @@ def _conclude(
     if not figures.totals["exchanges"]:
         tell("sidelog: nothing was called through it; docs/guides/run.md says what it cannot see")
         return
+
     for line in lines_of(figures):
         tell(f"sidelog: {line}")
     page = _write_page(client, figures, data_dir, asked)
@@ -219,6 +232,7 @@ def _write_page(client: Client, figures: Figures, data_dir: Path | None, asked: 
         return ""
     if data_dir is None and asked.output is None:
         return f"{client.url}/conversations/{figures.conversation['id']}"
+
     path = asked.output or Path(data_dir or ".", PAGE_FILE)
     save_page(client, figures.conversation["id"], path)
     return path.absolute().as_uri()

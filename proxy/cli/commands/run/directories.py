@@ -32,9 +32,11 @@ def claimed_directory(data_dir: str | None, environ: Mapping[str, str]) -> tuple
         claim = _claim(place)
         if claim is not None:
             return place, claim
+
     if data_dir is not None:
         text = f"data directory {data_dir} is in use by another sidelog"
         raise CommandError(f"{text}; choose another --data-dir")
+
     text = f"{MAX_AT_ONCE} runs of this project are under way, and no more are possible"
     raise CommandError(f"{text}; pass --data-dir")
 
@@ -51,6 +53,7 @@ def last_directory(data_dir: str | None, environ: Mapping[str, str]) -> Path:
     if not ended:
         where = f"with {data_dir}" if data_dir else "in this project"
         raise CommandError(f"no run has ended yet {where}")
+
     return max(ended, key=lambda place: ended[place])
 
 
@@ -72,9 +75,11 @@ def _claim(place: Path) -> int | None:
         raise CommandError(text) from None
     except OSError as error:
         raise CommandError(f"data directory {place}: {error.strerror}") from error
+
     with suppress(BlockingIOError):
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not is_in_use(place):
             return claim
+
     os.close(claim)
     return None

@@ -105,6 +105,7 @@ def own_sidelog(data_dir: Path, environ: Environ) -> Iterator[Running]:
         except BaseException:
             _end(process)
             raise
+
         try:
             state = read_state(data_dir)
             port = state[LISTENS_NAME]["proxy.listen"]
@@ -117,6 +118,7 @@ def _started(data_dir: Path, settings: bytes, environ: Environ) -> subprocess.Po
     handed = [hand_over(b"{}", "sidelog-source"), hand_over(settings, "sidelog-settings")]
     source, frozen = map(str, handed)
     command = module_command("proxy.single", "--source-fd", source, "--settings-fd", frozen)
+
     with open(data_dir / LOG_FILE, "wb") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
             bound_to_this_process(command),
@@ -150,6 +152,7 @@ def _await_ready(notices: socket.socket, process: subprocess.Popen[bytes], data_
         with suppress(TimeoutError):
             if b"READY=1" in notices.recv(MAX_NOTICE_BYTES):
                 return
+
     *_, last = ["it says nothing", *(data_dir / LOG_FILE).read_text(errors="replace").splitlines()]
     said = last.removeprefix("sidelog: ")
     text = f"the sidelog of this run does not start: {said}"

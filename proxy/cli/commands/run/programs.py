@@ -97,6 +97,7 @@ def _output(environ: Environ, command: list[str]) -> bytes:
         )
     except (OSError, subprocess.TimeoutExpired):
         return b""
+
     return said.stdout + said.stderr
 
 
@@ -156,6 +157,7 @@ def _find_codex(environ: Environ, command: Sequence[str]) -> Found:
         own = settings.get("model_providers", {}).get(provider, {})
         key = f"model_providers.{provider}.base_url"
         return Found({_plain(str(provider)): {key: ""}}, {key: str(own.get("base_url", ""))})
+
     address = str(settings.get(_CODEX_KEY) or environ.get("OPENAI_BASE_URL", ""))
     if not address and _is_chatgpt(environ, command[0]):
         address = _CHATGPT
@@ -208,6 +210,7 @@ def _find_opencode(environ: Environ, command: Sequence[str]) -> Found:
     logins = _json_in(_text_of(data / "opencode" / "auth.json"))
     places: dict[str, dict[str, str]] = {}
     given = {}
+
     for name in {**own, **_OPENCODE}:
         keys = _OPENCODE_KEYS.get(name, (f"{name.upper()}_API_KEY",))
         if name in own or name in logins or name == "opencode" or any(map(environ.get, keys)):
@@ -215,6 +218,7 @@ def _find_opencode(environ: Environ, command: Sequence[str]) -> Found:
             places[ours] = {name: suffix}
             options = own.get(name, {}).get("options", {})
             given[name] = str(options.get("baseURL", ""))
+
     return Found(places, given)
 
 

@@ -104,6 +104,7 @@ def plan(places: Places, given: Mapping[str, str], wanted: Mapping[str, str]) ->
     """
     made = Plan([], {}, {})
     again = []
+
     further = {name: VARIABLES.get(name, {variable_of(name): ""}) for name in wanted}
     for name, suffixes in {**further, **places}.items():
         own = {} if name in wanted else _addresses(suffixes, given, made.left)
@@ -118,6 +119,7 @@ def plan(places: Places, given: Mapping[str, str], wanted: Mapping[str, str]) ->
                 made.targets[place] = target
                 if behind:
                     again.append(_twice(target))
+
     # The first route whose path fits is taken.
     made.routes[:0] = dict.fromkeys(again)
     return made
@@ -135,7 +137,9 @@ def variable_of(name: str) -> str:
 
 
 def _default(name: str, suffixes: Suffixes) -> str:
-    return UPSTREAMS[name] + next(iter(suffixes.values())) if name in UPSTREAMS else ""
+    if name in UPSTREAMS:
+        return UPSTREAMS[name] + next(iter(suffixes.values()))
+    return ""
 
 
 def _addresses(places: Suffixes, given: Mapping[str, str], left: dict[str, str]) -> dict[str, str]:
@@ -150,6 +154,7 @@ def _addresses(places: Suffixes, given: Mapping[str, str], left: dict[str, str])
                 left[place] = str(error)
             else:
                 found[place] = address
+
     return found
 
 

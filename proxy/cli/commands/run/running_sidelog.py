@@ -29,11 +29,13 @@ def addresses_in(proxy: str, routes: Sequence[Mapping[str, Any]], planned: Plan)
         base = _path_to(target.route.upstream, routes)
         if base is not None:
             found[place] = proxy.rstrip("/") + base + target.behind
+
     if not found:
         wanted = _names(target.route.upstream for target in planned.targets.values())
         there = _names(str(route["upstream"]) for route in routes) or "nowhere"
         text = f"the sidelog at {proxy} has no route to {wanted}"
         raise CommandError(f"{text}; its routes lead to {there}")
+
     return found
 
 
@@ -51,6 +53,7 @@ def _path_to(upstream: str, routes: Sequence[Mapping[str, Any]]) -> str | None:
             before = routes[:number]
             if not any(not each["host"] and f"{path}/".startswith(each["path"]) for each in before):
                 return path
+
     return None
 
 

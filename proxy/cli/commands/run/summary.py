@@ -69,10 +69,12 @@ def save_page(client: Client, conversation_id: str, path: Path) -> None:
 
 
 def _called(figures: Figures) -> str:
-    exchanges, usage = figures.totals["exchanges"], figures.totals["usage"]
+    exchanges = figures.totals["exchanges"]
+    usage = figures.totals["usage"]
     requests = _number(exchanges, "request")
     if usage is None or not usage["calls"]:
         return f"{requests}: {_listed(figures.routes, 'value', 'count')}"
+
     calls = _number(usage["calls"], "call")
     if usage["calls"] != exchanges:
         calls += f" in {requests}"
@@ -106,13 +108,16 @@ def _cost(figures: Figures) -> str:
     usage = figures.totals["usage"]
     if usage is None or not usage["calls"]:
         return ""
+
     text = "no tokens known"
     if usage["counted"]:
         cached = usage["cache_read_tokens"]
         known = f" ({cached:,} cached)" if cached else ""
         text = f"{usage['input_tokens']:,} tokens in{known}, {usage['output_tokens']:,} out"
+
     if not usage["priced"]:
         return f"{text}; cost unknown"
+
     usd = usage["cost_usd"]
     text += f"; ${usd:,.4f}" if usd >= LEAST_USD else f"; less than ${LEAST_USD:.4f}"
     refused = sum(row["exchanges"] for row in _refused(figures))  # costs nothing, as a rule
@@ -121,7 +126,9 @@ def _cost(figures: Figures) -> str:
 
 
 def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    if count == 1:
+        return f"{count:,} {noun}"
+    return f"{count:,} {noun}s"
 
 
 def _listed(rows: Iterable[Row], name: str, count: str) -> str:
