@@ -1,8 +1,9 @@
-"""A worker process: `python -m proxy.worker`. Builds the data plane on inherited sockets, serves, drains.
+"""A worker process: `python -m proxy.worker`. Builds the data plane on inherited sockets, serves,
+drains.
 
-Start order: settings, segment, recorder, engine, listeners, `ready`. Stop order is the reverse: listeners close,
-running exchanges finish within `drain_timeout_s`, the rest is recorded as `shutdown`, the segment is let go. What it
-pushed stays in the ring for the collector.
+Start order: settings, segment, recorder, engine, listeners, `ready`. Stop order is the reverse:
+listeners close, running exchanges finish within `drain_timeout_s`, the rest is recorded as
+`shutdown`, the segment is let go. What it pushed stays in the ring for the collector.
 """
 
 import gc
@@ -38,11 +39,15 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     wakeup = Wakeup(*options.wake_fds)
     sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
     control = Control(socket.socket(fileno=options.control_fd))
-    stopping, leaving = asyncio.Event(), asyncio.Event()
+    stopping = asyncio.Event()
+    leaving = asyncio.Event()
     _hand_over_ring(control, segment)
+
     try:
         async with asyncio.TaskGroup() as tasks:
-            plane = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance)
+            plane = data_plane(
+                settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance
+            )
             if options.lean:
                 _be_lean(plane, segment)
             plane.start()
@@ -51,7 +56,9 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             control.send("ready")
             wakeup.notify()  # there is a new ring
             garbage.tune(garbage.WORKER)
-            collecting = tasks.create_task(garbage.collect_rarely(garbage.WORKER.rest), name="collect garbage")
+            collecting = tasks.create_task(
+                garbage.collect_rarely(garbage.WORKER.rest), name="collect garbage"
+            )
 
             def stop() -> None:
                 stopping.set()
@@ -60,10 +67,12 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             with stop_signals(stop):
                 await leaving.wait()
                 for listener in sockets:
-                    listener.close()  # at a stop, new connections are refused at once instead of waiting for our end
+                    # At a stop, new connections are refused at once instead of waiting for our end.
+                    listener.close()
                 if not stopping.is_set():
                     _be_lean(plane, segment)
                     await plane.retire(stopping)
+
             await plane.drain()
             collecting.cancel()
     finally:
@@ -71,7 +80,9 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _hand_over_ring(control: Control, segment: Segment) -> None:
-    """Send the ring to the supervisor, which keeps it readable after our death or the loss of its file."""
+    """Send the ring to the supervisor, which keeps it readable after our death or the loss of its
+    file.
+    """
     shared = segment.share()
     try:
         control.send(f"ring {segment.source.hex()}", [shared])
@@ -80,11 +91,14 @@ def _hand_over_ring(control: Control, segment: Segment) -> None:
 
 
 def _be_lean(plane: DataPlane, segment: Segment) -> None:
-    """Have no more of the ring than what it holds: memory is short, or its last clients may stay for days."""
+    """Have no more of the ring than what it holds: memory is short, or its last clients may stay
+    for days.
+    """
     try:
         plane.engine.recorder.be_lean(LeanRoom(segment))
     except OSError:
-        pass  # it is whole, as a sandbox refuses the call by which its pages could be had one by one
+        # It is whole, as a sandbox refuses the call by which its pages could be had one by one.
+        pass
 
 
 def _obey(
@@ -94,7 +108,9 @@ def _obey(
     stopping: asyncio.Event,
     leaving: asyncio.Event,
 ) -> None:
-    """Do what the supervisor says; drain when it is gone. `leaving` is set by a retirement too, `stopping` is not."""
+    """Do what the supervisor says; drain when it is gone. `leaving` is set by a retirement too,
+    `stopping` is not.
+    """
     loop = asyncio.get_running_loop()
 
     def on_readable() -> None:
@@ -109,6 +125,7 @@ def _obey(
                 leaving.set()
             elif command == "drain":
                 stopping.set()
+
         if has_ended:
             loop.remove_reader(control.fileno())
             stopping.set()
@@ -141,12 +158,14 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role=f"worker {options.index}")
+
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(options, settings))
     except SharedMemoryError as error:
         log.error("%s", error)
         return 1
+
     return 0
 
 

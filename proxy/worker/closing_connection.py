@@ -1,8 +1,9 @@
 """The end of a client connection: closed so that everything written for the client arrives.
 
-Strategy: a close with unread input is a reset, and a reset destroys what the kernel has yet to send. Where a client may
-be sending, its connection *lingers*: it is half-closed, its input is discarded, and it closes once the client has taken
-all (P16). The tick asks the kernel how much is left, and cuts off a client that takes nothing for too long (P17).
+Strategy: a close with unread input is a reset, and a reset destroys what the kernel has yet to
+send. Where a client may be sending, its connection *lingers*: it is half-closed, its input is
+discarded, and it closes once the client has taken all (P16). The tick asks the kernel how much is
+left, and cuts off a client that takes nothing for too long (P17).
 """
 
 import asyncio
@@ -21,7 +22,9 @@ class Served(Protocol):
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether others wait for a connection that it holds; how long the client may take nothing, ns, 0: no limit."""
+        """Whether others wait for a connection that it holds; how long the client may take nothing,
+        ns, 0: no limit.
+        """
 
     def client_stalled(self, *, is_awaited: bool) -> None:
         """The client takes nothing for too long: its connection is about to be cut."""
@@ -30,7 +33,14 @@ class Served(Protocol):
 class ClosingConnection(PacedReader):
     """A client connection from its last bytes on."""
 
-    __slots__ = ("_is_lingering", "_lingered_bytes", "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport")
+    __slots__ = (
+        "_is_lingering",
+        "_lingered_bytes",
+        "_since_ns",
+        "_stalled_bytes",
+        "_stalled_ns",
+        "_transport",
+    )
 
     _transport: asyncio.Transport
 
@@ -38,7 +48,8 @@ class ClosingConnection(PacedReader):
         super().__init__(turns)
         self._since_ns = 0
         """When what it waits for began; of one that is closing, when that did."""
-        self._stalled_ns = self._stalled_bytes = 0
+        self._stalled_ns = 0
+        self._stalled_bytes = 0
         """Since when the client takes nothing of what is written, and how much of it waits."""
         self._is_lingering = False
         """Whether its input is discarded until it has taken everything, or a second longer."""
@@ -48,7 +59,9 @@ class ClosingConnection(PacedReader):
     def is_flushing(self) -> bool:
         """Whether bytes for the client are still in our buffer, or would be destroyed by an end."""
         own = self._transport
-        is_left = self._is_lingering and (unsent_bytes(own) > 0 or not (own.can_write_eof() or own.is_closing()))
+        is_left = self._is_lingering and (
+            unsent_bytes(own) > 0 or not (own.can_write_eof() or own.is_closing())
+        )
         return is_left or is_flushing(own)
 
     def _linger(self) -> None:
@@ -74,18 +87,22 @@ class ClosingConnection(PacedReader):
                 self._close_once()
 
     def _close_once(self) -> None:
-        if not self._transport.is_closing():  # asyncio's TLS transport loses its protocol, and fails, at a second close
+        # Asyncio's TLS transport loses its protocol, and fails, at a second close.
+        if not self._transport.is_closing():
             self._since_ns = time.monotonic_ns()
             self._transport.close()
             if not self._stalled_ns and (self.is_flushing or not self._transport.can_write_eof()):
-                self._time_stall()  # a loop waits without limit for the rest to go, a TLS layer for its peer's end
+                # A loop waits without limit for the rest to go, a TLS layer for its peer's end.
+                self._time_stall()
 
     def _time_stall(self) -> None:
         self._stalled_ns = time.monotonic_ns()
         self._stalled_bytes = self._transport.get_write_buffer_size()
 
     def _check_stall(self, now_ns: int, relay: Served) -> None:
-        """Cut off a client that takes nothing of what is written; close when one that may be sending has taken all."""
+        """Cut off a client that takes nothing of what is written; close when one that may be
+        sending has taken all.
+        """
         size = unsent_bytes(self._transport)
         is_awaited, limit_ns = relay.stall_limit if size else (False, CLOSE_NS)
         if size < self._stalled_bytes:
@@ -94,14 +111,21 @@ class ClosingConnection(PacedReader):
         if is_over or (self._is_lingering and self._is_over(size, now_ns)):
             relay.client_stalled(is_awaited=is_awaited)
             self._transport.abort()
-        elif self._is_lingering and not self._transport.can_write_eof() and not is_flushing(self._transport):
+        elif (
+            self._is_lingering
+            and not self._transport.can_write_eof()
+            and not is_flushing(self._transport)
+        ):
             self._close_once()
+
         self._stalled_bytes = size
 
     def _is_over(self, size: int, now_ns: int) -> bool:
-        """Whether a client that may be sending has had its time to end, or is gone; of `size` bytes it took none yet.
+        """Whether a client that may be sending has had its time to end, or is gone; of `size` bytes
+        it took none yet.
 
-        Over TLS the loop reads what one sends behind a close, in one turn and unheard: only for so long.
+        Over TLS the loop reads what one sends behind a close, in one turn and unheard: only for so
+        long.
         """
         if is_reset_by_peer(self._transport):
             return True
@@ -109,4 +133,5 @@ class ClosingConnection(PacedReader):
             return now_ns - self._since_ns >= (STALLED_NS if size else LINGER_NS)
         if not size and self._lingered_bytes > MAX_LINGER_BYTES:
             return True
+
         return now_ns - self._stalled_ns >= (MAX_LINGER_NS if size else LINGER_NS)

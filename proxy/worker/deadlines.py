@@ -1,7 +1,8 @@
-"""Deadlines of the data port. Pure: a phase, the moment it began or last moved, and the clock decide.
+"""Deadlines of the data port. Pure: a phase, the moment it began or last moved, and the clock
+decide.
 
-There is no timer object per request: the engine's tick walks over the open connections a few times a second and asks
-here. A deadline is therefore met within a tick (`TICK_S`), never early (P17).
+There is no timer object per request: the engine's tick walks over the open connections a few times
+a second and asks here. A deadline is therefore met within a tick (`TICK_S`), never early (P17).
 """
 
 from typing import Final
@@ -17,53 +18,70 @@ INFLIGHT_AFTER_NS: Final = 100_000_000
 HALF_CLOSE_NS: Final = 700_000_000
 """A client that closed its sending side gets this long for the answer; then it counts as gone.
 
-With the period of the deadlines' tick it stays below the second in which an upstream is cancelled (P15).
+With the period of the deadlines' tick it stays below the second in which an upstream is cancelled
+(P15).
 """
 
 LINGER_NS: Final = 1_000_000_000
 """How long unread input is drained after an answer that ends the connection (P16)."""
 
 CLOSE_NS: Final = 30_000_000_000
-"""How long a client that has everything gets to answer the end of a TLS connection (RFC 8446 §6.1)."""
+"""How long a client that has everything gets to answer the end of a TLS connection (RFC 8446 §6.1).
+"""
 
 MAX_LINGER_BYTES: Final = 65536
 """How many bytes of it."""
 
 MAX_LINGER_NS: Final = 300_000_000_000
-"""How long a client that may be sending may take nothing of its last answer, whatever the limit of a stall is."""
+"""How long a client that may be sending may take nothing of its last answer, whatever the limit of
+a stall is.
+"""
 
 LATE_BODY_NS: Final = 1_000_000_000
 """How long the record of an exchange that is answered waits for the body of its request (P24)."""
 
 TRICKLE_NS: Final = 3_000_000_000
 MIN_BODY_BYTES_S: Final = 500
-"""What a request body must bring, on average and from its third second on, to keep an upstream connection that others
-wait for: a crowd that sends a byte now and then would hold all of them (Apache httpd's MinRate is the same)."""
+"""What a request body must bring, on average and from its third second on, to keep an upstream
+connection that others wait for: a crowd that sends a byte now and then would hold all of them
+(Apache httpd's MinRate is the same).
+"""
 
 STALLED_NS: Final = 10_000_000_000
-"""How long a client may take nothing of a response that keeps an upstream connection others wait for."""
+"""How long a client may take nothing of a response that keeps an upstream connection others wait
+for.
+"""
 
-STALLED: Final = f"it read nothing for {STALLED_NS / 1e9:g} s while requests queued for this upstream"
-TRICKLED: Final = f"the request body was slower than {MIN_BODY_BYTES_S} bytes/s while requests queued for this upstream"
+STALLED: Final = (
+    f"it read nothing for {STALLED_NS / 1e9:g} s while requests queued for this upstream"
+)
+TRICKLED: Final = (
+    f"the request body was slower than {MIN_BODY_BYTES_S} bytes/s while requests queued for this "
+    "upstream"
+)
 
 MAX_READ_AHEAD_BYTES: Final = 65536
 """Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20).
 
-Below it reading goes on, so that the end of the connection is seen. The read that crosses it may bring as much as the
-loop reads at once (uvloop: 256 000 bytes). A `BufferedProtocol` with a buffer of this size would be exact, at the price
-of two calls and a copy for each read, and of four times as many reads of a large upload.
+Below it reading goes on, so that the end of the connection is seen. The read that crosses it may
+bring as much as the loop reads at once (uvloop: 256 000 bytes). A `BufferedProtocol` with a buffer
+of this size would be exact, at the price of two calls and a copy for each read, and of four times
+as many reads of a large upload.
 """
 
 
 def is_trickle(body_bytes: int, age_ns: int) -> bool:
-    """Return whether a request body of that age has brought too little to hold what others wait for."""
+    """Return whether a request body of that age has brought too little to hold what others wait
+    for.
+    """
     return age_ns >= TRICKLE_NS and body_bytes * 1_000_000_000 < MIN_BODY_BYTES_S * age_ns
 
 
 class Phase:
     """What a downstream connection waits for: plain integers.
 
-    A member of an enumeration costs 0.09 µs to look up in Python 3.11, and each request does it three times.
+    A member of an enumeration costs 0.09 µs to look up in Python 3.11, and each request does it
+    three times.
     """
 
     IDLE: Final = 0
@@ -98,7 +116,9 @@ SETTING_OF: Final = {
 
 
 LLM_FIRST_BYTE_S: Final = 1800.0
-"""What an LLM call has until its response begins, where its route says nothing: models think before they answer."""
+"""What an LLM call has until its response begins, where its route says nothing: models think before
+they answer.
+"""
 
 
 class Deadlines:
@@ -128,9 +148,14 @@ class Deadlines:
         return f"{self._limits_ns[phase] / 1e9:g} s, {SETTING_OF[phase]}"
 
     def describe_first_byte(self, *, is_llm: bool) -> str:
-        """Name the limit of the response's first byte, which is another one where LLM calls have more time."""
+        """Name the limit of the response's first byte, which is another one where LLM calls have
+        more time.
+        """
         if is_llm and self._thinking_ns > self._limits_ns[Phase.WAITING]:
-            return f"{self._thinking_ns / 1e9:g} s, as LLM calls have; [routes.limits] timeout_first_byte_s changes it"
+            return (
+                f"{self._thinking_ns / 1e9:g} s, as LLM calls have; [routes.limits] "
+                "timeout_first_byte_s changes it"
+            )
         return self.describe(Phase.WAITING)
 
     def describe_stall(self) -> str:

@@ -1,9 +1,10 @@
-"""One HTTP/1.1 connection of a client: its transport, its deadlines, and which side waits for the other.
+"""One HTTP/1.1 connection of a client: its transport, its deadlines, and which side waits for the
+other.
 
-Strategy: bytes go to a pure reader (`http1/request_reader.py`), which returns requests; each is begun with the relay,
-which owns the exchange until its response is out. Requests that were sent ahead wait in the reader's bounded buffer
-(RFC 9112 §9.3.2, P20). The invariant: one exchange at a time, and bytes that do not frame exactly are refused before
-anything of them reaches an upstream.
+Strategy: bytes go to a pure reader (`http1/request_reader.py`), which returns requests; each is
+begun with the relay, which owns the exchange until its response is out. Requests that were sent
+ahead wait in the reader's bounded buffer (RFC 9112 §9.3.2, P20). The invariant: one exchange at a
+time, and bytes that do not frame exactly are refused before anything of them reaches an upstream.
 """
 
 import asyncio
@@ -13,7 +14,15 @@ from typing import Final, cast
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.forwarded import peer_address
 from proxy.http1.request_reader import RequestReader
-from proxy.network.fair_loop import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES, TURN_NS
+from proxy.network.fair_loop import (
+    BY_CLIENT,
+    BY_TURN,
+    BY_UNSENT,
+    BY_UPSTREAM,
+    HELD_BYTES,
+    TURN_BYTES,
+    TURN_NS,
+)
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
 from proxy.worker.admission.admission import admission_of
 from proxy.worker.closing_connection import ClosingConnection
@@ -54,13 +63,18 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         """When the client ended its side."""
         self._held_ns = 0
         """Since when its next request waits for recording (P30); 0: it does not wait."""
-        self._is_reading = self._is_leaving = self._is_lost = False
+        self._is_reading = False
+        self._is_leaving = False
+        self._is_lost = False
 
     # The connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; above the limit of connections respond 503 and close, unread and unrecorded."""
-        self._transport = own = cast(asyncio.Transport, transport)
+        """Take the transport; above the limit of connections respond 503 and close, unread and
+        unrecorded.
+        """
+        own = cast(asyncio.Transport, transport)
+        self._transport = own
         engine = self._engine
         if not self._peer:
             self._peer = peer_address(transport.get_extra_info("peername"))
@@ -71,6 +85,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         admission = admission_of(engine, self._peer, is_tls=is_tls)
         self._relay = Relay(engine, self, self._exit, admission, self._peer, is_tls=is_tls)
         self._since_ns = time.monotonic_ns()
+
         refusal = engine.register(self, self._peer)
         if refusal:
             head, body = error_response("overloaded", refusal, close=True)
@@ -87,6 +102,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._relay.client_lost()
         elif self._phase == Phase.HEAD and self._reader.buffer:
             self._relay.abandon_unread(self._reader, time.monotonic_ns())
+
         self._phase = Phase.LINGERING
         self._is_lost = True
         self._relay.detach()
@@ -97,30 +113,45 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         return self._eof_ns
 
     def eof_received(self) -> bool:
-        """The client sends no more; a complete request still gets its response, for a while (`HALF_CLOSE_NS`)."""
+        """The client sends no more; a complete request still gets its response, for a while
+        (`HALF_CLOSE_NS`).
+        """
         relay = self._relay
-        if not self._transport.can_write_eof():  # TLS ends both sides at once, and the loop logs a warning otherwise
+        # TLS ends both sides at once, and the loop logs a warning otherwise.
+        if not self._transport.can_write_eof():
             if not self._stalled_ns:
                 self._time_stall()  # what the loop still has for it may never be taken
             return False
+
         if relay.exchange is None:
-            if not (self._stalled_ns or self._held_ns) or not self._reader.buffer:  # no requests that wait
+            # No requests that wait.
+            if not (self._stalled_ns or self._held_ns) or not self._reader.buffer:
                 self._is_leaving = True
                 self._engine.leaving.add(self)
                 return True
         elif not relay.is_request_complete:
             return False
+
         self._eof_ns = time.monotonic_ns()
         relay.client_sent_eof()
         return True
 
     @property
     def waits_since_ns(self) -> int:
-        """Since when it waits for a request, or the rest of a head, or takes nothing at its end; 0: it is busy."""
+        """Since when it waits for a request, or the rest of a head, or takes nothing at its end; 0:
+        it is busy.
+        """
         if self._is_lingering:
             return self._stalled_ns
-        is_waiting = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.IDLE, Phase.HEAD)
-        return self._since_ns if is_waiting and not (self._stalled_ns or self._held_ns) else 0
+        is_waiting = self._relay.exchange is None and self._phase in (
+            Phase.FRESH,
+            Phase.IDLE,
+            Phase.HEAD,
+        )
+        if is_waiting and not (self._stalled_ns or self._held_ns):
+            return self._since_ns
+
+        return 0
 
     @property
     def has_been_served(self) -> bool:
@@ -130,20 +161,31 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def evict(self, reason: str) -> None:
         """Close now, for the sake of a new connection; half a head is refused and recorded."""
         if self._phase == Phase.HEAD:
-            self._relay.refuse_unread(self._reader, Refused("overloaded", reason), time.monotonic_ns())
+            self._relay.refuse_unread(
+                self._reader, Refused("overloaded", reason), time.monotonic_ns()
+            )
+
         self._phase = Phase.LINGERING
         self._engine.unregister(self, self._peer)
         self._transport.abort()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request of it is likely to be on its way: it is new since then, or its head has begun."""
+        """Whether a request of it is likely to be on its way: it is new since then, or its head has
+        begun.
+        """
         is_beginning = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.HEAD)
         return is_beginning and self._since_ns >= since_ns
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Draining: close now when nothing is under way or expected; otherwise the next exchange is the last (P29)."""
+        """Draining: close now when nothing is under way or expected; otherwise the next exchange is
+        the last (P29).
+        """
         self._exit.is_keep_alive = False
-        is_idle = self._relay.exchange is None and self._phase in (Phase.IDLE, Phase.FRESH) and not self._held_ns
+        is_idle = (
+            self._relay.exchange is None
+            and self._phase in (Phase.IDLE, Phase.FRESH)
+            and not self._held_ns
+        )
         if is_idle and not self.is_expected(since_ns):
             self._close(linger=unsent_bytes(self._transport) > 0)
 
@@ -156,7 +198,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._transport.abort()
 
     def _close(self, *, linger: bool) -> None:
-        """Close after what is written; `linger`: input may come, and a reset would destroy what is under way (P16)."""
+        """Close after what is written; `linger`: input may come, and a reset would destroy what is
+        under way (P16).
+        """
         self._phase = Phase.LINGERING
         self._reader.buffer = b""
         if self._is_lost:
@@ -164,13 +208,15 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if self._eof_ns or not linger or self._transport.is_closing():
             self._close_once()
             return
+
         self._linger()
 
     # Time.
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines; called by the engine's tick."""
-        deadlines, relay = self._engine.deadlines, self._relay
+        deadlines = self._engine.deadlines
+        relay = self._relay
         if relay.is_answered:
             relay.check(now_ns)
         if self._stalled_ns:
@@ -181,22 +227,34 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             relay.check(now_ns)
         else:
             self._reader.body = b""  # thousands may be idle
-            if deadlines.is_over(self._phase, self._since_ns, now_ns) and not self._transport.is_closing():
+            if (
+                deadlines.is_over(self._phase, self._since_ns, now_ns)
+                and not self._transport.is_closing()
+            ):
                 self._end_waiting(now_ns)
 
     def _end_waiting(self, now_ns: int) -> None:
         """No request came in time, or not all of its head."""
         if self._phase == Phase.HEAD:
             limit = self._engine.deadlines.describe(Phase.HEAD)
-            refusal = Refused("timeout_headers", f"timed out waiting for the request head ({limit})")
+            refusal = Refused(
+                "timeout_headers", f"timed out waiting for the request head ({limit})"
+            )
             self._relay.refuse_unread(self._reader, refusal, now_ns)
         else:
             self._close(linger=unsent_bytes(self._transport) > 0)
 
     def _has_left(self, now_ns: int) -> bool:
-        """Whether the client is gone: it ended its side a while ago, or was reset while nothing of it is read (P15)."""
-        if self._eof_ns and self._relay.exchange is not None and now_ns - self._eof_ns >= HALF_CLOSE_NS:
+        """Whether the client is gone: it ended its side a while ago, or was reset while nothing of
+        it is read (P15).
+        """
+        if (
+            self._eof_ns
+            and self._relay.exchange is not None
+            and now_ns - self._eof_ns >= HALF_CLOSE_NS
+        ):
             return True
+
         return self._paused > 0 and is_reset_by_peer(self._transport)
 
     # Back-pressure.
@@ -238,7 +296,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client takes bytes again; of a closing connection the rest is timed to the end."""
-        self._stalled_ns = time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
+        self._stalled_ns = (
+            time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
+        )
         self._relay.resume_response()
         if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
             self._go_on()
@@ -267,21 +327,28 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._read_body(data)
 
     def _hold(self, data: bytes) -> None:
-        """Keep bytes for later: a request is running, or its client does not take the responses to the ones before."""
+        """Keep bytes for later: a request is running, or its client does not take the responses to
+        the ones before.
+        """
         self._reader.buffer += data
         if len(self._reader.buffer) > MAX_READ_AHEAD_BYTES and not self._held_ns:
             self.pause(BY_CLIENT)
 
     def _read_requests(self, data: bytes) -> None:
-        """Begin requests until one of them runs, or bytes or time are used up, or the client takes no responses.
+        """Begin requests until one of them runs, or bytes or time are used up, or the client takes
+        no responses.
 
         Refused ones do not wait for an upstream, and come in thousands a read (P23).
         """
-        reader, relay = self._reader, self._relay
+        reader = self._reader
+        relay = self._relay
         self._is_reading = True
-        start_ns = now_ns = time.monotonic_ns()
+        start_ns = time.monotonic_ns()
+
+        now_ns = start_ns
         while not self._has_to_wait(data, now_ns, start_ns):
-            waited_ns, self._held_ns = now_ns - self._held_ns if self._held_ns else 0, 0
+            waited_ns = now_ns - self._held_ns if self._held_ns else 0
+            self._held_ns = 0
             try:
                 head = reader.read_head(data)
             except Refused as refusal:
@@ -291,26 +358,39 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                     if refusal.code == "http2_unsupported" and self._engine.http2 is not None:
                         refusal = Refused(refusal.code, _LATE_PREFACE)
                     relay.refuse_unread(reader, refusal, now_ns)
+
                 break
+
             if head is None:
                 self._await_head(now_ns)
                 break
+
             relay.begin(reader, head, now_ns, waited_ns)
             if not reader.buffer:
                 break
+
             if reader.is_body_due:
                 self._read_body(b"")
-            if relay.exchange is not None or self._phase == Phase.LINGERING or self._stalled_ns or not reader.buffer:
+            if (
+                relay.exchange is not None
+                or self._phase == Phase.LINGERING
+                or self._stalled_ns
+                or not reader.buffer
+            ):
                 break
+
             data = b""
             now_ns = time.monotonic_ns()
+
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
             self.pause(BY_CLIENT)  # one read of the loop may bring more than that
 
     @property
     def _may_speak_http2(self) -> bool:
-        """Whether it may begin with HTTP/2: as the first that it says (RFC 9113 §3.3); over TLS that is agreed on."""
+        """Whether it may begin with HTTP/2: as the first that it says (RFC 9113 §3.3); over TLS
+        that is agreed on.
+        """
         return self._engine.http2 is not None and not self._relay.method
 
     def _speak_http2(self, data: bytes) -> None:
@@ -327,15 +407,19 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             other.data_received(data)
 
     def _has_to_wait(self, data: bytes, now_ns: int, start_ns: int) -> bool:
-        """Whether a request that begins with `data` has to wait for another turn, or for recording (P30)."""
+        """Whether a request that begins with `data` has to wait for another turn, or for recording
+        (P30).
+        """
         if now_ns - start_ns >= TURN_NS:
             self._await_turn(self._reader.in_hand)
             return True
         if self._held_ns or self._phase == Phase.HEAD:
             return False
+
         wait_ns = self._engine.pace.request_wait_ns(now_ns)
         if not wait_ns or data.startswith(b"PRI "):  # the requests of HTTP/2 wait themselves
             return False
+
         self._reader.buffer += data
         self._held_ns = now_ns
         self.pause(BY_TURN)  # what is in hand comes first, then the socket
@@ -358,22 +442,26 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         except Refused as refusal:
             self._relay.refuse(refusal)
             return
+
         self._relay.forward_body(body, reader.trailers, is_last=not reader.is_body_due)
         if reader.has_more_body or len(data) >= TURN_BYTES:
             self._await_turn(reader.in_hand)
 
     def take_read_ahead(self) -> bytes:
         """Return what was read after the request: it belongs to the tunnel."""
-        data, self._reader.buffer = self._reader.buffer, b""
+        data = self._reader.buffer
+        self._reader.buffer = b""
         self.resume(BY_CLIENT)
         return data
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
         """Go on to the next request, or close; `linger`: the client may still be sending."""
         if linger or not self._exit.is_keep_alive:
-            # A client that sent ahead, or does not know that this response is the last, may send more.
+            # A client that sent ahead, or does not know that this response is the last, may send
+            # more.
             self._close(linger=linger or bool(self._reader.buffer) or not self._engine.keeps_alive)
             return
+
         self._phase = Phase.IDLE
         self._since_ns = now_ns
         if self._paused:
@@ -387,13 +475,17 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._close(linger=False)
 
     def _go_on(self) -> None:
-        """Begin the requests that wait in the buffer; of a client that sends no more, these are the last."""
+        """Begin the requests that wait in the buffer; of a client that sends no more, these are the
+        last.
+        """
         self.resume(BY_CLIENT)
         self._read_requests(b"")
         if not self._eof_ns or self._relay.exchange is not None or self._stalled_ns:
             return
+
         if self._phase == Phase.HEAD:
             self._relay.abandon_unread(self._reader, time.monotonic_ns())
         elif self._reader.buffer:
             return  # for another turn
+
         self._close(linger=False)

@@ -1,7 +1,8 @@
-"""What all connections of one worker share in the default engine: settings, routes, pools, the memo of heads, the tick.
+"""What all connections of one worker share in the default engine: settings, routes, pools, the memo
+of heads, the tick.
 
-Wiring stays here, behaviour in `downstream.py`, `relay/` and `upstream/connection.py`. One tick serves every deadline
-of the worker: a timer object per request would cost more than parsing it.
+Wiring stays here, behaviour in `downstream.py`, `relay/` and `upstream/connection.py`. One tick
+serves every deadline of the worker: a timer object per request would cost more than parsing it.
 """
 
 import asyncio
@@ -47,9 +48,13 @@ _CLOCK_TICKS: Final = int(1 / TICK_S)
 SWEEP_S: Final = 0.25
 """Between two looks at the deadlines of all connections, idle ones too."""
 _LOOK_STEP: Final = 64
-"""Connections checked between two pauses, 0.1 ms: 10 000 at once take 20 ms, during which no request is served."""
+"""Connections checked between two pauses, 0.1 ms: 10 000 at once take 20 ms, during which no
+request is served.
+"""
 _LOOK_TURN: Final = 16
-"""The same in one turn of the loop: each passed deadline costs 40 µs, and those of a crowd pass together."""
+"""The same in one turn of the loop: each passed deadline costs 40 µs, and those of a crowd pass
+together.
+"""
 _LOOK_NS: Final = 200_000
 """After so much time the rest waits for the next turn."""
 _MAX_STEPS: Final = 125
@@ -78,7 +83,9 @@ class Connection(Waiting, Protocol):
         """Enforce the deadlines."""
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request of it is likely to be on its way: it is new since then, or its head has begun."""
+        """Whether a request of it is likely to be on its way: it is new since then, or its head has
+        begun.
+        """
 
     def close_if_idle(self, since_ns: int) -> None:
         """Close now when nothing is under way or expected; otherwise the next exchange is the last."""
@@ -137,67 +144,104 @@ class Engine:
         self.recorder: Final = recorder
         self.gate: Final = gate
         self.tasks: Final = tasks
-        self.deadlines: Final = Deadlines(limits)  # of connections without a request; each route has its own
+        # Of connections without a request; each route has its own.
+        self.deadlines: Final = Deadlines(limits)
         self.http2: Final = Http2(limits) if settings.proxy.http2 != "off" else None
-        self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies, settings.proxy.client_address_header)
+        self.trusted: Final = TrustedProxies(
+            settings.proxy.trusted_proxies, settings.proxy.client_address_header
+        )
         self.instance: Final = instance.encode()
         self.record_id_format: Final = _record_id_format(settings.proxy.record_id_header)
         self.head_end_format: Final = b"%b" + (self.record_id_format or b"%.0b") + b"\r\n"
-        """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
-        self.max_head_bytes, self.max_line_bytes = limits.max_header_bytes or 1 << 24, limits.max_line_bytes
+        """Joins a response head and the record id; without a header for it the id is formatted to
+        nothing.
+        """
+        self.max_head_bytes = limits.max_header_bytes or 1 << 24
+        self.max_line_bytes = limits.max_line_bytes
         self.capture: Final = settings.capture
         self.pace: Final = recorder.pace(settings.capture.max_wait_ms)
         self.makes_traces: Final = settings.proxy.trace_context
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.level: Final = settings.capture.level
-        self.max_connections: Final = min(limits.max_connections or 1 << 30, max_client_connections())
+        self.max_connections: Final = min(
+            limits.max_connections or 1 << 30, max_client_connections()
+        )
         self._idle_eviction = IdleEviction(self.max_connections)
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""
         self.turns: Final = turns
         self.leaving: Final = turns.apart()
-        """Of clients that left with nothing under way: to close one costs 10 µs, and thousands may leave at once."""
+        """Of clients that left with nothing under way: to close one costs 10 µs, and thousands may
+        leave at once.
+        """
         self.encoder, self.steps = LineEncoder(), Steps()
         self.pools, self.http2_pools = self._new_pools(routes)
-        self.openers, self.http2_openers = (tuple(map(opener, pools)) for pools in (self.pools, self.http2_pools))
+        self.openers, self.http2_openers = (
+            tuple(map(opener, pools)) for pools in (self.pools, self.http2_pools)
+        )
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False
-        self.shutdown_reason: Final = b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
+        self.shutdown_reason: Final = (
+            b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
+        )
         self.keeps_alive = True
-        """Whether an answer may be followed by another on its connection; not from the last days of a worker on."""
+        """Whether an answer may be followed by another on its connection; not from the last days of
+        a worker on.
+        """
         self._max_headers, self._plain = limits.max_headers or 1 << 20, PlainLines()
-        self.heads: Final = RequestHeads(self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes))
+        self.heads: Final = RequestHeads(
+            self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes)
+        )
 
     def _new_pools(self, routes: RouteTable) -> tuple[tuple[Pool, ...], tuple[Http2Pool, ...]]:
         readers = ResponseReaders()
-        pools, http2_pools = [], []
+        pools = []
+        http2_pools = []
+
         for route in routes.routes:
-            limits, turns = route.limits, self.turns
+            limits = route.limits
+            turns = self.turns
             responses = readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
-            pools.append(Pool(route, limits, partial(self.recorder.count_connection, "upstream"), turns, responses))
+            pools.append(
+                Pool(
+                    route,
+                    limits,
+                    partial(self.recorder.count_connection, "upstream"),
+                    turns,
+                    responses,
+                )
+            )
             http2_pools.append(
                 Http2Pool(
                     route, limits, partial(self.recorder.count_connection, "upstream_http2"), turns, responses,
                     self.encoder, self.steps, partial(self.recorder.count_http2_reset, "upstream"),
                 )
             )  # fmt: skip
+
         return tuple(pools), tuple(http2_pools)
 
     def register(self, connection: Connection, peer: bytes) -> str:
-        """Count a new connection in, or return which limit it would exceed: then it is counted as refused.
+        """Count a new connection in, or return which limit it would exceed: then it is counted as
+        refused.
 
         A connection without a `peer` has no known client yet, and counts against no client's limit.
         """
         refusal = ""
         if len(self.connections) >= self.max_connections and not self._evict_idle():
             refusal = f"{self.max_connections} connections are open, the limit"
-        elif peer and 0 < self._max_per_client <= self._open_of.get(peer, 0) and not self.trusted.has(peer.decode()):
+        elif (
+            peer
+            and 0 < self._max_per_client <= self._open_of.get(peer, 0)
+            and not self.trusted.has(peer.decode())
+        ):
             refusal = f"{self._max_per_client} connections are open from this address, the limit"
+
         if refusal:
             self.recorder.count_refused_connection()
             return refusal
+
         self.connections.add(connection)
         self.recorder.count_connection("downstream", 1)
         if self._max_per_client:
@@ -235,12 +279,18 @@ class Engine:
         """Return what reads the requests of one connection."""
         read = ConnectionHeads(self.heads).read
         return RequestReader(
-            read, max_head_bytes=self.max_head_bytes, max_line_bytes=self.max_line_bytes, is_tls=is_tls
+            read,
+            max_head_bytes=self.max_head_bytes,
+            max_line_bytes=self.max_line_bytes,
+            is_tls=is_tls,
         )
 
     def _parse(self, block: bytes) -> RequestHead:
         head = parse_request_head(
-            block, max_headers=self._max_headers, max_line_bytes=self.max_line_bytes, plain=self._plain
+            block,
+            max_headers=self._max_headers,
+            max_line_bytes=self.max_line_bytes,
+            plain=self._plain,
         )
         if self.opt_out is not None:
             head.opt_out = self.opt_out.level_of(block)
@@ -249,13 +299,16 @@ class Engine:
         return head
 
     def render(self, head: RequestHead, route: Route) -> bytes:
-        """Return the field lines a head becomes for a route's upstream, kept with the head for the newest routes."""
+        """Return the field lines a head becomes for a route's upstream, kept with the head for the
+        newest routes.
+        """
         lines = head.rendered.get(route.index)
         if lines is None:
             lines = route.render(head, self.instance)
             if len(head.rendered) >= MAX_RENDERED_ROUTES:
                 del head.rendered[next(iter(head.rendered))]
             head.rendered[route.index] = lines
+
         return lines
 
     async def tick(self) -> None:
@@ -276,10 +329,15 @@ class Engine:
             if count % _CLOCK_TICKS == 0:
                 self.recorder.sample_clock()
 
-    async def _look_at(self, members: set[T], look: Callable[[T, int], None], *, within_s: float) -> None:
-        """Look at all that are there when their turn comes, a few in a turn of the loop, evenly over some seconds."""
+    async def _look_at(
+        self, members: set[T], look: Callable[[T, int], None], *, within_s: float
+    ) -> None:
+        """Look at all that are there when their turn comes, a few in a turn of the loop, evenly
+        over some seconds.
+        """
         found = tuple(members)
         step = max(_LOOK_STEP, math.ceil(len(found) / _MAX_STEPS))
+
         starts = range(0, max(1, len(found)), step)
         for start in starts:
             begin_ns = time.monotonic_ns()
@@ -287,8 +345,10 @@ class Engine:
                 now_ns = time.monotonic_ns()
                 if now_ns - begin_ns >= _LOOK_NS:
                     await asyncio.sleep(0)
-                    begin_ns = now_ns = time.monotonic_ns()
+                    begin_ns = time.monotonic_ns()
+                    now_ns = begin_ns
                 _look_at_some(found[at : min(at + _LOOK_TURN, start + step)], members, look, now_ns)
+
             await asyncio.sleep(within_s / len(starts))
 
     def _show_old(self, exchange: Exchange, now_ns: int) -> None:
@@ -313,14 +373,19 @@ class Engine:
         self._idle_eviction.note(connection, now_ns)
 
     async def drain(self, since_ns: int) -> None:
-        """Finish: idle connections close now, a few in a turn of the loop, the others after their exchange (P29).
+        """Finish: idle connections close now, a few in a turn of the loop, the others after their
+        exchange (P29).
 
-        8,000 that close in one turn hold up for 0.1 s of CPU those whose exchanges still run. Connections that
-        began since a time keep their place.
+        8,000 that close in one turn hold up for 0.1 s of CPU those whose exchanges still run.
+        Connections that began since a time keep their place.
         """
         self.is_draining = True
         self.keeps_alive = False
-        await self._look_at(self.connections, lambda connection, now_ns: connection.close_if_idle(since_ns), within_s=0)
+        await self._look_at(
+            self.connections,
+            lambda connection, now_ns: connection.close_if_idle(since_ns),
+            within_s=0,
+        )
 
     def abort(self) -> None:
         """End what is left: every exchange is recorded as `shutdown`."""
@@ -332,8 +397,12 @@ class Engine:
             http2_pool.close()
 
 
-def _look_at_some(some: tuple[T, ...], members: Container[T], look: Callable[[T, int], None], now_ns: int) -> None:
-    """Check those that are still members; a bug in one is logged, and does not stop the check of the others."""
+def _look_at_some(
+    some: tuple[T, ...], members: Container[T], look: Callable[[T, int], None], now_ns: int
+) -> None:
+    """Check those that are still members; a bug in one is logged, and does not stop the check of
+    the others.
+    """
     left = iter(some)
     while True:
         try:
@@ -351,7 +420,9 @@ def _expire(pool: Pool | Http2Pool, now_ns: int) -> None:
 
 def _record_id_format(name: str) -> bytes:
     """Return the format of the line with the record id; empty where no header is named."""
-    return b"%b: %%b\r\n" % name.replace("%", "%%").encode() if name else b""
+    if name:
+        return b"%b: %%b\r\n" % name.replace("%", "%%").encode()
+    return b""
 
 
 def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:

@@ -1,11 +1,13 @@
-"""One HTTP/2 connection of a client: its transport, its streams, and the deadlines of both (RFC 9113).
+"""One HTTP/2 connection of a client: its transport, its streams, and the deadlines of both (RFC
+9113).
 
-Strategy: the codec (`proxy/http2`) reads frames and returns events; each request becomes the text of an HTTP/1.1 head,
-which the reader of requests judges again (P1 to P11), and gets a relay and a stream of its own. What all do is written
-once, at the end of a step, or when an upstream brings something.
+Strategy: the codec (`proxy/http2`) reads frames and returns events; each request becomes the text
+of an HTTP/1.1 head, which the reader of requests judges again (P1 to P11), and gets a relay and a
+stream of its own. What all do is written once, at the end of a step, or when an upstream brings
+something.
 
-The invariant: a stream is released when its exchange is recorded and everything of its response is sent, or it is
-reset; what one client does not take of one stream holds up that stream alone.
+The invariant: a stream is released when its exchange is recorded and everything of its response is
+sent, or it is reset; what one client does not take of one stream holds up that stream alone.
 """
 
 import asyncio
@@ -52,20 +54,27 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
         super().__init__(engine, shared, codec)
         self._number = shared.connections = shared.connections + 1
-        self._peer, self._since_ns = peer, since_ns
-        self._flags = self._held_ns = self.eof_ns = 0
+        self._peer = peer
+        self._since_ns = since_ns
+        self._flags = 0
+        self._held_ns = 0
+        self.eof_ns = 0
         self._has_served = False
         self._head_since_ns = 0
         """Since when a header block is not complete; 0: none is."""
         self._held, self._held_events = b"", list[events.Event]()
-        """Bytes that are read later; a request that waits for recording since `_held_ns`, and what follows it (P30)."""
+        """Bytes that are read later; a request that waits for recording since `_held_ns`, and what
+        follows it (P30).
+        """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; over what is not secure enough nothing is answered."""
-        self._transport = own = cast(asyncio.Transport, transport)
+        own = cast(asyncio.Transport, transport)
+        self._transport = own
         self._writer = FrameWriter(self._engine.steps, self._codec, own, self._take_all)
         self._engine.recorder.count_connection("downstream_http2", 1)
-        engine, tls = self._engine, transport.get_extra_info("ssl_object")
+        engine = self._engine
+        tls = transport.get_extra_info("ssl_object")
         is_tls = tls is not None
         self._flags, self.held_bytes = (FLAG_TLS, HELD_BYTES) if is_tls else (0, 0)
         self._reader = engine.request_reader(is_tls=is_tls)
@@ -85,7 +94,8 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     def _forget_held(self) -> None:
         """What is in hand of the client begins nothing any more."""
-        self._held, self._held_events = b"", []
+        self._held = b""
+        self._held_events = []
 
     def eof_received(self) -> bool:
         """The client sends no more; what it asked for completely it still gets, for a while."""
@@ -94,7 +104,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return self._transport.can_write_eof() and bool(self._relays)
 
     def _end_requests(self) -> None:
-        """End what its client never completes, and its sides of tunnels, once all that came before that is read."""
+        """End what its client never completes, and its sides of tunnels, once all that came before
+        that is read.
+        """
         if not self._has_more:
             for stream_id, relay in list(self._relays.items()):
                 relay.client_sent_eof()
@@ -119,7 +131,8 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return bool(self._held or self._held_events) or self._codec.has_more
 
     def _read_in_hand(self) -> None:
-        held, self._held = self._held, b""
+        held = self._held
+        self._held = b""
         self._step(held)
 
     def _stop_reading(self) -> None:
@@ -131,8 +144,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     def _step(self, data: bytes) -> None:
         """Read some frames, and do what they say; then write what is to be said."""
-        now_ns, reader = time.monotonic_ns(), self._codec.reader
-        held, self._held_events = self._held_events, []
+        now_ns = time.monotonic_ns()
+        reader = self._codec.reader
+        held = self._held_events
+        self._held_events = []
         found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
         self._follow(held + found, now_ns - self._held_ns if held else -1)
         since_ns = self._head_since_ns if not self._codec.inbound.heads else 0
@@ -143,9 +158,13 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._end_requests()
 
     def _follow(self, found: list[events.Event], waited_ns: int) -> None:
-        """Do what frames say; unless they have waited, requests may have to, and what follows them (P30)."""
-        steps, pace = self._engine.steps, self._engine.pace
+        """Do what frames say; unless they have waited, requests may have to, and what follows them
+        (P30).
+        """
+        steps = self._engine.steps
+        pace = self._engine.pace
         steps.begin()
+
         try:
             for at, event in enumerate(found):
                 if not isinstance(event, events.RequestReceived):
@@ -153,25 +172,35 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
                     continue
                 now_ns = time.monotonic_ns()
                 if waited_ns < 0 and (wait_ns := pace.request_wait_ns(now_ns)):
-                    self._held_events, self._held_ns = found[at:], now_ns
+                    self._held_events = found[at:]
+                    self._held_ns = now_ns
                     pace.hold(self, now_ns, wait_ns)
                     break
+
                 self._begin(event, now_ns, max(waited_ns, 0))
+
             self.flush()
         finally:
             steps.end()
 
     def _begin(self, event: events.RequestReceived, now_ns: int, waited_ns: int) -> None:
-        """Begin the exchange of a request, whose head the reader judges as text (F8: its framing is written anew)."""
-        engine, shared, head, reader = self._engine, self._shared, event.head, self._reader
+        """Begin the exchange of a request, whose head the reader judges as text (F8: its framing is
+        written anew).
+        """
+        engine = self._engine
+        shared = self._shared
+        head = event.head
+        reader = self._reader
         state = http2_notes.StreamState(self._number, event.stream_id)
         stream = Http2Exit(engine, self, self._codec, state)
         relay = Relay(engine, stream, stream, self._admission, self._peer, is_tls=self._flags != 0)
         relay.stream = state
+
         if head.is_websocket:
             head.lines += upgrade_lines(head.lines)
         else:
             relay.note_grpc(state, head.lines, now_ns)
+
         self._relays[event.stream_id] = relay
         shared.open_streams += 1
         self._has_served = True
@@ -179,13 +208,17 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         if refusal is not None:
             self._refuse(relay, head, refusal, now_ns)
             return
+
         is_framed = event.is_end or head.content_length >= 0 or head.is_websocket
         framing = b"" if is_framed else b"transfer-encoding: chunked\r\n"
         try:
-            read = reader.read_head(b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, head.lines, framing))
+            read = reader.read_head(
+                b"%b %b HTTP/1.1\r\n%b%b\r\n" % (head.method, head.target, head.lines, framing)
+            )
         except Refused as error:
             self._refuse(relay, head, error, now_ns)
             return
+
         assert read is not None
         reader.raw = head.text
         if event.is_end and head.is_websocket:
@@ -193,21 +226,34 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         relay.begin(reader, read, now_ns, waited_ns)
 
     def _refusal_of(self, head: RequestFields) -> Refused | None:
-        """Return why a request is refused that is not even read; raised, it would hold the head that holds it."""
+        """Return why a request is refused that is not even read; raised, it would hold the head
+        that holds it.
+        """
         engine = self._engine
         if head.refusal is not None and len(head.target) > engine.max_line_bytes:
             return Refused("uri_too_long", f"request line over {engine.max_line_bytes} bytes")
         if head.refusal is None and self._shared.open_streams > engine.max_connections:
-            return Refused("stream_refused", f"{engine.max_connections} streams are open, the limit")
+            return Refused(
+                "stream_refused", f"{engine.max_connections} streams are open, the limit"
+            )
+
         return head.refusal
 
     def _refuse(self, relay: Relay, head: RequestFields, refusal: Refused, now_ns: int) -> None:
-        """Answer a request that is not begun; its record has as much of the head as a limit lets in."""
-        engine, reader = self._engine, self._reader
+        """Answer a request that is not begun; its record has as much of the head as a limit lets
+        in.
+        """
+        engine = self._engine
+        reader = self._reader
         if refusal.code != "stream_refused":
             self._codec.note_refused()
-        head.target, head.lines = head.target[: engine.max_line_bytes], head.lines[: engine.max_head_bytes]
-        reader.buffer, reader.raw, reader.method = b"", head.text, head.method
+        head.target, head.lines = (
+            head.target[: engine.max_line_bytes],
+            head.lines[: engine.max_head_bytes],
+        )
+        reader.buffer = b""
+        reader.raw = head.text
+        reader.method = head.method
         relay.refuse_unread(reader, refusal, now_ns)
 
     def _take_all(self, found: list[events.Event]) -> None:
@@ -220,7 +266,15 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         elif isinstance(event, events.RequestRefused):
             self._engine.recorder.count_http2_reset("server", event.code)
             if event.reason:
-                record_fault(self._engine, self._peer, self._flags, self._number, _BROKEN, event.reason, event.text)
+                record_fault(
+                    self._engine,
+                    self._peer,
+                    self._flags,
+                    self._number,
+                    _BROKEN,
+                    event.reason,
+                    event.text,
+                )
         elif isinstance(event, events.DataReceived):
             self._take_body(event.stream_id, event.data, b"", is_last=event.is_end)
         elif isinstance(event, events.TrailersReceived):
@@ -240,18 +294,22 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         if relay is not None and not relay.is_request_complete:
             relay.forward_body(data, trailers, is_last=is_last)
             self._codec.credit(stream_id, len(data))
-        elif relay is not None and relay.wants_websocket:  # else it is answered, or its body known to be empty
+        elif relay is not None and relay.wants_websocket:
+            # Else it is answered, or its body known to be empty.
             take_tunnelled(relay, cast(Http2Exit, relay.exit), data, is_last=is_last)
 
     def _take_reset(self, event: events.StreamReset) -> None:
         self._engine.recorder.count_http2_reset("server" if event.reason else "client", event.code)
         relay = self._relays.get(event.stream_id)
         if relay is not None and relay.stream is not None:
-            relay.stream.note_reset(event.code, http2_notes.BY_US if event.reason else http2_notes.BY_CLIENT)
+            relay.stream.note_reset(
+                event.code, http2_notes.BY_US if event.reason else http2_notes.BY_CLIENT
+            )
             if event.reason:
                 relay.client_broke_rule(_BROKEN, event.reason)
             else:
                 relay.client_lost()
+
         self._waiting.pop(event.stream_id, None)
         self.exchange_ended(event.stream_id)
 
@@ -267,7 +325,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client takes bytes again."""
-        self._stalled_ns = time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
+        self._stalled_ns = (
+            time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
+        )
         for stream_id, relay in list(self._relays.items()):
             if stream_id not in self._waiting:
                 relay.resume_response()
@@ -277,7 +337,8 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines; called by the engine's tick."""
-        codec, deadlines = self._codec, self._engine.deadlines
+        codec = self._codec
+        deadlines = self._engine.deadlines
         self._writer.check(now_ns)
         if self._stalled_ns:
             self._check_stall(now_ns, self)
@@ -287,23 +348,41 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         ):
             self._transport.abort()
             return
+
         for relay in list(self._relays.values()):
             relay.check(now_ns)
         self._check_windows(now_ns)
-        if self._head_since_ns and not self._paused and deadlines.is_over(Phase.HEAD, self._head_since_ns, now_ns):
-            self._end(ErrorCode.PROTOCOL_ERROR, f"timed out within a header block ({deadlines.describe(Phase.HEAD)})")
+        if (
+            self._head_since_ns
+            and not self._paused
+            and deadlines.is_over(Phase.HEAD, self._head_since_ns, now_ns)
+        ):
+            self._end(
+                ErrorCode.PROTOCOL_ERROR,
+                f"timed out within a header block ({deadlines.describe(Phase.HEAD)})",
+            )
+
         if not self._engine.keeps_alive and not codec.is_ended:
             codec.inbound.drain(now_ns)
             self.flush()
         is_over = deadlines.is_over(Phase.IDLE, self._since_ns, now_ns)
-        if not self._is_busy and codec.reader.has_begun and (is_over or codec.is_drained) and not self._is_lingering:
+        if (
+            not self._is_busy
+            and codec.reader.has_begun
+            and (is_over or codec.is_drained)
+            and not self._is_lingering
+        ):
             self._end(ErrorCode.NO_ERROR, "")
 
     def _end(self, code: ErrorCode, reason: str) -> None:
         """End the connection, with a GOAWAY that arrives; a fault of the client's is recorded once."""
         self._codec.end(code)
         self._engine.recorder.count_http2_end(code)
-        fault, end = ("http2_flood", cut_off) if code == ErrorCode.ENHANCE_YOUR_CALM else (_BROKEN, Relay.client_lost)
+        fault, end = (
+            ("http2_flood", cut_off)
+            if code == ErrorCode.ENHANCE_YOUR_CALM
+            else (_BROKEN, Relay.client_lost)
+        )
         if reason:
             record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
         self._forget_held()
@@ -318,7 +397,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         """Since when it waits for a request; 0: it is busy."""
         if self._is_lingering:
             return self._stalled_ns
-        return 0 if self._is_busy or self._stalled_ns else self._since_ns
+        if self._is_busy or self._stalled_ns:
+            return 0
+        return self._since_ns
 
     @property
     def _is_busy(self) -> bool:
@@ -335,7 +416,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._transport.abort()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request is likely to be on its way: the connection is new, or was asked to end just now."""
+        """Whether a request is likely to be on its way: the connection is new, or was asked to end
+        just now.
+        """
         is_new = not self._has_served and self._since_ns >= since_ns
         return not self._is_lingering and (is_new or self._codec.inbound.drain_since_ns > since_ns)
 
@@ -346,12 +429,15 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self.flush()
 
     def abort_for_shutdown(self) -> None:
-        """The time for draining is over: record, say so, and leave a moment for it to arrive; a second time, close."""
+        """The time for draining is over: record, say so, and leave a moment for it to arrive; a
+        second time, close.
+        """
         self._forget_held()
         self._end_all(Relay.shut_down)
         if self._is_lingering or self._transport.is_closing():
             self._transport.abort()
             return
+
         self._codec.end(ErrorCode.NO_ERROR)
         self._writer.write()
         self._linger()

@@ -1,7 +1,9 @@
-"""Where an exchange becomes a record: ids and clocks at its start, ring and counters at its end. Both engines share it.
+"""Where an exchange becomes a record: ids and clocks at its start, ring and counters at its end.
+Both engines share it.
 
-The worker does four things with a record: copy bytes into the ring, stamp an id, stamp the clock, count. All of them
-are here. A record can be refused (the ring is full), which the ring counts; it never fails the request.
+The worker does four things with a record: copy bytes into the ring, stamp an id, stamp the clock,
+count. All of them are here. A record can be refused (the ring is full), which the ring counts; it
+never fails the request.
 """
 
 import secrets
@@ -12,7 +14,14 @@ from typing import Final
 from proxy.http1.websocket_frames import Message
 from proxy.ring.counters import CounterLayout
 from proxy.ring.entry import PREFIX_BYTES
-from proxy.ring.exchange import ACCESS, FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
+from proxy.ring.exchange import (
+    ACCESS,
+    FLAG_BODIES_OFF,
+    FLAG_HEADS_OFF,
+    KIND_EXCHANGE,
+    NO_ROUTE,
+    Exchange,
+)
 from proxy.ring.inflight import Caller, InflightWriter
 from proxy.ring.lean_room import LeanRoom
 from proxy.ring.message import FIXED, KIND_GRPC, KIND_WEBSOCKET, encode_message
@@ -51,9 +60,15 @@ class Recorder:
     )
 
     def __init__(
-        self, ring: RingWriter, cells: "memoryview[int]", layout: CounterLayout, inflight: InflightWriter
+        self,
+        ring: RingWriter,
+        cells: "memoryview[int]",
+        layout: CounterLayout,
+        inflight: InflightWriter,
     ) -> None:
-        """Write to the three areas of one segment; `cells` are the u64 counters that `layout` describes."""
+        """Write to the three areas of one segment; `cells` are the u64 counters that `layout`
+        describes.
+        """
         self._ring = ring
         self._message_share = Share(ring, ring.capacity // MESSAGE_PART)
         self._cells = cells
@@ -65,9 +80,11 @@ class Recorder:
         self.sample_clock()
 
     def sample_clock(self) -> None:
-        """Compare wall and monotonic clock; called once a second, so that a stepped wall clock is followed.
+        """Compare wall and monotonic clock; called once a second, so that a stepped wall clock is
+        followed.
 
-        Between two readings the process may lose its core for longer than records may be dated wrongly.
+        Between two readings the process may lose its core for longer than records may be dated
+        wrongly.
         """
         best_ns: int | None = None
         for _ in range(_CLOCK_READINGS):
@@ -84,7 +101,8 @@ class Recorder:
         """Start an exchange at the monotonic `now_ns`, with a fresh UUIDv7 (RFC 9562 §5.7)."""
         wall_ns = now_ns + self._offset_ns
         ms, rest_ns = divmod(wall_ns, 1_000_000)
-        self._counter = counter = (self._counter + 1) & 0xF_FFFF
+        counter = (self._counter + 1) & 0xF_FFFF
+        self._counter = counter
         record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
         text = record_id.hex()
         id_text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode()
@@ -109,8 +127,10 @@ class Recorder:
             ring = self._ring
             header, sections = exchange.encode(ring.pressure())
             ring.push(KIND_EXCHANGE, header, sections)
+
         if exchange.slot >= 0:
-            # After the push: killed in between, the exchange is in both and stored once; before it, it was in neither.
+            # After the push: killed in between, the exchange is in both and stored once; before it,
+            # it was in neither.
             self._inflight.clear(exchange.slot)
             exchange.slot = -1
 
@@ -120,8 +140,9 @@ class Recorder:
     ) -> bool:  # fmt: skip
         """Record a message; a ring under pressure keeps what it was, not what it said.
 
-        One of a `session` says which; without `keeps_text` only its counts are wanted. One that `follows_gap` comes
-        after messages of its direction that were not recorded. It passed now, unless `at_ns` says when.
+        One of a `session` says which; without `keeps_text` only its counts are wanted. One that
+        `follows_gap` comes after messages of its direction that were not recorded. It passed now,
+        unless `at_ns` says when.
 
         Returns:
             Whether it is in the ring. What is above the part that messages may hold of it is counted here, what the
@@ -129,11 +150,15 @@ class Recorder:
         """
         if self._ring.pressure():
             message = message._replace(data=b"")
-        if not self._message_share.take(_MESSAGE_BYTES + len(traceparent) + len(message.data) + len(session)):
+        if not self._message_share.take(
+            _MESSAGE_BYTES + len(traceparent) + len(message.data) + len(session)
+        ):
             self.count_dropped_messages(message.times, kind)
             return False
+
         now_ns = at_ns or time.time_ns()
-        self._counter = counter = (self._counter + 1) & 0xF_FFFF
+        counter = (self._counter + 1) & 0xF_FFFF
+        self._counter = counter
         ms, rest_ns = divmod(now_ns, 1_000_000)
         record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
         header, sections = encode_message(
@@ -143,20 +168,28 @@ class Recorder:
         return self._ring.push(kind, header, sections)
 
     def count_dropped_messages(self, count: int, kind: int = KIND_WEBSOCKET) -> None:
-        """Count messages that were passed on and not recorded; their exchange's record has them, too."""
+        """Count messages that were passed on and not recorded; their exchange's record has them,
+        too.
+        """
         layout = self._layout
-        self._cells[layout.dropped_grpc_messages if kind == KIND_GRPC else layout.dropped_messages] += count
+        self._cells[
+            layout.dropped_grpc_messages if kind == KIND_GRPC else layout.dropped_messages
+        ] += count
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
-        """Show an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
+        """Show an exchange that has become old in the in-flight table; one that is not recorded
+        leaves no trace.
+        """
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
             return
-        head, sections = exchange.request_head, [exchange.request_whole]
+        head = exchange.request_head
+        sections = [exchange.request_whole]
         if exchange.flags & FLAG_BODIES_OFF:
             sections = []
         elif exchange.request_body is not None:
             exchange.request_body.collect(sections)
+
         if exchange.flags & FLAG_HEADS_OFF:
             head = head.partition(b"\r\n")[0] + b"\r\n\r\n"  # what the record's own fields say
         slot = self._inflight.fill(
@@ -192,8 +225,11 @@ class Recorder:
         self._cells[self._layout.proxy_failure_cell(reason)] += 1
 
     def count_connection(self, side: str, change: int) -> None:
-        """Count open connections of a side, `downstream` or `upstream`; `…_http2`: those of them that speak HTTP/2."""
-        layout, cells = self._layout, self._cells
+        """Count open connections of a side, `downstream` or `upstream`; `…_http2`: those of them
+        that speak HTTP/2.
+        """
+        layout = self._layout
+        cells = self._cells
         if side == "downstream":
             cells[layout.connections_downstream] += change
         elif side == "downstream_http2":
@@ -221,7 +257,8 @@ class Recorder:
 
     def count_recording_wait(self, wait_ns: int) -> None:
         """Count a request, or a read of a WebSocket, that waits so that its records find room."""
-        cells, layout = self._cells, self._layout
+        cells = self._cells
+        layout = self._layout
         cells[layout.recording_waits] += 1
         cells[layout.recording_wait_us] += wait_ns // 1000
 
@@ -240,7 +277,9 @@ class Recorder:
 
     def pace(self, max_wait_ms: int) -> RecordingPace:
         """Return what lets requests wait for room in this ring."""
-        return RecordingPace(self._ring, max_wait_ms, self.count_recording_wait, self.count_recording_standstill)
+        return RecordingPace(
+            self._ring, max_wait_ms, self.count_recording_wait, self.count_recording_standstill
+        )
 
     def set_log_lines_dropped(self, count: int) -> None:
         """Publish how many lines of this process' log were dropped; called by the tick."""

@@ -1,16 +1,20 @@
-"""How long new requests wait so that their records find room in the ring: back-pressure from recording (P30).
+"""How long new requests wait so that their records find room in the ring: back-pressure from
+recording (P30).
 
-Strategy: below half of the ring nothing waits, and one comparison says so. Above it each new request waits in
-proportion to the fill, up to `[capture] max_wait_ms` at three quarters, from where on records lose their bodies. So
-traffic slows down to the speed at which records leave the ring. Waits shorter than a timer's millisecond are added up
-until they make one. Requests that run are not held; of a WebSocket or a gRPC stream whose messages fill their share of
-the ring the side that sends is read later.
+Strategy: below half of the ring nothing waits, and one comparison says so. Above it each new
+request waits in proportion to the fill, up to `[capture] max_wait_ms` at three quarters, from where
+on records lose their bodies. So traffic slows down to the speed at which records leave the ring.
+Waits shorter than a timer's millisecond are added up until they make one. Requests that run are not
+held; of a WebSocket or a gRPC stream whose messages fill their share of the ring the side that
+sends is read later.
 
-Waiting ends where it wins nothing: the collector says so in the ring's header (`Outlook`). One that is dead, starts,
-or commits slowly says nothing, and is waited for. Only when nothing at all has left the ring for 15 s, as with a
-collector that dies again and again, waiting ends without its word, until something moves.
+Waiting ends where it wins nothing: the collector says so in the ring's header (`Outlook`). One that
+is dead, starts, or commits slowly says nothing, and is waited for. Only when nothing at all has
+left the ring for 15 s, as with a collector that dies again and again, waiting ends without its
+word, until something moves.
 
-Invariant: a request is held once, for no longer than the limit; a worker that gets no processor reads it later.
+Invariant: a request is held once, for no longer than the limit; a worker that gets no processor
+reads it later.
 """
 
 import asyncio
@@ -25,10 +29,14 @@ from proxy.network.fair_loop import BY_RECORDING
 log = logging.getLogger(__name__)
 
 STANDSTILL_NS: Final = 15_000_000_000
-"""After so long without a release requests do not wait, whatever the collector says: three times a slow start of it."""
+"""After so long without a release requests do not wait, whatever the collector says: three times a
+slow start of it.
+"""
 LOOK_NS: Final = 1_000_000_000
-"""While requests wait the ring is looked at so often. More of the time between two looks does not count: a ring that
-was not needed for an hour, or a process that was frozen, is none that stood still."""
+"""While requests wait the ring is looked at so often. More of the time between two looks does not
+count: a ring that was not needed for an hour, or a process that was frozen, is none that stood
+still.
+"""
 _TIMER_NS: Final = 1_000_000
 """The loop's timers count milliseconds."""
 _FULL_WAIT: Final = 0.25
@@ -72,9 +80,10 @@ class Paced(Protocol):
 class Share:
     """Bounds the bytes of one kind of entry in one ring, so that it never pushes out the others.
 
-    Two halves, used in turn: a full half is closed at the ring's head of that moment, and the next one begins when the
-    reader has released all of the one before it. So the share costs one comparison an entry, and the shared cell is
-    read only when a half is full. At most the share's bytes, and one entry, are in the ring and not released.
+    Two halves, used in turn: a full half is closed at the ring's head of that moment, and the next
+    one begins when the reader has released all of the one before it. So the share costs one
+    comparison an entry, and the shared cell is read only when a half is full. At most the share's
+    bytes, and one entry, are in the ring and not released.
     """
 
     __slots__ = ("_closed_at", "_half", "_ring", "_used")
@@ -100,6 +109,7 @@ class Share:
                 return False
             self._closed_at = self._ring.head
             self._used = 0
+
         self._used += size
         return True
 
@@ -143,7 +153,9 @@ class RecordingPace:
         self._count_wait = count_wait
         self._count_standstill = count_standstill
         self._easy = self._half if max_wait_ms else _NEVER
-        """Half of the ring above the last `released` that was looked at: below it nothing shared has to be read."""
+        """Half of the ring above the last `released` that was looked at: below it nothing shared
+        has to be read.
+        """
         self._released = -1
         self._looked_ns = 0
         self._still_ns = 0
@@ -161,16 +173,26 @@ class RecordingPace:
         has_hope = self._look(now_ns)
         self._easy = self._released + self._half
         excess = (self._ring.head - self._easy) / (2 * self._half)
-        return self._wait_ns(excess / _FULL_WAIT) if has_hope and excess > 0 else 0
+        if has_hope and excess > 0:
+            return self._wait_ns(excess / _FULL_WAIT)
+
+        return 0
 
     def message_wait_ns(self, now_ns: int, filled: float) -> int:
-        """Return how long the sender of a message is not read; `filled` is the used part of their share."""
-        return self._wait_ns(filled * 2 - 1) if filled > 0.5 and self._look(now_ns) else 0
+        """Return how long the sender of a message is not read; `filled` is the used part of their
+        share.
+        """
+        if filled > 0.5 and self._look(now_ns):
+            return self._wait_ns(filled * 2 - 1)
+        return 0
 
     def _look(self, now_ns: int) -> bool:
-        """Return whether it is worth waiting for room: the collector has said nothing else, and something moves."""
+        """Return whether it is worth waiting for room: the collector has said nothing else, and
+        something moves.
+        """
         since_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
+
         released = self._ring.released
         if released != self._released:
             self._released = released
@@ -186,17 +208,20 @@ class RecordingPace:
                 self._is_still = True
                 self._count_standstill()
                 log.error(
-                    "no record has left the ring for %d s: requests no longer wait for room in it, and what does not "
+                    "no record has left the ring for %d s: requests no longer wait for room in "
+                    "it, and what does not "
                     "fit is dropped",
                     STANDSTILL_NS // 1_000_000_000,
                 )
+
         return self._ring.has_hope and not self._is_still
 
     def _wait_ns(self, part: float) -> int:
         self._debt_ns += int(self._max_wait_ns * min(1.0, part))
         if self._debt_ns < _TIMER_NS:
             return 0
-        wait_ns, self._debt_ns = self._debt_ns, 0
+        wait_ns = self._debt_ns
+        self._debt_ns = 0
         return min(wait_ns, self._max_wait_ns)
 
     def hold(self, paced: Paced, now_ns: int, wait_ns: int) -> None:
@@ -208,7 +233,9 @@ class RecordingPace:
             self._call_later(min(wait_ns, LOOK_NS) / 1e9, self._wake)
 
     def _wake(self) -> None:
-        """Read on those whose time has come, or all where waiting wins nothing any more; they take turns."""
+        """Read on those whose time has come, or all where waiting wins nothing any more; they take
+        turns.
+        """
         waiting = self._waiting
         now_ns = self._clock_ns()
         has_hope = self._look(now_ns)

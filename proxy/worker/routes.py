@@ -1,8 +1,9 @@
 """Routes: which upstream a request goes to, and what is added to it on the way.
 
-Compiled once from the settings into bytes, so that the request path only joins them. Matching looks at the raw path, as
-the upstream will see it. Where more than one route exists the normalised path (percent-decoded, dot segments removed)
-must lead to the same one: a path that two readers could route differently is refused, not guessed (P10).
+Compiled once from the settings into bytes, so that the request path only joins them. Matching looks
+at the raw path, as the upstream will see it. Where more than one route exists the normalised path
+(percent-decoded, dot segments removed) must lead to the same one: a path that two readers could
+route differently is refused, not guessed (P10).
 """
 
 import logging
@@ -80,9 +81,15 @@ class Route:
     )
 
     def __init__(
-        self, index: int, route: RouteSettings, settings: Settings, tls: tuple[ssl.SSLContext, ...] = ()
+        self,
+        index: int,
+        route: RouteSettings,
+        settings: Settings,
+        tls: tuple[ssl.SSLContext, ...] = (),
     ) -> None:
-        """Compile `route`, the `index`-th of the settings; `tls` is used again if given, it takes long to make."""
+        """Compile `route`, the `index`-th of the settings; `tls` is used again if given, it takes
+        long to make.
+        """
         self._origin = (route, settings)
         self.index = index
         self.path = route.path.encode()
@@ -100,9 +107,11 @@ class Route:
             tls = (route.tls_context(), route.tls_context("h2"))
         self.tls: ssl.SSLContext | None = tls[0] if tls else None
         self.http2_tls: ssl.SSLContext | None = tls[1] if tls else None
-        self.server_name = self.address.host.removesuffix(".") if self.tls else None  # RFC 6066 §3: without that dot
+        # RFC 6066 §3: without that dot.
+        self.server_name = self.address.host.removesuffix(".") if self.tls else None
         self._host_line = self._fixed_host(route)
-        general, own = settings.proxy.headers, route.headers
+        general = settings.proxy.headers
+        own = route.headers
         rules = compile_rules(general.set_request, own.set_request)
         self._rules = replace(rules, without=hyphenated(rules.without))
         response_rules = compile_rules(general.set_response, own.set_response)
@@ -114,7 +123,8 @@ class Route:
         """Lower-case names that do not go on in trailers either."""
         self.response_trailers_without = HEAD_ONLY | self.response_rules.without
         self.limits = limits_of(route, settings.proxy.limits)
-        thinks_as_all = route.limits.timeout_first_byte_s is None  # else it is meant for its LLM calls too
+        # Else it is meant for its LLM calls too.
+        thinks_as_all = route.limits.timeout_first_byte_s is None
         self.deadlines = Deadlines(self.limits, LLM_FIRST_BYTE_S if thinks_as_all else 0)
         self.max_body_bytes = self.limits.max_body_bytes
         self._lowered: dict[OptOutLevel, Route] = {}
@@ -133,7 +143,9 @@ class Route:
         return frozenset((access.header,) if access is not None and access.is_keyed else ())
 
     def at_level(self, level: OptOutLevel) -> "Route":
-        """Return the route at a level below `body`, or its own if that is lower; always the same object."""
+        """Return the route at a level below `body`, or its own if that is lower; always the same
+        object.
+        """
         route = self._lowered.get(level)
         if route is None:
             tls = () if self.tls is None or self.http2_tls is None else (self.tls, self.http2_tls)
@@ -143,6 +155,7 @@ class Route:
             own, settings = self._origin
             windows = CaptureWindows(settings.capture, settings.ring.bytes, level, own.provider)
             route._keep(windows if self.windows.call.request_bytes else self.windows)
+
         return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
@@ -154,7 +167,8 @@ class Route:
         return None
 
     def render(self, head: RequestHead, hop: bytes) -> bytes:
-        """Return the field lines for the upstream that do not depend on the connection or the request line.
+        """Return the field lines for the upstream that do not depend on the connection or the
+        request line.
 
         Ours come last: whatever a client names in Connection was taken out before (P1).
         """
@@ -162,9 +176,12 @@ class Route:
         if head.is_chunked:
             framing = b"Transfer-Encoding: chunked\r\n"
         else:
-            framing = b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
+            framing = (
+                b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
+            )
             if head.content_length == VARIES:
                 framing = b"Content-Length: %b\r\n" % GAP
+
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
         hops = b", ".join([*head.hops, hop]) if head.hops else hop
         fields = head.render(self._rules.without)
@@ -175,13 +192,18 @@ class Route:
             connection = UPGRADE_LINES
         elif head.accepts_trailers:
             connection = TE_LINES
+
         return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
             host, fields, self._rules.lines, request_id, hops, connection, framing,
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
-        """Return a target without the route's prefix, where the route says so, behind the path of its upstream."""
-        return target if target == b"*" else target_at(target, self.strip_bytes, self._base_path)
+        """Return a target without the route's prefix, where the route says so, behind the path of
+        its upstream.
+        """
+        if target == b"*":
+            return target
+        return target_at(target, self.strip_bytes, self._base_path)
 
 
 class RouteTable:
@@ -191,11 +213,17 @@ class RouteTable:
         """Keep the routes; the first that matches wins."""
         self.routes: Final = tuple(routes)
         only = self.routes[0] if len(self.routes) == 1 else None
-        self.catch_all: Final = only if only is not None and only.path == b"/" and not only.host else None
+        self.catch_all: Final = (
+            only if only is not None and only.path == b"/" and not only.host else None
+        )
         """The only route, when it takes every request."""
-        self.request_names: Final = frozenset().union(*(route.request_names for route in self.routes))
+        self.request_names: Final = frozenset().union(
+            *(route.request_names for route in self.routes)
+        )
         """Lower-case names of fields that one of them reads, removes or sets in requests."""
-        self.is_keyed: Final = any(route.access is not None and route.access.is_keyed for route in self.routes)
+        self.is_keyed: Final = any(
+            route.access is not None and route.access.is_keyed for route in self.routes
+        )
         """Whether a route asks for API keys."""
 
     def match(self, host: bytes, target: bytes) -> Route | None:
@@ -206,9 +234,14 @@ class RouteTable:
         """
         name = _host_name(host)
         path = target.partition(b"?")[0]
+
         found = self._first(name, path)
         if not _is_plain(path) and self._first(name, normalise(path)) is not found:
-            raise Refused("bad_request", f"ambiguous path {shown(path)}: other readings of it change its route")
+            raise Refused(
+                "bad_request",
+                f"ambiguous path {shown(path)}: other readings of it change its route",
+            )
+
         return found
 
     def _first(self, name: bytes, path: bytes) -> Route | None:
@@ -227,7 +260,11 @@ def _is_plain(path: bytes) -> bool:
 
 def limits_of(route: RouteSettings, general: LimitSettings) -> LimitSettings:
     """Return the limits of all with those that the route has of its own."""
-    own = {name: limit for name, limit in msgspec.structs.asdict(route.limits).items() if limit is not None}
+    own = {
+        name: limit
+        for name, limit in msgspec.structs.asdict(route.limits).items()
+        if limit is not None
+    }
     return msgspec.structs.replace(general, **own)
 
 
@@ -240,23 +277,31 @@ def compile_routes(settings: Settings) -> RouteTable:
     """
     for route in settings.routes:
         if not route.tls_verify and route.upstream.startswith("https:"):
-            log.warning("the certificate of this route's upstream is not checked", extra={"route": route.id})
-    return RouteTable([Route(index, route, settings) for index, route in enumerate(settings.routes)])
+            log.warning(
+                "the certificate of this route's upstream is not checked", extra={"route": route.id}
+            )
+
+    return RouteTable(
+        [Route(index, route, settings) for index, route in enumerate(settings.routes)]
+    )
 
 
 def normalise(path: bytes) -> bytes:
     """Return a path in the form a lenient server might see.
 
-    Decoded, slashes merged, parameters of segments left out (servlet containers read `/..;x/` as `/../`), dot segments
-    resolved.
+    Decoded, slashes merged, parameters of segments left out (servlet containers read `/..;x/` as
+    `/../`), dot segments resolved.
     """
     kept: list[bytes] = []
-    segments = [part.partition(b";")[0] for part in unquote_to_bytes(path).replace(b"\\", b"/").split(b"/")]
+    segments = [
+        part.partition(b";")[0] for part in unquote_to_bytes(path).replace(b"\\", b"/").split(b"/")
+    ]
     for segment in segments:
         if segment == b"..":
             kept[-1:] = []
         elif segment not in (b"", b"."):
             kept.append(segment)
+
     end = b"/" if kept and segments[-1] in (b"", b".", b"..") else b""
     return b"/" + b"/".join(kept) + end
 
@@ -274,7 +319,9 @@ def _address_text(address: UpstreamAddress) -> bytes:
 
 
 def _host_name(host: bytes) -> bytes:
-    """Return a host as routes compare it: without port, and without the dot that only says that a name is whole."""
+    """Return a host as routes compare it: without port, and without the dot that only says that a
+    name is whole.
+    """
     if host.startswith(b"["):
         return host.partition(b"]")[0].lower() + b"]"
     return host.partition(b":")[0].lower().removesuffix(b".")

@@ -49,7 +49,8 @@ log = logging.getLogger(__name__)
 DRAIN_STEP_S: Final = 0.02
 """How often a draining process looks whether the last exchange is done."""
 EXPECTED_NS: Final = 1_000_000_000
-"""How long a stop waits for the request of a connection that is new, or has sent half a head (P29)."""
+"""How long a stop waits for the request of a connection that is new, or has sent half a head (P29).
+"""
 LEAST_RING_BYTES: Final = 1 << 20
 """As the least setting."""
 FAREWELL_LOOKS: Final = 50
@@ -59,26 +60,32 @@ _LULL_LOOKS: Final = 2
 
 
 def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = False) -> Segment:
-    """Return a new segment for this process, in `directory` where it has room for it; it is held until closed.
+    """Return a new segment for this process, in `directory` where it has room for it; it is held
+    until closed.
 
-    The ring of a lean one has no pages yet. Where shared memory has no room, or the directory is gone, it is an
-    anonymous file, which a reader opens by its descriptor.
+    The ring of a lean one has no pages yet. Where shared memory has no room, or the directory is
+    gone, it is an anonymous file, which a reader opens by its descriptor.
 
     Raises:
         SharedMemoryError: the configured directory has no room for it, or it may not be made there.
     """
     descriptor = write_descriptor(msgspec.to_builtins(settings))
-    cells, size = CounterLayout(len(settings.routes)).size, settings.ring.bytes
+    cells = CounterLayout(len(settings.routes)).size
+    size = settings.ring.bytes
     segment: Segment | None = None
+
     if directory is not None:
         try:
             needed = RING_OVERHEAD_BYTES + (0 if is_lean else size)
             check_room(directory if settings.ring.directory else SHARED_MEMORY, needed)
-            segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells, is_lean=is_lean)
+            segment = Segment.create(
+                directory, descriptor, ring_bytes=size, counter_cells=cells, is_lean=is_lean
+            )
         except SharedMemoryError as error:
             if settings.ring.directory and directory.is_dir():
                 raise
             log.warning("%s; the ring is in anonymous memory instead", error)
+
     if segment is None:
         segment = _anonymous_segment(descriptor, size, cells, is_lean=is_lean)
     segment.hold()
@@ -86,7 +93,8 @@ def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = 
 
 
 def _anonymous_segment(descriptor: bytes, size: int, cells: int, *, is_lean: bool) -> Segment:
-    """Return one without a name, with a smaller ring where there is no room for one of `size` bytes.
+    """Return one without a name, with a smaller ring where there is no room for one of `size`
+    bytes.
 
     Where memfd_create is refused it is a file of /dev/shm, of which a container has 64 MiB.
 
@@ -96,14 +104,23 @@ def _anonymous_segment(descriptor: bytes, size: int, cells: int, *, is_lean: boo
     ring_bytes = size
     while True:
         try:
-            segment = Segment.create(None, descriptor, ring_bytes=ring_bytes, counter_cells=cells, is_lean=is_lean)
+            segment = Segment.create(
+                None, descriptor, ring_bytes=ring_bytes, counter_cells=cells, is_lean=is_lean
+            )
         except SharedMemoryError as error:
             if ring_bytes <= LEAST_RING_BYTES:
                 raise SharedMemoryError(f"{error}{_without_memory()}") from error
             ring_bytes = max(ring_bytes // 2, LEAST_RING_BYTES)
             continue
+
         if ring_bytes < size:
-            log.error("the ring has %d bytes instead of %d ([ring] bytes)%s", ring_bytes, size, _without_memory())
+            log.error(
+                "the ring has %d bytes instead of %d ([ring] bytes)%s",
+                ring_bytes,
+                size,
+                _without_memory(),
+            )
+
         return segment
 
 
@@ -112,11 +129,16 @@ def _without_memory() -> str:
     reason = why_refused()
     if not reason:
         return ""
+
     try:
         room = f"{free_bytes(SHARED_MEMORY)} bytes free"
     except OSError as error:
         room = f"no room ({error.strerror})"
-    return f": memfd_create is refused ({reason}), and {SHARED_MEMORY} has {room}: allow the call, or make that larger"
+
+    return (
+        f": memfd_create is refused ({reason}), and {SHARED_MEMORY} has {room}: allow the call, "
+        "or make that larger"
+    )
 
 
 class DataPlane:
@@ -138,9 +160,17 @@ class DataPlane:
         self._beginning: set[asyncio.Task[None]] = set()
         """Connections that were accepted and are not served yet."""
         own = frozenset(parse_listen(text) for text in settings.listens.values())
-        self.engine = engine = Engine(
-            settings, routes, recorder, gate, tasks, instance, FairLoop(), lambda pool: Opener(pool, own)
+        engine = Engine(
+            settings,
+            routes,
+            recorder,
+            gate,
+            tasks,
+            instance,
+            FairLoop(),
+            lambda pool: Opener(pool, own),
         )
+        self.engine = engine
         self._acceptors: dict[int, Acceptor] = {}
         context = tls_of(settings)
         limit_s = settings.proxy.limits.timeout_headers_s
@@ -174,10 +204,11 @@ class DataPlane:
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
 
     def listen(self, listener: socket.socket) -> None:
-        """Accept connections on a listening socket, ours or a dead worker's; the socket stays the caller's.
+        """Accept connections on a listening socket, ours or a dead worker's; the socket stays the
+        caller's.
 
-        The loop's own server takes one connection a turn, and newcomers wait behind a crowd. A connection costs 17 µs
-        more of about 200 so; kept ones nothing.
+        The loop's own server takes one connection a turn, and newcomers wait behind a crowd. A
+        connection costs 17 µs more of about 200 so; kept ones nothing.
         """
         duplicate = listener.dup()
         duplicate.setblocking(False)
@@ -197,7 +228,9 @@ class DataPlane:
         if self._tls_port is not None:
             self._tls_port.accept(connection, client)
         else:
-            beginning = self._tasks.create_task(self._begin(connection, client), name="new connection")
+            beginning = self._tasks.create_task(
+                self._begin(connection, client), name="new connection"
+            )
             self._beginning.add(beginning)
             beginning.add_done_callback(self._beginning.discard)
 
@@ -209,7 +242,8 @@ class DataPlane:
             connection.close()
 
     async def retire(self, deadline: asyncio.Event) -> None:
-        """Announce the end of the connection with each client's next response, and wait for the last to leave.
+        """Announce the end of the connection with each client's next response, and wait for the
+        last to leave.
 
         It returns at `deadline` at the latest; then `drain` ends what is left.
         """
@@ -221,7 +255,9 @@ class DataPlane:
             await asyncio.sleep(DRAIN_STEP_S)
 
     async def drain(self) -> None:
-        """Stop listening and let exchanges finish; what is cut off at the timeout is recorded as `shutdown`."""
+        """Stop listening and let exchanges finish; what is cut off at the timeout is recorded as
+        `shutdown`.
+        """
         self.stop_listening()
         if self._beginning:
             await asyncio.wait(self._beginning)
@@ -229,7 +265,11 @@ class DataPlane:
             async with asyncio.timeout(self._drain_timeout_s):
                 await self._finish()
         except TimeoutError:
-            log.warning("exchanges were cut off at the drain timeout", extra={"count": len(self.engine.in_flight)})
+            log.warning(
+                "exchanges were cut off at the drain timeout",
+                extra={"count": len(self.engine.in_flight)},
+            )
+
         await self._cut_off()
         if self._tick is not None:
             self._tick.cancel()
@@ -247,6 +287,7 @@ class DataPlane:
         began_ns = time.monotonic_ns()
         await self.engine.drain(began_ns - EXPECTED_NS)
         has_waited = False
+
         while self._is_busy():  # an event would cost every request a check
             await asyncio.sleep(DRAIN_STEP_S)
             if not has_waited and time.monotonic_ns() - began_ns > EXPECTED_NS:
@@ -254,9 +295,15 @@ class DataPlane:
                 has_waited = True
 
     def _is_busy(self) -> bool:
-        since_ns, connections = time.monotonic_ns() - EXPECTED_NS, self.engine.connections
-        if self._beginning or self.engine.in_flight or any(pool.is_draining for pool in self.engine.pools):
+        since_ns = time.monotonic_ns() - EXPECTED_NS
+        connections = self.engine.connections
+        if (
+            self._beginning
+            or self.engine.in_flight
+            or any(pool.is_draining for pool in self.engine.pools)
+        ):
             return True
+
         return any(c.is_flushing or c.is_expected(since_ns) for c in connections)
 
 
@@ -271,9 +318,13 @@ def recording(
 ) -> tuple[Recorder, Gate]:
     """Make the recorder that writes to `segment`, and the gate that checks keys with it."""
     layout = CounterLayout(len(routes.routes))
-    recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
+    recorder = Recorder(
+        RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment)
+    )
     trusted = TrustedProxies(settings.proxy.trusted_proxies)
-    return recorder, Gate(segment.cells, Path(settings.data_dir), trusted, recorder, is_keyed=routes.is_keyed)
+    return recorder, Gate(
+        segment.cells, Path(settings.data_dir), trusted, recorder, is_keyed=routes.is_keyed
+    )
 
 
 def data_plane(

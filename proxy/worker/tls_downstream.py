@@ -1,4 +1,6 @@
-"""Client connections of the TLS port: after the handshake, or refused when a client speaks plain HTTP."""
+"""Client connections of the TLS port: after the handshake, or refused when a client speaks plain
+HTTP.
+"""
 
 import asyncio
 from typing import NoReturn
@@ -21,13 +23,21 @@ class TlsDownstream(Downstream):
         self._accepted = accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the place of the connection that was accepted; its first request shares the handshake's time."""
+        """Take the place of the connection that was accepted; its first request shares the
+        handshake's time.
+        """
         self._accepted.hand_over()
         super().connection_made(transport)
         self._since_ns = self._accepted.since_ns
         tls = transport.get_extra_info("ssl_object")
+
         is_refused = self._phase == Phase.LINGERING
-        if self._engine.http2 is not None and not is_refused and tls and tls.selected_alpn_protocol() == "h2":
+        if (
+            self._engine.http2 is not None
+            and not is_refused
+            and tls
+            and tls.selected_alpn_protocol() == "h2"
+        ):
             self._speak_http2(b"")
 
     @property
@@ -36,7 +46,9 @@ class TlsDownstream(Downstream):
 
 
 class PlainDownstream(TlsDownstream):
-    """A client that speaks plain HTTP to the TLS port: its first request is refused, recorded, and the last."""
+    """A client that speaks plain HTTP to the TLS port: its first request is refused, recorded, and
+    the last.
+    """
 
     __slots__ = ()
 
@@ -44,7 +56,10 @@ class PlainDownstream(TlsDownstream):
         super().connection_made(transport)
         engine = self._engine
         self._reader = RequestReader(
-            _refuse, max_head_bytes=engine.max_head_bytes, max_line_bytes=engine.max_line_bytes, is_tls=False
+            _refuse,
+            max_head_bytes=engine.max_head_bytes,
+            max_line_bytes=engine.max_line_bytes,
+            is_tls=False,
         )
 
 

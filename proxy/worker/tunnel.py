@@ -1,11 +1,13 @@
-"""A WebSocket connection after its 101: raw bytes both ways, watched by two frame scanners (RFC 6455 §4, P7).
+"""A WebSocket connection after its 101: raw bytes both ways, watched by two frame scanners (RFC
+6455 §4, P7).
 
-The relay is byte-exact and knows nothing of frames; what the scanners see becomes event records and the exchange's
-close code. Back-pressure is that of any exchange: the transports of both sides pause each other. A side whose frames
-are not all read is not read further (P23).
+The relay is byte-exact and knows nothing of frames; what the scanners see becomes event records and
+the exchange's close code. Back-pressure is that of any exchange: the transports of both sides pause
+each other. A side whose frames are not all read is not read further (P23).
 
-Bounds: those of a `MessageLog`; empty messages in a row are recorded as one. After an invalid frame the messages of its
-direction cannot be read any more: one counts as dropped, and the exchange says so.
+Bounds: those of a `MessageLog`; empty messages in a row are recorded as one. After an invalid frame
+the messages of its direction cannot be read any more: one counts as dropped, and the exchange says
+so.
 """
 
 import re
@@ -63,8 +65,9 @@ class Tunnel:
     ) -> None:
         """Begin with the exchange of the handshake, between client and upstream.
 
-        Of each message `max_bytes` are copied, 0 records none; in a session with a model `session_bytes`. What is said
-        is body: below that level no message is recorded, of such a session those with counts.
+        Of each message `max_bytes` are copied, 0 records none; in a session with a model
+        `session_bytes`. What is said is body: below that level no message is recorded, of such a
+        session those with counts.
         """
         self._exchange = exchange
         self._turns = turns
@@ -74,7 +77,9 @@ class Tunnel:
         self._is_recorded = exchange.is_recorded and max_bytes > 0 and (keeps_text or has_calls)
         self._counts_only = has_calls and not keeps_text
         per_s = MAX_MESSAGES_PER_S if self._is_recorded else 0
-        self._log = MessageLog(exchange, recorder, pace, KIND_WEBSOCKET, per_s, keeps_text=not self._counts_only)
+        self._log = MessageLog(
+            exchange, recorder, pace, KIND_WEBSOCKET, per_s, keeps_text=not self._counts_only
+        )
         copied_bytes = max(max_bytes, session_bytes) if has_calls else max_bytes
         self._scanners = (MessageScanner(copied_bytes), MessageScanner(copied_bytes))
         if has_calls:
@@ -115,6 +120,7 @@ class Tunnel:
             self._log.take(direction, wanted, taken=min(len(messages), room), cut=cut)
             if messages and not scanner.has_more:
                 self._log.hold(self._sides[direction])
+
         if scanner.has_more:
             if scanner.in_hand >= self._sides[direction].held_bytes:
                 self._sides[direction].pause(BY_FRAMES)
@@ -136,6 +142,7 @@ class Tunnel:
                 self._watch(direction, b"")
                 if not self._scanners[direction].has_more:
                     self._sides[direction].resume(BY_FRAMES)
+
         if self._on_read is not None and not self._has_more:
             self._on_read()
 
@@ -144,7 +151,9 @@ class Tunnel:
         return self._scanners[IN].has_more or self._scanners[OUT].has_more
 
     def end(self, on_read: Callable[[], None]) -> None:
-        """Call back, once, when all frames are read that came before the first end of a side: often that is now."""
+        """Call back, once, when all frames are read that came before the first end of a side: often
+        that is now.
+        """
         if self._on_read is None:
             self._on_read = on_read
             if not self._has_more:

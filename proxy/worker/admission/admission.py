@@ -1,7 +1,9 @@
-"""What happens to a request before an upstream sees it: its route, whether it may pass, the head its upstream gets.
+"""What happens to a request before an upstream sees it: its route, whether it may pass, the head
+its upstream gets.
 
-Strategy: everything that depends on the head and the route alone is rendered once, for as long as a client repeats its
-head. The invariant: no byte of a request that is refused here has been forwarded.
+Strategy: everything that depends on the head and the route alone is rendered once, for as long as a
+client repeats its head. The invariant: no byte of a request that is refused here has been
+forwarded.
 """
 
 from proxy.http1.errors import Refused, no_route
@@ -26,23 +28,34 @@ class Admission:
         self._engine = engine
         self._peer = peer
         self._scheme = b"https" if is_tls else b"http"
-        self._rendered: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
+        self._rendered: tuple[RequestHead | None, Route | None, bytes, bytes] = (
+            None,
+            None,
+            b"",
+            b"",
+        )
         """The last head, its route, the lines they became, and the client (`client_section`)."""
 
-    def admit(self, exchange: Exchange, request: RequestReader, head: RequestHead) -> tuple[Route, bytes]:
-        """Return the route of a request and the head for its upstream; note on the exchange what was found.
+    def admit(
+        self, exchange: Exchange, request: RequestReader, head: RequestHead
+    ) -> tuple[Route, bytes]:
+        """Return the route of a request and the head for its upstream; note on the exchange what
+        was found.
 
         Raises:
             Refused: no route, or not this way.
         """
         engine = self._engine
-        target, authority, level = request.target, request.authority, head.opt_out
+        target = request.target
+        authority = request.authority
+        level = head.opt_out
         if level is not None:
             lower(exchange, level)
         host = head.host if authority is None else authority
         route = engine.routes.catch_all or engine.routes.match(host, target)
         if route is None:
             raise no_route(host, target)
+
         if level is not None:
             route = route.at_level(level)
         exchange.route = route.index
@@ -50,14 +63,19 @@ class Admission:
         exchange.is_recorded = route.is_recorded
         if engine.instance in head.hops:
             raise Refused("loop_detected", "this request has passed this proxy before")
+
         length = request.content_length
         if 0 < route.max_body_bytes < length:
-            raise Refused("body_too_large", f"body of {length} bytes, the limit is {route.max_body_bytes}")
+            raise Refused(
+                "body_too_large", f"body of {length} bytes, the limit is {route.max_body_bytes}"
+            )
+
         if route.access is not None:
             engine.gate.admit(exchange, route.access, head, self._peer)
         rendered = self._rendered
         if rendered[0] is not head or rendered[1] is not route or authority is not None:
-            rendered = self._rendered = self._render(head, route, authority, has_gaps=bool(request.gaps))
+            rendered = self._render(head, route, authority, has_gaps=bool(request.gaps))
+            self._rendered = rendered
         exchange.client = rendered[3]
         lines = rendered[2] % request.gaps if request.gaps else rendered[2]
         id_line = b"" if head.request_id else b"X-Request-Id: %b\r\n" % exchange.id_text
@@ -72,14 +90,19 @@ class Admission:
     def _render(
         self, head: RequestHead, route: Route, authority: bytes | None, *, has_gaps: bool
     ) -> tuple[RequestHead | None, Route | None, bytes, bytes]:
-        """Build the field lines for the upstream, and find the client, for as long as this head repeats."""
-        engine, peer = self._engine, self._peer
+        """Build the field lines for the upstream, and find the client, for as long as this head
+        repeats.
+        """
+        engine = self._engine
+        peer = self._peer
         original = engine.trusted.original(peer, head)
         host = head.host if authority is None else authority
+
         if authority is None:
             lines = engine.render(head, route)
         else:
             lines = route.render(head.with_host(authority), engine.instance)
+
         lines += forwarded_lines(head, peer, self._scheme, host, original)
         if has_gaps:
             lines = as_format(lines)
@@ -87,11 +110,15 @@ class Admission:
 
 
 class TracingAdmission(Admission):
-    """Admits requests and gives them a trace context where they have none; a class apart, since few engines do that."""
+    """Admits requests and gives them a trace context where they have none; a class apart, since few
+    engines do that.
+    """
 
     __slots__ = ()
 
-    def admit(self, exchange: Exchange, request: RequestReader, head: RequestHead) -> tuple[Route, bytes]:
+    def admit(
+        self, exchange: Exchange, request: RequestReader, head: RequestHead
+    ) -> tuple[Route, bytes]:
         route, outgoing = super().admit(exchange, request, head)
         if head.lacks_trace:
             outgoing = outgoing[:-2] + traceparent_line(exchange.id) + b"\r\n"

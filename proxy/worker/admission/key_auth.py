@@ -1,13 +1,15 @@
 """The check of API keys: who may call a route, decided before anything of a request is forwarded.
 
-Strategy: the presented secret is hashed and the hash looked up. That needs no comparison in constant time: a look-up
-shows by its time at most something about SHA-256 values, which reveal nothing about secrets of 32 random bytes. A
-value is one of ours when it begins with `sk_`; such a value is judged even where keys are optional, and never
-forwarded. Other values may be the upstream's (Azure uses the same header) and pass where keys are optional.
+Strategy: the presented secret is hashed and the hash looked up. That needs no comparison in
+constant time: a look-up shows by its time at most something about SHA-256 values, which reveal
+nothing about secrets of 32 random bytes. A value is one of ours when it begins with `sk_`; such a
+value is judged even where keys are optional, and never forwarded. Other values may be the
+upstream's (Azure uses the same header) and pass where keys are optional.
 
-The collector raises a number in the segment's header page once a new snapshot of the keys is in place; the engine's
-tick compares it and reads the file anew, so requests never look at shared memory or files. The invariant: without a
-snapshot a route that requires keys is closed (`keys_unavailable`), never open.
+The collector raises a number in the segment's header page once a new snapshot of the keys is in
+place; the engine's tick compares it and reads the file anew, so requests never look at shared
+memory or files. The invariant: without a snapshot a route that requires keys is closed
+(`keys_unavailable`), never open.
 """
 
 import logging
@@ -61,11 +63,15 @@ class Access:
         is_trusted = exchange.access and ACCESS.unpack(exchange.access)[0]
         if not (is_trusted and self.believes_headers):
             return Caller(exchange.access)
+
         lines = exchange.request_head.split(b"\r\n")[1:]
-        return Caller(exchange.access, _first(lines, self.project_header), _first(lines, self.user_header))
+        return Caller(
+            exchange.access, _first(lines, self.project_header), _first(lines, self.user_header)
+        )
 
     def presented(self, lines: Sequence[bytes]) -> list[bytes]:
-        start, size = self.header + b":", len(self.header) + 1
+        start = self.header + b":"
+        size = len(self.header) + 1
         return [_value(line[size:]) for line in lines if line[:size].lower() == start]
 
     def without_key(self, lines: bytes) -> bytes:
@@ -75,11 +81,15 @@ class Access:
         """
         if not self.is_keyed:
             return lines
-        return b"".join(line for line in lines.splitlines(keepends=True) if not self._is_own_line(line))
+        return b"".join(
+            line for line in lines.splitlines(keepends=True) if not self._is_own_line(line)
+        )
 
     def _is_own_line(self, line: bytes) -> bool:
         name, _, value = line.partition(b":")
-        return name.lower().replace(b"_", b"-") == self.header.replace(b"_", b"-") and is_own(_value(value))
+        return name.lower().replace(b"_", b"-") == self.header.replace(b"_", b"-") and is_own(
+            _value(value)
+        )
 
 
 def compile_access(route: RouteSettings) -> Access | None:
@@ -101,19 +111,25 @@ def compile_access(route: RouteSettings) -> Access | None:
 
 def _first(lines: Sequence[bytes], name: bytes) -> bytes:
     """Return the value of the first field of that name."""
-    start, size = name + b":", len(name) + 1
-    return next((line[size:].strip(b" \t") for line in lines if name and line[:size].lower() == start), b"")
+    start = name + b":"
+    size = len(name) + 1
+    return next(
+        (line[size:].strip(b" \t") for line in lines if name and line[:size].lower() == start), b""
+    )
 
 
 def is_own(value: bytes) -> bool:
     """Return whether a value is, or lists, what looks like a key of ours."""
-    return _PREFIX in value and any(part.strip(b" \t").startswith(_PREFIX) for part in value.split(b","))
+    return _PREFIX in value and any(
+        part.strip(b" \t").startswith(_PREFIX) for part in value.split(b",")
+    )
 
 
 def evaluate(
     access: Access, presented: Sequence[bytes], keys: Mapping[bytes, KnownKey] | None, now_us: int
 ) -> tuple[KnownKey | None, str]:
-    """Judge a call to a keyed route that presents these values; `keys` is None when there is no snapshot.
+    """Judge a call to a keyed route that presents these values; `keys` is None when there is no
+    snapshot.
 
     Returns:
         The key that was presented, if it is known, and why the call is refused: one of `errors.AUTH_CODES`,
@@ -125,9 +141,11 @@ def evaluate(
         return None, KEYS_UNAVAILABLE
     if not any(presented):
         return None, "missing_token"
+
     key = keys.get(secret_digest(presented[0])) if len(presented) == 1 else None
     if key is None:
         return None, "invalid_token"
+
     return key, _objection(access, key, now_us)
 
 
@@ -140,6 +158,7 @@ def _objection(access: Access, key: KnownKey, now_us: int) -> str:
         return "scope_denied"
     if access.agent and key.agents is not None and access.agent not in key.agents:
         return "agent_denied"
+
     return PASSED
 
 
@@ -159,7 +178,9 @@ def explain(access: Access, code: str) -> str:
 
 def _value(raw: bytes) -> bytes:
     value = raw.strip(b" \t\r\n")
-    return value[len(_BEARER) :].strip(b" \t") if value[: len(_BEARER)].lower() == _BEARER else value
+    if value[: len(_BEARER)].lower() == _BEARER:
+        return value[len(_BEARER) :].strip(b" \t")
+    return value
 
 
 class Gate:
@@ -174,14 +195,17 @@ class Gate:
         *,
         is_keyed: bool,
     ) -> None:
-        """Begin with the snapshot in the data directory, if some route `is_keyed`; `cells` is the header page."""
+        """Begin with the snapshot in the data directory, if some route `is_keyed`; `cells` is the
+        header page.
+        """
         self._cells = cells
         self._directory = directory
         self._trusted = trusted
         self._recorder = recorder
         self._keys: Mapping[bytes, KnownKey] | None = None
         self._is_keyed = is_keyed
-        self._generation = self._failed_generation = 0
+        self._generation = 0
+        self._failed_generation = 0
         if self._is_keyed:
             self._load(cells[KEYS_GENERATION])
 
@@ -203,7 +227,9 @@ class Gate:
             self._generation = generation
 
     def _report(self, generation: int, error: Exception) -> None:
-        """Log once per snapshot that it cannot be read; the one before stays in force, the next tick tries again."""
+        """Log once per snapshot that it cannot be read; the one before stays in force, the next
+        tick tries again.
+        """
         if self._failed_generation != generation or not generation:
             self._failed_generation = generation
             log.error("the key snapshot cannot be read: %s", error)
@@ -214,12 +240,14 @@ class Gate:
         Raises:
             Refused: one of the six key codes, or `keys_unavailable`.
         """
-        key_id, code = NO_KEY, ""
+        key_id = NO_KEY
+        code = ""
         if access.is_keyed:
             presented = access.presented(head.lines)
             key, code = evaluate(access, presented, self._keys, exchange.started_at_ns // 1000)
             if key is not None:
                 key_id = key.id
+
         is_trusted = access.believes_headers and self._trusted.has(peer.decode())
         exchange.access = ACCESS.pack(is_trusted, key_id)
         if code:

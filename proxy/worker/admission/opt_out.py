@@ -1,9 +1,9 @@
 """A request that asks to be recorded less: `[capture] opt_out_header`, both engines.
 
-Strategy: the header is looked for once per head, where heads are parsed and remembered (`RequestHead.opt_out`); the
-route is then used at that level (`Route.at_level`). Invariant: a level is only ever lowered, and a request that could
-be read is recorded at most at the level it asks for, whether it was forwarded or refused. The header is end-to-end: it
-is forwarded as it came (P11).
+Strategy: the header is looked for once per head, where heads are parsed and remembered
+(`RequestHead.opt_out`); the route is then used at that level (`Route.at_level`). Invariant: a level
+is only ever lowered, and a request that could be read is recorded at most at the level it asks for,
+whether it was forwarded or refused. The header is end-to-end: it is forwarded as it came (P11).
 """
 
 import re
@@ -26,8 +26,14 @@ class OptOut:
         self._field = re.compile(rb"\r\n%b:([^\r\n]*)" % re.escape(name.encode()), re.IGNORECASE)
 
     def level_of(self, block: bytes) -> OptOutLevel | None:
-        """Return what a head, from its first CRLF on, asks for: of several the least, None for nothing known."""
-        asked = {value.strip(b" \t").lower() for field in self._field.findall(block) for value in field.split(b",")}
+        """Return what a head, from its first CRLF on, asks for: of several the least, None for
+        nothing known.
+        """
+        asked = {
+            value.strip(b" \t").lower()
+            for field in self._field.findall(block)
+            for value in field.split(b",")
+        }
         return next((level for level in _LEVELS if level.encode() in asked), None)
 
 

@@ -1,7 +1,8 @@
-"""The way of a response to its client, whatever protocol that speaks: the relay says what, an exit says how.
+"""The way of a response to its client, whatever protocol that speaks: the relay says what, an exit
+says how.
 
-The invariant: `whole`, `end` and `refuse` hold what they make back until `release`, so that an exchange is on record
-before its client can have all of its response.
+The invariant: `whole`, `end` and `refuse` hold what they make back until `release`, so that an
+exchange is on record before its client can have all of its response.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +20,9 @@ class Exit(ABC):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.is_keep_alive = False
-        """Whether the client's connection depends on the rest of a request being read, and goes on behind it."""
+        """Whether the client's connection depends on the rest of a request being read, and goes on
+        behind it.
+        """
         self.takes_trailers = False
         """Whether trailers can follow the body that was started."""
 
@@ -45,16 +48,22 @@ class Exit(ABC):
 
     @abstractmethod
     def end(self, data: bytes, trailers: bytes) -> None:
-        """Make the end of the body: the last of it, possibly nothing, and trailer lines, each with its CRLF."""
+        """Make the end of the body: the last of it, possibly nothing, and trailer lines, each with
+        its CRLF.
+        """
 
     @abstractmethod
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
         """Make a response of our own; return its head and body."""
 
-    def _own_response(self, code: str, message: str, id_text: bytes, *, close: bool) -> tuple[bytes, bytes]:
+    def _own_response(
+        self, code: str, message: str, id_text: bytes, *, close: bool
+    ) -> tuple[bytes, bytes]:
         """Write head and body of a response of our own, as HTTP/1.1 has it."""
         line = self._engine.record_id_format
-        return error_response(code, message, close=close, record_id_line=line % id_text if line else b"")
+        return error_response(
+            code, message, close=close, record_id_line=line % id_text if line else b""
+        )
 
     @abstractmethod
     def release(self) -> None:

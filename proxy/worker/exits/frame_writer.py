@@ -1,8 +1,10 @@
-"""Writes of connections of HTTP/2: what one step has to say on each of them is one write, at the end of the step.
+"""Writes of connections of HTTP/2: what one step has to say on each of them is one write, at the
+end of the step.
 
-Strategy: a step (some frames of one connection, read and passed on) may concern many streams of many connections. Each
-connection that has something to send is noted meanwhile and written once. The invariants: outside of steps, what is to
-be sent is sent at once; whose connection is lost has let go of it, or both would wait for a collection of cycles.
+Strategy: a step (some frames of one connection, read and passed on) may concern many streams of
+many connections. Each connection that has something to send is noted meanwhile and written once.
+The invariants: outside of steps, what is to be sent is sent at once; whose connection is lost has
+let go of it, or both would wait for a collection of cycles.
 """
 
 import asyncio
@@ -33,7 +35,8 @@ class Steps:
     def end(self) -> None:
         self._depth -= 1
         if not self._depth and self._due:
-            due, self._due = self._due, {}
+            due = self._due
+            self._due = {}
             for writer in due:
                 writer.write()
 
@@ -50,7 +53,11 @@ class FrameWriter:
     __slots__ = ("_codec", "_is_timed", "_steps", "_take", "_transport", "_write")
 
     def __init__(
-        self, steps: Steps, codec: Connection, transport: asyncio.Transport, take: Callable[[list[Event]], None]
+        self,
+        steps: Steps,
+        codec: Connection,
+        transport: asyncio.Transport,
+        take: Callable[[list[Event]], None],
     ) -> None:
         """Write to a transport; `take` gets what the codec has to report when its time has come."""
         self._steps = steps
@@ -72,6 +79,7 @@ class FrameWriter:
             data = output.take()
             if not self._transport.is_closing():
                 self._write(data)
+
         if not self._is_timed and output.next_check_ns:
             self._is_timed = True
             asyncio.get_running_loop().call_later(_SMALL_WAIT_S, self._end_wait)
@@ -85,7 +93,9 @@ class FrameWriter:
         self.check(time.monotonic_ns())
 
     def check(self, now_ns: int) -> None:
-        """Do what is due by the codec's clock: small pieces have waited for larger windows for long enough (F12)."""
+        """Do what is due by the codec's clock: small pieces have waited for larger windows for long
+        enough (F12).
+        """
         if 0 < self._codec.next_check_ns <= now_ns:
             self._take(self._codec.check(now_ns))
         self.flush()

@@ -1,4 +1,5 @@
-"""Responses on a connection of HTTP/1.1 or 1.0: status line, framing, keep-alive, and an end that cannot be mistaken.
+"""Responses on a connection of HTTP/1.1 or 1.0: status line, framing, keep-alive, and an end that
+cannot be mistaken.
 
 A response goes out in as few writes as it can; measured with bench/macro (bench/results).
 """
@@ -17,7 +18,9 @@ from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 
 _RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER that turns a close into a reset, so that a truncated response never looks like a finished one (P14)."""
+"""SO_LINGER that turns a close into a reset, so that a truncated response never looks like a
+finished one (P14).
+"""
 
 
 class Http1Exit(Exit):
@@ -55,7 +58,9 @@ class Http1Exit(Exit):
     def _prefix(self, head: ResponseHead) -> bytes:
         if self._is_http10:
             return self._prefix_for_http10(head)
-        return head.prefix if self.is_keep_alive else head.prefix + b"Connection: close\r\n"
+        if self.is_keep_alive:
+            return head.prefix
+        return head.prefix + b"Connection: close\r\n"
 
     def _prefix_for_http10(self, head: ResponseHead) -> bytes:
         """HTTP/1.0 knows no chunks: without a length the end of the connection ends the body."""
@@ -63,7 +68,9 @@ class Http1Exit(Exit):
         if length < 0 and head.body_length(self._method) < 0:
             self.is_keep_alive = False
         framing = b"Content-Length: %d\r\n" % length if length >= 0 and head.status != 204 else b""
-        connection = b"Connection: keep-alive\r\n" if self.is_keep_alive else b"Connection: close\r\n"
+        connection = (
+            b"Connection: keep-alive\r\n" if self.is_keep_alive else b"Connection: close\r\n"
+        )
         return head.status_line + without_trailer_field(head.fields) + framing + connection
 
     def data(self, data: bytes) -> None:

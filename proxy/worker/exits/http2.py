@@ -1,8 +1,10 @@
-"""Responses on one stream of HTTP/2, and the pace of its request: the codec frames, the connection writes.
+"""Responses on one stream of HTTP/2, and the pace of its request: the codec frames, the connection
+writes.
 
-A stream is both the exit and the client of its relay. Credit for what came of a body is given when the relay has passed
-it on, and not while that waits for the upstream: a stream holds no more than its window (F13). A WebSocket is a tunnel
-on its stream: DATA both ways, whose END_STREAM is the end of a side (RFC 8441).
+A stream is both the exit and the client of its relay. Credit for what came of a body is given when
+the relay has passed it on, and not while that waits for the upstream: a stream holds no more than
+its window (F13). A WebSocket is a tunnel on its stream: DATA both ways, whose END_STREAM is the end
+of a side (RFC 8441).
 """
 
 import time
@@ -41,14 +43,27 @@ class StreamOwner(Protocol):
 class Http2Exit(Exit):
     """One stream of a client's connection."""
 
-    __slots__ = ("_codec", "_eof_ns", "_is_head", "_is_tunnel", "_owner", "_state", "held_bytes", "id", "read_ahead")
+    __slots__ = (
+        "_codec",
+        "_eof_ns",
+        "_is_head",
+        "_is_tunnel",
+        "_owner",
+        "_state",
+        "held_bytes",
+        "id",
+        "read_ahead",
+    )
 
-    def __init__(self, engine: Engine, owner: StreamOwner, codec: Connection, state: StreamState) -> None:
+    def __init__(
+        self, engine: Engine, owner: StreamOwner, codec: Connection, state: StreamState
+    ) -> None:
         super().__init__(engine)
         self._codec = codec
         self._state = state
         self._owner = owner
-        self._is_head = self._is_tunnel = False
+        self._is_head = False
+        self._is_tunnel = False
         self._eof_ns = 0
         self.read_ahead = b""
         """What came for a tunnel before that was open."""
@@ -75,7 +90,9 @@ class Http2Exit(Exit):
     def _send_head(self, head: ResponseHead, id_text: bytes, *, is_end: bool) -> None:
         line = self._engine.record_id_format
         own = line % id_text if line else b""
-        self._codec.send_response(self.id, head.status, head.prefix[len(head.status_line) :], own, is_end=is_end)
+        self._codec.send_response(
+            self.id, head.status, head.prefix[len(head.status_line) :], own, is_end=is_end
+        )
 
     def data(self, data: bytes) -> None:
         self._send(data, is_end=False)
@@ -96,19 +113,27 @@ class Http2Exit(Exit):
             return self._refuse_call(code, message, id_text), b""
         head, body = self._own_response(code, message, id_text, close=False)
         status_line, _, fields = head.partition(b"\r\n")
-        self._codec.send_response(self.id, int(status_line[9:12]), fields[:-2], is_end=self._is_head)
+        self._codec.send_response(
+            self.id, int(status_line[9:12]), fields[:-2], is_end=self._is_head
+        )
         if not self._is_head:
             self._send(body, is_end=True)
         return head, body
 
     def _refuse_call(self, code: str, message: str, id_text: bytes) -> bytes:
-        """Refuse a call of gRPC as its clients understand it: trailers only (gRPC over HTTP/2, Responses)."""
+        """Refuse a call of gRPC as its clients understand it: trailers only (gRPC over HTTP/2,
+        Responses).
+        """
         status = DEADLINE_EXCEEDED if self._state.is_expired else grpc_status_of(STATUS_OF[code])
         lines = status_lines(status, message)
-        return self.end_call(lines + b"x-sidelog-error: %b\r\n" % code.encode(), id_text, has_begun=False)
+        return self.end_call(
+            lines + b"x-sidelog-error: %b\r\n" % code.encode(), id_text, has_begun=False
+        )
 
     def end_call(self, lines: bytes, id_text: bytes, *, has_begun: bool) -> bytes:
-        """End a call with a status of our own, whatever was sent of its response; return the head, if none was."""
+        """End a call with a status of our own, whatever was sent of its response; return the head,
+        if none was.
+        """
         if has_begun:
             self.end(b"", lines)
             return b""
@@ -126,14 +151,19 @@ class Http2Exit(Exit):
     def break_off(self) -> None:
         state = self._state
         code = state.reset_code if state.reset_by == BY_UPSTREAM else 0
-        self._owner.reset(self.id, code or ErrorCode.INTERNAL_ERROR)  # curl takes NO_ERROR for the end of a body
+        # Curl takes NO_ERROR for the end of a body.
+        self._owner.reset(self.id, code or ErrorCode.INTERNAL_ERROR)
         self._owner.exchange_ended(self.id)
 
     def switch(self, head: ResponseHead, id_text: bytes) -> None:
         """Open a tunnel: the 101 becomes a 200, without the answer to the key (RFC 8441 §5)."""
         self._is_tunnel = True
         lines = (self._engine.head_end_format % (head.prefix, id_text))[len(head.status_line) : -2]
-        kept = [line for line in lines.splitlines(keepends=True) if name_of(line) != b"sec-websocket-accept"]
+        kept = [
+            line
+            for line in lines.splitlines(keepends=True)
+            if name_of(line) != b"sec-websocket-accept"
+        ]
         self._codec.send_response(self.id, 200, b"".join(kept))
         self._owner.flush()
 
@@ -162,7 +192,8 @@ class Http2Exit(Exit):
         self._owner.flush()
 
     def take_read_ahead(self) -> bytes:
-        data, self.read_ahead = self.read_ahead, b""
+        data = self.read_ahead
+        self.read_ahead = b""
         self.credit(len(data))
         return data
 

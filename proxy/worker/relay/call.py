@@ -1,4 +1,5 @@
-"""The state of one exchange at a time, which both directions and its end share: what each does is in a file of its own.
+"""The state of one exchange at a time, which both directions and its end share: what each does is
+in a file of its own.
 
 The invariant: an exchange is recorded exactly once, by `record`.
 """
@@ -72,7 +73,14 @@ class Call:
     )  # fmt: skip
 
     def __init__(
-        self, engine: Engine, client: Client, exit: Exit, admission: Admission, peer: bytes, *, is_tls: bool
+        self,
+        engine: Engine,
+        client: Client,
+        exit: Exit,
+        admission: Admission,
+        peer: bytes,
+        *,
+        is_tls: bool,
     ) -> None:
         # of the client
         self.engine = engine
@@ -85,7 +93,8 @@ class Call:
         """Whether the client takes no more of the response for now."""
         self.stream: StreamState | None = None
         """Of a client that speaks HTTP/2."""
-        self.is_grpc = self.is_http2 = False
+        self.is_grpc = False
+        self.is_http2 = False
         """Whether it is a call of gRPC, and whether what runs goes to its upstream by HTTP/2."""
         self.expires_ns = 0
         """When a call of gRPC is waited for no more; 0: its client did not say."""
@@ -102,11 +111,13 @@ class Call:
         self.tunnel: Tunnel | None = None
         # of its request
         self.is_request_complete = True
-        self.is_continue_due = self.has_long_body = False
+        self.is_continue_due = False
+        self.has_long_body = False
         self.body_bytes = 0
         self.continued_ns = 0
         """When the newest 100 came, maybe for an earlier request."""
-        self.upstream_head = self.request_trailers = b""
+        self.upstream_head = b""
+        self.request_trailers = b""
         self.upstream: Lane | None = None
         self.connecting: asyncio.Task[None] | None = None
         self.is_retried = False
@@ -125,10 +136,14 @@ class Call:
     @property
     def deadlines(self) -> Deadlines:
         """Those of the route of the request that runs, or ran last."""
-        return self.engine.deadlines if self.route is None else self.route.deadlines
+        if self.route is None:
+            return self.engine.deadlines
+        return self.route.deadlines
 
     def note_grpc(self, state: StreamState, lines: bytes, now_ns: int) -> None:
-        """Note whether a request with these lines is a call of gRPC, and until when its client waits."""
+        """Note whether a request with these lines is a call of gRPC, and until when its client
+        waits.
+        """
         if is_grpc(lines):
             state.count_messages()
             self.is_grpc = True
@@ -140,7 +155,9 @@ class Call:
         if self.route is None:
             return None
         engine = self.engine
-        return engine.http2_pools[self.route.index] if self.is_http2 else engine.pools[self.route.index]
+        if self.is_http2:
+            return engine.http2_pools[self.route.index]
+        return engine.pools[self.route.index]
 
     def record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = None
@@ -152,7 +169,10 @@ class Call:
         """Return now, or when its client left, even if a response was still waited for."""
         if exchange.outcome != CLIENT_CLOSED or not self.client.eof_ns:
             return time.monotonic_ns()
-        return max(self.client.eof_ns, exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0))
+        return max(
+            self.client.eof_ns,
+            exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0),
+        )
 
     def note_error(self, exchange: Exchange, code: str, message: str) -> None:
         """Note what ended a response that had begun: only this record says so."""
@@ -160,7 +180,11 @@ class Call:
         exchange.note(NOTE_MESSAGE, message.encode())
 
     def may_be_retried(self, exchange: Exchange) -> bool:
-        return self.method in IDEMPOTENT_METHODS and exchange.request_body is None and not exchange.request_whole
+        return (
+            self.method in IDEMPOTENT_METHODS
+            and exchange.request_body is None
+            and not exchange.request_whole
+        )
 
     def drop_upstream(self) -> None:
         self.unsent = []
@@ -172,6 +196,8 @@ class Call:
             self.upstream = None
 
     def detach(self) -> None:
-        """Hold the client no longer, which holds us: what is in a cycle waits for a collection, and those are rare."""
+        """Hold the client no longer, which holds us: what is in a cycle waits for a collection, and
+        those are rare.
+        """
         if self.exchange is None:
             self.client = _DETACHED_CLIENT

@@ -1,7 +1,8 @@
-"""How an exchange ends: whole, refused, failed, cut short; maybe before its request is read (P14, P24).
+"""How an exchange ends: whole, refused, failed, cut short; maybe before its request is read (P14,
+P24).
 
-Functions over the state of a call. Each records the exchange, or leaves that to a later one where more of the request
-is waited for: the state `is_answered`.
+Functions over the state of a call. Each records the exchange, or leaves that to a later one where
+more of the request is waited for: the state `is_answered`.
 """
 
 import time
@@ -45,10 +46,11 @@ _UPSTREAM_TIMEOUT: Final = OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT]
 
 
 def end(call: Call, exchange: Exchange, now_ns: int) -> None:
-    """Release the last of a response, recorded first; the record of a request that is still coming waits for it (P24).
+    """Release the last of a response, recorded first; the record of a request that is still coming
+    waits for it (P24).
 
-    Most clients send head and body in two writes: without this it would be chance whether the body is on record.
-    A client that waits for a 100 sends none.
+    Most clients send head and body in two writes: without this it would be chance whether the body
+    is on record. A client that waits for a 100 sends none.
     """
     exit = call.exit
     if call.is_request_complete or call.is_continue_due or is_body_enough(call):
@@ -56,6 +58,7 @@ def end(call: Call, exchange: Exchange, now_ns: int) -> None:
         exit.release()
         call.client.exchange_ended(now_ns, linger=not call.is_request_complete)
         return
+
     call.is_answered = True
     call.phase = Phase.ENDING
     call.since_ns = now_ns
@@ -85,7 +88,8 @@ def is_body_enough(call: Call) -> bool:
 
 
 def may_go_on(call: Call) -> bool:
-    """Return whether the client's connection may serve another request: the rest of this one is here, or soon will be.
+    """Return whether the client's connection may serve another request: the rest of this one is
+    here, or soon will be.
 
     Of a longer one the client reads that it need not send it.
     """
@@ -94,15 +98,22 @@ def may_go_on(call: Call) -> bool:
     exchange = call.exchange
     if exchange is None or exchange.request_body is None or call.is_continue_due:
         return False
-    return call.exit.is_keep_alive and 0 <= call.body_bytes - exchange.request_body.size <= MAX_LINGER_BYTES
+
+    return (
+        call.exit.is_keep_alive
+        and 0 <= call.body_bytes - exchange.request_body.size <= MAX_LINGER_BYTES
+    )
 
 
 def end_early(call: Call, outcome: int, status: int) -> None:
-    """Record the running exchange, if any, as cut short; `status` counts when no head had been sent."""
+    """Record the running exchange, if any, as cut short; `status` counts when no head had been
+    sent.
+    """
     exchange = call.exchange
     call.drop_upstream()
     if exchange is None:
         return
+
     if call.tunnel is not None:
         call.tunnel.settle()
         call.tunnel = None
@@ -123,7 +134,9 @@ def lose_client(call: Call) -> None:
 
 
 def cut_off(call: Call) -> None:
-    """End an exchange of a flooding client: the bodies that it asked for do not fill the ring (F11)."""
+    """End an exchange of a flooding client: the bodies that it asked for do not fill the ring
+    (F11).
+    """
     exchange = call.exchange
     for window in () if exchange is None else (exchange.request_body, exchange.response_body):
         if window is not None:
@@ -138,8 +151,11 @@ def fail(call: Call, exchange: Exchange, route: int, error: UpstreamError) -> No
     """Answer, or break off visibly, depending on how far the exchange got (P14)."""
     if call.tunnel is not None:
         has_left = call.client.eof_ns and error.code == "upstream_reset"
-        end_tunnel(call, CLIENT_CLOSED if has_left else _TRUNCATED, None if has_left else (route, error))
+        end_tunnel(
+            call, CLIENT_CLOSED if has_left else _TRUNCATED, None if has_left else (route, error)
+        )
         return
+
     call.engine.recorder.count_upstream_error(route, error.code)
     exchange.note(NOTE_MESSAGE, error.message.encode())
     if error.refused_head:
@@ -167,18 +183,22 @@ def _break_off(call: Call, exchange: Exchange, code: str) -> None:
 
 
 def end_with_error(call: Call, code: str, message: str, *, close: bool) -> None:
-    """End an exchange for a fault of its client: with a response that says so, where none has begun."""
+    """End an exchange for a fault of its client: with a response that says so, where none has
+    begun.
+    """
     exchange = call.exchange
     assert exchange is not None
     if call.is_answered:  # its body turns out to be malformed, or too large
         end_answered(call)
         return
+
     call.drop_upstream()
     if call.is_responding:
         exchange.outcome = _TRUNCATED
         exchange.note(NOTE_MESSAGE, message.encode())
         _break_off(call, exchange, code)
         return
+
     _respond(call, exchange, code, message, REJECTED, close=close)
     now_ns = time.monotonic_ns()
     call.record(exchange, now_ns)
@@ -186,7 +206,9 @@ def end_with_error(call: Call, code: str, message: str, *, close: bool) -> None:
     call.client.exchange_ended(now_ns, linger=close)
 
 
-def _respond(call: Call, exchange: Exchange, code: str, message: str, outcome: int, *, close: bool) -> None:
+def _respond(
+    call: Call, exchange: Exchange, code: str, message: str, outcome: int, *, close: bool
+) -> None:
     """Make a response of our own."""
     if close:
         call.exit.is_keep_alive = False
@@ -198,18 +220,22 @@ def _respond(call: Call, exchange: Exchange, code: str, message: str, outcome: i
         exchange.note(NOTE_MESSAGE, message.encode())
     exchange.flags |= FLAG_OWN_RESPONSE
     exchange.response_head = head
-    window = exchange.response_body = Window(len(body), 0)
+    window = Window(len(body), 0)
+    exchange.response_body = window
     window.add(body)
 
 
 def end_call(call: Call, exchange: Exchange) -> None:
-    """Say at a stop how a call of gRPC ends that goes on: it is unavailable here, and may be tried elsewhere."""
+    """Say at a stop how a call of gRPC ends that goes on: it is unavailable here, and may be tried
+    elsewhere.
+    """
     lines = status_lines(UNAVAILABLE, call.engine.shutdown_reason.decode())
     exit = cast(Http2Exit, call.exit)
     if call.is_responding:
         exchange.note_trailers(NOTES_RESPONSE_TRAILERS, lines, ())
         exit.end_call(lines, exchange.id_text, has_begun=True)
         return
+
     exchange.response_head = exit.end_call(lines, exchange.id_text, has_begun=False)
     exchange.status = 200
     exchange.flags |= FLAG_OWN_RESPONSE
@@ -225,7 +251,8 @@ def refuse(call: Call, refusal: Refused) -> None:
 
 def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
     """Begin the exchange of a request whose head could not be read, or did not become complete."""
-    call.exchange = exchange = call.engine.recorder.begin(now_ns, call.peer)
+    exchange = call.engine.recorder.begin(now_ns, call.peer)
+    call.exchange = exchange
     exchange.request_head = request.raw
     exchange.stream = call.stream
     exchange.method = request.method
@@ -237,7 +264,9 @@ def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
     call.exit.begin(call.method, is_keep_alive=False, is_http10=False)
 
 
-def record_fault(engine: Engine, peer: bytes, flags: int, connection: int, code: str, reason: str, text: bytes) -> None:
+def record_fault(
+    engine: Engine, peer: bytes, flags: int, connection: int, code: str, reason: str, text: bytes
+) -> None:
     """Record what a client of HTTP/2 broke, where no exchange can say so."""
     now_ns = time.monotonic_ns()
     exchange = engine.recorder.begin(now_ns, peer)
@@ -256,9 +285,11 @@ def record_fault(engine: Engine, peer: bytes, flags: int, connection: int, code:
 
 
 def end_tunnel(call: Call, outcome: int, failure: tuple[int, UpstreamError] | None = None) -> None:
-    """Record the session, once its frames are read; without a close frame it was cut off by the side named.
+    """Record the session, once its frames are read; without a close frame it was cut off by the
+    side named.
 
-    Where that is the upstream, of a route by its index, the record says how, as of any response that is cut.
+    Where that is the upstream, of a route by its index, the record says how, as of any response
+    that is cut.
     """
     if call.tunnel is not None:
         if isinstance(call.upstream, UpstreamConnection):
@@ -268,16 +299,20 @@ def end_tunnel(call: Call, outcome: int, failure: tuple[int, UpstreamError] | No
 
 
 def _record_tunnel(call: Call, outcome: int, failure: tuple[int, UpstreamError] | None) -> None:
-    exchange, tunnel = call.exchange, call.tunnel
+    exchange = call.exchange
+    tunnel = call.tunnel
     if exchange is None or tunnel is None:
         return
+
     call.tunnel = None
     tunnel.settle()
     exchange.outcome = OK if tunnel.has_closed else outcome
+
     if failure is not None and not tunnel.has_closed:
         route, error = failure
         call.engine.recorder.count_upstream_error(route, error.code)
         call.note_error(exchange, error.code, error.message)
+
     ended_ns = call.ended_ns(exchange)
     exchange.done_ns = ended_ns - exchange.started_ns
     call.record(exchange, ended_ns)

@@ -1,10 +1,12 @@
-"""The streams of one HTTP/2 connection of a client: what runs on them, what of it waits for windows, how they end.
+"""The streams of one HTTP/2 connection of a client: what runs on them, what of it waits for
+windows, how they end.
 
-Strategy: an exchange whose record is made frees its stream, once all of its response is sent, or resets it. Where a
-connection ends with many of them, they are ended a few in a turn of the loop: a hundred downloads that ended in one
-step held their neighbours up for 74 to 92 ms.
+Strategy: an exchange whose record is made frees its stream, once all of its response is sent, or
+resets it. Where a connection ends with many of them, they are ended a few in a turn of the loop: a
+hundred downloads that ended in one step held their neighbours up for 74 to 92 ms.
 
-The invariant: an exchange is ended exactly once, and what it says after the end of its connection goes nowhere.
+The invariant: an exchange is ended exactly once, and what it says after the end of its connection
+goes nowhere.
 """
 
 import time
@@ -36,7 +38,9 @@ class Http2Streams(ClosingConnection):
         self._relays: dict[int, Relay] = {}
         """Of the streams whose exchanges run."""
         self._waiting: dict[int, tuple[int, int]] = {}
-        """Streams whose client takes nothing for now: since when, and how much of their responses waits."""
+        """Streams whose client takes nothing for now: since when, and how much of their responses
+        waits.
+        """
         self._ending: Callable[[Relay], object] | None = None
         """How those that run are ended, a few at a time, once the connection is over."""
 
@@ -46,7 +50,8 @@ class Http2Streams(ClosingConnection):
 
     def await_window(self, stream_id: int) -> None:
         """Read no more of a response whose client grants no window."""
-        relay, state = self._relays.get(stream_id), self._codec.streams.open.get(stream_id)
+        relay = self._relays.get(stream_id)
+        state = self._codec.streams.open.get(stream_id)
         if state is not None:
             self._waiting.setdefault(stream_id, (time.monotonic_ns(), state.queued_bytes))
         if relay is not None:
@@ -61,11 +66,17 @@ class Http2Streams(ClosingConnection):
             self._let_go(stream_id)
 
     def _let_go(self, stream_id: int) -> None:
-        """Release a stream; of one whose request is not complete the client reads that it need not be (§8.1)."""
+        """Release a stream; of one whose request is not complete the client reads that it need not
+        be (§8.1).
+        """
         state = self._codec.streams.open.get(stream_id)
         if state is not None and not self._codec.is_ended:
             if not state.is_closed:
-                self.reset(stream_id, ErrorCode.NO_ERROR if state.is_local_ended else ErrorCode.INTERNAL_ERROR)
+                self.reset(
+                    stream_id,
+                    ErrorCode.NO_ERROR if state.is_local_ended else ErrorCode.INTERNAL_ERROR,
+                )
+
             self._codec.release(stream_id)
             self.flush()
 
@@ -80,10 +91,12 @@ class Http2Streams(ClosingConnection):
     def _check_windows(self, now_ns: int) -> None:
         """Reset streams of which nothing is taken for too long (P17)."""
         for stream_id, (since_ns, waiting_bytes) in list(self._waiting.items()):
-            state, relay = self._codec.streams.open.get(stream_id), self._relays.get(stream_id)
+            state = self._codec.streams.open.get(stream_id)
+            relay = self._relays.get(stream_id)
             if state is None or state.queued_bytes < waiting_bytes:
                 self._waiting[stream_id] = now_ns, 0 if state is None else state.queued_bytes
                 continue
+
             is_awaited, limit_ns = self.stall_limit if relay is None else relay.stall_limit
             if 0 < limit_ns <= now_ns - since_ns:
                 self.reset(stream_id, ErrorCode.CANCEL)
@@ -95,10 +108,14 @@ class Http2Streams(ClosingConnection):
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether others wait for what one of its streams holds; how long the client may take nothing, ns."""
+        """Whether others wait for what one of its streams holds; how long the client may take
+        nothing, ns.
+        """
         limits = [relay.stall_limit for relay in self._relays.values()]
         is_awaited = any(is_awaited for is_awaited, _ in limits)
-        return is_awaited, min([limit for _, limit in limits if limit] or [self._engine.deadlines.write_stall_ns])
+        return is_awaited, min(
+            [limit for _, limit in limits if limit] or [self._engine.deadlines.write_stall_ns]
+        )
 
     def client_stalled(self, *, is_awaited: bool) -> None:
         """The client takes nothing for too long: its connection is about to be cut (P17)."""
@@ -123,6 +140,7 @@ class Http2Streams(ClosingConnection):
             self._end_first(self._ending)
             if time.monotonic_ns() >= until_ns:
                 break
+
         if self._relays:
             self._turns.add(self)
         else:

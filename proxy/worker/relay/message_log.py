@@ -1,7 +1,8 @@
-"""The messages of one exchange, recorded as they pass: each is an event of its own, so a session is seen while it runs.
+"""The messages of one exchange, recorded as they pass: each is an event of its own, so a session is
+seen while it runs.
 
-Bounds: messages are recorded at a rate an exchange, and hold at most a part of the ring (`Recorder.message`). Those
-beyond that are relayed like the rest, and counted on the exchange.
+Bounds: messages are recorded at a rate an exchange, and hold at most a part of the ring
+(`Recorder.message`). Those beyond that are relayed like the rest, and counted on the exchange.
 """
 
 import re
@@ -29,7 +30,9 @@ class MessageLog:
         self, exchange: Exchange, recorder: Recorder, pace: RecordingPace, kind: int, per_s: int,
         *, keeps_text: bool = True,
     ) -> None:  # fmt: skip
-        """Record as entries of a kind, so many a second; without `keeps_text` for their counts alone."""
+        """Record as entries of a kind, so many a second; without `keeps_text` for their counts
+        alone.
+        """
         self._exchange = exchange
         self._recorder = recorder
         self._pace = pace
@@ -47,7 +50,9 @@ class MessageLog:
         """Return how many messages may be recorded now."""
         return self._rate.room(time.monotonic_ns())
 
-    def take(self, direction: int, messages: Iterable[Message], at_ns: int = 0, *, taken: int, cut: int) -> None:
+    def take(
+        self, direction: int, messages: Iterable[Message], at_ns: int = 0, *, taken: int, cut: int
+    ) -> None:
         """Record messages, which passed now or at a time; `taken` is what they take of the room.
 
         Behind them others were `cut`, for which there was no room.
@@ -61,6 +66,7 @@ class MessageLog:
             )  # fmt: skip
             self._has_gap[direction] = not is_recorded
             exchange.messages_dropped += 0 if is_recorded else message.times
+
         self._rate.take(taken)
         if cut:
             self._has_gap[direction] = True

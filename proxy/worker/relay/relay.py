@@ -1,15 +1,16 @@
-"""One exchange at a time, between a client connection and an upstream: the request up, the response down, the record.
+"""One exchange at a time, between a client connection and an upstream: the request up, the response
+down, the record.
 
-Strategy: the relay lives as long as its client connection and is begun anew for each request. An upstream connection
-calls it directly (`connection.ResponseHandler`); it gives the response to the client's `Exit`, and asks its `Client`
-only where the two directions meet. The methods that run per request keep no futures, tasks or timers. What the request
-on its way up, the clock and the end of an exchange need is in files of their own, functions over the same state
-(`call.py`).
+Strategy: the relay lives as long as its client connection and is begun anew for each request. An
+upstream connection calls it directly (`connection.ResponseHandler`); it gives the response to the
+client's `Exit`, and asks its `Client` only where the two directions meet. The methods that run per
+request keep no futures, tasks or timers. What the request on its way up, the clock and the end of
+an exchange need is in files of their own, functions over the same state (`call.py`).
 
-The invariant: an exchange is recorded exactly once, and before the last bytes of its response are handed to the
-transport, so a response that a client has received completely is in the ring; the record of a response that comes
-before its request is complete follows it (P24). From then on the relay is free for the next one. Chunks of a response
-are written first and copied afterwards.
+The invariant: an exchange is recorded exactly once, and before the last bytes of its response are
+handed to the transport, so a response that a client has received completely is in the ring; the
+record of a response that comes before its request is complete follows it (P24). From then on the
+relay is free for the next one. Chunks of a response are written first and copied afterwards.
 """
 
 import asyncio
@@ -54,23 +55,32 @@ class Relay(Call):
 
     # The request.
 
-    def begin(self, request: RequestReader, head: RequestHead, now_ns: int, waited_ns: int = 0) -> None:
-        """Start the exchange of a request whose head was read: send what is here of it, or refuse it.
+    def begin(
+        self, request: RequestReader, head: RequestHead, now_ns: int, waited_ns: int = 0
+    ) -> None:
+        """Start the exchange of a request whose head was read: send what is here of it, or refuse
+        it.
 
         It began earlier where it waited for recording.
         """
         engine = self.engine
-        self.exchange = exchange = engine.recorder.begin(now_ns - waited_ns, self.peer)
+        exchange = engine.recorder.begin(now_ns - waited_ns, self.peer)
+        self.exchange = exchange
         if waited_ns:
             exchange.waited_ms = min(MAX_WAITED_MS, max(1, waited_ns // 1_000_000))
         exchange.request_head = request.raw
         exchange.stream = self.stream
-        self.method = exchange.method = method = request.method
+        method = request.method
+        self.method = method
+        exchange.method = method
         is_http10 = request.is_http10
         flags = self.flags | FLAG_HTTP10 if is_http10 else self.flags
         self.head = head
         self.is_responding = False
-        self.exit.begin(method, is_keep_alive=head.is_keep_alive and engine.keeps_alive, is_http10=is_http10)
+        self.exit.begin(
+            method, is_keep_alive=head.is_keep_alive and engine.keeps_alive, is_http10=is_http10
+        )
+
         has_body = request.content_length > 0 or head.is_chunked
         if has_body:
             self.is_request_complete = False
@@ -80,6 +90,7 @@ class Relay(Call):
             self.is_request_complete = True
             self.is_continue_due = False
             exchange.flags = flags | FLAG_REQUEST_COMPLETE
+
         try:
             route, outgoing = self.admission.admit(exchange, request, head)
         except Refused as refusal:
@@ -87,19 +98,28 @@ class Relay(Call):
             lower_outside(exchange, engine.level)
             ending.refuse(self, refusal)
             return
+
         self.route = route
         self.upstream_head = outgoing
-        self.is_retried = self.is_upload_paused = False
+        self.is_retried = False
+        self.is_upload_paused = False
         engine.in_flight.add(exchange)
         if has_body:
             outgoing += request_side.begin_body(self, exchange, route, request)
-        self.phase = Phase.BODY if not self.is_request_complete and request_side.is_body_next(self) else Phase.WAITING
+        self.phase = (
+            Phase.BODY
+            if not self.is_request_complete and request_side.is_body_next(self)
+            else Phase.WAITING
+        )
         self.since_ns = now_ns
         self.is_http2 = self.is_grpc or (route.is_http2 and not head.is_websocket)
         if self.is_http2:
             self._begin_on_stream(exchange, route, outgoing[len(self.upstream_head) :], now_ns)
             return
-        upstream = engine.pools[route.index].acquire(now_ns, may_repeat=not has_body and method in IDEMPOTENT_METHODS)
+
+        upstream = engine.pools[route.index].acquire(
+            now_ns, may_repeat=not has_body and method in IDEMPOTENT_METHODS
+        )
         self._send(exchange, upstream, outgoing, now_ns)
 
     def _begin_on_stream(self, exchange: Exchange, route: Route, body: bytes, now_ns: int) -> None:
@@ -111,7 +131,9 @@ class Relay(Call):
             upstream = self.engine.http2_pools[route.index].acquire(now_ns, may_repeat=True)
             self._send(exchange, upstream, body, now_ns)
 
-    def _send(self, exchange: Exchange, upstream: Lane | None, outgoing: bytes, now_ns: int) -> None:
+    def _send(
+        self, exchange: Exchange, upstream: Lane | None, outgoing: bytes, now_ns: int
+    ) -> None:
         if upstream is not None:
             self.upstream = upstream
             exchange.upstream = upstream.address_text
@@ -124,7 +146,9 @@ class Relay(Call):
         request_side.forward_body(self, body, trailers, is_last=is_last)
 
     def refuse(self, refusal: Refused) -> None:
-        """Respond with a refusal, after which the connection goes on where its framing is beyond doubt."""
+        """Respond with a refusal, after which the connection goes on where its framing is beyond
+        doubt.
+        """
         ending.refuse(self, refusal)
 
     def refuse_unread(self, request: RequestReader, refusal: Refused, now_ns: int) -> None:
@@ -140,17 +164,20 @@ class Relay(Call):
     # The upstream.
 
     def _connect(self, outgoing: bytes) -> None:
-        self.unsent, self.unsent_bytes = [], 0
+        self.unsent = []
+        self.unsent_bytes = 0
         request_side.keep_unsent(self, outgoing)
         if self.phase != Phase.BODY:
             self.phase = Phase.CONNECTING
         self.connecting = self.engine.tasks.create_task(self._open_upstream(), name="open upstream")
 
     async def _open_upstream(self) -> None:
-        exchange, route = self.exchange, self.route
+        exchange = self.exchange
+        route = self.route
         assert exchange is not None
         assert route is not None
         before_ns = time.monotonic_ns()
+
         try:
             openers = self.engine.http2_openers if self.is_http2 else self.engine.openers
             upstream = await openers[route.index].open(may_repeat=self.may_be_retried(exchange))
@@ -161,12 +188,18 @@ class Relay(Call):
             self.upstream_failed(error, is_stale=False)
             return
         except asyncio.CancelledError:
-            return  # no client waits: a task that ends with it keeps its frames, and they it, until a collection
-        except Exception:  # a fault of ours in one exchange must not end the others with the task group
+            # No client waits: a task that ends with it keeps its frames, and they it, until a
+            # collection.
+            return
+        except Exception:
+            # A fault of ours in one exchange must not end the others with the task group.
             log.exception("unexpected error while opening an upstream connection")
             self.connecting = None
-            self.upstream_failed(UpstreamError("upstream_refused", "no upstream connection"), is_stale=False)
+            self.upstream_failed(
+                UpstreamError("upstream_refused", "no upstream connection"), is_stale=False
+            )
             return
+
         now_ns = time.monotonic_ns()
         self.connecting = None
         exchange.connect_ns = now_ns - before_ns
@@ -186,7 +219,9 @@ class Relay(Call):
         request_side.resume_request(self)
 
     def upstream_refused(self, error: UpstreamError, sent: bytes | None) -> None:
-        """Send a request once more that the upstream has not begun to work on, if all of it is here (RFC 9113 §8.7)."""
+        """Send a request once more that the upstream has not begun to work on, if all of it is here
+        (RFC 9113 §8.7).
+        """
         if self.exchange is None or sent is None or self.is_retried:
             self.upstream_failed(error, is_stale=False)
         else:
@@ -203,14 +238,17 @@ class Relay(Call):
 
     def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
         """Retry, answer, or break off visibly, depending on how far the exchange got (P13, P14)."""
-        exchange, route = self.exchange, self.route
+        exchange = self.exchange
+        route = self.route
         if exchange is None or route is None:
             return
+
         self.drop_upstream()
         is_new = self.tunnel is None and not self.is_responding and not self.is_retried
         if is_stale and is_new and self.may_be_retried(exchange):
             self._send_again(exchange, b"" if self.is_http2 else self.upstream_head)
             return
+
         ending.fail(self, exchange, route.index, error)
 
     # The response.
@@ -228,23 +266,27 @@ class Relay(Call):
             self.is_continue_due = False
             self.continued_ns = time.monotonic_ns()
             request_side.time_body(self)
+
         if head.status != 100 or request.expects_continue:
             self.exit.inform(head)
 
     def send_full_response(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
         """Send a whole response in one write, recorded first."""
-        exchange, route = self.exchange, self.route
+        exchange = self.exchange
+        route = self.route
         assert exchange is not None
         assert route is not None
         exchange.first_byte_ns = exchange.done_ns = now_ns - exchange.started_ns
         exchange.status = head.status
         exchange.response_head = raw
+
         if len(body) <= route.response_window_bytes:
             exchange.response_whole = body
         else:
             windows = route.windows.of(exchange.request_head)
             exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
             exchange.response_body.add(body)
+
         if self.is_grpc:
             count_messages(self, OUT, body)
         if self.is_paused:
@@ -256,6 +298,7 @@ class Relay(Call):
             exit.whole(head, body, exchange.id_text)
             ending.end(self, exchange, now_ns)
             return
+
         exit.whole(head, body, exchange.id_text)
         # `end` as nearly all take it, written out: 0.2 µs of 21 (bench/macro, get).
         self.exchange = None
@@ -267,7 +310,8 @@ class Relay(Call):
 
     def start_response(self, head: ResponseHead, raw: bytes, now_ns: int) -> None:
         """Send the response head; its body will follow."""
-        exchange, route = self.exchange, self.route
+        exchange = self.exchange
+        route = self.route
         assert exchange is not None
         assert route is not None
         exchange.first_byte_ns = now_ns - exchange.started_ns
@@ -278,11 +322,14 @@ class Relay(Call):
         self.is_responding = True
         self.phase = Phase.STREAMING
         self.since_ns = now_ns
-        windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
+        windows = route.windows.of_response(
+            exchange.request_head, is_event_stream=head.is_event_stream
+        )
         exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
         if head.is_event_stream or windows is route.windows.paced:
             exchange.timeline = Timeline()
-        if self.is_paused:  # while there was no upstream yet: another stream filled the client's connection
+        # While there was no upstream yet: another stream filled the client's connection.
+        if self.is_paused:
             self.pause_response()
 
     def response_data(self, data: bytes) -> None:
@@ -291,12 +338,17 @@ class Relay(Call):
         exchange = self.exchange
         assert exchange is not None
         assert exchange.response_body is not None
-        self.since_ns = now_ns = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        self.since_ns = now_ns
         exchange.response_body.add(data)
         if self.is_grpc:
             count_messages(self, OUT, data)
         if exchange.timeline is not None:
-            note_chunk(exchange.timeline, exchange.response_body.size, (now_ns - exchange.started_ns) // 1000)
+            note_chunk(
+                exchange.timeline,
+                exchange.response_body.size,
+                (now_ns - exchange.started_ns) // 1000,
+            )
 
     def response_end(self, data: bytes, trailers: bytes) -> None:
         exchange = self.exchange
@@ -307,19 +359,24 @@ class Relay(Call):
         self.upstream = None
         now_ns = time.monotonic_ns()
         exchange.done_ns = now_ns - exchange.started_ns
+
         if data:
             exchange.response_body.add(data)
             if self.is_grpc:
                 count_messages(self, OUT, data)
             if exchange.timeline is not None:
                 note_chunk(exchange.timeline, exchange.response_body.size, exchange.done_ns // 1000)
+
         self.exit.end(data, self._forwarded_trailers(exchange, trailers) if trailers else b"")
         ending.end(self, exchange, now_ns)
 
     def _forwarded_trailers(self, exchange: Exchange, trailers: bytes) -> bytes:
         assert self.route is not None
-        without, takes_any = self.route.response_trailers_without, self.exit.takes_trailers
-        kept, dropped = forwarded_trailers(trailers, exchange.response_head, without, takes_any=takes_any)
+        without = self.route.response_trailers_without
+        takes_any = self.exit.takes_trailers
+        kept, dropped = forwarded_trailers(
+            trailers, exchange.response_head, without, takes_any=takes_any
+        )
         exchange.note_trailers(NOTES_RESPONSE_TRAILERS, trailers, dropped)
         return kept
 
@@ -365,7 +422,9 @@ class Relay(Call):
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether others wait for a connection that it holds; how long the client may take nothing, ns, 0: no limit."""
+        """Whether others wait for a connection that it holds; how long the client may take nothing,
+        ns, 0: no limit.
+        """
         return timing.stall_limit(self)
 
     def client_stalled(self, *, is_awaited: bool) -> None:
@@ -377,7 +436,9 @@ class Relay(Call):
         ending.lose_client(self)
 
     def client_broke_rule(self, code: str, message: str) -> None:
-        """The client's stream was reset for a fault of its own: cancel the upstream, record what there is."""
+        """The client's stream was reset for a fault of its own: cancel the upstream, record what
+        there is.
+        """
         if self.exchange is not None:
             self.note_error(self.exchange, code, message)
         ending.end_early(self, ending.REJECTED, STATUS_OF[code])
@@ -387,7 +448,9 @@ class Relay(Call):
         ending.end_answered(self)
 
     def shut_down(self) -> bool:
-        """The time for draining is over: record what runs; return whether a response is cut, which has to look cut."""
+        """The time for draining is over: record what runs; return whether a response is cut, which
+        has to look cut.
+        """
         if self.is_answered:
             ending.end_answered(self)
         is_cut = self.exchange is not None and self.is_responding
@@ -395,5 +458,6 @@ class Relay(Call):
             self.exchange.note(NOTE_MESSAGE, self.engine.shutdown_reason)
             if self.is_grpc:
                 ending.end_call(self, self.exchange)
+
         ending.end_early(self, ending.SHUTDOWN, 503)
         return is_cut

@@ -1,6 +1,8 @@
-"""The request on its way up: its body, whose turn it is, and what waits while there is no upstream yet.
+"""The request on its way up: its body, whose turn it is, and what waits while there is no upstream
+yet.
 
-Functions over the state of a call; the body of a request that is answered already is read for its record only (P24).
+Functions over the state of a call; the body of a request that is answered already is read for its
+record only (P24).
 """
 
 import time
@@ -31,6 +33,7 @@ def begin_body(call: Call, exchange: Exchange, route: Route, request: RequestRea
         if len(body) <= route.request_window_bytes:
             exchange.request_whole = body
             return body
+
     windows = route.windows.of(exchange.request_head)
     exchange.request_body = Window(windows.request_bytes, windows.request_tail_bytes)
     call.body_bytes = request.content_length
@@ -41,21 +44,27 @@ def begin_body(call: Call, exchange: Exchange, route: Route, request: RequestRea
 
 def forward_body(call: Call, body: bytes, trailers: bytes, *, is_last: bool) -> None:
     """Take more of the body, and the trailer lines behind the last of it."""
-    exchange, head = call.exchange, call.head
+    exchange = call.exchange
+    head = call.head
     assert exchange is not None
     assert exchange.request_body is not None
     assert head is not None
+
     if body:
         exchange.request_body.add(body)
         if call.is_grpc:
             count_messages(call, IN, body)
+
     time_body(call)
     assert call.route is not None
     if head.is_chunked:
         limit = call.route.max_body_bytes
         if 0 < limit < exchange.request_body.size:
-            end_with_error(call, "body_too_large", f"body over the limit of {limit} bytes", close=True)
+            end_with_error(
+                call, "body_too_large", f"body over the limit of {limit} bytes", close=True
+            )
             return
+
     takes_any = head.is_chunked or call.is_http2
     kept = _kept_trailers(exchange, call.route, trailers, takes_any=takes_any) if trailers else b""
     if is_last:
@@ -64,6 +73,7 @@ def forward_body(call: Call, body: bytes, trailers: bytes, *, is_last: bool) -> 
         if not call.is_responding and not call.is_answered:
             call.phase = Phase.WAITING if call.connecting is None else Phase.CONNECTING
             call.since_ns = time.monotonic_ns()
+
     if not call.is_answered:
         if call.is_http2:
             call.request_trailers = kept
@@ -84,13 +94,17 @@ def _framed(body: bytes, trailers: bytes, *, is_last: bool) -> bytes:
 def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes, *, takes_any: bool) -> bytes:
     """Note trailers; return what of them goes on."""
     without = route.request_trailers_without
-    kept, dropped = forwarded_trailers(trailers, exchange.request_head, without, takes_any=takes_any)
+    kept, dropped = forwarded_trailers(
+        trailers, exchange.request_head, without, takes_any=takes_any
+    )
     exchange.note_trailers(NOTES_REQUEST_TRAILERS, trailers, dropped)
     return kept
 
 
 def is_body_next(call: Call) -> bool:
-    """Return whether it is the client's turn to send: a part of its body is to come, and it waits for no 100."""
+    """Return whether it is the client's turn to send: a part of its body is to come, and it waits
+    for no 100.
+    """
     if call.is_request_complete:
         return False
     body = None if call.exchange is None else call.exchange.request_body
@@ -100,8 +114,8 @@ def is_body_next(call: Call) -> bool:
 def time_body(call: Call) -> None:
     """Restart the client's time for the next part of its body, if it is the client's turn.
 
-    It was not while the upstream took no more, or the client waited for a 100, without which it may go on (RFC 9110
-    §10.1.1).
+    It was not while the upstream took no more, or the client waited for a 100, without which it may
+    go on (RFC 9110 §10.1.1).
     """
     if call.phase == Phase.WAITING and not call.is_upload_paused and is_body_next(call):
         call.phase = Phase.BODY
@@ -112,7 +126,8 @@ def time_body(call: Call) -> None:
 def forward(call: Call, data: bytes) -> None:
     if call.upstream is not None:
         assert isinstance(call.upstream, UpstreamConnection)
-        if not call.upstream.transport.is_closing():  # lost, while its last bytes are still being read
+        # Lost, while its last bytes are still being read.
+        if not call.upstream.transport.is_closing():
             call.upstream.write(data)
     elif call.connecting is not None:
         keep_unsent(call, data)
@@ -136,7 +151,9 @@ def keep_unsent(call: Call, data: bytes) -> None:
 
 def take_unsent(call: Call) -> bytes:
     """Return what waited for an upstream, and read on."""
-    unsent, call.unsent, call.unsent_bytes = b"".join(call.unsent), [], 0
+    unsent = b"".join(call.unsent)
+    call.unsent = []
+    call.unsent_bytes = 0
     return unsent
 
 
@@ -162,10 +179,18 @@ def is_awaited(call: Call) -> bool:
 
 
 def holds_others(call: Call, now_ns: int) -> bool:
-    """Return whether others wait for an upstream connection that a trickling request body holds (P17)."""
+    """Return whether others wait for an upstream connection that a trickling request body holds
+    (P17).
+    """
     exchange = call.exchange
-    if exchange is None or exchange.request_body is None or call.is_continue_due or not is_awaited(call):
+    if (
+        exchange is None
+        or exchange.request_body is None
+        or call.is_continue_due
+        or not is_awaited(call)
+    ):
         return False  # or it may not send yet
+
     since_ns = max(exchange.started_ns + exchange.sent_ns, call.continued_ns)
     return is_trickle(exchange.request_body.size, now_ns - since_ns)
 
@@ -173,14 +198,16 @@ def holds_others(call: Call, now_ns: int) -> bool:
 def is_upload_stalled(call: Call, now_ns: int) -> bool:
     """Return whether the upstream has taken nothing for too long of what is on its way to it (P17).
 
-    Asked by the tick, while nothing is added to it: whatever goes is progress and gives more time. An upstream that
-    responds already may leave the rest alone (P16).
+    Asked by the tick, while nothing is added to it: whatever goes is progress and gives more time.
+    An upstream that responds already may leave the rest alone (P16).
     """
-    upstream, exchange = call.upstream, call.exchange
+    upstream = call.upstream
+    exchange = call.exchange
     if upstream is None or exchange is None or exchange.request_body is None:
         return False
     if call.phase != Phase.WAITING and not (call.phase == Phase.TUNNEL and call.is_upload_paused):
         return False
+
     unsent = upstream.unsent_bytes()
     if unsent != call.upload_bytes:
         call.upload_bytes = unsent

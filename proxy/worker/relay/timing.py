@@ -24,13 +24,19 @@ def check(call: Call, now_ns: int) -> None:
         if call.phase == Phase.ENDING:
             end_answered(call)
         elif call.phase == Phase.BODY:
-            message = f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
+            message = (
+                f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
+            )
             end_with_error(call, "timeout_body", message, close=True)
         elif call.phase == Phase.WAITING and not _is_thinking(call, now_ns):
             limit = deadlines.describe_first_byte(is_llm=_is_llm_call(call))
             _time_out(call, "timed out waiting for the response", limit)
         elif call.phase != Phase.WAITING:
-            _time_out(call, "timed out waiting for more of the response", deadlines.describe(Phase.STREAMING))
+            _time_out(
+                call,
+                "timed out waiting for more of the response",
+                deadlines.describe(Phase.STREAMING),
+            )
 
 
 def _check_call(call: Call, now_ns: int) -> None:
@@ -52,14 +58,17 @@ def _is_llm_call(call: Call) -> bool:
 
 
 def _time_out(call: Call, message: str, limit: str) -> None:
-    exchange, route = call.exchange, call.route
+    exchange = call.exchange
+    route = call.route
     if exchange is not None and route is not None:
         call.drop_upstream()
         fail(call, exchange, route.index, UpstreamError("upstream_timeout", f"{message} ({limit})"))
 
 
 def stall_limit(call: Call) -> tuple[bool, int]:
-    """Return whether others wait for its connection; how long the client may take nothing, ns, 0: no limit."""
+    """Return whether others wait for its connection; how long the client may take nothing, ns, 0:
+    no limit.
+    """
     limit_ns = call.deadlines.write_stall_ns
     gives_way = (limit_ns > STALLED_NS or not limit_ns) and is_awaited(call)
     return gives_way, STALLED_NS if gives_way else limit_ns
@@ -71,5 +80,8 @@ def end_stalled(call: Call, *, is_awaited: bool) -> None:
         end_answered(call)
     if call.exchange is not None:
         limit = STALLED if is_awaited else call.deadlines.describe_stall()
-        call.note_error(call.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
+        call.note_error(
+            call.exchange, "client_stalled", f"the client stopped reading the response ({limit})"
+        )
+
     call.drop_upstream()  # at once: it frees the upstream before the next stalled client is judged

@@ -1,4 +1,6 @@
-"""The beginning of a tunnel, and what its client sends: functions over the state of a call (P7, RFC 8441)."""
+"""The beginning of a tunnel, and what its client sends: functions over the state of a call (P7, RFC
+8441).
+"""
 
 import os
 import time
@@ -16,7 +18,9 @@ from proxy.worker.upstream.connection import UpstreamConnection
 
 def open_tunnel(call: Call, head: ResponseHead, raw: bytes) -> None:
     """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
-    exchange, engine, upstream = call.exchange, call.engine, call.upstream
+    exchange = call.exchange
+    engine = call.engine
+    upstream = call.upstream
     assert exchange is not None
     assert isinstance(upstream, UpstreamConnection)
     assert call.route is not None
@@ -44,12 +48,18 @@ def forward_tunnel(call: Call, tunnel: Tunnel, data: bytes) -> None:
 
 def end_client_side(call: Call) -> None:
     """The client sends no more: what is tunnelled ends in this direction."""
-    if call.tunnel is not None and call.upstream is not None and call.upstream.transport.can_write_eof():
+    if (
+        call.tunnel is not None
+        and call.upstream is not None
+        and call.upstream.transport.can_write_eof()
+    ):
         call.upstream.transport.write_eof()
 
 
 def upgrade_lines(lines: bytes) -> bytes:
-    """Return what an extended CONNECT has in HTTP/1.1 beside its lines: also a key, which streams need not have."""
+    """Return what an extended CONNECT has in HTTP/1.1 beside its lines: also a key, which streams
+    need not have.
+    """
     has_key = b"\r\nsec-websocket-key: " in lines
     key = b"" if has_key else b"sec-websocket-key: %b\r\n" % b64encode(os.urandom(16))
     return UPGRADE_LINES + key
@@ -62,6 +72,7 @@ def take_tunnelled(call: Call, exit: Http2Exit, data: bytes, *, is_last: bool) -
     else:
         forward_tunnel(call, call.tunnel, data)
         exit.credit(len(data))
+
     if is_last:
         exit.end_tunnel()
         end_client_side(call)

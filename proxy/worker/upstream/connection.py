@@ -1,7 +1,8 @@
 """The upstream side of the default engine: one kept-alive connection and the response it reads.
 
-A connection belongs to at most one downstream at a time and goes back to its pool only when the response ended exactly
-where its framing said (RFC 9112 §6.3, §9.3): anything unexpected, surplus bytes first of all, closes it.
+A connection belongs to at most one downstream at a time and goes back to its pool only when the
+response ended exactly where its framing said (RFC 9112 §6.3, §9.3): anything unexpected, surplus
+bytes first of all, closes it.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ _TLS_ALERT: Final = b"\x15\x03"
 """What a TLS server says to a request in plain text, and closes (RFC 8446 §5.1, §6)."""
 
 MAX_INTERIM: Final = 16
-"""Interim responses that are passed on in one turn (P23): each is a write, and a read has room for thousands."""
+"""Interim responses that are passed on in one turn (P23): each is a write, and a read has room for
+thousands.
+"""
 
 
 class ConnectionPool(Protocol):
@@ -53,7 +56,9 @@ class ConnectionPool(Protocol):
         """Note that the upstream has ended its side."""
 
     def draining(self, connection: "UpstreamConnection") -> None:
-        """Check from time to time whether the upstream has taken what a client left behind (`close_if_taken`)."""
+        """Check from time to time whether the upstream has taken what a client left behind
+        (`close_if_taken`).
+        """
 
 
 class UpstreamConnection(PacedReader, asyncio.Protocol):
@@ -71,14 +76,23 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     """Of the response, once its head is read."""
 
     def __init__(
-        self, pool: ConnectionPool, responses: ResponseHeads, max_head_bytes: int, address_text: bytes, turns: FairLoop
+        self,
+        pool: ConnectionPool,
+        responses: ResponseHeads,
+        max_head_bytes: int,
+        address_text: bytes,
+        turns: FairLoop,
     ) -> None:
-        """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on records."""
+        """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on
+        records.
+        """
         super().__init__(turns)
         self.address_text = address_text
         self._pool = pool
         self._is_lost = False
-        """Whether the connection ended while some of the body was in hand; what that means is said when it is read."""
+        """Whether the connection ended while some of the body was in hand; what that means is said
+        when it is read.
+        """
         self._read_response = ConnectionHeads(responses).read
         self._max_head_bytes = max_head_bytes
         self.handler: ResponseHandler | None = None
@@ -90,8 +104,11 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.has_failed = False  # its last response was a 5xx
         self._state = _HEAD
         self._buffer = b""
-        self._left_bytes = self._left_since_ns = 0
-        """While draining: how much of the client's bytes is not taken yet, and since when none was taken."""
+        self._left_bytes = 0
+        self._left_since_ns = 0
+        """While draining: how much of the client's bytes is not taken yet, and since when none was
+        taken.
+        """
         self._has_heads = False
         """Whether what is in hand may hold a whole head: the last turn came to an end before it."""
 
@@ -99,7 +116,12 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     def is_waiting(self) -> bool:
         """Whether it was given all of a request, and nothing came back yet."""
         handler = self.handler
-        return handler is not None and handler.is_request_complete and self._state == _HEAD and not self._buffer
+        return (
+            handler is not None
+            and handler.is_request_complete
+            and self._state == _HEAD
+            and not self._buffer
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
@@ -108,7 +130,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.held_bytes = HELD_BYTES if transport.get_extra_info("sslcontext") is not None else 0
 
     def abandon(self) -> None:
-        """Be let go of by a transport that was given up while it was opened: each would hold the other."""
+        """Be let go of by a transport that was given up while it was opened: each would hold the
+        other.
+        """
         if hasattr(self, "transport"):
             self.transport.set_protocol(asyncio.Protocol())
 
@@ -140,16 +164,20 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             data = self._buffer + data
             self._buffer = b""
             self._has_heads = False
-        at = interim = 0
+
+        at = 0
+        interim = 0
         while interim < MAX_INTERIM:
             end = data.find(b"\r\n\r\n", at) + 4
             if (end if end >= 4 else len(data)) - at > self._max_head_bytes:
                 message = f"head over {self._max_head_bytes} bytes"
                 self._fail(UpstreamError("upstream_bad_response", message, data[at:]))
                 return
+
             if end < 4:
                 self._await_head(data[at:])
                 return
+
             raw = data[at:end]
             try:
                 head = self._read_response(raw)
@@ -160,25 +188,37 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 error.refused_head = raw
                 self._fail(error)
                 return
+
             if head.status >= 200:
                 self._begin_body(handler, head, raw, data[end:])
                 return
             if head.status == 101:
                 self._switch(handler, head, raw, data[end:])
                 return
+
             self.is_reused = False  # it has begun to answer: its end is no staleness any more (P13)
             handler.send_informational(head)
-            at, interim = end, interim + 1
+            at = end
+            interim = interim + 1
             if at == len(data):
                 return
+
         self._buffer = data[at:]
         self._has_heads = True
         self._await_turn(len(self._buffer))
 
-    def _switch(self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes) -> None:
+    def _switch(
+        self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes
+    ) -> None:
         if not head.is_websocket or not handler.wants_websocket:
-            self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade", raw))
-        elif handler.stream is not None and not websocket_handshake.agrees(handler.upstream_head, raw):
+            self._fail(
+                UpstreamError(
+                    "upstream_bad_response", "101 to a request that asked for no upgrade", raw
+                )
+            )
+        elif handler.stream is not None and not websocket_handshake.agrees(
+            handler.upstream_head, raw
+        ):
             message = "101 without the Sec-WebSocket-Accept that belongs to the key"
             self._fail(UpstreamError("upstream_bad_response", message, raw))
         else:
@@ -186,23 +226,40 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             handler.open_tunnel(head, raw, rest)
 
     def _await_head(self, data: bytes) -> None:
-        """Wait for the rest of a head, unless its sender takes it for complete (P3), or speaks something else."""
+        """Wait for the rest of a head, unless its sender takes it for complete (P3), or speaks
+        something else.
+        """
         beginning = data.lstrip(b"\r\n")[: len(_VERSION_PREFIX)]
         if not _VERSION_PREFIX.startswith(beginning):
-            said = "TLS: write https:// for this upstream" if beginning.startswith(_TLS_ALERT) else "not HTTP"
-            self._fail(UpstreamError("upstream_bad_response", f"what the upstream speaks is {said}", data))
+            said = (
+                "TLS: write https:// for this upstream"
+                if beginning.startswith(_TLS_ALERT)
+                else "not HTTP"
+            )
+            self._fail(
+                UpstreamError("upstream_bad_response", f"what the upstream speaks is {said}", data)
+            )
         elif has_bare_line_end(data):
-            self._fail(UpstreamError("upstream_bad_response", "bare CR or LF in the response head", data))
+            self._fail(
+                UpstreamError("upstream_bad_response", "bare CR or LF in the response head", data)
+            )
         else:
             self._buffer = data
 
-    def _begin_body(self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes) -> None:
+    def _begin_body(
+        self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes
+    ) -> None:
         if head.status < 300 and handler.stream is not None and handler.wants_websocket:
-            message = f"{head.status} in place of 101, which a client of HTTP/2 would take for an open WebSocket"
+            message = (
+                f"{head.status} in place of 101, which a client of HTTP/2 would take for an open "
+                "WebSocket"
+            )
             self._fail(UpstreamError("upstream_bad_response", message, raw))
             return
+
         now_ns = time.monotonic_ns()
         self.has_failed = head.status >= 500
+
         length = 0 if handler.method == b"HEAD" or head.has_no_body else head.content_length
         if length == len(rest):
             if head.keep_alive_s >= 0:
@@ -213,7 +270,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self._finish(handler, now_ns, is_reusable=False)
             handler.send_full_response(head, raw, rest[:length], now_ns)
         else:
-            self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s) if head.is_keep_alive else -1
+            self.keep_alive_ns = (
+                self._pool.keep_alive_of(head.keep_alive_s) if head.is_keep_alive else -1
+            )
             self._state = _BODY
             self._framer = BodyFramer(length, is_chunked=head.is_chunked, is_response=True)
             handler.start_response(head, raw, now_ns)
@@ -227,10 +286,14 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         except ChunkError as error:
             self._fail(UpstreamError("upstream_bad_response", str(error)))
             return
+
         if framer.is_done:
-            self._finish(handler, time.monotonic_ns(), is_reusable=not surplus and self.keep_alive_ns >= 0)
+            self._finish(
+                handler, time.monotonic_ns(), is_reusable=not surplus and self.keep_alive_ns >= 0
+            )
             handler.response_end(body, framer.trailers)
             return
+
         if body:
             handler.response_data(body)
         if framer.has_more or len(data) >= TURN_BYTES:
@@ -242,7 +305,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     def _has_more(self) -> bool:
         if self.handler is None:
             return False
-        return self._framer.has_more if self._state == _BODY else self._has_heads
+        if self._state == _BODY:
+            return self._framer.has_more
+        return self._has_heads
 
     def _read_in_hand(self) -> None:
         handler = self.handler
@@ -264,12 +329,15 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self.transport.resume_reading()
 
     def _finish(self, handler: ResponseHandler, now_ns: int, *, is_reusable: bool) -> None:
-        """Part from the handler before it is notified: it may want this very connection for its next request."""
+        """Part from the handler before it is notified: it may want this very connection for its
+        next request.
+        """
         self.handler = None
         if not is_reusable or not handler.is_request_complete or handler.is_continue_due:
             self.close()
         elif handler.has_long_body and is_flushing(self.transport):
-            self.close()  # the upstream answered half a body, and may read the other half as the next request
+            # The upstream answered half a body, and may read the other half as the next request.
+            self.close()
         else:
             self._pool.release(self, now_ns)
 
@@ -290,14 +358,17 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.transport.abort()
 
     def detach(self) -> None:
-        """Leave a tunnel whose client is gone: close once the upstream has taken all it sent, or nothing for a while.
+        """Leave a tunnel whose client is gone: close once the upstream has taken all it sent, or
+        nothing for a while.
 
-        Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close into a reset (P15).
+        Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close
+        into a reset (P15).
         """
         self._left_bytes = self.unsent_bytes()
         if self.handler is None or self.transport.is_closing() or not self._left_bytes:
             self.close()
             return
+
         self._left_since_ns = time.monotonic_ns()
         self._state = _DRAINING
         self._pool.draining(self)
@@ -309,17 +380,21 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 self.transport.write_eof()
 
     def close_if_taken(self, now_ns: int) -> None:
-        """Close if the upstream has taken all, or nothing for too long: a closing transport has no limit of its own."""
+        """Close if the upstream has taken all, or nothing for too long: a closing transport has no
+        limit of its own.
+        """
         unsent = self.unsent_bytes()
         if unsent < self._left_bytes:
-            self._left_bytes, self._left_since_ns = unsent, now_ns
+            self._left_bytes = unsent
+            self._left_since_ns = now_ns
         if not unsent or now_ns - self._left_since_ns >= STALLED_NS:
             self.close()
 
     def eof_received(self) -> bool:
         """The upstream is done sending: close; `connection_lost` sorts out what that means.
 
-        A transport closes only when all is sent: an upstream that reads no more would keep that news back.
+        A transport closes only when all is sent: an upstream that reads no more would keep that
+        news back.
         """
         self._pool.ending(self)
         if self.handler is not None and is_flushing(self.transport):
@@ -352,6 +427,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if self._state == _BODY and self._framer.ends_at_close and error is None:
             handler.response_end(b"", b"")
             return
+
         is_stale = self.is_reused and self._state == _HEAD and not self._buffer
         if error is not None:
             message = f"the connection to the upstream failed: {error}"
@@ -361,6 +437,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             message = "the upstream closed the connection without a close frame"
         else:
             message = "the upstream closed the connection before the end of the response"
+
         handler.upstream_failed(UpstreamError("upstream_reset", message), is_stale=is_stale)
 
     def pause_writing(self) -> None:

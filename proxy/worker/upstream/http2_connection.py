@@ -1,12 +1,14 @@
-"""The upstream side of HTTP/2: one connection, and its lanes, each a stream that carries one exchange (RFC 9113).
+"""The upstream side of HTTP/2: one connection, and its lanes, each a stream that carries one
+exchange (RFC 9113).
 
-Strategy: as on a client's connection the codec (`proxy/http2`) reads frames and returns events; a response's head
-becomes the text of HTTP/1.1, which the reader of responses judges again (P22), and its handler gets what it gets from a
-connection of HTTP/1.1. Credit for a body is given when its client has taken it, and reading from a client stops while
-the upstream grants its stream no window, so one that stalls holds up nothing but itself (F13).
+Strategy: as on a client's connection the codec (`proxy/http2`) reads frames and returns events; a
+response's head becomes the text of HTTP/1.1, which the reader of responses judges again (P22), and
+its handler gets what it gets from a connection of HTTP/1.1. Credit for a body is given when its
+client has taken it, and reading from a client stops while the upstream grants its stream no window,
+so one that stalls holds up nothing but itself (F13).
 
-The invariant: a handler gets the end of its exchange exactly once; a lane whose handler has parted from it is reset
-unless both ends were done, and its place is free again.
+The invariant: a handler gets the end of its exchange exactly once; a lane whose handler has parted
+from it is reset unless both ends were done, and its place is free again.
 """
 
 import asyncio
@@ -33,7 +35,9 @@ from proxy.worker.exits.frame_writer import FrameWriter, Steps
 from proxy.worker.upstream.http2_lane import Http2Lane
 from proxy.worker.upstream.response_handler import ResponseHandler
 
-_STATUS_LINES: Final = {each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
+_STATUS_LINES: Final = {
+    each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus
+}
 
 
 class LanePool(Protocol):
@@ -91,7 +95,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self.failure: UpstreamError | None = None
         """Why it is of no use; a connection that is lost has one."""
         self.scheme = b"http"
-        self.has_served = self.is_retired = False
+        self.has_served = False
+        self.is_retired = False
         self.is_full = False
         """Whether our buffer is full: the upstream reads nothing."""
         self.idle_since_ns = 0
@@ -101,8 +106,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, and say hello; over TLS the upstream has to have agreed."""
-        self.transport = own = cast(asyncio.Transport, transport)
+        own = cast(asyncio.Transport, transport)
+        self.transport = own
         self._writer = FrameWriter(self._steps, self.codec, own, self._take_all)
+
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.scheme = b"https"
@@ -113,10 +120,13 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             if not is_fit_for_http2(tls.version(), name := tls.cipher()[0]):
                 self._fail(UpstreamError("upstream_bad_response", f"HTTP/2 over the cipher {name}"))
                 return
+
         self._writer.write()
 
     def abandon(self) -> None:
-        """Be let go of by a transport that was given up while it was opened: each would hold the other."""
+        """Be let go of by a transport that was given up while it was opened: each would hold the
+        other.
+        """
         if hasattr(self, "transport"):
             self.transport.set_protocol(asyncio.Protocol())
             self._writer.close()
@@ -129,14 +139,18 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     @property
     def free_lanes(self) -> int:
         """How many exchanges may begin now."""
-        return 0 if self.is_retired or self.transport.is_closing() else self.codec.free_streams
+        if self.is_retired or self.transport.is_closing():
+            return 0
+        return self.codec.free_streams
 
     @property
     def has_lanes(self) -> bool:
         return bool(self._lanes)
 
     def open(self, lane: Http2Lane, head: bytes, *, is_end: bool) -> int:
-        """Send a head, as it is rendered for HTTP/1.1 with Host as its first field; return the id of the stream."""
+        """Send a head, as it is rendered for HTTP/1.1 with Host as its first field; return the id
+        of the stream.
+        """
         line, host, lines = head.split(b"\r\n", 2)
         method, target, _ = line.split(b" ", 2)
         fields = RequestFields(method, target, self.scheme, lines[:-2], -1, None)
@@ -214,7 +228,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self._steps.end()
 
     def _take_all(self, found: list[events.Event]) -> None:
-        at, count = 0, len(found)
+        at = 0
+        count = len(found)
         while at < count:
             event = found[at]
             at += 1
@@ -240,7 +255,11 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self.retire()
         elif isinstance(event, events.ConnectionEnded):
             if self.codec.reader.has_begun:
-                self._fail(UpstreamError("upstream_bad_response", f"a rule of HTTP/2 was broken: {event.reason}"))
+                self._fail(
+                    UpstreamError(
+                        "upstream_bad_response", f"a rule of HTTP/2 was broken: {event.reason}"
+                    )
+                )
             else:
                 self._fail_begin(event.reason)
 
@@ -251,12 +270,17 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self._pool.freed(self)
 
     def _take_head(self, event: events.ResponseReceived, following: events.Event | None) -> int:
-        """Pass on a head; return how many of the events that follow it were part of it: a body that is all here."""
+        """Pass on a head; return how many of the events that follow it were part of it: a body that
+        is all here.
+        """
         lane = self._lanes.get(event.stream_id)
         if lane is None or lane.handler is None:
             return 0
+
         lane.has_begun = True
-        handler, fields = lane.handler, event.head
+        handler = lane.handler
+        fields = event.head
+
         head = self._head
         if head is None or fields is not self._fields:
             try:
@@ -265,17 +289,29 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
                 error.refused_head = fields.text
                 self._finish(lane).upstream_failed(error, is_stale=False)
                 return 0
+
         if fields.status < 200:
             handler.send_informational(head)
             return 0
-        body, is_whole, now_ns = b"", event.is_end, time.monotonic_ns()
-        if isinstance(following, events.DataReceived) and following.is_end and following.stream_id == lane.id:
-            body, is_whole = following.data, True
+
+        body = b""
+        is_whole = event.is_end
+        now_ns = time.monotonic_ns()
+
+        if (
+            isinstance(following, events.DataReceived)
+            and following.is_end
+            and following.stream_id == lane.id
+        ):
+            body = following.data
+            is_whole = True
+
         # A client of HTTP/1.1 needs to know the length beforehand, or gets chunks.
         has_length = head.content_length >= 0 or head.has_no_body or handler.method == b"HEAD"
         if is_whole and (has_length or handler.stream is not None):
             self._finish(lane).send_full_response(head, fields.text, body, now_ns)
             return 0 if event.is_end else 1
+
         handler.start_response(head, fields.text, now_ns)
         if event.is_end:
             self._finish(lane).response_end(b"", b"")
@@ -284,7 +320,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     def _read_head(self, fields: ResponseFields) -> ResponseHead:
         """Read a head as text, and remember it: the codec says so where the next one is the same."""
         line = _STATUS_LINES.get(fields.status) or b"HTTP/1.1 %d \r\n" % fields.status
-        self._head = head = self._read_response(b"%b%b\r\n" % (line, fields.lines))
+        head = self._read_response(b"%b%b\r\n" % (line, fields.lines))
+        self._head = head
         self._fields = fields
         return head
 
@@ -309,11 +346,17 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         lane = self._lanes.get(event.stream_id)
         if lane is None:
             return
+
         if event.reason:
-            error = UpstreamError("upstream_bad_response", f"a rule of HTTP/2 was broken: {event.reason}")
+            error = UpstreamError(
+                "upstream_bad_response", f"a rule of HTTP/2 was broken: {event.reason}"
+            )
         else:
-            error = UpstreamError("upstream_reset", f"the upstream reset the stream ({name_of(event.code)})")
+            error = UpstreamError(
+                "upstream_reset", f"the upstream reset the stream ({name_of(event.code)})"
+            )
             error.reset_code = event.code
+
         sent = lane.sent()
         handler = self._finish(lane)
         if event.is_retryable:
@@ -346,22 +389,31 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self.take_turn()
 
     def take_turn(self) -> None:
-        """Let some more of what runs fail, in the time of a turn, or read on: a hundred at once hold all others up."""
+        """Let some more of what runs fail, in the time of a turn, or read on: a hundred at once
+        hold all others up.
+        """
         if self._failing is None:
             super().take_turn()
             return
         (error, is_lost), until_ns = self._failing, time.monotonic_ns() + TURN_NS
         while self._lanes:
             lane = self._lanes.pop(next(iter(self._lanes)))
-            handler, lane.handler = lane.handler, None
+            handler = lane.handler
+            lane.handler = None
+
             if handler is not None:
-                handler.upstream_failed(error, is_stale=is_lost and self.has_served and not lane.has_begun)
+                handler.upstream_failed(
+                    error, is_stale=is_lost and self.has_served and not lane.has_begun
+                )
+
             if self._lanes and time.monotonic_ns() >= until_ns:
                 self._turns.add(self)
                 return
 
     def eof_received(self) -> bool:
-        """The upstream is done sending: close, at once where it takes nothing; `connection_lost` sorts out the rest."""
+        """The upstream is done sending: close, at once where it takes nothing; `connection_lost`
+        sorts out the rest.
+        """
         self.is_retired = True
         self._pool.retire(self)
         if self.transport.get_write_buffer_size():

@@ -1,8 +1,10 @@
-"""One stream of HTTP/2 to an upstream: what carries one exchange there and back, at the pace of both sides (F13).
+"""One stream of HTTP/2 to an upstream: what carries one exchange there and back, at the pace of
+both sides (F13).
 
-Credit for the response is given when its client has taken it, and the client is read no further while the upstream
-grants no window. The beginning of a request's body is kept until a response begins: an upstream may refuse a stream
-before it works on it, which is then opened once more (RFC 9113 §8.7).
+Credit for the response is given when its client has taken it, and the client is read no further
+while the upstream grants no window. The beginning of a request's body is kept until a response
+begins: an upstream may refuse a stream before it works on it, which is then opened once more (RFC
+9113 §8.7).
 """
 
 import asyncio
@@ -60,9 +62,11 @@ class Http2Lane:
     def begin(self, handler: ResponseHandler, data: bytes) -> None:
         """Open the stream for a handler: send its head, and what there is of its body."""
         self.handler = handler
-        is_complete, trailers = handler.is_request_complete, handler.request_trailers
+        is_complete = handler.is_request_complete
+        trailers = handler.request_trailers
         is_all = is_complete and not (data or trailers)
         self.id = self._connection.open(self, handler.upstream_head, is_end=is_all)
+
         if data or (is_complete and not is_all):
             self.send(data, trailers, is_last=is_complete)
         else:
@@ -73,6 +77,7 @@ class Http2Lane:
         handler = self.handler
         if handler is None:
             return
+
         self._sent_bytes += len(data)
         if data and not self.has_begun and self._sent_bytes <= MAX_READ_AHEAD_BYTES:
             self._sent.append(data)
@@ -81,7 +86,11 @@ class Http2Lane:
         if trailers:
             has_room = self._codec.send_trailers(self.id, trailers, now_ns)
         self._connection.flush()
-        if (not has_room or self._connection.is_full) and not self.is_waiting and self.handler is handler:
+        if (
+            (not has_room or self._connection.is_full)
+            and not self.is_waiting
+            and self.handler is handler
+        ):
             self.is_waiting = True
             handler.pause_request()
 
@@ -93,10 +102,14 @@ class Http2Lane:
 
     def sent(self) -> bytes | None:
         """Return what was sent of the body; None: it is not at hand any more."""
-        return b"".join(self._sent) if self._sent_bytes <= MAX_READ_AHEAD_BYTES and not self.has_begun else None
+        if self._sent_bytes <= MAX_READ_AHEAD_BYTES and not self.has_begun:
+            return b"".join(self._sent)
+        return None
 
     def unsent_bytes(self) -> int:
-        """Bytes of the request that wait for windows; where none do, those of the connection its peer has not taken."""
+        """Bytes of the request that wait for windows; where none do, those of the connection its
+        peer has not taken.
+        """
         stream = self._codec.streams.open.get(self.id)
         queued = 0 if stream is None else stream.queued_bytes
         return queued or unsent_bytes(self.transport)

@@ -1,8 +1,10 @@
-"""The pool of one route's connections of HTTP/2: which lends its next lane, and when another is opened.
+"""The pool of one route's connections of HTTP/2: which lends its next lane, and when another is
+opened.
 
-Strategy: lanes are those of the connection that is open longest, as long as it has some; another is opened when none
-has, one at a time, since one may serve all that wait. It is lent once its upstream has sent settings by which it
-takes exchanges; then it is known how many, and that it speaks HTTP/2 at all.
+Strategy: lanes are those of the connection that is open longest, as long as it has some; another is
+opened when none has, one at a time, since one may serve all that wait. It is lent once its upstream
+has sent settings by which it takes exchanges; then it is known how many, and that it speaks HTTP/2
+at all.
 """
 
 import time
@@ -36,7 +38,9 @@ class Http2Pool(Places[Http2Lane]):
         steps: Steps,
         count_reset: Callable[[int], None],
     ) -> None:
-        """Begin empty; `on_open` gets +1 and -1, `count_reset` the code of each stream that the upstream resets."""
+        """Begin empty; `on_open` gets +1 and -1, `count_reset` the code of each stream that the
+        upstream resets.
+        """
         super().__init__(route, limits, on_open)
         self.tls = route.http2_tls
         self._turns = turns
@@ -55,7 +59,13 @@ class Http2Pool(Places[Http2Lane]):
 
     def new_connection(self) -> Http2Upstream:
         return Http2Upstream(
-            self, self._steps, self._codec, self._responses, self.route.address_text, self._turns, self.max_requests
+            self,
+            self._steps,
+            self._codec,
+            self._responses,
+            self.route.address_text,
+            self._turns,
+            self.max_requests,
         )
 
     def acquire(self, now_ns: int, *, may_repeat: bool, is_turn: bool = False) -> Http2Lane | None:
@@ -81,7 +91,8 @@ class Http2Pool(Places[Http2Lane]):
 
     def opened(self, connection: AnyConnection) -> Http2Lane:
         assert isinstance(connection, Http2Upstream)
-        connection.idle_since_ns = now_ns = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        connection.idle_since_ns = now_ns
         connection.retires_ns = self._count_opened(now_ns)
         self._connections[connection] = None
         self._lending[connection] = None
@@ -107,7 +118,9 @@ class Http2Pool(Places[Http2Lane]):
 
     def expire(self, now_ns: int) -> None:
         for connection in list(self._connections):
-            is_idle = not connection.has_lanes and now_ns - connection.idle_since_ns >= self.keep_alive_ns
+            is_idle = (
+                not connection.has_lanes and now_ns - connection.idle_since_ns >= self.keep_alive_ns
+            )
             if is_idle or now_ns >= connection.retires_ns:
                 connection.retire()
 

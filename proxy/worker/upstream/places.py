@@ -1,7 +1,9 @@
-"""Places for the connections of one route's upstream, and the requests that wait for one: first come, first served.
+"""Places for the connections of one route's upstream, and the requests that wait for one: first
+come, first served.
 
-Decides synchronously; `opener` acts on it, which takes time. Each pool lends *lanes*, one exchange to a lane: a
-connection of HTTP/1.1 is one (`pool.py`), a connection of HTTP/2 has many (`http2_pool.py`).
+Decides synchronously; `opener` acts on it, which takes time. Each pool lends *lanes*, one exchange
+to a lane: a connection of HTTP/1.1 is one (`pool.py`), a connection of HTTP/2 has many
+(`http2_pool.py`).
 """
 
 import asyncio
@@ -31,7 +33,8 @@ class Places(ABC, Generic[Lane_co]):
         self.tls = route.tls
         self.limits = limits
         self._on_open = on_open
-        self._open = self._opening = 0
+        self._open = 0
+        self._opening = 0
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._woken = 0
         """How many waiters were woken and have not run yet."""
@@ -90,7 +93,8 @@ class Places(ABC, Generic[Lane_co]):
         return bool(self._waiting or self._woken)
 
     def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
-        """Resolve a future when a connection or a place for one becomes free; first come, first served.
+        """Resolve a future when a connection or a place for one becomes free; first come, first
+        served.
 
         `is_next` puts a waiter that was woken in vain back to the front.
         """
@@ -99,7 +103,9 @@ class Places(ABC, Generic[Lane_co]):
             self._waiting.move_to_end(waiter, last=False)
 
     def leave(self, waiter: "asyncio.Future[None]") -> None:
-        """Forget a waiter that gave up: a place may be taken for days, and thousands may time out waiting."""
+        """Forget a waiter that gave up: a place may be taken for days, and thousands may time out
+        waiting.
+        """
         self._waiting.pop(waiter, None)
 
     def pass_on(self) -> None:
@@ -116,7 +122,9 @@ class Places(ABC, Generic[Lane_co]):
         self._woken -= 1
 
     def share(self) -> None:
-        """Wake the next if there is something for it: the waiter before it may have needed less than was free."""
+        """Wake the next if there is something for it: the waiter before it may have needed less
+        than was free.
+        """
         if self._waiting and (self.has_free or not self.is_full):
             self.pass_on()
 
@@ -129,11 +137,15 @@ class Places(ABC, Generic[Lane_co]):
         self.pass_on()
 
     def _count_opened(self, now_ns: int) -> int:
-        """Count a connection; return when it is to retire: not all at once, those of a busy minute are of one age."""
+        """Count a connection; return when it is to retire: not all at once, those of a busy minute
+        are of one age.
+        """
         self._opening -= 1
         self._open += 1
         self._on_open(1)
-        return now_ns + self._max_age_ns - randbelow(self._max_age_ns // 10 + 1) if self._max_age_ns else 1 << 61
+        if self._max_age_ns:
+            return now_ns + self._max_age_ns - randbelow(self._max_age_ns // 10 + 1)
+        return 1 << 61
 
     def _count_closed(self) -> None:
         self._open -= 1

@@ -1,6 +1,8 @@
-"""The pool of one route's connections of HTTP/1.1: which one is lent, and whether there is room for another.
+"""The pool of one route's connections of HTTP/1.1: which one is lent, and whether there is room for
+another.
 
-Last in, first out: the connection used most recently is the least likely to have been closed by the other side.
+Last in, first out: the connection used most recently is the least likely to have been closed by the
+other side.
 """
 
 import time
@@ -17,13 +19,18 @@ from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.places import AnyConnection, Places
 
 POST_IDLE_NS: Final = 1_000_000_000
-"""A request that must not be sent twice uses a pooled connection only if idle for less than this (P13)."""
+"""A request that must not be sent twice uses a pooled connection only if idle for less than this
+(P13).
+"""
 
 REST_NS: Final = 100_000_000
-"""How long a connection rests after a 5xx: servers close after an error, once they have logged it."""
+"""How long a connection rests after a 5xx: servers close after an error, once they have logged it.
+"""
 
 RESPONSE_BYTES: Final = 4
-"""The head of a response may have so many times the bytes of a request's: cookies and policies are many."""
+"""The head of a response may have so many times the bytes of a request's: cookies and policies are
+many.
+"""
 
 
 class Pool(Places[UpstreamConnection]):
@@ -37,7 +44,9 @@ class Pool(Places[UpstreamConnection]):
         turns: FairLoop,
         responses: ResponseHeads,
     ) -> None:
-        """Begin empty; `on_open` gets +1 and -1 as connections open and close, `responses` reads heads of responses."""
+        """Begin empty; `on_open` gets +1 and -1 as connections open and close, `responses` reads
+        heads of responses.
+        """
         super().__init__(route, limits, on_open)
         self._turns = turns
         self._idle: dict[UpstreamConnection, None] = {}
@@ -48,7 +57,9 @@ class Pool(Places[UpstreamConnection]):
         self._unanswered: dict[UpstreamConnection, int] = {}
         """Connections on which no response has ended yet, and since when they are open, ns."""
         self._answered: set[UpstreamConnection] = set()
-        """Open connections on which a response has ended, and whose upstream has not ended its side."""
+        """Open connections on which a response has ended, and whose upstream has not ended its
+        side.
+        """
         self._draining: set[UpstreamConnection] = set()
         """Open connections whose tunnel has ended, and whose upstream has not taken all of it."""
         self._concurrency = Concurrency()
@@ -56,22 +67,30 @@ class Pool(Places[UpstreamConnection]):
         self._responses = responses
 
     def new_connection(self) -> UpstreamConnection:
-        return UpstreamConnection(self, self._responses, self._max_head_bytes, self.route.address_text, self._turns)
+        return UpstreamConnection(
+            self, self._responses, self._max_head_bytes, self.route.address_text, self._turns
+        )
 
     def keep_alive_of(self, announced_s: int) -> int:
-        """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting.
+        """Return how long to keep an idle connection, ns: a second less than the upstream
+        announces, or the setting.
 
         Of a single second half is kept: a request must not meet its end.
         """
-        return max((announced_s - 1) * 1_000_000_000, 500_000_000) if announced_s > 0 else self.keep_alive_ns
+        if announced_s > 0:
+            return max((announced_s - 1) * 1_000_000_000, 500_000_000)
+        return self.keep_alive_ns
 
-    def acquire(self, now_ns: int, *, may_repeat: bool, is_turn: bool = False) -> UpstreamConnection | None:
+    def acquire(
+        self, now_ns: int, *, may_repeat: bool, is_turn: bool = False
+    ) -> UpstreamConnection | None:
         """Return the most recently used idle connection that is young enough for a request, if any.
 
-        One that may be sent once more, where the connection turns out to be closed, may use an older one.
+        One that may be sent once more, where the connection turns out to be closed, may use an
+        older one.
 
-        While others wait there is none, unless it is the caller's turn: a client with its next request ready whenever a
-        connection comes back would otherwise keep it for good.
+        While others wait there is none, unless it is the caller's turn: a client with its next
+        request ready whenever a connection comes back would otherwise keep it for good.
         """
         if (self._waiting or self._woken) and not is_turn:
             return None
@@ -86,7 +105,9 @@ class Pool(Places[UpstreamConnection]):
                     return connection
                 idle[connection] = None
                 return None
+
             connection.close()
+
         return None
 
     def release(self, connection: UpstreamConnection, now_ns: int) -> None:
@@ -100,6 +121,7 @@ class Pool(Places[UpstreamConnection]):
         if is_spent or (self._concurrency.is_wary and self._holds_others(now_ns, 0)):
             connection.close()
             return
+
         connection.idle_since_ns = now_ns
         if connection.has_failed:
             if (
@@ -108,7 +130,9 @@ class Pool(Places[UpstreamConnection]):
                 connection.close()
             else:
                 self._resting[connection] = None
+
             return
+
         self._idle[connection] = None
         if self._waiting:
             self.pass_on()
@@ -119,6 +143,7 @@ class Pool(Places[UpstreamConnection]):
             connection = next(iter(self._resting))
             if now_ns - connection.idle_since_ns < REST_NS:
                 return
+
             del self._resting[connection]
             if has_ended(connection.transport):
                 connection.close()
@@ -132,14 +157,18 @@ class Pool(Places[UpstreamConnection]):
         self._concurrency.served(len(self._answered))
 
     def _holds_others(self, now_ns: int, silent_ns: int) -> bool:
-        """Whether idle connections may keep a new one from being served: it has had no answer for so long."""
+        """Whether idle connections may keep a new one from being served: it has had no answer for
+        so long.
+        """
         return self._concurrency.may_hold(len(self._answered)) and any(
             connection.is_waiting and now_ns - since_ns >= silent_ns
             for connection, since_ns in self._unanswered.items()
         )
 
     def ending(self, connection: UpstreamConnection) -> None:
-        """Note that the upstream has ended its side: it may serve another in its place already (P27)."""
+        """Note that the upstream has ended its side: it may serve another in its place already
+        (P27).
+        """
         self._answered.discard(connection)
 
     def remove(self, connection: UpstreamConnection) -> None:
@@ -167,7 +196,9 @@ class Pool(Places[UpstreamConnection]):
         self._draining.add(connection)
 
     def make_room(self) -> bool:
-        """Return whether there is a place, if need be by closing the connection idle longest, unusable here (P13)."""
+        """Return whether there is a place, if need be by closing the connection idle longest,
+        unusable here (P13).
+        """
         if self.is_full and (idle := self._idle or self._resting):
             next(iter(idle)).close()
         return not self.is_full
@@ -180,13 +211,16 @@ class Pool(Places[UpstreamConnection]):
         return own
 
     def expire(self, now_ns: int) -> None:
-        """Close idle connections that are too old or hold others, and drained ones; called a few times a second."""
+        """Close idle connections that are too old or hold others, and drained ones; called a few
+        times a second.
+        """
         for connection in list(self._draining):
             connection.close_if_taken(now_ns)
         self._end_rests(now_ns)
         idle = self._idle
         if not idle:
             return
+
         if self._holds_others(now_ns, SILENT_NS):
             self._concurrency.is_wary = True
             expired = list(idle)
@@ -195,6 +229,7 @@ class Pool(Places[UpstreamConnection]):
         else:
             idle_ns = self._concurrency.idle_ns
             expired = [c for c in idle if now_ns - c.idle_since_ns >= idle_ns(c.keep_alive_ns)]
+
         for connection in expired:
             connection.close()
 

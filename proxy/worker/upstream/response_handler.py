@@ -1,4 +1,6 @@
-"""The borrower of a lane: what a connection of either protocol asks and says of the exchange that it carries."""
+"""The borrower of a lane: what a connection of either protocol asks and says of the exchange that
+it carries.
+"""
 
 from typing import Protocol
 
@@ -14,7 +16,9 @@ class ResponseHandler(Protocol):
     is_request_complete: bool
     """Whether the connection has been given all of the request."""
     is_continue_due: bool
-    """Whether the request waits for a 100: until then the upstream has not promised to read its body."""
+    """Whether the request waits for a 100: until then the upstream has not promised to read its
+    body.
+    """
     upstream_head: bytes
     """The head of the request as HTTP/1.1 has it, `Host` first."""
     request_trailers: bytes
@@ -22,7 +26,9 @@ class ResponseHandler(Protocol):
     stream: StreamState | None
     """Of a client that speaks HTTP/2."""
     has_long_body: bool
-    """Whether our buffer may still hold a part of the body; for a request without one, that of an earlier request."""
+    """Whether our buffer may still hold a part of the body; for a request without one, that of an
+    earlier request.
+    """
 
     @property
     def wants_websocket(self) -> bool:
@@ -53,7 +59,9 @@ class ResponseHandler(Protocol):
         """Handle the failure; `is_stale`: a reused connection was closed before it sent anything."""
 
     def upstream_refused(self, error: UpstreamError, sent: bytes | None) -> None:
-        """Handle a refusal before any work was done; what was sent of the body is there if it was short."""
+        """Handle a refusal before any work was done; what was sent of the body is there if it was
+        short.
+        """
 
     def pause_request(self) -> None:
         """Stop sending request body: the upstream's buffer is full."""

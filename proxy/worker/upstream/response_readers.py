@@ -1,7 +1,8 @@
 """The readers of response heads: routes with the same rules share a reader and its memo.
 
-So what is remembered is bounded for all of them together, and what one upstream often sends is known of its neighbours.
-A reader of its own for each took 2 to 7 MiB a route (tracemalloc), of upstreams whose heads never repeat.
+So what is remembered is bounded for all of them together, and what one upstream often sends is
+known of its neighbours. A reader of its own for each took 2 to 7 MiB a route (tracemalloc), of
+upstreams whose heads never repeat.
 """
 
 from functools import partial
@@ -22,7 +23,9 @@ class ResponseReaders:
         self._readers: dict[tuple[HeaderRules, int], ResponseHeads] = {}
 
     def reader(self, rules: HeaderRules, max_headers: int) -> ResponseHeads:
-        """Return the reader of heads with at most `max_headers` fields, to which the rules are applied; 0: any."""
+        """Return the reader of heads with at most `max_headers` fields, to which the rules are
+        applied; 0: any.
+        """
         found = self._readers.get((rules, max_headers))
         if found is None:
             parse = partial(_parse, rules, max_headers or 1 << 20, self._plain)
