@@ -1,9 +1,12 @@
-"""The collector process: `python -m proxy.collector`. Drains rings, writes the store, serves the admin port."""
+"""The collector process: `python -m proxy.collector`. Drains rings, writes the store, serves the
+admin port.
+"""
 
 import gc
 
 if __name__ == "__main__":
-    gc.disable()  # until we are ready: what is imported stays, and to walk it was 0.13 of 1.18 s of CPU
+    # Until we are ready: what is imported stays, and to walk it was 0.13 of 1.18 s of CPU.
+    gc.disable()
 
 import argparse
 import asyncio
@@ -33,20 +36,25 @@ from storage.errors import StorageMisconfigured
 log = logging.getLogger(__name__)
 
 NICE: Final = 5
-"""Lower than that of workers, which a light client on one core feels (p90 1.1 to 2.9 ms; 2.0 to 2.7 with 0, 0.6 to 1.8
-with 10). With 10 it starves beside neighbours that burn all cores: probes take 5 s, with 5 0.1. Neither SCHED_BATCH nor
-shorter slices for workers won anything. A worker whose ring fills waits, whatever the priorities."""
+"""Lower than that of workers, which a light client on one core feels (p90 1.1 to 2.9 ms; 2.0 to 2.7
+with 0, 0.6 to 1.8 with 10). With 10 it starves beside neighbours that burn all cores: probes take 5
+s, with 5 0.1. Neither SCHED_BATCH nor shorter slices for workers won anything. A worker whose ring
+fills waits, whatever the priorities.
+"""
 SWITCH_S: Final = 0.001
-"""How long a thread runs on while others wait for the interpreter; 5 ms by default. Each statement of a read that finds
-the interpreter taken waits so long, and those of a commit: beside ten readers commits took 75 ms at the median instead
-of 169, pages of lists 130 to 164 instead of 242, and traffic alone no more CPU."""
+"""How long a thread runs on while others wait for the interpreter; 5 ms by default. Each statement
+of a read that finds the interpreter taken waits so long, and those of a commit: beside ten readers
+commits took 75 ms at the median instead of 169, pages of lists 130 to 164 instead of 242, and
+traffic alone no more CPU.
+"""
 WORKERS_GONE_S: Final = 5.0
 """Beyond their drain timeout, before we stop without them."""
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> int:
     data_dir = Path(settings.data_dir)
-    token = read_token(data_dir) or secrets.token_urlsafe(32)  # of a disk that gives none: it may later
+    # Of a disk that gives none: it may later.
+    token = read_token(data_dir) or secrets.token_urlsafe(32)
     data = DataDir(data_dir, options.instance, token, options.lock_fd)
     listener = socket.socket(fileno=options.admin_fd)
     metrics = None if options.metrics_fd is None else socket.socket(fileno=options.metrics_fd)
@@ -65,43 +73,56 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> int:
     ):
         control.send("ready")
         garbage.tune(garbage.COLLECTOR)
-        with stop_signals(lambda: None):  # the supervisor decides; a second signal still ends us at once
+        # The supervisor decides; a second signal still ends us at once.
+        with stop_signals(lambda: None):
             await commands.stopping.wait()
         plane.is_handing_over = commands.is_handing_over
         if not plane.is_handing_over:
             plane.status.start_draining()
             await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
+
     is_complete = not plane.unsettled_records and not plane.sources.given_up
     return 0 if is_complete or plane.is_handing_over else 1
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
-    """Wait until no worker can push any more, usually not at all: the supervisor has stopped them in order."""
+    """Wait until no worker can push any more, usually not at all: the supervisor has stopped them
+    in order.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             sources = plane.sources.attached
             while any(s.segment.producer_alive() for s in sources.values()):  # noqa: ASYNC110 - a lock sends no event
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        log.warning("timed out waiting for a worker to exit; its last records stay in the ring for the next start")
+        log.warning(
+            "timed out waiting for a worker to exit; its last records stay in the ring for the "
+            "next start"
+        )
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="proxy.collector", description="started by the supervisor")
+    parser = argparse.ArgumentParser(
+        prog="proxy.collector", description="started by the supervisor"
+    )
     parser.add_argument("--settings-fd", type=int, required=True)
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--admin-fd", type=int, required=True)
     parser.add_argument("--metrics-fd", type=int)
     parser.add_argument("--ring-directory", type=Path)
     parser.add_argument("--counters-fd", type=int, required=True)
-    parser.add_argument("--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True)
+    parser.add_argument(
+        "--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True
+    )
     parser.add_argument("--instance", required=True)
     parser.add_argument("--lock-fd", type=int, required=True)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str]) -> int:
-    """Run a collector until it has to drain, or its supervisor is gone; 1: not all records could be stored."""
+    """Run a collector until it has to drain, or its supervisor is gone; 1: not all records could be
+    stored.
+    """
     detach_from_stderr()
     options = _options(argv)
     settings = read_settings(options.settings_fd)

@@ -1,15 +1,18 @@
-"""The access log of `[log] access`: a line on stdout for every recorded exchange, JSON or NCSA combined as in nginx.
+"""The access log of `[log] access`: a line on stdout for every recorded exchange, JSON or NCSA
+combined as in nginx.
 
-Strategy: lines are made on the loop as records are built, and written as those of our own log are (`LogStream`),
-because a write to a pipe or terminal may take any time. What waits is bounded in bytes. Invariant: nothing waits for
-stdout; what it did not take (too slow, closed, full) is counted and reported once, and lines are written again as soon
-as it takes them.
+Strategy: lines are made on the loop as records are built, and written as those of our own log are
+(`LogStream`), because a write to a pipe or terminal may take any time. What waits is bounded in
+bytes. Invariant: nothing waits for stdout; what it did not take (too slow, closed, full) is counted
+and reported once, and lines are written again as soon as it takes them.
 
-Only what is stored is shown, so everything is redacted. A line is one line, whatever a client sent: control characters
-are escaped, C1 controls and the line separators of Unicode too, as are quotes and backslashes in the columns of NCSA.
+Only what is stored is shown, so everything is redacted. A line is one line, whatever a client sent:
+control characters are escaped, C1 controls and the line separators of Unicode too, as are quotes
+and backslashes in the columns of NCSA.
 
-A line follows the building of its record, not the commit, so it comes while the store is away too. A collector that is
-killed builds again what was not committed: those lines come twice, under the same id.
+A line follows the building of its record, not the commit, so it comes while the store is away too.
+A collector that is killed builds again what was not committed: those lines come twice, under the
+same id.
 """
 
 import logging
@@ -38,7 +41,20 @@ WRITE_BYTES: Final = 64 * 1024
 Formatter = Callable[[Entry], bytes]
 """Writes the line of an exchange, with its LF."""
 
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS: Final = (
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+)
 """Not the locale's."""
 _UNSAFE: Final = re.compile(rf'["\\\t\n{UNSAFE}]')
 _UNSAFE_WORD: Final = re.compile(rf'[\s"\\{UNSAFE}]')
@@ -46,8 +62,27 @@ _REFERER: Final = b"\r\nreferer:"
 
 
 _COLUMNS: Final = (
-    *("method", "host", "path", "query", "status", "outcome", "duration_us", "connect_us", "first_byte_us"),
-    *("upstream_us", "request_bytes", "response_bytes", "client_ip", "route_id", "service", "project", "trace_id"),
+    *(
+        "method",
+        "host",
+        "path",
+        "query",
+        "status",
+        "outcome",
+        "duration_us",
+        "connect_us",
+        "first_byte_us",
+    ),
+    *(
+        "upstream_us",
+        "request_bytes",
+        "response_bytes",
+        "client_ip",
+        "route_id",
+        "service",
+        "project",
+        "trace_id",
+    ),
     *("user_agent", "error_type"),
 )
 """Of a JSON line, beside time and id; named as in the API's records."""
@@ -75,6 +110,7 @@ class JsonFormatter:
             encoded = self._encode(line)
         except UnicodeEncodeError:  # half of a surrogate pair, which no encoding has
             encoded = self._encode(_without_surrogates(line))
+
         if not encoded.isascii() or b"\x7f" in encoded:
             encoded = json_escaped(encoded.decode()).encode()
         return encoded + b"\n"
@@ -83,7 +119,8 @@ class JsonFormatter:
 class CommonFormatter:
     """NCSA combined: the time is the end of the exchange, as in nginx, in the local time zone.
 
-    Bytes are those of the body. The user is the record's; the referer is known where heads are kept.
+    Bytes are those of the body. The user is the record's; the referer is known where heads are
+    kept.
     """
 
     def __init__(self) -> None:
@@ -116,10 +153,12 @@ def _referer(entry: Entry) -> str | None:
     payload = entry.payload
     if payload is None:
         return None
+
     head = payload.request_head
     start = head.lower().find(_REFERER)
     if start < 0:
         return None
+
     return head[start + len(_REFERER) :].partition(b"\r\n")[0].strip().decode("utf-8", "replace")
 
 
@@ -153,13 +192,18 @@ def _without_surrogates(line: Any) -> dict[str, Any]:
     }
 
 
-_FORMATTERS: Final[dict[str, Callable[[], Formatter]]] = {"json": JsonFormatter, "common": CommonFormatter}
+_FORMATTERS: Final[dict[str, Callable[[], Formatter]]] = {
+    "json": JsonFormatter,
+    "common": CommonFormatter,
+}
 
 
 class AccessLog:
     """Writes lines to a descriptor, from its creation until `close`."""
 
-    def __init__(self, form: Literal["json", "common"], fd: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
+    def __init__(
+        self, form: Literal["json", "common"], fd: int, max_bytes: int = MAX_WAITING_BYTES
+    ) -> None:
         """Write to `fd`, which stays the caller's; -1 stands for a stdout that is not open."""
         self._format = _FORMATTERS[form]()
         self._stream = LogStream(fd, max_bytes, self._report)
@@ -179,6 +223,7 @@ class AccessLog:
                 self._stream.put(data)
                 data = b""
             data += line
+
         if data:
             self._stream.put(data)
 
@@ -201,7 +246,9 @@ def open_access_log(form: Literal["off", "json", "common"]) -> AccessLog | None:
 
 
 def _is_stderr(fd: int) -> bool:
-    """Whether a descriptor is what the own log is written to: then only short writes stay in one piece (pipe(7))."""
+    """Whether a descriptor is what the own log is written to: then only short writes stay in one
+    piece (pipe(7)).
+    """
     try:
         return os.path.sameopenfile(fd, 2)
     except OSError:

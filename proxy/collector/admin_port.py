@@ -1,7 +1,7 @@
 """The admin port of a running collector: its server, and what its handlers need of this process.
 
-Wiring only; the application is `api/app.py`. What is served belongs to the collector, the listening socket to the
-caller.
+Wiring only; the application is `api/app.py`. What is served belongs to the collector, the listening
+socket to the caller.
 """
 
 import hashlib
@@ -47,7 +47,9 @@ async def admin_port(
     metrics: socket.socket | None = None,
     health: socket.socket | None = None,
 ) -> AsyncIterator[None]:
-    """Serve the admin port on a listening socket, and the open ports if there are any, until the context exits."""
+    """Serve the admin port on a listening socket, and the open ports if there are any, until the
+    context exits.
+    """
     resender = Resender(settings, plane.events.add_event) if settings.replay.enabled else None
     services = _services(settings, data, plane, resender)
     tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
@@ -64,10 +66,13 @@ async def admin_port(
                 app = make_open_app(services, has_metrics=name == "metrics")
                 port = http_port(app, its_listener, unreadable_response, shutdown_timeout_s=1.0)
                 ports[name] = await stack.enter_async_context(port)
+
         yield
 
 
-def _services(settings: Settings, data: DataDir, plane: "ControlPlane", resender: Resender | None) -> Services:
+def _services(
+    settings: Settings, data: DataDir, plane: "ControlPlane", resender: Resender | None
+) -> Services:
     return Services(
         storage=plane.storage,
         credentials=credentials_of(settings, AdminToken(data.path, data.token)),
@@ -79,14 +84,18 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane", resender
             )
             for route in settings.routes
         },
-        endpoints=EndpointNames(plane.endpoints.current, plane.endpoints.former, plane.endpoints.forget),
+        endpoints=EndpointNames(
+            plane.endpoints.current, plane.endpoints.former, plane.endpoints.forget
+        ),
         retention_s=round(settings.retention.max_age_days * 86_400) or None,
         fanout=plane.fanout,
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
         version=VERSION,
-        send_again=SendAgain(targets=settings.replay.targets, send=resender.send) if resender else None,
+        send_again=SendAgain(targets=settings.replay.targets, send=resender.send)
+        if resender
+        else None,
         add_event=plane.events.add_event,
         ledger=plane.ledger,
         status=plane.status.describe,
@@ -95,21 +104,28 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane", resender
         is_ready=plane.readiness.answer,
         metrics=plane.metrics,
         alerts=plane.alerting,
-        streams=StreamServices(tail=plane.tail, limits=StreamLimits(settings.admin.max_streams_per_token)),
+        streams=StreamServices(
+            tail=plane.tail, limits=StreamLimits(settings.admin.max_streams_per_token)
+        ),
         on_key_changed=plane.on_key_changed,
         sessions=Sessions(
             read_state(data.path).get("sessions"),
             lambda opened: update_state(data.path, sessions=opened),
             mark=cookie_mark(data.path),
         ),
-        allowed_hosts=(*settings.admin.allowed_hosts, urlsplit(settings.admin.public_url).hostname or ""),
+        allowed_hosts=(
+            *settings.admin.allowed_hosts,
+            urlsplit(settings.admin.public_url).hostname or "",
+        ),
         base_path=settings.admin.base_path.rstrip("/"),
         is_trusted_proxy=TrustedProxies(settings.proxy.trusted_proxies).has,
     )
 
 
 def cookie_mark(path: Path) -> str:
-    """Return the mark in the cookie's name, unique to this data directory and kept, so sessions outlive restarts."""
+    """Return the mark in the cookie's name, unique to this data directory and kept, so sessions
+    outlive restarts.
+    """
     return hashlib.sha256((directory_id(path) or str(path)).encode()).hexdigest()[:12]
 
 
@@ -119,7 +135,8 @@ def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
         return Credentials()
     others = [
         Credential(
-            bytes.fromhex(token.token.removeprefix(DIGEST_PREFIX)), Principal(token.name, token.role, scope_of(token))
+            bytes.fromhex(token.token.removeprefix(DIGEST_PREFIX)),
+            Principal(token.name, token.role, scope_of(token)),
         )
         for token in settings.tokens
     ]

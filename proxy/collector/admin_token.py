@@ -1,4 +1,6 @@
-"""The data directory's token, read again when the file was replaced: `sidelog token rotate` works without a restart."""
+"""The data directory's token, read again when the file was replaced: `sidelog token rotate` works
+without a restart.
+"""
 
 import logging
 import os
@@ -19,7 +21,9 @@ log = logging.getLogger(__name__)
 class AdminToken:
     """Returns the current token; checks the file twice a second at most."""
 
-    def __init__(self, data_path: Path, token: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, data_path: Path, token: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = data_path / TOKEN_FILE
         self._token = token
         self._clock = clock
@@ -46,8 +50,11 @@ class AdminToken:
         try:
             token = self._path.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            log.warning("the admin token could not be read again, keeping the current one: %s", error)
+            log.warning(
+                "the admin token could not be read again, keeping the current one: %s", error
+            )
             return
+
         self._signature = signature
         if token and token != self._token:
             self._token = token

@@ -1,7 +1,9 @@
-"""The position of every source as it is committed, in the store or in the spool: what the ledger is computed from.
+"""The position of every source as it is committed, in the store or in the spool: what the ledger is
+computed from.
 
-Strategy: every commit moves them and releases what it covered in the rings. A source whose committed position is closed
-is gone for good: its ring is removed, and one more batch adds its counts to `RETIRED_TOTALS` and deletes its position.
+Strategy: every commit moves them and releases what it covered in the rings. A source whose
+committed position is closed is gone for good: its ring is removed, and one more batch adds its
+counts to `RETIRED_TOTALS` and deletes its position.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,7 +12,14 @@ import msgspec
 
 from proxy.collector.internal_events import InternalEvents
 from proxy.collector.rings.sources import Sources
-from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, add_counts, is_ahead, with_dropped
+from storage.ledger import (
+    RETIRED_TOTALS,
+    SOURCE_INTERNAL,
+    SOURCE_SPOOL,
+    add_counts,
+    is_ahead,
+    with_dropped,
+)
 from storage.record import Batch, Position
 from storage.writer.writer import Writer
 
@@ -21,7 +30,11 @@ class CommittedPositions:
     """Follows the writer, as `WriterListener`."""
 
     def __init__(
-        self, sources: Sources, writer: Writer, events: InternalEvents, positions: Mapping[bytes, Position]
+        self,
+        sources: Sources,
+        writer: Writer,
+        events: InternalEvents,
+        positions: Mapping[bytes, Position],
     ) -> None:
         self._sources = sources
         self._writer = writer
@@ -52,7 +65,9 @@ class CommittedPositions:
                 source.reader.release(position.offset)
 
     def _move(self, batch: Batch) -> None:
-        """Move positions, but never back: one may be older than what the store or the spool already has."""
+        """Move positions, but never back: one may be older than what the store or the spool already
+        has.
+        """
         for source_id, position in batch.positions.items():
             if source_id not in self.positions or is_ahead(position, self.positions[source_id]):
                 self.positions[source_id] = position
@@ -66,14 +81,19 @@ class CommittedPositions:
         """Count stored records as dropped, because the store was removed with them."""
         past = self._retired_totals
         dropped = with_dropped(past.dropped, "store_removed", records)
-        self._retired_totals = msgspec.structs.replace(past, stored=past.stored - records, dropped=dropped)
+        self._retired_totals = msgspec.structs.replace(
+            past, stored=past.stored - records, dropped=dropped
+        )
         self._writer.advance(RETIRED_TOTALS, self._retired_totals)
 
     def reconcile(self, positions: Mapping[bytes, Position], spooled: Collection[bytes]) -> None:
-        """Continue from the positions in the store, which could not be read before; see `close_lost_rings`."""
+        """Continue from the positions in the store, which could not be read before; see
+        `close_lost_rings`.
+        """
         self.positions.clear()
         self.positions.update(positions)
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
+
         for source in list(self._sources.attached.values()):
             known = self.positions.get(source.id, Position())
             if known.closed:
@@ -82,35 +102,51 @@ class CommittedPositions:
                 source.restart(known)
             else:
                 source.note_reported(known)
+
         self._events.restart(self.positions)
         self.close_lost_rings(spooled)
 
     def close_lost_rings(self, spooled: Collection[bytes]) -> None:
-        """Close positions whose ring is gone or damaged; called once, when the rings of the start are attached.
+        """Close positions whose ring is gone or damaged; called once, when the rings of the start
+        are attached.
 
-        A closed ring was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and an
-        event reports it, because it held an unknown number of records. Those in `spooled` are closed when the store has
-        all their records.
+        A closed ring was unlinked in order before a kill; any other was lost with the machine (or
+        its /dev/shm), and an event reports it, because it held an unknown number of records. Those
+        in `spooled` are closed when the store has all their records.
         """
         left = self._sources.left
         for source_id in dict.fromkeys((*self.positions, *left)):
-            if source_id in _PSEUDO_SOURCES or source_id in self._sources.attached or source_id in spooled:
+            if (
+                source_id in _PSEUDO_SOURCES
+                or source_id in self._sources.attached
+                or source_id in spooled
+            ):
                 continue
-            position, pushed = self.positions.get(source_id, Position()), left.get(source_id, 0)
+
+            position = self.positions.get(source_id, Position())
+            pushed = left.get(source_id, 0)
             if pushed is None:
                 continue
+
             if not position.closed:
                 lost = max(0, pushed - position.taken)
-                dropped = with_dropped(position.dropped, "corrupt", lost) if lost else position.dropped
+                dropped = (
+                    with_dropped(position.dropped, "corrupt", lost) if lost else position.dropped
+                )
                 received = position.taken + lost + position.dropped.get("ring_full", 0)
-                position = msgspec.structs.replace(position, received=received, dropped=dropped, closed=True)
+                position = msgspec.structs.replace(
+                    position, received=received, dropped=dropped, closed=True
+                )
                 self._events.add_unclean_start("ring_lost", source_id, lost)
                 if source_id in left:
                     self._writer.advance(source_id, position)
+
             self._retire(source_id, position)
 
     def _retire(self, source_id: bytes, position: Position) -> None:
-        """Fold the counts of a source into those of all that are gone, unless its file would be reported once more."""
+        """Fold the counts of a source into those of all that are gone, unless its file would be
+        reported once more.
+        """
         if source_id in self._sources.left:
             return
         self._retired_totals = add_counts(self._retired_totals, position)

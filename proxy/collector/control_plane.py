@@ -1,8 +1,8 @@
 """The parts of a collector, built bottom up: rings, writer, drain, tail, retention.
 
-Start order: settings, store (or what is known of one that is away, `startup.py`), positions, rings, writer, drain,
-admin port, `ready`. Stop order: the workers are gone when `drain` arrives, so the rings are emptied, the writer settles
-what it has, the admin port closes, then the store.
+Start order: settings, store (or what is known of one that is away, `startup.py`), positions, rings,
+writer, drain, admin port, `ready`. Stop order: the workers are gone when `drain` arrives, so the
+rings are emptied, the writer settles what it has, the admin port closes, then the store.
 """
 
 import asyncio
@@ -63,7 +63,8 @@ from storage.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 CLOSE_S: Final = 10.0
-"""Bounds each step of the stop: what is not stored by then stays in the rings for the next start."""
+"""Bounds each step of the stop: what is not stored by then stays in the rings for the next start.
+"""
 QUEUE_BYTES_PER_RECORD: Final = 5592
 """A batch has 3000 records of 16 MiB of queue: half the cost per row of 500, measured."""
 
@@ -98,10 +99,14 @@ class ControlPlane:
     is_handing_over: bool = False
     """Whether another collector continues with the rings where this one stops."""
     unsettled_records: int = 0
-    """At the end: how many neither the store nor the spool took in time, those that are still in rings included."""
+    """At the end: how many neither the store nor the spool took in time, those that are still in
+    rings included.
+    """
 
     async def ledger(self) -> Ledger:
-        """Read the accounting, positions and counters in one synchronous go, rings that were made just now included."""
+        """Read the accounting, positions and counters in one synchronous go, rings that were made
+        just now included.
+        """
         self.sources.find()
         counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
         return balance(self.committed.positions, counts, self.writer.spooled_records)
@@ -121,10 +126,11 @@ async def control_plane(
     ring_directory: Path | None,
     follow: Callable[[Sources, StatusView, Workers], None] = lambda sources, status, workers: None,
 ) -> AsyncIterator[ControlPlane]:
-    """Start writer and drain, with the store or offline; on leaving, empty the rings, settle, and close in order.
+    """Start writer and drain, with the store or offline; on leaving, empty the rings, settle, and
+    close in order.
 
-    `ring_directory` is where rings of before are files, None when there are none; `follow` attaches those that workers
-    have, before those that are gone are accounted for.
+    `ring_directory` is where rings of before are files, None when there are none; `follow` attaches
+    those that workers have, before those that are gone are accounted for.
 
     Raises:
         StorageMisconfigured: as `started` does.
@@ -137,7 +143,10 @@ async def control_plane(
         tailing = tasks.create_task(_run_tail(settings, data, state, plane), name="tail")
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
-        deleting = [tasks.create_task(each.run(), name="retention") for each in (plane.retention, plane.size_cap)]
+        deleting = [
+            tasks.create_task(each.run(), name="retention")
+            for each in (plane.retention, plane.size_cap)
+        ]
         beside = {
             "keys": plane.keys.run(), "watch": plane.readiness.run(), "endpoints": plane.endpoints.run(),
             "text index": plane.text_indexing.run(), "replicas": plane.replicas.run(), "alerts": plane.alerting.run(),
@@ -145,6 +154,7 @@ async def control_plane(
         }  # fmt: skip
         exporting = tasks.create_task(plane.export.run(), name="export")
         assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]
+
         try:
             yield plane
         finally:
@@ -186,7 +196,9 @@ def _find_rings(plane: ControlPlane, state: StartState) -> None:
         plane.drain.start_offline(is_holding=state.spool is None)
 
 
-async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane: ControlPlane) -> None:
+async def _run_tail(
+    settings: Settings, data: DataDir, state: StartState, plane: ControlPlane
+) -> None:
     """Keep the tail, after an offline start as soon as the store is there."""
     if state.offline_since is not None:
         await reconcile(
@@ -195,12 +207,17 @@ async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane:
         )  # fmt: skip
         state.recall(plane.builder)
         await plane.keys.refresh()
+
     await keep_tail(plane.tail, plane.storage, data.path, is_shared=is_shared(settings.storage.url))
 
 
-def _build(settings: Settings, data: DataDir, state: StartState, ring_directory: Path | None) -> ControlPlane:
+def _build(
+    settings: Settings, data: DataDir, state: StartState, ring_directory: Path | None
+) -> ControlPlane:
     """Build the parts, each from those before it; nothing runs yet."""
-    storage, tail, effective = state.storage, state.tail, state.effective
+    storage = state.storage
+    tail = state.tail
+    effective = state.effective
     sources = Sources(ring_directory, effective)
     metrics = Metrics(tail, version=VERSION, build=BUILD)
     index = KeyIndex()
@@ -211,11 +228,15 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     size_cap = SizeCap(storage, settings.retention.max_bytes)
     writer = _build_writer(settings, data, state, metrics.observe_batch, size_cap)
     access_log = open_access_log(settings.log.access)
-    events = InternalEvents(builder, writer, effective, None if access_log is None else access_log.observe)
+    events = InternalEvents(
+        builder, writer, effective, None if access_log is None else access_log.observe
+    )
     committed = CommittedPositions(sources, writer, events, effective)
     observers = [metrics.observe, UnlistedProxies(events.add_event, data.path).observe]
     observers += [] if access_log is None else [access_log.observe]
-    drain = Drain(sources, builder, writer, storage, committed, events, observers, settings.capture.rules)
+    drain = Drain(
+        sources, builder, writer, storage, committed, events, observers, settings.capture.rules
+    )
     state.notices.attach(events, committed)
     size_cap.on_trimmed = partial(_add_trim_event, events)
     retention = _build_retention(settings.retention, storage, events)
@@ -229,7 +250,9 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, workers=workers,
         keys=keys, export=export,
     )  # fmt: skip
-    places = WatchedPaths({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached, data.token)
+    places = WatchedPaths(
+        {DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached, data.token
+    )
     readiness = Readiness(
         status, writer, workers, places, keys,
         own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,
@@ -250,7 +273,9 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     return plane
 
 
-def _measure(plane: ControlPlane, state: StartState, places: WatchedPaths, settings: Settings) -> None:
+def _measure(
+    plane: ControlPlane, state: StartState, places: WatchedPaths, settings: Settings
+) -> None:
     """Let the metrics read the parts."""
     metrics = plane.metrics
     ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
@@ -272,9 +297,15 @@ def _measure(plane: ControlPlane, state: StartState, places: WatchedPaths, setti
 
 
 def _build_export(
-    settings: Settings, data: DataDir, state: StartState, committed: CommittedPositions, writer: Writer
+    settings: Settings,
+    data: DataDir,
+    state: StartState,
+    committed: CommittedPositions,
+    writer: Writer,
 ) -> Export:
-    export = Export(settings.otel, state.storage, data.instance, lambda: _stored_records(committed, writer))
+    export = Export(
+        settings.otel, state.storage, data.instance, lambda: _stored_records(committed, writer)
+    )
     if state.offline_since is None:
         export.begin_at(_export_start(state, committed, writer))
     return export
@@ -299,9 +330,10 @@ def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedE
 def _build_writer(
     settings: Settings, data: DataDir, state: StartState, on_attempt: OnAttempt, size_cap: SizeCap
 ) -> Writer:
-    configured, max_bytes = settings.storage, settings.retention.max_bytes
-    # What is queued is still in its ring: the queue has to be full before that is, or the spool would never be used.
-    # A record takes more of the queue than of the ring.
+    configured = settings.storage
+    max_bytes = settings.retention.max_bytes
+    # What is queued is still in its ring: the queue has to be full before that is, or the spool
+    # would never be used. A record takes more of the queue than of the ring.
     queue_max_bytes = min(configured.queue_max_bytes, settings.ring.bytes)
     replay = None
     if state.spool is not None:
@@ -329,11 +361,18 @@ def _add_trim_event(events: InternalEvents, trims: Trims, reaches_back_us: int |
     reaches_back_ms = None if reaches_back_us is None else reaches_back_us // 1000
     events.add_event(
         "retention",
-        {"reason": "size", "rows": trims.rows, "bodies": trims.bodies, "reachesBackToMs": reaches_back_ms},
+        {
+            "reason": "size",
+            "rows": trims.rows,
+            "bodies": trims.bodies,
+            "reachesBackToMs": reaches_back_ms,
+        },
     )
 
 
-def _build_retention(settings: RetentionSettings, storage: Storage, events: InternalEvents) -> Retention:
+def _build_retention(
+    settings: RetentionSettings, storage: Storage, events: InternalEvents
+) -> Retention:
     """Return the task that deletes what is too old or too much, and adds an event each time it has."""
 
     def on_purged(rows: int, floors: Floors) -> None:
@@ -357,11 +396,16 @@ def _waiting_records(sources: Sources, writer: Writer) -> int:
 
 
 def _in_rings(sources: Sources) -> int:
-    return sum(source.waiting_records for source in sources.attached.values() if not source.is_closing)
+    return sum(
+        source.waiting_records for source in sources.attached.values() if not source.is_closing
+    )
 
 
-async def _settle(plane: ControlPlane, draining: asyncio.Task[None], writing: asyncio.Task[None]) -> int:
-    """Empty the rings unless draining has ended, and store what they held; bounded, the rings keep what is left.
+async def _settle(
+    plane: ControlPlane, draining: asyncio.Task[None], writing: asyncio.Task[None]
+) -> int:
+    """Empty the rings unless draining has ended, and store what they held; bounded, the rings keep
+    what is left.
 
     Returns:
         How many records are in no store and no spool.
@@ -373,10 +417,15 @@ async def _settle(plane: ControlPlane, draining: asyncio.Task[None], writing: as
                 await asyncio.shield(draining)
         except TimeoutError:
             draining.cancel()
+
     unsettled = await plane.writer.close(CLOSE_S)
     writing.cancel()
     if unsettled:
-        log.warning("timed out waiting for the store; unstored records stay in the rings", extra={"records": unsettled})
+        log.warning(
+            "timed out waiting for the store; unstored records stay in the rings",
+            extra={"records": unsettled},
+        )
+
     return unsettled + _in_rings(plane.sources)
 
 

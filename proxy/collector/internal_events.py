@@ -1,7 +1,8 @@
-"""Records the collector makes itself: events such as gaps, and the exchanges a dead worker left behind.
+"""Records the collector makes itself: events such as gaps, and the exchanges a dead worker left
+behind.
 
-They are a source of their own (`SOURCE_INTERNAL`), whose position counts them. While the store has been away since the
-start, it is not known how many there are already: events wait in memory then.
+They are a source of their own (`SOURCE_INTERNAL`), whose position counts them. While the store has
+been away since the start, it is not known how many there are already: events wait in memory then.
 """
 
 import time
@@ -51,7 +52,9 @@ class InternalEvents:
 
     def add(self, entry: Entry) -> None:
         old = self._position
-        self._position = Position(0, old.taken + 1, old.stored + 1, old.received + 1, old.dropped, True)
+        self._position = Position(
+            0, old.taken + 1, old.stored + 1, old.received + 1, old.dropped, True
+        )
         self._writer.add(entry, SIZE_BYTES, SOURCE_INTERNAL, self._position)
         if self._observe is not None:
             self._observe([entry])
@@ -62,13 +65,24 @@ class InternalEvents:
         else:
             self.add(self._builder.event(name, data))
 
-    def add_gap(self, reason: str, count: int, from_ms: int | None = None, to_ms: int | None = None) -> None:
-        """Report in the log itself that records were dropped: how many, why, and when, which is now by default."""
+    def add_gap(
+        self, reason: str, count: int, from_ms: int | None = None, to_ms: int | None = None
+    ) -> None:
+        """Report in the log itself that records were dropped: how many, why, and when, which is now
+        by default.
+        """
         now_ms = time.time_ns() // 1_000_000
-        times = {"fromMs": now_ms if from_ms is None else from_ms, "toMs": now_ms if to_ms is None else to_ms}
+        times = {
+            "fromMs": now_ms if from_ms is None else from_ms,
+            "toMs": now_ms if to_ms is None else to_ms,
+        }
         self.add_event("gap", {"count": count, "reason": reason, **times})
 
     def add_unclean_start(self, reason: str, source_id: bytes, at_least: int = 0) -> None:
-        """Report that a ring is lost with an unknown number of records, `at_least` as many as given."""
+        """Report that a ring is lost with an unknown number of records, `at_least` as many as
+        given.
+        """
         known: dict[str, object] = {"minCount": at_least} if at_least else {}
-        self.add_event("unclean_start", {"count": None, **known, "reason": reason, "ring": source_id.hex()})
+        self.add_event(
+            "unclean_start", {"count": None, **known, "reason": reason, "ring": source_id.hex()}
+        )

@@ -1,9 +1,10 @@
-"""The collector's part of the key check: workers get every change of a key within a second, the store its uses.
+"""The collector's part of the key check: workers get every change of a key within a second, the
+store its uses.
 
-Strategy: the store's key version is polled, because another sidecar of the same store may change keys; a change made
-here is published at once. Publishing is: update the index (first, so that no record names a key that is not in it),
-replace the snapshot file, then raise the generation in the header page of every ring. A worker that sees the new number
-finds the new file.
+Strategy: the store's key version is polled, because another sidecar of the same store may change
+keys; a change made here is published at once. Publishing is: update the index (first, so that no
+record names a key that is not in it), replace the snapshot file, then raise the generation in the
+header page of every ring. A worker that sees the new number finds the new file.
 """
 
 import asyncio
@@ -33,8 +34,12 @@ USES_EVERY_S: Final = 10.0
 class KeyPublisher:
     """Publishes the keys to workers and records."""
 
-    def __init__(self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], index: KeyIndex) -> None:
-        """Publish into the data directory and to the rings `attached` at that moment; `index` is kept up to date."""
+    def __init__(
+        self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], index: KeyIndex
+    ) -> None:
+        """Publish into the data directory and to the rings `attached` at that moment; `index` is
+        kept up to date.
+        """
         self._storage = storage
         self._directory = directory
         self._attached = attached
@@ -64,17 +69,22 @@ class KeyPublisher:
                 if version != self._version:
                     await self._publish()
                     self._version = version
-                self.reason, self._is_reported = "", False
+                self.reason = ""
+                self._is_reported = False
             except (StorageError, OSError) as error:
                 self.reason = str(error) or type(error).__name__
                 self._report_failure()
 
     def _report_failure(self) -> None:
-        """Log a failure once, but not while the store is being opened, which the start does not wait for."""
+        """Log a failure once, but not while the store is being opened, which the start does not
+        wait for.
+        """
         is_starting = self._version < 0 and time.monotonic() - self._started_s < OPENING_S
         if not self._is_reported and not is_starting:
             self._is_reported = True
-            log.error("the keys cannot be published, workers keep the current ones: %s", self.reason)
+            log.error(
+                "the keys cannot be published, workers keep the current ones: %s", self.reason
+            )
 
     async def _publish(self) -> None:
         keys = await self._storage.keys()
@@ -90,7 +100,9 @@ class KeyPublisher:
             source.segment.cells[KEYS_GENERATION] = self._generation
 
     async def flush_uses(self) -> None:
-        """Store the times of the keys' last use; what the store does not take is kept for the next call."""
+        """Store the times of the keys' last use; what the store does not take is kept for the next
+        call.
+        """
         uses = self._index.take_uses()
         if not uses:
             return

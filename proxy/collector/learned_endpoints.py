@@ -1,11 +1,13 @@
-"""What was learned of endpoints, kept in the store: it survives restarts, and sidecars of one store learn together.
+"""What was learned of endpoints, kept in the store: it survives restarts, and sidecars of one store
+learn together.
 
-Strategy: one value of the store, read at the start and written when something was learned, at most every half minute. A
-writer first learns what is there: nothing is unlearned but by an erasure, so it does not matter who comes first. What a
-kill loses is learned again from the next requests.
+Strategy: one value of the store, read at the start and written when something was learned, at most
+every half minute. A writer first learns what is there: nothing is unlearned but by an erasure, so
+it does not matter who comes first. What a kill loses is learned again from the next requests.
 
-Names are pieces of paths, so after an erasure only those are known that a stored record still has. Erasures are counted
-in the value, and a sidecar that learns of another one's does the same before it writes.
+Names are pieces of paths, so after an erasure only those are known that a stored record still has.
+Erasures are counted in the value, and a sidecar that learns of another one's does the same before
+it writes.
 """
 
 import asyncio
@@ -48,7 +50,9 @@ class LearnedEndpoints:
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
         self._routes = {route.id: route for route in settings.routes}
-        self.endpoints = Endpoints({route.id: route.endpoints for route in settings.routes if route.endpoints})
+        self.endpoints = Endpoints(
+            {route.id: route.endpoints for route in settings.routes if route.endpoints}
+        )
         self._is_read = False
         self._erasures = 0
         self._has_erased = False
@@ -69,7 +73,9 @@ class LearnedEndpoints:
         await self.save()
 
     async def save(self) -> bool:
-        """Read what is kept, and write what was learned beyond it; returns whether the store could be read."""
+        """Read what is kept, and write what was learned beyond it; returns whether the store could
+        be read.
+        """
         async with self._lock:
             try:
                 await self._save()
@@ -83,10 +89,12 @@ class LearnedEndpoints:
             await self.read()
             self._is_read = True
         has_to_write = self._has_erased or self.endpoints.is_changed
-        if has_to_write or self._on_kept:  # names that are shown must respect other sidecars' erasures
+        # Names that are shown must respect other sidecars' erasures.
+        if has_to_write or self._on_kept:
             await self.read()
         if not has_to_write:
             return
+
         if self._has_erased:
             await self._keep()
             self._erasures += 1
@@ -103,15 +111,20 @@ class LearnedEndpoints:
         value = await self._storage.meta(META)
         if value is None:
             return
+
         try:
             kept = msgspec.json.decode(value, type=Kept)
         except (msgspec.DecodeError, RecursionError) as error:
-            log.warning("cannot read the stored endpoints; learning them again from traffic: %s", error)
+            log.warning(
+                "cannot read the stored endpoints; learning them again from traffic: %s", error
+            )
             return
+
         if kept.erasures > self._erasures:
             if self._is_read:
                 await self._keep()
             self._erasures = kept.erasures
+
         self.endpoints.merge(kept.learned)
 
     async def _keep(self) -> None:
@@ -143,4 +156,5 @@ class LearnedEndpoints:
                 if (not scope.containers or route.container in scope.containers)
                 and (not scope.clients or route.client in scope.clients)
             }
+
         return self.endpoints.former(name, scope.projects, routes)

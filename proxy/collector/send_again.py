@@ -1,8 +1,9 @@
-"""Requests sent again from the web UI: to the upstream of their route, or to a target of the settings.
+"""Requests sent again from the web UI: to the upstream of their route, or to a target of the
+settings.
 
-Invariant: where a request goes is what the settings say; a caller chooses among these. Each name is resolved once, to
-addresses that are no metadata service of a cloud, and no redirect is followed. What was sent is an event of the log and
-counted, and what came back is redacted as a record is.
+Invariant: where a request goes is what the settings say; a caller chooses among these. Each name is
+resolved once, to addresses that are no metadata service of a cloud, and no redirect is followed.
+What was sent is an event of the log and counted, and what came back is redacted as a record is.
 """
 
 import asyncio
@@ -28,13 +29,18 @@ from storage.record import Entry, Record, format_id
 MAX_OPEN: Final = 4
 """At a time; others wait."""
 _METADATA: Final = tuple(
-    map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32"))
+    map(
+        ip_network,
+        ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32"),
+    )
 )
 """Link-local addresses, and those where clouds serve credentials to whatever asks."""
 _TRANSLATED: Final = tuple(
     map(ip_network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
 )
-"""IPv6 addresses that end in one of IPv4: compatible and mapped (RFC 4291), translated (RFC 2765, 6052, 8215)."""
+"""IPv6 addresses that end in one of IPv4: compatible and mapped (RFC 4291), translated (RFC 2765,
+6052, 8215).
+"""
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +51,7 @@ def is_sendable(address: str) -> bool:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
         return True
+
     if isinstance(ip, IPv6Address):
         is_translated = any(ip in network for network in _TRANSLATED)
         ip = IPv4Address(int(ip) & 0xFFFFFFFF) if is_translated else ip.sixtofour or ip
@@ -54,7 +61,9 @@ def is_sendable(address: str) -> bool:
 class Resender:
     """Sends requests again."""
 
-    def __init__(self, settings: Settings, add_event: Callable[[str, dict[str, object]], None]) -> None:
+    def __init__(
+        self, settings: Settings, add_event: Callable[[str, dict[str, object]], None]
+    ) -> None:
         self._routes = {route.id: route for route in settings.routes}
         self._rules = settings.proxy.headers.set_request
         self._redactor = redactor_of(settings)
@@ -63,7 +72,8 @@ class Resender:
         self._sent: Counter[str] = Counter(answered=0, failed=0)
 
     def families(self) -> list[Metric]:
-        name, text = "sent_again_total", "Recorded requests sent again from the web UI or the API, by result."
+        name = "sent_again_total"
+        text = "Recorded requests sent again from the web UI or the API, by result."
         return [counters(name, text, ["result"], keyed(self._sent))]
 
     async def send(self, caller: str, request: Entry, target: str) -> Entry:
@@ -73,23 +83,37 @@ class Resender:
             ValueError: its route is gone, or its path is none of it.
             ConnectionError: there is no answer.
         """
-        record, payload = request.record, request.payload
+        record = request.record
+        payload = request.payload
         outgoing = outgoing_of(Recorded(format_id(record.id), record, payload), Given())
+
         route = None if target else self._routes.get(record.route_id or "")
         if route is None and not target:
-            raise ValueError(f"its route {record.route_id!r} is not configured here: choose a target")
+            raise ValueError(
+                f"its route {record.route_id!r} is not configured here: choose a target"
+            )
+
         address = parse_upstream(target or (route.upstream if route else ""))
         if route is not None:
-            outgoing = _routed(route, address, record, outgoing, {**self._rules, **route.headers.set_request})
-        audit: dict[str, object] = {"by": caller, "record": format_id(record.id), "method": outgoing.method}
+            outgoing = _routed(
+                route, address, record, outgoing, {**self._rules, **route.headers.set_request}
+            )
+
+        audit: dict[str, object] = {
+            "by": caller,
+            "record": format_id(record.id),
+            "method": outgoing.method,
+        }
         audit["path"] = self._redactor.redact_path((record.path or "").encode()).decode()
         audit["to"] = target or (route.upstream if route else "")
+
         try:
             async with self._room, _sender(address, route) as sender:
                 answer = await sender.send(outgoing)
         except NoAnswer as error:
             self._note("failed", audit | {"error": str(error)})
             raise ConnectionError(str(error)) from error
+
         self._note("answered", audit | {"status": answer.status, "durationUs": answer.duration_us})
         return self._recorded(request, answer)
 
@@ -99,27 +123,51 @@ class Resender:
         log.info("a recorded request was sent again: %s", result, extra=audit)
 
     def _recorded(self, request: Entry, answer: Answer) -> Entry:
-        payload = recorded_answer(request.payload, answer.head, answer.body, answer.is_whole, self._redactor)
-        began_us, took_us = answer.started_at_us, answer.duration_us
-        record = Record(1, b"", "", "exchange", began_us, began_us + took_us, status=answer.status, duration_us=took_us)
+        payload = recorded_answer(
+            request.payload, answer.head, answer.body, answer.is_whole, self._redactor
+        )
+        began_us = answer.started_at_us
+        took_us = answer.duration_us
+        record = Record(
+            1,
+            b"",
+            "",
+            "exchange",
+            began_us,
+            began_us + took_us,
+            status=answer.status,
+            duration_us=took_us,
+        )
         record.response_bytes = len(answer.body)
         return Entry(record, payload)
 
 
 def _routed(
-    route: RouteSettings, address: UpstreamAddress, record: Record, outgoing: Outgoing, rules: dict[str, str]
+    route: RouteSettings,
+    address: UpstreamAddress,
+    record: Record,
+    outgoing: Outgoing,
+    rules: dict[str, str],
 ) -> Outgoing:
     """Make the request that a worker would send to the upstream.
 
     Raises:
         ValueError: the path is none of the route.
     """
-    prefix, path = route.path.rstrip("/"), outgoing.target.partition("?")[0]
+    prefix = route.path.rstrip("/")
+    path = outgoing.target.partition("?")[0]
     if not f"{path}/".startswith(f"{prefix}/"):
-        raise ValueError(f"the path {path!r} is none of route {route.id!r}, which has those below {route.path}")
+        raise ValueError(
+            f"the path {path!r} is none of route {route.id!r}, which has those below {route.path}"
+        )
+
     asked = outgoing.target.encode(errors="surrogatepass")
-    target = target_at(asked, route.strip_bytes, address.base_path.encode()).decode(errors="surrogatepass")
-    own = {name.lower() for name in rules} | ({route.key_header.lower()} if route.auth != "off" else set())
+    target = target_at(asked, route.strip_bytes, address.base_path.encode()).decode(
+        errors="surrogatepass"
+    )
+    own = {name.lower() for name in rules} | (
+        {route.key_header.lower()} if route.auth != "off" else set()
+    )
     headers = [(name, value) for name, value in outgoing.headers if name.lower() not in own]
     headers += [(name, value) for name, value in rules.items() if value]
     host = route.upstream_host or (address.authority if address.scheme == "https" else record.host)
@@ -133,4 +181,6 @@ def _sender(address: UpstreamAddress, route: RouteSettings | None) -> Sender:
     if route is not None and address.scheme == "https":
         tls = route.tls_context()
     proxy = "" if route is None or parse_via(route.via) is None else route.via
-    return Sender(f"{address.scheme}://{address.authority}", tls, proxy=proxy, is_allowed=is_sendable)
+    return Sender(
+        f"{address.scheme}://{address.authority}", tls, proxy=proxy, is_allowed=is_sendable
+    )

@@ -1,9 +1,11 @@
-"""The start of a collector: with its store, or offline when the store is away, to be reconciled with it later.
+"""The start of a collector: with its store, or offline when the store is away, to be reconciled
+with it later.
 
-Strategy: the store gets a moment to open. If it does not, everything else starts from the positions that were kept
-beside the spool: rings are drained into the spool, the admin port answers, and what needs the store fails as
-unavailable. When it is open, its positions are compared with what was assumed, at one point between two slices of the
-drain, and only then the store is enabled for all its users.
+Strategy: the store gets a moment to open. If it does not, everything else starts from the positions
+that were kept beside the spool: rings are drained into the spool, the admin port answers, and what
+needs the store fails as unavailable. When it is open, its positions are compared with what was
+assumed, at one point between two slices of the drain, and only then the store is enabled for all
+its users.
 
 Invariant: nothing is committed before the positions in the store are known.
 """
@@ -49,16 +51,21 @@ HOLDER: Final = "holder"
 SPOOL_DIRECTORY: Final = "spool"
 """In the data directory."""
 FIRST_ATTEMPT_S: Final = 5.0
-"""How long the start waits for the store to be opened, or refused, before it continues offline. Rings hold what comes
-meanwhile; records that are made without the store do not know what they continue."""
+"""How long the start waits for the store to be opened, or refused, before it continues offline.
+Rings hold what comes meanwhile; records that are made without the store do not know what they
+continue.
+"""
 ANSWER_S: Final = 5.0
 """How long an open store may take to return its positions before the start continues offline."""
 LATE_ANSWER_S: Final = 60.0
-"""The same where nothing waits for it. A store with several writers waits for one that was killed: longer than
-`ANSWER_S`, and from the beginning at each query."""
+"""The same where nothing waits for it. A store with several writers waits for one that was killed:
+longer than `ANSWER_S`, and from the beginning at each query.
+"""
 
 RECALLED_CALLS: Final = 5000
-"""LLM calls that are read at the start, some 50 ms: a call that continues an older one begins a new conversation."""
+"""LLM calls that are read at the start, some 50 ms: a call that continues an older one begins a new
+conversation.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,9 @@ class StartState:
     @property
     def effective(self) -> dict[bytes, Position]:
         spool = self.spool
-        return self.committed if spool is None else merge(self.committed, spool.positions, spool.retired)
+        if spool is None:
+            return self.committed
+        return merge(self.committed, spool.positions, spool.retired)
 
     @property
     def spooled(self) -> Collection[bytes]:
@@ -111,12 +120,14 @@ class StartState:
 
 @asynccontextmanager
 async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState]:
-    """Start with the store or offline; opening continues meanwhile, and on leaving the store is closed.
+    """Start with the store or offline; opening continues meanwhile, and on leaving the store is
+    closed.
 
     Raises:
         StorageMisconfigured: its address can never work. In an exception group.
     """
-    notices, holder = StoreNotices(), _holder(data.path)
+    notices = StoreNotices()
+    holder = _holder(data.path)
 
     async def open_store(damage: str) -> Storage:
         return await open_storage(
@@ -152,7 +163,9 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
             await keys.close()
 
 
-def _keys_store(settings: Settings, data_dir: Path, notices: StoreNotices) -> DeferredStorage | None:
+def _keys_store(
+    settings: Settings, data_dir: Path, notices: StoreNotices
+) -> DeferredStorage | None:
     """Return the store of the API keys, to be opened; None where they are with the records."""
     url = settings.keys.url
     if not url:
@@ -172,57 +185,87 @@ async def _run_keys_store(keys: DeferredStorage, deferred: DeferredStorage) -> N
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(keys.watch(), name="keys in place")
         with suppress(StorageUnavailable):
-            unused = [key for key in await (await deferred.opened()).keys() if key.deleted_at_us is None]
+            unused = [
+                key for key in await (await deferred.opened()).keys() if key.deleted_at_us is None
+            ]
             if unused:
                 log.warning(
-                    "ignoring API keys in the store of records: [keys] url names another", extra={"keys": len(unused)}
+                    "ignoring API keys in the store of records: [keys] url names another",
+                    extra={"keys": len(unused)},
                 )
 
 
 def _holder(data_dir: Path) -> str:
-    """Return the id that distinguishes this sidecar from others of its name; a copied data directory gets its own."""
+    """Return the id that distinguishes this sidecar from others of its name; a copied data
+    directory gets its own.
+    """
     kept = read_state(data_dir).get(HOLDER)
     if not (isinstance(kept, str) and kept):
         kept = secrets.token_hex(16)
         try:
             update_state(data_dir, **{HOLDER: kept})
         except OSError as error:
-            log.warning("cannot save who holds this sidecar's name; the next start must wait: %s", error.strerror)
+            log.warning(
+                "cannot save who holds this sidecar's name; the next start must wait: %s",
+                error.strerror,
+            )
+
     try:
         return f"{kept}-{data_dir.stat().st_ino}"
     except OSError:  # a disk that is gone for the moment
         return kept
 
 
-async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices) -> StartState:
+async def _start(
+    settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices
+) -> StartState:
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
         storage = deferred.as_storage()
         tail = make_tail(settings, storage)
+
         answer = await _read_store(settings, data, deferred, tail, ANSWER_S)
         if answer is not None:
             deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
             fanout = _fanout(answer.secret)
             return StartState(
-                deferred, storage, answer.positions, spool, tail, fanout, notices, recalled=answer.recalled
+                deferred,
+                storage,
+                answer.positions,
+                spool,
+                tail,
+                fanout,
+                notices,
+                recalled=answer.recalled,
             )
+
     return _start_offline(settings, data, deferred, notices)
 
 
-def _start_offline(settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices) -> StartState:
-    storage, offline_since = deferred.as_storage(), now_us()
+def _start_offline(
+    settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices
+) -> StartState:
+    storage = deferred.as_storage()
+    offline_since = now_us()
     last_known = positions_file(data.path / SPOOL_DIRECTORY).value
     committed = last_known or {}
+
     spool = load_spool(settings, data.path, committed)
     if spool is not None and last_known is None:
-        # The name of this sidecar may be older than its directory: its position in the store is somewhere else.
+        # The name of this sidecar may be older than its directory: its position in the store is
+        # somewhere else.
         spool.start_at(offline_since)
-    tail, fanout = make_tail(settings, storage), _fanout(b"")
+
+    tail = make_tail(settings, storage)
+    fanout = _fanout(b"")
     return StartState(deferred, storage, committed, spool, tail, fanout, notices, offline_since)
 
 
-def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]) -> Spool | None:
-    """Read what waits in the spool, behind what the store has of it; None with durability `fast`, which has none.
+def load_spool(
+    settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]
+) -> Spool | None:
+    """Read what waits in the spool, behind what the store has of it; None with durability `fast`,
+    which has none.
 
     A spool left by an earlier run with `safe` is read too, because its records are not stored yet.
     """
@@ -235,7 +278,9 @@ def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Pos
 
 
 def _fanout(secret: bytes) -> SnapshotCursors | None:
-    return SnapshotCursors(secret=secret) if has_fanout(os.environ) else None
+    if has_fanout(os.environ):
+        return SnapshotCursors(secret=secret)
+    return None
 
 
 def has_fanout(environ: Mapping[str, str]) -> bool:
@@ -255,7 +300,9 @@ class _StoreState:
 async def _read_store(
     settings: Settings, data: DataDir, deferred: DeferredStorage, tail: Tail, timeout_s: float
 ) -> _StoreState | None:
-    """Read what the start needs from the store, and start the tail; None when it is away or will be replaced."""
+    """Read what the start needs from the store, and start the tail; None when it is away or will be
+    replaced.
+    """
     storage = await deferred.opened()
     try:
         async with asyncio.timeout(timeout_s):
@@ -266,42 +313,73 @@ async def _read_store(
     except StorageDamaged as error:
         deferred.note_damage(error)
     except (StorageUnavailable, TimeoutError) as error:
-        log.error("the store is open, but the first query failed: %s", str(error) or f"no answer in {timeout_s:g} s")
+        log.error(
+            "the store is open, but the first query failed: %s",
+            str(error) or f"no answer in {timeout_s:g} s",
+        )
+
     return None
 
 
 async def _recall(instance: str, storage: Storage) -> Recalled:
-    """Read the calls, jobs and conversations that new records may continue; none from a damaged store."""
+    """Read the calls, jobs and conversations that new records may continue; none from a damaged
+    store.
+    """
     try:
         waiting = await storage.waiting_calls(instance)
         jobs = await storage.jobs(MAX_JOBS)
-        calls = await storage.read(RecordQuery(filter=Filter(where=Has("provider")), limit=RECALLED_CALLS))
+        calls = await storage.read(
+            RecordQuery(filter=Filter(where=Has("provider")), limit=RECALLED_CALLS)
+        )
     except StorageDamaged as error:
-        log.error("cannot read open conversations, calls and jobs; new ones will be started: %s", error)
+        log.error(
+            "cannot read open conversations, calls and jobs; new ones will be started: %s", error
+        )
         return Recalled([], [], [])
+
     return Recalled(waiting, jobs, calls.records[::-1])
 
 
 async def _positions(data: DataDir, storage: Storage) -> dict[bytes, Position]:
-    """Read the positions; a store that has nothing yet, where an older one is set aside, is given those last known."""
+    """Read the positions; a store that has nothing yet, where an older one is set aside, is given
+    those last known.
+    """
     stored = await storage.positions(data.instance)
     known = positions_file(data.path / SPOOL_DIRECTORY).value
-    if stored or not known or await storage.last_seq() or not any(data.path.glob(f"**/*{DAMAGED}*")):
+    if (
+        stored
+        or not known
+        or await storage.last_seq()
+        or not any(data.path.glob(f"**/*{DAMAGED}*"))
+    ):
         return _behind_spool(stored, known or {})
+
     await storage.commit(Batch(data.instance, [], known))
     return known
 
 
-def _behind_spool(stored: dict[bytes, Position], known: Mapping[bytes, Position]) -> dict[bytes, Position]:
-    """Go on with the spool where it is, with a store that knows less of it: a backup, another one, or an empty one.
+def _behind_spool(
+    stored: dict[bytes, Position], known: Mapping[bytes, Position]
+) -> dict[bytes, Position]:
+    """Go on with the spool where it is, with a store that knows less of it: a backup, another one,
+    or an empty one.
 
-    What was replayed since is not in such a store, but it is not damaged, and it never was in this store's accounts.
+    What was replayed since is not in such a store, but it is not damaged, and it never was in this
+    store's accounts.
     """
-    noted, position = known.get(SOURCE_SPOOL), stored.get(SOURCE_SPOOL, Position(closed=True))
+    noted = known.get(SOURCE_SPOOL)
+    position = stored.get(SOURCE_SPOOL, Position(closed=True))
     if noted is None or (noted.taken, noted.offset) <= (position.taken, position.offset):
         return stored
-    log.warning("the store lacks records replayed from the spool: it was restored or replaced; going on without them")
-    return {**stored, SOURCE_SPOOL: msgspec.structs.replace(position, offset=noted.offset, taken=noted.taken)}
+
+    log.warning(
+        "the store lacks records replayed from the spool: it was restored or replaced; going on "
+        "without them"
+    )
+    return {
+        **stored,
+        SOURCE_SPOOL: msgspec.structs.replace(position, offset=noted.offset, taken=noted.taken),
+    }
 
 
 async def reconcile(
@@ -313,16 +391,23 @@ async def reconcile(
     committed: CommittedPositions,
     on_known: Callable[[], None],
 ) -> None:
-    """Wait for the store after an offline start, and continue with it; then all its users are enabled.
+    """Wait for the store after an offline start, and continue with it; then all its users are
+    enabled.
 
     Before that, and before anything is committed, `on_known` is called.
     """
     deferred = state.deferred
     await deferred.opened()
     deferred.reason = "connected; reading this sidecar's positions"
-    while (answer := await _read_store(settings, data, deferred, state.tail, LATE_ANSWER_S)) is None:  # noqa: ASYNC110 - sends no event
-        await asyncio.sleep(RETRY_S)
-    stored, state.recalled = answer.positions, answer.recalled
+
+    answer = None
+    while answer is None:
+        answer = await _read_store(settings, data, deferred, state.tail, LATE_ANSWER_S)
+        if answer is None:
+            await asyncio.sleep(RETRY_S)
+
+    stored = answer.positions
+    state.recalled = answer.recalled
     if state.fanout is not None:
         state.fanout.secret = answer.secret
     is_reconciled = asyncio.Event()

@@ -1,7 +1,8 @@
 """The supervisor's commands to the collector: which workers and rings there are, and when to stop.
 
-Received from the start on, also while the store cannot be opened yet. The first line of a supervisor is always `rings`:
-only behind it is it known which committed positions have lost their ring.
+Received from the start on, also while the store cannot be opened yet. The first line of a
+supervisor is always `rings`: only behind it is it known which committed positions have lost their
+ring.
 """
 
 import asyncio
@@ -37,19 +38,23 @@ class SupervisorCommands:
         """Forward what was received so far, and from now on what comes."""
         self._followers = sources, status, workers
         workers.on_unread = lambda unread: self._control.send(f"unread {unread}")
-        sources.subscribe(on_removed=lambda source_id: self._control.send(f"retired {source_id.hex()}"))
+        sources.subscribe(
+            on_removed=lambda source_id: self._control.send(f"retired {source_id.hex()}")
+        )
         self._forward()
 
     def _on_readable(self) -> None:
         lines, descriptors, has_ended = self._control.receive()
         self._waiting += descriptors
         self._is_draining = self._is_draining or "not-ready" in lines or "drain" in lines
+
         for line in lines:
             word, _, said = line.partition(" ")
             if word in ("rings", "counts"):
                 self._newest[word] = said
             if word == "rings":
                 self._has_rings.set()
+
         self._forward()
         if has_ended:
             self._has_rings.set()
@@ -65,7 +70,8 @@ class SupervisorCommands:
         sources, status, workers = self._followers
         if self._is_draining:
             status.start_draining()
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting
+        self._waiting = []
         for fd in waiting:
             sources.attach_fd(fd)
             os.close(fd)

@@ -1,8 +1,10 @@
-"""The collector's part of live tails and cursors: what they keep in the store, so that no id is ever used twice.
+"""The collector's part of live tails and cursors: what they keep in the store, so that no id is
+ever used twice.
 
-Ids on the wire are K + entry number. K is kept in the store, so that all sidecars of one store count alike; the highest
-id is kept in `state.json`, outside the store. A store that is behind that mark at the start was emptied, replaced or
-restored: K is then raised above everything that was ever sent, and clients with older ids have to start over.
+Ids on the wire are K + entry number. K is kept in the store, so that all sidecars of one store
+count alike; the highest id is kept in `state.json`, outside the store. A store that is behind that
+mark at the start was emptied, replaced or restored: K is then raised above everything that was ever
+sent, and clients with older ids have to start over.
 """
 
 import asyncio
@@ -23,7 +25,8 @@ OFFSET_NAME: Final = "tail_offset"
 CURSOR_SIGNING_NAME: Final = "cursor_secret"
 MARK_NAME: Final = "tail_high_water"
 MARGIN: Final = 1_000_000
-"""Above the mark: it may be `SAVE_EVERY_S` old, and no machine writes that many entries meanwhile."""
+"""Above the mark: it may be `SAVE_EVERY_S` old, and no machine writes that many entries meanwhile.
+"""
 SAVE_EVERY_S: Final = 5.0
 POLL_S: Final = 0.25
 """How often the head of a store that others write too is read, while there are subscribers."""
@@ -34,7 +37,9 @@ log = logging.getLogger(__name__)
 def raise_offset(offset: int, last_seq: int, mark: int) -> int:
     """Return K: as it was, or so much higher that the next id is above everything sent before."""
     head = offset + 2 * last_seq
-    return offset if head >= mark else offset + (mark - head) + MARGIN
+    if head >= mark:
+        return offset
+    return offset + (mark - head) + MARGIN
 
 
 def make_tail(settings: Settings, storage: Storage) -> Tail:
@@ -53,39 +58,53 @@ async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
     last_seq = await storage.last_seq()
     offset = int(await storage.meta(OFFSET_NAME) or 0)
     mark = read_state(data_path).get(MARK_NAME)
+
     raised = raise_offset(offset, last_seq, mark if isinstance(mark, int) else 0)
     if raised != offset:
-        log.warning("the store is older than what was already streamed; clients of streams must start over")
+        log.warning(
+            "the store is older than what was already streamed; clients of streams must start over"
+        )
         await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
+
     tail.begin(last_seq, raised)
 
 
 def subscribe_to_erasures(settings: Settings, endpoints: LearnedEndpoints, tail: Tail) -> None:
-    """Clear the tail's memory within half a minute of an erasure, where other sidecars may erase records."""
+    """Clear the tail's memory within half a minute of an erasure, where other sidecars may erase
+    records.
+    """
     if is_shared(settings.storage.url):
         endpoints.subscribe(lambda names: tail.forget())
 
 
 async def read_secret(storage: Storage) -> bytes:
-    """Return the secret that signs the fan-out's cursors: the store's, made by whichever sidecar is first.
+    """Return the secret that signs the fan-out's cursors: the store's, made by whichever sidecar is
+    first.
 
     Raises:
         StorageUnavailable: the store is away.
     """
-    return bytes.fromhex(await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False))
+    return bytes.fromhex(
+        await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False)
+    )
 
 
 async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool) -> None:
-    """Save the highest id, every few seconds and at the end; with `is_shared` follow what other sidecars write."""
+    """Save the highest id, every few seconds and at the end; with `is_shared` follow what other
+    sidecars write.
+    """
     loop = asyncio.get_running_loop()
-    saved_id, saved_s = -1, loop.time()
+    saved_id = -1
+
+    saved_s = loop.time()
     try:
         while True:
             await asyncio.sleep(POLL_S if is_shared else SAVE_EVERY_S)
             if is_shared and tail.subscribers:
                 await _follow(tail, storage)
             if tail.head_id != saved_id and loop.time() - saved_s >= SAVE_EVERY_S:
-                saved_id, saved_s = tail.head_id, loop.time()
+                saved_id = tail.head_id
+                saved_s = loop.time()
                 await asyncio.to_thread(save_mark, data_path, tail.offset + saved_id)
     finally:
         save_mark(data_path, tail.offset + tail.head_id)

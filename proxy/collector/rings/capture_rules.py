@@ -1,12 +1,13 @@
 """What the rules of `[[capture.rules]]` leave out of the log, decided by finished records.
 
-Strategy: the first rule whose search finds a record decides. Whether it is one of the share that is kept follows from
-its id, which sidelog makes: a client cannot choose not to be recorded, and a record that is read again after a kill
-meets the same decision. By trace or conversation it follows from what names that, in every sidelog alike.
+Strategy: the first rule whose search finds a record decides. Whether it is one of the share that is
+kept follows from its id, which sidelog makes: a client cannot choose not to be recorded, and a
+record that is read again after a kill meets the same decision. By trace or conversation it follows
+from what names that, in every sidelog alike.
 
-Invariant: what failed, was slow, became a WebSocket or is a gRPC stream is kept as it was captured; events are. Each
-record that a share decides about is kept with that probability, so with 1 / share as its weight sums are unbiased
-(Horvitz and Thompson 1952).
+Invariant: what failed, was slow, became a WebSocket or is a gRPC stream is kept as it was captured;
+events are. Each record that a share decides about is kept with that probability, so with 1 / share
+as its weight sums are unbiased (Horvitz and Thompson 1952).
 """
 
 import zlib
@@ -31,19 +32,23 @@ class CaptureRules:
 
     def __init__(self, rules: Sequence[CaptureRuleSettings]) -> None:
         """Read their searches, which are checked with the settings."""
-        self._rules = [(search, rule) for rule in rules if (search := parse_search(rule.query, 0)) is not None]
+        self._rules = [
+            (search, rule) for rule in rules if (search := parse_search(rule.query, 0)) is not None
+        ]
 
     def apply(self, entry: Entry) -> Entry | None:
         """Return what is kept of a record; None: nothing."""
         record = entry.record
         if record.kind != "exchange" or record.level != "info" or record.has_messages:
             return entry
+
         subject = Subject(record, entry.payload, tuple(call.tool_name for call in entry.tool_calls))
         rule = next((rule for search, rule in self._rules if fulfils(subject, search)), None)
         if rule is None or 0 < rule.slow_ms * 1000 <= record.duration_us:
             return entry
         if zlib.crc32(_decided_by(entry, rule.by)) >= rule.share * _HASHES:
             return None
+
         record.weight = round(1 / rule.share, _WEIGHT_DIGITS)
         for call in entry.tool_calls:
             call.weight = record.weight
@@ -51,21 +56,29 @@ class CaptureRules:
 
 
 def _decided_by(entry: Entry, by: str) -> bytes:
-    """Return what a decision follows from; the id of the record where nothing is known of what it is asked by."""
+    """Return what a decision follows from; the id of the record where nothing is known of what it
+    is asked by.
+    """
     record = entry.record
     if by == "trace" and record.trace_id is not None:
         return record.trace_id.encode()
+
     if by == "conversation":
-        session = next((call.session for call in entry.tool_calls if call.session is not None), None)
+        session = next(
+            (call.session for call in entry.tool_calls if call.session is not None), None
+        )
         if record.conversation is not None:
             return record.conversation
         if session is not None:
             return session.encode()
+
     return record.id
 
 
 def _lowered(entry: Entry, level: str) -> Entry:
     if entry.payload is None or level == "usage":
         return Entry(entry.record, None, entry.tool_calls, entry.jobs)
-    payload = msgspec.structs.replace(entry.payload, request_body=None, response_body=None, timeline=[])
+    payload = msgspec.structs.replace(
+        entry.payload, request_body=None, response_body=None, timeline=[]
+    )
     return Entry(entry.record, payload, entry.tool_calls, entry.jobs)

@@ -1,7 +1,9 @@
-"""The collector's loop: ring entries become records, in slices, and nothing a ring held is left unaccounted for.
+"""The collector's loop: ring entries become records, in slices, and nothing a ring held is left
+unaccounted for.
 
-Slices are short, so that readers of the admin port are served between them. While there is traffic the rings are read
-every few milliseconds; only when they have been empty for a while does the collector ask to be woken.
+Slices are short, so that readers of the admin port are served between them. While there is traffic
+the rings are read every few milliseconds; only when they have been empty for a while does the
+collector ask to be woken.
 """
 
 import asyncio
@@ -36,7 +38,8 @@ BUSY_PAUSE_S: Final = 0.005
 IDLE_AFTER_S: Final = 0.05
 """Rings empty for this long: ask to be woken."""
 MAX_SLEEP_S: Final = 0.25
-"""Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for."""
+"""Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for.
+"""
 FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
 
@@ -61,16 +64,21 @@ class Drain:
         observers: Sequence[Observer],
         rules: Sequence[CaptureRuleSettings] = (),
     ) -> None:
-        """`storage` is asked whether a dead worker's exchange was recorded; `observers` are called with all records."""
+        """`storage` is asked whether a dead worker's exchange was recorded; `observers` are called
+        with all records.
+        """
         self._sources = sources
         self._builder = builder
-        self._slices = SliceReader(builder, writer, observers, CaptureRules(rules) if rules else None)
+        self._slices = SliceReader(
+            builder, writer, observers, CaptureRules(rules) if rules else None
+        )
         self._writer = writer
         self._storage = storage
         self._committed = committed
         self._events = events
         self._is_stopping = False
-        self._is_provisional = self._is_holding = False
+        self._is_provisional = False
+        self._is_holding = False
         self._reconcile: Callable[[], None] | None = None
         self._is_due = True
         self._is_woken = asyncio.Event()
@@ -79,15 +87,20 @@ class Drain:
         self._outlook = Outlook.ROOM
 
     def start_offline(self, *, is_holding: bool) -> None:
-        """Start without a store: nothing is closed, and events wait, until `reconcile`. Called before `run`.
+        """Start without a store: nothing is closed, and events wait, until `reconcile`. Called
+        before `run`.
 
-        A ring that is released further than is known of it waits as well; with `is_holding` all of them do.
+        A ring that is released further than is known of it waits as well; with `is_holding` all of
+        them do.
         """
-        self._is_provisional, self._is_holding = True, is_holding
+        self._is_provisional = True
+        self._is_holding = is_holding
         self._events.defer()
 
     def reconcile(self, apply: Callable[[], None]) -> None:
-        """Continue with the store: `apply` brings all positions up to what it has, behind the slice that is taken."""
+        """Continue with the store: `apply` brings all positions up to what it has, behind the slice
+        that is taken.
+        """
         self._reconcile = apply
         self._is_woken.set()
 
@@ -107,16 +120,21 @@ class Drain:
             loop.remove_reader(wakeup.read_fd)
 
     async def _drain(self, closing: asyncio.TaskGroup) -> None:
-        last_moved_s = last_found_s = 0.0
+        last_moved_s = 0.0
+        last_found_s = 0.0
         while True:
             now_s = time.monotonic()
             if self._reconcile is not None:
                 self._reconcile()
-                self._is_provisional, self._is_holding, self._reconcile = False, False, None
+                self._is_provisional = False
+                self._is_holding = False
+                self._reconcile = None
+
             if self._is_due or now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
                 last_found_s = now_s
                 self._is_due = False
                 self._update_sources(closing)
+
             self._tell_workers()
             if await self._move():
                 last_moved_s = now_s
@@ -151,7 +169,9 @@ class Drain:
         return self._is_stopping or self._is_provisional or self._writer.is_full
 
     def stop(self) -> None:
-        """End `run` once no ring is left. Workers must be gone by then; the caller bounds the wait for the store."""
+        """End `run` once no ring is left. Workers must be gone by then; the caller bounds the wait
+        for the store.
+        """
         self._is_stopping = True
         self._is_woken.set()
 
@@ -164,7 +184,9 @@ class Drain:
         self._is_woken.clear()
         # Of one that is given up nothing more is read, whatever its header says.
         sources = [source for source in self._sources.attached.values() if not source.is_closing]
-        is_quiet = min((source.reader.sleep_flag(True) for source in sources), default=True)  # sets every flag
+
+        # Sets every flag.
+        is_quiet = min((source.reader.sleep_flag(True) for source in sources), default=True)
         if is_quiet and not self._is_stopping:
             try:
                 async with asyncio.timeout(MAX_SLEEP_S):
@@ -173,6 +195,7 @@ class Drain:
                 pass
         else:
             await asyncio.sleep(0)  # other tasks run between two slices, also under full load
+
         for source in sources:
             if source.id in self._sources.attached:
                 source.reader.sleep_flag(False)
@@ -184,6 +207,7 @@ class Drain:
             source.give_back()
         if self._is_provisional:
             return
+
         for entry in self._builder.expired():
             self._events.add(entry)
         for source in list(self._sources.attached.values()):
@@ -195,9 +219,11 @@ class Drain:
                 closing.create_task(self._close(source), name="close a ring")
 
     def _is_settled(self, source: Source) -> bool:
-        """Whether everything the worker pushed is committed, and everything its ring refused is reported.
+        """Whether everything the worker pushed is committed, and everything its ring refused is
+        reported.
 
-        Not while the spool holds anything: what closes a ring is committed after all of its records.
+        Not while the spool holds anything: what closes a ring is committed after all of its
+        records.
         """
         if self._writer.spooled_records:
             return False
@@ -208,16 +234,19 @@ class Drain:
         count = source.unreported_refusals
         if count <= 0 or source.is_closing or self._writer.is_full:
             return
+
         # Both in one batch: the gap record is there exactly once, or not yet.
         self._writer.advance(source.id, source.report_refusals(count))
-        first_us, last_us = source.reader.first_refused_us, source.reader.last_refused_us
+        first_us = source.reader.first_refused_us
+        last_us = source.reader.last_refused_us
         self._events.add_gap("ring_full", count, first_us // 1000, last_us // 1000)
         log.error("records were dropped: the ring is full", extra={"count": count})
 
     async def _close(self, source: Source) -> None:
         """Record what the dead worker left in flight, and close its position, in one batch.
 
-        A task of its own: the store may take its time to answer, and the other rings fill up meanwhile.
+        A task of its own: the store may take its time to answer, and the other rings fill up
+        meanwhile.
         """
         left = self._builder.lost(source.in_flight(), source.descriptor)
         try:
@@ -226,8 +255,10 @@ class Drain:
             return  # tried again at the next update
         finally:
             self._closing.discard(source.id)
+
         if source.is_closing:
             return  # given up meanwhile
+
         for entry in lost:
             self._events.add(entry)
         self._writer.advance(source.id, source.finish())
@@ -237,19 +268,23 @@ class Drain:
         moved = False
         if self._is_holding:
             return moved
+
         for source in list(self._sources.attached.values()):
             if self._writer.is_full:
                 break
             if source.is_closing or (self._is_provisional and source.is_foreign):
                 continue
+
             try:
                 entries = source.read(SLICE_RECORDS, SLICE_BYTES)
             except SegmentError as error:
                 self._give_up(source, error)
                 continue
+
             await self._slices.take(source, entries)
             self._report_drops(source)
             moved = moved or bool(entries)
+
         return moved
 
     def _report_drops(self, source: Source) -> None:
@@ -259,7 +294,9 @@ class Drain:
             self._events.add_gap(*drop)
 
     def _give_up(self, source: Source, error: SegmentError) -> None:
-        """Close a ring whose header is damaged: what it still held is unknown, and an event reports it."""
+        """Close a ring whose header is damaged: what it still held is unknown, and an event reports
+        it.
+        """
         log.error("stopped reading a damaged ring: %s", error)
         self._sources.given_up += 1
         source.reader.say(Outlook.GIVEN_UP)

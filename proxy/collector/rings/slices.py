@@ -1,7 +1,7 @@
 """Slices of a ring become records: each entry leads to exactly one step of its source's position.
 
-An entry becomes a record, or a drop with its reason. A slice gives way to the loop when it takes long, and what would
-take very long is built in a thread.
+An entry becomes a record, or a drop with its reason. A slice gives way to the loop when it takes
+long, and what would take very long is built in a thread.
 """
 
 import asyncio
@@ -32,7 +32,9 @@ ENTRY_BYTES: Final = 2048
 SLICE_S: Final = 0.002
 """A slice is interrupted after so long: strange bodies cost a hundred times what plain ones do."""
 STAGE_RECORDS: Final = 32
-"""Exchanges that go through a stage together: with 16 it costs 1 us more, 64 may inflate more than a slice's time."""
+"""Exchanges that go through a stage together: with 16 it costs 1 us more, 64 may inflate more than
+a slice's time.
+"""
 LOOP_BYTES: Final = 64 * 1024
 """An exchange with more of it is built in a thread, at 0.2 us a byte for the worst of bodies."""
 
@@ -44,29 +46,42 @@ class SliceReader:
     """Hands the records of slices to the writer."""
 
     def __init__(
-        self, builder: RecordBuilder, writer: Writer, observers: Sequence[Observer], rules: CaptureRules | None = None
+        self,
+        builder: RecordBuilder,
+        writer: Writer,
+        observers: Sequence[Observer],
+        rules: CaptureRules | None = None,
     ) -> None:
-        """`observers` are called with everything that becomes a record, whatever the rules leave out of it."""
+        """`observers` are called with everything that becomes a record, whatever the rules leave
+        out of it.
+        """
         self._builder = builder
         self._rules = rules
         self._writer = writer
         self._observers = observers
 
     async def take(self, source: Source, slice_: list[RingEntry]) -> None:
-        """Take a slice in order, in runs; giving way to the loop ends one, and so does what cannot be read."""
-        run, is_behind = _Run(), False
+        """Take a slice in order, in runs; giving way to the loop ends one, and so does what cannot
+        be read.
+        """
+        run = _Run()
+        is_behind = False
         pause_at_s = time.monotonic() + SLICE_S
+
         for raw, entry in zip(slice_, self._built(source, slice_), strict=True):
             if isinstance(entry, TooLong):
                 self._flush(source, run)
-                # What is behind it waits: positions move in order. Cancelled, the entry stays in the ring.
+                # What is behind it waits: positions move in order. Cancelled, the entry stays in
+                # the ring.
                 entry = await self._built_apart(source, raw)
                 pause_at_s = time.monotonic() + SLICE_S
+
             if isinstance(entry, Exception):  # whatever is wrong with one record, the next is read
                 log.error("a ring entry could not be read and was dropped", exc_info=entry)
                 self._flush(source, run)
                 source.drop(raw[3], "poison")
                 continue
+
             kept = entry if self._rules is None else self._rules.apply(entry)
             if kept is None:
                 self._flush(source, run)
@@ -74,14 +89,18 @@ class SliceReader:
                 source.leave_out(raw[3])
                 is_behind = True
                 continue
-            entry, is_behind = kept, False
+
+            entry = kept
+            is_behind = False
             run.entries.append(entry)
             run.ends.append(raw[3])
             run.size_bytes += max(len(raw[2]), data_bytes(entry)) + ENTRY_BYTES
+
             if time.monotonic() > pause_at_s:  # 45 ns an entry
                 self._flush(source, run)
                 await asyncio.sleep(0)
                 pause_at_s = time.monotonic() + SLICE_S
+
         self._flush(source, run)
         if is_behind:  # no record follows that would take the position along
             self._writer.advance(source.id, source.position)
@@ -95,10 +114,14 @@ class SliceReader:
             return
         self._observe(run.entries)
         self._writer.extend(run.entries, run.size_bytes, source.take(run.ends))
-        run.entries, run.ends, run.size_bytes = [], [], 0
+        run.entries = []
+        run.ends = []
+        run.size_bytes = 0
 
     def _built(self, source: Source, slice_: list[RingEntry]) -> Iterator[Entry | Exception]:
-        """Return the records of a slice, exceptions in the place of those that cannot be made here, as asked for."""
+        """Return the records of a slice, exceptions in the place of those that cannot be made here,
+        as asked for.
+        """
         start = 0
         while start < len(slice_):
             part = list(takewhile(_is_exchange, slice_[start : start + STAGE_RECORDS]))
@@ -107,6 +130,7 @@ class SliceReader:
             else:
                 part = slice_[start : start + 1]
                 yield from stage(partial(self._message, source.descriptor), part)
+
             start += len(part)
 
     async def _built_apart(self, source: Source, raw: RingEntry) -> Entry | Exception:

@@ -1,15 +1,17 @@
-"""The rings a collector drains: found, attached, read up to a position, and let go when their worker is gone.
+"""The rings a collector drains: found, attached, read up to a position, and let go when their
+worker is gone.
 
-Each source has the position that everything *added to the writer* so far amounts to; the committed one, which the
-ledger uses, is in `CommittedPositions`. The order at the end of a source's life makes every step repeatable after a
-kill:
+Each source has the position that everything *added to the writer* so far amounts to; the committed
+one, which the ledger uses, is in `CommittedPositions`. The order at the end of a source's life
+makes every step repeatable after a kill:
 
 1. the worker is dead, its ring read to the end, everything committed;
 2. one batch stores what the in-flight table still shows (`worker_lost`) and the position marked `closed`;
 3. after that commit the file is unlinked, and one more batch adds the counts to `RETIRED_TOTALS`.
 
-A ring file whose position is closed is only unlinked; a position without a ring file is a lost ring. So is a damaged
-file, with a position or without: it stays for the operator, and its position stays closed as long.
+A ring file whose position is closed is only unlinked; a position without a ring file is a lost
+ring. So is a damaged file, with a position or without: it stays for the operator, and its position
+stays closed as long.
 """
 
 import logging
@@ -36,10 +38,11 @@ log = logging.getLogger(__name__)
 
 
 def counters_file(fd: int) -> StateFile[CounterSnapshot]:
-    """Return the file behind a descriptor of the supervisor, which outlives the collectors that write it.
+    """Return the file behind a descriptor of the supervisor, which outlives the collectors that
+    write it.
 
-    What workers counted would otherwise be less after each reload, by those of the generation before the last, and who
-    scrapes it would take that for a reset to zero.
+    What workers counted would otherwise be less after each reload, by those of the generation
+    before the last, and who scrapes it would take that for a reset to zero.
     """
     return StateFile(Path(f"/proc/self/fd/{fd}"), msgspec.msgpack.Decoder(CounterSnapshot))
 
@@ -65,7 +68,8 @@ class Source:
         self.position = position
         self.reader = RingReader(self.segment, start=position.offset, taken=position.taken)
         self._corrupt_before = 0
-        # Released by a store that is no longer ours (it was replaced): those records are in its accounts.
+        # Released by a store that is no longer ours (it was replaced): those records are in its
+        # accounts.
         self.is_foreign = self.reader.cursor > position.offset
         self._unreported: dict[str, int] = {}
 
@@ -81,15 +85,21 @@ class Source:
         if damaged:
             self._corrupt_before = self.reader.corrupt_records
             self.drop(self.position.offset, "corrupt", damaged)
-            log.error("damaged ring entries were skipped", extra={"count": damaged, "ring": self.id.hex()})
+            log.error(
+                "damaged ring entries were skipped", extra={"count": damaged, "ring": self.id.hex()}
+            )
+
         if self.is_foreign and self.reader.cursor >= self.reader.head:
             self.is_foreign = False
             counted = self.position.taken + len(entries) + sum(self._unreported.values())
             self.drop(self.position.offset, "other_store", max(0, self.reader.pushed - counted))
+
         return entries
 
     def take(self, ends: list[int]) -> SourceRun:
-        """Advance over consecutive entries that become records, by the offsets behind them; return their positions."""
+        """Advance over consecutive entries that become records, by the offsets behind them; return
+        their positions.
+        """
         positions = LazyPositions(self.position, ends)
         self.position = positions[-1]
         return SourceRun(self.id, positions)
@@ -101,7 +111,8 @@ class Source:
         self.position = Position(end, old.taken + 1, old.stored, old.received, dropped, old.closed)
 
     def drop(self, end: int, reason: DropReason, count: int = 1) -> None:
-        """Advance to `end` over entries that cannot be stored. They count as waiting until `report_drop`.
+        """Advance to `end` over entries that cannot be stored. They count as waiting until
+        `report_drop`.
 
         After a kill in between the next reader misses them, and counts them as corrupt.
         """
@@ -110,22 +121,28 @@ class Source:
             self._unreported[reason] = self._unreported.get(reason, 0) + count
 
     def report_drop(self) -> tuple[str, int] | None:
-        """Count what was dropped for one reason, and advance over damage that no entry follows; None: nothing left.
+        """Count what was dropped for one reason, and advance over damage that no entry follows;
+        None: nothing left.
 
-        To be called when everything that was read is taken; a gap record reports it in the same batch.
+        To be called when everything that was read is taken; a gap record reports it in the same
+        batch.
         """
         if not self._unreported:
             return None
         reason, count = self._unreported.popitem()
         old = self.position
         dropped = with_dropped(old.dropped, reason, count)
-        self.position = Position(self.reader.cursor, old.taken + count, old.stored, 0, dropped, False)
+        self.position = Position(
+            self.reader.cursor, old.taken + count, old.stored, 0, dropped, False
+        )
         return reason, count
 
     def report_refusals(self, count: int) -> Position:
         """Count records the ring refused, which a gap record now reports; return the position."""
         old = self.position
-        self.position = msgspec.structs.replace(old, dropped=with_dropped(old.dropped, "ring_full", count))
+        self.position = msgspec.structs.replace(
+            old, dropped=with_dropped(old.dropped, "ring_full", count)
+        )
         return self.position
 
     def note_reported(self, known: Position) -> None:
@@ -137,9 +154,14 @@ class Source:
 
     def finish(self) -> Position:
         """Close the position: the producer's own counts are final."""
-        old, counts = self.position, self.producer_counts
+        old = self.position
+        counts = self.producer_counts
         received = counts.pushed + counts.refused + counts.messages_shed
-        dropped = {**old.dropped, "message_limit": counts.messages_shed} if counts.messages_shed else old.dropped
+        dropped = (
+            {**old.dropped, "message_limit": counts.messages_shed}
+            if counts.messages_shed
+            else old.dropped
+        )
         self.position = Position(old.offset, old.taken, old.stored, received, dropped, True)
         self.is_closing = True
         return self.position
@@ -168,7 +190,9 @@ class Source:
     @property
     def waiting_records(self) -> int:
         """Entries in the ring that are not read yet."""
-        return max(0, self.producer_counts.pushed - self.reader.taken) if self.reader.head > self.reader.cursor else 0
+        if self.reader.head > self.reader.cursor:
+            return max(0, self.producer_counts.pushed - self.reader.taken)
+        return 0
 
     @property
     def _messages_shed(self) -> int:
@@ -179,15 +203,24 @@ class Source:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the worker is gone, its ring read to the end, and nothing missed that a reader before us dropped."""
+        """Whether the worker is gone, its ring read to the end, and nothing missed that a reader
+        before us dropped.
+        """
         reader = self.reader
-        return not self.segment.producer_alive() and reader.cursor >= reader.head and reader.taken >= reader.pushed
+        return (
+            not self.segment.producer_alive()
+            and reader.cursor >= reader.head
+            and reader.taken >= reader.pushed
+        )
 
     def give_back(self) -> None:
-        """Free the memory of what is not needed any more of a dead worker's ring, after each release once."""
+        """Free the memory of what is not needed any more of a dead worker's ring, after each
+        release once.
+        """
         released = self.reader.released
         if released == self._given_back_to or self.segment.producer_alive():
             return
+
         self._given_back_to = released
         self.segment.give_back_ring(released, self.reader.head)
         if self._has_in_flight and not self._inflight.scan():
@@ -199,7 +232,9 @@ class Source:
 
     def counters(self) -> CounterSnapshot | None:
         try:
-            return self._layout.read(self.segment.counters, [route.id for route in self.descriptor.routes])
+            return self._layout.read(
+                self.segment.counters, [route.id for route in self.descriptor.routes]
+            )
         except ValueError:
             return None
 
@@ -215,15 +250,18 @@ class Sources:
     """All attached rings, and how new ones are found."""
 
     directory: Path | None
-    """The directory with files of earlier rings; None when they were anonymous. New rings arrive as descriptors."""
+    """The directory with files of earlier rings; None when they were anonymous. New rings arrive as
+    descriptors.
+    """
     positions: dict[bytes, Position]
     """Committed positions by source, as the store had them at start."""
     attached: dict[bytes, Source] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
     """Files that cannot be read, said once; they are left for the operator."""
     left: dict[bytes, int | None] = field(default_factory=dict)
-    """Their sources, and how many entries their rings were given, at least; None: a later start may read them, with
-    other rights or another version."""
+    """Their sources, and how many entries their rings were given, at least; None: a later start may
+    read them, with other rights or another version.
+    """
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
     _kept: StateFile[CounterSnapshot] | None = None
@@ -235,7 +273,10 @@ class Sources:
     _on_removed: list[Callable[[bytes], object]] = field(default_factory=list)
 
     def subscribe(
-        self, *, on_found: Callable[[Source], object] | None = None, on_removed: Callable[[bytes], object] | None = None
+        self,
+        *,
+        on_found: Callable[[Source], object] | None = None,
+        on_removed: Callable[[bytes], object] | None = None,
     ) -> None:
         """Call back for every ring that is attached from now on, or is gone for good."""
         if on_found is not None:
@@ -244,7 +285,9 @@ class Sources:
             self._on_removed.append(on_removed)
 
     def keep_counters(self, file: StateFile[CounterSnapshot]) -> None:
-        """Go on from what collectors before us counted of rings that are gone, and keep it for those behind us."""
+        """Go on from what collectors before us counted of rings that are gone, and keep it for
+        those behind us.
+        """
         self._kept = file
         if file.value is not None:
             self.retired_counters = file.value
@@ -262,7 +305,11 @@ class Sources:
             except SegmentError as error:
                 self.damaged.add(path.name)
                 records = self._note_left(path, is_lost=isinstance(error, RingDamaged))
-                log.error("a ring cannot be read and is left in place, with at least %d records: %s", records, error)
+                log.error(
+                    "a ring cannot be read and is left in place, with at least %d records: %s",
+                    records,
+                    error,
+                )
 
     def _note_left(self, path: Path, *, is_lost: bool) -> int:
         try:
@@ -276,18 +323,22 @@ class Sources:
     def attach_fd(self, fd: int) -> None:
         """Attach the ring of a descriptor, unless it is known; the descriptor stays the caller's.
 
-        One whose file has been removed is read like any other; one that has a name loses it in the end.
+        One whose file has been removed is read like any other; one that has a name loses it in the
+        end.
         """
         try:
             segment = Segment.from_fd(fd)
             if segment.source in self.attached or segment.source in self.removed:
                 segment.close()
                 return
+
             segment.path = self._path_of(segment)
-            if segment.is_shared and segment.path is not None:  # opened by its name it has a lock of its own
+            # Opened by its name it has a lock of its own.
+            if segment.is_shared and segment.path is not None:
                 path = segment.path
                 segment.close()
                 segment = Segment.attach(path)
+
             self._attach(segment)
         except SegmentError as error:
             inode = f"inode {os.fstat(fd).st_ino}"
@@ -300,7 +351,9 @@ class Sources:
             return None
         path = self.directory / f"{segment.source.hex()}{SUFFIX}"
         try:
-            return path if os.path.samestat(path.stat(), os.fstat(segment.fd)) else None
+            if os.path.samestat(path.stat(), os.fstat(segment.fd)):
+                return path
+            return None
         except OSError:
             return None
 
@@ -311,11 +364,13 @@ class Sources:
             segment.close()
             self._notify_removed(segment.source)
             return
+
         try:
             source = Source(segment, position)
         except SegmentError:
             segment.close()
             raise
+
         self.attached[segment.source] = source
         for notify in self._on_found:
             notify(source)
@@ -336,7 +391,9 @@ class Sources:
         try:
             self._kept.write(self.retired_counters)
         except OSError as error:
-            log.warning("cannot save the counters of ended workers; a restart will lose them: %s", error)
+            log.warning(
+                "cannot save the counters of ended workers; a restart will lose them: %s", error
+            )
 
     def _notify_removed(self, source_id: bytes) -> None:
         self.removed.add(source_id)

@@ -47,6 +47,7 @@ class Certificates:
         except OSError:  # between two states of a renewal; what was read before still serves
             known = self._known.get(port)
             return None if known is None else known.expires_at_s
+
         known = self._known.get(port)
         if known is None or known.modified_ns != modified_ns:
             known = self._known[port] = _Known(modified_ns, _read(port, cert_file, key_file))

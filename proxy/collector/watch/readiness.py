@@ -1,8 +1,8 @@
 """Whether traffic may come, and why not: the answer of `/readyz`.
 
-Not ready: no worker accepts, a ring is not read, or a stop has begun. Clients would fail, or records get lost
-unnoticed. Where records only wait, as while the store is away, or a restart would lose them, the instance is
-`degraded`: taking it out of service would not help.
+Not ready: no worker accepts, a ring is not read, or a stop has begun. Clients would fail, or
+records get lost unnoticed. Where records only wait, as while the store is away, or a restart would
+lose them, the instance is `degraded`: taking it out of service would not help.
 """
 
 import asyncio
@@ -33,12 +33,20 @@ class Readiness:
 
     def answer(self) -> tuple[bool, dict[str, object]]:
         """Return whether traffic may come, and members to show beside it."""
-        workers, against, away, gone = self.workers, self._objections(), self._away(), self.places.gone
-        members: dict[str, object] = {"draining": self.status.is_draining, "degraded": bool(away or gone)}
+        workers = self.workers
+        against = self._objections()
+        away = self._away()
+        gone = self.places.gone
+        members: dict[str, object] = {
+            "draining": self.status.is_draining,
+            "degraded": bool(away or gone),
+        }
+
         if not self.has_data_port:
             members["data_port"] = False
         elif workers.shown is not None:
             members |= {"workers_ready": workers.accepting, "rings_unread": len(workers.unread)}
+
         if away:
             members["away"] = away
         if gone:
@@ -51,12 +59,16 @@ class Readiness:
 
     def _objections(self) -> list[str]:
         """Return why no traffic may come."""
-        workers, found = self.workers, []
+        workers = self.workers
+        found = []
         if self.status.is_draining:
             found.append("it is stopping")
         if workers.shown is not None and not workers.accepting and self.has_data_port:
             found.append("no worker accepts connections")
-        found += [f"the ring of {name} is unread: its records are lost when it ends" for name in workers.unread]
+        found += [
+            f"the ring of {name} is unread: its records are lost when it ends"
+            for name in workers.unread
+        ]
         return found
 
     def _away(self) -> list[str]:
@@ -69,7 +81,9 @@ class Readiness:
         return away
 
     def _how_away(self, what: str) -> str:
-        return "being opened" if what == "store" and self.status.deferred.is_opening else "away"
+        if what == "store" and self.status.deferred.is_opening:
+            return "being opened"
+        return "away"
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""

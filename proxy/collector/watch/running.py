@@ -1,4 +1,5 @@
-"""What runs at the moment: exchanges and tool calls that have no record yet, made into preliminary ones.
+"""What runs at the moment: exchanges and tool calls that have no record yet, made into preliminary
+ones.
 
 They are read from shared memory on request; nothing here is kept up to date.
 """
@@ -21,7 +22,9 @@ class Running:
 
     def exchanges(self) -> list[Entry]:
         """Return what is known of each."""
-        return [self.builder.running(exchange, source.descriptor) for source, exchange in self._each()]
+        return [
+            self.builder.running(exchange, source.descriptor) for source, exchange in self._each()
+        ]
 
     def tools(self) -> list[ToolCall]:
         """Return their tool calls, and those that wait for another stream."""

@@ -1,7 +1,7 @@
 """The state of the running processes as the collector sees it: the answer of `/api/status`.
 
-Everything is read from shared memory and counters on request; only the copies of a store on several servers are asked
-for now and then.
+Everything is read from shared memory and counters on request; only the copies of a store on several
+servers are asked for now and then.
 """
 
 import asyncio
@@ -57,7 +57,8 @@ class ReplicaWatch:
 
     def describe(self) -> list[ReplicaShown]:
         return [
-            filled(ReplicaShown, each, reason=each.reason or None, read_only=each.is_read_only) for each in self.seen
+            filled(ReplicaShown, each, reason=each.reason or None, read_only=each.is_read_only)
+            for each in self.seen
         ]
 
 
@@ -84,7 +85,8 @@ class StatusView:
         self.is_draining = True
 
     def describe(self) -> dict[str, object]:
-        writer, deferred = self.writer, self.deferred
+        writer = self.writer
+        deferred = self.deferred
         reason = "" if deferred.is_enabled else deferred.reason
         return {
             "version": VERSION,
@@ -92,10 +94,15 @@ class StatusView:
             "instance": self.instance,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "draining": self.is_draining,
-            "workers": [_describe_worker(worker, self.workers.unread) for worker in self.workers.shown or ()],
+            "workers": [
+                _describe_worker(worker, self.workers.unread) for worker in self.workers.shown or ()
+            ],
             "rings": [_describe_ring(source) for source in self.sources.attached.values()],
             "writer": filled(WriterShown, writer, writer.counters),
-            "collector": {"pid": os.getpid(), "uptime_s": round(time.monotonic() - self._started_s, 1)},
+            "collector": {
+                "pid": os.getpid(),
+                "uptime_s": round(time.monotonic() - self._started_s, 1),
+            },
             "storage": {
                 "up": writer.is_storage_up,
                 "reason": reason or writer.availability.reason or None,
@@ -112,14 +119,17 @@ class StatusView:
 
 
 def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, object]:
-    """Return the state of retention as of its last look, and the size as of the last look of it or of the cap.
+    """Return the state of retention as of its last look, and the size as of the last look of it or
+    of the cap.
 
     Times are Unix ms, None before the first look.
     """
-    state, looked_at_us = retention.state, retention.looked_at_us
+    state = retention.state
+    looked_at_us = retention.looked_at_us
     used_bytes = None if state is None else state.used_bytes
     if size_cap.looked_at_us > (looked_at_us or 0):
-        looked_at_us, used_bytes = size_cap.looked_at_us, size_cap.used_bytes
+        looked_at_us = size_cap.looked_at_us
+        used_bytes = size_cap.used_bytes
     oldest_us = None if state is None else state.oldest_us
     reaches_back_us = size_cap.reaches_back_us or (None if state is None else state.reaches_back_us)
     return {
@@ -140,13 +150,18 @@ def _describe_worker(worker: WorkerShown, unread: Collection[str]) -> dict[str, 
 
 
 def _describe_ring(source: Source) -> dict[str, object]:
-    reader, counts, counters = source.reader, source.producer_counts, source.counters()
-    is_alive, held_since_us = source.segment.producer_alive(), source.segment.cells[HELD_SINCE_US]
+    reader = source.reader
+    counts = source.producer_counts
+    counters = source.counters()
+    is_alive = source.segment.producer_alive()
+    held_since_us = source.segment.cells[HELD_SINCE_US]
     return {
         "source": source.id.hex(),
         "worker_alive": is_alive,
         "pid": source.segment.cells[PRODUCER_PID] or None,
-        "uptime_s": round(max(0.0, time.time() - held_since_us / 1e6), 1) if is_alive and held_since_us else None,
+        "uptime_s": round(max(0.0, time.time() - held_since_us / 1e6), 1)
+        if is_alive and held_since_us
+        else None,
         "requests": None if counters is None else sum(counters.requests.values()),
         "in_flight": None if counters is None or not is_alive else counters.requests_in_flight,
         "capacity_bytes": source.segment.capacity,

@@ -1,4 +1,5 @@
-"""Reports that a damaged store was set aside, or that its file was removed: in the log, and as events.
+"""Reports that a damaged store was set aside, or that its file was removed: in the log, and as
+events.
 
 An event needs a store, and what it reports may happen before there is one: it waits until `attach`.
 """
@@ -28,7 +29,8 @@ class StoreNotices:
     def on_set_aside(self, place: str, reason: str) -> None:
         """Report that a damaged store has a new name now, and that an empty one takes its place."""
         log.error(
-            "the store is damaged and was set aside, an empty one takes its place; `sidelog doctor` says how to rescue "
+            "the store is damaged and was set aside, an empty one takes its place; `sidelog "
+            "doctor` says how to rescue "
             "what is in it",
             extra={"place": place, "reason": reason},
         )

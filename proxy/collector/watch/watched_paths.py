@@ -1,10 +1,10 @@
-"""Whether the directories that a running sidelog needs, the files by which commands find it, and those of its rings,
-are still there.
+"""Whether the directories that a running sidelog needs, the files by which commands find it, and
+those of its rings, are still there.
 
-A process goes on after the names of its files are removed, and all looks well until the next start finds nothing. So
-the paths are checked: a removed or replaced one is logged, counted and shown as degraded, and a restart mends it. The
-directories are kept open meanwhile, because a file system reuses the inode number of a removed one for the next (ext4:
-always).
+A process goes on after the names of its files are removed, and all looks well until the next start
+finds nothing. So the paths are checked: a removed or replaced one is logged, counted and shown as
+degraded, and a restart mends it. The directories are kept open meanwhile, because a file system
+reuses the inode number of a removed one for the next (ext4: always).
 """
 
 import logging
@@ -38,7 +38,10 @@ class WatchedPaths:
     """Remembers the directories of the start, and checks them."""
 
     def __init__(
-        self, directories: Mapping[str, Path | None], attached: Mapping[bytes, Source], token: str = ""
+        self,
+        directories: Mapping[str, Path | None],
+        attached: Mapping[bytes, Source],
+        token: str = "",
     ) -> None:
         """Prepare for the directories as they are now.
 
@@ -47,12 +50,20 @@ class WatchedPaths:
             attached: The rings.
             token: It is written into the data directory once that can be, where it is read-only now.
         """
-        self._directories = {what: (path, _identity(path)) for what, path in directories.items() if path is not None}
-        self._held = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path, found in self._directories.values() if found]
+        self._directories = {
+            what: (path, _identity(path)) for what, path in directories.items() if path is not None
+        }
+        self._held = [
+            os.open(path, os.O_PATH | os.O_CLOEXEC)
+            for path, found in self._directories.values()
+            if found
+        ]
         data_dir = directories.get(DATA_DIR)
         own = (data_dir / TOKEN_FILE, data_dir / STATE_FILE) if data_dir else ()
         self._files = [path for path in own if path.exists()]
-        self._unwritten = {path: f"{token}\n".encode() for path in own[:1] if token and not path.exists()}
+        self._unwritten = {
+            path: f"{token}\n".encode() for path in own[:1] if token and not path.exists()
+        }
         self._attached = attached
         self._gone_rings: set[bytes] = set()
         self._gone: set[str] = set()
@@ -70,17 +81,20 @@ class WatchedPaths:
             if what not in self._gone and identity is not None and _identity(path) != identity:
                 self._gone.add(what)
                 self._report(what, str(path))
+
         for path, content in list(self._unwritten.items()):
             with suppress(OSError):
                 replace_file(path, content)
                 self._files.append(path)
                 del self._unwritten[path]
+
         missing = [path for path in self._files if not path.exists()]
         if not missing:
             self._gone.discard(STATE)
         elif not self._gone & {STATE, DATA_DIR}:
             self._gone.add(STATE)
             self._report(STATE, str(missing[0]))
+
         self._gone_rings &= self._attached.keys()
         for source in self._attached.values():
             if source.id not in self._gone_rings and _is_removed(source.segment):
@@ -98,7 +112,10 @@ class WatchedPaths:
     def _report(self, what: str, name: str) -> None:
         self.removed[what] += 1
         log.error(
-            "the %s was removed or replaced while sidelog runs: %s", what, _MEANING[what], extra={"name_was": name}
+            "the %s was removed or replaced while sidelog runs: %s",
+            what,
+            _MEANING[what],
+            extra={"name_was": name},
         )
 
 

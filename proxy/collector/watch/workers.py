@@ -1,8 +1,8 @@
 """The workers the supervisor reports, and whether this collector reads the ring of each.
 
-A collector that knows only the rings it finds cannot know which ones it misses. The supervisor knows which processes it
-started and which ring each of them pushes into, so an unread ring raises an error within seconds, long before a user
-searches for a record that was never stored.
+A collector that knows only the rings it finds cannot know which ones it misses. The supervisor
+knows which processes it started and which ring each of them pushes into, so an unread ring raises
+an error within seconds, long before a user searches for a record that was never stored.
 """
 
 import logging
@@ -42,13 +42,17 @@ class SupervisorCounts(msgspec.Struct, frozen=True):
 class Workers:
     """Compares what the supervisor says with the rings that are attached."""
 
-    def __init__(self, attached: Mapping[bytes, Source], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, attached: Mapping[bytes, Source], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Before the first `update` no worker is known, and none is missing."""
         self._attached = attached
         self._clock = clock
         self._unread_since: dict[str, float] = {}
         self.on_unread: Callable[[int], object] = lambda unread: None
-        """Called with the number of unread rings when it changes, and at every look while there are any."""
+        """Called with the number of unread rings when it changes, and at every look while there are
+        any.
+        """
         self.shown: tuple[WorkerShown, ...] | None = None
         self.supervisor: SupervisorCounts | None = None
         """None: there is none, as with `workers = 0`, or it has said nothing yet."""
@@ -76,14 +80,23 @@ class Workers:
     def look(self) -> None:
         """Judge now, and report what has changed."""
         now_s = self._clock()
-        unread = {worker.name: worker for worker in self.shown or () if worker.ready and not self._is_read(worker)}
+        unread = {
+            worker.name: worker
+            for worker in self.shown or ()
+            if worker.ready and not self._is_read(worker)
+        }
         self._unread_since = {name: self._unread_since.get(name, now_s) for name in unread}
         before = self.unread
-        self.unread = tuple(name for name, since_s in self._unread_since.items() if now_s - since_s >= GRACE_S)
+        self.unread = tuple(
+            name for name, since_s in self._unread_since.items() if now_s - since_s >= GRACE_S
+        )
         for name in set(self.unread) - set(before):
             log.error("the ring of %s is unread: its records are lost when it ends", name)
         for name in set(before) - set(self.unread):
-            log.warning("the ring of %s is no longer unread: it is read again, or the worker is gone", name)
+            log.warning(
+                "the ring of %s is no longer unread: it is read again, or the worker is gone", name
+            )
+
         if self.unread or before:
             self.on_unread(len(self.unread))
 

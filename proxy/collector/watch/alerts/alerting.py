@@ -1,9 +1,10 @@
 """The task that evaluates alerts and calls webhooks.
 
-Strategy: the state of all alerts is one value beside the records in the store (`state.py`), read at the beginning of
-each look and written before a message is sent, and again behind each that was taken. So a kill at any moment loses no
-message and repeats at most the one that was under way, under its id. Of sidecars that share a store one evaluates: who
-renewed last, until it has not for `LEASE_S`. Two that take over at once make the same messages with the same ids.
+Strategy: the state of all alerts is one value beside the records in the store (`state.py`), read at
+the beginning of each look and written before a message is sent, and again behind each that was
+taken. So a kill at any moment loses no message and repeats at most the one that was under way,
+under its id. Of sidecars that share a store one evaluates: who renewed last, until it has not for
+`LEASE_S`. Two that take over at once make the same messages with the same ids.
 
 Invariant: nothing follows from figures that are incomplete, and nothing is sent that is not stored.
 """
@@ -51,7 +52,9 @@ TIMEOUT_S: Final = 10.0
 MAX_PAUSE_S: Final = 300.0
 """Pauses between tries double up to here."""
 MAX_WANTED_PAUSE_S: Final = 3600.0
-"""The longest pause that a receiver may ask for (`Retry-After`); a message that is later is of no use."""
+"""The longest pause that a receiver may ask for (`Retry-After`); a message that is later is of no
+use.
+"""
 MAX_FAILURES: Final = 3
 """Of one look: a receiver that is away is not called for all that waits."""
 STATE: Final = "alerts"
@@ -105,6 +108,7 @@ class Alerting:
                     log.debug("alerts wait for the store: %s", error)
                 except Exception:  # it must not end what it watches
                     log.exception("bug: the alerts could not be evaluated")
+
                 await asyncio.sleep(self.look_every_s)
 
     async def look(self, client: aiohttp.ClientSession) -> None:
@@ -114,6 +118,7 @@ class Alerting:
         self.state = _read(self._kept)
         if not await self._is_ours():
             return
+
         self.state.seed = self.state.seed or secrets.token_hex(8)
         silences = await self._silences()
         for alert in self.alerts:
@@ -125,7 +130,8 @@ class Alerting:
             async with asyncio.TaskGroup() as tasks:
                 for alert in self.alerts:
                     tasks.create_task(self._deliver(client, alert), name=f"alert {alert.name}")
-        except* StorageError as group:  # what was taken is sent again: the next look reads what is stored
+        except* StorageError as group:
+            # What was taken is sent again: the next look reads what is stored.
             log.debug("alerts wait for the store: %s", group.exceptions[0])
 
     async def _is_ours(self) -> bool:
@@ -135,6 +141,7 @@ class Alerting:
         age_s = (self.now_us() - self.state.renewed_us) / 1e6
         if self.state.evaluator not in ("", self.instance) and 0 <= age_s < LEASE_S:
             return False
+
         is_taken_over = self.state.evaluator != self.instance
         if is_taken_over or age_s > LEASE_S / 3:
             self.state.evaluator, self.state.renewed_us = self.instance, self.now_us()
@@ -149,8 +156,11 @@ class Alerting:
             self.problems[alert.name] = str(error)
             return
         finally:
-            rest_s = max(min(alert.window_s / 100, MAX_REST_S), MIN_RESTS * (time.monotonic() - begun_s))
+            rest_s = max(
+                min(alert.window_s / 100, MAX_REST_S), MIN_RESTS * (time.monotonic() - begun_s)
+            )
             self._due_us[alert.name] = self.now_us() + round(rest_s * 1e6)
+
         self.problems.pop(alert.name, None)
         self.values[alert.name] = {group: figure.value for group, figure in figures.items()}
         made = self.state.advance(alert, figures, self.now_us(), is_silenced=is_silenced)
@@ -174,7 +184,9 @@ class Alerting:
                 self._kept = document
 
     async def _deliver(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
-        """Send what waits of one alert, the oldest first; behind what is not taken the same value waits."""
+        """Send what waits of one alert, the oldest first; behind what is not taken the same value
+        waits.
+        """
         held: set[str] = set()
         failures = 0
         for message in [each for each in self.state.outbox if each.alert == alert.name]:
@@ -182,12 +194,14 @@ class Alerting:
             if message.group in held or begin_us > self.now_us():
                 held.add(message.group)
                 continue
+
             problem, retry_after_s = await self._send(client, alert, message)
             self.sent["failed" if problem else "taken"] += 1
             if not problem:
                 self.state.settle(message, self.now_us())
                 await self._save()
                 continue
+
             held.add(message.group)
             message.tries += 1
             pause_s = min(MAX_PAUSE_S, self.look_every_s * 2.0 ** min(message.tries - 1, 10))
@@ -195,20 +209,29 @@ class Alerting:
             if retry_after_s:
                 self._rest_until_us[alert.url] = message.next_us
             message.problem = problem
-            log.warning("the webhook of the alert %s did not take %s: %s", alert.name, message.id, problem)
+            log.warning(
+                "the webhook of the alert %s did not take %s: %s", alert.name, message.id, problem
+            )
             await self._save()
             failures += 1
             if failures == MAX_FAILURES:
                 return
 
-    async def _send(self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message) -> tuple[str, float]:
-        """Call the webhook; return why it did not take the message, empty if it did, and for how long it wants rest."""
+    async def _send(
+        self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message
+    ) -> tuple[str, float]:
+        """Call the webhook; return why it did not take the message, empty if it did, and for how
+        long it wants rest.
+        """
         now_s = self.now_us() / 1e6
         call = call_of(Notice(alert, message, self.public_url), int(now_s))
         headers = {"user-agent": f"sidelog/{VERSION}", **call.headers}
+
         url = URL(alert.url, encoded=alert.url.isascii())  # as written: its query may be signed
         try:
-            async with client.post(url, data=call.body, headers=headers, allow_redirects=False) as response:
+            async with client.post(
+                url, data=call.body, headers=headers, allow_redirects=False
+            ) as response:
                 if response.status < 300:
                     return "", 0.0
                 wanted_s = retry_after_s(response.headers.get("retry-after", ""), now_s) or 0.0
@@ -227,20 +250,30 @@ class Alerting:
     async def silence(self, name: str, seconds: int) -> None:
         """Send nothing of an alert that begins to fire, for some time; 0: no longer."""
         until_us = self.now_us() + seconds * 1_000_000
-        silences = {known: us for known, us in (await self._silences()).items() if us > self.now_us()}
+        silences = {
+            known: us for known, us in (await self._silences()).items() if us > self.now_us()
+        }
         silences[self._alert(name).name] = until_us
         await self.storage.put_meta(SILENCES, msgspec.json.encode(silences).decode(), replace=True)
 
     async def test(self, name: str) -> dict[str, Any]:
-        """Evaluate one alert and send a message that says that it is a test; neither changes what fires."""
-        alert, at_us = self._alert(name), self.now_us()
+        """Evaluate one alert and send a message that says that it is a test; neither changes what
+        fires.
+        """
+        alert = self._alert(name)
+        at_us = self.now_us()
         try:
             figures = await read_figures(self.reader, alert, at_us)
         except IncompleteFigures:
             figures = {}
-        known = [(figure.value, group) for group, figure in figures.items() if figure.value is not None]
+
+        known = [
+            (figure.value, group) for group, figure in figures.items() if figure.value is not None
+        ]
         value, group = max(known, default=(None, ""))
-        message = Message(message_id(secrets.token_hex(8)), name, group, "test", value, at_us, at_us)
+        message = Message(
+            message_id(secrets.token_hex(8)), name, group, "test", value, at_us, at_us
+        )
         message.begin_us = at_us - round(alert.window_s * 1e6)
         message.search = figures[group].search if group in figures else alert.query
         await self._name_requests(message)
@@ -259,15 +292,27 @@ class Alerting:
     async def describe(self) -> dict[str, Any]:
         """Describe alerts, what fires, what waits, and what was sent, as the store has it."""
         kept = await self.storage.meta(STATE)
-        state, silences = _read(b"" if kept is None else kept.encode()), await self._silences()
+        state = _read(b"" if kept is None else kept.encode())
+        silences = await self._silences()
         return {
             "evaluator": state.evaluator or self.instance,
             "alerts": [
-                {name: value for name, value in msgspec.to_builtins(alert).items() if name not in _HIDDEN}
-                | {"silenced_until_us": us if (us := silences.get(alert.name, 0)) > self.now_us() else None}
+                {
+                    name: value
+                    for name, value in msgspec.to_builtins(alert).items()
+                    if name not in _HIDDEN
+                }
+                | {
+                    "silenced_until_us": us
+                    if (us := silences.get(alert.name, 0)) > self.now_us()
+                    else None
+                }
                 | {"firing": msgspec.to_builtins(state.firing.get(alert.name, {}))}
                 | {"pending": state.pending.get(alert.name, {})}
-                | {"values": self.values.get(alert.name, {}), "problem": self.problems.get(alert.name)}
+                | {
+                    "values": self.values.get(alert.name, {}),
+                    "problem": self.problems.get(alert.name),
+                }
                 for alert in self.alerts
             ],
             "waiting": msgspec.to_builtins(state.outbox),
@@ -281,13 +326,20 @@ class Alerting:
         text = "Values of an alert beyond its threshold; 0: it does not fire."
         firing = {alert.name: len(self.state.firing.get(alert.name, ())) for alert in self.alerts}
         yield gauges("alerts_firing", text, "alert", firing)
-        text = "Calls of the webhooks of alerts: taken, failed (and tried again); given_up: messages never taken."
+        text = (
+            "Calls of the webhooks of alerts: taken, failed (and tried again); given_up: messages "
+            "never taken."
+        )
         outcomes = keyed({**self.sent, "given_up": self.state.dropped})
         yield counters("alert_webhooks", text, ["outcome"], outcomes)
-        yield gauge("alert_messages_waiting", "Messages of alerts not taken yet.", len(self.state.outbox))
+        yield gauge(
+            "alert_messages_waiting", "Messages of alerts not taken yet.", len(self.state.outbox)
+        )
 
 
-def make_alerting(settings: Settings, instance: str, storage: Storage, endpoints: LearnedEndpoints) -> Alerting:
+def make_alerting(
+    settings: Settings, instance: str, storage: Storage, endpoints: LearnedEndpoints
+) -> Alerting:
     """Make the alerts of the settings over a store."""
     names = EndpointNames(endpoints.current, endpoints.former)
     reader = cast(Storage, ScopedStorage(storage, ADMIN, QueryGate(max_queries=1), names))

@@ -21,7 +21,9 @@ _PERCENTILES: Final = {"p50": "p50_us", "p95": "p95_us", "p99": "p99_us"}
 
 
 class IncompleteFigures(Exception):
-    """The time budget of the store ended before all was added up: nothing follows from lower bounds."""
+    """The time budget of the store ended before all was added up: nothing follows from lower
+    bounds.
+    """
 
     def __init__(self) -> None:
         super().__init__("the store ran out of time: a shorter window or a plainer query helps")
@@ -49,7 +51,8 @@ class _Sums:
 async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, Figure]:
     """Read the figures of the window that ends now, by group.
 
-    For what is missing the log has to reach back over the window: a new one has little of everything.
+    For what is missing the log has to reach back over the window: a new one has little of
+    everything.
 
     Raises:
         IncompleteFigures: see there.
@@ -58,23 +61,32 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
     window_us = round(alert.window_s * 1_000_000)
     if alert.below is not None and not await _reaches_back(storage, now_us - window_us):
         return {}
+
     whole = await _sums(storage, alert, _filter(alert.query, now_us - window_us, now_us))
     other: dict[str, _Sums] = {}
     if alert.figure == "share":
         counted = narrowed(alert.query, alert.of)
         other = await _sums(storage, alert, _filter(counted, now_us - window_us, now_us))
     elif alert.figure == "change":
-        other = await _sums(storage, alert, _filter(alert.query, now_us - 2 * window_us, now_us - window_us))
+        other = await _sums(
+            storage, alert, _filter(alert.query, now_us - 2 * window_us, now_us - window_us)
+        )
+
     figures = {}
     for group, sums in whole.items():
-        value = _value(alert, sums, other.get(group)) if sums.requests >= alert.min_requests else None
+        value = (
+            _value(alert, sums, other.get(group)) if sums.requests >= alert.min_requests else None
+        )
         figures[group] = Figure(value, search_of(alert, sums.names))
+
     return figures
 
 
 async def read_examples(storage: Storage, search: str, since_us: int, until_us: int) -> list[str]:
     """Return the ids of the newest requests of a search, `MAX_EXAMPLES` at most."""
-    page = await storage.read(RecordQuery(filter=_filter(search, since_us, until_us), limit=MAX_EXAMPLES))
+    page = await storage.read(
+        RecordQuery(filter=_filter(search, since_us, until_us), limit=MAX_EXAMPLES)
+    )
     return [format_id(record.id) for record in page.records]
 
 
@@ -100,7 +112,8 @@ def _value(alert: AlertSettings, sums: _Sums, other: _Sums | None) -> float | No
 
 def _filter(query: str, since_us: int, until_us: int) -> Filter:
     read = read_filter(MultiDict({"query": query}), until_us)
-    later, earlier = read.since_us, read.until_us
+    later = read.since_us
+    earlier = read.until_us
     return replace(
         read,
         since_us=since_us if later is None else max(later, since_us),
@@ -115,14 +128,19 @@ async def _sums(storage: Storage, alert: AlertSettings, filter: Filter) -> dict[
         if not top.complete:
             raise IncompleteFigures
         return {
-            _label(names): _Sums(names, row.exchanges, row.cost_nano_usd / 1e9, _ms(getattr(row.duration, name)))
+            _label(names): _Sums(
+                names, row.exchanges, row.cost_nano_usd / 1e9, _ms(getattr(row.duration, name))
+            )
             for row in top.rows
             for names in [row.names[:1] if is_cell_field(alert.by) else row.names]
-            if row.exchanges or alert.figure == "cost"  # a session that runs has cost before it is an exchange
+            # A session that runs has cost before it is an exchange.
+            if row.exchanges or alert.figure == "cost"
         }
+
     summary = await storage.read(SummaryQuery(filter, only_totals=alert.figure != "cost"))
     if not summary.complete:
         raise IncompleteFigures
+
     cost = sum(model.cost_usd or 0.0 for model in summary.models or ())
     return {ALL: _Sums((), summary.exchanges, cost, _ms(getattr(summary.duration, name)))}
 

@@ -95,18 +95,22 @@ class Notice:
 
 def call_of(notice: Notice, now_s: int) -> Call:
     """Write a message, with the headers of Standard Webhooks; those of the settings replace them."""
-    alert, message = notice.alert, notice.message
+    alert = notice.alert
+    message = notice.message
     call = Call(_filled(notice)) if alert.body else _FORMATS[alert.format](notice)
     headers = {**call.headers, "webhook-id": message.id, "webhook-timestamp": str(now_s)}
+
     if alert.secret and alert.format != "pagerduty":
         signed = f"{message.id}.{now_s}.".encode() + call.body
         signature = hmac.digest(secret_of(alert.secret), signed, sha256)
         headers["webhook-signature"] = f"v1,{base64.b64encode(signature).decode()}"
+
     return Call(call.body, headers | {name.lower(): value for name, value in alert.headers.items()})
 
 
 def _filled(notice: Notice) -> bytes:
-    alert, message = notice.alert, notice.message
+    alert = notice.alert
+    message = notice.message
     number = "null" if message.value is None else f"{message.value:.15g}"
     fields = {
         "id": message.id,
@@ -131,7 +135,8 @@ def _filled(notice: Notice) -> bytes:
 
 
 def _data(notice: Notice) -> dict[str, Any]:
-    alert, message = notice.alert, notice.message
+    alert = notice.alert
+    message = notice.message
     return {
         "alert": alert.name,
         "status": message.status,
@@ -190,12 +195,15 @@ def _for_slack(text: str) -> str:
 
 
 def _slack_link(address: str, text: str) -> str:
-    return f"<{_for_slack(address)}|{text}>" if address else text
+    if address:
+        return f"<{_for_slack(address)}|{text}>"
+    return text
 
 
 def _discord(notice: Notice) -> Call:
     """Write an embed; its texts are Markdown, and none of them may mention anyone."""
-    message, query = notice.message, query_text(notice.alert)
+    message = notice.message
+    query = query_text(notice.alert)
     fields = [{"name": "Search", "value": _plain_markdown(query)}] if query else []
     requests = message.ids
     if notice.public_url:
@@ -254,7 +262,8 @@ def _rich(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ntfy(notice: Notice) -> Call:
     """Write a text, which ntfy shows as it is unless a header says that it is Markdown."""
-    message, query = notice.message, query_text(notice.alert)
+    message = notice.message
+    query = query_text(notice.alert)
     priority, tag = _NTFY[message.status]
     lines = [notice.about, query, f"Requests: {', '.join(message.ids)}" if message.ids else ""]
     headers = {
@@ -270,12 +279,15 @@ def _ntfy(notice: Notice) -> Call:
 
 def _encoded_word(text: str) -> str:
     """Write a text for a header, RFC 2047 §2."""
-    return text if text.isascii() else f"=?utf-8?B?{base64.b64encode(text.encode()).decode()}?="
+    if text.isascii():
+        return text
+    return f"=?utf-8?B?{base64.b64encode(text.encode()).decode()}?="
 
 
 def _pagerduty(notice: Notice) -> Call:
     """Write an event. From firing to resolved all messages have one key: they are one incident."""
-    alert, message = notice.alert, notice.message
+    alert = notice.alert
+    message = notice.message
     event: dict[str, Any] = {
         "routing_key": alert.secret,
         "event_action": "resolve" if message.status == "resolved" else "trigger",

@@ -36,7 +36,9 @@ def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
 
 
 def _can_be_sought(name: str) -> bool:
-    """Whether a search can find a value: one that was cut, or is too long for an address, it cannot."""
+    """Whether a search can find a value: one that was cut, or is too long for an address, it
+    cannot.
+    """
     return len(name) <= _MAX_NAME_CHARACTERS and not name.endswith(_CUT_MARK)
 
 
@@ -66,4 +68,6 @@ def page_of(public_url: str, search: str, since_us: int, until_us: int) -> str:
 
 def page_of_record(public_url: str, record: str) -> str:
     """Return the address of one request; empty without the address of the web UI."""
-    return f"{public_url.rstrip('/')}/requests?record={record}" if public_url else ""
+    if public_url:
+        return f"{public_url.rstrip('/')}/requests?record={record}"
+    return ""

@@ -1,8 +1,10 @@
-"""What fires, what is to be sent, and what was: the state of all alerts, and how figures change it. Pure.
+"""What fires, what is to be sent, and what was: the state of all alerts, and how figures change it.
+Pure.
 
-Invariant: a message is made by the same step that changes what fires, and both are one value, so that they are stored
-together. Its id follows from that state: who makes the same step again, after a kill or on another sidecar, makes the
-same message. One is in the outbox until a receiver has taken it.
+Invariant: a message is made by the same step that changes what fires, and both are one value, so
+that they are stored together. Its id follows from that state: who makes the same step again, after
+a kill or on another sidecar, makes the same message. One is in the outbox until a receiver has
+taken it.
 """
 
 from collections.abc import Mapping
@@ -81,7 +83,12 @@ class State(msgspec.Struct):
     """Messages that were given up."""
 
     def advance(
-        self, alert: AlertSettings, figures: Mapping[str, Figure], now_us: int, *, is_silenced: bool = False
+        self,
+        alert: AlertSettings,
+        figures: Mapping[str, Figure],
+        now_us: int,
+        *,
+        is_silenced: bool = False,
     ) -> list[Message]:
         """Take the figures of an alert: what is beyond its threshold fires, what is back is over.
 
@@ -89,6 +96,7 @@ class State(msgspec.Struct):
         """
         before = len(self.outbox)
         known = self.firing.get(alert.name, {})
+
         beyond = {
             group: figure.value
             for group, figure in figures.items()
@@ -99,25 +107,36 @@ class State(msgspec.Struct):
             if over.sent_us:
                 value = figures[group].value if group in figures else None
                 self._post(alert, group, over, "resolved", value, now_us)
+
         wait_us = round(alert.for_s * 1_000_000)
         begun_us = self._wait(alert, known, beyond, now_us)
-        for group, value in sorted(beyond.items(), key=lambda item: (item[0] not in known, -item[1], item[0])):
+        for group, value in sorted(
+            beyond.items(), key=lambda item: (item[0] not in known, -item[1], item[0])
+        ):
             since_us = begun_us.get(group, now_us)
             has_lasted = now_us - since_us >= wait_us
             if group not in known and (len(known) >= MAX_GROUPS or not has_lasted):
                 continue
+
             one = known.setdefault(group, Group(since_us, value))
             one.value = value
             one.search = figures[group].search
-            is_due = not one.sent_us or (alert.repeat_s and now_us - one.sent_us >= alert.repeat_s * 1_000_000)
+            is_due = not one.sent_us or (
+                alert.repeat_s and now_us - one.sent_us >= alert.repeat_s * 1_000_000
+            )
             if is_due and not is_silenced:
                 one.sent_us = now_us
                 self._post(alert, group, one, "firing", value, now_us)
+
         self.firing = {**self.firing, alert.name: known}
         return self.outbox[before:]
 
     def _wait(
-        self, alert: AlertSettings, known: Mapping[str, Group], beyond: Mapping[str, float], now_us: int
+        self,
+        alert: AlertSettings,
+        known: Mapping[str, Group],
+        beyond: Mapping[str, float],
+        now_us: int,
     ) -> dict[str, int]:
         """Return since when values are beyond the threshold that do not fire yet, and keep it."""
         before = self.pending.get(alert.name, {})
@@ -132,30 +151,46 @@ class State(msgspec.Struct):
         return begun_us
 
     def forget(self, names: set[str], now_us: int) -> None:
-        """End what fires of alerts that are configured no more, and give up messages that are too old or too many."""
-        self.firing = {name: groups for name, groups in self.firing.items() if name in names and groups}
+        """End what fires of alerts that are configured no more, and give up messages that are too
+        old or too many.
+        """
+        self.firing = {
+            name: groups for name, groups in self.firing.items() if name in names and groups
+        }
         self.pending = {name: groups for name, groups in self.pending.items() if name in names}
         for message in self.outbox[:]:
             is_old = now_us - message.at_us > EXPIRES_US or len(self.outbox) > MAX_OUTBOX
             if message.alert not in names or is_old:
                 self.dropped += 1
-                self.settle(message, 0, message.problem or "given up: the alert is gone, or it waited for too long")
+                self.settle(
+                    message,
+                    0,
+                    message.problem or "given up: the alert is gone, or it waited for too long",
+                )
 
     def settle(self, message: Message, taken_us: int, problem: str = "") -> None:
         """Move a message from the outbox to the history."""
         self.outbox.remove(message)
-        message.taken_us, message.problem = taken_us, problem
+        message.taken_us = taken_us
+        message.problem = problem
         self.history = [message, *self.history][:MAX_HISTORY]
 
     def _post(
-        self, alert: AlertSettings, group: str, one: Group, status: Status, value: float | None, now_us: int
+        self,
+        alert: AlertSettings,
+        group: str,
+        one: Group,
+        status: Status,
+        value: float | None,
+        now_us: int,
     ) -> None:
         self.sequence += 1
         name = message_id(self.seed, alert.name, group, self.sequence)
         end_us = now_us if status == "firing" else one.since_us
         begin_us = end_us - round(alert.window_s * 1_000_000)
         message = Message(name, alert.name, group, status, value, one.since_us, now_us)
-        message.search, message.begin_us = one.search, begin_us
+        message.search = one.search
+        message.begin_us = begin_us
         self.outbox.append(message)
 
 
@@ -171,4 +206,6 @@ def is_beyond(alert: AlertSettings, value: float, *, fires: bool = False) -> boo
         return value >= alert.resolve_below
     if fires and alert.resolve_above is not None:
         return value <= alert.resolve_above
-    return (alert.above is not None and value > alert.above) or (alert.below is not None and value < alert.below)
+    return (alert.above is not None and value > alert.above) or (
+        alert.below is not None and value < alert.below
+    )

@@ -55,11 +55,15 @@ def line_of(text: str, max_characters: int) -> str:
     """Return a text as a line that is not too long, without controls and marks of direction."""
     begin = text[: max_characters + 1]
     shown = "".join(character if character.isprintable() else " " for character in begin)
-    return shown if len(text) <= max_characters else f"{shown[: max_characters - 1]}…"
+    if len(text) <= max_characters:
+        return shown
+    return f"{shown[: max_characters - 1]}…"
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else _rounded(value)
+    if value == int(value):
+        return f"{value:,.0f}"
+    return _rounded(value)
 
 
 def _rounded(value: float) -> str:
@@ -74,7 +78,9 @@ def _share(value: float) -> str:
 def _duration(ms: float) -> str:
     if ms < 1000:
         return f"{_rounded(ms)} ms"
-    return f"{_rounded(ms / 1000)} s" if ms < 120_000 else f"{_rounded(ms / 60_000)} min"
+    if ms < 120_000:
+        return f"{_rounded(ms / 1000)} s"
+    return f"{_rounded(ms / 60_000)} min"
 
 
 def _money(usd: float) -> str:
