@@ -1,1 +1,3 @@
-"""The data plane (workers), the control plane's pipeline (collector), and the roots that start them."""
+"""The data plane (workers), the control plane's pipeline (collector), and the roots that start
+them.
+"""

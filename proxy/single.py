@@ -1,8 +1,8 @@
-"""The only process of `workers = 0`, `python -m proxy.single`: everything in one process and one loop, for small
-containers, debugging and tests.
+"""The only process of `workers = 0`, `python -m proxy.single`: everything in one process and one
+loop, for small containers, debugging and tests.
 
-The same objects as in worker and collector, wired directly: data plane, ring, drain, writer, admin port. The ring is a
-file as always, so that a kill loses no more than with several processes.
+The same objects as in worker and collector, wired directly: data plane, ring, drain, writer, admin
+port. The ring is a file as always, so that a kill loses no more than with several processes.
 """
 
 import asyncio
@@ -36,21 +36,32 @@ REAP_S: Final = 1.0
 
 
 async def _serve(settings: Settings, context: RootContext) -> int:
-    data, listeners = context.data, context.listeners
+    data = context.data
+    listeners = context.listeners
     wakeup = Wakeup.create()
     segment = make_segment(settings, context.rings.path)
+
     stopping = asyncio.Event()
     try:
         with stop_signals(stopping.set):
             async with (
                 control_plane(settings, data, wakeup, context.rings.path) as plane,
-                admin_port(settings, data, plane, listeners.admin, listeners.metrics, listeners.health),
+                admin_port(
+                    settings, data, plane, listeners.admin, listeners.metrics, listeners.health
+                ),
             ):
                 plane.sources.attach_fd(segment.fd)
                 _handle_signals(plane)
                 async with asyncio.TaskGroup() as tasks:
                     duties = tasks.create_task(_be_root(), name="duties of a root")
-                    front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
+                    front = data_plane(
+                        settings,
+                        compile_routes(settings),
+                        segment,
+                        wakeup.notify,
+                        tasks,
+                        data.instance,
+                    )
                     front.start()
                     front.listen(listeners.data[0])
                     plane.workers.update(_roll_call(segment))
@@ -60,10 +71,13 @@ async def _serve(settings: Settings, context: RootContext) -> int:
                     notify("STOPPING=1")
                     plane.status.start_draining()
                     await asyncio.sleep(settings.proxy.limits.drain_delay_s)
-                    listeners.close_data()  # new connections are refused at once instead of waiting for our exit
+                    # New connections are refused at once instead of waiting for our exit.
+                    listeners.close_data()
                     await front.drain()
                     duties.cancel()
+
                 segment.let_go()
+
         return 1 if plane.unsettled_records else 0
     finally:
         segment.close()
@@ -79,8 +93,12 @@ def _roll_call(segment: Segment) -> bytes:
 def _handle_signals(plane: ControlPlane) -> None:
     """Handle signals as the supervisor does; `stop_signals` removes the handlers."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, lambda: log.info("status", extra=plane.status.describe()))
-    loop.add_signal_handler(signal.SIGHUP, log.warning, "proxy.workers = 0: new settings need a restart")
+    loop.add_signal_handler(
+        signal.SIGUSR1, lambda: log.info("status", extra=plane.status.describe())
+    )
+    loop.add_signal_handler(
+        signal.SIGHUP, log.warning, "proxy.workers = 0: new settings need a restart"
+    )
     take()
 
 
@@ -94,7 +112,8 @@ async def _be_root() -> None:
 
 
 def run_single(context: RootContext) -> int:
-    """Run everything here until SIGTERM or SIGINT; return the exit code, 1 if not all records could be stored.
+    """Run everything here until SIGTERM or SIGINT; return the exit code, 1 if not all records could
+    be stored.
 
     Raises:
         SharedMemoryError: there is no place for the ring.

@@ -1,1 +1,3 @@
-"""The demo behind `sidelog demo`: an upstream with everything worth recording, sample traffic, and sidelog between."""
+"""The demo behind `sidelog demo`: an upstream with everything worth recording, sample traffic, and
+sidelog between.
+"""

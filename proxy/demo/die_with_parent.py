@@ -1,8 +1,9 @@
-"""Run a program that ends when its parent does: `python -m proxy.demo.die_with_parent PID COMMAND...`.
+"""Run a program that ends when its parent does: `python -m proxy.demo.die_with_parent PID
+COMMAND...`.
 
-A demo that is killed with SIGKILL cannot stop its children. On Linux the kernel does (prctl(2), PR_SET_PDEATHSIG): it
-sends SIGTERM to the child when its parent ends. The setting survives exec, so this module sets it and becomes COMMAND.
-Elsewhere COMMAND runs on.
+A demo that is killed with SIGKILL cannot stop its children. On Linux the kernel does (prctl(2),
+PR_SET_PDEATHSIG): it sends SIGTERM to the child when its parent ends. The setting survives exec, so
+this module sets it and becomes COMMAND. Elsewhere COMMAND runs on.
 """
 
 import ctypes

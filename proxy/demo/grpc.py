@@ -37,7 +37,9 @@ class Peer(asyncio.Protocol):
     """One end of a connection."""
 
     def __init__(self, *, is_server: bool) -> None:
-        self.codec = Connection(Limits(max_header_bytes=32768), LineEncoder(), time.monotonic_ns(), is_server=is_server)
+        self.codec = Connection(
+            Limits(max_header_bytes=32768), LineEncoder(), time.monotonic_ns(), is_server=is_server
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -80,16 +82,21 @@ class Server(Peer):
             self._calls[event.stream_id] = event.head.target.decode(), bytearray()
         elif isinstance(event, events.DataReceived):
             self._calls[event.stream_id][1].extend(event.data)
+
         if isinstance(event, events.RequestReceived | events.DataReceived) and event.is_end:
             path, body = self._calls.pop(event.stream_id)
             self._respond(event.stream_id, path, body[5:].decode(errors="replace"))
 
     def _respond(self, stream_id: int, path: str, message: str) -> None:
         step = ANSWERS.find(f"GRPC {path}", message)
-        status, text = UNIMPLEMENTED, f"no visit of the demo calls {path} so"
+        status = UNIMPLEMENTED
+        text = f"no visit of the demo calls {path} so"
         if step is not None:
-            status, text = int(step.status or 0), step.answer
-        ending = b"grpc-status: %d\r\n" % status + (b"grpc-message: %b\r\n" % grpc_message(text) if text else b"")
+            status = int(step.status or 0)
+            text = step.answer
+        ending = b"grpc-status: %d\r\n" % status + (
+            b"grpc-message: %b\r\n" % grpc_message(text) if text else b""
+        )
         if step is not None and step.messages:
             self.codec.send_response(stream_id, 200, _TYPE)
             self._continue(stream_id, step.messages, ending)
@@ -100,9 +107,12 @@ class Server(Peer):
         message, *more = messages
         self.send(stream_id, json.loads(message))
         if more:
-            asyncio.get_running_loop().call_later(self._pace_s, self._continue, stream_id, more, ending)
+            asyncio.get_running_loop().call_later(
+                self._pace_s, self._continue, stream_id, more, ending
+            )
         else:
             self.codec.send_trailers(stream_id, ending, time.monotonic_ns())
+
         self.flush()
 
 
@@ -118,7 +128,9 @@ class Client(Peer):
         super().take(event)
         if isinstance(event, events.ResponseReceived):
             self.status = event.head.status
-        if isinstance(event, events.TrailersReceived | events.StreamReset) or getattr(event, "is_end", False):
+        if isinstance(event, events.TrailersReceived | events.StreamReset) or getattr(
+            event, "is_end", False
+        ):
             self.is_done.set()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -128,10 +140,17 @@ class Client(Peer):
 async def call(url: str, path: str, message: object, headers: Mapping[str, str]) -> int:
     """Make one call over a connection of its own; return the status of HTTP, 0 where none came."""
     authority = urlsplit(url).netloc
-    transport, client = await asyncio.get_running_loop().create_connection(Client, *parse_address(authority))
+    transport, client = await asyncio.get_running_loop().create_connection(
+        Client, *parse_address(authority)
+    )
     try:
-        lines = b"".join(b"%b: %b\r\n" % (name.lower().encode(), value.encode()) for name, value in headers.items())
-        head = RequestFields(b"POST", path.encode(), b"http", _TYPE + b"te: trailers\r\n" + lines, -1, None)
+        lines = b"".join(
+            b"%b: %b\r\n" % (name.lower().encode(), value.encode())
+            for name, value in headers.items()
+        )
+        head = RequestFields(
+            b"POST", path.encode(), b"http", _TYPE + b"te: trailers\r\n" + lines, -1, None
+        )
         client.send(client.codec.send_request(head, authority.encode()), message, is_end=True)
         client.flush()
         await client.is_done.wait()

@@ -1,9 +1,10 @@
 """`sidelog demo`: a process with the demo upstream and its traffic, and the sidelog between them.
 
-Strategy: that process is started first, because it says where the upstream is; then this one becomes `serve`, whose
-log, Ctrl-C and exit code are the demo's. The process has a session of its own and is bound to this one
-(`die_with_parent.py`), so it ends behind sidelog, however that ends. It sends nothing, not even the token, before
-sidelog has announced that the ports are its own: another program may listen where the demo was to.
+Strategy: that process is started first, because it says where the upstream is; then this one
+becomes `serve`, whose log, Ctrl-C and exit code are the demo's. The process has a session of its
+own and is bound to this one (`die_with_parent.py`), so it ends behind sidelog, however that ends.
+It sends nothing, not even the token, before sidelog has announced that the ports are its own:
+another program may listen where the demo was to.
 """
 
 import asyncio
@@ -44,11 +45,14 @@ class CannotStart(Exception):
     """The demo cannot run as asked; the text says why."""
 
 
-def start(listen: str, admin_listen: str, data_dir: str | None, environ: MutableMapping[str, str]) -> dict[str, str]:
-    """Start upstream and traffic; return the settings of the sidelog between them, as flags give them.
+def start(
+    listen: str, admin_listen: str, data_dir: str | None, environ: MutableMapping[str, str]
+) -> dict[str, str]:
+    """Start upstream and traffic; return the settings of the sidelog between them, as flags give
+    them.
 
-    Where an address is left at its default, the environment may name another. Settings that make pages of the UI less
-    empty are put into it, unless the user has set them.
+    Where an address is left at its default, the environment may name another. Settings that make
+    pages of the UI less empty are put into it, unless the user has set them.
 
     Raises:
         SettingsError: the environment or an address is wrong.
@@ -58,18 +62,37 @@ def start(listen: str, admin_listen: str, data_dir: str | None, environ: Mutable
         listen = environ.get("SIDELOG_PROXY__LISTEN", listen)
     if admin_listen == DEFAULT_ADMIN_LISTEN:
         admin_listen = environ.get("SIDELOG_ADMIN__LISTEN", admin_listen)
-    overrides = {"proxy.upstream": _ANY_UPSTREAM, "proxy.listen": listen, "admin.listen": admin_listen}
+    overrides = {
+        "proxy.upstream": _ANY_UPSTREAM,
+        "proxy.listen": listen,
+        "admin.listen": admin_listen,
+    }
     if data_dir is not None or not environ.get("SIDELOG_DATA_DIR"):
-        overrides["data_dir"] = data_dir or DEMO_DIRECTORY  # keeps a demo's records apart from real ones
+        # Keeps a demo's records apart from real ones.
+        overrides["data_dir"] = data_dir or DEMO_DIRECTORY
     settings = load(overrides, environ, None)
     try:
         parse_address(listen)
     except ValueError as error:  # what is valid else is a Unix socket
-        raise CannotStart(f"the traffic of the demo needs a port: {error}, got {listen!r}") from error
+        raise CannotStart(
+            f"the traffic of the demo needs a port: {error}, got {listen!r}"
+        ) from error
+
     url, environ["NOTIFY_SOCKET"] = _start_beside(listen, admin_listen, settings.data_dir)
     users = {"id": "users", "path": KEYED, "upstream": url, "service": "users", "auth": "optional"}
-    tools = {"id": "tools", "path": "/mcp", "upstream": url, "tool_cost_usd": {"search_documents": 0.002}}
-    alert = {"name": "errors", "figure": "share", "of": "status:5xx", "above": 0.02, "url": f"{url}/hook"}
+    tools = {
+        "id": "tools",
+        "path": "/mcp",
+        "upstream": url,
+        "tool_cost_usd": {"search_documents": 0.002},
+    }
+    alert = {
+        "name": "errors",
+        "figure": "share",
+        "of": "status:5xx",
+        "above": 0.02,
+        "url": f"{url}/hook",
+    }
     environ.setdefault("SIDELOG_ROUTES", json.dumps([users, tools]))
     environ.setdefault("SIDELOG_ALERTS", json.dumps([alert]))
     return overrides | {"proxy.upstream": url}
@@ -88,6 +111,7 @@ def _start_beside(*arguments: str) -> tuple[str, str]:
     port, _, notify_socket = process.stdout.readline().decode().strip().partition(" ")
     if not port:
         raise CannotStart("the demo upstream ended before it listened")
+
     return f"http://127.0.0.1:{port}", notify_socket
 
 
@@ -106,7 +130,8 @@ async def _accompany(
     async with serving() as port:
         sys.stdout.write(f"{port} {notify_socket}\n")
         sys.stdout.flush()
-        # The first notice says that sidelog listens. Without it the ports may be those of another program.
+        # The first notice says that sidelog listens. Without it the ports may be those of another
+        # program.
         await asyncio.get_running_loop().sock_recv(notices, MAX_NOTICE_BYTES)
         await await_ready(url_of(admin_listen))
         token = (data_directory / TOKEN_FILE).read_text().strip()
@@ -125,14 +150,18 @@ async def await_ready(admin_url: str) -> None:
 
 
 async def new_key(admin_url: str, token: str) -> str:
-    """Create the API key of the sample traffic, in the place of that of an earlier demo; return its secret."""
+    """Create the API key of the sample traffic, in the place of that of an earlier demo; return its
+    secret.
+    """
     async with ClientSession(admin_url, headers={"Authorization": f"Bearer {token}"}) as session:
         async with session.get("/api/keys") as answer:
             keys = (await answer.json())["keys"]
         for key in keys:
             if key["name"] == KEY_NAME:
                 await (await session.delete(f"/api/keys/{key['id']}")).release()
-        async with session.post("/api/keys", json={"name": KEY_NAME, "project": "mobile"}) as answer:
+        async with session.post(
+            "/api/keys", json={"name": KEY_NAME, "project": "mobile"}
+        ) as answer:
             return str((await answer.json())["secret"])
 
 

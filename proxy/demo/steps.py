@@ -1,7 +1,8 @@
-"""The steps of the demo's visits, as `visits.toml` has them: requests, and what the service answers to each. Pure.
+"""The steps of the demo's visits, as `visits.toml` has them: requests, and what the service answers
+to each. Pure.
 
-Strategy: both sides read the same templates. A visit draws a value for each placeholder, and the service finds the step
-that has the form of a request, and in it what was drawn.
+Strategy: both sides read the same templates. A visit draws a value for each placeholder, and the
+service finds the step that has the form of a request, and in it what was drawn.
 """
 
 import random
@@ -21,7 +22,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One request of a visit, and its answer."""
 
     request: str
-    """Method and target; for a call of gRPC `GRPC` and its path, for a WebSocket `SOCKET` and its target."""
+    """Method and target; for a call of gRPC `GRPC` and its path, for a WebSocket `SOCKET` and its
+    target.
+    """
     body: str = ""
     """JSON; of a call its message, of a WebSocket the first one."""
     headers: dict[str, str] = {}
@@ -64,7 +67,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
                 return _PLACEHOLDER.sub(lambda found: drawn.get(found[0], found[0]), value)
             if isinstance(value, list | tuple):
                 return list(map(fill, value))
-            return {name: fill(each) for name, each in value.items()} if isinstance(value, dict) else value
+            if isinstance(value, dict):
+                return {name: fill(each) for name, each in value.items()}
+            return value
 
         return msgspec.convert(fill(msgspec.to_builtins(self)), Step)
 
@@ -75,8 +80,13 @@ def draw_for(steps: Sequence[Step], draw: random.Random) -> dict[str, str]:
     for text in (text for step in steps for text in step.texts):
         for found in _PLACEHOLDER.finditer(text):
             first, last, choices = found.groups()
-            value = draw.choice(choices.split("|")) if choices else str(draw.randint(int(first), int(last)))
+            value = (
+                draw.choice(choices.split("|"))
+                if choices
+                else str(draw.randint(int(first), int(last)))
+            )
             drawn.setdefault(found[0], value)
+
     return drawn
 
 
@@ -102,16 +112,24 @@ class Answers:
 
 
 def _form(step: Step) -> tuple[re.Pattern[str], list[str]]:
-    """Return what requests of a step look like, and the placeholders of its groups; without a body any is taken."""
-    text, placeholders, form, at = f"{step.request}\n{step.body}", list[str](), "", 0
+    """Return what requests of a step look like, and the placeholders of its groups; without a body
+    any is taken.
+    """
+    text = f"{step.request}\n{step.body}"
+    placeholders = list[str]()
+    form = ""
+    at = 0
+
     for found in _PLACEHOLDER.finditer(text):
         form += re.escape(text[at : found.start()])
         at = found.end()
         if found[0] in placeholders:
             form += rf"\{placeholders.index(found[0]) + 1}"
             continue
+
         placeholders.append(found[0])
         form += f"({'|'.join(map(re.escape, found[3].split('|')))})" if found[3] else r"(\d+)"
+
     form += re.escape(text[at:]) + ("" if step.body else ".*")
     return re.compile(form, re.DOTALL), placeholders
 

@@ -1,8 +1,9 @@
 """Sample traffic: a slow trickle of visits through the proxy, mostly fine, some failing, some slow.
 
-Strategy: `visit` draws one with a seeded generator, so a run repeats; `perform` makes its requests and does not mind
-how they end, because failing is part of the sample. A few visitors take turns at random, so that several exchanges may
-be in flight at once without ever being a load: about three requests a second in all.
+Strategy: `visit` draws one with a seeded generator, so a run repeats; `perform` makes its requests
+and does not mind how they end, because failing is part of the sample. A few visitors take turns at
+random, so that several exchanges may be in flight at once without ever being a load: about three
+requests a second in all.
 """
 
 import asyncio
@@ -40,7 +41,8 @@ def visit(draw: random.Random, key: str = "", name: str = "") -> tuple[Step, ...
     """
     known = [each for each in VISITS if name in ("", each.name)]
     (chosen,) = draw.choices(known, weights=[each.weight for each in known])
-    drawn, trace = draw_for(chosen.steps, draw), f"{draw.getrandbits(128):032x}"
+    drawn = draw_for(chosen.steps, draw)
+    trace = f"{draw.getrandbits(128):032x}"
     common = {"User-Agent": draw.choice(_AGENTS), "X-Request-Id": f"{draw.getrandbits(64):016x}"}
 
     def with_common(step: Step) -> Step:
@@ -59,8 +61,10 @@ async def perform(session: ClientSession, base_url: str, steps: tuple[Step, ...]
             async with asyncio.timeout(TIMEOUT_S):
                 statuses.append(await _made(session, base_url, step))
         except (ClientError, OSError, TimeoutError):
-            # A proxy that restarts or an upstream that resets is worth a record, not an end of the demo.
+            # A proxy that restarts or an upstream that resets is worth a record, not an end of the
+            # demo.
             return [*statuses, 0]
+
     return statuses
 
 
@@ -70,15 +74,19 @@ async def _made(session: ClientSession, base_url: str, step: Step) -> int:
         return await grpc.call(base_url, target, json.loads(step.body), step.headers)
     if method == "SOCKET":
         return await _listen(session, base_url + target, step)
+
     headers = {"Content-Type": "application/json", **step.headers} if step.body else step.headers
     data = step.body.encode() or None
-    async with session.request(method, base_url + target, data=data, headers=headers, allow_redirects=False) as answer:
+    async with session.request(
+        method, base_url + target, data=data, headers=headers, allow_redirects=False
+    ) as answer:
         chunks = 0
         async for _ in answer.content.iter_any():
             chunks += 1
             if chunks == step.leave_after_chunks:
                 answer.close()
                 break
+
         return answer.status
 
 
@@ -100,6 +108,9 @@ async def trickle(base_url: str, *, key: str = "") -> None:
             await perform(session, base_url, visit(draw, key))
             await asyncio.sleep(draw.uniform(*PAUSE_S))
 
-    async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session, asyncio.TaskGroup() as group:
+    async with (
+        ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session,
+        asyncio.TaskGroup() as group,
+    ):
         for number, first in enumerate(FIRST):
             group.create_task(visitor(random.Random(SEED + number), first), name=f"visitor {first}")

@@ -1,7 +1,8 @@
-"""The demo upstream: one small server that answers the requests of `visits.toml`, gRPC on the same port as all else.
+"""The demo upstream: one small server that answers the requests of `visits.toml`, gRPC on the same
+port as all else.
 
-Run as `python -m proxy.demo.upstream`, it listens on a free loopback port, prints that port as its first line, and
-serves until a signal stops it.
+Run as `python -m proxy.demo.upstream`, it listens on a free loopback port, prints that port as its
+first line, and serves until a signal stops it.
 """
 
 import argparse
@@ -32,6 +33,7 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
             await socket.send_str(message.data)
         elif message.type is WSMsgType.BINARY:
             await socket.send_bytes(message.data)
+
     return socket
 
 
@@ -52,10 +54,14 @@ class _Service:
         body = (await request.read()).decode(errors="replace")
         step = ANSWERS.find(f"{request.method} {request.raw_path}", body)
         if step is None:
-            return web.json_response({"title": "Not Found", "detail": "no visit of the demo asks so"}, status=404)
+            return web.json_response(
+                {"title": "Not Found", "detail": "no visit of the demo asks so"}, status=404
+            )
+
         headers = {"Content-Type": "application/json", **step.answer_headers}
         if step.frames:
             return await self._stream(request, step)
+
         await asyncio.sleep(step.delay_s if self._pace_s else 0)
         content = (f"{step.answer}\n" * step.times if step.times > 1 else step.answer).encode()
         if headers.get("Content-Encoding") == "gzip":
@@ -63,10 +69,17 @@ class _Service:
         return web.Response(status=int(step.status or 200), body=content, headers=headers)
 
     async def _stream(self, request: web.Request, step: Step) -> web.StreamResponse:
-        """Send frames one by one (WHATWG HTML §9.2); ends early, without complaint, when the reader leaves."""
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **step.answer_headers}
+        """Send frames one by one (WHATWG HTML §9.2); ends early, without complaint, when the reader
+        leaves.
+        """
+        headers = {
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-cache",
+            **step.answer_headers,
+        }
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
+
         try:
             for frame in step.spoken_frames:
                 await response.write(f"{frame}\n\n".encode())
@@ -74,18 +87,21 @@ class _Service:
             await response.write_eof()
         except ConnectionResetError:
             pass  # half of the sample traffic does it
+
         return response
 
     async def _talk(self, request: web.Request, step: Step | None) -> web.WebSocketResponse:
         """Announce what there is once asked to, and close."""
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+
         asked = await socket.receive()
         if step is not None and asked.type is WSMsgType.TEXT:
             for message in step.messages:
                 await socket.send_str(message)
                 await asyncio.sleep(self._pace_s)
             await socket.close(code=int(step.status), message=step.answer.encode())
+
         await socket.close()
         return socket
 
@@ -117,13 +133,18 @@ class Arrived(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def serving(host: str = "127.0.0.1", port: int = 0, pace_s: float = grpc.PACE_S) -> AsyncIterator[int]:
+async def serving(
+    host: str = "127.0.0.1", port: int = 0, pace_s: float = grpc.PACE_S
+) -> AsyncIterator[int]:
     """Serve meanwhile; gives the port, which the kernel chooses for 0."""
     runner = web.AppRunner(application(pace_s), access_log=None, shutdown_timeout=TIMEOUT_STOP_S)
     await runner.setup()
     server = runner.server
     assert server is not None, "bug: it was set up"
-    listening = await asyncio.get_running_loop().create_server(lambda: Arrived(server, pace_s), host, port)
+
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: Arrived(server, pace_s), host, port
+    )
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:
@@ -144,8 +165,12 @@ async def serve(host: str, port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m proxy.demo.upstream", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0: a free one, printed as the first line")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; requests need no token")
+    parser.add_argument(
+        "--port", type=int, default=0, help="0: a free one, printed as the first line"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; requests need no token"
+    )
     options = parser.parse_args()
     asyncio.run(serve(options.host, options.port))
 

@@ -12,26 +12,41 @@ from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 
 
 def url_of(address: str) -> str:
-    """Return the URL under which this machine reaches an address; a wildcard is reached by loopback."""
+    """Return the URL under which this machine reaches an address; a wildcard is reached by
+    loopback.
+    """
     host, port = parse_address(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 — compared, not listened on
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if ":" in host:
+        return f"http://[{host}]:{port}"
+    return f"http://{host}:{port}"
 
 
 def own_program() -> str:
-    """Return how this sidelog is called in a shell: by its name, or by its path where the name is not found."""
+    """Return how this sidelog is called in a shell: by its name, or by its path where the name is
+    not found.
+    """
     beside = os.path.join(os.path.dirname(sys.executable), "sidelog")
-    return "sidelog" if which("sidelog") == beside or not os.path.exists(beside) else os.path.relpath(beside)
+    if which("sidelog") == beside or not os.path.exists(beside):
+        return "sidelog"
+    return os.path.relpath(beside)
 
 
 def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, token: str) -> str:
-    """Write the addresses, a link that logs in, and commands; `before` is what the proxy stands in front of."""
+    """Write the addresses, a link that logs in, and commands; `before` is what the proxy stands in
+    front of.
+    """
     (host, _), admin_url = parse_listen(listen), url_of(admin_listen)
     is_unix = listen.startswith(UNIX_PREFIX)
     proxy_url = listen if is_unix else url_of(listen)
     request = f"--unix-socket {shlex.quote(host)} http://localhost/" if is_unix else f"{proxy_url}/"
-    reach = "this machine only; --listen 0.0.0.0:PORT, or make run LISTEN=0.0.0.0:PORT, lets others in"
-    is_found = data_directory.parent == Path.cwd() and data_directory.name in (OWN_DIRECTORY, DEMO_DIRECTORY)
+    reach = (
+        "this machine only; --listen 0.0.0.0:PORT, or make run LISTEN=0.0.0.0:PORT, lets others in"
+    )
+    is_found = data_directory.parent == Path.cwd() and data_directory.name in (
+        OWN_DIRECTORY,
+        DEMO_DIRECTORY,
+    )
     where = "" if is_found else f" --data-dir {shlex.quote(str(data_directory))}"
     return f"""
   sidelog

@@ -1,7 +1,8 @@
-"""Where the body of a message ends: by length, by the chunked coding, or with its connection (RFC 9112 §6.3). Pure.
+"""Where the body of a message ends: by length, by the chunked coding, or with its connection (RFC
+9112 §6.3). Pure.
 
-One framer for requests and responses; what a head means for its body is the head's affair. Any split of the input gives
-the same body.
+One framer for requests and responses; what a head means for its body is the head's affair. Any
+split of the input gives the same body.
 """
 
 from proxy.http1.chunked import ChunkedDecoder
@@ -13,7 +14,9 @@ class BodyFramer:
     __slots__ = ("_decoder", "_remaining", "has_more", "is_done")
 
     def __init__(self, length: int, *, is_chunked: bool, is_response: bool = False) -> None:
-        """Begin a body of `length` bytes; -1 and not chunked is one that the end of the connection ends."""
+        """Begin a body of `length` bytes; -1 and not chunked is one that the end of the connection
+        ends.
+        """
         self._decoder = ChunkedDecoder(is_response=is_response) if is_chunked else None
         self._remaining = length
         self.is_done = length == 0 and not is_chunked
@@ -27,15 +30,20 @@ class BodyFramer:
 
     @property
     def trailers(self) -> bytes:
-        """The trailer lines behind a chunked body, each with its CRLF; all of them once it `is_done`."""
-        return b"" if self._decoder is None else self._decoder.trailers
+        """The trailer lines behind a chunked body, each with its CRLF; all of them once it
+        `is_done`.
+        """
+        if self._decoder is None:
+            return b""
+        return self._decoder.trailers
 
     @property
     def ends_at_close(self) -> bool:
         return self._decoder is None and self._remaining < 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return the body in the next bytes, without chunk framing, and what follows the body once it `is_done`.
+        """Return the body in the next bytes, without chunk framing, and what follows the body once
+        it `is_done`.
 
         Raises:
             ChunkError: the chunked coding is malformed or over a limit; the framer cannot be used again.
@@ -46,12 +54,14 @@ class BodyFramer:
             self.is_done = decoder.is_done
             self.has_more = decoder.has_more
             return pieces[0] if len(pieces) == 1 else b"".join(pieces), rest
+
         remaining = self._remaining
         if remaining < 0:
             return data, b""
         if len(data) < remaining:
             self._remaining = remaining - len(data)
             return data, b""
+
         self._remaining = 0
         self.is_done = True
         return data[:remaining], data[remaining:]

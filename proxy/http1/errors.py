@@ -1,4 +1,6 @@
-"""Why the proxy answers an exchange itself; the type says whose fault it was and what the client receives."""
+"""Why the proxy answers an exchange itself; the type says whose fault it was and what the client
+receives.
+"""
 
 import json
 import re
@@ -42,7 +44,9 @@ STATUS_OF: Final = {
     "stream_refused": 503,
     "grpc_needs_http2": 502,
 }
-"""Error code → status of the response. Rings store a code as its position in this table: only ever append."""
+"""Error code → status of the response. Rings store a code as its position in this table: only ever
+append.
+"""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"
 AUTH_CODES: Final = tuple(code for code, status in STATUS_OF.items() if status in (401, 403))
 """Why a key does not open a route, in the order of evaluation."""
@@ -57,17 +61,23 @@ class Refused(Exception):
     """The client's request is refused before it reaches an upstream; nothing of it was forwarded."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Refuse with one of `STATUS_OF`; the message is shown to the client, so it names value and limit."""
+        """Refuse with one of `STATUS_OF`; the message is shown to the client, so it names value and
+        limit.
+        """
         super().__init__(message)
         self.code = code
         self.message = message
 
 
 class UpstreamError(Exception):
-    """The upstream failed us: could not be reached, closed early, was silent too long, or spoke no HTTP."""
+    """The upstream failed us: could not be reached, closed early, was silent too long, or spoke no
+    HTTP.
+    """
 
     def __init__(self, code: str, message: str, refused_head: bytes = b"") -> None:
-        """Report with one of the `upstream_*` codes or `overloaded`, and the bytes that were no response head."""
+        """Report with one of the `upstream_*` codes or `overloaded`, and the bytes that were no
+        response head.
+        """
         super().__init__(message)
         self.code = code
         self.message = message
@@ -81,17 +91,23 @@ class NotHttp2(UpstreamError):
 
 
 def shown(value: bytes) -> str:
-    """Write the beginning of a target, a host or what is in its place: without users and parameters, often secrets."""
+    """Write the beginning of a target, a host or what is in its place: without users and
+    parameters, often secrets.
+    """
     value = _UNSHOWN.sub(lambda found: b"...@" if found[0].endswith(b"@") else b"...", value)
     return _quoted(value[:_MAX_SHOWN_BYTES])
 
 
 def no_route(host: bytes, target: bytes) -> Refused:
-    """Say that no route has a host and path: not the query, nor parameters or half a segment, which may be secrets."""
+    """Say that no route has a host and path: not the query, nor parameters or half a segment, which
+    may be secrets.
+    """
     path = _PARAMETERS.split(target, maxsplit=1)[0]
     if len(path) > _MAX_SHOWN_BYTES:
         path = path[:_MAX_SHOWN_BYTES].rpartition(b"/")[0] + b"/..."
-    return Refused("no_route", f"no route for host {_quoted(host[:_MAX_SHOWN_BYTES])} and path {_quoted(path)}")
+    return Refused(
+        "no_route", f"no route for host {_quoted(host[:_MAX_SHOWN_BYTES])} and path {_quoted(path)}"
+    )
 
 
 def _quoted(value: bytes) -> str:
@@ -100,10 +116,13 @@ def _quoted(value: bytes) -> str:
 
 
 def unreached(error: Exception) -> str:
-    """Name why no connection to an upstream came about: its name, its certificate, or whatever else."""
+    """Name why no connection to an upstream came about: its name, its certificate, or whatever
+    else.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return "upstream_untrusted"
-    if isinstance(error, socket.gaierror | UnicodeError):  # UnicodeError: a host name that IDNA cannot write
+    # UnicodeError: a host name that IDNA cannot write.
+    if isinstance(error, socket.gaierror | UnicodeError):
         return "upstream_unresolved"
     return "upstream_refused"
 
@@ -115,7 +134,9 @@ def why_unreached(error: Exception) -> str:
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
 
 
-def error_response(code: str, message: str, *, close: bool, record_id_line: bytes = b"") -> tuple[bytes, bytes]:
+def error_response(
+    code: str, message: str, *, close: bool, record_id_line: bytes = b""
+) -> tuple[bytes, bytes]:
     """Make the proxy's own answer: head with final empty line, and JSON body."""
     status = STATUS_OF[code]
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
@@ -129,7 +150,8 @@ def error_response(code: str, message: str, *, close: bool, record_id_line: byte
     if status == 503:
         lines.append(b"Retry-After: 1\r\n")
     if status == 401:
-        lines.append(b'WWW-Authenticate: ApiKey realm="sidelog"\r\n')  # RFC 9110 §11.6.1: never without
+        # RFC 9110 §11.6.1: never without.
+        lines.append(b'WWW-Authenticate: ApiKey realm="sidelog"\r\n')
     if status == 405:
         lines.append(b"Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n")
     if close:

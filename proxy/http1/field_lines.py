@@ -1,8 +1,8 @@
 """Field lines: what requests and responses have in common. Pure.
 
-llhttp judges the syntax of a whole head (names, values, line endings, repeated or conflicting lengths); what it lets
-pass is refused by `request_head.py` and `response_head.py` (RULES.md). Most lines of most messages are forwarded as
-the bytes they came as, so they are remembered as such.
+llhttp judges the syntax of a whole head (names, values, line endings, repeated or conflicting
+lengths); what it lets pass is refused by `request_head.py` and `response_head.py` (RULES.md). Most
+lines of most messages are forwarded as the bytes they came as, so they are remembered as such.
 """
 
 import re
@@ -30,7 +30,9 @@ HOP_BY_HOP: Final = frozenset(
 UPGRADE_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 """The only upgrade that is passed on, in both directions (P7)."""
 TE_LINES: Final = b"Connection: TE\r\nTE: trailers\r\n"
-"""What says that trailers are wanted; TE is between two neighbours, and so named in Connection (RFC 9110 §10.1.4)."""
+"""What says that trailers are wanted; TE is between two neighbours, and so named in Connection (RFC
+9110 §10.1.4).
+"""
 
 MAX_PLAIN_LINES: Final = 4096
 MAX_HOST_LINES: Final = 1024
@@ -46,7 +48,8 @@ _VARYING: Final = frozenset(
 class PlainLines:
     """Field lines that were read before and are forwarded as they are: most lines of most messages.
 
-    A look-up costs 0.03 µs where reading a line costs 0.3 (bench/micro): it matters for heads that differ in one line.
+    A look-up costs 0.03 µs where reading a line costs 0.3 (bench/micro): it matters for heads that
+    differ in one line.
     """
 
     __slots__ = ("hosts", "known")
@@ -72,7 +75,9 @@ class PlainLines:
 
 
 class _Sink:
-    """llhttp calls nothing: only its verdict is wanted. The names spare the parser failing look-ups."""
+    """llhttp calls nothing: only its verdict is wanted. The names spare the parser failing
+    look-ups.
+    """
 
     on_message_begin = None
     on_url = None
@@ -93,14 +98,18 @@ def judge(parser: Callable[[object], object], head: bytes) -> str | None:
     try:
         parser(_SINK).feed_data(head)  # type: ignore[attr-defined]
     except httptools.HttpParserUpgrade:
-        return None  # the head is well-formed; whether it upgrades is decided here, not by the parser
+        # The head is well-formed; whether it upgrades is decided here, not by the parser.
+        return None
     except httptools.HttpParserError as error:
         return str(error)
+
     return None
 
 
 def without_blanks(head: bytes) -> bytes:
-    """Return the head of a response without blanks before colons, which a proxy has to remove (RFC 9112 §5.1)."""
+    """Return the head of a response without blanks before colons, which a proxy has to remove (RFC
+    9112 §5.1).
+    """
     return _BLANK_NAMES.sub(rb"\1:", head)
 
 
@@ -109,7 +118,9 @@ def name_of(line: bytes) -> bytes:
 
 
 def hyphenated(names: Iterable[bytes]) -> frozenset[bytes]:
-    """Return names with hyphens in the place of underscores, so that `is_named` takes both spellings for them."""
+    """Return names with hyphens in the place of underscores, so that `is_named` takes both
+    spellings for them.
+    """
     return frozenset(name.replace(b"_", b"-") for name in names)
 
 
@@ -128,6 +139,8 @@ def options_of(value: bytes) -> list[bytes]:
 
 
 def has_bare_line_end(head: bytes) -> bool:
-    """Whether an incomplete head contains a bare CR or LF, which makes waiting for its end pointless (P3)."""
+    """Whether an incomplete head contains a bare CR or LF, which makes waiting for its end
+    pointless (P3).
+    """
     pairs = head.count(b"\r\n")
     return head.count(b"\n") != pairs or head.count(b"\r") - head.endswith(b"\r") != pairs

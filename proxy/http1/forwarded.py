@@ -1,8 +1,9 @@
 """Who the client is, and which of that the upstream receives (P18). Pure.
 
-X-Forwarded-For is appended to. Its earlier entries are believed only when the connection comes from a trusted proxy;
-the right-most entry that is not itself a trusted proxy is then the client, unless such a proxy has a field of its own
-for it. What it says in Forwarded (RFC 7239) counts where it sends none of the older fields.
+X-Forwarded-For is appended to. Its earlier entries are believed only when the connection comes from
+a trusted proxy; the right-most entry that is not itself a trusted proxy is then the client, unless
+such a proxy has a field of its own for it. What it says in Forwarded (RFC 7239) counts where it
+sends none of the older fields.
 """
 
 import ipaddress
@@ -17,15 +18,22 @@ from proxy.http1.request_head import RequestHead
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_PROXIES: Final = 16
-"""In a row that are looked for: to look one up costs 20 µs and more, and a head has room for thousands."""
+"""In a row that are looked for: to look one up costs 20 µs and more, and a head has room for
+thousands.
+"""
 MAX_FORWARDED_BYTES: Final = 4096
-"""Of a Forwarded field that is read, four times what so many proxies write; 32 KiB of it took 100 ms."""
+"""Of a Forwarded field that is read, four times what so many proxies write; 32 KiB of it took 100
+ms.
+"""
 
 _MAPPED_BITS: Final = 96
 """What all IPv4-mapped addresses begin with."""
-_PAIR: Final = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)[ \t]*([;,]|$)""")
+_PAIR: Final = re.compile(
+    rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)[ \t]*([;,]|$)"""
+)
 _MAPPED: Final = re.compile(rb"(?<![^\s,])::ffff:(?=[0-9.]+(?:[\s,]|$))", re.IGNORECASE)
-"""What stands before an address of IPv4 in a chain, where a proxy has a socket for both families."""
+"""What stands before an address of IPv4 in a chain, where a proxy has a socket for both families.
+"""
 _WITH_PORT: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
 
 
@@ -41,7 +49,9 @@ class TrustedProxies:
     """The networks whose X-Forwarded-* and Forwarded fields are trusted."""
 
     def __init__(self, networks: Sequence[str], client_header: str = "") -> None:
-        """Read CIDRs, validated by the settings; `client_header` is the field in which proxies name the client."""
+        """Read CIDRs, validated by the settings; `client_header` is the field in which proxies name
+        the client.
+        """
         self._client_header = client_header.lower().encode()
         self._networks: list[Network] = [_network(network) for network in networks]
 
@@ -53,34 +63,55 @@ class TrustedProxies:
             ip = ipaddress.ip_address(plain_address(address.strip().strip("[]")))
         except ValueError:
             return False
+
         return any(ip in network for network in self._networks)
 
     def original(self, peer: bytes, head: RequestHead) -> Original:
-        """Return the request as the proxies behind `peer` saw it; only trusted if `peer` is a trusted proxy."""
+        """Return the request as the proxies behind `peer` saw it; only trusted if `peer` is a
+        trusted proxy.
+        """
         if not self.has(peer.decode()):
             return Original(peer, b"", b"")
-        proto, host = head.forwarded_proto, head.forwarded_host
+        proto = head.forwarded_proto
+        host = head.forwarded_host
         named = self._named_client(head) if self._client_header else b""
+
         if head.forwarded and not (head.forwarded_for or proto or host):
             found = self._forwarded(peer, head.forwarded)
-            return Original(named, found.proto, found.host) if named else found
+            if named:
+                return Original(named, found.proto, found.host)
+            return found
+
         if not named and head.forwarded_for:
             named = self.client(peer.decode(), head.forwarded_for).encode()
         return Original(named or peer, proto, host)
 
     def _named_client(self, head: RequestHead) -> bytes:
-        """Return the address in the field for it; empty where it is none, or where several may be meant."""
-        values = [line.partition(b":")[2] for line in head.lines if name_of(line) == self._client_header]
-        return _address(values[0].decode("latin-1").strip()).encode() if len(values) == 1 else b""
+        """Return the address in the field for it; empty where it is none, or where several may be
+        meant.
+        """
+        values = [
+            line.partition(b":")[2] for line in head.lines if name_of(line) == self._client_header
+        ]
+        if len(values) == 1:
+            return _address(values[0].decode("latin-1").strip()).encode()
+        return b""
 
     def _forwarded(self, peer: bytes, value: bytes) -> Original:
-        """Read the elements from the right, as `client` reads entries: that of the client has its scheme and host."""
+        """Read the elements from the right, as `client` reads entries: that of the client has its
+        scheme and host.
+        """
         found = Original(peer, b"", b"")
         for element in reversed(forwarded_elements(value)[-MAX_PROXIES - 1 :]):
             address = _address(element.get(b"for", b"").decode("latin-1"))
-            found = Original(address.encode() or found.client, element.get(b"proto", b""), element.get(b"host", b""))
+            found = Original(
+                address.encode() or found.client,
+                element.get(b"proto", b""),
+                element.get(b"host", b""),
+            )
             if not self.has(address):
                 break
+
         return found
 
     def client(self, peer: str, forwarded_for: bytes) -> str:
@@ -88,7 +119,8 @@ class TrustedProxies:
 
         Behind more than `MAX_PROXIES` it is the last of those.
         """
-        for entry in reversed(forwarded_for.decode("latin-1").rsplit(",", MAX_PROXIES)):  # the rest is no address
+        # The rest is no address.
+        for entry in reversed(forwarded_for.decode("latin-1").rsplit(",", MAX_PROXIES)):
             if not entry.strip():
                 continue
             address = _address(entry.strip())
@@ -96,25 +128,32 @@ class TrustedProxies:
                 return peer
             if not self.has(address):
                 return address
+
             peer = address
+
         return peer
 
 
 def _network(text: str) -> Network:
-    """Read a CIDR; that of mapped addresses is one of IPv4, as addresses that are compared with it are."""
+    """Read a CIDR; that of mapped addresses is one of IPv4, as addresses that are compared with it
+    are.
+    """
     network = ipaddress.ip_network(text, strict=False)
-    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    mapped = (
+        network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    )
     if mapped is None or network.prefixlen < _MAPPED_BITS:
         return network
+
     return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def plain_address(text: str) -> str:
     """Return an address as others write it.
 
-    Of IPv4 where a socket for both families maps it (RFC 4291 §2.5.5.2), else of IPv6 in its short form (RFC 5952):
-    Java's proxies say `2001:db8:0:0:0:0:0:1`. Without its zone (RFC 4007 §11), which means something on one machine
-    only, and may be any text.
+    Of IPv4 where a socket for both families maps it (RFC 4291 §2.5.5.2), else of IPv6 in its short
+    form (RFC 5952): Java's proxies say `2001:db8:0:0:0:0:0:1`. Without its zone (RFC 4007 §11),
+    which means something on one machine only, and may be any text.
 
     Raises:
         ValueError: it is none of IPv6; whether one without a colon is of IPv4 is not looked at.
@@ -122,17 +161,22 @@ def plain_address(text: str) -> str:
     if ":" not in text:
         return text
     ip = ipaddress.IPv6Address(text)
-    return socket.inet_ntop(socket.AF_INET6, ip.packed) if ip.ipv4_mapped is None else str(ip.ipv4_mapped)
+    if ip.ipv4_mapped is None:
+        return socket.inet_ntop(socket.AF_INET6, ip.packed)
+    return str(ip.ipv4_mapped)
 
 
 def peer_address(name: object) -> bytes:
     """Return the address in the name of a socket's other end; empty where there is none.
 
-    A client of a Unix socket, whose name is a path, rarely one that says anything, is on this machine.
+    A client of a Unix socket, whose name is a path, rarely one that says anything, is on this
+    machine.
     """
     if isinstance(name, str | bytes):
         return b"127.0.0.1"
-    return plain_address(str(name[0])).encode() if isinstance(name, tuple) and name else b""
+    if isinstance(name, tuple) and name:
+        return plain_address(str(name[0])).encode()
+    return b""
 
 
 def _address(text: str) -> str:
@@ -143,6 +187,7 @@ def _address(text: str) -> str:
         ipaddress.ip_address(address)
     except ValueError:
         return ""
+
     return address
 
 
@@ -161,25 +206,35 @@ def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
                 elements.append({})
             place += 1
             continue
+
         found = _PAIR.match(value, place)
         if found is None:
             return []
+
         text = found[2]
         if text.startswith(b'"'):
             text = re.sub(rb"\\(.)", rb"\1", text[1:-1], flags=re.DOTALL)
         elements[-1][found[1].lower()] = text
         place = found.end(2)
+
     return [element for element in elements if element]
 
 
-def forwarded_lines(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, original: Original) -> bytes:
+def forwarded_lines(
+    head: RequestHead, peer: bytes, scheme: bytes, host: bytes, original: Original
+) -> bytes:
     """Return the X-Forwarded-* field lines for the upstream, each with its CRLF.
 
-    An empty host is left out: services take an empty value for their own name, and refuse the request.
+    An empty host is left out: services take an empty value for their own name, and refuse the
+    request.
     """
     chain = head.forwarded_for + b", " + peer if head.forwarded_for else peer
     if b":" in head.forwarded_for:
         chain = _MAPPED.sub(b"", chain)
     host = original.host or host
     host_line = b"X-Forwarded-Host: %b\r\n" % host if host else b""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (chain, original.proto or scheme, host_line)
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (
+        chain,
+        original.proto or scheme,
+        host_line,
+    )

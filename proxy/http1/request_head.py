@@ -1,10 +1,13 @@
-"""Request heads: read once, strictly, and rebuilt canonically for the upstream (RFC 9110 §7.6, RFC 9112 §6, §9).
+"""Request heads: read once, strictly, and rebuilt canonically for the upstream (RFC 9110 §7.6, RFC
+9112 §6, §9).
 
-Pure functions of bytes. The fields that steer the connection are taken out by name, all others are forwarded as the
-bytes they came as, and framing and forwarding fields of our own are added last, so that a client can never remove
-them. The invariant: what is forwarded is read by every strict parser as the one message that was recorded.
+Pure functions of bytes. The fields that steer the connection are taken out by name, all others are
+forwarded as the bytes they came as, and framing and forwarding fields of our own are added last, so
+that a client can never remove them. The invariant: what is forwarded is read by every strict parser
+as the one message that was recorded.
 
-Heads repeat on kept-alive connections, so a parsed head is an immutable value that can be memoised by its bytes.
+Heads repeat on kept-alive connections, so a parsed head is an immutable value that can be memoised
+by its bytes.
 """
 
 import re
@@ -25,24 +28,36 @@ _ESSENTIAL: Final = frozenset((b"host", b"content-length", b"authorization", b"c
 """Naming one of these in Connection would make us strip it silently: refused instead (P1)."""
 
 OUR_FIELDS: Final = frozenset(
-    (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"x-sidelog-hop")
+    (
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-request-id",
+        b"x-sidelog-hop",
+    )
 )
 """Lower-case names of the fields that the proxy writes itself on each request."""
 
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SESSION_PAIR: Final = re.compile(rb"(?:^|;)[ \t]*(?:__(?:Host|Secure)-)?sidelog_session(?:_[0-9a-f]+)?=[^;]*")
+_SESSION_PAIR: Final = re.compile(
+    rb"(?:^|;)[ \t]*(?:__(?:Host|Secure)-)?sidelog_session(?:_[0-9a-f]+)?=[^;]*"
+)
 
 
 @dataclass(slots=True, eq=False)
 class RequestHead:
-    """What the field lines of one request say; independent of the request line and of the connection."""
+    """What the field lines of one request say; independent of the request line and of the
+    connection.
+    """
 
     is_keep_alive: bool
     content_length: int = -1
     is_chunked: bool = False
     is_websocket: bool = False
-    """It asks to become a WebSocket (RFC 6455 §4.1); any other upgrade is cut out and not offered (P7)."""
+    """It asks to become a WebSocket (RFC 6455 §4.1); any other upgrade is cut out and not offered
+    (P7).
+    """
     expects_continue: bool = False
     accepts_trailers: bool = False
     """It says that it keeps trailers (RFC 9110 §10.1.4)."""
@@ -64,14 +79,18 @@ class RequestHead:
     """Route index → the field lines for its upstream, kept with the memoised head."""
 
     def render(self, without: frozenset[bytes] = frozenset()) -> bytes:
-        """Return the forwarded field lines, each with its CRLF, leaving out some names, in either spelling."""
+        """Return the forwarded field lines, each with its CRLF, leaving out some names, in either
+        spelling.
+        """
         lines = self.lines
         if without:
             lines = [line for line in lines if not is_named(line, without)]
         return b"\r\n".join(lines) + b"\r\n" if lines else b""
 
     def with_host(self, host: bytes) -> "RequestHead":
-        """Return a copy with another host: the authority of an absolute-form target (RFC 9112 §3.2.2)."""
+        """Return a copy with another host: the authority of an absolute-form target (RFC 9112
+        §3.2.2).
+        """
         return replace(self, host=host, rendered={})
 
     def leave_out(self, names: set[bytes]) -> None:
@@ -82,7 +101,8 @@ class RequestHead:
 def parse_request_head(
     block: bytes, *, max_headers: int, max_line_bytes: int, plain: PlainLines | None = None
 ) -> RequestHead:
-    r"""Read the field lines of a request: from the version to the empty line, `HTTP/1.1\r\nHost: a\r\n\r\n`.
+    r"""Read the field lines of a request: from the version to the empty line, `HTTP/1.1\r\nHost:
+    a\r\n\r\n`.
 
     Lines that are forwarded as they are are remembered in `plain`.
 
@@ -92,16 +112,20 @@ def parse_request_head(
     objection = judge(httptools.HttpRequestParser, b"GET / " + block)
     if objection:
         raise Refused("bad_request", f"malformed request head: {objection}")
+
     lines = block[10:-4].split(b"\r\n") if len(block) > 12 else []
     if len(lines) > max_headers:
         raise Refused("header_too_large", f"{len(lines)} header fields, the limit is {max_headers}")
+
     is_http10 = block.startswith(b"HTTP/1.0")
     head = RequestHead(is_keep_alive=not is_http10)
     plain = plain or PlainLines()
-    known, known_hosts = plain.known, plain.hosts
+    known = plain.known
+    known_hosts = plain.hosts
     keep = head.lines.append
     dropped: set[bytes] = set()
     hosts = 0
+
     for line in lines:
         if line in known:
             keep(line)
@@ -110,9 +134,15 @@ def parse_request_head(
             hosts += 1
             head.host = known_hosts[line]
             continue
+
         if len(line) > max_line_bytes:
-            raise Refused("header_too_large", f"header field of {len(line)} bytes, the limit is {max_line_bytes}")
+            raise Refused(
+                "header_too_large",
+                f"header field of {len(line)} bytes, the limit is {max_line_bytes}",
+            )
+
         hosts += _request_field(head, line, dropped, plain)
+
     _check_request(head, hosts, dropped, is_http10=is_http10)
     return head
 
@@ -122,10 +152,12 @@ def _check_request(head: RequestHead, hosts: int, dropped: set[bytes], *, is_htt
         raise Refused("bad_request", f"{hosts} Host fields, exactly one is needed")
     if is_http10 and head.is_chunked:
         raise Refused("bad_request", "Transfer-Encoding in an HTTP/1.0 request")
+
     if dropped:
         if dropped & _ESSENTIAL:
             raise Refused("bad_request", "Connection names an end-to-end field")
         head.leave_out(dropped)
+
     if head.is_websocket:
         head.is_websocket = b"upgrade" in dropped and not is_http10
         if head.is_websocket and (head.is_chunked or head.content_length > 0):
@@ -136,15 +168,18 @@ def _request_field(head: RequestHead, line: bytes, dropped: set[bytes], plain: P
     """Take in one field line; return whether it was Host."""
     raw_name, _, value = line.partition(b":")
     name = raw_name.lower()
+
     reader = _REQUEST_FIELDS.get(name)
     if reader is not None:
         reader(head, line, value.strip(b" \t"), dropped)
         if name == b"host":
             plain.remember_host(line, head.host)
             return True
+
         if name == b"cookie" and head.lines and head.lines[-1] is line:
             plain.remember(name, line)
         return False
+
     if b"_" not in name or name.replace(b"_", b"-") not in _TWINS:
         head.lines.append(line)
         plain.remember(name, line)
@@ -159,7 +194,9 @@ def _request_connection(head: RequestHead, line: bytes, value: bytes, dropped: s
             head.is_keep_alive = head.is_keep_alive or b"close" not in dropped
         elif not _TOKEN.fullmatch(option):
             raise Refused("bad_request", f"invalid option in Connection: {value[:80]!r}")
+
         dropped.add(option)
+
     if b"close" in dropped:
         head.is_keep_alive = False
 
@@ -201,18 +238,25 @@ def _request_cookie(head: RequestHead, line: bytes, value: bytes, dropped: set[b
             line = b"Cookie: " + rest.lstrip(b"; \t")
             if len(line) == 8:
                 return
+
     head.lines.append(line)
 
 
-def _request_forwarded_for(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _request_forwarded_for(
+    head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]
+) -> None:
     head.forwarded_for = head.forwarded_for + b", " + value if head.forwarded_for else value
 
 
-def _request_forwarded_proto(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _request_forwarded_proto(
+    head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]
+) -> None:
     head.forwarded_proto = value
 
 
-def _request_forwarded_host(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _request_forwarded_host(
+    head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]
+) -> None:
     head.forwarded_host = value
 
 
@@ -226,7 +270,8 @@ def _request_request_id(head: RequestHead, line: bytes, value: bytes, dropped: s
 
 
 def _request_hop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
-    head.hops.extend(hop for part in value.split(b",") if (hop := part.strip(b" \t")))  # names: letters keep their case
+    # Names: letters keep their case.
+    head.hops.extend(hop for part in value.split(b",") if (hop := part.strip(b" \t")))
 
 
 def _request_upgrade(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
@@ -261,4 +306,6 @@ _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[byte
     b"sec-websocket-key1": _request_draft_key,
 }
 _TWINS: Final = HOP_BY_HOP | OUR_FIELDS | {b"content-length", b"host"}
-"""Names whose underscore spellings are dropped: CGI-style servers would take them for the real ones (P18)."""
+"""Names whose underscore spellings are dropped: CGI-style servers would take them for the real ones
+(P18).
+"""

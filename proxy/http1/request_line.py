@@ -1,8 +1,8 @@
 """The request line: method, target and version, judged byte for byte (RFC 9112 §3, RFC 9110 §7.1).
 
-Pure. The common case, a known method with an origin-form target and HTTP/1.1, is one regular expression; everything
-else takes the slow path, which either brings it into origin form or says why it is refused. Path bytes are never
-changed.
+Pure. The common case, a known method with an origin-form target and HTTP/1.1, is one regular
+expression; everything else takes the slow path, which either brings it into origin form or says why
+it is refused. Path bytes are never changed.
 """
 
 import re
@@ -11,18 +11,22 @@ from typing import Final, NamedTuple
 from proxy.http1.errors import Refused, shown
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
-"""The methods that counters keep apart; any other token is forwarded too, unless it is one of these in disguise."""
+"""The methods that counters keep apart; any other token is forwarded too, unless it is one of these
+in disguise.
+"""
 
 IDEMPOTENT_METHODS: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 """RFC 9110 §9.2.2: may be sent again when a kept-alive connection turns out to be closed."""
 
 _HTTP2_PREFACE: Final = b"PRI * HTTP/2.0"
-"""How a client begins that knows, or believes, that the other side speaks HTTP/2 (RFC 9113 §3.4): gRPC, for one."""
+"""How a client begins that knows, or believes, that the other side speaks HTTP/2 (RFC 9113 §3.4):
+gRPC, for one.
+"""
 
 _REFUSED_METHODS: Final = (b"CONNECT", b"TRACE")
 
-# No controls, no space, no "#": a fragment never goes on the wire (RFC 9110 §4.2.5). Bytes from 0x80 are no URI
-# characters, but clients send them and servers take them; they frame nothing.
+# No controls, no space, no "#": a fragment never goes on the wire (RFC 9110 §4.2.5). Bytes from
+# 0x80 are no URI characters, but clients send them and servers take them; they frame nothing.
 FAST_REQUEST_LINE: Final = re.compile(
     rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP/1\.([01])\r\n"
 )
@@ -73,28 +77,35 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
             `version_not_supported`, `http2_unsupported`.
     """
     if len(line) > max_bytes:
-        raise Refused("uri_too_long", f"request line of {len(line)} bytes, the limit is {max_bytes}")
+        raise Refused(
+            "uri_too_long", f"request line of {len(line)} bytes, the limit is {max_bytes}"
+        )
+
     match = _REQUEST_LINE.fullmatch(line)
     if match is None and line.startswith(b"PROXY "):
         raise Refused("bad_request", NO_PROXY_PROTOCOL)
     if match is None:
         raise Refused("bad_request", f"malformed request line {shown(line)}")
+
     method, target, version = match.groups()
     if line == _HTTP2_PREFACE:
         raise Refused("http2_unsupported", "HTTP/2 is off on this port ([proxy] http2)")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise Refused("version_not_supported", f"{version.decode()} is not supported, use HTTP/1.1")
+
     _check_method(method)
     if not _TARGET_BYTES.fullmatch(target):
         raise Refused("bad_request", f"invalid byte in request target {shown(target)}")
     if b"#" in target:
         raise Refused("bad_request", f"fragment in request target {shown(target)}")
+
     target, authority = _origin_form(method, target, b"https" if is_tls else b"http")
     return RequestLine(method, target, authority, version == b"HTTP/1.0")
 
 
 def _check_method(method: bytes) -> None:
-    """Refuse what is no method, or one that a lenient server would take for another: its framing might differ.
+    """Refuse what is no method, or one that a lenient server would take for another: its framing
+    might differ.
 
     PRI is reserved, so that no server takes the preface of HTTP/2 for a request (RFC 9113 §11.6).
     """
@@ -109,17 +120,24 @@ def _check_method(method: bytes) -> None:
 
 
 def _origin_form(method: bytes, target: bytes, scheme: bytes) -> tuple[bytes, bytes | None]:
-    """Bring a target into origin form; the upstream comes from the route table, so this never makes an open proxy."""
+    """Bring a target into origin form; the upstream comes from the route table, so this never makes
+    an open proxy.
+    """
     if target.startswith(b"/"):
         return target, None
     if target == b"*" and method == b"OPTIONS":
         return target, None
+
     match = _ABSOLUTE.fullmatch(target)
     if match is None or match[1].lower() not in (b"http", scheme):
-        raise Refused("bad_request", f"request target {shown(target)} is neither a path nor an http URL")
+        raise Refused(
+            "bad_request", f"request target {shown(target)} is neither a path nor an http URL"
+        )
+
     rest = match[3]
     if not rest:
         rest = b"*" if method == b"OPTIONS" else b"/"
     elif rest.startswith(b"?"):
         rest = b"/" + rest
+
     return rest, check_host(match[2])

@@ -1,7 +1,8 @@
 """Response heads: parsed as strictly as a client's and framed again (RFC 9112 §6, RFC 9110 §7.6.1).
 
-Pure. llhttp's response parser is lenient where a proxy must not be (transfer codings, statuses, the reason phrase), so
-those are judged here. What cannot be right is a 502 and closes the connection: nothing of it reaches the client (P22).
+Pure. llhttp's response parser is lenient where a proxy must not be (transfer codings, statuses, the
+reason phrase), so those are judged here. What cannot be right is a 502 and closes the connection:
+nothing of it reaches the client (P22).
 """
 
 import re
@@ -10,13 +11,22 @@ from typing import Final
 import httptools
 
 from proxy.http1.errors import UpstreamError
-from proxy.http1.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge, name_of, options_of
+from proxy.http1.field_lines import (
+    HOP_BY_HOP,
+    UPGRADE_LINES,
+    PlainLines,
+    judge,
+    name_of,
+    options_of,
+)
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
 class ResponseHead:
-    """The content of an upstream's response head. No dataclass: mypyc leaves the `__init__` of one interpreted."""
+    """The content of an upstream's response head. No dataclass: mypyc leaves the `__init__` of one
+    interpreted.
+    """
 
     __slots__ = (
         "content_length", "framing", "has_no_body", "is_chunked", "is_event_stream", "is_http10", "is_keep_alive",
@@ -39,7 +49,9 @@ class ResponseHead:
         self.content_length = content_length
         self.is_chunked = is_chunked
         self.prefix = prefix
-        """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
+        """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to
+        come.
+        """
         self.framing = framing
         """Its last lines, those that frame the body."""
         self.is_event_stream = is_event_stream
@@ -52,14 +64,19 @@ class ResponseHead:
         return self.prefix[len(self.status_line) : len(self.prefix) - len(self.framing)]
 
     def body_length(self, method: bytes) -> int:
-        """Bytes of body that follow: 0 where HTTP allows none (RFC 9112 §6.3), -1 when chunked or until close."""
+        """Bytes of body that follow: 0 where HTTP allows none (RFC 9112 §6.3), -1 when chunked or
+        until close.
+        """
         if method == b"HEAD" or self.has_no_body:
             return 0
         return -1 if self.is_chunked else self.content_length
 
 
-def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | None = None) -> ResponseHead:
-    """Read a response head, status line to empty line; lines forwarded as they are are remembered in `plain`.
+def parse_response_head(
+    head: bytes, *, max_headers: int, plain: PlainLines | None = None
+) -> ResponseHead:
+    """Read a response head, status line to empty line; lines forwarded as they are are remembered
+    in `plain`.
 
     Raises:
         UpstreamError: `upstream_bad_response`.
@@ -67,55 +84,80 @@ def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | No
     objection = judge(httptools.HttpResponseParser, head)
     if objection:
         raise UpstreamError("upstream_bad_response", f"malformed response head: {objection}")
+
     lines = head[:-4].split(b"\r\n")
     match = _STATUS_LINE.fullmatch(lines[0])
     if match is None:
         raise UpstreamError("upstream_bad_response", f"invalid status line {lines[0][:80]!r}")
     if len(lines) - 1 > max_headers:
-        raise UpstreamError("upstream_bad_response", f"{len(lines) - 1} header fields, the limit is {max_headers}")
-    status, is_http10 = int(match[2]), match[1] == b"0"
+        raise UpstreamError(
+            "upstream_bad_response", f"{len(lines) - 1} header fields, the limit is {max_headers}"
+        )
+
+    status = int(match[2])
+    is_http10 = match[1] == b"0"
     response = ResponseHead(
-        b"HTTP/1.1" + lines[0][8:] + b"\r\n", status, status < 200 or status in (204, 304), is_http10, not is_http10
+        b"HTTP/1.1" + lines[0][8:] + b"\r\n",
+        status,
+        status < 200 or status in (204, 304),
+        is_http10,
+        not is_http10,
     )
     plain = plain or PlainLines()
     known = plain.known
     dropped: set[bytes] = set()
-    kept = [line for line in lines[1:] if line in known or _is_forwarded(response, line, dropped, plain)]
+    kept = [
+        line for line in lines[1:] if line in known or _is_forwarded(response, line, dropped, plain)
+    ]
+
     if response.is_chunked and (response.is_http10 or response.content_length >= 0):
-        raise UpstreamError("upstream_bad_response", "Transfer-Encoding with Content-Length or in HTTP/1.0")
+        raise UpstreamError(
+            "upstream_bad_response", "Transfer-Encoding with Content-Length or in HTTP/1.0"
+        )
+
     if dropped:
         kept = [line for line in kept if name_of(line) not in dropped]
         if response.is_websocket and status == 426:
             kept.append(UPGRADE_LINES[:-2])
+
     response.framing = _framing(response)
     fields = b"\r\n".join(kept) + b"\r\n" if kept else b""
     response.prefix = response.status_line + fields + response.framing
     return response
 
 
-def _is_forwarded(response: ResponseHead, line: bytes, dropped: set[bytes], plain: PlainLines) -> bool:
+def _is_forwarded(
+    response: ResponseHead, line: bytes, dropped: set[bytes], plain: PlainLines
+) -> bool:
     """Read one field line; return whether it goes to the client."""
     raw_name, _, value = line.partition(b":")
     name = raw_name.lower()
     if name in _RESPONSE_FIELDS:
         _response_field(response, name, value.strip(b" \t"), dropped)
         return False
+
     if name == b"content-type" and b"text/event-stream" in value.lower():
         response.is_event_stream = True
     else:
         plain.remember(name, line)
+
     return True
 
 
 def _framing(response: ResponseHead) -> bytes:
-    """Write the canonical framing (P2); a response without a body gets no coding (P6, RFC 9112 §6.1)."""
+    """Write the canonical framing (P2); a response without a body gets no coding (P6, RFC 9112
+    §6.1).
+    """
     if response.is_websocket and response.status == 101:
         return UPGRADE_LINES
     if response.status < 200 or response.status == 204:
         return b""
     if response.content_length >= 0:
         return b"Content-Length: %d\r\n" % response.content_length
-    return b"" if response.status == 304 else b"Transfer-Encoding: chunked\r\n"
+    if response.status == 304:
+        return b""
+
+    return b"Transfer-Encoding: chunked\r\n"
 
 
 _RESPONSE_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
@@ -128,7 +170,9 @@ def _response_field(response: ResponseHead, name: bytes, value: bytes, dropped: 
         response.content_length = int(value)
     elif name == b"transfer-encoding":
         if value.lower() != b"chunked" or response.is_chunked:
-            raise UpstreamError("upstream_bad_response", f"Transfer-Encoding {value[:40]!r} is not exactly chunked")
+            raise UpstreamError(
+                "upstream_bad_response", f"Transfer-Encoding {value[:40]!r} is not exactly chunked"
+            )
         response.is_chunked = True
     elif name == b"upgrade":
         response.is_websocket = response.is_websocket or b"websocket" in options_of(value)

@@ -1,8 +1,10 @@
-"""Trace context (W3C, level 1): whether a request has one, and the one it gets where it has none. Pure.
+"""Trace context (W3C, level 1): whether a request has one, and the one it gets where it has none.
+Pure.
 
-A context made here is derived from the record's id, a UUID of version 7, so the id leads to the trace before a byte is
-stored: worker, in-flight table and collector compute the same. The parent id is the last eight bytes of the record's
-id, which begin with the variant's bit and are therefore never zero.
+A context made here is derived from the record's id, a UUID of version 7, so the id leads to the
+trace before a byte is stored: worker, in-flight table and collector compute the same. The parent id
+is the last eight bytes of the record's id, which begin with the variant's bit and are therefore
+never zero.
 """
 
 import re
@@ -11,14 +13,18 @@ from typing import Final
 from proxy.http1.field_lines import name_of
 from proxy.http1.request_head import RequestHead
 
-TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+TRACEPARENT: Final = re.compile(
+    rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
+)
 """Version, trace id, parent id, flags; ids of zeros are invalid (§3.2.2)."""
 _NAME: Final = b"traceparent"
 TRACE_FIELDS: Final = frozenset((_NAME, b"tracestate"))
 
 
 def drop_invalid_context(head: RequestHead) -> bool:
-    """Return whether a request has no valid context; what it has of an invalid one is left out (§3.2, §3.3)."""
+    """Return whether a request has no valid context; what it has of an invalid one is left out
+    (§3.2, §3.3).
+    """
     values = [line[len(_NAME) + 1 :].strip(b" \t") for line in head.lines if name_of(line) == _NAME]
     if len(values) == 1 and TRACEPARENT.fullmatch(values[0]):
         return False
@@ -32,5 +38,7 @@ def context_of(record_id: bytes) -> tuple[str, str]:
 
 
 def traceparent_line(record_id: bytes) -> bytes:
-    """Return the field line of the context made for an exchange, with its CRLF; it is sampled, as it is recorded."""
+    """Return the field line of the context made for an exchange, with its CRLF; it is sampled, as
+    it is recorded.
+    """
     return b"traceparent: 00-%b-%b-01\r\n" % tuple(part.encode() for part in context_of(record_id))

@@ -1,8 +1,10 @@
-"""Trailer fields: what of them goes on behind a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2). Pure.
+"""Trailer fields: what of them goes on behind a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2).
+Pure.
 
-Recipients merge trailers into the head of a message, or read them after they acted on it. A field that frames, routes,
-authenticates or says what the content is may therefore stand in the head only (RFC 9110 §6.5.1), where it was judged;
-those fields, in either spelling, do not go on. The syntax of the section was judged by `chunked.py`.
+Recipients merge trailers into the head of a message, or read them after they acted on it. A field
+that frames, routes, authenticates or says what the content is may therefore stand in the head only
+(RFC 9110 §6.5.1), where it was judged; those fields, in either spelling, do not go on. The syntax
+of the section was judged by `chunked.py`.
 """
 
 import re
@@ -12,10 +14,32 @@ from typing import Final
 from proxy.http1.field_lines import HOP_BY_HOP, is_named, name_of, options_of
 
 _FRAMING: Final = {b"content-length", b"host", b"max-forwards", b"expect", b"trailer"}
-_AUTHENTICATION: Final = {b"authorization", b"cookie", b"set-cookie", b"www-authenticate", b"authentication-info"}
-_CONTENT: Final = {b"content-encoding", b"content-type", b"content-range", b"content-language", b"content-location"}
+_AUTHENTICATION: Final = {
+    b"authorization",
+    b"cookie",
+    b"set-cookie",
+    b"www-authenticate",
+    b"authentication-info",
+}
+_CONTENT: Final = {
+    b"content-encoding",
+    b"content-type",
+    b"content-range",
+    b"content-language",
+    b"content-location",
+}
 _CONTROL: Final = {
-    *(b"age", b"cache-control", b"date", b"expires", b"location", b"pragma", b"range", b"retry-after", b"vary"),
+    *(
+        b"age",
+        b"cache-control",
+        b"date",
+        b"expires",
+        b"location",
+        b"pragma",
+        b"range",
+        b"retry-after",
+        b"vary",
+    ),
     *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
 }
 _CONNECTION: Final = re.compile(rb"(?i)\r\nconnection:([^\r\n]*)")
@@ -26,22 +50,26 @@ HEAD_ONLY: Final = HOP_BY_HOP | _FRAMING | _AUTHENTICATION | _CONTENT | _CONTROL
 def forwarded_trailers(
     section: bytes, head: bytes, without: Set[bytes], *, takes_any: bool = True
 ) -> tuple[bytes, list[bytes]]:
-    """Return the trailer lines that go on, each with its CRLF, and the lower-case names of those that do not.
+    """Return the trailer lines that go on, each with its CRLF, and the lower-case names of those
+    that do not.
 
-    The section has no empty line at its end. What `Connection` names in the head of the same message, as received,
-    stays here (P1), and so do the names in `without`, `HEAD_ONLY` among them. Behind a body that has no place for
-    trailers none goes on: `takes_any` is false then (P4).
+    The section has no empty line at its end. What `Connection` names in the head of the same
+    message, as received, stays here (P1), and so do the names in `without`, `HEAD_ONLY` among them.
+    Behind a body that has no place for trailers none goes on: `takes_any` is false then (P4).
     """
     if not takes_any:
         return b"", trailer_names(section)
     named = _named_by_connection(head)
     gone = without | named if named else without
-    kept, dropped = [], []
+    kept = []
+    dropped = []
+
     for line in section.splitlines(keepends=True):
         if is_named(line, gone):
             dropped.append(name_of(line))
         else:
             kept.append(line)
+
     return b"".join(kept), dropped
 
 
@@ -51,12 +79,18 @@ def trailer_names(section: bytes) -> list[bytes]:
 
 
 def without_trailer_field(fields: bytes) -> bytes:
-    """Return field lines, each with its CRLF, without `Trailer`, for a recipient that gets no trailers."""
+    """Return field lines, each with its CRLF, without `Trailer`, for a recipient that gets no
+    trailers.
+    """
     if b"trailer" not in fields.lower():
         return fields
-    return b"".join(line for line in fields.splitlines(keepends=True) if name_of(line) != b"trailer")
+    return b"".join(
+        line for line in fields.splitlines(keepends=True) if name_of(line) != b"trailer"
+    )
 
 
 def _named_by_connection(head: bytes) -> set[bytes]:
     values = _CONNECTION.findall(head)
-    return {option for value in values for option in options_of(value)} if values else set()
+    if values:
+        return {option for value in values for option in options_of(value)}
+    return set()

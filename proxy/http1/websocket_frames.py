@@ -1,14 +1,17 @@
-"""WebSocket messages seen in passing: a frame-header scanner over one direction of a relayed connection (RFC 6455 §5).
+"""WebSocket messages seen in passing: a frame-header scanner over one direction of a relayed
+connection (RFC 6455 §5).
 
-Pure, and only an observer: the relay forwards bytes whatever the scanner makes of them. It follows frame headers and
-cuts a capped, unmasked copy out of each message; inflating (RFC 7692) is the collector's work. Frames of a message
-are joined, control frames may come between them. Where the bytes are no WebSocket frames the scanner gives up
-(`is_lost`), and the relay goes on. Memory is bounded by the cap and one read.
+Pure, and only an observer: the relay forwards bytes whatever the scanner makes of them. It follows
+frame headers and cuts a capped, unmasked copy out of each message; inflating (RFC 7692) is the
+collector's work. Frames of a message are joined, control frames may come between them. Where the
+bytes are no WebSocket frames the scanner gives up (`is_lost`), and the relay goes on. Memory is
+bounded by the cap and one read.
 
-A frame read by itself costs 2 µs, however small, a small message that is there as a whole 1.2. One call therefore
-reads a bounded number; what it leaves in hand, `has_more` says, is for another turn (P23). Messages above the number
-that the caller has room for are only counted (`dropped`), and equal frames in a row are then counted in one go: 0.02 µs
-each. So are empty messages of one kind that follow each other: a row of them is one message with a count.
+A frame read by itself costs 2 µs, however small, a small message that is there as a whole 1.2. One
+call therefore reads a bounded number; what it leaves in hand, `has_more` says, is for another turn
+(P23). Messages above the number that the caller has room for are only counted (`dropped`), and
+equal frames in a row are then counted in one go: 0.02 µs each. So are empty messages of one kind
+that follow each other: a row of them is one message with a count.
 """
 
 import sys
@@ -31,7 +34,9 @@ class Opcode(IntEnum):
 
 
 STEP_FRAMES: Final = 128
-"""What one call reads: 0.2 ms, and 0.5 with their records. In steps of 64 mixed frames cost half as much again."""
+"""What one call reads: 0.2 ms, and 0.5 with their records. In steps of 64 mixed frames cost half as
+much again.
+"""
 _RUN_BYTES: Final = (256, 65536)
 """How far equal frames are looked for: each time twice as far, until the row ends."""
 _FRAMES_PER_STEP: Final = 64
@@ -41,7 +46,9 @@ _MESSAGES: Final = b"\x81\x82\xc1\xc2"
 _WHOLE: Final = _MESSAGES + b"\x89\x8a"
 """Those, and the first bytes of pings and pongs."""
 _EMPTY: Final = b"\x81\x82\x89\x8a"
-"""First bytes of frames that may be empty; compressed ones are left out, because each must pass the inflater."""
+"""First bytes of frames that may be empty; compressed ones are left out, because each must pass the
+inflater.
+"""
 _ROW_BYTES: Final = 16384
 """The longest run of empty messages that is reported as one."""
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
@@ -103,7 +110,8 @@ class MessageScanner:
         return len(self._rest)
 
     def feed(self, data: bytes, room: int = sys.maxsize) -> list[Message]:
-        """Take the next bytes of the stream; return at most `room` of the messages they complete, in order.
+        """Take the next bytes of the stream; return at most `room` of the messages they complete,
+        in order.
 
         The first close frame is returned whatever the room.
         """
@@ -111,8 +119,11 @@ class MessageScanner:
             data = self._rest + data
             self._rest = b""
         found: list[Message] = []
-        at = work = run_from = 0
+        at = 0
+        work = 0
+        run_from = 0
         run_bytes = _RUN_BYTES[0]
+
         while at < len(data) and not self.is_lost:
             if self._remaining:
                 piece = data[at : at + self._remaining]
@@ -127,17 +138,28 @@ class MessageScanner:
                 work += 1 + count // _FRAMES_PER_STEP
                 if count < 2:
                     run_from = 2 * work
-                run_bytes = min(2 * run_bytes, _RUN_BYTES[1]) if end - at > run_bytes // 2 else _RUN_BYTES[0]
+                run_bytes = (
+                    min(2 * run_bytes, _RUN_BYTES[1])
+                    if end - at > run_bytes // 2
+                    else _RUN_BYTES[0]
+                )
                 at = end
                 continue
-            elif len(found) < room and self._is_between_messages and (end := self._take_whole(data, at, found)):
-                at, work = end, work + 1 + found[-1].times // _FRAMES_PER_STEP
+            elif (
+                len(found) < room
+                and self._is_between_messages
+                and (end := self._take_whole(data, at, found))
+            ):
+                at = end
+                work = work + 1 + found[-1].times // _FRAMES_PER_STEP
                 continue
             else:
                 at = self._read_header(data, at)
+
             if not self._remaining and not self._header:
                 work += 1
                 self._end_frame(found, room)
+
         return found
 
     @property
@@ -145,19 +167,24 @@ class MessageScanner:
         return self._opcode < 0 and not self._header
 
     def _take_whole(self, data: bytes, at: int, found: list[Message]) -> int:
-        """Take a small message of one frame that is there as a whole, as most are; return its end, 0 for any other."""
+        """Take a small message of one frame that is there as a whole, as most are; return its end,
+        0 for any other.
+        """
         if len(data) < at + 2:
             return 0
-        first, second = data[at], data[at + 1]
+        first = data[at]
+        second = data[at + 1]
         size = second & 0x7F
         start = at + (6 if second & 0x80 else 2)
         if not size and start <= len(data) and first in _EMPTY:
             return _take_row(data, at, start, found)
         if first not in _MESSAGES:
             return 0
+
         end = start + size
         if size > _MAX_CONTROL_BYTES or end > len(data):
             return 0
+
         piece = data[start : start + min(size, self._max_bytes)]
         if piece:
             piece = _unmask(piece, data[at + 2 : start], 0)
@@ -165,12 +192,15 @@ class MessageScanner:
         return end
 
     def _read_header(self, data: bytes, at: int) -> int:
-        """Add bytes to the header until it is whole, then begin its frame; return where the rest begins."""
+        """Add bytes to the header until it is whole, then begin its frame; return where the rest
+        begins.
+        """
         header = self._header + data[at : at + MAX_HEADER_BYTES - len(self._header)]
         size = _header_bytes(header)
         if len(header) < size:
             self._header = header
             return len(data)
+
         at += size - len(self._header)
         self._header = b""
         self._begin_frame(header[:size])
@@ -186,6 +216,7 @@ class MessageScanner:
         self._offset = 0
         self._remaining = length
         self._is_final = is_final
+
         if opcode not in _KNOWN or header[0] & 0x30 or length >= 1 << 63:
             self.is_lost = True
         elif opcode >= Opcode.CLOSE:
@@ -200,7 +231,8 @@ class MessageScanner:
             self._size += length
 
     def _take(self, piece: bytes) -> None:
-        copy, most = self._copy, self._max_bytes
+        copy = self._copy
+        most = self._max_bytes
         if self._control is not None:
             copy = self._control[2]
             most = max(most, _CODE_BYTES)
@@ -221,7 +253,9 @@ class MessageScanner:
             elif self._is_final and self._opcode >= 0:
                 self._opcode = -1
                 self.dropped += 1
+
             return
+
         if self._control is not None:
             opcode, size, copy = self._control
             self._control = None
@@ -232,7 +266,9 @@ class MessageScanner:
 
 
 def _take_row(data: bytes, at: int, end: int, found: list[Message]) -> int:
-    """Take an empty message, which ends at `end`, and those of its kind that follow it; return where they end."""
+    """Take an empty message, which ends at `end`, and those of its kind that follow it; return
+    where they end.
+    """
     times = 1
     if data[end : end + 2] == data[at : at + 2]:
         size = _RUN_BYTES[0]
@@ -240,12 +276,14 @@ def _take_row(data: bytes, at: int, end: int, found: list[Message]) -> int:
         while end - at > size // 2 and size < _ROW_BYTES:
             size *= 2
             times, end = equal_frames(data, at, at + size, data[at : at + 1])
+
     found.append(Message(data[at] & 0x0F, 0, b"", is_compressed=False, times=times))
     return end
 
 
 def equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tuple[int, int]:
-    """Count the small frames of one length in a row that are whole in a slice; return also where they end.
+    """Count the small frames of one length in a row that are whole in a slice; return also where
+    they end.
 
     Each of them is a message of its own, and begins with one of `firsts`.
     """
@@ -253,16 +291,20 @@ def equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tupl
     size = length[0] & 0x7F if length else _MAX_CONTROL_BYTES + 1
     if size > _MAX_CONTROL_BYTES:
         return 0, at
+
     stride = 2 + size + (4 if length[0] & 0x80 else 0)
     end = at + (min(len(data), end) - at) // stride * stride
-    begins, lengths = data[at:end:stride], data[at + 1 : end : stride]
+    begins = data[at:end:stride]
+    lengths = data[at + 1 : end : stride]
     count = len(begins) - max(len(begins.lstrip(firsts)), len(lengths.lstrip(length)))
     return count, at + count * stride
 
 
 def close_code(message: Message) -> int | None:
     """Read the status code of a close frame (RFC 6455 §5.5.1); None when it carries none."""
-    return int.from_bytes(message.data[:2], "big") if len(message.data) >= 2 else None
+    if len(message.data) >= 2:
+        return int.from_bytes(message.data[:2], "big")
+    return None
 
 
 def _header_bytes(header: bytes) -> int:
@@ -273,7 +315,9 @@ def _header_bytes(header: bytes) -> int:
 
 
 def _unmask(data: bytes, mask: bytes, offset: int) -> bytes:
-    """Apply the mask from `offset` on, as one long number: 1 µs for 4 KiB, where a loop takes 300 (bench/micro)."""
+    """Apply the mask from `offset` on, as one long number: 1 µs for 4 KiB, where a loop takes 300
+    (bench/micro).
+    """
     if not mask:
         return data
     shift = offset % 4

@@ -1,7 +1,7 @@
 """Whether a service agrees to the WebSocket that was asked for. Pure.
 
-A client of HTTP/1.1 looks for itself. One of HTTP/2 never sees the key or the answer to it: the gateway must (RFC 8441
-§5.1, RFC 6455 §4.1).
+A client of HTTP/1.1 looks for itself. One of HTTP/2 never sees the key or the answer to it: the
+gateway must (RFC 8441 §5.1, RFC 6455 §4.1).
 """
 
 import re

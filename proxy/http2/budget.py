@@ -1,8 +1,9 @@
 """Limits of a connection, and the budget that ends floods (F10, F11). Pure.
 
-Opened streams and control frames cost; completed exchanges and bytes of bodies refill, in either direction, and so does
-time, slowly. A client that transfers data can send many PINGs and WINDOW_UPDATEs (gRPC's core sends several for each
-message); one that only makes work is out of budget after some thousand frames, however it mixes them (CVE-2019-9512,
+Opened streams and control frames cost; completed exchanges and bytes of bodies refill, in either
+direction, and so does time, slowly. A client that transfers data can send many PINGs and
+WINDOW_UPDATEs (gRPC's core sends several for each message); one that only makes work is out of
+budget after some thousand frames, however it mixes them (CVE-2019-9512,
 -9514, -9515, -9518, CVE-2023-44487, CVE-2025-8671).
 """
 
@@ -23,7 +24,9 @@ BYTES_PER_REFILL: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of one connection; a peer may use the initial windows before it knows ours, so they are no smaller."""
+    """Limits of one connection; a peer may use the initial windows before it knows ours, so they
+    are no smaller.
+    """
 
     max_header_bytes: int
     """Size of the fields of a head; four times as much ends the connection (F4)."""
@@ -37,7 +40,9 @@ class Limits:
     """Time for the preface and the first SETTINGS (F1)."""
 
     def __post_init__(self) -> None:
-        assert min(self.stream_window_bytes, self.connection_window_bytes) >= WINDOW_BYTES, "bug: a small window"
+        assert min(self.stream_window_bytes, self.connection_window_bytes) >= WINDOW_BYTES, (
+            "bug: a small window"
+        )
 
 
 class Budget:
@@ -62,9 +67,13 @@ class Budget:
         return self._balance >= 0
 
     def refill_for_data(self, size: int) -> None:
-        """Refill for a DATA frame by the bytes of body in it, sent or received; an empty one brings nothing."""
+        """Refill for a DATA frame by the bytes of body in it, sent or received; an empty one brings
+        nothing.
+        """
         if size:
-            self._balance = min(self._balance + FRAME_REFILL + size // BYTES_PER_REFILL, MAX_BALANCE)
+            self._balance = min(
+                self._balance + FRAME_REFILL + size // BYTES_PER_REFILL, MAX_BALANCE
+            )
 
     def refill_for_exchange(self) -> None:
         """Refill for a completed exchange."""

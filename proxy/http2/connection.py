@@ -1,13 +1,15 @@
-"""One connection of HTTP/2, at either end: bytes in, events out; methods in, bytes out (RFC 9113). Pure.
+"""One connection of HTTP/2, at either end: bytes in, events out; methods in, bytes out (RFC 9113).
+Pure.
 
-Strategy: `receive` reads frames, judges them (RULES.md) and returns events; frames to be sent gather in `output`. A
-broken rule of a stream resets the stream; one of the connection ends it with a GOAWAY, and nothing more is read. One
-call does a bounded amount of work, and stops while the peer does not take what it is sent; `has_more` says that frames
-are left (F12, F14). Times are arguments, of a monotonic clock.
+Strategy: `receive` reads frames, judges them (RULES.md) and returns events; frames to be sent
+gather in `output`. A broken rule of a stream resets the stream; one of the connection ends it with
+a GOAWAY, and nothing more is read. One call does a bounded amount of work, and stops while the peer
+does not take what it is sent; `has_more` says that frames are left (F12, F14). Times are arguments,
+of a monotonic clock.
 
-The consumer reports the bytes of bodies that it forwarded (`credit`), releases a reset stream once its work for it
-is cancelled (`release`), calls `check` at `next_check_ns`, and closes after `ConnectionEnded`. It drains by
-`inbound.drain`, and writes what `output.take` returns.
+The consumer reports the bytes of bodies that it forwarded (`credit`), releases a reset stream once
+its work for it is cancelled (`release`), calls `check` at `next_check_ns`, and closes after
+`ConnectionEnded`. It drains by `inbound.drain`, and writes what `output.take` returns.
 """
 
 from typing import Final
@@ -38,17 +40,25 @@ class Connection:
         "streams",
     )  # fmt: skip
 
-    def __init__(self, limits: Limits, encoder: LineEncoder, now_ns: int, *, is_server: bool) -> None:
-        """Begin: the first bytes to send are in `output` at once. Connections may share the encoder."""
+    def __init__(
+        self, limits: Limits, encoder: LineEncoder, now_ns: int, *, is_server: bool
+    ) -> None:
+        """Begin: the first bytes to send are in `output` at once. Connections may share the
+        encoder.
+        """
         self._is_server = is_server
         self._encoder = encoder
         self._has_table = True
         """Whether the peer's dynamic table has still to be set to size 0 (`hpack/encoder.py`)."""
         self._budget = Budget(now_ns)
-        self.reader = FrameReader(expects_preface=is_server, max_block_bytes=BOMB_FACTOR * limits.max_header_bytes)
+        self.reader = FrameReader(
+            expects_preface=is_server, max_block_bytes=BOMB_FACTOR * limits.max_header_bytes
+        )
         self.output = Output(self._budget)
         self.streams = Streams()
-        self.inbound = Inbound(limits, self.reader, self.output, self.streams, self._budget, is_server=is_server)
+        self.inbound = Inbound(
+            limits, self.reader, self.output, self.streams, self._budget, is_server=is_server
+        )
         self._begin_by_ns = now_ns + limits.timeout_settings_ns
         self.is_ended = False
         """Nothing more is read, and the GOAWAY is the last frame sent."""
@@ -56,13 +66,20 @@ class Connection:
             frames.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,
             frames.MAX_LIST_SIZE: limits.max_header_bytes,
         }
+
         if is_server:
-            entries |= {frames.MAX_CONCURRENT_STREAMS: limits.max_streams, frames.ENABLE_CONNECT_PROTOCOL: 1}
+            entries |= {
+                frames.MAX_CONCURRENT_STREAMS: limits.max_streams,
+                frames.ENABLE_CONNECT_PROTOCOL: 1,
+            }
         else:
             entries[frames.ENABLE_PUSH] = 0
+
         self.output.put((b"" if is_server else frames.PREFACE) + frames.settings(entries.items()))
         if limits.connection_window_bytes > frames.WINDOW_BYTES:
-            self.output.put(frames.window_update(0, limits.connection_window_bytes - frames.WINDOW_BYTES))
+            self.output.put(
+                frames.window_update(0, limits.connection_window_bytes - frames.WINDOW_BYTES)
+            )
 
     # Receiving.
 
@@ -70,13 +87,19 @@ class Connection:
         """Take the next bytes; `unsent_bytes` have left `output` but not the process (F12)."""
         if self.is_ended:
             return []
-        reader, inbound, output = self.reader, self.inbound, self.output
+        reader = self.reader
+        inbound = self.inbound
+        output = self.output
         self._budget.pass_time(now_ns)
         inbound.heads = 0
         reader.feed(data)
+
         try:
             for _ in range(STEP_FRAMES):
-                if output.size_bytes + unsent_bytes > MAX_UNSENT_BYTES or inbound.heads >= STEP_HEADS:
+                if (
+                    output.size_bytes + unsent_bytes > MAX_UNSENT_BYTES
+                    or inbound.heads >= STEP_HEADS
+                ):
                     break
                 if not reader.read():
                     break
@@ -86,6 +109,7 @@ class Connection:
                     inbound.reset_for(fault)
         except ConnectionFault as fault:
             self._fail(fault.code, fault.reason)
+
         return self._take_events()
 
     @property
@@ -94,11 +118,15 @@ class Connection:
         return not self.is_ended and self.reader.has_more
 
     def note_refused(self) -> None:
-        """Charge for a request whose head was refused: its answer alone would pay for the next one (F11)."""
+        """Charge for a request whose head was refused: its answer alone would pay for the next one
+        (F11).
+        """
         self._budget.spend(OVERSIZED_COST)
 
     def credit(self, stream_id: int, size: int) -> None:
-        """Give the peer credit for bytes of a body that were forwarded, now or once its body is wanted (F13)."""
+        """Give the peer credit for bytes of a body that were forwarded, now or once its body is
+        wanted (F13).
+        """
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_closed:
             stream.owed_bytes += size
@@ -119,7 +147,8 @@ class Connection:
 
     def _pay(self, stream: Stream) -> None:
         if stream.owed_bytes and not stream.paused:
-            owed, stream.owed_bytes = stream.owed_bytes, 0
+            owed = stream.owed_bytes
+            stream.owed_bytes = 0
             self.inbound.credit(stream, min(owed, stream.received.held))
 
     def _read_frame(self, now_ns: int) -> None:
@@ -128,8 +157,13 @@ class Connection:
         if kind == frames.DATA:
             self.inbound.read_data()
         elif kind == frames.HEADERS:
-            if reader.stream_id & 1 == 0 or (not self._is_server and self.streams.is_idle(reader.stream_id)):
-                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that the peer cannot open")
+            if reader.stream_id & 1 == 0 or (
+                not self._is_server and self.streams.is_idle(reader.stream_id)
+            ):
+                raise ConnectionFault(
+                    ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that the peer cannot open"
+                )
+
             self.inbound.read_block(frames.without_padding(reader.payload, reader.flags))
         elif kind == frames.CONTINUATION:
             self.inbound.read_block(reader.payload)
@@ -149,7 +183,15 @@ class Connection:
         """When `check` is due; 0: never, unless something changes."""
         begin_by_ns = 0 if self.reader.has_begun else self._begin_by_ns
         since_ns = self.inbound.drain_since_ns
-        due = [at for at in (begin_by_ns, self.output.next_check_ns, since_ns and since_ns + DRAIN_WAIT_NS) if at]
+        due = [
+            at
+            for at in (
+                begin_by_ns,
+                self.output.next_check_ns,
+                since_ns and since_ns + DRAIN_WAIT_NS,
+            )
+            if at
+        ]
         return min(due) if due and not self.is_ended else 0
 
     def check(self, now_ns: int) -> list[Event]:
@@ -161,17 +203,22 @@ class Connection:
             self.output.check(now_ns)
             if not self.reader.has_begun and now_ns >= self._begin_by_ns:
                 self._fail(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS in time")
+
         return self._take_events()
 
     def _take_events(self) -> list[Event]:
         self._settle()
-        found, self.inbound.events = self.inbound.events, []
+        found = self.inbound.events
+        self.inbound.events = []
         self.inbound.bodies.clear()
         return found
 
     def _settle(self) -> None:
-        """Report streams that drained after the consumer was asked to wait, and close those that are complete."""
-        drained, self.output.drained = self.output.drained, []
+        """Report streams that drained after the consumer was asked to wait, and close those that
+        are complete.
+        """
+        drained = self.output.drained
+        self.output.drained = []
         for stream in drained:
             if stream.is_waiting:
                 stream.is_waiting = False
@@ -180,14 +227,20 @@ class Connection:
 
     @property
     def is_drained(self) -> bool:
-        """Whether a drain is over: the last stream is named, all streams are done, and their output was taken."""
+        """Whether a drain is over: the last stream is named, all streams are done, and their output
+        was taken.
+        """
         return self.inbound.final_id >= 0 and not self.streams.open and not self.output.size_bytes
 
     def end(self, code: ErrorCode, reason: str = "") -> None:
         """End the connection with a GOAWAY."""
         if not self.is_ended:
             self.is_ended = True
-            self.output.put(frames.goaway(max(self.streams.highest_id, 0) if self._is_server else 0, code, reason))
+            self.output.put(
+                frames.goaway(
+                    max(self.streams.highest_id, 0) if self._is_server else 0, code, reason
+                )
+            )
 
     def _fail(self, code: ErrorCode, reason: str) -> None:
         self.end(code, reason)
@@ -198,10 +251,14 @@ class Connection:
     @property
     def free_streams(self) -> int:
         """How many streams may be opened now: none at a server's end."""
-        inbound, next_id = self.inbound, self.streams.highest_id + 2
+        inbound = self.inbound
+        next_id = self.streams.highest_id + 2
         if self._is_server or self.is_ended or inbound.is_going_away or inbound.final_id >= 0:
             return 0
-        return max(inbound.peer_max_streams - len(self.streams.open), 0) if next_id <= frames.MAX_STREAM_ID else 0
+        if next_id <= frames.MAX_STREAM_ID:
+            return max(inbound.peer_max_streams - len(self.streams.open), 0)
+
+        return 0
 
     def send_request(self, head: RequestFields, authority: bytes, *, is_end: bool = False) -> int:
         """Open one of the free streams; return its id."""
@@ -212,15 +269,24 @@ class Connection:
         return stream_id
 
     def send_response(
-        self, stream_id: int, status: int, lines: bytes, own_line: bytes = b"", *, is_end: bool = False
+        self,
+        stream_id: int,
+        status: int,
+        lines: bytes,
+        own_line: bytes = b"",
+        *,
+        is_end: bool = False,
     ) -> None:
-        """Send a head; each of its lines has its CRLF. Connection fields of HTTP/1.1 are left out (F7).
+        """Send a head; each of its lines has its CRLF. Connection fields of HTTP/1.1 are left out
+        (F7).
 
         The last line differs from those of all other responses.
         """
         stream = self._writable(stream_id)
         if stream is not None:
-            self._send_head(stream, encode_response(self._encoder, status, lines, own_line), is_end=is_end)
+            self._send_head(
+                stream, encode_response(self._encoder, status, lines, own_line), is_end=is_end
+            )
 
     def _send_head(self, stream: Stream, block: bytes, *, is_end: bool) -> None:
         if self._has_table:
@@ -238,6 +304,7 @@ class Connection:
         if self.output.send(stream, data, is_end=is_end):  # nearly all
             self.inbound.close_if_complete(stream)
             return True
+
         self.output.queue(stream, data)
         if is_end:
             self.output.end(stream, b"")
@@ -253,7 +320,13 @@ class Connection:
 
     def _writable(self, stream_id: int) -> Stream | None:
         stream = self.streams.open.get(stream_id)
-        is_over = stream is None or stream.is_closed or stream.is_end_queued or stream.is_local_ended or self.is_ended
+        is_over = (
+            stream is None
+            or stream.is_closed
+            or stream.is_end_queued
+            or stream.is_local_ended
+            or self.is_ended
+        )
         return None if is_over else stream
 
     def _pump(self, stream: Stream, now_ns: int) -> bool:

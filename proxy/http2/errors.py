@@ -4,7 +4,9 @@ from enum import IntEnum
 
 
 class ErrorCode(IntEnum):
-    """Codes of RST_STREAM and GOAWAY; a peer may send others, which mean INTERNAL_ERROR (RFC 9113 §7)."""
+    """Codes of RST_STREAM and GOAWAY; a peer may send others, which mean INTERNAL_ERROR (RFC 9113
+    §7).
+    """
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
@@ -24,11 +26,15 @@ class ErrorCode(IntEnum):
 
 def name_of(code: int) -> str:
     """Name a code as a peer sent it."""
-    return ErrorCode(code).name if code <= ErrorCode.HTTP_1_1_REQUIRED else f"code {code}"
+    if code <= ErrorCode.HTTP_1_1_REQUIRED:
+        return ErrorCode(code).name
+    return f"code {code}"
 
 
 class Fault(Exception):
-    """The peer broke a rule; the reason is one of a closed set, so it may be counted, and holds no value."""
+    """The peer broke a rule; the reason is one of a closed set, so it may be counted, and holds no
+    value.
+    """
 
     def __init__(self, code: ErrorCode, reason: str) -> None:
         super().__init__(reason)

@@ -44,7 +44,9 @@ class ResponseReceived:
 
 
 class DataReceived:
-    """Part of a body; `Connection.credit` gives the peer credit for it, once it was forwarded (F13)."""
+    """Part of a body; `Connection.credit` gives the peer credit for it, once it was forwarded
+    (F13).
+    """
 
     __slots__ = ("_pieces", "is_end", "stream_id")
 

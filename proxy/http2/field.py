@@ -1,8 +1,10 @@
-"""One field of a head as HPACK carries it, judged once: name, value, kind, and its line of text. Pure.
+"""One field of a head as HPACK carries it, judged once: name, value, kind, and its line of text.
+Pure.
 
-Strategy: rows of the tables of HPACK come back in every request, so a field is judged when it is made (is the name a
-token, the value clean, which pseudo-field is it: F5, F6, F7), and not in each message. Kinds are plain integers,
-compared in the loops of `request_fields.py` and `response_fields.py`.
+Strategy: rows of the tables of HPACK come back in every request, so a field is judged when it is
+made (is the name a token, the value clean, which pseudo-field is it: F5, F6, F7), and not in each
+message. Kinds are plain integers, compared in the loops of `request_fields.py` and
+`response_fields.py`.
 """
 
 import re
@@ -72,10 +74,12 @@ def _objection(kind: int, name: bytes, value: bytes) -> str:
             return "the name of a field is no lower-case token"
         if name in _CONNECTION_FIELDS:
             return f"the connection field {name.decode()}"
+
     if value != value.strip(b" \t") or len(value.translate(None, _CONTROLS)) < len(value):
         return "a control, or white space around it, in the value of a field"
     if METHOD <= kind <= STATUS and not _PSEUDO_VALUES[kind].fullmatch(value):
         return f"an invalid {name.decode()}"
     if kind == TE and value.lower() != b"trailers":
         return "te is not trailers"
+
     return ""

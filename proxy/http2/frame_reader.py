@@ -1,8 +1,8 @@
 """Frames and header blocks cut out of a peer's bytes (RFC 9113 §3.4, §4, §6.10). Pure.
 
-Strategy: a frame is judged by its header before its payload is awaited, so a forbidden frame ends the connection at
-once and nothing over a limit is buffered. The invariant: any split of the input gives the same frames. Results are
-attributes, not return values, as in `http1/request_reader.py`.
+Strategy: a frame is judged by its header before its payload is awaited, so a forbidden frame ends
+the connection at once and nothing over a limit is buffered. The invariant: any split of the input
+gives the same frames. Results are attributes, not return values, as in `http1/request_reader.py`.
 """
 
 from typing import Final
@@ -36,7 +36,9 @@ class FrameReader:
         """The stream of that block; 0: none."""
         self.has_begun = False
         """Whether the preface and the first SETTINGS have come."""
-        self.kind = self.flags = self.stream_id = 0
+        self.kind = 0
+        self.flags = 0
+        self.stream_id = 0
         self.payload = b""
         """These four are the frame that was read last."""
         self.is_end = False
@@ -45,7 +47,11 @@ class FrameReader:
     @property
     def is_within_head(self) -> bool:
         """Whether a header block was begun and is not complete."""
-        is_cut = self.in_hand >= HEADER_BYTES and self._data[self._at + 3] == frames.HEADERS and not self.has_more
+        is_cut = (
+            self.in_hand >= HEADER_BYTES
+            and self._data[self._at + 3] == frames.HEADERS
+            and not self.has_more
+        )
         return is_cut or self._block_id > 0
 
     @property
@@ -62,7 +68,8 @@ class FrameReader:
 
     def _payload_bytes(self) -> int:
         """Return the length in the header of the next frame."""
-        data, at = self._data, self._at
+        data = self._data
+        at = self._at
         return data[at] << 16 | data[at + 1] << 8 | data[at + 2]
 
     def feed(self, data: bytes) -> None:
@@ -74,25 +81,37 @@ class FrameReader:
         """Read the next frame into the attributes; False where it is not complete."""
         if not self._has_preface and not self._read_preface():
             return False
-        data, at = self._data, self._at
+        data = self._data
+        at = self._at
         if len(data) - at < HEADER_BYTES:
             if at == len(data):  # a connection that is idle keeps nothing of what it read
-                self._data = self.payload = b""
+                self._data = b""
+                self.payload = b""
                 self._at = 0
             return False
+
         size = self._payload_bytes()
         self.kind = data[at + 3]
         self.flags = data[at + 4]
-        self.stream_id = (data[at + 5] & 0x7F) << 24 | data[at + 6] << 16 | data[at + 7] << 8 | data[at + 8]
+        self.stream_id = (
+            (data[at + 5] & 0x7F) << 24 | data[at + 6] << 16 | data[at + 7] << 8 | data[at + 8]
+        )
+
         if size > MAX_FRAME_BYTES:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of more than {MAX_FRAME_BYTES} bytes")
+            raise ConnectionFault(
+                ErrorCode.FRAME_SIZE_ERROR, f"a frame of more than {MAX_FRAME_BYTES} bytes"
+            )
         if not self.has_begun and (self.kind != frames.SETTINGS or self.flags & frames.ACK):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
-        if self._block_id and (self.kind != frames.CONTINUATION or self.stream_id != self._block_id):
+        if self._block_id and (
+            self.kind != frames.CONTINUATION or self.stream_id != self._block_id
+        ):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "another frame within a header block")
+
         end = at + HEADER_BYTES + size
         if end > len(data):
             return False
+
         self.payload = data[at + HEADER_BYTES : end]
         self._at = end
         self.has_begun = True
@@ -107,19 +126,25 @@ class FrameReader:
         return self._has_preface
 
     def add_to_block(self, payload: bytes) -> bytes | None:
-        """Take a part of a header block, without padding; return the block when it is complete (F3)."""
+        """Take a part of a header block, without padding; return the block when it is complete
+        (F3).
+        """
         if self.kind == frames.HEADERS:
             self.is_end = self.flags & frames.END_STREAM != 0
         elif not self._block_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+
         self._block.append(payload)
         self._block_bytes += len(payload)
         if len(self._block) > 1 + MAX_CONTINUATIONS or self._block_bytes > self._max_block_bytes:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block over the limit")
+
         self._block_id = self.stream_id
         if not self.flags & frames.END_HEADERS:
             return None
+
         block = b"".join(self._block)
         self._block.clear()
-        self._block_bytes = self._block_id = 0
+        self._block_bytes = 0
+        self._block_id = 0
         return block

@@ -1,6 +1,8 @@
-"""gRPC on HTTP/2, as far as a worker has to know it: which calls are, how long they last, how they are refused. Pure.
+"""gRPC on HTTP/2, as far as a worker has to know it: which calls are, how long they last, how they
+are refused. Pure.
 
-By the protocol's own description (gRPC over HTTP/2) and its mapping of statuses of HTTP (http-grpc-status-mapping).
+By the protocol's own description (gRPC over HTTP/2) and its mapping of statuses of HTTP
+(http-grpc-status-mapping).
 """
 
 import re
@@ -13,7 +15,9 @@ UNITS_NS: Final = {
 }  # fmt: skip
 """Units of `grpc-timeout`."""
 LATE_NS: Final = 5_000_000_000
-"""How long behind its deadline a call may still run: client and service end it themselves, so that nothing is lost."""
+"""How long behind its deadline a call may still run: client and service end it themselves, so that
+nothing is lost.
+"""
 _STATUSES: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _UNKNOWN: Final = 2
 DEADLINE_EXCEEDED: Final = 4
@@ -31,7 +35,9 @@ def is_grpc(lines: bytes) -> bool:
 def expires_ns(lines: bytes, now_ns: int) -> int:
     """Return when a call that begins now is waited for no more; 0: its client does not say."""
     found = _TIMEOUT.search(lines)
-    return now_ns + int(found[1]) * UNITS_NS[found[2]] + LATE_NS if found is not None else 0
+    if found is not None:
+        return now_ns + int(found[1]) * UNITS_NS[found[2]] + LATE_NS
+    return 0
 
 
 def grpc_status_of(status: int) -> int:

@@ -1,8 +1,9 @@
-"""The receiving half of a connection: its settings and end, and the heads, bodies and ends of its streams. Pure.
+"""The receiving half of a connection: its settings and end, and the heads, bodies and ends of its
+streams. Pure.
 
-The invariant: a part of a body is passed on only while it does not exceed the length that its head named, and the end
-only when that length is met (F8). A stream that ends, in whichever way, returns its share of the connection's window
-(F9).
+The invariant: a part of a body is passed on only while it does not exceed the length that its head
+named, and the end only when that length is met (F8). A stream that ends, in whichever way, returns
+its share of the connection's window (F9).
 """
 
 from typing import Final
@@ -23,7 +24,8 @@ ASSUMED_MAX_STREAMS: Final = 100
 """Streams of a peer before its settings come: the least that RFC 9113 §6.5.2 recommends."""
 _DRAIN_PING: Final = b"draining"
 OVERSIZED_COST: Final = 20
-"""Cost of a head over the limit, which takes longer to read than others; its answer refunds half."""
+"""Cost of a head over the limit, which takes longer to read than others; its answer refunds half.
+"""
 USUAL_FIELDS: Final = 16
 """Fields of a head that counts as one; each as many more count as another head (F14)."""
 _MAX_RECORDED_BYTES: Final = 4096
@@ -41,7 +43,14 @@ class Inbound:
     )  # fmt: skip
 
     def __init__(
-        self, limits: Limits, reader: FrameReader, output: Output, streams: Streams, budget: Budget, *, is_server: bool
+        self,
+        limits: Limits,
+        reader: FrameReader,
+        output: Output,
+        streams: Streams,
+        budget: Budget,
+        *,
+        is_server: bool,
     ) -> None:
         self._limits = limits
         self._is_server = is_server
@@ -78,16 +87,21 @@ class Inbound:
 
     def read_connection_frame(self, now_ns: int) -> None:
         """Read SETTINGS, PING or GOAWAY."""
-        kind, payload, is_ack = self._reader.kind, self._reader.payload, self._reader.flags & frames.ACK
+        kind = self._reader.kind
+        payload = self._reader.payload
+        is_ack = self._reader.flags & frames.ACK
         if self._reader.stream_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame of the connection on a stream")
+
         if kind == frames.GOAWAY:
             self._read_goaway(payload)
         elif kind == frames.SETTINGS:
             if not is_ack:
                 self._read_settings(frames.read_settings(payload), now_ns)
             elif payload:
-                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with entries")
+                raise ConnectionFault(
+                    ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with entries"
+                )
         elif len(payload) != len(_DRAIN_PING):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a PING that has not 8 bytes")
         elif not is_ack:
@@ -102,11 +116,16 @@ class Inbound:
         if not self._is_server:
             self.events.append(events.SettingsReceived())
         self._output.put(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
-        change = found.get(frames.INITIAL_WINDOW_SIZE, self._peer_window_bytes) - self._peer_window_bytes
+        change = (
+            found.get(frames.INITIAL_WINDOW_SIZE, self._peer_window_bytes) - self._peer_window_bytes
+        )
         self._peer_window_bytes += change
+
         for stream in list(self._streams.open.values()) if change else ():
             if not self._output.widen_stream(stream, change, now_ns):
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1 by SETTINGS")
+                raise ConnectionFault(
+                    ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1 by SETTINGS"
+                )
 
     def _read_goaway(self, payload: bytes) -> None:
         """Open no more streams; those that the peer will not work on end."""
@@ -114,7 +133,9 @@ class Inbound:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a GOAWAY of less than 8 bytes")
         self.is_going_away = True
         last_id = int.from_bytes(payload[:4], "big") & frames.MAX_STREAM_ID
-        self.events.append(events.GoawayReceived(int.from_bytes(payload[4:8], "big"), payload[8:136]))
+        self.events.append(
+            events.GoawayReceived(int.from_bytes(payload[4:8], "big"), payload[8:136])
+        )
         for stream in () if self._is_server else list(self._streams.open.values()):
             if stream.id > last_id and not stream.is_closed:
                 self._end_stream(stream, ErrorCode.REFUSED_STREAM, is_retryable=True)
@@ -122,14 +143,15 @@ class Inbound:
     def drain(self, now_ns: int) -> None:
         """Serve, or open, no streams but those that are open or on their way.
 
-        As RFC 9113 §6.8 has it: a GOAWAY that names no last stream, then a PING; once that is answered, or after a
-        second, a GOAWAY that names the last stream.
+        As RFC 9113 §6.8 has it: a GOAWAY that names no last stream, then a PING; once that is
+        answered, or after a second, a GOAWAY that names the last stream.
         """
         if self.drain_since_ns or self.final_id >= 0:
             return
         if not self._is_server:
             self.final_id = 0
             return
+
         self.drain_since_ns = now_ns
         self._output.put(frames.goaway(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR))
         self._output.put(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
@@ -142,11 +164,17 @@ class Inbound:
 
     def read_stream_frame(self, now_ns: int) -> None:
         """Read RST_STREAM, WINDOW_UPDATE, or PRIORITY, which is ignored (F15)."""
-        kind, stream_id, payload = self._reader.kind, self._reader.stream_id, self._reader.payload
+        kind = self._reader.kind
+        stream_id = self._reader.stream_id
+        payload = self._reader.payload
         stream = self._streams.open.get(stream_id)
+
         if len(payload) != (frames.PRIORITY_BYTES if kind == frames.PRIORITY else 4):
-            fault = StreamFault if kind == frames.PRIORITY and stream is not None else ConnectionFault
+            fault = (
+                StreamFault if kind == frames.PRIORITY and stream is not None else ConnectionFault
+            )
             raise fault(ErrorCode.FRAME_SIZE_ERROR, "a frame of a wrong size")
+
         value = int.from_bytes(payload, "big")
         if kind == frames.WINDOW_UPDATE and not stream_id:
             self._widen(None, value & frames.MAX_WINDOW_BYTES, now_ns)
@@ -164,8 +192,13 @@ class Inbound:
         fault = ConnectionFault if stream is None else StreamFault
         if not increment:
             raise fault(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of nothing")
+
         output = self._output
-        is_within = output.widen_stream(stream, increment, now_ns) if stream else output.widen(increment, now_ns)
+        is_within = (
+            output.widen_stream(stream, increment, now_ns)
+            if stream
+            else output.widen(increment, now_ns)
+        )
         if not is_within:
             raise fault(ErrorCode.FLOW_CONTROL_ERROR, "a window over 2^31-1")
 
@@ -173,30 +206,40 @@ class Inbound:
 
     def read_data(self) -> None:
         """Read the DATA frame that came last."""
-        stream_id, payload, flags = self._reader.stream_id, self._reader.payload, self._reader.flags
+        stream_id = self._reader.stream_id
+        payload = self._reader.payload
+        flags = self._reader.flags
         if self._streams.is_idle(stream_id):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA on an idle stream")
+
         size = len(payload)
         if not self._received.take(size):
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
+            raise ConnectionFault(
+                ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window"
+            )
+
         body = frames.without_padding(payload, flags & frames.PADDED)
         stream = self._streams.open.get(stream_id)
         if stream is None or stream.is_closed or stream.is_remote_ended:
             self._credit_connection(size)
             self._read_stray("DATA")
             return
+
         if not stream.received.take(size):
             self._credit_connection(size)
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
+
         is_end = flags & frames.END_STREAM != 0
         self._budget.refill_for_data(len(body))
         if not body and not is_end:
             self.spend(1, "empty DATA frames")
         if not self._is_server and not stream.has_head:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a body before its head")
-        if body and not stream.allows_body:  # as over HTTP/1.1 the response is complete, and the rest is not its
+        # As over HTTP/1.1 the response is complete, and the rest is not its.
+        if body and not stream.allows_body:
             self._report_body(stream_id, b"", is_end=True)
             return
+
         stream.take_body(len(body), is_end=is_end)
         if size > len(body):
             self.credit(stream, size - len(body))
@@ -219,11 +262,15 @@ class Inbound:
         stream_id = self._reader.stream_id
         if self._streams.was_reset_by_us(stream_id):
             return
+
         stream = self._streams.open.get(stream_id)
         if what == "HEADERS" and self._streams.was_passed_over(stream_id):
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream below those that were opened")
+            raise ConnectionFault(
+                ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream below those that were opened"
+            )
         if not self._is_server or (what == "HEADERS" and (stream is None or stream.is_closed)):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
+
         raise StreamFault(ErrorCode.STREAM_CLOSED, f"{what} on a closed stream")
 
     def credit(self, stream: Stream, size: int) -> None:
@@ -245,11 +292,14 @@ class Inbound:
         block = self._reader.add_to_block(payload)
         if block is None:
             return
+
         fields = self._decoder.decode(block)
         self.heads += 1 + len(fields) // USUAL_FIELDS
         if self._decoder.is_over:
             self.spend(OVERSIZED_COST, "heads over the limit")
-        stream_id, is_end = self._reader.stream_id, self._reader.is_end
+        stream_id = self._reader.stream_id
+        is_end = self._reader.is_end
+
         stream = self._streams.open.get(stream_id)
         if stream is None and self._streams.is_idle(stream_id):
             self._open(stream_id, fields, is_end=is_end)
@@ -277,6 +327,7 @@ class Inbound:
                 del self._streams.open[stream_id]
                 self._refuse(stream_id, fault.code, fault.reason, _recorded(fields))
                 return
+
             self.events.append(events.RequestReceived(stream_id, head, is_end))
 
     def new_stream(self, stream_id: int) -> Stream:
@@ -295,18 +346,24 @@ class Inbound:
 
     def _read_response(self, stream: Stream, fields: list[Field], *, is_end: bool) -> None:
         head = self._response
-        if head is None or fields is not self._response_fields:  # a block that comes again has the same list
+        # A block that comes again has the same list.
+        if head is None or fields is not self._response_fields:
             head = read_response(fields, is_over=self._decoder.is_over)
-            self._response_fields, self._response = fields, head
+            self._response_fields = fields
+            self._response = head
+
         if head.status < 200:
             if is_end:
-                raise StreamFault(ErrorCode.PROTOCOL_ERROR, "an informational response that ends its stream")
+                raise StreamFault(
+                    ErrorCode.PROTOCOL_ERROR, "an informational response that ends its stream"
+                )
             self.spend(1, "informational responses")
         else:
             stream.has_head = True
             stream.allows_body = stream.allows_body and not head.has_no_body
             stream.expected_bytes = head.content_length if stream.allows_body else -1
             stream.take_body(0, is_end=is_end)
+
         self.events.append(events.ResponseReceived(stream.id, head, is_end))
         self.close_if_complete(stream)
 
@@ -331,10 +388,13 @@ class Inbound:
         """Send and take nothing more on a stream."""
         stream.is_closed = True
         self._output.forget(stream)
-        held, stream.received.held = stream.received.held, 0
+        held = stream.received.held
+        stream.received.held = 0
         self._credit_connection(held)
 
-    def _end_stream(self, stream: Stream, code: int, reason: str = "", *, is_retryable: bool = False) -> None:
+    def _end_stream(
+        self, stream: Stream, code: int, reason: str = "", *, is_retryable: bool = False
+    ) -> None:
         """Drop a stream, and report it."""
         self.drop(stream)
         self.events.append(events.StreamReset(stream.id, code, reason, is_retryable=is_retryable))
@@ -351,7 +411,9 @@ class Inbound:
 
 
 def _recorded(fields: list[Field]) -> bytes:
-    """Return a malformed head as text that may be recorded: its request line, where readable, and all fields."""
+    """Return a malformed head as text that may be recorded: its request line, where readable, and
+    all fields.
+    """
     named = {field.kind: field.value[:_MAX_RECORDED_BYTES] for field in fields}
     lines = b"".join([field.line for field in fields]).translate(_SHOWN)[:_MAX_RECORDED_BYTES]
     return b"%b %b HTTP/2\r\n%b\r\n" % (named.get(METHOD, b"PRI"), named.get(PATH, b"*"), lines)

@@ -1,9 +1,11 @@
-"""The sending half of a connection: frames in order, and bodies as far as windows allow (RFC 9113 §5.2, §6.9). Pure.
+"""The sending half of a connection: frames in order, and bodies as far as windows allow (RFC 9113
+§5.2, §6.9). Pure.
 
-Strategy: heads and control frames go at once; pieces of body wait in their stream's queue. Streams that wait only for
-the window of the connection take turns, a frame each, so none starves; those that wait for their own cost nothing until
-it is widened. Where a window would split a piece below 1 KiB, sending waits a while for a larger one, so that a peer
-cannot have a body cut into tiny frames (F12, CVE-2019-9511).
+Strategy: heads and control frames go at once; pieces of body wait in their stream's queue. Streams
+that wait only for the window of the connection take turns, a frame each, so none starves; those
+that wait for their own cost nothing until it is widened. Where a window would split a piece below 1
+KiB, sending waits a while for a larger one, so that a peer cannot have a body cut into tiny frames
+(F12, CVE-2019-9511).
 """
 
 from typing import Any, Final
@@ -55,18 +57,24 @@ class Output:
             self._ready[stream.id] = stream
 
     def send(self, stream: Stream, data: bytes, *, is_end: bool) -> bool:
-        """Send a piece of a body at once; False where it does not fit into a frame and the windows, or others wait."""
+        """Send a piece of a body at once; False where it does not fit into a frame and the windows,
+        or others wait.
+        """
         size = len(data)
         if not 0 < size <= frames.MAX_FRAME_BYTES or size > self.window or size > stream.window:
             return False
         if stream.queue or self._ready:
             return False
+
         self.window -= size
         stream.window -= size
         self._budget.refill_for_data(size)
-        self.put(frames.frame_header(size, frames.DATA, frames.END_STREAM if is_end else 0, stream.id))
+        self.put(
+            frames.frame_header(size, frames.DATA, frames.END_STREAM if is_end else 0, stream.id)
+        )
         self.put(data)
-        stream.is_end_queued = stream.is_local_ended = is_end
+        stream.is_end_queued = is_end
+        stream.is_local_ended = is_end
         return True
 
     def end(self, stream: Stream, trailers: bytes) -> None:
@@ -79,7 +87,9 @@ class Output:
     def forget(self, stream: Stream) -> None:
         """Send no more of a stream."""
         stream.queue.clear()
-        stream.queued_bytes = stream.offset = stream.small_since_ns = 0
+        stream.queued_bytes = 0
+        stream.offset = 0
+        stream.small_since_ns = 0
         self._ready.pop(stream.id, None)
         self._delayed.pop(stream.id, None)
 
@@ -95,6 +105,7 @@ class Output:
         stream.window += increment
         if stream.window > frames.MAX_WINDOW_BYTES:
             return False
+
         if stream.queue and increment > 0:
             self._ready[stream.id] = stream
             self.pump(now_ns)
@@ -104,7 +115,9 @@ class Output:
     def next_check_ns(self) -> int:
         """When `check` is due; 0: never, unless something changes."""
         first = next(iter(self._delayed.values()), None)
-        return first.small_since_ns + SMALL_WAIT_NS if first is not None and self.window > 0 else 0
+        if first is not None and self.window > 0:
+            return first.small_since_ns + SMALL_WAIT_NS
+        return 0
 
     def check(self, now_ns: int) -> None:
         """Send what has waited long enough for a larger window."""
@@ -125,11 +138,13 @@ class Output:
 
     def _send_frame(self, stream: Stream, now_ns: int) -> bool:
         """Send one frame of a stream that has something queued; False: a window holds it up."""
-        piece, offset = stream.queue[0], stream.offset
+        piece = stream.queue[0]
+        offset = stream.offset
         left = len(piece) - offset
         size = min(left, self.window, stream.window, frames.MAX_FRAME_BYTES)
         if size < left and size < SMALL_BYTES and not self._may_send_small(stream, size, now_ns):
             return False
+
         if stream.small_since_ns:
             stream.small_since_ns = 0
             self._delayed.pop(stream.id, None)
@@ -138,14 +153,19 @@ class Output:
             stream.offset = 0
         else:
             stream.offset = offset + size
+
         stream.queued_bytes -= size
         self.window -= size
         stream.window -= size
         self._budget.refill_for_data(size)
         is_empty = not stream.queue
         is_end = is_empty and stream.is_end_queued and not stream.trailers
-        self.put(frames.frame_header(size, frames.DATA, frames.END_STREAM if is_end else 0, stream.id))
-        self._parts.append(piece if size == len(piece) else memoryview(piece)[offset : offset + size])
+        self.put(
+            frames.frame_header(size, frames.DATA, frames.END_STREAM if is_end else 0, stream.id)
+        )
+        self._parts.append(
+            piece if size == len(piece) else memoryview(piece)[offset : offset + size]
+        )
         self.size_bytes += size
         stream.is_local_ended = is_end
         if is_empty:
@@ -158,6 +178,7 @@ class Output:
             stream.small_since_ns = 0
             self._delayed.pop(stream.id, None)
             return False
+
         if not stream.small_since_ns:
             stream.small_since_ns = now_ns
             self._delayed[stream.id] = stream
@@ -171,4 +192,5 @@ class Output:
                 self.put(frames.header_frames(stream.id, stream.trailers, is_end=True))
             else:
                 self.put(frames.frame_header(0, frames.DATA, frames.END_STREAM, stream.id))
+
         self.drained.append(stream)

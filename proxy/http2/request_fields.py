@@ -1,8 +1,9 @@
 """Requests: fields of HTTP/2 to the text of HTTP/1.1, and back (RFC 9113 §8.3.1). Pure.
 
-Strategy: a head becomes text at the edge, so that all other code reads heads of HTTP/1.1: `Host` from `:authority`,
-crumbs of cookies joined, all other fields as they came. This module judges what only HTTP/2 can get wrong (F5, F6, F7);
-P1 to P11 judge the text. The invariant: no name or value ends a line of the text early.
+Strategy: a head becomes text at the edge, so that all other code reads heads of HTTP/1.1: `Host`
+from `:authority`, crumbs of cookies joined, all other fields as they came. This module judges what
+only HTTP/2 can get wrong (F5, F6, F7); P1 to P11 judge the text. The invariant: no name or value
+ends a line of the text early.
 """
 
 from typing import Final
@@ -51,7 +52,9 @@ class RequestFields:
         self.refusal = refusal
         """The answer to a request that must not be forwarded."""
         self.is_websocket = is_websocket
-        """It was an extended CONNECT, and is a GET that asks for a WebSocket once it has a key (RFC 8441 §5)."""
+        """It was an extended CONNECT, and is a GET that asks for a WebSocket once it has a key (RFC
+        8441 §5).
+        """
 
     @property
     def text(self) -> bytes:
@@ -66,6 +69,7 @@ def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
     lines: list[bytes] = []
     crumbs: list[bytes] = []
     length = -1
+
     for field in fields:
         kind = field.kind
         if kind in (PLAIN, TE):
@@ -83,13 +87,18 @@ def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
             lines.append(field.line)
         else:
             raise malformed(field.objection or ":status in a request")
+
     if crumbs:
         lines.append(b"cookie: %b\r\n" % b"; ".join(crumbs))  # RFC 9113 §8.2.3
     host_lines, refusal = _hosts(pseudo[AUTHORITY], hosts)
     refusal = _refusal(pseudo[PROTOCOL], is_over=is_over) or refusal
-    text, target, is_websocket = host_lines + b"".join(lines), _target(pseudo), pseudo[PROTOCOL] == b"websocket"
+    text = host_lines + b"".join(lines)
+    target = _target(pseudo)
+    is_websocket = pseudo[PROTOCOL] == b"websocket"
     method = b"GET" if is_websocket else pseudo[METHOD]
-    return RequestFields(method, target, pseudo[SCHEME].lower(), text, length, refusal, is_websocket=is_websocket)
+    return RequestFields(
+        method, target, pseudo[SCHEME].lower(), text, length, refusal, is_websocket=is_websocket
+    )
 
 
 def _refusal(protocol: bytes, *, is_over: bool) -> Refused | None:
@@ -102,7 +111,10 @@ def _refusal(protocol: bytes, *, is_over: bool) -> Refused | None:
 
 def _target(pseudo: list[bytes]) -> bytes:
     """Return the target of the request line (RFC 9113 §8.3.1, §8.5, RFC 8441 §4)."""
-    method, scheme, authority, path = pseudo[METHOD], pseudo[SCHEME], pseudo[AUTHORITY], pseudo[PATH]
+    method = pseudo[METHOD]
+    scheme = pseudo[SCHEME]
+    authority = pseudo[AUTHORITY]
+    path = pseudo[PATH]
     if pseudo[PROTOCOL] and method != b"CONNECT":
         raise malformed(":protocol without CONNECT")
     if method == b"CONNECT" and not pseudo[PROTOCOL]:
@@ -110,7 +122,10 @@ def _target(pseudo: list[bytes]) -> bytes:
             raise malformed("CONNECT with :scheme or :path, or without :authority")
         return authority
     if not method or not scheme or not path or (path == b"*" and method != b"OPTIONS"):
-        raise malformed("a request without :method, :scheme or :path, or with * for another method than OPTIONS")
+        raise malformed(
+            "a request without :method, :scheme or :path, or with * for another method than OPTIONS"
+        )
+
     return path
 
 
@@ -123,19 +138,30 @@ def _hosts(authority: bytes, hosts: list[bytes]) -> tuple[bytes, Refused | None]
     lines = b"".join([b"Host: %b\r\n" % host for host in named])
     if not authority or not others:
         return lines, None
-    return lines, Refused("bad_request", f":authority {shown(authority)} is not Host {shown(others[0])}")
+
+    return lines, Refused(
+        "bad_request", f":authority {shown(authority)} is not Host {shown(others[0])}"
+    )
 
 
 def length_of(field: Field, known: int) -> int:
     """Return the length that a field names; a second one is malformed (F8)."""
     value = field.value
-    if known >= 0 or not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS or int(value) >= 1 << 63:
+    if (
+        known >= 0
+        or not value.isdigit()
+        or len(value) > _MAX_LENGTH_DIGITS
+        or int(value) >= 1 << 63
+    ):
         raise malformed("an invalid or repeated content-length")
+
     return int(value)
 
 
 def read_trailers(fields: list[Field], *, is_over: bool) -> bytes:
-    """Return trailers as lines, each with its CRLF; P4 says how many there may be, and which are forwarded."""
+    """Return trailers as lines, each with its CRLF; P4 says how many there may be, and which are
+    forwarded.
+    """
     if is_over or len(fields) > MAX_TRAILER_FIELDS:
         raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "trailers over the limit")
     for field in fields:
@@ -154,6 +180,9 @@ def encode_request(encoder: LineEncoder, head: RequestFields, authority: bytes) 
         return encode_field(b":method", head.method) + encode_field(b":authority", authority)
     lines = head.lines
     if (b"\n" + lines).lower().find(b"\nhost:") >= 0:
-        lines = b"".join([line for line in lines.splitlines(keepends=True) if name_of(line) != b"host"])
+        lines = b"".join(
+            [line for line in lines.splitlines(keepends=True) if name_of(line) != b"host"]
+        )
+
     path = encode_field(b":path", head.target)
     return encoder.begin(head.method, head.scheme, authority) + path + encoder.encode(lines)

@@ -1,6 +1,7 @@
 """Responses: fields of HTTP/2 to the text of HTTP/1.1, and back (RFC 9113 §8.3.2). Pure.
 
-A fault in the head of an upstream makes its response malformed, which is a 502 (F17); none of it reaches the client.
+A fault in the head of an upstream makes its response malformed, which is a 502 (F17); none of it
+reaches the client.
 """
 
 from proxy.http2.errors import ErrorCode, StreamFault
@@ -15,7 +16,9 @@ class ResponseFields:
     __slots__ = ("content_length", "lines", "status", "text")
 
     def __init__(self, status: int, lines: bytes, content_length: int) -> None:
-        """Take the fields in their order, each with its CRLF, and their length, -1 where they name none."""
+        """Take the fields in their order, each with its CRLF, and their length, -1 where they name
+        none.
+        """
         self.status = status
         self.lines = lines
         self.content_length = content_length
@@ -24,7 +27,9 @@ class ResponseFields:
 
     @property
     def has_no_body(self) -> bool:
-        """Whether its status allows no body, whatever length it names (P6); a response to HEAD has none either."""
+        """Whether its status allows no body, whatever length it names (P6); a response to HEAD has
+        none either.
+        """
         return self.status < 200 or self.status in (204, 304)
 
 
@@ -32,7 +37,10 @@ def read_response(fields: list[Field], *, is_over: bool) -> ResponseFields:
     if is_over:
         raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "the fields of the head are over the limit")
     if not fields or fields[0].kind != STATUS or fields[0].value == b"101":
-        raise malformed("a response that does not begin with :status, or with 101, which HTTP/2 does not have")
+        raise malformed(
+            "a response that does not begin with :status, or with 101, which HTTP/2 does not have"
+        )
+
     length = -1
     for field in fields[1:]:
         kind = field.kind
@@ -40,10 +48,15 @@ def read_response(fields: list[Field], *, is_over: bool) -> ResponseFields:
             raise malformed(field.objection or "a field that no response may have")
         if kind == LENGTH:
             length = length_of(field, length)
-    return ResponseFields(int(fields[0].value), b"".join([field.line for field in fields[1:]]), length)
+
+    return ResponseFields(
+        int(fields[0].value), b"".join([field.line for field in fields[1:]]), length
+    )
 
 
-def encode_response(encoder: LineEncoder, status: int, lines: bytes, own_line: bytes = b"") -> bytes:
+def encode_response(
+    encoder: LineEncoder, status: int, lines: bytes, own_line: bytes = b""
+) -> bytes:
     """Return the block of a response to a client; connection fields of HTTP/1.1 are left out (F7).
 
     The last line differs from those of all other responses.

@@ -1,8 +1,9 @@
-"""Streams: windows and state of one, and which of a connection's are open, idle or closed (RFC 9113 §5.1). Pure.
+"""Streams: windows and state of one, and which of a connection's are open, idle or closed (RFC 9113
+§5.1). Pure.
 
-A stream that was reset keeps its place until the consumer releases it, so it counts as long as work for it goes on
-(F10). Some ids of streams that we reset are remembered, because frames on their way to them are no fault of the peer
-(RFC 9113 §5.4.2).
+A stream that was reset keeps its place until the consumer releases it, so it counts as long as work
+for it goes on (F10). Some ids of streams that we reset are remembered, because frames on their way
+to them are no fault of the peer (RFC 9113 §5.4.2).
 """
 
 from collections import deque
@@ -17,9 +18,9 @@ MAX_RESET_IDS: Final = 256
 class ReceiveWindow:
     """The window of a peer, on one stream or on the connection (RFC 9113 §5.2, §6.9).
 
-    Its size is the sum of the bytes that the peer may send, that were received and not forwarded, and that were
-    forwarded and not announced. So no more than the size is ever held, and a consumer that forwards nothing stops the
-    peer (F13).
+    Its size is the sum of the bytes that the peer may send, that were received and not forwarded,
+    and that were forwarded and not announced. So no more than the size is ever held, and a consumer
+    that forwards nothing stops the peer (F13).
     """
 
     __slots__ = ("_available", "_forwarded", "_size", "held")
@@ -40,12 +41,16 @@ class ReceiveWindow:
         return True
 
     def forward(self, size: int) -> int:
-        """Give credit for forwarded bytes; return the increment to announce, 0 below half of the size."""
+        """Give credit for forwarded bytes; return the increment to announce, 0 below half of the
+        size.
+        """
         self.held -= size
         self._forwarded += size
         if 2 * self._forwarded < self._size:
             return 0
-        increment, self._forwarded = self._forwarded, 0
+
+        increment = self._forwarded
+        self._forwarded = 0
         self._available += increment
         return increment
 
@@ -66,7 +71,8 @@ class Stream:
         """Bytes that may be sent; settings can make it negative (RFC 9113 §6.9.2)."""
         self.expected_bytes = -1
         """Bytes of the received body that are missing; -1: its head named no length."""
-        self.paused = self.owed_bytes = 0
+        self.paused = 0
+        self.owed_bytes = 0
         """Why the received body is not wanted for now, and how much of it came without credit."""
         self.allows_body = True
         self.has_head = False
@@ -83,17 +89,25 @@ class Stream:
         """Since when it waits for more than a small window; 0: it does not wait."""
         self.is_waiting = False
         """Whether the consumer waits for the queue to drain."""
-        self.is_local_ended = self.is_remote_ended = False
+        self.is_local_ended = False
+        self.is_remote_ended = False
         self.is_closed = False
-        """Whether nothing more is sent or taken: it was reset by either side, or both have ended it."""
+        """Whether nothing more is sent or taken: it was reset by either side, or both have ended
+        it.
+        """
 
     def take_body(self, size: int, *, is_end: bool) -> None:
-        """Count a part of the body before it is passed on; a length other than the head named is a fault (F8)."""
+        """Count a part of the body before it is passed on; a length other than the head named is a
+        fault (F8).
+        """
         known = self.expected_bytes >= 0
         if known:
             self.expected_bytes -= size
         if known and (self.expected_bytes < 0 or (is_end and self.expected_bytes)):
-            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a body that is not as long as its head says")
+            raise StreamFault(
+                ErrorCode.PROTOCOL_ERROR, "a body that is not as long as its head says"
+            )
+
         self.is_remote_ended = is_end
 
 

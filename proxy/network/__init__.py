@@ -1,1 +1,3 @@
-"""What workers and admin ports share of sockets: opening and accepting them, and what only their kernel knows."""
+"""What workers and admin ports share of sockets: opening and accepting them, and what only their
+kernel knows.
+"""

@@ -1,9 +1,10 @@
 """Accepts connections of one listening socket, and keeps accepting: no error of the kernel ends it.
 
-A loop's own server closes its socket for good when `accept` fails for want of descriptors or memory, and says nothing.
-Here such an error pauses accepting; meanwhile connections wait in the kernel's queue, and what is closed makes room.
-uvloop's takes one connection a turn, however long the turns are: beside a crowd that comes and goes, newcomers waited
-for seconds. Here it is some, so that they do not hold up those who are served either.
+A loop's own server closes its socket for good when `accept` fails for want of descriptors or
+memory, and says nothing. Here such an error pauses accepting; meanwhile connections wait in the
+kernel's queue, and what is closed makes room. uvloop's takes one connection a turn, however long
+the turns are: beside a crowd that comes and goes, newcomers waited for seconds. Here it is some, so
+that they do not hold up those who are served either.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from proxy.network.socket_queues import probe_silent_peers
 log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.2
-"""How long nothing is accepted when there are no descriptors: closing one takes a turn of the loop, rarely more."""
+"""How long nothing is accepted when there are no descriptors: closing one takes a turn of the loop,
+rarely more.
+"""
 MAX_PER_TURN: Final = 16
 """Connections accepted before others get their turn: half a millisecond."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -29,8 +32,12 @@ class Acceptor:
 
     __slots__ = ("_is_exhausted", "_listener", "_loop", "_on_accept", "_pause")
 
-    def __init__(self, listener: socket.socket, on_accept: Callable[[socket.socket], object]) -> None:
-        """Give each connection, not blocking, to `on_accept`, which owns it; `listener` is ours from now on."""
+    def __init__(
+        self, listener: socket.socket, on_accept: Callable[[socket.socket], object]
+    ) -> None:
+        """Give each connection, not blocking, to `on_accept`, which owns it; `listener` is ours
+        from now on.
+        """
         listener.setblocking(False)
         probe_silent_peers(listener)
         self._loop = asyncio.get_running_loop()
@@ -48,6 +55,7 @@ class Acceptor:
             self._loop.remove_reader(self._listener.fileno())
         else:
             self._pause.cancel()
+
         self._listener.close()
 
     def _resume(self) -> None:
@@ -64,11 +72,14 @@ class Acceptor:
                 if error.errno in _EXHAUSTED:
                     self._wait(error)
                     return
-                continue  # this connection is gone already (accept(2): treat network errors like EAGAIN)
+                # This connection is gone already (accept(2): treat network errors like EAGAIN).
+                continue
+
             connection.setblocking(False)
             self._on_accept(connection)
             if self._listener.fileno() < 0:
                 return
+
         self._is_exhausted = False
 
     def _wait(self, error: OSError) -> None:

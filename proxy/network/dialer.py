@@ -1,8 +1,9 @@
-"""Connects to a name that may have several addresses, whichever of them answer (RFC 8305 §4, §5; P26).
+"""Connects to a name that may have several addresses, whichever of them answer (RFC 8305 §4, §5;
+P26).
 
-Strategy: one address after the other in `AddressOrder`, the next as soon as one fails or has been silent for a quarter
-of a second; the first that connects wins, the others are given up. The order is pure. The invariant: of the sockets
-that were opened exactly one is returned, or none is left.
+Strategy: one address after the other in `AddressOrder`, the next as soon as one fails or has been
+silent for a quarter of a second; the first that connects wins, the others are given up. The order
+is pure. The invariant: of the sockets that were opened exactly one is returned, or none is left.
 """
 
 import asyncio
@@ -32,14 +33,20 @@ class AddressOrder:
         self._turn = 0
 
     def arrange(self, found: Sequence[Address], now_s: float) -> list[Address]:
-        """Return the addresses found: families in turn (RFC 8305 §4), rotated within each, failed ones last."""
-        self._avoided = {a: until_s for a, until_s in self._avoided.items() if a in found and until_s > now_s}
+        """Return the addresses found: families in turn (RFC 8305 §4), rotated within each, failed
+        ones last.
+        """
+        self._avoided = {
+            a: until_s for a, until_s in self._avoided.items() if a in found and until_s > now_s
+        }
         self._turn += 1
         families: dict[socket.AddressFamily, list[Address]] = {}
         for address in found:
             families.setdefault(address[0], []).append(address)
         rotated = [_rotate(addresses, self._turn - 1) for addresses in families.values()]
-        ordered = [address for address in chain.from_iterable(zip_longest(*rotated)) if address is not None]
+        ordered = [
+            address for address in chain.from_iterable(zip_longest(*rotated)) if address is not None
+        ]
         return sorted(ordered, key=self._avoided.__contains__)
 
     def avoid(self, address: Address, now_s: float) -> None:
@@ -76,30 +83,45 @@ class Dialer:
         self._order.avoid(address, time.monotonic())
 
     async def _race(self, addresses: list[Address]) -> tuple[socket.socket, Address]:
-        won: asyncio.Future[tuple[socket.socket, Address]] = asyncio.get_running_loop().create_future()
+        won: asyncio.Future[tuple[socket.socket, Address]] = (
+            asyncio.get_running_loop().create_future()
+        )
         errors: list[OSError] = []
+
         started: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 for address in addresses:
-                    started.append(tasks.create_task(self._try(address, won, errors), name="connect"))
+                    started.append(
+                        tasks.create_task(self._try(address, won, errors), name="connect")
+                    )
                     await _first_of([started[-1], won], ATTEMPT_DELAY_S)
                     if won.done():
                         break
-                while not won.done() and (waiting := [attempt for attempt in started if not attempt.done()]):
+
+                while not won.done() and (
+                    waiting := [attempt for attempt in started if not attempt.done()]
+                ):
                     await _first_of([*waiting, won])
+
                 if won.done():
                     self._give_up(addresses, started, won.result()[1])
         except BaseException:
             if won.done():
                 won.result()[0].close()
             raise
+
         if won.done():
             return won.result()
+
         raise errors[0]
 
-    def _give_up(self, addresses: list[Address], started: list[asyncio.Future[Any]], winner: Address) -> None:
-        """End the attempts that are left; those begun after the winner's had no time to show what they are worth."""
+    def _give_up(
+        self, addresses: list[Address], started: list[asyncio.Future[Any]], winner: Address
+    ) -> None:
+        """End the attempts that are left; those begun after the winner's had no time to show what
+        they are worth.
+        """
         is_earlier = True
         for address, attempt in zip(addresses, started, strict=False):
             is_earlier = is_earlier and address != winner
@@ -109,7 +131,10 @@ class Dialer:
                     self.avoid(address)
 
     async def _try(
-        self, address: Address, won: "asyncio.Future[tuple[socket.socket, Address]]", errors: list[OSError]
+        self,
+        address: Address,
+        won: "asyncio.Future[tuple[socket.socket, Address]]",
+        errors: list[OSError],
     ) -> None:
         try:
             connected = await _attempt(address)
@@ -117,6 +142,7 @@ class Dialer:
             self.avoid(address)
             errors.append(error)
             return
+
         if won.done():
             connected.close()
         else:
@@ -137,4 +163,5 @@ async def _attempt(address: Address) -> socket.socket:
     except BaseException:
         opened.close()
         raise
+
     return opened

@@ -1,7 +1,8 @@
-"""A connection between its accept and its first request, while something comes first: counted, capped and timed.
+"""A connection between its accept and its first request, while something comes first: counted,
+capped and timed.
 
-Invariant: the worker knows it as exactly one connection, this one until `hand_over`; one that ends before is counted
-with its reason.
+Invariant: the worker knows it as exactly one connection, this one until `hand_over`; one that ends
+before is counted with its reason.
 """
 
 import asyncio
@@ -13,10 +14,14 @@ from typing import Final, Protocol
 
 
 class ConnectionRegistry(Protocol):
-    """Counts the connections of a worker: the part of the engine that one before its first request needs."""
+    """Counts the connections of a worker: the part of the engine that one before its first request
+    needs.
+    """
 
     def register(self, connection: "EarlyConnection", peer: bytes) -> str:
-        """Count it in, or return which limit it would exceed; an empty `peer` means the client is not known yet."""
+        """Count it in, or return which limit it would exceed; an empty `peer` means the client is
+        not known yet.
+        """
 
     def unregister(self, connection: "EarlyConnection", peer: bytes) -> None:
         """Count it out; doing it twice is harmless."""
@@ -29,9 +34,20 @@ class ConnectionRegistry(Protocol):
 
 
 class EarlyConnection(ABC):
-    """What it has in common, whatever comes first; the worker's tick times it, as it does any other."""
+    """What it has in common, whatever comes first; the worker's tick times it, as it does any
+    other.
+    """
 
-    __slots__ = ("_connection", "_count_failure", "_is_waiting", "_loop", "_max_s", "_registry", "peer", "since_ns")
+    __slots__ = (
+        "_connection",
+        "_count_failure",
+        "_is_waiting",
+        "_loop",
+        "_max_s",
+        "_registry",
+        "peer",
+        "since_ns",
+    )
 
     is_flushing: Final = False
     has_been_served: Final = False

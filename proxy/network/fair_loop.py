@@ -1,11 +1,13 @@
-"""Fairness among connections: how much of one connection's work a worker does before it serves the others (P23).
+"""Fairness among connections: how much of one connection's work a worker does before it serves the
+others (P23).
 
-A socket hands over as much as the loop reads at once, and a loop reads one socket many times over: uvloop 32 × 256 KB.
-A connection that gets more than its share stops reading, keeps the rest in hand and waits here; the loop serves all
-other sockets in between. The waiting ones share one allowance per turn of the loop, so many of them cost the others no
-more than one.
+A socket hands over as much as the loop reads at once, and a loop reads one socket many times over:
+uvloop 32 × 256 KB. A connection that gets more than its share stops reading, keeps the rest in hand
+and waits here; the loop serves all other sockets in between. The waiting ones share one allowance
+per turn of the loop, so many of them cost the others no more than one.
 
-Invariant: every connection waits at most once, and each that waits comes next in the order of its arrival.
+Invariant: every connection waits at most once, and each that waits comes next in the order of its
+arrival.
 """
 
 import asyncio
@@ -18,19 +20,27 @@ from typing import Final, Protocol
 log = logging.getLogger(__name__)
 
 TURN_BYTES: Final = 65536
-"""A read from this size on is the last of its socket in this turn; smaller ones have emptied the socket."""
+"""A read from this size on is the last of its socket in this turn; smaller ones have emptied the
+socket.
+"""
 TURN_NS: Final = 250_000
-"""What all that wait may take together in one turn of the loop, which costs some 20 µs by itself."""
+"""What all that wait may take together in one turn of the loop, which costs some 20 µs by itself.
+"""
 TURN_STEPS: Final = 16
-"""The same as a number of connections: reading their sockets is work that `TURN_NS` does not measure."""
+"""The same as a number of connections: reading their sockets is work that `TURN_NS` does not
+measure.
+"""
 
 HELD_BYTES: Final = 1 << 18
-"""What a connection over TLS may have in hand before it is not read: what uvloop holds of a connection that is not read
-is lost when its peer leaves."""
+"""What a connection over TLS may have in hand before it is not read: what uvloop holds of a
+connection that is not read is lost when its peer leaves.
+"""
 
 BY_CLIENT, BY_UPSTREAM, BY_UNSENT, BY_TURN, BY_FRAMES, BY_RECORDING = 1, 2, 4, 8, 16, 32
-"""Why a socket is not read: the client sent enough ahead, or takes no more; the upstream takes no more; there is none
-yet; the socket had its turn; its WebSocket frames are not all read; the ring is filling."""
+"""Why a socket is not read: the client sent enough ahead, or takes no more; the upstream takes no
+more; there is none yet; the socket had its turn; its WebSocket frames are not all read; the ring is
+filling.
+"""
 
 
 class TurnTaker(Protocol):
@@ -50,7 +60,9 @@ class FairLoop:
     __slots__ = ("_clock_ns", "_is_due", "_soon", "_waiting")
 
     def __init__(
-        self, soon: Callable[[Callable[[], None]], None] = _next_turn, clock_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        soon: Callable[[Callable[[], None]], None] = _next_turn,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Call `soon` for a call in the loop's next turn."""
         self._soon = soon
@@ -76,10 +88,13 @@ class FairLoop:
             first, _ = waiting.popitem(last=False)
             try:
                 first.take_turn()
-            except Exception:  # a fault of ours in one connection must not end the turns of the others
+            except Exception:
+                # A fault of ours in one connection must not end the turns of the others.
                 log.exception("unexpected error in a connection's turn")
+
             if self._clock_ns() >= end_ns:
                 break
+
         self._is_due = bool(waiting)
         if waiting:
             self._soon(self._run)

@@ -1,9 +1,11 @@
-"""An aiohttp application on a listening socket of ours, safe from connections that want nothing: capped and timed.
+"""An aiohttp application on a listening socket of ours, safe from connections that want nothing:
+capped and timed.
 
-aiohttp waits for a request head as long as for the next request, holds any number of connections, and takes a body or
-gives a response at whatever pace its client likes. Here each of these has an end; at the limit, the connection that
-has waited longest for a request is closed, else for the rest of a body, so clients that hold connections open cannot
-keep others out. A stream has no limit as long as its client takes bytes.
+aiohttp waits for a request head as long as for the next request, holds any number of connections,
+and takes a body or gives a response at whatever pace its client likes. Here each of these has an
+end; at the limit, the connection that has waited longest for a request is closed, else for the rest
+of a body, so clients that hold connections open cannot keep others out. A stream has no limit as
+long as its client takes bytes.
 """
 
 import asyncio
@@ -35,8 +37,9 @@ STALL_S: Final = 60.0
 """Without a byte taken of a response."""
 CHECK_EVERY_S: Final = 1.0
 REASONS: Final = ("displaced", "full", "head", "body", "stall", "tls")
-"""Why a connection was closed: to make room for a new one, as a new one for which there was none, at a deadline, or as
-its handshake failed, which plain HTTP does, too."""
+"""Why a connection was closed: to make room for a new one, as a new one for which there was none,
+at a deadline, or as its handshake failed, which plain HTTP does, too.
+"""
 
 Refuse = Callable[[int, str], web.StreamResponse]
 """Makes the response to what is no request: status, and what is wrong."""
@@ -54,6 +57,7 @@ async def http_port(
     """Serve an application on a listening socket, which stays the caller's, until left."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
     await runner.setup()
+
     port = HttpPort(runner, listener.dup(), refuse, tls)
     try:
         yield port
@@ -66,7 +70,11 @@ class HttpPort:
     """A listening socket and the connections it has brought."""
 
     def __init__(
-        self, runner: web.AppRunner, listener: socket.socket, refuse: Refuse, tls: ssl.SSLContext | None
+        self,
+        runner: web.AppRunner,
+        listener: socket.socket,
+        refuse: Refuse,
+        tls: ssl.SSLContext | None,
     ) -> None:
         """Accept from now on."""
         assert runner.server is not None, "bug: the runner is not set up"
@@ -75,7 +83,8 @@ class HttpPort:
         """Oldest first."""
         self.closed = dict.fromkeys(REASONS, 0)
         """By reason."""
-        self._max_connections = min(MAX_CONNECTIONS, max_client_connections() // 3)  # there are two such ports
+        # There are two such ports.
+        self._max_connections = min(MAX_CONNECTIONS, max_client_connections() // 3)
         self._server = runner.server
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -98,8 +107,10 @@ class HttpPort:
                 self.closed["full"] += 1
                 accepted.close()
                 return
+
             waiting.end("displaced")
             self.connections.pop(waiting, None)
+
         connection = _Connection(self, self._server, self._loop)
         self.connections[connection] = None
         connection.opening = self._loop.create_task(self._open(connection, accepted))
@@ -111,7 +122,9 @@ class HttpPort:
         return silent or next((c for c in self.connections if c.is_uploading), None)
 
     async def _open(self, connection: "_Connection", accepted: socket.socket) -> None:
-        options: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "ssl_handshake_timeout": 2 * HEAD_S}
+        options: dict[str, Any] = (
+            {} if self._tls is None else {"ssl": self._tls, "ssl_handshake_timeout": 2 * HEAD_S}
+        )
         try:
             await self._loop.connect_accepted_socket(lambda: connection, accepted, **options)
         except OSError as error:
@@ -125,7 +138,9 @@ class HttpPort:
         now_s = self._loop.time()
         for connection in list(self.connections):
             connection.check(now_s)
-        self._timer = self._loop.call_later(CHECK_EVERY_S, self._check) if self.connections else None
+        self._timer = (
+            self._loop.call_later(CHECK_EVERY_S, self._check) if self.connections else None
+        )
 
 
 class _Connection(web.RequestHandler):
@@ -146,7 +161,9 @@ class _Connection(web.RequestHandler):
     @property
     def is_waiting(self) -> bool:
         """Whether it is the client's turn to ask for something."""
-        return self._current_request is None and not self._request_in_progress and not self._messages
+        return (
+            self._current_request is None and not self._request_in_progress and not self._messages
+        )
 
     @property
     def is_uploading(self) -> bool:
@@ -168,6 +185,7 @@ class _Connection(web.RequestHandler):
             if self._request_count == 0 and now_s - self._since_s >= HEAD_S:
                 self.end("head")
             return
+
         if not self._was_sending:
             self._was_sending = True
             self._since_s = now_s
@@ -188,17 +206,25 @@ class _Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log what aiohttp cannot explain; a body that is not encoded as it says is its client's mistake."""
+        """Log what aiohttp cannot explain; a body that is not encoded as it says is its client's
+        mistake.
+        """
         if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*args, **kw)
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is no request in the words of the application; it is no error of ours."""
         if status >= 500:
             log.error("bug: a request failed outside of its handler", exc_info=exc)
         shown = (message or HTTPStatus(status).phrase).partition("\n")[0].rstrip(": ")
-        response = self._port.refuse(status, f"this is not an HTTP request: {shown}" if status == 400 else shown)
+        response = self._port.refuse(
+            status, f"this is not an HTTP request: {shown}" if status == 400 else shown
+        )
         response.force_close()
         return response

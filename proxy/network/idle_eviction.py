@@ -1,19 +1,23 @@
-"""Which idle connection is closed for a new one: the one that has waited longest, with nothing of ours under way.
+"""Which idle connection is closed for a new one: the one that has waited longest, with nothing of
+ours under way.
 
-A silent connection costs an attacker nothing. Kept until their deadline, a crowd of them would lock all others out.
-Strategy: while connections are near their limit, each sweep of the deadlines notes which ones wait; a new one then
-takes the place of the first of them, those that never got a response before those that wait for their next request.
-Notes are grouped by the moment since which they wait, and only the group whose turn it is gets sorted: sorted whole, or
-a tuple each, 10 000 of them delayed all requests by 3 to 9 ms several times a second (`bench.hostile`). The invariant:
-a noted connection is evicted only if it still waits for what it waited for then.
+A silent connection costs an attacker nothing. Kept until their deadline, a crowd of them would lock
+all others out. Strategy: while connections are near their limit, each sweep of the deadlines notes
+which ones wait; a new one then takes the place of the first of them, those that never got a
+response before those that wait for their next request. Notes are grouped by the moment since which
+they wait, and only the group whose turn it is gets sorted: sorted whole, or a tuple each, 10 000 of
+them delayed all requests by 3 to 9 ms several times a second (`bench.hostile`). The invariant: a
+noted connection is evicted only if it still waits for what it waited for then.
 """
 
 from operator import attrgetter
 from typing import Final, Protocol
 
 LEAST_WAIT_NS: Final = (250_000_000, 1_000_000_000)
-"""How long a connection keeps its place at least, before its first response and after it: one that is about to ask is
-not cut off. A crowd that comes back as soon as it is closed waits less than a second in a table that it fills."""
+"""How long a connection keeps its place at least, before its first response and after it: one that
+is about to ask is not cut off. A crowd that comes back as soon as it is closed waits less than a
+second in a table that it fills.
+"""
 
 _NEAR_PART: Final = 0.75
 """Part of the limit from which on the sweep notes waiting connections."""
@@ -39,7 +43,9 @@ class Waiting(Protocol):
 
 
 class IdleEviction:
-    """Notes which connections wait, longest first. Notes may be old: each is checked before it is used."""
+    """Notes which connections wait, longest first. Notes may be old: each is checked before it is
+    used.
+    """
 
     __slots__ = ("_limit", "_moment", "_moments", "_noted", "_noting", "_turn")
 
@@ -77,22 +83,33 @@ class IdleEviction:
 
     def swept(self) -> None:
         """Let the notes of this sweep take the place of those of the last one."""
-        self._noted, self._noting = self._noting, {}
+        self._noted = self._noting
+        self._noting = {}
         self._moments = sorted(self._noted, reverse=True)
         self._turn = []
 
     def evict(self) -> bool:
-        """Close the connection that has waited longest; False where none has waited for long enough."""
+        """Close the connection that has waited longest; False where none has waited for long
+        enough.
+        """
         while self._turn or self._moments:
             if not self._turn:
                 self._moment = self._moments.pop()
-                self._turn = sorted(self._noted.pop(self._moment), key=attrgetter("waits_since_ns"), reverse=True)
+                self._turn = sorted(
+                    self._noted.pop(self._moment), key=attrgetter("waits_since_ns"), reverse=True
+                )
+
             connection = self._turn.pop()
             if connection.waits_since_ns and _moment(connection) == self._moment:
-                connection.evict(f"{self._limit} connections are open, the limit, and a new one came")
+                connection.evict(
+                    f"{self._limit} connections are open, the limit, and a new one came"
+                )
                 return True
+
         return False
 
 
 def _moment(connection: Waiting) -> int:
-    return (connection.waits_since_ns >> _MOMENT_BITS) + (_SERVED if connection.has_been_served else 0)
+    return (connection.waits_since_ns >> _MOMENT_BITS) + (
+        _SERVED if connection.has_been_served else 0
+    )

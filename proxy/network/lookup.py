@@ -1,9 +1,10 @@
 """Addresses of host names, each name resolved in a thread of its own (P26, RFC 8767).
 
-An event loop resolves all names in a few shared threads: with uvloop two requests for a name whose server is silent
-held every other name for ten seconds. Strategy: one question at a time for each name; all callers meanwhile wait for
-its answer, which serves for a second. While there is none, because the question hangs or the resolver is out of order,
-an earlier answer is used. The invariant: a caller waits for its own name only.
+An event loop resolves all names in a few shared threads: with uvloop two requests for a name whose
+server is silent held every other name for ten seconds. Strategy: one question at a time for each
+name; all callers meanwhile wait for its answer, which serves for a second. While there is none,
+because the question hangs or the resolver is out of order, an earlier answer is used. The
+invariant: a caller waits for its own name only.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ def resolve(host: str, port: int) -> list[Address]:
         OSError: `socket.gaierror`, the name leads nowhere.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys((socket.AddressFamily(family), address) for family, _, _, _, address in found))
+    return list(
+        dict.fromkeys((socket.AddressFamily(family), address) for family, _, _, _, address in found)
+    )
 
 
 class Lookup:
@@ -58,14 +61,18 @@ class Lookup:
         now_s = time.monotonic()
         if self._known and now_s - self._known_s < FRESH_S:
             return self._known
+
         question = self._question or self._ask()
         stale = self._known if now_s - self._known_s < STALE_S else []
-        await asyncio.wait([question], timeout=max(0.0, self._asked_s + PATIENCE_S - now_s) if stale else None)
+        await asyncio.wait(
+            [question], timeout=max(0.0, self._asked_s + PATIENCE_S - now_s) if stale else None
+        )
         answer = question.result() if question.done() else stale
         if not isinstance(answer, Exception):
             return answer
         if stale and isinstance(answer, socket.gaierror) and answer.errno == socket.EAI_AGAIN:
             return stale
+
         raise answer
 
     def _ask(self) -> "asyncio.Future[list[Address] | Exception]":
@@ -74,6 +81,7 @@ class Lookup:
             threading.Thread(target=self._answer, args=(loop,), name="lookup", daemon=True).start()
         except RuntimeError as error:
             raise OSError(errno.EAGAIN, "no thread can be started to look the name up") from error
+
         self._asked_s = time.monotonic()
         self._question = loop.create_future()
         return self._question
@@ -84,13 +92,15 @@ class Lookup:
             answer: list[Address] | Exception = resolve(self._host, self._port)
         except Exception as error:  # any: the callers wait for a result
             answer = error
+
         try:
             loop.call_soon_threadsafe(self._deliver, answer)
         except RuntimeError:
             pass  # the loop is closed, and its callers are gone
 
     def _deliver(self, answer: "list[Address] | Exception") -> None:
-        question, self._question = self._question, None
+        question = self._question
+        self._question = None
         if not isinstance(answer, Exception):
             self._known, self._known_s = answer, time.monotonic()
         if question is not None:

@@ -1,7 +1,9 @@
-"""A socket that is read as fast as its other side takes what comes, and no further than its turns allow (P23).
+"""A socket that is read as fast as its other side takes what comes, and no further than its turns
+allow (P23).
 
-Strategy: each reason not to read is a bit; what reading means is its connection's. Invariant: a socket that was stopped
-is read again only when no reason is left and nothing of it is in hand, so that nothing overtakes what waits.
+Strategy: each reason not to read is a bit; what reading means is its connection's. Invariant: a
+socket that was stopped is read again only when no reason is left and nothing of it is in hand, so
+that nothing overtakes what waits.
 """
 
 from abc import ABC, abstractmethod
@@ -60,7 +62,9 @@ class PacedReader(ABC):
         self._turns.add(self)
 
     def take_turn(self) -> None:
-        """Go on with what is in hand, then read the socket again; another side that takes nothing comes first."""
+        """Go on with what is in hand, then read the socket again; another side that takes nothing
+        comes first.
+        """
         if self._paused & ~BY_TURN:
             return
         self._paused = 0

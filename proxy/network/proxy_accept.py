@@ -1,8 +1,10 @@
-"""The life of a connection before its PROXY header is read: counted, capped and timed from accept on.
+"""The life of a connection before its PROXY header is read: counted, capped and timed from accept
+on.
 
-Strategy: peeked bytes, which stay in the kernel, show how long the header is; exactly that much is read, so the
-protocol that serves the connection next, TLS or not, finds its first byte. Untrusted peers get no header parsed: they
-are clients like any other, and what they write is read as a request.
+Strategy: peeked bytes, which stay in the kernel, show how long the header is; exactly that much is
+read, so the protocol that serves the connection next, TLS or not, finds its first byte. Untrusted
+peers get no header parsed: they are clients like any other, and what they write is read as a
+request.
 """
 
 import socket
@@ -45,7 +47,9 @@ class ProxyAccept(EarlyConnection):
 
     def __init__(self, port: ProxyPort, connection: socket.socket, balancer: bytes) -> None:
         count_failure = port.registry.count_proxy_failure
-        super().__init__(connection, b"", port.registry, count_failure=count_failure, max_s=port.max_header_s)
+        super().__init__(
+            connection, b"", port.registry, count_failure=count_failure, max_s=port.max_header_s
+        )
         self._port = port
         self._balancer = balancer
         self._header = b""
@@ -61,6 +65,7 @@ class ProxyAccept(EarlyConnection):
             if not seen:
                 self._fail("closed")
                 return
+
             end, is_whole = header_end(self._header + seen)
             self._header += self._connection.recv(end - len(self._header))
             if is_whole:

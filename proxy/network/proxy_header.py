@@ -1,8 +1,9 @@
 """The PROXY protocol, versions 1 and 2: whose connection it is that a load balancer opened. Pure.
 
-Standard: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt. Any deviation makes the header malformed and the
-connection useless, because its client is unknown. Headers without a client (LOCAL, UNKNOWN, another family) leave the
-load balancer itself as the client; its health checks come like that.
+Standard: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt. Any deviation makes the
+header malformed and the connection useless, because its client is unknown. Headers without a client
+(LOCAL, UNKNOWN, another family) leave the load balancer itself as the client; its health checks
+come like that.
 """
 
 import ipaddress
@@ -14,7 +15,9 @@ from proxy.http1.forwarded import plain_address
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 MAX_V1_BYTES: Final = 107
 MAX_V2_BYTES: Final = 16 + 2048
-"""Addresses take 36 bytes; the rest is for what load balancers add, which is not read. The protocol allows 65535."""
+"""Addresses take 36 bytes; the rest is for what load balancers add, which is not read. The protocol
+allows 65535.
+"""
 
 _V1: Final = b"PROXY "
 _V2_FIXED: Final = 16
@@ -41,13 +44,16 @@ def header_end(data: bytes) -> tuple[int, bool]:
         if size > MAX_V2_BYTES:
             raise MalformedHeader(f"{size} bytes, the limit is {MAX_V2_BYTES}")
         return min(size, len(data)), len(data) >= size
+
     if data[:6] != _V1[: len(data)]:
         raise MalformedHeader("neither version 1 nor 2")
+
     end = data.find(b"\n", 0, MAX_V1_BYTES) + 1
     if end:
         return end, True
     if len(data) >= MAX_V1_BYTES:
         raise MalformedHeader(f"no end within {MAX_V1_BYTES} bytes")
+
     return len(data), False
 
 
@@ -57,7 +63,9 @@ def read_source(header: bytes) -> bytes:
     Raises:
         MalformedHeader: it is not as the protocol says.
     """
-    return _source_v2(header) if header.startswith(SIGNATURE) else _source_v1(header)
+    if header.startswith(SIGNATURE):
+        return _source_v2(header)
+    return _source_v1(header)
 
 
 def _source_v1(line: bytes) -> bytes:
@@ -66,13 +74,16 @@ def _source_v1(line: bytes) -> bytes:
     found = _LINE.fullmatch(line)
     if found is None or b"%" in line:  # a zone, which the protocol does not have
         raise MalformedHeader("not a line of version 1")
+
     family = ipaddress.IPv4Address if found[1] == b"TCP4" else ipaddress.IPv6Address
     try:
         source, _ = (family(address.decode("ascii")) for address in (found[2], found[3]))
     except ValueError as error:
         raise MalformedHeader("not an address of its family") from error
+
     if max(int(found[4]), int(found[5])) > 65535:
         raise MalformedHeader("a port above 65535")
+
     return plain_address(str(source)).encode()
 
 
@@ -81,9 +92,11 @@ def _source_v2(header: bytes) -> bytes:
     family, transport = divmod(header[13], 16)
     if version != 2 or command > 1:
         raise MalformedHeader(f"version {version}, command {command}")
+
     size = _ADDRESS_BYTES.get(family, 0)
     if command == 0 or size == 0 or transport != 1:
         return b""
     if len(header) < _V2_FIXED + 2 * size + 4:
         raise MalformedHeader("too short for its addresses")
+
     return plain_address(str(ipaddress.ip_address(header[_V2_FIXED : _V2_FIXED + size]))).encode()

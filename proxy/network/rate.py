@@ -1,4 +1,6 @@
-"""A rate per second with a second's burst: how much of something one connection may have now (a token bucket). Pure."""
+"""A rate per second with a second's burst: how much of something one connection may have now (a
+token bucket). Pure.
+"""
 
 from typing import Final
 
@@ -19,7 +21,9 @@ class Rate:
 
     def room(self, now_ns: int) -> int:
         """Return how many may be taken at this moment."""
-        self._credit = min(self._credit + (now_ns - self._at_ns) * self._per_s, self._per_s * SECOND_NS)
+        self._credit = min(
+            self._credit + (now_ns - self._at_ns) * self._per_s, self._per_s * SECOND_NS
+        )
         self._at_ns = now_ns
         return self._credit // SECOND_NS
 

@@ -10,7 +10,9 @@ _MAX_DIGITS = 9
 
 
 def retry_after_s(text: str, now_s: float) -> float | None:
-    """Return seconds from now on, at least 0, of the value of a Retry-After field; None where it says nothing."""
+    """Return seconds from now on, at least 0, of the value of a Retry-After field; None where it
+    says nothing.
+    """
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
         return float(text)

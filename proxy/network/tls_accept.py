@@ -1,8 +1,9 @@
-"""The life of a TLS connection before its handshake is done: counted, capped and timed from accept on.
+"""The life of a TLS connection before its handshake is done: counted, capped and timed from accept
+on.
 
-Strategy: the first byte, peeked so that it stays in the kernel, distinguishes a handshake (RFC 8446 §5.1) from plain
-HTTP, which goes to a protocol that answers with that reason. The loop runs the handshake; connections that do not
-complete it are counted by reason.
+Strategy: the first byte, peeked so that it stays in the kernel, distinguishes a handshake (RFC 8446
+§5.1) from plain HTTP, which goes to a protocol that answers with that reason. The loop runs the
+handshake; connections that do not complete it are counted by reason.
 """
 
 import asyncio
@@ -19,7 +20,9 @@ MAX_HANDSHAKE_S: Final = 10.0
 """From accept to the end of the handshake."""
 
 _SHUTDOWN_S: Final = 86400.0
-"""The connection's own deadlines come first: a loop's would cut a response that a slow client is still taking."""
+"""The connection's own deadlines come first: a loop's would cut a response that a slow client is
+still taking.
+"""
 
 _HANDSHAKE_RECORD: Final = 22
 _PARTS_OF_REASONS: Final = (
@@ -44,13 +47,16 @@ class TlsPort:
     registry: ConnectionRegistry
     tasks: asyncio.TaskGroup
     secured: Callable[["TlsAccept"], asyncio.Protocol]
-    """Makes the protocol of a connection, which takes the connection's place with `hand_over` when it is made."""
+    """Makes the protocol of a connection, which takes the connection's place with `hand_over` when
+    it is made.
+    """
     plain: Callable[["TlsAccept"], asyncio.Protocol]
     """The same for a client that speaks plain HTTP."""
     max_handshake_s: float = MAX_HANDSHAKE_S
 
     def accept(self, connection: socket.socket, client: bytes = b"") -> None:
-        """Take an accepted connection; above a limit it is closed at once, because no answer is possible before TLS.
+        """Take an accepted connection; above a limit it is closed at once, because no answer is
+        possible before TLS.
 
         Its client is the peer, unless a trusted proxy named the `client`.
         """
@@ -64,7 +70,13 @@ class TlsAccept(EarlyConnection):
 
     def __init__(self, port: TlsPort, connection: socket.socket, client: bytes) -> None:
         count_failure = port.registry.count_tls_failure
-        super().__init__(connection, client, port.registry, count_failure=count_failure, max_s=port.max_handshake_s)
+        super().__init__(
+            connection,
+            client,
+            port.registry,
+            count_failure=count_failure,
+            max_s=port.max_handshake_s,
+        )
         self._port = port
         self._task: asyncio.Task[None] | None = None
         """The handshake, once a first byte is there."""
@@ -76,13 +88,16 @@ class TlsAccept(EarlyConnection):
             first = self._connection.recv(1, socket.MSG_PEEK)
         except OSError:
             first = b""
+
         if not first:
             self._fail("closed")
         elif first[0] == _HANDSHAKE_RECORD:
             self._task = self._port.tasks.create_task(self._secure(), name="tls handshake")
         elif 32 < first[0] < 127 or first in b"\r\n":
             self._count_failure("plain_http")
-            self._task = self._port.tasks.create_task(self._serve_plain(), name="plain http on a tls port")
+            self._task = self._port.tasks.create_task(
+                self._serve_plain(), name="plain http on a tls port"
+            )
         else:
             self._fail("not_tls")
 

@@ -1,10 +1,11 @@
 """How much a connection holds for a side that does not read (P16).
 
-A TLS layer encrypts a write as a whole, into a buffer that keeps its largest size, and hands all of it to the layer
-below while that has room; it reads 256 KiB ahead of who reads no more, into a buffer of as much. A client that stopped
-reading cost 1.1 MiB so (tests/e2e/test_stopped_readers.py). Strategy: it gets large writes in pieces, says that it is
-full as soon as more than a record stays with it, since what is below it holds enough, reads less ahead, and begins with
-a buffer of fresh pages.
+A TLS layer encrypts a write as a whole, into a buffer that keeps its largest size, and hands all of
+it to the layer below while that has room; it reads 256 KiB ahead of who reads no more, into a
+buffer of as much. A client that stopped reading cost 1.1 MiB so
+(tests/e2e/test_stopped_readers.py). Strategy: it gets large writes in pieces, says that it is full
+as soon as more than a record stays with it, since what is below it holds enough, reads less ahead,
+and begins with a buffer of fresh pages.
 """
 
 import asyncio
@@ -16,11 +17,14 @@ from functools import partial
 from typing import Any, Final
 
 PIECE_BYTES: Final = 65536
-"""Of a write over TLS, and read ahead there; without it, what a peer has not taken when it is full."""
+"""Of a write over TLS, and read ahead there; without it, what a peer has not taken when it is full.
+"""
 RECORD_BYTES: Final = 16384
 """The longest of TLS (RFC 8446 §5.1); what a handshake leaves to be sent is less."""
 _LAYER_BYTES: Final = 1 << 18
-"""What a loop's TLS layer has for reading; of a client that sends little only a page is ever needed."""
+"""What a loop's TLS layer has for reading; of a client that sends little only a page is ever
+needed.
+"""
 _madvise: Final = getattr(ctypes.CDLL(None), "madvise", None)
 
 
@@ -48,10 +52,11 @@ def _write_in_pieces(transport: asyncio.Transport, data: bytes) -> None:
 
 
 def give_back(buffer: memoryview) -> None:
-    """Give the whole pages of a buffer back to the kernel (madvise(2)): what is read of them from now on are zeros.
+    """Give the whole pages of a buffer back to the kernel (madvise(2)): what is read of them from
+    now on are zeros.
 
-    A large block of the heap is seldom fresh: its pages are those of blocks before it, and stay resident though nothing
-    is written to them.
+    A large block of the heap is seldom fresh: its pages are those of blocks before it, and stay
+    resident though nothing is written to them.
     """
     start = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     first = start + -start % mmap.PAGESIZE

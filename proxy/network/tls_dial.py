@@ -1,10 +1,11 @@
 """TLS over a connection that we opened, so that what its peer said before a reset is heard (P16).
 
-A loop that fails to write gives up without reading on. Without TLS the rest is read from the socket, which is still
-open then (`socket_queues.last_bytes`); under TLS the loop has only ciphertext, and its TLS layer throws that away. So
-a protocol of ours stands between socket and TLS layer, and hands it the last bytes before the news. It also keeps the
-end of a connection to itself while who reads it is paused: with the end uvloop drops what it holds decrypted. What the
-kernel has of a connection that was reset stays there meanwhile, behind a second descriptor.
+A loop that fails to write gives up without reading on. Without TLS the rest is read from the
+socket, which is still open then (`socket_queues.last_bytes`); under TLS the loop has only
+ciphertext, and its TLS layer throws that away. So a protocol of ours stands between socket and TLS
+layer, and hands it the last bytes before the news. It also keeps the end of a connection to itself
+while who reads it is paused: with the end uvloop drops what it holds decrypted. What the kernel has
+of a connection that was reset stays there meanwhile, behind a second descriptor.
 """
 
 import asyncio
@@ -16,18 +17,27 @@ from typing import Final, cast
 from proxy.network.socket_queues import MAX_LAST_BYTES
 
 _LOOK_S: Final = 0.05
-"""Between two looks whether a paused reader reads again; only for a connection that has ended meanwhile."""
+"""Between two looks whether a paused reader reads again; only for a connection that has ended
+meanwhile.
+"""
 _PIECE_BYTES: Final = 1 << 16
 """What is read at once."""
 _NONE: Final = -1
 
 
 class _FinalBytes(asyncio.BufferedProtocol):
-    """Passes all bytes on to the loop's TLS layer, including those left unread when the connection failed."""
+    """Passes all bytes on to the loop's TLS layer, including those left unread when the connection
+    failed.
+    """
 
     __slots__ = ("_failure", "_look", "_secured", "_tls", "_transport", "_unread")
 
-    def __init__(self, transport: asyncio.Transport, tls: asyncio.BufferedProtocol, secured: asyncio.Transport) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        tls: asyncio.BufferedProtocol,
+        secured: asyncio.Transport,
+    ) -> None:
         """Stand between a socket's transport and its TLS layer, which `secured` reads and writes."""
         self._transport = transport
         self._tls = tls
@@ -38,7 +48,8 @@ class _FinalBytes(asyncio.BufferedProtocol):
         """Descriptor of a failed socket, to read what the kernel still has."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._tls.get_buffer(sizehint))[:_PIECE_BYTES]  # what is read at once is held twice
+        # What is read at once is held twice.
+        return memoryview(self._tls.get_buffer(sizehint))[:_PIECE_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._tls.buffer_updated(nbytes)
@@ -81,12 +92,16 @@ class _FinalBytes(asyncio.BufferedProtocol):
                 self._unread = os.dup(self._transport.get_extra_info("socket").fileno())
             except OSError:
                 pass  # no descriptor is left, or none was: what came is all there is
+
         self._read_rest()
 
     def _read_rest(self) -> None:
-        """Deliver the rest as fast as the reader takes it; then, or once the reader has closed, report the loss."""
+        """Deliver the rest as fast as the reader takes it; then, or once the reader has closed,
+        report the loss.
+        """
         if self._unread != _NONE:
-            if self._secured.is_closing():  # asyncio closes after any failure, too, and still delivers what it can
+            # Asyncio closes after any failure, too, and still delivers what it can.
+            if self._secured.is_closing():
                 self._feed(self._take_unread(MAX_LAST_BYTES))
             elif not self._secured.is_reading():
                 self._await_reading(self._read_rest)
@@ -95,8 +110,10 @@ class _FinalBytes(asyncio.BufferedProtocol):
                 self._feed(data)
                 self._look = asyncio.get_running_loop().call_soon(self._read_rest)
                 return
+
             os.close(self._unread)
             self._unread = _NONE
+
         self._tls.connection_lost(self._failure)
 
     def _take_unread(self, most_bytes: int) -> bytes:
@@ -123,7 +140,9 @@ class _Placeholder(asyncio.Protocol):
         self.has_data = True
 
 
-async def secure(raw: asyncio.Transport, protocol: asyncio.Protocol, context: ssl.SSLContext, host: str) -> None:
+async def secure(
+    raw: asyncio.Transport, protocol: asyncio.Protocol, context: ssl.SSLContext, host: str
+) -> None:
     """Shake hands on a new connection, and let the protocol begin on it; on failure it is closed.
 
     Raises:
@@ -131,7 +150,9 @@ async def secure(raw: asyncio.Transport, protocol: asyncio.Protocol, context: ss
     """
     placeholder = _Placeholder()
     try:
-        transport = await asyncio.get_running_loop().start_tls(raw, placeholder, context, server_hostname=host)
+        transport = await asyncio.get_running_loop().start_tls(
+            raw, placeholder, context, server_hostname=host
+        )
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection ended within the TLS handshake")
         if placeholder.has_data:
@@ -139,6 +160,9 @@ async def secure(raw: asyncio.Transport, protocol: asyncio.Protocol, context: ss
     except BaseException:
         raw.abort()
         raise
-    raw.set_protocol(_FinalBytes(raw, cast(asyncio.BufferedProtocol, raw.get_protocol()), transport))
+
+    raw.set_protocol(
+        _FinalBytes(raw, cast(asyncio.BufferedProtocol, raw.get_protocol()), transport)
+    )
     transport.set_protocol(protocol)
     protocol.connection_made(transport)

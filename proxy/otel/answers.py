@@ -1,10 +1,11 @@
 """What the answer to a request means: taken, to be sent again later, or refused. Pure.
 
-Standard: OTLP 1.x over HTTP. 429, 502, 503 and 504 say "later", with `Retry-After` where the receiver knows when. Two
-answers are read otherwise than the standard has it, because nothing is lost by waiting with a position of its own:
-401, 403, 404, 405, 407 and what is neither an error nor a success say that the address or the credentials are wrong,
-which no other batch would change, so they are later, too; 500 and other errors of the server are tried `MAX_TRIES`
-times before they count as a refusal.
+Standard: OTLP 1.x over HTTP. 429, 502, 503 and 504 say "later", with `Retry-After` where the
+receiver knows when. Two answers are read otherwise than the standard has it, because nothing is
+lost by waiting with a position of its own: 401, 403, 404, 405, 407 and what is neither an error nor
+a success say that the address or the credentials are wrong, which no other batch would change, so
+they are later, too; 500 and other errors of the server are tried `MAX_TRIES` times before they
+count as a refusal.
 """
 
 from dataclasses import dataclass
@@ -15,16 +16,26 @@ import msgspec
 from proxy.network.retry_after import retry_after_s
 
 Reason = Literal["unreachable", "timeout", "throttled", "server_error", "wrong_address", "refused"]
-REASONS: Final[tuple[Reason, ...]] = ("unreachable", "timeout", "throttled", "server_error", "wrong_address", "refused")
+REASONS: Final[tuple[Reason, ...]] = (
+    "unreachable",
+    "timeout",
+    "throttled",
+    "server_error",
+    "wrong_address",
+    "refused",
+)
 
 MAX_TRIES: Final = 8
-"""Of a batch that the receiver fails over, some four minutes: it may be the batch that it fails over."""
+"""Of a batch that the receiver fails over, some four minutes: it may be the batch that it fails
+over.
+"""
 MAX_RETRY_AFTER_S: Final = 600.0
 MAX_MESSAGE_CHARACTERS: Final = 200
 _WRONG_ADDRESS: Final = frozenset((401, 403, 404, 405, 407))
 _UNAVAILABLE: Final = frozenset((502, 503, 504))
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Of an answer that is no JSON, is not what it should be, is not in UTF-8, or is nested too deeply."""
+"""Of an answer that is no JSON, is not what it should be, is not in UTF-8, or is nested too deeply.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +95,13 @@ _status: Final = msgspec.json.Decoder(_Status)
 
 
 def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
-    """Return what to do with a batch of so many spans or log records after so many attempts, this one included."""
+    """Return what to do with a batch of so many spans or log records after so many attempts, this
+    one included.
+    """
     status = answer.status
     if 200 <= status < 300:
         return _taken(answer, sent)
+
     message = _message(answer)
     if status == 429:
         return Later("throttled", message, _rest_s(answer, now_s))
@@ -97,6 +111,7 @@ def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
         return Later("wrong_address", message)
     if status >= 500 and tries < MAX_TRIES:
         return Later("server_error", message)
+
     return Refused(message)
 
 
@@ -106,8 +121,10 @@ def _taken(answer: Answer, sent: int) -> Taken:
         partial = _response.decode(answer.body).partial_success
     except _UNREADABLE:
         return Taken()
+
     if partial is None:
         return Taken()
+
     rejected = max(_count(partial.rejected_spans), _count(partial.rejected_log_records))
     return Taken(min(rejected, sent), _in_one_line(partial.error_message or ""))
 
@@ -115,7 +132,9 @@ def _taken(answer: Answer, sent: int) -> Taken:
 def _count(value: int | str | None) -> int:
     """Read an int64 as JSON of protobuf has it, as a number or as text."""
     text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    if text.isascii() and text.isdigit() and len(text) < 20:
+        return int(text)
+    return 0
 
 
 def _message(answer: Answer) -> str:
@@ -123,8 +142,12 @@ def _message(answer: Answer) -> str:
         words = _status.decode(answer.body).message
     except _UNREADABLE:
         words = "" if "protobuf" in answer.content_type else answer.body.decode("utf-8", "replace")
+
     words = _in_one_line(words)
-    return f"status {answer.status}: {words}" if words else f"status {answer.status}"
+    if words:
+        return f"status {answer.status}: {words}"
+
+    return f"status {answer.status}"
 
 
 def _in_one_line(words: str) -> str:
@@ -133,4 +156,6 @@ def _in_one_line(words: str) -> str:
 
 def _rest_s(answer: Answer, now_s: float) -> float | None:
     wanted_s = retry_after_s(answer.retry_after, now_s)
-    return None if wanted_s is None else min(wanted_s, MAX_RETRY_AFTER_S)
+    if wanted_s is None:
+        return None
+    return min(wanted_s, MAX_RETRY_AFTER_S)

@@ -1,8 +1,8 @@
 """What OpenTelemetry calls the fields of a record: pure, values in, values out.
 
-Names are those of the semantic conventions: HTTP 1.41 (stable), and GenAI, whose names are still in development. What
-has no name there begins with `sidelog.`. What is not known is left out, never zero; secrets are not here, because the
-store has none. Texts are cut after `MAX_CHARACTERS`.
+Names are those of the semantic conventions: HTTP 1.41 (stable), and GenAI, whose names are still in
+development. What has no name there begins with `sidelog.`. What is not known is left out, never
+zero; secrets are not here, because the store has none. Texts are cut after `MAX_CHARACTERS`.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,9 @@ Attributes = dict[str, Value | None]
 
 MAX_CHARACTERS: Final = 4096
 """Of one text: a path may have 32 KiB, and receivers have limits of their own."""
-_METHODS: Final = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"))
+_METHODS: Final = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+)
 """Methods that the conventions know; all others are `_OTHER`, so that names of spans stay few."""
 OTHER_METHOD: Final = "_OTHER"
 _PROVIDERS: Final = {
@@ -43,19 +45,26 @@ _OPERATIONS: Final = (
     ("completions", "text_completion"),
     ("api/generate", "text_completion"),
 )
-"""What is in a path → what was asked of the model there; the first that is found, else it is `chat`."""
+"""What is in a path → what was asked of the model there; the first that is found, else it is
+`chat`.
+"""
 
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def encode_attributes(attributes: Mapping[str, Value | None]) -> msgspec.Raw:
-    """Write attributes as OTLP does in JSON: a list of keys with typed values, integers as text (int64 of proto3).
+    """Write attributes as OTLP does in JSON: a list of keys with typed values, integers as text
+    (int64 of proto3).
 
-    Written out here, because objects for each value and its type cost 25 us a record, this 13 (bench/micro, otel).
+    Written out here, because objects for each value and its type cost 25 us a record, this 13
+    (bench/micro, otel).
     """
     return msgspec.Raw(
-        b"[%b]" % b",".join([_begin(key) + _value(value) for key, value in attributes.items() if value is not None])
+        b"[%b]"
+        % b",".join(
+            [_begin(key) + _value(value) for key, value in attributes.items() if value is not None]
+        )
     )
 
 
@@ -72,18 +81,27 @@ def _value(value: Value) -> bytes:
         return b'{"intValue":"%d"}}' % value
     if isinstance(value, float):
         return b'{"doubleValue":%b}}' % _encode(value)
-    return b'{"arrayValue":%b}}' % _encode({"values": [{"stringValue": plain(each)} for each in value]})
+
+    return b'{"arrayValue":%b}}' % _encode(
+        {"values": [{"stringValue": plain(each)} for each in value]}
+    )
 
 
 def plain(text: str) -> str:
     """Return a text as JSON can carry it: cut, and without halves of surrogate pairs."""
     text = text[:MAX_CHARACTERS]
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()
 
 
 def resource_attributes(service: str, instance: str, stage: str | None) -> Attributes:
     """Return the source of the telemetry: service, sidecar, stage."""
-    return {"service.name": service, "service.instance.id": instance, "deployment.environment.name": stage or None}
+    return {
+        "service.name": service,
+        "service.instance.id": instance,
+        "deployment.environment.name": stage or None,
+    }
 
 
 def exchange_attributes(record: Record) -> Attributes:
@@ -100,7 +118,9 @@ def event_attributes(record: Record) -> Attributes:
 
 
 def known_method(record: Record) -> str | None:
-    return record.method if record.method is None or record.method in _METHODS else OTHER_METHOD
+    if record.method is None or record.method in _METHODS:
+        return record.method
+    return OTHER_METHOD
 
 
 def error_type(record: Record) -> str | None:
@@ -109,7 +129,10 @@ def error_type(record: Record) -> str | None:
         return record.error_type
     if record.outcome not in (Outcome.OK, Outcome.REJECTED):
         return record.outcome
-    return str(record.status) if record.status is not None and record.status >= 500 else None
+    if record.status is not None and record.status >= 500:
+        return str(record.status)
+
+    return None
 
 
 def operation_of(record: Record) -> str:
@@ -185,8 +208,12 @@ def _call_attributes(record: Record) -> Attributes:
         "gen_ai.request.model": record.model,
         "gen_ai.response.model": record.resolved_model,
         "gen_ai.response.finish_reasons": None if reason is None else [reason],
-        "gen_ai.response.time_to_first_chunk": _seconds(stream.first_content_us) if stream and is_streamed else None,
-        "gen_ai.conversation.id": None if record.conversation is None else format_id(record.conversation),
+        "gen_ai.response.time_to_first_chunk": _seconds(stream.first_content_us)
+        if stream and is_streamed
+        else None,
+        "gen_ai.conversation.id": None
+        if record.conversation is None
+        else format_id(record.conversation),
         "gen_ai.usage.input_tokens": record.input_tokens,
         "gen_ai.usage.output_tokens": record.output_tokens,
         "gen_ai.usage.cache_read.input_tokens": record.cache_read_tokens,
@@ -197,12 +224,20 @@ def _call_attributes(record: Record) -> Attributes:
 
 
 def _split_host(host: str | None) -> tuple[str | None, int | None]:
-    """Split an authority into name and port; brackets of an IPv6 address are not part of it (RFC 3986 §3.2.2)."""
+    """Split an authority into name and port; brackets of an IPv6 address are not part of it (RFC
+    3986 §3.2.2).
+    """
     if not host:
         return None, None
     name, colon, port = host.rpartition(":")
-    if not colon or host.endswith("]") or not (port.isascii() and port.isdigit() and len(port) <= 5):
-        name, port = host, ""
+    if (
+        not colon
+        or host.endswith("]")
+        or not (port.isascii() and port.isdigit() and len(port) <= 5)
+    ):
+        name = host
+        port = ""
+
     return name.removeprefix("[").removesuffix("]"), int(port) if port else None
 
 

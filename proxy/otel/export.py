@@ -19,7 +19,11 @@ class Export:
     """Runs an export of each signal. Without an endpoint there is none."""
 
     def __init__(
-        self, settings: OtelSettings, storage: Storage, instance: str, stored_records: Callable[[], int]
+        self,
+        settings: OtelSettings,
+        storage: Storage,
+        instance: str,
+        stored_records: Callable[[], int],
     ) -> None:
         """Make exports that have not begun; see `Exporter`."""
         self._sender = Sender(settings)

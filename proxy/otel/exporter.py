@@ -1,13 +1,16 @@
-"""The export of one signal: from where it ended last time, request by request, up to what is stored by now.
+"""The export of one signal: from where it ended last time, request by request, up to what is stored
+by now.
 
-Strategy: the position is a `seq`, kept in the store beside the records. It moves when the receiver has answered, and is
-saved before the next request, so what was answered is not sent again, and what was not is: the same spans with the
-same ids. Nothing that waits is held in memory: after a failure the records are read again, as they are then. Records of
-other sidecars in the same store are theirs to send.
+Strategy: the position is a `seq`, kept in the store beside the records. It moves when the receiver
+has answered, and is saved before the next request, so what was answered is not sent again, and what
+was not is: the same spans with the same ids. Nothing that waits is held in memory: after a failure
+the records are read again, as they are then. Records of other sidecars in the same store are theirs
+to send.
 
-Invariant: every record of this sidecar that is stored after the start of the export is either sent, or refused by the
-receiver, or left out by its kind, or missed: gone from the store before it could be sent. `counted` is all four; it is
-compared with what the ledger says is stored each time the end is reached, and the difference is what was missed.
+Invariant: every record of this sidecar that is stored after the start of the export is either sent,
+or refused by the receiver, or left out by its kind, or missed: gone from the store before it could
+be sent. `counted` is all four; it is compared with what the ledger says is stored each time the end
+is reached, and the difference is what was missed.
 """
 
 import asyncio
@@ -32,11 +35,15 @@ AWAY_S: Final = 2.0
 """Pause while the store is away."""
 FIRST_PAUSE_S: Final = 1.0
 SETTLED_S: Final = 60.0
-"""So late after its commit no record is above the end of the log, wherever numbers are ahead of the clock."""
+"""So late after its commit no record is above the end of the log, wherever numbers are ahead of the
+clock.
+"""
 MAX_PAUSE_S: Final = 60.0
 """Pauses after failures double, unless the receiver names another one."""
 _ANY_NUMBER: Final = 1 << 20
-"""Of records in a request: a page bounds them. A refusal halves the number until the refused one is alone."""
+"""Of records in a request: a page bounds them. A refusal halves the number until the refused one is
+alone.
+"""
 
 
 Send = Callable[[Signal, bytes], Awaitable[Answer | Later]]
@@ -82,7 +89,9 @@ class Exporter:
     interval_s: float = 2.0
     """Pause when everything is sent."""
     start: Progress | None = None
-    """Where an export begins that has no position yet; None: behind what is stored when it is asked."""
+    """Where an export begins that has no position yet; None: behind what is stored when it is
+    asked.
+    """
     clock: Callable[[], float] = time.time
     counters: ExportCounters = field(default_factory=ExportCounters, init=False)
     problem: str = field(default="", init=False)
@@ -104,7 +113,9 @@ class Exporter:
     @property
     def waiting_records(self) -> int:
         """Records that are stored and not settled; 0 before the position is known."""
-        return 0 if self._progress is None else max(self.stored_records() - self._progress.counted, 0)
+        if self._progress is None:
+            return 0
+        return max(self.stored_records() - self._progress.counted, 0)
 
     @property
     def lag_s(self) -> float:
@@ -122,6 +133,7 @@ class Exporter:
                     await self._is_stopping.wait()
             except TimeoutError:
                 pass
+
         await self.step()
 
     def stop(self) -> None:
@@ -153,14 +165,20 @@ class Exporter:
                 stored = self.stored_records()  # before the head: what is counted is not above it
                 progress = self.start or Progress(await self.storage.last_seq(), stored)
                 self._is_saved = False
+
             # A store that was restored knows of fewer records than were counted.
-            self._progress = msgspec.structs.replace(progress, counted=min(progress.counted, self.stored_records()))
+            self._progress = msgspec.structs.replace(
+                progress, counted=min(progress.counted, self.stored_records())
+            )
+
         if not self._is_saved:
             await self._save()
         return self._known
 
     async def _export(self, progress: Progress, stored: int) -> float:
-        """Send everything up to the newest record, and compare with the ledger, whose count is older than that."""
+        """Send everything up to the newest record, and compare with the ledger, whose count is
+        older than that.
+        """
         head = await self.storage.last_seq()
         if progress.seq > head:
             await self._begin_again(stored, head)
@@ -170,24 +188,31 @@ class Exporter:
                 return pause_s
             if page.end <= after and not page.items:
                 return AWAY_S  # the time budget ended before the first record
+
             if page.end > self._known.seq:
                 await self._advance(page.end, 0)
+
         if self._known.seq >= head:
             self._oldest_at_us = None
             settled = self._settled(stored)
             await self._count_missed(settled)
             self._checked = settled
+
         return self.interval_s
 
     def _settled(self, stored: int) -> int:
         """Return how many records were stored so long ago that they are below the end of the log."""
         if not self.storage.has_late_prefix:
             return stored
-        now_s, seen = self.clock(), self._seen
+        now_s = self.clock()
+        seen = self._seen
         seen.append((now_s, stored))
         while len(seen) > 1 and now_s - seen[1][0] >= SETTLED_S:
             seen.popleft()
-        return seen[0][1] if now_s - seen[0][0] >= SETTLED_S else self._known.counted
+        if now_s - seen[0][0] >= SETTLED_S:
+            return seen[0][1]
+
+        return self._known.counted
 
     @property
     def _known(self) -> Progress:
@@ -196,13 +221,18 @@ class Exporter:
 
     async def _begin_again(self, stored: int, head: int) -> None:
         """Continue at the position in the store; without a valid one, at the first record."""
-        log.warning("the store is older than the export of %s: it was emptied, replaced or restored", self.signal)
+        log.warning(
+            "the store is older than the export of %s: it was emptied, replaced or restored",
+            self.signal,
+        )
         kept = await self.storage.meta(self._meta)
+
         known = None if kept is None else _read(kept)
         if known is not None and known.seq <= head:
             # It has lost its newest commits only, as a replica that became the primary may.
             self._progress = msgspec.structs.replace(known, counted=min(known.counted, stored))
             return
+
         there = await self.reader.count()
         missed = max(stored - there - self._known.counted, 0)
         self.counters.missed_records += missed
@@ -218,6 +248,7 @@ class Exporter:
             verdict = await self._send(batch, sent) if sent else Taken()
             if isinstance(verdict, Later):
                 return self._postpone(verdict)
+
             self._tries = 0
             if isinstance(verdict, Refused):
                 self.counters.failures["refused"] += 1
@@ -227,29 +258,37 @@ class Exporter:
                 verdict = Taken(sent, verdict.message)
             elif sent:
                 self._max_items = min(2 * self._max_items, _ANY_NUMBER)
+
             self._settle(sent, verdict)
             await self._advance(batch[-1].seq, len(batch))
             items = items[len(batch) :]
+
         return None
 
     def _settle(self, sent: int, taken: Taken) -> None:
         self.counters.exported += sent - taken.rejected
         self.counters.rejected += taken.rejected
         if taken.rejected:
-            self._report(f"{taken.rejected} of {sent} were refused and are passed over: {taken.message}")
+            self._report(
+                f"{taken.rejected} of {sent} were refused and are passed over: {taken.message}"
+            )
         elif sent:
             self._report("")
 
     async def _send(self, items: Sequence[Item], sent: int) -> Verdict:
         self._tries += 1
         answer = await self.send(self.signal, write_request(self.signal, items))
-        return answer if isinstance(answer, Later) else judge(answer, sent, self._tries, self.clock())
+        if isinstance(answer, Later):
+            return answer
+        return judge(answer, sent, self._tries, self.clock())
 
     def _postpone(self, verdict: Later) -> float:
         self.counters.failures[verdict.reason] += 1
         self._report(verdict.message)
         pause_s: float = FIRST_PAUSE_S * 2.0 ** min(self._tries - 1, 10)
-        return min(pause_s, MAX_PAUSE_S) if verdict.after_s is None else max(verdict.after_s, FIRST_PAUSE_S)
+        if verdict.after_s is None:
+            return min(pause_s, MAX_PAUSE_S)
+        return max(verdict.after_s, FIRST_PAUSE_S)
 
     def _report(self, problem: str) -> None:
         """Log a change."""
@@ -259,6 +298,7 @@ class Exporter:
             log.warning("export of %s: %s", self.signal, problem)
         else:
             log.info("export of %s: the receiver accepts it again", self.signal)
+
         self.problem = problem
 
     async def _advance(self, seq: int, records: int) -> None:
@@ -267,15 +307,23 @@ class Exporter:
 
     async def _save(self) -> None:
         self._is_saved = False
-        await self.storage.put_meta(self._meta, msgspec.json.encode(self._known).decode(), replace=True)
+        await self.storage.put_meta(
+            self._meta, msgspec.json.encode(self._known).decode(), replace=True
+        )
         self._is_saved = True
 
     async def _count_missed(self, stored: int) -> None:
-        """Count records in the ledger that no page contained: `stored` is older than the end of the last page."""
+        """Count records in the ledger that no page contained: `stored` is older than the end of the
+        last page.
+        """
         missed = stored - self._known.counted
         if missed > 0:
             self.counters.missed_records += missed
-            log.warning("export of %s: %d records were deleted before they could be sent", self.signal, missed)
+            log.warning(
+                "export of %s: %d records were deleted before they could be sent",
+                self.signal,
+                missed,
+            )
             await self._advance(self._known.seq, missed)
 
 

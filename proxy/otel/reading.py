@@ -1,4 +1,6 @@
-"""The records of this sidecar in their order, as items that can be sent, and the tool calls that belong to them."""
+"""The records of this sidecar in their order, as items that can be sent, and the tool calls that
+belong to them.
+"""
 
 import asyncio
 import logging
@@ -46,16 +48,20 @@ class Reader:
             StorageUnavailable: the store is away.
         """
         filter = Filter(kind="all", where=self._own, seq_until=until)
-        page = await self._storage.read(RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after))
+        page = await self._storage.read(
+            RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after)
+        )
         end = until if page.next_after is None and page.complete else page.next_after or after
         calls = await self._calls(page.records) if signal == "traces" and page.records else {}
         items: list[Item] = []
         slice_ends_s = time.monotonic() + SLICE_S
+
         for record in page.records:
             items.append(self._make(signal, record, calls.get(record.seq, ())))
             if time.monotonic() > slice_ends_s:
                 await asyncio.sleep(0)
                 slice_ends_s = time.monotonic() + SLICE_S
+
         return ItemPage(items, end)
 
     def _make(self, signal: Signal, record: Record, calls: Sequence[Call]) -> Item:
@@ -63,7 +69,9 @@ class Reader:
         try:
             return make_item(signal, record, calls)
         except Exception:
-            log.exception("bug: nothing can be exported of a record", extra={"record": format_id(record.id)})
+            log.exception(
+                "bug: nothing can be exported of a record", extra={"record": format_id(record.id)}
+            )
             return Item(record.seq, record.ended_at_us, b"{}", ())
 
     async def count(self) -> int:
@@ -80,16 +88,22 @@ class Reader:
         storage = self._storage
         traces = {record.id: trace_id_of(record) for record in records}
         found: dict[int, list[Call]] = {}
+
         for record in await self._with_calls(records[0].seq - 1, records[-1].seq):
             for call in await storage.tool_calls_of(record.seq):
                 if call.record_id not in traces:
                     asking = await storage.get(call.record_id)
-                    traces[call.record_id] = call.record_id.hex() if asking is None else trace_id_of(asking)
+                    traces[call.record_id] = (
+                        call.record_id.hex() if asking is None else trace_id_of(asking)
+                    )
                 found.setdefault(record.seq, []).append(Call(call, traces[call.record_id]))
+
         return found
 
     async def _with_calls(self, after: int, until: int) -> list[Record]:
-        """Read the records of a range that have tool calls: all of them, also where others' fill the time budget."""
+        """Read the records of a range that have tool calls: all of them, also where others' fill
+        the time budget.
+        """
         filter = Filter(kind="all", where=And((self._own, Has("tool"))), seq_until=until)
         found: list[Record] = []
         while True:
@@ -100,4 +114,5 @@ class Reader:
                 return found
             if page.next_after is None or page.next_after <= after:
                 raise StorageUnavailable("the time budget ended before the first record")
+
             after = page.next_after

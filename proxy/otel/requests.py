@@ -1,7 +1,8 @@
-"""Requests of OTLP: what is made of records, gathered by whose it is, in requests of bounded size. Pure.
+"""Requests of OTLP: what is made of records, gathered by whose it is, in requests of bounded size.
+Pure.
 
-Strategy: an item is what is sent of one record, encoded once. Items are put together in the order of the records, so
-that an answer settles everything up to a place in that order.
+Strategy: an item is what is sent of one record, encoded once. Items are put together in the order
+of the records, so that an answer settles everything up to a place in that order.
 """
 
 from collections.abc import Iterable, Sequence
@@ -62,6 +63,7 @@ def make_item(signal: Signal, record: Record, calls: Iterable[Call]) -> Item:
     elif record.kind == "exchange":
         sent = [exchange_span(record)]
         sent += [tool_span(each.call, each.trace_id) for each in calls]
+
     resource = _resource(record.service or "sidelog", record.instance, record.stage)
     return Item(record.seq, record.ended_at_us, resource, tuple(map(_encode, sent)))
 
@@ -87,7 +89,9 @@ def count(items: Iterable[Item]) -> int:
 
 
 def write_request(signal: Signal, items: Sequence[Item]) -> bytes:
-    """Write the body of a request, in JSON (OTLP 1.x, `ExportTraceServiceRequest` or `ExportLogsServiceRequest`)."""
+    """Write the body of a request, in JSON (OTLP 1.x, `ExportTraceServiceRequest` or
+    `ExportLogsServiceRequest`).
+    """
     by_resource: dict[bytes, list[msgspec.Raw]] = {}
     for item in items:
         if item.encoded:

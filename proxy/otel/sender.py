@@ -1,8 +1,9 @@
 """Requests to the receiver, by aiohttp: the one place of this room that knows a network.
 
-No redirect is followed, no cookie is kept, no answer is read beyond `MAX_ANSWER_BYTES`, and no request goes through a
-proxy of the environment. Bodies are compressed in a thread. Receivers may answer with the credentials that they refuse,
-and what they say is logged and shown: values of our headers are taken out of it.
+No redirect is followed, no cookie is kept, no answer is read beyond `MAX_ANSWER_BYTES`, and no
+request goes through a proxy of the environment. Bodies are compressed in a thread. Receivers may
+answer with the credentials that they refuse, and what they say is logged and shown: values of our
+headers are taken out of it.
 """
 
 import asyncio
@@ -24,14 +25,18 @@ TIMEOUT_S: Final = 10.0
 """For a request and its answer: OTEL_EXPORTER_OTLP_TIMEOUT's default."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
 _LEVEL: Final = 1
-"""Of gzip: attributes repeat themselves so much that higher levels save little (docs/opentelemetry.md)."""
+"""Of gzip: attributes repeat themselves so much that higher levels save little
+(docs/opentelemetry.md).
+"""
 
 _MIN_SECRET_CHARACTERS: Final = 8
 """Shorter words of a header's value are names, such as `Bearer`, or found in any text."""
 
 
 class Sender:
-    """Sends requests, one at a time for each signal. Opens its connections when it needs them; `close` ends them."""
+    """Sends requests, one at a time for each signal. Opens its connections when it needs them;
+    `close` ends them.
+    """
 
     def __init__(self, settings: OtelSettings, *, timeout_s: float = TIMEOUT_S) -> None:
         self._endpoint = settings.endpoint.rstrip("/")
@@ -54,11 +59,18 @@ class Sender:
         if self._client is None:
             connector = aiohttp.TCPConnector(ssl=self._tls, limit=4)
             self._client = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+                connector=connector,
+                timeout=self._timeout,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
+
         try:
             async with self._client.post(
-                self._endpoint + PATHS[signal], data=body, headers=self._headers, allow_redirects=False
+                self._endpoint + PATHS[signal],
+                data=body,
+                headers=self._headers,
+                allow_redirects=False,
             ) as response:
                 return Answer(
                     response.status,
@@ -78,15 +90,23 @@ class Sender:
 
 
 def _pattern_of(values: Iterable[str]) -> re.Pattern[bytes]:
-    """Return what finds values of headers, and the longer words in them, also where JSON escapes a slash."""
+    """Return what finds values of headers, and the longer words in them, also where JSON escapes a
+    slash.
+    """
     words = {word.encode() for value in values for word in (value, *value.split())}
-    known = sorted((word for word in words if len(word) >= _MIN_SECRET_CHARACTERS), key=len, reverse=True)
-    return re.compile(b"|".join(re.escape(word).replace(b"/", rb"\\?/") for word in known) or rb"(?!)")
+    known = sorted(
+        (word for word in words if len(word) >= _MIN_SECRET_CHARACTERS), key=len, reverse=True
+    )
+    return re.compile(
+        b"|".join(re.escape(word).replace(b"/", rb"\\?/") for word in known) or rb"(?!)"
+    )
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
     """Read the beginning of an answer; what is beyond ends with the connection."""
     read = bytearray()
-    while len(read) < MAX_ANSWER_BYTES and (piece := await content.read(MAX_ANSWER_BYTES - len(read))):
+    while len(read) < MAX_ANSWER_BYTES and (
+        piece := await content.read(MAX_ANSWER_BYTES - len(read))
+    ):
         read += piece
     return bytes(read)

@@ -1,11 +1,13 @@
-"""What OTLP has of a record: spans of exchanges and of the MCP tool calls that they asked for, and log records. Pure.
+"""What OTLP has of a record: spans of exchanges and of the MCP tool calls that they asked for, and
+log records. Pure.
 
-A log record is made of each exchange, within its span, and of each event that sidelog reports. What a WebSocket carried
-is an event, too, and is left out: it is content, as bodies are, and those stay in the store.
+A log record is made of each exchange, within its span, and of each event that sidelog reports. What
+a WebSocket carried is an event, too, and is left out: it is content, as bodies are, and those stay
+in the store.
 
-Ids derive from the record's id: a batch that is sent twice has the same spans, and a record's id leads to its span. An
-exchange with a valid `traceparent` is a child of the span named there; with `[proxy] trace_context` the upstream gets
-the id of our own span, so its spans are our children.
+Ids derive from the record's id: a batch that is sent twice has the same spans, and a record's id
+leads to its span. An exchange with a valid `traceparent` is a child of the span named there; with
+`[proxy] trace_context` the upstream gets the id of our own span, so its spans are our children.
 """
 
 import hashlib
@@ -23,7 +25,9 @@ _SERVER: Final = 2
 _CLIENT: Final = 3
 _ERROR: Final = 2
 _SAMPLED: Final = 0x101
-"""W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there is none."""
+"""W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there
+is none.
+"""
 _REMOTE_PARENT: Final = 0x200
 _THRESHOLD_BITS: Final = 56
 _SEVERITIES: Final = {"debug": 5, "info": 9, "warn": 13, "error": 17}
@@ -31,7 +35,9 @@ _SEVERITIES: Final = {"debug": 5, "info": 9, "warn": 13, "error": 17}
 
 
 def span_id_of(record_id: bytes) -> str:
-    """Return the id of a record's span: its last eight bytes, which are never zero (`proxy/http1/trace_context.py`)."""
+    """Return the id of a record's span: its last eight bytes, which are never zero
+    (`proxy/http1/trace_context.py`).
+    """
     return record_id[8:].hex()
 
 
@@ -58,8 +64,13 @@ def exchange_span(record: Record) -> Span:
         span["parentSpanId"] = parent_id
     if record.weight != 1:
         span["traceState"] = f"ot=th:{threshold_of(record.weight)}"
-    if record.level == "error":  # what the caller did wrong is none, as conventions have it for servers
-        span["status"] = {"code": _ERROR, "message": attributes.plain(attributes.error_type(record) or "")}
+    # What the caller did wrong is none, as conventions have it for servers.
+    if record.level == "error":
+        span["status"] = {
+            "code": _ERROR,
+            "message": attributes.plain(attributes.error_type(record) or ""),
+        }
+
     return span
 
 
@@ -86,10 +97,12 @@ def tool_span(call: ToolCall, trace_id: str) -> Span:
 
 
 def threshold_of(weight: float) -> str:
-    """Write for how many one span or log record stands, as the threshold below which random numbers were rejected.
+    """Write for how many one span or log record stands, as the threshold below which random numbers
+    were rejected.
 
-    OpenTelemetry, "TraceState: Probability Sampling": 14 hexadecimal digits, without zeros at their end; receivers
-    count 2**56 / (2**56 - threshold) of each. Our decision was not made by the trace's own random number.
+    OpenTelemetry, "TraceState: Probability Sampling": 14 hexadecimal digits, without zeros at their
+    end; receivers count 2**56 / (2**56 - threshold) of each. Our decision was not made by the
+    trace's own random number.
     """
     threshold = round((1 - 1 / weight) * (1 << _THRESHOLD_BITS))
     return f"{threshold:014x}".rstrip("0") or "0"
@@ -107,7 +120,9 @@ def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> attributes.A
         "network.protocol.name": "http",
         "network.transport": "tcp",
         "rpc.response.status_code": _text(failure, "code"),
-        "error.type": (_text(failure, "code") or _text(failure, "type") or "tool_error") if is_error else None,
+        "error.type": (_text(failure, "code") or _text(failure, "type") or "tool_error")
+        if is_error
+        else None,
         "sidelog.record.id": format_id(call.record_id),
         "sidelog.mcp.server": call.server_label,
         "sidelog.cost_usd": call.cost_usd or None,
@@ -115,11 +130,14 @@ def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> attributes.A
 
 
 def _name_of(record: Record) -> str:
-    """Name a span by what is low in variety: operation and model, or method and template of the path."""
+    """Name a span by what is low in variety: operation and model, or method and template of the
+    path.
+    """
     if record.provider is not None:
         return " ".join(filter(None, (attributes.operation_of(record), record.model)))
     if record.grpc is not None and record.path:
         return (record.endpoint or record.path).removeprefix("/")
+
     method = attributes.known_method(record)
     method = "HTTP" if method in (None, attributes.OTHER_METHOD) else method
     return " ".join(filter(None, (method, record.endpoint)))
@@ -145,7 +163,9 @@ def log_record(record: Record) -> LogRecord | None:
     if record.kind == "exchange":
         return _common(record, record.started_at_us + record.duration_us) | {
             "body": {"stringValue": attributes.plain(_line(record))},
-            "attributes": attributes.encode_attributes(attributes.exchange_attributes(record) | _sampling(record)),
+            "attributes": attributes.encode_attributes(
+                attributes.exchange_attributes(record) | _sampling(record)
+            ),
             "traceId": trace_id_of(record),
             "spanId": span_id_of(record.id),
             "flags": 1,  # sampled
@@ -161,7 +181,9 @@ def log_record(record: Record) -> LogRecord | None:
 
 def _sampling(record: Record) -> attributes.Attributes:
     """Return what a span has as its trace state: a log record has none."""
-    return {} if record.weight == 1 else {"sampling.threshold": threshold_of(record.weight)}
+    if record.weight == 1:
+        return {}
+    return {"sampling.threshold": threshold_of(record.weight)}
 
 
 def _common(record: Record, at_us: int) -> LogRecord:

@@ -1,1 +1,3 @@
-"""What every process of sidelog stands on: sockets, descriptors, event loop, logs and data directory."""
+"""What every process of sidelog stands on: sockets, descriptors, event loop, logs and data
+directory.
+"""

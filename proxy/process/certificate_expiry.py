@@ -1,7 +1,8 @@
 """When the certificate of one of our ports expires.
 
-Strategy: the standard library shows a certificate only to the peer of a handshake. So one is made in memory, without a
-socket, by a client that trusts the certificate itself and does not look at the clock.
+Strategy: the standard library shows a certificate only to the peer of a handshake. So one is made
+in memory, without a socket, by a client that trusts the certificate itself and does not look at the
+clock.
 """
 
 import ssl
@@ -24,16 +25,20 @@ def expires_at_s(cert_file: str, key_file: str) -> float:
     serving = server_context(cert_file, key_file)
     if serving is None:
         raise ValueError("there is no certificate")
+
     trusting = client_context(cert_file)
     trusting.verify_flags = ssl.VerifyFlags(trusting.verify_flags | _NO_CHECK_TIME)
 
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    to_client = ssl.MemoryBIO()
+    to_server = ssl.MemoryBIO()
     client = trusting.wrap_bio(to_client, to_server)
     server = serving.wrap_bio(to_server, to_client, server_side=True)
+
     for _ in range(_MAX_STEPS):
         are_done = [_is_done(side) for side in (client, server)]
         if all(are_done):
             break
+
     peer = client.getpeercert() or {}
     return float(ssl.cert_time_to_seconds(str(peer["notAfter"])))
 

@@ -1,13 +1,16 @@
-"""The line between supervisor and child: short text lines over a socket pair, descriptors beside them. stdlib only.
+"""The line between supervisor and child: short text lines over a socket pair, descriptors beside
+them. stdlib only.
 
-From a child: `ready`. From a worker: `ring <source hex>`, with a descriptor of its file. From the collector: `retired
-<source hex>` (a ring is empty for good), `unread <n>` (so many workers push into rings it does not read). To a worker:
-`adopt <n>`, `release <n>`, `drain`, `retire` (another one serves from now on). To the collector: `not-ready`, `drain`,
-`hand-over` (another one goes on with the rings), `rings <workers as JSON>`, with descriptors of rings; always the first
-line, `counts <JSON>` (what the supervisor counts). The end of the stream means that the other side is gone: then a
-child drains.
+From a child: `ready`. From a worker: `ring <source hex>`, with a descriptor of its file. From the
+collector: `retired <source hex>` (a ring is empty for good), `unread <n>` (so many workers push
+into rings it does not read). To a worker: `adopt <n>`, `release <n>`, `drain`, `retire` (another
+one serves from now on). To the collector: `not-ready`, `drain`, `hand-over` (another one goes on
+with the rings), `rings <workers as JSON>`, with descriptors of rings; always the first line,
+`counts <JSON>` (what the supervisor counts). The end of the stream means that the other side is
+gone: then a child drains.
 
-Invariant: lines stay whole, also where the other side takes nothing in: what did not fit goes out before the next one.
+Invariant: lines stay whole, also where the other side takes nothing in: what did not fit goes out
+before the next one.
 """
 
 import os
@@ -17,7 +20,9 @@ from typing import Final
 MAX_DESCRIPTORS: Final = 64
 """Descriptors in one message; as many as there can be workers."""
 EXIT_CONFIG: Final = 78
-"""Exit code of a child that would end in the same way if it were started again (EX_CONFIG of sysexits.h)."""
+"""Exit code of a child that would end in the same way if it were started again (EX_CONFIG of
+sysexits.h).
+"""
 
 
 class Control:
@@ -35,7 +40,9 @@ class Control:
         return self.socket.fileno()
 
     def send(self, line: str, descriptors: list[int] | None = None) -> bool:
-        """Send one line; False when the other side is gone or does not read: then nothing of it is sent."""
+        """Send one line; False when the other side is gone or does not read: then nothing of it is
+        sent.
+        """
         if not self.flush():
             return False
         data = line.encode() + b"\n"
@@ -46,6 +53,7 @@ class Control:
                 sent = self.socket.send(data)
         except OSError:
             return False
+
         self._unsent = data[sent:]
         return True
 
@@ -59,25 +67,33 @@ class Control:
         return True
 
     def receive(self) -> tuple[list[str], list[int], bool]:
-        """Read what is there: lines, descriptors (the caller's to close), and whether the stream has ended."""
+        """Read what is there: lines, descriptors (the caller's to close), and whether the stream
+        has ended.
+        """
         lines: list[str] = []
         descriptors: list[int] = []
         has_ended = False
+
         while True:
             try:
                 data, fds, _, _ = socket.recv_fds(self.socket, 4096, MAX_DESCRIPTORS)
             except BlockingIOError:
                 break
             except OSError:
-                data, fds = b"", []
+                data = b""
+                fds = []
+
             for fd in fds:
-                os.set_inheritable(fd, False)  # recv_fds of Python 3.11 drops its flags, MSG_CMSG_CLOEXEC among them
+                # Recv_fds of Python 3.11 drops its flags, MSG_CMSG_CLOEXEC among them.
+                os.set_inheritable(fd, False)
             descriptors.extend(fds)
             if not data:
                 has_ended = True
                 break
+
             *complete, self._buffer = (self._buffer + data).split(b"\n")
             lines.extend(line.decode("ascii", "replace") for line in complete)
+
         return lines, descriptors, has_ended
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
-"""The data directory: its lock, the instance name, the admin token, and what others find in `state.json`. stdlib only.
+"""The data directory: its lock, the instance name, the admin token, and what others find in
+`state.json`. stdlib only.
 
-Everything in it is private to the user (0700, files 0600). The lock makes one sidelog at a time own it: two collectors
-on one store of positions would count each other's records.
+Everything in it is private to the user (0700, files 0600). The lock makes one sidelog at a time own
+it: two collectors on one store of positions would count each other's records.
 """
 
 import errno
@@ -24,9 +25,20 @@ from proxy.process.memfd import anonymous_file
 log = logging.getLogger("proxy.supervisor")
 
 DISK_ERRORS: Final = (
-    *(errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.EUCLEAN),
+    *(
+        errno.EROFS,
+        errno.EIO,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ESTALE,
+        errno.ENOTCONN,
+        errno.ENODEV,
+        errno.EUCLEAN,
+    ),
 )
-"""Of a disk that is read-only, full, failing or gone for the moment: not of a wrong path or a wrong user."""
+"""Of a disk that is read-only, full, failing or gone for the moment: not of a wrong path or a wrong
+user.
+"""
 LOCK_WAIT_S: Final = 10.0
 """A sidelog that is draining gets this long to let go before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
@@ -40,7 +52,9 @@ STORAGE_URL_NAME: Final = "storage_url"
 """Member of the state: the store of the last start, where its URL can hold no password."""
 
 UNLISTED_NAME: Final = "unlisted_proxies"
-"""Member of the state: addresses of peers that behave like proxies and are not in `trusted_proxies`."""
+"""Member of the state: addresses of peers that behave like proxies and are not in
+`trusted_proxies`.
+"""
 LISTENS_NAME: Final = "listens"
 """Member of the state: setting → port, of every port of the last start."""
 
@@ -63,19 +77,22 @@ class DataDir:
 
 
 def project_directory(directory: Path, environ: Mapping[str, str]) -> Path | None:
-    """Return the data directory of `sidelog run` for the project that a directory is in; None without a home.
+    """Return the data directory of `sidelog run` for the project that a directory is in; None
+    without a home.
 
-    It is outside of the project, where neither version control nor what watches files sees it, but named by it
-    (XDG Base Directory Specification: state).
+    It is outside of the project, where neither version control nor what watches files sees it, but
+    named by it (XDG Base Directory Specification: state).
     """
     here = directory.resolve()
     project = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+
     state = environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):
         home = os.path.expanduser("~")
         if not os.path.isabs(home):
             return None
         state = os.path.join(home, ".local", "state")
+
     digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:8]
     return Path(state, "sidelog", f"{_UNPLAIN.sub('-', project.name) or 'root'}-{digest}")
 
@@ -90,11 +107,14 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_fd = _lock(path, wait_s)
     except FileExistsError:
-        raise DataDirError(f"data directory {path}: it is a file; choose another --data-dir") from None
+        raise DataDirError(
+            f"data directory {path}: it is a file; choose another --data-dir"
+        ) from None
     except OSError as error:
         if error.errno in DISK_ERRORS:
             return _without_disk(path, instance, wait_s, error)
         raise DataDirError(f"data directory {path}: {error.strerror or error}") from error
+
     try:
         _check_spool(path)
         return DataDir(path, _instance(path, instance), token_of(path), lock_fd)
@@ -105,28 +125,43 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
         os.close(lock_fd)
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return _without_disk(path, instance, wait_s, error)
-        reason = f"{TOKEN_FILE} holds no text" if isinstance(error, UnicodeDecodeError) else error.strerror
+
+        reason = (
+            f"{TOKEN_FILE} holds no text"
+            if isinstance(error, UnicodeDecodeError)
+            else error.strerror
+        )
         raise DataDirError(f"data directory {path}: {reason or error}") from error
 
 
 def _without_disk(path: Path, instance: str, wait_s: float, error: OSError) -> DataDir:
-    """Start without a writable directory, from what can be read, the rest in memory: traffic comes before its log."""
-    log.error("the data directory cannot be written, records wait in memory: %s: %s", path, error.strerror)
+    """Start without a writable directory, from what can be read, the rest in memory: traffic comes
+    before its log.
+    """
+    log.error(
+        "the data directory cannot be written, records wait in memory: %s: %s", path, error.strerror
+    )
     name = instance or str(read_state(path).get("instance") or f"sl-{secrets.token_hex(4)}")
     try:
         lock_fd = _lock(path, wait_s, os.O_RDONLY)
     except OSError:
         lock_fd = anonymous_file("sidelog-lock")
+
     return DataDir(path, name, read_token(path) or secrets.token_urlsafe(32), lock_fd)
 
 
 def _check_spool(path: Path) -> None:
-    """See whether what waits for the store can be read: after a move it may be another user's, and would be lost."""
+    """See whether what waits for the store can be read: after a move it may be another user's, and
+    would be lost.
+    """
     for segment in sorted((path / "spool").glob("*.spool")):
         try:
             segment.open("rb").close()
         except OSError as error:
-            why = f"{segment} cannot be read ({error.strerror}); it must belong to the user that sidelog runs as"
+            why = (
+                f"{segment} cannot be read ({error.strerror}); it must belong to the user that "
+                "sidelog runs as"
+            )
             raise DataDirError(f"data directory {path}: {why}") from error
 
 
@@ -146,7 +181,9 @@ def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int
             break
         except PermissionError as error:
             os.close(fd)
-            raise DataDirError(f"data directory {path}: flock is refused, and sidelog needs this lock") from error
+            raise DataDirError(
+                f"data directory {path}: flock is refused, and sidelog needs this lock"
+            ) from error
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(fd)
@@ -154,16 +191,19 @@ def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int
                     f"data directory {path} is in use by another sidelog; choose another --data-dir"
                 ) from None
             time.sleep(0.05)
+
     try:
         if not os.fstat(fd).st_size:
             os.write(fd, secrets.token_hex(8).encode())
     except OSError:  # a full disk: the next start has another chance
         pass
+
     return fd
 
 
 def directory_id(path: Path) -> str:
-    """Return an id that a data directory does not share with one made in its place later; "" without one.
+    """Return an id that a data directory does not share with one made in its place later; ""
+    without one.
 
     Device and inode number are not enough: file systems reuse the numbers of deleted directories.
     """
@@ -174,19 +214,24 @@ def directory_id(path: Path) -> str:
 
 
 def is_in_use(path: Path) -> bool:
-    """Return whether a sidelog runs with this data directory; True also where the lock cannot be read."""
+    """Return whether a sidelog runs with this data directory; True also where the lock cannot be
+    read.
+    """
     try:
         fd = os.open(path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
+
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # one that starts now waits for us: it tries for 10 s
+        # One that starts now waits for us: it tries for 10 s.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:
         os.close(fd)
+
     return False
 
 
@@ -219,13 +264,15 @@ def read_state(path: Path) -> dict[str, Any]:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, *DISK_ERRORS):
             return {}
         raise
+
     return state if isinstance(state, dict) else {}
 
 
 def update_state(path: Path, **members: Any) -> None:
     """Set members of `state.json`, replacing it atomically, and keep the others.
 
-    The supervisor, the tail and the sessions write to it: one waits for the other, threads and processes alike.
+    The supervisor, the tail and the sessions write to it: one waits for the other, threads and
+    processes alike.
     """
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

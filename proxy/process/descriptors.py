@@ -1,7 +1,7 @@
 """How many files and sockets a process may have open. Standard library only.
 
-The soft limit is 1 024 on most systems, for the sake of programs that use select(2); we do not. It is inherited, so the
-root process raises it for all.
+The soft limit is 1 024 on most systems, for the sake of programs that use select(2); we do not. It
+is inherited, so the root process raises it for all.
 """
 
 import resource
@@ -23,4 +23,6 @@ def raise_descriptor_limit() -> None:
 def max_client_connections() -> int:
     """Return how many connections of clients leave room for everything else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 30 if soft == resource.RLIM_INFINITY else max(1, int(soft * _SHARE_OF_CLIENTS))
+    if soft == resource.RLIM_INFINITY:
+        return 1 << 30
+    return max(1, int(soft * _SHARE_OF_CLIENTS))

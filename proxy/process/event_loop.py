@@ -1,4 +1,6 @@
-"""The event loop of every process, and the signals that stop it: uvloop where there is one, asyncio elsewhere."""
+"""The event loop of every process, and the signals that stop it: uvloop where there is one, asyncio
+elsewhere.
+"""
 
 import asyncio
 import os
@@ -12,10 +14,12 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
+
     try:
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     except PermissionError:  # a sandbox without eventfd
         return asyncio.new_event_loop()
+
     return loop
 
 
@@ -23,8 +27,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` on the first SIGTERM or SIGINT; a second one ends the process at once.
 
-    Committed records stay; the next start drains the rings. SIGHUP and SIGUSR1 are for the supervisor: a terminal sends
-    them to the whole group, and no other process may die of them.
+    Committed records stay; the next start drains the rings. SIGHUP and SIGUSR1 are for the
+    supervisor: a terminal sends them to the whole group, and no other process may die of them.
     """
     loop = asyncio.get_running_loop()
     seen = 0

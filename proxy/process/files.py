@@ -13,21 +13,27 @@ MAX_READ_BYTES: Final = 64 << 20
 
 
 def read_file(path: Path, max_bytes: int = MAX_READ_BYTES, within_s: float = READ_S) -> bytes:
-    """Read a file to its end, within a time: no signal interrupts a file system that hangs, so a thread waits for it.
+    """Read a file to its end, within a time: no signal interrupts a file system that hangs, so a
+    thread waits for it.
 
     Raises:
         OSError: it cannot be read, does not end in time (`TimeoutError`), or has more than `max_bytes`.
     """
     read: list[bytes | OSError] = []
-    thread = threading.Thread(target=lambda: read.append(_read(path, max_bytes)), name=f"read {path}", daemon=True)
+    thread = threading.Thread(
+        target=lambda: read.append(_read(path, max_bytes)), name=f"read {path}", daemon=True
+    )
     thread.start()
     thread.join(within_s)
+
     if not read:
         raise TimeoutError(
-            errno.ETIMEDOUT, f"not read to its end within {within_s:g} s (a pipe, or a file system that hangs?)"
+            errno.ETIMEDOUT,
+            f"not read to its end within {within_s:g} s (a pipe, or a file system that hangs?)",
         )
     if isinstance(read[0], OSError):
         raise read[0]
+
     return read[0]
 
 
@@ -37,11 +43,15 @@ def _read(path: Path, max_bytes: int) -> bytes | OSError:
             content = stream.read(max_bytes + 1)
     except OSError as error:
         return error
-    return content if len(content) <= max_bytes else OSError(errno.EFBIG, f"has more than {max_bytes} bytes")
+
+    if len(content) <= max_bytes:
+        return content
+    return OSError(errno.EFBIG, f"has more than {max_bytes} bytes")
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file by one with this content, readable by its owner only; blocks until it is on disk.
+    """Replace a file by one with this content, readable by its owner only; blocks until it is on
+    disk.
 
     A reader finds the old content or the new one.
 
@@ -49,7 +59,9 @@ def replace_file(path: Path, content: bytes) -> None:
         OSError: it cannot be written; the old one is still there.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = os.open(
+        unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     try:
         with os.fdopen(fd, "wb") as stream:
             stream.write(content)
@@ -62,7 +74,8 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of it, however long that takes, also where another process has made the descriptor non-blocking.
+    """Write all of it, however long that takes, also where another process has made the descriptor
+    non-blocking.
 
     Raises:
         OSError: it takes no more.

@@ -1,9 +1,11 @@
-"""The listening sockets: one per worker on the data port (SO_REUSEPORT), one for each other port. stdlib only.
+"""The listening sockets: one per worker on the data port (SO_REUSEPORT), one for each other port.
+stdlib only.
 
-They are opened once by the supervisor and inherited, so a child's death never closes a port. A service manager may hand
-them over instead (systemd socket activation, sd_listen_fds(3)): the first descriptor is the data port, the second the
-admin port, or as LISTEN_FDNAMES says (`data`, `admin`). The data port may be a Unix socket (unix(7)), which all workers
-share. Its file outlives a program that is killed: one that nothing answers on is replaced, anything else stays.
+They are opened once by the supervisor and inherited, so a child's death never closes a port. A
+service manager may hand them over instead (systemd socket activation, sd_listen_fds(3)): the first
+descriptor is the data port, the second the admin port, or as LISTEN_FDNAMES says (`data`, `admin`).
+The data port may be a Unix socket (unix(7)), which all workers share. Its file outlives a program
+that is killed: one that nothing answers on is replaced, anything else stays.
 """
 
 import errno
@@ -45,7 +47,9 @@ class Listeners:
     """Of its file; no other file has it while we listen."""
 
     def close_data(self) -> None:
-        """Close the data port; the file of a Unix socket goes first, unless another program has put its own there."""
+        """Close the data port; the file of a Unix socket goes first, unless another program has put
+        its own there.
+        """
         with suppress(OSError):
             if self.path and os.lstat(self.path).st_ino == self.inode:
                 os.unlink(self.path)
@@ -58,7 +62,9 @@ class Listeners:
         return url_address(self.admin)
 
 
-def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Listeners:
+def open_listeners(
+    settings: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> Listeners:
     """Open, or take over, all listening sockets.
 
     Raises:
@@ -69,21 +75,30 @@ def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.
         data = _data_listeners(settings["proxy"], inherited.get("data"), undo)
         admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
         undo.callback(admin.close)
-        metrics, health = (_listen_also(settings["admin"], name, undo) for name in ("metrics_listen", "health_listen"))
+        metrics, health = (
+            _listen_also(settings["admin"], name, undo)
+            for name in ("metrics_listen", "health_listen")
+        )
         undo.pop_all()
+
     is_ours = data and "data" not in inherited and data[0].family == socket.AF_UNIX
     path = data[0].getsockname() if is_ours else ""
     return Listeners(data, admin, metrics, health, path, os.lstat(path).st_ino if path else 0)
 
 
-def _data_listeners(proxy: Mapping[str, Any], inherited: socket.socket | None, undo: ExitStack) -> list[socket.socket]:
+def _data_listeners(
+    proxy: Mapping[str, Any], inherited: socket.socket | None, undo: ExitStack
+) -> list[socket.socket]:
     if not proxy["data_port"]:
         if inherited is not None:
             inherited.close()
         return []
-    count, address = max(1, proxy["workers"]), proxy["listen"]
+
+    count = max(1, proxy["workers"])
+    address = proxy["listen"]
     if inherited is None and not address.startswith(UNIX_PREFIX):
         return _reuse_port(address, count, undo)
+
     return _share(inherited or _listen_at(address, undo), count, undo)
 
 
@@ -111,7 +126,9 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, socket.socket]:
 
 
 def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.socket]:
-    """Return a descriptor of one socket for each worker, which is known, adopted and closed by its descriptor."""
+    """Return a descriptor of one socket for each worker, which is known, adopted and closed by its
+    descriptor.
+    """
     undo.callback(listener.close)
     sockets = [listener]
     for _ in range(count - 1):
@@ -121,16 +138,21 @@ def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.
 
 
 def _reuse_port(address: str, count: int, undo: ExitStack) -> list[socket.socket]:
-    # A first socket without SO_REUSEPORT finds out whether another program has the port: with it, both would succeed.
+    # A first socket without SO_REUSEPORT finds out whether another program has the port: with it,
+    # both would succeed.
     probe = _bind(address, "--listen", is_shared=False)
     host, port = probe.getsockname()[:2]
     probe.close()
     sockets = []
+
     for _ in range(count):
-        listener = _bind(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "--listen", is_shared=True)
+        listener = _bind(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "--listen", is_shared=True
+        )
         undo.callback(listener.close)
         listener.listen(BACKLOG)
         sockets.append(listener)
+
     return sockets
 
 
@@ -156,6 +178,7 @@ def _bind(address: str, flag: str, *, is_shared: bool) -> socket.socket:
             raise
     except OSError as error:
         raise _cannot_listen(address, error, flag) from error
+
     return listener
 
 
@@ -163,7 +186,8 @@ def _cannot_listen(address: str, error: OSError, flag: str) -> ListenError:
     reason = error.strerror or str(error)
     holder = "stop what uses it, or " if error.errno == errno.EADDRINUSE else ""
     return ListenError(
-        f"cannot listen on {address}: {reason[:1].lower()}{reason[1:]}; {holder}choose another address with {flag}"
+        f"cannot listen on {address}: {reason[:1].lower()}{reason[1:]}; {holder}choose another "
+        f"address with {flag}"
     )
 
 
@@ -179,12 +203,18 @@ def socket_path(text: str) -> str:
     if not path.startswith("/") or path.startswith("//") or "\x00" in path:
         raise ValueError("expected unix: and an absolute path, as in unix:/run/app.sock")
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
-        raise ValueError(f"the path of a Unix socket has at most {MAX_PATH_BYTES} bytes, not {len(os.fsencode(path))}")
+        raise ValueError(
+            f"the path of a Unix socket has at most {MAX_PATH_BYTES} bytes, not "
+            f"{len(os.fsencode(path))}"
+        )
+
     return path
 
 
 def path_error(path: str) -> OSError | None:
-    """Return why no Unix socket can be made at a path; what a program that was killed left there is no reason."""
+    """Return why no Unix socket can be made at a path; what a program that was killed left there is
+    no reason.
+    """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return FileExistsError(errno.EEXIST, "there is a file that is no socket")
@@ -195,19 +225,25 @@ def path_error(path: str) -> OSError | None:
         directory = os.path.dirname(path)
         if not os.path.isdir(directory):
             return FileNotFoundError(errno.ENOENT, f"there is no directory {directory}")
+
         is_writable = os.access(directory, os.W_OK | os.X_OK)
-        return None if is_writable else PermissionError(errno.EACCES, f"no permission to write in {directory}")
+        if is_writable:
+            return None
+
+        return PermissionError(errno.EACCES, f"no permission to write in {directory}")
     except ConnectionRefusedError:
         return None
     except BlockingIOError:
         pass  # its queue is full
     except OSError as error:
         return error
+
     return OSError(errno.EADDRINUSE, "address already in use")
 
 
 def _listen_at(address: str, undo: ExitStack) -> socket.socket:
-    """Listen on a Unix socket that every user of this machine may connect to, as to a port on loopback.
+    """Listen on a Unix socket that every user of this machine may connect to, as to a port on
+    loopback.
 
     Its directory decides who finds it.
     """
@@ -224,14 +260,19 @@ def _listen_at(address: str, undo: ExitStack) -> socket.socket:
     except OSError as error:
         listener.close()
         raise _cannot_listen(address, error, "--listen") from error
+
     listener.listen(BACKLOG)
     return listener
 
 
 def port_of(listener: socket.socket) -> int | str:
-    """Return the port of a listener, or the path of its Unix socket; an abstract one begins with a null."""
+    """Return the port of a listener, or the path of its Unix socket; an abstract one begins with a
+    null.
+    """
     name = listener.getsockname()
-    return int(name[1]) if isinstance(name, tuple) else os.fsdecode(name)
+    if isinstance(name, tuple):
+        return int(name[1])
+    return os.fsdecode(name)
 
 
 def url_address(listener: socket.socket) -> tuple[str, int]:

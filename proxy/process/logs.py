@@ -1,11 +1,12 @@
 """sidelog's own log: one JSON object a line on stderr, readable lines on a terminal. stdlib only.
 
-Nothing per request is logged above DEBUG, and every message is limited in rate: a log that floods is a failure of its
-own. WARN: odd, nothing lost. ERROR: data lost, or an operator must act.
+Nothing per request is logged above DEBUG, and every message is limited in rate: a log that floods
+is a failure of its own. WARN: odd, nothing lost. ERROR: data lost, or an operator must act.
 
-Nothing ever waits for the reader of stderr. An unread pipe takes 64 KiB and then blocks the writer in the middle of its
-work: so one thread writes, and all others only append to a queue that is bounded in bytes; what does not fit is dropped
-and counted. The descriptor itself stays blocking: its flags are shared with the process that started us.
+Nothing ever waits for the reader of stderr. An unread pipe takes 64 KiB and then blocks the writer
+in the middle of its work: so one thread writes, and all others only append to a queue that is
+bounded in bytes; what does not fit is dropped and counted. The descriptor itself stays blocking:
+its flags are shared with the process that started us.
 """
 
 import atexit
@@ -23,7 +24,12 @@ from typing import Any, Final, TextIO
 from proxy.process.files import write_all
 from proxy.process.terminal import visible
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 RATE_BURST: Final = 20
@@ -47,11 +53,14 @@ class RateLimit(logging.Filter):
         """Let a record pass, with the number of held-back twins, or hold it back."""
         now = time.monotonic()
         key = f"{record.name}:{record.msg}"
+
         since, count = self._seen.get(key, (now, 0))
         if now - since >= RATE_PERIOD_S:
             if count > RATE_BURST:
                 record.__dict__["suppressed"] = count - RATE_BURST
-            since, count = now, 0
+            since = now
+            count = 0
+
         if len(self._seen) >= 1000:
             self._seen.clear()
         self._seen[key] = (since, count + 1)
@@ -73,7 +82,9 @@ class JsonFormatter(logging.Formatter):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{stamp}.{int(record.msecs):03d}Z",
-            "level": {"WARNING": "warn", "CRITICAL": "error"}.get(record.levelname, record.levelname.lower()),
+            "level": {"WARNING": "warn", "CRITICAL": "error"}.get(
+                record.levelname, record.levelname.lower()
+            ),
             "role": self._role,
             "logger": record.name,
             "message": record.getMessage(),
@@ -106,7 +117,8 @@ class LogStream(TextIOBase):
     ) -> None:
         """The thread is started with the first line.
 
-        `on_problem` is called with the reason when lines begin to be lost, and with "" when they are written again.
+        `on_problem` is called with the reason when lines begin to be lost, and with "" when they
+        are written again.
         """
         self._fd = fd
         self._max_waiting_bytes = max_waiting_bytes
@@ -176,11 +188,13 @@ class LogStream(TextIOBase):
                 while not self._lines:
                     self._changed.wait()
                 data = self._lines.popleft()
+
             problem = ""
             try:
                 write_all(self._fd, data)
             except OSError as error:
                 problem = (error.strerror or str(error)).lower()
+
             with self._changed:
                 self._waiting_bytes -= len(data)
                 if problem:
@@ -188,6 +202,7 @@ class LogStream(TextIOBase):
                 elif self._problem and not self._lines:
                     self._problem = ""
                     self._on_problem("")
+
                 self._changed.notify_all()
 
 
@@ -210,11 +225,15 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
 def lines_dropped() -> int:
     """Return how many lines stderr did not take, since `detach_from_stderr`."""
-    return sys.stderr.dropped if isinstance(sys.stderr, LogStream) else 0
+    if isinstance(sys.stderr, LogStream):
+        return sys.stderr.dropped
+    return 0
 
 
 def detach_from_stderr() -> None:
-    """Never let a line of this process, even of a crash, wait for the reader of stderr. Doing it twice is harmless."""
+    """Never let a line of this process, even of a crash, wait for the reader of stderr. Doing it
+    twice is harmless.
+    """
     if sys.stderr is not None and not isinstance(sys.stderr, LogStream):
         sys.stderr.flush()
         sys.stderr = LogStream(sys.stderr.fileno())

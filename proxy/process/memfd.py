@@ -1,7 +1,8 @@
 """A document handed from process to process through a file without a name. stdlib only.
 
-The settings hold secrets: they travel in anonymous memory, or where the system has none in a file that is unlinked
-before anything is written to it. Readers read from the start: siblings share the file offset.
+The settings hold secrets: they travel in anonymous memory, or where the system has none in a file
+that is unlinked before anything is written to it. Readers read from the start: siblings share the
+file offset.
 """
 
 import errno
@@ -27,16 +28,21 @@ def anonymous_file(name: str) -> int:
             if error.errno not in REFUSED:
                 raise
             refusal = error
+
     for directory in ("/dev/shm", None):  # noqa: S108 - made by mkstemp: exclusive, mode 0600
         try:
             fd, path = tempfile.mkstemp(prefix=f"{name}-", dir=directory)
         except OSError as error:
             refusal = refusal or error
             continue
+
         os.unlink(path)
         return fd
+
     raise OSError(
-        errno.EPERM, f"memfd_create is refused, and there is no directory for a temporary file instead: {refusal}"
+        errno.EPERM,
+        "memfd_create is refused, and there is no directory for a temporary file instead: "
+        f"{refusal}",
     ) from refusal
 
 
@@ -48,6 +54,7 @@ def why_refused() -> str:
         os.close(os.memfd_create("sidelog-probe", os.MFD_CLOEXEC))
     except OSError as error:
         return error.strerror or str(error)
+
     return ""
 
 

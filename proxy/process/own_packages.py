@@ -1,10 +1,12 @@
 """Our own packages, wherever sidelog is started. stdlib only.
 
-The current directory may hold packages called `api` or `storage`, or a module `secrets`, of its own, and `-m` puts
-that directory first on the import path. So each process we start has a safe path (`-P`): the current directory is not
-on it. Where sidelog is not installed, the directory that holds its packages goes into the child's PYTHONPATH instead.
+The current directory may hold packages called `api` or `storage`, or a module `secrets`, of its
+own, and `-m` puts that directory first on the import path. So each process we start has a safe path
+(`-P`): the current directory is not on it. Where sidelog is not installed, the directory that holds
+its packages goes into the child's PYTHONPATH instead.
 
-Invariant: an installed sidelog never puts its site-packages into PYTHONPATH, before the standard library.
+Invariant: an installed sidelog never puts its site-packages into PYTHONPATH, before the standard
+library.
 """
 
 import os
@@ -26,17 +28,23 @@ def leave_current_directory(path: list[str]) -> None:
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs one of our modules in a process of its own, with `module_environment`."""
+    """Return the command that runs one of our modules in a process of its own, with
+    `module_environment`.
+    """
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def module_environment() -> dict[str, str]:
-    """Return our environment for `module_command`: the child finds our packages there if nowhere else."""
+    """Return our environment for `module_command`: the child finds our packages there if nowhere
+    else.
+    """
     environ = dict(os.environ)
-    # numpy, in a collector, starts a thread for each core otherwise, for algebra that we have none of.
+    # numpy, in a collector, starts a thread for each core otherwise, for algebra that we have none
+    # of.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     named = environ.get("PYTHONPATH", "")
-    # The first entry of our path may be the script's directory, or the current one: children have neither.
+    # The first entry of our path may be the script's directory, or the current one: children have
+    # neither.
     candidates = [*(sys.path if sys.flags.safe_path else sys.path[1:]), *named.split(os.pathsep)]
     if ROOT not in map(os.path.realpath, filter(None, candidates)):
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, (ROOT, named)))
@@ -44,13 +52,17 @@ def module_environment() -> dict[str, str]:
 
 
 def foreign_package() -> str | None:
-    """Return what is wrong when `api` or `storage` would be imported from elsewhere; None when all is well."""
+    """Return what is wrong when `api` or `storage` would be imported from elsewhere; None when all
+    is well.
+    """
     for name in ("api", "storage"):
         spec = find_spec(name)
         origin = spec.origin if spec is not None else None
         if origin is None or os.path.dirname(os.path.dirname(os.path.realpath(origin))) != ROOT:
             return (
-                f"the package {name!r} would be imported from {origin or 'nowhere'}, not from {ROOT}: "
+                f"the package {name!r} would be imported from {origin or 'nowhere'}, not from "
+                f"{ROOT}: "
                 "remove that directory from PYTHONPATH, or rename the package"
             )
+
     return None

@@ -1,9 +1,11 @@
-"""The directory of one sidecar's rings: claimed at its start, released at its stop, swept once it is abandoned.
+"""The directory of one sidecar's rings: claimed at its start, released at its stop, swept once it
+is abandoned.
 
-`<ring.directory>/<id>`, else `/dev/shm/sidelog-<uid>/<id>`. The id is random, so two sidecars that share the memory
-never open each other's rings, whatever their data directories are called; `state.json` of the data directory keeps it,
-so the successor of one that was killed finds the rings again. Each process of a sidecar holds `flock(LOCK_SH)` on the
-directory for life: an exclusive lock that succeeds proves that all of them are gone. Standard library only.
+`<ring.directory>/<id>`, else `/dev/shm/sidelog-<uid>/<id>`. The id is random, so two sidecars that
+share the memory never open each other's rings, whatever their data directories are called;
+`state.json` of the data directory keeps it, so the successor of one that was killed finds the rings
+again. Each process of a sidecar holds `flock(LOCK_SH)` on the directory for life: an exclusive lock
+that succeeds proves that all of them are gone. Standard library only.
 """
 
 import fcntl
@@ -37,7 +39,9 @@ _ATTEMPTS: Final = 10
 HEAD_AT: Final = 512
 PUSHED_AT: Final = 520
 RELEASED_AT: Final = 704
-"""Where these cells lie in the file of a ring (ring/FORMAT.md); the layout itself is the ring's own affair."""
+"""Where these cells lie in the file of a ring (ring/FORMAT.md); the layout itself is the ring's own
+affair.
+"""
 _CELLS_END: Final = RELEASED_AT + 8
 _MAGIC: Final = b"sidelogR"
 
@@ -64,11 +68,15 @@ class RingHome:
             _remove(self.path)
             if self.path.parent.name == _shared_name():
                 _remove_empty(self.path.parent)
+
         os.close(self.lock_fd)
 
 
-def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SHARED_MEMORY) -> RingHome:
-    """Claim the directory for the rings of `data_dir`, whose lock is held, and sweep those of the gone.
+def claim_ring_home(
+    configured: str, data_dir: Path, *, shared_memory: Path = SHARED_MEMORY
+) -> RingHome:
+    """Claim the directory for the rings of `data_dir`, whose lock is held, and sweep those of the
+    gone.
 
     Args:
         configured: the setting `ring.directory`; "" = shared memory, or anonymous memory where that cannot be used.
@@ -83,17 +91,30 @@ def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SH
         home = _claim(parent, data_dir, is_configured=bool(configured))
         _sweep(parent, home, _identity(data_dir))
     except OSError as error:
-        reason = str(error) if isinstance(error, SharedMemoryError) else f"{error.filename}: {error.strerror}"
+        reason = (
+            str(error)
+            if isinstance(error, SharedMemoryError)
+            else f"{error.filename}: {error.strerror}"
+        )
         if configured:
             raise SharedMemoryError(f"cannot use the ring directory {parent}: {reason}") from error
-        log.warning("rings are in anonymous memory, and unread records are lost when this sidelog ends: %s", reason)
+
+        log.warning(
+            "rings are in anonymous memory, and unread records are lost when this sidelog ends: %s",
+            reason,
+        )
         return RingHome()
+
     return home
 
 
 def ring_parent(configured: str, shared_memory: Path = SHARED_MEMORY) -> Path:
-    """Return where the directories of sidecars are: as configured, else this user's place in shared memory."""
-    return Path(configured) if configured else shared_memory / _shared_name()
+    """Return where the directories of sidecars are: as configured, else this user's place in shared
+    memory.
+    """
+    if configured:
+        return Path(configured)
+    return shared_memory / _shared_name()
 
 
 def _shared_name() -> str:
@@ -109,14 +130,22 @@ def _claim(parent: Path, data_dir: Path, *, is_configured: bool) -> RingHome:
             parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         else:
             os.close(private_directory(parent))
-        if last.parent == parent and last.is_dir() and (home := _reclaim(last, data_dir)) is not None:
+
+        if (
+            last.parent == parent
+            and last.is_dir()
+            and (home := _reclaim(last, data_dir)) is not None
+        ):
             return home
+
         try:
             home = _new(parent / secrets.token_hex(8), data_dir)
         except FileNotFoundError:  # one that stopped removed the empty parent
             continue
+
         if home is not None:
             return home
+
     raise SharedMemoryError(f"the ring directory {parent} keeps being removed by another process")
 
 
@@ -132,37 +161,52 @@ def _new(path: Path, data_dir: Path) -> RingHome | None:
         _remove(path)
         os.close(fd)
         raise
+
     try:
         update_state(data_dir, **{STATE_NAME: str(path)})
     except OSError as error:  # a full disk: the next start finds it by its owner
-        log.warning("cannot save the name of the ring directory in %s: %s", data_dir, error.strerror)
+        log.warning(
+            "cannot save the name of the ring directory in %s: %s", data_dir, error.strerror
+        )
+
     return RingHome(path, fd)
 
 
 def _reclaim(path: Path, data_dir: Path) -> RingHome | None:
-    """Take over the directory of the last run; None if it is another's by now, as that of a copied data directory."""
+    """Take over the directory of the last run; None if it is another's by now, as that of a copied
+    data directory.
+    """
     fd = private_directory(path)
-    owner, ours = _owner(path), _identity(data_dir)
+    owner = _owner(path)
+    ours = _identity(data_dir)
+
     is_ours = _is_same(owner, ours)
-    if not is_ours and (_is_same(owner, _identity(Path(str(owner.get("data_dir"))))) or not _lock(fd)):
+    if not is_ours and (
+        _is_same(owner, _identity(Path(str(owner.get("data_dir"))))) or not _lock(fd)
+    ):
         os.close(fd)
         return None
+
     fcntl.flock(fd, fcntl.LOCK_SH)
     if not os.fstat(fd).st_nlink:
         os.close(fd)
         return None
+
     (path / _UNCLAIMED).unlink(missing_ok=True)
     try:
         (path / _OWNER).write_text(json.dumps(ours))
     except OSError:  # the rings fill their file system: they have to be read all the more
         pass
+
     return RingHome(path, fd)
 
 
 def _sweep(parent: Path, home: RingHome, ours: dict[str, Any]) -> None:
-    """Remove what dead sidecars left: empty directories at once, rings when their data directory is gone too.
+    """Remove what dead sidecars left: empty directories at once, rings when their data directory is
+    gone too.
 
-    Rings of an earlier run of our own are taken along: the state may be lost, or older than they are.
+    Rings of an earlier run of our own are taken along: the state may be lost, or older than they
+    are.
     """
     for path in parent.iterdir():
         if path == home.path or not _NAME.fullmatch(path.name):
@@ -171,6 +215,7 @@ def _sweep(parent: Path, home: RingHome, ours: dict[str, Any]) -> None:
             fd = private_directory(path)
         except OSError:  # another user's, or gone
             continue
+
         try:
             if not _lock(fd):
                 continue
@@ -194,7 +239,9 @@ def _take_along(path: Path, home: Path) -> None:
 
 
 def _report_loss(path: Path) -> None:
-    """Log how many records are lost with the rings about to be removed; rings without a header page count as empty."""
+    """Log how many records are lost with the rings about to be removed; rings without a header page
+    count as empty.
+    """
     rings = _rings(path)
     lost = sum(map(waiting_in, rings))
     if lost:
@@ -205,7 +252,9 @@ def _report_loss(path: Path) -> None:
 
 
 def waiting_in(ring: Path) -> int:
-    """Return how many records wait in a ring's file, at least: of a part of them only the bytes are counted."""
+    """Return how many records wait in a ring's file, at least: of a part of them only the bytes are
+    counted.
+    """
     try:
         with ring.open("rb") as file:
             page = file.read(_CELLS_END)
@@ -215,7 +264,9 @@ def waiting_in(ring: Path) -> int:
 
 
 def unread_in(fd: int) -> int | None:
-    """Return how many records wait in the ring behind a descriptor, at least; None where its cells were wiped."""
+    """Return how many records wait in the ring behind a descriptor, at least; None where its cells
+    were wiped.
+    """
     page = os.pread(fd, _CELLS_END, 0)
     return _waiting(page) if any(page[HEAD_AT:]) else None  # one that was held says by whom
 
@@ -229,7 +280,9 @@ def _waiting(page: bytes) -> int:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Whether no sidecar will claim the rings of an unlocked directory again; if unknown, after `ABANDONED_S`."""
+    """Whether no sidecar will claim the rings of an unlocked directory again; if unknown, after
+    `ABANDONED_S`.
+    """
     if not _rings(path):
         return True
     owner = _owner(path)
@@ -239,13 +292,16 @@ def _is_abandoned(path: Path) -> bool:
         return False
     if owner.get("view") == here["view"]:
         return True
+
     # Another container's, whose files are not to be seen from here.
     unclaimed = path / _UNCLAIMED
     try:
         return time.time() - unclaimed.stat().st_mtime >= ABANDONED_S
     except FileNotFoundError:
         unclaimed.touch(mode=0o600)
-        log.warning("rings in %s belong to no sidelog on this machine; they will be removed in a day", path)
+        log.warning(
+            "rings in %s belong to no sidelog on this machine; they will be removed in a day", path
+        )
         return False
 
 
@@ -253,22 +309,34 @@ def _identity(data_dir: Path) -> dict[str, Any]:
     """Return what identifies a data directory, and from where it was seen."""
     try:
         status = os.stat(data_dir)
-        device, inode = status.st_dev, status.st_ino
+        device = status.st_dev
+        inode = status.st_ino
     except OSError:
-        device = inode = 0
+        device = 0
+        inode = 0
+
     try:
         view = os.readlink("/proc/self/ns/mnt")
     except OSError:
         view = ""
+
     place = os.path.realpath(data_dir)
-    return {"data_dir": place, "device": device, "inode": inode, "id": directory_id(data_dir), "view": view}
+    return {
+        "data_dir": place,
+        "device": device,
+        "inode": inode,
+        "id": directory_id(data_dir),
+        "view": view,
+    }
 
 
 def _is_same(owner: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two are one data directory; one of the two may have been seen before it had an id."""
     if owner.get("id") and other["id"] and owner["id"] != other["id"]:
         return False
-    return bool(other["inode"]) and all(owner.get(name) == other[name] for name in ("device", "inode"))
+    return bool(other["inode"]) and all(
+        owner.get(name) == other[name] for name in ("device", "inode")
+    )
 
 
 def _owner(path: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Directories for rings: in shared memory, or where the operator says. Standard library only.
 
-Rings hold unredacted bytes. Their directory belongs to this user, has mode 0700 and is no link. All users can write to
-/dev/shm, so each part of the path is checked before use, and a directory of another user is refused.
+Rings hold unredacted bytes. Their directory belongs to this user, has mode 0700 and is no link. All
+users can write to /dev/shm, so each part of the path is checked before use, and a directory of
+another user is refused.
 """
 
 import os
@@ -13,12 +14,16 @@ from typing import Final
 from proxy.process.memfd import REFUSED
 
 RING_OVERHEAD_BYTES: Final = 5 << 20
-"""What a ring's file takes beside the ring: the in-flight table of 1 024 slots of a page, and the header pages."""
+"""What a ring's file takes beside the ring: the in-flight table of 1 024 slots of a page, and the
+header pages.
+"""
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - every directory made in it is checked for owner, mode and links
 
 
 class SharedMemoryError(OSError):
-    """There is no place for a ring: no space, no permission, or another user's directory in the way."""
+    """There is no place for a ring: no space, no permission, or another user's directory in the
+    way.
+    """
 
 
 def free_bytes(directory: Path) -> int:
@@ -27,18 +32,24 @@ def free_bytes(directory: Path) -> int:
 
 
 def allocated_bytes(directory: Path | None, descriptors: Iterable[int]) -> int:
-    """Return the memory of the rings in a directory, and of those behind descriptors, each counted once."""
+    """Return the memory of the rings in a directory, and of those behind descriptors, each counted
+    once.
+    """
     found = [os.fstat(fd) for fd in descriptors]
     for path in [] if directory is None else directory.glob("*"):
         try:
             found.append(path.stat(follow_symlinks=False))
         except OSError:  # it was drained just now
             pass
-    return sum({(status.st_dev, status.st_ino): status.st_blocks * 512 for status in found}.values())
+
+    return sum(
+        {(status.st_dev, status.st_ino): status.st_blocks * 512 for status in found}.values()
+    )
 
 
 def allocate(fd: int, total: int, needed: int) -> None:
-    """Give the empty file behind `fd` a size of `total` bytes, all zero, the first `needed` of them allocated.
+    """Give the empty file behind `fd` a size of `total` bytes, all zero, the first `needed` of them
+    allocated.
 
     All of them are, where the system has no call by which pages could be had later.
 
@@ -54,6 +65,7 @@ def allocate(fd: int, total: int, needed: int) -> None:
             raise
     except AttributeError:  # macOS
         pass
+
     zeros = bytes(1 << 20)
     done = 0
     while done < total:
@@ -69,7 +81,10 @@ def check_room(directory: Path, needed_bytes: int) -> None:
     try:
         free = free_bytes(directory)
     except OSError as error:
-        raise SharedMemoryError(f"cannot use the ring directory {directory}: {error.strerror}") from error
+        raise SharedMemoryError(
+            f"cannot use the ring directory {directory}: {error.strerror}"
+        ) from error
+
     if free < needed_bytes:
         raise SharedMemoryError(
             f"the ring directory {directory} has {free} bytes free, the rings need {needed_bytes}: "
@@ -78,7 +93,8 @@ def check_room(directory: Path, needed_bytes: int) -> None:
 
 
 def private_directory(directory: Path) -> int:
-    """Make `directory` if it is missing; it is this user's own, mode 0700, and no link. Return it open.
+    """Make `directory` if it is missing; it is this user's own, mode 0700, and no link. Return it
+    open.
 
     Raises:
         SharedMemoryError: it belongs to another user, or is no directory.
@@ -88,21 +104,25 @@ def private_directory(directory: Path) -> int:
         directory.mkdir(mode=0o700)
     except FileExistsError:
         pass
+
     try:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise SharedMemoryError(
             f"the ring directory {directory} is a link or no directory: {error.strerror}"
         ) from error
+
     try:
         status = os.fstat(fd)
         if status.st_uid != os.getuid():
             raise SharedMemoryError(
                 f"the ring directory {directory} belongs to user {status.st_uid}, not {os.getuid()}"
             )
+
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.fchmod(fd, 0o700)
     except BaseException:
         os.close(fd)
         raise
+
     return fd

@@ -1,14 +1,17 @@
-"""Text that a terminal only shows: what it, or a reader's eye, would obey is spelt out. Standard library only.
+"""Text that a terminal only shows: what it, or a reader's eye, would obey is spelt out. Standard
+library only.
 
-Controls (C0, DEL, C1) move the cursor, retitle the window or write to the clipboard; direction marks and overrides
-(UAX #9) show a line in another order than it is read; other line ends break it. Tabs and line feeds stay.
+Controls (C0, DEL, C1) move the cursor, retitle the window or write to the clipboard; direction
+marks and overrides (UAX #9) show a line in another order than it is read; other line ends break it.
+Tabs and line feeds stay.
 """
 
 import re
 from typing import Final
 
 UNSAFE: Final = (
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"  # in a class of `re`
+    # In a class of `re`.
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 )
 _UNSAFE: Final = re.compile(f"[{UNSAFE}]")
 
@@ -16,7 +19,10 @@ _UNSAFE: Final = re.compile(f"[{UNSAFE}]")
 def visible(text: str) -> str:
     """Spell out control characters."""
     return _UNSAFE.sub(
-        lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}", text
+        lambda found: (
+            f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}"
+        ),
+        text,
     )
 
 

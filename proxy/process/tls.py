@@ -1,8 +1,10 @@
-"""TLS on our own ports and towards others: a context each, made from the files in the settings (RFC 8446, RFC 9325).
+"""TLS on our own ports and towards others: a context each, made from the files in the settings (RFC
+8446, RFC 9325).
 
-Nothing below TLS 1.2, no compression, no renegotiation. Of what a client offers (ALPN, RFC 7301) our ports choose a
-protocol that they speak: `http/1.1`, and `h2` where the client offers nothing else or HTTP/2 is preferred. Without one
-in common the handshake names none; a client that goes on in HTTP/2 all the same is refused with a reason and a record.
+Nothing below TLS 1.2, no compression, no renegotiation. Of what a client offers (ALPN, RFC 7301)
+our ports choose a protocol that they speak: `http/1.1`, and `h2` where the client offers nothing
+else or HTTP/2 is preferred. Without one in common the handshake names none; a client that goes on
+in HTTP/2 all the same is refused with a reason and a record.
 """
 
 import ssl
@@ -46,20 +48,26 @@ def server_context(cert_file: str, key_file: str, *, http2: Http2 = "off") -> ss
 
 
 def is_fit_for_http2(version: str, cipher: str) -> bool:
-    """Return whether HTTP/2 may be spoken over it: TLS 1.2 only with AEAD and ephemeral keys (RFC 9113 §9.2)."""
+    """Return whether HTTP/2 may be spoken over it: TLS 1.2 only with AEAD and ephemeral keys (RFC
+    9113 §9.2).
+    """
     is_authenticated = any(name in cipher for name in ("GCM", "CHACHA20", "CCM"))
     return version != "TLSv1.2" or (is_authenticated and cipher.startswith(("ECDHE-", "DHE-")))
 
 
 def _refuse_to_ask() -> NoReturn:
     """Fail where OpenSSL would ask the terminal and wait, in each process and at each restart."""
-    raise ValueError("the key has a passphrase, which sidelog cannot ask for: use a key without one")
+    raise ValueError(
+        "the key has a passphrase, which sidelog cannot ask for: use a key without one"
+    )
 
 
 def client_context(trusted_cert_file: str) -> ssl.SSLContext:
-    """Make the context of a client on this machine that trusts the admin port's own certificate, and the system's.
+    """Make the context of a client on this machine that trusts the admin port's own certificate,
+    and the system's.
 
-    The certificate itself is the anchor, so a self-signed one works; its name need not be the loopback address.
+    The certificate itself is the anchor, so a self-signed one works; its name need not be the
+    loopback address.
     """
     context = ssl.create_default_context()
     if trusted_cert_file:
@@ -70,11 +78,18 @@ def client_context(trusted_cert_file: str) -> ssl.SSLContext:
 
 
 def upstream_context(
-    ca_file: str, protocol: str = "http/1.1", *, is_verified: bool, cert_file: str = "", key_file: str = ""
+    ca_file: str,
+    protocol: str = "http/1.1",
+    *,
+    is_verified: bool,
+    cert_file: str = "",
+    key_file: str = "",
 ) -> ssl.SSLContext:
-    """Make the context of connections to an upstream, which trusts the system's authorities, or those in the file.
+    """Make the context of connections to an upstream, which trusts the system's authorities, or
+    those in the file.
 
-    It offers one protocol by ALPN, and shows a certificate of ours where the upstream asks for one (RFC 8446 §4.3.2).
+    It offers one protocol by ALPN, and shows a certificate of ours where the upstream asks for one
+    (RFC 8446 §4.3.2).
 
     Raises:
         OSError: a file cannot be read.

@@ -1,4 +1,6 @@
-"""Version and build, read without importing or installing anything. The packages have their version from here."""
+"""Version and build, read without importing or installing anything. The packages have their version
+from here.
+"""
 
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
@@ -12,7 +14,9 @@ Build = Literal["pure", "compiled"]
 
 def _build() -> Build:
     found = find_spec("proxy.ring.ring")
-    return "compiled" if found is not None and (found.origin or "").endswith(tuple(EXTENSION_SUFFIXES)) else "pure"
+    if found is not None and (found.origin or "").endswith(tuple(EXTENSION_SUFFIXES)):
+        return "compiled"
+    return "pure"
 
 
 BUILD: Final = _build()

@@ -1,6 +1,7 @@
 """Waking the collector: a pipe shared by all workers. stdlib only.
 
-A worker writes to it only after a push that found the reader asleep, so a busy system never makes this system call.
+A worker writes to it only after a push that found the reader asleep, so a busy system never makes
+this system call.
 """
 
 import os

@@ -1,16 +1,18 @@
 """What is kept of a body that streams by: its first and last bytes, and its true size. Pure.
 
-Chunks are kept as the objects the transport gave, not copied, but the end of a large one: a window holds at most
-`head_bytes`, `tail_bytes` and a chunk of `LARGE_BYTES`. Only `collect` cuts them to size, when it is recorded.
-Of a body in tiny pieces each object would take up to 22 times what it holds, and as many steps when it is recorded, so
-those are joined now and then.
+Chunks are kept as the objects the transport gave, not copied, but the end of a large one: a window
+holds at most `head_bytes`, `tail_bytes` and a chunk of `LARGE_BYTES`. Only `collect` cuts them to
+size, when it is recorded. Of a body in tiny pieces each object would take up to 22 times what it
+holds, and as many steps when it is recorded, so those are joined now and then.
 """
 
 from collections import deque
 from typing import Final
 
 LARGE_BYTES: Final = 65536
-"""From here on a copy of the end costs less than the whole: a client that reads nothing had 256 KiB held for it."""
+"""From here on a copy of the end costs less than the whole: a client that reads nothing had 256 KiB
+held for it.
+"""
 JOINED_PIECES: Final = 512
 """A power of two."""
 _JOINED_BYTES: Final = 128 * JOINED_PIECES
@@ -38,6 +40,7 @@ class Window:
     def add(self, data: bytes) -> None:
         length = len(data)
         self.size += length
+
         room = self._room
         if length <= room:
             head = self._head
@@ -46,10 +49,12 @@ class Window:
             if not len(head) % JOINED_PIECES:
                 self._join_head()
             return
+
         if room:
             self._head.append(data[:room])
             data = data[room:]
             self._room = 0
+
         if self._tail_bytes:
             self._keep_tail(data)
 
@@ -61,22 +66,29 @@ class Window:
     def _keep_tail(self, data: bytes) -> None:
         tail = self._tail
         if tail is None:
-            tail = self._tail = deque()
+            tail = deque()
+            self._tail = tail
         if len(data) > max(LARGE_BYTES, self._tail_bytes):
             data = data[-self._tail_bytes :]
         tail.append(data)
         self._tail_size += len(data)
-        if not len(tail) % JOINED_PIECES and self._tail_size < len(tail) * _JOINED_BYTES // JOINED_PIECES:
+        if (
+            not len(tail) % JOINED_PIECES
+            and self._tail_size < len(tail) * _JOINED_BYTES // JOINED_PIECES
+        ):
             joined = b"".join(tail)[-self._tail_bytes :]
             tail.clear()
             tail.append(joined)
             self._tail_size = len(joined)
+
         while self._tail_size - len(tail[0]) >= self._tail_bytes:
             self._tail_size -= len(tail.popleft())
 
     def forget(self) -> None:
         """Keep nothing: from here on only the size counts."""
-        self._room = self._tail_bytes = self._tail_size = 0
+        self._room = 0
+        self._tail_bytes = 0
+        self._tail_size = 0
         self._head.clear()
         self._tail = None
 
@@ -89,10 +101,12 @@ class Window:
             head = b"".join(self._head)[:limit]
             sections.append(head)
             return len(head), 0
+
         sections.extend(self._head)
         head_size = sum(map(len, self._head))
         if not self._tail:
             return head_size, 0
+
         tail = b"".join(self._tail)[-self._tail_bytes :]
         sections.append(tail)
         return head_size, len(tail)

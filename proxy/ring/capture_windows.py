@@ -1,8 +1,10 @@
-"""How much is kept of a body: the plain windows of a route, or larger ones for calls of language models.
+"""How much is kept of a body: the plain windows of a route, or larger ones for calls of language
+models.
 
-Method and path identify a call, deliberately broadly: a false match only costs memory, and the collector looks closer.
-The collector reads counts from the decoded end of an answer: it needs the whole of a compressed one, and of others the
-last event. Decided when a body is larger than a plain window or streams, and remembered by request line.
+Method and path identify a call, deliberately broadly: a false match only costs memory, and the
+collector looks closer. The collector reads counts from the decoded end of an answer: it needs the
+whole of a compressed one, and of others the last event. Decided when a body is larger than a plain
+window or streams, and remembered by request line.
 """
 
 import re
@@ -11,7 +13,9 @@ from typing import Final, NamedTuple
 from proxy.settings.model import CaptureLevel, CaptureSettings
 
 TAIL_BYTES: Final = 1 << 14
-"""Of a body: how a long stream ended; of one of which less is kept at its beginning, as much as that."""
+"""Of a body: how a long stream ended; of one of which less is kept at its beginning, as much as
+that.
+"""
 CALL_BYTES: Final = 1 << 20
 """At least, of the beginning of a call's request and response."""
 CALL_TAIL_BYTES: Final = 1 << 18
@@ -33,9 +37,13 @@ _RESULT: Final = re.compile(
 )
 """What shows the answer of a call that was made before."""
 _SESSION: Final = re.compile(rb"GET [^ ?]*(?:/realtime|/responses|[/.]BidiGenerateContent\w*)[? ]")
-"""A WebSocket session with a model: OpenAI's Realtime and Responses, compatible services, and Gemini's Live."""
+"""A WebSocket session with a model: OpenAI's Realtime and Responses, compatible services, and
+Gemini's Live.
+"""
 SESSION_MESSAGE_BYTES: Final = 1 << 18
-"""Of a message: counts stand at the end of one, and none that is compressed is read unless all before it are whole."""
+"""Of a message: counts stand at the end of one, and none that is compressed is read unless all
+before it are whole.
+"""
 _READS_CALLS: Final = frozenset(("usage", "headers", "body"))
 
 
@@ -50,7 +58,12 @@ class Windows(NamedTuple):
     @classmethod
     def of(cls, request_bytes: int, response_bytes: int) -> "Windows":
         """Return plain windows with these beginnings."""
-        return cls(request_bytes, response_bytes, min(request_bytes, TAIL_BYTES), min(response_bytes, TAIL_BYTES))
+        return cls(
+            request_bytes,
+            response_bytes,
+            min(request_bytes, TAIL_BYTES),
+            min(response_bytes, TAIL_BYTES),
+        )
 
 
 class CaptureWindows:
@@ -58,14 +71,22 @@ class CaptureWindows:
 
     __slots__ = ("_is_call", "_session_bytes", "call", "paced", "plain")
 
-    def __init__(self, capture: CaptureSettings, ring_bytes: int, level: CaptureLevel, provider: str) -> None:
-        """Keep bodies at the level `body`, and below it those of calls for as long as it takes to read their counts.
+    def __init__(
+        self, capture: CaptureSettings, ring_bytes: int, level: CaptureLevel, provider: str
+    ) -> None:
+        """Keep bodies at the level `body`, and below it those of calls for as long as it takes to
+        read their counts.
 
         Calls get no more than a ring of `ring_bytes` takes beside others.
         """
         keeps = level == "body"
-        plain = Windows.of(capture.request_body_bytes, capture.response_body_bytes) if keeps else Windows.of(0, 0)
-        size, tail = min(CALL_BYTES, ring_bytes // 8), min(CALL_TAIL_BYTES, ring_bytes // 16)
+        plain = (
+            Windows.of(capture.request_body_bytes, capture.response_body_bytes)
+            if keeps
+            else Windows.of(0, 0)
+        )
+        size = min(CALL_BYTES, ring_bytes // 8)
+        tail = min(CALL_TAIL_BYTES, ring_bytes // 16)
         is_wide = level in _READS_CALLS and provider != "none"
         self._session_bytes = min(SESSION_MESSAGE_BYTES, ring_bytes // 64) if is_wide else 0
         wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), tail, tail)
@@ -82,14 +103,19 @@ class CaptureWindows:
 
     def session_bytes(self, request_head: bytes) -> int:
         """Return how much is copied of each message; 0 when the session is none with a model."""
-        return 0 if _SESSION.match(request_head) is None else self._session_bytes
+        if _SESSION.match(request_head) is None:
+            return 0
+        return self._session_bytes
 
     def of(self, request_head: bytes) -> Windows:
         """Return the windows of an exchange by its request line."""
         if self.call is self.plain:
             return self.plain
         if not request_head.startswith(b"POST "):
-            return self.plain if _RESULT.match(request_head) is None else self.call
+            if _RESULT.match(request_head) is None:
+                return self.plain
+            return self.call
+
         line = request_head[: request_head.find(b"\r\n")]
         is_call = self._is_call.get(line)
         if is_call is None:
@@ -98,6 +124,7 @@ class CaptureWindows:
                 if len(self._is_call) >= MAX_MEMO_LINES:
                     self._is_call.clear()
                 self._is_call[line] = is_call
+
         return self.call if is_call else self.plain
 
     def of_response(self, request_head: bytes, *, is_event_stream: bool) -> Windows:

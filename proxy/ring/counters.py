@@ -1,9 +1,12 @@
-"""The counters page of a worker: u64 cells in shared memory, so that metrics are right even when records are dropped.
+"""The counters page of a worker: u64 cells in shared memory, so that metrics are right even when
+records are dropped.
 
-Strategy: the number of routes fixes the layout; the worker adds to a cell in place (about 50 ns), the collector reads
-the page when it is asked for metrics. One more route, `no_route`, takes requests that no route matched.
+Strategy: the number of routes fixes the layout; the worker adds to a cell in place (about 50 ns),
+the collector reads the page when it is asked for metrics. One more route, `no_route`, takes
+requests that no route matched.
 
-Invariant: counters only grow and outlive their worker (`add_counts`); gauges say what is now and die with it.
+Invariant: counters only grow and outlive their worker (`add_counts`); gauges say what is now and
+die with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,16 +20,38 @@ Key = TypeVar("Key")
 
 METHODS: Final = (
     *("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"),
-    *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL"),
+    *(
+        "PROPFIND",
+        "PROPPATCH",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "LOCK",
+        "UNLOCK",
+        "REPORT",
+        "SEARCH",
+        "MKCALENDAR",
+        "ACL",
+    ),
     "OTHER",
 )
 """RFC 9110 §9.3, RFC 5789, and those of WebDAV and CalDAV (RFC 4918, 3253, 3744, 4791, 5323)."""
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes; "none" is an exchange without a response, or a status outside of 100 to 599."""
 UPSTREAM_ERRORS: Final = ("refused", "unresolved", "untrusted", "reset", "bad_response", "timeout")
-TLS_FAILURES: Final = ("plain_http", "not_tls", "timeout", "closed", "version", "cipher", "certificate", "other")
-"""Why a connection was never secured: what else it spoke, or that it was silent or left, or what was not agreed on;
-"certificate": the client refused ours."""
+TLS_FAILURES: Final = (
+    "plain_http",
+    "not_tls",
+    "timeout",
+    "closed",
+    "version",
+    "cipher",
+    "certificate",
+    "other",
+)
+"""Why a connection was never secured: what else it spoke, or that it was silent or left, or what
+was not agreed on; "certificate": the client refused ours.
+"""
 PROXY_FAILURES: Final = ("malformed", "timeout", "closed")
 """Why the client of a load balancer's connection was never known."""
 HTTP2_CODES: Final = tuple(code.name.lower() for code in ErrorCode)
@@ -34,7 +59,9 @@ HTTP2_CODES: Final = tuple(code.name.lower() for code in ErrorCode)
 HTTP2_SIDES: Final = ("client", "server", "upstream")
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
-_METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}
+_METHOD_CELL: Final = {
+    method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])
+}
 _OTHER_CELL: Final = (len(METHODS) - 1) * len(CLASSES)
 _ROUTE_CELLS: Final = len(METHODS) * len(CLASSES)
 _AUTH_INDEX: Final = {code: index for index, code in enumerate(AUTH_FAILURES)}
@@ -45,7 +72,9 @@ _TLS_INDEX: Final = {reason: index for index, reason in enumerate(TLS_FAILURES)}
 
 @dataclass(slots=True)
 class CounterSnapshot:
-    """The content of the pages. Route names are keys, "" = no route; the dictionaries have no zeros."""
+    """The content of the pages. Route names are keys, "" = no route; the dictionaries have no
+    zeros.
+    """
 
     requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """(route, method, status class) → exchanges."""
@@ -98,7 +127,12 @@ class CounterSnapshot:
 _NUMBERS: Final = tuple(each.name for each in fields(CounterSnapshot) if each.default == 0)
 _GAUGES: Final = frozenset(
     (
-        *("connections_downstream", "connections_upstream", "requests_in_flight", "connections_http2"),
+        *(
+            "connections_downstream",
+            "connections_upstream",
+            "requests_in_flight",
+            "connections_http2",
+        ),
         "connections_upstream_http2",
     )
 )
@@ -164,10 +198,14 @@ class CounterLayout:
     def upstream_error_cell(self, route: int, reason: str) -> int | None:
         """Return the cell of an upstream failure; None for a reason that has none."""
         index = _ERROR_INDEX.get(reason)
-        return None if index is None else self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
+        if index is None:
+            return None
+        return self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
 
     def http2_reset_cell(self, side: str, code: int) -> int:
-        """Return the cell of a stream's reset; a code that is not known means an internal error (RFC 9113 §7)."""
+        """Return the cell of a stream's reset; a code that is not known means an internal error
+        (RFC 9113 §7).
+        """
         known = code if code < len(HTTP2_CODES) else ErrorCode.INTERNAL_ERROR
         return self.http2_resets + HTTP2_SIDES.index(side) * len(HTTP2_CODES) + known
 
@@ -180,7 +218,9 @@ class CounterLayout:
     def proxy_failure_cell(self, reason: str) -> int:
         return self.proxy_failures + _PROXY_INDEX[reason]
 
-    def read(self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None) -> CounterSnapshot:
+    def read(
+        self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None
+    ) -> CounterSnapshot:
         """Read a page; without the names of the routes an index is its own name.
 
         Raises:
@@ -189,8 +229,10 @@ class CounterLayout:
         keys = [*(map(str, range(self.routes)) if names is None else names), ""]
         if len(cells) < self.size or len(keys) != self.routes + 1:
             raise ValueError(
-                f"{len(cells)} cells and {len(keys) - 1} names for {self.size} cells and {self.routes} routes"
+                f"{len(cells)} cells and {len(keys) - 1} names for {self.size} cells and "
+                f"{self.routes} routes"
             )
+
         values = list(cells[: self.size])
         snapshot = CounterSnapshot(
             auth_failures=_counted(AUTH_FAILURES, values[self.auth_failures :]),
@@ -213,6 +255,7 @@ class CounterLayout:
             if count:
                 method, status_class = divmod(index, len(CLASSES))
                 _add(snapshot.requests, (key, METHODS[method], CLASSES[status_class]), count)
+
         _add(snapshot.request_bytes, key, values[self.request_bytes + row])
         _add(snapshot.response_bytes, key, values[self.response_bytes + row])
         first = self.upstream_errors + row * len(UPSTREAM_ERRORS)
@@ -229,11 +272,16 @@ def _add(into: dict[Key, int], key: Key, count: int) -> None:
         into[key] = into.get(key, 0) + count
 
 
-def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False) -> CounterSnapshot:
-    """Return the sum of two snapshots; gauges of `snapshot` are added only when its worker is alive."""
+def add_counts(
+    base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False
+) -> CounterSnapshot:
+    """Return the sum of two snapshots; gauges of `snapshot` are added only when its worker is
+    alive.
+    """
     total = CounterSnapshot()
     for name in (each.name for each in fields(CounterSnapshot)):
-        before, more = getattr(base, name), getattr(snapshot if is_alive or name not in _GAUGES else total, name)
+        before = getattr(base, name)
+        more = getattr(snapshot if is_alive or name not in _GAUGES else total, name)
         setattr(total, name, _sum(before, more) if isinstance(before, dict) else before + more)
     return total
 

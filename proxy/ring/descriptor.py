@@ -1,7 +1,8 @@
-"""What a ring says about itself: the routes its entries index, and what is shown on every record of it. stdlib only.
+"""What a ring says about itself: the routes its entries index, and what is shown on every record of
+it. stdlib only.
 
-A ring outlives its worker, and may be drained by a collector started with another configuration; so it carries the
-names its numbers stand for.
+A ring outlives its worker, and may be drained by a collector started with another configuration; so
+it carries the names its numbers stand for.
 """
 
 import json
@@ -55,16 +56,24 @@ def write_descriptor(settings: Mapping[str, Any]) -> bytes:
         if route["auth"] == "off":
             route["auth"] = route["key_header"] = None
         route["upstream"] = urlsplit(route["upstream"] or "").netloc.rpartition("@")[2] or None
+
     proxy = settings["proxy"]
     document = {"source": proxy["source"], "stage": proxy["stage"] or None, "routes": routes}
     return json.dumps(document | {"makes_traces": proxy["trace_context"]}).encode()
 
 
 def read_descriptor(raw: bytes) -> Descriptor:
-    """Read what `write_descriptor` wrote; a damaged one leaves routes without names, never without records."""
+    """Read what `write_descriptor` wrote; a damaged one leaves routes without names, never without
+    records.
+    """
     try:
         parsed = json.loads(raw)
-        routes = tuple(RouteLabels(**{key: route.get(key) for key in _ROUTE_KEYS}) for route in parsed["routes"])
-        return Descriptor(parsed["source"], parsed["stage"], routes, parsed.get("makes_traces") is True)
+        routes = tuple(
+            RouteLabels(**{key: route.get(key) for key in _ROUTE_KEYS})
+            for route in parsed["routes"]
+        )
+        return Descriptor(
+            parsed["source"], parsed["stage"], routes, parsed.get("makes_traces") is True
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Descriptor("backend", None, ())

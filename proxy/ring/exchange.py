@@ -1,11 +1,12 @@
 """One request and its response: the live state in a worker, and its layout as a ring entry.
 
-The worker packs a fixed struct (times, sizes, codes, section lengths) and hands the raw bytes beside it: client and
-upstream, both heads, both body windows, the chunk timeline. Nothing is parsed or formatted here; the collector does
-that. Times in the struct are nanoseconds: dividing them costs the worker 40 ns each, and the collector has the time.
+The worker packs a fixed struct (times, sizes, codes, section lengths) and hands the raw bytes
+beside it: client and upstream, both heads, both body windows, the chunk timeline. Nothing is parsed
+or formatted here; the collector does that. Times in the struct are nanoseconds: dividing them costs
+the worker 40 ns each, and the collector has the time.
 
-Entry header, little-endian, in the order of `FIXED`; -1 stands for "not reached". Sections follow in the order of their
-lengths.
+Entry header, little-endian, in the order of `FIXED`; -1 stands for "not reached". Sections follow
+in the order of their lengths.
 """
 
 from collections.abc import Collection
@@ -40,18 +41,25 @@ FLAG_BODIES_OFF: Final = 32
 FLAG_ACCESS: Final = 64
 """Behind all other sections lies what the key check noted, `ACCESS`."""
 FLAG_NOTES: Final = 128
-"""Behind everything else lie notes: their length, `NOTES`, then each a tag, a length and its bytes, `NOTE`."""
+"""Behind everything else lie notes: their length, `NOTES`, then each a tag, a length and its bytes,
+`NOTE`.
+"""
 
 NOTES: Final = Struct("<I")
 NOTE: Final = Struct("<BI")
 NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_LONGEST_GAP, NOTE_MESSAGES_DROPPED = 1, 2, 3, 4
-"""Why the exchange failed, in words; what the upstream sent for a response head, up to `MAX_REFUSED_HEAD_BYTES`; the
-longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entries; how many messages passed
-unrecorded."""
+"""Why the exchange failed, in words; what the upstream sent for a response head, up to
+`MAX_REFUSED_HEAD_BYTES`; the longest silence between two chunks, `LONGEST_GAP`, where the timeline
+lost entries; how many messages passed unrecorded.
+"""
 NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS = (5, 6), (7, 8)
-"""Trailer lines as received, each with its CRLF; names of those that were not passed on, each once, between commas."""
+"""Trailer lines as received, each with its CRLF; names of those that were not passed on, each once,
+between commas.
+"""
 NOTE_MESSAGES_UNREADABLE: Final = 9
-"""In which direction of a WebSocket frames passed that are none by RFC 6455 §5: a byte, 1 for in, 2 for out."""
+"""In which direction of a WebSocket frames passed that are none by RFC 6455 §5: a byte, 1 for in, 2
+for out.
+"""
 NOTE_STREAM, NOTE_GRPC_MESSAGES = 10, 11
 """As `http2_notes.py` has them."""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
@@ -69,7 +77,9 @@ SHED_WINDOW_BYTES: Final = 1024
 """What is kept of each body when the ring is more than three quarters full (FORMAT.md)."""
 
 FIXED: Final = Struct("<16sqqqqqqQQHHBBBBHHHIIIIIII")
-"""Id; times and sizes of both bodies; status, route, codes and lengths of the addresses; lengths of what follows."""
+"""Id; times and sizes of both bodies; status, route, codes and lengths of the addresses; lengths of
+what follows.
+"""
 TIMELINE_ENTRY: Final = Struct("<QQ")
 """Byte offset, µs since the start."""
 LONGEST_GAP: Final = Struct("<Q")
@@ -78,13 +88,17 @@ LONGEST_GAP: Final = Struct("<Q")
 OK: Final = OUTCOME_INDEX[Outcome.OK]
 SWITCHING_PROTOCOLS: Final = 101
 MAX_WAITED_MS: Final = 0xFFFF
-"""What its field in the header holds; a process that stood still may have let a request wait for longer."""
+"""What its field in the header holds; a process that stood still may have let a request wait for
+longer.
+"""
 
 
 class Exchange:
-    """The live state of one request and its response; owned by its downstream connection until it is recorded.
+    """The live state of one request and its response; owned by its downstream connection until it
+    is recorded.
 
-    No dataclass: mypyc leaves the `__init__` of one interpreted, and 0.8 µs become 0.2 (bench/micro/worker).
+    No dataclass: mypyc leaves the `__init__` of one interpreted, and 0.8 µs become 0.2
+    (bench/micro/worker).
     """
 
     __slots__ = (
@@ -94,35 +108,53 @@ class Exchange:
         "started_at_ns", "started_ns", "status", "stream", "timeline", "upstream", "waited_ms",
     )  # fmt: skip
 
-    def __init__(self, id: bytes, id_text: bytes, started_ns: int, started_at_ns: int, client: bytes) -> None:
+    def __init__(
+        self, id: bytes, id_text: bytes, started_ns: int, started_at_ns: int, client: bytes
+    ) -> None:
         """Begin at the monotonic `started_ns`, on the wall clock `started_at_ns`."""
         self.id = id
         self.id_text = id_text
         self.started_ns = started_ns
         self.started_at_ns = started_at_ns
         self.client = client
-        self.upstream = self.method = b""
+        self.upstream = b""
+        self.method = b""
         self.route = NO_ROUTE
         self.is_recorded = True
-        self.status = self.error = self.flags = self.close_code = self.messages_dropped = 0
+        self.status = 0
+        self.error = 0
+        self.flags = 0
+        self.close_code = 0
+        self.messages_dropped = 0
         self.waited_ms = 0
         """How long its request waited, before it was begun, so that its record finds room."""
         self.outcome = OK
-        self.connect_ns = self.sent_ns = self.first_byte_ns = self.done_ns = self.ended_ns = self.slot = -1
-        self.request_head = self.response_head = b""
+        self.connect_ns = -1
+        self.sent_ns = -1
+        self.first_byte_ns = -1
+        self.done_ns = -1
+        self.ended_ns = -1
+        self.slot = -1
+        self.request_head = b""
+        self.response_head = b""
         self.request_body: Window | None = None
         self.response_body: Window | None = None
-        # A body that came in one piece and fits its window needs none: 0.6 µs less per body (bench/macro, get).
-        self.request_whole = self.response_whole = b""
+        # A body that came in one piece and fits its window needs none: 0.6 µs less per body
+        # (bench/macro, get).
+        self.request_whole = b""
+        self.response_whole = b""
         self.timeline: Timeline | None = None
         self.stream: StreamState | None = None
         """Of a client that speaks HTTP/2."""
-        self.access = self.notes = b""
+        self.access = b""
+        self.notes = b""
 
     def note(self, tag: int, data: bytes) -> None:
         self.notes += NOTE.pack(tag, len(data)) + data
 
-    def note_trailers(self, tags: tuple[int, int], lines: bytes, dropped: Collection[bytes]) -> None:
+    def note_trailers(
+        self, tags: tuple[int, int], lines: bytes, dropped: Collection[bytes]
+    ) -> None:
         self.note(tags[0], lines)
         if dropped:
             self.note(tags[1], b",".join(dict.fromkeys(dropped)))
@@ -139,24 +171,30 @@ class Exchange:
             self.note_dropped()
 
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
-        """Pack the entry header and collect the sections, leaving bodies out as the ring's fill level demands."""
+        """Pack the entry header and collect the sections, leaving bodies out as the ring's fill
+        level demands.
+        """
         sections = [self.client, self.upstream, self.request_head, self.response_head]
         if self.request_whole and not pressure:
             sections.append(self.request_whole)
-            request_size = request_head = len(self.request_whole)
+            request_size = len(self.request_whole)
+            request_head = request_size
             request_tail = 0
         else:
             request_size, request_head, request_tail = _collect(
                 self.request_body, self.request_whole, pressure, sections
             )
+
         if self.response_whole and not pressure:
             sections.append(self.response_whole)
-            response_size = response_head = len(self.response_whole)
+            response_size = len(self.response_whole)
+            response_head = response_size
             response_tail = 0
         else:
             response_size, response_head, response_tail = _collect(
                 self.response_body, self.response_whole, pressure, sections
             )
+
         timeline = 0
         if self.timeline:
             packed = b"".join([TIMELINE_ENTRY.pack(*entry) for entry in self.timeline])
@@ -164,9 +202,15 @@ class Exchange:
             sections.append(packed)
             if self.timeline.is_thinned:
                 self.note(NOTE_LONGEST_GAP, LONGEST_GAP.pack(self.timeline.longest_gap_us))
+
         shed = SHED_NONE
         if pressure and not self.flags & FLAG_BODIES_OFF:
-            shed = pressure if request_head < request_size or response_head < response_size else SHED_NONE
+            shed = (
+                pressure
+                if request_head < request_size or response_head < response_size
+                else SHED_NONE
+            )
+
         if self.stream is not None:
             self._note_stream(self.stream)
         if self.access:
@@ -185,23 +229,29 @@ class Exchange:
 
 
 def client_section(address: bytes, proto: bytes, host: bytes) -> bytes:
-    """Encode the client: its address, then after LFs what a trusted proxy says it asked for, unless too long."""
+    """Encode the client: its address, then after LFs what a trusted proxy says it asked for, unless
+    too long.
+    """
     if not (proto or host):
         return address
     named = [value if len(value) <= MAX_NAMED_BYTES else b"" for value in (proto, host)]
     return b"\n".join([address, *named])
 
 
-def _collect(window: Window | None, whole: bytes, pressure: int, sections: list[bytes]) -> tuple[int, int, int]:
+def _collect(
+    window: Window | None, whole: bytes, pressure: int, sections: list[bytes]
+) -> tuple[int, int, int]:
     """Append what is kept of a body; return its true size and the kept lengths of head and tail."""
     if whole:
         kept = b"" if pressure == SHED_BODIES else whole[:SHED_WINDOW_BYTES]
         sections.append(kept)
         return len(whole), len(kept), 0
+
     if window is None:
         return 0, 0, 0
     if pressure == SHED_BODIES:
         return window.size, 0, 0
+
     return window.size, *window.collect(sections, SHED_WINDOW_BYTES if pressure else -1)
 
 
@@ -257,7 +307,8 @@ class CapturedExchange:
         ) = FIXED.unpack(header)  # fmt: skip
         self.waited_ms = 0
         if self.status != SWITCHING_PROTOCOLS:  # no WebSocket, so it has no close code
-            self.waited_ms, self.close_code = self.close_code, 0
+            self.waited_ms = self.close_code
+            self.close_code = 0
         raw = bytes(sections)
         at = client + upstream + request_head + response_head
         end = at + request_window + request_tail + response_window + response_tail + timeline
@@ -267,26 +318,40 @@ class CapturedExchange:
         if end > len(raw):
             raise ValueError(f"sections of {len(raw)} bytes, the lengths add up to {end}")
         if timeline % TIMELINE_ENTRY.size:
-            raise ValueError(f"timeline of {timeline} bytes, not a multiple of {TIMELINE_ENTRY.size}")
+            raise ValueError(
+                f"timeline of {timeline} bytes, not a multiple of {TIMELINE_ENTRY.size}"
+            )
         if self.outcome >= len(OUTCOMES) or self.error >= len(ERROR_CODES):
             raise ValueError(f"unknown outcome {self.outcome} or error {self.error}")
+
         self.client = raw[:client]
         self.upstream = raw[client : client + upstream]
         self.request_head = raw[client + upstream : at - response_head]
         self.response_head = raw[at - response_head : at]
-        self.request_window = self.request_tail = self.response_window = self.response_tail = b""
+        self.request_window = b""
+        self.request_tail = b""
+        self.response_window = b""
+        self.response_tail = b""
         self.timeline: list[tuple[int, int]] = []
         self.access = raw[access:end]
         self.notes = _read_notes(raw, end) if self.flags & FLAG_NOTES else {}
+
         if access > at:
             middle = at + request_window
-            self.request_window, self.request_tail = raw[at:middle], raw[middle : middle + request_tail]
+            self.request_window, self.request_tail = (
+                raw[at:middle],
+                raw[middle : middle + request_tail],
+            )
             at = middle + request_tail
             middle = at + response_window
-            self.response_window, self.response_tail = raw[at:middle], raw[middle : middle + response_tail]
+            self.response_window, self.response_tail = (
+                raw[at:middle],
+                raw[middle : middle + response_tail],
+            )
             at = middle + response_tail
             if timeline:
                 self.timeline = list(TIMELINE_ENTRY.iter_unpack(raw[at : at + timeline]))
+
         self.is_thinned = NOTE_LONGEST_GAP in self.notes
         self.longest_gap_us = self._longest_gap_us() if timeline else None
 
@@ -296,7 +361,10 @@ class CapturedExchange:
         if len(noted) == LONGEST_GAP.size:
             gap_us: int = LONGEST_GAP.unpack(noted)[0]
             return gap_us
-        return Timeline(self.timeline).longest_gap_us if len(self.timeline) > 1 else None
+        if len(self.timeline) > 1:
+            return Timeline(self.timeline).longest_gap_us
+
+        return None
 
 
 def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:
@@ -311,6 +379,7 @@ def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:
         end += NOTES.unpack_from(raw, at)[0]
     if end > len(raw):
         raise ValueError(f"notes end at {end}, {len(raw)} bytes are here")
+
     at += NOTES.size
     while at < end:
         tag, length = NOTE.unpack_from(raw, at) if end - at >= NOTE.size else (0, end)
@@ -319,4 +388,5 @@ def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:
             raise ValueError(f"a note of {length} bytes where {max(end - at, 0)} are left")
         notes[tag] = raw[at : at + length]
         at += length
+
     return notes

@@ -1,8 +1,10 @@
-"""What messages of a session with a model tell of its handshake: whose it is, and what names it. Pure.
+"""What messages of a session with a model tell of its handshake: whose it is, and what names it.
+Pure.
 
-The worker packs it once a connection, the collector reads it with each message: the record of the handshake comes last.
-Lines: upstream and target, with a space between; a digest of the credentials, in hex; then `name: value` of each field
-that may name a session. Credentials themselves are in no line.
+The worker packs it once a connection, the collector reads it with each message: the record of the
+handshake comes last. Lines: upstream and target, with a space between; a digest of the credentials,
+in hex; then `name: value` of each field that may name a session. Credentials themselves are in no
+line.
 """
 
 import re
@@ -15,7 +17,9 @@ MAX_TARGET_BYTES: Final = 2048
 _MAX_NAMING_BYTES: Final = 1024
 """Of the fields that name a session: every message carries them."""
 _CREDENTIALS: Final = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
-_NAMING: Final = re.compile(rb"[a-z0-9_-]{0,40}(?:session|conversation|thread|turn-metadata)[a-z0-9_-]{0,40}")
+_NAMING: Final = re.compile(
+    rb"[a-z0-9_-]{0,40}(?:session|conversation|thread|turn-metadata)[a-z0-9_-]{0,40}"
+)
 _DIGEST_BYTES: Final = 16
 
 Field = tuple[bytes, bytes]
@@ -36,22 +40,29 @@ class Handshake(NamedTuple):
 def caller_of(fields: Iterable[Field]) -> bytes:
     """Return a hash of the credentials of the upstream; empty without any."""
     sent = sorted(value for name, value in fields if name in _CREDENTIALS)
-    return blake2b(b"\0".join(sent), digest_size=_DIGEST_BYTES).digest() if sent else b""
+    if sent:
+        return blake2b(b"\0".join(sent), digest_size=_DIGEST_BYTES).digest()
+    return b""
 
 
 def pack_handshake(upstream: bytes, head: bytes) -> bytes:
     """Pack what matters of the head of a request."""
     line, *lines = head.split(b"\r\n")
     target = line.partition(b" ")[2].partition(b" ")[0]
-    fields = [(name.strip().lower(), value.strip()) for name, _, value in (each.partition(b":") for each in lines)]
+    fields = [
+        (name.strip().lower(), value.strip())
+        for name, _, value in (each.partition(b":") for each in lines)
+    ]
     packed = [upstream + b" " + target[:MAX_TARGET_BYTES], caller_of(fields).hex().encode()]
     left = _MAX_NAMING_BYTES
+
     for name, value in fields:
         left -= len(name) + len(value)
         if _NAMING.fullmatch(name) is None or left < 0:
             left += len(name) + len(value)
             continue
         packed.append(name + b": " + value)
+
     return b"\n".join(packed)
 
 
@@ -63,5 +74,6 @@ def read_handshake(packed: bytes) -> Handshake:
         caller = bytes.fromhex(rest[0].decode()) if rest else b""
     except ValueError:
         caller = b""
+
     naming = [(name, value) for name, _, value in (each.partition(b": ") for each in rest[1:])]
     return Handshake(upstream, target, caller, naming)

@@ -1,4 +1,5 @@
-"""What an entry notes of HTTP/2: whose stream it was, how that was reset, and the gRPC messages on it. Pure.
+"""What an entry notes of HTTP/2: whose stream it was, how that was reset, and the gRPC messages on
+it. Pure.
 
 Written by a worker at the end of an exchange, read by the collector. Little-endian:
 
@@ -8,8 +9,9 @@ Written by a worker at the end of an exchange, read by the collector. Little-end
 * note 11, `MESSAGES`, of a request that is gRPC (gRPC-Web is none): messages (u64) and largest of them in bytes (u64),
   of the request, then of the response; and whether it is a stream, whose messages are entries of their own (u8).
 
-The worker counts messages because windows keep only parts of a body. One counts once its prefix of five bytes is here
-(gRPC over HTTP/2, Length-Prefixed-Message), with the length that it names, compressed as it may be.
+The worker counts messages because windows keep only parts of a body. One counts once its prefix of
+five bytes is here (gRPC over HTTP/2, Length-Prefixed-Message), with the length that it names,
+compressed as it may be.
 """
 
 from struct import Struct
@@ -25,7 +27,9 @@ _COMPRESSED: Final = 1
 
 
 class MessageCounter:
-    """Counts the messages of one direction, however they are cut, and copies the beginnings of some."""
+    """Counts the messages of one direction, however they are cut, and copies the beginnings of
+    some.
+    """
 
     __slots__ = (
         "_copy", "_flags", "_left", "_most", "_prefix", "_size", "found", "largest_bytes", "max_bytes", "messages",
@@ -38,7 +42,8 @@ class MessageCounter:
         """Bytes of the newest message that are still to come."""
         self._prefix = b""
         """Of the next one, where it is not whole."""
-        self.messages = self.largest_bytes = 0
+        self.messages = 0
+        self.largest_bytes = 0
         self.max_bytes = max_bytes
         self.room = 0
         """How many of the next messages are to be copied."""
@@ -57,7 +62,8 @@ class MessageCounter:
         return self.messages > 0 and not self._left
 
     def add(self, data: bytes) -> None:
-        at, end = self._left, len(data)
+        at = self._left
+        end = len(data)
         if self._size >= 0:
             self._take(data[:at], is_last=at <= end)
         while at < end:
@@ -66,15 +72,22 @@ class MessageCounter:
             if len(prefix) < _PREFIX_BYTES:
                 self._prefix = prefix
                 break
+
             self._prefix = b""
             size = int.from_bytes(prefix[1:], "big")
             self.messages += 1
             self.largest_bytes = max(self.largest_bytes, size)
+
             if self.room > 0 and prefix[0] <= _COMPRESSED:  # else these are no messages
                 self.room -= 1
-                self._flags, self._size, self._copy, self._most = prefix[0], size, b"", self.max_bytes
+                self._flags = prefix[0]
+                self._size = size
+                self._copy = b""
+                self._most = self.max_bytes
                 self._take(data[at : at + size], is_last=at + size <= end)
+
             at += size
+
         self._left = at - end
 
     def copy(self, max_bytes: int) -> None:
@@ -83,7 +96,9 @@ class MessageCounter:
         self.found = []
 
     def skip(self, size: int) -> bool:
-        """Pass over bytes of the newest message that are not here; False: they are more than it has left."""
+        """Pass over bytes of the newest message that are not here; False: they are more than it has
+        left.
+        """
         self._left -= size
         self._most = len(self._copy) if size else self._most
         return self._left >= 0
@@ -91,14 +106,25 @@ class MessageCounter:
     def _take(self, piece: bytes, *, is_last: bool) -> None:
         self._copy += piece[: self._most - len(self._copy)]
         if is_last and self.found is not None:
-            self.found.append(Message(Opcode.BINARY, self._size, self._copy, self._flags == _COMPRESSED))
+            self.found.append(
+                Message(Opcode.BINARY, self._size, self._copy, self._flags == _COMPRESSED)
+            )
             self._size = -1
 
 
 class StreamState:
     """What becomes the notes, kept while the exchange runs."""
 
-    __slots__ = ("connection", "id", "is_expired", "is_stream", "requests", "reset_by", "reset_code", "responses")
+    __slots__ = (
+        "connection",
+        "id",
+        "is_expired",
+        "is_stream",
+        "requests",
+        "reset_by",
+        "reset_code",
+        "responses",
+    )
 
     def __init__(self, connection: int, stream_id: int) -> None:
         self.connection = connection
@@ -109,7 +135,9 @@ class StreamState:
         """Of a call of gRPC, and so is the other."""
         self.responses: MessageCounter | None = None
         self.is_expired = False
-        """Whether a call of gRPC has outlasted its deadline: noted nowhere, but its refusal says so."""
+        """Whether a call of gRPC has outlasted its deadline: noted nowhere, but its refusal says
+        so.
+        """
         self.is_stream = False
         """Whether its messages are recorded one by one."""
 
@@ -130,11 +158,17 @@ class StreamState:
     @property
     def messages_note(self) -> bytes:
         """Note 11, empty where nothing is counted."""
-        requests, responses = self.requests, self.responses
+        requests = self.requests
+        responses = self.responses
         if requests is None or responses is None:
             return b""
+
         return MESSAGES.pack(
-            requests.messages, requests.largest_bytes, responses.messages, responses.largest_bytes, self.is_stream
+            requests.messages,
+            requests.largest_bytes,
+            responses.messages,
+            responses.largest_bytes,
+            self.is_stream,
         )
 
 
@@ -160,9 +194,13 @@ class MessagesNote(NamedTuple):
 
 def read_stream_note(note: bytes) -> StreamNote | None:
     """Return what note 10 says; None for one of another size, maybe a later version's."""
-    return StreamNote(*STREAM.unpack(note)) if len(note) == STREAM.size else None
+    if len(note) == STREAM.size:
+        return StreamNote(*STREAM.unpack(note))
+    return None
 
 
 def read_messages_note(note: bytes) -> MessagesNote | None:
     """Return what note 11 says; None for one of another size, maybe a later version's."""
-    return MessagesNote(*MESSAGES.unpack(note)) if len(note) == MESSAGES.size else None
+    if len(note) == MESSAGES.size:
+        return MessagesNote(*MESSAGES.unpack(note))
+    return None

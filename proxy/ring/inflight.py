@@ -1,12 +1,14 @@
-"""The in-flight table of a worker: long exchanges are visible while they run, and leave evidence if the worker dies.
+"""The in-flight table of a worker: long exchanges are visible while they run, and leave evidence if
+the worker dies.
 
-Strategy: a slot of 4 KiB per exchange, in shared memory, written by the worker and scanned by the collector. The first
-cell of a slot counts: odd = in use, even = free, whatever its other bytes say. So a fill writes the bytes and then adds
-one, a clear adds one, and the number is a version at the same time: a sequence lock whose resting state is "free".
+Strategy: a slot of 4 KiB per exchange, in shared memory, written by the worker and scanned by the
+collector. The first cell of a slot counts: odd = in use, even = free, whatever its other bytes say.
+So a fill writes the bytes and then adds one, a clear adds one, and the number is a version at the
+same time: a sequence lock whose resting state is "free".
 
-Invariant: the reader reports a slot only if its count was the same odd number before and after the copy; a slot that
-changed meanwhile is read again a few times and then skipped. Neither side waits. Cleared bytes stay until the next
-fill, like those of the ring.
+Invariant: the reader reports a slot only if its count was the same odd number before and after the
+copy; a slot that changed meanwhile is read again a few times and then skipped. Neither side waits.
+Cleared bytes stay until the next fill, like those of the ring.
 """
 
 import struct
@@ -23,22 +25,27 @@ HEAD_BYTES: Final = 1536
 BODY_BYTES: Final = 2048
 """Kept of a request body: the name of an MCP tool lies within."""
 CLIENT_BYTES: Final = 75
-"""Kept of the client: its address, and what it asked for (`exchange.client_section`) where there is room for that."""
+"""Kept of the client: its address, and what it asked for (`exchange.client_section`) where there is
+room for that.
+"""
 
 _FIXED: Final = struct.Struct("<16sqIIHH76p")
 _FIXED_AT: Final = 8
 _HEAD_AT: Final = 128
 _BODY_AT: Final = _HEAD_AT + HEAD_BYTES
 _CALLER: Final = struct.Struct(f"<BB{ACCESS.size}sHH")
-"""Whether what follows is known, and whether the route asks anything of its callers; then as in `Caller`."""
+"""Whether what follows is known, and whether the route asks anything of its callers; then as in
+`Caller`.
+"""
 _CALLER_AT: Final = _BODY_AT + BODY_BYTES
 _NAMES_AT: Final = _CALLER_AT + _CALLER.size
 NAMES_BYTES: Final = SLOT_BYTES - _NAMES_AT
 """Room for project and user together; where they need more, nothing of the caller is known."""
 _CELLS_PER_SLOT: Final = SLOT_BYTES // 8
 _STATUS_CELL: Final = 15
-"""Of a slot, between the fixed part and the head: the response's status, 0 before there is one. It comes later than the
-rest, in one store of eight bytes, so a reader has the old or the new one."""
+"""Of a slot, between the fixed part and the head: the response's status, 0 before there is one. It
+comes later than the rest, in one store of eight bytes, so a reader has the old or the new one.
+"""
 _ATTEMPTS: Final = 3
 
 
@@ -46,7 +53,9 @@ class Caller(NamedTuple):
     """The owner of the exchange, as the worker found at admission; the head in the slot may be cut."""
 
     access: bytes = b""
-    """What the key check noted (`exchange.ACCESS`), empty where the route demands nothing of its callers."""
+    """What the key check noted (`exchange.ACCESS`), empty where the route demands nothing of its
+    callers.
+    """
     project: bytes = b""
     """As a trusted proxy named it."""
     user: bytes = b""
@@ -109,7 +118,8 @@ class InflightWriter:
         slot = self._free.pop()
         at = slot * SLOT_BYTES
         table = self._table
-        kept_head, kept_body = head[:HEAD_BYTES], body[:BODY_BYTES]
+        kept_head = head[:HEAD_BYTES]
+        kept_body = body[:BODY_BYTES]
         if len(client_ip) > CLIENT_BYTES:
             client_ip = client_ip.partition(b"\n")[0][:CLIENT_BYTES]
         _FIXED.pack_into(
@@ -145,7 +155,9 @@ class InflightReader:
         self._slots = segment.inflight_slots
 
     def scan(self) -> list[InflightExchange]:
-        """Return the exchanges noted now, in the order of their slots; a slot that keeps changing is passed over."""
+        """Return the exchanges noted now, in the order of their slots; a slot that keeps changing
+        is passed over.
+        """
         counts = self._cells[::_CELLS_PER_SLOT].tolist()
         found = (self._copy(slot) for slot, count in enumerate(counts) if count & 1)
         return [exchange for exchange in found if exchange is not None]
@@ -158,11 +170,14 @@ class InflightReader:
             raw = bytes(self._table[at : at + SLOT_BYTES])
             if before & 1 and self._cells[cell] == before:
                 return _decoded(raw)
+
         return None
 
 
 def _decoded(raw: bytes) -> InflightExchange:
-    record_id, started_at_us, route, full_head, head_bytes, body_bytes, client_ip = _FIXED.unpack_from(raw, _FIXED_AT)
+    record_id, started_at_us, route, full_head, head_bytes, body_bytes, client_ip = (
+        _FIXED.unpack_from(raw, _FIXED_AT)
+    )
     return InflightExchange(
         record_id=record_id,
         started_at_us=started_at_us,

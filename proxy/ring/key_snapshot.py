@@ -1,8 +1,10 @@
-"""The key snapshot: what workers know of the API keys, as one small file that the collector replaces whole.
+"""The key snapshot: what workers know of the API keys, as one small file that the collector
+replaces whole.
 
-Strategy: workers never open the store, so the collector writes every key that is not deleted, hashes only, beside the
-old file and renames it over it: a reader sees the old snapshot or the new one. The file outlives both processes: a
-worker that starts while the store is away still knows the keys. Mode 0600.
+Strategy: workers never open the store, so the collector writes every key that is not deleted,
+hashes only, beside the old file and renames it over it: a reader sees the old snapshot or the new
+one. The file outlives both processes: a worker that starts while the store is away still knows the
+keys. Mode 0600.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,7 +45,14 @@ _decoder: Final = msgspec.msgpack.Decoder(_Snapshot)
 
 def encode_snapshot(keys: Iterable[ApiKey]) -> bytes:
     known = [
-        KnownKey(key.secret_sha256, UUID(key.id).bytes, key.scopes, key.agents, key.expires_at_us, key.disabled)
+        KnownKey(
+            key.secret_sha256,
+            UUID(key.id).bytes,
+            key.scopes,
+            key.agents,
+            key.expires_at_us,
+            key.disabled,
+        )
         for key in keys
         if key.secret_sha256 is not None
     ]
@@ -58,7 +67,9 @@ def decode_snapshot(raw: bytes) -> Mapping[bytes, KnownKey]:
     """
     snapshot = _decoder.decode(raw)
     if snapshot.format != _FORMAT:
-        raise ValueError(f"a key snapshot of format {snapshot.format}, this sidelog reads format {_FORMAT}")
+        raise ValueError(
+            f"a key snapshot of format {snapshot.format}, this sidelog reads format {_FORMAT}"
+        )
     return {key.secret_sha256: key for key in snapshot.keys}
 
 

@@ -1,7 +1,9 @@
-"""A message of a WebSocket or of a gRPC stream as a ring entry: packed by the worker, read back by the collector.
+"""A message of a WebSocket or of a gRPC stream as a ring entry: packed by the worker, read back by
+the collector.
 
-The twin of `exchange.py`. Each message is an event record of its own, so it carries what ties it to its exchange: that
-one's id, its route and its `traceparent`, cut out of the request's head once per exchange.
+The twin of `exchange.py`. Each message is an event record of its own, so it carries what ties it to
+its exchange: that one's id, its route and its `traceparent`, cut out of the request's head once per
+exchange.
 """
 
 from struct import Struct
@@ -17,11 +19,14 @@ IN, OUT = 0, 1
 """From the client; from the upstream."""
 
 FIXED: Final = Struct("<16s16sqQHBBBBI")
-"""Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of traceparent, of data."""
+"""Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of
+traceparent, of data.
+"""
 _COMPRESSED, _ACCESS, _GAP, _SESSION, _NO_TEXT, _ROW = 1, 2, 4, 8, 16, 32
-"""Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data; messages before it are not
-recorded; the session follows, behind its length; nothing of what is said may be stored; it stands for a row of empty
-messages, and in the place of its size is how many."""
+"""Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data; messages
+before it are not recorded; the session follows, behind its length; nothing of what is said may be
+stored; it stands for a row of empty messages, and in the place of its size is how many.
+"""
 _LENGTH: Final = Struct("<H")
 _OPCODES: Final = frozenset(map(int, Opcode))
 
@@ -72,7 +77,9 @@ def encode_message(
     follows_gap: bool = False,
 ) -> tuple[bytes, list[bytes]]:
     flags = _COMPRESSED * message.is_compressed | (_ACCESS if access else 0) | _GAP * follows_gap
-    flags |= (_SESSION if session else 0) | (0 if keeps_text else _NO_TEXT) | _ROW * (message.times > 1)
+    flags |= (
+        (_SESSION if session else 0) | (0 if keeps_text else _NO_TEXT) | _ROW * (message.times > 1)
+    )
     header = FIXED.pack(
         record_id,
         exchange_id,
@@ -89,7 +96,9 @@ def encode_message(
     return header, [*sections, _LENGTH.pack(len(session)), session] if session else sections
 
 
-def decode_message(kind: int, header: bytes | memoryview, sections: bytes | memoryview) -> CapturedMessage:
+def decode_message(
+    kind: int, header: bytes | memoryview, sections: bytes | memoryview
+) -> CapturedMessage:
     """Read an entry back.
 
     Raises:
@@ -99,11 +108,18 @@ def decode_message(kind: int, header: bytes | memoryview, sections: bytes | memo
         raise ValueError(f"unknown ring entry kind {kind}")
     if len(header) != FIXED.size:
         raise ValueError(f"message header of {len(header)} bytes, expected {FIXED.size}")
-    record_id, exchange_id, at_ns, size, route, opcode, direction, flags, trace, length = FIXED.unpack(header)
+
+    record_id, exchange_id, at_ns, size, route, opcode, direction, flags, trace, length = (
+        FIXED.unpack(header)
+    )
     raw = bytes(sections)
+
     end = trace + length + (ACCESS.size if flags & _ACCESS else 0)
     if end > len(raw) or direction > OUT or opcode not in _OPCODES:
-        raise ValueError(f"message of {end} bytes, opcode {opcode}, direction {direction} is damaged")
+        raise ValueError(
+            f"message of {end} bytes, opcode {opcode}, direction {direction} is damaged"
+        )
+
     session = _session_in(raw, end) if flags & _SESSION else b""
     size, times = (0, size) if flags & _ROW else (size, 1)
     return CapturedMessage(
@@ -117,5 +133,7 @@ def _session_in(raw: bytes, start: int) -> bytes:
     size = int.from_bytes(raw[start : start + _LENGTH.size], "little")
     session = raw[start + _LENGTH.size : start + _LENGTH.size + size]
     if not size or len(session) != size:
-        raise ValueError(f"message with a session of {len(session)} bytes, expected {size}, is damaged")
+        raise ValueError(
+            f"message with a session of {len(session)} bytes, expected {size}, is damaged"
+        )
     return session

@@ -1,13 +1,15 @@
-"""The ring between one worker and the collector: single producer, single consumer, in a segment of shared memory.
+"""The ring between one worker and the collector: single producer, single consumer, in a segment of
+shared memory.
 
-Strategy: the producer writes an entry's bytes (`entry.py`), then publishes them with one native 8-byte store of
-`head`. Offsets count bytes since the ring was made and never wrap. An entry that does not fit before the end of the
-buffer begins at its start; a marker fills the rest.
+Strategy: the producer writes an entry's bytes (`entry.py`), then publishes them with one native
+8-byte store of `head`. Offsets count bytes since the ring was made and never wrap. An entry that
+does not fit before the end of the buffer begins at its start; a marker fills the rest.
 
-Invariant: the consumer reads only below `head`, the producer writes only below `released + capacity`; neither ever
-waits for the other. What does not fit is refused and counted. Every push that returned True is read exactly once, and a
-push cut short by a kill was never published. Three bits of the entry count travel in the low bits of `head`, so count
-and offset are known together at every instant, also when the producer dies between its stores.
+Invariant: the consumer reads only below `head`, the producer writes only below `released +
+capacity`; neither ever waits for the other. What does not fit is refused and counted. Every push
+that returned True is read exactly once, and a push cut short by a kill was never published. Three
+bits of the entry count travel in the low bits of `head`, so count and offset are known together at
+every instant, also when the producer dies between its stores.
 """
 
 import time
@@ -38,12 +40,14 @@ Section = bytes | bytearray | memoryview
 RingEntry = tuple[int, bytes, memoryview, int]
 """Kind, header (a copy), sections (not copied, with up to 7 bytes of padding), end offset.
 
-A plain tuple: a named one costs 0.13 µs more per entry (measured). The sections may be overwritten as soon as the end
-offset is released.
+A plain tuple: a named one costs 0.13 µs more per entry (measured). The sections may be overwritten
+as soon as the end offset is released.
 """
 
 _CONCAT_BYTES: Final = 16 * 1024
-"""Above this, prefix and body are two slice assignments: the third copy would cost more than the call."""
+"""Above this, prefix and body are two slice assignments: the third copy would cost more than the
+call.
+"""
 _RETRY_S: Final = 0.010
 _RETRY_PAUSE_S: Final = 0.0005
 _COUNT_BITS: Final = 7
@@ -52,7 +56,9 @@ _unpack_from = PREFIX.unpack_from
 
 
 class RingWriter:
-    """The producer's side. One per segment and process; it is never attached to a ring that has been written before."""
+    """The producer's side. One per segment and process; it is never attached to a ring that has
+    been written before.
+    """
 
     __slots__ = (
         "_base", "_capacity", "_cells", "_count", "_easy", "_edge", "_head", "_lap_end", "_lean", "_map", "_now_us",
@@ -60,7 +66,11 @@ class RingWriter:
     )  # fmt: skip
 
     def __init__(
-        self, segment: Segment, wake: Callable[[], None], *, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+        self,
+        segment: Segment,
+        wake: Callable[[], None],
+        *,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         """Start on a fresh segment, which stays the caller's to close.
 
@@ -70,10 +80,18 @@ class RingWriter:
             SegmentError: the ring has been written before.
         """
         if segment.cells[HEAD] or segment.cells[RELEASED]:
-            raise SegmentError(f"the ring {segment.path or segment.source.hex()} has been written before")
-        self._cells, self._map, self._capacity = segment.cells, segment.mapping, segment.capacity
-        self._salt, self._wake, self._now_us = salt_of(segment.source), wake, now_us
-        self._head = self._count = 0
+            raise SegmentError(
+                f"the ring {segment.path or segment.source.hex()} has been written before"
+            )
+
+        self._cells = segment.cells
+        self._map = segment.mapping
+        self._capacity = segment.capacity
+        self._salt = salt_of(segment.source)
+        self._wake = wake
+        self._now_us = now_us
+        self._head = 0
+        self._count = 0
         self._base = -segment.data_offset
         self._edge = self._lap_end = self._capacity
         self._easy = self._capacity * 3 // 4
@@ -105,36 +123,44 @@ class RingWriter:
 
     def pressure(self) -> int:
         """Return how full the ring is: 0 normal, 1 above 75 %, 2 above 90 %."""
-        # `_easy` is 75 % above the last `released` that was looked at: below it nothing shared has to be read.
+        # `_easy` is 75 % above the last `released` that was looked at: below it nothing shared has
+        # to be read.
         if self._head <= self._easy:
             return 0
         released = self._cells[RELEASED]
         self._easy = released + self._capacity * 3 // 4
         if self._head <= self._easy:
             return 0
-        return 2 if (self._head - released) * 10 > self._capacity * 9 else 1
+        if (self._head - released) * 10 > self._capacity * 9:
+            return 2
+
+        return 1
 
     def push(self, kind: int, header: bytes, sections: Sequence[Section]) -> bool:
         """Append one entry, or count it as refused; never waits.
 
-        The header, at most 65 535 bytes, must contain the lengths of the sections that are concatenated behind it.
+        The header, at most 65 535 bytes, must contain the lengths of the sections that are
+        concatenated behind it.
 
         Returns:
             Whether the entry is in the ring. One larger than half of it may be refused even when nothing is waiting.
         """
-        # Joining first and asking the joined bytes for their length saves 0.16 µs over adding lengths up; for large
-        # sections the second copy is from the cache and costs nothing up to 64 KiB, 2 µs at 256 KiB (measured).
+        # Joining first and asking the joined bytes for their length saves 0.16 µs over adding
+        # lengths up; for large sections the second copy is from the cache and costs nothing up to
+        # 64 KiB, 2 µs at 256 KiB (measured).
         body = b"".join(sections)
         header_bytes = len(header)
         size = header_bytes + len(body) + PREFIX_BYTES
         length = size + 7 & -8
         head = self._head
+
         end = head + length
         if end > self._edge:
             head = self._make_room(length)
             if head < 0:
                 return False
             end = head + length
+
         at = head - self._base
         prefix = _pack(length, crc32(header, self._salt + end + kind), header_bytes, kind)
         if size <= _CONCAT_BYTES:
@@ -142,8 +168,10 @@ class RingWriter:
         else:
             self._map[at : at + size - len(body)] = prefix + header
             self._map[at + size - len(body) : at + size] = body
+
         self._head = end
-        self._count = count = self._count + 1
+        count = self._count + 1
+        self._count = count
         cells = self._cells
         cells[HEAD] = end | count & _COUNT_BITS
         cells[PUSHED] = count
@@ -153,20 +181,25 @@ class RingWriter:
         return True
 
     def _make_room(self, length: int) -> int:
-        """Return the offset where an entry of `length` bytes may begin; -1 and a counted refusal if there is none."""
+        """Return the offset where an entry of `length` bytes may begin; -1 and a counted refusal if
+        there is none.
+        """
         limit = self._cells[RELEASED] + self._capacity
-        start = head = self._head
+        start = self._head
+        head = start
         if head + length > self._lap_end:
             start = self._lap_end
         if start + length > limit:
             self._edge = min(limit, self._lap_end)
             self._refuse(length)
             return -1
+
         if self._lean is not None:
             limit = self._lean.grow(head, start + length, limit)
             if limit < 0:
                 self._refuse(length)
                 return -1
+
         if start == self._lap_end:
             rest = start - head
             if rest >= PREFIX_BYTES:
@@ -174,6 +207,7 @@ class RingWriter:
                 PREFIX.pack_into(self._map, head - self._base, rest, crc, 0, WRAP)
             self._lap_end += self._capacity
             self._base += self._capacity
+
         self._edge = min(limit, self._lap_end)
         return start
 
@@ -188,7 +222,9 @@ class RingWriter:
 
 
 class RingReader:
-    """The consumer's side, with a private cursor: reading moves nothing that the producer sees, `release` does."""
+    """The consumer's side, with a private cursor: reading moves nothing that the producer sees,
+    `release` does.
+    """
 
     __slots__ = (
         "_buffer", "_capacity", "_cells", "_clock", "_corrupt", "_cursor", "_is_counted", "_map", "_name",
@@ -218,21 +254,30 @@ class RingReader:
             SegmentError: `start` or the header's positions are not offsets of this ring.
         """
         self._name = str(segment.path or segment.source.hex())
-        self._cells, self._map, self._view = segment.cells, segment.mapping, segment.view
-        self._offset, self._capacity = segment.data_offset, segment.capacity
+        self._cells = segment.cells
+        self._map = segment.mapping
+        self._view = segment.view
+        self._offset = segment.data_offset
+        self._capacity = segment.capacity
         self._buffer = Buffer(segment.data, salt_of(segment.source))
-        self._clock, self._sleep = clock, sleep
+        self._clock = clock
+        self._sleep = sleep
         released = self._cells[RELEASED]
         self._cursor = max(start or 0, released)
+
         if self._cursor % 8:
-            raise RingDamaged(f"damaged header of {self._name}: position {self._cursor} is not a multiple of 8")
+            raise RingDamaged(
+                f"damaged header of {self._name}: position {self._cursor} is not a multiple of 8"
+            )
+
         self._corrupt = 0
         self._is_counted = self._cursor == 0 or (taken is not None and self._cursor == start)
         self._taken = taken or 0 if self._is_counted else 0
         self._published()
 
     def read(self, max_records: int, max_bytes: int) -> list[RingEntry]:
-        """Return the next entries, oldest first; empty only when nothing is published beyond the cursor.
+        """Return the next entries, oldest first; empty only when nothing is published beyond the
+        cursor.
 
         Reading stops once `max_bytes` are reached; the last entry may exceed it.
 
@@ -242,6 +287,7 @@ class RingReader:
         entries: list[RingEntry] = []
         head, pushed = self._published()
         stop = self._cursor + max(max_bytes, 1)
+
         while self._cursor < head and len(entries) < max_records:
             if self._cursor >= stop:
                 if entries:
@@ -249,6 +295,7 @@ class RingReader:
                 stop = self._cursor + max(max_bytes, 1)
             if not self._read_lap(entries, min(stop, head), head, max_records):
                 self._skip_damage(head)
+
         self._taken += len(entries)
         if self._cursor == head and (self._taken != pushed or not self._is_counted):
             self._settle(pushed)
@@ -261,9 +308,12 @@ class RingReader:
         lap_end = base + self._offset + self._capacity
         limit = min(head, lap_end)
         stop = min(stop, lap_end - PREFIX_BYTES + 1)
-        mapping, view, salt = self._map, self._view, self._buffer.salt
+        mapping = self._map
+        view = self._view
+        salt = self._buffer.salt
         add = entries.append
         is_sound = True
+
         for _ in range(max_records - len(entries)):
             if cursor >= stop:
                 break
@@ -275,9 +325,11 @@ class RingReader:
             if crc32(header, salt + end + kind) != crc or end > limit:
                 is_sound = False
                 break
+
             if kind != WRAP:
                 add((kind, header, view[body : at + length], end))
             cursor = end
+
         # A rest too short for a marker is skipped like one.
         if lap_end - cursor < PREFIX_BYTES and head > cursor:
             cursor = lap_end
@@ -290,14 +342,18 @@ class RingReader:
         while True:
             before = cells[PUSHED]
             word = cells[HEAD]
-            # The count of `word` lies in [before, now + 1]; fewer than eight candidates make its low bits decisive.
+            # The count of `word` lies in [before, now + 1]; fewer than eight candidates make its
+            # low bits decisive.
             if cells[PUSHED] - before < _COUNT_BITS:
                 break
+
         head = word & ~_COUNT_BITS
         if head - self._cursor > self._capacity:
             raise RingDamaged(
-                f"damaged header of {self._name}: head {head} is more than {self._capacity} bytes past {self._cursor}"
+                f"damaged header of {self._name}: head {head} is more than {self._capacity} bytes "
+                f"past {self._cursor}"
             )
+
         return head, before + (word - before & _COUNT_BITS)
 
     def _settle(self, pushed: int) -> None:
@@ -311,7 +367,9 @@ class RingReader:
         self._is_counted = True
 
     def _skip_damage(self, head: int) -> None:
-        """Move the cursor to the next valid entry; one that is the newest gets time to become visible first."""
+        """Move the cursor to the next valid entry; one that is the newest gets time to become
+        visible first.
+        """
         found = self._buffer.find(self._cursor + 8, head)
         if found == head:
             deadline = self._clock() + _RETRY_S
@@ -319,28 +377,34 @@ class RingReader:
                 self._sleep(_RETRY_PAUSE_S)
                 if self._buffer.is_entry(self._cursor, head):
                     return
+
         self._cursor = found
         if not self._is_counted:
             self._corrupt += 1
 
     def release(self, offset: int) -> None:
-        """Let the producer overwrite everything before `offset`, an end offset that was read; never moves back."""
+        """Let the producer overwrite everything before `offset`, an end offset that was read; never
+        moves back.
+        """
         if offset > self._cursor or offset % 8:
             raise ValueError(f"bug: release of {offset}, the cursor is at {self._cursor}")
         if offset > self._cells[RELEASED]:
             self._cells[RELEASED] = offset
 
     def say(self, outlook: Outlook) -> None:
-        """Tell the producer whether room will be made; it looks only where its ring is more than half full."""
+        """Tell the producer whether room will be made; it looks only where its ring is more than
+        half full.
+        """
         if self._cells[OUTLOOK] != outlook:
             self._cells[OUTLOOK] = outlook
 
     def sleep_flag(self, is_asleep: bool) -> bool:
         """Ask for a wake-up at the next push, or no longer.
 
-        The flag is set first and `head` looked at again after it, so a push in between is seen by one side or the
-        other. Processors may delay a store past a load, and Python has no fence: a reader should set the flag at one
-        tick and sleep only when the next tick finds nothing either, or bound its sleep.
+        The flag is set first and `head` looked at again after it, so a push in between is seen by
+        one side or the other. Processors may delay a store past a load, and Python has no fence: a
+        reader should set the flag at one tick and sleep only when the next tick finds nothing
+        either, or bound its sleep.
 
         Returns:
             Whether there is nothing to read, so that sleeping is right.
@@ -380,13 +444,16 @@ class RingReader:
 
     @property
     def taken(self) -> int:
-        """Entries up to the cursor, read and corrupt; a reader made without `taken` counts from its own start until it
-        has caught up."""
+        """Entries up to the cursor, read and corrupt; a reader made without `taken` counts from its
+        own start until it has caught up.
+        """
         return self._taken
 
     @property
     def corrupt_records(self) -> int:
-        """Damaged entries skipped by this reader. Exact once it has caught up; until then they count as not taken."""
+        """Damaged entries skipped by this reader. Exact once it has caught up; until then they
+        count as not taken.
+        """
         return self._corrupt
 
     @property

@@ -1,15 +1,19 @@
-"""The shared memory of one worker process: header page, descriptor, counters, in-flight table and ring in one file.
+"""The shared memory of one worker process: header page, descriptor, counters, in-flight table and
+ring in one file.
 
-Strategy: one file per process, mapped by the worker (producer) and the collector (consumer). Everything of fixed size
-lies in the *static* part of the header page, written once, under a CRC; everything that moves is a native 8-byte cell
-with exactly one writer, on 64-byte lines of its own. The file appears under its name only when it is complete.
+Strategy: one file per process, mapped by the worker (producer) and the collector (consumer).
+Everything of fixed size lies in the *static* part of the header page, written once, under a CRC;
+everything that moves is a native 8-byte cell with exactly one writer, on 64-byte lines of its own.
+The file appears under its name only when it is complete.
 
-Invariant: no size or offset of a file is used before it was checked against the size of that file, and every byte is
-really allocated, because touching a hole of a full file system kills the process with SIGBUS.
+Invariant: no size or offset of a file is used before it was checked against the size of that file,
+and every byte is really allocated, because touching a hole of a full file system kills the process
+with SIGBUS.
 
-Liveness: the producer holds `flock(LOCK_EX)` for its whole life and the kernel releases it at death, kill -9 included.
-A flock belongs to the *open file description*: descriptors that were inherited or duplicated share it. So each side
-opens the file itself, by path or through `/proc/self/fd/N`, and never asks through the descriptor it was handed.
+Liveness: the producer holds `flock(LOCK_EX)` for its whole life and the kernel releases it at
+death, kill -9 included. A flock belongs to the *open file description*: descriptors that were
+inherited or duplicated share it. So each side opens the file itself, by path or through
+`/proc/self/fd/N`, and never asks through the descriptor it was handed.
 """
 
 import fcntl
@@ -65,7 +69,9 @@ class Segment:
     fd: int
     """This side's own descriptor."""
     mapping: mmap
-    """The whole file; its slice assignment is faster than a memoryview's (81 against 88 ns, measured)."""
+    """The whole file; its slice assignment is faster than a memoryview's (81 against 88 ns,
+    measured).
+    """
     view: memoryview
     """The whole file, for slices that are not copied."""
     data_offset: int
@@ -89,7 +95,9 @@ class Segment:
     is_held: bool
     """Whether this object holds the producer's lock."""
     is_shared: bool
-    """Whether `fd` may be the producer's own open file, so that a lock of ours would take its lock away."""
+    """Whether `fd` may be the producer's own open file, so that a lock of ours would take its lock
+    away.
+    """
 
     def __init__(self, fd: int, path: Path | None, *, is_held: bool = False) -> None:
         """Map the file behind `fd` and take the descriptor over.
@@ -97,16 +105,29 @@ class Segment:
         Raises:
             SegmentError: the header is damaged; the descriptor stays the caller's then.
         """
-        self.fd, self.path, self.is_held, self.is_shared = fd, path, is_held, False
-        areas = checked_header(os.pread(fd, HEADER_BYTES, 0), os.fstat(fd).st_size, str(path or "anonymous ring"))
-        self.source, self.boot_id = areas.source, areas.boot_id
-        self.inflight_slots, self.data_offset, self.capacity = areas.inflight_slots, areas.data_at, areas.capacity
+        self.fd = fd
+        self.path = path
+        self.is_held = is_held
+        self.is_shared = False
+        areas = checked_header(
+            os.pread(fd, HEADER_BYTES, 0), os.fstat(fd).st_size, str(path or "anonymous ring")
+        )
+        self.source = areas.source
+        self.boot_id = areas.boot_id
+        self.inflight_slots = areas.inflight_slots
+        self.data_offset = areas.data_at
+        self.capacity = areas.capacity
         self.mapping = mmap(fd, self.data_offset + self.capacity)
-        self.view = whole = memoryview(self.mapping)
+        whole = memoryview(self.mapping)
+        self.view = whole
         self.descriptor = bytes(whole[PAGE : PAGE + areas.descriptor_bytes])
         self.cells = whole[:PAGE].cast("Q")
-        self.counters = whole[areas.counters_at : areas.counters_at + areas.counter_cells * 8].cast("Q")
-        self.inflight = whole[areas.inflight_at : areas.inflight_at + areas.inflight_slots * SLOT_BYTES]
+        self.counters = whole[areas.counters_at : areas.counters_at + areas.counter_cells * 8].cast(
+            "Q"
+        )
+        self.inflight = whole[
+            areas.inflight_at : areas.inflight_at + areas.inflight_slots * SLOT_BYTES
+        ]
         self.data = whole[self.data_offset : self.data_offset + self.capacity]
 
     @classmethod
@@ -122,8 +143,9 @@ class Segment:
     ) -> "Segment":
         """Make a segment with a new source uuid, all bytes allocated and zero.
 
-        With a directory the file is `<source hex>.ring`, mode 0600, and the maker holds it from the first moment, so
-        that no consumer takes it for abandoned. Without one it is an anonymous memory file, not held.
+        With a directory the file is `<source hex>.ring`, mode 0600, and the maker holds it from the
+        first moment, so that no consumer takes it for abandoned. Without one it is an anonymous
+        memory file, not held.
 
         Args:
             directory: an existing directory, private to this user; None for an anonymous file.
@@ -137,15 +159,21 @@ class Segment:
             SegmentError: no space or no permission; nothing is left behind.
         """
         source = os.urandom(16)
-        header, total = new_header(source, len(descriptor), counter_cells, inflight_slots, ring_bytes)
+        header, total = new_header(
+            source, len(descriptor), counter_cells, inflight_slots, ring_bytes
+        )
         needed = total - ring_bytes // PAGE * PAGE if is_lean else total
         if directory is None:
             return cls._create_anonymous(header, descriptor, total, needed)
+
         path = directory / f"{source.hex()}{SUFFIX}"
         unfinished = path.with_suffix(".new")
+
         fd = -1
         try:
-            fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = os.open(
+                unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            )
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _fill(fd, header, descriptor, total, needed)
             os.rename(unfinished, path)
@@ -154,10 +182,14 @@ class Segment:
             if fd >= 0:
                 os.close(fd)
                 unfinished.unlink(missing_ok=True)
-            raise SegmentError(f"cannot make a ring of {total} bytes in {directory}: {exc.strerror or exc}") from exc
+            raise SegmentError(
+                f"cannot make a ring of {total} bytes in {directory}: {exc.strerror or exc}"
+            ) from exc
 
     @classmethod
-    def _create_anonymous(cls, header: bytes, descriptor: bytes, total: int, needed: int) -> "Segment":
+    def _create_anonymous(
+        cls, header: bytes, descriptor: bytes, total: int, needed: int
+    ) -> "Segment":
         fd = -1
         try:
             fd = anonymous_file(ANONYMOUS)
@@ -166,11 +198,14 @@ class Segment:
         except OSError as exc:
             if fd >= 0:
                 os.close(fd)
-            raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}") from exc
+            raise SegmentError(
+                f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}"
+            ) from exc
 
     @classmethod
     def from_fd(cls, fd: int) -> "Segment":
-        """Map a segment through a descriptor from another process; the caller still closes `fd` itself.
+        """Map a segment through a descriptor from another process; the caller still closes `fd`
+        itself.
 
         Serves producer (then `hold`) and consumer.
 
@@ -180,7 +215,10 @@ class Segment:
         try:
             own = _opened_anew(fd)
         except OSError as exc:
-            raise SegmentError(f"cannot open the ring behind descriptor {fd}: {exc.strerror or exc}") from exc
+            raise SegmentError(
+                f"cannot open the ring behind descriptor {fd}: {exc.strerror or exc}"
+            ) from exc
+
         segment = cls._mapped(own, None)
         segment.is_shared = not os.path.exists(_OWN_DESCRIPTORS)
         return segment
@@ -207,7 +245,9 @@ class Segment:
             os.close(fd)
             if isinstance(exc, SegmentError):
                 raise
-            raise SegmentError(f"cannot map the ring {path or 'behind a descriptor'}: {exc.strerror or exc}") from exc
+            raise SegmentError(
+                f"cannot map the ring {path or 'behind a descriptor'}: {exc.strerror or exc}"
+            ) from exc
 
     def hold(self) -> None:
         """Become the producer: hold the lock until `close` or death. Doing it twice is harmless.
@@ -223,16 +263,24 @@ class Segment:
             except BlockingIOError:
                 # A consumer that asks `producer_alive` holds a shared lock for some microseconds.
                 time.sleep(_HOLD_PAUSE_S)
+
         if not self.is_held:
-            raise SegmentError(f"the ring {self.path or self.source.hex()} is held by another producer")
+            raise SegmentError(
+                f"the ring {self.path or self.source.hex()} is held by another producer"
+            )
+
         self._touch_all()
         self.cells[PRODUCER_PID], self.cells[HELD_SINCE_US] = os.getpid(), time.time_ns() // 1000
 
     def _touch_all(self) -> None:
-        """Map every page for writing now: 5 ms for 64 MiB, and not 1 us for each page at a request that comes to it."""
+        """Map every page for writing now: 5 ms for 64 MiB, and not 1 us for each page at a request
+        that comes to it.
+        """
         is_whole = os.fstat(self.fd).st_blocks * 512 >= self.data_offset + self.capacity
         try:
-            self.mapping.madvise(_MADV_POPULATE_WRITE, 0, len(self.mapping) if is_whole else self.data_offset)
+            self.mapping.madvise(
+                _MADV_POPULATE_WRITE, 0, len(self.mapping) if is_whole else self.data_offset
+            )
         except OSError:  # a kernel before 5.14: pages are mapped as they are written
             pass
 
@@ -242,15 +290,18 @@ class Segment:
             return True
         if self.is_shared:
             return _is_running(self.cells[PRODUCER_PID])
+
         try:
             fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+
         fcntl.flock(self.fd, fcntl.LOCK_UN)
         return False
 
     def share(self) -> int:
-        """Return a new descriptor, which keeps the file alive in another process even without its name.
+        """Return a new descriptor, which keeps the file alive in another process even without its
+        name.
 
         Raises:
             OSError: there is no descriptor left.
@@ -258,10 +309,14 @@ class Segment:
         return _opened_anew(self.fd)
 
     def give_back_ring(self, released: int, head: int) -> None:
-        """Free the pages of the ring that hold nothing between two offsets; its producer is gone, or lean."""
+        """Free the pages of the ring that hold nothing between two offsets; its producer is gone,
+        or lean.
+        """
         if not 0 <= head - released <= self.capacity:
             return
-        for at, length in self._parts(-(-head // PAGE) * PAGE, (released + self.capacity) // PAGE * PAGE):
+        for at, length in self._parts(
+            -(-head // PAGE) * PAGE, (released + self.capacity) // PAGE * PAGE
+        ):
             self._free(at, length)
 
     def take_back_ring(self, start: int, end: int) -> None:
@@ -305,7 +360,9 @@ class Segment:
             self.is_held = False
 
     def close(self) -> None:
-        """Give up lock, descriptor and mapping. Views of entries still held keep the memory mapped until they go."""
+        """Give up lock, descriptor and mapping. Views of entries still held keep the memory mapped
+        until they go.
+        """
         if self.fd < 0:
             return
         self.let_go()
@@ -322,10 +379,13 @@ class Segment:
 def _opened_anew(fd: int) -> int:
     """Open the file behind a descriptor once more, so that locks are not shared with it.
 
-    Where `/proc/self/fd` does not exist the descriptor is duplicated, and shares its lock with the producer's.
+    Where `/proc/self/fd` does not exist the descriptor is duplicated, and shares its lock with the
+    producer's.
     """
     link = f"{_OWN_DESCRIPTORS}/{fd}"
-    return os.open(link, os.O_RDWR | os.O_CLOEXEC) if os.path.exists(link) else os.dup(fd)
+    if os.path.exists(link):
+        return os.open(link, os.O_RDWR | os.O_CLOEXEC)
+    return os.dup(fd)
 
 
 def _is_running(pid: int) -> bool:
@@ -337,6 +397,7 @@ def _is_running(pid: int) -> bool:
         return False
     except PermissionError:
         pass
+
     return bool(pid)
 
 
@@ -348,31 +409,44 @@ def _fill(fd: int, header: bytes, descriptor: bytes, total: int, needed: int) ->
 
 def segments_in(directory: Path) -> list[Path]:
     """Return the rings in a directory, sorted by name; none if it does not exist."""
-    return sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
+    if directory.is_dir():
+        return sorted(directory.glob("*" + SUFFIX))
+    return []
 
 
 def pushed_in(path: Path) -> int:
-    """Return how many entries a file says its ring was given; 0 where its header page ends before that.
+    """Return how many entries a file says its ring was given; 0 where its header page ends before
+    that.
 
-    For files that cannot be read otherwise: it is believed if so many entries can lie before the head.
+    For files that cannot be read otherwise: it is believed if so many entries can lie before the
+    head.
     """
     try:
         with path.open("rb") as file:
             page = file.read(PAGE)
     except OSError:
         return 0
-    head, pushed = (int.from_bytes(page[8 * cell : 8 * cell + 8], sys.byteorder) for cell in (HEAD, PUSHED))
-    return pushed if page.startswith(MAGIC) and pushed * PREFIX_BYTES <= head else 0
+
+    head, pushed = (
+        int.from_bytes(page[8 * cell : 8 * cell + 8], sys.byteorder) for cell in (HEAD, PUSHED)
+    )
+    if page.startswith(MAGIC) and pushed * PREFIX_BYTES <= head:
+        return pushed
+
+    return 0
 
 
 def remove_unfinished(directory: Path) -> int:
-    """Remove files of creators that were killed before their segment was complete; return how many there were."""
+    """Remove files of creators that were killed before their segment was complete; return how many
+    there were.
+    """
     removed = 0
     for path in directory.glob("*.new"):
         try:
             fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             continue
+
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
@@ -381,4 +455,5 @@ def remove_unfinished(directory: Path) -> int:
             pass
         finally:
             os.close(fd)
+
     return removed

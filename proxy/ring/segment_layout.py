@@ -1,4 +1,5 @@
-"""The header page of a segment: where each area lies, and which cell belongs to whom. Pure but for the boot id.
+"""The header page of a segment: where each area lies, and which cell belongs to whom. Pure but for
+the boot id.
 
 The *static* part is written once, under a CRC. What moves is a native 8-byte cell with one writer,
 on 64-byte lines of its own, so that no two processes write into one cache line.
@@ -21,7 +22,9 @@ SLOT_BYTES: Final = 4096
 """Size of one slot of the in-flight table."""
 
 HEAD: Final = 64
-"""Cell, producer: end of the newest entry in bytes, and in its three low bits the count of entries modulo 8."""
+"""Cell, producer: end of the newest entry in bytes, and in its three low bits the count of entries
+modulo 8.
+"""
 PUSHED: Final = 65
 """Cell, producer: entries pushed; stored just after `HEAD`, so it may lag behind it by one."""
 REFUSED_RECORDS: Final = 72
@@ -85,7 +88,9 @@ class Areas(NamedTuple):
     capacity: int
 
 
-def new_header(source: bytes, descriptor: int, cells: int, slots: int, ring: int) -> tuple[bytes, int]:
+def new_header(
+    source: bytes, descriptor: int, cells: int, slots: int, ring: int
+) -> tuple[bytes, int]:
     """Lay out a segment; return its static header and the size of the file."""
     counters_at = PAGE + _pages(descriptor)
     inflight_at = counters_at + _pages(cells * 8)
@@ -93,7 +98,17 @@ def new_header(source: bytes, descriptor: int, cells: int, slots: int, ring: int
     capacity = _pages(max(ring, PAGE))
     boot = boot_id().encode("ascii")
     static = _STATIC.pack(
-        MAGIC, LAYOUT_VERSION, source, boot, descriptor, counters_at, cells, inflight_at, slots, data_at, capacity
+        MAGIC,
+        LAYOUT_VERSION,
+        source,
+        boot,
+        descriptor,
+        counters_at,
+        cells,
+        inflight_at,
+        slots,
+        data_at,
+        capacity,
     )
     return static + _CRC.pack(zlib.crc32(static)), data_at + capacity
 
@@ -106,12 +121,18 @@ def checked_header(raw: bytes, file_bytes: int, name: str) -> Areas:
         SegmentError: the layout is another one.
     """
     if file_bytes < PAGE or len(raw) < HEADER_BYTES:
-        raise RingDamaged(f"damaged header of {name}: {file_bytes} bytes, no ring is shorter than {PAGE}")
+        raise RingDamaged(
+            f"damaged header of {name}: {file_bytes} bytes, no ring is shorter than {PAGE}"
+        )
+
     magic, version, source, boot, *sizes = _STATIC.unpack_from(raw)
     if magic != MAGIC or zlib.crc32(raw[: _STATIC.size]) != _CRC.unpack_from(raw, _STATIC.size)[0]:
         raise RingDamaged(f"damaged header of {name}: magic or checksum is wrong")
     if version != LAYOUT_VERSION:
-        raise SegmentError(f"the ring {name} has layout {version}, this sidelog reads layout {LAYOUT_VERSION}")
+        raise SegmentError(
+            f"the ring {name} has layout {version}, this sidelog reads layout {LAYOUT_VERSION}"
+        )
+
     areas = Areas(source, boot.rstrip(b"\0").decode("ascii", "replace"), *sizes)
     borders = (
         PAGE + areas.descriptor_bytes,
@@ -124,7 +145,11 @@ def checked_header(raw: bytes, file_bytes: int, name: str) -> Areas:
         file_bytes,
     )
     is_ordered = all(low <= high for low, high in pairwise(borders))
+
     starts = areas.counters_at | areas.inflight_at | areas.data_at | areas.capacity
     if not is_ordered or starts % PAGE or not areas.capacity:
-        raise RingDamaged(f"damaged header of {name}: an area lies outside of the {file_bytes} bytes of the file")
+        raise RingDamaged(
+            f"damaged header of {name}: an area lies outside of the {file_bytes} bytes of the file"
+        )
+
     return areas

@@ -7,7 +7,9 @@ from typing import Final
 MAX_TIMELINE_ENTRIES: Final = 512
 """Then every second entry is dropped, again and again: a day-long event stream keeps its shape."""
 FIRST_CHUNKS: Final = 128
-"""The entries that always stay: output begins within them, and the time of its chunk is the time it began."""
+"""The entries that always stay: output begins within them, and the time of its chunk is the time it
+began.
+"""
 
 
 class Timeline(list[tuple[int, int]]):
@@ -29,10 +31,15 @@ class Timeline(list[tuple[int, int]]):
     def longest_gap_us(self) -> int:
         """Longest silence between two chunks, those of dropped entries included."""
         times = (at_us for _, at_us in self[self._whole_from :])
-        return max(self._longest_gap_us, max((later - earlier for earlier, later in pairwise(times)), default=0))
+        return max(
+            self._longest_gap_us,
+            max((later - earlier for earlier, later in pairwise(times)), default=0),
+        )
 
     def thin(self) -> None:
-        """Drop every second entry but the first and the last; after that the entries no longer show all silences."""
+        """Drop every second entry but the first and the last; after that the entries no longer show
+        all silences.
+        """
         self._longest_gap_us = self.longest_gap_us
         del self[FIRST_CHUNKS:-1:2]
         self._whole_from = len(self) - 1

@@ -1,8 +1,9 @@
 """Addresses as a person writes them: where to listen, and where an upstream is.
 
-Strategy: parse once, into values; everything behind the settings works on those. IPv6 needs brackets (RFC 3986
-§3.2.2). An upstream is an origin, and perhaps a path that is put before the client's target: a query or userinfo in
-its URL is refused, because the proxy never takes credentials from an address.
+Strategy: parse once, into values; everything behind the settings works on those. IPv6 needs
+brackets (RFC 3986 §3.2.2). An upstream is an origin, and perhaps a path that is put before the
+client's target: a query or userinfo in its URL is refused, because the proxy never takes
+credentials from an address.
 """
 
 import base64
@@ -20,14 +21,28 @@ UpstreamScheme = Literal["http", "https", "unix"]
 PRIVATE: Final = "private"
 """In a list of networks: all that are never routed on the internet."""
 PRIVATE_NETWORKS: Final = (
-    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"),
+    *(
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+    ),
     *("fc00::/7", "fe80::/10", "::1/128"),
 )
-"""RFC 1918, 6598, 3927, 1122, 4193, 4291: where the proxies in front of a sidecar stand, as a rule."""
+"""RFC 1918, 6598, 3927, 1122, 4193, 4291: where the proxies in front of a sidecar stand, as a rule.
+"""
 
-_HOST: Final = re.compile(r"(?=[A-Za-z0-9])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*(?<=[A-Za-z0-9])\.?\Z")
-_AUTHORITY: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?\Z")
-_BASE_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*")
+_HOST: Final = re.compile(
+    r"(?=[A-Za-z0-9])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*(?<=[A-Za-z0-9])\.?\Z"
+)
+_AUTHORITY: Final = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?\Z"
+)
+_BASE_PATH: Final = re.compile(
+    r"(?:/(?!\.\.?(?:/|\Z))(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})+)*"
+)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _DIRECT: Final = "off"
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
@@ -49,16 +64,22 @@ class UpstreamAddress:
 
     @property
     def authority(self) -> str:
-        """host or host:port as a Host header spells it (RFC 9110 §7.2); `localhost` for a Unix socket."""
+        """host or host:port as a Host header spells it (RFC 9110 §7.2); `localhost` for a Unix
+        socket.
+        """
         if self.scheme == "unix":
             return "localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        if self.port == _DEFAULT_PORTS[self.scheme]:
+            return host
+        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """A proxy that an upstream is reached through, by tunnels: what is sent to an https upstream stays secret."""
+    """A proxy that an upstream is reached through, by tunnels: what is sent to an https upstream
+    stays secret.
+    """
 
     host: str
     port: int
@@ -67,7 +88,8 @@ class Via:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Read `host:port` or `[v6]:port`; an empty host means every IPv4 address, port 0 one the kernel chooses.
+    """Read `host:port` or `[v6]:port`; an empty host means every IPv4 address, port 0 one the
+    kernel chooses.
 
     Raises:
         ValueError: not such an address; the text says what is wrong.
@@ -79,16 +101,20 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Read where the data port is: as `parse_address`, or `unix:/path`, whose path takes the place of the host.
+    """Read where the data port is: as `parse_address`, or `unix:/path`, whose path takes the place
+    of the host.
 
     Raises:
         ValueError: neither; the text says what is wrong.
     """
-    return (socket_path(text), 0) if text.startswith(UNIX_PREFIX) else parse_address(text)
+    if text.startswith(UNIX_PREFIX):
+        return (socket_path(text), 0)
+    return parse_address(text)
 
 
 def parse_upstream(text: str) -> UpstreamAddress:
-    """Read `http://host[:port][/path]`, the same with https, or `unix:/path`, `unix:///path` (RFC 8089 §2).
+    """Read `http://host[:port][/path]`, the same with https, or `unix:/path`, `unix:///path` (RFC
+    8089 §2).
 
     Raises:
         ValueError: another scheme, or anything beyond an origin and a path; the text says what is wrong.
@@ -99,21 +125,35 @@ def parse_upstream(text: str) -> UpstreamAddress:
     scheme = _scheme(name.lower() if separator else "")
     for mark, what in (("@", "credentials"), ("?", "a query"), ("#", "a fragment")):
         if mark in rest:
-            raise ValueError(f"an upstream is only scheme, host, port and perhaps a path; it must not carry {what}")
+            raise ValueError(
+                "an upstream is only scheme, host, port and perhaps a path; it must not carry "
+                f"{what}"
+            )
+
     authority, slash, path = rest.partition("/")
     base_path = (slash + path).removesuffix("/")
     if not _BASE_PATH.fullmatch(base_path):
-        raise ValueError("the path of an upstream has no empty segments, no . or .., and other characters as %XX")
+        raise ValueError(
+            "the path of an upstream has no empty segments, no . or .., and other characters as %XX"
+        )
+
     host, port = _parse_authority(authority)
     if not host or port == 0:
         raise ValueError("expected a host, and a port from 1 to 65535 where one is given")
+
     return UpstreamAddress(
-        scheme=scheme, host=host.lower(), port=port or _DEFAULT_PORTS[scheme], path="", base_path=base_path
+        scheme=scheme,
+        host=host.lower(),
+        port=port or _DEFAULT_PORTS[scheme],
+        path="",
+        base_path=base_path,
     )
 
 
 def target_at(target: bytes, strip_bytes: int, base_path: bytes) -> bytes:
-    """Return a target as an upstream gets it: without what a route strips, behind the path of the upstream."""
+    """Return a target as an upstream gets it: without what a route strips, behind the path of the
+    upstream.
+    """
     rest = target[strip_bytes:]
     return base_path + (rest if rest.startswith(b"/") else b"/" + rest)
 
@@ -128,9 +168,13 @@ def parse_via(text: str) -> Via | None:
         return None
     url = urlsplit(text)
     credentials, _, place = url.netloc.rpartition("@")
+
     address = parse_upstream(f"{url.scheme}://{place}{url.path}") if url.scheme == "http" else None
     if address is None or address.base_path or url.query or url.fragment:
-        raise ValueError("expected off, or http://host:port, perhaps with user:password@ before the host")
+        raise ValueError(
+            "expected off, or http://host:port, perhaps with user:password@ before the host"
+        )
+
     encoded = base64.b64encode(unquote(credentials).encode()) if credentials else b""
     return Via(address.host, address.port, b"Basic " + encoded if encoded else b"")
 
@@ -141,60 +185,83 @@ def via_of(upstream: UpstreamAddress, environ: Mapping[str, str]) -> str:
     excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if upstream.scheme != "https" or not proxy or is_loopback(upstream.host):
         return ""
+
     from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # brings an HTTP client along
 
     is_excepted = proxy_bypass_environment(f"{upstream.host}:{upstream.port}", {"no": excepted})
-    is_excepted = is_excepted or any(_is_in_network(upstream.host, text.strip()) for text in excepted.split(","))
+    is_excepted = is_excepted or any(
+        _is_in_network(upstream.host, text.strip()) for text in excepted.split(",")
+    )
     return "" if is_excepted else proxy
 
 
 def _is_in_network(host: str, text: str) -> bool:
     try:
-        return "/" in text and ipaddress.ip_address(host) in ipaddress.ip_network(text, strict=False)
+        return "/" in text and ipaddress.ip_address(host) in ipaddress.ip_network(
+            text, strict=False
+        )
     except ValueError:
         return False
 
 
 def networks_of(texts: Iterable[str]) -> tuple[str, ...]:
     """Write out the networks that `private` stands for."""
-    return tuple(network for text in texts for network in (PRIVATE_NETWORKS if text == PRIVATE else (text,)))
+    return tuple(
+        network for text in texts for network in (PRIVATE_NETWORKS if text == PRIVATE else (text,))
+    )
 
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a listener on this host, or path of a Unix socket."""
     address = _ip(host)
-    return host.startswith("/") or host.lower() in _LOCAL_NAMES if address is None else address.is_loopback
+    if address is None:
+        return host.startswith("/") or host.lower() in _LOCAL_NAMES
+    return address.is_loopback
 
 
 def leads_to(upstream: UpstreamAddress, listen: tuple[str, int]) -> bool:
-    """Return whether an upstream is evidently our own listener, without DNS (the peer is checked again later)."""
+    """Return whether an upstream is evidently our own listener, without DNS (the peer is checked
+    again later).
+    """
     if upstream.scheme == "unix" or upstream.port != listen[1]:
         return upstream.scheme == "unix" and upstream.path == listen[0]
-    host, own = upstream.host, listen[0].lower()
-    target, mine = _ip(host), _ip(own)
+    host = upstream.host
+    own = listen[0].lower()
+    target = _ip(host)
+    mine = _ip(own)
     if host == own or (target is not None and target == mine):
         return True
-    if target is not None and target.is_unspecified:  # connecting to 0.0.0.0 or :: means this machine
+    # Connecting to 0.0.0.0 or :: means this machine.
+    if target is not None and target.is_unspecified:
         return mine is None or mine.is_unspecified or mine.is_loopback
     if not is_loopback(host):
         return False
+
     # A loopback name reaches a wildcard listener; `localhost` also each loopback literal.
-    return (mine is not None and mine.is_unspecified) or (target is None and is_loopback(own)) or own in _LOCAL_NAMES
+    return (
+        (mine is not None and mine.is_unspecified)
+        or (target is None and is_loopback(own))
+        or own in _LOCAL_NAMES
+    )
 
 
 def _parse_authority(text: str) -> tuple[str, int | None]:
     found = _AUTHORITY.match(text)
     if found is None:
         raise ValueError("expected host:port, with brackets around an IPv6 address")
-    six, port_text = found["six"], found["port"]
+
+    six = found["six"]
+    port_text = found["port"]
     host: str = six if six is not None else found["name"]
     if six is not None and _ip(six) is None:
         raise ValueError("the brackets do not hold an IPv6 address")
     if six is None and host and not _HOST.match(host):
         raise ValueError("the host is not a name or an IP address")
+
     port = int(port_text) if port_text is not None else None
     if port is not None and port > 65535:
         raise ValueError("the port is above 65535")
+
     return host, port
 
 

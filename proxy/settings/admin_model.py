@@ -10,29 +10,39 @@ class AdminSettings(Section, frozen=True):
     """[admin]: the port of the API, the UI and the metrics."""
 
     listen: Annotated[str, about(FLAGS["admin.listen"].help)] = "127.0.0.1:8090"
-    auth: Annotated[Literal["token", "off"], about("off is accepted only on a loopback address")] = "token"
+    auth: Annotated[
+        Literal["token", "off"], about("off is accepted only on a loopback address")
+    ] = "token"
     tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the admin port")] = ""
     tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
     allowed_hosts: Annotated[
-        tuple[str, ...], about("Host names, without port, accepted beside loopback and the listen address")
+        tuple[str, ...],
+        about("Host names, without port, accepted beside loopback and the listen address"),
     ] = ()
     base_path: Annotated[
         str,
         about(
-            "path below which another proxy has the admin port, such as /sidelog; it may be passed on or taken off; an "
+            "path below which another proxy has the admin port, such as /sidelog; it may be "
+            "passed on or taken off; an "
             "X-Forwarded-Prefix of [proxy] trusted_proxies says the same"
         ),
     ] = ""
     public_url: Annotated[
         str,
         about(
-            "address of the web UI as a browser reaches it, such as https://logs.example/sidelog, with which links in "
-            "messages of alerts begin; its host is accepted as one of allowed_hosts; empty: messages have no links"
+            "address of the web UI as a browser reaches it, such as https://logs.example/sidelog, "
+            "with which links in "
+            "messages of alerts begin; its host is accepted as one of allowed_hosts; empty: "
+            "messages have no links"
         ),
     ] = ""
     max_streams_per_token: Annotated[
         int,
-        about("open live streams per token, and a third of those opened a minute, more: 429; 0: unlimited", ge=0),
+        about(
+            "open live streams per token, and a third of those opened a minute, more: 429; 0: "
+            "unlimited",
+            ge=0,
+        ),
     ] = 20
     metrics_listen: Annotated[
         str,
@@ -44,7 +54,8 @@ class AdminSettings(Section, frozen=True):
     metrics_max_endpoints: Annotated[
         int,
         about(
-            "endpoints with their own latency in /metrics, which is open; further ones count as `other`; 0: none",
+            "endpoints with their own latency in /metrics, which is open; further ones count as "
+            "`other`; 0: none",
             ge=0,
             le=1000,
         ),
@@ -63,12 +74,19 @@ class TokenSettings(Section, frozen=True):
 
     name: Annotated[str, about("name of the token, for limits and logs")]
     token: Annotated[
-        str, about('the secret, "env:NAME", "file:PATH" that holds it, or "sha256:" and its SHA-256 in hexadecimal')
+        str,
+        about(
+            'the secret, "env:NAME", "file:PATH" that holds it, or "sha256:" and its SHA-256 in '
+            "hexadecimal"
+        ),
     ] = ""
     """After `load` always the last."""
     role: Annotated[
         Literal["reader", "operate", "admin"],
-        about("`admin` sees and changes everything; `reader` reads its scope; `operate` may send requests again, too"),
+        about(
+            "`admin` sees and changes everything; `reader` reads its scope; `operate` may send "
+            "requests again, too"
+        ),
     ] = "reader"
     projects: Annotated[tuple[str, ...], about("projects it may see; empty: all")] = ()
     containers: Annotated[tuple[str, ...], about("containers it may see; empty: all")] = ()
@@ -79,10 +97,15 @@ class ReplaySettings(Section, frozen=True):
     """[replay]: Send again in the web UI; `sidelog replay` needs none of it."""
 
     enabled: Annotated[
-        bool, about("whether tokens of role `operate` or `admin` may send a recorded request again, edited or not")
+        bool,
+        about(
+            "whether tokens of role `operate` or `admin` may send a recorded request again, "
+            "edited or not"
+        ),
     ] = False
     targets: Annotated[
-        tuple[str, ...], about("http://… and https://… where it may go beside the upstream of its own route")
+        tuple[str, ...],
+        about("http://… and https://… where it may go beside the upstream of its own route"),
     ] = ()
 
 

@@ -40,4 +40,5 @@ def check_template(template: str) -> str:
     except json.JSONDecodeError as error:
         place = f"{error.msg} at character {error.pos + 1}"
         return f"is not JSON once its fields are filled in: {place}"
+
     return ""

@@ -1,8 +1,9 @@
 """What the types cannot say: addresses, header syntax, things that contradict each other.
 
-Strategy: pure generators of (setting, what is wrong with it) over complete settings; the loader adds where the
-setting came from. The only looks outside are whether named files can be used and whether the storage URL has a backend.
-Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.2 (Host).
+Strategy: pure generators of (setting, what is wrong with it) over complete settings; the loader
+adds where the setting came from. The only looks outside are whether named files can be used and
+whether the storage URL has a backend. Standards: RFC 9110 §5.1 (field names are tokens), §5.5
+(values without CR, LF, NUL), §7.2 (Host).
 """
 
 import ipaddress
@@ -39,7 +40,9 @@ _PATH: Final = re.compile(r"/[!-\"$->@-~]*\Z")  # visible ASCII without # and ?
 _BASE_PATH: Final = re.compile(r"(?!/(?:api|ui|v1)/?\Z)(?:/(?!\.)[A-Za-z0-9._~-]+){0,16}/?\Z")
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 
-_READ_HEADERS: Final = frozenset({"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"})
+_READ_HEADERS: Final = frozenset(
+    {"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"}
+)
 """What else the proxy reads or writes itself: no field for a key, a project or a user."""
 
 MIN_CAP_BYTES: Final = 8 * 1024 * 1024
@@ -75,13 +78,18 @@ def check(settings: Settings) -> Iterator[Problem]:
     if not settings.routes and settings.proxy.data_port:
         yield "routes", NO_UPSTREAM
     if settings.storage.url.startswith("memory") and not settings.proxy.data_port:
-        yield "proxy.data_port", "must be true with a store in memory, which no other process can write"
+        yield (
+            "proxy.data_port",
+            "must be true with a store in memory, which no other process can write",
+        )
+
     yield from _check_route_ids(settings)
     yield from _check_reach(settings)
     own = [address for _, address in _listeners(settings)]
     yield from check_otel(settings, own)
     yield from check_alerts(settings.alerts, own)
     yield from check_replay(settings.replay)
+
     for name, route in _named_routes(settings):
         yield from _check_route(name, route, makes_traces=settings.proxy.trace_context)
         yield from check_upstream(name, route.upstream, own)
@@ -94,11 +102,14 @@ def warnings(settings: Settings) -> Iterator[Problem]:
     is_open = settings.proxy.data_port and not is_loopback(parse_listen(settings.proxy.listen)[0])
     for name, route in _named_routes(settings):
         rules = settings.proxy.headers.set_request | route.headers.set_request
-        secret = next((header for header, value in rules.items() if value and _SECRET.search(header)), None)
+        secret = next(
+            (header for header, value in rules.items() if value and _SECRET.search(header)), None
+        )
         if is_open and secret is not None and route.auth != "required":
             yield (
                 f"{name}.auth",
-                f"is {route.auth!r}: every client of {settings.proxy.listen} uses the {secret} set on requests; "
+                f"is {route.auth!r}: every client of {settings.proxy.listen} uses the {secret} "
+                "set on requests; "
                 'set auth = "required", or listen on 127.0.0.1',
             )
 
@@ -124,9 +135,14 @@ def _check_listeners(settings: Settings) -> Iterator[Problem]:
             yield name, f"is the address of {owners[good[name]]} too, got {text!r}"
         else:
             owners[good[name]] = PORTS[name]
+
     admin = good.get("admin.listen")
     if admin and settings.admin.auth == "off" and not is_loopback(admin[0]):
-        yield "admin.auth", f"`off` is accepted only on a loopback address, admin.listen is {settings.admin.listen!r}"
+        yield (
+            "admin.auth",
+            "`off` is accepted only on a loopback address, admin.listen is "
+            f"{settings.admin.listen!r}",
+        )
 
 
 def _check_proxy(settings: Settings) -> Iterator[Problem]:
@@ -135,14 +151,24 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
             ipaddress.ip_network(text, strict=False)
         except ValueError:
             yield "proxy.trusted_proxies", f"expected an address, a CIDR or `private`, got {text!r}"
+
     if settings.proxy.proxy_protocol and not settings.proxy.trusted_proxies:
-        yield "proxy.proxy_protocol", "has no effect without trusted_proxies, whose connections begin with the header"
+        yield (
+            "proxy.proxy_protocol",
+            "has no effect without trusted_proxies, whose connections begin with the header",
+        )
+
     for name in ("record_id_header", "client_address_header"):
         text = getattr(settings.proxy, name)
         if text and not TOKEN.match(text):
             yield f"proxy.{name}", f"expected a token (letters, digits, hyphens), got {text!r}"
+
     if settings.proxy.record_id_header.lower() in OWN_HEADERS:
-        yield "proxy.record_id_header", f"{settings.proxy.record_id_header} has another meaning to the proxy"
+        yield (
+            "proxy.record_id_header",
+            f"{settings.proxy.record_id_header} has another meaning to the proxy",
+        )
+
     yield from check_header_rules(
         "proxy",
         settings.proxy.headers,
@@ -150,19 +176,32 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
         record_id_header=settings.proxy.record_id_header,
     )
     if not _INSTANCE.match(settings.proxy.instance):
-        yield "proxy.instance", f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}"
+        yield (
+            "proxy.instance",
+            f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}",
+        )
+
     if any(character in settings.proxy.stage for character in "\r\n\0"):
         yield "proxy.stage", f"must not hold CR, LF or NUL, got {settings.proxy.stage!r}"
 
 
 def _check_front(settings: Settings) -> Iterator[Problem]:
-    header, base_path = settings.proxy.client_address_header, settings.admin.base_path
+    header = settings.proxy.client_address_header
+    base_path = settings.admin.base_path
     if header.lower() in OWN_HEADERS | _READ_HEADERS | {"forwarded"}:
         yield "proxy.client_address_header", f"{header} has another meaning to the proxy"
     elif header and not settings.proxy.trusted_proxies:
-        yield "proxy.client_address_header", f"has no effect without trusted_proxies, got {header!r}"
+        yield (
+            "proxy.client_address_header",
+            f"has no effect without trusted_proxies, got {header!r}",
+        )
+
     if not _BASE_PATH.match(base_path):
-        yield "admin.base_path", f"expected a path such as /sidelog, and not one of ours, got {base_path!r}"
+        yield (
+            "admin.base_path",
+            f"expected a path such as /sidelog, and not one of ours, got {base_path!r}",
+        )
+
     public_url = settings.admin.public_url
     if public_url and (problem := problem_of(public_url, [])):
         yield "admin.public_url", f"{problem}, got {public_url!r}"
@@ -175,7 +214,10 @@ def _check_tls(section: str, cert_file: str, key_file: str) -> Iterator[Problem]
         server_context(cert_file, key_file)
     except (OSError, ValueError) as error:
         beside = f" with key {key_file!r}" if key_file else ""
-        yield f"{section}.tls_cert_file", f"cannot be used: {_reason(error)}, got {cert_file!r}{beside}"
+        yield (
+            f"{section}.tls_cert_file",
+            f"cannot be used: {_reason(error)}, got {cert_file!r}{beside}",
+        )
 
 
 def _reason(error: OSError | ValueError) -> object:
@@ -188,7 +230,10 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
         if found is None:
             yield "admin.allowed_hosts", f"expected a host name, got {text!r}"
         elif found[1]:
-            yield "admin.allowed_hosts", f"expected a host without a port: it is accepted with any, got {text!r}"
+            yield (
+                "admin.allowed_hosts",
+                f"expected a host without a port: it is accepted with any, got {text!r}",
+            )
 
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:
@@ -201,14 +246,23 @@ def _check_storage(settings: Settings) -> Iterator[Problem]:
             check_address()
         except ValueError as error:
             yield name, str(error)
+
     if 0 < settings.retention.max_bytes < MIN_CAP_BYTES:
-        yield "retention.max_bytes", f"must be 0 or at least {MIN_CAP_BYTES} bytes, got {settings.retention.max_bytes}"
+        yield (
+            "retention.max_bytes",
+            f"must be 0 or at least {MIN_CAP_BYTES} bytes, got {settings.retention.max_bytes}",
+        )
 
 
 def _check_opt_out(settings: Settings) -> Iterator[Problem]:
     header = settings.capture.opt_out_header
-    named = {name.lower() for route in settings.routes for name in (route.project_header, route.user_header)}
+    named = {
+        name.lower()
+        for route in settings.routes
+        for name in (route.project_header, route.user_header)
+    }
     named |= {route.key_header.lower() for route in settings.routes if route.auth != "off"}
+
     if header and not TOKEN.match(header):
         yield "capture.opt_out_header", f"expected a header name, got {header!r}"
     elif header.lower() in OWN_HEADERS | _READ_HEADERS | (named - {""}):
@@ -217,19 +271,35 @@ def _check_opt_out(settings: Settings) -> Iterator[Problem]:
 
 def _check_rules(settings: Settings) -> Iterator[Problem]:
     if len(settings.capture.rules) > MAX_RULES:
-        yield "capture.rules", f"expected at most {MAX_RULES} rules, got {len(settings.capture.rules)}"
+        yield (
+            "capture.rules",
+            f"expected at most {MAX_RULES} rules, got {len(settings.capture.rules)}",
+        )
+
     for index, rule in enumerate(settings.capture.rules):
         try:
             if parse_search(rule.query, 0) is None:
                 yield f"capture.rules[{index}].query", f"expected a search, got {rule.query!r}"
         except SearchError as error:
             yield f"capture.rules[{index}].query", f"cannot be read, {error}"
+
         if 0 < rule.share < MIN_SHARE:
-            yield f"capture.rules[{index}].share", f"expected 0, or {MIN_SHARE} at least, got {rule.share}"
+            yield (
+                f"capture.rules[{index}].share",
+                f"expected 0, or {MIN_SHARE} at least, got {rule.share}",
+            )
+
         if rule.by != "record" and rule.share in (0, 1):
-            yield f"capture.rules[{index}].by", "has no effect unless a share is kept: share = 0.1 is one in ten"
+            yield (
+                f"capture.rules[{index}].by",
+                "has no effect unless a share is kept: share = 0.1 is one in ten",
+            )
+
         if rule.share == 1 and not rule.level:
-            yield f"capture.rules[{index}]", "has no effect without share or level: share = 0 leaves all of it out"
+            yield (
+                f"capture.rules[{index}]",
+                "has no effect without share or level: share = 0 leaves all of it out",
+            )
 
 
 def _check_prices(settings: Settings) -> Iterator[Problem]:
@@ -237,32 +307,45 @@ def _check_prices(settings: Settings) -> Iterator[Problem]:
         try:
             _ = price.first_day
         except ValueError:
-            yield f"llm.prices[{index}].since", f"expected a day such as 2026-03-01, got {price.since!r}"
+            yield (
+                f"llm.prices[{index}].since",
+                f"expected a day such as 2026-03-01, got {price.since!r}",
+            )
 
 
 def _unreached_prices(prices: Sequence[PriceSettings]) -> Iterator[Problem]:
     for index, price in enumerate(prices):
         for number, earlier in enumerate(prices[:index]):
-            is_same = earlier.models.fullmatch(price.model) and earlier.provider in ("", price.provider)
+            is_same = earlier.models.fullmatch(price.model) and earlier.provider in (
+                "",
+                price.provider,
+            )
             if is_same and earlier.first_day <= price.first_day:
-                reason = f"is never used: llm.prices[{number}] is tried first and takes all its calls; put it in front"
+                reason = (
+                    f"is never used: llm.prices[{number}] is tried first and takes all its calls; "
+                    "put it in front"
+                )
                 yield f"llm.prices[{index}]", f"{reason}, got {price.model!r}"
                 break
 
 
 def _check_sizes(settings: Settings) -> Iterator[Problem]:
-    limits, capture = settings.proxy.limits, settings.capture
+    limits = settings.proxy.limits
+    capture = settings.capture
     if 0 < limits.max_header_bytes < _LEAST_BYTES:
         yield (
             "proxy.limits.max_header_bytes",
             f"expected 0 or at least {_LEAST_BYTES} bytes, got {limits.max_header_bytes}",
         )
+
     windows = capture.request_body_bytes + capture.response_body_bytes
     if windows > settings.ring.bytes // 2:
         yield (
             "ring.bytes",
-            f"the windows of one exchange ({windows} bytes) may fill half a ring, got {settings.ring.bytes}",
+            f"the windows of one exchange ({windows} bytes) may fill half a ring, got "
+            f"{settings.ring.bytes}",
         )
+
     directory = settings.ring.directory
     if directory and not os.path.isdir(directory):
         yield "ring.directory", f"is not a directory, got {directory!r}"
@@ -285,9 +368,13 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
                 else f"makes the route `default`, as {seen[route.id]} is"
             )
             yield f"{name}.id" if name != "proxy" else "proxy.upstream", f"{what}, got {route.id!r}"
+
         seen.setdefault(route.id, name)
         if not route.id.isprintable() or route.id != route.id.strip():
-            yield f"{name}.id", f"expected printable text without blanks around it, got {route.id!r}"
+            yield (
+                f"{name}.id",
+                f"expected printable text without blanks around it, got {route.id!r}",
+            )
 
 
 def _check_reach(settings: Settings) -> Iterator[Problem]:
@@ -296,9 +383,16 @@ def _check_reach(settings: Settings) -> Iterator[Problem]:
     for name, route in _named_routes(settings):
         taker = next((other for other, earlier in before if _takes_all_of(earlier, route)), None)
         if taker is not None and name == "proxy":
-            yield "proxy.upstream", f"gets no request: {taker} takes them all, got {route.upstream!r}"
+            yield (
+                "proxy.upstream",
+                f"gets no request: {taker} takes them all, got {route.upstream!r}",
+            )
         elif taker is not None:
-            yield f"{name}.path", f"gets no request: {taker} is tried first and takes them all, got {route.path!r}"
+            yield (
+                f"{name}.path",
+                f"gets no request: {taker} is tried first and takes them all, got {route.path!r}",
+            )
+
         before.append((name, route))
 
 
@@ -308,15 +402,28 @@ def _takes_all_of(earlier: RouteSettings, later: RouteSettings) -> bool:
 
 def _check_route(name: str, route: RouteSettings, *, makes_traces: bool) -> Iterator[Problem]:
     if not _PATH.match(route.path):
-        yield f"{name}.path", f"expected a raw path that begins with /, without query, got {route.path!r}"
+        yield (
+            f"{name}.path",
+            f"expected a raw path that begins with /, without query, got {route.path!r}",
+        )
+
     yield from _check_hosts(name, route)
     yield from check_header_rules(name, route.headers, makes_traces=makes_traces)
     yield from _check_access(name, route)
+
     if len(route.endpoints) > MAX_TEMPLATES:
-        yield f"{name}.endpoints", f"expected at most {MAX_TEMPLATES} templates, got {len(route.endpoints)}"
+        yield (
+            f"{name}.endpoints",
+            f"expected at most {MAX_TEMPLATES} templates, got {len(route.endpoints)}",
+        )
+
     for template in route.endpoints:
         if not is_template(template):
-            yield f"{name}.endpoints", f"expected a path that begins with /, without query, got {template!r}"
+            yield (
+                f"{name}.endpoints",
+                f"expected a path that begins with /, without query, got {template!r}",
+            )
+
     yield from check_upstream_tls(name, route)
     if route.protobuf:
         yield from _check_schema(f"{name}.protobuf", route.protobuf)
@@ -329,13 +436,21 @@ def _check_schema(setting: str, file: str) -> Iterator[Problem]:
         yield setting, f"cannot be read: {_reason(error)}, got {file!r}"
     else:
         if beginning != b"\n":  # the tag of its first file
-            yield setting, f"expected a set of file descriptors, as protoc --descriptor_set_out writes it, got {file!r}"
+            yield (
+                setting,
+                "expected a set of file descriptors, as protoc --descriptor_set_out writes it, "
+                f"got {file!r}",
+            )
 
 
 def _check_hosts(name: str, route: RouteSettings) -> Iterator[Problem]:
     found = _HOST_VALUE.match(route.host)
     if route.host and (found is None or found[1]):
-        yield f"{name}.host", f"expected a host without a port: it takes requests for any, got {route.host!r}"
+        yield (
+            f"{name}.host",
+            f"expected a host without a port: it takes requests for any, got {route.host!r}",
+        )
+
     if route.upstream_host and not _HOST_VALUE.match(route.upstream_host):
         yield f"{name}.upstream_host", f"expected a host, or host:port, got {route.upstream_host!r}"
 
@@ -347,9 +462,13 @@ def _check_access(name: str, route: RouteSettings) -> Iterator[Problem]:
             yield f"{name}.{key}", f"expected a header name, got {header!r}"
         elif header.lower() in OWN_HEADERS | _READ_HEADERS:
             yield f"{name}.{key}", f"{header} has another meaning to the proxy"
+
     if route.auth == "off":
         for key in ("scope", "agent"):
             if getattr(route, key):
-                yield f"{name}.{key}", f"has no effect while auth is `off`, got {getattr(route, key)!r}"
+                yield (
+                    f"{name}.{key}",
+                    f"has no effect while auth is `off`, got {getattr(route, key)!r}",
+                )
     elif not route.key_header:
         yield f"{name}.key_header", "expected a header name, got an empty one"

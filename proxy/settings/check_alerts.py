@@ -1,4 +1,5 @@
-"""What an alert may not be: without a threshold that can be reached, over what is no search, address or header.
+"""What an alert may not be: without a threshold that can be reached, over what is no search,
+address or header.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
@@ -17,7 +18,14 @@ from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
 
 _OWN_HEADERS: Final = frozenset(
-    {"connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+    }
     | {"webhook-id", "webhook-timestamp", "webhook-signature"}
 )
 """What a message says of itself."""
@@ -25,7 +33,9 @@ _MARKDOWN: Final = frozenset({"markdown", "x-markdown", "md"})
 """With these ntfy would read what clients wrote as Markdown."""
 
 
-def check_alerts(alerts: tuple[AlertSettings, ...], own: list[tuple[str, int]]) -> Iterator[Problem]:
+def check_alerts(
+    alerts: tuple[AlertSettings, ...], own: list[tuple[str, int]]
+) -> Iterator[Problem]:
     """Yield what is wrong with [[alerts]], where `own` are our own addresses."""
     names: set[str] = set()
     for index, alert in enumerate(alerts):
@@ -44,13 +54,25 @@ def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[P
             parse_search(text, 0)
         except SearchError as error:
             yield setting, str(error)
+
     if bool(alert.of) != (alert.figure == "share"):
         need = "expected the search whose share is taken, such as 'status:5xx', got ''"
-        yield "of", f"goes with figure = 'share' alone, got figure = {alert.figure!r}" if alert.of else need
+        yield (
+            "of",
+            f"goes with figure = 'share' alone, got figure = {alert.figure!r}"
+            if alert.of
+            else need,
+        )
+
     yield from _check_threshold(alert)
     yield from _check_way_back(alert)
     if alert.by and alert.by not in TOP_FIELDS and not is_cell_field(alert.by):
-        yield "by", f"expected one of {', '.join(TOP_FIELDS)}, a header or a place in bodies, got {alert.by!r}"
+        yield (
+            "by",
+            f"expected one of {', '.join(TOP_FIELDS)}, a header or a place in bodies, got "
+            f"{alert.by!r}",
+        )
+
     if alert.by and alert.below is not None:
         yield "by", "cannot be with `below`: values without a request are not known"
     yield from _check_message(alert, own)
@@ -66,7 +88,8 @@ def _check_threshold(alert: AlertSettings) -> Iterator[Problem]:
 
 
 def _check_way_back(alert: AlertSettings) -> Iterator[Problem]:
-    lower, upper = alert.resolve_below, alert.resolve_above
+    lower = alert.resolve_below
+    upper = alert.resolve_above
     if lower is not None:
         if alert.above is None:
             yield "resolve_below", f"goes with `above` alone, got {lower:g}"
@@ -74,6 +97,7 @@ def _check_way_back(alert: AlertSettings) -> Iterator[Problem]:
             yield "resolve_below", f"expected at most above = {alert.above:g}, got {lower:g}"
         elif lower == 0:
             yield "resolve_below", "is never reached: no figure is below 0"
+
     if upper is not None:
         if alert.below is None:
             yield "resolve_above", f"goes with `below` alone, got {upper:g}"
@@ -92,10 +116,12 @@ def _check_message(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator
         yield "body", f"cannot be with a format, got format = {alert.format!r}"
     elif alert.body and (problem := check_template(alert.body)):
         yield "body", problem
+
     if alert.format == "pagerduty":
         if not alert.secret:
             yield "secret", "expected the integration key of PagerDuty, got ''"
         return
+
     try:
         secret_of(alert.secret)
     except ValueError as error:
@@ -112,6 +138,7 @@ def secret_of(text: str) -> bytes:
         key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except binascii.Error as error:
         raise ValueError("expected Base64 behind whsec_") from error
+
     if text and not 24 <= len(key) <= 64:
         raise ValueError(f"expected a key of 24 to 64 bytes, got {len(key)}")
     return key

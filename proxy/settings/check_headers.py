@@ -1,6 +1,8 @@
-"""What header rules may not do: contradict the framing of messages, or write what the proxy writes itself.
+"""What header rules may not do: contradict the framing of messages, or write what the proxy writes
+itself.
 
-Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.6.1 (hop-by-hop fields).
+Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.6.1
+(hop-by-hop fields).
 """
 
 import re
@@ -24,11 +26,14 @@ OWN_HEADERS: Final = frozenset(
     }
 )  # fmt: skip
 """What no setting may name: framing and connection belong to the proxy; Host is `upstream_host`."""
-_OWN_REQUEST_HEADERS: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"})
+_OWN_REQUEST_HEADERS: Final = frozenset(
+    {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"}
+)
 """What the proxy writes on each request itself."""
 
 _TRACE_HEADER: Final = "traceparent"
-"""What it writes on requests while `[proxy] trace_context` is on: a rule would send two, or none."""
+"""What it writes on requests while `[proxy] trace_context` is on: a rule would send two, or none.
+"""
 
 
 def check_header_rules(
@@ -36,8 +41,12 @@ def check_header_rules(
 ) -> Iterator[Problem]:
     """Yield what is wrong with the rules of `owner`, a route or `proxy`."""
     for key in HeaderSettings.__struct_fields__:
-        setting, named = f"{owner}.headers.{key}", getattr(rules, key)
-        own = OWN_HEADERS | (_OWN_REQUEST_HEADERS if key.endswith("request") else {record_id_header.lower()})
+        setting = f"{owner}.headers.{key}"
+        named = getattr(rules, key)
+        own = OWN_HEADERS | (
+            _OWN_REQUEST_HEADERS if key.endswith("request") else {record_id_header.lower()}
+        )
+
         for header in named:
             if not TOKEN.match(header):
                 yield setting, f"expected header names, got {header!r}"
@@ -45,6 +54,7 @@ def check_header_rules(
                 yield setting, f"{header} belongs to the proxy and cannot be changed"
             elif makes_traces and key.endswith("request") and header.lower() == _TRACE_HEADER:
                 yield setting, f"{header} belongs to the proxy while proxy.trace_context is true"
+
             if CONTROLS.search(named[header]):
                 yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
             elif not _LATIN.match(named[header]):

@@ -1,4 +1,5 @@
-"""What requests, spans and replays may not be: sent to ourselves, over what is no address or header.
+"""What requests, spans and replays may not be: sent to ourselves, over what is no address or
+header.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
@@ -15,7 +16,14 @@ from proxy.settings.outgoing_model import OtelSettings
 Problem = tuple[str, str]
 
 _OWN_HEADERS: Final = frozenset(
-    {"connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"}
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+    }
 )
 """What a request of OTLP says of itself."""
 
@@ -27,6 +35,7 @@ def check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator
     except ValueError as error:
         yield f"{name}.upstream", f"{error}, got {text!r}"
         return
+
     if any(leads_to(upstream, address) for address in own):
         yield f"{name}.upstream", f"is this proxy's own address, got {text!r}"
 
@@ -38,28 +47,48 @@ def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Prob
     except ValueError as error:
         yield f"{name}.via", str(error)
         return
-    if via is not None and any(leads_to(parse_upstream(f"http://{via.host}:{via.port}"), address) for address in own):
+
+    if via is not None and any(
+        leads_to(parse_upstream(f"http://{via.host}:{via.port}"), address) for address in own
+    ):
         yield f"{name}.via", "is this proxy's own address"
 
 
 def check_upstream_tls(name: str, route: RouteSettings) -> Iterator[Problem]:
     """Yield what is wrong with the files of a route's upstream connections."""
-    files = {key: getattr(route, key) for key in ("upstream_ca_file", "upstream_cert_file", "upstream_key_file")}
+    files = {
+        key: getattr(route, key)
+        for key in ("upstream_ca_file", "upstream_cert_file", "upstream_key_file")
+    }
     given = {key: file for key, file in files.items() if file}
     if not route.upstream.lower().startswith("https:"):
         for key, file in given.items():
             yield f"{name}.{key}", f"has no effect on an upstream that is not https, got {file!r}"
     elif route.upstream_ca_file and not route.tls_verify:
-        yield f"{name}.upstream_ca_file", f"has no effect while tls_verify is false, got {route.upstream_ca_file!r}"
+        yield (
+            f"{name}.upstream_ca_file",
+            f"has no effect while tls_verify is false, got {route.upstream_ca_file!r}",
+        )
+
     if route.upstream_key_file and not route.upstream_cert_file:
-        yield f"{name}.upstream_key_file", f"has no upstream_cert_file beside it, got {route.upstream_key_file!r}"
+        yield (
+            f"{name}.upstream_key_file",
+            f"has no upstream_cert_file beside it, got {route.upstream_key_file!r}",
+        )
+
     ca_file, cert_file, key_file = files.values()
-    for key, used in (("upstream_ca_file", (ca_file, "", "")), ("upstream_cert_file", ("", cert_file, key_file))):
+    for key, used in (
+        ("upstream_ca_file", (ca_file, "", "")),
+        ("upstream_cert_file", ("", cert_file, key_file)),
+    ):
         try:
             if files[key]:
                 upstream_context(used[0], is_verified=True, cert_file=used[1], key_file=used[2])
         except (OSError, ValueError) as error:
-            yield f"{name}.{key}", f"cannot be used: {getattr(error, 'strerror', None) or error}, got {files[key]!r}"
+            yield (
+                f"{name}.{key}",
+                f"cannot be used: {getattr(error, 'strerror', None) or error}, got {files[key]!r}",
+            )
 
 
 def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Problem]:
@@ -67,16 +96,25 @@ def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Probl
     otel = settings.otel
     if not otel.endpoint:
         return
+
     yield from _check_endpoint(otel, own)
     if not settings.proxy.data_port:
-        yield "otel.endpoint", "has no effect without a data port: each sidecar sends what it records itself"
+        yield (
+            "otel.endpoint",
+            "has no effect without a data port: each sidecar sends what it records itself",
+        )
+
     yield from check_headers("otel.headers", otel.headers, _OWN_HEADERS, "the export")
     if not otel.signals or len(set(otel.signals)) < len(otel.signals):
         yield "otel.signals", f"expected traces, logs or both, got {list(otel.signals)}"
 
 
-def check_headers(setting: str, headers: Mapping[str, str], own: frozenset[str], owner: str) -> Iterator[Problem]:
-    """Yield what is wrong with headers of a request of ours, of which `own` belong to their `owner`."""
+def check_headers(
+    setting: str, headers: Mapping[str, str], own: frozenset[str], owner: str
+) -> Iterator[Problem]:
+    """Yield what is wrong with headers of a request of ours, of which `own` belong to their
+    `owner`.
+    """
     for name, value in headers.items():
         if not TOKEN.match(name):
             yield setting, f"expected header names, got {name!r}"
@@ -92,13 +130,18 @@ def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[
         yield "otel.endpoint", problem
     elif otel.endpoint.rstrip("/").endswith(("v1/traces", "v1/logs")):
         yield "otel.endpoint", "must end before /v1/traces and /v1/logs, which are added"
+
     if otel.ca_file and otel.endpoint.startswith("http:"):
         yield "otel.ca_file", f"has no effect on an http endpoint, got {otel.ca_file!r}"
     elif otel.ca_file:
         try:
             upstream_context(otel.ca_file, is_verified=True)
         except (OSError, ValueError) as error:
-            yield "otel.ca_file", f"cannot be used: {getattr(error, 'strerror', None) or error}, got {otel.ca_file!r}"
+            yield (
+                "otel.ca_file",
+                f"cannot be used: {getattr(error, 'strerror', None) or error}, got "
+                f"{otel.ca_file!r}",
+            )
 
 
 def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -> str:
@@ -108,12 +151,17 @@ def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -
     is_plain = url.isprintable() and set(place).isdisjoint("?#@ ") and set(query).isdisjoint("# ")
     if scheme not in ("http", "https") or not is_plain:
         return "expected http://host:port or https://host:port, perhaps with a path; no credentials"
+
     try:
         receiver = parse_upstream(f"{scheme}://{place.partition('/')[0]}")
     except ValueError as error:
         return str(error)
+
     is_own = any(leads_to(receiver, address) for address in own)
-    return "is this proxy's own address: it would record and send its own requests endlessly" if is_own else ""
+    if is_own:
+        return "is this proxy's own address: it would record and send its own requests endlessly"
+
+    return ""
 
 
 def check_replay(replay: ReplaySettings) -> Iterator[Problem]:
@@ -124,8 +172,12 @@ def check_replay(replay: ReplaySettings) -> Iterator[Problem]:
             if address.scheme == "unix":
                 yield "replay.targets", f"expected http://… or https://…, got {target!r}"
             if address.base_path:
-                yield "replay.targets", f"expected scheme, host and port without a path, got {target!r}"
+                yield (
+                    "replay.targets",
+                    f"expected scheme, host and port without a path, got {target!r}",
+                )
         except ValueError as error:
             yield "replay.targets", f"{error}, got {target!r}"
+
     if replay.targets and not replay.enabled:
         yield "replay.targets", "has no effect without replay.enabled"

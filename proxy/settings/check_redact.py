@@ -1,7 +1,8 @@
 """What is wrong with `[redact]`: names, places, ids of rules, own expressions and own rules.
 
-Expressions are tried with RE2, as they will be: each takes linear time, and memory that is bounded. Whether a rule
-finds its examples is asked where rules are applied (`proxy/enrich/redact/examples.py`).
+Expressions are tried with RE2, as they will be: each takes linear time, and memory that is bounded.
+Whether a rule finds its examples is asked where rules are applied
+(`proxy/enrich/redact/examples.py`).
 """
 
 import difflib
@@ -25,7 +26,9 @@ MAX_EXAMPLES: Final = 32
 """Of a rule; and so many that it must not find."""
 _MAX_EXAMPLE_LENGTH: Final = 4000
 _LITERAL: Final = re.compile(r"[ !#-&(-\[\]-~]{2,64}")
-"""Quotes, backslashes and ends of lines are often written with escapes, as which they are not looked for."""
+"""Quotes, backslashes and ends of lines are often written with escapes, as which they are not
+looked for.
+"""
 _MAX_ID_LENGTH: Final = 64
 _ID: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _OF_PATTERNS: Final = re.compile(r"pattern-[0-9]+")
@@ -45,19 +48,27 @@ def _check_names(redact: RedactSettings) -> Iterator[Problem]:
     for text in redact.headers:
         if not TOKEN.match(text):
             yield "redact.headers", f"expected header names, got {text!r}"
-    for section, names in (("query", redact.query), ("json_keys", redact.json_keys), ("except", redact.excepted)):
+    for section, names in (
+        ("query", redact.query),
+        ("json_keys", redact.json_keys),
+        ("except", redact.excepted),
+    ):
         for text in names:
-            if not text.strip().strip("-_."):  # which would be the part of `items[]` that is empty, too
+            # Which would be the part of `items[]` that is empty, too.
+            if not text.strip().strip("-_."):
                 yield f"redact.{section}", f"expected a name of more than - and _, got {text!r}"
             elif section == "except" and text.startswith("body.") and "" in text.split("."):
                 yield "redact.except", f"expected a place such as body.properties.*, got {text!r}"
 
 
 def _check_patterns(redact: RedactSettings) -> Iterator[Problem]:
-    """Try own patterns: that each is of RE2, which takes linear time, and matches no empty text and no mark."""
+    """Try own patterns: that each is of RE2, which takes linear time, and matches no empty text and
+    no mark.
+    """
     patterns = redact.patterns
     if isinstance(patterns, bool):
         return
+
     if len(patterns) > MAX_PATTERNS:
         yield "redact.patterns", f"expected at most {MAX_PATTERNS} patterns, got {len(patterns)}"
     for regex in patterns:
@@ -83,11 +94,13 @@ def _compiled(regex: str) -> re.Pattern[str] | str:
     options.log_errors = False
     if len(regex) > _MAX_PATTERN_LENGTH:
         return f"of at most {_MAX_PATTERN_LENGTH} characters"
+
     try:
         pattern: re.Pattern[str] = re2.compile(regex, options)
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
         return f"of RE2: {reason}"
+
     return pattern
 
 
@@ -101,7 +114,9 @@ def _problem_with_mark(pattern: re.Pattern[str], group: int) -> str | None:
 def _check_disabled(redact: RedactSettings) -> Iterator[Problem]:
     known = [*CODE_RULES, *(rule.id for rule in redact.rules)]
     for text in redact.disable:
-        if (problem := _problem_of_id(text, known, has_patterns=redact.patterns is not False)) is not None:
+        if (
+            problem := _problem_of_id(text, known, has_patterns=redact.patterns is not False)
+        ) is not None:
             yield "redact.disable", problem
 
 
@@ -109,16 +124,24 @@ def _problem_of_id(text: str, known: list[str], *, has_patterns: bool) -> str | 
     """Say why an id cannot be that of a rule which is switched off."""
     if text.startswith(NAME):
         is_name = bool(text.removeprefix(NAME).strip().strip("-_.")) and "*" not in text
-        return None if is_name else f"expected {NAME} and a name of more than - and _, got {text!r}"
+        if is_name:
+            return None
+        return f"expected {NAME} and a name of more than - and _, got {text!r}"
+
     if (reason := FIXED_RULES.get(text)) is not None:
         return f"{text!r} cannot be switched off: {reason}"
     if _OF_PATTERNS.fullmatch(text) is not None:
         return f"{text!r} is one of redact.patterns: take it out there"
+
     if text not in known and text not in rules_by_id():
         near = difflib.get_close_matches(text, (*known, *rules_by_id()), n=1)
         meant = f"did you mean {near[0]!r}?" if near else "`sidelog redact list` shows all"
         return f"unknown rule {text!r}; {meant}"
-    return None if has_patterns else f"has no effect while redact.patterns is false, got {text!r}"
+
+    if has_patterns:
+        return None
+
+    return f"has no effect while redact.patterns is false, got {text!r}"
 
 
 def _check_rules(redact: RedactSettings) -> Iterator[Problem]:
@@ -141,28 +164,49 @@ def _problems_of(rule: Rule) -> Iterator[Problem]:
     if _ID.fullmatch(rule.id) is None or len(rule.id) > _MAX_ID_LENGTH:
         expected = f"at most {_MAX_ID_LENGTH} small letters and digits, with hyphens between them"
         yield "id", f"expected {expected}, got {rule.id!r}"
-    elif rule.id in rules_by_id() or rule.id in CODE_RULES or rule.id in FIXED_RULES or _OF_PATTERNS.match(rule.id):
-        yield "id", f"is the id of a built-in rule: take another one, or disable that, got {rule.id!r}"
+    elif (
+        rule.id in rules_by_id()
+        or rule.id in CODE_RULES
+        or rule.id in FIXED_RULES
+        or _OF_PATTERNS.match(rule.id)
+    ):
+        yield (
+            "id",
+            f"is the id of a built-in rule: take another one, or disable that, got {rule.id!r}",
+        )
+
     yield from _problems_of_literals(rule)
     pattern = _compiled(rule.regex)
     if isinstance(pattern, str):
         yield "regex", f"expected an expression {pattern}, got {rule.regex!r}"
     elif rule.group > pattern.groups:
-        yield "group", f"expected at most {pattern.groups}, as many groups as the expression has, got {rule.group}"
+        yield (
+            "group",
+            f"expected at most {pattern.groups}, as many groups as the expression has, got "
+            f"{rule.group}",
+        )
     elif (problem := _problem_with_mark(pattern, rule.group)) is not None:
         yield "regex", f"expected an expression {problem}, got {rule.regex!r}"
+
     for key, texts in (("examples", rule.examples), ("no-examples", rule.no_examples)):
         if len(texts) > MAX_EXAMPLES:
             yield key, f"expected at most {MAX_EXAMPLES} texts, got {len(texts)}"
         for text in texts:
             if not 0 < len(text) <= _MAX_EXAMPLE_LENGTH:
-                yield key, f"expected a text of 1 to {_MAX_EXAMPLE_LENGTH} characters, got {len(text)}"
+                yield (
+                    key,
+                    f"expected a text of 1 to {_MAX_EXAMPLE_LENGTH} characters, got {len(text)}",
+                )
 
 
 def _problems_of_literals(rule: Rule) -> Iterator[Problem]:
     count = len(rule.literals)
     if not 0 < count <= MAX_LITERALS:
-        yield "literals", f"expected 1 to {MAX_LITERALS} texts, of which each match has one, got {count}"
+        yield (
+            "literals",
+            f"expected 1 to {MAX_LITERALS} texts, of which each match has one, got {count}",
+        )
+
     for literal in rule.literals:
         if _LITERAL.fullmatch(literal) is None:
             limits = "2 to 64 characters of ASCII, without quotes, backslashes and ends of lines"

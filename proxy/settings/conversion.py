@@ -1,7 +1,8 @@
-"""Turn one value as it was given into that of its setting, or into a sentence about what was expected.
+"""Turn one value as it was given into that of its setting, or into a sentence about what was
+expected.
 
-Strategy: msgspec converts; where it refuses a plain value, the sentence is made of the declared type and its bounds, in
-words of the file that is to be mended instead of those of Python and JSON.
+Strategy: msgspec converts; where it refuses a plain value, the sentence is made of the declared
+type and its bounds, in words of the file that is to be mended instead of those of Python and JSON.
 """
 
 import re
@@ -34,7 +35,8 @@ _UNITS: Final = {
 }
 """Whether it is a size → what it may be given in."""
 MAX_NUMBER: Final = 10**9
-"""Of what has a fraction and no limit of its own: seconds, dollars. As seconds some thirty years."""
+"""Of what has a fraction and no limit of its own: seconds, dollars. As seconds some thirty years.
+"""
 _WORDS = {bool: "true or false", str: "text in quotes", dict: "a table"}
 
 
@@ -48,41 +50,68 @@ def convert(name: str, given: Given, kind: Any) -> Any:
         raise ValueError("expected text in UTF-8")
     bare, bounds = _taken_apart(kind)
     is_composite = typing.get_origin(bare) in (tuple, dict) or _is_list_beside(bare, given.value)
-    value = parse_text(str(given.value)) if given.is_text and is_composite else _in_own_unit(name, given.value)
+
+    value = (
+        parse_text(str(given.value))
+        if given.is_text and is_composite
+        else _in_own_unit(name, given.value)
+    )
     try:
         converted = msgspec.convert(value, kind, strict=is_composite or not given.is_text)
     except msgspec.ValidationError:
         raise ValueError(_expected(name, bare, bounds, value)) from None
+
     if not _is_small_enough(converted):
         raise ValueError(_expected(name, bare, bounds, value))
+
     return converted
 
 
 def _is_list_beside(kind: Any, value: object) -> bool:
     """Whether text holds a list, for a setting that may be a switch instead."""
-    return typing.get_origin(kind) is types.UnionType and isinstance(value, str) and value.lstrip().startswith("[")
+    return (
+        typing.get_origin(kind) is types.UnionType
+        and isinstance(value, str)
+        and value.lstrip().startswith("[")
+    )
 
 
 def _in_own_unit(name: str, value: object) -> object:
-    """Read `512MiB`, `1.5 GB`, `30s` or `1h30m` as the number of what the setting is named for; leave all else."""
+    """Read `512MiB`, `1.5 GB`, `30s` or `1h30m` as the number of what the setting is named for;
+    leave all else.
+    """
     own = _own_unit(name)
     if own is None or not isinstance(value, str) or not _WITH_UNITS.fullmatch(value):
         return value
+
     units = _SIZES if own == "b" else _TIMES
     parts = [(Decimal(number), units.get(unit.lower())) for number, unit in _PARTS.findall(value)]
     if any(unit is None for _, unit in parts):
         return value
+
     number = sum(amount * unit for amount, unit in parts if unit is not None) / units[own]
-    return int(number) if number == int(number) else float(number)
+    if number == int(number):
+        return int(number)
+
+    return float(number)
 
 
 def _own_unit(name: str) -> str | None:
     """Return the unit that a setting is named for; a rate has none."""
-    return next((own for suffix, own in _OWN_UNITS if name.endswith(suffix) and not name.endswith("_per_s")), None)
+    return next(
+        (
+            own
+            for suffix, own in _OWN_UNITS
+            if name.endswith(suffix) and not name.endswith("_per_s")
+        ),
+        None,
+    )
 
 
 def _is_small_enough(value: object) -> bool:
-    """Whether it is no number, nor holds one, that a clock in nanoseconds cannot count: TOML knows `inf` and 1e308."""
+    """Whether it is no number, nor holds one, that a clock in nanoseconds cannot count: TOML knows
+    `inf` and 1e308.
+    """
     numbers = value.values() if isinstance(value, dict) else (value,)
     return not any(isinstance(number, float) and number > MAX_NUMBER for number in numbers)
 
@@ -105,7 +134,8 @@ def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:
 
 def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
     """Say what was expected."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    inner = typing.get_args(kind)
     if origin is typing.Literal:
         return f"expected one of {_choices(kind)}"
     if origin is tuple:
@@ -115,7 +145,11 @@ def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
     if type(None) in inner:  # a limit that a route may have of its own
         return _expected(name, *_taken_apart(inner[0]), value)
     if origin is types.UnionType:
-        return f"{_expected(name, inner[0], bounds, value)}, or a list of {_nouns(typing.get_args(inner[1])[0])}"
+        return (
+            f"{_expected(name, inner[0], bounds, value)}, or a list of "
+            f"{_nouns(typing.get_args(inner[1])[0])}"
+        )
+
     own = _own_unit(name) if kind in (int, float) else None
     hint = "" if own is None else f", or a text with {_UNITS[own == 'b']}"
     return f"expected {_noun(name, kind)}{_range(kind, bounds)}{hint}"
@@ -141,15 +175,21 @@ def _noun(name: str, kind: type) -> str:
 
 
 def _range(kind: type, bounds: msgspec.Meta) -> str:
-    least, most, unit = bounds.ge, bounds.le, ""
+    least = bounds.ge
+    most = bounds.le
+    unit = ""
     if kind is float and most is None:
         most = MAX_NUMBER
     if kind is str:
-        least, most, unit = bounds.min_length, bounds.max_length, " characters"
+        least = bounds.min_length
+        most = bounds.max_length
+        unit = " characters"
+
     if kind is str and (least, most) == (1, None):
         return ", not an empty one"
     if least is not None and most is not None:
         return f" from {least} to {most}{unit}"
     if least is not None:
         return f", at least {least}{unit}"
+
     return "" if most is None else f", at most {most}{unit}"

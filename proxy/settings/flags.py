@@ -1,7 +1,7 @@
 """The flags of `sidelog serve`: which setting each one sets, and its help. Standard library only.
 
-Apart from the declarations in `model.py`, which take the help from here, so that the command line can show it without
-importing them. Invariant: a flag is the setting of that name and nothing else.
+Apart from the declarations in `model.py`, which take the help from here, so that the command line
+can show it without importing them. Invariant: a flag is the setting of that name and nothing else.
 """
 
 from collections.abc import Mapping
@@ -21,27 +21,35 @@ class Flag(NamedTuple):
 
 
 FLAGS: Final[Mapping[str, Flag]] = {
-    "proxy.upstream": Flag("--upstream", "URL", "catch-all route `default`: http://…, https://… or unix:/path"),
+    "proxy.upstream": Flag(
+        "--upstream", "URL", "catch-all route `default`: http://…, https://… or unix:/path"
+    ),
     "proxy.listen": Flag(
         "--listen",
         "ADDRESS",
-        "address of the data port, host:port; 0.0.0.0:8080 or [::]:8080 for all, unix:/path for a Unix socket",
+        "address of the data port, host:port; 0.0.0.0:8080 or [::]:8080 for all, unix:/path for a "
+        "Unix socket",
         "",
         "127.0.0.1:8080",
     ),
     "proxy.data_port": Flag(
         "--no-data-port",
         "",
-        "only admin port, API and UI, over a store that others write; no workers, and nothing is deleted by age or "
+        "only admin port, API and UI, over a store that others write; no workers, and nothing is "
+        "deleted by age or "
         "size",
         "false",
     ),
-    "admin.listen": Flag("--admin-listen", "HOST:PORT", "address of the admin port, host:port", "", "127.0.0.1:8090"),
+    "admin.listen": Flag(
+        "--admin-listen", "HOST:PORT", "address of the admin port, host:port", "", "127.0.0.1:8090"
+    ),
     "storage.url": Flag(
         "--storage",
         "URL",
-        "where records are: sqlite:///FILE (relative to the data directory; four slashes: absolute), "
-        "postgresql:// or clickhouse://USER:PASSWORD@HOST/DATABASE, which sidecars may share, or memory:",
+        "where records are: sqlite:///FILE (relative to the data directory; four slashes: "
+        "absolute), "
+        "postgresql:// or clickhouse://USER:PASSWORD@HOST/DATABASE, which sidecars may share, or "
+        "memory:",
         "",
         "sqlite:///sidelog.db",
     ),
@@ -52,7 +60,11 @@ FLAGS: Final[Mapping[str, Flag]] = {
         "",
         "SIDELOG_DATA_DIR, STATE_DIRECTORY, ./sidelog-data",
     ),
-    "proxy.workers": Flag("--workers", "N", "number of worker processes; 0: everything in one process", "", "1"),
-    "log.level": Flag("--log-level", "LEVEL", "minimum severity: debug, info, warn or error", "", "info"),
+    "proxy.workers": Flag(
+        "--workers", "N", "number of worker processes; 0: everything in one process", "", "1"
+    ),
+    "log.level": Flag(
+        "--log-level", "LEVEL", "minimum severity: debug, info, warn or error", "", "info"
+    ),
 }
 """Setting → its flag, in the order of `--help`."""

@@ -1,8 +1,10 @@
-"""Put the settings together from their sources and report everything that is wrong with them at once.
+"""Put the settings together from their sources and report everything that is wrong with them at
+once.
 
-Strategy: flatten each source (`sources.py`), lay one over the other, convert value by value so that one bad
-value does not hide the next, build the structs, then run the checks that look at meaning (`check.py`).
-Invariant: what `load` returns is complete and valid; nothing is looked up in files or environment later.
+Strategy: flatten each source (`sources.py`), lay one over the other, convert value by value so that
+one bad value does not hide the next, build the structs, then run the checks that look at meaning
+(`check.py`). Invariant: what `load` returns is complete and valid; nothing is looked up in files or
+environment later.
 """
 
 import json
@@ -19,7 +21,16 @@ from proxy.settings.addresses import networks_of, parse_upstream, via_of
 from proxy.settings.alert_model import AlertSettings
 from proxy.settings.check import check
 from proxy.settings.conversion import convert
-from proxy.settings.sources import TABLES, Found, Given, fields_of, from_environment, from_file, from_flags, section_of
+from proxy.settings.sources import (
+    TABLES,
+    Found,
+    Given,
+    fields_of,
+    from_environment,
+    from_file,
+    from_flags,
+    section_of,
+)
 from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
@@ -30,7 +41,8 @@ _SECRET_VALUES = (
 _FROM_ENVIRONMENT: typing.Final = re.compile(
     r".*\.headers\.set_(?:request|response)|otel\.(?:endpoint|headers)|alerts\[\d+\]\.(?:url|secret|headers|body)"
 )
-"""Settings in which a text may be `env:NAME`; tokens may be, too, and are read with their digests."""
+"""Settings in which a text may be `env:NAME`; tokens may be, too, and are read with their digests.
+"""
 
 NEEDS_RESTART: typing.Final = (
     *(
@@ -53,7 +65,10 @@ Trial = Callable[[model.Settings], Iterable[tuple[str, str]]]
 
 
 def load(
-    overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None, trial: Trial | None = None
+    overrides: Mapping[str, str],
+    environ: Mapping[str, str],
+    config_path: Path | None,
+    trial: Trial | None = None,
 ) -> model.Settings:
     """Load and validate: defaults < TOML file < environment < flags.
 
@@ -72,6 +87,7 @@ def load(
         problems = [_with_origin(name, text, found) for name, text in trial(settings)]
     if problems:
         raise model.SettingsError(problems)
+
     return settings
 
 
@@ -81,11 +97,13 @@ def load_again(
     config_path: Path | None,
     running: Mapping[str, typing.Any],
 ) -> tuple[model.Settings, list[str]]:
-    """Load for a sidelog that is running: what needs a restart stays as it is, and with it what follows from it.
+    """Load for a sidelog that is running: what needs a restart stays as it is, and with it what
+    follows from it.
 
     The first three are as for `load`; `running` are the settings in effect, as plain values.
 
-    Returns: The settings to run with, and the names of those that would need a restart and stay as they were.
+    Returns: The settings to run with, and the names of those that would need a restart and stay as
+    they were.
 
     Raises:
         SettingsError: with every problem of what was given, or of what it would be together with what stays.
@@ -93,18 +111,23 @@ def load_again(
     given, problems, found = _read(overrides, environ, config_path)
     if problems:
         raise model.SettingsError(problems)
+
     merged, kept = merge(running, msgspec.to_builtins(given))
     settings = _effective(msgspec.convert(merged, model.Settings), environ)
     here = found | {name: Given(None, "kept until a restart", is_text=False) for name in kept}
+
     problems = [_with_origin(name, text, here) for name, text in check(settings)]
     if problems:
         raise model.SettingsError(
             problems + [_with_origin(name, "changes only with a restart", found) for name in kept]
         )
+
     return settings, kept
 
 
-def merge(old: Mapping[str, typing.Any], new: Mapping[str, typing.Any]) -> tuple[dict[str, typing.Any], list[str]]:
+def merge(
+    old: Mapping[str, typing.Any], new: Mapping[str, typing.Any]
+) -> tuple[dict[str, typing.Any], list[str]]:
     """Take over the new settings that a running sidelog can change.
 
     Returns:
@@ -118,13 +141,16 @@ def merge(old: Mapping[str, typing.Any], new: Mapping[str, typing.Any]) -> tuple
         if after[key] != before[key]:
             kept.append(name)
             after[key] = before[key]
+
     return merged, kept
 
 
 def read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> tuple[model.Settings, list[str]]:
-    """Read settings as `load` does; what is wrong keeps its default, and every problem is returned beside them."""
+    """Read settings as `load` does; what is wrong keeps its default, and every problem is returned
+    beside them.
+    """
     given, problems, _ = _read(overrides, environ, config_path)
     return _effective(given, environ), problems
 
@@ -132,40 +158,66 @@ def read(
 def _read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> tuple[model.Settings, list[str], Found]:
-    """Read what was given, still without what follows from it, and what is wrong with what would be in effect."""
+    """Read what was given, still without what follows from it, and what is wrong with what would be
+    in effect.
+    """
     problems: list[str] = []
     found: Found = {}
     file = from_file(config_path, problems) if config_path is not None else {}
     is_file_lost = bool(problems) and not file
-    sources = (_built_in(environ), file, from_environment(environ, problems), from_flags(overrides, problems))
+
+    sources = (
+        _built_in(environ),
+        file,
+        from_environment(environ, problems),
+        from_flags(overrides, problems),
+    )
     for source in sources:
-        given_anew = tuple(f"{table}[" for table in TABLES if table in source)  # one value: the later list replaces
-        found = {name: given for name, given in found.items() if not name.startswith(given_anew)} | source
+        # One value: the later list replaces.
+        given_anew = tuple(f"{table}[" for table in TABLES if table in source)
+        found = {
+            name: given for name, given in found.items() if not name.startswith(given_anew)
+        } | source
+
     values = _build(model.Settings, "", found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
     values["alerts"] = _build_tables("alerts", AlertSettings, found, environ, problems)
-    values["admin_hosts"] = _build_tables("admin_hosts", model.AdminHostSettings, found, environ, problems)
+    values["admin_hosts"] = _build_tables(
+        "admin_hosts", model.AdminHostSettings, found, environ, problems
+    )
     tokens = _build_tables("tokens", model.TokenSettings, found, environ, problems)
     values["tokens"], wrong = resolve_tokens(tokens, environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
     values["data_dir"] = os.path.abspath(values.get("data_dir", model.Settings().data_dir))
     given = model.Settings(**values)
+
     if not is_file_lost:  # else much would be missing that only could not be read
-        unread = {problem.partition(": ")[0] for problem in problems}  # a default stands there, which was not given
+        # A default stands there, which was not given.
+        unread = {problem.partition(": ")[0] for problem in problems}
         judged = check(_effective(given, environ))
         problems += [_with_origin(name, text, found) for name, text in judged if name not in unread]
+
     return given, problems, found
 
 
 def _built_in(environ: Mapping[str, str]) -> Found:
-    directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd gives a list; the first is ours
-    return {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
+    # Systemd gives a list; the first is ours.
+    directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if directory:
+        return {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)}
+    return {}
 
 
 def _build(
-    section: type[msgspec.Struct], prefix: str, found: Found, environ: Mapping[str, str], problems: list[str]
+    section: type[msgspec.Struct],
+    prefix: str,
+    found: Found,
+    environ: Mapping[str, str],
+    problems: list[str],
 ) -> dict[str, typing.Any]:
-    """Convert what was given for one section; settings that are wrong keep their default, so that checks go on."""
+    """Convert what was given for one section; settings that are wrong keep their default, so that
+    checks go on.
+    """
     values: dict[str, typing.Any] = {}
     for key, field in fields_of(section).items():
         name = prefix + key
@@ -180,17 +232,25 @@ def _build(
                 values[field.name] = _resolved(name, value, found[name], environ, problems)
             except ValueError as error:
                 problems.append(_describe(name, found[name], str(error)))
+
     return values
 
 
-def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str]) -> tuple[model.RouteSettings, ...]:
+def _build_routes(
+    found: Found, environ: Mapping[str, str], problems: list[str]
+) -> tuple[model.RouteSettings, ...]:
     routes = []
-    for name, values, is_whole in _each_table("routes", model.RouteSettings, found, environ, problems):
+    for name, values, is_whole in _each_table(
+        "routes", model.RouteSettings, found, environ, problems
+    ):
         if is_whole:
             values["endpoints"] = _templates(name, values, found, problems)
             routes.append(model.RouteSettings(**values))
         else:  # stands in, so that the other routes keep their index in what the checks say
-            routes.append(model.RouteSettings(**({"id": name, "upstream": "http://missing"} | values)))
+            routes.append(
+                model.RouteSettings(**({"id": name, "upstream": "http://missing"} | values))
+            )
+
     return tuple(routes)
 
 
@@ -202,46 +262,68 @@ def _build_tables(
 ) -> tuple[_Table, ...]:
     """Build a list of tables; `missing` stands in for what is not there, as in `_build_routes`."""
     stand_in = {key: "missing" for key, field in fields_of(kind).items() if field.required}
-    return tuple(kind(**(stand_in | values)) for _, values, _ in _each_table(table, kind, found, environ, problems))
+    return tuple(
+        kind(**(stand_in | values))
+        for _, values, _ in _each_table(table, kind, found, environ, problems)
+    )
 
 
 def _each_table(
-    table: str, kind: type[msgspec.Struct], found: Found, environ: Mapping[str, str], problems: list[str]
+    table: str,
+    kind: type[msgspec.Struct],
+    found: Found,
+    environ: Mapping[str, str],
+    problems: list[str],
 ) -> Iterator[tuple[str, dict[str, typing.Any], bool]]:
     """Yield each table's name, its values, and whether none is missing that it needs."""
     for name in [name for name in found if name.startswith(f"{table}[") and name.endswith("]")]:
         values = _build(kind, f"{name}.", found, environ, problems)
-        missing = [key for key, field in fields_of(kind).items() if field.required and key not in values]
+        missing = [
+            key for key, field in fields_of(kind).items() if field.required and key not in values
+        ]
         problems += [
-            f"{name}.{key}: is missing ({found[name].origin})" for key in missing if f"{name}.{key}" not in found
+            f"{name}.{key}: is missing ({found[name].origin})"
+            for key in missing
+            if f"{name}.{key}" not in found
         ]
         yield name, values, not missing
 
 
-def _templates(name: str, values: dict[str, typing.Any], found: Found, problems: list[str]) -> tuple[str, ...]:
+def _templates(
+    name: str, values: dict[str, typing.Any], found: Found, problems: list[str]
+) -> tuple[str, ...]:
     given: tuple[str, ...] = values.get("endpoints", ())
     if path := values.get("openapi"):
         try:
             return given + read_templates(Path(path))
         except ValueError as error:
             problems.append(_with_origin(f"{name}.openapi", str(error), found))
+
     return given
 
 
 def _resolved(
     name: str, value: typing.Any, given: Given, environ: Mapping[str, str], problems: list[str]
 ) -> typing.Any:
-    """Return the value of a setting, with what the environment has in the place of `env:NAME` where that may stand."""
+    """Return the value of a setting, with what the environment has in the place of `env:NAME` where
+    that may stand.
+    """
     if not _FROM_ENVIRONMENT.fullmatch(name):
         return value
     resolved: dict[str, str] = {}
-    for key, text in (value if isinstance(value, dict) else {name.rpartition(".")[2]: value}).items():
+    for key, text in (
+        value if isinstance(value, dict) else {name.rpartition(".")[2]: value}
+    ).items():
         variable = text.removeprefix("env:")
         if variable == text or variable in environ:
             resolved[key] = text if variable == text else environ[variable]
         else:
             problems.append(f"{name}: the environment has no {variable} for {key} ({given.origin})")
-    return resolved if isinstance(value, dict) else "".join(resolved.values())
+
+    if isinstance(value, dict):
+        return resolved
+
+    return "".join(resolved.values())
 
 
 def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Settings:
@@ -253,10 +335,14 @@ def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Se
         settings,
         # The sidecars that make records decide how long they are kept.
         retention=settings.retention if settings.proxy.data_port else model.KEEP_ALL,
-        proxy=msgspec.structs.replace(settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)),
+        proxy=msgspec.structs.replace(
+            settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)
+        ),
         routes=tuple(
             msgspec.structs.replace(
-                route, capture=route.capture or settings.capture.level, via=route.via or _via_of(route, environ)
+                route,
+                capture=route.capture or settings.capture.level,
+                via=route.via or _via_of(route, environ),
             )
             for route in routes
         ),
@@ -281,7 +367,9 @@ def _shortened(value: object) -> str:
 
 
 def _with_origin(name: str, text: str, found: Found) -> str:
-    """Add where a setting came from; a part of a setting (`x.headers.set_request`) or its table stands for it."""
+    """Add where a setting came from; a part of a setting (`x.headers.set_request`) or its table
+    stands for it.
+    """
     given = found.get(name) or found.get(name.rpartition(".")[0])
     if given is None and name == "routes":  # there are none, and so no default that could be wrong
         return f"{name}: {text}"

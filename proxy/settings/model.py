@@ -1,9 +1,11 @@
-"""Every setting, declared once: name, type, default, limits and help. TOML, environment, flags and docs follow.
+"""Every setting, declared once: name, type, default, limits and help. TOML, environment, flags and
+docs follow.
 
-Strategy: frozen msgspec structs. The supervisor's parent loads and validates them completely (`load`), then hands them
-to every process as one JSON document (`freeze`, `thaw`) through a descriptor, so that all of them see the same
-settings and only one reads files. Invariant: a key that stands here has an effect; unknown keys are errors.
-Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the name says so.
+Strategy: frozen msgspec structs. The supervisor's parent loads and validates them completely
+(`load`), then hands them to every process as one JSON document (`freeze`, `thaw`) through a
+descriptor, so that all of them see the same settings and only one reads files. Invariant: a key
+that stands here has an effect; unknown keys are errors. Units: a name's suffix (`_s` seconds,
+`_ms`, `_bytes`); plain `bytes` where the name says so.
 """
 
 from operator import attrgetter
@@ -31,7 +33,9 @@ from proxy.settings.section import CaptureLevel as CaptureLevel
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. All problems at once, one line each, naming the setting and its origin."""
+    """The settings cannot be used. All problems at once, one line each, naming the setting and its
+    origin.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -44,62 +48,114 @@ class LimitSettings(Section, frozen=True):
     max_header_bytes: Annotated[
         int,
         about(
-            "a request head, larger: 431; a line of it a quarter, at least 8 KiB, else 414 or 431; of a response 4 "
+            "a request head, larger: 431; a line of it a quarter, at least 8 KiB, else 414 or "
+            "431; of a response 4 "
             "times that; 0: 16 MiB",
             ge=0,
             le=16 * MIB,
         ),
     ] = 32768
     max_headers: Annotated[
-        int, about("fields of a request, more: 431; of a response 10 times that; 0: unlimited", ge=0, le=100_000)
+        int,
+        about(
+            "fields of a request, more: 431; of a response 10 times that; 0: unlimited",
+            ge=0,
+            le=100_000,
+        ),
     ] = 100
     max_body_bytes: Annotated[int, about("request body, larger: 413; 0: unlimited", ge=0)] = 0
     max_connections: Annotated[
-        int, about("open client connections per worker, more: the longest idle gives way, else 503; 0: unlimited", ge=0)
+        int,
+        about(
+            "open client connections per worker, more: the longest idle gives way, else 503; 0: "
+            "unlimited",
+            ge=0,
+        ),
     ] = 10000
     max_connections_per_client: Annotated[
         int,
-        about("open connections per client address and worker, trusted_proxies aside, more: 503; 0: unlimited", ge=0),
+        about(
+            "open connections per client address and worker, trusted_proxies aside, more: 503; 0: "
+            "unlimited",
+            ge=0,
+        ),
     ] = 0
     http2_max_streams: Annotated[
-        int, about("requests at once on a connection of HTTP/2, more: REFUSED_STREAM", ge=1, le=10_000)
+        int,
+        about("requests at once on a connection of HTTP/2, more: REFUSED_STREAM", ge=1, le=10_000),
     ] = 100
     http2_stream_window_bytes: Annotated[
-        int, about("request body of one stream that may wait here for its upstream", ge=65535, le=16 * MIB)
+        int,
+        about(
+            "request body of one stream that may wait here for its upstream", ge=65535, le=16 * MIB
+        ),
     ] = 65535
     timeout_headers_s: Annotated[
-        float, about("time to receive a request head, from its first byte: 408; 0: no timeout", ge=0)
+        float,
+        about("time to receive a request head, from its first byte: 408; 0: no timeout", ge=0),
     ] = 10
-    timeout_body_idle_s: Annotated[float, about("time between reads of a request body: 408; 0: no timeout", ge=0)] = 30
+    timeout_body_idle_s: Annotated[
+        float, about("time between reads of a request body: 408; 0: no timeout", ge=0)
+    ] = 30
     timeout_keep_alive_s: Annotated[
         float, about("time a client connection may be idle between requests; 0: no timeout", ge=0)
     ] = 75
-    timeout_connect_s: Annotated[float, about("time to connect to the upstream: 504; 0: no timeout", ge=0)] = 5
+    timeout_connect_s: Annotated[
+        float, about("time to connect to the upstream: 504; 0: no timeout", ge=0)
+    ] = 5
     timeout_first_byte_s: Annotated[
-        float, about("time until the response begins, of LLM calls 1800 s if that is longer: 504; 0: no timeout", ge=0)
+        float,
+        about(
+            "time until the response begins, of LLM calls 1800 s if that is longer: 504; 0: no "
+            "timeout",
+            ge=0,
+        ),
     ] = 300
-    timeout_write_stall_s: Annotated[float, about("time a peer may read nothing; 0: no timeout", ge=0)] = 300
+    timeout_write_stall_s: Annotated[
+        float, about("time a peer may read nothing; 0: no timeout", ge=0)
+    ] = 300
     timeout_upstream_idle_s: Annotated[
-        float, about("time between reads of a response; 0: no timeout, as streams may be silent", ge=0)
+        float,
+        about("time between reads of a response; 0: no timeout, as streams may be silent", ge=0),
     ] = 0
     upstream_keep_alive_s: Annotated[
-        float, about("time an upstream connection is kept idle; 0: not, unless the upstream announces a time", ge=0)
+        float,
+        about(
+            "time an upstream connection is kept idle; 0: not, unless the upstream announces a "
+            "time",
+            ge=0,
+        ),
     ] = 4
-    upstream_max_connections: Annotated[int, about("upstream connections per worker and route; 0: unlimited", ge=0)] = (
-        512
-    )
+    upstream_max_connections: Annotated[
+        int, about("upstream connections per worker and route; 0: unlimited", ge=0)
+    ] = 512
     upstream_max_age_s: Annotated[
-        float, about("age at which an upstream connection is closed, or a tenth before, to follow DNS; 0: never", ge=0)
+        float,
+        about(
+            "age at which an upstream connection is closed, or a tenth before, to follow DNS; 0: "
+            "never",
+            ge=0,
+        ),
     ] = 3600
-    upstream_max_requests: Annotated[int, about("requests on an upstream connection; 0: unlimited", ge=0)] = 10_000
+    upstream_max_requests: Annotated[
+        int, about("requests on an upstream connection; 0: unlimited", ge=0)
+    ] = 10_000
     drain_delay_s: Annotated[
-        float, about("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
+        float,
+        about(
+            "time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0
+        ),
     ] = 0
-    drain_timeout_s: Annotated[float, about("time for requests in flight to finish then; 0: cut them off", ge=0)] = 30
+    drain_timeout_s: Annotated[
+        float, about("time for requests in flight to finish then; 0: cut them off", ge=0)
+    ] = 30
     max_old_workers: Annotated[
         int,
         about(
-            "workers that serve the last streams of before a reload, 40 MiB each; more: it is refused", ge=1, le=1000
+            "workers that serve the last streams of before a reload, 40 MiB each; more: it is "
+            "refused",
+            ge=1,
+            le=1000,
         ),
     ] = 32
 
@@ -107,7 +163,9 @@ class LimitSettings(Section, frozen=True):
     def max_line_bytes(self) -> int:
         """What one line of a head may take (nginx: four buffers of 8 KiB)."""
         head_bytes = self.max_header_bytes
-        return max(head_bytes // 4, min(head_bytes, 8 * KIB)) if head_bytes else 16 * MIB
+        if head_bytes:
+            return max(head_bytes // 4, min(head_bytes, 8 * KIB))
+        return 16 * MIB
 
 
 class ProxySettings(Section, frozen=True):
@@ -118,27 +176,31 @@ class ProxySettings(Section, frozen=True):
     workers: Annotated[int, about(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
     upstream: Annotated[str, about(FLAGS["proxy.upstream"].help)] = ""
     source: Annotated[
-        Literal["backend", "edge"], about("where this proxy stands, shown on records: backend or edge")
+        Literal["backend", "edge"],
+        about("where this proxy stands, shown on records: backend or edge"),
     ] = "backend"
     stage: Annotated[str, about("deployment stage shown on records", max_length=128)] = ""
     trusted_proxies: Annotated[
         tuple[str, ...],
         about(
-            "the ingress or load balancer in front: addresses, CIDRs, or `private` for all private networks; its "
+            "the ingress or load balancer in front: addresses, CIDRs, or `private` for all "
+            "private networks; its "
             "X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
         ),
     ] = ()
     client_address_header: Annotated[
         str,
         about(
-            "where trusted_proxies name the client, such as CF-Connecting-IP or X-Real-IP; empty, or no address in it: "
+            "where trusted_proxies name the client, such as CF-Connecting-IP or X-Real-IP; empty, "
+            "or no address in it: "
             "X-Forwarded-For"
         ),
     ] = ""
     proxy_protocol: Annotated[
         bool,
         about(
-            "connections from trusted_proxies begin with a PROXY header, version 1 or 2, that names their client; "
+            "connections from trusted_proxies begin with a PROXY header, version 1 or 2, that "
+            "names their client; "
             "others have none"
         ),
     ] = False
@@ -147,16 +209,25 @@ class ProxySettings(Section, frozen=True):
     http2: Annotated[
         Literal["on", "prefer", "off"],
         about(
-            "HTTP/2 of clients. on: without TLS if they begin with it, over TLS if they offer nothing else; "
+            "HTTP/2 of clients. on: without TLS if they begin with it, over TLS if they offer "
+            "nothing else; "
             "prefer: over TLS to all that offer it; off: refused"
         ),
     ] = "on"
     trace_context: Annotated[
-        bool, about("requests without a valid traceparent (W3C) get one; its trace id is the record's id")
+        bool,
+        about(
+            "requests without a valid traceparent (W3C) get one; its trace id is the record's id"
+        ),
     ] = False
-    record_id_header: Annotated[str, about("response header with the record id; empty: none")] = "X-Sidelog-Id"
+    record_id_header: Annotated[str, about("response header with the record id; empty: none")] = (
+        "X-Sidelog-Id"
+    )
     instance: Annotated[
-        str, about("name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64)
+        str,
+        about(
+            "name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64
+        ),
     ] = ""
     limits: LimitSettings = LimitSettings()
     headers: HeaderSettings = HeaderSettings()
@@ -166,11 +237,14 @@ class StorageSettings(Section, frozen=True):
     """[storage]: where records go, and how they are batched on the way."""
 
     url: Annotated[str, about(FLAGS["storage.url"].help)] = "sqlite:///sidelog.db"
-    durability: Annotated[Literal["fast", "safe"], about("safe, or fast: commits are not synced to disk")] = "safe"
+    durability: Annotated[
+        Literal["fast", "safe"], about("safe, or fast: commits are not synced to disk")
+    ] = "safe"
     queue_max_bytes: Annotated[
         int,
         about(
-            "size of the batches waiting for the store, at most [ring] bytes; one is at most half of it",
+            "size of the batches waiting for the store, at most [ring] bytes; one is at most half "
+            "of it",
             ge=MIB,
             le=16 * GIB,
         ),
@@ -178,13 +252,18 @@ class StorageSettings(Section, frozen=True):
     batch_max_age_ms: Annotated[
         int,
         about(
-            "age at which a batch is committed, however small; 1000 for more than 10 sidecars on one Postgres",
+            "age at which a batch is committed, however small; 1000 for more than 10 sidecars on "
+            "one Postgres",
             ge=1,
             le=60_000,
         ),
     ] = 200
     text_index: Annotated[
-        bool, about("index the words of paths, heads and bodies after the commits, for fast searches for text")
+        bool,
+        about(
+            "index the words of paths, heads and bodies after the commits, for fast searches for "
+            "text"
+        ),
     ] = True
 
 
@@ -192,7 +271,11 @@ class KeySettings(Section, frozen=True):
     """[keys]: API keys of the proxied service."""
 
     url: Annotated[
-        str, about("sqlite:///FILE or postgresql://…: they are kept there; empty: in the store of the records")
+        str,
+        about(
+            "sqlite:///FILE or postgresql://…: they are kept there; empty: in the store of the "
+            "records"
+        ),
     ] = ""
 
 
@@ -200,7 +283,9 @@ class RingSettings(Section, frozen=True):
     """[ring]: shared memory between a worker and the collector."""
 
     bytes: Annotated[int, about("size of each worker's ring", ge=MIB, le=64 * GIB)] = 64 * MIB
-    directory: Annotated[str, about("empty: /dev/shm, or an anonymous memory file where that is too small")] = ""
+    directory: Annotated[
+        str, about("empty: /dev/shm, or an anonymous memory file where that is too small")
+    ] = ""
 
 
 class RetentionSettings(Section, frozen=True):
@@ -208,10 +293,16 @@ class RetentionSettings(Section, frozen=True):
 
     max_age_days: Annotated[float, about("age of records; 0: unlimited", ge=0, le=36500)] = 30
     body_max_age_days: Annotated[
-        float, about("age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500)
+        float,
+        about(
+            "age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500
+        ),
     ] = 30
     max_bytes: Annotated[
-        int, about("size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited", ge=0)
+        int,
+        about(
+            "size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited", ge=0
+        ),
     ] = 10 * GIB
 
 
@@ -223,7 +314,11 @@ class SpoolSettings(Section, frozen=True):
 
     max_bytes: Annotated[
         int,
-        about("at least 4 MiB; segments are 16 MiB or a quarter of it, whichever is less", ge=4 * MIB, le=1024 * GIB),
+        about(
+            "at least 4 MiB; segments are 16 MiB or a quarter of it, whichever is less",
+            ge=4 * MIB,
+            le=1024 * GIB,
+        ),
     ] = GIB
 
 
@@ -232,17 +327,25 @@ class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
 
     headers: Annotated[tuple[str, ...], about("header names")] = ()
     query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
-    json_keys: Annotated[tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")] = ()
-    excepted: Annotated[tuple[str, ...], about('names that are not secrets, and places: "body.properties.*"')] = ()
+    json_keys: Annotated[
+        tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")
+    ] = ()
+    excepted: Annotated[
+        tuple[str, ...], about('names that are not secrets, and places: "body.properties.*"')
+    ] = ()
     patterns: Annotated[
         bool | tuple[str, ...],
         about(
-            "also what looks like a key, a token, credentials or a card's number, anywhere; a list: and what these "
+            "also what looks like a key, a token, credentials or a card's number, anywhere; a "
+            "list: and what these "
             "regular expressions of RE2 match, or the first group of each"
         ),
     ] = True
     disable: Annotated[
-        tuple[str, ...], about('rules that do not count, by id: "iban", "name:session"; sidelog redact list shows all')
+        tuple[str, ...],
+        about(
+            'rules that do not count, by id: "iban", "name:session"; sidelog redact list shows all'
+        ),
     ] = ()
     rules: Annotated[tuple[Rule, ...], about("further kinds of secrets")] = ()
 
@@ -250,9 +353,12 @@ class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
 class LogSettings(Section, frozen=True):
     """[log]: sidelog's own log, on stderr, and a line per exchange on stdout."""
 
-    level: Annotated[Literal["debug", "info", "warn", "error"], about(FLAGS["log.level"].help)] = "info"
+    level: Annotated[Literal["debug", "info", "warn", "error"], about(FLAGS["log.level"].help)] = (
+        "info"
+    )
     access: Annotated[
-        Literal["off", "json", "common"], about("access log on stdout: json, or common (NCSA combined); redacted")
+        Literal["off", "json", "common"],
+        about("access log on stdout: json, or common (NCSA combined); redacted"),
     ] = "off"
 
 
@@ -282,10 +388,16 @@ class Settings(Section, frozen=True):
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()
     otel: OtelSettings = OtelSettings()
-    alerts: Annotated[tuple[AlertSettings, ...], about("thresholds, and webhooks that are called")] = ()
+    alerts: Annotated[
+        tuple[AlertSettings, ...], about("thresholds, and webhooks that are called")
+    ] = ()
     replay: ReplaySettings = ReplaySettings()
-    tokens: Annotated[tuple[TokenSettings, ...], about("further credentials of the admin port")] = ()
-    admin_hosts: Annotated[tuple[AdminHostSettings, ...], about("names of the admin port with a scope")] = ()
+    tokens: Annotated[
+        tuple[TokenSettings, ...], about("further credentials of the admin port")
+    ] = ()
+    admin_hosts: Annotated[
+        tuple[AdminHostSettings, ...], about("names of the admin port with a scope")
+    ] = ()
     routes: tuple[RouteSettings, ...] = ()
     """In match order; after `load` with [proxy].upstream as the last, catch-all route `default`."""
 
@@ -303,7 +415,9 @@ _decoder = msgspec.json.Decoder(Settings)
 
 
 def freeze(settings: Settings) -> bytes:
-    """Write settings as one JSON document, secrets included: for our own processes, never for a log."""
+    """Write settings as one JSON document, secrets included: for our own processes, never for a
+    log.
+    """
     return _encoder.encode(settings)
 
 
@@ -321,11 +435,15 @@ def redacted(settings: Settings) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
         route["via"] = without_password(route["via"])
-        route["limits"] = {name: limit for name, limit in route["limits"].items() if limit is not None}
+        route["limits"] = {
+            name: limit for name, limit in route["limits"].items() if limit is not None
+        }
+
     for owner in (shown["proxy"], *shown["routes"]):
         for name, rule in owner["headers"].items():
             if isinstance(rule, dict):
                 owner["headers"][name] = dict.fromkeys(rule, "[REDACTED]")
+
     for token in shown["tokens"]:
         token |= {"token": "[REDACTED]"}
     for alert in shown["alerts"]:
@@ -336,6 +454,7 @@ def redacted(settings: Settings) -> dict[str, Any]:
             "secret": "[REDACTED]" if alert["secret"] else "",
             "body": "[REDACTED]" if alert["body"] else "",  # some receivers read their token there
         }
+
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
     for section, name in (("storage", "url"), ("keys", "url"), ("otel", "endpoint")):
         shown[section][name] = without_password(shown[section][name])

@@ -13,16 +13,19 @@ class OtelSettings(Section, frozen=True):
     endpoint: Annotated[
         str,
         about(
-            "address of an OTLP/HTTP receiver, such as http://collector:4318, to which /v1/traces and /v1/logs are "
+            "address of an OTLP/HTTP receiver, such as http://collector:4318, to which /v1/traces "
+            "and /v1/logs are "
             'added; "env:NAME" reads the environment; empty: nothing is sent'
         ),
     ] = ""
-    headers: Annotated[dict[str, str], about('sent with each request; "env:NAME" reads the environment')] = field(
-        default_factory=dict
-    )
+    headers: Annotated[
+        dict[str, str], about('sent with each request; "env:NAME" reads the environment')
+    ] = field(default_factory=dict)
     signals: Annotated[
-        tuple[Literal["traces", "logs"], ...], about("traces: a span an exchange; logs: a log record a record")
+        tuple[Literal["traces", "logs"], ...],
+        about("traces: a span an exchange; logs: a log record a record"),
     ] = ("traces", "logs")
     ca_file: Annotated[
-        str, about("PEM file of the authorities that may sign for the receiver; empty: the system's")
+        str,
+        about("PEM file of the authorities that may sign for the receiver; empty: the system's"),
     ] = ""

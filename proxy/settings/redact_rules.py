@@ -1,8 +1,9 @@
 """The form of a rule by which secrets are known by their looks, and which rules there are.
 
-Those of our files (`proxy/enrich/redact/rules`, one table a kind) and `[[redact.rules]]` have one form, so that what is
-missing among the first can be written among the second, and be moved as it is. The files are read here, and not where
-rules are applied, because settings name rules, and are read by processes that apply none.
+Those of our files (`proxy/enrich/redact/rules`, one table a kind) and `[[redact.rules]]` have one
+form, so that what is missing among the first can be written among the second, and be moved as it
+is. The files are read here, and not where rules are applied, because settings name rules, and are
+read by processes that apply none.
 """
 
 from collections.abc import Iterator
@@ -17,26 +18,42 @@ from proxy.settings.section import Section, about
 NAME: Final = "name:"
 """How the id of a rule begins by which the value of a name goes: `name:password`."""
 MAX_BEFORE_BYTES: Final = 256
-Check = Literal["", "base58", "base64-login", "jwt", "long-or-digit", "mixed", "not-words", "pem", "random"]
+Check = Literal[
+    "", "base58", "base64-login", "jwt", "long-or-digit", "mixed", "not-words", "pem", "random"
+]
 
 
 class Rule(Section, frozen=True, rename="kebab"):
     """[[redact.rules]]: a kind of secret that is known by its looks; as the built-in rules."""
 
-    id: Annotated[str, about("required; name of the rule, in small letters with hyphens, shown on records")]
+    id: Annotated[
+        str, about("required; name of the rule, in small letters with hyphens, shown on records")
+    ]
     of: Annotated[str, about("required; whose it is, or what", min_length=1, max_length=200)]
-    literals: Annotated[tuple[str, ...], about("required; one of them is in each match: 2 to 64 characters of ASCII")]
-    regex: Annotated[str, about("required; how all of it reads, in the syntax of RE2", min_length=1)]
-    before: Annotated[int, about("so many bytes of a match stand before its literal", ge=0, le=MAX_BEFORE_BYTES)] = 0
-    group: Annotated[int, about("group of the expression that is the secret; 0: all of it", ge=0)] = 0
+    literals: Annotated[
+        tuple[str, ...],
+        about("required; one of them is in each match: 2 to 64 characters of ASCII"),
+    ]
+    regex: Annotated[
+        str, about("required; how all of it reads, in the syntax of RE2", min_length=1)
+    ]
+    before: Annotated[
+        int, about("so many bytes of a match stand before its literal", ge=0, le=MAX_BEFORE_BYTES)
+    ] = 0
+    group: Annotated[
+        int, about("group of the expression that is the secret; 0: all of it", ge=0)
+    ] = 0
     check: Annotated[
         Check,
         about(
-            "what a match must be beside: not-words, mixed, random (letters with digits), long-or-digit, jwt, pem, "
+            "what a match must be beside: not-words, mixed, random (letters with digits), "
+            "long-or-digit, jwt, pem, "
             "base64-login, base58; empty: nothing"
         ),
     ] = ""
-    examples: Annotated[tuple[str, ...], about("texts with one: all of each, or what stands between « and »")] = ()
+    examples: Annotated[
+        tuple[str, ...], about("texts with one: all of each, or what stands between « and »")
+    ] = ()
     no_examples: Annotated[tuple[str, ...], about("texts that look alike and have none")] = ()
 
 

@@ -1,4 +1,6 @@
-"""Settings that are gone, and what took their place: each is refused with this sentence, never ignored."""
+"""Settings that are gone, and what took their place: each is refused with this sentence, never
+ignored.
+"""
 
 import re
 from collections.abc import Mapping

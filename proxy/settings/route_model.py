@@ -18,57 +18,100 @@ class RouteLimitSettings(Section, frozen=True):
     """[routes.limits]: what differs on this route from [proxy.limits]; what is left out does not."""
 
     max_body_bytes: Annotated[_Count | None, about("request body, larger: 413")] = None
-    timeout_connect_s: Annotated[_Seconds | None, about("time to connect to the upstream: 504")] = None
-    timeout_first_byte_s: Annotated[_Seconds | None, about("time until the response begins: 504")] = None
-    timeout_upstream_idle_s: Annotated[_Seconds | None, about("time between reads of a response")] = None
-    upstream_keep_alive_s: Annotated[_Seconds | None, about("time an upstream connection is kept idle")] = None
-    upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = None
+    timeout_connect_s: Annotated[_Seconds | None, about("time to connect to the upstream: 504")] = (
+        None
+    )
+    timeout_first_byte_s: Annotated[
+        _Seconds | None, about("time until the response begins: 504")
+    ] = None
+    timeout_upstream_idle_s: Annotated[
+        _Seconds | None, about("time between reads of a response")
+    ] = None
+    upstream_keep_alive_s: Annotated[
+        _Seconds | None, about("time an upstream connection is kept idle")
+    ] = None
+    upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = (
+        None
+    )
 
 
 class HeaderSettings(Section, frozen=True):
     """[proxy.headers], [routes.headers]: fields set or removed on the way; a route's rules win."""
 
     set_request: Annotated[
-        dict[str, str], about('replaced on requests; "": removed; "env:NAME" reads the environment, here and below')
+        dict[str, str],
+        about(
+            'replaced on requests; "": removed; "env:NAME" reads the environment, here and below'
+        ),
     ] = field(default_factory=dict)
-    set_response: Annotated[dict[str, str], about('replaced on responses; "": removed')] = field(default_factory=dict)
+    set_response: Annotated[dict[str, str], about('replaced on responses; "": removed')] = field(
+        default_factory=dict
+    )
 
 
 class RouteSettings(Section, frozen=True):
     """[[routes]]: first match wins, in the order written."""
 
-    id: Annotated[str, about("required; name of the route, shown on records", min_length=1, max_length=128)]
-    upstream: Annotated[str, about("required; http://…, https://…, with a path: put before each target; or unix:/path")]
+    id: Annotated[
+        str, about("required; name of the route, shown on records", min_length=1, max_length=128)
+    ]
+    upstream: Annotated[
+        str,
+        about("required; http://…, https://…, with a path: put before each target; or unix:/path"),
+    ]
     path: Annotated[str, about("prefix of the raw path")] = "/"
     host: Annotated[str, about("only requests for this host; empty: all")] = ""
     strip_prefix: Annotated[bool, about("remove `path` before forwarding")] = False
     upstream_host: Annotated[
-        str, about("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)")
+        str,
+        about("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)"),
     ] = ""
-    service: Annotated[str, about("service name on records; empty: in OpenTelemetry sidelog", max_length=256)] = ""
+    service: Annotated[
+        str, about("service name on records; empty: in OpenTelemetry sidelog", max_length=256)
+    ] = ""
     container: Annotated[str, about("container on records", max_length=256)] = ""
     project: Annotated[str, about("project on records", max_length=256)] = ""
     client: Annotated[str, about("client (organisation) on records", max_length=256)] = ""
     provider: Annotated[
-        Literal["auto", "openai", "anthropic", "gemini", "ollama", "bedrock", "cohere", "llama.cpp", "mcp", "none"],
-        about("openai, anthropic, gemini, ollama, bedrock, cohere, llama.cpp, mcp or none; auto: by path and headers"),
+        Literal[
+            "auto",
+            "openai",
+            "anthropic",
+            "gemini",
+            "ollama",
+            "bedrock",
+            "cohere",
+            "llama.cpp",
+            "mcp",
+            "none",
+        ],
+        about(
+            "openai, anthropic, gemini, ollama, bedrock, cohere, llama.cpp, mcp or none; auto: by "
+            "path and headers"
+        ),
     ] = "auto"
     endpoints: Annotated[
         tuple[str, ...],
         about(
-            "templates of paths, such as /users/{name}, that endpoints are named by; * at the end is anything below; "
+            "templates of paths, such as /users/{name}, that endpoints are named by; * at the end "
+            "is anything below; "
             "endpoints of other paths are learned"
         ),
     ] = ()
     """With those of `openapi` after `load`."""
     openapi: Annotated[
-        str, about("OpenAPI description of the service (JSON or YAML), whose paths are such templates too")
+        str,
+        about(
+            "OpenAPI description of the service (JSON or YAML), whose paths are such templates too"
+        ),
     ] = ""
     protobuf: Annotated[
-        str, about("schema of a gRPC service, from protoc --descriptor_set_out or sidelog grpc reflect")
+        str,
+        about("schema of a gRPC service, from protoc --descriptor_set_out or sidelog grpc reflect"),
     ] = ""
     tool_cost_usd: Annotated[
-        dict[str, Annotated[float, Meta(ge=0)]], about("MCP: price of a successful call in US dollars, by tool")
+        dict[str, Annotated[float, Meta(ge=0)]],
+        about("MCP: price of a successful call in US dollars, by tool"),
     ] = field(default_factory=dict)
     project_header: Annotated[
         str,
@@ -77,36 +120,48 @@ class RouteSettings(Section, frozen=True):
             "project of the caller's API key takes precedence"
         ),
     ] = ""
-    user_header: Annotated[str, about("request header that names the user, with the same precedence")] = ""
+    user_header: Annotated[
+        str, about("request header that names the user, with the same precedence")
+    ] = ""
     auth: Annotated[
         Literal["off", "optional", "required"],
         about("whether callers need an API key (sidelog keys): off, optional or required"),
     ] = "off"
-    key_header: Annotated[str, about("request header with the API key; sidelog's own keys are not forwarded")] = (
-        "api-key"
-    )
+    key_header: Annotated[
+        str, about("request header with the API key; sidelog's own keys are not forwarded")
+    ] = "api-key"
     scope: Annotated[str, about("scope the key needs; empty: any", max_length=128)] = ""
-    agent: Annotated[str, about("agent the key must be allowed to call; empty: any", max_length=128)] = ""
+    agent: Annotated[
+        str, about("agent the key must be allowed to call; empty: any", max_length=128)
+    ] = ""
     upstream_protocol: Annotated[
         Literal["auto", "http1", "http2"],
         about(
-            "spoken to the upstream. auto: HTTP/2 for gRPC, HTTP/1.1 for all else; http1: HTTP/1.1, gRPC is refused; "
+            "spoken to the upstream. auto: HTTP/2 for gRPC, HTTP/1.1 for all else; http1: "
+            "HTTP/1.1, gRPC is refused; "
             "http2: HTTP/2 for all but WebSockets"
         ),
     ] = "auto"
     via: Annotated[
         str,
         about(
-            "proxy that tunnels to the upstream: http://[user:password@]host:port; off: none; empty: for https what "
+            "proxy that tunnels to the upstream: http://[user:password@]host:port; off: none; "
+            "empty: for https what "
             "HTTPS_PROXY and NO_PROXY say"
         ),
     ] = ""
     """As it is in effect after `load`."""
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
-    upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = ""
-    upstream_cert_file: Annotated[str, about("PEM certificate chain shown to an https upstream that asks for one")] = ""
+    upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = (
+        ""
+    )
+    upstream_cert_file: Annotated[
+        str, about("PEM certificate chain shown to an https upstream that asks for one")
+    ] = ""
     upstream_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
-    capture: Annotated[Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")] = ""
+    capture: Annotated[
+        Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")
+    ] = ""
     """Never empty after `load`."""
     limits: RouteLimitSettings = RouteLimitSettings()
     headers: HeaderSettings = HeaderSettings()
@@ -114,7 +169,9 @@ class RouteSettings(Section, frozen=True):
     @property
     def strip_bytes(self) -> int:
         """How much of the path is removed before forwarding."""
-        return len(self.path.rstrip("/")) if self.strip_prefix else 0
+        if self.strip_prefix:
+            return len(self.path.rstrip("/"))
+        return 0
 
     def tls_context(self, protocol: str = "http/1.1") -> ssl.SSLContext:
         """Make the context of connections to its https upstream; raises as `upstream_context` does."""
@@ -131,44 +188,64 @@ class CaptureRuleSettings(Section, frozen=True):
     """[[capture.rules]]: what is left out; first match wins. Failed and slow ones stay."""
 
     query: Annotated[
-        str, about("required; a search, such as path:/healthz or ua:kube-probe*", min_length=1, max_length=4000)
+        str,
+        about(
+            "required; a search, such as path:/healthz or ua:kube-probe*",
+            min_length=1,
+            max_length=4000,
+        ),
     ]
     share: Annotated[
-        float, about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1)
+        float,
+        about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1),
     ] = 1
     by: Annotated[
         Literal["record", "trace", "conversation"],
-        about("what is kept or left out together: each record alone, those of a trace, or those of a conversation"),
+        about(
+            "what is kept or left out together: each record alone, those of a trace, or those of "
+            "a conversation"
+        ),
     ] = "record"
     level: Annotated[
         Literal["", "usage", "headers"],
         about("of those, what is kept: headers (no bodies), usage (counts, no text); empty: all"),
     ] = ""
-    slow_ms: Annotated[int, about("exchanges that take as long are kept whole; 0: none is slow", ge=0)] = 1000
+    slow_ms: Annotated[
+        int, about("exchanges that take as long are kept whole; 0: none is slow", ge=0)
+    ] = 1000
 
 
 class CaptureSettings(Section, frozen=True):
     """[capture]: what is kept of an exchange."""
 
     level: Annotated[
-        CaptureLevel, about("none, meta, usage (also counts of LLM and tool calls, without text), headers or body")
+        CaptureLevel,
+        about(
+            "none, meta, usage (also counts of LLM and tool calls, without text), headers or body"
+        ),
     ] = "body"
     request_body_bytes: Annotated[
         int,
         about(
-            "kept from the beginning of a request body, and 16 KiB of its end; LLM and MCP calls are read to 1 MiB",
+            "kept from the beginning of a request body, and 16 KiB of its end; LLM and MCP calls "
+            "are read to 1 MiB",
             ge=0,
             le=64 * MIB,
         ),
     ] = 65536
     response_body_bytes: Annotated[
         int,
-        about("the same of a response body; of either, the larger limit is stored after decoding", ge=0, le=64 * MIB),
+        about(
+            "the same of a response body; of either, the larger limit is stored after decoding",
+            ge=0,
+            le=64 * MIB,
+        ),
     ] = 65536
     max_wait_ms: Annotated[
         int,
         about(
-            "longest time that a request waits for recording where records come faster than they are stored, or that "
+            "longest time that a request waits for recording where records come faster than they "
+            "are stored, or that "
             "stalls; 0: records are dropped instead",
             ge=0,
             le=60_000,
@@ -178,12 +255,18 @@ class CaptureSettings(Section, frozen=True):
         int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
     ] = 4096
     grpc_message_bytes: Annotated[
-        int, about("kept of each message of a gRPC stream, as an event; 0: only bodies are kept", ge=0, le=MIB)
+        int,
+        about(
+            "kept of each message of a gRPC stream, as an event; 0: only bodies are kept",
+            ge=0,
+            le=MIB,
+        ),
     ] = 4096
     opt_out_header: Annotated[
         str,
         about(
-            "request header that lowers the level of its request (none, meta, usage or headers); it is "
+            "request header that lowers the level of its request (none, meta, usage or headers); "
+            "it is "
             "forwarded; empty: not allowed"
         ),
     ] = ""
@@ -202,13 +285,21 @@ _Usd = Annotated[float, Meta(ge=0)]
 class PriceSettings(Section, frozen=True):
     """[[llm.prices]]: prices of models, in the place of the list's; first match wins."""
 
-    model: Annotated[str, about("required; name of models, * is any text: acme-*", min_length=1, max_length=256)]
+    model: Annotated[
+        str, about("required; name of models, * is any text: acme-*", min_length=1, max_length=256)
+    ]
     provider: Annotated[str, about("only of this provider; empty: any", max_length=64)] = ""
-    since: Annotated[str, about("day, in UTC, from which it is the price, such as 2026-03-01; empty: always")] = ""
+    since: Annotated[
+        str, about("day, in UTC, from which it is the price, such as 2026-03-01; empty: always")
+    ] = ""
     input_usd: Annotated[_Usd, about("US dollars per million tokens of input")] = 0
     output_usd: Annotated[_Usd, about("the same of output")] = 0
-    cache_read_usd: Annotated[_Usd | None, about("the same of input read from a cache; left out: as input")] = None
-    cache_write_usd: Annotated[_Usd | None, about("the same of input written to one; left out: as input")] = None
+    cache_read_usd: Annotated[
+        _Usd | None, about("the same of input read from a cache; left out: as input")
+    ] = None
+    cache_write_usd: Annotated[
+        _Usd | None, about("the same of input written to one; left out: as input")
+    ] = None
     call_usd: Annotated[_Usd, about("US dollars per call")] = 0
 
     @property

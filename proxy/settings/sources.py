@@ -1,8 +1,10 @@
-"""The three places a setting can be given, each flattened to dotted names with the value and where it stood.
+"""The three places a setting can be given, each flattened to dotted names with the value and where
+it stood.
 
-Strategy: the declared structs are walked together with what was given, so unknown names are found here. Names are
-dotted (`proxy.limits.max_headers`, `routes[0].path`). The line of a TOML key is found by a scan of the text, because
-the TOML reader of the standard library does not keep it; where the scan fails, only the file is named.
+Strategy: the declared structs are walked together with what was given, so unknown names are found
+here. Names are dotted (`proxy.limits.max_headers`, `routes[0].path`). The line of a TOML key is
+found by a scan of the text, because the TOML reader of the standard library does not keep it; where
+the scan fails, only the file is named.
 """
 
 import difflib
@@ -61,7 +63,9 @@ Found = dict[str, Given]
 
 def section_of(kind: object) -> type[msgspec.Struct] | None:
     """Return the struct of a field that is a section, None for a leaf."""
-    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    return None
 
 
 def fields_of(section: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
@@ -71,7 +75,9 @@ def fields_of(section: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldI
 def leaves(
     section: type[msgspec.Struct] = Settings, prefix: str = ""
 ) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
-    """Yield every declared setting under its dotted name; a list of tables comes as one name, such as `routes`."""
+    """Yield every declared setting under its dotted name; a list of tables comes as one name, such
+    as `routes`.
+    """
     for field in msgspec.structs.fields(section):
         inner = section_of(field.type)
         if inner is None:
@@ -83,7 +89,8 @@ def leaves(
 def from_file(path: Path, problems: list[str]) -> Found:
     """Read a TOML file; what cannot be read is a problem, not an exception."""
     try:
-        text = read_file(path).decode("utf-8-sig")  # some editors begin a file with a byte order mark
+        # Some editors begin a file with a byte order mark.
+        text = read_file(path).decode("utf-8-sig")
         tree = tomllib.loads(text)
     except OSError as error:
         problems.append(f"cannot read the configuration file {path}: {error.strerror}")
@@ -94,6 +101,7 @@ def from_file(path: Path, problems: list[str]) -> Found:
     except tomllib.TOMLDecodeError as error:
         problems.append(f"{path}: is not TOML: {error}")
         return {}
+
     lines = key_lines(text)
 
     def origin(name: str) -> str:
@@ -102,8 +110,12 @@ def from_file(path: Path, problems: list[str]) -> Found:
 
     found: Found = {}
     if "data_dir" in tree:
-        problems.append(f"data_dir: is given by --data-dir or SIDELOG_DATA_DIR, not in a file ({origin('data_dir')})")
+        problems.append(
+            "data_dir: is given by --data-dir or SIDELOG_DATA_DIR, not in a file "
+            f"({origin('data_dir')})"
+        )
         del tree["data_dir"]
+
     _flatten(Settings, tree, "", origin, found, problems)
     return found
 
@@ -111,13 +123,15 @@ def from_file(path: Path, problems: list[str]) -> Found:
 def from_environment(environ: Mapping[str, str], problems: list[str]) -> Found:
     """Pick the settings out of an environment.
 
-    Names without a double underscore that are no setting are left alone: Kubernetes sets `SIDELOG_PORT` and the like
-    for a service called sidelog. Only those that are a setting but for the second underscore are refused: else
-    `SIDELOG_LOG_LEVEL` would have no effect, without a word.
+    Names without a double underscore that are no setting are left alone: Kubernetes sets
+    `SIDELOG_PORT` and the like for a service called sidelog. Only those that are a setting but for
+    the second underscore are refused: else `SIDELOG_LOG_LEVEL` would have no effect, without a
+    word.
     """
     known = dict(leaves())
     misspelt = {_variable(name).replace("__", "_"): name for name in known if "." in name}
     found: Found = {}
+
     for variable, text in environ.items():
         if not variable.startswith(ENV_PREFIX):
             continue
@@ -126,11 +140,16 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> Found:
             _tables_from_text(name, text, variable, found, problems)
         elif name in known:
             found[name] = Given(text, variable, is_text=True)
-        elif variable in misspelt and not name.endswith("_port"):  # one that Kubernetes sets for a service
+        elif variable in misspelt and not name.endswith("_port"):
+            # One that Kubernetes sets for a service.
             meant = misspelt[variable]
-            problems.append(f"{meant}: expected two underscores between levels, as in {_variable(meant)} ({variable})")
+            problems.append(
+                f"{meant}: expected two underscores between levels, as in {_variable(meant)} "
+                f"({variable})"
+            )
         elif "." in name:
             problems.append(f"{name}: {_unknown(name, name, known)} ({variable})")
+
     return found
 
 
@@ -147,6 +166,7 @@ def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
             found[name] = Given(text, origin, is_text=True)
         else:
             problems.append(f"{name}: {_unknown(name, name, known)} ({origin})")
+
     return found
 
 
@@ -160,6 +180,7 @@ def parse_text(text: str) -> object:
         return typing.cast(object, msgspec.json.decode(text))
     except msgspec.DecodeError:
         pass
+
     try:
         return typing.cast(object, tomllib.loads(f"value = {text}")["value"])
     except (tomllib.TOMLDecodeError, KeyError) as error:
@@ -173,10 +194,13 @@ _KEY: Final = re.compile(
 
 
 def key_lines(text: str) -> dict[str, int]:
-    """Find the line (from 1) of each key and table header of a TOML text, by dotted name; the first one counts."""
+    """Find the line (from 1) of each key and table header of a TOML text, by dotted name; the first
+    one counts.
+    """
     lines: dict[str, int] = {}
     arrays: dict[str, int] = {}
     prefix = ""
+
     for number, line in enumerate(text.splitlines(), 1):
         if table := _TABLE.match(line):
             name = _plain(table[2])
@@ -190,6 +214,7 @@ def key_lines(text: str) -> dict[str, int]:
             prefix = f"{name}."
         elif key := _KEY.match(line):
             lines.setdefault(prefix + _plain(key[1]), number)
+
     return lines
 
 
@@ -211,7 +236,9 @@ def _flatten(
         if key not in known:
             within = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) else []
             gone = list(filter(what_became_of, within))  # of a section that is gone as a whole
-            problems += [f"{each}: {_unknown(each, key, known)} ({origin(each)})" for each in gone or [name]]
+            problems += [
+                f"{each}: {_unknown(each, key, known)} ({origin(each)})" for each in gone or [name]
+            ]
         elif name in TABLES:
             _flatten_tables(name, value, origin, found, problems)
         elif (inner := section_of(known[key].type)) is None:
@@ -223,7 +250,9 @@ def _flatten(
             problems.append(f"{name}: expected a table, as in [{header}] ({origin(name)})")
 
 
-def _flatten_tables(name: str, value: object, origin: Callable[[str], str], found: Found, problems: list[str]) -> None:
+def _flatten_tables(
+    name: str, value: object, origin: Callable[[str], str], found: Found, problems: list[str]
+) -> None:
     if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
         problems.append(f"{name}: expected a list of tables, as in [[{name}]] ({origin(name)})")
         return
@@ -234,7 +263,9 @@ def _flatten_tables(name: str, value: object, origin: Callable[[str], str], foun
         _flatten(TABLES[name], table, f"{place}.", origin, found, problems)
 
 
-def _tables_from_text(name: str, text: str, variable: str, found: Found, problems: list[str]) -> None:
+def _tables_from_text(
+    name: str, text: str, variable: str, found: Found, problems: list[str]
+) -> None:
     try:
         value = parse_text(text)
     except ValueError as error:
@@ -251,12 +282,17 @@ def _unknown(name: str, key: str, known: typing.Iterable[str]) -> str:
 
 
 def _elsewhere(name: str) -> str:
-    """Suggest the settings of that name in other sections: `proxy.limits.max_headers` for `proxy.max_headers`."""
+    """Suggest the settings of that name in other sections: `proxy.limits.max_headers` for
+    `proxy.max_headers`.
+    """
     owner, _, key = name.rpartition(".")
     table = TABLES.get(owner.partition("[")[0])
     known = leaves(table, f"{owner.partition('.')[0]}.") if table else leaves()
     same = [other for other, _ in known if other.rpartition(".")[2] == key]
-    return f"; did you mean {' or '.join(same)}?" if 0 < len(same) <= MAX_SUGGESTIONS else ""
+    if 0 < len(same) <= MAX_SUGGESTIONS:
+        return f"; did you mean {' or '.join(same)}?"
+
+    return ""
 
 
 def _suggestion(name: str, known: typing.Iterable[str]) -> str:

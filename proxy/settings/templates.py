@@ -1,10 +1,12 @@
-"""Templates of paths that a route's endpoints are named by: how they look, and those of an OpenAPI description.
+"""Templates of paths that a route's endpoints are named by: how they look, and those of an OpenAPI
+description.
 
-Of a description only the keys of `paths` are read, and the path of the first server before them (OpenAPI 3.1 §4.8.8;
-in Swagger 2.0 it is `basePath`). YAML is read as PyYAML does (YAML 1.1), event by event, and what is deeper is skipped:
-no type is guessed from a text, no alias is followed, and a megabyte takes a tenth of the time that loading it would.
-Invariant: nesting is bounded while it is read. The parser's time grows with the square of the brackets that are open,
-and loading some thousand of them would end the process.
+Of a description only the keys of `paths` are read, and the path of the first server before them
+(OpenAPI 3.1 §4.8.8; in Swagger 2.0 it is `basePath`). YAML is read as PyYAML does (YAML 1.1), event
+by event, and what is deeper is skipped: no type is guessed from a text, no alias is followed, and a
+megabyte takes a tenth of the time that loading it would. Invariant: nesting is bounded while it is
+read. The parser's time grows with the square of the brackets that are open, and loading some
+thousand of them would end the process.
 """
 
 import json
@@ -20,8 +22,8 @@ MAX_NESTING: Final = 200
 
 
 def outline(text: bytes, levels: int) -> object:
-    """Return mappings as dicts by the texts of their keys, sequences as lists, scalars as texts; what is deeper than
-    `levels`, and an alias, is None. Of several documents the first is read.
+    """Return mappings as dicts by the texts of their keys, sequences as lists, scalars as texts;
+    what is deeper than `levels`, and an alias, is None. Of several documents the first is read.
 
     Raises:
         ImportError: PyYAML, an extra, is not installed.
@@ -35,7 +37,9 @@ def outline(text: bytes, levels: int) -> object:
         return _Reader(yaml, events).value(first, levels)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise ValueError(f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}") from None
+        raise ValueError(
+            f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
+        ) from None
     except yaml.reader.ReaderError as error:
         raise ValueError(f"{error.reason} at byte {error.position}") from None
 
@@ -54,12 +58,18 @@ class _Reader:
         if not levels:
             self._skip()
             return None
+
         values = []
         while not isinstance(inner := next(self._events), yaml.CollectionEndEvent):
             values.append(self.value(inner, levels - 1))
         if isinstance(event, yaml.SequenceStartEvent):
             return values
-        return {key: value for key, value in zip(values[::2], values[1::2], strict=True) if isinstance(key, str)}
+
+        return {
+            key: value
+            for key, value in zip(values[::2], values[1::2], strict=True)
+            if isinstance(key, str)
+        }
 
     def _skip(self) -> None:
         """Skip to the end of a collection that has begun."""
@@ -69,7 +79,9 @@ class _Reader:
             if isinstance(event, self._yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MAX_NESTING:
-                    raise ValueError(f"more than {MAX_NESTING} levels in line {event.start_mark.line + 1}")
+                    raise ValueError(
+                        f"more than {MAX_NESTING} levels in line {event.start_mark.line + 1}"
+                    )
             elif isinstance(event, self._yaml.CollectionEndEvent):
                 depth -= 1
 
@@ -96,9 +108,11 @@ def read_templates(path: Path) -> tuple[str, ...]:
         text = read_file(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}, got {str(path)!r}") from None
+
     document = _document(text, path)
     if not isinstance(document, dict) or not isinstance(paths := document.get("paths"), dict):
         raise ValueError(f"expected an OpenAPI description with `paths`, got {str(path)!r}")
+
     base = _base(document)
     return tuple(base + template for template in paths if template.startswith("/"))
 
@@ -108,13 +122,20 @@ def _document(text: bytes, path: Path) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         if path.suffix not in (".yaml", ".yml") and not _YAML.search(text):
-            raise ValueError(f"expected an OpenAPI description as JSON or YAML, got {str(path)!r}") from None
+            raise ValueError(
+                f"expected an OpenAPI description as JSON or YAML, got {str(path)!r}"
+            ) from None
+
     try:
         return outline(text, _YAML_LEVELS)
     except ImportError:
-        raise ValueError(f"YAML needs a reader: pip install 'sidelog[yaml]', got {str(path)!r}") from None
+        raise ValueError(
+            f"YAML needs a reader: pip install 'sidelog[yaml]', got {str(path)!r}"
+        ) from None
     except ValueError as error:
-        raise ValueError(f"expected an OpenAPI description as YAML, got {error}: {str(path)!r}") from None
+        raise ValueError(
+            f"expected an OpenAPI description as YAML, got {error}: {str(path)!r}"
+        ) from None
 
 
 def _base(document: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
-"""Tokens and scoped names of the admin port: what they may be, and how a secret becomes a digest when settings load.
+"""Tokens and scoped names of the admin port: what they may be, and how a secret becomes a digest
+when settings load.
 
-After loading only digests are left, so that no process, no log and no `config show` ever has a token.
+After loading only digests are left, so that no process, no log and no `config show` ever has a
+token.
 """
 
 import hashlib
@@ -28,7 +30,8 @@ def resolve_tokens(
     tokens: tuple[TokenSettings, ...], environ: Mapping[str, str]
 ) -> tuple[tuple[TokenSettings, ...], list[Problem]]:
     """Replace each token by its digest; what cannot be read is a problem."""
-    resolved, problems = [], []
+    resolved = []
+    problems = []
     for index, token in enumerate(tokens):
         try:
             digest = _digest(token.token, environ)
@@ -36,6 +39,7 @@ def resolve_tokens(
             problems.append((f"tokens[{index}].token", str(error)))
             digest = ""
         resolved.append(msgspec.structs.replace(token, token=DIGEST_PREFIX + digest))
+
     return tuple(resolved), problems
 
 
@@ -50,11 +54,18 @@ def _digest(given: str, environ: Mapping[str, str]) -> str:
         if not _DIGEST.match(digest):
             raise ValueError("expected 64 hexadecimal digits behind sha256:")
         return digest
+
     if not given:
-        raise ValueError("is missing: expected the secret, or env:NAME, file:PATH or sha256: and its SHA-256")
+        raise ValueError(
+            "is missing: expected the secret, or env:NAME, file:PATH or sha256: and its SHA-256"
+        )
+
     text = _read(given, environ)
     if len(text) < MIN_TOKEN_CHARACTERS or len(text.split()) != 1:
-        raise ValueError(f"expected a token of at least {MIN_TOKEN_CHARACTERS} characters without blanks")
+        raise ValueError(
+            f"expected a token of at least {MIN_TOKEN_CHARACTERS} characters without blanks"
+        )
+
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -66,10 +77,12 @@ def _read(given: str, environ: Mapping[str, str]) -> str:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ValueError(f"the file cannot be read: {reason}, got {name!r}") from error
+
     if kind != "env":
         return given
     if name not in environ:
         raise ValueError(f"the environment has no {name}")
+
     return environ[name].strip()
 
 
@@ -80,21 +93,37 @@ def check_tokens(settings: Settings) -> Iterator[Problem]:
     for index, token in enumerate(settings.tokens):
         where = f"tokens[{index}]"
         if not _NAME.match(token.name) or token.name == "admin":
-            yield f"{where}.name", f"expected letters, digits, `.`, `_`, `-`, and not `admin`, got {token.name!r}"
+            yield (
+                f"{where}.name",
+                f"expected letters, digits, `.`, `_`, `-`, and not `admin`, got {token.name!r}",
+            )
+
         if token.name in names:
             yield f"{where}.name", f"is given twice, got {token.name!r}"
         names.add(token.name)
         if token.token != DIGEST_PREFIX and secrets.setdefault(token.token, where) != where:
             yield where, f"has the secret of {secrets[token.token]}, which is found first"
         if token.role == "admin" and (token.projects or token.containers or token.clients):
-            yield f"{where}.role", "an admin sees everything and has no projects, containers or clients"
+            yield (
+                f"{where}.role",
+                "an admin sees everything and has no projects, containers or clients",
+            )
+
     hosts: set[str] = set()
     for index, host in enumerate(settings.admin_hosts):
         where = f"admin_hosts[{index}]"
         if not _HOST.match(host.name):
-            yield f"{where}.name", f"expected a host name in lower case without port, got {host.name!r}"
+            yield (
+                f"{where}.name",
+                f"expected a host name in lower case without port, got {host.name!r}",
+            )
+
         if host.name in hosts:
             yield f"{where}.name", f"is given twice, got {host.name!r}"
         hosts.add(host.name)
         if not (host.projects or host.containers or host.clients):
-            yield where, f"{host.name!r} restricts nothing; names without a scope belong into admin.allowed_hosts"
+            yield (
+                where,
+                f"{host.name!r} restricts nothing; names without a scope belong into "
+                "admin.allowed_hosts",
+            )

@@ -1,1 +1,3 @@
-"""The parent process: binds the sockets, starts and restarts workers and collector. Standard library only."""
+"""The parent process: binds the sockets, starts and restarts workers and collector. Standard
+library only.
+"""

@@ -1,7 +1,7 @@
 """The child processes of the supervisor: how each is started, watched and controlled. stdlib only.
 
-A child inherits exactly the descriptors it needs: settings, its end of the control line, sockets, wake-up. It notices
-the supervisor's death as the end of its control line.
+A child inherits exactly the descriptors it needs: settings, its end of the control line, sockets,
+wake-up. It notices the supervisor's death as the end of its control line.
 """
 
 import json
@@ -63,8 +63,12 @@ class Shared:
 
     @property
     def ring_options(self) -> list[str]:
-        """Options that name the ring directory to a child; its inherited descriptors keep the directory claimed."""
-        return [] if self.rings.path is None else ["--ring-directory", str(self.rings.path)]
+        """Options that name the ring directory to a child; its inherited descriptors keep the
+        directory claimed.
+        """
+        if self.rings.path is None:
+            return []
+        return ["--ring-directory", str(self.rings.path)]
 
 
 class Child:
@@ -94,7 +98,8 @@ class Child:
         Raises:
             OSError: there is no room for it, or for its ring.
         """
-        self._started_at = time.monotonic()  # also of an attempt that fails: the next one waits longer
+        # Also of an attempt that fails: the next one waits longer.
+        self._started_at = time.monotonic()
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -108,6 +113,7 @@ class Child:
         except OSError:
             ours.close()
             raise
+
         self.control = Control(ours)
         self.is_ready = False
         self.due_at = None
@@ -121,12 +127,19 @@ class Child:
             self._process = None
             self.exit_code = code
             self.is_ready = False
+
         return code
 
     def schedule_restart(self, now: float) -> float:
-        """Decide when to start again: at once after a long life, else later and later; return the delay in seconds."""
+        """Decide when to start again: at once after a long life, else later and later; return the
+        delay in seconds.
+        """
         self._failures = 0 if now - self._started_at >= STABLE_S else self._failures + 1
-        delay_s = 0.0 if self._failures <= 1 else min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (self._failures - 2))
+        delay_s = (
+            0.0
+            if self._failures <= 1
+            else min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (self._failures - 2))
+        )
         self.due_at = now + delay_s
         return delay_s
 
@@ -158,7 +171,12 @@ class Child:
             self.control.send(line, descriptors)
 
     def describe(self) -> dict[str, object]:
-        return {"name": self.name, "pid": self.pid, "ready": self.is_ready, "failures": self._failures}
+        return {
+            "name": self.name,
+            "pid": self.pid,
+            "ready": self.is_ready,
+            "failures": self._failures,
+        }
 
 
 class Worker(Child):
@@ -171,10 +189,14 @@ class Worker(Child):
         self.is_leaving = False
         """It serves its last clients: others accept new ones."""
         self.is_lean = False
-        """Its ring takes memory only as it fills: there is little, as the rings of the last run are not drained yet."""
+        """Its ring takes memory only as it fills: there is little, as the rings of the last run are
+        not drained yet.
+        """
         self._adopted: set[int] = set()
         self.rings: dict[str, int] = {}
-        """Their files by source hex, as long as the collector has not emptied them: a name may be removed under us."""
+        """Their files by source hex, as long as the collector has not emptied them: a name may be
+        removed under us.
+        """
         self._ring = ""
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
@@ -202,7 +224,9 @@ class Worker(Child):
         self.send("retire")
 
     def on_ring(self, source: str, fd: int | None) -> None:
-        """Keep the file of the running process' ring until the collector has emptied it; None: it did not arrive."""
+        """Keep the file of the running process' ring until the collector has emptied it; None: it
+        did not arrive.
+        """
         self._ring = source
         if fd is not None:
             self.close_ring(source)
@@ -219,7 +243,9 @@ class Worker(Child):
             self.close_ring(source)
 
     def roll_call(self) -> dict[str, object]:
-        """Return what the collector needs to know of this worker: its description and the ring it pushes into."""
+        """Return what the collector needs to know of this worker: its description and the ring it
+        pushes into.
+        """
         return {**self.describe(), "ring": self._ring, "leaving": self.is_leaving}
 
     def adopt(self, index: int) -> None:
@@ -253,9 +279,17 @@ class Collector(Child):
         wake = [shared.wakeup.read_fd, shared.wakeup.write_fd]
         arguments = [
             "proxy.collector",
-            *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd), "--admin-fd", str(admin)),
+            *(
+                "--settings-fd",
+                str(shared.settings_fd),
+                "--control-fd",
+                str(control_fd),
+                "--admin-fd",
+                str(admin),
+            ),
             *("--wake-fds", ",".join(map(str, wake)), "--instance", shared.data.instance),
-            # The process that still writes the store holds the lock, even after the supervisor is gone.
+            # The process that still writes the store holds the lock, even after the supervisor is
+            # gone.
             *("--lock-fd", str(shared.data.lock_fd), "--counters-fd", str(shared.counters_fd)),
             *shared.ring_options,
         ]
@@ -280,7 +314,8 @@ class Collector(Child):
         super().start()
 
     def announce(self, workers: Sequence[Worker], counts: Mapping[str, object]) -> bool:
-        """Send the list of workers, the files of rings that it does not have yet, and our own counters.
+        """Send the list of workers, the files of rings that it does not have yet, and our own
+        counters.
 
         Only changes are sent. False: try again later.
         """
@@ -289,12 +324,17 @@ class Collector(Child):
         rings = {source: fd for worker in workers for source, fd in worker.rings.items()}
         self._offered &= rings.keys()
         missing = [source for source in rings if source not in self._offered]
-        line = "rings " + json.dumps([worker.roll_call() for worker in workers if worker.has_process])
+
+        line = "rings " + json.dumps(
+            [worker.roll_call() for worker in workers if worker.has_process]
+        )
         while missing or line not in self._announced:
-            some, missing = missing[:MAX_DESCRIPTORS], missing[MAX_DESCRIPTORS:]
+            some = missing[:MAX_DESCRIPTORS]
+            missing = missing[MAX_DESCRIPTORS:]
             if not self._say(line, [rings[source] for source in some]):
                 return False
             self._offered.update(some)
+
         counted = "counts " + json.dumps(counts)
         return (counted in self._announced or self._say(counted)) and self.control.flush()
 
@@ -302,7 +342,10 @@ class Collector(Child):
         if self.control is None or not self.control.send(line, list(descriptors)):
             return False
         word = line.partition(" ")[0]
-        self._announced = {*(each for each in self._announced if each.partition(" ")[0] != word), line}
+        self._announced = {
+            *(each for each in self._announced if each.partition(" ")[0] != word),
+            line,
+        }
         return True
 
     def announce_again(self) -> None:

@@ -1,10 +1,13 @@
-"""The supervisor's own `/healthz` and `/readyz`, over its selector: answered whatever the collector does. stdlib only.
+"""The supervisor's own `/healthz` and `/readyz`, over its selector: answered whatever the collector
+does. stdlib only.
 
-Strategy: nothing here blocks. A request is limited in bytes and in time, the answer fits the socket's buffer, and the
-connection closes after it. At the limit the oldest connection is closed, so idle clients cannot keep others out. Only
-the request line is read, because only two paths exist (RFC 9112 §3).
+Strategy: nothing here blocks. A request is limited in bytes and in time, the answer fits the
+socket's buffer, and the connection closes after it. At the limit the oldest connection is closed,
+so idle clients cannot keep others out. Only the request line is read, because only two paths exist
+(RFC 9112 §3).
 
-Invariant: memory and work per wake-up are bounded for any client; no error of a connection leaves this module.
+Invariant: memory and work per wake-up are bounded for any client; no error of a connection leaves
+this module.
 """
 
 import errno
@@ -40,8 +43,12 @@ _REASONS: Final = {
 class HealthPort:
     """A listening socket and the connections it has brought."""
 
-    def __init__(self, listener: socket.socket, selector: selectors.BaseSelector, readiness: Readiness) -> None:
-        """Listen from now on: the caller runs the data of a selector key when its socket is readable."""
+    def __init__(
+        self, listener: socket.socket, selector: selectors.BaseSelector, readiness: Readiness
+    ) -> None:
+        """Listen from now on: the caller runs the data of a selector key when its socket is
+        readable.
+        """
         self._selector = selector
         self._readiness = readiness
         self._connections: dict[socket.socket, _Connection] = {}
@@ -57,7 +64,9 @@ class HealthPort:
         oldest = next(iter(self._connections.values()), None)
         times_s = [] if oldest is None else [oldest.ends_s]
         times_s += [] if self._resumes_s is None else [self._resumes_s]
-        return max(0.0, min(times_s) - time.monotonic()) if times_s else None
+        if times_s:
+            return max(0.0, min(times_s) - time.monotonic())
+        return None
 
     def expire(self) -> None:
         now_s = time.monotonic()
@@ -82,16 +91,21 @@ class HealthPort:
                 if error.errno in _EXHAUSTED:
                     self._pause()
                 return
+
             if len(self._connections) >= MAX_CONNECTIONS:
                 self._close(next(iter(self._connections.values())))
             accepted.setblocking(False)
             connection = _Connection(accepted, time.monotonic() + REQUEST_TIMEOUT_S)
             self._connections[accepted] = connection
-            self._selector.register(accepted, selectors.EVENT_READ, lambda c=connection: self._read(c))
+            self._selector.register(
+                accepted, selectors.EVENT_READ, lambda c=connection: self._read(c)
+            )
             self._read(connection)  # a probe has often sent its request already
 
     def _pause(self) -> None:
-        """Pause accepting and close all: without free descriptors the listening socket stays readable."""
+        """Pause accepting and close all: without free descriptors the listening socket stays
+        readable.
+        """
         self._selector.unregister(self._listener)
         self._resumes_s = time.monotonic() + PAUSE_S
         for connection in list(self._connections.values()):
@@ -114,7 +128,9 @@ class HealthPort:
             members = {"error": _REASONS[status].lower()}
         elif path == b"/readyz":
             is_ready, shown = self._readiness()
-            status, members = 200 if is_ready else 503, {"ready": is_ready, **shown}
+            status = 200 if is_ready else 503
+            members = {"ready": is_ready, **shown}
+
         return status, json.dumps(members).encode()
 
     def _close(self, connection: "_Connection") -> None:
@@ -138,7 +154,8 @@ class _Connection:
     def read(self) -> bool:
         """Read once; False at the end, or when the client sends more than any request needs.
 
-        After the answer the rest is read and forgotten: closed with bytes unread, the answer might be lost in a reset.
+        After the answer the rest is read and forgotten: closed with bytes unread, the answer might
+        be lost in a reset.
 
         Raises:
             OSError: nothing is there yet, or the connection is broken.
@@ -156,9 +173,11 @@ class _Connection:
         parts = self._head.partition(b"\n")[0].strip().split(b" ")
         if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
             return 400
+
         self._method, self.path = parts[0], parts[1].partition(b"?")[0]
         if self.path not in (b"/healthz", b"/readyz"):
             return 404
+
         return 200 if self._method in (b"GET", b"HEAD") else 405
 
     def answer(self, asked: int, status: int, body: bytes) -> None:
@@ -170,8 +189,10 @@ class _Connection:
         self.is_answered = True
         allow = "Allow: GET, HEAD\r\n" if asked == 405 else ""
         head = (
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: "
+            "application/json\r\nCache-Control: no-store\r\n"
             f"{allow}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
-        self.socket.send(head.encode() + (b"" if self._method == b"HEAD" else body))  # fits any socket's buffer
+        # Fits any socket's buffer.
+        self.socket.send(head.encode() + (b"" if self._method == b"HEAD" else body))
         self.socket.shutdown(socket.SHUT_WR)

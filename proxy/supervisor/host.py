@@ -1,11 +1,14 @@
-"""The supervisor and the system: messages to a service manager, the duties of an init, signals. stdlib only.
+"""The supervisor and the system: messages to a service manager, the duties of an init, signals.
+stdlib only.
 
-As the first process of a container it inherits children that others left behind. No other process can collect them when
-they end, and each would keep its entry in the table of processes: a probe by `exec`, or a debugging shell, leaves some.
+As the first process of a container it inherits children that others left behind. No other process
+can collect them when they end, and each would keep its entry in the table of processes: a probe by
+`exec`, or a debugging shell, leaves some.
 
-Only the supervisor handles SIGINT, SIGHUP and SIGUSR1, though Ctrl-C and `kill -HUP -<group>` send them to the whole
-group. All other processes inherit a mask that blocks them from before their first instruction: an interpreter that is
-starting would die of them. A root process blocks them, and leaves them pending, until its handlers are installed.
+Only the supervisor handles SIGINT, SIGHUP and SIGUSR1, though Ctrl-C and `kill -HUP -<group>` send
+them to the whole group. All other processes inherit a mask that blocks them from before their first
+instruction: an interpreter that is starting would die of them. A root process blocks them, and
+leaves them pending, until its handlers are installed.
 """
 
 import os
@@ -16,14 +19,19 @@ from contextlib import contextmanager
 from typing import Final
 
 TIMEOUT_S: Final = 0.2
-"""A service manager that hangs delays us no longer than this; one that works reads within milliseconds."""
+"""A service manager that hangs delays us no longer than this; one that works reads within
+milliseconds.
+"""
 
 
 def notify(state: str) -> None:
-    """Send READY, STOPPING or WATCHDOG to the manager named by NOTIFY_SOCKET (sd_notify(3)), if there is one."""
+    """Send READY, STOPPING or WATCHDOG to the manager named by NOTIFY_SOCKET (sd_notify(3)), if
+    there is one.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
+
     if address.startswith("@"):
         address = "\0" + address[1:]
     try:

@@ -1,12 +1,14 @@
-"""Reload: new settings for running processes, without a lost connection or record. Standard library only.
+"""Reload: new settings for running processes, without a lost connection or record. Standard library
+only.
 
-Strategy: a process of its own (`reload_config.py`) reads the configuration, lays it over what a running sidelog cannot
-change, and checks both. When it is valid, new workers start on the same sockets beside the old ones; once all of them
-are ready they take over, and the old ones *retire*: they accept nothing more, and end when their last client has left,
-however many reloads follow. Where `max_old_workers` still serve, the next reload is refused: it cuts no client off.
-A worker that does not start takes the reload back. The collector follows last: rings describe themselves, so either can
-be ahead. Before all that the rings of the reload before are drained (`ring_room.py`); what is requested meanwhile, or
-while one runs, is one reload.
+Strategy: a process of its own (`reload_config.py`) reads the configuration, lays it over what a
+running sidelog cannot change, and checks both. When it is valid, new workers start on the same
+sockets beside the old ones; once all of them are ready they take over, and the old ones *retire*:
+they accept nothing more, and end when their last client has left, however many reloads follow.
+Where `max_old_workers` still serve, the next reload is refused: it cuts no client off. A worker
+that does not start takes the reload back. The collector follows last: rings describe themselves, so
+either can be ahead. Before all that the rings of the reload before are drained (`ring_room.py`);
+what is requested meanwhile, or while one runs, is one reload.
 
 Invariant: at any moment some generation of workers accepts on every socket.
 """
@@ -32,12 +34,16 @@ log = logging.getLogger("proxy.supervisor")
 LEAVE_S: Final = 5.0
 """Clients of too many old workers get this long to leave before a reload is refused."""
 READ_S: Final = 30.0
-"""The configuration gets this long to be read: a file system that hangs must not block every later reload."""
+"""The configuration gets this long to be read: a file system that hangs must not block every later
+reload.
+"""
 
 
 @dataclass(slots=True, eq=False)
 class Reload:
-    """One reload at a time; another one requested meanwhile follows. Driven by the supervisor's loop: never waits."""
+    """One reload at a time; another one requested meanwhile follows. Driven by the supervisor's
+    loop: never waits.
+    """
 
     shared: Shared
     """What the running children were started with."""
@@ -72,8 +78,13 @@ class Reload:
             self._on_read(self._reader.returncode)
         elif self._reader is not None and time.monotonic() >= self._read_until_s:
             self._reader.kill()  # not waited for: it may hang in the kernel
-            log.error("keeping the current settings: the configuration was not read to its end within %g s", READ_S)
+            log.error(
+                "keeping the current settings: the configuration was not read to its end within "
+                "%g s",
+                READ_S,
+            )
             self._on_read(2)
+
         if self.starting:
             self._check_new_workers()
         if self._is_requested and self._reader is None and not self.starting and self._is_settled():
@@ -90,39 +101,50 @@ class Reload:
         """How long the supervisor may wait for news of children alone; None: without limit."""
         if self._reader is not None:
             return max(0.0, self._read_until_s - time.monotonic())
-        return LOOK_S if self._is_requested and not self.starting else None
+        if self._is_requested and not self.starting:
+            return LOOK_S
+        return None
 
     def _is_settled(self) -> bool:
-        """Whether there are few old workers, and the rings of earlier generations are drained: new ones may be made."""
+        """Whether there are few old workers, and the rings of earlier generations are drained: new
+        ones may be made.
+        """
         if self._is_crowded():
             return False
         drain_s = self.shared.settings["proxy"]["limits"]["drain_timeout_s"]
-        room = self.room.look(self.shared, "a reload waits", PATIENCE_S + drain_s, self.old_workers())
+        room = self.room.look(
+            self.shared, "a reload waits", PATIENCE_S + drain_s, self.old_workers()
+        )
         if room == "hopeless":
             self._is_requested = False
             log.error("keeping the current settings: there is no room for the rings of new workers")
             self.refuse([])
+
         return room == "free"
 
     def _is_crowded(self) -> bool:
         """Whether too many old workers still serve; after a while the reload is refused."""
         most = self.shared.settings["proxy"]["limits"]["max_old_workers"]
-        count, now_s = self.old_workers(), time.monotonic()
+        count = self.old_workers()
+        now_s = time.monotonic()
         if count < most:
             self._crowded_until_s = 0.0
             return False
+
         if not self._crowded_until_s:
             self._crowded_until_s = now_s + LEAVE_S
         elif now_s >= self._crowded_until_s:
             self._crowded_until_s = 0.0
             self._is_requested = False
             log.error(
-                "keeping the current settings: %d workers of before still serve streams (max_old_workers = %d), and a "
+                "keeping the current settings: %d workers of before still serve streams "
+                "(max_old_workers = %d), and a "
                 "reload cuts none; a restart does",
                 count,
                 most,
             )
             self.refuse([])
+
         return True
 
     def _read(self) -> None:
@@ -131,16 +153,25 @@ class Reload:
         except OSError as error:
             self._give_up(error)
             return
-        descriptors = {"source": self.source_fd, "running": self.shared.settings_fd, "settings": self._read_fd}
+
+        descriptors = {
+            "source": self.source_fd,
+            "running": self.shared.settings_fd,
+            "settings": self._read_fd,
+        }
         arguments = [text for name, fd in descriptors.items() for text in (f"--{name}-fd", str(fd))]
+
         level = self.shared.settings["log"]["level"]
         try:
             with held_back():
                 self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                    module_command("proxy.supervisor.reload_config", *arguments, "--log-level", level),
+                    module_command(
+                        "proxy.supervisor.reload_config", *arguments, "--log-level", level
+                    ),
                     env=module_environment(),
                     pass_fds=tuple(descriptors.values()),
                 )
+
             self._read_until_s = time.monotonic() + READ_S
         except OSError as error:
             os.close(self._read_fd)
@@ -154,11 +185,13 @@ class Reload:
         self._reader = None
         document = read_document(self._read_fd)
         os.close(self._read_fd)
+
         if code:
             if code != 2:  # then it has logged why
                 log.error("cannot read the configuration, keeping the current settings")
             self.refuse([])
             return
+
         self._start_new_workers(json.loads(document))
 
     def _start_new_workers(self, settings: dict[str, Any]) -> None:
@@ -167,12 +200,15 @@ class Reload:
         except OSError as error:
             self._give_up(error)
             return
-        self._next = shared = replace(self.shared, settings=settings, settings_fd=fd)
+
+        shared = replace(self.shared, settings=settings, settings_fd=fd)
+        self._next = shared
         try:
             shared.check_ring_directory()
         except SharedMemoryError as error:
             self._cancel(str(error))
             return
+
         self.starting = [Worker(shared, index) for index in range(shared.workers)]
         for worker in self.starting:
             self.start(worker)
@@ -184,9 +220,13 @@ class Reload:
         if failed:
             self._cancel(f"{failed[0].name} does not start with the new ones")
         elif all(worker.is_ready for worker in self.starting):
-            workers, shared, self.starting, self._next = self.starting, self._next, [], None
+            workers = self.starting
+            shared = self._next
+            self.starting = []
+            self._next = None
             assert shared is not None
-            os.close(self.shared.settings_fd)  # all children started with it have read it, and no more will be
+            # All children started with it have read it, and no more will be.
+            os.close(self.shared.settings_fd)
             self.shared = shared
             self.take_over(shared, workers)
 
@@ -197,6 +237,7 @@ class Reload:
             if worker not in ready:
                 worker.kill()
                 worker.close_rings()
+
         self.starting = []
         assert self._next is not None
         os.close(self._next.settings_fd)

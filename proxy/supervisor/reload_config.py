@@ -1,8 +1,9 @@
-"""Reads the configuration once more for a running supervisor: `python -m proxy.supervisor.reload_config`.
+"""Reads the configuration once more for a running supervisor: `python -m
+proxy.supervisor.reload_config`.
 
-A process of its own, so that the supervisor stays small and nothing in a configuration can stop it. It reads what
-`serve` read, in the same order: file, environment and flags as at the start; what needs a restart stays as it runs.
-What is wrong is one line in the log.
+A process of its own, so that the supervisor stays small and nothing in a configuration can stop it.
+It reads what `serve` read, in the same order: file, environment and flags as at the start; what
+needs a restart stays as it runs. What is wrong is one line in the log.
 """
 
 import argparse
@@ -22,20 +23,28 @@ log = logging.getLogger("proxy.supervisor.reload_config")
 
 def main(argv: list[str]) -> int:
     """Write the frozen settings to the given descriptor; 2 when they are not valid."""
-    parser = argparse.ArgumentParser(prog="proxy.supervisor.reload_config", description="started by the supervisor")
+    parser = argparse.ArgumentParser(
+        prog="proxy.supervisor.reload_config", description="started by the supervisor"
+    )
     for name in ("--source-fd", "--running-fd", "--settings-fd"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--log-level", required=True)
     options = parser.parse_args(argv)
     detach_from_stderr()
     set_up_log(options.log_level, role="reload")
-    source, running = (json.loads(read_document(fd)) for fd in (options.source_fd, options.running_fd))
+    source, running = (
+        json.loads(read_document(fd)) for fd in (options.source_fd, options.running_fd)
+    )
+
     config = Path(source["config"]) if source["config"] else None
     try:
         settings, kept = load_again(source["overrides"], os.environ, config, running)
     except SettingsError as error:
-        log.error("invalid configuration, keeping the current settings: %s", "; ".join(error.problems))
+        log.error(
+            "invalid configuration, keeping the current settings: %s", "; ".join(error.problems)
+        )
         return 2
+
     if kept:
         log.warning("these settings change only with a restart: %s", ", ".join(kept))
     write_document(options.settings_fd, freeze(settings))

@@ -1,4 +1,5 @@
-"""How a root process starts: lock the data directory, bind the sockets, claim a place for rings. Standard library only.
+"""How a root process starts: lock the data directory, bind the sockets, claim a place for rings.
+Standard library only.
 
 Shared by the supervisor and by the single process of `workers = 0`.
 """
@@ -13,9 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy.process.data_dir import LISTENS_NAME, STORAGE_URL_NAME, DataDir, DataDirError, lock_data_dir, update_state
+from proxy.process.data_dir import (
+    LISTENS_NAME,
+    STORAGE_URL_NAME,
+    DataDir,
+    DataDirError,
+    lock_data_dir,
+    update_state,
+)
 from proxy.process.descriptors import raise_descriptor_limit
-from proxy.process.listeners import UNIX_PREFIX, ListenError, Listeners, open_listeners, port_of, url_address
+from proxy.process.listeners import (
+    UNIX_PREFIX,
+    ListenError,
+    Listeners,
+    open_listeners,
+    port_of,
+    url_address,
+)
 from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.memfd import read_document
 from proxy.process.ring_home import RingHome, claim_ring_home
@@ -40,23 +55,33 @@ class RootContext:
 
 
 def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -> int:
-    """Prepare a root process and run it; a problem at the start is one line on stderr and exit code 1."""
+    """Prepare a root process and run it; a problem at the start is one line on stderr and exit code
+    1.
+    """
     parser = argparse.ArgumentParser(prog=program, description="started by `sidelog serve`")
     parser.add_argument("--settings-fd", type=int, required=True)
-    parser.add_argument("--source-fd", type=int, required=True, help="where the settings came from, for a reload")
+    parser.add_argument(
+        "--source-fd", type=int, required=True, help="where the settings came from, for a reload"
+    )
     options = parser.parse_args(argv)
     settings: dict[str, Any] = json.loads(read_document(options.settings_fd))
     detach_from_stderr()
     set_up_log(settings["log"]["level"], role="supervisor")
     raise_descriptor_limit()
+
     try:
         os.umask(0o077)
         data = lock_data_dir(Path(settings["data_dir"]), settings["proxy"]["instance"])
         listeners = open_listeners(settings)
         rings = claim_ring_home(settings["ring"]["directory"], data.path)
+
         try:
             _announce(data, listeners, settings, greeting=_greeting(options.source_fd))
-            return run(RootContext(settings, options.settings_fd, options.source_fd, data, listeners, rings))
+            return run(
+                RootContext(
+                    settings, options.settings_fd, options.source_fd, data, listeners, rings
+                )
+            )
         finally:
             rings.release()
     except (DataDirError, ListenError, SharedMemoryError) as error:
@@ -69,8 +94,11 @@ def _greeting(source_fd: int) -> str:
     return str(json.loads(read_document(source_fd)).get("greeting", ""))
 
 
-def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any], *, greeting: str) -> None:
-    """Say where everything is, now that the ports are ours: to the terminal, the log, the service manager.
+def _announce(
+    data: DataDir, listeners: Listeners, settings: dict[str, Any], *, greeting: str
+) -> None:
+    """Say where everything is, now that the ports are ours: to the terminal, the log, the service
+    manager.
 
     The addresses of ports and store are written into `state.json`, too, for the command line.
     """
@@ -87,10 +115,12 @@ def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any], *, 
         "ui": f"{admin_url}/login#token={data.token}" if has_link else f"{admin_url}/",
         "data_dir": str(data.path),
     }
+
     for name, listener in (("metrics", listeners.metrics), ("health", listeners.health)):
         if listener is not None:
             host, port = url_address(listener)
             extra[name] = f"http://{host}:{port}"
+
     log.info("sidelog is starting", extra=extra)
 
 
@@ -116,6 +146,7 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
         "admin.metrics_listen": listeners.metrics,
         "admin.health_listen": listeners.health,
     }
+
     found = {
         LISTENS_NAME: {name: port_of(port) for name, port in ports.items() if port is not None},
         "admin_url": admin_url,
@@ -125,5 +156,9 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
     try:
         update_state(data.path, **found)
     except OSError as error:  # a full disk stops neither a start nor a reload
-        log.warning("cannot write state.json; commands may not find the ports and the store: %s", error.strerror)
+        log.warning(
+            "cannot write state.json; commands may not find the ports and the store: %s",
+            error.strerror,
+        )
+
     return admin_url

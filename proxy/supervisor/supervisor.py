@@ -1,10 +1,11 @@
 """Keeps one collector and the workers running, and stops them in order. Standard library only.
 
-It does as little as possible, so that it cannot break: it waits for signals and children, and never touches traffic,
-configuration files or the store; for a reload (`reload.py`) a process of its own reads them. Start order: lock the data
-directory, bind, workers, collector: its start is three times theirs, and clients need not wait for it. Stop order: not
-ready, `drain_delay_s`, workers drain, collector drains the rings and closes the store. A child that dies is started
-again, the first time at once, then with back-off; meanwhile another worker *adopts* its listening socket, because the
+It does as little as possible, so that it cannot break: it waits for signals and children, and never
+touches traffic, configuration files or the store; for a reload (`reload.py`) a process of its own
+reads them. Start order: lock the data directory, bind, workers, collector: its start is three times
+theirs, and clients need not wait for it. Stop order: not ready, `drain_delay_s`, workers drain,
+collector drains the rings and closes the store. A child that dies is started again, the first time
+at once, then with back-off; meanwhile another worker *adopts* its listening socket, because the
 kernel keeps giving it its share of new connections (SO_REUSEPORT).
 """
 
@@ -31,7 +32,9 @@ from proxy.supervisor.startup import RootContext, write_addresses
 log = logging.getLogger(__name__)
 
 COLLECTOR_STOP_S: Final = 60.0
-"""The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
+"""The collector gets this long to drain the rings and commit; what is left in them is drained at
+the next start.
+"""
 SLOW_STOP_S: Final = 3.0
 """A stop that waits longer than this for a child logs which one."""
 ANNOUNCE_AGAIN_S: Final = 0.5
@@ -49,7 +52,8 @@ class Supervisor:
         Raises:
             SharedMemoryError: the configured ring directory cannot be used.
         """
-        settings, listeners = context.settings, context.listeners
+        settings = context.settings
+        listeners = context.listeners
         self._limits = settings["proxy"]["limits"]
         self._listeners = listeners
         shared = Shared(
@@ -60,15 +64,27 @@ class Supervisor:
         self._collector = Collector(shared)
         self._workers = [Worker(shared, index) for index in range(shared.workers)]
         self._leaving: list[Worker] = []
-        """Workers from before a reload that still serve their last clients, or whose rings are not empty."""
-        self._room = RingRoom(lambda: [fd for worker in self._all_workers for fd in worker.rings.values()])
+        """Workers from before a reload that still serve their last clients, or whose rings are not
+        empty.
+        """
+        self._room = RingRoom(
+            lambda: [fd for worker in self._all_workers for fd in worker.rings.values()]
+        )
         self._reload = Reload(
-            shared, context.source_fd, self._room, self._start, self._take_over, self._refuse, self._count_old
+            shared,
+            context.source_fd,
+            self._room,
+            self._start,
+            self._take_over,
+            self._refuse,
+            self._count_old,
         )
         self._hand_over_by_s: float | None = None
         self._selector = selectors.DefaultSelector()
         health = listeners.health
-        self._health = None if health is None else HealthPort(health, self._selector, self._readiness)
+        self._health = (
+            None if health is None else HealthPort(health, self._selector, self._readiness)
+        )
         self._signals: list[int] = []
         self._is_stopping = False
         self._watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
@@ -100,13 +116,24 @@ class Supervisor:
                 self._selector.close()
 
     def _run_until_stopped(self, read_end: socket.socket) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+            signal.SIGHUP,
+            signal.SIGUSR1,
+            signal.SIGCHLD,
+        ):
             signal.signal(number, lambda signum, _: self._signals.append(signum))
+
         take()
         self._selector.register(read_end, selectors.EVENT_READ)
+
         is_lean = not self._room.is_free(self._collector.shared)
         if is_lean:
-            log.warning("rings of the last run are not drained yet: new ones take memory as they fill")
+            log.warning(
+                "rings of the last run are not drained yet: new ones take memory as they fill"
+            )
+
         for worker in self._workers:
             worker.is_lean = is_lean
         for child in (*self._workers, self._collector):
@@ -115,17 +142,25 @@ class Supervisor:
             self._wait(read_end, self._next_start_s())
             self._handle_signals()
             self._advance()
+
         return self._stop(read_end)
 
     def _start(self, child: Child) -> None:
         if child.control is not None:
-            self._listen_to(child)  # unread, the end of file of its last life would keep the selector awake
+            # Unread, the end of file of its last life would keep the selector awake.
+            self._listen_to(child)
         try:
             child.start()
         except OSError as error:
             delay_s = child.schedule_restart(time.monotonic())
-            log.error("%s cannot be started, trying again: %s", child.name, error, extra={"in_s": round(delay_s, 2)})
+            log.error(
+                "%s cannot be started, trying again: %s",
+                child.name,
+                error,
+                extra={"in_s": round(delay_s, 2)},
+            )
             return
+
         if child.control is not None:
             self._selector.register(child.control, selectors.EVENT_READ, child)
         if child is self._collector:
@@ -147,6 +182,7 @@ class Supervisor:
                     read_end.recv(4096)
                 except BlockingIOError:
                     pass
+
         if self._health is not None:
             self._health.expire()
 
@@ -156,8 +192,14 @@ class Supervisor:
         Without a data port: while the collector serves.
         """
         if not self._listeners.data:
-            members: dict[str, object] = {"draining": self._is_stopping, "collector_ready": self._collector.is_ready}
-            return self._collector.is_ready and not self._is_stopping, members | {"data_port": False}
+            members: dict[str, object] = {
+                "draining": self._is_stopping,
+                "collector_ready": self._collector.is_ready,
+            }
+            return self._collector.is_ready and not self._is_stopping, members | {
+                "data_port": False
+            }
+
         ready = sum(worker.is_ready for worker in self._workers)
         members = {
             "draining": self._is_stopping,
@@ -176,13 +218,17 @@ class Supervisor:
             self._selector.unregister(child.control)
             child.control.close()
             child.control = None
+
         for line in lines:
             if line == "ready":
                 self._on_ready(child)
             elif line.startswith("ring ") and isinstance(child, Worker):
-                child.on_ring(line.removeprefix("ring "), descriptors.pop(0) if descriptors else None)
+                child.on_ring(
+                    line.removeprefix("ring "), descriptors.pop(0) if descriptors else None
+                )
             elif child is self._collector:
                 self._on_word(*line.partition(" ")[::2])
+
         for fd in descriptors:
             os.close(fd)
 
@@ -196,12 +242,15 @@ class Supervisor:
             self._collector.announce_again()
 
     def _announce_workers(self) -> None:
-        """Send the list of workers if it has changed; a collector that is not reading gets it a little later."""
+        """Send the list of workers if it has changed; a collector that is not reading gets it a
+        little later.
+        """
         counts = {"log_lines_dropped": lines_dropped(), "reloads": self._reloads}
         self._is_behind = not self._collector.announce(self._all_workers, counts)
 
     def _on_ready(self, child: Child) -> None:
-        child.is_ready = child.has_served = True
+        child.is_ready = True
+        child.has_served = True
         if isinstance(child, Worker):
             for other in self._workers:
                 other.release(child.index)
@@ -211,7 +260,8 @@ class Supervisor:
             notify("READY=1")
 
     def _handle_signals(self) -> None:
-        signals, self._signals = self._signals, []
+        signals = self._signals
+        self._signals = []
         for number in signals:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._is_stopping = True
@@ -231,6 +281,7 @@ class Supervisor:
                 self._on_death(child, code, now)
             if child.is_due(now) and not self._is_stopping:
                 self._start(child)
+
         if not self._is_stopping:
             self._reload.advance()
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
@@ -239,9 +290,16 @@ class Supervisor:
             self._hand_over_by_s = None
             self._collector.kill()  # what it had not committed is in the rings
             self._on_death(self._collector, 1, now)
+
         if self._watchdog_s:
             notify("WATCHDOG=1")
-        reap([self._reload.reader_pid, self._collector.pid, *(worker.pid for worker in self._all_workers)])
+        reap(
+            [
+                self._reload.reader_pid,
+                self._collector.pid,
+                *(worker.pid for worker in self._all_workers),
+            ]
+        )
 
     def _on_death(self, child: Child, code: int, now: float) -> None:
         if code == EXIT_CONFIG and not child.has_served:  # it has logged why
@@ -252,8 +310,13 @@ class Supervisor:
         if child is self._collector and self._collector.is_handing_over:
             self._start(child)
             return
+
         delay_s = child.schedule_restart(now)
-        log.error("%s ended; restarting it", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
+        log.error(
+            "%s ended; restarting it",
+            child.name,
+            extra={"exit_code": code, "in_s": round(delay_s, 2)},
+        )
         if isinstance(child, Worker):
             survivor = next((w for w in self._workers if w is not child and w.is_ready), None)
             if survivor is not None:
@@ -262,7 +325,9 @@ class Supervisor:
     def _next_start_s(self) -> float | None:
         """Seconds until the next restart or watchdog ping; None when only events matter."""
         now = time.monotonic()
-        waits = [max(0.0, child.due_at - now) for child in self._children if child.due_at is not None]
+        waits = [
+            max(0.0, child.due_at - now) for child in self._children if child.due_at is not None
+        ]
         if self._hand_over_by_s is not None:
             waits.append(max(0.0, self._hand_over_by_s - now))
         if self._watchdog_s:
@@ -305,10 +370,14 @@ class Supervisor:
     def _stop(self, read_end: socket.socket) -> int:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
         notify("STOPPING=1")
-        log.info("stopping; waiting for requests in flight", extra={"within_s": self._limits["drain_timeout_s"]})
+        log.info(
+            "stopping; waiting for requests in flight",
+            extra={"within_s": self._limits["drain_timeout_s"]},
+        )
         self._collector.send("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
-        self._listeners.close_data()  # so that the last worker to close it ends the queue of new connections
+        # So that the last worker to close it ends the queue of new connections.
+        self._listeners.close_data()
         workers = self._all_workers
         for worker in workers:
             worker.send("drain")
@@ -318,18 +387,25 @@ class Supervisor:
         self._collector.send("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
         self._listen_to(self._collector)
-        is_clean = not self._has_stop_signal() and self._collector.exit_code == 0 and not self._room.has_unread()
+        is_clean = (
+            not self._has_stop_signal()
+            and self._collector.exit_code == 0
+            and not self._room.has_unread()
+        )
         log.info("stopped" if is_clean else "stopped; unstored records wait in rings and spool")
         return 0 if is_clean else 1
 
     def _replace_collector(self, read_end: socket.socket) -> None:
-        """Start the successor of a collector that ended or hands over: without one the rings fill up."""
+        """Start the successor of a collector that ended or hands over: without one the rings fill
+        up.
+        """
         collector = self._collector
         if collector.is_handing_over and self._hand_over_by_s is not None:
             self._reap(read_end, [collector], self._hand_over_by_s - time.monotonic())
         is_hopeless = collector.exit_code == EXIT_CONFIG and not collector.has_served
         if not collector.is_running() and not is_hopeless and not self._has_stop_signal():
-            collector.exit_code = None  # that of the one before would pass for a clean end, if this cannot be started
+            # That of the one before would pass for a clean end, if this cannot be started.
+            collector.exit_code = None
             self._start(collector)
 
     def _pause(self, read_end: socket.socket, seconds: float) -> None:
@@ -341,12 +417,16 @@ class Supervisor:
         deadline = time.monotonic() + timeout_s
         warn_at = time.monotonic() + SLOW_STOP_S
         while running := [child for child in children if child.is_running()]:
-            names, left = ", ".join(child.name for child in running), deadline - time.monotonic()
+            names = ", ".join(child.name for child in running)
+            left = deadline - time.monotonic()
             if left <= 0 or self._has_stop_signal():
-                log.error("%s did not stop in time and is killed; its records stay in the ring", names)
+                log.error(
+                    "%s did not stop in time and is killed; its records stay in the ring", names
+                )
                 for child in children:
                     child.kill()
                 return
+
             if time.monotonic() >= warn_at:
                 warn_at = deadline
                 log.warning("waiting for %s to stop", names, extra={"at_most_s": round(left, 1)})

@@ -1,10 +1,10 @@
 """Heads that were read before, as a whole or but for the values that differ in every message. Pure.
 
-Strategy: a head that comes again as it was is looked up by its bytes, one that differs in what always does by what is
-left of it (`varying_fields.py`). That was judged once with other values in the same places, and these are of a form in
-which none matters for how a head is read. A template that is used a lot gets a regular expression, by which a
-connection that repeats its heads finds their values at once. The invariant: what is given back is what `parse` gives of
-the same bytes.
+Strategy: a head that comes again as it was is looked up by its bytes, one that differs in what
+always does by what is left of it (`varying_fields.py`). That was judged once with other values in
+the same places, and these are of a form in which none matters for how a head is read. A template
+that is used a lot gets a regular expression, by which a connection that repeats its heads finds
+their values at once. The invariant: what is given back is what `parse` gives of the same bytes.
 """
 
 from abc import ABC, abstractmethod
@@ -29,9 +29,13 @@ def remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
 
 
 MATCHED_FROM_USES: Final = 100
-"""A regular expression takes 1 ms to compile, so a client whose heads always differ costs the worker 10 µs for each."""
+"""A regular expression takes 1 ms to compile, so a client whose heads always differ costs the
+worker 10 µs for each.
+"""
 MAX_MATCHERS: Final = 128
-"""At this number templates and expressions are dropped; with the limit below they take at most 2 MiB."""
+"""At this number templates and expressions are dropped; with the limit below they take at most 2
+MiB.
+"""
 MAX_MATCHED_BYTES: Final = 1024
 
 
@@ -58,7 +62,9 @@ class HeadTemplates(ABC, Generic[Head]):
     __slots__ = ("_fields", "_parser", "_templates", "known", "matchers", "place", "unless")
 
     def __init__(self, parse: Callable[[bytes], Head], fields: VaryingFields) -> None:
-        """Read with `parse`, whose errors are raised each time; what `fields` cuts out need not be alike."""
+        """Read with `parse`, whose errors are raised each time; what `fields` cuts out need not be
+        alike.
+        """
         self._parser = parse
         self.known: dict[bytes, Head] = {}
         """Heads that were read as a whole, by their bytes."""
@@ -67,7 +73,9 @@ class HeadTemplates(ABC, Generic[Head]):
         self._templates: dict[bytes, Template[Head]] = {}
         """By what is left of a head."""
         self.matchers: list[tuple[Callable[[bytes], Match[bytes] | None], Template[Head]]] = []
-        """Regular expressions and whose they are; what one matches, that template fills, unless it has `unless`."""
+        """Regular expressions and whose they are; what one matches, that template fills, unless it
+        has `unless`.
+        """
         self.place = -1
         """Where the regular expression for heads like the last one is; -1: there is none."""
 
@@ -76,9 +84,11 @@ class HeadTemplates(ABC, Generic[Head]):
         head = self.known.get(raw)
         if head is not None:
             return head
+
         left, values = self._fields.cut(raw)
         if left is raw:
             return self._parse_whole(raw)
+
         template = self._templates.get(left)
         # Gaps of its own, in a head that is malformed, are no gaps.
         if template is not None and template.gaps == len(values):
@@ -87,6 +97,7 @@ class HeadTemplates(ABC, Generic[Head]):
                 self._match_by(template, left)
             self.place = template.place
             return template.fill(values)
+
         head = self._parse_whole(raw)
         template = self._template_of(head, left, self._fields.names(raw), values)
         if template is not None:
@@ -107,8 +118,12 @@ class HeadTemplates(ABC, Generic[Head]):
         self.matchers.append((self._fields.matcher(left), template))
 
     @abstractmethod
-    def _template_of(self, head: Head, left: bytes, names: list[bytes], values: list[bytes]) -> Template[Head] | None:
-        """Make a template of a head with some values cut out, which are used up; None where that cannot be."""
+    def _template_of(
+        self, head: Head, left: bytes, names: list[bytes], values: list[bytes]
+    ) -> Template[Head] | None:
+        """Make a template of a head with some values cut out, which are used up; None where that
+        cannot be.
+        """
 
 
 class ConnectionHeads(Generic[Head]):
@@ -124,7 +139,9 @@ class ConnectionHeads(Generic[Head]):
         self._place = -1
 
     def read(self, raw: bytes) -> Head:
-        """Read a head; what the templates do is written out, since two calls are 0.3 µs of 11 (bench/micro/worker)."""
+        """Read a head; what the templates do is written out, since two calls are 0.3 µs of 11
+        (bench/micro/worker).
+        """
         if self._place < 0:
             head = self._known.get(raw)
             if head is not None:
@@ -134,6 +151,7 @@ class ConnectionHeads(Generic[Head]):
             found = matched(raw)
             if found is not None and not (self._unless and raw.find(self._unless) >= 0):
                 return template.fill(list(found.groups()))
+
         head = self._templates.read(raw)
         self._place = self._templates.place
         return head

@@ -13,14 +13,36 @@ from proxy.http1.memo.varying_fields import GAP, LENGTH, VARIES, VaryingFields, 
 from proxy.http1.request_head import RequestHead
 
 Reading = tuple[RequestHead, int, tuple[bytes, ...]]
-"""A head, the length of its body, -1 if it names none, and what fills the gaps in what it is rendered to, in order. A
-plain tuple: it is made once for a head that repeats."""
+"""A head, the length of its body, -1 if it names none, and what fills the gaps in what it is
+rendered to, in order. A plain tuple: it is made once for a head that repeats.
+"""
 
 _ID: Final = b"x-request-id"
 _NAMES: Final = (
-    *(b"authorization", b"b3", b"baggage", LENGTH, b"cookie", b"idempotency-key", b"if-modified-since"),
-    *(b"if-none-match", b"range", b"sentry-trace", b"traceparent", b"tracestate", b"x-amzn-trace-id"),
-    *(b"x-b3-parentspanid", b"x-b3-spanid", b"x-b3-traceid", b"x-cloud-trace-context", b"x-correlation-id"),
+    *(
+        b"authorization",
+        b"b3",
+        b"baggage",
+        LENGTH,
+        b"cookie",
+        b"idempotency-key",
+        b"if-modified-since",
+    ),
+    *(
+        b"if-none-match",
+        b"range",
+        b"sentry-trace",
+        b"traceparent",
+        b"tracestate",
+        b"x-amzn-trace-id",
+    ),
+    *(
+        b"x-b3-parentspanid",
+        b"x-b3-spanid",
+        b"x-b3-traceid",
+        b"x-cloud-trace-context",
+        b"x-correlation-id",
+    ),
     *(b"x-datadog-parent-id", b"x-datadog-trace-id", _ID),
 )
 """Their values differ from request to request, or from client to client."""
@@ -34,7 +56,11 @@ class RequestHeads(HeadTemplates[Reading]):
     __slots__ = ()
 
     def __init__(
-        self, parse: Callable[[bytes], RequestHead], *, max_line_bytes: int, kept: Collection[bytes] = ()
+        self,
+        parse: Callable[[bytes], RequestHead],
+        *,
+        max_line_bytes: int,
+        kept: Collection[bytes] = (),
     ) -> None:
         """Read with `parse`, to which longer lines are left.
 
@@ -56,6 +82,7 @@ class RequestHeads(HeadTemplates[Reading]):
         lines = with_gaps(request.lines, names, values)
         if lines is None or request.is_websocket:
             return None
+
         request = replace(
             request,
             lines=lines,
@@ -77,7 +104,9 @@ class _Template(Template[Reading]):
     __slots__ = ("_head", "_id_at", "_length_at")
 
     def __init__(self, head: RequestHead, gaps: int, length_at: int, id_at: int) -> None:
-        """Fill the gaps of `head` with so many values; -1 where none of them is the length, none of the rest the id."""
+        """Fill the gaps of `head` with so many values; -1 where none of them is the length, none of
+        the rest the id.
+        """
         super().__init__(gaps)
         self._head = head
         self._length_at = length_at

@@ -8,10 +8,38 @@ from proxy.http1.memo.varying_fields import LENGTH, VaryingFields, as_format, ta
 from proxy.http1.response_head import ResponseHead
 
 _NAMES: Final = (
-    *(b"age", b"cf-ray", LENGTH, b"content-range", b"date", b"etag", b"expires", b"last-modified", b"location"),
-    *(b"openai-processing-ms", b"ratelimit-remaining", b"ratelimit-reset", b"request-id", b"server-timing"),
-    *(b"set-cookie", b"traceparent", b"traceresponse", b"x-amzn-requestid", b"x-amzn-trace-id", b"x-correlation-id"),
-    *(b"x-envoy-upstream-service-time", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"x-request-id"),
+    *(
+        b"age",
+        b"cf-ray",
+        LENGTH,
+        b"content-range",
+        b"date",
+        b"etag",
+        b"expires",
+        b"last-modified",
+        b"location",
+    ),
+    *(
+        b"openai-processing-ms",
+        b"ratelimit-remaining",
+        b"ratelimit-reset",
+        b"request-id",
+        b"server-timing",
+    ),
+    *(
+        b"set-cookie",
+        b"traceparent",
+        b"traceresponse",
+        b"x-amzn-requestid",
+        b"x-amzn-trace-id",
+        b"x-correlation-id",
+    ),
+    *(
+        b"x-envoy-upstream-service-time",
+        b"x-ratelimit-remaining",
+        b"x-ratelimit-reset",
+        b"x-request-id",
+    ),
     *(b"x-response-time", b"x-runtime"),
 )
 """Their values differ from response to response."""
@@ -22,8 +50,12 @@ class ResponseHeads(HeadTemplates[ResponseHead]):
 
     __slots__ = ()
 
-    def __init__(self, parse: Callable[[bytes], ResponseHead], *, kept: Collection[bytes] = ()) -> None:
-        """Read with `parse`, whose errors are raised each time; `kept`: names of fields that it removes or sets."""
+    def __init__(
+        self, parse: Callable[[bytes], ResponseHead], *, kept: Collection[bytes] = ()
+    ) -> None:
+        """Read with `parse`, whose errors are raised each time; `kept`: names of fields that it
+        removes or sets.
+        """
         super().__init__(parse, VaryingFields(_NAMES, kept=kept))
 
     def _template_of(
@@ -43,7 +75,9 @@ class _Template(Template[ResponseHead]):
     __slots__ = ("_head", "_length_at", "_prefix")
 
     def __init__(self, head: ResponseHead, prefix: bytes, gaps: int, length_at: int) -> None:
-        """Fill the gaps of `prefix`, a format, with so many values; -1 where none of them is the length."""
+        """Fill the gaps of `prefix`, a format, with so many values; -1 where none of them is the
+        length.
+        """
         super().__init__(gaps)
         self._head = head
         self._prefix = prefix
@@ -51,11 +85,14 @@ class _Template(Template[ResponseHead]):
 
     def fill(self, values: list[bytes]) -> ResponseHead:
         head = self._head
-        length, framing = head.content_length, head.framing
+        length = head.content_length
+        framing = head.framing
+
         if self._length_at >= 0:
             length = int(values.pop(self._length_at))
             if framing:
                 framing = b"Content-Length: %d\r\n" % length
+
         prefix = self._prefix % tuple(values) + framing
         return ResponseHead(
             head.status_line, head.status, head.has_no_body, head.is_http10, head.is_keep_alive, head.keep_alive_s,

@@ -1,12 +1,14 @@
 """Header blocks of one direction of a connection, decoded strictly (RFC 7541 §3, §5, §6). Pure.
 
-What is malformed ends the connection, since the table would be out of step from then on (RFC 9113 §4.3). A list over
-the limit does not: its block is read to the end, and `is_over` says so. Every reference counts, indexed ones too, so a
-block of one-byte references to a long entry ends the connection early (F4).
+What is malformed ends the connection, since the table would be out of step from then on (RFC 9113
+§4.3). A list over the limit does not: its block is read to the end, and `is_over` says so. Every
+reference counts, indexed ones too, so a block of one-byte references to a long entry ends the
+connection early (F4).
 
-A block that leaves the table as it was means the same when it comes again, so some are remembered: clients repeat their
-heads (0.1 µs instead of 4 for ten fields from the table, bench/micro). So are literals: most servers write the same
-fields into each response, in Huffman's code, and clients of one kind into the tables of all their connections.
+A block that leaves the table as it was means the same when it comes again, so some are remembered:
+clients repeat their heads (0.1 µs instead of 4 for ten fields from the table, bench/micro). So are
+literals: most servers write the same fields into each response, in Huffman's code, and clients of
+one kind into the tables of all their connections.
 """
 
 from typing import Final
@@ -26,7 +28,9 @@ _MEMO_BLOCK_BYTES: Final = 256
 _MEMO_LITERALS: Final = 1024
 _MEMO_LITERAL_BYTES: Final = 128
 _literals: Final[dict[bytes, Field]] = {}
-"""By how they are written, of all connections: those whose name is of no dynamic table mean the same on each."""
+"""By how they are written, of all connections: those whose name is of no dynamic table mean the
+same on each.
+"""
 _PATH: Final = 4
 """Its index in the static table; most differ."""
 
@@ -47,17 +51,23 @@ class Decoder:
         """Whether the last list was over the limit."""
 
     def decode(self, block: bytes) -> list[Field]:
-        """Return the fields of a block, which the caller must not change; a fault ends the connection."""
+        """Return the fields of a block, which the caller must not change; a fault ends the
+        connection.
+        """
         known = self._memo.get(block)
         if known is not None:
             self.is_over = False
             return known
+
         self._data = block
         self._at = 0
         self._read_size_updates()
         has_changed = self._at > 0
         fields: list[Field] = []
-        end, total, most = len(block), 0, self._max_list_bytes
+        end = len(block)
+        total = 0
+        most = self._max_list_bytes
+
         while self._at < end:
             first = block[self._at]
             if first >= 0x80:
@@ -69,10 +79,14 @@ class Decoder:
                 raise _malformed("a size update behind a field")
             else:
                 field = self._literal(0x0F)
+
             total += field.size_bytes
             fields.append(field)
             if total > BOMB_FACTOR * most:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header list far over the limit")
+                raise ConnectionFault(
+                    ErrorCode.ENHANCE_YOUR_CALM, "a header list far over the limit"
+                )
+
         self.is_over = total > most
         self._data = b""
         if has_changed or len(self._memo) >= _MEMO_BLOCKS:
@@ -96,31 +110,38 @@ class Decoder:
         index = self._integer(mask)
         if index == _PATH or index >= STATIC_ENTRIES:
             return Field(self._table.field(index).name, self._string())
+
         behind = self._at
         if not index:
             self._pass_string()
         self._pass_string()
         written = self._data[start : self._at]
+
         field = _literals.get(written)
         if field is None:
             self._at = behind
             name = self._table.field(index).name if index else self._string()
             field = Field(name, self._string())
+
             if len(written) <= _MEMO_LITERAL_BYTES:
                 if len(_literals) >= _MEMO_LITERALS:
                     _literals.clear()
                 _literals[written] = field
+
         return field
 
     def _integer(self, mask: int) -> int:
         """Read an integer with a prefix (RFC 7541 §5.1)."""
-        data, at = self._data, self._at
+        data = self._data
+        at = self._at
         if at >= len(data):
             raise _malformed("a cut header block")
+
         value = data[at] & mask
         at += 1
         if value == mask:
-            shift, octet = 0, 0x80
+            shift = 0
+            octet = 0x80
             while octet >= 0x80:
                 if at >= len(data) or shift == 7 * MAX_INTEGER_OCTETS:
                     raise _malformed("a cut or too long integer")
@@ -128,6 +149,7 @@ class Decoder:
                 at += 1
                 value += (octet & 0x7F) << shift
                 shift += 7
+
         self._at = at
         return value
 

@@ -1,10 +1,11 @@
 """Fields as HPACK, without a dynamic table: static indexes and literals (RFC 7541 §6.1, §6.2).
 
-Strategy: the first block of a connection sets the size of the table to 0 (RFC 7541 §4.2); from then on a line has one
-form on every connection, so forms are remembered and nothing can fall out of step. Clients that share an upstream's
-connection cannot probe each other's values by the size of what is sent (RFC 7541 §7.1). Values that are secrets are
-marked as never to be indexed, for the proxies behind us (RFC 7541 §7.1.3). Strings are not Huffman-coded: that costs
-more than the bytes it saves.
+Strategy: the first block of a connection sets the size of the table to 0 (RFC 7541 §4.2); from then
+on a line has one form on every connection, so forms are remembered and nothing can fall out of
+step. Clients that share an upstream's connection cannot probe each other's values by the size of
+what is sent (RFC 7541 §7.1). Values that are secrets are marked as never to be indexed, for the
+proxies behind us (RFC 7541 §7.1.3). Strings are not Huffman-coded: that costs more than the bytes
+it saves.
 """
 
 from typing import Final
@@ -29,6 +30,7 @@ def encode_field(name: bytes, value: bytes) -> bytes:
     index = INDEX_OF_FIELD.get((name, value), 0)
     if index:
         return _OCTETS[0x80 | index]
+
     form = 0x10 if name in _SECRET else 0
     index = INDEX_OF_NAME.get(name, 0)
     begin = encode_integer(index, 0x0F, form) if index else _OCTETS[form] + _string(name)
@@ -69,6 +71,7 @@ class LineEncoder:
             fields = (b":method", method), (b":scheme", scheme), (b":authority", authority)
             block = b"".join([encode_field(name, value) for name, value in fields])
             self._remember(key, block)
+
         return block
 
     def _remember(self, text: bytes, block: bytes) -> None:
@@ -78,9 +81,11 @@ class LineEncoder:
             self._known[text] = block
 
     def encode(self, lines: bytes) -> bytes:
-        """Return the fields of lines, each with its CRLF; those of a connection of HTTP/1.1 are left out (F7).
+        """Return the fields of lines, each with its CRLF; those of a connection of HTTP/1.1 are
+        left out (F7).
 
-        Heads that repeat are remembered as a whole: those of gRPC, and what a server says within a second.
+        Heads that repeat are remembered as a whole: those of gRPC, and what a server says within a
+        second.
         """
         block = self._heads.get(lines)
         if block is None:
@@ -89,6 +94,7 @@ class LineEncoder:
                 if len(self._heads) >= _MAX_HEADS:
                     self._heads.clear()
                 self._heads[lines] = block
+
         return block
 
     def _encode(self, lines: bytes) -> bytes:
@@ -100,6 +106,7 @@ class LineEncoder:
                 form = encode_line(line)
                 self._remember(line, form)
             parts.append(form)
+
         return b"".join(parts)
 
 
@@ -109,4 +116,7 @@ def encode_line(line: bytes) -> bytes:
     name = name.lower()
     if name == b"te" and b"trailers" in options_of(value):
         return encode_field(name, b"trailers")
-    return b"" if not name or name in HOP_BY_HOP else encode_field(name, value.strip(b" \t\r\n"))
+    if not name or name in HOP_BY_HOP:
+        return b""
+
+    return encode_field(name, value.strip(b" \t\r\n"))

@@ -1,8 +1,9 @@
 """The Huffman code of field strings (RFC 7541 §5.2, appendix B), read half a byte at a time. Pure.
 
-The code is canonical: the lengths of its 257 symbols say everything, since codes of a length are numbered in the order
-of the symbols. A string that holds the end-of-string symbol, or ends in anything but up to seven ones, is an error
-(F4). Only reading is done here: what we write is not compressed (`encoder.py`).
+The code is canonical: the lengths of its 257 symbols say everything, since codes of a length are
+numbered in the order of the symbols. A string that holds the end-of-string symbol, or ends in
+anything but up to seven ones, is an error (F4). Only reading is done here: what we write is not
+compressed (`encoder.py`).
 """
 
 from typing import Final
@@ -21,32 +22,46 @@ CODE_LENGTHS: Final = tuple(
 
 
 def _machine() -> tuple[list[int], list[int], list[int]]:
-    """Return the next node and a symbol, or -1, for each node and half a byte; and where strings may end."""
+    """Return the next node and a symbol, or -1, for each node and half a byte; and where strings
+    may end.
+    """
     nodes = [[0, 0]]
-    code = bits = at = 0
+    code = 0
+    bits = 0
+    at = 0
+
     for symbol in sorted(range(len(CODE_LENGTHS)), key=lambda symbol: CODE_LENGTHS[symbol]):
         code <<= CODE_LENGTHS[symbol] - bits
         bits = CODE_LENGTHS[symbol]
         at = 0
+
         for place in range(bits - 1, 0, -1):
             branch = code >> place & 1
             if not nodes[at][branch]:
                 nodes[at][branch] = len(nodes)
                 nodes.append([0, 0])
             at = nodes[at][branch]
+
         nodes[at][code & 1] = -1 - symbol
         code += 1
+
     nodes[at][1] = len(nodes)  # the end of a string, which is the last code, leads nowhere
     nodes.append([len(nodes)] * 2)
-    following, symbols = [], []
+    following = []
+    symbols = []
+
     for step in range(len(nodes) * 16):
-        at, symbol = step >> 4, -1
+        at = step >> 4
+        symbol = -1
         for place in (3, 2, 1, 0):
             at = nodes[at][step >> place & 1]
             if at < 0:
-                symbol, at = -1 - at, 0
+                symbol = -1 - at
+                at = 0
+
         following.append(at)
         symbols.append(symbol)
+
     ends = [0]
     for _ in range(7):
         ends.append(nodes[ends[-1]][1])
@@ -57,10 +72,13 @@ _MACHINE: Final = _machine()
 
 
 def read_huffman(coded: bytes) -> bytes:
-    """Return the string that was coded; one with the end of a string, or other padding, ends the connection."""
+    """Return the string that was coded; one with the end of a string, or other padding, ends the
+    connection.
+    """
     following, symbols, ends = _MACHINE
     found = bytearray()
     node = 0
+
     for byte in coded:
         step = node << 4 | byte >> 4
         if symbols[step] >= 0:
@@ -69,6 +87,8 @@ def read_huffman(coded: bytes) -> bytes:
         if symbols[step] >= 0:
             found.append(symbols[step])
         node = following[step]
+
     if node not in ends:
         raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "a malformed Huffman string")
+
     return bytes(found)

@@ -5,8 +5,10 @@ from typing import Final
 from proxy.http2.field import Field
 
 _ENTRIES: Final = (
-    " |:authority|:method GET|:method POST|:path /|:path /index.html|:scheme http|:scheme https|:status 200|:status 204"
-    "|:status 206|:status 304|:status 400|:status 404|:status 500|accept-charset|accept-encoding gzip, deflate"
+    " |:authority|:method GET|:method POST|:path /|:path /index.html|:scheme http|:scheme "
+    "https|:status 200|:status 204"
+    "|:status 206|:status 304|:status 400|:status 404|:status 500|accept-charset|accept-encoding "
+    "gzip, deflate"
     "|accept-language|accept-ranges|accept|access-control-allow-origin|age|allow|authorization|cache-control"
     "|content-disposition|content-encoding|content-language|content-length|content-location|content-range|content-type"
     "|cookie|date|etag|expect|expires|from|host|if-match|if-modified-since|if-none-match|if-range|if-unmodified-since"
@@ -15,9 +17,12 @@ _ENTRIES: Final = (
 )
 
 STATIC_FIELDS: Final[tuple[Field, ...]] = tuple(
-    Field(name, value) for name, _, value in (entry.partition(b" ") for entry in _ENTRIES.encode().split(b"|"))
+    Field(name, value)
+    for name, _, value in (entry.partition(b" ") for entry in _ENTRIES.encode().split(b"|"))
 )
 """By index; the first, which no index means, is empty (RFC 7541 §6.1)."""
-INDEX_OF_FIELD: Final = {(STATIC_FIELDS[at].name, STATIC_FIELDS[at].value): at for at in range(61, 0, -1)}
+INDEX_OF_FIELD: Final = {
+    (STATIC_FIELDS[at].name, STATIC_FIELDS[at].value): at for at in range(61, 0, -1)
+}
 INDEX_OF_NAME: Final = {STATIC_FIELDS[at].name: at for at in range(61, 0, -1)}
 """The first of each name."""

@@ -1,7 +1,8 @@
 """The dynamic table of one direction of one connection (RFC 7541 §2.3, §4). Pure.
 
-The newest entry has the first index behind the static table. Rows are appended, and evicted by moving a mark, so a
-look-up is one subtraction. The sum of the sizes never exceeds the limit, at any moment.
+The newest entry has the first index behind the static table. Rows are appended, and evicted by
+moving a mark, so a look-up is one subtraction. The sum of the sizes never exceeds the limit, at any
+moment.
 """
 
 from typing import Final
@@ -37,9 +38,11 @@ class Table:
         return self._rows[place]
 
     def add(self, field: Field) -> bool:
-        """Add an entry; one that is larger than the table empties it, which is no error (RFC 7541 §4.4).
+        """Add an entry; one that is larger than the table empties it, which is no error (RFC 7541
+        §4.4).
 
-        False: the table is as it was, without room for any entry. nginx sets it to that, and adds all its fields.
+        False: the table is as it was, without room for any entry. nginx sets it to that, and adds
+        all its fields.
         """
         had_any = self.size_bytes > 0
         self._evict(max(self._max_bytes - field.size_bytes, 0))
@@ -47,6 +50,7 @@ class Table:
             self._rows.append(field)
             self.size_bytes += field.size_bytes
             return True
+
         return had_any
 
     def resize(self, max_bytes: int) -> None:
@@ -58,7 +62,8 @@ class Table:
 
     def _evict(self, max_bytes: int) -> None:
         """Drop the oldest entries until the others have at most so many bytes."""
-        rows, first = self._rows, self._first
+        rows = self._rows
+        first = self._first
         while self.size_bytes > max_bytes:
             self.size_bytes -= rows[first].size_bytes
             first += 1

@@ -1,13 +1,15 @@
-"""When reference cycles are collected: young objects in small steps, all rarely; in a collector a bit more often.
+"""When reference cycles are collected: young objects in small steps, all rarely; in a collector a
+bit more often.
 
-A full collection walks every live object, 5 µs for each open connection, and stops all work meanwhile: 10 000
-connections took 20 to 60 ms, every few seconds while they came (`bench.hostile`). Connections and exchanges leave no
-cycles behind (tests/proxy/worker/test_garbage.py), so little waits. Strategy: the interpreter collects what is
-young, and a full collection comes no sooner than some thousand times what the last one took: the more lives, the rarer
-it is, and one in so many requests meets it at most. The invariants: it does come, and no later than memory has grown by
-a quarter, since garbage makes a collection longer, and the pause behind it: a leak of 3 KB a connection once took 139
-MiB in 40 000. Left to the interpreter, what the admin port of a collector leaves in cycles was 90 000 objects after an
-hour, 12 MiB.
+A full collection walks every live object, 5 µs for each open connection, and stops all work
+meanwhile: 10 000 connections took 20 to 60 ms, every few seconds while they came (`bench.hostile`).
+Connections and exchanges leave no cycles behind (tests/proxy/worker/test_garbage.py), so little
+waits. Strategy: the interpreter collects what is young, and a full collection comes no sooner than
+some thousand times what the last one took: the more lives, the rarer it is, and one in so many
+requests meets it at most. The invariants: it does come, and no later than memory has grown by a
+quarter, since garbage makes a collection longer, and the pause behind it: a leak of 3 KB a
+connection once took 139 MiB in 40 000. Left to the interpreter, what the admin port of a collector
+leaves in cycles was 90 000 objects after an hour, 12 MiB.
 """
 
 import asyncio
@@ -38,16 +40,20 @@ class GcPolicy:
 
 
 WORKER: Final = GcPolicy(young=700, young_rounds=4, rest=20_000)
-"""The interpreter's own number of young ones; with its 10 rounds the next look takes 2 ms. A full collection of 2 ms
-comes once in 40 s, one of 50 ms once in 17 minutes."""
+"""The interpreter's own number of young ones; with its 10 rounds the next look takes 2 ms. A full
+collection of 2 ms comes once in 40 s, one of 50 ms once in 17 minutes.
+"""
 COLLECTOR: Final = GcPolicy(young=50_000, young_rounds=20, rest=1000)
-"""A batch is thousands of short-lived tuples, none of which can be in a cycle: a GET costs 21.5 µs of CPU without
-collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of 50 ms comes once in 50 s, and only
-readers of the admin port wait for it."""
+"""A batch is thousands of short-lived tuples, none of which can be in a cycle: a GET costs 21.5 µs
+of CPU without collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of 50
+ms comes once in 50 s, and only readers of the admin port wait for it.
+"""
 
 
 def tune(policy: GcPolicy) -> None:
-    """Exempt objects that live as long as the process, and leave full collections to `collect_rarely`."""
+    """Exempt objects that live as long as the process, and leave full collections to
+    `collect_rarely`.
+    """
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -60,7 +66,8 @@ def pause_s(took_s: float, rest: int) -> float:
 
 
 def own_bytes() -> int:
-    """Return what the process has of memory that is its own: resident, without files and rings (proc_pid_statm(5)).
+    """Return what the process has of memory that is its own: resident, without files and rings
+    (proc_pid_statm(5)).
 
     In a sandbox without `/proc` it is 0: then pauses are counted by time alone.
     """
