@@ -1,7 +1,8 @@
 """Slices of a walk in the order of receipt, which fit a time budget. Pure.
 
-Strategy: ids are UUIDv7, their upper 48 bits milliseconds (RFC 9562 §5.7), so a walk goes by ranges of milliseconds.
-The first is a second long, and a quick one makes the next eight times wider: ten slices cross a year without rows.
+Strategy: ids are UUIDv7, their upper 48 bits milliseconds (RFC 9562 §5.7), so a walk goes by ranges
+of milliseconds. The first is a second long, and a quick one makes the next eight times wider: ten
+slices cross a year without rows.
 
 Invariant: ids are compared as numbers of 128 bits, which is the order of their bytes.
 """
@@ -28,13 +29,24 @@ def id_ms(record_id: bytes) -> int:
     return int.from_bytes(record_id[:6], "big")
 
 
-def id_slices(whole_ms: Range, order: Order, after: int | None, first_ms: int = FIRST_SLICE_MS) -> Iterator[Range]:
-    """Cut a range of milliseconds, both ends inclusive, into ranges of ids, in order: those behind `after`."""
-    least, most = 0, (MAX_MS + 1 << _MS_SHIFT) - 1
+def id_slices(
+    whole_ms: Range, order: Order, after: int | None, first_ms: int = FIRST_SLICE_MS
+) -> Iterator[Range]:
+    """Cut a range of milliseconds, both ends inclusive, into ranges of ids, in order: those behind
+    `after`.
+    """
+    least = 0
+    most = (MAX_MS + 1 << _MS_SHIFT) - 1
     if after is not None:
-        least, most = (max(least, after + 1), most) if order == "asc" else (least, min(most, after - 1))
+        least, most = (
+            (max(least, after + 1), most) if order == "asc" else (least, min(most, after - 1))
+        )
+
     if least > most:
         return
+
     bounded = Range(max(whole_ms.first, least >> _MS_SHIFT), min(whole_ms.last, most >> _MS_SHIFT))
     for part in slices(bounded, order, Pace(first_ms)):
-        yield Range(max(part.first << _MS_SHIFT, least), min((part.last + 1 << _MS_SHIFT) - 1, most))
+        yield Range(
+            max(part.first << _MS_SHIFT, least), min((part.last + 1 << _MS_SHIFT) - 1, most)
+        )

@@ -1,8 +1,10 @@
-"""Several names of a record, as of the tools that a model called, as one text of the dictionary and back. Pure.
+"""Several names of a record, as of the tools that a model called, as one text of the dictionary and
+back. Pure.
 
-Strategy: the calls of an agent name few combinations of tools, so a combination is a value like any other repeated
-text: a row holds its id, and a filter looks for the combinations that hold a name. Names are written as JSON, a line
-each: JSON has no bare line feed, so a name between two of them is one of the record's, whatever it consists of.
+Strategy: the calls of an agent name few combinations of tools, so a combination is a value like any
+other repeated text: a row holds its id, and a filter looks for the combinations that hold a name.
+Names are written as JSON, a line each: JSON has no bare line feed, so a name between two of them is
+one of the record's, whatever it consists of.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +25,9 @@ def part_of(name: str) -> str:
 
 
 def parts_of(parts: Sequence[str]) -> list[str]:
-    """Return the parts of all combinations that hold a name of some parts; others may have the parts in two names."""
+    """Return the parts of all combinations that hold a name of some parts; others may have the
+    parts in two names.
+    """
     escaped = [msgspec.json.encode(part).decode()[1:-1] for part in parts]
     escaped[0] = '\n"' + escaped[0]
     escaped[-1] += '"\n'

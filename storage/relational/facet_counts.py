@@ -1,9 +1,10 @@
 """Cache of the counts of facet values by hour and day: a range is counted again when it changed.
 
-Strategy: counting all combinations of a day takes milliseconds, and few days ever change. The stamp of a range is the
-number of its records in the rollups, and the number of erasures from the store and of trims that may have reached the
-range. A commit raises the first, an erasure or a trim the second, and retention removes whole hours, so equal stamps
-mean equal counts. A reader reads all stamps in the transaction of its answer, and counts ranges with a new stamp only.
+Strategy: counting all combinations of a day takes milliseconds, and few days ever change. The stamp
+of a range is the number of its records in the rollups, and the number of erasures from the store
+and of trims that may have reached the range. A commit raises the first, an erasure or a trim the
+second, and retention removes whole hours, so equal stamps mean equal counts. A reader reads all
+stamps in the transaction of its answer, and counts ranges with a new stamp only.
 
 Invariant: the answer equals a full count. Memory is bounded by the number of values.
 """
@@ -21,7 +22,9 @@ MAX_REMEMBERED: Final = 100_000
 Counts = dict[str, dict[Any, float]]
 """Facet → value as stored, 0 for null → records, weighed."""
 Stamp = tuple[int, int]
-"""Records in the rollups of a range; erasures from the store, and trims where they may have come so far."""
+"""Records in the rollups of a range; erasures from the store, and trims where they may have come so
+far.
+"""
 
 
 class KnownCounts:
@@ -33,9 +36,12 @@ class KnownCounts:
         self._values = 0
         self._lock = Lock()
 
-    def find(self, question: Hashable, stamps: Mapping[TimeRange, Stamp]) -> tuple[list[Counts], list[TimeRange]]:
+    def find(
+        self, question: Hashable, stamps: Mapping[TimeRange, Stamp]
+    ) -> tuple[list[Counts], list[TimeRange]]:
         """Return the counts of ranges that have not changed, and the ranges to be counted."""
-        found, missing = [], []
+        found = []
+        missing = []
         with self._lock:
             for range, stamp in stamps.items():
                 key = (question, range)
@@ -45,6 +51,7 @@ class KnownCounts:
                 else:
                     self._known.move_to_end(key)
                     found.append(known[1])
+
         return found, missing
 
     def learn(self, question: Hashable, range: TimeRange, stamp: Stamp, counts: Counts) -> None:

@@ -1,8 +1,9 @@
 """Rollups as SQL: the rows of a range of time, and which tables can answer a filter.
 
-Strategy: the whole hours of a filter are rows of a day table and, at both ends, of an hour table, joined by UNION ALL.
-There are six pairs of tables, of which the first that suffices is read: those by status have the fewest rows. A store
-without such tables writes a query of the same columns (`Dialect.rollups`).
+Strategy: the whole hours of a filter are rows of a day table and, at both ends, of an hour table,
+joined by UNION ALL. There are six pairs of tables, of which the first that suffices is read: those
+by status have the fewest rows. A store without such tables writes a query of the same columns
+(`Dialect.rollups`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,12 +12,38 @@ from typing import Any, Final
 from storage.aggregates import Latencies
 from storage.query import ROLLUP_METHODS, Filter
 from storage.relational import rollups
-from storage.relational.search.condition import EITHER, classes_of, rollup_conditions, scope_parts, texts
+from storage.relational.search.condition import (
+    EITHER,
+    classes_of,
+    rollup_conditions,
+    scope_parts,
+    texts,
+)
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where
-from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, Part, Tier, TimeRange, hours_around, parts
+from storage.relational.time_ranges import (
+    DAY_HOURS,
+    HOUR_US,
+    Hours,
+    Part,
+    Tier,
+    TimeRange,
+    hours_around,
+    parts,
+)
 from storage.relational.weights import has_weights, weighed
-from storage.search.expression import Between, Expression, Has, Is, Not, Or, asked_values, conjuncts, joined, leaves
+from storage.search.expression import (
+    Between,
+    Expression,
+    Has,
+    Is,
+    Not,
+    Or,
+    asked_values,
+    conjuncts,
+    joined,
+    leaves,
+)
 
 USAGE_TABLE: Final = "usage_rollups"
 """The rollups of `storage.relational.usage`."""
@@ -46,12 +73,20 @@ def asked_columns(part: Expression) -> frozenset[str] | None:
                 columns.add(field)
             case _:
                 return None
-    is_other = isinstance(part, Or) and not all(asked_values(each, "endpoint") for each in part.parts)
-    return None if isinstance(part, Not) or (is_other and not columns <= _STATUSES) else frozenset(columns)
+
+    is_other = isinstance(part, Or) and not all(
+        asked_values(each, "endpoint") for each in part.parts
+    )
+    if isinstance(part, Not) or (is_other and not columns <= _STATUSES):
+        return None
+
+    return frozenset(columns)
 
 
 def columns_of(filter: Filter) -> frozenset[str] | None:
-    """Name the columns of rollups that a filter, its kind and time apart, reads; None where it needs rows."""
+    """Name the columns of rollups that a filter, its kind and time apart, reads; None where it
+    needs rows.
+    """
     if filter.seq_after is not None or filter.seq_until is not None:
         return None
     found = frozenset[str]()
@@ -60,13 +95,18 @@ def columns_of(filter: Filter) -> frozenset[str] | None:
         if columns is None:
             return None
         found |= columns
+
     return found
 
 
 def reduced(filter: Filter) -> Filter:
-    """Keep the conditions that rollups can check, and widen the time to whole hours: a superset of the filter."""
+    """Keep the conditions that rollups can check, and widen the time to whole hours: a superset of
+    the filter.
+    """
     around = hours_around(filter.since_us, filter.until_us)
-    known = tuple(part for part in conjuncts(filter.where) if is_known(asked_columns(part), rollups.KEYS))
+    known = tuple(
+        part for part in conjuncts(filter.where) if is_known(asked_columns(part), rollups.KEYS)
+    )
     return Filter(
         scope=filter.scope,
         kind=filter.kind,
@@ -86,11 +126,19 @@ def can_count(filter: Filter, capped_dimensions: int, keys: Collection[str] = ro
     `capped_dimensions` are those of the store's state.
     """
     columns = columns_of(filter)
-    return columns is not None and columns.issubset(keys) and not holds_others(capped_dimensions, columns)
+    return (
+        columns is not None
+        and columns.issubset(keys)
+        and not holds_others(capped_dimensions, columns)
+    )
 
 
-def tables_for(filter: Filter, capped_dimensions: int, columns: Collection[str] = ()) -> Tables | None:
-    """Choose the smallest tables that count a filter's records by some columns, its time apart; None: it needs rows."""
+def tables_for(
+    filter: Filter, capped_dimensions: int, columns: Collection[str] = ()
+) -> Tables | None:
+    """Choose the smallest tables that count a filter's records by some columns, its time apart;
+    None: it needs rows.
+    """
     for tables, keys in rollups.CUBES:
         if set(columns) <= set(keys) and can_count(filter, capped_dimensions, keys):
             return tables
@@ -117,10 +165,15 @@ def sums(measures: Sequence[str]) -> str:
 def latency_sums(histogram: str, dialect: Dialect) -> str:
     """Write the three columns that `add_latencies` reads, of one of `HISTOGRAMS`."""
     place = rollups.HISTOGRAMS.index(histogram)
-    return f"min({rollups.LEAST[place]}), max({rollups.MOST[place]}), {dialect.histograms.format(histogram)}"
+    return (
+        f"min({rollups.LEAST[place]}), max({rollups.MOST[place]}), "
+        f"{dialect.histograms.format(histogram)}"
+    )
 
 
-def add_latencies(latencies: Latencies, columns: Sequence[Any], dialect: Dialect, weight: float = 1) -> None:
+def add_latencies(
+    latencies: Latencies, columns: Sequence[Any], dialect: Dialect, weight: float = 1
+) -> None:
     """Add what three columns say, each of them so many times."""
     least_us, most_us, packed = columns
     counts: Mapping[int, float] = dialect.to_counts(packed)
@@ -132,23 +185,34 @@ def add_latencies(latencies: Latencies, columns: Sequence[Any], dialect: Dialect
 def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
     """Whether rollups hold `OTHER` in one of some columns."""
     return any(
-        capped_dimensions >> rollups.ALL_LIMITED.index(name) & 1 for name in columns if name in rollups.ALL_LIMITED
+        capped_dimensions >> rollups.ALL_LIMITED.index(name) & 1
+        for name in columns
+        if name in rollups.ALL_LIMITED
     )
 
 
 async def rollup_rows(
-    session: Session, tables: Tables, where: Where, hours: Hours, columns: Sequence[str], *, only_hours: bool = False
+    session: Session,
+    tables: Tables,
+    where: Where,
+    hours: Hours,
+    columns: Sequence[str],
+    *,
+    only_hours: bool = False,
 ) -> tuple[str, tuple[int | str, ...]]:
     """Write the sub-query of the rollup rows of some hours, at least one.
 
-    The parameters of the conditions are numbered from 1. `columns` may have `hour`; with `only_hours` no days are read,
-    so that hours stay apart.
+    The parameters of the conditions are numbered from 1. `columns` may have `hour`; with
+    `only_hours` no days are read, so that hours stay apart.
     """
-    dialect, whole = session.dialect, Part("hour", *hours)
+    dialect = session.dialect
+    whole = Part("hour", *hours)
     if dialect.rollups is not None:
         return counted_rows(tables["hour"][0], where, whole, columns, dialect)
+
     selects: list[str] = []
     parameters: list[int | str] = []
+
     has_days = "day" in tables and not only_hours
     for part in parts(hours, (await session.state()).folded_until) if has_days else (whole,):
         table, period = tables[part.tier]
@@ -159,13 +223,15 @@ async def rollup_rows(
             parameters += where.parameters
         select = f"SELECT {read} FROM {dialect.schema}{table} WHERE {where.text}"
         selects.append(select + _within(part, dialect, parameters))
+
     return f"({' UNION ALL '.join(selects)}) AS rollup", tuple(parameters)
 
 
 def counted_rows(
     table: str, where: Where, part: Part, columns: Sequence[str], dialect: Dialect
 ) -> tuple[str, tuple[int | str, ...]]:
-    """Write the sub-query that counts the records of a part as the rollups of a table would, for stores without days.
+    """Write the sub-query that counts the records of a part as the rollups of a table would, for
+    stores without days.
 
     The conditions are those on rollups, numbered from 1.
     """
@@ -177,29 +243,46 @@ def counted_rows(
 
 async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:
     """Count the records that rollups hold of each day, or hour, that some hours consist of."""
-    dialect, found = session.dialect, parts(hours, (await session.state()).folded_until)
+    dialect = session.dialect
+    found = parts(hours, (await session.state()).folded_until)
     if dialect.rollups is not None:
         return await _counted_totals(session, hours, found)
+
     totals: dict[TimeRange, int] = {}
     for part in found:
         table, period = rollups.STATUS_TABLES[part.tier]
         parameters: list[int | str] = []
         where = f"1 = 1{_within(part, dialect, parameters)}"
-        sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE {where} GROUP BY {period}"
-        totals |= {(part.tier, number): records for number, records in await session.fetch(sql, parameters)}
+        sql = (
+            f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE {where} "
+            f"GROUP BY {period}"
+        )
+        totals |= {
+            (part.tier, number): records for number, records in await session.fetch(sql, parameters)
+        }
+
     return totals
 
 
-async def _counted_totals(session: Session, hours: Hours, found: Iterable[Part]) -> dict[TimeRange, int]:
+async def _counted_totals(
+    session: Session, hours: Hours, found: Iterable[Part]
+) -> dict[TimeRange, int]:
     """Count them where rollups are a query: the hours of a day cost no more than the day."""
     days = [part for part in found if part.tier == "day"]
-    source, everything = rollups.STATUS_TABLES["hour"][0], Where("1 = 1", ())
-    rows, _ = counted_rows(source, everything, Part("hour", *hours), ("hour", "exchanges", "events"), session.dialect)
+    source = rollups.STATUS_TABLES["hour"][0]
+    everything = Where("1 = 1", ())
+    rows, _ = counted_rows(
+        source, everything, Part("hour", *hours), ("hour", "exchanges", "events"), session.dialect
+    )
     totals: dict[TimeRange, int] = {}
-    for hour, records in await session.fetch(f"SELECT hour, sum(exchanges + events) FROM {rows} GROUP BY hour"):
+
+    for hour, records in await session.fetch(
+        f"SELECT hour, sum(exchanges + events) FROM {rows} GROUP BY hour"
+    ):
         day = hour // DAY_HOURS
         range: TimeRange = ("day", day) if any(part.has(day) for part in days) else ("hour", hour)
         totals[range] = totals.get(range, 0) + records
+
     return totals
 
 
@@ -208,26 +291,36 @@ def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
     for sign, bound in ((">=", part.first), ("<", part.until)):
         if bound is not None:
             parameters.append(bound)
-            bounds += f" AND {rollups.TABLES[part.tier][1]} {sign} {dialect.placeholder(len(parameters))}"
+            bounds += (
+                f" AND {rollups.TABLES[part.tier][1]} {sign} {dialect.placeholder(len(parameters))}"
+            )
+
     return bounds
 
 
 def merging(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: str) -> str:
-    """Write the statement that adds rows to a table; `merged` has the new value of each column of an existing row."""
+    """Write the statement that adds rows to a table; `merged` has the new value of each column of
+    an existing row.
+    """
     return (
-        f"INSERT INTO {table} AS known ({', '.join((*keys, *merged))}) {rows} ON CONFLICT ({', '.join(keys)}) "
-        "DO UPDATE SET " + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
+        f"INSERT INTO {table} AS known ({', '.join((*keys, *merged))}) {rows} ON CONFLICT "
+        f"({', '.join(keys)}) "
+        "DO UPDATE SET "
+        + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
     )
 
 
 def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> list[str]:
-    """Write the statements that add an hour to its day; `day` and `hour` are the marks of their numbers."""
+    """Write the statements that add an hour to its day; `day` and `hour` are the marks of their
+    numbers.
+    """
     return [
         merging(
             f"{schema}{tables['day'][0]}",
             ("day", *keys),
             merged,
-            f"SELECT {day}, {', '.join((*keys, *merged))} FROM {schema}{tables['hour'][0]} WHERE hour = {hour}",
+            f"SELECT {day}, {', '.join((*keys, *merged))} FROM {schema}{tables['hour'][0]} WHERE "
+            f"hour = {hour}",
         )
         for tables, keys in rollups.CUBES
     ]

@@ -1,15 +1,19 @@
-"""Rollups of one batch: counts per combination of dimensions, and which values an hour counts apart. Pure.
+"""Rollups of one batch: counts per combination of dimensions, and which values an hour counts
+apart. Pure.
 
-Strategy: there is a row per combination and hour, and one per combination and day, so that long ranges read few rows.
-A second pair of tables leaves out the dimensions that make most rows, key and method, and has status and error type
-instead; others leave out the key and have the endpoint, or leave out both and have the host, the called model, or the
-user. All are apart by weight, too, and count what is stored. Records are added up in memory, and a backend merges the
-sums into hours in its transaction. The database folds a past hour into its day; records that come later for it are
-added to both: 50 instead of 90 us of CPU for a record with rows of its own (bench.micro.sqlite_write, varied).
+Strategy: there is a row per combination and hour, and one per combination and day, so that long
+ranges read few rows. A second pair of tables leaves out the dimensions that make most rows, key and
+method, and has status and error type instead; others leave out the key and have the endpoint, or
+leave out both and have the host, the called model, or the user. All are apart by weight, too, and
+count what is stored. Records are added up in memory, and a backend merges the sums into hours in
+its transaction. The database folds a past hour into its day; records that come later for it are
+added to both: 50 instead of 90 us of CPU for a record with rows of its own
+(bench.micro.sqlite_write, varied).
 
-Invariant: a rollup row is the exact sum of the committed records of its hour (or of the folded hours of its day) and
-dimensions, without those that retention and erasure removed; minima and maxima of latencies include removed records. An
-hour counts `MAX_VALUES` values of a dimension apart, and all further ones as `OTHER`.
+Invariant: a rollup row is the exact sum of the committed records of its hour (or of the folded
+hours of its day) and dimensions, without those that retention and erasure removed; minima and
+maxima of latencies include removed records. An hour counts `MAX_VALUES` values of a dimension
+apart, and all further ones as `OTHER`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,14 +32,21 @@ T = TypeVar("T")
 DIMENSIONS: Final = (
     "project", "container", "client", "service", "route_id", "key_id", "source", "level", "method", "kind", "instance",
 )  # fmt: skip
-"""The columns of a record, in the order of its row, that rollups are keyed by, besides time and status class."""
-TABLES: Final[dict[Tier, tuple[str, str]]] = {"hour": ("rollups", "hour"), "day": ("rollups_daily", "day")}
+"""The columns of a record, in the order of its row, that rollups are keyed by, besides time and
+status class.
+"""
+TABLES: Final[dict[Tier, tuple[str, str]]] = {
+    "hour": ("rollups", "hour"),
+    "day": ("rollups_daily", "day"),
+}
 """Tier → its table, and the column that numbers its hours or days since the epoch."""
 OTHER: Final = -1
 """The dictionary id that stands for all values beyond the limit."""
 MAX_VALUES: Final = 10_000
 MAX_FOLDED_HOURS: Final = 8
-"""Hours that are folded at once, 60,000 rows of each table in a second or two; more when the next batch comes."""
+"""Hours that are folded at once, 60,000 rows of each table in a second or two; more when the next
+batch comes.
+"""
 LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
 """Dimensions with values that traffic chooses; a bit each in the store's `capped_dimensions`."""
 LIMITED_BY_HOST: Final = ("host", "error_type")
@@ -44,7 +55,13 @@ LIMITED_BY_ENDPOINT: Final = ("endpoint",)
 """The same of those by endpoint."""
 LIMITED_BY_MODEL: Final = ("provider", "model", "resolved_model")
 LIMITED_BY_USER: Final = ("user_id",)
-ALL_LIMITED: Final = (*LIMITED, *LIMITED_BY_HOST, *LIMITED_BY_ENDPOINT, *LIMITED_BY_MODEL, *LIMITED_BY_USER)
+ALL_LIMITED: Final = (
+    *LIMITED,
+    *LIMITED_BY_HOST,
+    *LIMITED_BY_ENDPOINT,
+    *LIMITED_BY_MODEL,
+    *LIMITED_BY_USER,
+)
 KEYS: Final = (*DIMENSIONS, "status_class", "weight")
 """The columns of the tables' keys, after the period."""
 STATUS_TABLES: Final[dict[Tier, tuple[str, str]]] = {
@@ -111,7 +128,9 @@ MAX_COST_USD: Final = 1000
 LEAST: Final = ("duration_least_us", "first_byte_least_us")
 MOST: Final = ("duration_most_us", "first_byte_most_us")
 HISTOGRAMS: Final = ("durations", "first_bytes")
-"""Latencies by bucket, in a form of each backend; the columns above are their ends, null without any."""
+"""Latencies by bucket, in a form of each backend; the columns above are their ends, null without
+any.
+"""
 COLUMNS: Final = (*MEASURES, *LEAST, *MOST, *HISTOGRAMS)
 """What the tables hold beside their keys."""
 _METHOD: Final = DIMENSIONS.index("method")
@@ -128,12 +147,16 @@ _REMEMBERED_HOURS: Final = 4
 
 Dimensions = tuple[int, ...]
 Counted = tuple[int, Dimensions, int, int, str | None, bool, int]
-"""Hour, dimensions, status, error type, host, whether a key was asked for, weight: what records are counted by."""
+"""Hour, dimensions, status, error type, host, whether a key was asked for, weight: what records are
+counted by.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Measures of some records; latencies are lists, which are counted by bucket once a row, not once an addition."""
+    """Measures of some records; latencies are lists, which are counted by bucket once a row, not
+    once an addition.
+    """
 
     numbers: list[int]
     """In the order of `MEASURES`."""
@@ -153,15 +176,20 @@ class Measured:
         self.durations.extend(other.durations)
         self.first_bytes.extend(other.first_bytes)
 
-    def row(self, sign: int, pack: Callable[[Mapping[int, Any], int], T]) -> tuple[int | T | None, ...]:
+    def row(
+        self, sign: int, pack: Callable[[Mapping[int, Any], int], T]
+    ) -> tuple[int | T | None, ...]:
         """Return the values of `COLUMNS`, to be added or, with a sign of -1, subtracted.
 
-        `pack` makes the form of the backend from counts by bucket, whole numbers here, and the sign.
+        `pack` makes the form of the backend from counts by bucket, whole numbers here, and the
+        sign.
         """
-        duration, first_byte = Latencies.of(self.durations), Latencies.of(self.first_bytes)
+        duration = Latencies.of(self.durations)
+        first_byte = Latencies.of(self.first_bytes)
         packed = pack(duration.counts, sign), pack(first_byte.counts, sign)
         if sign < 0:
             return (*[-number for number in self.numbers], None, None, None, None, *packed)
+
         ends = duration.least_us, first_byte.least_us, duration.most_us, first_byte.most_us
         return (*self.numbers, *ends, *packed)
 
@@ -192,7 +220,9 @@ class Admitted:
     """Bits of the dimensions that hold `OTHER`."""
 
     def by_table(self, folded_until: int) -> Iterator[tuple[str, Sums]]:
-        """Pair tables with the sums to be added; those of folded hours are added to their days, too."""
+        """Pair tables with the sums to be added; those of folded hours are added to their days,
+        too.
+        """
         sums = self.statuses, self.models, self.hours, self.endpoints, self.hosts, self.users
         for (tables, _), hours in zip(CUBES, sums, strict=True):
             yield tables["hour"][0], hours
@@ -202,7 +232,9 @@ class Admitted:
 
 
 def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
-    """Make the dimensions of a record from its ids; null, and methods that clients invented, become 0."""
+    """Make the dimensions of a record from its ids; null, and methods that clients invented, become
+    0.
+    """
     dimensions = [number or 0 for number in ids]
     if method not in ROLLUP_METHODS:
         dimensions[_METHOD] = 0
@@ -219,7 +251,9 @@ def by_day(hours: Sums) -> Sums:
 class Limits:
     """Which values of each dimension an hour counts apart, for the one writer of a store."""
 
-    def __init__(self, max_values: int = MAX_VALUES, places: Sequence[int] = _LIMITED_PLACES) -> None:
+    def __init__(
+        self, max_values: int = MAX_VALUES, places: Sequence[int] = _LIMITED_PLACES
+    ) -> None:
         """Count at most `max_values` apart of each dimension whose place is in `places`."""
         self._max_values = max_values
         self._places = places
@@ -233,15 +267,18 @@ class Limits:
         """Find the hours to be learned before their records are admitted; forget old ones."""
         wanted = set(hours)
         old = sorted(self._hours.keys() - wanted)
-        for hour in old[: max(0, len(self._hours) + len(wanted - self._hours.keys()) - _REMEMBERED_HOURS)]:
+        for hour in old[
+            : max(0, len(self._hours) + len(wanted - self._hours.keys()) - _REMEMBERED_HOURS)
+        ]:
             del self._hours[hour]
+
         return sorted(wanted - self._hours.keys())
 
     def learn(self, hour: int, *found: Iterable[Iterable[int]]) -> None:
         """Note the values that an hour counts apart.
 
-        `found` has the combinations of the limited dimensions, those of a table after those of the one before
-        (`LEARNED`); at the end some may be left out.
+        `found` has the combinations of the limited dimensions, those of a table after those of the
+        one before (`LEARNED`); at the end some may be left out.
         """
         values: list[set[int]] = [set() for _ in self._places]
         first = 0
@@ -250,14 +287,17 @@ class Limits:
                 for known, value in zip(values[first:], row, strict=False):
                     known.add(value)
             first += len(dimensions)
+
         self._hours[hour] = [known - {0} for known in values]
 
     def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
-        """Replace values beyond the limit by `OTHER`; returns the dimensions, and the bits of the changed ones.
+        """Replace values beyond the limit by `OTHER`; returns the dimensions, and the bits of the
+        changed ones.
 
         Dimensions at the end may be left out.
         """
-        kept, bits = list(dimensions), 0
+        kept = list(dimensions)
+        bits = 0
         for bit, (place, values) in enumerate(zip(self._places, self._hours[hour], strict=True)):
             if place >= len(dimensions):
                 break
@@ -265,6 +305,7 @@ class Limits:
             if value and value not in values and self.admit_value(hour, bit, value) == OTHER:
                 kept[place] = OTHER
                 bits |= 1 << bit
+
         return tuple(kept), bits
 
     def admit_value(self, hour: int, bit: int, value: int) -> int:
@@ -276,6 +317,7 @@ class Limits:
                 values.add(OTHER)
                 return OTHER
             values.add(value)
+
         return value
 
 
@@ -297,8 +339,12 @@ class Rollups:
             for cell in cells:
                 for name, text in zip(_NAMES, cell, strict=True):
                     found[name].add(text)
+
         found["host"] = {host for *_, host, _, _ in self._sums}
-        return {name: tuple(text for text in values if text is not None) for name, values in found.items()}
+        return {
+            name: tuple(text for text in values if text is not None)
+            for name, values in found.items()
+        }
 
     def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:
         first_byte_us = record.first_byte_us
@@ -309,51 +355,85 @@ class Rollups:
         cells = self._sums.get(key)
         if cells is None:
             cells = self._sums[key] = {}
-        names = record.endpoint, record.user_id, record.provider, record.model, record.resolved_model
+        names = (
+            record.endpoint,
+            record.user_id,
+            record.provider,
+            record.model,
+            record.resolved_model,
+        )
         cell = cells.get(names)
         if cell is None:
             cell = cells[names] = Measured([0] * len(MEASURES), [], [])
         numbers = cell.numbers
         numbers[2] += record.request_bytes
         numbers[3] += record.response_bytes
-        if record.input_tokens is not None or record.output_tokens is not None or record.cost_usd is not None:
+
+        if (
+            record.input_tokens is not None
+            or record.output_tokens is not None
+            or record.cost_usd is not None
+        ):
             numbers[4] += min(record.input_tokens or 0, MAX_TOKENS)
             numbers[5] += min(record.output_tokens or 0, MAX_TOKENS)
             numbers[6] += cost_nano_usd(record)
+
         if record.kind == "event":
             numbers[1] += 1
             return
+
         numbers[0] += 1
         cell.durations.append(record.duration_us)
         if first_byte_us is not None:
             cell.first_bytes.append(first_byte_us)
 
     def admitted(self, limits: Limits, ids: Mapping[str, Mapping[str, int]]) -> Admitted:
-        """Return the sums by hour within limits that have learned all `hours`. Call it once: it moves the counts.
+        """Return the sums by hour within limits that have learned all `hours`. Call it once: it
+        moves the counts.
 
         `ids` are the dictionary ids of `texts`.
         """
         admitted = Admitted({}, {}, {}, {}, {}, {}, 0)
         capped = 0
-        for (hour, dimensions, status, error_type, host, is_keyed, weight), cells in self._sums.items():
-            kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else ids["host"][host], error_type))
+        for (
+            hour,
+            dimensions,
+            status,
+            error_type,
+            host,
+            is_keyed,
+            weight,
+        ), cells in self._sums.items():
+            kept, bits = limits.admit(
+                hour, (*dimensions, 0 if host is None else ids["host"][host], error_type)
+            )
             capped |= bits | (HAS_WEIGHTS if weight else 0)
             class_ = status // 100, weight
             for counts in cells.values():
                 counts.sort()
             total = _total(list(cells.values()))
             answered = int(is_keyed), status, *class_
-            _merge(admitted.statuses, (hour, *[kept[place] for place in _STATUS_PLACES], *answered), total.copy())
-            _merge(admitted.hosts, (hour, *[kept[place] for place in _HOST_PLACES], *answered), total.copy())
+            _merge(
+                admitted.statuses,
+                (hour, *[kept[place] for place in _STATUS_PLACES], *answered),
+                total.copy(),
+            )
+            _merge(
+                admitted.hosts,
+                (hour, *[kept[place] for place in _HOST_PLACES], *answered),
+                total.copy(),
+            )
             _merge(admitted.hours, (hour, *kept[: len(DIMENSIONS)], *class_), total)
             by_endpoint = [kept[place] for place in _ENDPOINT_PLACES]
             small = [kept[place] for place in _SMALL_PLACES]
+
             for cell, counts in cells.items():
                 (endpoint, user, *model), bits = _admitted_names(cell, limits, hour, ids)
                 capped |= bits
                 _merge(admitted.models, (hour, *small, *model, *class_), counts.copy())
                 _merge(admitted.users, (hour, *small, user, *class_), counts.copy())
                 _merge(admitted.endpoints, (hour, *by_endpoint, endpoint, *class_), counts)
+
         return replace(admitted, capped=capped)
 
 
@@ -361,12 +441,14 @@ def _admitted_names(
     cell: Cell, limits: Limits, hour: int, ids: Mapping[str, Mapping[str, int]]
 ) -> tuple[list[int], int]:
     """Return the ids of a cell within limits, and the bits of those that became `OTHER`."""
-    kept, capped = [], 0
+    kept = []
+    capped = 0
     for name, bit, text in zip(_NAMES, _NAME_BITS, cell, strict=True):
         value = 0 if text is None else limits.admit_value(hour, bit, ids[name][text])
         if value == OTHER:
             capped |= 1 << bit
         kept.append(value)
+
     return kept, capped
 
 

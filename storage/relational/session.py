@@ -1,9 +1,12 @@
-"""What a read needs of a database: one transaction that sees one state of the store, and a budget of time.
+"""What a read needs of a database: one transaction that sees one state of the store, and a budget
+of time.
 
-Strategy: reads are written once, as coroutines over a `Session`, and every backend has its own session. Where the
-driver is synchronous nothing in them ever suspends, and `run_sync` runs them to their end on the driver's thread.
+Strategy: reads are written once, as coroutines over a `Session`, and every backend has its own
+session. Where the driver is synchronous nothing in them ever suspends, and `run_sync` runs them to
+their end on the driver's thread.
 
-Invariant: the first query of a read that `fetch_in_budget` runs always ends, so that every read makes progress.
+Invariant: the first query of a read that `fetch_in_budget` runs always ends, so that every read
+makes progress.
 """
 
 import time
@@ -60,8 +63,9 @@ class State(NamedTuple):
 class ReadBudget:
     """How long the queries of one read may take, and whether that was too short.
 
-    The first query runs to its end whatever the budget, so that every read makes progress: keep it small. So does a
-    query that only prepares it (`is_part`), after which the first is still to come.
+    The first query runs to its end whatever the budget, so that every read makes progress: keep it
+    small. So does a query that only prepares it (`is_part`), after which the first is still to
+    come.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -83,8 +87,11 @@ class ReadBudget:
         return not self._is_first and self.is_spent
 
     def begin_query(self, *, is_part: bool) -> bool:
-        """Begin a query, or with `is_part` one that prepares it; returns whether it runs to its end in any case."""
-        is_first, self._is_first = self._is_first, self._is_first and is_part
+        """Begin a query, or with `is_part` one that prepares it; returns whether it runs to its end
+        in any case.
+        """
+        is_first = self._is_first
+        self._is_first = self._is_first and is_part
         return is_first
 
 
@@ -114,7 +121,9 @@ class Selection(Protocol):
         ...
 
     async def within(self, part: Range) -> Where | None:
-        """Write the conditions on the rows of a slice; None when the budget ended the search for them."""
+        """Write the conditions on the rows of a slice; None when the budget ended the search for
+        them.
+        """
         ...
 
 
@@ -151,8 +160,12 @@ class Session(Protocol):
         """Run a query and fetch everything, in the store's own time."""
         ...
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
-        """Run a query, or with `is_part` one that prepares it, and fetch everything; None when the budget ended it."""
+    async def fetch_in_budget(
+        self, sql: str, parameters: Parameters, *, is_part: bool = False
+    ) -> Rows | None:
+        """Run a query, or with `is_part` one that prepares it, and fetch everything; None when the
+        budget ended it.
+        """
         ...
 
     @property
@@ -197,11 +210,14 @@ class Session(Protocol):
         ...
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Read heads and bodies of some rows by `seq`; those that have none (any more) are left out."""
+        """Read heads and bodies of some rows by `seq`; those that have none (any more) are left
+        out.
+        """
         ...
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
-        """Find which of some rows can have a word of each of some clues, by the dialect's `row_key`.
+        """Find which of some rows can have a word of each of some clues, by the dialect's
+        `row_key`.
 
         None when out of budget.
         """
@@ -217,7 +233,9 @@ class BlockSession(Session, Protocol):
         ...
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
-        """Read where the payloads of some rows are: seq, block, offset and length of heads and of bodies, start."""
+        """Read where the payloads of some rows are: seq, block, offset and length of heads and of
+        bodies, start.
+        """
         ...
 
     async def blocks(self, ids: Sequence[int]) -> Iterable[tuple[int, bytes]]:
@@ -227,7 +245,8 @@ class BlockSession(Session, Protocol):
 
 async def spanned(session: Session, since_us: int | None, until_us: int | None) -> Range:
     """Find between which `seq`s all rows are that started in a range of time, of the table `spans`."""
-    mark, schema = session.dialect.placeholder, session.dialect.schema
+    mark = session.dialect.placeholder
+    schema = session.dialect.schema
     sql = (
         f"SELECT coalesce(min(first_seq), 1), coalesce(max(last_seq), 0) FROM {schema}spans "
         f"WHERE max_started_at_us >= {mark(1)} AND min_started_at_us < {mark(2)}"
@@ -240,7 +259,8 @@ async def spanned(session: Session, since_us: int | None, until_us: int | None) 
 
 async def spanned_ids(session: Session, within: Range) -> Range:
     """Find between which milliseconds the ids of a range of rows are, of the table `spans`."""
-    mark, schema = session.dialect.placeholder, session.dialect.schema
+    mark = session.dialect.placeholder
+    schema = session.dialect.schema
     sql = (
         f"SELECT coalesce(min(min_id_ms), 1), coalesce(max(max_id_ms), 0) FROM {schema}spans "
         f"WHERE last_seq >= {mark(1)} AND first_seq <= {mark(2)}"
@@ -261,4 +281,5 @@ def run_sync(work: Awaitable[T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+
     raise AssertionError("bug: a read over a synchronous driver has suspended")

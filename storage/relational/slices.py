@@ -1,8 +1,10 @@
-"""Ranges of rows by `seq`, and the slices in which a read walks them, each as wide as the last one's time allows. Pure.
+"""Ranges of rows by `seq`, and the slices in which a read walks them, each as wide as the last
+one's time allows. Pure.
 
-Strategy: a quick slice (an index served it) makes the next one wider, a slow one narrower, so that an indexed list
-costs one or two statements, and a search for a rare combination proceeds in steps that fit a time budget. Several short
-ranges share one slice, so that a distant database answers once for all of them.
+Strategy: a quick slice (an index served it) makes the next one wider, a slow one narrower, so that
+an indexed list costs one or two statements, and a search for a rare combination proceeds in steps
+that fit a time budget. Several short ranges share one slice, so that a distant database answers
+once for all of them.
 """
 
 import time
@@ -17,13 +19,17 @@ from storage.query import Order
 FIRST_SLICE: Final = 10_000
 """Rows; a few milliseconds of scanning."""
 MAX_JOINED: Final = 2_500
-"""Most rows of ranges that share a slice, times the patience: rows beyond a page would be examined in vain."""
+"""Most rows of ranges that share a slice, times the patience: rows beyond a page would be examined
+in vain.
+"""
 SLICE_S: Final = 0.25
 """Time of a slice after which the next one is as wide."""
 _MOST_WIDER: Final = 8
 _MOST_NARROWER: Final = 4
 _AMPLE: Final = 2
-"""The next slice has so many times the rows that should suffice: one more slice would cost more than these rows."""
+"""The next slice has so many times the rows that should suffice: one more slice would cost more
+than these rows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,9 @@ class Range:
         return Range(self.first, min(self.last, after - 1))
 
     def without(self, rows: int, order: Order) -> "Range":
-        return Range(self.first + rows, self.last) if order == "asc" else Range(self.first, self.last - rows)
+        if order == "asc":
+            return Range(self.first + rows, self.last)
+        return Range(self.first, self.last - rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,9 @@ class Spread(Range):
 
 def spread(parts: Sequence[Range]) -> Range:
     """Join at least one range, in rising order."""
-    return parts[0] if len(parts) == 1 else Spread(parts[0].first, parts[-1].last, tuple(parts))
+    if len(parts) == 1:
+        return parts[0]
+    return Spread(parts[0].first, parts[-1].last, tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +87,16 @@ class Pace:
     """The width of the slices of a walk, which follows from the time of the one before."""
 
     def __init__(
-        self, least: int | None = None, clock: Callable[[], float] = time.monotonic, *, patience: float = 1.0
+        self,
+        least: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        patience: float = 1.0,
     ) -> None:
         """Begin with slices of the least width, `FIRST_SLICE` unless given.
 
-        `patience` multiplies the time of a slice, for stores where each slice costs much however narrow it is.
+        `patience` multiplies the time of a slice, for stores where each slice costs much however
+        narrow it is.
         """
         self._least = self.width = FIRST_SLICE if least is None else least
         self._clock = clock
@@ -96,7 +111,9 @@ class Pace:
         self._enough = None
 
     def expect(self, rows: int) -> None:
-        """Note how many rows should hold the missing matches, by their frequency in the slice being walked."""
+        """Note how many rows should hold the missing matches, by their frequency in the slice being
+        walked.
+        """
         self._enough = rows * _AMPLE
 
     def finish(self, *, may_widen: bool) -> None:
@@ -105,11 +122,15 @@ class Pace:
         wider = self._slice_s / max(took_s, self._slice_s / _MOST_WIDER)
         if wider < 1 or may_widen:
             width = int(self.width * max(wider, 1 / _MOST_NARROWER))
-            self.width = max(self._least, width if self._enough is None else min(width, self._enough))
+            self.width = max(
+                self._least, width if self._enough is None else min(width, self._enough)
+            )
 
 
 def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:
-    """Cut a range, in order, into slices; the caller's time between two of them sets the width of the next."""
+    """Cut a range, in order, into slices; the caller's time between two of them sets the width of
+    the next.
+    """
     return joint_slices([whole], order, pace)
 
 
@@ -118,12 +139,19 @@ def windows(whole: Range, possible: Sequence[Range], order: Order, pace: Pace) -
     for part in slices(whole, order, pace):
         first = bisect_left(possible, part.first, key=attrgetter("last"))
         last = bisect_right(possible, part.last, key=attrgetter("first"))
-        within = (Range(max(rows.first, part.first), min(rows.last, part.last)) for rows in possible[first:last])
+        within = (
+            Range(max(rows.first, part.first), min(rows.last, part.last))
+            for rows in possible[first:last]
+        )
         yield Window(part.first, part.last, tuple(within))
 
 
-def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace, *, joins: bool = True) -> Iterator[Range]:
-    """Cut ranges, given in the order of the walk, into slices: each a part of one or, with `joins`, several whole."""
+def joint_slices(
+    ranges: Sequence[Range], order: Order, pace: Pace, *, joins: bool = True
+) -> Iterator[Range]:
+    """Cut ranges, given in the order of the walk, into slices: each a part of one or, with `joins`,
+    several whole.
+    """
     rest = [whole for whole in reversed(ranges) if not whole.is_empty]
     while rest:
         pace.start()
@@ -135,13 +163,17 @@ def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace, *, joins: bo
 
 
 def _next(rest: list[Range], width: int, order: Order, max_joined: int) -> Range:
-    """Take the next slice off some ranges, of which the last is next; 0 as `max_joined`: they are not joined."""
+    """Take the next slice off some ranges, of which the last is next; 0 as `max_joined`: they are
+    not joined.
+    """
     part, left = _cut(rest.pop(), width, order)
     if not left.is_empty:
         rest.append(left)
     if not max_joined or not left.is_empty:
         return part
-    parts, room = [part], min(width, max_joined) - part.size
+
+    parts = [part]
+    room = min(width, max_joined) - part.size
     while rest and rest[-1].size <= room:
         parts.append(rest.pop())
         room -= parts[-1].size

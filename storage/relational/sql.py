@@ -13,16 +13,27 @@ DIMENSIONS: Final = (
     "name", "auth_code", "provider", "model", "resolved_model", "usage_state", "price_source", "endpoint",
     "message",
 )  # fmt: skip
-"""Columns stored as dictionary ids. The place of a name is its `kind` in the dictionary: append, never reorder."""
+"""Columns stored as dictionary ids. The place of a name is its `kind` in the dictionary: append,
+never reorder.
+"""
 
 TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
-"""Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their end."""
+"""Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their
+end.
+"""
 PART_KINDS: Final = {
     "finish_reason": 210, "called_tools": 211, "grpc_status": 212, "redactions": 213, "failed_tools": 214,
 }  # fmt: skip
-"""The same of columns that have a part of what `stream`, `grpc` and `redactions` of a record say."""
-COMBINATIONS: Final = {"called_tool": "called_tools", "redacted": "redactions", "tool_error": "failed_tools"}
-"""Field that may have several names → the column that has them as one text (`storage.relational.combinations`)."""
+"""The same of columns that have a part of what `stream`, `grpc` and `redactions` of a record say.
+"""
+COMBINATIONS: Final = {
+    "called_tool": "called_tools",
+    "redacted": "redactions",
+    "tool_error": "failed_tools",
+}
+"""Field that may have several names → the column that has them as one text
+(`storage.relational.combinations`).
+"""
 KINDS: Final = ("exchange", "event")
 EVENT: Final = KINDS.index("event")
 CODED: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
@@ -38,7 +49,8 @@ Ids = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """Where the SQL of databases differs. Their indexes need some conditions in a form of their own.
+    """Where the SQL of databases differs. Their indexes need some conditions in a form of their
+    own.
 
     What all of them write in their own way comes first; a default is what most of them write.
     """
@@ -52,15 +64,21 @@ class Dialect:
     tool: str
     """Condition that a record holds a call of one of the tools whose ids are the marks `{}`."""
     combination: Callable[[str, int, Sequence[str]], str]
-    """From a column of `COMBINATIONS`, its kind in the dictionary, and marks, to the condition that it holds a text."""
+    """From a column of `COMBINATIONS`, its kind in the dictionary, and marks, to the condition that
+    it holds a text.
+    """
     tool_text: str
     """Condition that the folded text of a tool call contains the mark `{}`."""
     tool_request: str
     """Condition that the id of a tool call's LLM request equals the mark `{}`."""
     like: Callable[[str, Sequence[str], Callable[[Any], str]], str]
-    """From a column, lower-case parts of a pattern and what binds a parameter to the condition that it matches."""
+    """From a column, lower-case parts of a pattern and what binds a parameter to the condition that
+    it matches.
+    """
     in_network: Callable[[str, str, int], str]
-    """From the marks of two packed addresses, and their length, to the condition that the client's lies between."""
+    """From the marks of two packed addresses, and their length, to the condition that the client's
+    lies between.
+    """
     text_columns: Mapping[str, str]
     """Columns of text whose stored form is not the text → how the text is written."""
     among: str
@@ -93,17 +111,25 @@ class Dialect:
     unindexed: str = "+{}"
     """A column whose index is not to be used."""
     rollups: "Callable[[str, Sequence[str], str, tuple[int | None, int | None]], str] | None" = None
-    """From a table of rollups, columns, a condition and hours, half open, None: no bound, to a query; None: a table."""
+    """From a table of rollups, columns, a condition and hours, half open, None: no bound, to a
+    query; None: a table.
+    """
     rollup_class: str = "status_class"
     """The column of rollups with the first digit of the status."""
     tool_rollups: str = "tool_rollups"
     """The rollups of tool calls: a table, or a query."""
     newest_tool: str = "max(hour), key_name"
-    """The order of tools by when they were called last; within an hour, by when their name was met first."""
-    page: Callable[[str, str, str], str] = lambda where, order, limit: f"WHERE {where} {order} {limit}"
+    """The order of tools by when they were called last; within an hour, by when their name was met
+    first.
+    """
+    page: Callable[[str, str, str], str] = lambda where, order, limit: (
+        f"WHERE {where} {order} {limit}"
+    )
     """From conditions, order and limit of records to what follows the name of their table."""
     scan_rows: int = 0
-    """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more than usual."""
+    """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more
+    than usual.
+    """
     patience: float = 1.0
     """How many times as long as elsewhere a slice of a walk may take before it is wide enough."""
     call_order: Sequence[str] = ("id",)
@@ -111,7 +137,9 @@ class Dialect:
     joins_ranges: bool = False
     """Whether the conditions on a slice may name several ranges of rows."""
     committed: str = ""
-    """Condition on rows of batches, without parameters, that leaves out what is not committed; empty: all rows are."""
+    """Condition on rows of batches, without parameters, that leaves out what is not committed;
+    empty: all rows are.
+    """
     schema: str = ""
     """What stands before the name of a table."""
     real: str = "CAST({} AS DOUBLE PRECISION)"
@@ -125,7 +153,9 @@ class Dialect:
     row_lock: str = ""
     """What follows the query of a row that is then changed."""
     erasures: str = ""
-    """The query that reads how often records were erased, and keeps it so until the transaction ends."""
+    """The query that reads how often records were erased, and keeps it so until the transaction
+    ends.
+    """
     key_change: str = ""
     """The statement that counts a change of an API key."""
     meta_prefix: str = ""
@@ -155,10 +185,14 @@ class Dialect:
 
     def of_commits(self, where: str) -> str:
         """Add to a condition on rows of batches that they are committed."""
-        return f"{where} AND {self.committed}" if self.committed else where
+        if self.committed:
+            return f"{where} AND {self.committed}"
+        return where
 
     def group_by(self, columns: Sequence[str], *common: str) -> str:
-        """Write the grouping that counts values of columns; with grouping sets the others are null in a row of one."""
+        """Write the grouping that counts values of columns; with grouping sets the others are null
+        in a row of one.
+        """
         if self.has_grouping_sets:
             sets = (f"({', '.join((*common, column))})" for column in columns)
             return f"GROUP BY GROUPING SETS ({', '.join(sets)})"

@@ -1,6 +1,7 @@
 """The storage contract over SQL: every read, and the changes that are the same in all databases.
 
-A backend says how a piece of work gets its session, and how batches, retention and erasure are written.
+A backend says how a piece of work gets its session, and how batches, retention and erasure are
+written.
 """
 
 from abc import ABC, abstractmethod
@@ -118,7 +119,11 @@ class RelationalStorage(ABC, Generic[S]):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
     ) -> None:
         await self.close()
 
@@ -152,13 +157,16 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def _erase_through(self, filter: Filter, through_seq: int) -> Erased:
         filter = bounded(filter, through_seq)
-        exchanges = events = 0
+        exchanges = 0
+        events = 0
+
         next_seq: int | None = 0
         while next_seq is not None:
             done = await self._erase_slice(filter, next_seq)
             exchanges += done.exchanges
             events += done.events
             next_seq = done.next_seq
+
         return Erased(exchanges, events, through_seq)
 
     async def erasing(self) -> int:

@@ -1,4 +1,6 @@
-"""Running sums of some records: what a histogram and a summary add up, from rollups or from rows. Pure."""
+"""Running sums of some records: what a histogram and a summary add up, from rollups or from rows.
+Pure.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -42,7 +44,9 @@ class Tally:
             status_classes=dict(sorted(self.status_classes.items())),
             events=self.events,
             duration=self.duration.percentiles(),
-            durations={bucket: round(count) for bucket, count in self.duration.counts.items() if count > 0},
+            durations={
+                bucket: round(count) for bucket, count in self.duration.counts.items() if count > 0
+            },
         )
 
     def summary(
@@ -78,8 +82,12 @@ def narrowed(filter: Filter, since_us: int, until_us: int) -> Filter:
     return replace(filter, since_us=since, until_us=until)
 
 
-def extent(filter: Filter, oldest_us: int | None, newest_us: int | None) -> tuple[int | None, int | None]:
-    """Return the part of a filter's range that lies between the oldest and the newest record; twice None without."""
+def extent(
+    filter: Filter, oldest_us: int | None, newest_us: int | None
+) -> tuple[int | None, int | None]:
+    """Return the part of a filter's range that lies between the oldest and the newest record; twice
+    None without.
+    """
     if oldest_us is None or newest_us is None:
         return None, None
     start = oldest_us if filter.since_us is None else max(oldest_us, filter.since_us)

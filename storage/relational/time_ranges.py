@@ -1,7 +1,9 @@
-"""Time in whole hours and days: which part of a range rollups can answer, and which must be scanned. Pure.
+"""Time in whole hours and days: which part of a range rollups can answer, and which must be
+scanned. Pure.
 
-Strategy: rollups are kept by hour and by day; the last day has only the hours that were folded into it. A filter's
-range is cut into whole hours and the two edges outside of them, and the hours into days and their edges.
+Strategy: rollups are kept by hour and by day; the last day has only the hours that were folded into
+it. A filter's range is cut into whole hours and the two edges outside of them, and the hours into
+days and their edges.
 
 Invariant: the parts of a range are disjoint and together are the range.
 """
@@ -36,14 +38,18 @@ class Hours(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Consecutive rows of one tier: numbers of hours, or of days, half open; None at an end is no bound."""
+    """Consecutive rows of one tier: numbers of hours, or of days, half open; None at an end is no
+    bound.
+    """
 
     tier: Tier
     first: int | None
     until: int | None
 
     def has(self, number: int) -> bool:
-        return (self.first is None or self.first <= number) and (self.until is None or number < self.until)
+        return (self.first is None or self.first <= number) and (
+            self.until is None or number < self.until
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +81,16 @@ def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
     first, until = hours
     first_day = None if first is None else -(-first // DAY_HOURS)
     if until is None or until >= folded_until:
-        hours_until, until_day = folded_until, -(-folded_until // DAY_HOURS)
+        hours_until = folded_until
+        until_day = -(-folded_until // DAY_HOURS)
     else:
         until_day = until // DAY_HOURS
         hours_until = until_day * DAY_HOURS
+
     if first_day is not None and first_day >= until_day:
         yield Part("hour", first, until)
         return
+
     if first is not None and first_day is not None and first < first_day * DAY_HOURS:
         yield Part("hour", first, first_day * DAY_HOURS)
     yield Part("day", first_day, until_day)
@@ -90,9 +99,11 @@ def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
 
 
 def fold_before(newest_us: int, now_us: int) -> int:
-    """Return the hour before which hours are folded into their days: all but the newest record's and the one before.
+    """Return the hour before which hours are folded into their days: all but the newest record's
+    and the one before.
 
-    A record later than now has a wrong clock and does not count, or all that follow would be added to hour and day.
+    A record later than now has a wrong clock and does not count, or all that follow would be added
+    to hour and day.
     """
     return min(newest_us, now_us) // HOUR_US - 1
 
@@ -102,12 +113,14 @@ def split(filter: Filter, newest_us: int | None) -> Split:
 
     No bound matters after the start of the newest record; None when that is not known.
     """
-    since, until = filter.since_us, filter.until_us
+    since = filter.since_us
+    until = filter.until_us
     if until is not None and newest_us is not None and until > newest_us:
         until = None
     hours = hours_inside(since, until)
     if hours.is_empty:
         return Split(Hours(0, 0), [filter])
+
     edges = []
     if since is not None and hours.first is not None and since < hours.first * HOUR_US:
         edges.append(replace(filter, until_us=_least(hours.first * HOUR_US, filter.until_us)))
@@ -118,19 +131,24 @@ def split(filter: Filter, newest_us: int | None) -> Split:
 
 def has_whole_hours(filter: Filter) -> bool:
     """Whether a filter's range of time begins and ends with an hour, or is not bounded."""
-    return all(bound is None or bound % HOUR_US == 0 for bound in (filter.since_us, filter.until_us))
+    return all(
+        bound is None or bound % HOUR_US == 0 for bound in (filter.since_us, filter.until_us)
+    )
 
 
 def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple[int, list[int]]:
-    """Choose the steps of a histogram from `since_us` to `until_us`, exclusive: so many, and one more for whole hours.
+    """Choose the steps of a histogram from `since_us` to `until_us`, exclusive: so many, and one
+    more for whole hours.
 
-    Where the range is too long to be scanned, steps are whole hours or whole days. Returns the length of a step, and
-    where each begins: the first at `since_us` or, with whole hours or days, before it.
+    Where the range is too long to be scanned, steps are whole hours or whole days. Returns the
+    length of a step, and where each begins: the first at `since_us` or, with whole hours or days,
+    before it.
     """
     length = max(until_us - since_us, 1)
     step = -(-length // max(buckets, 1))
     if not is_long and step < HOUR_US:
         return step, list(range(since_us, until_us, step))
+
     # A step that whole hours would make a day is a day: it begins at midnight like any other.
     unit = HOUR_US * DAY_HOURS if step > HOUR_US * (DAY_HOURS - 1) else HOUR_US
     step = -(-step // unit) * unit
@@ -151,10 +169,13 @@ def _bounded(value: int) -> int:
 
 
 def unused_before(floor_us: int, oldest_us: int | None, now_us: int) -> int:
-    """Find a day: repeated text that was last looked up before it is used by no row, nor by one to come.
+    """Find a day: repeated text that was last looked up before it is used by no row, nor by one to
+    come.
 
-    The oldest row started at `oldest_us` or later; None: there are no rows. Writers remember what they looked up today
-    and, about midnight, yesterday.
+    The oldest row started at `oldest_us` or later; None: there are no rows. Writers remember what
+    they looked up today and, about midnight, yesterday.
     """
     floor_day = floor_us // DAY_US
-    return floor_day if oldest_us is None else max(floor_day, min(oldest_us, now_us - DAY_US) // DAY_US)
+    if oldest_us is None:
+        return floor_day
+    return max(floor_day, min(oldest_us, now_us - DAY_US) // DAY_US)

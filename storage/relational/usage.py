@@ -1,11 +1,13 @@
-"""Use of language models: calls, tokens and cost by provider and model; whole hours from a small rollup.
+"""Use of language models: calls, tokens and cost by provider and model; whole hours from a small
+rollup.
 
-Strategy: as in `storage.relational.rollups`, the calls of a batch are added up in memory, by hour and dimensions, and a
-backend merges the sums in its transaction; they are few, so there is no tier of days. The rollup has the records of LLM
-calls, and those that name a model without a provider: these are no calls, but are counted by model.
+Strategy: as in `storage.relational.rollups`, the calls of a batch are added up in memory, by hour
+and dimensions, and a backend merges the sums in its transaction; they are few, so there is no tier
+of days. The rollup has the records of LLM calls, and those that name a model without a provider:
+these are no calls, but are counted by model.
 
-Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and dimensions, without those
-that retention and erasure removed; cost is in billionths of a dollar.
+Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and
+dimensions, without those that retention and erasure removed; cost is in billionths of a dollar.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +18,14 @@ from storage.aggregates import ModelUsage
 from storage.query import Filter
 from storage.record import Record
 from storage.relational.rollup_sql import columns_of, is_known
-from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, Limits, cost_nano_usd
+from storage.relational.rollups import (
+    LIMITED,
+    MAX_COST_USD,
+    MAX_TOKENS,
+    NANO,
+    Limits,
+    cost_nano_usd,
+)
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.weights import weight_code
 from storage.search.expression import Has, asked_values, both, conjuncts
@@ -25,13 +34,21 @@ DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 """What usage is counted by, besides time: the first of them are those of the rollups."""
 KEYS: Final = (*DIMENSIONS, "weight")
 """The columns of the table's key, after the hour."""
-TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+TOKENS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
 """Whole numbers, so that subtraction leaves no remainder."""
 OTHERS: Final = "other"
 """The name of the values beyond the limits."""
 CAPPED_SHIFT: Final = 16
-"""Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are of the rollups."""
+"""Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are
+of the rollups.
+"""
 _EVENTS_SHIFT: Final = CAPPED_SHIFT + len(DIMENSIONS)
 HAS_EVENTS: Final = 1 << _EVENTS_SHIFT
 """The bit of a store whose rollup may have calls that are events."""
@@ -44,11 +61,15 @@ Measures = list[int]
 
 def is_call(record: Record) -> bool:
     """Whether the rollup has a record: an LLM call, or a record that names a model of no provider."""
-    return record.provider is not None or record.model is not None or record.resolved_model is not None
+    return (
+        record.provider is not None or record.model is not None or record.resolved_model is not None
+    )
 
 
 def calls_of(filter: Filter) -> Filter:
-    """Return the filter of the calls that belong to a filter: they are exchanges, or messages of a session."""
+    """Return the filter of the calls that belong to a filter: they are exchanges, or messages of a
+    session.
+    """
     return replace(filter, where=both(filter.where, Has("provider")), kind="all")
 
 
@@ -69,14 +90,19 @@ def is_counted(filter: Filter) -> bool:
 
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
     """Whether the rollup can count the usage of a filter, its time apart."""
-    capped, columns = capped_dimensions >> CAPPED_SHIFT, columns_of(filter)
-    return is_counted(filter) and not any(capped >> DIMENSIONS.index(name) & 1 for name in columns or ())
+    capped = capped_dimensions >> CAPPED_SHIFT
+    columns = columns_of(filter)
+    return is_counted(filter) and not any(
+        capped >> DIMENSIONS.index(name) & 1 for name in columns or ()
+    )
 
 
 def counts_calls(filter: Filter) -> bool:
     """Whether all records of a filter are in the rollup."""
     asked = conjuncts(filter.where)
-    is_call = Has("provider") in asked or any(asked_values(filter.where, name) for name in ("provider", "any_model"))
+    is_call = Has("provider") in asked or any(
+        asked_values(filter.where, name) for name in ("provider", "any_model")
+    )
     return filter.kind == "exchange" and is_call
 
 
@@ -101,28 +127,47 @@ class UsageSums:
         self._has_events |= record.kind == "event"
 
     def admitted(self, limits: Limits) -> tuple[dict[Key, Measures], int]:
-        """Return the sums within limits that know all `hours`, and the store's bits of dimensions that hold others."""
+        """Return the sums within limits that know all `hours`, and the store's bits of dimensions
+        that hold others.
+        """
         admitted: dict[Key, Measures] = {}
         capped = 0
         for (hour, *dimensions, weight), measures in sorted(self._sums.items()):
             kept, bits = limits.admit(hour, tuple(dimensions))
             capped |= bits
             _add(admitted.setdefault((hour, *kept, weight), [0] * len(MEASURES)), measures)
+
         return admitted, capped << CAPPED_SHIFT | self._has_events << _EVENTS_SHIFT
 
 
 def models_of(found: Iterable[tuple[str | None, str | None, Sequence[int]]]) -> list[ModelUsage]:
     """List models, most called first, by their providers, names and measures."""
     return sorted(
-        (_usage(provider, model, measures) for provider, model, measures in found if measures[0] > 0),
-        key=lambda usage: (-usage.calls, usage.provider or "", usage.model is not None, usage.model or ""),
+        (
+            _usage(provider, model, measures)
+            for provider, model, measures in found
+            if measures[0] > 0
+        ),
+        key=lambda usage: (
+            -usage.calls,
+            usage.provider or "",
+            usage.model is not None,
+            usage.model or "",
+        ),
     )
 
 
 def total(models: Iterable[ModelUsage]) -> ModelUsage:
     measures: Measures = [0] * len(MEASURES)
     for model in models:
-        _add(measures, (*(getattr(model, name) for name in MEASURES[:-1]), round((model.cost_usd or 0) * NANO)))
+        _add(
+            measures,
+            (
+                *(getattr(model, name) for name in MEASURES[:-1]),
+                round((model.cost_usd or 0) * NANO),
+            ),
+        )
+
     return _usage(None, None, measures)
 
 
@@ -136,7 +181,9 @@ def token_sum(name: str) -> str:
 
 
 def cost_sum() -> str:
-    """Write the sum of the cost of rows, as `storage.relational.rollups.cost_nano_usd` makes it of each."""
+    """Write the sum of the cost of rows, as `storage.relational.rollups.cost_nano_usd` makes it of
+    each.
+    """
     return (
         f"sum(CASE WHEN cost_usd > {MAX_COST_USD} THEN CAST({MAX_COST_USD * NANO} AS BIGINT) "
         f"ELSE CAST(round(coalesce(cost_usd, 0) * {NANO}) AS BIGINT) END)"
@@ -152,8 +199,12 @@ def measures_of(record: Record) -> Measures:
 
 def _usage(provider: str | None, model: str | None, measures: Sequence[int]) -> ModelUsage:
     *counts, cost = measures
-    usage = ModelUsage(provider=provider, model=model, **dict(zip(MEASURES[:-1], counts, strict=True)))
-    return replace(usage, cost_usd=cost / NANO) if usage.priced else usage
+    usage = ModelUsage(
+        provider=provider, model=model, **dict(zip(MEASURES[:-1], counts, strict=True))
+    )
+    if usage.priced:
+        return replace(usage, cost_usd=cost / NANO)
+    return usage
 
 
 def _add(sums: Measures, measures: Iterable[int]) -> None:

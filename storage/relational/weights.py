@@ -1,8 +1,9 @@
 """For how many records one stands, as a column of rows and of the keys of rollups. Pure.
 
-Strategy: a weight is stored in millionths above 1. So it is 0, as null is, of every record that no rule has thinned
-out. Rollups hold whole numbers of what is stored, apart by weight, and readers multiply. A store that never had another
-weight than 1 is read as if there were none (`HAS_WEIGHTS`).
+Strategy: a weight is stored in millionths above 1. So it is 0, as null is, of every record that no
+rule has thinned out. Rollups hold whole numbers of what is stored, apart by weight, and readers
+multiply. A store that never had another weight than 1 is read as if there were none
+(`HAS_WEIGHTS`).
 """
 
 from typing import Final
@@ -32,7 +33,9 @@ def first_code(least: float) -> int:
 
 
 def last_code(most: float) -> int:
-    """Return what is stored of the highest weight that is no more than a number; below 0 where there is none."""
+    """Return what is stored of the highest weight that is no more than a number; below 0 where
+    there is none.
+    """
     code = weight_code(most)
     return code if weight_of(code) <= most else code - 1
 
@@ -43,13 +46,19 @@ def has_weights(capped_dimensions: int) -> bool:
 
 
 def weighed(number: str, capped_dimensions: int, dialect: Dialect) -> str:
-    """Write a number of a row, or of a row of rollups, times its weight, where the store has weights."""
-    return f"({number}) * {_weight(dialect)}" if has_weights(capped_dimensions) else number
+    """Write a number of a row, or of a row of rollups, times its weight, where the store has
+    weights.
+    """
+    if has_weights(capped_dimensions):
+        return f"({number}) * {_weight(dialect)}"
+    return number
 
 
 def count_rows(capped_dimensions: int, dialect: Dialect) -> str:
     """Write how many records some rows stand for."""
-    return f"sum({_weight(dialect)})" if has_weights(capped_dimensions) else "count(*)"
+    if has_weights(capped_dimensions):
+        return f"sum({_weight(dialect)})"
+    return "count(*)"
 
 
 def _weight(dialect: Dialect) -> str:

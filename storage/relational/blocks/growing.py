@@ -1,14 +1,15 @@
 """Blocks that grow: the bodies of one conversation, whose requests repeat what the one before said.
 
-Strategy: a conversation's bodies go into a block of their own, from its second call on. Each is one zstd frame with the
-body before it as dictionary, so that a history is stored once and each call costs what it adds: 7 % of its body alone
-(bench/results/agent-run-sqlite.json), in half of the time. Blocks are bounded in size and in time, and each begins with
-a whole body: reading one inflates no more than its block. A backend rewrites a block that has grown, so a block also
-ends when its frames take more than the next body.
+Strategy: a conversation's bodies go into a block of their own, from its second call on. Each is one
+zstd frame with the body before it as dictionary, so that a history is stored once and each call
+costs what it adds: 7 % of its body alone (bench/results/agent-run-sqlite.json), in half of the
+time. Blocks are bounded in size and in time, and each begins with a whole body: reading one
+inflates no more than its block. A backend rewrites a block that has grown, so a block also ends
+when its frames take more than the next body.
 
-Invariant: the frames of a block, each inflated with the content of the one before, give its content. Only one writer
-grows a block, and erasure shortens it: a block of unchanged length is unchanged. A block is remembered as the store has
-it, or not at all.
+Invariant: the frames of a block, each inflated with the content of the one before, give its
+content. Only one writer grows a block, and erasure shortens it: a block of unchanged length is
+unchanged. A block is remembered as the store has it, or not at all.
 """
 
 import sys
@@ -27,8 +28,9 @@ MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
 MAX_SPAN_US: Final = 3_600_000_000
 """Bodies of an older hour are kept no longer than the hour's own: retention goes by hours."""
 MAX_REMEMBERED_BYTES: Final = 8 * 1024 * 1024
-"""Memory of blocks that may still grow: fifty of long conversations, thousands of short ones. The least recently
-used grow no further."""
+"""Memory of blocks that may still grow: fifty of long conversations, thousands of short ones. The
+least recently used grow no further.
+"""
 MAX_SEEN: Final = 4096
 """Conversations that are known to have begun: about 200 bytes each, 1 MB."""
 MIN_END_BYTES: Final = 16 * 1024
@@ -89,21 +91,33 @@ class GrowingBlocks:
 
     def continued(self, entries: Iterable[Entry]) -> list[int]:
         """List the blocks that entries may continue."""
-        found = [self._blocks.get(entry.record.conversation) for entry in entries if entry.record.conversation]
+        found = [
+            self._blocks.get(entry.record.conversation)
+            for entry in entries
+            if entry.record.conversation
+        ]
         return sorted({block.id for block in found if block is not None})
 
     def check(self, numbers: Iterable[int], raw_bytes: Mapping[int, int]) -> None:
-        """Forget those of some blocks that are not as they were left, by what the store has of their content."""
+        """Forget those of some blocks that are not as they were left, by what the store has of
+        their content.
+        """
         wanted = set(numbers)
         for conversation, block in self._blocks.items():
-            if block is not None and block.id in wanted and raw_bytes.get(block.id) != block.stored_raw_bytes:
+            if (
+                block is not None
+                and block.id in wanted
+                and raw_bytes.get(block.id) != block.stored_raw_bytes
+            ):
                 self._bytes -= block.cost
                 self._blocks[conversation] = None
 
     def add(
         self, conversation: bytes, content: bytes, seq: int, started_at_us: int, next_id: int
     ) -> tuple[GrowingBlock, Place] | None:
-        """Put the bodies of a call behind those before them; None for the first call of a conversation."""
+        """Put the bodies of a call behind those before them; None for the first call of a
+        conversation.
+        """
         if conversation not in self._blocks:
             self._keep(conversation, None)
             return None
@@ -111,11 +125,15 @@ class GrowingBlocks:
         if block is not None:
             self._bytes -= block.cost
         if block is None or not _has_room(block, content, started_at_us):
-            block = GrowingBlock(next_id, 0, 0, bytearray(), 0, b"", seq, seq, started_at_us, started_at_us)
+            block = GrowingBlock(
+                next_id, 0, 0, bytearray(), 0, b"", seq, seq, started_at_us, started_at_us
+            )
+
         place = (block.id, block.raw_bytes, len(content))
         block.frames += compress_after(content, block.last)
         block.raw_bytes += len(content)
-        block.last, block.last_seq = content, seq
+        block.last = content
+        block.last_seq = seq
         block.newest_us = max(block.newest_us, started_at_us)
         self._keep(conversation, block)
         return block, place
@@ -140,14 +158,18 @@ class GrowingPacker(Packer):
     def __init__(self, last_block: int, growing: GrowingBlocks) -> None:
         super().__init__(last_block)
         self.growths: list[Growth] = []
-        """What becomes of blocks of batches before, in the order of their ids; known from the end to the next batch."""
+        """What becomes of blocks of batches before, in the order of their ids; known from the end
+        to the next batch.
+        """
         self._growing = growing
         self._grown: dict[int, GrowingBlock] = {}
 
     @property
     def stored_bytes(self) -> int:
         """How much longer the blocks of the store become, all together; known at the end."""
-        return sum(len(block[-1]) for block in self.blocks) + sum(growth.added_bytes for growth in self.growths)
+        return sum(len(block[-1]) for block in self.blocks) + sum(
+            growth.added_bytes for growth in self.growths
+        )
 
     def finish(self) -> None:
         super().finish()
@@ -155,17 +177,23 @@ class GrowingPacker(Packer):
             size = len(block.frames)
             changed = (block.last_seq, block.newest_us, block.raw_bytes)
             if block.stored_bytes:
-                before, added = block.stored_raw_bytes, size - block.stored_bytes
+                before = block.stored_raw_bytes
+                added = size - block.stored_bytes
                 self.growths.append(Growth(block.id, *changed, before, block.frames, added))
             else:
                 self.blocks.append((block.id, GROWN, block.first_seq, *changed, block.frames))
-            block.stored_raw_bytes, block.stored_bytes = block.raw_bytes, size
 
-    def _elsewhere(self, conversation: bytes, bodies: PackedBodies, seq: int, started_at_us: int) -> Place | None:
+            block.stored_raw_bytes = block.raw_bytes
+            block.stored_bytes = size
+
+    def _elsewhere(
+        self, conversation: bytes, bodies: PackedBodies, seq: int, started_at_us: int
+    ) -> Place | None:
         content = msgspec.msgpack.encode(bodies)
         found = self._growing.add(conversation, content, seq, started_at_us, self.last_block + 1)
         if found is None:
             return None
+
         block, place = found
         self.last_block = max(self.last_block, block.id)
         self._grown[block.id] = block

@@ -1,8 +1,9 @@
 """Heads and bodies, packed: msgpack, many to a block, one zstd frame per block.
 
-Strategy: heads of neighbouring exchanges are nearly the same, so a block of 64 KiB compresses far better than each
-alone, and for one call's cost. Heads and bodies are in separate blocks, so that body retention drops whole blocks and a
-reader of heads inflates no bodies. A body that alone is larger than a block gets one of its own.
+Strategy: heads of neighbouring exchanges are nearly the same, so a block of 64 KiB compresses far
+better than each alone, and for one call's cost. Heads and bodies are in separate blocks, so that
+body retention drops whole blocks and a reader of heads inflates no bodies. A body that alone is
+larger than a block gets one of its own.
 
 Invariant: a place (block, offset, length) is one msgpack array; block 0 is "nothing".
 """
@@ -26,7 +27,9 @@ GROWN: Final = 2
 
 Place = tuple[int, int, int]
 Block = tuple[int, int, int, int, int, int, bytearray]
-"""Id, kind, first and last seq of the records in it, start of the newest of them, uncompressed size, zstd frame."""
+"""Id, kind, first and last seq of the records in it, start of the newest of them, uncompressed
+size, zstd frame.
+"""
 NOWHERE: Final[Place] = (0, 0, 0)
 
 
@@ -61,7 +64,10 @@ class OpenBlock:
     def __init__(self, kind: int) -> None:
         self.kind = kind
         self.content = bytearray()
-        self.id = self.first_seq = self.last_seq = self.newest_us = 0
+        self.id = 0
+        self.first_seq = 0
+        self.last_seq = 0
+        self.newest_us = 0
 
 
 class Packer:
@@ -80,7 +86,9 @@ class Packer:
     def add(
         self, payload: Payload, seq: int, started_at_us: int, conversation: bytes | None = None
     ) -> tuple[Place, Place]:
-        """Put one record's payload into the open blocks; returns where its heads and its bodies will be."""
+        """Put one record's payload into the open blocks; returns where its heads and its bodies
+        will be.
+        """
         # Tuples are packed as `Heads` and `Bodies` are, and made in half the time.
         heads = self._put(
             self._heads,
@@ -93,37 +101,51 @@ class Packer:
         )  # fmt: skip
         if payload.request_body is None and payload.response_body is None:
             return heads, NOWHERE
+
         bodies = payload.request_body, payload.response_body
         if conversation is not None:
             place = self._elsewhere(conversation, bodies, seq, started_at_us)
             if place is not None:
                 return heads, place
+
         return heads, self._put(self._bodies, bodies, seq, started_at_us)
 
-    def _elsewhere(self, conversation: bytes, bodies: PackedBodies, seq: int, started_at_us: int) -> Place | None:
-        """Put bodies into a block that is not of this batch alone; None where there is none for them."""
+    def _elsewhere(
+        self, conversation: bytes, bodies: PackedBodies, seq: int, started_at_us: int
+    ) -> Place | None:
+        """Put bodies into a block that is not of this batch alone; None where there is none for
+        them.
+        """
         return None
 
     def finish(self) -> None:
         self._close(self._heads)
         self._close(self._bodies)
 
-    def _put(self, block: OpenBlock, value: PackedHeads | PackedBodies, seq: int, started_at_us: int) -> Place:
+    def _put(
+        self, block: OpenBlock, value: PackedHeads | PackedBodies, seq: int, started_at_us: int
+    ) -> Place:
         content = block.content
         offset = len(content)
         self._encode_into(value, content, -1)
         size = len(content)
         length = size - offset
+
         if offset and size > MAX_BLOCK_BYTES:
             # It does not fit: the block is closed without it, and it starts the next.
             rest = content[offset:]
             del content[offset:]
             self._close(block)
             content += rest
-            offset, size = 0, length
+            offset = 0
+            size = length
+
         if offset == 0:
             self.last_block += 1
-            block.id, block.first_seq, block.newest_us = self.last_block, seq, started_at_us
+            block.id = self.last_block
+            block.first_seq = seq
+            block.newest_us = started_at_us
+
         block.last_seq = seq
         if started_at_us > block.newest_us:
             block.newest_us = started_at_us
@@ -136,19 +158,30 @@ class Packer:
         if content:
             frame = bytearray(self._compress(content, zstd.ZstdCompressor.FLUSH_FRAME))
             self.blocks.append(
-                (block.id, block.kind, block.first_seq, block.last_seq, block.newest_us, len(content), frame)
+                (
+                    block.id,
+                    block.kind,
+                    block.first_seq,
+                    block.last_seq,
+                    block.newest_us,
+                    len(content),
+                    frame,
+                )
             )
             content.clear()
 
 
 def inflate(frames: bytes) -> bytes:
-    """Read the content of a block: of several frames each was compressed with the content of the one before."""
+    """Read the content of a block: of several frames each was compressed with the content of the
+    one before.
+    """
     parts: list[bytes] = []
     while frames:
         before = zstd.ZstdDict(parts[-1], is_raw=True).as_prefix if parts else None
         decompressor = zstd.ZstdDecompressor(zstd_dict=before)
         parts.append(decompressor.decompress(frames))
         frames = decompressor.unused_data
+
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -160,7 +193,9 @@ def compress_after(content: bytes, before: bytes) -> bytes:
 
 
 def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytearray]:
-    """Compress some slices (offset, length) of a block as a block of their own; returns its size and its frame."""
+    """Compress some slices (offset, length) of a block as a block of their own; returns its size
+    and its frame.
+    """
     block = inflate(frame)
     kept = b"".join(block[offset : offset + length] for offset, length in slices)
     return len(kept), bytearray(zstd.compress(kept, LEVEL))
@@ -179,6 +214,7 @@ class Unpacker:
         raw_heads = self._slice(heads)
         if raw_heads is None:
             return None
+
         head = self._heads.decode(raw_heads)
         raw_bodies = self._slice(bodies)
         body = Bodies(None, None) if raw_bodies is None else self._bodies.decode(raw_bodies)
@@ -190,7 +226,9 @@ class Unpacker:
     def _slice(self, place: Place) -> memoryview | None:
         number, offset, length = place
         block = self._blocks.get(number)
-        return None if block is None else memoryview(block)[offset : offset + length]
+        if block is None:
+            return None
+        return memoryview(block)[offset : offset + length]
 
 
 MAX_RECENT_BYTES: Final = 8 * 1024 * 1024
@@ -210,8 +248,12 @@ class RecentBlocks:
         """List which of some blocks have to be read."""
         return sorted(set(numbers) - self._contents.keys())
 
-    def inflated(self, numbers: Iterable[int], frames: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
-        """Return the contents of some blocks, without those that are gone; what was lacking comes as frames."""
+    def inflated(
+        self, numbers: Iterable[int], frames: Iterable[tuple[int, bytes]]
+    ) -> dict[int, bytes]:
+        """Return the contents of some blocks, without those that are gone; what was lacking comes
+        as frames.
+        """
         found = {number: self._contents[number] for number in numbers if number in self._contents}
         found.update((number, inflate(frame)) for number, frame in frames)
         for number, content in found.items():

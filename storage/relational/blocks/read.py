@@ -14,12 +14,29 @@ async def unpacked(session: BlockSession, seqs: Sequence[int]) -> dict[int, Payl
     """Read and unpack heads and bodies of some rows; see `Session.payloads`."""
     state = await session.state()
     places = await session.places(sorted(seqs), state.purge_floor_us or -MAX_INT - 1)
-    unpacker = Unpacker(await contents(session, {block for row in places for block in (row[1], row[4]) if block}))
+    unpacker = Unpacker(
+        await contents(session, {block for row in places for block in (row[1], row[4]) if block})
+    )
     found = {}
-    for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:
+
+    for (
+        seq,
+        heads_block,
+        heads_at,
+        heads_length,
+        bodies_block,
+        bodies_at,
+        bodies_length,
+        started_at_us,
+    ) in places:
         heads = (heads_block, heads_at, heads_length) if heads_block else NOWHERE
-        has_bodies = bodies_block and started_at_us >= state.body_floor_us and seq > state.bodies_through_seq
-        found[seq] = unpacker.payload(heads, (bodies_block, bodies_at, bodies_length) if has_bodies else NOWHERE)
+        has_bodies = (
+            bodies_block and started_at_us >= state.body_floor_us and seq > state.bodies_through_seq
+        )
+        found[seq] = unpacker.payload(
+            heads, (bodies_block, bodies_at, bodies_length) if has_bodies else NOWHERE
+        )
+
     return {seq: payload for seq, payload in found.items() if payload is not None}
 
 

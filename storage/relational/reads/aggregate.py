@@ -1,10 +1,13 @@
-"""Sums of a filter's records by columns and steps of time: whole hours from rollups, the rest from rows.
+"""Sums of a filter's records by columns and steps of time: whole hours from rollups, the rest from
+rows.
 
-Strategy: rollups that have both the filter's dimensions and the columns are added up, and only what sticks out of whole
-hours is scanned. Without such rollups all is scanned. Both are read slice by slice, the newest first, within the
-budget. The latencies of few exchanges are then read one by one, and are exact.
+Strategy: rollups that have both the filter's dimensions and the columns are added up, and only what
+sticks out of whole hours is scanned. Without such rollups all is scanned. Both are read slice by
+slice, the newest first, within the budget. The latencies of few exchanges are then read one by one,
+and are exact.
 
-Where the store has records that stand for several, sums are read apart by weight, and multiplied here.
+Where the store has records that stand for several, sums are read apart by weight, and multiplied
+here.
 """
 
 from collections import defaultdict
@@ -32,7 +35,8 @@ from storage.search.expression import Has, Is, Or, both
 MAX_CELLS: Final = 100_000
 """Numbers by step that are read of rollups at once, 35 MB; of more the newest rows are counted."""
 SLICE_DAYS: Final = 4
-"""Days of rollups that are read at once, at least: each slice adds up every group once more, by us."""
+"""Days of rollups that are read at once, at least: each slice adds up every group once more, by us.
+"""
 LATENCIES: Final = ("duration_us", "first_byte_us")
 """What is measured of an exchange, in the order of the rollups' columns."""
 _ERRORS: Final = {"client_errors": 4, "server_errors": 5}
@@ -50,7 +54,9 @@ _OF_ROWS: Final = {
 
 _OF_CALLS: Final = frozenset(("input_tokens", "output_tokens", "cost_nano_usd"))
 """What is added up of events, too, where calls are counted."""
-_HAS_USAGE: Final = Or((Is("kind", ("exchange",)), *map(Has, ("input_tokens", "output_tokens", "cost_usd"))))
+_HAS_USAGE: Final = Or(
+    (Is("kind", ("exchange",)), *map(Has, ("input_tokens", "output_tokens", "cost_usd")))
+)
 
 Values = tuple[Any, ...]
 """As they are stored, 0 for null."""
@@ -88,7 +94,9 @@ class Cell:
     @property
     def counts(self) -> Sequence[int]:
         """The same as whole numbers."""
-        return list(map(round, self.sums)) if isinstance(self.sums[0], float) else self.sums
+        if isinstance(self.sums[0], float):
+            return list(map(round, self.sums))
+        return self.sums
 
 
 @dataclass(slots=True)
@@ -103,7 +111,9 @@ class Sums:
     """The first of `LATENCIES`."""
     steps: Steps | None = None
     has_calls: bool = False
-    """Whether of events tokens and cost are added, and nothing else; `events` is then among the measures."""
+    """Whether of events tokens and cost are added, and nothing else; `events` is then among the
+    measures.
+    """
     max_groups: int = MAX_INT - 1
     """Values that are counted apart before the search ends."""
     is_weighed: bool = True
@@ -122,8 +132,12 @@ class Sums:
         total: float = sum(cell.sums[0] for cells in self.found.values() for cell in cells.values())
         return round(total)
 
-    async def add(self, filter: Filter, tables: rollup_sql.Tables | None, cut: Split | None = None) -> bool:
-        """Add the records of a filter that is visible, cut at whole hours; False when there are more."""
+    async def add(
+        self, filter: Filter, tables: rollup_sql.Tables | None, cut: Split | None = None
+    ) -> bool:
+        """Add the records of a filter that is visible, cut at whole hours; False when there are
+        more.
+        """
         edges = [filter]
         if tables is not None and (self.steps is None or self.steps.is_in(HOUR_US)):
             cut = cut or split(filter, (await start_range(self.session))[1])
@@ -132,6 +146,7 @@ class Sums:
                 return False
             if added is Added.ALL:
                 edges = cut.edges
+
         is_whole = await self.add_rows(edges)
         if is_whole and self.latencies and not self.sampled:
             await self._measure(filter, is_counted=edges != [filter])
@@ -142,16 +157,19 @@ class Sums:
         where = await rollup_sql.rollup_where(self.session, filter)
         if where is None or hours.is_empty:
             return Added.ALL
+
         await self._learn_weights()
         max_cells = MAX_CELLS if self.steps else self.max_groups
         for some in await self._slices(hours):
             groups = await self._read_hours(where, some, tables, max_cells)
             if groups is None:
                 return Added.NEWEST
+
             self._add_hours(groups)
             if len(groups) > max_cells or sum(map(len, self.found.values())) > max_cells:
                 self.found.clear()
                 return Added.NONE
+
         return Added.ALL
 
     async def _slices(self, hours: Hours) -> Iterator[Hours]:
@@ -161,6 +179,7 @@ class Sums:
         oldest_us, newest_us = await start_range(self.session)
         if oldest_us is None or newest_us is None:
             return iter(())
+
         first = oldest_us // HOUR_US if hours.first is None else hours.first
         until = newest_us // HOUR_US + 1 if hours.until is None else hours.until
         days = Range(first // DAY_HOURS, (until - 1) // DAY_HOURS) if first < until else Range(1, 0)
@@ -169,15 +188,27 @@ class Sums:
             for some in slices(days, "desc", Pace(least=SLICE_DAYS))
         )
 
-    async def _read_hours(self, where: Where, hours: Hours, tables: rollup_sql.Tables, max_groups: int) -> Rows | None:
-        """Read the sums of some hours, one group more than so many at most; None when the budget ended it."""
-        session, steps = self.session, self.steps
-        keys, only_hours = [*self.by, *self._weight], False
-        read = [*keys, *(name for name in self.measures if name not in _ERRORS), *(["kind"] * self.has_calls)]
+    async def _read_hours(
+        self, where: Where, hours: Hours, tables: rollup_sql.Tables, max_groups: int
+    ) -> Rows | None:
+        """Read the sums of some hours, one group more than so many at most; None when the budget
+        ended it.
+        """
+        session = self.session
+        steps = self.steps
+        keys = [*self.by, *self._weight]
+        only_hours = False
+        read = [
+            *keys,
+            *(name for name in self.measures if name not in _ERRORS),
+            *(["kind"] * self.has_calls),
+        ]
+
         if steps is not None:
             keys.insert(0, "place")
             read.append("hour")
             only_hours = not steps.is_in(DAY_US)
+
         if not _ERRORS.keys().isdisjoint(self.measures):
             read.append("status_class")
         histograms = HISTOGRAMS[: len(self.latencies)]
@@ -197,6 +228,7 @@ class Sums:
         sql = f"SELECT {', '.join(selected)} FROM {rows}{grouped}"
         if session.dialect.rollups is not None:
             return await session.fetch(sql, parameters)
+
         return await session.fetch_in_budget(sql, parameters)
 
     def _add_hours(self, groups: Rows) -> None:
@@ -204,42 +236,58 @@ class Sums:
         counts_from = first + len(self.by) + len(self._weight)
         ends_from = counts_from + len(self.measures)
         has_events = "events" in self.measures
+
         for row in groups:
             counts = row[counts_from:ends_from]
             if counts[0] is None or (counts[0] <= 0 and not (has_events and counts[1] > 0)):
                 continue
-            weight, measured = self._add_to_cell(row[first:counts_from], row[0] if first else 0, counts)
+
+            weight, measured = self._add_to_cell(
+                row[first:counts_from], row[0] if first else 0, counts
+            )
             for place, latencies in enumerate(measured):
                 ends = ends_from + 3 * place
-                rollup_sql.add_latencies(latencies, row[ends : ends + 3], self.session.dialect, weight)
+                rollup_sql.add_latencies(
+                    latencies, row[ends : ends + 3], self.session.dialect, weight
+                )
 
     async def add_rows(self, filters: Sequence[Filter]) -> bool:
         """Add rows; False when they were too many, or have too many values."""
         await self._learn_weights()
         dialect = self.session.dialect
         buckets = {name: f"bucket_of_{name}" for name in self.latencies}
-        selected = [*self._keys(), *(f"{_bucket(name, dialect.bucket)} AS {buckets[name]}" for name in buckets)]
+        selected = [
+            *self._keys(),
+            *(f"{_bucket(name, dialect.bucket)} AS {buckets[name]}" for name in buckets),
+        ]
         selected += [self._of_rows(name) for name in self.measures]
         for name in self.latencies:
             selected += [f"min({name})", f"max({name})"]
-        keys = [*(("place",) if self.steps else ()), *(("kind",) if "events" in self.measures else ())]
+        keys = [
+            *(("place",) if self.steps else ()),
+            *(("kind",) if "events" in self.measures else ()),
+        ]
         keys += (*self.by, *self._weight)
         grouped = f" GROUP BY {', '.join((*keys, *buckets.values()))}"
         select = f"SELECT {', '.join(selected)}"
+
         for filter in filters:
             for some in _with_usage(filter) if self.has_calls else (filter,):
                 is_whole = await scan(self.session, some, select, grouped, self._add_rows)
                 if not is_whole or len(self.found) >= self.max_groups:
                     return False
+
         return True
 
     def _add_rows(self, rows: Rows) -> bool:
         """Add groups of rows; True when they have too many values."""
-        has_events, has_steps = "events" in self.measures, self.steps is not None
+        has_events = "events" in self.measures
+        has_steps = self.steps is not None
         first = has_steps + has_events
         buckets_from = first + len(self.by) + len(self._weight)
         counts_from = buckets_from + len(self.latencies)
         ends_from = counts_from + len(self.measures)
+
         for row in rows:
             counts = list(map(int, row[counts_from:ends_from]))
             is_event = has_events and row[first - 1] == EVENT
@@ -248,21 +296,30 @@ class Sums:
             if is_event and self.has_calls:
                 named = zip(self.measures, counts, strict=True)
                 counts[2:] = [count if name in _OF_CALLS else 0 for name, count in named][2:]
-            weight, measured = self._add_to_cell(row[first:buckets_from], row[0] if has_steps else 0, counts)
+            weight, measured = self._add_to_cell(
+                row[first:buckets_from], row[0] if has_steps else 0, counts
+            )
             if is_event:
                 continue
+
             for place, latencies in enumerate(measured):
-                bucket, ends = row[buckets_from + place], row[ends_from + 2 * place : ends_from + 2 * place + 2]
+                bucket = row[buckets_from + place]
+                ends = row[ends_from + 2 * place : ends_from + 2 * place + 2]
                 if bucket >= 0:
                     latencies.add({bucket: counts[0] * weight}, *ends)
+
         return len(self.found) >= self.max_groups
 
     async def _measure(self, filter: Filter, *, is_counted: bool) -> None:
         select = f"SELECT {', '.join((*self._keys(only_values=True), *self.latencies))}"
-        rows = await fetch_exact_if_small(self.session, filter, self.exchanges, select, is_counted=is_counted)
+        rows = await fetch_exact_if_small(
+            self.session, filter, self.exchanges, select, is_counted=is_counted
+        )
         first = int(self.steps is not None)
         last = first + len(self.by)
-        self.exact = [(values_of(row[first:last]), row[0] if first else 0, row[last:]) for row in rows or ()]
+        self.exact = [
+            (values_of(row[first:last]), row[0] if first else 0, row[last:]) for row in rows or ()
+        ]
 
     async def _learn_weights(self) -> None:
         if self.is_weighed and has_weights((await self.session.state()).capped_dimensions):
@@ -281,22 +338,29 @@ class Sums:
                 self.sampled.add(values)
                 weight = weight_of(code)
                 counts = [count * weight for count in counts]
+
         cells = self.found.get(values)
         if cells is None:
             cells = self.found[values] = {}
         cell = cells.get(place)
         if cell is None:
-            cell = cells[place] = Cell(counts, [Latencies() for _ in self.latencies] if self.latencies else ())
+            cell = cells[place] = Cell(
+                counts, [Latencies() for _ in self.latencies] if self.latencies else ()
+            )
         else:
             cell.sums = list(map(add, cell.sums, counts))
+
         return weight, cell.latencies
 
     def _keys(self, *, only_values: bool = False) -> list[str]:
         """Write what rows are grouped by."""
-        dialect, keys = self.session.dialect, []
+        dialect = self.session.dialect
+        keys = []
         if self.steps is not None:
-            start, length = self.steps.start_us, self.steps.length_us
+            start = self.steps.start_us
+            length = self.steps.length_us
             keys.append(f"{dialect.divided(f'(started_at_us - {start})', str(length))} AS place")
+
         if "events" in self.measures and not only_values:
             keys.append("kind")
         class_ = f"coalesce({dialect.status_class}, 0) AS status_class"
@@ -305,14 +369,23 @@ class Sums:
 
     def _hour_place(self) -> str:
         assert self.steps is not None
-        start, length = self.steps.start_us // HOUR_US, self.steps.length_us // HOUR_US
+        start = self.steps.start_us // HOUR_US
+        length = self.steps.length_us // HOUR_US
         return f"{self.session.dialect.divided(f'(hour - {start})', str(length))} AS place"
 
     def _of_rollups(self, measure: str) -> str:
         digit = _ERRORS.get(measure)
-        if self.has_calls and measure not in ("exchanges", "events") and not digit and measure not in _OF_CALLS:
+        if (
+            self.has_calls
+            and measure not in ("exchanges", "events")
+            and not digit
+            and measure not in _OF_CALLS
+        ):
             return f"CASE WHEN kind = {EVENT} THEN 0 ELSE {measure} END"
-        return f"CASE WHEN status_class = {digit} THEN exchanges ELSE 0 END" if digit else measure
+        if digit:
+            return f"CASE WHEN status_class = {digit} THEN exchanges ELSE 0 END"
+
+        return measure
 
     def _of_rows(self, measure: str) -> str:
         digit = _ERRORS.get(measure)
@@ -329,6 +402,7 @@ class Sums:
                 found[place].add(*cell.counts[1:])
                 for known, latencies in zip(found[place].latencies, cell.latencies, strict=False):
                     known.add(latencies.counts, latencies.least_us, latencies.most_us)
+
         measured: dict[int, list[Sequence[int | None]]] = defaultdict(list)
         for _, place, values in self.exact:
             measured[place].append(values)
@@ -339,7 +413,9 @@ class Sums:
 
 
 def _with_usage(filter: Filter) -> Sequence[Filter]:
-    """Leave out events of no calls; exchanges that have to be looked into are apart, as others ask for them."""
+    """Leave out events of no calls; exchanges that have to be looked into are apart, as others ask
+    for them.
+    """
     narrowed = replace(filter, where=both(filter.where, _HAS_USAGE))
     if filter.where is None or residual(filter.where) is None:
         return (narrowed,)

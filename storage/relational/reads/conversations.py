@@ -1,8 +1,10 @@
-"""Conversations: found by their newest matching calls, then added up by the index that has the calls of each.
+"""Conversations: found by their newest matching calls, then added up by the index that has the
+calls of each.
 
-Strategy: the calls of a filter are walked in slices, newest first, until enough conversations are met; each is then
-described by its own calls. A page begins behind a `seq`: a conversation with a matching call after it was listed on a
-page before. Sums are those of all calls in the caller's scope, above the purge floor.
+Strategy: the calls of a filter are walked in slices, newest first, until enough conversations are
+met; each is then described by its own calls. A page begins behind a `seq`: a conversation with a
+matching call after it was listed on a page before. Sums are those of all calls in the caller's
+scope, above the purge floor.
 
 Invariant: no call outside of the filter's scope is counted, shown or waited for.
 """
@@ -41,7 +43,9 @@ _HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> {{none}})"
 _IS_REFUSED: Final = f"(status >= {FIRST_REFUSAL} AND input_tokens IS NULL)"
 FAILED: Final = f"sum(CASE WHEN {_HAS_FAILED} THEN 1 ELSE 0 END)"
 ENDED_AT: Final = f"max(started_at_us + CASE WHEN kind = {EVENT} THEN 0 ELSE duration_us END)"
-COST: Final = f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)"
+COST: Final = (
+    f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)"
+)
 _SUMS: Final = ", ".join(
     (
         "count(*)",
@@ -67,11 +71,13 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
     filter = (await session.state()).visible(query.filter)
     if query.limit <= 0:
         return ConversationPage([], complete=True, next_before=None)
+
     walk = _Walk(session, replace(query, filter=filter))
     whole = (await seq_range(session, filter)).following(query.before, "desc")
     selected = await session.rows_by_seq(filter)
     if selected is None:
         return walk.page(complete=True)
+
     for part in slices(whole, "desc", Pace(selected.first_rows)):
         rest = part
         while not rest.is_empty:
@@ -79,11 +85,15 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
             met = None if where is None else await _meet(session, where)
             if met is None:
                 return walk.page(complete=False)
+
             is_full = await walk.take(met)
             if is_full is not False:
                 return walk.page(complete=is_full is True)
+
             rest = Range(rest.first, min(met.values()) - 1) if len(met) == _CHUNK else Range(1, 0)
+
         walk.edge = part.first
+
     return walk.page(complete=True, is_end=True)
 
 
@@ -93,7 +103,10 @@ async def _meet(session: Session, where: Where) -> Met | None:
         f"AND conversation IS NOT NULL GROUP BY conversation ORDER BY max(seq) DESC LIMIT {_CHUNK}"
     )
     found = await session.fetch_in_budget(sql, where.parameters)
-    return None if found is None else {session.dialect.to_id(number): seq for number, seq in found}
+    if found is None:
+        return None
+
+    return {session.dialect.to_id(number): seq for number, seq in found}
 
 
 class _Walk:
@@ -108,7 +121,8 @@ class _Walk:
         """`seq` down to which everything was looked at."""
 
     async def take(self, met: Met) -> bool | None:
-        """Take conversations by their newest matching calls; True when the page is full, and one more is there.
+        """Take conversations by their newest matching calls; True when the page is full, and one
+        more is there.
 
         None when the budget ended before it was known which of them a page before has.
         """
@@ -120,6 +134,7 @@ class _Walk:
                 return None
             for number in listed:
                 del new[number]
+
         described = await describe(self._session, self._query.filter, list(new)) if new else {}
         self._found += [
             (seq, described[number])
@@ -134,7 +149,9 @@ class _Walk:
         conversations = [conversation for _, conversation in found]
         if len(self._found) > self._query.limit:
             return ConversationPage(conversations, complete=True, next_before=found[-1][0])
-        return ConversationPage(conversations, complete=complete, next_before=None if complete or is_end else self.edge)
+        return ConversationPage(
+            conversations, complete=complete, next_before=None if complete or is_end else self.edge
+        )
 
     async def _listed_before(self, new: Met) -> list[bytes] | None:
         """Find those that a call after the cursor matches, too; None when the budget ended that."""
@@ -143,32 +160,49 @@ class _Walk:
         # Of the first that are met it is found out in any case, so that every page makes progress.
         session = self._session.limited(0.0) if self.edge == before else self._session
         filter = self._query.filter
-        filter = replace(filter, where=both(filter.where, in_conversations(new)), seq_after=before - 1)
+        filter = replace(
+            filter, where=both(filter.where, in_conversations(new)), seq_after=before - 1
+        )
         selected = await session.rows_by_seq(filter)
         if selected is None:
             return []
+
         where = await selected.within(await seq_range(session, filter))
         if where is None:
             return None
-        sql = f"SELECT DISTINCT conversation FROM {session.dialect.schema}records WHERE {where.text}"
-        return [session.dialect.to_id(number) for (number,) in await session.fetch(sql, where.parameters)]
+
+        sql = (
+            f"SELECT DISTINCT conversation FROM {session.dialect.schema}records WHERE {where.text}"
+        )
+        return [
+            session.dialect.to_id(number)
+            for (number,) in await session.fetch(sql, where.parameters)
+        ]
 
 
-async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> dict[bytes, Conversation]:
-    """Add up the calls of conversations that a filter's scope shows; those without any are left out."""
+async def describe(
+    session: Session, filter: Filter, ids: Sequence[bytes]
+) -> dict[bytes, Conversation]:
+    """Add up the calls of conversations that a filter's scope shows; those without any are left
+    out.
+    """
     where = await calls_of(session, filter, ids)
     if where is None:
         return {}
-    to_id, table = session.dialect.to_id, f"{session.dialect.schema}records WHERE {where.text}"
+
+    to_id = session.dialect.to_id
+    table = f"{session.dialect.schema}records WHERE {where.text}"
     sums = await session.fetch(
-        f"SELECT conversation, {_SUMS.format(none=session.dialect.none)} FROM {table} GROUP BY conversation",
+        f"SELECT conversation, {_SUMS.format(none=session.dialect.none)} FROM {table} GROUP BY "
+        "conversation",
         where.parameters,
     )
     seqs = {seq for row in sums for seq in row[3:6] if seq is not None}
     records = await _records(session, Where(table, where.parameters), seqs)
     models: dict[bytes, Counter[str]] = defaultdict(Counter)
     counted = await session.fetch(
-        f"SELECT conversation, model, count(*) FROM {table} GROUP BY conversation, model", where.parameters
+        f"SELECT conversation, model, count(*) FROM {table} GROUP BY conversation, model",
+        where.parameters,
     )
     names = await session.text_of({model for _, model, _ in counted})
     for number, model, calls in counted:
@@ -183,12 +217,19 @@ async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> di
 
 
 async def calls_of(session: Session, filter: Filter, ids: Sequence[bytes]) -> Where | None:
-    """Write the condition on all calls of conversations that a filter's scope shows; None when there are none."""
+    """Write the condition on all calls of conversations that a filter's scope shows; None when
+    there are none.
+    """
     floor_us = (await session.state()).purge_floor_us
     selected = await session.rows_by_seq(
-        Filter(scope=filter.scope, where=in_conversations(ids), since_us=floor_us or None, kind="all")
+        Filter(
+            scope=filter.scope, where=in_conversations(ids), since_us=floor_us or None, kind="all"
+        )
     )
-    return None if selected is None else await selected.within(await session.seq_ends())
+    if selected is None:
+        return None
+
+    return await selected.within(await session.seq_ends())
 
 
 def _conversation(
@@ -235,7 +276,9 @@ def _conversation(
     )
 
 
-async def _tools(session: Session, table: Where) -> tuple[dict[bytes, Counter[str]], dict[bytes, Counter[str]]]:
+async def _tools(
+    session: Session, table: Where
+) -> tuple[dict[bytes, Counter[str]], dict[bytes, Counter[str]]]:
     """Count the tools that the newest calls of conversations called, and those that failed."""
     sql = (
         f"SELECT conversation, stream FROM {table.text} AND stream IS NOT NULL "
@@ -243,10 +286,12 @@ async def _tools(session: Session, table: Where) -> tuple[dict[bytes, Counter[st
     )
     tools: dict[bytes, Counter[str]] = defaultdict(Counter)
     failed: dict[bytes, Counter[str]] = defaultdict(Counter)
+
     for number, packed in await session.fetch(sql, table.parameters):
         stream = msgspec.msgpack.decode(session.dialect.to_bytes(packed), type=Stream)
         tools[session.dialect.to_id(number)].update(stream.tools or ())
         failed[session.dialect.to_id(number)].update(stream.failed_tools or ())
+
     return tools, failed
 
 

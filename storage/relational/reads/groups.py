@@ -1,8 +1,8 @@
 """The newest records of a filter, grouped by a header or by a place in their JSON bodies.
 
-Strategy: pages of records with what is stored of them, newest first, until the time budget ends it: no row says what a
-body holds, and no index of values could know which of them will be asked for. A record without a value is in the group
-of the reason why (`storage.search.cell`).
+Strategy: pages of records with what is stored of them, newest first, until the time budget ends it:
+no row says what a body holds, and no index of values could know which of them will be asked for. A
+record without a value is in the group of the reason why (`storage.search.cell`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from storage.aggregates import EXACT_ROWS, MAX_GROUPS, TOP_COUNTS, Latencies, Names, Top, TopRow, most
+from storage.aggregates import (
+    EXACT_ROWS,
+    MAX_GROUPS,
+    TOP_COUNTS,
+    Latencies,
+    Names,
+    Top,
+    TopRow,
+    most,
+)
 from storage.query import RecordQuery, TopQuery
 from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
@@ -31,9 +40,17 @@ async def groups(session: Session, by: TopQuery) -> Top:
         query = RecordQuery(filter=replace(by.filter, kind="exchange"), limit=_PAGE, after=after)
         page = await read_page(session, query)
         added = await _add(session, found, page.records)
+
         after = page.next_after
-        if after is None or not page.complete or session.budget.ends_next or len(found.rows) >= MAX_GROUPS:
-            return found.top(is_complete=page.complete and after is None and added == len(page.records))
+        if (
+            after is None
+            or not page.complete
+            or session.budget.ends_next
+            or len(found.rows) >= MAX_GROUPS
+        ):
+            return found.top(
+                is_complete=page.complete and after is None and added == len(page.records)
+            )
 
 
 async def _add(session: Session, found: "_Groups", records: Sequence[Record]) -> int:
@@ -45,6 +62,7 @@ async def _add(session: Session, found: "_Groups", records: Sequence[Record]) ->
         added += len(some)
         if session.budget.ends_next:
             break
+
     return added
 
 
@@ -66,10 +84,18 @@ class _Groups:
                 row = self.rows[names] = TopRow(names)
                 self._sums[names] = [0] * len(TOP_COUNTS)
             status = (record.status or 0) // 100
-            sizes = record.request_bytes, record.response_bytes, record.input_tokens or 0, record.output_tokens or 0
+            sizes = (
+                record.request_bytes,
+                record.response_bytes,
+                record.input_tokens or 0,
+                record.output_tokens or 0,
+            )
             weight = 1 if record.weight == 1 else record.weight
             counts = 1, status == 4, status == 5, *sizes, cost_nano_usd(record)
-            self._sums[names] = [known + weight * count for known, count in zip(self._sums[names], counts, strict=True)]
+            self._sums[names] = [
+                known + weight * count
+                for known, count in zip(self._sums[names], counts, strict=True)
+            ]
             one = Latencies.of([record.duration_us])
             row.durations.add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
             row.sampled |= weight != 1
@@ -80,7 +106,11 @@ class _Groups:
     def top(self, *, is_complete: bool) -> Top:
         for names, counts in self._sums.items():
             self.rows[names].add(list(map(round, counts)))
-        top = Top(most(self.rows.values()), round(sum(counts[0] for counts in self._sums.values())), is_complete)
+        top = Top(
+            most(self.rows.values()),
+            round(sum(counts[0] for counts in self._sums.values())),
+            is_complete,
+        )
         if is_complete and self._seen <= EXACT_ROWS and not top.sampled:
             for row in top.rows:
                 row.durations.values = sorted(self._durations[row.names])

@@ -18,7 +18,9 @@ MAX_SCAN_ROWS_IN_HOURS: Final = 50_000
 
 
 async def histogram(session: Session, query: HistogramQuery) -> Histogram:
-    state, since_us, until_us = await session.state(), query.since_us, query.until_us
+    state = await session.state()
+    since_us = query.since_us
+    until_us = query.until_us
     wanted = state.visible(narrowed(query.filter, since_us, until_us))
     tables = rollup_sql.tables_for(wanted, state.capped_dimensions)
     rows = await seq_range(session, wanted)
@@ -27,7 +29,10 @@ async def histogram(session: Session, query: HistogramQuery) -> Histogram:
     step, starts = steps(since_us, until_us, query.buckets, is_long=is_long)
     if not starts:
         return Histogram([], step, complete=True)
-    sums = Sums(session, ("status_class",), ("exchanges", "events"), LATENCIES[:1], Steps(starts[0], step))
+
+    sums = Sums(
+        session, ("status_class",), ("exchanges", "events"), LATENCIES[:1], Steps(starts[0], step)
+    )
     complete = await sums.add(wanted, tables)
     tallies = sums.tallies()
     buckets = [tallies.get(place, Tally()).bucket(start) for place, start in enumerate(starts)]

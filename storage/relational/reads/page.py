@@ -1,10 +1,11 @@
 """One page of a list, and single records with their payloads.
 
-Strategy: a filter is walked in slices, of `seq` or of ids, in the order of the query (`storage.relational.slices`), so
-that a time budget can end it anywhere with a cursor in hand. Bounds on time become bounds on `seq`, or on ids, first.
+Strategy: a filter is walked in slices, of `seq` or of ids, in the order of the query
+(`storage.relational.slices`), so that a time budget can end it anywhere with a cursor in hand.
+Bounds on time become bounds on `seq`, or on ids, first.
 
-Invariant: the first slice is searched whatever the budget, and an answer that was cut carries a cursor to go on. Rows
-that are committed while a read runs are left to the next one.
+Invariant: the first slice is searched whatever the budget, and an answer that was cut carries a
+cursor to go on. Rows that are committed while a read runs are left to the next one.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -61,17 +62,21 @@ async def read_page(session: Session, query: RecordQuery) -> Page:
     if query.limit <= 0:
         return Page([], complete=True, next_after=None)
     walk = await (_by_id if query.by == "id" else _by_seq)(session, filter, query)
-    return Page([], complete=True, next_after=None) if walk is None else await _gather(session, query, walk)
+    if walk is None:
+        return Page([], complete=True, next_after=None)
+    return await _gather(session, query, walk)
 
 
 async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
     selected = await session.rows_by_seq(filter)
     if selected is None:
         return None
+
     skip = _skipped(query)
     whole = (await seq_range(session, filter)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(session, filter):
-        whole, skip = whole.without(skip, query.order), 0
+        whole = whole.without(skip, query.order)
+        skip = 0
     parts = Slices(session, selected, whole, query.order)
     return _Walk(selected, parts, lambda record: record.seq, skip)
 
@@ -83,6 +88,7 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
     selected = await session.rows_by_id(filter, whole)
     if selected is None:
         return None
+
     whole_ms = await session.id_ends(whole)
     # As many milliseconds as have about so many rows.
     rows_at_once = selected.first_rows or 0
@@ -94,11 +100,17 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
 
 async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
     rows: list[Sequence[Any]] = []
-    limit, edge, skip = min(query.limit, MAX_INT - 1), query.after, walk.skip
+    limit = min(query.limit, MAX_INT - 1)
+    edge = query.after
+    skip = walk.skip
+
     async for part in walk.parts:
         where = await walk.selected.within(part)
         if where is None:
-            return Page(await session.records(rows), complete=False, next_after=None if skip else edge)
+            return Page(
+                await session.records(rows), complete=False, next_after=None if skip else edge
+            )
+
         if skip:
             passed = await _count(session, where, skip)
             if passed is None:
@@ -106,47 +118,67 @@ async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
             if passed < skip:
                 skip -= passed
                 continue
+
         # One row more than wanted tells whether there is a next page.
         found = await _read(session, walk, where, query, skip, limit + 1 - len(rows))
         if found is None:
             return Page(await session.records(rows), complete=False, next_after=edge)
+
         rows += found
         skip = 0
         if len(rows) > limit:
             page = await session.records(rows[:limit])
             return Page(page, complete=True, next_after=walk.number(page[-1]))
+
         if found:
             walk.parts.expect(part.size * (limit + 1 - len(rows)) // len(found))
         edge = part.last if query.order == "asc" else part.first
+
     return Page(await session.records(rows), complete=True, next_after=None)
 
 
 async def _count(session: Session, where: Where, most: int) -> int | None:
     """Count rows of a slice, up to a number; None when the budget ended it."""
-    schema, mark = session.dialect.schema, session.dialect.placeholder(len(where.parameters) + 1)
+    schema = session.dialect.schema
+    mark = session.dialect.placeholder(len(where.parameters) + 1)
     counted = f"SELECT seq FROM {schema}records WHERE {where.text} LIMIT {mark}"
-    found = await session.fetch_in_budget(f"SELECT count(*) FROM ({counted}) AS counted", (*where.parameters, most))
+    found = await session.fetch_in_budget(
+        f"SELECT count(*) FROM ({counted}) AS counted", (*where.parameters, most)
+    )
     return None if found is None else int(found[0][0])
 
 
-async def _read(session: Session, walk: _Walk, where: Where, query: RecordQuery, skip: int, count: int) -> Rows | None:
-    """Read some rows of a slice, in order, behind those that are skipped; None when the budget ended it."""
+async def _read(
+    session: Session, walk: _Walk, where: Where, query: RecordQuery, skip: int, count: int
+) -> Rows | None:
+    """Read some rows of a slice, in order, behind those that are skipped; None when the budget
+    ended it.
+    """
     if isinstance(where, Sifted) and query.by == "seq":
-        session.budget.begin_query(is_part=False)  # The one that need not be run: what follows is no longer the first.
+        # The one that need not be run: what follows is no longer the first.
+        session.budget.begin_query(is_part=False)
         rows = sorted(where.rows, key=itemgetter(_SEQ), reverse=query.order == "desc")
         return rows[skip : skip + count]
-    dialect, number = session.dialect, len(where.parameters) + 1
+
+    dialect = session.dialect
+    number = len(where.parameters) + 1
     limits = f"LIMIT {dialect.placeholder(number)} OFFSET {dialect.placeholder(number + 1)}"
     chosen = dialect.page(where.text, walk.selected.order_by(query.order), limits)
-    return await session.fetch_in_budget(f"{_select(dialect)} {chosen}", (*where.parameters, count, skip))
+    return await session.fetch_in_budget(
+        f"{_select(dialect)} {chosen}", (*where.parameters, count, skip)
+    )
 
 
 async def _is_dense(session: Session, filter: Filter) -> bool:
-    """Whether every `seq` of a filter's range is one of its rows, so that an offset is a difference of `seq`."""
+    """Whether every `seq` of a filter's range is one of its rows, so that an offset is a difference
+    of `seq`.
+    """
     floor_us = (await session.state()).purge_floor_us
     if session.numbers_per_row > 1 or filter != Filter(kind=filter.kind, since_us=floor_us or None):
         return False
-    whole, hours = await seq_range(session, filter), hours_inside(filter.since_us, None)
+
+    whole = await seq_range(session, filter)
+    hours = hours_inside(filter.since_us, None)
     counted = await count_hours(session, Filter(kind="all"), hours)
     other = {"all": 0, "exchange": counted.events, "event": counted.exchanges}[filter.kind]
     return not other and counted.exchanges + counted.events == whole.last - whole.first + 1
@@ -157,7 +189,10 @@ async def read_record(session: Session, record_id: bytes) -> Record | None:
         return None
     dialect = session.dialect
     floor_us = (await session.state()).purge_floor_us
-    sql = f"{_select(dialect)} WHERE id = {dialect.placeholder(1)} AND started_at_us >= {dialect.placeholder(2)}"
+    sql = (
+        f"{_select(dialect)} WHERE id = {dialect.placeholder(1)} AND started_at_us >= "
+        f"{dialect.placeholder(2)}"
+    )
     parameters = (dialect.from_id(record_id), floor_us or -MAX_INT - 1)
     rows = await session.fetch(dialect.of_commits(sql), parameters)
     return (await session.records(rows))[0] if rows else None

@@ -1,10 +1,13 @@
-"""Conversations by a figure, such as their cost: of all that a filter meets, those with the most of it.
+"""Conversations by a figure, such as their cost: of all that a filter meets, those with the most of
+it.
 
-Strategy: all calls of a filter are walked, newest first, for the conversations they belong to. The figure of each is
-added up from all of its calls by the index that has them, many conversations a query, and only those that are shown are
-described. What the budget cuts is said: then older conversations were not compared.
+Strategy: all calls of a filter are walked, newest first, for the conversations they belong to. The
+figure of each is added up from all of its calls by the index that has them, many conversations a
+query, and only those that are shown are described. What the budget cuts is said: then older
+conversations were not compared.
 
-Invariant: as `storage.relational.reads.conversations`; a figure is the one that the description shows.
+Invariant: as `storage.relational.reads.conversations`; a figure is the one that the description
+shows.
 """
 
 from collections.abc import Mapping
@@ -13,7 +16,14 @@ from typing import Final, NamedTuple
 
 from storage.conversations import Conversation, ConversationPage, ConversationQuery, Sort
 from storage.query import Filter
-from storage.relational.reads.conversations import COST, ENDED_AT, FAILED, calls_of, describe, read_conversations
+from storage.relational.reads.conversations import (
+    COST,
+    ENDED_AT,
+    FAILED,
+    calls_of,
+    describe,
+    read_conversations,
+)
 from storage.relational.reads.scan import scan
 from storage.relational.session import Rows, Session
 from storage.relational.usage import token_sum
@@ -49,6 +59,7 @@ async def _read_ranked(session: Session, query: ConversationQuery) -> Conversati
     filter = (await session.state()).visible(query.filter)
     if query.limit <= 0:
         return ConversationPage([], complete=True, next_before=None)
+
     # Half of the time each, so that what was met is compared.
     finding = session.limited(session.budget.rest_s / 2)
     met, is_whole = await _meet(finding, filter)
@@ -70,7 +81,8 @@ async def _meet(session: Session, filter: Filter) -> tuple[dict[bytes, int], boo
         for number, seq in rows:
             met.setdefault(session.dialect.to_id(number), seq)
 
-    select, then = "SELECT conversation, max(seq)", " AND conversation IS NOT NULL GROUP BY conversation"
+    select = "SELECT conversation, max(seq)"
+    then = " AND conversation IS NOT NULL GROUP BY conversation"
     is_whole = await scan(session, filter, select, then, add)
     return met, is_whole
 
@@ -78,24 +90,36 @@ async def _meet(session: Session, filter: Filter) -> tuple[dict[bytes, int], boo
 async def _compare(
     session: Session, query: ConversationQuery, filter: Filter, met: Mapping[bytes, int]
 ) -> tuple[list[_Compared], bool]:
-    """Add up the figures of conversations that have as much as is asked for, and whether that is of all."""
-    figures = f"count(*), {FAILED}, {COST}, {_FIGURES[query.sort]}".format(none=session.dialect.none)
-    to_id, ids = session.dialect.to_id, list(met)
+    """Add up the figures of conversations that have as much as is asked for, and whether that is of
+    all.
+    """
+    figures = f"count(*), {FAILED}, {COST}, {_FIGURES[query.sort]}".format(
+        none=session.dialect.none
+    )
+    to_id = session.dialect.to_id
+    ids = list(met)
     compared: list[_Compared] = []
+
     for start in range(0, len(ids), _COMPARED):
         where = await calls_of(session, filter, ids[start : start + _COMPARED])
         if where is None:
             continue
+
         sql = (
-            f"SELECT conversation, {figures} FROM {session.dialect.schema}records WHERE {where.text} "
+            f"SELECT conversation, {figures} FROM {session.dialect.schema}records WHERE "
+            f"{where.text} "
             "GROUP BY conversation"
         )
         rows = await session.fetch_in_budget(sql, where.parameters)
         if rows is None:
             return compared, False
+
         compared += [
             _Compared(float(figure), met[to_id(number)], to_id(number))
             for number, turns, failed, cost_usd, figure in rows
-            if turns >= query.min_turns and failed >= query.min_failed and cost_usd >= query.min_cost_usd
+            if turns >= query.min_turns
+            and failed >= query.min_failed
+            and cost_usd >= query.min_cost_usd
         ]
+
     return compared, True

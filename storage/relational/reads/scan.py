@@ -1,7 +1,8 @@
 """Rows of a filter, one statement per slice of `seq`, newest first, until the time budget ends it.
 
-Strategy: bounds on time become bounds on `seq` first (`Session.seq_ends`). The range that is left is searched slice by
-slice (`storage.relational.slices`). Rows that had to be looked into are remembered for what the same read asks next.
+Strategy: bounds on time become bounds on `seq` first (`Session.seq_ends`). The range that is left
+is searched slice by slice (`storage.relational.slices`). Rows that had to be looked into are
+remembered for what the same read asks next.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +28,10 @@ async def scan(
 ) -> bool:
     """Run `select` over the rows of a filter, slice by slice; False when the budget ended it.
 
-    The select has no parameters and ends at the name of the table of records, which is added; `then` is what follows
-    the conditions: grouping, order, limit. `add` takes the rows of each slice; True ends the scan, for no more
-    are needed. Of exchanges and events together, those of which the rows are known come first.
+    The select has no parameters and ends at the name of the table of records, which is added;
+    `then` is what follows the conditions: grouping, order, limit. `add` takes the rows of each
+    slice; True ends the scan, for no more are needed. Of exchanges and events together, those of
+    which the rows are known come first.
     """
     is_enough = False
 
@@ -53,16 +55,23 @@ def _kinds(session: Session, filter: Filter) -> Sequence[Filter]:
 
 
 async def _scan(
-    session: Session, filter: Filter, select: str, then: str, add: Callable[[Rows], bool], order: Order
+    session: Session,
+    filter: Filter,
+    select: str,
+    then: str,
+    add: Callable[[Rows], bool],
+    order: Order,
 ) -> bool:
     selected = await session.rows_by_seq(filter)
     if selected is None:
         return True
+
     found: list[Sifted] = []
     async for part in Slices(session, selected, await seq_range(session, filter), order):
         where = await selected.within(part)
         if where is None:
             return False
+
         if isinstance(where, Sifted):
             found.append(where)
         sql = f"{select} FROM {session.dialect.schema}records WHERE {where.text}{then}"
@@ -71,6 +80,7 @@ async def _scan(
             return False
         if add(rows):
             return True
+
     if found:
         key = COLUMNS.index(session.dialect.row_key)
         session.known_rows.note(filter, [row[key] for some in found for row in some.rows])
@@ -87,9 +97,14 @@ async def seq_range(session: Session, filter: Filter) -> Range:
 
 async def start_range(session: Session) -> tuple[int | None, int | None]:
     """Find about when the oldest and the newest record started; None without records."""
-    sql = f"SELECT min(min_started_at_us), max(max_started_at_us) FROM {session.dialect.schema}spans"
+    sql = (
+        f"SELECT min(min_started_at_us), max(max_started_at_us) FROM {session.dialect.schema}spans"
+    )
     [(least, most)] = await session.fetch(sql)
-    return (None, None) if least is None else (max(least, (await session.state()).purge_floor_us), most)
+    if least is None:
+        return (None, None)
+
+    return (max(least, (await session.state()).purge_floor_us), most)
 
 
 async def scope_range(session: Session, scope: Scope) -> tuple[int | None, int | None]:
@@ -106,7 +121,9 @@ async def _started_us(session: Session, filter: Filter, order: Order) -> int | N
         seqs.extend(seq for (seq,) in rows if seq)
         return bool(seqs)
 
-    await scan(session, filter, f"SELECT {'min' if order == 'asc' else 'max'}(seq)", "", add, order=order)
+    await scan(
+        session, filter, f"SELECT {'min' if order == 'asc' else 'max'}(seq)", "", add, order=order
+    )
     if seqs:
         one = replace(filter, seq_after=seqs[0] - 1, seq_until=seqs[0])
         await scan(session, one, "SELECT started_at_us", "", times.extend)
@@ -114,13 +131,16 @@ async def _started_us(session: Session, filter: Filter, order: Order) -> int | N
 
 
 _FIND_S: Final = 0.05
-"""Time for the search of few exchanges that rollups have counted, which may lie anywhere among many others."""
+"""Time for the search of few exchanges that rollups have counted, which may lie anywhere among many
+others.
+"""
 
 
 async def fetch_exact_if_small(
     session: Session, filter: Filter, exchanges: int, select: str, *, is_counted: bool
 ) -> Rows | None:
-    """Run `select` over a filter's exchanges; None when there are none, too many, or they take too long to be found.
+    """Run `select` over a filter's exchanges; None when there are none, too many, or they take too
+    long to be found.
 
     `is_counted` says that no row was looked at before; the select ends at the name of the table.
     """

@@ -1,8 +1,8 @@
 """Small tables beside the records: API keys, values of the store as a whole, views, and jobs.
 
-Keys and views are few rows that are read whole; a collector reads jobs again after a restart. Each change of a key is
-one transaction with the version that announces it. The key is locked first, so that the changes of two sidecars follow
-each other.
+Keys and views are few rows that are read whole; a collector reads jobs again after a restart. Each
+change of a key is one transaction with the version that announces it. The key is locked first, so
+that the changes of two sidecars follow each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,9 @@ async def touch_keys(session: Session, uses: Mapping[str, int]) -> None:
         f"WHERE id = {key_id} AND coalesce(last_used_at_us, 0) < {newest}"
     )
     # In order, so that two sidecars cannot wait for each other in a circle.
-    await session.execute_many(sql, [(at_us, key_id, at_us) for key_id, at_us in sorted(uses.items())])
+    await session.execute_many(
+        sql, [(at_us, key_id, at_us) for key_id, at_us in sorted(uses.items())]
+    )
 
 
 async def read_meta(session: Session, name: str) -> str | None:
@@ -74,16 +76,24 @@ async def put_meta(session: Session, name: str, value: str, *, replace: bool) ->
     return kept
 
 
-async def _replace(session: Session, key_id: str, change: Callable[[ApiKey], ApiKey]) -> KeyUpdate | None:
+async def _replace(
+    session: Session, key_id: str, change: Callable[[ApiKey], ApiKey]
+) -> KeyUpdate | None:
     dialect = session.dialect
     living = f"WHERE id = {dialect.placeholder(1)} AND deleted_at_us IS NULL{dialect.row_lock}"
     rows = await session.fetch(f"{_select(dialect)} {living}", (key_id,))
     if not rows:
         return None
+
     before = _key(rows[0], dialect)
     after = change(before)
-    columns = ", ".join(f"{column} = {dialect.placeholder(place)}" for place, column in enumerate(_COLUMNS, 1))
-    sql = f"UPDATE {dialect.schema}api_keys SET {columns} WHERE id = {dialect.placeholder(len(_COLUMNS) + 1)}"
+    columns = ", ".join(
+        f"{column} = {dialect.placeholder(place)}" for place, column in enumerate(_COLUMNS, 1)
+    )
+    sql = (
+        f"UPDATE {dialect.schema}api_keys SET {columns} WHERE id = "
+        f"{dialect.placeholder(len(_COLUMNS) + 1)}"
+    )
     await session.execute_many(sql, [(*_row(after), key_id)])
     await session.execute_many(dialect.key_change, [()])
     return KeyUpdate(before, after)
@@ -121,7 +131,9 @@ async def read_views(session: Session, owner: str) -> list[View]:
     return sorted(views, key=lambda view: view.name)
 
 
-async def put_view(session: Session, owner: str, view: View, replaced: str | None = None) -> PutView:
+async def put_view(
+    session: Session, owner: str, view: View, replaced: str | None = None
+) -> PutView:
     """Keep a view, in the place of one of its name, or of the one that is replaced."""
     names = {known.name for known in await read_views(session, owner)}
     if replaced is not None:
@@ -129,9 +141,11 @@ async def put_view(session: Session, owner: str, view: View, replaced: str | Non
             return "missing"
         if view.name in names - {replaced}:
             return "taken"
+
     gone = view.name if replaced is None else replaced
     if gone not in names and len(names) >= MAX_VIEWS:
         return "full"
+
     await delete_view(session, owner, gone)
     marks = ", ".join(map(session.dialect.placeholder, (1, 2, 3)))
     sql = f"INSERT INTO {session.dialect.schema}views (owner, name, content) VALUES ({marks})"
@@ -142,7 +156,10 @@ async def put_view(session: Session, owner: str, view: View, replaced: str | Non
 async def delete_view(session: Session, owner: str, name: str) -> bool:
     """Delete a view; False when there is none."""
     dialect = session.dialect
-    among = f"{dialect.schema}views WHERE owner = {dialect.placeholder(1)} AND name = {dialect.placeholder(2)}"
+    among = (
+        f"{dialect.schema}views WHERE owner = {dialect.placeholder(1)} AND name = "
+        f"{dialect.placeholder(2)}"
+    )
     if not await session.fetch(f"SELECT 1 FROM {among}", (owner, name)):
         return False
     await session.execute_many(f"DELETE FROM {among}", [(owner, name)])
@@ -156,14 +173,18 @@ async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
     if len(record_id) != ID_BYTES:
         return []
     dialect = session.dialect
-    begun, since = dialect.placeholder(1), dialect.number_mark(2)
+    begun = dialect.placeholder(1)
+    since = dialect.number_mark(2)
     counted = f"begun_by = {begun} AND counted_by <> begun_by AND started_at_us >= {since}"
     sql = (
         f"SELECT DISTINCT counted_by FROM {dialect.schema}jobs WHERE {dialect.of_commits(counted)} "
         f"ORDER BY counted_by LIMIT {_MAX_ANSWERS}"
     )
     floor_us = (await session.state()).purge_floor_us
-    return [dialect.to_id(found) for (found,) in await session.fetch(sql, (dialect.from_id(record_id), floor_us))]
+    return [
+        dialect.to_id(found)
+        for (found,) in await session.fetch(sql, (dialect.from_id(record_id), floor_us))
+    ]
 
 
 async def read_jobs(session: Session, limit: int) -> list[Job]:
@@ -173,8 +194,12 @@ async def read_jobs(session: Session, limit: int) -> list[Job]:
         f"WHERE {dialect.of_commits(f'started_at_us >= {dialect.number_mark(1)}')} "
         f"ORDER BY started_at_us DESC LIMIT {dialect.number_mark(2)}"
     )
-    rows = await session.fetch(sql, ((await session.state()).purge_floor_us, max(0, min(limit, MAX_INT))))
+    rows = await session.fetch(
+        sql, ((await session.state()).purge_floor_us, max(0, min(limit, MAX_INT)))
+    )
     return [
-        Job(to_id(number), to_id(begun_by), at_us, None if counted_by is None else to_id(counted_by))
+        Job(
+            to_id(number), to_id(begun_by), at_us, None if counted_by is None else to_id(counted_by)
+        )
         for number, begun_by, at_us, counted_by in rows
     ]

@@ -45,27 +45,41 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
             complete = complete and await _add_tops(session, edge, names, tops)
     tally = sums.tallies().get(0, Tally())
     tally.sampled = bool(sums.sampled)
-    start, end = extent(filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope)))
+    start, end = extent(
+        filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope))
+    )
     if query.only_totals:
         return tally.summary(start, end, {}, None, complete=complete)
+
     models, is_whole = await _usage(session, filter, cut)
     top = {
-        name: [FacetValue(*found) for found in await named(session, name, tops[name], MAX_TOP_VALUES)] for name in TOPS
+        name: [
+            FacetValue(*found) for found in await named(session, name, tops[name], MAX_TOP_VALUES)
+        ]
+        for name in TOPS
     }
     return tally.summary(start, end, top, models, complete=complete and is_whole)
 
 
-async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage] | None, bool]:
-    """Add up the calls of a filter by provider and model, None when only a scan could; and whether that is all."""
+async def _usage(
+    session: Session, filter: Filter, cut: Split
+) -> tuple[list[ModelUsage] | None, bool]:
+    """Add up the calls of a filter by provider and model, None when only a scan could; and whether
+    that is all.
+    """
     capped_dimensions = (await session.state()).capped_dimensions
     is_known = usage.can_count(filter, capped_dimensions)
     if filter.kind == "event":
         return [], True
-    if not is_known and (rollup_sql.can_count(filter, capped_dimensions) or usage.is_counted(filter)):
+    if not is_known and (
+        rollup_sql.can_count(filter, capped_dimensions) or usage.is_counted(filter)
+    ):
         return None, True
+
     sums = Sums(session, ("provider", "model"), usage.MEASURES)
     is_counted = not is_known or (
-        await sums.add_hours(usage.calls_of(filter), cut.hours, rollup_sql.USAGE_TABLES) is Added.ALL
+        await sums.add_hours(usage.calls_of(filter), cut.hours, rollup_sql.USAGE_TABLES)
+        is Added.ALL
     )
     edges = cut.edges if is_known else [filter]
     complete = is_counted and await sums.add_rows(
@@ -73,33 +87,53 @@ async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[Mod
     )
     ids = {value for values in sums.found for value in values}
     text = {**await session.text_of(ids - {OTHER}), OTHER: usage.OTHERS}
-    found = ((text[provider], text[model], cells[0].counts) for (provider, model), cells in sums.found.items())
+    found = (
+        (text[provider], text[model], cells[0].counts)
+        for (provider, model), cells in sums.found.items()
+    )
     return usage.models_of(found), complete
 
 
 async def _has_calls(session: Session, filter: Filter) -> bool:
-    """Whether any model was called in the hours about a filter's time, where that can be said without a scan."""
+    """Whether any model was called in the hours about a filter's time, where that can be said
+    without a scan.
+    """
     if session.dialect.rollups is not None:
         return True
-    hours, everything = hours_around(filter.since_us, filter.until_us), Where("1 = 1", ())
-    rows, parameters = await rollup_sql.rollup_rows(session, rollup_sql.USAGE_TABLES, everything, hours, ("calls",))
+    hours = hours_around(filter.since_us, filter.until_us)
+    everything = Where("1 = 1", ())
+    rows, parameters = await rollup_sql.rollup_rows(
+        session, rollup_sql.USAGE_TABLES, everything, hours, ("calls",)
+    )
     return bool(await session.fetch(f"SELECT 1 FROM {rows} LIMIT 1", parameters))
 
 
 def _countable_tops(filter: Filter, state: State) -> Sequence[str]:
-    """Choose the tops that rollups count for whole hours: not those in which they hold `OTHER`, which rows count."""
+    """Choose the tops that rollups count for whole hours: not those in which they hold `OTHER`,
+    which rows count.
+    """
     if not rollup_sql.can_count(filter, state.capped_dimensions):
         return ()
-    return [name for name in TOPS if not rollup_sql.holds_others(state.capped_dimensions, (FACETS[name],))]
+    return [
+        name
+        for name in TOPS
+        if not rollup_sql.holds_others(state.capped_dimensions, (FACETS[name],))
+    ]
 
 
-async def _count_tops(session: Session, filter: Filter, hours: Hours, names: Sequence[str], tops: Counts) -> bool:
+async def _count_tops(
+    session: Session, filter: Filter, hours: Hours, names: Sequence[str], tops: Counts
+) -> bool:
     tops |= await count_values(session, filter, hours, [name for name in names if name != _FAILURE])
     return _FAILURE not in names or await _add_failures(session, filter, hours, tops[_FAILURE])
 
 
-async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: dict[int, float]) -> bool:
-    """Count whole hours' failures, from the rollups by status where those have the filter's dimensions."""
+async def _add_failures(
+    session: Session, filter: Filter, hours: Hours, counts: dict[int, float]
+) -> bool:
+    """Count whole hours' failures, from the rollups by status where those have the filter's
+    dimensions.
+    """
     if hours.is_empty or filter.kind == "event":
         return True
 
@@ -107,10 +141,12 @@ async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: 
     failed = both(filter.where, Is("level", _FAILED))
     failures = replace(filter, kind="exchange", where=failed, since_us=first, until_us=until)
     sums = Sums(session, (_FAILURE,), _MEASURES[:1])
+
     if rollup_sql.can_count(failures, (await session.state()).capped_dimensions, STATUS_KEYS):
         is_whole = await sums.add_hours(failures, hours, STATUS_TABLES) is Added.ALL
     else:
         is_whole = await sums.add_rows([failures])
+
     for (value,), cells in sums.found.items():
         add_count(counts, value, cells[0].sums[0])
     return is_whole
@@ -125,4 +161,6 @@ async def _add_tops(session: Session, filter: Filter, names: Sequence[str], tops
     columns = ", ".join(_SCANNED[name] for name in names).format(none=session.dialect.none)
     count = count_rows((await session.state()).capped_dimensions, session.dialect)
     select = f"SELECT {columns}, {count}"
-    return await scan(session, filter, select, f" GROUP BY {', '.join(f'top_{name}' for name in names)}", add)
+    return await scan(
+        session, filter, select, f" GROUP BY {', '.join(f'top_{name}' for name in names)}", add
+    )

@@ -1,8 +1,8 @@
 """Reading tool calls: rows beside the records with indexes of their own, and rollups.
 
-Strategy: a page is one statement in the order of an index, within the time budget; statistics come from rollups, or
-from a walk over slices of rows. Rows below the purge floor, and arguments and results below the body floor, are not
-shown.
+Strategy: a page is one statement in the order of an index, within the time budget; statistics come
+from rollups, or from a walk over slices of rows. Rows below the purge floor, and arguments and
+results below the body floor, are not shown.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,27 @@ from storage.relational.by_id import ID_BYTES
 from storage.relational.session import Parameters, Rows, Session
 from storage.relational.slices import FIRST_SLICE, Pace, Range, slices
 from storage.relational.sql import MAX_INT, Dialect, Where
-from storage.relational.tools.rows import COLUMNS, FIRST_REPEATED, SORTS, VALUES, Row, added, make_call, values_of
+from storage.relational.tools.rows import (
+    COLUMNS,
+    FIRST_REPEATED,
+    SORTS,
+    VALUES,
+    Row,
+    added,
+    make_call,
+    values_of,
+)
 from storage.relational.tools.sql import conditions, rollup_conditions, texts
 from storage.relational.weights import weighed
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStatsQuery, ToolValues, ToolValuesQuery
+from storage.tools import (
+    ToolFilter,
+    ToolPage,
+    ToolQuery,
+    ToolStats,
+    ToolStatsQuery,
+    ToolValues,
+    ToolValuesQuery,
+)
 
 _OF_ROWS: Final = (
     "1",
@@ -35,23 +52,37 @@ async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
     where = await _where(session, query.filter)
     if where is None or query.limit <= 0:
         return ToolPage([], complete=True)
-    mark, number = session.dialect.placeholder, len(where.parameters) + 1
+
+    mark = session.dialect.placeholder
+    number = len(where.parameters) + 1
     direction = "ASC" if query.order == "asc" else "DESC"
     order = f" {direction}, ".join((SORTS[query.sort], *session.dialect.call_order))
-    then = f"WHERE {where.text} ORDER BY {order} {direction} LIMIT {mark(number)} OFFSET {mark(number + 1)}"
+    then = (
+        f"WHERE {where.text} ORDER BY {order} {direction} LIMIT {mark(number)} OFFSET "
+        f"{mark(number + 1)}"
+    )
     bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
-    session.budget.begin_query(is_part=False)  # The first query of a read is without limit: this is not it.
-    rows = await session.fetch_in_budget(_select(session.dialect, then), (*where.parameters, *bounds))
-    return ToolPage([], complete=False) if rows is None else ToolPage(await _calls(session, rows), complete=True)
+    # The first query of a read is without limit: this is not it.
+    session.budget.begin_query(is_part=False)
+    rows = await session.fetch_in_budget(
+        _select(session.dialect, then), (*where.parameters, *bounds)
+    )
+    if rows is None:
+        return ToolPage([], complete=False)
+
+    return ToolPage(await _calls(session, rows), complete=True)
 
 
 async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCall | None:
     if len(record_id) != ID_BYTES or not -1 < position <= MAX_INT:
         return None
-    dialect, state = session.dialect, await session.state()
+    dialect = session.dialect
+    state = await session.state()
     one = f"record_id = {dialect.placeholder(1)} AND position = {dialect.number_mark(2)}"
     then = f"WHERE {dialect.of_commits(one)}"
-    calls = await _visible(session, then, (dialect.from_id(record_id), position), state.purge_floor_us)
+    calls = await _visible(
+        session, then, (dialect.from_id(record_id), position), state.purge_floor_us
+    )
     return calls[0] if calls else None
 
 
@@ -62,8 +93,11 @@ async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:
 
 
 async def waiting_calls(session: Session, instance: str) -> list[ToolCall]:
-    dialect, floor_us = session.dialect, (await session.state()).body_floor_us
-    mine = dialect.of_commits(f"instance = {dialect.placeholder(1)} AND started_at_us >= {dialect.number_mark(2)}")
+    dialect = session.dialect
+    floor_us = (await session.state()).body_floor_us
+    mine = dialect.of_commits(
+        f"instance = {dialect.placeholder(1)} AND started_at_us >= {dialect.number_mark(2)}"
+    )
     sql = f"SELECT data FROM {dialect.schema}waiting_calls WHERE {mine} ORDER BY started_at_us"
     rows = await session.fetch(sql, (instance, floor_us))
     return [msgspec.msgpack.decode(dialect.to_bytes(data), type=ToolCall) for (data,) in rows]
@@ -73,17 +107,24 @@ async def tool_stats(session: Session, query: ToolStatsQuery) -> ToolStats:
     filter = query.filter
     if not filter.has_only_rollup_dimensions:
         return await _scanned(session, filter)
+
     where = await _rollup_where(session, filter)
     if where is None:
         return ToolStats()
+
     sql = f"{await _stats_of(session, _OF_ROLLUPS)} FROM {_rollups(session)}"
-    return added(ToolStats(), await session.fetch(f"{sql} WHERE {where.text} GROUP BY status", where.parameters))
+    return added(
+        ToolStats(),
+        await session.fetch(f"{sql} WHERE {where.text} GROUP BY status", where.parameters),
+    )
 
 
 async def _stats_of(session: Session, numbers: Sequence[str]) -> str:
     """Write the selection of weighed sums that `added` takes."""
     capped_dimensions = (await session.state()).capped_dimensions
-    sums = ", ".join(f"sum({weighed(number, capped_dimensions, session.dialect)})" for number in numbers)
+    sums = ", ".join(
+        f"sum({weighed(number, capped_dimensions, session.dialect)})" for number in numbers
+    )
     return f"SELECT status, {sums}, sum({numbers[0]}), max(weight)"
 
 
@@ -91,14 +132,20 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     where = await _where(session, filter)
     if where is None:
         return ToolStats()
-    table, mark = f"{session.dialect.schema}tool_calls", session.dialect.placeholder
+
+    table = f"{session.dialect.schema}tool_calls"
+    mark = session.dialect.placeholder
     key = session.dialect.call_order[0]
     # Two sub-selects: min and max in one select scan the table.
-    [(least, most)] = await session.fetch(f"SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})")
+    [(least, most)] = await session.fetch(
+        f"SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})"
+    )
     select = await _stats_of(session, _OF_ROWS)
-    stats, number = ToolStats(), len(where.parameters) + 1
+    stats = ToolStats()
+    number = len(where.parameters) + 1
     within = f"{where.text} AND {key} BETWEEN {mark(number)} AND {mark(number + 1)}"
     whole = Range(1, 0) if least is None else Range(least, most)
+
     first_rows = max(FIRST_SLICE, session.dialect.scan_rows)
     for part in slices(whole, "desc", Pace(first_rows * session.numbers_per_row)):
         sql = f"{select} FROM {table} WHERE {within} GROUP BY status"
@@ -106,6 +153,7 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
         if rows is None:
             return replace(stats, exact=False)
         stats = added(stats, rows)
+
     return stats
 
 
@@ -113,8 +161,10 @@ async def tool_values(session: Session, query: ToolValuesQuery) -> ToolValues:
     where = await _rollup_where(session, ToolFilter(scope=query.filter.scope))
     if where is None:
         return ToolValues([], [], [])
+
     sql = (
-        f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} HAVING sum(calls) > 0 "
+        f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} HAVING "
+        "sum(calls) > 0 "
         f"ORDER BY {session.dialect.newest_tool}"
     )
     rows = await session.fetch(sql, where.parameters)
@@ -122,7 +172,9 @@ async def tool_values(session: Session, query: ToolValuesQuery) -> ToolValues:
     return values_of([text[number] for number in row] for row in rows)
 
 
-async def _visible(session: Session, then: str, parameters: Parameters, purge_floor_us: int) -> list[ToolCall]:
+async def _visible(
+    session: Session, then: str, parameters: Parameters, purge_floor_us: int
+) -> list[ToolCall]:
     floor = session.dialect.placeholder(len(parameters) + 1)
     sql = _select(session.dialect, f"{then} AND started_at_us >= {floor} ORDER BY position")
     return await _calls(session, await session.fetch(sql, (*parameters, purge_floor_us)))
@@ -143,7 +195,9 @@ async def _calls(session: Session, rows: Rows) -> list[ToolCall]:
 
 def _plain(row: Row, dialect: Dialect) -> Row:
     def text(value: Any) -> str | None:
-        return None if value is None or value == 0 else dialect.unescape(value)
+        if value is None or value == 0:
+            return None
+        return dialect.unescape(value)
 
     return row._replace(
         record_id=dialect.to_id(row.record_id),

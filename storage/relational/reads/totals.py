@@ -1,4 +1,6 @@
-"""Counts of records by filter, from rollups where they suffice: of those that are stored, whatever they stand for."""
+"""Counts of records by filter, from rollups where they suffice: of those that are stored, whatever
+they stand for.
+"""
 
 from dataclasses import replace
 from typing import Final
@@ -18,9 +20,12 @@ _WHOLE_S: Final = 30.0
 
 
 async def count(session: Session, query: CountQuery) -> Count:
-    """Count the records of a filter: whole hours from rollups, where they suffice, and the rest row by row."""
+    """Count the records of a filter: whole hours from rollups, where they suffice, and the rest row
+    by row.
+    """
     state = await session.state()
     filter = state.visible(query.filter)
+
     tables = tables_for(filter, state.capped_dimensions)
     if tables is None and _is_of_calls(filter, state):
         calls = Sums(session, (), MEASURES[:1], is_weighed=False)
@@ -28,6 +33,7 @@ async def count(session: Session, query: CountQuery) -> Count:
         added = await calls.add_hours(replace(filter, kind="all"), cut.hours, USAGE_TABLES)
         is_exact = added is Added.ALL and await calls.add_rows(cut.edges)
         return Count(calls.exchanges, 0, is_exact)
+
     found = Sums(session, (), _COUNTS, is_weighed=False)
     is_exact = await found.add(filter, tables)
     return replace(_counted(found), exact=is_exact)

@@ -1,15 +1,17 @@
-"""Compiles a filter to SQL: conditions and bound parameters, over the table of records or over rollups.
+"""Compiles a filter to SQL: conditions and bound parameters, over the table of records or over
+rollups.
 
-Strategy: repeated text is stored as dictionary ids (or as itself, where the database makes numbers of it), so a filter
-is compiled in two pure steps. `texts` lists the values to be looked up, the backend looks them up, and `conditions`
-builds the clause from their ids. SQL expresses conditions on columns, but not those on headers, bodies and words: a
-part of a search that has such is widened to a superset (`sql_superset`) and kept as a `residual`. A condition that must
-hold as a whole is written with the literal conditions of the partial indexes that can serve it. Null is never true
-and `IS NOT TRUE` is never null, so that `not` is an exact complement.
+Strategy: repeated text is stored as dictionary ids (or as itself, where the database makes numbers
+of it), so a filter is compiled in two pure steps. `texts` lists the values to be looked up, the
+backend looks them up, and `conditions` builds the clause from their ids. SQL expresses conditions
+on columns, but not those on headers, bodies and words: a part of a search that has such is widened
+to a superset (`sql_superset`) and kept as a `residual`. A condition that must hold as a whole is
+written with the literal conditions of the partial indexes that can serve it. Null is never true and
+`IS NOT TRUE` is never null, so that `not` is an exact complement.
 
-Invariant: identifiers come from the closed tables below, never from a caller; every value is a bound parameter. A value
-without an id, or one that no store can hold, matches nothing. Clauses have no bounds on `seq` and no order: backends
-walk a filter in slices of `seq` and add them.
+Invariant: identifiers come from the closed tables below, never from a caller; every value is a
+bound parameter. A value without an id, or one that no store can hold, matches nothing. Clauses have
+no bounds on `seq` and no order: backends walk a filter in slices of `seq` and add them.
 """
 
 from collections.abc import Sequence
@@ -50,10 +52,15 @@ _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "k
 """Columns that some backend packs with others."""
 _PLAIN: Final = frozenset(("path", "query", "trace_id", "span_id", "request_id", "client_ip"))
 _IDS: Final = ("id", "conversation")
-_SUMS: Final = {"bytes": ("request_bytes", "response_bytes"), "tokens": ("input_tokens", "output_tokens")}
+_SUMS: Final = {
+    "bytes": ("request_bytes", "response_bytes"),
+    "tokens": ("input_tokens", "output_tokens"),
+}
 _LEAST: Final = {"status": 1}
 """The least value that is one, where that is not 0."""
-_KINDS: Final = {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.PART_KINDS
+_KINDS: Final = (
+    {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.PART_KINDS
+)
 _INDEXED: Final = (
     "project", "service", "key_id", "finish_reason", "endpoint", "called_tool", "grpc_status", "redacted",
     "tool_error", "message",
@@ -66,12 +73,17 @@ _QUIET: Final = frozenset(LEVELS[: LEVELS.index("warn")])
 
 def scope_parts(scope: Scope) -> tuple[Expression, ...]:
     """Return the restrictions of a scope as expressions."""
-    return conjuncts(fields(project=scope.projects, container=scope.containers, client=scope.clients))
+    return conjuncts(
+        fields(project=scope.projects, container=scope.containers, client=scope.clients)
+    )
 
 
 def sql_parts(filter: Filter) -> tuple[Expression, ...]:
     """List the conditions of a filter that SQL can express as a whole, its kind and bounds apart."""
-    return (*scope_parts(filter.scope), *(part for part in conjuncts(filter.where) if is_sql_expressible(part)))
+    return (
+        *scope_parts(filter.scope),
+        *(part for part in conjuncts(filter.where) if is_sql_expressible(part)),
+    )
 
 
 def asked_fields(filter: Filter) -> frozenset[str]:
@@ -88,13 +100,16 @@ def texts(filter: Filter) -> sql.Texts:
                 continue
             for field in EITHER.get(leaf.field, (leaf.field,)):
                 if field in _DICTIONARY - _PACKED:
-                    column, values = column_of(field), tuple(value for value in leaf.values if is_storable(value))
+                    column = column_of(field)
+                    values = tuple(value for value in leaf.values if is_storable(value))
                     wanted[column] = wanted.get(column, ()) + values
+
     return wanted
 
 
 def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where | None:
-    """Build the clause of a filter (`sql_parts`) over the table of records; None when nothing can match.
+    """Build the clause of a filter (`sql_parts`) over the table of records; None when nothing can
+    match.
 
     Ids are by column and text, of every value of `texts` that the store has.
     """
@@ -108,14 +123,19 @@ def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where 
 
 
 def rollup_conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where | None:
-    """Build the clause of a filter, its time apart, over tables of rollups that have all columns it asks."""
-    # Tables of rollups hold committed records only; a query in their place has this condition itself.
+    """Build the clause of a filter, its time apart, over tables of rollups that have all columns it
+    asks.
+    """
+    # Tables of rollups hold committed records only; a query in their place has this condition
+    # itself.
     writer = Writer(ids, replace(dialect, committed=""), 1, class_column=dialect.rollup_class)
     return writer.where([*(writer.write(part) for part in sql_parts(filter)), writer.kind(filter)])
 
 
 def sql_superset(expression: Expression | None) -> Expression | None:
-    """Drop the parts that SQL cannot express; every record that fulfils the whole fulfils the rest. None: all do."""
+    """Drop the parts that SQL cannot express; every record that fulfils the whole fulfils the rest.
+    None: all do.
+    """
     match expression:
         case And(parts):
             return joined(tuple(wide for part in parts if (wide := sql_superset(part)) is not None))
@@ -127,7 +147,9 @@ def sql_superset(expression: Expression | None) -> Expression | None:
         case None:
             return None
         case _:
-            return expression if is_sql_expressible(expression) else None
+            if is_sql_expressible(expression):
+                return expression
+            return None
 
 
 def residual(expression: Expression | None) -> Expression | None:
@@ -143,11 +165,15 @@ def is_sql_expressible(expression: Expression) -> bool:
             return False
         if isinstance(leaf, Like) and field in sql.COMBINATIONS:
             return False  # `sql_superset` says the nearest
+
     return True
 
 
-def search_condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int) -> sql.Where:
-    """Write the condition of a search that `sql_superset` returned, its parameters numbered from the first one.
+def search_condition(
+    expression: Expression, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int
+) -> sql.Where:
+    """Write the condition of a search that `sql_superset` returned, its parameters numbered from
+    the first one.
 
     Ids are by column and text, of every value of `texts` that the store has.
     """
@@ -157,9 +183,18 @@ def search_condition(expression: Expression, ids: sql.Ids, dialect: sql.Dialect,
 
 def classes_of(part: Between) -> list[int]:
     """List the status classes that make up a range; none where it begins or ends within a class."""
-    least, most = part.least, part.most
-    if part.field != "status" or least is None or most is None or least < 100 or least % 100 or most % 100 != 99:
+    least = part.least
+    most = part.most
+    if (
+        part.field != "status"
+        or least is None
+        or most is None
+        or least < 100
+        or least % 100
+        or most % 100 != 99
+    ):
         return []
+
     return list(range(int(least) // 100, int(most) // 100 + 1))
 
 
@@ -167,7 +202,11 @@ class Writer:
     """Writes conditions and gathers their parameters."""
 
     def __init__(
-        self, ids: sql.Ids, dialect: sql.Dialect, first_parameter: int, class_column: str | None = None
+        self,
+        ids: sql.Ids,
+        dialect: sql.Dialect,
+        first_parameter: int,
+        class_column: str | None = None,
     ) -> None:
         self.parameters: list[Any] = []
         self._ids = ids
@@ -185,12 +224,23 @@ class Writer:
     def kind(self, filter: Filter) -> str:
         # Literals: they are conditions of the partial index of events.
         if filter.kind == "event":
-            levels = [part.values for part in conjuncts(filter.where) if isinstance(part, Is) and part.field == "level"]
-            return "kind = 1 AND level >= 1" if any("debug" not in values for values in levels) else "kind = 1"
-        return "" if filter.kind == "all" else f"kind = {self._number(sql.KINDS.index(filter.kind))}"
+            levels = [
+                part.values
+                for part in conjuncts(filter.where)
+                if isinstance(part, Is) and part.field == "level"
+            ]
+            if any("debug" not in values for values in levels):
+                return "kind = 1 AND level >= 1"
+            return "kind = 1"
+
+        if filter.kind == "all":
+            return ""
+        return f"kind = {self._number(sql.KINDS.index(filter.kind))}"
 
     def whole(self, part: Expression, kind: str) -> str:
-        """Write a condition that must hold as a whole, with the literal condition of a partial index that serves it."""
+        """Write a condition that must hold as a whole, with the literal condition of a partial
+        index that serves it.
+        """
         match part:
             case Is("level", values) if kind == "event":
                 # Not from the index of failed exchanges: events have their own.
@@ -213,7 +263,11 @@ class Writer:
             if not isinstance(part, Between) or part.field != "status" or (part.most or 1000) > 999:
                 return []
             classes.update(range(int(part.least or 0) // 100, int(part.most or 0) // 100 + 1))
-        return ["status >= 400", self.among(self._class, sorted(classes))] if classes and min(classes) >= 4 else []
+
+        if classes and min(classes) >= 4:
+            return ["status >= 400", self.among(self._class, sorted(classes))]
+
+        return []
 
     def _common(self, parts: Sequence[Expression]) -> list[str]:
         """Write that a column has one of some ids, where each alternative requires one."""
@@ -236,7 +290,9 @@ class Writer:
             case And(parts):
                 return self._and([self.write(part, is_nested=True) for part in parts], "({})")
             case Or(parts):
-                some = [text for part in parts if (text := self.write(part, is_nested=True)) != _NEVER]
+                some = [
+                    text for part in parts if (text := self.write(part, is_nested=True)) != _NEVER
+                ]
                 return f"({' OR '.join(some)})" if some else _NEVER
             case Not(part):
                 return self._dialect.negated.format(self.write(part, is_nested=True))
@@ -244,12 +300,16 @@ class Writer:
                 return self._leaf(expression, is_nested)
 
     def _and(self, parts: Sequence[str], form: str = "{}") -> str:
-        return _NEVER if _NEVER in parts else form.format(" AND ".join(parts))
+        if _NEVER in parts:
+            return _NEVER
+        return form.format(" AND ".join(parts))
 
     def _leaf(self, expression: Leaf, is_nested: bool) -> str:
         match expression:
             case Is(field) | Like(field) | Has(field) if field in EITHER:
-                return self._either([replace(expression, field=each) for each in EITHER[field]], is_nested)
+                return self._either(
+                    [replace(expression, field=each) for each in EITHER[field]], is_nested
+                )
             case Is(field, values):
                 return self._is(field, [value for value in values if is_storable(value)], is_nested)
             case Like(field, parts):
@@ -268,9 +328,16 @@ class Writer:
                 raise AssertionError(f"bug: {expression} is no condition of SQL")
 
     def _either(self, leaves: Sequence[Is | Like | Has], is_nested: bool) -> str:
-        """Write that one of two columns fulfils a leaf, each with the literal of its own partial index."""
-        some = [self._and([self._has(leaf.field), self.write(leaf, is_nested=is_nested)], "({})") for leaf in leaves]
-        return f"({' OR '.join(known)})" if (known := [text for text in some if text != _NEVER]) else _NEVER
+        """Write that one of two columns fulfils a leaf, each with the literal of its own partial
+        index.
+        """
+        some = [
+            self._and([self._has(leaf.field), self.write(leaf, is_nested=is_nested)], "({})")
+            for leaf in leaves
+        ]
+        if known := [text for text in some if text != _NEVER]:
+            return f"({' OR '.join(known)})"
+        return _NEVER
 
     def _is(self, field: str, values: Sequence[str], is_nested: bool) -> str:
         if field in sql.CODED:
@@ -280,15 +347,24 @@ class Writer:
             return self.among(field, [self._dialect.from_id(each) for each in ids])
         if field == "trace_id":
             return self.either(self._dialect.trace_id, values)
+
         if field in sql.COMBINATIONS:
-            column, marks = column_of(field), [self._add(part_of(value)) for value in values]
-            return self._dialect.combination(column, _KINDS[column], marks) if marks else _NEVER
+            column = column_of(field)
+            marks = [self._add(part_of(value)) for value in values]
+            if marks:
+                return self._dialect.combination(column, _KINDS[column], marks)
+            return _NEVER
+
         if field in _PLAIN:
             return self.among(self._dialect.text_columns.get(field, field), values)
+
         known = self._ids.get(column_of(field), {})
         found = [known[value] for value in values if value in known]
         if field == "tool":
-            return self._dialect.tool.format(self._marks(found)) if found else _NEVER
+            if found:
+                return self._dialect.tool.format(self._marks(found))
+            return _NEVER
+
         return self.among(self._dialect.unindexed.format(field) if is_nested else field, found)
 
     def _coded(self, column: str, values: Sequence[str], *, unindexed: bool = False) -> str:
@@ -303,20 +379,32 @@ class Writer:
         if field in sql.CODED:
             return self._coded(field, [word for word in sql.CODED[field] if is_like(word, parts)])
         if field in _PLAIN:
-            return self._dialect.like(self._dialect.text_columns.get(field, field), parts, self._add)
+            return self._dialect.like(
+                self._dialect.text_columns.get(field, field), parts, self._add
+            )
         if not self._dialect.has_dictionary and field != "tool":
-            return f"({self._has(field)} AND {self._dialect.like(column_of(field), parts, self._add)})"
+            return (
+                f"({self._has(field)} AND {self._dialect.like(column_of(field), parts, self._add)})"
+            )
+
         name = "value" if self._dialect.has_dictionary else column_of(field)
         ids = self._names(field, self._dialect.like(name, parts, self._add))
-        found = self._dialect.tool.format(ids) if field == "tool" else f"{column_of(field)} IN ({ids})"
-        return f"({self._has(field)} AND {found})" if is_combined else found
+        found = (
+            self._dialect.tool.format(ids) if field == "tool" else f"{column_of(field)} IN ({ids})"
+        )
+        if is_combined:
+            return f"({self._has(field)} AND {found})"
+
+        return found
 
     def _names(self, field: str, condition: str = "1 = 1") -> str:
         """Write the query of the stored forms of a field's texts that fulfil a condition."""
         if not self._dialect.has_dictionary:
             return f"{self._dialect.tool_names} AND {condition}"
         kind = _KINDS[column_of(field)]
-        return f"SELECT id FROM {self._dialect.schema}dictionary WHERE kind = {kind} AND {condition}"
+        return (
+            f"SELECT id FROM {self._dialect.schema}dictionary WHERE kind = {kind} AND {condition}"
+        )
 
     def _has(self, field: str) -> str:
         if field in sql.CODED or field == "id":
@@ -333,6 +421,7 @@ class Writer:
             return self._dialect.has_text.format(field)
         if field == "tool":
             return self._dialect.tool.format(self._names(field))
+
         return f"{column_of(field)} <> {self._dialect.none}"
 
     def _between(self, field: str, least: float | None, most: float | None) -> str:
@@ -341,10 +430,16 @@ class Writer:
             return _NEVER
         if low == most and field not in _SUMS:
             return self.among(self._dialect.unindexed.format(field), [low])
+
         columns = _SUMS.get(field)
         number = field if columns is None else self._dialect.sum.format(*columns)
-        bounds = [] if columns is None else [f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)})"]
-        bounds.append(f"{number} >= {self._number(low)}")  # below, some backends say that there is none
+        bounds = (
+            []
+            if columns is None
+            else [f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)})"]
+        )
+        # Below, some backends say that there is none.
+        bounds.append(f"{number} >= {self._number(low)}")
         if most is not None:
             bounds.append(f"{number} <= {self._number(most)}")
         return f"({' AND '.join(bounds)})"
@@ -361,24 +456,34 @@ class Writer:
         if (least or 0) > sql.MAX_INT or (most or 0) < -sql.MAX_INT:
             return _NEVER
         signs = ((">=", least), ("<=", most))
-        return " AND ".join(f"{column} {sign} {self._number(bound)}" for sign, bound in signs if bound is not None)
+        return " AND ".join(
+            f"{column} {sign} {self._number(bound)}" for sign, bound in signs if bound is not None
+        )
 
     def either(self, form: str, values: Sequence[str]) -> str:
         """Write that a condition holds for one of some texts."""
-        return f"({' OR '.join(form.format(self._add(value)) for value in values)})" if values else _NEVER
+        if values:
+            return f"({' OR '.join(form.format(self._add(value)) for value in values)})"
+        return _NEVER
 
     def among(self, column: str, values: Sequence[Any]) -> str:
         """Write that a column has one of some values."""
         if not values:
             return _NEVER
-        return f"{column} = {self._marks(values)}" if len(values) == 1 else f"{column} IN ({self._marks(values)})"
+        if len(values) == 1:
+            return f"{column} = {self._marks(values)}"
+        return f"{column} IN ({self._marks(values)})"
 
     def _marks(self, values: Sequence[Any]) -> str:
-        return ", ".join([self._number(each) if isinstance(each, int) else self._add(each) for each in values])
+        return ", ".join(
+            [self._number(each) if isinstance(each, int) else self._add(each) for each in values]
+        )
 
     def _number(self, value: float) -> str:
         if isinstance(value, int):
-            return self._dialect.number.format(self._add(max(min(value, sql.MAX_INT), -sql.MAX_INT)))
+            return self._dialect.number.format(
+                self._add(max(min(value, sql.MAX_INT), -sql.MAX_INT))
+            )
         return self._add(value)
 
     def _add(self, value: Any) -> str:

@@ -24,8 +24,9 @@ class Segment:
 
     rows: Range
     starts: bytes
-    """Offsets of the first row of each cell from that of the segment, packed, because a search reads those of all
-    segments and unpacks few."""
+    """Offsets of the first row of each cell from that of the segment, packed, because a search
+    reads those of all segments and unpacks few.
+    """
 
     @classmethod
     def of(cls, rows: Range, offsets: Sequence[int]) -> Self:
@@ -33,18 +34,23 @@ class Segment:
         return cls(rows, packed_offsets(offsets))
 
     def cells(self, mask: int) -> list[Range]:
-        """Return the rows of the cells whose bits are set, in order; there may be more bits than cells."""
+        """Return the rows of the cells whose bits are set, in order; there may be more bits than
+        cells.
+        """
         if not mask:
             return []
-        first, offsets = self.rows.first, offsets_of(self.starts)
+        first = self.rows.first
+        offsets = offsets_of(self.starts)
         mask &= (1 << len(offsets)) - 1
         offsets.append(self.rows.size)
         found = []
+
         while mask:
             lowest = mask & -mask
             cell = lowest.bit_length() - 1
             found.append(Range(first + offsets[cell], first + offsets[cell + 1] - 1))
             mask ^= lowest
+
         return found
 
 

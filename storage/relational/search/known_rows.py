@@ -1,7 +1,9 @@
-"""The rows that one read has found by looking into them, for its next questions about the same records. Pure.
+"""The rows that one read has found by looking into them, for its next questions about the same
+records. Pure.
 
-A summary asks for totals, for the most frequent values and for models, the top of a search for sums and for latencies:
-each of all rows of the search. To look into a body takes a hundred times as long as to read its row.
+A summary asks for totals, for the most frequent values and for models, the top of a search for sums
+and for latencies: each of all rows of the search. To look into a body takes a hundred times as long
+as to read its row.
 
 Invariant: of one read, in one state of the store.
 """
@@ -29,7 +31,9 @@ class KnownRows:
             self._found.append((filter, keys))
 
     def keys_of(self, filter: Filter) -> list[Any] | None:
-        """Return rows among which are all of a filter, which fulfil what of its search no condition says."""
+        """Return rows among which are all of a filter, which fulfil what of its search no condition
+        says.
+        """
         for wide, keys in self._found:
             if is_narrower(filter, wide):
                 return list(keys)
@@ -38,7 +42,8 @@ class KnownRows:
 
 def is_narrower(filter: Filter, wide: Filter) -> bool:
     """Whether all records of a filter are those of another that fulfil some conditions more."""
-    asked, known = conjuncts(filter.where), conjuncts(wide.where)
+    asked = conjuncts(filter.where)
+    known = conjuncts(wide.where)
     return (
         filter.scope == wide.scope
         and wide.kind in ("all", filter.kind)

@@ -1,8 +1,8 @@
 """Searches that SQL cannot express: rows are read and judged.
 
-Strategy: a quick look at the stored bytes rules out rows of a slice that lack a word (`reads.text_index.narrow`). The
-others are read as records, with heads and bodies where the search is about them, and judged by
-`storage.search.meaning`, some at a time.
+Strategy: a quick look at the stored bytes rules out rows of a slice that lack a word
+(`reads.text_index.narrow`). The others are read as records, with heads and bodies where the search
+is about them, and judged by `storage.search.meaning`, some at a time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,8 @@ class Sieve:
     search: Expression
 
     async def pass_through(self, session: Session, where: Where) -> Rows | None:
-        """Read the rows that fulfil it (`record_columns` of the dialect); None when the budget ended it.
+        """Read the rows that fulfil it (`record_columns` of the dialect); None when the budget
+        ended it.
 
         The parameters of the conditions on the rows are numbered from 1.
         """
@@ -41,27 +42,39 @@ class Sieve:
             if not possible:
                 return possible
             where = with_keys(where, "AND", possible, session.dialect, 1)
-        sql = f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE {where.text}"
+
+        sql = (
+            f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE "
+            f"{where.text}"
+        )
         rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)
         if rows is None:
             return None
+
         found: list[Any] = []
         for start in range(0, len(rows), _ROWS):
             if session.budget.ends_next:
                 return None
             some = rows[start : start + _ROWS]
             found += compress(some, await self._judge(session, await session.records(some)))
+
         return found
 
     async def _judge(self, session: Session, records: Sequence[Record]) -> list[bool]:
-        has_payloads, has_tools = needs_payload(self.search), needs_tools(self.search)
+        has_payloads = needs_payload(self.search)
+        has_tools = needs_tools(self.search)
         found: list[bool] = []
+
         for some in portions(records, _ROWS, body_bytes) if has_payloads else (records,):
             seqs = [record.seq for record in some]
             payloads = await session.payloads(seqs) if has_payloads else {}
             tools = await _tools_of(session, seqs) if has_tools else {}
-            subjects = [Subject(record, payloads.get(record.seq), tools.get(record.seq, ())) for record in some]
+            subjects = [
+                Subject(record, payloads.get(record.seq), tools.get(record.seq, ()))
+                for record in some
+            ]
             found += await session.aside(partial(self._fulfil, subjects))
+
         return found
 
     def _fulfil(self, subjects: Iterable[Subject]) -> list[bool]:
@@ -69,7 +82,11 @@ class Sieve:
 
 
 def with_keys(
-    where: Where, joint: Literal["AND", "OR"], keys: list[Any], dialect: Dialect, first_parameter: int
+    where: Where,
+    joint: Literal["AND", "OR"],
+    keys: list[Any],
+    dialect: Dialect,
+    first_parameter: int,
 ) -> Where:
     """Widen conditions by the rows of some keys (OR), or restrict them to those (AND)."""
     among = dialect.of_keys.format(dialect.placeholder(first_parameter + len(where.parameters)))

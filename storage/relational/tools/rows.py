@@ -1,6 +1,8 @@
-"""Tool calls as rows: their columns, the packed part that lists need not look at, and the sums of a scan. Pure.
+"""Tool calls as rows: their columns, the packed part that lists need not look at, and the sums of a
+scan. Pure.
 
-Invariant: `make_call(row_of(call)) == call`; a backend only puts its own null and its own text in between.
+Invariant: `make_call(row_of(call)) == call`; a backend only puts its own null and its own text in
+between.
 """
 
 from collections.abc import Iterable, Sequence
@@ -116,7 +118,9 @@ def make_call(row: Row, text: Sequence[str | None], body_floor_us: int) -> ToolC
 
 
 def added(stats: ToolStats, rows: Iterable[Iterable[Any]]) -> ToolStats:
-    """Add sums by status: its place, calls, those with a latency, latencies, cost, stored calls, greatest weight."""
+    """Add sums by status: its place, calls, those with a latency, latencies, cost, stored calls,
+    greatest weight.
+    """
     for status, calls, timed, latency_us, cost_usd, stored, weight in rows:
         stats = ToolStats(
             stats.executions + round(calls),
@@ -127,6 +131,7 @@ def added(stats: ToolStats, rows: Iterable[Iterable[Any]]) -> ToolStats:
             stored=stats.stored + int(stored),
             sampled=stats.sampled or bool(weight),
         )
+
     return stats
 
 

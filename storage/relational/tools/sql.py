@@ -1,6 +1,7 @@
 """From a filter of tool calls to SQL, over their rows and over their rollups. Pure.
 
-Invariant: every value is a bound parameter; a value without an id, or one that no store can hold, matches nothing.
+Invariant: every value is a bound parameter; a value without an id, or one that no store can hold,
+matches nothing.
 """
 
 from dataclasses import replace
@@ -17,34 +18,57 @@ def texts(filter: ToolFilter) -> Texts:
     wanted: Texts = {}
     for column, values in _dimensions(filter):
         if values:
-            wanted[column] = wanted.get(column, ()) + tuple(value for value in values if is_storable(value))
+            wanted[column] = wanted.get(column, ()) + tuple(
+                value for value in values if is_storable(value)
+            )
     return wanted
 
 
-def rollup_conditions(filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int) -> Where | None:
+def rollup_conditions(
+    filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int
+) -> Where | None:
     """Build the clause of a filter that `has_only_rollup_dimensions`; None when nothing can match."""
     writer = Writer(ids, replace(dialect, committed=""), 1)
-    return writer.where([*_common(writer, filter, ids), writer.bounds("hour", -(-purge_floor_us // HOUR_US), None)])
+    return writer.where(
+        [*_common(writer, filter, ids), writer.bounds("hour", -(-purge_floor_us // HOUR_US), None)]
+    )
 
 
-def conditions(filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int, body_floor_us: int) -> Where | None:
+def conditions(
+    filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int, body_floor_us: int
+) -> Where | None:
     """Build the clause of a filter over the calls; None when nothing can match.
 
-    Ids are by column and text, of every value of `texts(filter)` that the store has. Calls that started before the
-    floor of rows are not shown, nor is the content of those that started before that of bodies.
+    Ids are by column and text, of every value of `texts(filter)` that the store has. Calls that
+    started before the floor of rows are not shown, nor is the content of those that started before
+    that of bodies.
     """
     writer = Writer(ids, dialect, 1)
     parts = _common(writer, filter, ids)
-    parts.append(writer.bounds("started_at_us", max(filter.since_us or 0, purge_floor_us), filter.until_us))
+    parts.append(
+        writer.bounds("started_at_us", max(filter.since_us or 0, purge_floor_us), filter.until_us)
+    )
+
     if filter.min_latency_us is not None or filter.max_latency_us is not None:
-        parts.append(writer.bounds("latency_us", max(filter.min_latency_us or 0, 0), filter.max_latency_us))
+        parts.append(
+            writer.bounds("latency_us", max(filter.min_latency_us or 0, 0), filter.max_latency_us)
+        )
+
     if filter.llm_request_ids:
         parts.append(
-            writer.either(dialect.tool_request, [each for each in filter.llm_request_ids if is_storable(each)])
+            writer.either(
+                dialect.tool_request, [each for each in filter.llm_request_ids if is_storable(each)]
+            )
         )
+
     if filter.content:
         parts.append(writer.bounds("started_at_us", body_floor_us, None))
-        parts.append(writer.either(dialect.tool_text, spellings(filter.content) if is_storable(filter.content) else []))
+        parts.append(
+            writer.either(
+                dialect.tool_text, spellings(filter.content) if is_storable(filter.content) else []
+            )
+        )
+
     if filter.seq_until is not None:
         parts.append(writer.bounds("record_seq", None, max(filter.seq_until, 0)))
     return writer.where(parts)
@@ -58,7 +82,12 @@ def _common(writer: Writer, filter: ToolFilter, ids: Ids) -> list[str]:
         if values
     ]
     if filter.statuses:
-        parts.append(writer.among("status", [code for code, word in enumerate(STATUSES) if word in filter.statuses]))
+        parts.append(
+            writer.among(
+                "status", [code for code, word in enumerate(STATUSES) if word in filter.statuses]
+            )
+        )
+
     return parts
 
 

@@ -1,7 +1,8 @@
 """Entries of a commit whose answer was lost, until the store has been asked for them. Pure.
 
-Strategy: a batch is noted before its commit is sent and forgotten after the answer. If the answer was lost, the store
-is asked for the entries before the next batch; those that it has are left out when they come again, in any batch.
+Strategy: a batch is noted before its commit is sent and forgotten after the answer. If the answer
+was lost, the store is asked for the entries before the next batch; those that it has are left out
+when they come again, in any batch.
 
 Invariant: an entry is not stored twice.
 """
@@ -18,7 +19,8 @@ class Doubts:
         self.entries: Sequence[Entry] = ()
         """Of the batch that may have been committed."""
         self._stored: dict[bytes, int] = {}
-        """Of such entries those that turned out to be stored, until a batch with them is: id → seq."""
+        """Of such entries those that turned out to be stored, until a batch with them is: id → seq.
+        """
 
     def note(self, entries: Sequence[Entry]) -> None:
         """Remember the entries of a commit that is about to be sent."""
@@ -44,6 +46,7 @@ class Doubts:
                 fresh.append(entry)
             else:
                 entry.record.seq = seq
+
         return fresh
 
     def forget(self, entries: Iterable[Entry]) -> None:

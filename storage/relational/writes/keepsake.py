@@ -1,10 +1,12 @@
-"""A copy of one sidecar's positions and keys, for an empty server that takes the place of the one that had them.
+"""A copy of one sidecar's positions and keys, for an empty server that takes the place of the one
+that had them.
 
-A removed file can still be read through an open descriptor; a database that was dropped, or replaced by a failover,
-cannot. Strategy: positions, newest number and API keys are noted as they are committed and read.
+A removed file can still be read through an open descriptor; a database that was dropped, or
+replaced by a failover, cannot. Strategy: positions, newest number and API keys are noted as they
+are committed and read.
 
-Invariant: only committed values are noted. The records that the noted positions count as stored, and those found later
-do not, are lost.
+Invariant: only committed values are noted. The records that the noted positions count as stored,
+and those found later do not, are lost.
 """
 
 from collections.abc import Mapping
@@ -36,7 +38,8 @@ class Keepsake:
 
     def note_commit(self, batch: Batch, last_seq: int) -> None:
         """Note what was committed."""
-        self.instance, self.last_seq = batch.instance, last_seq
+        self.instance = batch.instance
+        self.last_seq = last_seq
         self.positions.update(batch.positions)
         for source in batch.retired:
             self.positions.pop(source, None)

@@ -1,6 +1,8 @@
-"""The columns of a row in all relational stores: which repeat together, which hold codes, and which are packed.
+"""The columns of a row in all relational stores: which repeat together, which hold codes, and which
+are packed.
 
-Every field of a record has a column of its own unless it is in `PACKED`. Packed values read back exactly:
+Every field of a record has a column of its own unless it is in `PACKED`. Packed values read back
+exactly:
 
 * A client's address takes 4 or 16 bytes, as in a packet; other text, which proxies may send, is kept as it is.
 * Scheme, version, upstream, key and what was shed have few combinations, and share one dictionary id (`origin`).
@@ -42,7 +44,13 @@ def unpack_origin(packed: str) -> Origin:
     return _origin_decoder.decode(packed)
 
 
-TIME_FIELDS: Final = ("ended_at_us", "connect_us", "upstream_us", "upstream_sent_at_us", "upstream_done_at_us")
+TIME_FIELDS: Final = (
+    "ended_at_us",
+    "connect_us",
+    "upstream_us",
+    "upstream_sent_at_us",
+    "upstream_done_at_us",
+)
 """Fields that are packed into `times`."""
 
 Times = tuple[int, int | None, int | None, int | None, int | None]
@@ -54,7 +62,9 @@ ORIGIN_KIND: Final = {"origin": 300}
 """Dictionary kind of the column, far behind those of other columns, which are appended."""
 _FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
 COLUMNS: Final = (*(field for field in _FIELDS if field not in PACKED), "origin", "times")
-"""Columns of a record, in the order that `unpacked` expects: that of its fields, then what is packed."""
+"""Columns of a record, in the order that `unpacked` expects: that of its fields, then what is
+packed.
+"""
 _STARTED, _DURATION = COLUMNS.index("started_at_us"), COLUMNS.index("duration_us")
 _REDACTIONS, _WEIGHT = COLUMNS.index("redactions"), COLUMNS.index("weight")
 _in_order: Final = itemgetter(*((*COLUMNS, *PACKED).index(field) for field in _FIELDS))
@@ -62,7 +72,9 @@ _in_order: Final = itemgetter(*((*COLUMNS, *PACKED).index(field) for field in _F
 
 
 class _Packed(msgspec.Struct, array_like=True, gc=False):
-    """What `times` holds: differences, those of `TIME_FIELDS` in their order, then the numbers of redactions."""
+    """What `times` holds: differences, those of `TIME_FIELDS` in their order, then the numbers of
+    redactions.
+    """
 
     ended: int | str
     connect: int | str | None
@@ -85,9 +97,13 @@ def pack_address(text: str) -> bytes:
     packed = meaning.pack_address(text)
     if packed is not None:
         return packed
+
     # Prefixed by one byte or two, so that its length is that of no address.
     marked = b"\0" + text.encode()
-    return b"\1" + marked if len(marked) in _FAMILIES else marked
+    if len(marked) in _FAMILIES:
+        return b"\1" + marked
+
+    return marked
 
 
 @lru_cache(_MAX_REMEMBERED)
@@ -99,7 +115,9 @@ def unpack_address(packed: bytes) -> str:
 
 
 def pack_times(record: Record) -> bytes:
-    start, sent, done = record.started_at_us, record.upstream_sent_at_us, record.upstream_done_at_us
+    start = record.started_at_us
+    sent = record.upstream_sent_at_us
+    done = record.upstream_done_at_us
     upstream = record.upstream_us
     if upstream is not None and sent is not None and done is not None:
         upstream -= done - sent
@@ -122,7 +140,9 @@ def unpack_times(packed: bytes, started_at_us: int, duration_us: int) -> Times:
     """Read what `pack_times` wrote, given two columns of the same row."""
     found = _times_decoder.decode(packed)
     values = (found.ended, found.connect, found.upstream, found.sent, found.done)
-    ended, connect, upstream, sent, done = (int(value) if isinstance(value, str) else value for value in values)
+    ended, connect, upstream, sent, done = (
+        int(value) if isinstance(value, str) else value for value in values
+    )
     assert ended is not None, "bug: every record has an end"
     if upstream is not None and sent is not None and done is not None:
         upstream += done - sent
@@ -141,9 +161,15 @@ def unpack_redactions(ids: str, packed: bytes) -> dict[str, int]:
 
 
 def is_own(request_id: str, record_id: bytes) -> bool:
-    """Whether a request id is the record's own as `format_id` writes it: stores keep a mark instead."""
+    """Whether a request id is the record's own as `format_id` writes it: stores keep a mark
+    instead.
+    """
     # 0.2 us; to write the id with its hyphens takes 0.5.
-    return len(request_id) == 36 and request_id[8:24:5] == "----" and request_id.replace("-", "") == record_id.hex()
+    return (
+        len(request_id) == 36
+        and request_id[8:24:5] == "----"
+        and request_id.replace("-", "") == record_id.hex()
+    )
 
 
 def unpacked(values: list[Any]) -> Record:
@@ -167,11 +193,15 @@ Combined = tuple[str | None, ...]
 METHOD: Final = DIMENSIONS.index("method")
 """Its place in a combination."""
 MAX_COMBINATIONS: Final = 10_000
-"""Remembered combinations of route, key, method, upstream, outcome and so on: 8 MB at most, then all are forgotten."""
+"""Remembered combinations of route, key, method, upstream, outcome and so on: 8 MB at most, then
+all are forgotten.
+"""
 MAX_METHOD_CHARACTERS: Final = 64
 """Longest method of a remembered combination: clients choose it."""
 REPEATED_PLACES: Final = tuple(
-    COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin", "redactions") if column in COLUMNS
+    COLUMNS.index(column)
+    for column in (*DICTIONARY_COLUMNS, "origin", "redactions")
+    if column in COLUMNS
 )
 """Places in `COLUMNS` of ids of repeated text."""
 

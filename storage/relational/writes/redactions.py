@@ -1,9 +1,9 @@
 """Redactions of a record as one text of the dictionary and a few numbers, and back. Pure.
 
-Strategy: the traffic of a service has few combinations of redactions, so their ids are one text that repeats, in which
-filters look for them (`storage.relational.combinations`). In how many places each was found differs more often, and no
-search asks for it: these numbers are packed with others that none reads. Where all are 1, as in most records, there are
-none.
+Strategy: the traffic of a service has few combinations of redactions, so their ids are one text
+that repeats, in which filters look for them (`storage.relational.combinations`). In how many places
+each was found differs more often, and no search asks for it: these numbers are packed with others
+that none reads. Where all are 1, as in most records, there are none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,9 @@ def counts_of(redactions: Mapping[str, int]) -> list[int] | None:
 def unpack(packed: str, counts: Sequence[int] | None) -> dict[str, int]:
     """Read what `pack` and `counts_of` wrote."""
     names = _names(packed)
-    return dict.fromkeys(names, 1) if counts is None else dict(zip(names, counts, strict=True))
+    if counts is None:
+        return dict.fromkeys(names, 1)
+    return dict(zip(names, counts, strict=True))
 
 
 @lru_cache(_MAX_REMEMBERED)

@@ -1,4 +1,6 @@
-"""Repeated text that is remembered: bounded in bytes, as a client may send a new User-Agent of 8 KiB each time."""
+"""Repeated text that is remembered: bounded in bytes, as a client may send a new User-Agent of 8
+KiB each time.
+"""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -33,4 +35,5 @@ class RememberedNames:
         self._texts.update(found)
         self._texts_bytes += sum(map(entry_bytes, found.values()))
         if self._texts_bytes > MAX_REMEMBERED_BYTES:
-            self._texts, self._texts_bytes = {}, 0
+            self._texts = {}
+            self._texts_bytes = 0

@@ -1,7 +1,8 @@
-"""The cells that a batch of records brings with it, made before its transaction and written in it. No I/O.
+"""The cells that a batch of records brings with it, made before its transaction and written in it.
+No I/O.
 
-What is stored is at hand then; to look it up later, inflate and decode it takes twice as long as the cell itself. What
-comes in batches too small for a cell is left to the indexer.
+What is stored is at hand then; to look it up later, inflate and decode it takes twice as long as
+the cell itself. What comes in batches too small for a cell is left to the indexer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,16 +30,21 @@ class PreparedCells(Prepared, frozen=True, gc=False):
 def cells_in(batch: Batch) -> Sequence[Cell]:
     """Return the cells that a batch brings with it."""
     prepared = batch.prepared
-    return prepared.cells if isinstance(prepared, PreparedCells) else ()
+    if isinstance(prepared, PreparedCells):
+        return prepared.cells
+    return ()
 
 
 def has_cells(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> bool:
-    """Whether records are enough for a cell: they have most of its text, or as many rows as one has at most."""
+    """Whether records are enough for a cell: they have most of its text, or as many rows as one has
+    at most.
+    """
     return len(entries) >= max_rows or sum(map(data_bytes, entries)) >= cell_bytes * 3 // 4
 
 
 def cells_of(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> Iterator[Cell]:
-    """Make the cells of records that will be neighbours, one after the other. They must be enough (`has_cells`).
+    """Make the cells of records that will be neighbours, one after the other. They must be enough
+    (`has_cells`).
 
     Args:
         entries: Of a batch, in order.
@@ -62,14 +68,25 @@ def cell_of(entries: Sequence[Entry], first: int) -> Cell:
     payloads = [entry.payload for entry in entries if entry.payload is not None]
     others = {text for each in records for text in (each.path, each.query, each.error_type) if text}
     terms.add(text.encode("utf-8", "replace") for text in others)
-    terms.add(head for payload in payloads for head in (payload.request_head, payload.response_head))
-    bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body) if body]
+    terms.add(
+        head for payload in payloads for head in (payload.request_head, payload.response_head)
+    )
+    bodies = [
+        body
+        for payload in payloads
+        for body in (payload.request_body, payload.response_body)
+        if body
+    ]
     terms.add(without_long_runs(each.data) for each in records if each.data)
     terms.add(text for body in bodies for text in searched_windows(body))
-    newest_body_us = max((entry.record.started_at_us for entry in entries if _has_body(entry)), default=0)
+    newest_body_us = max(
+        (entry.record.started_at_us for entry in entries if _has_body(entry)), default=0
+    )
     return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)
 
 
 def _has_body(entry: Entry) -> bool:
     payload = entry.payload
-    return payload is not None and (payload.request_body is not None or payload.response_body is not None)
+    return payload is not None and (
+        payload.request_body is not None or payload.response_body is not None
+    )

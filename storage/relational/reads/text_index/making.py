@@ -1,8 +1,9 @@
 """Makes the cells of a batch in a thread, which a batch waits for no longer than a limit.
 
-Strategy: a thread makes one cell after the other. A batch takes those that are there when the time is over, and the
-thread ends behind the cell that it is at: it cannot be stopped within. Until it has ended no other begins, so a content
-that takes seconds takes them of one thread, and holds one batch in memory.
+Strategy: a thread makes one cell after the other. A batch takes those that are there when the time
+is over, and the thread ends behind the cell that it is at: it cannot be stopped within. Until it
+has ended no other begins, so a content that takes seconds takes them of one thread, and holds one
+batch in memory.
 
 Invariant: what is not made here is left to the indexer, which reads it from the store.
 """
@@ -19,7 +20,9 @@ from storage.relational.search.holders import Cell
 log = logging.getLogger(__name__)
 
 LIMIT_S: Final = 2.0
-"""How long a batch waits for its cells: those of 8 MiB of JSON take 0.2 s of a core, which others may want, too."""
+"""How long a batch waits for its cells: those of 8 MiB of JSON take 0.2 s of a core, which others
+may want, too.
+"""
 _TOLD_EVERY_S: Final = 60.0
 
 
@@ -33,7 +36,9 @@ class CellMaking:
         self._told_s = -_TOLD_EVERY_S
 
     async def make(self, cells: Iterator[Cell]) -> list[Cell]:
-        """Draw cells from an iterator in a thread; return the first ones, as many as are ready in time."""
+        """Draw cells from an iterator in a thread; return the first ones, as many as are ready in
+        time.
+        """
         made: list[Cell] = []
         is_over = threading.Event()
 
@@ -50,6 +55,7 @@ class CellMaking:
                 await asyncio.wait({self._running}, timeout=self._limit_s)
             finally:
                 is_over.set()
+
         if not self._running.done():
             self._tell()
         return list(made)
@@ -60,7 +66,8 @@ class CellMaking:
         if now_s - self._told_s >= _TOLD_EVERY_S:
             self._told_s = now_s
             log.warning(
-                "the index of words takes longer than a batch waits for it: it is made behind the commits, "
+                "the index of words takes longer than a batch waits for it: it is made behind the "
+                "commits, "
                 "and until then searches are slower"
             )
 

@@ -1,16 +1,23 @@
 """Joins cells to a segment, in short transactions.
 
-Strategy: the parts of a segment are written some at a time, and no search reads them before the segment itself, which
-is written last and replaces its cells. Parts that a killed process left are overwritten. A search opens a part of each
-segment, however little it holds, so a segment has more cells where records repeat their words and cells have few
-hashes. Cells that are in no segment yet are read whole.
+Strategy: the parts of a segment are written some at a time, and no search reads them before the
+segment itself, which is written last and replaces its cells. Parts that a killed process left are
+overwritten. A search opens a part of each segment, however little it holds, so a segment has more
+cells where records repeat their words and cells have few hashes. Cells that are in no segment yet
+are read whole.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from storage.relational.reads.text_index.tables import add_parts, add_segment, covered, lock_erasures, read_cells
+from storage.relational.reads.text_index.tables import (
+    add_parts,
+    add_segment,
+    covered,
+    lock_erasures,
+    read_cells,
+)
 from storage.relational.search.holders import Segment
 from storage.relational.session import Session
 from storage.relational.slices import Range
@@ -19,7 +26,9 @@ from storage.search.index.segment import MAX_CELLS
 LEAST_CELLS: Final = 256
 """Fewest cells of a segment, unless a segment behind them keeps others from following."""
 _ENOUGH_BYTES: Final = 3 << 19
-"""Of signatures, of more cells than that: as many rows then as of prose, some 50 000, which an erasure drops."""
+"""Of signatures, of more cells than that: as many rows then as of prose, some 50 000, which an
+erasure drops.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +45,23 @@ class Run:
 
 
 async def mergeable(session: Session) -> Run | None:
-    """Find cells enough for a segment, or fewer that no others can follow: a segment is behind them."""
+    """Find cells enough for a segment, or fewer that no others can follow: a segment is behind
+    them.
+    """
     sql = (
         "SELECT first_seq, last_seq, newest_body_us, length(signature) "
         f"FROM {session.dialect.schema}text_cells ORDER BY first_seq"
     )
     run: list[tuple[Range, int]] = []
     size_bytes = 0
+
     for first, last, newest_us, length in await session.fetch(sql):
         if run and first != run[-1][0].last + 1:
             if len(run) > 1 and await _begins_segment(session, run[-1][0].last + 1):
                 break
-            run, size_bytes = [], 0
+            run = []
+            size_bytes = 0
+
         run.append((Range(first, last), newest_us))
         size_bytes += length
         if len(run) >= MAX_CELLS or (len(run) >= LEAST_CELLS and size_bytes >= _ENOUGH_BYTES):
@@ -55,6 +69,7 @@ async def mergeable(session: Session) -> Run | None:
     else:
         if len(run) < 2 or not await _begins_segment(session, run[-1][0].last + 1):
             return None
+
     cells = tuple(rows for rows, _ in run)
     return Run(cells, max(newest_us for _, newest_us in run), (await session.state()).erasures)
 
@@ -73,7 +88,9 @@ async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, byte
 
 
 async def keep_segment(session: Session, run: Run, size_bytes: int) -> None:
-    """Put the segment, whose parts are written, in the place of its cells, if these are still what the store has."""
+    """Put the segment, whose parts are written, in the place of its cells, if these are still what
+    the store has.
+    """
     if await _is_there(session, run):
         offsets = [rows.first - run.whole.first for rows in run.cells]
         await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)

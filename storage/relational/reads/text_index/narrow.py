@@ -1,8 +1,10 @@
-"""Which of some rows can have words, as what is stored of them shows without making records of them.
+"""Which of some rows can have words, as what is stored of them shows without making records of
+them.
 
-Strategy: a pattern of all ways to write a word (`storage.search.glance`) goes over each block once, as it is, for all
-rows that have heads or bodies in it: nothing is decoded, folded or cut. Where it is found says in which rows. What
-stands beside the texts in a block may be taken for a part of them, which costs a look at that row.
+Strategy: a pattern of all ways to write a word (`storage.search.glance`) goes over each block once,
+as it is, for all rows that have heads or bodies in it: nothing is decoded, folded or cut. Where it
+is found says in which rows. What stands beside the texts in a block may be taken for a part of
+them, which costs a look at that row.
 
 Invariant: no row is left out that has a word of each clue (`storage.search.clues`).
 """
@@ -24,17 +26,21 @@ from storage.search.glance import Pattern, pattern
 T = TypeVar("T")
 
 COLUMNS: Final = (
-    "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, "
+    "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, "
+    "bodies_offset, "
     "bodies_length, data"
 )
 _SEQ, _ERROR, _HEADS, _BODIES, _DATA = 0, 3, 4, 7, 10
 blocks_of: Final = itemgetter(_HEADS, _BODIES)
 _MAX_BYTES: Final = 4 * 1024 * 1024
-"""Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes up to 2 MiB."""
+"""Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes
+up to 2 MiB.
+"""
 
 
 async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
-    """Find which rows can have a word of each clue, by the dialect's `row_key`; None when the budget ended the search.
+    """Find which rows can have a word of each clue, by the dialect's `row_key`; None when the
+    budget ended the search.
 
     The parameters of the conditions on the rows are numbered from 1.
     """
@@ -44,16 +50,22 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)
     if rows is None:
         return None
+
     rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     found: list[int] = []
+
     for some in _portions(rows):
         if session.budget.ends_next:
             return None
         numbers = {block for row in some for block in blocks_of(row) if block}
-        found += await session.aside(partial(_look, some, await contents(session, numbers), errors, clues))
+        found += await session.aside(
+            partial(_look, some, await contents(session, numbers), errors, clues)
+        )
+
     if key == "seq":
         return found
+
     keys = {row[_SEQ]: row[-1] for row in rows}
     return [keys[seq] for seq in found]
 
@@ -63,6 +75,7 @@ def _portions(rows: Rows) -> Iterator[Rows]:
     ends: dict[int, int] = {}
     first = 0
     size = 0
+
     for place, row in enumerate(rows, 1):
         for column in (_HEADS, _BODIES):
             block = row[column]
@@ -71,11 +84,13 @@ def _portions(rows: Rows) -> Iterator[Rows]:
             end = row[column + 1] + row[column + 2]
             size += max(0, end - ends.get(block, 0))
             ends[block] = max(end, ends.get(block, 0))
+
         if size >= _MAX_BYTES:
             yield rows[first:place]
             first = place
             size = 0
             ends.clear()
+
     if first < len(rows):
         yield rows[first:]
 
@@ -90,13 +105,16 @@ def _look(
         places &= set().union(*(text.places_of(wanted) for text in texts))
         if not places:
             break
+
     return [rows[place][_SEQ] for place in sorted(places)]
 
 
 class _Stretch:
     """The part of a block that holds heads or bodies of some rows."""
 
-    def __init__(self, content: bytes, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]) -> None:
+    def __init__(
+        self, content: bytes, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]
+    ) -> None:
         """Take the content of a block, the places of the rows among all, and where theirs is in it."""
         self._content = content
         self._places = places
@@ -110,6 +128,7 @@ class _Stretch:
         found = wanted.search(self._content, self._first, self._end)
         if found is None:  # as nearly always: nothing is made of the rows
             return
+
         order = sorted(range(len(self._offsets)), key=self._offsets.__getitem__)
         offsets = sorted(self._offsets)
         while found is not None:
@@ -121,6 +140,7 @@ class _Stretch:
                     yield self._places[order[index]]
             if behind == len(offsets):
                 return
+
             found = wanted.search(self._content, offsets[behind], self._end)
 
 
@@ -129,7 +149,8 @@ class _Own:
 
     def __init__(self, rows: Rows, errors: Mapping[Any, str | None]) -> None:
         """Take rows and the texts of their errors."""
-        self._rows, self._errors = rows, errors
+        self._rows = rows
+        self._errors = errors
         self._whole = _own_text(rows, errors)
 
     def places_of(self, wanted: Pattern) -> Iterator[int]:
@@ -159,29 +180,54 @@ def _own_text(rows: Rows, errors: Mapping[Any, str | None]) -> bytes:
     _, paths, queries, error_ids, *_, data = zip(*(row[: _DATA + 1] for row in rows), strict=True)
     texts = [*paths, *queries, *(errors.get(number) for number in error_ids if number)]
     own = "\n".join(filter(None, texts)).encode("utf-8", "replace")
-    return b"\n".join((own, *map(bytes, filter(None, data)))) if any(data) else own
+    if any(data):
+        return b"\n".join((own, *map(bytes, filter(None, data))))
+    return own
 
 
 class RowTexts:
     """The texts of rows whose heads are in one block, and whose bodies are in one."""
 
-    def __init__(self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]) -> None:
-        _, paths, queries, error_ids, heads, heads_at, heads_lengths, bodies, bodies_at, bodies_lengths, data, *_ = zip(
-            *rows, strict=True
-        )
+    def __init__(
+        self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]
+    ) -> None:
+        (
+            _,
+            paths,
+            queries,
+            error_ids,
+            heads,
+            heads_at,
+            heads_lengths,
+            bodies,
+            bodies_at,
+            bodies_lengths,
+            data,
+            *_,
+        ) = zip(*rows, strict=True)
         self.data = data
-        self.others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())
+        self.others = (
+            paths,
+            queries,
+            [errors.get(number) for number in error_ids] if any(error_ids) else (),
+        )
         self.heads = _values(read_heads, blocks.get(heads[0]), heads_at, heads_lengths)
         self.bodies = _values(read_bodies, blocks.get(bodies[0]), bodies_at, bodies_lengths)
 
 
 def _values(
-    read: Callable[[bytes, int], list[T]], block: bytes | None, starts: Sequence[int], lengths: Sequence[int]
+    read: Callable[[bytes, int], list[T]],
+    block: bytes | None,
+    starts: Sequence[int],
+    lengths: Sequence[int],
 ) -> list[T]:
     """Decode some values of a block at once; none of a block that is not there."""
     if block is None:
         return []
     if all(map(eq, starts[1:], map(add, starts, lengths))):  # one directly after the other
         return read(block[starts[0] : starts[-1] + lengths[-1]], len(starts))
-    raw = b"".join([block[start : start + length] for start, length in zip(starts, lengths, strict=True)])
+
+    raw = b"".join(
+        [block[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+    )
     return read(raw, len(starts))

@@ -1,9 +1,10 @@
 """The slices that a search walks: all rows, or only those that can have the words it needs.
 
-Strategy: segments are asked some at a time, in the order of the walk, and the cells that they name are walked before
-the next are asked, twice as many: a page that fills early asks few, and one that finds nothing asks all, at 0.1 ms a
-segment and word, in few queries. Rows that nothing covers yet are walked as they are. Where not all rows that are
-searched have one of the words, all are walked, in slices that know which of their rows can have one.
+Strategy: segments are asked some at a time, in the order of the walk, and the cells that they name
+are walked before the next are asked, twice as many: a page that fills early asks few, and one that
+finds nothing asks all, at 0.1 ms a segment and word, in few queries. Rows that nothing covers yet
+are walked as they are. Where not all rows that are searched have one of the words, all are walked,
+in slices that know which of their rows can have one.
 
 Invariant: every row that fulfils the filter is in a slice; slices come in the order of the walk.
 """
@@ -55,11 +56,13 @@ class Slices:
                 return part
             if not self._terms or self._rest.is_empty:
                 raise StopAsyncIteration
+
             here, ranges = await self._next_ranges()
             if self._has_windows:
                 self._slices = windows(here, ranges, self._order, self._pace)
             else:
-                joins, ordered = self._session.dialect.joins_ranges, ranges if self._order == "asc" else ranges[::-1]
+                joins = self._session.dialect.joins_ranges
+                ordered = ranges if self._order == "asc" else ranges[::-1]
                 self._slices = joint_slices(ordered, self._order, self._pace, joins=joins)
 
     def expect(self, rows: int) -> None:
@@ -72,18 +75,25 @@ class Slices:
             self._holders = await self._all_holders()
         count = _how_many(self._holders, self._at_once)
         self._at_once = min(2 * self._at_once, _MOST_AT_ONCE)
-        some, self._holders = self._holders[:count], self._holders[count:]
+        some = self._holders[:count]
+        self._holders = self._holders[count:]
         here, self._rest = self._cut_rest(some)
         found = await self._masks([holder for holder in some if isinstance(holder, Segment)])
         covered: list[Range] = []
         possible: list[Range] = []
+
         for holder in sorted(some, key=lambda each: each.rows.first):
             covered.append(holder.rows)
             if isinstance(holder, Segment):
                 possible += holder.cells(cells_of(self._need, found[holder.rows.first], _ALL_CELLS))
-            elif cells_of(self._need, {term: int(has(holder.signature, term)) for term in self._terms}, 1):
+            elif cells_of(
+                self._need, {term: int(has(holder.signature, term)) for term in self._terms}, 1
+            ):
                 possible.append(holder.rows)
-        return here, _joined(sorted([*possible, *_between(covered, here)], key=lambda rows: rows.first), here)
+
+        return here, _joined(
+            sorted([*possible, *_between(covered, here)], key=lambda rows: rows.first), here
+        )
 
     async def _all_holders(self) -> list[Holder]:
         holders: list[Holder] = list(await read_segments(self._session, self._rest))
@@ -98,6 +108,7 @@ class Slices:
         if self._order == "asc":
             end = max(holder.rows.last for holder in some)
             return Range(rest.first, min(end, rest.last)), Range(end + 1, rest.last)
+
         start = min(holder.rows.first for holder in some)
         return Range(max(start, rest.first), rest.last), Range(rest.first, start - 1)
 
@@ -129,11 +140,13 @@ def _how_many(holders: Sequence[Holder], at_once: int) -> int:
 
 def _between(covered: Sequence[Range], whole: Range) -> list[Range]:
     """List what nothing covers."""
-    found, first = [], whole.first
+    found = []
+    first = whole.first
     for rows in covered:
         if rows.first > first:
             found.append(Range(first, rows.first - 1))
         first = max(first, rows.last + 1)
+
     if first <= whole.last:
         found.append(Range(first, whole.last))
     return found
@@ -150,4 +163,5 @@ def _joined(ranges: Sequence[Range], whole: Range) -> list[Range]:
             joined[-1] = Range(joined[-1].first, within.last)
         else:
             joined.append(within)
+
     return joined
