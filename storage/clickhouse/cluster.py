@@ -1,8 +1,9 @@
 """The servers of a store: one, or those of the user's cluster, by shard. Made by `open_shards`.
 
-Strategy: each host says which shard it is of; where one does not answer, the register remembers what it said before.
-The first shard has the register, and the table `records` in which the rows of all shards are read: without it nothing
-is read or changed, but who has begun to write to another one goes on.
+Strategy: each host says which shard it is of; where one does not answer, the register remembers
+what it said before. The first shard has the register, and the table `records` in which the rows of
+all shards are read: without it nothing is read or changed, but who has begun to write to another
+one goes on.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,10 +24,13 @@ from storage.errors import StorageMisconfigured, StorageUnavailable
 T = TypeVar("T")
 
 PLACES: Final = (
-    "SELECT toInt64(shard_num), toInt64(count()), max(is_local) FROM system.clusters WHERE cluster = $1 "
+    "SELECT toInt64(shard_num), toInt64(count()), max(is_local) FROM system.clusters WHERE "
+    "cluster = $1 "
     "GROUP BY shard_num ORDER BY shard_num"
 )
-"""Of each shard of a cluster its number, how many replicas it has, and whether the server that answers is one."""
+"""Of each shard of a cluster its number, how many replicas it has, and whether the server that
+answers is one.
+"""
 _HOST: Final = "host/"
 
 
@@ -75,13 +79,19 @@ async def open_shards(address: Address, *, is_read_only: bool, order_delay_ms: i
         SchemaTooNew: A newer program made the tables.
         SchemaTooOld: An older one did, and they were to be left alone; or there are none.
     """
-    reads, opened = Link(address, is_read_only=is_read_only), list[Link]()
+    reads = Link(address, is_read_only=is_read_only)
+    opened = list[Link]()
     try:
         if not address.cluster:
             server = await read_server(reads)
-            made = await (check_tables(reads) if is_read_only else make_tables(reads, server, order_delay_ms))
+            made = await (
+                check_tables(reads) if is_read_only else make_tables(reads, server, order_delay_ms)
+            )
             return Shards(reads, [reads], server, made)
-        return await _open_cluster(address, reads, opened, order_delay_ms, is_read_only=is_read_only)
+
+        return await _open_cluster(
+            address, reads, opened, order_delay_ms, is_read_only=is_read_only
+        )
     except BaseException:
         for link in (reads, *opened):
             await link.close()
@@ -96,24 +106,42 @@ async def _open_cluster(
     first = tuple(host for host in address.hosts if known.get(host) == 1)
     if not first:
         raise Away(f"clickhouse: no host of the first shard of {address.cluster} answers")
+
     reads.hosts = list(first)
     silent = set(address.hosts) - places.keys()
     known |= await _remembered(reads, silent)
+
     for shard in range(1, max(place.shards for place in places.values()) + 1):
-        hosts = tuple(sorted((host for host in address.hosts if known.get(host) == shard), key=silent.__contains__))
+        hosts = tuple(
+            sorted(
+                (host for host in address.hosts if known.get(host) == shard),
+                key=silent.__contains__,
+            )
+        )
         if not hosts and not silent:
-            raise StorageMisconfigured(f"clickhouse: the address names no host of shard {shard} of {address.cluster}")
-        links.append(Link(replace(address, hosts=hosts), is_read_only=is_read_only, own_records=OWN_RECORDS))
+            raise StorageMisconfigured(
+                f"clickhouse: the address names no host of shard {shard} of {address.cluster}"
+            )
+
+        links.append(
+            Link(replace(address, hosts=hosts), is_read_only=is_read_only, own_records=OWN_RECORDS)
+        )
+
     server = await read_server(reads)
     for one in {copy for link in links for copy in (link, *link.each)}:
         one.settings |= reads.settings
     layout = await _prepare(reads, links, server, places, None if is_read_only else order_delay_ms)
-    reads.settings |= {"distributed_product_mode": "global"}  # of subqueries that do not say so themselves
+    # Of subqueries that do not say so themselves.
+    reads.settings |= {"distributed_product_mode": "global"}
     return Shards(reads, links, server, layout, silent)
 
 
 async def _prepare(
-    reads: Link, links: Sequence[Link], server: Server, places: Mapping[str, Place], order_delay_ms: int | None
+    reads: Link,
+    links: Sequence[Link],
+    server: Server,
+    places: Mapping[str, Place],
+    order_delay_ms: int | None,
 ) -> Layout:
     """Make the tables on the servers of some places, or check them, and note where these are."""
     layouts: list[Layout] = []
@@ -121,20 +149,26 @@ async def _prepare(
         place = places.get(one.address.hosts[0]) if one.address.hosts else None
         if place is None:
             continue
+
         link.is_replicated |= place.replicas > 1
         if order_delay_ms is None:
             layouts.append(await check_tables(one))
             continue
+
         # All are as the first one is.
         delay_ms = layouts[0].order_delay_ms if layouts else order_delay_ms
         layouts.append(await make_tables(one, server, delay_ms, place, reads.to(one.hosts[0])))
-        await Register(links[0], server).change(_HOST + one.hosts[0], partial(_noted, str(place.shard)))
+        await Register(links[0], server).change(
+            _HOST + one.hosts[0], partial(_noted, str(place.shard))
+        )
+
     return Layout(layouts[0].number, max(layout.order_delay_ms for layout in layouts))
 
 
 async def _places(reads: Link, hosts: Iterable[str]) -> dict[str, Place]:
     """Ask hosts where they are; those that do not answer are left out."""
-    cluster, places = reads.address.cluster, {}
+    cluster = reads.address.cluster
+    places = {}
 
     async def ask(host: str) -> tuple[str, list[Row] | None]:
         return host, (await reads.to(host).fetch_each(PLACES, (cluster,), limit_s=LIMIT_S))[0]
@@ -157,8 +191,10 @@ def place_of(host: str, cluster: str, rows: Sequence[Row]) -> Place:
     here = next(((shard, replicas) for shard, replicas, is_local in rows if is_local), None)
     if here is None:
         raise StorageMisconfigured(
-            f"clickhouse: {host} does not find itself in its own cluster {cluster} (is_local in system.clusters)"
+            f"clickhouse: {host} does not find itself in its own cluster {cluster} (is_local in "
+            "system.clusters)"
         )
+
     return Place(len(rows), *here)
 
 

@@ -1,10 +1,11 @@
 """A record as a row of columns, and a row as a record. Pure.
 
-Strategy: a batch is written column by column, as the server stores it. Repeated text stands in its column as itself
-(the server keeps it as a number); empty is none, and text that is empty, or begins with NUL, has a NUL before it. What
-is never filtered nor added up is packed into `rest`.
+Strategy: a batch is written column by column, as the server stores it. Repeated text stands in its
+column as itself (the server keeps it as a number); empty is none, and text that is empty, or begins
+with NUL, has a NUL before it. What is never filtered nor added up is packed into `rest`.
 
-Invariant: `decode(row)` of what `columns_of([record])` wrote is the record, for every record that the store takes.
+Invariant: `decode(row)` of what `columns_of([record])` wrote is the record, for every record that
+the store takes.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,18 +40,36 @@ TYPES: Final = {
     "data": "Nullable(String)", "weight": "Int64", "rest": "String",
 } | dict.fromkeys(REPEATED, "String")  # fmt: skip
 """Column of a record → its type on the wire."""
-PACKED: Final = ("request_complete", "scheme", "http_version", "upstream", "key_last4", "shed", "marks", "grpc")
+PACKED: Final = (
+    "request_complete",
+    "scheme",
+    "http_version",
+    "upstream",
+    "key_last4",
+    "shed",
+    "marks",
+    "grpc",
+)
 """Fields of a record in `rest`, behind its times."""
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own."""
-_MADE: Final = ("rest", "finish_reason", "called_tools", "failed_tools", "grpc_status", "redactions")
+_MADE: Final = (
+    "rest",
+    "finish_reason",
+    "called_tools",
+    "failed_tools",
+    "grpc_status",
+    "redactions",
+)
 
 _FIELDS: Final = Record.__struct_fields__
 _PLAIN: Final = tuple(name for name in TYPES if name not in (*_MADE, "seq"))
 """Columns that are a field of a record, as it is or to be coded."""
 RECORD_COLUMNS: Final = (*(name for name in _FIELDS if name in TYPES), "rest")
 """What a record is decoded from, `seq` and `id` first."""
-_in_order: Final = itemgetter(*((*RECORD_COLUMNS, *PACKED, *packing.TIME_FIELDS).index(name) for name in _FIELDS))
+_in_order: Final = itemgetter(
+    *((*RECORD_COLUMNS, *PACKED, *packing.TIME_FIELDS).index(name) for name in _FIELDS)
+)
 _STARTED, _DURATION = RECORD_COLUMNS.index("started_at_us"), RECORD_COLUMNS.index("duration_us")
 _packed_of: Final = attrgetter(*PACKED)
 _Rest = tuple[bytes, bool, str, str | None, str | None, str | None, Shed, bytes | None, Grpc | None]
@@ -79,7 +98,9 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
         made[name] = list(map(known.__getitem__, made[name]))
     made["weight"] = list(map(weight_code, made["weight"]))
     made["stream"] = [None if stream is None else encode(stream) for stream in made["stream"]]
-    made["client_ip"] = [None if text is None else packing.pack_address(text) for text in made["client_ip"]]
+    made["client_ip"] = [
+        None if text is None else packing.pack_address(text) for text in made["client_ip"]
+    ]
     made["request_id"] = list(map(_request_id, records))
     return made
 
@@ -87,11 +108,15 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
 def decode(row: Sequence[Any]) -> Record:
     """Make a record of a row of `RECORD_COLUMNS`."""
     values = [
-        value if change is None or value is None else change(value) for change, value in zip(_READ, row, strict=True)
+        value if change is None or value is None else change(value)
+        for change, value in zip(_READ, row, strict=True)
     ]
     if values[_REQUEST_ID] == _OWN_ID:
         number = values[1].hex()
-        values[_REQUEST_ID] = "-".join((number[:8], number[8:12], number[12:16], number[16:20], number[20:]))
+        values[_REQUEST_ID] = "-".join(
+            (number[:8], number[8:12], number[12:16], number[16:20], number[20:])
+        )
+
     times, *packed = values[-1]
     values += packed
     if values[_REDACTIONS] is not None:
@@ -116,7 +141,9 @@ def text_of(stored: str) -> str | None:
 
 def to_bytes(value: str | bytes) -> bytes:
     """Read bytes, which may have come as text."""
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    return value
 
 
 def _request_id(record: Record) -> str | None:
@@ -139,6 +166,7 @@ def _reading(column: str) -> Callable[[Any], Any] | None:
         return text_of
     if column in CODED:
         return CODED[column].__getitem__
+
     others: dict[str, Callable[[Any], Any]] = {
         "keyed": bool,
         "client_ip": lambda text: packing.unpack_address(to_bytes(text)),

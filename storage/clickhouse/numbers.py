@@ -1,10 +1,12 @@
-"""Numbers of records: milliseconds of the server's clock, and below them a lane that one writer has. Pure but for time.
+"""Numbers of records: milliseconds of the server's clock, and below them a lane that one writer
+has. Pure but for time.
 
-Strategy: a writer counts on from its last number, or from the server's clock as it was last heard of, whichever is
-later. A lane gives one number a millisecond; with several of them records take turns. A batch never crosses midnight:
-its rows are one part of one partition.
+Strategy: a writer counts on from its last number, or from the server's clock as it was last heard
+of, whichever is later. A lane gives one number a millisecond; with several of them records take
+turns. A batch never crosses midnight: its rows are one part of one partition.
 
-Invariant: numbers of one writer rise, along a batch and from batch to batch, and no two writers have the same.
+Invariant: numbers of one writer rise, along a batch and from batch to batch, and no two writers
+have the same.
 """
 
 import time
@@ -51,7 +53,9 @@ class Numbers:
         self.last_ms = 0
         """Of the newest number that was given."""
         self.lead_ms = 0
-        """How far ahead of the clock the next ones are: inserts to a busy server take longer than the delay."""
+        """How far ahead of the clock the next ones are: inserts to a busy server take longer than
+        the delay.
+        """
 
     def hear(self, server_ms: int) -> None:
         """Note the server's clock."""
@@ -84,4 +88,8 @@ class Numbers:
         if len(lanes) == 1:
             first = first_of(first_ms) | lanes[0]
             return range(first, first + (count << LANE_BITS), LANES)
-        return [first_of(first_ms + place // len(lanes)) | lanes[place % len(lanes)] for place in range(count)]
+
+        return [
+            first_of(first_ms + place // len(lanes)) | lanes[place % len(lanes)]
+            for place in range(count)
+        ]

@@ -1,4 +1,5 @@
-"""Heads and bodies as columns beside those of their record, plain, so that the server can look into them. Pure.
+"""Heads and bodies as columns beside those of their record, plain, so that the server can look into
+them. Pure.
 
 Invariant: `payload_of` of what `columns_of` wrote is the payload.
 """
@@ -46,11 +47,14 @@ def columns_of(payloads: Sequence[Payload | None]) -> dict[str, list[bytes]]:
         ValueError: A value cannot be stored.
     """
     made: dict[str, list[bytes]] = {
-        f"{side}_head": [b"" if payload is None else getattr(payload, f"{side}_head") for payload in payloads]
+        f"{side}_head": [
+            b"" if payload is None else getattr(payload, f"{side}_head") for payload in payloads
+        ]
         for side in _SIDES
     }
     bodies = [
-        [None if payload is None else getattr(payload, f"{side}_body") for payload in payloads] for side in _SIDES
+        [None if payload is None else getattr(payload, f"{side}_body") for payload in payloads]
+        for side in _SIDES
     ]
     for side, some in zip(_SIDES, bodies, strict=True):
         made[f"{side}_body"] = [b"" if body is None else body.head for body in some]
@@ -69,16 +73,28 @@ def payload_of(heads: Sequence[Any], bodies: Sequence[Any] | None) -> Payload | 
     request_head, response_head, rest = map(to_bytes, heads)
     if not rest:
         return None
+
     timeline, request_trailers, response_trailers, *forms = _decoder.decode(rest)
     windows = [None, None, None, None] if bodies is None else list(map(to_bytes, bodies))
     request, response = (
-        _body(windows[place], windows[place + 1], form) for place, form in zip((0, 2), forms, strict=True)
+        _body(windows[place], windows[place + 1], form)
+        for place, form in zip((0, 2), forms, strict=True)
     )
-    return Payload(request_head, response_head, request, response, timeline, request_trailers, response_trailers)
+    return Payload(
+        request_head,
+        response_head,
+        request,
+        response,
+        timeline,
+        request_trailers,
+        response_trailers,
+    )
 
 
 def _body(head: bytes | None, tail: bytes | None, form: _Form | None) -> Body | None:
-    return None if form is None or head is None or tail is None else Body(head, tail, *msgspec.structs.astuple(form))
+    if form is None or head is None or tail is None:
+        return None
+    return Body(head, tail, *msgspec.structs.astuple(form))
 
 
 def _rest(payload: Payload | None, request: Body | None, response: Body | None) -> bytes:
@@ -86,12 +102,22 @@ def _rest(payload: Payload | None, request: Body | None, response: Body | None) 
         return b""
     forms = [None if body is None else _form(body) for body in (request, response)]
     trailers = payload.request_trailers, payload.response_trailers
-    return encode((payload.timeline, *trailers, *map(msgspec.Raw, (form or b"\xc0" for form in forms))))
+    return encode(
+        (payload.timeline, *trailers, *map(msgspec.Raw, (form or b"\xc0" for form in forms)))
+    )
 
 
 def _form(body: Body) -> bytes:
     form_of = _form_of if len(body.coding or "") <= _MAX_CODING_CHARACTERS else _form_of.__wrapped__
-    return form_of(body.size, body.truncated, body.coding, body.omitted, body.coding_error, body.charset, body.content)
+    return form_of(
+        body.size,
+        body.truncated,
+        body.coding,
+        body.omitted,
+        body.coding_error,
+        body.charset,
+        body.content,
+    )
 
 
 @lru_cache(_MAX_REMEMBERED)

@@ -1,10 +1,11 @@
 """Replicas: how far each has what is committed, as its server and the coordinator say.
 
-Strategy: an insert is committed when the coordinator has it in its log. A replica takes entries of the log into a queue
-of its own, and shows the rows of one when it has fetched them. So a replica whose place in the log is behind what was
-its end, and that has no insert in its queue, shows all that was committed when the end was read. That holds too where
-who inserted is gone, and no other has the rows yet. A replica that has just begun is read-only until it has read its
-queue: before that it knows its place in the log, but none of the inserts it lacks.
+Strategy: an insert is committed when the coordinator has it in its log. A replica takes entries of
+the log into a queue of its own, and shows the rows of one when it has fetched them. So a replica
+whose place in the log is behind what was its end, and that has no insert in its queue, shows all
+that was committed when the end was read. That holds too where who inserted is gone, and no other
+has the rows yet. A replica that has just begun is read-only until it has read its queue: before
+that it knows its place in the log, but none of the inserts it lacks.
 """
 
 import asyncio
@@ -22,12 +23,15 @@ _LOOK_AGAIN_S: Final = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2)
 _CLOCK_S: Final = 1
 """Servers tell whole seconds."""
 _LOG: Final = (
-    "SELECT toInt64(if(is_readonly, 0, total_replicas)), toInt64(log_max_index), toInt64(log_pointer), "
-    "toInt64(inserts_in_queue), toInt64(toUnixTimestamp(now())) - toInt64(toUnixTimestamp(inserts_oldest_time)) "
+    "SELECT toInt64(if(is_readonly, 0, total_replicas)), toInt64(log_max_index), "
+    "toInt64(log_pointer), "
+    "toInt64(inserts_in_queue), toInt64(toUnixTimestamp(now())) - "
+    "toInt64(toUnixTimestamp(inserts_oldest_time)) "
     "FROM system.replicas WHERE database = currentDatabase() AND table = {}"
 )
 _STATE: Final = (
-    "SELECT replica_name, is_readonly, toInt64(queue_size), absolute_delay, toInt64(total_replicas), "
+    "SELECT replica_name, is_readonly, toInt64(queue_size), absolute_delay, "
+    "toInt64(total_replicas), "
     "log_pointer > log_max_index AND inserts_in_queue = 0 "
     "FROM system.replicas WHERE database = currentDatabase() AND table = 'records'"
 )
@@ -38,28 +42,40 @@ async def whole_until_s(link: Link, table: str) -> float:
 
     That is the past where it has much to fetch, and minus infinity where it is unknown.
     """
-    sql, end, is_behind_end = _LOG.format(f"'{table}'"), -1, False
+    sql = _LOG.format(f"'{table}'")
+    end = -1
+    is_behind_end = False
     asked_s = time.monotonic()
+
     for pause_s in _LOOK_AGAIN_S:
         await asyncio.sleep(pause_s)
         looked_s = time.monotonic()
         rows = await link.fetch(sql, limit_s=LIMIT_S)
         if not rows:
             return asked_s  # it is alone
+
         [(replicas, newest, following, inserts, age_s)] = rows
         if not replicas:
-            asked_s, end, is_behind_end = time.monotonic(), -1, False  # it has no coordinator, or has just begun
+            # It has no coordinator, or has just begun.
+            asked_s = time.monotonic()
+            end = -1
+            is_behind_end = False
         elif is_behind_end:
             # The queue was read before the place in the log was, and so is judged a look later.
-            return asked_s if not inserts else min(asked_s, looked_s - age_s - _CLOCK_S)
+            if not inserts:
+                return asked_s
+            return min(asked_s, looked_s - float(age_s) - _CLOCK_S)
         elif end < 0:
             end = newest
+
         is_behind_end = end >= 0 and following > end
+
     return -math.inf
 
 
 async def whole(link: Link, table: str) -> Link:
-    """Return a link to the replica that is asked at present, when it shows all that was committed before.
+    """Return a link to the replica that is asked at present, when it shows all that was committed
+    before.
 
     Raises:
         StorageUnavailable: It does not.
@@ -90,7 +106,9 @@ async def _await_whole(replica: Link, table: str) -> None:
     began_s = time.monotonic()
     while await whole_until_s(replica, table) < began_s:
         if time.monotonic() - began_s > LIMIT_S:
-            raise StorageUnavailable(f"clickhouse: {replica.hosts[0]} lacks rows of {table} that were committed")
+            raise StorageUnavailable(
+                f"clickhouse: {replica.hosts[0]} lacks rows of {table} that were committed"
+            )
         await asyncio.sleep(_LOOK_AGAIN_S[-1])
 
 
@@ -106,8 +124,10 @@ async def _look(link: Link) -> Replica:
         rows = await link.fetch(_STATE, limit_s=LIMIT_S)
     except StorageUnavailable as error:
         return Replica(host=host, reason=str(error))
+
     if not rows:
         return Replica(host=host, version=version, has_all=True)
+
     [(name, is_read_only, waiting, delay_s, replicas, has_all)] = rows
     return Replica(
         host=host, name=name, version=version, has_all=bool(has_all) if replicas else None,

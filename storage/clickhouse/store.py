@@ -1,7 +1,9 @@
-"""The ClickHouse store: a commit is one insert of one block, and reads are plain statements over one table.
+"""The ClickHouse store: a commit is one insert of one block, and reads are plain statements over
+one table.
 
-Strategy: writers take no turns; each has numbers of its own (`numbers`, `writes`), and `last_seq` tells up to where all
-of them have come (`reads.prefix`). Four reads run at a time; what workers wait for does not wait behind them.
+Strategy: writers take no turns; each has numbers of its own (`numbers`, `writes`), and `last_seq`
+tells up to where all of them have come (`reads.prefix`). Four reads run at a time; what workers
+wait for does not wait behind them.
 """
 
 import asyncio
@@ -63,13 +65,16 @@ def _registered(
 
 
 async def followed_page(session: ClickhouseSession, query: RecordQuery) -> Page:
-    """Read a page; who reads on from a place in the order of numbers waits for a shard that is away, to miss nothing.
+    """Read a page; who reads on from a place in the order of numbers waits for a shard that is
+    away, to miss nothing.
 
     Raises:
         StorageUnavailable: One is.
     """
     if session.is_partial and query.order == "asc" and query.by == "seq":
-        raise StorageUnavailable("clickhouse: a shard is away; who reads on from a place waits for it")
+        raise StorageUnavailable(
+            "clickhouse: a shard is away; who reads on from a place waits for it"
+        )
     return await read_page(session, query)
 
 
@@ -84,13 +89,15 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._shards = shards
         self._link = shards.reads
         self._read_budget_s = read_budget_s
-        links, server, delay_ms = shards.links, shards.server, shards.layout.order_delay_ms
+        links = shards.links
+        server = shards.server
+        delay_ms = shards.layout.order_delay_ms
         self._register = Register(links[0], server)
-        lanes, number = (
-            Lanes(self._link, server, self._register, len(links)),
-            zlib.crc32(holder.encode()) >> 1 if holder else 0,
+        lanes = Lanes(self._link, server, self._register, len(links))
+        number = zlib.crc32(holder.encode()) >> 1 if holder else 0
+        self._batches = BatchStore(
+            lambda instance: Slots(links, server, lanes, delay_ms, instance, number)
         )
-        self._batches = BatchStore(lambda instance: Slots(links, server, lanes, delay_ms, instance, number))
         self._purge = Purge(shards, self._change)
         self._prefix = Prefix(links, server, delay_ms)
         self._keepsake = Keepsake()
@@ -130,6 +137,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         """
         delay_ms = address.order_delay_ms if order_delay_ms is None else order_delay_ms
         shards = await open_shards(address, is_read_only=is_read_only, order_delay_ms=delay_ms)
+
         store = cls(shards, read_budget_s=read_budget_s, holder=holder)
         try:
             if not is_read_only:
@@ -140,6 +148,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         except BaseException:
             await shards.close()
             raise
+
         return store
 
     async def prepare(self, entries: Sequence[Entry]) -> Prepared:
@@ -173,14 +182,20 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return TextIndex(0, 0)
 
     async def retention(self) -> RetentionState:
-        return await read_retention(self._shards, await read_upkeep(self._register), await self.last_seq())
+        return await read_retention(
+            self._shards, await read_upkeep(self._register), await self.last_seq()
+        )
 
-    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
+    async def move_floors(
+        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
+    ) -> None:
         move = Upkeep.lowered if down else Upkeep.raised
         await self._change(lambda upkeep: move(upkeep, purge_floor_us, body_floor_us))
 
     async def purge(self, max_rows: int) -> Purged:
-        return await self._purge.purge(await read_upkeep(self._register), await self.last_seq(), max_rows)
+        return await self._purge.purge(
+            await read_upkeep(self._register), await self.last_seq(), max_rows
+        )
 
     async def trim(self, max_rows: int) -> Trimmed:
         return await trim(self._shards, self._change, await read_upkeep(self._register), max_rows)
@@ -236,12 +251,17 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         if not self._writing.locked():  # else it is not idle
             async with self._writing:
                 await self._batches.keep()
-        # Days in which a sidecar has its newest positions are kept; what follows goes on behind, emptied or not.
-        seen_seq, self._seen_seq = self._seen_seq, self._batches.newest_seq
+        # Days in which a sidecar has its newest positions are kept; what follows goes on behind,
+        # emptied or not.
+        seen_seq = self._seen_seq
+        self._seen_seq = self._batches.newest_seq
         try:
-            is_there = not seen_seq or bool(await self._link.fetch(_ANY_UP_TO, (seen_seq,), limit_s=LIMIT_S))
+            is_there = not seen_seq or bool(
+                await self._link.fetch(_ANY_UP_TO, (seen_seq,), limit_s=LIMIT_S)
+            )
         except NotThere:
             is_there = False
+
         self._keepsake.is_emptied = not is_there
         return is_there
 
@@ -270,7 +290,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def _read_soon(self, work: Callable[[ClickhouseSession], Awaitable[T]]) -> T:
         session = await self._session(self._read_budget_s)
         answer = await work(session)
-        return without_a_shard(answer) if session.is_partial else answer
+        if session.is_partial:
+            return without_a_shard(answer)
+        return answer
 
     async def _write(self, work: Callable[[ClickhouseSession], Awaitable[T]]) -> T:
         raise AssertionError("bug: a shared write met ClickHouse")
@@ -279,7 +301,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return await size_bytes(self._shards)
 
     async def _session(self, budget_s: float) -> ClickhouseSession:
-        return await ClickhouseSession.begin(self._link, self._known_counts, budget_s, len(self._shards.links))
+        return await ClickhouseSession.begin(
+            self._link, self._known_counts, budget_s, len(self._shards.links)
+        )
 
 
 def without_a_shard(answer: T) -> T:
@@ -290,5 +314,7 @@ def without_a_shard(answer: T) -> T:
     """
     if answer is None:
         raise StorageUnavailable("clickhouse: a shard is away, which may have it")
-    lacking: dict[str, Any] = {name: False for name in ("complete", "exact") if hasattr(answer, name)}
+    lacking: dict[str, Any] = {
+        name: False for name in ("complete", "exact") if hasattr(answer, name)
+    }
     return replace(answer, **lacking) if lacking else answer  # type: ignore[type-var]

@@ -1,9 +1,10 @@
 """The two tables: rows of batches, and the register of what changes.
 
-Strategy: what a table is made for stands in it as columns that are computed: its layout, and how late an insert may be
-(`order_delay_ms`). So both come into being with the table, at once, whichever sidecar makes it first. Rows are in
-partitions by the day of their number, so that each batch is one part and retention drops days. In a cluster each server
-has a table of its own, replicated where its shard has several, and those of the first shard one over the tables of all.
+Strategy: what a table is made for stands in it as columns that are computed: its layout, and how
+late an insert may be (`order_delay_ms`). So both come into being with the table, at once, whichever
+sidecar makes it first. Rows are in partitions by the day of their number, so that each batch is one
+part and retention drops days. In a cluster each server has a table of its own, replicated where its
+shard has several, and those of the first shard one over the tables of all.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter or a number
@@ -26,7 +27,12 @@ LAYOUT: Final = 7
 """Those before had tables of commits, epochs and sums, or no redactions, messages or weights."""
 OWN_RECORDS: Final = "records_local"
 """What `records` is called on the servers of a cluster, where that name is of all shards."""
-REGISTER_TYPES: Final = {"name": "String", "version": "Int64", "value": "String", "attempt": "UInt64"}
+REGISTER_TYPES: Final = {
+    "name": "String",
+    "version": "Int64",
+    "value": "String",
+    "attempt": "UInt64",
+}
 _COORDINATED: Final = "/clickhouse/sidelog"
 """Where the coordinator has what replicas share."""
 _MARKS: Final = 1024
@@ -40,7 +46,8 @@ _SETTINGS: Final = {
 }
 _NUMBER: Final = re.compile(r"\d+")
 _LAYOUT: Final = (
-    "SELECT name, default_expression FROM system.columns WHERE database = currentDatabase() AND table = 'records' "
+    "SELECT name, default_expression FROM system.columns WHERE database = currentDatabase() AND "
+    "table = 'records' "
     "AND name IN ('layout', 'order_delay_ms')"
 )
 
@@ -65,7 +72,11 @@ ALONE: Final = Place()
 
 
 async def make_tables(
-    link: Link, server: Server, order_delay_ms: int, place: Place = ALONE, of_all: Link | None = None
+    link: Link,
+    server: Server,
+    order_delay_ms: int,
+    place: Place = ALONE,
+    of_all: Link | None = None,
 ) -> Layout:
     """Make the tables of one server where there are none; returns what they are made for.
 
@@ -88,10 +99,12 @@ async def make_tables(
         for statement in statements if place.shard == 1 else ():
             await (of_all or link).execute(statement, limit_s=LIMIT_S)
         found = await read_layout(link)
+
     if found is None:
         raise StorageUnavailable("clickhouse: the table of records was dropped while it was made")
     if found.number > LAYOUT:
         raise SchemaTooNew(found.number, LAYOUT)
+
     return found
 
 
@@ -112,12 +125,21 @@ async def check_tables(link: Link) -> Layout:
 
 async def read_layout(link: Link) -> Layout | None:
     """Read what the tables are made for; None where there are none."""
-    values = {name: int(_NUMBER.findall(text)[0]) for name, text in await link.fetch(_LAYOUT, limit_s=LIMIT_S)}
-    return Layout(values["layout"], values["order_delay_ms"]) if values else None
+    values = {
+        name: int(_NUMBER.findall(text)[0])
+        for name, text in await link.fetch(_LAYOUT, limit_s=LIMIT_S)
+    }
+    if values:
+        return Layout(values["layout"], values["order_delay_ms"])
+    return None
 
 
 def _records(address: Address, server: Server, place: Place, order_delay_ms: int) -> str:
-    columns = [*_columns(server), f"layout UInt16 ALIAS {LAYOUT}", f"order_delay_ms UInt32 ALIAS {order_delay_ms}"]
+    columns = [
+        *_columns(server),
+        f"layout UInt16 ALIAS {LAYOUT}",
+        f"order_delay_ms UInt32 ALIAS {order_delay_ms}",
+    ]
     columns += [*server.indexes, server.refusing_late(order_delay_ms)]
     return _table(
         "records", columns, address, server, place, f"PARTITION BY intDiv(seq, {DAY}) ORDER BY seq",
@@ -127,11 +149,17 @@ def _records(address: Address, server: Server, place: Place, order_delay_ms: int
 
 def _records_of_all(address: Address, server: Server) -> str:
     own = ", ".join(map(identifier, (address.cluster, address.database, OWN_RECORDS)))
-    return f"CREATE TABLE IF NOT EXISTS records ({', '.join(_columns(server))}) ENGINE = Distributed({own})"
+    return (
+        f"CREATE TABLE IF NOT EXISTS records ({', '.join(_columns(server))}) ENGINE = "
+        f"Distributed({own})"
+    )
 
 
 def _columns(server: Server) -> list[str]:
-    return [f"{name} {_stored_type(server, name, type)}" for name, type in (TYPES | ATTEMPT_TYPES).items()]
+    return [
+        f"{name} {_stored_type(server, name, type)}"
+        for name, type in (TYPES | ATTEMPT_TYPES).items()
+    ]
 
 
 def _stored_type(server: Server, name: str, type: str) -> str:
@@ -156,18 +184,28 @@ def _table(
     if place.replicas > 1:
         path = f"{_COORDINATED}/{address.cluster}/{address.database}/{place.shard}/{name}"
         engine = f"ReplicatedMergeTree({literal(path)}, '{{replica}}') {order}"
-    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) ENGINE = {engine} SETTINGS {written}"
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) ENGINE = {engine} SETTINGS "
+        f"{written}"
+    )
 
 
-_CALL_VALUES: Final = {"status": "ifNull(records.status, 0)", "cost_usd": "ifNull(records.cost_usd, 0)"}
+_CALL_VALUES: Final = {
+    "status": "ifNull(records.status, 0)",
+    "cost_usd": "ifNull(records.cost_usd, 0)",
+}
 _CALLS: Final = ", ".join(
     (
         "seq AS record_seq",
-        *(f"{_CALL_VALUES.get(name, CALL_COLUMNS.get(name, name))} AS {name}" for name in COLUMNS[1:]),
+        *(
+            f"{_CALL_VALUES.get(name, CALL_COLUMNS.get(name, name))} AS {name}"
+            for name in COLUMNS[1:]
+        ),
     )
 )
 _WAITING: Final = (
-    "if(startsWith(instance, '\\x00'), substring(instance, 2), instance) AS instance, id AS record_id, "
+    "if(startsWith(instance, '\\x00'), substring(instance, 2), instance) AS instance, id AS "
+    "record_id, "
     "request_bytes AS position, started_at_us, request_body AS data"
 )
 _ENDED: Final = (
@@ -176,12 +214,15 @@ _ENDED: Final = (
 )
 _JOBS: Final = (
     "SELECT min(seq) AS first_seq, id, argMin(conversation, started_at_us) AS begun_by, "
-    f"min(started_at_us) AS begun_us, argMin(data, seq) AS counted_by FROM records WHERE kind = {JOB} GROUP BY id"
+    "min(started_at_us) AS begun_us, argMin(data, seq) AS counted_by FROM records WHERE kind = "
+    f"{JOB} GROUP BY id"
 )
 
 
 def _view(name: str, columns: str, rows: str) -> str:
-    """Write the statement that makes a view, whose rows fulfil conditions on what records are shown as those do."""
+    """Write the statement that makes a view, whose rows fulfil conditions on what records are shown
+    as those do.
+    """
     return f"CREATE VIEW IF NOT EXISTS {name} AS SELECT {columns}, 0 AS kind FROM ({rows})"
 
 
@@ -189,11 +230,14 @@ _VIEWS: Final = (
     _view("tool_calls", "*", f"SELECT seq, place, {_CALLS} FROM records WHERE kind = {CALL}"),
     _view(
         "waiting_calls", "seq, instance, started_at_us, data",
-        f"SELECT seq, {_WAITING} FROM records WHERE kind = {WAITING} AND (id, request_bytes) GLOBAL NOT IN ({_ENDED})",
+        f"SELECT seq, {_WAITING} FROM records WHERE kind = {WAITING} AND (id, request_bytes) "
+        f"GLOBAL NOT IN ({_ENDED})",
     ),
     _view("jobs", "first_seq AS seq, id, begun_by, begun_us AS started_at_us, counted_by", _JOBS),
-    "CREATE VIEW IF NOT EXISTS spans AS SELECT started_at_us AS min_started_at_us, started_at_us AS max_started_at_us "
+    "CREATE VIEW IF NOT EXISTS spans AS SELECT started_at_us AS min_started_at_us, started_at_us "
+    "AS max_started_at_us "
     f"FROM records WHERE kind < {CALL}",
 )  # fmt: skip
-"""Rows of other kinds by the names that they go by elsewhere: calls that have ended wait no more, and what is known of
-a job is put together. Each record is a span of its own."""
+"""Rows of other kinds by the names that they go by elsewhere: calls that have ended wait no more,
+and what is known of a job is put together. Each record is a span of its own.
+"""

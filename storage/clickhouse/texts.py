@@ -1,9 +1,12 @@
-"""The texts of a row that words are looked for in: one expression, which the server's index is made of. Pure.
+"""The texts of a row that words are looked for in: one expression, which the server's index is made
+of. Pure.
 
-Strategy: a text may read otherwise than it is written (escaped, or with letters that fold to others). The words of
-ASCII that only its readings have are stored beside it, so the server looks at one text, and knows no rule of reading.
+Strategy: a text may read otherwise than it is written (escaped, or with letters that fold to
+others). The words of ASCII that only its readings have are stored beside it, so the server looks at
+one text, and knows no rule of reading.
 
-Invariant: a run of ASCII letters, digits and `_` that a folded reading of a text has is a part of `ALL`.
+Invariant: a run of ASCII letters, digits and `_` that a folded reading of a text has is a part of
+`ALL`.
 """
 
 import re
@@ -21,7 +24,9 @@ _TEXTS: Final = (
 )  # fmt: skip
 _JOINED: Final = f"arrayStringConcat(arrayConcat([{', '.join(_TEXTS)}], words), ' ')"
 ALL: Final = f"lower(if(kind < {len(KINDS)}, {_JOINED}, ''))"
-"""All texts of a record, in lower case. A statement that has it as it is written here is served by the index."""
+"""All texts of a record, in lower case. A statement that has it as it is written here is served by
+the index.
+"""
 TEXT_INDEX: Final = f"INDEX texts {ALL} TYPE text(tokenizer = splitByNonAlpha)"
 
 _BETWEEN: Final = re.compile(rb'["\s]+')
@@ -46,7 +51,8 @@ def _other_words(piece: bytes) -> set[str]:
 
 
 def _texts(entry: Entry) -> Iterable[bytes | None]:
-    record, payload = entry.record, entry.payload
+    record = entry.record
+    payload = entry.payload
     for text in (record.path, record.query, record.error_type):
         yield text.encode("utf-8", "replace") if text else None
     yield record.data

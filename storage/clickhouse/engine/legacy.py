@@ -1,7 +1,8 @@
-"""Version 18 of the server, which Debian has: good for tests of real HTTP and of replicas, not supported otherwise.
+"""Version 18 of the server, which Debian has: good for tests of real HTTP and of replicas, not
+supported otherwise.
 
-It has no tokens: whether an insert still comes is decided by time (`writes.slots`), and a change of the register is
-claimed by a table. A constraint is a column whose value cannot be made.
+It has no tokens: whether an insert still comes is decided by time (`writes.slots`), and a change of
+the register is claimed by a table. A constraint is a column whose value cannot be made.
 """
 
 from hashlib import sha256
@@ -26,7 +27,10 @@ class LegacyServer(Server):
     def refusing_late(self, order_delay_ms: int) -> str:
         milliseconds = "bitShiftRight(seq, 12)"
         late = f"{self.now_ms} - {milliseconds} > {order_delay_ms}"
-        return f"late UInt8 MATERIALIZED throwIf({late} OR {milliseconds} - {self.now_ms} > {AHEAD_MS})"
+        return (
+            f"late UInt8 MATERIALIZED throwIf({late} OR {milliseconds} - {self.now_ms} > "
+            f"{AHEAD_MS})"
+        )
 
     def once(self, token: str) -> dict[str, str]:
         return {"insert_deduplicate": "0"}
@@ -42,5 +46,8 @@ class LegacyServer(Server):
     def claim(self, token: str, replicas: str) -> str:
         name = f"claim_{sha256(token.encode()).hexdigest()}"
         # Of two replicas of the same name the second one is refused, on whatever server.
-        shared = f"ReplicatedMergeTree('/clickhouse/sidelog/claims/{replicas}/{name}', 'one') ORDER BY done"
+        shared = (
+            f"ReplicatedMergeTree('/clickhouse/sidelog/claims/{replicas}/{name}', 'one') ORDER BY "
+            "done"
+        )
         return f"{name} (done UInt8) ENGINE = {shared if replicas else 'TinyLog'}"

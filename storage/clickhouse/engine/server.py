@@ -1,6 +1,8 @@
-"""What a server can do, and how it is written where versions differ: asked once, when a store is opened.
+"""What a server can do, and how it is written where versions differ: asked once, when a store is
+opened.
 
-Servers from 24.8 on are supported. The oldest one that tests have at hand is `storage.clickhouse.engine.legacy`.
+Servers from 24.8 on are supported. The oldest one that tests have at hand is
+`storage.clickhouse.engine.legacy`.
 """
 
 from typing import ClassVar, Final
@@ -43,7 +45,9 @@ class Server:
         return f" CODEC({', '.join((*names, 'ZSTD(1)'))})"
 
     def refusing_late(self, order_delay_ms: int) -> str:
-        """Write what makes a table refuse rows whose number is too low or too high for the server's clock."""
+        """Write what makes a table refuse rows whose number is too low or too high for the server's
+        clock.
+        """
         milliseconds = "bitShiftRight(seq, 12)"
         late = f"{self.now_ms} - {milliseconds} <= {order_delay_ms}"
         return f"CONSTRAINT late CHECK {late} AND {milliseconds} - {self.now_ms} <= {AHEAD_MS}"
@@ -53,7 +57,9 @@ class Server:
         return {"insert_deduplication_token": token, "insert_deduplicate": "1", "async_insert": "0"}
 
     def claim(self, token: str, replicas: str) -> str:
-        """Write the table that stands for a token where there are none; `replicas` names those who share it."""
+        """Write the table that stands for a token where there are none; `replicas` names those who
+        share it.
+        """
         raise AssertionError("bug: this server has tokens")
 
     @property
@@ -65,7 +71,9 @@ class Server:
             "INDEX weights weight TYPE minmax GRANULARITY 16",
             "INDEX traces trace_id TYPE bloom_filter(0.01) GRANULARITY 1",
         ]
-        return [*indexes, TEXT_INDEX] if self.has_text_index else indexes
+        if self.has_text_index:
+            return [*indexes, TEXT_INDEX]
+        return indexes
 
     @property
     def table_settings(self) -> dict[str, int]:

@@ -10,7 +10,8 @@ from storage.errors import StorageUnavailable
 
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)")
 _VERSION_AND_INDEX: Final = (
-    "SELECT version(), (SELECT count() FROM system.settings WHERE name = 'text_index_like_min_pattern_length')"
+    "SELECT version(), (SELECT count() FROM system.settings WHERE name = "
+    "'text_index_like_min_pattern_length')"
 )
 _SHORT_WORDS: Final = {"text_index_like_min_pattern_length": "1"}
 """The index answers for short words, too."""
@@ -39,10 +40,14 @@ def server_of(version: str, *, has_text_index: bool = False) -> Server:
     found = _VERSION.match(version)
     if found is None:
         raise StorageUnavailable(f"clickhouse: {version[:100]!r} is no version")
+
     numbers = int(found[1]), int(found[2])
     if numbers[0] == _LEGACY:
         return LegacyServer(numbers)
     if numbers < _OLDEST:
         oldest = ".".join(map(str, _OLDEST))
-        raise StorageUnavailable(f"clickhouse: version {version} is too old; sidelog needs {oldest} or later")
+        raise StorageUnavailable(
+            f"clickhouse: version {version} is too old; sidelog needs {oldest} or later"
+        )
+
     return Server(numbers, has_text_index=has_text_index)

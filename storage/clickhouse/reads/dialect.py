@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from storage.clickhouse.codec import RECORD_COLUMNS, REPEATED, to_bytes
-from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, STATUS_CLASS, bucket_of, rollups, to_counts, tool_rollups
+from storage.clickhouse.reads.rollups import (
+    HISTOGRAM_SUM,
+    STATUS_CLASS,
+    bucket_of,
+    rollups,
+    to_counts,
+    tool_rollups,
+)
 from storage.clickhouse.writes.rows import CALL
 from storage.relational.sql import Dialect
 
@@ -14,16 +21,23 @@ _NO_SEQ: Final = -1
 _SCAN_ROWS: Final = 200_000
 """Some 5 ms, as much as a statement without any."""
 _PATIENCE: Final = 5.0
-"""A statement takes 10 to 20 ms for itself: slices that look for what is rare would not widen before they are over."""
+"""A statement takes 10 to 20 ms for itself: slices that look for what is rare would not widen
+before they are over.
+"""
 
 
 def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
-    """Write the condition that a column of text matches lower-case parts; `lower` leaves all but ASCII alone."""
+    """Write the condition that a column of text matches lower-case parts; `lower` leaves all but
+    ASCII alone.
+    """
     if column in REPEATED or column == "tool_name":
         column = f"if(startsWith({column}, '\\x00'), substring({column}, 2), {column})"
     if len(parts) == 1:
         return f"lower({column}) = {add(parts[0])}"
-    pattern = "%".join(part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts)
+
+    pattern = "%".join(
+        part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts
+    )
     return f"lower({column}) LIKE {add(pattern)}"
 
 
@@ -35,7 +49,9 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         tool_names=f"SELECT DISTINCT name AS tool_name FROM records WHERE kind = {CALL}",
         trace_id="trace_id = {}",
         tool=f"seq IN (SELECT seq FROM records WHERE kind = {CALL} AND name IN ({{}}))",
-        combination=lambda column, _, marks: f"({' OR '.join(f'position({column}, {mark}) > 0' for mark in marks)})",
+        combination=lambda column, _, marks: (
+            f"({' OR '.join(f'position({column}, {mark}) > 0' for mark in marks)})"
+        ),
         like=like,
         in_network=lambda first, last, length: (
             f"(length(client_ip) = {length} AND client_ip BETWEEN {first} AND {last})"
@@ -57,7 +73,8 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         committed=shown,
         # Rows are found by few columns, and only those found are read whole.
         page=lambda where, order, limit: (
-            f"WHERE seq IN (SELECT seq FROM records WHERE {where} {order} {limit}) AND {shown} {order}"
+            f"WHERE seq IN (SELECT seq FROM records WHERE {where} {order} {limit}) AND {shown} "
+            f"{order}"
         ),
         scan_rows=_SCAN_ROWS,
         patience=_PATIENCE,

@@ -1,13 +1,16 @@
 """The end of the stable prefix: rows at or below it are all there, however many sidecars write.
 
-Strategy: a row is refused whose number is more than the delay behind the server's clock when its insert begins. So what
-is not there yet has a number above now, less the delay, less the age of the oldest insert that runs: one statement.
-No sidecar announces that it lives; one that is idle, stopped or dead holds up nothing.
+Strategy: a row is refused whose number is more than the delay behind the server's clock when its
+insert begins. So what is not there yet has a number above now, less the delay, less the age of the
+oldest insert that runs: one statement. No sidecar announces that it lives; one that is idle,
+stopped or dead holds up nothing.
 
-In a cluster it is the least of all servers, and ends where each replica that answers shows all that was committed. A
-replica that is away may be running an insert as long as one may take; a shard that is away holds up the end.
+In a cluster it is the least of all servers, and ends where each replica that answers shows all that
+was committed. A replica that is away may be running an insert as long as one may take; a shard that
+is away holds up the end.
 
-Assumption: no server's clock steps back by more than `_MARGIN` of the delay. A step that is noticed is logged.
+Assumption: no server's clock steps back by more than `_MARGIN` of the delay. A step that is noticed
+is logged.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a number
@@ -28,9 +31,13 @@ FRESH_S: Final = 0.1
 """For how long an end that was read is given again: it is lower than it could be, and right."""
 _REMEMBERED: Final = 100
 _UNSEEN_MS: Final = 20_000
-"""An insert ends by then, on a server that does not answer (`storage.clickhouse.writes.slots.WRITE_LIMIT_S`)."""
+"""An insert ends by then, on a server that does not answer
+(`storage.clickhouse.writes.slots.WRITE_LIMIT_S`).
+"""
 _MARGIN: Final = 5
-"""A part of the delay, 1 s of the usual: between the moment an insert looks at the clock and is seen to run."""
+"""A part of the delay, 1 s of the usual: between the moment an insert looks at the clock and is
+seen to run.
+"""
 
 
 class Prefix:
@@ -50,17 +57,26 @@ class Prefix:
         """When each was read, and what is the end once all shows that was committed by then."""
 
     async def end(self) -> int:
-        """Return the last number of the prefix, that of the newest row at most; 0 where there are none."""
+        """Return the last number of the prefix, that of the newest row at most; 0 where there are
+        none.
+        """
         if self._read_s is None or time.monotonic() - self._read_s >= FRESH_S:
             asked_s = time.monotonic()
-            found = await at_once(lambda link: link.fetch_each(self._sql, limit_s=LIMIT_S), self._links)
+            found = await at_once(
+                lambda link: link.fetch_each(self._sql, limit_s=LIMIT_S), self._links
+            )
             answers = [[rows[0] for rows in shard if rows] for shard in found]
             if not any(answers):
                 raise Away("clickhouse: no server answers")
+
             if all(answers):
-                self._next_ends.append((asked_s, _least(found, [row for rows in answers for row in rows])))
+                self._next_ends.append(
+                    (asked_s, _least(found, [row for rows in answers for row in rows]))
+                )
                 await self._go_on(found)
+
             self._read_s = asked_s
+
         return self._end
 
     async def _go_on(self, found: Sequence[Sequence[object]]) -> None:
@@ -70,7 +86,9 @@ class Prefix:
             for copy, rows in zip(link.each, shard, strict=True)
             if link.is_replicated and rows
         ]
-        until_s = min(await at_once(lambda copy: whole_until_s(copy, "records"), copies), default=math.inf)
+        until_s = min(
+            await at_once(lambda copy: whole_until_s(copy, "records"), copies), default=math.inf
+        )
         while self._next_ends and self._next_ends[0][0] <= until_s:
             self._end = max(self._end, self._next_ends.popleft()[1])
 

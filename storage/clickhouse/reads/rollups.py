@@ -1,8 +1,9 @@
-"""Rollups as a query: rows are grouped by the columns that are asked for and, where latencies are, by their buckets.
+"""Rollups as a query: rows are grouped by the columns that are asked for and, where latencies are,
+by their buckets.
 
-Strategy: what the shared reads add up is then some thousand groups, whose histograms have one bucket each: half the
-server's CPU of a map for every row. Of the inner names none is that of a column, because an alias stands for itself in
-every other expression of its query.
+Strategy: what the shared reads add up is then some thousand groups, whose histograms have one
+bucket each: half the server's CPU of a map for every row. Of the inner names none is that of a
+column, because an alias stands for itself in every other expression of its query.
 
 Invariant: the rows are those that rollups of the same table would have, some of them apart.
 """
@@ -23,10 +24,12 @@ _LAST_START: Final = len(BOUNDS_US) - 3
 
 
 def bucket_of(column: str) -> str:
-    """Write the bucket of a column of µs: about where its logarithm says, then by comparing the bounds there.
+    """Write the bucket of a column of µs: about where its logarithm says, then by comparing the
+    bounds there.
 
-    Whatever the server's logarithm is off by, the bucket is exact: of the three bounds from one below that place on the
-    first is at least as small as the value needs, the last at least as large.
+    Whatever the server's logarithm is off by, the bucket is exact: of the three bounds from one
+    below that place on the first is at least as small as the value needs, the last at least as
+    large.
     """
     value = f"ifNull({column}, 0)"
     start = f"floor(8 * log2(greatest({value}, 1) / 1000000.)) - {FIRST_STEP} - 1"
@@ -44,7 +47,10 @@ _LATENCIES: Final = ("duration_us", "first_byte_us")
 _NONE: Final = -1
 """The bucket of what has no latency, such as an event."""
 _OWN: Final = "own_"
-_TOOL_COLUMNS: Final = "project, container, client, server_label, tool_name, key_id, key_name, status, weight, cost_usd"
+_TOOL_COLUMNS: Final = (
+    "project, container, client, server_label, tool_name, key_id, key_name, status, weight, "
+    "cost_usd"
+)
 _KEYS: Final = {
     "hour": f"intDiv(started_at_us, {HOUR_US})",
     "day": f"intDiv(started_at_us, {HOUR_US * DAY_HOURS})",
@@ -70,8 +76,14 @@ _MEASURES: Final[dict[str, str]] = {
     "calls": "toInt64(count())",
     "counted": f"toInt64(countIf({_HAS_TOKENS}))",
     "priced": "toInt64(countIf(cost_usd IS NOT NULL))",
-    **{name: f"min(if(kind = 0, {column}, NULL))" for name, column in zip(LEAST, _LATENCIES, strict=True)},
-    **{name: f"max(if(kind = 0, {column}, NULL))" for name, column in zip(MOST, _LATENCIES, strict=True)},
+    **{
+        name: f"min(if(kind = 0, {column}, NULL))"
+        for name, column in zip(LEAST, _LATENCIES, strict=True)
+    },
+    **{
+        name: f"max(if(kind = 0, {column}, NULL))"
+        for name, column in zip(MOST, _LATENCIES, strict=True)
+    },
 }
 _IS_CALL: Final = "(provider <> '' OR model <> '' OR resolved_model <> '')"
 
@@ -81,20 +93,29 @@ Hours = tuple[int | None, int | None]
 
 def to_counts(sums: tuple[Sequence[int], Sequence[int]] | None) -> Mapping[int, int]:
     """Read counts by bucket of `HISTOGRAM_SUM`."""
-    return {} if sums is None else {bucket: count for bucket, count in zip(*sums, strict=True) if bucket != _NONE}
+    if sums is None:
+        return {}
+    return {bucket: count for bucket, count in zip(*sums, strict=True) if bucket != _NONE}
 
 
 def rollups(shown: str) -> Callable[[str, Sequence[str], str, Hours], str]:
-    """Make what writes the query that stands for a table of rollups, given the condition on rows that are shown."""
+    """Make what writes the query that stands for a table of rollups, given the condition on rows
+    that are shown.
+    """
 
     def write(table: str, columns: Sequence[str], where: str, hours: Hours) -> str:
         is_of_calls = f" AND {_IS_CALL}" if table == USAGE_TABLE else ""
         rows = f"records WHERE {where} AND {shown}{is_of_calls}{_within(hours)}"
         read = dict.fromkeys((*columns, "exchanges"))
-        inner = ", ".join(f"{_KEYS.get(name, _MEASURES.get(name, name))} AS {_OWN}{name}" for name in read)
+        inner = ", ".join(
+            f"{_KEYS.get(name, _MEASURES.get(name, name))} AS {_OWN}{name}" for name in read
+        )
         keys = ", ".join(f"{_OWN}{name}" for name in read if name not in _MEASURES)
         grouped = f"SELECT {inner} FROM {rows}{f' GROUP BY {keys}' if keys else ''}"
-        return f"(SELECT {', '.join(f'{_OWN}{name} AS {name}' for name in read)} FROM ({grouped}) AS grouped) AS rollup"
+        return (
+            f"(SELECT {', '.join(f'{_OWN}{name} AS {name}' for name in read)} FROM ({grouped}) AS "
+            "grouped) AS rollup"
+        )
 
     return write
 
@@ -104,11 +125,14 @@ def tool_rollups(purged_through_seq: int) -> str:
     return (
         f"(SELECT hour, {_TOOL_COLUMNS}, calls, timed, added_us AS latency_us, record_seq FROM "
         f"(SELECT intDiv(started_at_us, {HOUR_US}) AS hour, {_TOOL_COLUMNS}, toInt64(1) AS calls, "
-        "toInt64(latency_us >= 0) AS timed, toFloat64(greatest(latency_us, 0)) AS added_us, record_seq "
+        "toInt64(latency_us >= 0) AS timed, toFloat64(greatest(latency_us, 0)) AS added_us, "
+        "record_seq "
         f"FROM tool_calls WHERE record_seq > {purged_through_seq}) AS single) AS rollup"
     )
 
 
 def _within(hours: Hours) -> str:
     signs = zip((">=", "<"), hours, strict=True)
-    return "".join(f" AND started_at_us {sign} {bound * HOUR_US}" for sign, bound in signs if bound is not None)
+    return "".join(
+        f" AND started_at_us {sign} {bound * HOUR_US}" for sign, bound in signs if bound is not None
+    )

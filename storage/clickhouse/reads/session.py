@@ -1,7 +1,9 @@
-"""The session that shared reads run over, in ClickHouse: statements that share nothing but their text.
+"""The session that shared reads run over, in ClickHouse: statements that share nothing but their
+text.
 
-Strategy: there are no transactions, so a session reads first what upkeep has taken out, and between which numbers there
-are rows; everything it asks for afterwards carries that. Rows that come meanwhile may be seen or not.
+Strategy: there are no transactions, so a session reads first what upkeep has taken out, and between
+which numbers there are rows; everything it asks for afterwards carries that. Rows that come
+meanwhile may be seen or not.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -43,13 +45,15 @@ _LAST_ID: Final = b"\xff" * ID_BYTES
 READ_LIMIT_S: Final = 15.0
 """How long one statement without a budget may take."""
 _BEGIN: Final = (
-    "SELECT min(seq), max(seq), count(), (SELECT argMax(value, version) FROM register WHERE name = $1), {}, "
+    "SELECT min(seq), max(seq), count(), (SELECT argMax(value, version) FROM register WHERE name "
+    "= $1), {}, "
     "(SELECT count() FROM (SELECT 1 FROM records WHERE weight > 0 LIMIT 1)) FROM records"
 )
 _SHARDS: Final = "(SELECT count() FROM cluster({}, system, one))"
 """How many shards answer, where those that do not may be left out."""
 _PAYLOADS: Final = (
-    f"SELECT seq, started_at_us, {', '.join(COLUMNS)} FROM records WHERE seq IN $1 AND started_at_us >= $2"
+    f"SELECT seq, started_at_us, {', '.join(COLUMNS)} FROM records WHERE seq IN $1 AND "
+    "started_at_us >= $2"
 )
 _WITHOUT_SOME: Final = {"skip_unavailable_shards": "1"}
 
@@ -58,7 +62,13 @@ class Budget(ReadBudget):
     """The budget of a read, statement by statement."""
 
     async def fetch(
-        self, link: Link, sql: str, parameters: Parameters, settings: dict[str, str], *, is_part: bool = False
+        self,
+        link: Link,
+        sql: str,
+        parameters: Parameters,
+        settings: dict[str, str],
+        *,
+        is_part: bool = False,
     ) -> Rows | None:
         """Run a query and fetch everything; None when the budget ended it."""
         if self.begin_query(is_part=is_part):
@@ -66,6 +76,7 @@ class Budget(ReadBudget):
         rest_s = min(self.rest_s, READ_LIMIT_S)
         if rest_s <= 0:
             return None
+
         try:
             # The server ends it by itself a second later at most: it knows whole seconds only.
             async with asyncio.timeout(rest_s):
@@ -95,7 +106,9 @@ class ClickhouseSession:
         self.budget = budget
 
     @classmethod
-    async def begin(cls, link: Link, known_counts: KnownCounts, budget_s: float, shards: int = 1) -> Self:
+    async def begin(
+        cls, link: Link, known_counts: KnownCounts, budget_s: float, shards: int = 1
+    ) -> Self:
         """Begin a read of what is stored now, on so many shards."""
         cluster = link.address.cluster
         sql = _BEGIN.format(_SHARDS.format(identifier(cluster)) if cluster else "1")
@@ -103,7 +116,8 @@ class ClickhouseSession:
         [row] = await link.fetch(sql, (ENTRY,), limit_s=LIMIT_S, settings=settings)
         first, last, rows, value, there, has_weights = row
         upkeep = upkeep_of(value or "")
-        # What was counted of a range is remembered: of today by the hour, so that an hour is all that changes.
+        # What was counted of a range is remembered: of today by the hour, so that an hour is all
+        # that changes.
         today = now_us() // DAY_US * DAY_HOURS
         state = State(
             last_seq=last, capped_dimensions=HAS_EVENTS | (HAS_WEIGHTS if has_weights else 0), key_version=0,
@@ -111,7 +125,9 @@ class ClickhouseSession:
             **{name: getattr(upkeep, name) for name in State._fields if hasattr(upkeep, name)},
         )  # fmt: skip
         ends = Range(max(first, upkeep.purged_through_seq + 1), last)
-        return cls(link, state, ends, rows, known_counts, Budget(budget_s), is_partial=there < shards)
+        return cls(
+            link, state, ends, rows, known_counts, Budget(budget_s), is_partial=there < shards
+        )
 
     def limited(self, seconds: float) -> Self:
         limited = copy(self)
@@ -124,7 +140,9 @@ class ClickhouseSession:
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
         return await self.link.fetch(sql, parameters, limit_s=READ_LIMIT_S, settings=self._settings)
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
+    async def fetch_in_budget(
+        self, sql: str, parameters: Parameters, *, is_part: bool = False
+    ) -> Rows | None:
         return await self.budget.fetch(self.link, sql, parameters, self._settings, is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:
@@ -134,31 +152,56 @@ class ClickhouseSession:
         raise AssertionError(f"bug: a shared write met ClickHouse: {sql}")
 
     async def ids_of(self, texts: Texts) -> Ids:
-        return {column: {text: stored_text(text) for text in values} for column, values in texts.items()}
+        return {
+            column: {text: stored_text(text) for text in values} for column, values in texts.items()
+        }
 
     async def text_of(self, ids: Iterable[Any]) -> Mapping[Any, str | None]:
-        return {None: None, 0: None, "": None} | {stored: text_of(stored) for stored in ids if stored}
+        return {None: None, 0: None, "": None} | {
+            stored: text_of(stored) for stored in ids if stored
+        }
 
     async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
-        first, last, records = self._ends.first, self._ends.last, f"FROM records WHERE {self.dialect.committed}"
-        # About where their numbers are that clock, but for rows beyond: granules tell between which starts they are.
+        first = self._ends.first
+        last = self._ends.last
+        records = f"FROM records WHERE {self.dialect.committed}"
+
+        # About where their numbers are that clock, but for rows beyond: granules tell between which
+        # starts they are.
         if since_us is not None and (about := number_at(since_us)) > first:
-            beyond = f"started_at_us >= {within_int(since_us)} AND seq BETWEEN {first} AND {min(about, last)}"
+            beyond = (
+                f"started_at_us >= {within_int(since_us)} AND seq BETWEEN {first} AND "
+                f"{min(about, last)}"
+            )
             [(earlier,)] = await self.fetch(f"SELECT min(seq) {records} AND {beyond}")
             first = earlier or about
+
         if until_us is not None and (about := number_at(until_us)) < last:
-            beyond = f"started_at_us < {within_int(until_us)} AND seq BETWEEN {max(about, first)} AND {last}"
+            beyond = (
+                f"started_at_us < {within_int(until_us)} AND seq BETWEEN {max(about, first)} AND "
+                f"{last}"
+            )
             [(later,)] = await self.fetch(f"SELECT max(seq) {records} AND {beyond}")
             last = later or about
+
         return Range(first, last)
 
     async def id_ends(self, within: Range) -> Range:
         # Few granules have what is not between the ids of those at the ends.
         few = _FEW * self.numbers_per_row
-        all_ids = f"FROM records WHERE seq BETWEEN {within.first} AND {within.last} AND {self.dialect.committed}"
-        first = f"SELECT if(count() = 0, {literal(_LAST_ID)}, min(id)) {all_ids} AND seq < {within.first + few}"
+        all_ids = (
+            f"FROM records WHERE seq BETWEEN {within.first} AND {within.last} AND "
+            f"{self.dialect.committed}"
+        )
+        first = (
+            f"SELECT if(count() = 0, {literal(_LAST_ID)}, min(id)) {all_ids} AND seq < "
+            f"{within.first + few}"
+        )
         last = f"SELECT max(id) {all_ids} AND seq > {within.last - few}"
-        sql = f"SELECT (SELECT min(id) {all_ids} AND id <= ({first})), (SELECT max(id) {all_ids} AND id >= ({last}))"
+        sql = (
+            f"SELECT (SELECT min(id) {all_ids} AND id <= ({first})), (SELECT max(id) {all_ids} "
+            f"AND id >= ({last}))"
+        )
         [(first_id, last_id)] = await self.fetch(sql)
         return Range(id_ms(first_id), id_ms(last_id))
 
@@ -167,8 +210,12 @@ class ClickhouseSession:
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
         async def bind(part: Range) -> Bound:
-            first, last = (literal(number.to_bytes(ID_BYTES, "big")) for number in (part.first, part.last))
-            within = f" AND seq BETWEEN {whole.first} AND {whole.last} AND id BETWEEN {first} AND {last}"
+            first, last = (
+                literal(number.to_bytes(ID_BYTES, "big")) for number in (part.first, part.last)
+            )
+            within = (
+                f" AND seq BETWEEN {whole.first} AND {whole.last} AND id BETWEEN {first} AND {last}"
+            )
             return lambda where, some: Where(where.text + within, where.parameters)
 
         return _unindexed(await Found.of(self, filter, bind, lambda order: f"ORDER BY id {order}"))
@@ -179,13 +226,22 @@ class ClickhouseSession:
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         state = self._state
         floor_us = state.purge_floor_us or -MAX_INT - 1
-        rows = await self.fetch(f"{_PAYLOADS} AND {self.dialect.committed}", (seqs, floor_us)) if seqs else ()
+        rows = (
+            await self.fetch(f"{_PAYLOADS} AND {self.dialect.committed}", (seqs, floor_us))
+            if seqs
+            else ()
+        )
         found = {}
+
         for seq, started_at_us, *values in sorted(rows):
-            has_bodies = started_at_us >= (state.body_floor_us or floor_us) and seq > state.bodies_through_seq
+            has_bodies = (
+                started_at_us >= (state.body_floor_us or floor_us)
+                and seq > state.bodies_through_seq
+            )
             payload = payload_of(values[: len(HEADS)], values[len(HEADS) :] if has_bodies else None)
             if payload is not None:
                 found[seq] = payload
+
         return found
 
     async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:

@@ -1,7 +1,8 @@
-"""API keys in the register: an entry for each key, deleted ones included, one for each secret, and uses.
+"""API keys in the register: an entry for each key, deleted ones included, one for each secret, and
+uses.
 
-Strategy: a secret is claimed for the key before the key is made, so that of two keys of one secret one is refused. A
-claim whose key was never made is void.
+Strategy: a secret is claimed for the key before the key is made, so that of two keys of one secret
+one is refused. A claim whose key was never made is void.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,8 @@ _decoder: Final = msgspec.json.Decoder(ApiKey)
 
 
 async def read_keys(register: Register) -> list[ApiKey]:
-    entries, uses = await register.entries(_KEY), await _uses(register)
+    entries = await register.entries(_KEY)
+    uses = await _uses(register)
     keys = [used(_decoder.decode(entry.value), uses) for entry in entries.values() if entry.value]
     return sorted(keys, key=lambda key: (key.created_at_us, key.id))
 
@@ -35,12 +37,16 @@ async def create_key(register: Register, key: ApiKey) -> None:
     Raises:
         StorageRejected: Its id or its secret is stored already.
     """
-    content, known = encoded(key), await register.entries(_KEY)
+    content = encoded(key)
+    known = await register.entries(_KEY)
     if key.id in known:
         raise StorageRejected(f"there is a key {key.id} already")
 
     def claim(owner: str) -> tuple[str, None]:
-        has_it = owner in known and _decoder.decode(known[owner].value).secret_sha256 == key.secret_sha256
+        has_it = (
+            owner in known
+            and _decoder.decode(known[owner].value).secret_sha256 == key.secret_sha256
+        )
         if has_it:
             raise StorageRejected("there is a key of this secret already")
         return key.id, None
@@ -71,7 +77,9 @@ async def _uses(register: Register) -> dict[str, int]:
     return {key_id: entry.version for key_id, entry in (await register.entries(_USE)).items()}
 
 
-async def _replace(register: Register, key_id: str, change: Callable[[ApiKey], ApiKey]) -> KeyUpdate | None:
+async def _replace(
+    register: Register, key_id: str, change: Callable[[ApiKey], ApiKey]
+) -> KeyUpdate | None:
     uses = await _uses(register)
 
     def decide(before: str) -> tuple[str | None, KeyUpdate | None]:

@@ -1,12 +1,15 @@
-"""Small things that change, by name: each change is a row with the next version, which one writer at most inserts.
+"""Small things that change, by name: each change is a row with the next version, which one writer
+at most inserts.
 
-Strategy: the server stores one of all inserts with the same token, and a token names an entry and its next version: so
-an insert is a compare-and-set. Who has inserted looks whose row it is. Empty values are entries that are gone.
+Strategy: the server stores one of all inserts with the same token, and a token names an entry and
+its next version: so an insert is a compare-and-set. Who has inserted looks whose row it is. Empty
+values are entries that are gone.
 
-In a cluster it is on all replicas of the first shard, whose coordinator has the tokens: it is one for all shards.
+In a cluster it is on all replicas of the first shard, whose coordinator has the tokens: it is one
+for all shards.
 
-Invariant: of a name, each version was decided in view of the one before it.
-Beside what is changed so stand `uses`, versions of which the greatest counts: they need no order.
+Invariant: of a name, each version was decided in view of the one before it. Beside what is changed
+so stand `uses`, versions of which the greatest counts: they need no order.
 """
 
 import asyncio
@@ -29,7 +32,8 @@ T = TypeVar("T")
 
 _ENTRY: Final = "SELECT max(version), argMax(value, version) FROM register WHERE name = $1"
 _ENTRIES: Final = (
-    "SELECT name, max(version), argMax(value, version) FROM register WHERE substring(name, 1, $1) = $2 GROUP BY name"
+    "SELECT name, max(version), argMax(value, version) FROM register WHERE substring(name, 1, $1) "
+    "= $2 GROUP BY name"
 )
 _AUTHORS: Final = "SELECT attempt FROM register WHERE name = $1 AND version = $2"
 _LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
@@ -38,7 +42,8 @@ _THIN_EVERY: Final = 500
 _KEPT_VERSIONS: Final = 100
 """Of an entry, so that the author of one can still tell that it counted."""
 STORES_TWICE: Final = (
-    "the server stores two inserts with the same insert_deduplication_token, so records would be stored twice; sidelog "
+    "the server stores two inserts with the same insert_deduplication_token, so records would be "
+    "stored twice; sidelog "
     "does not write to it"
 )
 
@@ -63,7 +68,9 @@ class Register:
         return Entry(*(await self._link.fetch(_ENTRY, (name,), limit_s=LIMIT_S))[0])
 
     async def entries(self, prefix: str) -> dict[str, Entry]:
-        """Read the entries whose name begins with a text, by what follows it; those that are gone, too."""
+        """Read the entries whose name begins with a text, by what follows it; those that are gone,
+        too.
+        """
         rows = await self._link.fetch(_ENTRIES, (len(prefix.encode()), prefix), limit_s=LIMIT_S)
         return {name.removeprefix(prefix): Entry(version, value) for name, version, value in rows}
 
@@ -79,19 +86,23 @@ class Register:
             StorageUnavailable: Not changed, or it is not known.
             StorageRejected: A text cannot be stored.
         """
-        ends_at, lost = time.monotonic() + LIMIT_S, 0
+        ends_at = time.monotonic() + LIMIT_S
+        lost = 0
         while time.monotonic() < ends_at:
             before = await self.entry(name)
             value, answer = decide(before.value)
             version = max(before.version, lost) + 1
             if value is None or value == before.value:
                 return answer
+
             is_own = await self._set(name, version, value)
             if is_own:
                 await self._thin(name, version)
                 return answer
+
             if is_own is None:
                 lost = version
+
         raise StorageUnavailable(f"clickhouse: others change {name} for {LIMIT_S:g} s")
 
     async def check_tokens(self) -> None:
@@ -108,6 +119,7 @@ class Register:
             for attempt in (1, 2):
                 await self._insert([name], [1], "", attempt, self._server.once(f"register/{name}"))
             tried = await self._link.fetch(_AUTHORS, (name, 1), limit_s=LIMIT_S)
+
         if len(tried) > 1:
             raise StorageUnavailable(f"clickhouse: {STORES_TWICE}")
 
@@ -117,34 +129,55 @@ class Register:
             await self._insert(list(uses), list(uses.values()), "", secrets.randbits(63), {})
 
     async def _set(self, name: str, version: int, value: str) -> bool | None:
-        """Insert the next version; returns whether it is the own one, None where its token is spent for nothing."""
-        attempt, token = secrets.randbits(63), f"register/{name}/{version}"
+        """Insert the next version; returns whether it is the own one, None where its token is spent
+        for nothing.
+        """
+        attempt = secrets.randbits(63)
+        token = f"register/{name}/{version}"
         reason: StorageUnavailable | None = None
+
         try:
             if not self._server.has_tokens:
                 address = self._link.address
-                replicas = f"{address.cluster}/{address.database}" if self._link.is_replicated else ""
-                await self._link.execute(f"CREATE TABLE {self._server.claim(token, replicas)}", limit_s=LIMIT_S)
+                replicas = (
+                    f"{address.cluster}/{address.database}" if self._link.is_replicated else ""
+                )
+                await self._link.execute(
+                    f"CREATE TABLE {self._server.claim(token, replicas)}", limit_s=LIMIT_S
+                )
+
             await self._insert([name], [version], value, attempt, self._server.once(token))
         except AlreadyThere:
             pass
         except StorageUnavailable as error:
             reason = error
+
         link = self._link.current
         for pause_s in _LOOK_AGAIN_S:
-            authors = [author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)]
+            authors = [
+                author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)
+            ]
             if authors:
                 return attempt in authors
             if reason is not None:
                 raise reason
+
             await asyncio.sleep(pause_s)
+
         # It may be on its way from another replica.
         link = await whole(self._link, "register")
-        authors = [author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)]
+        authors = [
+            author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)
+        ]
         return attempt in authors if authors else None
 
     async def _insert(
-        self, names: list[str], versions: list[int], value: str, attempt: int, settings: dict[str, str]
+        self,
+        names: list[str],
+        versions: list[int],
+        value: str,
+        attempt: int,
+        settings: dict[str, str],
     ) -> None:
         rows = len(names)
         made: dict[str, Sequence[Any]] = {

@@ -1,4 +1,6 @@
-"""Values of the store as a whole in the register, and views: an entry for each scope that they belong to."""
+"""Values of the store as a whole in the register, and views: an entry for each scope that they
+belong to.
+"""
 
 from typing import Final
 
@@ -23,16 +25,22 @@ async def put_meta(register: Register, name: str, value: str, *, replace: bool) 
     """Keep one value, unless there is one and it shall not be replaced; returns what is kept."""
 
     def decide(before: str) -> tuple[str | None, str]:
-        return (None, before[1:]) if before and not replace else (_MARK + value, value)
+        if before and not replace:
+            return (None, before[1:])
+        return (_MARK + value, value)
 
     return await register.change(_META + name, decide)
 
 
 async def read_views(register: Register, owner: str) -> list[View]:
-    return sorted(_views((await register.entry(_VIEWS + owner)).value).values(), key=lambda view: view.name)
+    return sorted(
+        _views((await register.entry(_VIEWS + owner)).value).values(), key=lambda view: view.name
+    )
 
 
-async def put_view(register: Register, owner: str, view: View, replaced: str | None = None) -> PutView:
+async def put_view(
+    register: Register, owner: str, view: View, replaced: str | None = None
+) -> PutView:
     """Keep a view, in the place of one of its name, or of the one that is replaced."""
     encoded(view)
     gone = view.name if replaced is None else replaced
@@ -45,6 +53,7 @@ async def put_view(register: Register, owner: str, view: View, replaced: str | N
             return None, "taken"
         if gone not in views and len(views) >= MAX_VIEWS:
             return None, "full"
+
         views.pop(gone, None)
         return encoded([*views.values(), view]), "stored"
 
@@ -64,4 +73,6 @@ async def delete_view(register: Register, owner: str, name: str) -> bool:
 
 
 def _views(content: str) -> dict[str, View]:
-    return {view.name: view for view in _decoder.decode(content)} if content else {}
+    if content:
+        return {view.name: view for view in _decoder.decode(content)}
+    return {}

@@ -1,7 +1,8 @@
-"""Erasing the records of a filter: out of all answers when the statement ends, out of the server's parts soon after.
+"""Erasing the records of a filter: out of all answers when the statement ends, out of the server's
+parts soon after.
 
-Strategy: the server marks rows as deleted, and shows them no more; then it is asked to write the parts that have some
-anew. What a record's batch says of positions stays.
+Strategy: the server marks rows as deleted, and shows them no more; then it is asked to write the
+parts that have some anew. What a record's batch says of positions stays.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter or a number
@@ -31,7 +32,8 @@ _ASKED: Final = (
     "AND id IN (SELECT id FROM records WHERE seq IN $1) AND seq NOT IN $1"
 )
 _MASKED: Final = (
-    "SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 'records' AND active "
+    "SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 'records' "
+    "AND active "
     "AND has_lightweight_delete"
 )
 _ON_DISK: Final = "SELECT uniqExact(seq) FROM records WHERE _row_exists = 0"
@@ -51,6 +53,7 @@ async def erase_slice(shards: Shards, session: Session, filter: Filter, from_seq
     first = max(from_seq, whole.first)
     if found is None or first > whole.last:
         return Slice(0, 0, None)
+
     last = min(first + (found.first_rows or 1) - 1, whole.last)
     where = await found.within(Range(first, last))
     assert where is not None, "bug: a budget without end has ended"
@@ -65,19 +68,29 @@ async def erase_slice(shards: Shards, session: Session, filter: Filter, from_seq
 
 
 async def left_on_disk(link: Link, server: Server) -> int:
-    """Have what was erased written out of the parts of a shard; returns of how many records something is left there."""
+    """Have what was erased written out of the parts of a shard; returns of how many records
+    something is left there.
+    """
     if not server.deletes_at_once or not any(
         rows and rows[0][0] for rows in await link.fetch_each(_MASKED, limit_s=LIMIT_S)
     ):
         return 0
+
     [(left,)] = await link.fetch(_ON_DISK, limit_s=LIMIT_S, settings={"apply_deleted_mask": "0"})
     if not await is_busy(link):
-        await link.execute("ALTER TABLE records APPLY DELETED MASK", limit_s=LIMIT_S, settings={"mutations_sync": "0"})
+        await link.execute(
+            "ALTER TABLE records APPLY DELETED MASK",
+            limit_s=LIMIT_S,
+            settings={"mutations_sync": "0"},
+        )
+
     return int(left)
 
 
 async def _delete(shards: Shards, session: Session, seqs: Sequence[int]) -> None:
-    """Delete all rows that came with records, but for positions, and calls they asked for that came with others."""
+    """Delete all rows that came with records, but for positions, and calls they asked for that came
+    with others.
+    """
     asked = [literal(id) for (id,) in await session.fetch(_ASKED, (seqs,))]
     also = f" OR (kind IN ({CALL}, {WAITING}) AND id IN ({', '.join(asked)}))" if asked else ""
     where = f"writer = '' AND (seq IN $1{also})"
@@ -88,6 +101,8 @@ async def _delete(shards: Shards, session: Session, seqs: Sequence[int]) -> None
             return
         settings = {"lightweight_deletes_sync": "2"}
         with suppress(Unfinished):
-            await link.execute(f"DELETE FROM records WHERE {where}", (seqs,), limit_s=_DELETE_S, settings=settings)
+            await link.execute(
+                f"DELETE FROM records WHERE {where}", (seqs,), limit_s=_DELETE_S, settings=settings
+            )
 
     await shards.on_each(delete)

@@ -55,15 +55,22 @@ async def inspect(address: Address, host: str) -> Inspection:
     """
     async with _linked(replace(address, hosts=(host,))) as link:
         [(version, clock_s)] = await link.fetch(_WHO, limit_s=LIMIT_S, settings=_ANYWHERE)
-        [(databases,)] = await link.fetch(_DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE)
+        [(databases,)] = await link.fetch(
+            _DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE
+        )
         server = server_of(version)
-        layout, refusal = 0, ""
+        layout = 0
+        refusal = ""
+
         if databases:
             found = await read_layout(link)
             layout = found.number if found else 0
             refusal = await _refusal(link, server)
+
         place, misplaced = await _placed(link, host)
-        return Inspection(version, bool(databases), layout, LAYOUT, refusal, int(clock_s), place, misplaced)
+        return Inspection(
+            version, bool(databases), layout, LAYOUT, refusal, int(clock_s), place, misplaced
+        )
 
 
 async def _placed(link: Link, host: str) -> tuple[Place, str]:
@@ -80,15 +87,22 @@ async def _refusal(link: Link, server: Server) -> str:
     """Do what sidelog does with tables, and undo it; return what speaks against it."""
     table = f"sidelog_doctor_{uuid4().hex}"
     try:
-        settings = ", ".join(f"{name} = {value}" for name, value in (_SETTINGS | server.table_settings).items())
+        settings = ", ".join(
+            f"{name} = {value}" for name, value in (_SETTINGS | server.table_settings).items()
+        )
         columns = f"(x UInt8) ENGINE = MergeTree ORDER BY x SETTINGS {settings}"
         await link.execute(f"CREATE TABLE {table} {columns}", limit_s=LIMIT_S)
+
         try:
             for x in (1, 2):
-                await link.insert(table, [Column("x", "UInt8", [x])], limit_s=LIMIT_S, settings=server.once(table))
+                await link.insert(
+                    table, [Column("x", "UInt8", [x])], limit_s=LIMIT_S, settings=server.once(table)
+                )
+
             found = await link.fetch(f"SELECT x FROM {table}", limit_s=LIMIT_S)  # noqa: S608 -- the name is made here
             if server.has_tokens and len(found) > 1:
                 return STORES_TWICE
+
             await link.execute(f"ALTER TABLE {table} DELETE WHERE x = 0", limit_s=LIMIT_S)
             for sql in _SYSTEM:
                 await link.fetch(sql, limit_s=LIMIT_S)
@@ -96,6 +110,7 @@ async def _refusal(link: Link, server: Server) -> str:
             await link.execute(f"DROP TABLE {table}", limit_s=LIMIT_S)
     except StorageError as error:
         return str(error)
+
     return ""
 
 

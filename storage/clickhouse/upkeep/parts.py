@@ -1,8 +1,10 @@
-"""The server's parts: days of numbers, which go at once, and parts that it writes anew, in its own time.
+"""The server's parts: days of numbers, which go at once, and parts that it writes anew, in its own
+time.
 
 A day is a partition, dropped where nothing in it is shown.
 
-Invariant: the days in which sidecars that run have their newest positions stay, and so does the newest number.
+Invariant: the days in which sidecars that run have their newest positions stay, and so does the
+newest number.
 """
 
 import asyncio
@@ -19,17 +21,21 @@ from storage.errors import StorageUnavailable
 
 WITHOUT_BODIES: Final = "UPDATE " + ", ".join(f"{column} = ''" for column in BODIES)
 _RUNNING: Final = (
-    "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'records' AND is_done = 0"
+    "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = "
+    "'records' AND is_done = 0"
 )
 _LOOK_AGAIN_S: Final = 0.05
 KEPT_DAYS: Final = 2
-"""Days before this one that are never dropped: an idle sidecar writes its positions anew every day."""
+"""Days before this one that are never dropped: an idle sidecar writes its positions anew every day.
+"""
 _LISTED: Final = (
-    "SELECT toInt64(partition), sum(rows), sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() "
+    "SELECT toInt64(partition), sum(rows), sum(bytes_on_disk) FROM system.parts WHERE database = "
+    "currentDatabase() "
     "AND table = 'records' AND active GROUP BY partition ORDER BY toInt64(partition)"
 )
 _SHOWN: Final = (
-    "SELECT seq FROM records WHERE seq BETWEEN $1 AND $2 AND seq > $3 AND started_at_us >= $4 AND writer = '' LIMIT 1"
+    "SELECT seq FROM records WHERE seq BETWEEN $1 AND $2 AND seq > $3 AND started_at_us >= $4 AND "
+    "writer = '' LIMIT 1"
 )
 
 
@@ -56,16 +62,20 @@ async def drop_days(link: Link, server: Server, upkeep: Upkeep) -> list[int]:
     [(now_ms,)] = await link.fetch(f"SELECT {server.now_ms}", limit_s=LIMIT_S)
     first_kept = now_ms // DAY_MS - KEPT_DAYS
     dropped: list[int] = []
+
     for day in (await listed(link))[:-1]:
         shown = (*day.ends, upkeep.purged_through_seq, upkeep.first_shown_us)
         if day.number >= first_kept or await link.fetch(_SHOWN, shown, limit_s=LIMIT_S):
             break
         await link.execute(f"ALTER TABLE records DROP PARTITION {day.number}", limit_s=LIMIT_S)
         dropped.append(day.number)
+
     return dropped
 
 
-async def mutate(link: Link, command: str, parameters: Sequence[Any] = (), *, limit_s: float) -> None:
+async def mutate(
+    link: Link, command: str, parameters: Sequence[Any] = (), *, limit_s: float
+) -> None:
     """Run a command of ALTER TABLE, and wait until parts are as it says.
 
     Raises:
@@ -75,7 +85,9 @@ async def mutate(link: Link, command: str, parameters: Sequence[Any] = (), *, li
     ends_at = time.monotonic() + limit_s
     while await is_busy(link):
         if time.monotonic() > ends_at:
-            raise StorageUnavailable(f"clickhouse: the server still writes parts of records anew after {limit_s:g} s")
+            raise StorageUnavailable(
+                f"clickhouse: the server still writes parts of records anew after {limit_s:g} s"
+            )
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 

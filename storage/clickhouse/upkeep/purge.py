@@ -1,8 +1,10 @@
-"""Retention by age: what is below the floors goes by the day; where a day is small, its rows go before.
+"""Retention by age: what is below the floors goes by the day; where a day is small, its rows go
+before.
 
-Strategy: a day of numbers is dropped when nothing in it is shown. Days of which some is shown would have to be written
-anew: that is done while they are small, else what is hidden waits for the day's end. Everything goes in the first
-call; how many rows that were is said in slices of the size asked for. Bodies are taken out once a day.
+Strategy: a day of numbers is dropped when nothing in it is shown. Days of which some is shown would
+have to be written anew: that is done while they are small, else what is hidden waits for the day's
+end. Everything goes in the first call; how many rows that were is said in slices of the size asked
+for. Bodies are taken out once a day.
 
 Invariant: only rows that no reader sees any more are deleted.
 """
@@ -32,12 +34,16 @@ _BELOW: Final = (
     f"WHERE started_at_us < $1 AND writer = '' GROUP BY intDiv(seq, {DAY})"
 )
 _FIRST: Final = (
-    f"SELECT seq, started_at_us FROM records WHERE kind < {CALL} AND seq > $1 AND started_at_us >= $2 "
+    f"SELECT seq, started_at_us FROM records WHERE kind < {CALL} AND seq > $1 AND started_at_us "
+    ">= $2 "
     "ORDER BY seq LIMIT 1"
 )
-_SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() AND active"
+_SIZE: Final = (
+    "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() AND active"
+)
 _OLDEST: Final = (
-    f"SELECT count(), min(started_at_us), toInt64(toUnixTimestamp(now())) FROM records WHERE kind < {CALL} "
+    "SELECT count(), min(started_at_us), toInt64(toUnixTimestamp(now())) FROM records WHERE kind "
+    f"< {CALL} "
     f"AND seq < (SELECT min(seq) FROM records WHERE kind < {CALL}) + {DAY}"
 )
 
@@ -64,10 +70,14 @@ class Purge:
         """
         if not self._uncounted:
             if upkeep.body_floor_us:
-                self._uncounted = sum(await self._shards.on_each(lambda link: self._delete(link, upkeep)))
+                self._uncounted = sum(
+                    await self._shards.on_each(lambda link: self._delete(link, upkeep))
+                )
                 await self._take_bodies(upkeep)
+
             if self._uncounted:
                 await self._note_first(upkeep, last_seq)
+
         rows = min(self._uncounted, max_rows)
         self._uncounted -= rows
         return Purged(rows, 0, is_done=not rows)
@@ -77,7 +87,11 @@ class Purge:
         found = await link.fetch(_BELOW, (floor_us, upkeep.purged_through_seq), limit_s=LIMIT_S)
         below = {day: (records, rows) for day, records, rows in found}
         gone = await drop_days(link, self._shards.server, upkeep)
-        small = [day for day in await listed(link) if day.number in below and day.size_bytes <= REWRITTEN_BYTES]
+        small = [
+            day
+            for day in await listed(link)
+            if day.number in below and day.size_bytes <= REWRITTEN_BYTES
+        ]
         if small:
             where = f"started_at_us < $1 AND writer = '' AND ({_of_days(small)})"
             await mutate(link, f"DELETE WHERE {where}", (floor_us,), limit_s=QUIET_S)
@@ -85,29 +99,42 @@ class Purge:
 
     async def _take_bodies(self, upkeep: Upkeep) -> None:
         """Take out the bodies of the days that have come below their floor since the last time."""
-        before_us, until_us = upkeep.bodies_gone_us, upkeep.body_floor_us // DAY_US * DAY_US
+        before_us = upkeep.bodies_gone_us
+        until_us = upkeep.body_floor_us // DAY_US * DAY_US
         if until_us <= max(before_us, upkeep.purge_floor_us):
             return
+
         where = f"started_at_us >= {before_us} AND started_at_us < {until_us} AND writer = ''"
-        commands = f"{WITHOUT_BODIES} WHERE {where} AND kind <> {WAITING}, DELETE WHERE {where} AND kind = {WAITING}"
+        commands = (
+            f"{WITHOUT_BODIES} WHERE {where} AND kind <> {WAITING}, DELETE WHERE {where} AND kind "
+            f"= {WAITING}"
+        )
         await self._shards.on_each(lambda link: mutate(link, commands, limit_s=QUIET_S))
-        await self._change(lambda now: replace(now, bodies_gone_us=max(now.bodies_gone_us, until_us)))
+        await self._change(
+            lambda now: replace(now, bodies_gone_us=max(now.bodies_gone_us, until_us))
+        )
 
     async def _note_first(self, upkeep: Upkeep, last_seq: int) -> None:
         """Note up to where nothing is left, and nothing will come."""
         first = await first_row(self._shards.reads, upkeep)
         through = last_seq if first is None else min(last_seq, first[0] - 1)
-        await self._change(lambda now: replace(now, purged_through_seq=max(now.purged_through_seq, through)))
+        await self._change(
+            lambda now: replace(now, purged_through_seq=max(now.purged_through_seq, through))
+        )
 
 
 async def first_row(link: Link, upkeep: Upkeep) -> tuple[int, int] | None:
     """Find the first record that is shown, and when it started."""
-    found = await link.fetch(_FIRST, (upkeep.purged_through_seq, upkeep.first_shown_us), limit_s=LIMIT_S)
+    found = await link.fetch(
+        _FIRST, (upkeep.purged_through_seq, upkeep.first_shown_us), limit_s=LIMIT_S
+    )
     return (found[0][0], found[0][1]) if found else None
 
 
 def _of_days(days: list[Day]) -> str:
-    return " OR ".join(f"seq BETWEEN {first} AND {last}" for first, last in (day.ends for day in days))
+    return " OR ".join(
+        f"seq BETWEEN {first} AND {last}" for first, last in (day.ends for day in days)
+    )
 
 
 async def size_bytes(shards: Shards) -> int:

@@ -1,4 +1,5 @@
-"""What is true of the store as a whole beside its rows: how far retention, erasure and the cap on size have come.
+"""What is true of the store as a whole beside its rows: how far retention, erasure and the cap on
+size have come.
 
 It is one entry of the register, so that it changes as a whole, and every read begins with it.
 """
@@ -46,18 +47,28 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.purge_floor_us or -MAX_INT - 1
 
     def raised(self, purge_floor_us: int, body_floor_us: int) -> "Upkeep":
-        """Raise floors; a lower one than before changes nothing, and that of bodies is never below that of rows."""
+        """Raise floors; a lower one than before changes nothing, and that of bodies is never below
+        that of rows.
+        """
         purge_us = max(self.purge_floor_us, purge_floor_us)
         body_us = max(self.body_floor_us, purge_floor_us, body_floor_us)
         return replace(self, purge_floor_us=purge_us, body_floor_us=body_us)
 
     def lowered(self, purge_floor_us: int, body_floor_us: int) -> "Upkeep":
-        """Lower floors; a higher one than before changes nothing. To figures it is an erasure of what was deleted."""
+        """Lower floors; a higher one than before changes nothing. To figures it is an erasure of
+        what was deleted.
+        """
         purge_us = min(self.purge_floor_us, purge_floor_us)
         body_us = min(self.body_floor_us, max(purge_floor_us, body_floor_us))
         erasures = self.erasures + (purge_us != self.purge_floor_us)
         gone_us = min(self.bodies_gone_us, body_us)
-        return replace(self, purge_floor_us=purge_us, body_floor_us=body_us, bodies_gone_us=gone_us, erasures=erasures)
+        return replace(
+            self,
+            purge_floor_us=purge_us,
+            body_floor_us=body_us,
+            bodies_gone_us=gone_us,
+            erasures=erasures,
+        )
 
 
 _decoder: Final = msgspec.json.Decoder(Upkeep)

@@ -1,11 +1,11 @@
 """The cap on size: slices of the oldest records, bodies of the older half before any record.
 
-Strategy: a slice is one change of what is true of the store: up to which number nothing, or no body, is shown. How
-much space that frees is reckoned from its texts, and counts as free at once; the server gives it back when it is asked
-to, whole days at once, the rest by writing parts anew.
+Strategy: a slice is one change of what is true of the store: up to which number nothing, or no
+body, is shown. How much space that frees is reckoned from its texts, and counts as free at once;
+the server gives it back when it is asked to, whole days at once, the rest by writing parts anew.
 
-What comes later with a lower number than what went is older, and goes with it.
-Invariant: after each slice all answers are those of the records that are left.
+What comes later with a lower number than what went is older, and goes with it. Invariant: after
+each slice all answers are those of the records that are left.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a parameter or a number
@@ -51,23 +51,31 @@ async def trim(shards: Shards, change: Change, upkeep: Upkeep, max_rows: int) ->
         upkeep: What is.
         max_rows: Of the slice.
     """
-    gone, link = upkeep.purged_through_seq, shards.reads
-    [(rows, bodiless)] = await link.fetch(_COUNT, (upkeep.bodies_through_seq, gone), limit_s=LIMIT_S)
+    gone = upkeep.purged_through_seq
+    link = shards.reads
+    [(rows, bodiless)] = await link.fetch(
+        _COUNT, (upkeep.bodies_through_seq, gone), limit_s=LIMIT_S
+    )
     step = next_trim(1, rows, bodiless, max_rows)
     if step is None:
         return Trimmed(0, 0)
+
     after = gone if step.what == "rows" else max(gone, upkeep.bodies_through_seq)
     wanted = step.last_seq - step.first_seq + 1
     [(taken, through, until_us)] = await link.fetch(_SLICE, (after, wanted), limit_s=LIMIT_S)
     if not taken:
         return Trimmed(0, 0)
-    sql = f"SELECT sum({_BYTES[step.what]}) FROM records WHERE seq > $1 AND seq <= $2 AND writer = ''"
+
+    sql = (
+        f"SELECT sum({_BYTES[step.what]}) FROM records WHERE seq > $1 AND seq <= $2 AND writer = ''"
+    )
     [(size,)] = await link.fetch(sql, (after, through), limit_s=LIMIT_S)
     packed, plain = map(sum, zip(*await shards.there(_PACKED), strict=True))
     freed = int(size) * packed // max(1, plain)
     if step.what == "bodies":
         await change(lambda now: _without_bodies(now, through, freed))
         return Trimmed(0, taken)
+
     await change(lambda now: _without_rows(now, through, freed, until_us))
     return Trimmed(taken, 0)
 
@@ -77,7 +85,10 @@ async def give_back(shards: Shards, change: Change, upkeep: Upkeep) -> None:
     await shards.on_each(lambda link: drop_days(link, shards.server, upkeep))
     if not upkeep.hidden_bytes:
         return
-    rows, bodies, before = upkeep.purged_through_seq, upkeep.bodies_through_seq, upkeep.given_back_through_seq
+
+    rows = upkeep.purged_through_seq
+    bodies = upkeep.bodies_through_seq
+    before = upkeep.given_back_through_seq
     commands = [f"DELETE WHERE seq <= {rows} AND writer = ''"]
     if (first := max(rows, before)) < bodies:
         where = f"seq > {first} AND seq <= {bodies} AND writer = '' AND kind <> {WAITING}"

@@ -1,7 +1,9 @@
-"""Where a ClickHouse is: `clickhouse://user:password@host:8123,other/database`, `clickhouses://` over TLS. Pure.
+"""Where a ClickHouse is: `clickhouse://user:password@host:8123,other/database`, `clickhouses://`
+over TLS. Pure.
 
-With `?cluster=name` each host is a server of that cluster; `&min_replicas=2` says how many replicas must have what is
-committed, `order_delay_s=5` how late an insert may be where the tables are made now.
+With `?cluster=name` each host is a server of that cluster; `&min_replicas=2` says how many replicas
+must have what is committed, `order_delay_s=5` how late an insert may be where the tables are made
+now.
 """
 
 import re
@@ -12,13 +14,17 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 
 _SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
 """Of a store's URL → that of its server's, and the port where none is given."""
-_HOST: Final = re.compile(r"(?P<name>[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_HOST: Final = re.compile(
+    r"(?P<name>[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII
+)
 _MAX_PORT: Final = 65535
 _DATABASE: Final = "default"
 _USUAL_OPTIONS: Final = {"cluster": "", "min_replicas": "1", "order_delay_s": "5"}
 _LEAST_DELAY_S: Final = 0.2
 _MOST_DELAY_S: Final = 60
-"""The server refuses what is further ahead of its clock (`storage.clickhouse.engine.server.AHEAD_MS`)."""
+"""The server refuses what is further ahead of its clock
+(`storage.clickhouse.engine.server.AHEAD_MS`).
+"""
 _SECONDS: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?", re.ASCII)
 _CLUSTER: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
@@ -28,7 +34,9 @@ class Address:
     """Where the servers are, and who asks them."""
 
     hosts: tuple[str, ...]
-    """URLs without a path, to be tried in turn; each is a way to the same database, or a replica of it."""
+    """URLs without a path, to be tried in turn; each is a way to the same database, or a replica of
+    it.
+    """
     database: str
     user: str
     password: str = field(repr=False)
@@ -55,14 +63,21 @@ class Address:
             raise ValueError(f"{url.scheme}: takes no fragment; # in a password is written %23")
         if "@" in url.path:
             raise ValueError(f"{url.scheme}: an @ behind the host; / in a password is written %2F")
+
         database = unquote(url.path[1:])
         if "/" in url.path[1:] or "\0" in database:
-            raise ValueError(f"{url.scheme}: needs the name of a database, as in {url.scheme}://user@host/sidelog")
+            raise ValueError(
+                f"{url.scheme}: needs the name of a database, as in "
+                f"{url.scheme}://user@host/sidelog"
+            )
+
         credentials, _, hosts = url.netloc.rpartition("@")
         user, _, password = credentials.partition(":")
         places = tuple(_hosts(url.scheme, hosts))
         options = _options(url, len(places))
-        return cls(places, database or _DATABASE, unquote(user) or "default", unquote(password), **options)
+        return cls(
+            places, database or _DATABASE, unquote(user) or "default", unquote(password), **options
+        )
 
 
 class _Options(TypedDict):
@@ -74,20 +89,36 @@ class _Options(TypedDict):
 def _options(url: SplitResult, hosts: int) -> _Options:
     options = dict(parse_qsl(url.query, keep_blank_values=True))
     cluster, least, delay = (options.pop(name, usual) for name, usual in _USUAL_OPTIONS.items())
-    if options or (url.query and "=" not in url.query) or ("min_replicas=" in url.query and not cluster):
+    if (
+        options
+        or (url.query and "=" not in url.query)
+        or ("min_replicas=" in url.query and not cluster)
+    ):
         raise ValueError(
-            f"{url.scheme}: takes no options but order_delay_s and cluster, and with that min_replicas; ? in a "
+            f"{url.scheme}: takes no options but order_delay_s and cluster, and with that "
+            "min_replicas; ? in a "
             "password is written %3F"
         )
     if cluster and _CLUSTER.fullmatch(cluster) is None:
-        raise ValueError(f"{url.scheme}: cluster={cluster!r} is no name of letters, digits and . _ -")
+        raise ValueError(
+            f"{url.scheme}: cluster={cluster!r} is no name of letters, digits and . _ -"
+        )
     if not (least.isascii() and least.isdigit() and 1 <= int(least[:9]) <= hosts):
-        raise ValueError(f"{url.scheme}: min_replicas={least!r} is not between 1 and the {hosts} hosts of the address")
+        raise ValueError(
+            f"{url.scheme}: min_replicas={least!r} is not between 1 and the {hosts} hosts of the "
+            "address"
+        )
     if not (_SECONDS.fullmatch(delay) and _LEAST_DELAY_S <= float(delay) <= _MOST_DELAY_S):
         raise ValueError(
-            f"{url.scheme}: order_delay_s={delay!r} is no number of seconds from {_LEAST_DELAY_S} to {_MOST_DELAY_S}"
+            f"{url.scheme}: order_delay_s={delay!r} is no number of seconds from {_LEAST_DELAY_S} "
+            f"to {_MOST_DELAY_S}"
         )
-    return {"cluster": cluster, "min_replicas": int(least), "order_delay_ms": round(float(delay) * 1000)}
+
+    return {
+        "cluster": cluster,
+        "min_replicas": int(least),
+        "order_delay_ms": round(float(delay) * 1000),
+    }
 
 
 def _hosts(scheme: str, hosts: str) -> Iterator[str]:
@@ -96,5 +127,9 @@ def _hosts(scheme: str, hosts: str) -> Iterator[str]:
         found = _HOST.fullmatch(host)
         port = int(found["port"] or usual_port) if found else 0
         if found is None or not 0 < port <= _MAX_PORT:
-            raise ValueError(f"{scheme}: {host!r} is no host and port, as in {scheme}://user@host:{usual_port}/sidelog")
+            raise ValueError(
+                f"{scheme}: {host!r} is no host and port, as in "
+                f"{scheme}://user@host:{usual_port}/sidelog"
+            )
+
         yield f"{protocol}://{found['name']}:{port}"

@@ -1,8 +1,9 @@
-"""What a server's answer means: its error as one of the storage errors, by ClickHouse's own codes. Pure.
+"""What a server's answer means: its error as one of the storage errors, by ClickHouse's own codes.
+Pure.
 
-Strategy: only what is about a value of the statement is refused for good; anything else, what is not known yet
-included, may go away, so that no record is given up for an error of the server, of its disk or of ours.
-Source: ClickHouse, src/Common/ErrorCodes.cpp; codes are never reused.
+Strategy: only what is about a value of the statement is refused for good; anything else, what is
+not known yet included, may go away, so that no record is given up for an error of the server, of
+its disk or of ours. Source: ClickHouse, src/Common/ErrorCodes.cpp; codes are never reused.
 """
 
 import re
@@ -23,7 +24,9 @@ _ABOUT_A_VALUE: Final = frozenset({
 })  # fmt: skip
 _OUT_OF_TIME: Final = frozenset({159})
 _IS_THERE: Final = frozenset({57, 122, 253})
-"""A table is there already; of a replicated one: another than that to be made, or with the same name of a replica."""
+"""A table is there already; of a replicated one: another than that to be made, or with the same
+name of a replica.
+"""
 _IS_NOT_THERE: Final = frozenset({60, 81})
 """An unknown table, or database."""
 _UNFINISHED: Final = frozenset({341})
@@ -56,7 +59,9 @@ class NotThere(StorageUnavailable):
 
 
 class Late(StorageUnavailable):
-    """Rows were refused whose numbers are too low or too high for the server's clock; none was stored."""
+    """Rows were refused whose numbers are too low or too high for the server's clock; none was
+    stored.
+    """
 
 
 _KINDS: Final = (
@@ -70,7 +75,8 @@ _KINDS: Final = (
 
 def error_of(body: bytes, status: int) -> StorageError:
     """Read the answer to a statement that failed."""
-    code, text = code_of(body), _text(body)
+    code = code_of(body)
+    text = _text(body)
     for codes, kind in _KINDS:
         if code in codes:
             return kind(f"clickhouse: {text}")
@@ -78,6 +84,7 @@ def error_of(body: bytes, status: int) -> StorageError:
         return StorageRejected(f"clickhouse refused a value: {text}")
     if code in _DENIED:
         return StorageUnavailable(f"clickhouse does not let this user in: {text}")
+
     return StorageUnavailable(f"clickhouse: {text or f'status {status} without a word'}")
 
 

@@ -1,13 +1,16 @@
-"""Statements to a ClickHouse server over HTTP, by aiohttp: the one place of `storage` that knows an HTTP client.
+"""Statements to a ClickHouse server over HTTP, by aiohttp: the one place of `storage` that knows an
+HTTP client.
 
-Strategy: of the hosts of an address the one that answered last is asked. Where no connection can be made the next one
-is tried; a statement that was sent is never sent again here, because its outcome is unknown, but what comes
-after a failure is sent to the next host. The server holds an answer back until it is whole (`wait_end_of_query`), so a
-status says how the statement ended. In a cluster the table `records` has the rows of all shards, and a link to one
-shard writes the name of the shard's own table in its place, in statements and not in their values.
+Strategy: of the hosts of an address the one that answered last is asked. Where no connection can be
+made the next one is tried; a statement that was sent is never sent again here, because its outcome
+is unknown, but what comes after a failure is sent to the next host. The server holds an answer back
+until it is whole (`wait_end_of_query`), so a status says how the statement ended. In a cluster the
+table `records` has the rows of all shards, and a link to one shard writes the name of the shard's
+own table in its place, in statements and not in their values.
 
-Invariant: every statement has an end, on the server and here, and the answer's size a bound. Errors are those of
-`storage.clickhouse.wire.answers`. No session is used on the server: two statements share nothing.
+Invariant: every statement has an end, on the server and here, and the answer's size a bound. Errors
+are those of `storage.clickhouse.wire.answers`. No session is used on the server: two statements
+share nothing.
 """
 
 import asyncio
@@ -22,7 +25,14 @@ import aiohttp
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.answers import Away, error_of
 from storage.clickhouse.wire.literals import identifier, render
-from storage.clickhouse.wire.native import Column, NotNative, Written, block_of, read_blocks, write_columns
+from storage.clickhouse.wire.native import (
+    Column,
+    NotNative,
+    Written,
+    block_of,
+    read_blocks,
+    write_columns,
+)
 from storage.errors import StorageError, StorageRejected, StorageUnavailable
 
 LIMIT_S: Final = 10.0
@@ -74,6 +84,7 @@ async def at_once(work: Callable[[S], Awaitable[T]], things: Iterable[S]) -> lis
         if isinstance(result, StorageError):
             raise result
         done.append(result)
+
     return done
 
 
@@ -103,11 +114,14 @@ class Link:
         self._own_records = own_records
         self.each: list[Link] = [self]
         """One to each replica."""
+
         if address.cluster and len(address.hosts) > 1:
             alone = [replace(address, hosts=(host,)) for host in address.hosts]
             self.each = [
-                Link(one, max_answer_bytes, is_read_only=is_read_only, own_records=own_records) for one in alone
+                Link(one, max_answer_bytes, is_read_only=is_read_only, own_records=own_records)
+                for one in alone
             ]
+
         self.is_replicated = len(self.each) > 1
         # 2 still takes settings with a statement, such as its limit of time.
         self.settings = {"readonly": "2"} if is_read_only else {}
@@ -119,7 +133,12 @@ class Link:
         self.is_closed = False
 
     async def fetch(
-        self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float, settings: dict[str, str] | None = None
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        limit_s: float,
+        settings: dict[str, str] | None = None,
     ) -> list[Row]:
         """Run a query and return its rows.
 
@@ -133,13 +152,17 @@ class Link:
             StorageUnavailable: It can be tried again; `answers.OutOfTime`: it took too long.
             StorageRejected: A parameter has no literal, or the server does not take it.
         """
-        answer = await self._post(f"{self._rendered(sql, parameters)} FORMAT Native", b"", limit_s, settings or {})
+        answer = await self._post(
+            f"{self._rendered(sql, parameters)} FORMAT Native", b"", limit_s, settings or {}
+        )
         try:
             return read_blocks(answer)[1]
         except NotNative as error:
             raise StorageUnavailable(f"clickhouse: {error}") from error
 
-    async def fetch_each(self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float) -> list[list[Row] | None]:
+    async def fetch_each(
+        self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float
+    ) -> list[list[Row] | None]:
         """Run a query on each replica; None for those to which no connection can be made."""
 
         async def ask(link: Link) -> list[Row] | None:
@@ -159,13 +182,25 @@ class Link:
         return next((link for link in self.each if link.hosts == [host]), self)
 
     async def execute(
-        self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float, settings: dict[str, str] | None = None
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        limit_s: float,
+        settings: dict[str, str] | None = None,
     ) -> None:
-        """Run a statement without an answer; see `fetch`. After an error it is unknown whether it ran."""
+        """Run a statement without an answer; see `fetch`. After an error it is unknown whether it
+        ran.
+        """
         await self._post(self._rendered(sql, parameters), b"", limit_s, settings or {})
 
     async def insert(
-        self, table: str, columns: Sequence[Column], *, limit_s: float, settings: dict[str, str] | None = None
+        self,
+        table: str,
+        columns: Sequence[Column],
+        *,
+        limit_s: float,
+        settings: dict[str, str] | None = None,
     ) -> None:
         """Insert rows, as columns of the types of the table; see `execute`.
 
@@ -176,7 +211,9 @@ class Link:
             written = write_columns(columns)
         await self.send(table, written, limit_s=limit_s, settings=settings)
 
-    async def send(self, table: str, *parts: Written, limit_s: float, settings: dict[str, str] | None = None) -> None:
+    async def send(
+        self, table: str, *parts: Written, limit_s: float, settings: dict[str, str] | None = None
+    ) -> None:
         """Insert one block of columns, which are written already; see `execute`."""
         names = ", ".join(identifier(name) for part in parts for name in part.names)
         sql = self._rendered(f"INSERT INTO {table} ({names}) FORMAT Native", ())
@@ -185,7 +222,8 @@ class Link:
     async def close(self) -> None:
         """Give back all connections; what is running is ended here, not on the server."""
         self.is_closed = True
-        client, self._client = self._client, None
+        client = self._client
+        self._client = None
         if client is not None:
             await client.close()
         for link in self.each:
@@ -214,24 +252,35 @@ class Link:
                 reasons.append(str(error))
                 continue
             except StorageUnavailable as error:
-                # Of its kinds each says something of a table or a statement; this one may be the host's fault.
+                # Of its kinds each says something of a table or a statement; this one may be the
+                # host's fault.
                 if type(error) is StorageUnavailable and self.hosts[0] == host:
                     self.hosts = [*self.hosts[1:], host]
                 raise
+
             self.prefer(host)
             return answer
-        raise Away(f"clickhouse: {'; '.join(reasons) or f'no host of this shard of {self.address.cluster} is known'}")
 
-    async def _answer(self, host: str, parameters: dict[str, str], body: bytes, limit_s: float) -> bytes:
+        raise Away(
+            f"clickhouse: {'; '.join(reasons) or f'no host of this shard of {self.address.cluster} is known'}"
+        )
+
+    async def _answer(
+        self, host: str, parameters: dict[str, str], body: bytes, limit_s: float
+    ) -> bytes:
         try:
             async with asyncio.timeout(limit_s + GRACE_S):
                 return await self._ask(host, parameters, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Away(f"{host}: {error}") from error
         except TimeoutError as error:
-            raise StorageUnavailable(f"clickhouse: no answer from {host} within {limit_s + GRACE_S:g} s") from error
+            raise StorageUnavailable(
+                f"clickhouse: no answer from {host} within {limit_s + GRACE_S:g} s"
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise StorageUnavailable(f"clickhouse: {host}: {str(error) or type(error).__name__}") from error
+            raise StorageUnavailable(
+                f"clickhouse: {host}: {str(error) or type(error).__name__}"
+            ) from error
 
     async def _ask(self, host: str, parameters: dict[str, str], body: bytes) -> bytes:
         async with self._opened().post(host, **_request(parameters, body)) as response:
@@ -239,9 +288,13 @@ class Link:
             async for piece in response.content.iter_chunked(_PIECE_BYTES):
                 answer += piece
                 if len(answer) > self._max_answer_bytes:
-                    raise StorageUnavailable(f"clickhouse: an answer is larger than {self._max_answer_bytes} bytes")
+                    raise StorageUnavailable(
+                        f"clickhouse: an answer is larger than {self._max_answer_bytes} bytes"
+                    )
+
             if response.status != _OK:
                 raise error_of(bytes(answer), response.status)
+
             return bytes(answer)
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -249,17 +302,21 @@ class Link:
             self._client = aiohttp.ClientSession(
                 # The system's resolver: the other one starts a thread that never ends.
                 connector=aiohttp.TCPConnector(
-                    resolver=aiohttp.ThreadedResolver(), limit=_MAX_CONNECTIONS, keepalive_timeout=_IDLE_S
+                    resolver=aiohttp.ThreadedResolver(),
+                    limit=_MAX_CONNECTIONS,
+                    keepalive_timeout=_IDLE_S,
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
                 headers={
                     "X-ClickHouse-User": self.address.user,
                     "X-ClickHouse-Key": self.address.password,
-                    "Accept-Encoding": "identity",  # a profile of the server may compress what may be compressed
+                    # A profile of the server may compress what may be compressed.
+                    "Accept-Encoding": "identity",
                 },
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
+
         return self._client
 
     def prefer(self, host: str) -> None:

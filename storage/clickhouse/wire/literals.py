@@ -1,10 +1,12 @@
 """Statements with their values written into them, for servers that know no parameters. Pure.
 
-Strategy: a statement names its parameters `$1`, `$2` and so on, each becomes a literal. Text is quoted with every byte
-escaped that is not printable ASCII, so a literal has no byte that any server reads in another way; bytes and floats are
-written as hexadecimal digits, so that they come back bit by bit.
+Strategy: a statement names its parameters `$1`, `$2` and so on, each becomes a literal. Text is
+quoted with every byte escaped that is not printable ASCII, so a literal has no byte that any server
+reads in another way; bytes and floats are written as hexadecimal digits, so that they come back bit
+by bit.
 
-Invariant: `SELECT $1` answers the value. What the server has no type for is refused before anything is sent.
+Invariant: `SELECT $1` answers the value. What the server has no type for is refused before anything
+is sent.
 """
 
 import re
@@ -34,7 +36,9 @@ def render(sql: str, parameters: Sequence[Any] = ()) -> str:
 
     def write(mark: re.Match[str]) -> str:
         number = int(mark[1])
-        assert 0 < number <= len(parameters), f"bug: a statement names ${number} of {len(parameters)} parameters"
+        assert 0 < number <= len(parameters), (
+            f"bug: a statement names ${number} of {len(parameters)} parameters"
+        )
         unused.discard(number)
         return literal(parameters[number - 1])
 
@@ -60,7 +64,9 @@ def _integer(value: int) -> str:
     if not _LEAST <= value <= _MOST:
         raise ValueError(f"{value} is not a number of 64 bits")
     # Read digit by digit behind its sign, the least number would be one too large.
-    return f"toInt64('{value}')" if value == _LEAST else str(value)
+    if value == _LEAST:
+        return f"toInt64('{value}')"
+    return str(value)
 
 
 def _float(value: float) -> str:

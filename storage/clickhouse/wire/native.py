@@ -1,11 +1,14 @@
-"""The format Native, in which rows come and go: blocks of columns, each with its name and type. Pure.
+"""The format Native, in which rows come and go: blocks of columns, each with its name and type.
+Pure.
 
-Strategy: a column of numbers is one array, so that neither side looks at its values one by one; a server that stores
-columns takes them as they are. Bytes are `Array(UInt8)` or `FixedString`, `String` is text: the type tells which. Bytes
-that were written as `String` come back as text with surrogates (PEP 383), which encodes to the same bytes.
+Strategy: a column of numbers is one array, so that neither side looks at its values one by one; a
+server that stores columns takes them as they are. Bytes are `Array(UInt8)` or `FixedString`,
+`String` is text: the type tells which. Bytes that were written as `String` come back as text with
+surrogates (PEP 383), which encodes to the same bytes.
 
-Invariant: what `write_columns` wrote of values `read_blocks` reads. A value that its column cannot hold is refused.
-Source: https://clickhouse.com/docs/interfaces/formats/Native, without the block info of the other protocol.
+Invariant: what `write_columns` wrote of values `read_blocks` reads. A value that its column cannot
+hold is refused. Source: https://clickhouse.com/docs/interfaces/formats/Native, without the block
+info of the other protocol.
 """
 
 import re
@@ -69,12 +72,14 @@ def write_columns(columns: Sequence[Column]) -> Written:
         assert len(values) == rows, f"bug: column {name} is longer than the first, or shorter"
         out.append(_string(name.encode()) + _string(type.encode()))
         _write(out, type, values)
+
     return Written(tuple(column.name for column in columns), rows, out)
 
 
 def block_of(*parts: Written) -> bytes:
     """Make one block of columns of the same length."""
-    width, rows = sum(len(part.names) for part in parts), parts[0].rows
+    width = sum(len(part.names) for part in parts)
+    rows = parts[0].rows
     assert all(part.rows == rows for part in parts), "bug: columns of one block differ in length"
     # Joined once: bodies are copied no more often than that.
     return b"".join(chain((_varint(width), _varint(rows)), *(part.chunks for part in parts)))
@@ -88,15 +93,20 @@ def read_blocks(data: bytes) -> tuple[list[str], list[tuple[Any, ...]]]:
     """
     reader = _Reader(data)
     names: list[str] = []
+
     rows: list[tuple[Any, ...]] = []
     try:
         while not reader.is_at_end:
-            width, height = reader.varint(), reader.varint()
+            width = reader.varint()
+            height = reader.varint()
             columns = [reader.column(height) for _ in range(width)]
             names = [name for name, _ in columns]
             rows += zip(*(values for _, values in columns), strict=True)
     except (IndexError, ValueError, struct.error) as error:
-        raise NotNative(f"an answer of {len(data)} bytes cannot be read at {reader.at}: {error}") from error
+        raise NotNative(
+            f"an answer of {len(data)} bytes cannot be read at {reader.at}: {error}"
+        ) from error
+
     return names, rows
 
 
@@ -112,7 +122,8 @@ class _Reader:
         return self.at >= len(self._data)
 
     def varint(self) -> int:
-        value = shift = 0
+        value = 0
+        shift = 0
         while True:
             byte = self._data[self.at]
             self.at += 1
@@ -129,7 +140,8 @@ class _Reader:
         return part
 
     def column(self, height: int) -> tuple[str, Sequence[Any]]:
-        name, type = self.text(), self.text()
+        name = self.text()
+        type = self.text()
         return name, self.values(type, height)
 
     def text(self) -> str:
@@ -140,18 +152,22 @@ class _Reader:
             numbers = array(_CODES[type])
             numbers.frombytes(self.take(height * numbers.itemsize))
             return numbers.tolist()
+
         if type == "String":
             return [self.text() for _ in range(height)]
         if type == "Nothing":
             self.take(height)
             return [None] * height
+
         kind, inner = _parts(type)
         return _READERS[kind](self, inner, height)
 
     def nullable(self, type: str, height: int) -> Sequence[Any]:
         nulls = self.take(height).tobytes()
         values = self.values(type, height)
-        return [None if null else value for null, value in zip(nulls, values, strict=True)] if any(nulls) else values
+        if any(nulls):
+            return [None if null else value for null, value in zip(nulls, values, strict=True)]
+        return values
 
     def fixed(self, length: str, height: int) -> Sequence[bytes]:
         return [self.take(int(length)).tobytes() for _ in range(height)]
@@ -174,7 +190,9 @@ class _Reader:
         return [values[place] for place in self.values(_PLACES[kind & _PLACE_MASK], rows)]
 
     def tuples(self, types: str, height: int) -> Sequence[Any]:
-        return list(zip(*(self.values(type, height) for type in _SEPARATOR.split(types)), strict=True))
+        return list(
+            zip(*(self.values(type, height) for type in _SEPARATOR.split(types)), strict=True)
+        )
 
 
 _READERS: Final[dict[str, Callable[[_Reader, str, int], Sequence[Any]]]] = {

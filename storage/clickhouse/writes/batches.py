@@ -1,9 +1,10 @@
 """Batches of any instance: written as rows, and stored in the slots of that instance.
 
-Strategy: rows are written on a thread where they are many. A batch whose fate is unknown is settled before the next
-one: records that turn out to be stored are not stored again.
+Strategy: rows are written on a thread where they are many. A batch whose fate is unknown is settled
+before the next one: records that turn out to be stored are not stored again.
 
-Invariant: after an exception nothing of the batch is known stored; who comes with its records again stores each once.
+Invariant: after an exception nothing of the batch is known stored; who comes with its records again
+stores each once.
 """
 
 import asyncio
@@ -34,21 +35,32 @@ class BatchStore:
         """Those that the batch in doubt was sent to."""
 
     async def store(self, batch: Batch) -> int:
-        """Commit a batch and set `record.seq`; returns the last of them, 0 without. See `Storage.commit`."""
+        """Commit a batch and set `record.seq`; returns the last of them, 0 without. See
+        `Storage.commit`.
+        """
         await self._settle()
-        slots, entries = self._of(batch.instance), self._doubts.unsettled(batch.entries)
+        slots = self._of(batch.instance)
+        entries = self._doubts.unsettled(batch.entries)
         fresh = Batch(batch.instance, entries, batch.positions, batch.retired)
+
         with refusing():
-            rows = await asyncio.to_thread(rows_of, fresh) if len(entries) > _LOOP_ENTRIES else rows_of(fresh)
+            rows = (
+                await asyncio.to_thread(rows_of, fresh)
+                if len(entries) > _LOOP_ENTRIES
+                else rows_of(fresh)
+            )
+
         await slots.settle()
         self._doubts.note(entries)
         self._doubtful = slots
+
         try:
             seqs = await slots.fill(rows, batch.positions, batch.retired)
         except StorageRejected:
             self._doubtful = None
             self._doubts.clear()
             raise
+
         self._doubtful = None
         self._doubts.clear()
         self._doubts.forget(batch.entries)

@@ -1,9 +1,10 @@
-"""Which lanes of numbers an instance has, and which shard: noted in the register, so that no two have the same.
+"""Which lanes of numbers an instance has, and which shard: noted in the register, so that no two
+have the same.
 
-Strategy: an instance claims a free lane by chance when it writes for the first time, and more when it has so many
-records that one gives too few numbers. Lanes of an instance that has written nothing for two days are free again: one
-that still runs marks daily, and begins anew when it could not. It stays on the shard of its first lane, which had the
-fewest.
+Strategy: an instance claims a free lane by chance when it writes for the first time, and more when
+it has so many records that one gives too few numbers. Lanes of an instance that has written nothing
+for two days are free again: one that still runs marks daily, and begins anew when it could not. It
+stays on the shard of its first lane, which had the fewest.
 """
 
 import random
@@ -60,32 +61,49 @@ class Lanes:
             own = _of(instance, known)
             if len(own.lanes) >= wanted:
                 return own
+
             lane = random.choice(await self._free(known))  # noqa: S311
             shard = own.shard or self._emptiest(known)
             await self._register.change(
-                f"{_PREFIX}{lane}", partial(_take, seen=known.get(str(lane), _FREE).value, held=f"{shard}/{instance}")
+                f"{_PREFIX}{lane}",
+                partial(_take, seen=known.get(str(lane), _FREE).value, held=f"{shard}/{instance}"),
             )
+
         raise StorageUnavailable(f"clickhouse: others claim the same lanes, {_TRIES} times")
 
     def _emptiest(self, known: dict[str, Entry]) -> int:
         used = Counter(entry.value.partition("/")[0] for entry in known.values())
-        return min(range(1, self._shards + 1), key=lambda shard: (used[str(shard)], random.random()))  # noqa: S311
+        shards = list(range(1, self._shards + 1))
+        random.shuffle(shards)
+        return min(shards, key=lambda shard: used[str(shard)])
 
     async def _free(self, known: dict[str, Entry]) -> list[int]:
         free = [lane for lane in range(LANES) if str(lane) not in known]
         if not free:
             [(now_ms,)] = await self._link.fetch(f"SELECT {self._server.now_ms}", limit_s=LIMIT_S)
             since = ((now_ms << 12) // DAY - _IDLE_DAYS) * DAY
-            active = {writer for (writer,) in await self._link.fetch(_WRITERS, (since,), limit_s=LIMIT_S)}
-            free = [int(lane) for lane, entry in known.items() if entry.value.partition("/")[2] not in active]
+            active = {
+                writer for (writer,) in await self._link.fetch(_WRITERS, (since,), limit_s=LIMIT_S)
+            }
+            free = [
+                int(lane)
+                for lane, entry in known.items()
+                if entry.value.partition("/")[2] not in active
+            ]
+
         if not free:
-            raise StorageUnavailable(f"clickhouse: all {LANES} lanes of numbers belong to sidecars that write")
+            raise StorageUnavailable(
+                f"clickhouse: all {LANES} lanes of numbers belong to sidecars that write"
+            )
+
         return free
 
 
 def _of(instance: str, known: dict[str, Entry]) -> Held:
     held = [(lane, entry.value.partition("/")) for lane, entry in known.items()]
-    own = [(int(lane), int(shard)) for lane, (shard, _, holder) in held if holder == instance and shard]
+    own = [
+        (int(lane), int(shard)) for lane, (shard, _, holder) in held if holder == instance and shard
+    ]
     return Held(max((shard for _, shard in own), default=0), tuple(sorted(lane for lane, _ in own)))
 
 

@@ -1,10 +1,11 @@
-"""A batch as the rows of one block: records with their payloads, tool calls and jobs; of positions alone, one row.
+"""A batch as the rows of one block: records with their payloads, tool calls and jobs; of positions
+alone, one row.
 
-Strategy: all are rows of one table, which their kind distinguishes, so that one insert has all of a batch. What is no
-record has the `seq` of the record it came with, and uses columns that records have for something else (`CALL`,
-`WAITING`, `JOB`). Written once, whatever becomes of the attempt: what an attempt decides is a few columns before the
-others. The last row, of the last number, has positions and nothing else: it stays when the records of its batch are
-erased. Pure.
+Strategy: all are rows of one table, which their kind distinguishes, so that one insert has all of a
+batch. What is no record has the `seq` of the record it came with, and uses columns that records
+have for something else (`CALL`, `WAITING`, `JOB`). Written once, whatever becomes of the attempt:
+what an attempt decides is a few columns before the others. The last row, of the last number, has
+positions and nothing else: it stays when the records of its batch are erased. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,9 @@ from storage.relational.tools.rows import row_of
 from storage.tools import awaited_calls, ended_calls
 
 CALL, WAITING, JOB, POSITIONS, MARK = range(len(KINDS), len(KINDS) + 5)
-"""Kinds of rows that are no records: the last two, one of which each slot ends with (`writes.slots`), have a writer."""
+"""Kinds of rows that are no records: the last two, one of which each slot ends with
+(`writes.slots`), have a writer.
+"""
 CALL_COLUMNS: Final = {
     "record_id": "id", "position": "request_bytes", "created_at_us": "response_bytes", "latency_us": "duration_us",
     "llm_request_id": "trace_id", "rpc_id": "span_id", "session": "request_id", "search": "response_body",
@@ -56,15 +59,21 @@ class Rows(NamedTuple):
         """How many numbers they take: positions alone take one."""
         return max(1, self.records)
 
-    def of_attempt(self, seqs: Sequence[int], slot: int, attempt: int, writer: str, positions: bytes) -> Written:
-        """Write the columns of an attempt; who writes, and its positions, stand in the last row only."""
+    def of_attempt(
+        self, seqs: Sequence[int], slot: int, attempt: int, writer: str, positions: bytes
+    ) -> Written:
+        """Write the columns of an attempt; who writes, and its positions, stand in the last row
+        only.
+        """
         rows = self.written.rows
         numbers = [*seqs, *(seqs[place] for place in self.places)]
         made = {
             "seq": numbers, "batch": [slot] * rows, "place": range(rows), "attempt": [attempt] * rows,
             "writer": [*[""] * (rows - 1), stored_text(writer)], "positions": [*[b""] * (rows - 1), positions],
         }  # fmt: skip
-        return write_columns([Column(name, type, made[name]) for name, type in ATTEMPT_TYPES.items()])
+        return write_columns(
+            [Column(name, type, made[name]) for name, type in ATTEMPT_TYPES.items()]
+        )
 
 
 def rows_of(batch: Batch) -> Rows:
@@ -83,7 +92,11 @@ def rows_of(batch: Batch) -> Rows:
     made["words"] = list(map(words_of, batch.entries))
     further = [*_further(batch), (len(batch.entries) - 1, {"kind": POSITIONS})]
     rows = [row for _, row in further]
-    return Rows(len(batch.entries), tuple(place for place, _ in further), _written(made, len(batch.entries), rows))
+    return Rows(
+        len(batch.entries),
+        tuple(place for place, _ in further),
+        _written(made, len(batch.entries), rows),
+    )
 
 
 def mark() -> Rows:
@@ -111,6 +124,7 @@ def _written(made: Mapping[str, list[Any]], records: int, further: Sequence[Valu
         empty = None if type.startswith("Nullable") else _EMPTY.get(type, 0)
         values = made.get(name, [empty] * records)
         columns.append(Column(name, type, [*values, *(row.get(name, empty) for row in further)]))
+
     return write_columns(columns)
 
 
@@ -120,13 +134,19 @@ def _further(batch: Batch) -> Sequence[tuple[int, Values]]:
         instance = stored_text(entry.record.instance)
         if entry.tool_calls:
             found += ((place, {"instance": instance, **_call(call)}) for call in ended_calls(entry))
-            found += ((place, {"instance": instance, **_waiting(call)}) for call in awaited_calls(entry))
+            found += (
+                (place, {"instance": instance, **_waiting(call)}) for call in awaited_calls(entry)
+            )
+
         found += ((place, {"instance": instance, **_job(job)}) for job in entry.jobs)
+
     return found
 
 
 def _call(call: ToolCall) -> Values:
-    values = row_of(call)._asdict() | {name: stored_text(getattr(call, name)) for name in CALL_TEXTS}
+    values = row_of(call)._asdict() | {
+        name: stored_text(getattr(call, name)) for name in CALL_TEXTS
+    }
     return {"kind": CALL} | {CALL_COLUMNS.get(name, name): value for name, value in values.items()}
 
 
@@ -153,6 +173,11 @@ def _job(job: Job) -> Values:
 def _check_ids(entries: Sequence[Entry]) -> None:
     if len({entry.record.id for entry in entries}) < len(entries):
         raise ValueError("an id is in the batch twice")
-    calls = [(call.record_id, call.position) for entry in entries if entry.tool_calls for call in ended_calls(entry)]
+    calls = [
+        (call.record_id, call.position)
+        for entry in entries
+        if entry.tool_calls
+        for call in ended_calls(entry)
+    ]
     if len(set(calls)) < len(calls):
         raise ValueError("a tool call is in the batch twice")

@@ -1,14 +1,17 @@
 """Batches of one instance, each stored once: the slots that they take, in order.
 
-Strategy: a batch is one insert of one block, whose token names the instance and the number of a slot; the server stores
-one of all inserts with the same token. Whether it did is looked up, whatever it answered. A slot of which no sidecar
-knows whether it is taken, by this process or by one before it, is closed by a mark: if that is stored, nothing else
-that was sent for the slot ever will be. The newest slot has all positions of the instance.
+Strategy: a batch is one insert of one block, whose token names the instance and the number of a
+slot; the server stores one of all inserts with the same token. Whether it did is looked up,
+whatever it answered. A slot of which no sidecar knows whether it is taken, by this process or by
+one before it, is closed by a mark: if that is stored, nothing else that was sent for the slot ever
+will be. The newest slot has all positions of the instance.
 
-A server without tokens settles by time: what is late is refused, so when the delay is over and no insert runs, what is
-not stored will never be. Replicas settle by both, and then one of them is asked that shows all that was committed.
+A server without tokens settles by time: what is late is refused, so when the delay is over and no
+insert runs, what is not stored will never be. Replicas settle by both, and then one of them is
+asked that shows all that was committed.
 
-Invariant: of each slot the rows of one block at most are stored, and only the slot behind the newest can be on its way.
+Invariant: of each slot the rows of one block at most are stored, and only the slot behind the
+newest can be on its way.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter
@@ -44,11 +47,15 @@ _LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
 """Pauses between looks for what has taken a slot: it may be on its way."""
 _LATE_PAUSE_S: Final = 0.2
 _LATE_GRACE_MS: Final = 1000
-_NEWEST: Final = "SELECT batch, attempt, seq, kind, positions FROM records WHERE writer = $1 ORDER BY seq DESC LIMIT 4"
+_NEWEST: Final = (
+    "SELECT batch, attempt, seq, kind, positions FROM records WHERE writer = $1 ORDER BY seq DESC "
+    "LIMIT 4"
+)
 _OF_SLOT: Final = "SELECT attempt, kind FROM records WHERE writer = $1 AND batch = $2 AND seq >= $3"
 _COUNT: Final = "SELECT count() FROM records WHERE seq = $1 AND attempt = $2"
 _SEQS: Final = (
-    "SELECT seq, kind FROM records WHERE batch = $1 AND attempt = $2 AND seq >= $3 AND kind <> $4 ORDER BY place"
+    "SELECT seq, kind FROM records WHERE batch = $1 AND attempt = $2 AND seq >= $3 AND kind <> $4 "
+    "ORDER BY place"
 )
 
 
@@ -105,7 +112,9 @@ class Slots:
         self._positions: dict[bytes, Position] = {}
         self._doubt: _Doubt | None = None
         self._late_from_ms: int | None = None
-        """From then on the server refuses what was sent before; None where that was not asked since the last insert."""
+        """From then on the server refuses what was sent before; None where that was not asked since
+        the last insert.
+        """
         self._wrote_s: float | None = None
         """When a slot was taken last; None before the store was looked at."""
         self._is_lost = False
@@ -117,8 +126,11 @@ class Slots:
         await self.settle()
         return dict(self._positions)
 
-    async def fill(self, rows: Rows, positions: Mapping[bytes, Position], retired: Sequence[bytes]) -> Sequence[int]:
-        """Store rows in the next slot, and the positions they move; returns the numbers of their records.
+    async def fill(
+        self, rows: Rows, positions: Mapping[bytes, Position], retired: Sequence[bytes]
+    ) -> Sequence[int]:
+        """Store rows in the next slot, and the positions they move; returns the numbers of their
+        records.
 
         Safe to cancel: `settle` tells what became of it.
 
@@ -128,58 +140,79 @@ class Slots:
         """
         await self.settle()
         gone = set(retired)
-        moved = {source: at for source, at in {**self._positions, **positions}.items() if source not in gone}
+        moved = {
+            source: at
+            for source, at in {**self._positions, **positions}.items()
+            if source not in gone
+        }
         if not rows.records and moved == self._positions:
             return ()
+
         for _ in range(_TRIES):
             seqs = await self._take(rows.numbers)
             reason = await self._send(rows, seqs, moved)
             if isinstance(reason, Late):
                 continue
+
             if reason is None and await self._is_there(seqs[0]):
                 await self._await_copies(seqs[0])
                 self._note_taken(self._slot + 1, moved)
                 return seqs
+
             stored = await self.settle()
             if stored is not None:
                 return stored
             if reason is not None:
                 raise reason
+
         raise StorageUnavailable(f"clickhouse: {_TRIES} inserts in a row were refused as late")
 
     async def settle(self) -> Sequence[int] | None:
-        """Find out what became of a batch in doubt; returns the numbers of its records, None where it is not stored.
+        """Find out what became of a batch in doubt; returns the numbers of its records, None where
+        it is not stored.
 
         Raises:
             StorageUnavailable: It is not known; or another process has the name of this instance.
         """
         if self._is_lost:
             raise self._name_is_lost()
-        doubt, wrote_s = self._doubt, self._wrote_s
+        doubt = self._doubt
+        wrote_s = self._wrote_s
         if doubt is None and wrote_s is not None and self._clock() - wrote_s < _BEGIN_ANEW_S:
             return None
+
         link = await self._begin()
         found = []
         if doubt is not None:
-            found = await link.fetch(_SEQS, (doubt.slot, self._own, doubt.first_seq, MARK), limit_s=LIMIT_S)
+            found = await link.fetch(
+                _SEQS, (doubt.slot, self._own, doubt.first_seq, MARK), limit_s=LIMIT_S
+            )
+
         if found:
             await self._await_copies(found[0][0])
         self._doubt = None
-        return [seq for seq, kind in found if kind < CALL] if found else None
+        if found:
+            return [seq for seq, kind in found if kind < CALL]
+
+        return None
 
     async def keep(self) -> None:
         """Write the positions anew when they are a day old."""
         if self._doubt is None and self._wrote_s is not None and not self._is_lost:
             await self.settle()
 
-    async def _send(self, rows: Rows, seqs: Sequence[int], moved: dict[bytes, Position]) -> StorageUnavailable | None:
+    async def _send(
+        self, rows: Rows, seqs: Sequence[int], moved: dict[bytes, Position]
+    ) -> StorageUnavailable | None:
         """Insert rows into the next slot, which is in doubt from then on; returns what went wrong.
 
         Raises:
             StorageRejected: A value is refused, and nothing is stored.
         """
         started_s = self._clock()
-        self._doubt, self._late_from_ms = _Doubt(self._slot + 1, seqs[0]), None
+        self._doubt = _Doubt(self._slot + 1, seqs[0])
+        self._late_from_ms = None
+
         try:
             await self._insert(rows, seqs, self._slot + 1, moved)
         except StorageRejected:
@@ -195,10 +228,13 @@ class Slots:
         except StorageUnavailable as error:
             self._doubt = self._doubt._replace(reason=str(error))
             return error
+
         return None
 
     def _note_taken(self, slot: int, positions: dict[bytes, Position]) -> None:
-        self._slot, self._positions, self._doubt = slot, positions, None
+        self._slot = slot
+        self._positions = positions
+        self._doubt = None
         self._wrote_s = self._clock()
         self._numbers.lead_ms //= 2
         self.newest_ms = self._numbers.last_ms
@@ -216,15 +252,23 @@ class Slots:
             await self._hear()
         if numbers.ahead_ms > _MAX_AHEAD_MS:
             raise StorageUnavailable(
-                f"clickhouse: numbers of {self._instance!r} are {numbers.ahead_ms / 1000:.0f} s ahead of the server's "
+                f"clickhouse: numbers of {self._instance!r} are {numbers.ahead_ms / 1000:.0f} s "
+                "ahead of the server's "
                 "clock; no more records are stored until the clock has come closer"
             )
+
         return numbers.take(count)
 
-    async def _insert(self, rows: Rows, seqs: Sequence[int], slot: int, positions: Mapping[bytes, Position]) -> None:
-        attempted = rows.of_attempt(seqs, slot, self._own, self._instance, pack_positions(positions))
+    async def _insert(
+        self, rows: Rows, seqs: Sequence[int], slot: int, positions: Mapping[bytes, Position]
+    ) -> None:
+        attempted = rows.of_attempt(
+            seqs, slot, self._own, self._instance, pack_positions(positions)
+        )
         settings = self._server.once(f"{self._instance}/{slot}")
-        await self._link.send("records", attempted, rows.written, limit_s=WRITE_LIMIT_S, settings=settings)
+        await self._link.send(
+            "records", attempted, rows.written, limit_s=WRITE_LIMIT_S, settings=settings
+        )
 
     async def _is_there(self, seq: int) -> bool:
         sql = f"SELECT {self._server.now_ms}, count() FROM records WHERE seq = $1 AND attempt = $2"
@@ -244,8 +288,11 @@ class Slots:
             if sum(bool(rows and rows[0][0]) for rows in found) >= wanted:
                 return
             await asyncio.sleep(pause_s)
+
         if wanted > 1:
-            raise StorageUnavailable(f"clickhouse: fewer than min_replicas={wanted} have what was stored last")
+            raise StorageUnavailable(
+                f"clickhouse: fewer than min_replicas={wanted} have what was stored last"
+            )
 
     async def _hear(self) -> None:
         [(now_ms,)] = await self._link.fetch(f"SELECT {self._server.now_ms}", limit_s=LIMIT_S)
@@ -259,19 +306,26 @@ class Slots:
         """
         is_new = await self._find_shard()
         await self._hear()
-        link, spent = self._link.current, 0
+        link = self._link.current
+        spent = 0
+
         while not is_new:
             newest = await read_newest(link, self._instance)
             self._check_name(newest)
             self._numbers.last_ms = max(self._numbers.last_ms, newest.last_ms)
             self._positions = newest.positions
             slot = newest.slot + 1 + spent
+
             link, rows = await self._close(slot, newest.last_ms)
-            if all(row == (self._own, MARK) for row in rows) and (rows or not self._server.has_tokens):
+            if all(row == (self._own, MARK) for row in rows) and (
+                rows or not self._server.has_tokens
+            ):
                 self._slot = slot if rows else slot - 1
                 break
+
             # Another batch is in it; or its token is spent for nothing, by a server that died.
             spent = 0 if rows else spent + 1
+
         self._wrote_s = self._clock()
         self.newest_ms = self._numbers.last_ms if self._slot else 0
         return link
@@ -285,39 +339,52 @@ class Slots:
             return False
         held = await self._lanes.of(self._instance)
         is_new = not held.lanes
+
         held = held if held.lanes else await self._lanes.claim(self._instance, 1)
         if held.shard > len(self._links):
             raise StorageUnavailable(
-                f"clickhouse: {self._instance!r} writes to shard {held.shard}, which the cluster no longer has"
+                f"clickhouse: {self._instance!r} writes to shard {held.shard}, which the cluster "
+                "no longer has"
             )
-        self._link, self._numbers.lanes = self._links[held.shard - 1], held.lanes
+
+        self._link = self._links[held.shard - 1]
+        self._numbers.lanes = held.lanes
         return is_new
 
     async def _close(self, slot: int, since_ms: int) -> tuple[Link, list[Row]]:
-        """See to it that nothing is stored any more that was sent for a slot; returns attempts and kinds of what is.
+        """See to it that nothing is stored any more that was sent for a slot; returns attempts and
+        kinds of what is.
 
-        Nothing is there where there are no tokens, or where the token of the slot was spent for nothing.
+        Nothing is there where there are no tokens, or where the token of the slot was spent for
+        nothing.
         """
         if self._server.has_tokens:
             await self._mark(slot, since_ms)
         if self._link.is_replicated or not self._server.has_tokens:
             await self._wait_until_late()
-        link, rows = self._link.current, list[Row]()
+        link = self._link.current
+        rows = list[Row]()
         parameters = (stored_text(self._instance), slot, first_of(since_ms))
+
         for pause_s in _LOOK_AGAIN_S if self._server.has_tokens else ():
             rows = await link.fetch(_OF_SLOT, parameters, limit_s=LIMIT_S)
             if rows:
                 return link, rows
             await asyncio.sleep(pause_s)
+
         # What is in the slot may be on its way from another replica.
         link = await whole(self._link, "records")
         return link, await link.fetch(_OF_SLOT, parameters, limit_s=LIMIT_S)
 
     async def _mark(self, slot: int, since_ms: int) -> None:
-        """Insert a mark into a slot, in each partition in which something may be on its way: tokens hold within one."""
+        """Insert a mark into a slot, in each partition in which something may be on its way: tokens
+        hold within one.
+        """
         for _ in range(_TRIES):
             now_ms = self._numbers.server_ms
-            least_ms, most_ms = max(since_ms + 1, now_ms - self._delay_ms), max(since_ms + 1, now_ms + AHEAD_MS)
+            least_ms = max(since_ms + 1, now_ms - self._delay_ms)
+            most_ms = max(since_ms + 1, now_ms + AHEAD_MS)
+
             days = range(least_ms // DAY_MS, most_ms // DAY_MS + 1)
             try:
                 for day in days:
@@ -326,13 +393,16 @@ class Slots:
             except Late:
                 await self._hear()
                 continue
+
             return
+
         raise StorageUnavailable(f"clickhouse: {_TRIES} inserts in a row were refused as late")
 
     async def _wait_until_late(self) -> None:
         """Wait until an insert that was sent before is refused, if it comes.
 
-        The next attempt to commit goes on with the wait that this one began: whatever cuts it off, it ends.
+        The next attempt to commit goes on with the wait that this one began: whatever cuts it off,
+        it ends.
 
         Raises:
             StorageUnavailable: It may still come, and why the insert failed.
@@ -344,17 +414,21 @@ class Slots:
         while True:
             found = [rows[0] for rows in await self._link.fetch_each(sql, limit_s=LIMIT_S) if rows]
             self._numbers.hear(min((now_ms for now_ms, _ in found), default=0))
-            if found and all(now_ms - running_ms > self._late_from_ms for now_ms, running_ms in found):
+            if found and all(
+                now_ms - running_ms > self._late_from_ms for now_ms, running_ms in found
+            ):
                 return
             if self._doubt is not None and self._doubt.reason:
                 raise StorageUnavailable(self._doubt.reason)
+
             await asyncio.sleep(_LATE_PAUSE_S)
 
     def _check_name(self, newest: Newest) -> None:
         """Raise StorageUnavailable where another process has the name of this instance."""
         if newest.attempt == self._own or not newest.slot:
             return
-        holder, quiet_ms = newest.attempt >> 32, self._numbers.server_ms - newest.last_ms
+        holder = newest.attempt >> 32
+        quiet_ms = self._numbers.server_ms - newest.last_ms
         is_watched = self._holder and holder and holder != self._holder
         self._is_lost = self._wrote_s is not None and newest.slot > self._slot
         if self._is_lost or (self._wrote_s is None and is_watched and quiet_ms < NAME_KEPT_MS):
@@ -372,6 +446,9 @@ async def read_newest(link: Link, instance: str) -> Newest:
     rows = await link.fetch(_NEWEST, (stored_text(instance),), limit_s=LIMIT_S)
     if not rows:
         return Newest(0, 0, 0, {})
+
     # About midnight a slot may have marks beside the batch that took it.
     slot, attempt, _, _, positions = max(rows, key=lambda row: (row[0], row[3] != MARK))
-    return Newest(slot, attempt, milliseconds_of(max(row[2] for row in rows)), unpack_positions(positions))
+    return Newest(
+        slot, attempt, milliseconds_of(max(row[2] for row in rows)), unpack_positions(positions)
+    )
