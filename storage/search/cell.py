@@ -1,10 +1,13 @@
-"""What a record says of a header or of a place in a JSON body, as one text of a bounded length, or why it says nothing.
+"""What a record says of a header or of a place in a JSON body, as one text of a bounded length, or
+why it says nothing.
 
-Strategy: searches ask whether some value is what is wanted (`storage.search.subject`); lists and groups need one text a
-record. Several values of one field are joined with commas, objects and lists are compact JSON, and a place inside of a
-list without a number stands for that place in each of its items.
+Strategy: searches ask whether some value is what is wanted (`storage.search.subject`); lists and
+groups need one text a record. Several values of one field are joined with commas, objects and lists
+are compact JSON, and a place inside of a list without a number stands for that place in each of its
+items.
 
-Invariant: only what is stored is read, which is redacted; a body that was cut says so, and is not guessed at.
+Invariant: only what is stored is read, which is redacted; a body that was cut says so, and is not
+guessed at.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,16 +44,24 @@ class Cell:
 
 
 def is_cell_field(name: str) -> bool:
-    """Whether a name is that of a header or of a place in a body: `header.x-tenant`, `response_body.choices.0.text`."""
+    """Whether a name is that of a header or of a place in a body: `header.x-tenant`,
+    `response_body.choices.0.text`.
+    """
     kind, dot, rest = name.partition(".")
-    return bool(dot and rest) and kind in (*HEAD_FIELDS, *BODY_FIELDS) and len(name) <= MAX_FIELD_CHARACTERS
+    return (
+        bool(dot and rest)
+        and kind in (*HEAD_FIELDS, *BODY_FIELDS)
+        and len(name) <= MAX_FIELD_CHARACTERS
+    )
 
 
 class Cells:
     """Reads fields of one payload; each body is parsed at most once."""
 
     def __init__(self, payload: Payload | None) -> None:
-        """Take the heads and bodies of an exchange; None where nothing of them is stored (any more)."""
+        """Take the heads and bodies of an exchange; None where nothing of them is stored (any
+        more).
+        """
         self._payload = payload
         self._documents: dict[str, Any] = {}
 
@@ -61,8 +72,11 @@ class Cells:
         kind, _, key = field.partition(".")
         if kind in HEAD_FIELDS:
             return self._header(self._payload, kind, key.lower())
+
         path = key.split(".")
-        return _joined([self._place(side, getattr(self._payload, side), path) for side in BODY_SIDES[kind]])
+        return _joined(
+            [self._place(side, getattr(self._payload, side), path) for side in BODY_SIDES[kind]]
+        )
 
     def _header(self, payload: Payload, kind: str, name: str) -> Cell:
         heads = {"request_header": payload.request_head, "response_header": payload.response_head}
@@ -77,15 +91,20 @@ class Cells:
             return Cell("not_kept")
         if body.truncated:
             return Cell("cut")
+
         if side not in self._documents:
             self._documents[side] = _document(body.head)
         document = self._documents[side]
         if document is _NO_JSON:
             return Cell("not_json")
+
         values = list(islice(values_at(document, path), _MAX_ITEMS))
         if not values:
             return Cell("absent")
-        return Cell("null") if all(value is None for value in values) else _known([_text(value) for value in values])
+        if all(value is None for value in values):
+            return Cell("null")
+
+        return _known([_text(value) for value in values])
 
 
 def group_names(payload: Payload | None, field: str) -> tuple[str | None, str]:
@@ -144,6 +163,11 @@ def _joined(cells: Sequence[Cell]) -> Cell:
     """Return what both bodies say together."""
     known = [cell for cell in cells if cell.state == "known"]
     if len(known) > 1:
-        joined = _known([cell.text.removesuffix(_CUT_MARK) if cell.is_cut else cell.text for cell in known])
-        return joined if joined.is_cut else Cell("known", joined.text, any(cell.is_cut for cell in known))
+        joined = _known(
+            [cell.text.removesuffix(_CUT_MARK) if cell.is_cut else cell.text for cell in known]
+        )
+        if joined.is_cut:
+            return joined
+        return Cell("known", joined.text, any(cell.is_cut for cell in known))
+
     return min(cells, key=lambda cell: STATES.index(cell.state))

@@ -1,10 +1,12 @@
-"""What can be seen at a glance to be missing: words of which everything found has at least one. Pure.
+"""What can be seen at a glance to be missing: words of which everything found has at least one.
+Pure.
 
-Strategy: a search is widened to an `and` of alternatives, each a few words, or parts of some, that are looked for in
-many texts at once (`storage.search.glance`). What none of them shows, as everything that must not be there, is left
-out.
+Strategy: a search is widened to an `and` of alternatives, each a few words, or parts of some, that
+are looked for in many texts at once (`storage.search.glance`). What none of them shows, as
+everything that must not be there, is left out.
 
-Invariant: what fulfils a search has, of each clue, one of its words in some reading of one of its texts.
+Invariant: what fulfils a search has, of each clue, one of its words in some reading of one of its
+texts.
 """
 
 import re
@@ -18,15 +20,18 @@ from storage.search.spelling import are_spelled, is_spelled, name_words
 from storage.search.words import fold, is_unspaced, runs
 
 Clue = tuple[str, ...]
-"""Alternatives, folded: each a word, a part of one, several words in a row of a script that has no spaces between them,
-or a stretch of a value, in ASCII with its signs."""
+"""Alternatives, folded: each a word, a part of one, several words in a row of a script that has no
+spaces between them, or a stretch of a value, in ASCII with its signs.
+"""
 
 _STRETCH: Final = re.compile(r"[ !#-.0-\[\]-~]+")
 """Of a value: ASCII without what JSON escapes in ways of its own."""
 
 
 def clues_of(expression: Expression) -> tuple[Clue, ...]:
-    """List some clues of what a search finds, `MAX_TELLING` at most; none where everything must be looked into."""
+    """List some clues of what a search finds, `MAX_TELLING` at most; none where everything must be
+    looked into.
+    """
     match expression:
         case And(parts):
             return _chosen(clue for part in parts for clue in clues_of(part))
@@ -39,7 +44,9 @@ def clues_of(expression: Expression) -> tuple[Clue, ...]:
         case Is(field, values) if all(is_spelled(field, value) for value in values):
             return _either(_each(_stretches(value)) for value in values) or _each(name_words(field))
         case Like(field, parts) if are_spelled(field, parts):
-            return _each([each for part in parts for each in _stretches(part[:-1])]) or _each(name_words(field))
+            return _each([each for part in parts for each in _stretches(part[:-1])]) or _each(
+                name_words(field)
+            )
         case Is(field) | Like(field) | Has(field) | Between(field):
             return _each(name_words(field))
         case _:
@@ -56,7 +63,9 @@ def _rows_of(words: Iterable[str]) -> list[str]:
 
 
 def _stretches(text: str) -> list[str]:
-    """List what of a value is in a text as it is: of a part without its last character, which a mark may change."""
+    """List what of a value is in a text as it is: of a part without its last character, which a
+    mark may change.
+    """
     return [each for each in _STRETCH.findall(text) if any(map(str.isalnum, each))]
 
 
@@ -68,7 +77,9 @@ def _either(parts: Iterable[tuple[Clue, ...]]) -> tuple[Clue, ...]:
     """Widen alternatives, each with clues of its own, to clues of them all: each with each."""
     found: tuple[Clue, ...] | None = None
     for part in parts:
-        found = part if found is None else _chosen((*one, *other) for one in found for other in part)
+        found = (
+            part if found is None else _chosen((*one, *other) for one in found for other in part)
+        )
     return found or ()
 
 

@@ -1,10 +1,12 @@
-"""Which characters fold to others: the ways in which the letters of a word may be written in a text. Pure.
+"""Which characters fold to others: the ways in which the letters of a word may be written in a
+text. Pure.
 
-Strategy: `storage.search.words.fold` is asked once of all characters, in one text, when a search first needs it, which
-takes 0.1 s: what it says follows the version of Unicode that folds the texts.
+Strategy: `storage.search.words.fold` is asked once of all characters, in one text, when a search
+first needs it, which takes 0.1 s: what it says follows the version of Unicode that folds the texts.
 
-Invariant: where a folded text has a character that is not in the text as it is, there is one of its `sources`, one of
-the `ligatures` that fold to several, or another with one of its `joiners` behind it.
+Invariant: where a folded text has a character that is not in the text as it is, there is one of its
+`sources`, one of the `ligatures` that fold to several, or another with one of its `joiners` behind
+it.
 """
 
 import unicodedata
@@ -14,8 +16,16 @@ from typing import Final
 
 from storage.search.words import fold
 
-_BLOCKS: Final = ((0x21, 0x3400), (0xA000, 0xAC00), (0xD7A4, 0xD800), (0xF900, 0x20000), (0x2F800, 0x2FA20))
-"""Code points outside of Han and Hangul, which stay as they are; no others above are assigned or fold."""
+_BLOCKS: Final = (
+    (0x21, 0x3400),
+    (0xA000, 0xAC00),
+    (0xD7A4, 0xD800),
+    (0xF900, 0x20000),
+    (0x2F800, 0x2FA20),
+)
+"""Code points outside of Han and Hangul, which stay as they are; no others above are assigned or
+fold.
+"""
 _SYLLABLES: Final = range(0xAC00, 0xD7A4)
 _JAMO: Final = (range(0x1100, 0x1200), range(0x3130, 0x3190), range(0xFFA0, 0xFFDD))
 
@@ -23,7 +33,9 @@ _JAMO: Final = (range(0x1100, 0x1200), range(0x3130, 0x3190), range(0xFFA0, 0xFF
 def sources(character: str) -> tuple[str, ...]:
     """List the characters that fold to one, itself among them if it does."""
     found = _sources().get(character, ())
-    return found if fold(character) != character else (character, *found)
+    if fold(character) != character:
+        return found
+    return (character, *found)
 
 
 def ligatures() -> Mapping[str, str]:
@@ -74,4 +86,5 @@ def _beginning() -> dict[str, tuple[str, ...]]:
             first = unicodedata.normalize("NFKD", character)[0]
             if unicodedata.combining(first):
                 found.setdefault(first, []).append(character)
+
     return {first: tuple(some) for first, some in found.items()}

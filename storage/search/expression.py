@@ -1,8 +1,9 @@
-"""A search as a tree of values: leaves that ask one thing of a record, joined by and, or and not. No I/O.
+"""A search as a tree of values: leaves that ask one thing of a record, joined by and, or and not.
+No I/O.
 
-A leaf names a field by its place in a record (`status`, `duration_us`), or by what `storage.search.subject` makes of it
-(`header.x-tenant`, `body.user.id`). What a leaf means is said once, in `storage.search.meaning`; a leaf never fulfils
-itself by a value that is not there.
+A leaf names a field by its place in a record (`status`, `duration_us`), or by what
+`storage.search.subject` makes of it (`header.x-tenant`, `body.user.id`). What a leaf means is said
+once, in `storage.search.meaning`; a leaf never fulfils itself by a value that is not there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +38,8 @@ class Is:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """A text of the field consists of these parts, in order, with anything between them; ASCII case does not matter.
+    """A text of the field consists of these parts, in order, with anything between them; ASCII case
+    does not matter.
 
     `("a",)` is the text `a`, `("a", "")` what begins with it, `("", "a", "")` what contains it.
     """
@@ -97,7 +99,9 @@ def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
     """Return what must hold, each by itself."""
     if expression is None:
         return ()
-    return expression.parts if isinstance(expression, And) else (expression,)
+    if isinstance(expression, And):
+        return expression.parts
+    return (expression,)
 
 
 def fields(**values: Sequence[str]) -> Expression | None:
@@ -118,7 +122,9 @@ def one_of(parts: Sequence[Expression]) -> Expression | None:
 def status_among(statuses: Sequence[int], classes: Sequence[int] = ()) -> Expression | None:
     """Ask for one of some statuses, or one of some classes of them, from 1 to 9."""
     exact = [Between("status", status, status) for status in statuses]
-    return one_of((*exact, *(Between("status", first * 100, first * 100 + 99) for first in classes)))
+    return one_of(
+        (*exact, *(Between("status", first * 100, first * 100 + 99) for first in classes))
+    )
 
 
 def both(*parts: Expression | None) -> Expression | None:
@@ -128,7 +134,11 @@ def both(*parts: Expression | None) -> Expression | None:
 
 def asked_values(expression: Expression | None, field: str) -> tuple[str, ...]:
     """Return the values of which a record must have one in a field; none where that is not asked."""
-    found = [part.values for part in conjuncts(expression) if isinstance(part, Is) and part.field == field]
+    found = [
+        part.values
+        for part in conjuncts(expression)
+        if isinstance(part, Is) and part.field == field
+    ]
     return found[0] if found else ()
 
 
@@ -141,7 +151,9 @@ def joined(parts: tuple[Expression, ...]) -> Expression | None:
 
 
 def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Expression:
-    """Say the same, or its negation, with `not` before leaves only: so each part tells by itself what must hold."""
+    """Say the same, or its negation, with `not` before leaves only: so each part tells by itself
+    what must hold.
+    """
     match expression:
         case And(parts) | Or(parts):
             some = tuple(negated_at_leaves(part, is_negated=is_negated) for part in parts)

@@ -1,10 +1,13 @@
-r"""Whether stored bytes can have words, decided without decoding them: patterns of all ways to write a word. Pure.
+r"""Whether stored bytes can have words, decided without decoding them: patterns of all ways to
+write a word. Pure.
 
-Strategy: each letter of a word is looked for as any character that folds to it, and as the escapes of those: `k`, `K`,
-a wide letter, the Kelvin sign, `\u006b`, `%6B`. One pattern of google-re2 goes over many texts at once, in linear time
-(500 MB/s). Escapes that only the reading of other escapes makes are looked for in general.
+Strategy: each letter of a word is looked for as any character that folds to it, and as the escapes
+of those: `k`, `K`, a wide letter, the Kelvin sign, `\u006b`, `%6B`. One pattern of google-re2 goes
+over many texts at once, in linear time (500 MB/s). Escapes that only the reading of other escapes
+makes are looked for in general.
 
-Invariant: bytes have what a pattern looks for wherever a reading of a text in them, folded, has the word.
+Invariant: bytes have what a pattern looks for wherever a reading of a text in them, folded, has the
+word.
 """
 
 import unicodedata
@@ -26,9 +29,13 @@ _LEAST_OF_WORD: Final = 3
 _MAX_BYTES: Final = 16 << 20
 """Of the automaton of a pattern, whose states are made as they are met: some hundred kilobytes."""
 _ESCAPE_MADE_OF_ESCAPES: Final = r"\\+u005[cC]|\\{3,}u0075|\\\\+u[0-9a-fA-F]{0,3}\\+u00[346]"
-"""Those of JSON in JSON: a backslash, its `u`, or one of the digits behind is written as an escape itself."""
+"""Those of JSON in JSON: a backslash, its `u`, or one of the digits behind is written as an escape
+itself.
+"""
 _GAP: Final = r"(?:[^0-9A-Za-z_]|\\+(?:[nrtbf]|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2})*"
-"""What may stand between words: what is not of ASCII may be a sign. Words of ASCII, and escapes, are kept apart."""
+"""What may stand between words: what is not of ASCII may be a sign. Words of ASCII, and escapes,
+are kept apart.
+"""
 _BEYOND: Final = r"[\xc2-\xf4][\x80-\xbf]{1,3}|\\+u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2})+"
 """A character beyond ASCII, roughly."""
 _ANY: Final = f"(?:[0-9A-Za-z]|{_BEYOND})"
@@ -79,6 +86,7 @@ def _ways_to_write(word: str) -> Iterable[str]:
     letters = [_letter(character) for character in word]
     yield (_GAP if has_gaps else "").join(letters)
     rare: list[str] = []
+
     for character, folded in ligatures().items():
         if set(word).isdisjoint(folded):
             continue
@@ -89,12 +97,15 @@ def _ways_to_write(word: str) -> Iterable[str]:
             yield from (_sharp_s(word, letters, *span) for span in spans)
         elif spans:
             rare.append(character)
+
     if rare:
         yield _written(rare)
     for character in dict.fromkeys(word):
         # The last letter of a ligature may be joined by what is behind it.
         if marks := joiners(character):
-            ends = [each for each, folded in ligatures().items() if _ends_with(folded, _base(character))]
+            ends = [
+                each for each, folded in ligatures().items() if _ends_with(folded, _base(character))
+            ]
             if ends:
                 yield _written(ends) + _composed(marks)
 
@@ -111,28 +122,38 @@ def _ends_with(folded: str, base: str) -> bool:
 
 
 def _overlaps(word: str, folded: str) -> Iterable[tuple[int, int]]:
-    """Find where the beginning or the end of a word, or a part within, is the end, the beginning or all of a text."""
+    """Find where the beginning or the end of a word, or a part within, is the end, the beginning or
+    all of a text.
+    """
     if word in folded:
         yield 0, len(word)
     for start in range(1 - len(folded), len(word)):
-        first, end = max(start, 0), min(start + len(folded), len(word))
-        if word[first:end] == folded[first - start : end - start] and (first, end) != (0, len(word)):
+        first = max(start, 0)
+        end = min(start + len(folded), len(word))
+        if word[first:end] == folded[first - start : end - start] and (first, end) != (
+            0,
+            len(word),
+        ):
             yield first, end
 
 
 def _sharp_s(word: str, letters: Sequence[str], start: int, end: int) -> str:
-    """Write the pattern of what folds to `ss`, which is frequent, and of what of a word stands beside it."""
+    """Write the pattern of what folds to `ss`, which is frequent, and of what of a word stands
+    beside it.
+    """
     sharp = _written(_SHARP)
     before: list[str] = []
     for place in range(start - 1, max(start - 1 - _BESIDE, -1), -1):
         before.insert(0, f"(?:{letters[place]}|{sharp})" if word[place] == "s" else letters[place])
         if word[place] == "s":  # it may be a part of another, and what is before it, too
             break
+
     behind: list[str] = []
     for place in range(end, min(end + _BESIDE, len(word))):
         behind.append(f"(?:{letters[place]}|{sharp})" if word[place] == "s" else letters[place])
         if word[place] == "s":
             break
+
     return "".join((*before, sharp, *behind))
 
 
@@ -150,7 +171,9 @@ def _composed(marks: Sequence[str]) -> str:
 
 
 def _written(characters: Sequence[str]) -> str:
-    """Write the pattern of one of some characters, as they are, as escapes of JSON, or as those of addresses."""
+    """Write the pattern of one of some characters, as they are, as escapes of JSON, or as those of
+    addresses.
+    """
     raw = [_bytes(character) for character in characters]
     escaped = [_escape(character) for character in characters]
     percent = ["".join(f"%{byte:02x}" for byte in character.encode()) for character in characters]

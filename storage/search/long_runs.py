@@ -1,14 +1,17 @@
-r"""Long runs of base64 and of hexadecimal digits within a text: pictures, vectors, files, signatures. Pure.
+r"""Long runs of base64 and of hexadecimal digits within a text: pictures, vectors, files,
+signatures. Pure.
 
-Strategy: a look at every 16th byte says that nearly all texts have none. Where one may be, each byte is translated to
-whether it can stand in a run, and runs are found as equal bytes are. A run may have line ends (of 60 to 80 characters
-each, as certificates and mail have them), also as escapes of JSON, and slashes that JSON escapes.
+Strategy: a look at every 16th byte says that nearly all texts have none. Where one may be, each
+byte is translated to whether it can stand in a run, and runs are found as equal bytes are. A run
+may have line ends (of 60 to 80 characters each, as certificates and mail have them), also as
+escapes of JSON, and slashes that JSON escapes.
 
-A run is no path, no list of names and no long word: it has letters of both cases and digits in the proportions of
-base64, the signs of one of its two alphabets, or else digits and letters of hexadecimal alone.
+A run is no path, no list of names and no long word: it has letters of both cases and digits in the
+proportions of base64, the signs of one of its two alphabets, or else digits and letters of
+hexadecimal alone.
 
-Invariant: runs do not overlap, and depend on nothing but the text. Standard: RFC 4648 §4, §5 and §8; RFC 2045 §6.8 and
-RFC 7468 §2 (lines).
+Invariant: runs do not overlap, and depend on nothing but the text. Standard: RFC 4648 §4, §5 and
+§8; RFC 2045 §6.8 and RFC 7468 §2 (lines).
 """
 
 import re
@@ -57,12 +60,14 @@ def long_runs(text: bytes) -> list[Span]:
         return []
     found: list[Span] = []
     flags = text.translate(_CAN_STAND)
+
     start = flags.find(_LONG)
     while start >= 0:
         stop = flags.find(b"\0", start)
         stop = len(text) if stop < 0 else stop
         found += [(start + first, start + last) for first, last in _runs_of(text[start:stop])]
         start = flags.find(_LONG, stop)
+
     return found
 
 
@@ -73,6 +78,7 @@ def _runs_of(stretch: bytes) -> Iterator[Span]:
     if line_end is None:
         yield from _unbroken(stretch, 0, len(stretch))
         return
+
     stop = 0
     for start, end in _blocks(stretch, line_end[0]):
         yield from _unbroken(stretch, stop, start)
@@ -81,23 +87,30 @@ def _runs_of(stretch: bytes) -> Iterator[Span]:
         else:
             yield from _unbroken(stretch, start, end)
         stop = end
+
     yield from _unbroken(stretch, stop, len(stretch))
 
 
 def _blocks(stretch: bytes, line_end: bytes) -> Iterator[Span]:
     """Find neighbouring lines of equal length, with the shorter one that ends them."""
-    position, width = 0, len(line_end)
-    begin, block_length = -1, 0
+    position = 0
+    width = len(line_end)
+    begin = -1
+    block_length = 0
+
     for length, group in groupby(map(len, stretch.split(line_end))):
         count = sum(1 for _ in group)
         if begin >= 0:
             has_rest = count == 1 and 0 < length < block_length
             yield begin, position + length if has_rest else position - width
             begin = -1
+
         stop = position + count * (length + width)
         if length in _LINE_LENGTHS and count >= _MIN_LINES and stop - position >= MIN_RUN_BYTES:
-            begin, block_length = position, length
+            begin = position
+            block_length = length
         position = stop
+
     if begin >= 0:
         yield begin, len(stretch)
 
@@ -123,15 +136,23 @@ def _is_coded(run: bytes) -> bool:
     """Whether a run is base64 or hexadecimal, by what it is made of."""
     if _BACKSLASH in run and (slash := _SLASH.search(run)) is not None:
         run = run.replace(slash[0], b"/")
-    is_standard, is_url = _PLUS in run or _FORWARD in run, _HYPHEN in run or _UNDERSCORE in run
+    is_standard = _PLUS in run or _FORWARD in run
+    is_url = _HYPHEN in run or _UNDERSCORE in run
     if len(run) < MIN_RUN_BYTES or (is_standard and is_url):
         return False
+
     judged = run[:: -(-len(run) // _JUDGED_BYTES)]
-    letters = len(judged) - len(judged.translate(None, _UPPER)), len(judged) - len(judged.translate(None, _LOWER))
+    letters = (
+        len(judged) - len(judged.translate(None, _UPPER)),
+        len(judged) - len(judged.translate(None, _LOWER)),
+    )
     digits = len(judged) - len(judged.translate(None, _DIGITS))
     signs = len(judged) - sum(letters) - digits
-    is_mixed = min(letters) * _LEAST_LETTERS >= len(judged) and digits * _LEAST_DIGITS >= len(judged)
+    is_mixed = min(letters) * _LEAST_LETTERS >= len(judged) and digits * _LEAST_DIGITS >= len(
+        judged
+    )
     if is_mixed and signs * _MOST_SIGNS <= len(judged):
         return True
+
     has_both = digits * 4 >= len(judged) and sum(letters) * 8 >= len(judged)
     return has_both and _HEX.fullmatch(run) is not None

@@ -1,7 +1,7 @@
 """What a search means: whether a record, seen with all that belongs to it, fulfils an expression.
 
-Written once, record by record: the model of a store in the tests evaluates it, every backend is tested against it, and
-where SQL cannot tell, backends evaluate it themselves.
+Written once, record by record: the model of a store in the tests evaluates it, every backend is
+tested against it, and where SQL cannot tell, backends evaluate it themselves.
 """
 
 import socket
@@ -9,7 +9,19 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.record import Payload
-from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    InNetwork,
+    Is,
+    Like,
+    Not,
+    Or,
+    Substring,
+    Text,
+)
 from storage.search.patterns import is_like
 from storage.search.phrase import SearchedText
 from storage.search.searched_text import searched_windows, without_long_runs
@@ -18,8 +30,23 @@ from storage.search.words import decoded, fold
 
 NUMBERS: Final = frozenset(
     (
-        *("status", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "bytes", "started_at_us"),
-        *("tokens", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
+        *(
+            "status",
+            "duration_us",
+            "first_byte_us",
+            "request_bytes",
+            "response_bytes",
+            "bytes",
+            "started_at_us",
+        ),
+        *(
+            "tokens",
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "reasoning_tokens",
+        ),
         *("cost_usd", "seq", "weight"),
     )
 )
@@ -40,7 +67,9 @@ def fulfils(subject: Subject, expression: Expression) -> bool:  # noqa: C901 -- 
         case Like(field, parts):
             return any(is_like(text, parts) for text in texts_of(subject, field))
         case Has(field):
-            return any(True for _ in numbers_of(subject, field)) if field in NUMBERS else has_text(subject, field)
+            if field in NUMBERS:
+                return any(True for _ in numbers_of(subject, field))
+            return has_text(subject, field)
         case Between(field, least, most):
             return any(_is_within(number, least, most) for number in numbers_of(subject, field))
         case InNetwork(first, last):
@@ -62,6 +91,7 @@ def pack_address(text: str) -> bytes | None:
             continue
         if socket.inet_ntop(family, packed) == text:
             return packed
+
     return None
 
 
@@ -70,7 +100,9 @@ def _is_within(number: float, least: float | None, most: float | None) -> bool:
 
 
 def all_texts(subject: Subject) -> Iterator[str]:
-    """List what words are looked for in: path, query, error, data, heads, and what is searched of bodies."""
+    """List what words are looked for in: path, query, error, data, heads, and what is searched of
+    bodies.
+    """
     record = subject.record
     yield from (text for text in (record.path, record.query, record.error_type) if text)
     if record.data:

@@ -1,7 +1,7 @@
 """Octets that are no text: which of them read as text all the same. Pure.
 
-Of octets a run of eight bytes that read as text is one (`storage.search.readable_bytes`), as strings within protocol
-buffers are; shorter ones are chance.
+Of octets a run of eight bytes that read as text is one (`storage.search.readable_bytes`), as
+strings within protocol buffers are; shorter ones are chance.
 
 Invariant: the same octets have the same runs wherever it is asked.
 """
@@ -15,14 +15,18 @@ _SAMPLES: Final = 8
 _SAMPLE_BYTES: Final = 64
 _ASCII: Final = bytes(range(0x80))
 _READABLE: Final = b"\t\n\v\f\r\x1b" + bytes(range(0x20, 0x7F))
-_CHARACTER: Final = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_CHARACTER: Final = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
 """Of UTF-8, beyond ASCII (RFC 3629 §4, without regard to surrogates); the same below."""
 
 Span = tuple[int, int]
 
 
 def readable_runs(data: bytes) -> list[Span]:
-    """Find the runs of `MIN_READABLE_BYTES` and more that read as text: where each starts and stops, in order."""
+    """Find the runs of `MIN_READABLE_BYTES` and more that read as text: where each starts and
+    stops, in order.
+    """
     # It brings numpy along, 20 MB, which only bodies that are no text need.
     from storage.search.readable_bytes import runs_in
 
@@ -30,9 +34,11 @@ def readable_runs(data: bytes) -> list[Span]:
 
 
 def unreadable_share(data: bytes) -> float:
-    """Return which share of the bytes does not read as text, of 8 samples of 64 bytes where there are more.
+    """Return which share of the bytes does not read as text, of 8 samples of 64 bytes where there
+    are more.
 
-    That of random or compressed data is 0.6, of text in another charset than UTF-8 up to 0.1, or all that is no ASCII.
+    That of random or compressed data is 0.6, of text in another charset than UTF-8 up to 0.1, or
+    all that is no ASCII.
     """
     sample = sample_of(data)
     unreadable = len(sample.translate(None, _READABLE)) - sum(map(len, _CHARACTER.findall(sample)))
@@ -49,7 +55,8 @@ def sample_of(data: bytes) -> bytes:
 
 
 def _has_characters(data: bytes) -> bool:
-    """Whether characters beyond ASCII are looked for: most of such bytes in a sample belong to some.
+    """Whether characters beyond ASCII are looked for: most of such bytes in a sample belong to
+    some.
 
     In random octets an eighth does by chance. To look takes longer than all else.
     """

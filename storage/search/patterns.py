@@ -17,18 +17,22 @@ def is_like(text: str, parts: Sequence[str]) -> bool:
 
 def is_lower_like(text: str, parts: Sequence[str]) -> bool:
     """Say the same of text and parts that are lower case already."""
-    first, last = parts[0], parts[-1]
+    first = parts[0]
+    last = parts[-1]
     if len(parts) == 1:
         return text == first
+
     end = len(text) - len(last)
     if end < len(first) or not text.startswith(first) or not text.endswith(last):
         return False
+
     at = len(first)
     for part in parts[1:-1]:
         found = text.find(part, at, end)
         if found < 0:
             return False
         at = found + len(part)
+
     return True
 
 

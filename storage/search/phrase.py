@@ -1,4 +1,6 @@
-"""A phrase, and what it means that a text has it: the one definition that every index is measured by. Pure."""
+"""A phrase, and what it means that a text has it: the one definition that every index is measured
+by. Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,12 +46,16 @@ class SearchedText:
 
 
 def line_of(found: Sequence[str]) -> str:
-    """Write words so that some of them, in order, are a part of all: looked for in linear time, however many."""
+    """Write words so that some of them, in order, are a part of all: looked for in linear time,
+    however many.
+    """
     return f"{BETWEEN}{BETWEEN.join(found)}{BETWEEN}"
 
 
 MAX_TELLING: Final = 8
-"""Words that rule out most texts at a glance: each is looked for in each text, and a phrase may have thousands."""
+"""Words that rule out most texts at a glance: each is looked for in each text, and a phrase may
+have thousands.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Which bytes of octets read as text, judged all at once, as arrays. Pure.
 
-A byte reads when it is printable ASCII, a blank, an escape of terminals, or belongs to a character of UTF-8.
+A byte reads when it is printable ASCII, a blank, an escape of terminals, or belongs to a character
+of UTF-8.
 """
 
 from typing import Final
@@ -42,7 +43,9 @@ def runs_in(data: bytes, min_bytes: int, *, has_characters: bool) -> list[Span]:
 
     edges = np.flatnonzero(reads[1:] != reads[:-1]) + 1
     ends = [*([0] if reads[0] else []), *edges.tolist(), *([len(reads)] if reads[-1] else [])]
-    return [(start, stop + min_bytes - 1) for start, stop in zip(ends[::2], ends[1::2], strict=True)]
+    return [
+        (start, stop + min_bytes - 1) for start, stop in zip(ends[::2], ends[1::2], strict=True)
+    ]
 
 
 def _reads(octets: _Bytes, *, has_characters: bool) -> _Flags:
@@ -63,10 +66,13 @@ def _characters(octets: _Bytes) -> _Flags:
             whole = whole & continued[place : place + len(whole)]
         for place in range(count):
             belongs[place : place + len(whole)] |= whole
+
     return belongs
 
 
 def _among(octets: _Bytes, values: tuple[int, int]) -> _Flags:
-    """Tell which bytes are among some consecutive values: those below wrap around, so it is one comparison."""
+    """Tell which bytes are among some consecutive values: those below wrap around, so it is one
+    comparison.
+    """
     first, count = values
     return (octets - np.uint8(first)) < np.uint8(count)

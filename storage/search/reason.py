@@ -1,7 +1,8 @@
-"""Why an exchange failed, in one word: what tables show, records are grouped by and a search asks for. Pure.
+"""Why an exchange failed, in one word: what tables show, records are grouped by and a search asks
+for. Pure.
 
-An error code of the provider, the tool or the proxy; without one how the exchange ended, or else a status from 400 on,
-as `http_404`.
+An error code of the provider, the tool or the proxy; without one how the exchange ended, or else a
+status from 400 on, as `http_404`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,19 +25,25 @@ def reason_of(error_type: str | None, outcome: str | None, status: int | None) -
         return error_type
     if outcome is not None and outcome not in _SILENT:
         return outcome
-    return f"http_{status}" if status is not None and status >= _FIRST_STATUS else None
+    if status is not None and status >= _FIRST_STATUS:
+        return f"http_{status}"
+
+    return None
 
 
 def has_reason(parts: Sequence[str]) -> Expression:
     """Say that a reason consists of some parts, as `Like` does; a single part is all of it."""
     code = Is("error_type", (parts[0],)) if len(parts) == 1 else Like("error_type", tuple(parts))
     lowered = [lower_ascii(part) for part in parts]
-    ended = tuple(each.value for each in OUTCOMES if each not in _SILENT and is_lower_like(each, lowered))
+    ended = tuple(
+        each.value for each in OUTCOMES if each not in _SILENT and is_lower_like(each, lowered)
+    )
     unnamed: list[Expression] = [Is("outcome", ended)] if ended else []
     if statuses := tuple(Between("status", low, high) for low, high in _runs(lowered)):
         unnamed.append(And((Is("outcome", _SILENT), either(statuses))))
     if not unnamed:
         return code
+
     return Or((code, And((Not(Has("error_type")), either(unnamed)))))
 
 

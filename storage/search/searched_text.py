@@ -1,7 +1,9 @@
-"""What of a stored text is searched: the one definition for the index, and for those who look into a text. Pure.
+"""What of a stored text is searched: the one definition for the index, and for those who look into
+a text. Pure.
 
-Strategy: octets are no text. Of media nothing is searched, of other octets what reads as text, and of a long run of
-base64 or hexadecimal digits within a text its beginning: so much as one word may have.
+Strategy: octets are no text. Of media nothing is searched, of other octets what reads as text, and
+of a long run of base64 or hexadecimal digits within a text its beginning: so much as one word may
+have.
 
 Invariant: a word of what is searched, in any reading, is a part of the text as it is stored.
 """
@@ -38,6 +40,7 @@ def without_long_runs(text: bytes) -> bytes:
     runs = long_runs(text)
     if not runs:
         return text
+
     pieces: list[bytes] = []
     kept = 0
     for start, stop in runs:

@@ -1,9 +1,11 @@
 """What of a field stands in a text as it is written, so that words tell where it can be. Pure.
 
-Strategy: values of headers and strings in JSON are the text, or a reading of it (`storage.search.words`), and so are
-the names of headers and of members. A number in JSON is not: what is asked for as 100.0 may be written `1e2`.
+Strategy: values of headers and strings in JSON are the text, or a reading of it
+(`storage.search.words`), and so are the names of headers and of members. A number in JSON is not:
+what is asked for as 100.0 may be written `1e2`.
 
-Invariant: a text that has a value of a field has the words said here; a value that is not sure to be there is no word.
+Invariant: a text that has a value of a field has the words said here; a value that is not sure to
+be there is no word.
 """
 
 import re
@@ -26,17 +28,29 @@ def is_spelled(field: str, value: str) -> bool:
 
 
 def are_spelled(field: str, parts: tuple[str, ...]) -> bool:
-    """Whether a text with a value of a field that consists of these parts, and of others, has the parts."""
-    return _has_text(field) or (_kind(field) in BODY_FIELDS and _NUMERIC.fullmatch("".join(parts)) is None)
+    """Whether a text with a value of a field that consists of these parts, and of others, has the
+    parts.
+    """
+    return _has_text(field) or (
+        _kind(field) in BODY_FIELDS and _NUMERIC.fullmatch("".join(parts)) is None
+    )
 
 
 def name_words(field: str) -> list[str]:
-    """List the words that a text with a field has by its name: that of a header, or those of members on the way."""
+    """List the words that a text with a field has by its name: that of a header, or those of
+    members on the way.
+    """
     kind, _, key = field.partition(".")
     if kind in HEAD_FIELDS:
         return words(key) if key.isascii() else []
     if kind in BODY_FIELDS:
-        return [word for name in key.split(".") if name.isascii() and not name.isdecimal() for word in words(name)]
+        return [
+            word
+            for name in key.split(".")
+            if name.isascii() and not name.isdecimal()
+            for word in words(name)
+        ]
+
     return []
 
 

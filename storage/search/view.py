@@ -1,7 +1,8 @@
 """Views: searches that were given a name, as a store keeps them. Values only.
 
-A view belongs to the scope of who saved it and is seen with exactly that scope. It is a question, not an answer: it is
-asked anew when it is opened, within the scope they have then, so it widens nothing.
+A view belongs to the scope of who saved it and is seen with exactly that scope. It is a question,
+not an answer: it is asked anew when it is opened, within the scope they have then, so it widens
+nothing.
 """
 
 from typing import Final, Literal
@@ -15,7 +16,9 @@ MAX_VIEW_BYTES: Final = 16_384
 
 Order = Literal["desc", "asc"]
 PutView = Literal["stored", "full", "taken", "missing"]
-"""What became of a view: there are too many; another has its new name; the one to be replaced is not there."""
+"""What became of a view: there are too many; another has its new name; the one to be replaced is
+not there.
+"""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,14 @@
-"""The words of a text, for search: written down once, for the index and for those who look into a text. Pure.
+"""The words of a text, for search: written down once, for the index and for those who look into a
+text. Pure.
 
-Strategy: a text is folded (Unicode NFKC and case folding), and a word is a maximal run of letters, digits and `_` in
-it. Scripts without spaces between words have a word per character, so that a part of a sentence is found as a phrase.
-What is stored may be escaped, as JSON strings or as addresses are; people write what they read, so a text has several
-readings, and has a phrase when one of them does.
+Strategy: a text is folded (Unicode NFKC and case folding), and a word is a maximal run of letters,
+digits and `_` in it. Scripts without spaces between words have a word per character, so that a part
+of a sentence is found as a phrase. What is stored may be escaped, as JSON strings or as addresses
+are; people write what they read, so a text has several readings, and has a phrase when one of them
+does.
 
-Invariant: the same text has the same words wherever it is asked; what the index holds follows from nothing else.
+Invariant: the same text has the same words wherever it is asked; what the index holds follows from
+nothing else.
 """
 
 import re
@@ -27,7 +30,16 @@ _RUN: Final = re.compile(rf"(?:(?=\w)[{_UNSPACED}])+|[^\W{_UNSPACED}]+")
 _UNSPACED_WORD: Final = re.compile(rf"[{_UNSPACED}]")
 _ASCII_WORD: Final = re.compile(r"\w+")
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
-_ESCAPED: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_ESCAPED: Final = {
+    '"': '"',
+    "\\": "\\",
+    "/": "/",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+}
 _PERCENT: Final = re.compile("%[0-9a-fA-F]{2}")
 _UNICODE: Final = re.compile(r"\\u[0-9a-fA-F]{4}")
 _PERCENT_SIGN: Final = 0x25
@@ -38,8 +50,10 @@ _UNICODE_BYTES: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LONG_RUN: Final = re.compile("(?:[^\\w\x00-\x7f\u034f]|[\uff9e\uff9f]){30}(?!\u034f)")
 _BREAK: Final = "\\g<0>\u034f"
-"""Marks upon one letter are sorted in a time that grows with their square: 2 s for 64 KB of them. So each thirty in a
-row, or signs that may be marks, get one behind them that ends the sorting (Unicode Annex 15, stream-safe text)."""
+"""Marks upon one letter are sorted in a time that grows with their square: 2 s for 64 KB of them.
+So each thirty in a row, or signs that may be marks, get one behind them that ends the sorting
+(Unicode Annex 15, stream-safe text).
+"""
 LEVELS: Final = 2
 """How often JSON escapes are read: the arguments of a tool are JSON in a string of JSON."""
 
@@ -51,15 +65,22 @@ def words(text: str) -> list[str]:
 
 
 def fold(text: str) -> str:
-    """Take away what search has no regard to: case, and compatibility forms such as wide letters and ligatures."""
+    """Take away what search has no regard to: case, and compatibility forms such as wide letters
+    and ligatures.
+    """
     if text.isascii():
         return text.lower()
-    # To look whether it is normalised takes a tenth of the time; it is, nearly always, and marks are sorted then.
+    # To look whether it is normalised takes a tenth of the time; it is, nearly always, and marks
+    # are sorted then.
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", _LONG_RUN.sub(_BREAK, text))
-    # Folding may take composed letters apart, and what is composed may fold again (Unicode 3.13, D146).
+    # Folding may take composed letters apart, and what is composed may fold again (Unicode 3.13,
+    # D146).
     folded = text.casefold()
-    return folded if unicodedata.is_normalized("NFKC", folded) else unicodedata.normalize("NFKC", folded)
+    if unicodedata.is_normalized("NFKC", folded):
+        return folded
+
+    return unicodedata.normalize("NFKC", folded)
 
 
 def runs(folded: str) -> list[str]:
@@ -73,28 +94,36 @@ def is_unspaced(word: str) -> bool:
 
 
 def readings(text: str) -> list[str]:
-    """List what a stored text reads as: as it is written, and without the escapes of JSON and of addresses in it."""
+    """List what a stored text reads as: as it is written, and without the escapes of JSON and of
+    addresses in it.
+    """
     found = [text]
     if _PERCENT.search(text):
         found.append(unquote(text, errors="replace"))
     for _ in range(LEVELS):
         if "\\" not in text:
             break
-        escaped, text = text, unescape(text)
+        escaped = text
+        text = unescape(text)
         if text == escaped:
             break
+
         found.append(text)
+
     return found
 
 
 def reads_as_written(text: str) -> bool:
-    """Whether every word of every reading is a part of the text in lower case: other escapes only separate words."""
+    """Whether every word of every reading is a part of the text in lower case: other escapes only
+    separate words.
+    """
     return text.isascii() and _PERCENT.search(text) is None and _UNICODE.search(text) is None
 
 
 def is_plain(text: bytes) -> bool:
     """Tell the same of stored bytes."""
-    # One character is found ten times as quickly as two, and as a number it takes no error that is thrown away.
+    # One character is found ten times as quickly as two, and as a number it takes no error that is
+    # thrown away.
     return (
         text.isascii()
         and (_PERCENT_SIGN not in text or _PERCENT_BYTES.search(text) is None)
@@ -117,4 +146,6 @@ def decoded(data: bytes) -> str:
 
 def _unescaped(found: re.Match[str]) -> str:
     code = found[1]
-    return _ESCAPED[found[2]] if code is None else chr(int(code, 16))
+    if code is None:
+        return _ESCAPED[found[2]]
+    return chr(int(code, 16))

@@ -1,8 +1,10 @@
-"""What characters beyond ASCII are to words: those of a text are looked up all at once. Pure but for the table.
+"""What characters beyond ASCII are to words: those of a text are looked up all at once. Pure but
+for the table.
 
-Strategy: most characters say by themselves whether they are in words, and what they fold to. Those that do not, because
-marks join them or their folded form has another length, are hard: `storage.search.words.fold` folds what stands around
-them. The table is filled as characters come, 3 µs each: all there are would take seconds, and are never seen.
+Strategy: most characters say by themselves whether they are in words, and what they fold to. Those
+that do not, because marks join them or their folded form has another length, are hard:
+`storage.search.words.fold` folds what stands around them. The table is filled as characters come, 3
+µs each: all there are would take seconds, and are never seen.
 
 Invariant: a text without hard characters has the words that the table says.
 """
@@ -20,7 +22,9 @@ Points = npt.NDArray[np.uint32]
 
 _SEEN: Final = 1
 CHANGED: Final = 2
-"""Bytes of the word are others than those of the text; none when it is in no word, or one by itself."""
+"""Bytes of the word are others than those of the text; none when it is in no word, or one by
+itself.
+"""
 ALONE: Final = 4
 """A word by itself, as each character of a script without spaces is."""
 HARD: Final = 8
@@ -42,11 +46,14 @@ def kinds_of(points: Points) -> Kinds:
             _keys[point] = key
             _kinds[point] = kind
         kinds = _kinds[points]
+
     return kinds
 
 
 def keys_of(points: Points) -> Points:
-    """Look up the bytes in UTF-8 that characters fold to, the first one lowest; 0 for what is in no word."""
+    """Look up the bytes in UTF-8 that characters fold to, the first one lowest; 0 for what is in no
+    word.
+    """
     return _keys[points]
 
 
@@ -58,14 +65,18 @@ def _judged(character: str) -> tuple[int, int]:
         return _SEEN | CHANGED, 0
     if is_unspaced(folded) and _is_in_word(folded):
         return _SEEN | CHANGED | ALONE, _key(folded)
+
     is_as_long = len(folded.encode()) == len(character.encode())
     if not is_as_long or not all(_is_in_word(each) and not is_unspaced(each) for each in folded):
         return _hard(character, folded)
+
     return _SEEN | (CHANGED if folded != character else 0), _key(folded)
 
 
 def _hard(character: str, folded: str) -> tuple[int, int]:
-    """Say what a hard character is where it is folded already; whether it makes words by themselves, always."""
+    """Say what a hard character is where it is folded already; whether it makes words by
+    themselves, always.
+    """
     kind = _SEEN | HARD
     if any(_is_in_word(each) and is_unspaced(each) for each in folded):
         kind |= CHANGED | ALONE
@@ -84,4 +95,6 @@ def _is_in_word(character: str) -> bool:
 
 
 def _key(text: str) -> int:
-    return int.from_bytes(text.encode(), "little") if any(map(_is_in_word, text)) else 0
+    if any(map(_is_in_word, text)):
+        return int.from_bytes(text.encode(), "little")
+    return 0

@@ -1,6 +1,7 @@
 """Escapes of JSON strings and of addresses in a text, read all at once. Pure.
 
-Invariant: what is read is what `storage.search.words.unescape`, and `unquote`, read of the same text.
+Invariant: what is read is what `storage.search.words.unescape`, and `unquote`, read of the same
+text.
 """
 
 from typing import Final
@@ -51,7 +52,9 @@ def percent_places(data: bytes) -> Places:
 
 
 def unescaped(data: bytes) -> bytes:
-    """Read the escapes of JSON strings (RFC 8259 §7) in a text in UTF-8; what is none is left as it is."""
+    """Read the escapes of JSON strings (RFC 8259 §7) in a text in UTF-8; what is none is left as it
+    is.
+    """
     raw = _padded(data)
     escapes = _escapes(raw)
     keep = np.ones(raw.size, np.bool_)
@@ -60,7 +63,8 @@ def unescaped(data: bytes) -> bytes:
     units = escapes[raw[escapes + 1] == _U]
     codes = _number(raw, units + 2, 4)
     is_number = codes < _TOO_LARGE
-    units, codes = units[is_number], codes[is_number]
+    units = units[is_number]
+    codes = codes[is_number]
 
     raw[simple + 1] = _SIMPLE[raw[simple + 1]]
     keep[simple] = False
@@ -69,7 +73,9 @@ def unescaped(data: bytes) -> bytes:
 
 
 def unquoted(data: bytes) -> bytes:
-    """Read the escapes of addresses (RFC 3986 §2.1) in a text in UTF-8; the bytes that result may be no UTF-8."""
+    """Read the escapes of addresses (RFC 3986 §2.1) in a text in UTF-8; the bytes that result may
+    be no UTF-8.
+    """
     places = percent_places(data)
     raw = _padded(data)
     keep = np.ones(raw.size, np.bool_)
@@ -102,12 +108,17 @@ def _number(raw: Bytes, places: Places, digits: int) -> npt.NDArray[np.uint32]:
         digit = _DIGITS[raw[places + place]]
         is_number &= digit != _NO_DIGIT
         number = number << np.uint32(4) | digit & np.uint32(15)
+
     number[~is_number] = _TOO_LARGE
     return number
 
 
-def _write_units(raw: Bytes, keep: npt.NDArray[np.bool_], places: Places, codes: npt.NDArray[np.uint32]) -> None:
-    """Write the characters of UTF-16 units in the places of their escapes; surrogates that are not paired are none."""
+def _write_units(
+    raw: Bytes, keep: npt.NDArray[np.bool_], places: Places, codes: npt.NDArray[np.uint32]
+) -> None:
+    """Write the characters of UTF-16 units in the places of their escapes; surrogates that are not
+    paired are none.
+    """
     is_high = codes >> np.uint32(10) == 0xD800 >> 10
     is_low = codes >> np.uint32(10) == 0xDC00 >> 10
     is_first = np.zeros(codes.size, np.bool_)
@@ -117,7 +128,9 @@ def _write_units(raw: Bytes, keep: npt.NDArray[np.bool_], places: Places, codes:
 
     points = np.where(is_high | is_low, np.uint32(_REPLACEMENT), codes)
     firsts = np.flatnonzero(is_first)
-    points[firsts] = 0x10000 + ((codes[firsts] & 0x3FF) << np.uint32(10)) + (codes[firsts + 1] & 0x3FF)
+    points[firsts] = (
+        0x10000 + ((codes[firsts] & 0x3FF) << np.uint32(10)) + (codes[firsts + 1] & 0x3FF)
+    )
 
     widths = 1 + (points >= 0x80).astype(np.intp) + (points >= 0x800) + (points >= 0x10000)
     widths[is_second] = 0
@@ -125,7 +138,8 @@ def _write_units(raw: Bytes, keep: npt.NDArray[np.bool_], places: Places, codes:
         keep[places + offset] = offset < widths
     for width, mark in ((1, 0), (2, 0xC0), (3, 0xE0), (4, 0xF0)):
         of_width = np.flatnonzero(widths == width)
-        some, at = points[of_width], places[of_width]
+        some = points[of_width]
+        at = places[of_width]
         for offset in range(width - 1, 0, -1):
             raw[at + offset] = 0x80 | some & 0x3F
             some = some >> np.uint32(6)

@@ -1,8 +1,9 @@
-"""The hashes of words: of one word here, of all words of a text in `storage.search.index.word_arrays`. Pure.
+"""The hashes of words: of one word here, of all words of a text in
+`storage.search.index.word_arrays`. Pure.
 
-A word is hashed as its bytes in UTF-8, folded (`storage.search.words`), eight at a time: so arrays of machine words are
-hashed at once, and texts of ASCII and others in the same way. Bytes beyond 64 do not count: words that agree in their
-first 64 characters agree in them, too.
+A word is hashed as its bytes in UTF-8, folded (`storage.search.words`), eight at a time: so arrays
+of machine words are hashed at once, and texts of ASCII and others in the same way. Bytes beyond 64
+do not count: words that agree in their first 64 characters agree in them, too.
 
 Invariant: both forms give the same hash.
 """
@@ -10,8 +11,10 @@ Invariant: both forms give the same hash.
 from typing import Final
 
 PREFIX_CHARACTERS: Final = 4
-"""The first characters of a longer word are a term as well, so that what begins with them is found: a sixth more terms
-of JSON with ids, of which most are there anyway, and half as many more where words of four had them, too."""
+"""The first characters of a longer word are a term as well, so that what begins with them is found:
+a sixth more terms of JSON with ids, of which most are there anyway, and half as many more where
+words of four had them, too.
+"""
 MAX_WORD_BYTES: Final = 64
 PIECE_BYTES: Final = 8
 
@@ -21,8 +24,9 @@ WORD: Final = 0x9FB21C651E98DF25
 PREFIX: Final = 0xD6E8FEB86659FD93
 PAIR: Final = 0xA0761D6478BD642F
 JOINT: Final = 0xE7037ED1A0B428DB
-"""Odd numbers without a pattern. The last four keep apart a word, what begins with it, two that are written so, and
-a joint."""
+"""Odd numbers without a pattern. The last four keep apart a word, what begins with it, two that are
+written so, and a joint.
+"""
 SHIFT: Final = 32
 _MASK: Final = (1 << 64) - 1
 
@@ -33,14 +37,23 @@ def term(word: str) -> int:
 
 
 def prefix_term(prefix: str) -> int | None:
-    """Hash what stands for all longer words that begin with some characters; None when these are too few."""
+    """Hash what stands for all longer words that begin with some characters; None when these are
+    too few.
+    """
     start = prefix[:PREFIX_CHARACTERS]
-    return _finished(_mixed(start.encode()), PREFIX) if len(start) == PREFIX_CHARACTERS else None
+    if len(start) == PREFIX_CHARACTERS:
+        return _finished(_mixed(start.encode()), PREFIX)
+    return None
 
 
 def pair_term(first: str, second: str) -> int:
-    """Hash two words that follow each other in a script without spaces, which are one character each."""
-    both = int.from_bytes(first.encode(), "little") | int.from_bytes(second.encode(), "little") << SHIFT
+    """Hash two words that follow each other in a script without spaces, which are one character
+    each.
+    """
+    both = (
+        int.from_bytes(first.encode(), "little")
+        | int.from_bytes(second.encode(), "little") << SHIFT
+    )
     return _finished(_first(both), PAIR)
 
 

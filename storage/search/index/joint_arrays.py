@@ -38,9 +38,12 @@ _IS_WORD: Final = _flags("abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
 def joints_in(text: Bytes) -> tuple[Places, Places]:
-    """Find where joints begin in a text that is `LOWERED`, with zeros around it, and how many bytes they have."""
+    """Find where joints begin in a text that is `LOWERED`, with zeros around it, and how many bytes
+    they have.
+    """
     signs = np.flatnonzero(np.frombuffer(text.tobytes().translate(_SIGN_FLAGS), np.bool_))
-    last, next_ = text[signs - 1], text[signs + 1]
+    last = text[signs - 1]
+    next_ = text[signs + 1]
     tells = (text[signs] == _AT) & _IS_WORD[next_]
     tells |= (text[signs] != _AT) & _IS_LETTER[last] & _IS_DIGIT[next_]
     signs = signs[tells]

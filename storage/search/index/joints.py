@@ -1,12 +1,13 @@
-"""Joints of values of several words: the letters about a sign, as in `user-3701` and mail addresses. Pure.
+"""Joints of values of several words: the letters about a sign, as in `user-3701` and mail
+addresses. Pure.
 
-Strategy: each word of such a value is in many records, and in one neighbourhood with the others; what stands about the
-sign is in few. A joint is eight bytes: three before the sign, itself, and up to four behind. Times, amounts and UUIDs
-have none: before the sign must be a letter, one of the three that is no hexadecimal digit, and behind it a digit;
-about an `@` may be anything.
+Strategy: each word of such a value is in many records, and in one neighbourhood with the others;
+what stands about the sign is in few. A joint is eight bytes: three before the sign, itself, and up
+to four behind. Times, amounts and UUIDs have none: before the sign must be a letter, one of the
+three that is no hexadecimal digit, and behind it a digit; about an `@` may be anything.
 
-Invariant: bytes with the eight of a joint have its term; so has, where a joint has fewer, what ends with it. Those of a
-text, in `storage.search.index.joint_arrays`, are the same.
+Invariant: bytes with the eight of a joint have its term; so has, where a joint has fewer, what ends
+with it. Those of a text, in `storage.search.index.joint_arrays`, are the same.
 """
 
 import re

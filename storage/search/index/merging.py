@@ -30,8 +30,11 @@ def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
     hashes = [np.frombuffer(signature, "<u4") for signature in signatures]
     cells = [_numbered(each, cell, more) for cell, each in enumerate(hashes)]
     ends = [[0, *np.searchsorted(each, _GROUP_ENDS).tolist(), each.size] for each in hashes]
+
     for group in range(_GROUPS):
-        numbers = np.concatenate([cell[end[group] : end[group + 1]] for cell, end in zip(cells, ends, strict=True)])
+        numbers = np.concatenate(
+            [cell[end[group] : end[group + 1]] for cell, end in zip(cells, ends, strict=True)]
+        )
         numbers.sort()
         stops = np.searchsorted(numbers, bases).tolist()
         for part in range(_GROUP_PARTS):

@@ -1,15 +1,18 @@
 """The cells of a segment together: for each hash of a word the cells that have it. Pure.
 
-Strategy: hash (24 bits) and number of the cell (8 bits, or more where there are more cells) are one number, and the
-numbers of all cells are sorted. They are cut into parts by their first bits, and a part holds the differences between
-neighbours: those of 200 records of prose each are 12 bits wide where a Bloom filter of equal certainty takes 18, and a
-word that is in every cell next to nothing. A reader opens the one part that its word's hash is in.
+Strategy: hash (24 bits) and number of the cell (8 bits, or more where there are more cells) are one
+number, and the numbers of all cells are sorted. They are cut into parts by their first bits, and a
+part holds the differences between neighbours: those of 200 records of prose each are 12 bits wide
+where a Bloom filter of equal certainty takes 18, and a word that is in every cell next to nothing.
+A reader opens the one part that its word's hash is in.
 
-Format of a part: count of differences (24 bits), bits of a cell's number beyond 8 (8 bits), low bytes of the
-differences, then their high bytes as a zstd frame, all little-endian. A difference beyond 16 bits is made of several:
-the places between tell of words that no cell has, which costs as much as any other word that has the same hash.
+Format of a part: count of differences (24 bits), bits of a cell's number beyond 8 (8 bits), low
+bytes of the differences, then their high bytes as a zstd frame, all little-endian. A difference
+beyond 16 bits is made of several: the places between tell of words that no cell has, which costs as
+much as any other word that has the same hash.
 
-Invariant: a cell that has a word is always named; one in some thousand that are named does not have it.
+Invariant: a cell that has a word is always named; one in some thousand that are named does not have
+it.
 """
 
 from array import array
@@ -43,13 +46,16 @@ def cells_with(part: bytes, term: int) -> int:
     """Tell which cells have a term, by its part: bit n is cell n."""
     bits, differences = _differences(part)
     wanted = (term & ((1 << PART_BITS) - 1)) >> CELL_BITS << bits
-    most, mask = 1 << bits, 0
+    most = 1 << bits
+    mask = 0
+
     start, before = _start(differences, wanted)
     for place in islice(accumulate(differences[start:], initial=before), 1, None):
         if place >= wanted + most:
             break
         if place >= wanted:
             mask |= 1 << place - wanted
+
     return mask
 
 
@@ -80,7 +86,9 @@ def unpacked(signature: bytes) -> "array[int]":
 
 
 def _differences(part: bytes) -> tuple[int, "array[int]"]:
-    """Read the differences of a part; returns how many bits of each number are those of the cell, too."""
+    """Read the differences of a part; returns how many bits of each number are those of the cell,
+    too.
+    """
     count = int.from_bytes(part[:COUNT_BYTES], "little")
     low_end = _HEADER_BYTES + count
     planes = bytearray(2 * count)
@@ -100,4 +108,5 @@ def _start(differences: "array[int]", wanted: int) -> tuple[int, int]:
         if following >= wanted:
             return start, before
         before = following
+
     return len(differences), before

@@ -1,7 +1,9 @@
-"""What of texts is in the index: their words, in every reading, and what else is looked up by. Pure.
+"""What of texts is in the index: their words, in every reading, and what else is looked up by.
+Pure.
 
-Strategy: texts are joined and looked at as one array, 200 KB at a time (`storage.search.index.text_terms`): many small
-ones cost no more than a large one. What is alike as a whole counts once.
+Strategy: texts are joined and looked at as one array, 200 KB at a time
+(`storage.search.index.text_terms`): many small ones cost no more than a large one. What is alike as
+a whole counts once.
 
 Invariant: what `storage.search.phrase` finds in a text, its terms tell; never the other way round.
 """
@@ -12,7 +14,9 @@ from typing import Final
 
 _MAX_JOINED_BYTES: Final = 192 * 1024
 _CUT: Final = re.compile(rb'[\s"][0-9A-Za-z]')
-"""A long text may be cut before this word: it is none of an escape, and what is before it has no neighbour behind."""
+"""A long text may be cut before this word: it is none of an escape, and what is before it has no
+neighbour behind.
+"""
 
 
 class Terms:
@@ -44,15 +48,20 @@ def _portions(texts: Iterable[bytes]) -> Iterator[list[bytes]]:
             size_bytes += len(part)
             if size_bytes >= _MAX_JOINED_BYTES:
                 yield portion
-                portion, size_bytes = [], 0
+                portion = []
+                size_bytes = 0
+
     if portion:
         yield portion
 
 
 def _cut(text: bytes) -> Iterator[bytes]:
     start = 0
-    while len(text) - start > 2 * _MAX_JOINED_BYTES and (found := _CUT.search(text, start + _MAX_JOINED_BYTES)):
+    while len(text) - start > 2 * _MAX_JOINED_BYTES and (
+        found := _CUT.search(text, start + _MAX_JOINED_BYTES)
+    ):
         end = found.start() + 1
         yield text[start:end]
         start = end
+
     yield text[start:] if start else text

@@ -1,12 +1,14 @@
-"""The terms of all words of a text, as arrays: in a time that does not depend on what the text is. Pure.
+"""The terms of all words of a text, as arrays: in a time that does not depend on what the text is.
+Pure.
 
-Strategy: one translation writes the text in lower case with zeros for what is in no word; where zeros begin and end,
-words do, and eight bytes from the beginning of each are read as one number. Letters beyond ASCII are words already; of
-those that are not, or fold to others, or are words by themselves, `storage.search.index.characters` knows.
-A letter behind a backslash may be the word's first, or an escape of JSON: the word without it counts, too.
+Strategy: one translation writes the text in lower case with zeros for what is in no word; where
+zeros begin and end, words do, and eight bytes from the beginning of each are read as one number.
+Letters beyond ASCII are words already; of those that are not, or fold to others, or are words by
+themselves, `storage.search.index.characters` knows. A letter behind a backslash may be the word's
+first, or an escape of JSON: the word without it counts, too.
 
-Invariant: the words that `storage.search.words` finds in a text have their terms here, and so have those it finds in
-the text without the escapes of JSON, unless `unread` says where there are others.
+Invariant: the words that `storage.search.words` finds in a text have their terms here, and so have
+those it finds in the text without the escapes of JSON, unless `unread` says where there are others.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,8 @@ _BEFORE: Final = joints.BEFORE
 """Zeros before the first byte, so that as many bytes before a word or a sign can be read."""
 _BEHIND: Final = hashes.MAX_WORD_BYTES + hashes.PIECE_BYTES
 _LOWERED: Final = bytes(
-    (byte | 0x20 if 0x41 <= byte <= 0x5A else byte) if chr(byte).isalnum() or byte == 0x5F else 0 for byte in range(128)
+    (byte | 0x20 if 0x41 <= byte <= 0x5A else byte) if chr(byte).isalnum() or byte == 0x5F else 0
+    for byte in range(128)
 ) + bytes(range(128, 256))
 _BACKSLASH: Final = 0x5C
 _LAST_OF_ASCII: Final = 0x7F
@@ -63,7 +66,9 @@ class Found:
     alone: Places
     """Where there are words of scripts without spaces, in bytes."""
     unread: Places
-    """Where an escape is followed by what is part of the letter: what it would be without has to be read."""
+    """Where an escape is followed by what is part of the letter: what it would be without has to be
+    read.
+    """
 
 
 class _Folded:
@@ -73,14 +78,17 @@ class _Folded:
         """Take a text in UTF-8."""
         self.raw: Bytes = np.frombuffer(bytes(_BEFORE) + data, np.uint8)
         lowered = data.translate(_LOWERED)
-        self.bytes: Bytes = np.frombuffer(b"".join((bytes(_BEFORE), lowered, bytes(_BEHIND))), np.uint8)
+        self.bytes: Bytes = np.frombuffer(
+            b"".join((bytes(_BEFORE), lowered, bytes(_BEHIND))), np.uint8
+        )
         self.alone: Places = _NO_PLACES
         self.alone_keys: Points = np.zeros(0, np.uint32)
 
     def change(self, points: Points, leads: Places, kinds: Kinds) -> None:
         """Write what characters beyond ASCII fold to."""
         changed = np.flatnonzero(kinds & CHANGED)
-        keys, at = keys_of(points[changed]), leads[changed] + _BEFORE
+        keys = keys_of(points[changed])
+        at = leads[changed] + _BEFORE
         is_alone = kinds[changed] & ALONE != 0
         self.alone, self.alone_keys = at[is_alone], keys[is_alone]
 
@@ -102,13 +110,16 @@ def found_in(data: bytes) -> Found:
         return Found([*_terms(_Folded(data)), _joint_terms(data)], _NO_PLACES, _NO_PLACES)
     points, leads = _characters(data)
     kinds = kinds_of(points)
-    alone, hard = leads[kinds & ALONE != 0], leads[kinds & HARD != 0]
+    alone = leads[kinds & ALONE != 0]
+    hard = leads[kinds & HARD != 0]
     unread = _behind_escapes(data, hard)
     joint_terms = _joint_terms(data)
+
     if hard.size:
         data = _with_folded(data, hard)
         points, leads = _characters(data)
         kinds = kinds_of(points)
+
     folded = _Folded(data)
     folded.change(points, leads, kinds)
     return Found([*_terms(folded), joint_terms], alone, unread)
@@ -132,29 +143,36 @@ def _characters(data: bytes) -> tuple[Points, Places]:
 def _behind_escapes(data: bytes, places: Places) -> Places:
     """Choose the places that an escape of JSON is directly before."""
     raw = np.frombuffer(bytes(_BEFORE) + data, np.uint8)
-    letters, slashes = raw[places + _BEFORE - 1], raw[places + _BEFORE - 2]
+    letters = raw[places + _BEFORE - 1]
+    slashes = raw[places + _BEFORE - 2]
     behind: Places = places[_IS_ESCAPE[letters] & (slashes == _BACKSLASH)]
     return behind
 
 
 def _with_folded(data: bytes, hard: Places) -> bytes:
-    """Fold all that stands, between characters of ASCII that are in no word, around some characters."""
+    """Fold all that stands, between characters of ASCII that are in no word, around some
+    characters.
+    """
     ends = np.flatnonzero(np.frombuffer(data.translate(_LOWERED), np.uint8) == 0)
     ends = np.concatenate(([-1], ends, [len(data)]))
     behind = np.searchsorted(ends, hard)
     behind = behind[np.concatenate(([True], behind[1:] != behind[:-1]))]
-    starts, stops = (ends[behind - 1] + 1).tolist(), ends[behind].tolist()
+    starts = (ends[behind - 1] + 1).tolist()
+    stops = ends[behind].tolist()
 
     hard_parts = [data[start:stop] for start, stop in zip(starts, stops, strict=True)]
     folded = fold(decoded(b"\n".join(hard_parts))).encode().split(b"\n")
-    others = [data[start:stop] for start, stop in zip([0, *stops], [*starts, len(data)], strict=True)]
+    others = [
+        data[start:stop] for start, stop in zip([0, *stops], [*starts, len(data)], strict=True)
+    ]
     return b"".join([part for both in zip(others, [*folded, b""], strict=True) for part in both])
 
 
 def _terms(folded: _Folded) -> list[Terms32]:
     inside = folded.bytes != 0
     edges = np.flatnonzero(inside[1:] != inside[:-1])
-    starts, lengths = edges[::2] + 1, edges[1::2] - edges[::2]
+    starts = edges[::2] + 1
+    lengths = edges[1::2] - edges[::2]
     is_behind = (folded.raw[starts - 1] == _BACKSLASH) & _IS_ESCAPE[folded.raw[starts]]
     behind = np.flatnonzero(is_behind & (lengths > 1))
 
@@ -170,7 +188,9 @@ def _terms(folded: _Folded) -> list[Terms32]:
 
 def _joint_terms(data: bytes) -> Terms32:
     """Hash the joints of a text, as it is written."""
-    text = np.frombuffer(b"".join((bytes(_BEFORE), data.translate(joint_arrays.LOWERED), bytes(_BEHIND))), np.uint8)
+    text = np.frombuffer(
+        b"".join((bytes(_BEFORE), data.translate(joint_arrays.LOWERED), bytes(_BEHIND))), np.uint8
+    )
     starts, lengths = joint_arrays.joints_in(text)
     eight = _eight(text)
     return sorted_once(_hashed(eight, eight[starts], starts, lengths, _JOINT))
@@ -185,23 +205,32 @@ def _word_terms(folded: Bytes, starts: Places, lengths: Places) -> list[Terms32]
     """Hash words, and the first characters of the longer ones."""
     eight = _eight(folded)
     first = eight[starts]
-    terms = [sorted_once(_hashed(eight, first, starts, np.minimum(lengths, hashes.MAX_WORD_BYTES), _WORD))]
+    terms = [
+        sorted_once(
+            _hashed(eight, first, starts, np.minimum(lengths, hashes.MAX_WORD_BYTES), _WORD)
+        )
+    ]
 
     prefixes = (first & _FOUR_BYTES).astype(np.uint32)
     is_ascii = prefixes & _NOT_ASCII == 0
     distinct = sorted_once(prefixes[is_ascii & (lengths > hashes.PREFIX_CHARACTERS)])
     terms.append(_finished(_first(distinct.astype(np.uint64)), _PREFIX))
+
     others = np.flatnonzero(~is_ascii)
     if others.size:
         widths = _prefix_widths(folded, starts[others])
         is_longer = widths < lengths[others]
-        others, widths = others[is_longer], widths[is_longer]
+        others = others[is_longer]
+        widths = widths[is_longer]
         terms.append(sorted_once(_hashed(eight, first[others], starts[others], widths, _PREFIX)))
+
     return terms
 
 
 def _prefix_widths(folded: Bytes, starts: Places) -> Places:
-    """Count the bytes of the first characters of words; more than there are when the word is shorter."""
+    """Count the bytes of the first characters of words; more than there are when the word is
+    shorter.
+    """
     ends = starts
     for _ in range(hashes.PREFIX_CHARACTERS):
         ends = ends + _WIDTHS[folded[ends]]
@@ -218,10 +247,13 @@ def _alone_terms(folded: _Folded, starts: Places) -> list[Terms32]:
     return [_finished(_first(alone), _WORD), sorted_once(_finished(_first(pairs), _PAIR))]
 
 
-def _hashed(eight: Hashes, first: Hashes, starts: Places, lengths: Places, kind: np.uint64) -> Terms32:
+def _hashed(
+    eight: Hashes, first: Hashes, starts: Places, lengths: Places, kind: np.uint64
+) -> Terms32:
     """Hash the bytes from each start on, of which the first eight are read already."""
     mixed = _first(first & _LOW_BYTES[np.minimum(lengths, hashes.PIECE_BYTES)])
     offset = hashes.PIECE_BYTES
+
     longer = np.flatnonzero(lengths > offset)
     while longer.size:
         rest = lengths[longer] - offset
@@ -230,6 +262,7 @@ def _hashed(eight: Hashes, first: Hashes, starts: Places, lengths: Places, kind:
         mixed[longer] = some ^ some >> _SHIFT
         longer = longer[rest > hashes.PIECE_BYTES]
         offset += hashes.PIECE_BYTES
+
     return _finished(mixed, kind)
 
 

@@ -9,7 +9,9 @@ MAX_SHOWN_CHARACTERS: Final = 100
 class SearchError(ValueError):
     """A search that cannot be read. Positions count characters from 0."""
 
-    def __init__(self, reason: str, position: int, length: int = 1, *, expected: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, reason: str, position: int, length: int = 1, *, expected: tuple[str, ...] = ()
+    ) -> None:
         """Say why, where, and what could stand there."""
         super().__init__(f"at character {position + 1}: {reason}")
         self.position = position

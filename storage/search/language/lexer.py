@@ -1,7 +1,8 @@
 """Cuts a search into brackets, operators and terms. Pure.
 
-A term is `name:value,value` or a value alone. A value ends at white space, a bracket or a comma; between quotes nothing
-but a quote ends it, and a backslash takes the meaning off the character behind it, in quotes and outside.
+A term is `name:value,value` or a value alone. A value ends at white space, a bracket or a comma;
+between quotes nothing but a quote ends it, and a backslash takes the meaning off the character
+behind it, in quotes and outside.
 
 Invariant: a value knows which of its `*` are wildcards: those that were neither quoted nor escaped.
 """
@@ -15,7 +16,8 @@ from storage.search.language.errors import SearchError
 
 _OPERATORS: Final = {"and", "or", "not"}
 _PLACE: Final = re.compile(
-    r'(?:request_|response_)?(?:header|body)\.[^\s:"()*,\\\ud800-\udfff]+(?=:)', re.ASCII | re.IGNORECASE
+    r'(?:request_|response_)?(?:header|body)\.[^\s:"()*,\\\ud800-\udfff]+(?=:)',
+    re.ASCII | re.IGNORECASE,
 )
 """Names of headers and of members, which have other characters, too: `body.@type`, `body.größe`."""
 _BEGINNINGS: Final = frozenset('"(/')
@@ -80,9 +82,13 @@ def tokens(text: str) -> Iterator[Term | Sign]:
         elif character == "-" and at + 1 < len(text) and not text[at + 1].isspace():
             yield Sign("not", at, 1)
             at += 1
-        elif character == "!" and (text[at + 1 : at + 2].isalnum() or text[at + 1 : at + 2] in _BEGINNINGS):
+        elif character == "!" and (
+            text[at + 1 : at + 2].isalnum() or text[at + 1 : at + 2] in _BEGINNINGS
+        ):
             raise SearchError(
-                "to negate, write - or not; to find a ! as text, put it in quotes", at, expected=("-", "not")
+                "to negate, write - or not; to find a ! as text, put it in quotes",
+                at,
+                expected=("-", "not"),
             )
         else:
             token, at = _term(text, at)
@@ -91,7 +97,9 @@ def tokens(text: str) -> Iterator[Term | Sign]:
 
 def escaped(text: str) -> str:
     """Write a text so that it is read as it is."""
-    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"' if _SPECIAL.search(text) else text
+    if _SPECIAL.search(text):
+        return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
+    return text
 
 
 def _term(text: str, start: int) -> tuple[Term | Sign, int]:
@@ -101,15 +109,21 @@ def _term(text: str, start: int) -> tuple[Term | Sign, int]:
         if not (value.is_quoted or value.is_literal) and value.text.lower() in _OPERATORS:
             return Sign(value.text.lower(), start, at - start), at
         return Term(None, (value,), start, at - start), at
+
     values = []
     while True:
         value, at = _value(text, at, ends="(),")
         if not value.length:
-            reason = f"{name}: has no value; it follows the colon without a blank, alternatives with commas"
+            reason = (
+                f"{name}: has no value; it follows the colon without a blank, alternatives with "
+                "commas"
+            )
             raise SearchError(reason, start, at - start)
+
         values.append(value)
         if at >= len(text) or text[at] != ",":
             return Term(name, tuple(values), start, at - start), at
+
         at += 1
 
 
@@ -121,20 +135,29 @@ def _name(text: str, start: int) -> tuple[str | None, int]:
     while at < len(text) and text[at] in _NAME:
         at += 1
     is_name = at < len(text) and text[at] == ":" and at > start and text[start].isalpha()
-    return (text[start:at], at + 1) if is_name else (None, start)
+    if is_name:
+        return (text[start:at], at + 1)
+
+    return (None, start)
 
 
 def _value(text: str, start: int, ends: str) -> tuple[Value, int]:
     parts: list[str] = []
-    part, at, is_quoted = "", start, False
+    part = ""
+    at = start
+    is_quoted = False
+
     while at < len(text) and not (text[at].isspace() or text[at] in ends):
         character = text[at]
         if character == '"':
             quoted, at = _quoted(text, at)
-            part, is_quoted = part + quoted, True
+            part = part + quoted
+            is_quoted = True
             continue
+
         if character == "*":
-            if part or not parts:  # several in a row are as one, and thousands would cost 0.5 ms a row
+            # Several in a row are as one, and thousands would cost 0.5 ms a row.
+            if part or not parts:
                 parts.append(part)
             part = ""
         elif character == "\\" and at + 1 < len(text):
@@ -142,12 +165,17 @@ def _value(text: str, start: int, ends: str) -> tuple[Value, int]:
             part += text[at]
         else:
             part += character
+
         at += 1
-    return Value((*parts, part), start, at - start, is_quoted, text[start : start + 1] in ('"', "\\")), at
+
+    return Value(
+        (*parts, part), start, at - start, is_quoted, text[start : start + 1] in ('"', "\\")
+    ), at
 
 
 def _quoted(text: str, start: int) -> tuple[str, int]:
-    part, at = "", start + 1
+    part = ""
+    at = start + 1
     while at < len(text):
         if text[at] == '"':
             return part, at + 1
@@ -155,4 +183,5 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
             at += 1
         part += text[at]
         at += 1
+
     raise SearchError("this quote is not closed", start, len(text) - start)

@@ -1,7 +1,8 @@
-"""What looks like something it is not, as other tools write searches: refused with the form that is meant. Pure.
+"""What looks like something it is not, as other tools write searches: refused with the form that is
+meant. Pure.
 
-Read as text, `status=500`, `duration:>5 s` or `/user.*/` would find something else without a word. Text that looks so
-goes in quotes.
+Read as text, `status=500`, `duration:>5 s` or `/user.*/` would find something else without a word.
+Text that looks so goes in quotes.
 """
 
 import re
@@ -18,7 +19,9 @@ _WITHOUT_COLON: Final = re.compile(rf"([A-Za-z][A-Za-z0-9_.-]*)({_SIGNS})(.*)", 
 _APART: Final = re.compile(rf"({_SIGNS}|:)(.*)", re.DOTALL)
 _COMPARISON: Final = re.compile(r"[<>]=?(?:[-.$]?\d.*)?", re.DOTALL)
 _LEADING: Final = re.compile(r"(=~|!~|==|!=|<>|[=~!^])(.*)", re.DOTALL)
-_REGEX: Final = re.compile(r"/(?=.*(?:\.[*+?]|\[[^\]]{1,40}\]|\w\+/|[$^|])).*/[gimsu]{0,2}", re.DOTALL)
+_REGEX: Final = re.compile(
+    r"/(?=.*(?:\.[*+?]|\[[^\]]{1,40}\]|\w\+/|[$^|])).*/[gimsu]{0,2}", re.DOTALL
+)
 _URL: Final = re.compile(r"//([^/?#]+)(/[^?#]*)?")
 _QUOTES: Final = tuple("'`‘’‚“”„«»")
 _MAX_REGEX: Final = 500
@@ -38,18 +41,26 @@ def refuse_misread(found: Sequence[Term | Sign]) -> None:
     """
     for token in found:
         if isinstance(token, Term):
-            if token.name in ("http", "https") and (url := _URL.match(token.values[0].text)) is not None:
+            if (
+                token.name in ("http", "https")
+                and (url := _URL.match(token.values[0].text)) is not None
+            ):
                 _refuse(token.values[0], "a URL is not read", f"host:{url[1]} path:{url[2] or '/'}")
+
             for value in token.values:
                 if not value.is_literal:
                     _check_value(token.name, value)
+
     for first, second, third in zip(found, found[1:], (*found[2:], None), strict=False):
         if isinstance(first, Term) and isinstance(second, Term) and second.name is None:
-            _check_pair(first, second.values[0], third.values[0].text if isinstance(third, Term) else "…")
+            _check_pair(
+                first, second.values[0], third.values[0].text if isinstance(third, Term) else "…"
+            )
 
 
 def _check_value(name: str | None, value: Value) -> None:
-    text, before = value.text, "" if name is None else f"{name}:"
+    text = value.text
+    before = "" if name is None else f"{name}:"
     if text.startswith(_QUOTES):
         _refuse(value, 'only " quotes a text', f'{before}"{text.strip("".join(_QUOTES))}…"')
     if len(text) <= _MAX_REGEX and _REGEX.fullmatch(text):
@@ -58,12 +69,22 @@ def _check_value(name: str | None, value: Value) -> None:
         _check_bare(value)
     if value.is_quoted:
         return
+
     for joint, operator in _JOINTS.items():
         if joint in text:
             parts = [part for part in text.split(joint) if part]
-            alternatives = before + ",".join(parts) if name and operator == "or" else f" {operator} ".join(parts)
+            alternatives = (
+                before + ",".join(parts)
+                if name and operator == "or"
+                else f" {operator} ".join(parts)
+            )
             _refuse(value, f"{joint} joins nothing", alternatives if len(parts) > 1 else operator)
-    if name and (word := word_of(name)) is not None and (sign := _LEADING.fullmatch(text)) is not None:
+
+    if (
+        name
+        and (word := word_of(name)) is not None
+        and (sign := _LEADING.fullmatch(text)) is not None
+    ):
         is_known = sign[1] == "=" and (word.kind in ("part", *_COMPARED) or not sign[2])
         is_known |= word.kind == "grpc" and sign[1] == "!"
         if not is_known and word.kind != "text":
@@ -76,7 +97,11 @@ def _check_bare(value: Value) -> None:
     if _COMPARISON.fullmatch(value.text) and value.text.strip("<>="):
         _refuse(value, "a comparison follows a word and a colon", f"duration:{value.text}")
     found = _WITHOUT_COLON.fullmatch(value.text)
-    if found is not None and (word := word_of(found[1])) is not None and _can_follow(found[2], word):
+    if (
+        found is not None
+        and (word := word_of(found[1])) is not None
+        and _can_follow(found[2], word)
+    ):
         _refuse_sign(value, found[1], found[2], found[3] or "…")
 
 
@@ -87,26 +112,39 @@ def _can_follow(sign: str, word: Word) -> bool:
 
 def _check_pair(first: Term, second: Value, behind: str) -> None:
     """Check terms that contain a blank."""
-    before, text = first.values[-1], second.text
+    before = first.values[-1]
+    text = second.text
     if second.is_quoted:
         return
+
     if first.name is None:
-        word, sign = word_of(before.text), _APART.fullmatch(text)
-        if word is not None and not before.is_quoted and sign is not None and _can_follow(sign[1], word):
+        word = word_of(before.text)
+        sign = _APART.fullmatch(text)
+        if (
+            word is not None
+            and not before.is_quoted
+            and sign is not None
+            and _can_follow(sign[1], word)
+        ):
             _refuse_sign(second, before.text, sign[1].replace(":", "="), sign[2] or behind)
     elif (word := word_of(first.name)) is not None:
         is_cut_number = before.text[-1:].isdigit() and text.lower() in _UNITS.get(word.kind, ())
         if is_cut_number and text:
             _refuse(second, "a number and its unit are one", f"{first.name}:{before.text}{text}")
         if word.kind == "time" and (_CLOCK.fullmatch(text) or text.lower() in ("ago", *DURATIONS)):
-            _refuse(second, "a time with a blank goes in quotes", f'{first.name}:"{before.text} {text}"')
+            _refuse(
+                second, "a time with a blank goes in quotes", f'{first.name}:"{before.text} {text}"'
+            )
 
 
 def _refuse_sign(value: Value, name: str, sign: str, rest: str) -> NoReturn:
     if sign in ("~", "=~", "!~", "^"):
         _refuse_regex(value, name)
-    negation, compared = "-" if sign[0] == "!" or sign == "<>" else "", sign if sign in ("<", ">", "<=", ">=") else ""
-    _refuse(value, "a word is followed by a colon and its value", f"{negation}{name}:{compared}{rest}")
+    negation = "-" if sign[0] == "!" or sign == "<>" else ""
+    compared = sign if sign in ("<", ">", "<=", ">=") else ""
+    _refuse(
+        value, "a word is followed by a colon and its value", f"{negation}{name}:{compared}{rest}"
+    )
 
 
 def _refuse_regex(value: Value, name: str | None) -> NoReturn:

@@ -31,13 +31,19 @@ def parse_search(text: str, now_us: int) -> Expression | None:
         SearchError: it cannot be read; says where, and what is possible there.
     """
     if len(text) > MAX_CHARACTERS:
-        raise SearchError(f"it has {len(text)} characters, at most {MAX_CHARACTERS} are read", MAX_CHARACTERS)
+        raise SearchError(
+            f"it has {len(text)} characters, at most {MAX_CHARACTERS} are read", MAX_CHARACTERS
+        )
+
     found = list(tokens(text))
     terms = [value for token in found if isinstance(token, Term) for value in token.values]
     if len(terms) > MAX_TERMS:
-        raise SearchError(f"it has {len(terms)} values, at most {MAX_TERMS} are read", terms[MAX_TERMS].position)
+        raise SearchError(
+            f"it has {len(terms)} values, at most {MAX_TERMS} are read", terms[MAX_TERMS].position
+        )
     if not found:
         return None
+
     refuse_misread(found)
     parser = _Parser(found, len(text), now_us)
     expression = parser.any_of(0)
@@ -76,25 +82,34 @@ class _Parser:
         if token is None:
             raise SearchError("something to look for is missing at the end", self._end, 0)
         if depth > MAX_DEPTH:
-            raise SearchError(f"more than {MAX_DEPTH} brackets and negations within each other", token.position)
+            raise SearchError(
+                f"more than {MAX_DEPTH} brackets and negations within each other", token.position
+            )
+
         self._at += 1
         if isinstance(token, Term):
             return read_term(token, self._now_us)
         if token.text == "not":
             return Not(self._one(depth + 1))
+
         if token.text == "(":
             inner = self.any_of(depth + 1)
             if not self._take(")"):
                 raise SearchError("this bracket is not closed", token.position)
             return inner
-        raise SearchError(f"something to look for is expected before {token.text!r}", token.position, token.length)
+
+        raise SearchError(
+            f"something to look for is expected before {token.text!r}", token.position, token.length
+        )
 
     def _begins_one(self) -> bool:
         token = self._next()
         return isinstance(token, Term) or (token is not None and token.text in ("(", "not"))
 
     def _next(self) -> Term | Sign | None:
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
+        if self._at < len(self._tokens):
+            return self._tokens[self._at]
+        return None
 
     def _take(self, text: str) -> bool:
         token = self._next()

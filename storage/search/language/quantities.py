@@ -11,7 +11,9 @@ from storage.search.expression import Between
 
 _NUMBER: Final = re.compile(r"(-?(?:(\d{1,40})(?:\.\d{1,18})?|\.\d{1,18})) ?([A-Za-zµ]*)", re.ASCII)
 _WHOLE_FLOATS: Final = 1 << 53
-"""From here on floating point has whole numbers only, and not all of them: ids are compared as they are."""
+"""From here on floating point has whole numbers only, and not all of them: ids are compared as they
+are.
+"""
 _COMPARED: Final = re.compile(r"(>=|<=|>|<|=)?(.*)", re.DOTALL)
 
 DURATIONS: Final = {
@@ -42,10 +44,18 @@ class Measure:
     """Of a whole number: what a store keeps in 64 bits has no more."""
 
 
-DURATION: Final = Measure(DURATIONS, "a duration such as 500ms or 1.5s, after >, >=, < or <=, or a range 1s..5s")
-SIZE: Final = Measure(BYTES, "a size such as 64KiB or 1MB, after >, >=, < or <=, or a range 1kB..1MB")
-COUNT: Final = Measure(COUNTS, "a number such as 1000 or 2k, after >, >=, < or <=, or a range 100..200")
-MONEY: Final = Measure(PLAIN, "dollars such as 0.01, after >, >=, < or <=, or a range 0.01..1", is_whole=False)
+DURATION: Final = Measure(
+    DURATIONS, "a duration such as 500ms or 1.5s, after >, >=, < or <=, or a range 1s..5s"
+)
+SIZE: Final = Measure(
+    BYTES, "a size such as 64KiB or 1MB, after >, >=, < or <=, or a range 1kB..1MB"
+)
+COUNT: Final = Measure(
+    COUNTS, "a number such as 1000 or 2k, after >, >=, < or <=, or a range 100..200"
+)
+MONEY: Final = Measure(
+    PLAIN, "dollars such as 0.01, after >, >=, < or <=, or a range 0.01..1", is_whole=False
+)
 NUMBER: Final = Measure(
     PLAIN,
     "a number of at most 40 digits after >, >=, < or <=, or a range -1.5..5; text in quotes",
@@ -60,10 +70,12 @@ def read_range(field: str, text: str, measure: Measure) -> Between | None:
     low, dots, high = text.partition("..")
     if dots:
         return _between(field, low, high, measure)
+
     sign, number = _compared(text)
     value = _read(number, measure)
     if value is None:
         return None
+
     least, most = {
         ">": (_above(value, measure), None), ">=": (_up(value, measure), None),
         "<": (None, _below(value, measure)), "<=": (None, _down(value, measure)),
@@ -83,22 +95,31 @@ def _compared(text: str) -> tuple[str, str]:
 
 
 def _between(field: str, low: str, high: str, measure: Measure) -> Between | None:
-    least, most = _read(low, measure), _read(high, measure)
+    least = _read(low, measure)
+    most = _read(high, measure)
     if (low and least is None) or (high and most is None) or not (low or high):
         return None
     if least is not None and most is not None and least > most:
         return None
+
     return Between(
-        field, None if least is None else _up(least, measure), None if most is None else _down(most, measure)
+        field,
+        None if least is None else _up(least, measure),
+        None if most is None else _down(most, measure),
     )
 
 
 def _read(text: str, measure: Measure) -> Decimal | None:
     found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
-    if found is None or found[3].lower() not in measure.units or (found[1][0] == "-" and not measure.is_signed):
+    if (
+        found is None
+        or found[3].lower() not in measure.units
+        or (found[1][0] == "-" and not measure.is_signed)
+    ):
         return None
     if len(found[2] or "") > measure.max_digits:
         return None
+
     return Decimal(found[1]) * measure.units[found[3].lower()]
 
 
@@ -107,16 +128,24 @@ def _is_whole(value: Decimal, measure: Measure) -> bool:
 
 
 def _up(value: Decimal, measure: Measure) -> float:
-    return math.ceil(value) if _is_whole(value, measure) else float(value)
+    if _is_whole(value, measure):
+        return math.ceil(value)
+    return float(value)
 
 
 def _down(value: Decimal, measure: Measure) -> float:
-    return math.floor(value) if _is_whole(value, measure) else float(value)
+    if _is_whole(value, measure):
+        return math.floor(value)
+    return float(value)
 
 
 def _above(value: Decimal, measure: Measure) -> float:
-    return math.floor(value) + 1 if _is_whole(value, measure) else math.nextafter(float(value), math.inf)
+    if _is_whole(value, measure):
+        return math.floor(value) + 1
+    return math.nextafter(float(value), math.inf)
 
 
 def _below(value: Decimal, measure: Measure) -> float:
-    return math.ceil(value) - 1 if _is_whole(value, measure) else math.nextafter(float(value), -math.inf)
+    if _is_whole(value, measure):
+        return math.ceil(value) - 1
+    return math.nextafter(float(value), -math.inf)

@@ -8,21 +8,54 @@ from urllib.parse import quote
 
 from storage.grpc import STATUSES, status_name
 from storage.record import LEVELS, format_id, parse_id
-from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Substring, Text, either
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    InNetwork,
+    Is,
+    Like,
+    Not,
+    Substring,
+    Text,
+    either,
+)
 from storage.search.language.errors import SearchError, shown
 from storage.search.language.lexer import Term, Value, escaped
 from storage.search.language.moments import EXPECTED_RELATIVE, moment_us
-from storage.search.language.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
-from storage.search.language.words import PREFIXES, SYNONYMS, WORDS, Word, all_names, closest, find_word
+from storage.search.language.quantities import (
+    COUNT,
+    DURATION,
+    MONEY,
+    NUMBER,
+    SIZE,
+    Measure,
+    is_compared,
+    read_range,
+)
+from storage.search.language.words import (
+    PREFIXES,
+    SYNONYMS,
+    WORDS,
+    Word,
+    all_names,
+    closest,
+    find_word,
+)
 from storage.search.phrase import Phrase
 from storage.search.reason import has_reason
 
 _CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
-_STATUSES: Final = re.compile(r"(?:>=?|<=?)?[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII)
+_STATUSES: Final = re.compile(
+    r"(?:>=?|<=?)?[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII
+)
 _LEVEL_SIGNS: Final[Mapping[str, Callable[[int, int], bool]]] = {
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
 }  # fmt: skip
-_HEX_OR_UUID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_HEX_OR_UUID: Final = re.compile(
+    r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII
+)
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Stands before an address of IPv4 that is written as one of IPv6."""
 _ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?", re.ASCII)
@@ -49,36 +82,61 @@ def read_term(term: Term, now_us: int) -> Expression:
         return _bare(term.values[0])
     if sign := _LATENCIES.get(term.name.lower()):
         return any_of([_number(value, "duration_us", DURATION, sign) for value in term.values])
+
     word = _word(term.name, term)
     if word.name in ("since", "until"):
         return any_of([_moment(value, word, now_us) for value in term.values])
+
     return any_of([_read(value, word) for value in term.values])
 
 
 def _read(value: Value, word: Word) -> Expression:
     """Read a value; a `*` alone is any."""
     is_any = value.parts == ("", "") and word.kind not in ("choice", "text", "reason")
-    return Has(word.field) if is_any else _READERS[word.kind](value, word)
+    if is_any:
+        return Has(word.field)
+    return _READERS[word.kind](value, word)
 
 
 def _word(name: str, term: Term) -> Word:
     prefix, _, key = name.partition(".")
     found = PREFIXES.get(prefix.lower())
     is_place = found is not None and found.kind == "place"
+
     if key and found is not None:
         if is_place and _INDEX.search(key):
             meant = _INDEX.sub(r".\1", name).replace("..", ".").removesuffix(".")
             reason = f"{shown(name)}: items of a list are named as in {meant}"
             raise SearchError(reason, term.position, len(name), expected=(meant,))
+
         key = key if is_place else key.lower()
-        return Word(name=name, kind=found.kind, field=f"{found.field}.{key}", help=found.help, example=found.example)
+        return Word(
+            name=name,
+            kind=found.kind,
+            field=f"{found.field}.{key}",
+            help=found.help,
+            example=found.example,
+        )
+
     word = find_word(name)
     if word is None:
-        near, names = closest(name), tuple(all_names())
-        meant = f"; did you mean {' or '.join(near)}?" if near else f"; the words are {', '.join(names)}."
-        as_text = 'text in a body, write it alone: "…"' if is_place else f'it as text, put it in quotes: "{name}:…"'
+        near = closest(name)
+        names = tuple(all_names())
+        meant = (
+            f"; did you mean {' or '.join(near)}?"
+            if near
+            else f"; the words are {', '.join(names)}."
+        )
+        as_text = (
+            'text in a body, write it alone: "…"'
+            if is_place
+            else f'it as text, put it in quotes: "{name}:…"'
+        )
         reason = f"{shown(name)} is an unknown search word{meant} To find {as_text}"
-        raise SearchError(reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names))))
+        raise SearchError(
+            reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names)))
+        )
+
     return word
 
 
@@ -103,19 +161,26 @@ def _text(value: Value, word: Word) -> Expression:
     if len(parts) == 3 and not parts[0] and not parts[2] and parts[1]:
         return Substring(parts[1])
     if len(parts) > 2 or (len(parts) == 2 and parts[1]):
-        reason = f"{shown(value.text)}: a * stands behind the beginning of a word, or at both ends of a part of a text"
+        reason = (
+            f"{shown(value.text)}: a * stands behind the beginning of a word, or at both ends of "
+            "a part of a text"
+        )
         raise SearchError(reason, value.position, value.length)
+
     phrase = Phrase.of(parts[0], is_prefix=len(parts) == 2)
     if phrase is None:
         hint = f"; *{escaped(parts[0])}* finds it as it is written" if parts[0] else ""
         reason = f"{shown(value.text)} holds no letter or digit{hint}"
         raise SearchError(reason, value.position, max(value.length, 1))
+
     return Text(phrase)
 
 
 def _place(value: Value, word: Word) -> Expression:
     """Read a comparison or a range of numbers, else as `_name` does."""
-    if not value.is_literal and (is_compared(value.text) or (".." in value.text and not value.is_quoted)):
+    if not value.is_literal and (
+        is_compared(value.text) or (".." in value.text and not value.is_quoted)
+    ):
         return _number(value, word.field, NUMBER)
     return _name(value, word)
 
@@ -123,7 +188,9 @@ def _place(value: Value, word: Word) -> Expression:
 def _name(value: Value, word: Word) -> Expression:
     if value.is_pattern:
         return Like(word.field, value.parts)
-    text = value.text.upper() if word.is_upper else value.text.lower() if word.is_lower else value.text
+    text = (
+        value.text.upper() if word.is_upper else value.text.lower() if word.is_lower else value.text
+    )
     return Is(word.field, (text,))
 
 
@@ -134,15 +201,20 @@ def _part(value: Value, word: Word) -> Expression:
         parts = (value.parts[0][1:], *value.parts[1:])
     if word.field != "path":
         return Like(word.field, parts)
-    return _path(parts) if value.is_quoted or "?" not in value.text else _target(parts)
+    if value.is_quoted or "?" not in value.text:
+        return _path(parts)
+
+    return _target(parts)
 
 
 def _target(parts: tuple[str, ...]) -> Expression:
-    """Read a path with a query, as lists show it: what stands before the `?` ends the path, what stands behind begins
-    the query."""
+    """Read a path with a query, as lists show it: what stands before the `?` ends the path, what
+    stands behind begins the query.
+    """
     place = next(place for place, part in enumerate(parts) if "?" in part)
     before, _, behind = parts[place].partition("?")
-    path, query = (*parts[:place], before), (behind, *parts[place + 1 :])
+    path = (*parts[:place], before)
+    query = (behind, *parts[place + 1 :])
     return And((_path(path), Like("query", query)))
 
 
@@ -152,14 +224,18 @@ def path_contains(text: str) -> Expression:
 
 
 def path_spellings(text: str) -> list[str]:
-    """Write a part of a path as it is, and percent-encoded, which is how clients send `café` and `a b`."""
+    """Write a part of a path as it is, and percent-encoded, which is how clients send `café` and `a
+    b`.
+    """
     encoded = quote(text, safe=_UNENCODED, errors="surrogatepass")
     return [text] if encoded == text else [text, encoded]
 
 
 def _path(parts: tuple[str, ...]) -> Expression:
     spellings = [path_spellings(part) for part in parts]
-    written = dict.fromkeys((tuple(each[0] for each in spellings), tuple(each[-1] for each in spellings)))
+    written = dict.fromkeys(
+        (tuple(each[0] for each in spellings), tuple(each[-1] for each in spellings))
+    )
     return any_of([Like("path", spelling) for spelling in written])
 
 
@@ -168,15 +244,23 @@ def _choice(value: Value, word: Word) -> Expression:
     text = SYNONYMS.get(text, text)
     if value.is_pattern:
         return Like(word.field, value.parts)
+
     if word.name == "level":
         for sign, holds in _LEVEL_SIGNS.items():
             if text.startswith(sign) and text.removeprefix(sign) in LEVELS:
                 than = tuple(LEVELS).index(text.removeprefix(sign))
-                return Is(word.field, tuple(name for place, name in enumerate(LEVELS) if holds(place, than)))
+                return Is(
+                    word.field,
+                    tuple(name for place, name in enumerate(LEVELS) if holds(place, than)),
+                )
+
     if text not in word.values:
         reason = f"{word.name} is {shown(value.text)}, expected one of {', '.join(word.values)}"
         raise SearchError(reason, value.position, value.length, expected=word.values)
-    return Has(word.field) if word.name == "kind" and text == "all" else Is(word.field, (text,))
+    if word.name == "kind" and text == "all":
+        return Has(word.field)
+
+    return Is(word.field, (text,))
 
 
 def _status(value: Value, word: Word) -> Expression:
@@ -194,7 +278,10 @@ def _number(value: Value, field: str, measure: Measure, sign: str = "") -> Expre
         return Has(field)
     found = read_range(field, sign + value.text, measure)
     if found is None:
-        raise SearchError(f"{shown(value.text)}: expected {measure.expected}", value.position, value.length)
+        raise SearchError(
+            f"{shown(value.text)}: expected {measure.expected}", value.position, value.length
+        )
+
     return found
 
 
@@ -211,17 +298,24 @@ def _moment(value: Value, word: Word, now_us: int) -> Expression:
 def read_network(text: str) -> Expression | None:
     """Read an address or a network; None when it is neither.
 
-    One of IPv4 is meant in both ways it is written: a socket of both families says `::ffff:10.0.0.1` (RFC 4291).
+    One of IPv4 is meant in both ways it is written: a socket of both families says
+    `::ffff:10.0.0.1` (RFC 4291).
     """
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         return None
-    first, last = network.network_address.packed, network.broadcast_address.packed
+
+    first = network.network_address.packed
+    last = network.broadcast_address.packed
     if first[:-4] == last[:-4] == _MAPPED:
-        first, last = first[-4:], last[-4:]
+        first = first[-4:]
+        last = last[-4:]
     found = InNetwork(first, last)
-    return either((found, InNetwork(_MAPPED + first, _MAPPED + last))) if len(first) == 4 else found
+    if len(first) == 4:
+        return either((found, InNetwork(_MAPPED + first, _MAPPED + last)))
+
+    return found
 
 
 def _address(value: Value, word: Word) -> Expression:
@@ -244,7 +338,9 @@ def _client(value: Value, word: Word) -> Expression:
 def stored_trace_id(text: str) -> str:
     """Write a trace id as it is stored: lower case, a UUID without its hyphens."""
     lowered = text.strip().lower()
-    return lowered.replace("-", "") if _HEX_OR_UUID.fullmatch(lowered) else lowered
+    if _HEX_OR_UUID.fullmatch(lowered):
+        return lowered.replace("-", "")
+    return lowered
 
 
 def _trace(value: Value, word: Word) -> Expression:
@@ -257,20 +353,29 @@ def _id(value: Value, word: Word) -> Expression:
     found = parse_id(value.text)
     if found is None:
         raise SearchError(
-            f"{shown(value.text)} is not an id, which is a UUID or req_ and 26 characters", value.position, value.length
+            f"{shown(value.text)} is not an id, which is a UUID or req_ and 26 characters",
+            value.position,
+            value.length,
         )
+
     return Is(word.field, (format_id(found),))
 
 
 def read_grpc_status(text: str) -> Expression | None:
-    """Read the name of a status of gRPC or its number, behind `!` any other; None when it is neither."""
+    """Read the name of a status of gRPC or its number, behind `!` any other; None when it is
+    neither.
+    """
     name = text.removeprefix("!").upper()
     if name.isascii() and name.isdigit() and len(name) <= _MAX_CODE_DIGITS:
         name = status_name(int(name))
     if name not in STATUSES:
         return None
+
     found = Is("grpc_status", (name,))
-    return And((Has("grpc_status"), Not(found))) if text.startswith("!") else found
+    if text.startswith("!"):
+        return And((Has("grpc_status"), Not(found)))
+
+    return found
 
 
 def _grpc_status(value: Value, word: Word) -> Expression:

@@ -1,4 +1,6 @@
-"""The words of the search language: what stands before a colon, what it is about, and what may stand behind. Values."""
+"""The words of the search language: what stands before a colon, what it is about, and what may
+stand behind. Values.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +14,9 @@ Kind = Literal[
     "name", "place", "part", "choice", "status", "duration", "bytes", "count", "money", "time", "address", "client",
     "trace", "id", "text", "reason", "grpc",
 ]  # fmt: skip
-"""How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it holds a `*`. A `place`
-is one in JSON: as a name, or as a number that is compared."""
+"""How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it
+holds a `*`. A `place` is one in JSON: as a name, or as a number that is compared.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,9 @@ def _part(name: str, field: str, help: str, example: str) -> Word:
 
 
 def _choice(name: str, values: tuple[str, ...], help: str, example: str) -> Word:
-    return Word(name=name, kind="choice", field=name, help=help, example=example, values=values, facet=name)
+    return Word(
+        name=name, kind="choice", field=name, help=help, example=example, values=values, facet=name
+    )
 
 
 _ALL: Final = (
@@ -138,8 +143,12 @@ ALIASES: Final[Mapping[str, str]] = {
 """Other names, those of the API's parameters among them."""
 PREFIXES: Final[Mapping[str, Word]] = {
     "header": _part("header", "header", "header of request or response", "header.x-tenant:acme"),
-    "request_header": _part("request_header", "request_header", "request header", "request_header.accept:*json*"),
-    "response_header": _part("response_header", "response_header", "response header", "response_header.via:*"),
+    "request_header": _part(
+        "request_header", "request_header", "request header", "request_header.accept:*json*"
+    ),
+    "response_header": _part(
+        "response_header", "response_header", "response header", "response_header.via:*"
+    ),
     "body": _place("body", "value in a JSON body, by its path", "body.user.id:42"),
     "request_body": _place("request_body", "value in a JSON request", "request_body.model:gpt-*"),
     "response_body": _place("response_body", "value in a JSON response", "response_body.ok:false"),
@@ -157,7 +166,9 @@ def find_word(name: str) -> Word | None:
 def word_of(name: str) -> Word | None:
     """Find a word by any of its names, or by one that goes on with a dot; None when there is none."""
     prefix, dot, rest = name.partition(".")
-    return PREFIXES.get(prefix.lower()) if dot and rest else find_word(name)
+    if dot and rest:
+        return PREFIXES.get(prefix.lower())
+    return find_word(name)
 
 
 def all_names() -> list[str]:
@@ -166,5 +177,7 @@ def all_names() -> list[str]:
 
 def closest(name: str) -> list[str]:
     """List the words that were probably meant, the likeliest first."""
-    near = get_close_matches(name.lower(), [*WORDS, *ALIASES, *all_names()], n=_SUGGESTED, cutoff=0.6)
+    near = get_close_matches(
+        name.lower(), [*WORDS, *ALIASES, *all_names()], n=_SUGGESTED, cutoff=0.6
+    )
     return list(dict.fromkeys(ALIASES.get(each, each) for each in near))
