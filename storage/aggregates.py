@@ -1,8 +1,9 @@
 """Aggregates over many records: values of a facet, counts over time, totals and percentiles.
 
-Values and the arithmetic of histograms, no I/O. Latencies are kept as counts per bucket of `BOUNDS_US`, by every
-backend, so percentiles mean the same everywhere. The bounds are those of Prometheus' native histograms of schema 3:
-eight to a doubling, so that the middle of a bucket is at most 4.5 % from any value in it.
+Values and the arithmetic of histograms, no I/O. Latencies are kept as counts per bucket of
+`BOUNDS_US`, by every backend, so percentiles mean the same everywhere. The bounds are those of
+Prometheus' native histograms of schema 3: eight to a doubling, so that the middle of a bucket is at
+most 4.5 % from any value in it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,7 +16,9 @@ from typing import Final, Self
 FIRST_STEP: Final = -158
 """Step of the first bound: an eighth of a doubling each, 0 is one second."""
 BOUNDS_US: Final = tuple(int(1_000_000 * 2 ** (step / 8)) for step in range(FIRST_STEP, 97))
-"""Inclusive upper bounds of the latency buckets, µs, from 1 to 4 096 seconds; one more bucket has no end."""
+"""Inclusive upper bounds of the latency buckets, µs, from 1 to 4 096 seconds; one more bucket has
+no end.
+"""
 BUCKETS: Final = len(BOUNDS_US) + 1
 """256, so that a byte tells a bucket."""
 EXACT_ROWS: Final = 3000
@@ -34,15 +37,19 @@ FACETS: Final = {
     "grpc_status": "grpc_status", "redacted": "redactions",
     "tool_error": "failed_tools",
 }  # fmt: skip
-"""Name of a facet → column, of a row the first digit of its status. The first twelve are dimensions of the rollups and
-can be counted."""
+"""Name of a facet → column, of a row the first digit of its status. The first twelve are dimensions
+of the rollups and can be counted.
+"""
 ROLLUP_FACETS: Final = frozenset(tuple(FACETS)[:12])
 SAMPLE_ROWS: Final = 5000
-"""Rows that values are looked for in where rollups cannot tell; a filter with fewer is counted exactly by them."""
+"""Rows that values are looked for in where rollups cannot tell; a filter with fewer is counted
+exactly by them.
+"""
 MAX_FACET_LIMIT: Final = SAMPLE_ROWS
 """Values of a facet that may be asked for: not ten thousands of texts are looked up."""
 TOPS: Final = ("route", "service", "project", "key", "error_type")
-"""The facets of which a summary shows the most frequent values; `error_type` among failures only."""
+"""The facets of which a summary shows the most frequent values; `error_type` among failures only.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,9 @@ class FacetValue:
     count: int | None
     """Records of the filter that have it; None when only a scan could tell."""
     sampled: bool = False
-    """Whether some of these records, or of those beside them, stand for several: the count is an estimate then."""
+    """Whether some of these records, or of those beside them, stand for several: the count is an
+    estimate then.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,9 @@ class Percentiles:
     p95_us: int | None = None
     p99_us: int | None = None
     is_estimated: bool = False
-    """Whether they are computed from buckets, at most 5 % off and within what was measured; else they are exact."""
+    """Whether they are computed from buckets, at most 5 % off and within what was measured; else
+    they are exact.
+    """
 
 
 @dataclass(slots=True)
@@ -90,15 +101,23 @@ class Latencies:
             return cls()
         if len(values) == 1:  # as in most rows of varied traffic: 1 us instead of 4
             return cls({bisect_left(BOUNDS_US, values[0]): 1}, values[0], values[0])
-        # One search a bucket, not a value: 0.3 instead of 0.6 us each of 3000, and next to nothing where sorted before.
+
+        # One search a bucket, not a value: 0.3 instead of 0.6 us each of 3000, and next to nothing
+        # where sorted before.
         values = sorted(values)
         counts: dict[int, float] = {}
+
         start = 0
         while start < len(values):
             bucket = bisect_left(BOUNDS_US, values[start])
-            end = bisect_right(values, BOUNDS_US[bucket], start) if bucket < len(BOUNDS_US) else len(values)
+            end = (
+                bisect_right(values, BOUNDS_US[bucket], start)
+                if bucket < len(BOUNDS_US)
+                else len(values)
+            )
             counts[bucket] = end - start
             start = end
+
         return cls(counts, values[0], values[-1])
 
     def add(self, counts: Mapping[int, float], least_us: int | None, most_us: int | None) -> None:
@@ -126,8 +145,11 @@ class Latencies:
                 values[_rank(len(values), percent) - 1] if values else None for percent in _PERCENT
             )
             return Percentiles(p50_us, p95_us, p99_us)
+
         counts = sorted((bucket, count) for bucket, count in self.counts.items() if count > 0)
-        p50_us, p95_us, p99_us = (self._estimate(counts, percent) if counts else None for percent in _PERCENT)
+        p50_us, p95_us, p99_us = (
+            self._estimate(counts, percent) if counts else None for percent in _PERCENT
+        )
         return Percentiles(p50_us, p95_us, p99_us, is_estimated=bool(counts))
 
     def _estimate(self, counts: list[tuple[int, float]], percent: int) -> int:
@@ -137,14 +159,20 @@ class Latencies:
             rank -= count
             if rank <= 0:
                 break
+
         is_open = bucket == len(BOUNDS_US)
         value = self.most_us or BOUNDS_US[-1] if is_open else _MIDDLES_US[bucket]
         value = value if self.most_us is None else min(value, self.most_us)
-        return value if self.least_us is None else max(value, self.least_us)
+        if self.least_us is None:
+            return value
+
+        return max(value, self.least_us)
 
 
 _PERCENT: Final = (50, 95, 99)
-_MIDDLES_US: Final = tuple(round(sqrt((low + 1) * high)) for low, high in zip((0, *BOUNDS_US), BOUNDS_US, strict=False))
+_MIDDLES_US: Final = tuple(
+    round(sqrt((low + 1) * high)) for low, high in zip((0, *BOUNDS_US), BOUNDS_US, strict=False)
+)
 """Of each bucket that has an end, the value whose error is the same at both ends."""
 
 
@@ -160,7 +188,9 @@ class HistogramBucket:
     start_us: int
     """Unix µs, inclusive; it ends where the next begins."""
     status_classes: dict[str, int]
-    """Exchanges by status class (`2xx`), without a status under `none`; classes that did not occur are left out."""
+    """Exchanges by status class (`2xx`), without a status under `none`; classes that did not occur
+    are left out.
+    """
     events: int
     duration: Percentiles
     durations: dict[int, int]
@@ -179,9 +209,13 @@ class Histogram:
     step_us: int
     """Length of a step."""
     complete: bool
-    """False when the time budget ended the scan: counts are then lower bounds, the newest records counted first."""
+    """False when the time budget ended the scan: counts are then lower bounds, the newest records
+    counted first.
+    """
     sampled: bool = False
-    """Whether some of the records stand for several, so that figures are estimates (`Record.weight`)."""
+    """Whether some of the records stand for several, so that figures are estimates
+    (`Record.weight`).
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,11 +254,15 @@ class Summary:
     first_byte: Percentiles
     since_us: int | None
     until_us: int | None
-    """The filter's range, as far as the store has records in it; None, both, where that is no time at all."""
+    """The filter's range, as far as the store has records in it; None, both, where that is no time
+    at all.
+    """
     top: dict[str, list[FacetValue]] = field(default_factory=dict)
     """Name of each of `TOPS` → its ten most frequent values."""
     models: list[ModelUsage] | None = None
-    """Use of language models, most called first; None when only a scan could tell, and nothing else needs one."""
+    """Use of language models, most called first; None when only a scan could tell, and nothing else
+    needs one.
+    """
     complete: bool = True
     """False when the time budget ended a scan: all counts are then lower bounds."""
     sampled: bool = False
@@ -244,7 +282,9 @@ def class_name(number: int) -> str:
 
 
 def most_frequent(counts: Mapping[str, float], limit: int) -> list[tuple[str, int]]:
-    """Sort values by how often they occur, most frequent first, equal ones by name; weighed counts are rounded."""
+    """Sort values by how often they occur, most frequent first, equal ones by name; weighed counts
+    are rounded.
+    """
     found = ((value, round(count)) for value, count in counts.items() if count > 0)
     return sorted(found, key=lambda v: (-v[1], v[0]))[:limit]
 
@@ -267,16 +307,38 @@ TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "method": ("method",),
     "outcome": ("outcome",),
     "error": ("error_type", "outcome", "status"),
-    "failure": ("method", "endpoint", "route_id", "project", "message", "error_type", "outcome", "status"),
+    "failure": (
+        "method",
+        "endpoint",
+        "route_id",
+        "project",
+        "message",
+        "error_type",
+        "outcome",
+        "status",
+    ),
     "message": ("message",),
     "provider": ("provider",),
     "instance": ("instance",),
 }
 """What records can be grouped by → the columns that tell it."""
 FIELDS_OF_CALLS: Final = frozenset(
-    ("key", "model", "route", "service", "project", "client", "container", "user", "provider", "instance")
+    (
+        "key",
+        "model",
+        "route",
+        "service",
+        "project",
+        "client",
+        "container",
+        "user",
+        "provider",
+        "instance",
+    )
 )
-"""Those that a call within a session has, too: it is an event, whose tokens and cost are added to its group."""
+"""Those that a call within a session has, too: it is an event, whose tokens and cost are added to
+its group.
+"""
 MAX_GROUPS: Final = 20_000
 """Values that are counted apart before the search ends: 20 MB."""
 
@@ -285,7 +347,9 @@ Names = tuple[str | None, ...]
 
 @dataclass(slots=True)
 class TopRow:
-    """What came of the exchanges that have the same values in some columns, and by `FIELDS_OF_CALLS` of calls."""
+    """What came of the exchanges that have the same values in some columns, and by
+    `FIELDS_OF_CALLS` of calls.
+    """
 
     names: Names
     """In the order of the columns; None where there is no value."""
@@ -315,12 +379,15 @@ class TopRow:
 
     def add(self, counts: Sequence[int]) -> None:
         """Add records, their durations apart: counts in the order of `TOP_COUNTS`."""
-        exchanges, client_errors, server_errors, request_bytes, response_bytes, *usage = map(int, counts)
+        exchanges, client_errors, server_errors, request_bytes, response_bytes, *usage = map(
+            int, counts
+        )
         self.exchanges += exchanges
         self.client_errors += client_errors
         self.server_errors += server_errors
         self.request_bytes += request_bytes
         self.response_bytes += response_bytes
+
         if any(usage):
             input_tokens, output_tokens, cost_nano_usd = usage
             self.input_tokens += input_tokens
@@ -366,8 +433,12 @@ OTHERS: Final = "{other}"
 """How values are called that rollups do not count apart."""
 
 
-def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names: names) -> list[TopRow]:
-    """Put rows together that have the same names once renamed, and sort them, those with most records first."""
+def most(
+    rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names: names
+) -> list[TopRow]:
+    """Put rows together that have the same names once renamed, and sort them, those with most
+    records first.
+    """
     found: dict[Names, TopRow] = {}
     for row in rows:
         names = rename(row.names)
@@ -375,13 +446,17 @@ def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names
         if known is None:
             found[names] = replace(row, names=names)
             continue
+
         known.add([getattr(row, name) for name in TOP_COUNTS])
         known.durations = known.durations.plus(row.durations)
         known.sampled |= row.sampled
+
     return sorted(found.values(), key=_place)
 
 
-def merged(counts: dict[Names, list[int]], rename: Callable[[Names], Names]) -> dict[Names, list[int]]:
+def merged(
+    counts: dict[Names, list[int]], rename: Callable[[Names], Names]
+) -> dict[Names, list[int]]:
     """Add up the series of names that are the same once renamed."""
     found: dict[Names, list[int]] = {}
     for names, numbers in counts.items():

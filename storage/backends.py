@@ -1,10 +1,12 @@
-"""Which store a URL names. One literal table; a backend and its driver are imported when it is opened, not before.
+"""Which store a URL names. One literal table; a backend and its driver are imported when it is
+opened, not before.
 
 `memory:` · `sqlite:///relative.db` (in the data directory) · `sqlite:////absolute/path.db` ·
-`postgresql://user:password@host:5432/database` (also `postgresql:///database?host=/directory/of/the/socket`; takes the
-options of libpq, such as `sslmode`, and `statement_cache_size`, which is found out unless it is given) ·
-`clickhouse://user:password@host:8123,other/database` (`clickhouses://` over TLS; with `?cluster=name` its hosts are
-replicas)
+`postgresql://user:password@host:5432/database` (also
+`postgresql:///database?host=/directory/of/the/socket`; takes the options of libpq, such as
+`sslmode`, and `statement_cache_size`, which is found out unless it is given) ·
+`clickhouse://user:password@host:8123,other/database` (`clickhouses://` over TLS; with
+`?cluster=name` its hosts are replicas)
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +18,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from storage.errors import StorageDamaged
 
-if TYPE_CHECKING:  # what only checks a URL, such as `sidelog serve`, starts a third sooner without these
+# What only checks a URL, such as `sidelog serve`, starts a third sooner without these.
+if TYPE_CHECKING:
     from storage.base import Kept, Storage
     from storage.query import Durability
 
@@ -34,17 +37,26 @@ class Options(TypedDict, total=False):
     """How a store is opened."""
 
     durability: "Durability"
-    """`safe`, unless given, syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
+    """`safe`, unless given, syncs every commit to the disk; with `fast` a power cut may cost the
+    newest commits.
+    """
     is_read_only: bool
     """The store must be there with the newest layout, and nothing about it is changed."""
     instance: str
-    """Name of this sidecar, which no other may write under at the same time (Postgres, ClickHouse)."""
+    """Name of this sidecar, which no other may write under at the same time (Postgres, ClickHouse).
+    """
     holder: str
-    """What tells this sidecar from others of its name, kept over restarts; empty: its name is not watched."""
+    """What tells this sidecar from others of its name, kept over restarts; empty: its name is not
+    watched.
+    """
     max_bytes: int
-    """The cap on size that the caller holds, so that the store can keep its journal short; 0 for none."""
+    """The cap on size that the caller holds, so that the store can keep its journal short; 0 for
+    none.
+    """
     on_set_aside: Callable[[str, str], object] | None
-    """Gets the new name of a damaged file, and what is wrong, before an empty one takes its place; None: none does."""
+    """Gets the new name of a damaged file, and what is wrong, before an empty one takes its place;
+    None: none does.
+    """
     damage: str
     """What is known to be wrong with the store: it is set aside before it is opened."""
 
@@ -70,7 +82,9 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, options: Options) -> "S
         is_read_only=options.get("is_read_only", False),
         max_bytes=options.get("max_bytes", 0),
     )
-    reason, on_set_aside = options.get("damage", ""), options.get("on_set_aside")
+    reason = options.get("damage", "")
+    on_set_aside = options.get("on_set_aside")
+
     if not reason:
         try:
             return await opened()
@@ -78,12 +92,16 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, options: Options) -> "S
             if on_set_aside is None or not await asyncio.to_thread(is_ours, path):
                 raise
             reason = str(error)
-    assert on_set_aside is not None, "bug: a damaged store is known of, and is to be reported to no one"
+
+    assert on_set_aside is not None, (
+        "bug: a damaged store is known of, and is to be reported to no one"
+    )
     kept: Kept = {}
     if path.exists():
         with translated():
             place, kept = await asyncio.to_thread(set_aside, path, DAMAGED)
         on_set_aside(str(place), reason)
+
     store = await opened()
     await store.keep(kept)
     return store
@@ -115,7 +133,9 @@ async def _open_clickhouse(url: SplitResult, data_dir: Path, options: Options) -
 
 
 def _check_memory(url: SplitResult) -> str | None:
-    return None if url.geturl() in ("memory:", "memory://") else "memory: takes no address"
+    if url.geturl() in ("memory:", "memory://"):
+        return None
+    return "memory: takes no address"
 
 
 def _check_sqlite(url: SplitResult) -> str | None:
@@ -125,7 +145,10 @@ def _check_sqlite(url: SplitResult) -> str | None:
         return "sqlite: needs the path of a file, as in sqlite:///records.db"
     if url.query or url.fragment:
         return "sqlite: takes no options"
-    return "the path holds a NUL" if "\0" in unquote(url.path) else None
+    if "\0" in unquote(url.path):
+        return "the path holds a NUL"
+
+    return None
 
 
 def _check_postgres_place(url: SplitResult) -> str | None:
@@ -137,10 +160,15 @@ def _check_postgres_place(url: SplitResult) -> str | None:
         return f"{url.scheme}: an @ behind a question mark; ? in a password is written %3F"
     if len(url.path) < 2 or "/" in url.path[1:]:
         return f"{url.scheme}: needs the name of a database, as in postgresql://user@host/sidelog"
+
     hosts = url.netloc.rpartition("@")[2].split(",")
     ports = [port for host in hosts if (port := host.rpartition("]")[2].partition(":")[2])]
-    if not all(port.isascii() and port.isdigit() and 0 < int(port[: _MAX_DIGITS + 1]) <= _MAX_PORT for port in ports):
+    if not all(
+        port.isascii() and port.isdigit() and 0 < int(port[: _MAX_DIGITS + 1]) <= _MAX_PORT
+        for port in ports
+    ):
         return f"{url.scheme}: a port is a number from 1 to {_MAX_PORT}"
+
     return None
 
 
@@ -150,10 +178,14 @@ def _check_postgres(url: SplitResult) -> str | None:
     options = dict(parse_qsl(url.query))
     if not options.keys().isdisjoint(_SECRETS):
         return f"{url.scheme}: a password is written before the @, or given as PGPASSWORD"
+
     size = options.get("statement_cache_size", "0")
     if not (size.isascii() and size.isdigit() and len(size) < _MAX_DIGITS):
         return f"{url.scheme}: statement_cache_size is a number below 10000"
-    return None if find_spec("asyncpg") else f"{url.scheme}: needs the driver: pip install 'sidelog[postgres]'"
+    if find_spec("asyncpg"):
+        return None
+
+    return f"{url.scheme}: needs the driver: pip install 'sidelog[postgres]'"
 
 
 def _check_clickhouse(url: SplitResult) -> str | None:
@@ -194,7 +226,8 @@ def check_url(url: str) -> None:
 
 
 def check_keys_url(keys_url: str, url: str) -> None:
-    """Check the URL of a store that has the API keys, beside the store of `url`, which has the records.
+    """Check the URL of a store that has the API keys, beside the store of `url`, which has the
+    records.
 
     Raises:
         ValueError: It cannot have them, or is the same.
@@ -240,5 +273,8 @@ def _backend(url: str) -> _Backend:
     backend = BACKENDS.get(scheme)
     if backend is None or not colon:
         # Only the scheme: the rest may hold a password.
-        raise ValueError(f"unknown store {scheme if colon else '(no scheme)'!r}, known are {', '.join(BACKENDS)}")
+        raise ValueError(
+            f"unknown store {scheme if colon else '(no scheme)'!r}, known are {', '.join(BACKENDS)}"
+        )
+
     return backend

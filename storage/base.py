@@ -1,4 +1,5 @@
-"""The storage contract. One conformance suite (`tests/contract/test_storage.py`) runs over every backend.
+"""The storage contract. One conformance suite (`tests/contract/test_storage.py`) runs over every
+backend.
 
 In prose:
 
@@ -41,14 +42,18 @@ Kept = dict[str, list[tuple[Any, ...]]]
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """What a store made of entries before their transaction, for others to keep, count and hand back with them."""
+    """What a store made of entries before their transaction, for others to keep, count and hand
+    back with them.
+    """
 
     size_bytes: int = 0
     """What it takes of memory, about."""
 
 
 class Storage(Protocol):
-    """A store of records. Opened by `storage.backends.open_storage`; owned and closed by who opened it."""
+    """A store of records. Opened by `storage.backends.open_storage`; owned and closed by who opened
+    it.
+    """
 
     @property
     def has_late_prefix(self) -> bool:
@@ -61,10 +66,11 @@ class Storage(Protocol):
         ...
 
     async def prepare(self, entries: Sequence[Entry]) -> Prepared:
-        """Make of entries what their commit can bring with it and needs nothing of the store (`Batch.prepared`).
+        """Make of entries what their commit can bring with it and needs nothing of the store
+        (`Batch.prepared`).
 
-        It takes a bounded time, off the loop: what is not ready by then, and all of a batch that is committed without
-        it, `index_text` makes of what is stored. Safe to cancel.
+        It takes a bounded time, off the loop: what is not ready by then, and all of a batch that is
+        committed without it, `index_text` makes of what is stored. Safe to cancel.
 
         Raises:
             StorageUnavailable: the store is not open.
@@ -72,7 +78,8 @@ class Storage(Protocol):
         ...
 
     async def commit(self, batch: Batch) -> int:
-        """Store a batch in one transaction and set `record.seq` of its entries, rising in the batch's order.
+        """Store a batch in one transaction and set `record.seq` of its entries, rising in the
+        batch's order.
 
         Safe to cancel: the transaction then either happened or did not.
 
@@ -90,7 +97,9 @@ class Storage(Protocol):
         ...
 
     async def read(self, query: Query[Answer]) -> Answer:
-        """Answer one of the queries of `storage.query`, `storage.tools` and `storage.conversations`."""
+        """Answer one of the queries of `storage.query`, `storage.tools` and
+        `storage.conversations`.
+        """
         ...
 
     async def get(self, record_id: bytes) -> Record | None:
@@ -98,7 +107,8 @@ class Storage(Protocol):
         ...
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Read heads and bodies of some records, by seq; those that have none (any more) are left out.
+        """Read heads and bodies of some records, by seq; those that have none (any more) are left
+        out.
 
         Bodies that retention removed are null with the heads still there.
         """
@@ -108,28 +118,37 @@ class Storage(Protocol):
         """Read how far retention has come."""
         ...
 
-    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
-        """Make rows, and bodies of rows, that started before a whole hour invisible to every reader, permanently.
+    async def move_floors(
+        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
+    ) -> None:
+        """Make rows, and bodies of rows, that started before a whole hour invisible to every
+        reader, permanently.
 
-        A floor lower than the one before changes nothing; that of bodies is never below that of rows. `down` undoes
-        floors that a wrong clock has raised, and only higher ones: what is not deleted yet, and what comes, is visible.
+        A floor lower than the one before changes nothing; that of bodies is never below that of
+        rows. `down` undoes floors that a wrong clock has raised, and only higher ones: what is not
+        deleted yet, and what comes, is visible.
         """
         ...
 
     async def purge(self, max_rows: int) -> Purged:
-        """Delete one slice of what is below the floors; call it until `is_done`. Sums and `last_seq` stay right."""
+        """Delete one slice of what is below the floors; call it until `is_done`. Sums and
+        `last_seq` stay right.
+        """
         ...
 
     async def trim(self, max_rows: int) -> Trimmed:
-        """Delete one slice of the oldest records by `seq`, for the cap on size: at once gone from all answers and sums.
+        """Delete one slice of the oldest records by `seq`, for the cap on size: at once gone from
+        all answers and sums.
 
-        Bodies of the older half go before any row (`storage.purge.next_trim`); the newest rows always stay. A store
-        that deletes by larger parts takes more than `max_rows`.
+        Bodies of the older half go before any row (`storage.purge.next_trim`); the newest rows
+        always stay. A store that deletes by larger parts takes more than `max_rows`.
         """
         ...
 
     async def reclaim(self) -> None:
-        """Make space that was freed usable for what comes, where the database leaves that to others."""
+        """Make space that was freed usable for what comes, where the database leaves that to
+        others.
+        """
         ...
 
     async def is_in_place(self) -> bool:
@@ -137,11 +156,15 @@ class Storage(Protocol):
         ...
 
     async def kept(self) -> Kept:
-        """Return what a store that replaces this one must have: keys, positions, and how many records went with it."""
+        """Return what a store that replaces this one must have: keys, positions, and how many
+        records went with it.
+        """
         ...
 
     async def keep(self, kept: Kept) -> int:
-        """Write that into an empty store; return how many records the one before had that this one has not."""
+        """Write that into an empty store; return how many records the one before had that this one
+        has not.
+        """
         ...
 
     async def vacuum(self) -> None:
@@ -149,26 +172,31 @@ class Storage(Protocol):
         ...
 
     async def erase(self, filter: Filter) -> Erased:
-        """Erase what matches a filter at this moment: rows, their counts in all sums, and their heads and bodies.
+        """Erase what matches a filter at this moment: rows, their counts in all sums, and their
+        heads and bodies.
 
-        Nothing of them is left in what other records keep. It proceeds in slices between batches: readers meanwhile
-        see some of it gone. Cancelled or failed half-way, what is erased stays erased; ask again for the rest.
+        Nothing of them is left in what other records keep. It proceeds in slices between batches:
+        readers meanwhile see some of it gone. Cancelled or failed half-way, what is erased stays
+        erased; ask again for the rest.
         """
         ...
 
     async def erasing(self) -> int:
-        """Bring on the deletion of what was erased; returns how many erased records are left on the disk.
+        """Bring on the deletion of what was erased; returns how many erased records are left on the
+        disk.
 
-        No reader sees them. 0 where an erasure deletes at once; else call it now and then, from any sidecar.
+        No reader sees them. 0 where an erasure deletes at once; else call it now and then, from any
+        sidecar.
         """
         ...
 
     async def index_text(self, *, is_wanted: bool = True) -> TextStep:
-        """Make one step of the index of words, of what is committed and not in it yet; call it until `is_done`.
+        """Make one step of the index of words, of what is committed and not in it yet; call it
+        until `is_done`.
 
-        One that is not wanted is dropped, step by step. Searches are complete without it, and quick with it. It is made
-        from what is stored: who is killed goes on where the store says. Nothing is left in it of what is erased or
-        purged. One step at a time.
+        One that is not wanted is dropped, step by step. Searches are complete without it, and quick
+        with it. It is made from what is stored: who is killed goes on where the store says. Nothing
+        is left in it of what is erased or purged. One step at a time.
         """
         ...
 
@@ -177,7 +205,9 @@ class Storage(Protocol):
         ...
 
     async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        """Read one tool call by the id of the record that asked for it and its place in that; None without one."""
+        """Read one tool call by the id of the record that asked for it and its place in that; None
+        without one.
+        """
         ...
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
@@ -185,14 +215,18 @@ class Storage(Protocol):
         ...
 
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
-        """List the calls that were committed as `processing` by one sidecar, and not since with their answer.
+        """List the calls that were committed as `processing` by one sidecar, and not since with
+        their answer.
 
-        Such a call is no row of any other answer; it is forgotten with its record, as it is once it has ended.
+        Such a call is no row of any other answer; it is forgotten with its record, as it is once it
+        has ended.
         """
         ...
 
     async def last_seq(self) -> int:
-        """Read the end of the stable prefix, that of the newest row at most; 0 when empty. It never falls."""
+        """Read the end of the stable prefix, that of the newest row at most; 0 when empty. It never
+        falls.
+        """
         ...
 
     async def jobs(self, limit: int) -> list[Job]:
@@ -200,15 +234,20 @@ class Storage(Protocol):
         ...
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
-        """Read the ids of the records that the jobs which one record began are counted with, a few at most."""
+        """Read the ids of the records that the jobs which one record began are counted with, a few
+        at most.
+        """
         ...
 
     async def meta(self, name: str) -> str | None:
-        """Read a value that belongs to the store as a whole, such as the tail's offset; None when there is none."""
+        """Read a value that belongs to the store as a whole, such as the tail's offset; None when
+        there is none.
+        """
         ...
 
     async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
-        """Keep such a value, in a transaction of its own; without `replace` only when there is none yet.
+        """Keep such a value, in a transaction of its own; without `replace` only when there is none
+        yet.
 
         Returns:
             The value that is kept now: another sidecar may have been first.
@@ -220,7 +259,9 @@ class Storage(Protocol):
         ...
 
     async def key_version(self) -> int:
-        """Read a number that rises with every change of a key, by whichever sidecar; uses do not count."""
+        """Read a number that rises with every change of a key, by whichever sidecar; uses do not
+        count.
+        """
         ...
 
     async def create_key(self, key: ApiKey) -> None:
@@ -232,7 +273,9 @@ class Storage(Protocol):
         ...
 
     async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        """Change a key, its other members as they are now; None when there is none, or it is deleted."""
+        """Change a key, its other members as they are now; None when there is none, or it is
+        deleted.
+        """
         ...
 
     async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
@@ -240,7 +283,9 @@ class Storage(Protocol):
         ...
 
     async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        """Note the newest use of keys, by id in Unix µs; older ones than known, and unknown keys, change nothing."""
+        """Note the newest use of keys, by id in Unix µs; older ones than known, and unknown keys,
+        change nothing.
+        """
         ...
 
     async def views(self, owner: str) -> list[View]:
@@ -248,7 +293,8 @@ class Storage(Protocol):
         ...
 
     async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        """Keep a view of a scope instead of one of the same name; with `replaced`, instead of that one.
+        """Keep a view of a scope instead of one of the same name; with `replaced`, instead of that
+        one.
 
         Nothing changes unless it is `stored`: a scope has at most `storage.search.view.MAX_VIEWS`.
         """
@@ -263,7 +309,9 @@ class Storage(Protocol):
         ...
 
     async def replicas(self) -> list[Replica]:
-        """Ask each copy of the store how it is, in the order of the address; none where there is but one store."""
+        """Ask each copy of the store how it is, in the order of the address; none where there is
+        but one store.
+        """
         ...
 
     async def close(self) -> None:
@@ -275,7 +323,11 @@ class Storage(Protocol):
         ...
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
     ) -> None:
         """Close the store."""
         ...

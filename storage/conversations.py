@@ -1,7 +1,8 @@
-"""Conversations as readers ask for them: which ones, and what the calls of each add up to. Values only, no I/O.
+"""Conversations as readers ask for them: which ones, and what the calls of each add up to. Values
+only, no I/O.
 
-A conversation is what its records say: there is no row of its own, so retention, erasure and scopes hold for it without
-a word.
+A conversation is what its records say: there is no row of its own, so retention, erasure and scopes
+hold for it without a word.
 """
 
 from collections import Counter
@@ -22,7 +23,13 @@ FIRST_REFUSAL: Final = 400
 """The least status of a call that costs nothing."""
 FAILED_LEVEL: Final = LEVELS.index("warn")
 
-TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+TOKENS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 
 
 def in_conversations(ids: Iterable[bytes]) -> Is:
@@ -35,10 +42,14 @@ Sort = Literal["newest", "cost", "turns", "failures", "tokens", "duration"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationQuery(Query["ConversationPage"]):
-    """A page of conversations, the one with the newest matching call first, or with the most of a figure."""
+    """A page of conversations, the one with the newest matching call first, or with the most of a
+    figure.
+    """
 
     filter: Filter = field(default_factory=Filter)
-    """A conversation is listed when one of its calls matches; its sums are those of all its calls in scope."""
+    """A conversation is listed when one of its calls matches; its sums are those of all its calls
+    in scope.
+    """
     min_turns: int = 1
     min_failed: int = 0
     min_cost_usd: float = 0.0
@@ -46,8 +57,9 @@ class ConversationQuery(Query["ConversationPage"]):
     """What is most first; of equal ones the newer, by their newest matching call."""
     limit: int = 50
     before: int | None = None
-    """Cursor: `seq` of the newest matching call of the last conversation of the page before; only if `is_of_all` is
-    false."""
+    """Cursor: `seq` of the newest matching call of the last conversation of the page before; only
+    if `is_of_all` is false.
+    """
 
     @property
     def is_of_all(self) -> bool:
@@ -77,19 +89,25 @@ class Conversation:
     counted: int
     """How many of them have known tokens."""
     priced: int
-    """How many of them have a known cost, those that were refused without tokens among them: they cost nothing."""
+    """How many of them have a known cost, those that were refused without tokens among them: they
+    cost nothing.
+    """
     tokens: dict[str, int]
     """Sums of the columns `TOKENS`."""
     cost_usd: float
     models: dict[str, int]
     """Requested model → calls, most frequent first."""
     tools: dict[str, int]
-    """Tool the model called → calls that called it, most frequent first; of the newest `MAX_CALLS_READ` of a page."""
+    """Tool the model called → calls that called it, most frequent first; of the newest
+    `MAX_CALLS_READ` of a page.
+    """
     failed_tools: dict[str, int]
     """Tool → how often it failed, likewise."""
     sampled: bool = False
-    """Whether a rule of capture kept a share of its calls. Its figures are those of what is stored: no weight tells
-    whether the conversation lacks calls, or is all there, and stands for others that are not."""
+    """Whether a rule of capture kept a share of its calls. Its figures are those of what is stored:
+    no weight tells whether the conversation lacks calls, or is all there, and stands for others
+    that are not.
+    """
 
 
 FIGURES: Final[Mapping[Sort, Callable[[Conversation], float]]] = {

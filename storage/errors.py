@@ -1,4 +1,5 @@
-"""Storage errors, grouped by what the caller does next: wait and retry, isolate the value, or give up.
+"""Storage errors, grouped by what the caller does next: wait and retry, isolate the value, or give
+up.
 
 Every backend translates its library's exceptions into these at its edge, `from exc`.
 """
@@ -9,7 +10,9 @@ class StorageError(Exception):
 
 
 class StorageUnavailable(StorageError):
-    """The store cannot be reached, is locked, full or shutting down: the same batch may succeed later."""
+    """The store cannot be reached, is locked, full or shutting down: the same batch may succeed
+    later.
+    """
 
 
 class StorageOpening(StorageUnavailable):
@@ -17,7 +20,9 @@ class StorageOpening(StorageUnavailable):
 
 
 class StorageSlow(StorageUnavailable):
-    """The store did not answer within a short time, and may be there: what was asked was given up for other reasons."""
+    """The store did not answer within a short time, and may be there: what was asked was given up
+    for other reasons.
+    """
 
 
 class StorageDamaged(StorageUnavailable):
@@ -25,11 +30,15 @@ class StorageDamaged(StorageUnavailable):
 
 
 class StorageRemoved(StorageUnavailable):
-    """What was committed is not there any more: the store was emptied, or another one answers in its place."""
+    """What was committed is not there any more: the store was emptied, or another one answers in
+    its place.
+    """
 
 
 class StorageRejected(StorageError):
-    """The store refuses a value of this batch: retrying the whole batch is pointless, bisecting it is not."""
+    """The store refuses a value of this batch: retrying the whole batch is pointless, bisecting it
+    is not.
+    """
 
 
 class StorageMisconfigured(StorageError):
@@ -37,7 +46,9 @@ class StorageMisconfigured(StorageError):
 
 
 class SchemaRefused(StorageError):
-    """The store has a layout that this sidelog neither reads nor brings up to date; nothing is touched."""
+    """The store has a layout that this sidelog neither reads nor brings up to date; nothing is
+    touched.
+    """
 
 
 class SchemaBeforeRelease(SchemaRefused):
@@ -55,7 +66,8 @@ class SchemaTooNew(SchemaRefused):
 
     def __init__(self, layout: int, newest: int) -> None:
         super().__init__(
-            f"this database was written by a newer sidelog (layout {layout}, this one supports up to {newest}); "
+            f"this database was written by a newer sidelog (layout {layout}, this one supports up "
+            f"to {newest}); "
             "upgrade sidelog"
         )
 
@@ -64,6 +76,9 @@ class SchemaTooOld(StorageError):
     """The store has an older layout, and was opened only to be read; nothing is touched."""
 
     def __init__(self, layout: int, newest: int) -> None:
-        super().__init__(f"this database was written by an older sidelog (layout {layout}, this one reads {newest})")
+        super().__init__(
+            f"this database was written by an older sidelog (layout {layout}, this one reads "
+            f"{newest})"
+        )
         self.layout = layout
         self.newest = newest

@@ -1,8 +1,10 @@
-"""What an exchange said when it failed: the words, and the line by which failures of one kind are found together. Pure.
+"""What an exchange said when it failed: the words, and the line by which failures of one kind are
+found together. Pure.
 
-Words are those of a note of the record, or of the response: the member of a JSON document that says what went wrong, or
-the first line of a plain text. In the line, what differs from request to request (numbers, ids, addresses, paths) is
-`…`, so that one fault is one line. Invariant: words come from what is stored, which is redacted.
+Words are those of a note of the record, or of the response: the member of a JSON document that says
+what went wrong, or the first line of a plain text. In the line, what differs from request to
+request (numbers, ids, addresses, paths) is `…`, so that one fault is one line. Invariant: words
+come from what is stored, which is redacted.
 """
 
 import re
@@ -20,7 +22,16 @@ MAX_LINE_CHARACTERS: Final = 160
 GONE: Final = "…"
 """Stands for what differs."""
 _FIRST_REFUSAL: Final = 400
-_SAYING: Final = ("detail", "message", "msg", "error_description", "error", "errors", "title", "reason")
+_SAYING: Final = (
+    "detail",
+    "message",
+    "msg",
+    "error_description",
+    "error",
+    "errors",
+    "title",
+    "reason",
+)
 """Members that say in JSON what went wrong: of RFC 9457, model providers, OAuth, web frameworks."""
 _MAX_ITEMS: Final = 3
 _WORD: Final = re.compile(r"[^\s'\"`()\[\]{}<>,:;=|…]+")
@@ -30,7 +41,9 @@ _AGAIN: Final = re.compile(r"…(?:[ ,;:./&?=-]*…)+")
 
 
 def error_message(record: Record, payload: Payload | None) -> str | None:
-    """Return what was said when an exchange failed, up to `MAX_CHARACTERS`; None when it did not, or nothing was."""
+    """Return what was said when an exchange failed, up to `MAX_CHARACTERS`; None when it did not,
+    or nothing was.
+    """
     if reason_of(record.error_type, record.outcome, record.status) is None:
         return None
     noted = _json_of(record.data or b"")
@@ -41,18 +54,23 @@ def error_message(record: Record, payload: Payload | None) -> str | None:
 
 
 def failure_line(record: Record, payload: Payload | None) -> str | None:
-    """Return the line of what an exchange said when it failed, with the names of tools that failed before it."""
+    """Return the line of what an exchange said when it failed, with the names of tools that failed
+    before it.
+    """
     said = error_message(record, payload) or ""
     tools = () if record.stream is None else record.stream.failed_tools or ()
     names = ", ".join(dict.fromkeys(tools))
     if not names or not said.startswith(names):
         return line_of(said)
+
     line = line_of(said.removeprefix(names).removeprefix(":"))
     return ": ".join(filter(None, (names[:MAX_LINE_CHARACTERS], line)))
 
 
 def line_of(message: str) -> str | None:
-    """Return the first line of a message with `…` for what differs each time; None of a message without one."""
+    """Return the first line of a message with `…` for what differs each time; None of a message
+    without one.
+    """
     line = next(filter(None, map(str.strip, message.splitlines())), "")
     line = " ".join(line[: 4 * MAX_LINE_CHARACTERS].split())
     line = _WORD.sub(lambda word: GONE if _DIFFERS.search(word[0]) else word[0], line)
@@ -66,7 +84,10 @@ def _said_by(record: Record, head: bytes, body: Body) -> str:
     is_refusal = record.status is not None and record.status >= _FIRST_REFUSAL
     if not is_refusal or not kind.lower().startswith("text/plain"):
         return ""
-    return body.head[: 4 * MAX_CHARACTERS].decode(errors="replace").strip().partition("\n")[0].strip()
+
+    return (
+        body.head[: 4 * MAX_CHARACTERS].decode(errors="replace").strip().partition("\n")[0].strip()
+    )
 
 
 def _json_of(data: bytes) -> object:
@@ -84,6 +105,8 @@ def _said(value: object, depth: int = 3) -> str:
         case list() if depth:
             return "; ".join(filter(None, (_said(each, depth - 1) for each in value[:_MAX_ITEMS])))
         case dict() if depth:
-            return next((text for name in _SAYING if (text := _said(value.get(name), depth - 1))), "")
+            return next(
+                (text for name in _SAYING if (text := _said(value.get(name), depth - 1))), ""
+            )
         case _:
             return ""

@@ -5,8 +5,23 @@ from typing import Final, Literal
 import msgspec
 
 STATUSES: Final = (
-    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
-    *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED"),
+    *(
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+    ),
+    *(
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+    ),
     *("INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
 )
 """The names of the codes, by code."""
@@ -29,7 +44,8 @@ class Grpc(msgspec.Struct, gc=False):
     """One call."""
 
     status: int | None = None
-    """The code as its client has it: as it was said, else by the deadline and the status of HTTP; null: not known.
+    """The code as its client has it: as it was said, else by the deadline and the status of HTTP;
+    null: not known.
 
     Where it was not said, `end` is `none` or `reset`.
     """
@@ -45,7 +61,9 @@ class Grpc(msgspec.Struct, gc=False):
     timeout_us: int | None = None
     """How long the caller said it waits."""
     kind: CallKind | None = None
-    """Who sends several messages: by the schema where there is one, else by what was seen; null: it cannot be known."""
+    """Who sends several messages: by the schema where there is one, else by what was seen; null: it
+    cannot be known.
+    """
     end: CallEnd = "none"
     """What ended the response."""
     reset_code: str | None = None
@@ -55,9 +73,15 @@ class Grpc(msgspec.Struct, gc=False):
 
     @property
     def status_name(self) -> str | None:
-        return None if self.status is None else status_name(self.status)
+        if self.status is None:
+            return None
+        return status_name(self.status)
 
     @property
     def is_fault(self) -> bool:
-        """Whether the status says that the service failed; of all others but OK the caller is the reason."""
-        return self.status is not None and (self.status in _SERVICE_FAULTS or self.status >= len(STATUSES))
+        """Whether the status says that the service failed; of all others but OK the caller is the
+        reason.
+        """
+        return self.status is not None and (
+            self.status in _SERVICE_FAULTS or self.status >= len(STATUSES)
+        )

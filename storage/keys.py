@@ -1,8 +1,9 @@
 """API keys of the proxied service as a store keeps them. Values and pure functions, no I/O.
 
-Invariant: a secret itself is never here, only its SHA-256. A plain hash is enough because the secret is 32 random
-bytes: there is no dictionary to try, and the data plane can find a key with one look-up. A deleted key keeps its name
-and last characters, because records that it made are still shown with them; its hash is gone, so it opens nothing.
+Invariant: a secret itself is never here, only its SHA-256. A plain hash is enough because the
+secret is 32 random bytes: there is no dictionary to try, and the data plane can find a key with one
+look-up. A deleted key keeps its name and last characters, because records that it made are still
+shown with them; its hash is gone, so it opens nothing.
 """
 
 import hashlib
@@ -16,8 +17,12 @@ from msgspec import UNSET, UnsetType
 
 PREFIX: Final = "sk_"
 MAX_KEYS: Final = 5_000
-"""Keys of one store that are not deleted: workers hold them all, and read them anew in 1 to 2 ms (measured)."""
-CALLS: Final = frozenset({"keys", "key_version", "create_key", "update_key", "delete_key", "touch_keys"})
+"""Keys of one store that are not deleted: workers hold them all, and read them anew in 1 to 2 ms
+(measured).
+"""
+CALLS: Final = frozenset(
+    {"keys", "key_version", "create_key", "update_key", "delete_key", "touch_keys"}
+)
 """What of `storage.base.Storage` is about keys; all of it goes where they are."""
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_BYTES: Final = 32
@@ -75,7 +80,9 @@ class KeyUpdate:
 
 
 def changed(key: ApiKey, changes: KeyChanges) -> ApiKey:
-    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET}
+    given = {
+        name: value for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET
+    }
     return msgspec.structs.replace(key, **given)
 
 

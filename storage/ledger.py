@@ -1,7 +1,9 @@
-"""The accounting of every record: received = stored + spooled + waiting + sampled + dropped, checked and never assumed.
+"""The accounting of every record: received = stored + spooled + waiting + sampled + dropped,
+checked and never assumed.
 
-Pure. `received` and what the ring refused come from the producers' own counters, `stored` and the other drops from the
-positions that were committed together with the rows, so the two sides of the equation are counted by different hands.
+Pure. `received` and what the ring refused come from the producers' own counters, `stored` and the
+other drops from the positions that were committed together with the rows, so the two sides of the
+equation are counted by different hands.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,24 +16,31 @@ RETIRED_TOTALS = bytes(16)
 """Pseudo-source that carries the folded counts of sources that are gone."""
 
 SOURCE_INTERNAL = bytes(15) + b"\x01"
-"""Pseudo-source of the records the collector makes itself: events, and exchanges lost with their worker."""
+"""Pseudo-source of the records the collector makes itself: events, and exchanges lost with their
+worker.
+"""
 
 
 SOURCE_SPOOL = bytes(15) + b"\x02"
-"""The spool as a source: offset is the newest frame replayed, taken are all records of the frames up to it. What it
-lost was counted as stored when it was spooled: `stored` is therefore what to take off, a negative number."""
+"""The spool as a source: offset is the newest frame replayed, taken are all records of the frames
+up to it. What it lost was counted as stored when it was spooled: `stored` is therefore what to take
+off, a negative number.
+"""
 
 
 SAMPLED: Final = "sampled"
 """In the counts of a position: records that a rule of capture left out."""
 
-DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"]
+DropReason = Literal[
+    "ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"
+]
 DROP_REASONS: Final[tuple[DropReason, ...]] = (
     *("ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"),
 )
-"""Why a record is not stored: the ring had no room, its bytes were damaged, no store takes it, it belongs to a store
-that was replaced, it was in one that was removed or emptied while sidelog ran, or it is a WebSocket message above the
-rate or the part of the ring that messages have."""
+"""Why a record is not stored: the ring had no room, its bytes were damaged, no store takes it, it
+belongs to a store that was replaced, it was in one that was removed or emptied while sidelog ran,
+or it is a WebSocket message above the rate or the part of the ring that messages have.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,9 @@ class ProducerCounts:
     pushed: int
     refused: int
     messages_shed: int = 0
-    """WebSocket messages that passed and were not offered to the ring; each is on the record of its exchange, too."""
+    """WebSocket messages that passed and were not offered to the ring; each is on the record of its
+    exchange, too.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +70,16 @@ class Ledger:
     @property
     def is_balanced(self) -> bool:
         """Whether the equation holds; False is a bug of sidelog, never a property of the traffic."""
-        return self.received == self.stored + self.spooled + self.waiting + self.sampled + sum(self.dropped.values())
+        return self.received == self.stored + self.spooled + self.waiting + self.sampled + sum(
+            self.dropped.values()
+        )
 
 
-def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, ProducerCounts], spooled: int = 0) -> Ledger:
-    """Add up the positions of one sidecar, committed or spooled, and the counts of its living rings.
+def balance(
+    positions: Mapping[bytes, Position], counts: Mapping[bytes, ProducerCounts], spooled: int = 0
+) -> Ledger:
+    """Add up the positions of one sidecar, committed or spooled, and the counts of its living
+    rings.
 
     All must be taken in one go, counts after positions, with no commit in between.
 
@@ -72,14 +88,17 @@ def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, Producer
         counts: By source.
         spooled: Records in the spool that are not replayed.
     """
-    received = waiting = 0
+    received = 0
+    waiting = 0
     stored = -spooled
     dropped: dict[str, int] = {}
+
     for source in positions.keys() | counts.keys():
         position = positions.get(source, Position())
         counted = counts.get(source)
         refused = position.dropped.get("ring_full", 0)
         shed = 0
+
         if source == SOURCE_SPOOL:
             pass  # Its records were received by their own sources.
         elif counted is None or position.closed:
@@ -87,7 +106,9 @@ def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, Producer
         else:
             received += counted.pushed + counted.refused + counted.messages_shed
             waiting += counted.pushed - position.taken
-            refused, shed = counted.refused, counted.messages_shed
+            refused = counted.refused
+            shed = counted.messages_shed
+
         stored += position.stored
         for reason, count in position.dropped.items():
             if reason != "ring_full":
@@ -95,8 +116,16 @@ def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, Producer
         for reason, count in (("ring_full", refused), ("message_limit", shed)):
             if count:
                 dropped[reason] = dropped.get(reason, 0) + count
+
     sampled = dropped.pop(SAMPLED, 0)
-    return Ledger(received=received, stored=stored, spooled=spooled, waiting=waiting, sampled=sampled, dropped=dropped)
+    return Ledger(
+        received=received,
+        stored=stored,
+        spooled=spooled,
+        waiting=waiting,
+        sampled=sampled,
+        dropped=dropped,
+    )
 
 
 def with_dropped(dropped: Mapping[str, int], reason: str, count: int) -> dict[str, int]:
@@ -109,9 +138,13 @@ def is_ahead(position: Position, other: Position) -> bool:
 
 
 def merge(
-    committed: Mapping[bytes, Position], spooled: Mapping[bytes, Position], retired: Collection[bytes] = ()
+    committed: Mapping[bytes, Position],
+    spooled: Mapping[bytes, Position],
+    retired: Collection[bytes] = (),
 ) -> dict[bytes, Position]:
-    """Take the later position of every source, of the store's and the spool's, without those retired in the spool."""
+    """Take the later position of every source, of the store's and the spool's, without those
+    retired in the spool.
+    """
     merged = {source: position for source, position in committed.items() if source not in retired}
     for source, position in spooled.items():
         if source not in merged or is_ahead(position, merged[source]):

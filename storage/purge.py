@@ -11,13 +11,17 @@ class RetentionState:
     """How far retention has come in a store."""
 
     purge_floor_us: int
-    """Rows that started before are invisible; 0 when nothing was ever purged. A whole hour, Unix µs."""
+    """Rows that started before are invisible; 0 when nothing was ever purged. A whole hour, Unix
+    µs.
+    """
     body_floor_us: int
     """Bodies of rows that started before are invisible."""
     purged_through_seq: int
     """No row at or below it is left."""
     oldest_us: int | None
-    """About when the oldest row started, purged ones that are not deleted yet included; None when empty."""
+    """About when the oldest row started, purged ones that are not deleted yet included; None when
+    empty.
+    """
     used_bytes: int
     """Space in use, what can be given back not counted; 0 when unknown."""
     last_seq: int = 0
@@ -74,8 +78,11 @@ KEPT_ROWS: Final = 100
 """The newest rows, which stay however small the cap is."""
 
 
-def next_trim(first_seq: int, last_seq: int, bodies_through_seq: int, max_rows: int) -> TrimStep | None:
-    """Decide what goes next: bodies of the older half of the rows that are left, then rows; None when nothing may.
+def next_trim(
+    first_seq: int, last_seq: int, bodies_through_seq: int, max_rows: int
+) -> TrimStep | None:
+    """Decide what goes next: bodies of the older half of the rows that are left, then rows; None
+    when nothing may.
 
     Bodies went before up to `bodies_through_seq`.
     """
@@ -83,8 +90,12 @@ def next_trim(first_seq: int, last_seq: int, bodies_through_seq: int, max_rows: 
     middle = (first_seq + last_seq) // 2
     if first_with_bodies <= middle:
         return TrimStep("bodies", first_with_bodies, min(first_with_bodies + max_rows - 1, middle))
+
     last = min(first_seq + max_rows - 1, last_seq - KEPT_ROWS)
-    return TrimStep("rows", first_seq, last) if first_seq <= last else None
+    if first_seq <= last:
+        return TrimStep("rows", first_seq, last)
+
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,9 @@ class Erased:
     through_seq: int
     """Newest row looked at: later ones may match the filter again."""
     is_finished: bool = True
-    """Nothing of any erasure is left on the disk; else the store shows none of it, and is still deleting it."""
+    """Nothing of any erasure is left on the disk; else the store shows none of it, and is still
+    deleting it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,22 @@
 """What readers ask a store for: a filter, and the queries of its records. Values only, no I/O.
 
-`matches` is the meaning of a filter, written down once: the model of a store in the tests evaluates it, and
-every backend is tested against it.
+`matches` is the meaning of a filter, written down once: the model of a store in the tests evaluates
+it, and every backend is tested against it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
-from storage.aggregates import FACETS, MAX_FACET_VALUES, FacetValue, Histogram, Summary, Top, TopSeries
+from storage.aggregates import (
+    FACETS,
+    MAX_FACET_VALUES,
+    FacetValue,
+    Histogram,
+    Summary,
+    Top,
+    TopSeries,
+)
 from storage.record import Payload, Record
 from storage.search.expression import And, Expression, Has, Is, Not, needs_payload, needs_tools
 from storage.search.meaning import fulfils
@@ -17,7 +25,9 @@ from storage.search.subject import Subject
 Order = Literal["asc", "desc"]
 Kind = Literal["exchange", "event", "all"]
 OrderBy = Literal["seq", "id"]
-"""`seq` is the order of commit, `id` that of receipt: an exchange that lasts is committed after later ones."""
+"""`seq` is the order of commit, `id` that of receipt: an exchange that lasts is committed after
+later ones.
+"""
 Answer = TypeVar("Answer")
 Durability = Literal["fast", "safe"]
 """`safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
@@ -25,7 +35,9 @@ Durability = Literal["fast", "safe"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a credential may see. An empty tuple is no restriction; the three dimensions must all hold."""
+    """What a credential may see. An empty tuple is no restriction; the three dimensions must all
+    hold.
+    """
 
     projects: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
@@ -42,16 +54,31 @@ EVERYTHING = Scope()
 ROLLUP_METHODS: Final = frozenset(
     (
         *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"),
-        *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL"),
+        *(
+            "PROPFIND",
+            "PROPPATCH",
+            "MKCOL",
+            "COPY",
+            "MOVE",
+            "LOCK",
+            "UNLOCK",
+            "REPORT",
+            "SEARCH",
+            "MKCALENDAR",
+            "ACL",
+        ),
     )
 )
-"""Methods that rollups and metrics count apart (RFC 9110 §9.3, RFC 5789, those of WebDAV and its heirs); clients may
-invent others without end."""
+"""Methods that rollups and metrics count apart (RFC 9110 §9.3, RFC 5789, those of WebDAV and its
+heirs); clients may invent others without end.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class FormerEndpoints:
-    """Names that records of one route and project have, which endpoints of others may have for something else."""
+    """Names that records of one route and project have, which endpoints of others may have for
+    something else.
+    """
 
     route: str | None
     project: str | None
@@ -61,7 +88,9 @@ class FormerEndpoints:
     def expression(self) -> Expression:
         """What the records fulfil that are meant."""
         place = (("route_id", self.route), ("project", self.project))
-        is_there = (Not(Has(field)) if value is None else Is(field, (value,)) for field, value in place)
+        is_there = (
+            Not(Has(field)) if value is None else Is(field, (value,)) for field, value in place
+        )
         return And((Is("endpoint", self.names), *is_there))
 
 
@@ -88,7 +117,9 @@ class Filter:
 
     @property
     def needs_more_than_records(self) -> bool:
-        """Whether a record alone does not say if it matches: calls, heads or bodies are asked about."""
+        """Whether a record alone does not say if it matches: calls, heads or bodies are asked
+        about.
+        """
         return needs_payload(self.where) or needs_tools(self.where)
 
 
@@ -97,7 +128,9 @@ class Query(Generic[Answer]):
 
     __slots__ = ()
     filter: Any
-    """Of records, or of tool calls. A caller's scope is put on it: no query tells of anything that it leaves out."""
+    """Of records, or of tool calls. A caller's scope is put on it: no query tells of anything that
+    it leaves out.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +143,13 @@ class RecordQuery(Query["Page"]):
     limit: int = 100
     """0: an empty page."""
     offset: int = 0
-    """Rows to skip; prefer `after`. A search that its time budget ends while it skips returns no cursor."""
+    """Rows to skip; prefer `after`. A search that its time budget ends while it skips returns no
+    cursor.
+    """
     after: int | None = None
-    """Keyset cursor: `seq`, or the id as a number, of the last row of the page before; exclusive, towards `order`."""
+    """Keyset cursor: `seq`, or the id as a number, of the last row of the page before; exclusive,
+    towards `order`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +158,9 @@ class Page:
 
     records: list[Record]
     complete: bool
-    """False when the time budget ended the search early; `next_after` then says where to go on, even without rows."""
+    """False when the time budget ended the search early; `next_after` then says where to go on,
+    even without rows.
+    """
     next_after: int | None
     """Cursor of the next page; None when the filter is exhausted."""
 
@@ -138,20 +177,22 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class CountQuery(Query[Count]):
-    """How many records are stored, from rollups where the filter has only their dimensions: as many as pages list,
-    whatever each stands for. All other sums are weighed (`Record.weight`)."""
+    """How many records are stored, from rollups where the filter has only their dimensions: as many
+    as pages list, whatever each stands for. All other sums are weighed (`Record.weight`).
+    """
 
     filter: Filter
 
 
 @dataclass(frozen=True, slots=True)
 class FacetQuery(Query[dict[str, list[FacetValue]]]):
-    """The values that records have in some of `storage.aggregates.FACETS`, most frequent first; null is no value.
+    """The values that records have in some of `storage.aggregates.FACETS`, most frequent first;
+    null is no value.
 
-    Counts are exact where the filter has rollup dimensions and whole hours only and the facet is one of
-    `ROLLUP_FACETS`, of which no hour counts values together, else None: values are then those of a wider filter (its
-    rollup dimensions, whole hours), or of the newest `aggregates.SAMPLE_ROWS` records where rollups do not know the
-    facet. The scope always holds.
+    Counts are exact where the filter has rollup dimensions and whole hours only and the facet is
+    one of `ROLLUP_FACETS`, of which no hour counts values together, else None: values are then
+    those of a wider filter (its rollup dimensions, whole hours), or of the newest
+    `aggregates.SAMPLE_ROWS` records where rollups do not know the facet. The scope always holds.
 
     Raises:
         ValueError: There is no such facet.
@@ -172,8 +213,9 @@ class FacetQuery(Query[dict[str, list[FacetValue]]]):
 class HistogramQuery(Query[Histogram]):
     """Counts over time, from `since_us` to `until_us` (exclusive), in at most `buckets` steps.
 
-    A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or days: the first may
-    begin before `since_us`, and there may be one more. Records outside the range are never counted.
+    A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or
+    days: the first may begin before `since_us`, and there may be one more. Records outside the
+    range are never counted.
     """
 
     filter: Filter
@@ -197,8 +239,9 @@ class TopQuery(Query[Top]):
 
     filter: Filter
     by: str
-    """One of `aggregates.TOP_FIELDS`, or of heads and bodies (`search.cell.is_cell_field`): names of a row are then the
-    value, or None, and the state of it."""
+    """One of `aggregates.TOP_FIELDS`, or of heads and bodies (`search.cell.is_cell_field`): names
+    of a row are then the value, or None, and the state of it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +260,9 @@ class SeriesQuery(Query[TopSeries]):
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Entries (two per exchange, one per event) by dimension; rows without a value count under `unknown`."""
+    """Entries (two per exchange, one per event) by dimension; rows without a value count under
+    `unknown`.
+    """
 
     total: int
     by_level: dict[str, int]
@@ -265,7 +310,8 @@ class Replica:
     reason: str = ""
     """Why it does not answer; empty: it does."""
     has_all: bool | None = None
-    """Whether it has everything that is committed: tails wait for one that has not. None: unknown."""
+    """Whether it has everything that is committed: tails wait for one that has not. None: unknown.
+    """
     is_read_only: bool = False
     """It takes no rows: it has no coordinator at present."""
     waiting: int = 0
@@ -286,10 +332,13 @@ class Replica:
 REPLICA_STATES: Final = ("whole", "left_out", "away", "unknown")
 
 
-def matches(filter: Filter, record: Record, payload: Payload | None = None, tools: tuple[str, ...] = ()) -> bool:
+def matches(
+    filter: Filter, record: Record, payload: Payload | None = None, tools: tuple[str, ...] = ()
+) -> bool:
     """Return whether a record is one of a filter's, the credential's scope included.
 
-    The payload has what the filter asks about heads and bodies, `tools` are the names of the tools it called.
+    The payload has what the filter asks about heads and bodies, `tools` are the names of the tools
+    it called.
     """
     return (
         filter.kind in ("all", record.kind)

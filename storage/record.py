@@ -1,7 +1,8 @@
 """The stored record: one exchange, or one event, written once at completion and never updated.
 
-The ground of the whole program: stdlib and msgspec only. Times named `*_at_us` are Unix microseconds of the wall
-clock, durations named `*_us` are differences of a monotonic one; null means "not known" or "not reached", never zero.
+The ground of the whole program: stdlib and msgspec only. Times named `*_at_us` are Unix
+microseconds of the wall clock, durations named `*_us` are differences of a monotonic one; null
+means "not known" or "not reached", never zero.
 """
 
 import time
@@ -18,7 +19,9 @@ LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 Kind = Literal["exchange", "event"]
 Shed = Literal["none", "tail", "bodies"]
 Content = Literal["media", "octets"]
-"""What is no text: a picture, font, archive, video, audio or PDF; and all else, of which only some parts may read."""
+"""What is no text: a picture, font, archive, video, audio or PDF; and all else, of which only some
+parts may read.
+"""
 
 MESSAGE_EVENT, GRPC_MESSAGE_EVENT = MESSAGE_EVENTS = ("websocket_message", "grpc_message")
 """Names of the events that messages of WebSockets and of gRPC streams are stored as."""
@@ -38,24 +41,37 @@ class Outcome(StrEnum):
 
 
 OUTCOMES: Final = tuple(Outcome)
-_BROKEN: Final = (Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.WORKER_LOST)
+_BROKEN: Final = (
+    Outcome.UPSTREAM_ERROR,
+    Outcome.UPSTREAM_TIMEOUT,
+    Outcome.TRUNCATED,
+    Outcome.WORKER_LOST,
+)
 
 
 def level_of(status: int | None, outcome: str) -> Level:
     """Grade an exchange: error for 5xx and broken ends, warn for 4xx and interruptions, else info."""
     if (status is not None and status >= 500) or outcome in _BROKEN:
         return "error"
-    if (status is not None and status >= 400) or outcome in (Outcome.CLIENT_CLOSED, Outcome.SHUTDOWN):
+    if (status is not None and status >= 400) or outcome in (
+        Outcome.CLIENT_CLOSED,
+        Outcome.SHUTDOWN,
+    ):
         return "warn"
+
     return "info"
 
 
 StreamEnd = Literal["complete", "error", "cut", "client_closed"]
-"""How a streamed response ended: by its own terminator, by an error instead, or by one of the sides leaving."""
+"""How a streamed response ended: by its own terminator, by an error instead, or by one of the sides
+leaving.
+"""
 
 
 class Stream(msgspec.Struct, gc=False):
-    """How the output of an LLM call came and ended, and what it is paid by beside the columns of a record."""
+    """How the output of an LLM call came and ended, and what it is paid by beside the columns of a
+    record.
+    """
 
     first_content_us: int | None
     """From the request's start to the first frame with content, µs."""
@@ -72,7 +88,9 @@ class Stream(msgspec.Struct, gc=False):
     tools: list[str] | None = None
     """Names of the tools that the model called, each once; null: none were seen."""
     meters: dict[str, int] | None = None
-    """What else the call is paid by: `cache_write_1h_tokens`, `input_audio_tokens`, `web_searches` and so on."""
+    """What else the call is paid by: `cache_write_1h_tokens`, `input_audio_tokens`, `web_searches`
+    and so on.
+    """
     service_tier: str | None = None
     """Tier that was billed, as the provider says: `flex`, `priority`, `batch`, `fast`."""
     cost_lacks: list[str] | None = None
@@ -82,16 +100,22 @@ class Stream(msgspec.Struct, gc=False):
     begun_by: str | None = None
     """Id of the record that began the call whose answer this one shows."""
     failed_tools: list[str] | None = None
-    """Names of the tools that failed since the call before, as the request says, or within this one; null: none did."""
+    """Names of the tools that failed since the call before, as the request says, or within this
+    one; null: none did.
+    """
 
 
 class Record(msgspec.Struct, gc=False):
-    """One row. The collector's hot path builds it by position, in the order of the fields: append, never reorder."""
+    """One row. The collector's hot path builds it by position, in the order of the fields: append,
+    never reorder.
+    """
 
     seq: int
     """Number of the row (`storage/base.py`); 0 until the store has assigned it."""
     id: bytes
-    """16 bytes, UUIDv7: milliseconds 48, version 4, sub-millisecond 12, variant 2, process nonce 42, counter 20."""
+    """16 bytes, UUIDv7: milliseconds 48, version 4, sub-millisecond 12, variant 2, process nonce
+    42, counter 20.
+    """
     instance: str
     """Which sidecar wrote it."""
     kind: Kind
@@ -101,7 +125,9 @@ class Record(msgspec.Struct, gc=False):
     ended_at_us: int
     """Last byte handed to the transport, or the failure."""
     level: Level = "info"
-    """Severity, from status and outcome (see `level_of`); also from `error_type` where both tell of no failure."""
+    """Severity, from status and outcome (see `level_of`); also from `error_type` where both tell of
+    no failure.
+    """
     outcome: str = Outcome.OK.value
     """One of `Outcome`; `ok` means complete as HTTP, whatever the status."""
     status: int | None = None
@@ -109,7 +135,9 @@ class Record(msgspec.Struct, gc=False):
     method: str | None = None
     """Request method, null when the head was unreadable."""
     scheme: str = "http"
-    """`http` or `https`: of the URL the client asked for, as a trusted proxy says, else as it connected."""
+    """`http` or `https`: of the URL the client asked for, as a trusted proxy says, else as it
+    connected.
+    """
     host: str | None = None
     """Authority the client asked for."""
     path: str | None = None
@@ -119,7 +147,9 @@ class Record(msgspec.Struct, gc=False):
     http_version: str | None = None
     """`1.0`, `1.1` or `2`."""
     duration_us: int = 0
-    """From start to end, monotonic; of a message that ends an LLM call, from the request to this message."""
+    """From start to end, monotonic; of a message that ends an LLM call, from the request to this
+    message.
+    """
     connect_us: int | None = None
     """Time spent opening an upstream connection; null when one was reused or none was reached."""
     first_byte_us: int | None = None
@@ -190,7 +220,9 @@ class Record(msgspec.Struct, gc=False):
     """Input tokens written to the provider's cache."""
     reasoning_tokens: int | None = None
     usage_state: str | None = None
-    """`exact`; `partial`: cut, what was said so far; `lost`: not seen; `absent`: none said; null: not an LLM call."""
+    """`exact`; `partial`: cut, what was said so far; `lost`: not seen; `absent`: none said; null:
+    not an LLM call.
+    """
     cost_usd: float | None = None
     price_source: str | None = None
     stream: Stream | None = None
@@ -198,23 +230,37 @@ class Record(msgspec.Struct, gc=False):
     keyed: bool = False
     """Whether the route asked for an API key, `required` or `optional`; refused calls included."""
     endpoint: str | None = None
-    """Template of the path, `/users/{id}`, as it was known when the record was made; null for events."""
+    """Template of the path, `/users/{id}`, as it was known when the record was made; null for
+    events.
+    """
     conversation: bytes | None = None
-    """The conversation that an LLM call belongs to, 16 bytes; null when it is none, or nothing tells."""
+    """The conversation that an LLM call belongs to, 16 bytes; null when it is none, or nothing
+    tells.
+    """
     marks: bytes | None = None
-    """What a call that continues this one states, as hashes of 16 bytes: its messages, the id of its response."""
+    """What a call that continues this one states, as hashes of 16 bytes: its messages, the id of
+    its response.
+    """
     grpc: Grpc | None = None
     """What a call of gRPC said of itself; null for all else."""
     redactions: dict[str, int] | None = None
-    """What was taken out before it was stored: id (`storage/redactions.py`) → in how many places; null: nothing."""
+    """What was taken out before it was stored: id (`storage/redactions.py`) → in how many places;
+    null: nothing.
+    """
     message: str | None = None
-    """What was said when it failed, without what differs each time (`storage/failure_message.py`); null: nothing."""
+    """What was said when it failed, without what differs each time (`storage/failure_message.py`);
+    null: nothing.
+    """
     weight: float = 1.0
-    """How many exchanges it stands for, to a millionth: more than 1 where `[[capture.rules]]` kept a share of them."""
+    """How many exchanges it stands for, to a millionth: more than 1 where `[[capture.rules]]` kept
+    a share of them.
+    """
 
     @property
     def has_messages(self) -> bool:
-        """Whether its messages may be events of their own: those of a WebSocket, or of a stream of gRPC."""
+        """Whether its messages may be events of their own: those of a WebSocket, or of a stream of
+        gRPC.
+        """
         is_stream = self.grpc is not None and self.grpc.is_stream is not False
         return self.status == SWITCHING_PROTOCOLS or is_stream
 
@@ -233,13 +279,21 @@ class Body(msgspec.Struct, array_like=True, gc=False):
     coding: str | None
     """Content codings that were undone; where nothing is kept, those it had; null: none."""
     omitted: str | None
-    """Why nothing is kept: `level`, `shed`, `coding` (could not be decoded, so not redacted); else null."""
+    """Why nothing is kept: `level`, `shed`, `coding` (could not be decoded, so not redacted); else
+    null.
+    """
     coding_error: str | None = None
-    """Why a coding was not undone, or not to its end: `gzip: not coded`, `snappy: unknown`, `br: damaged`."""
+    """Why a coding was not undone, or not to its end: `gzip: not coded`, `snappy: unknown`, `br:
+    damaged`.
+    """
     charset: str | None = None
-    """Codec of Python that writes the text as it came, behind a byte order mark if `-sig` follows; null: as kept."""
+    """Codec of Python that writes the text as it came, behind a byte order mark if `-sig` follows;
+    null: as kept.
+    """
     content: Content | None = None
-    """What it is, where that is no text: decided once, for redaction, the index of words, and each search."""
+    """What it is, where that is no text: decided once, for redaction, the index of words, and each
+    search.
+    """
 
 
 class Payload(msgspec.Struct, gc=False):
@@ -248,15 +302,20 @@ class Payload(msgspec.Struct, gc=False):
     request_head: bytes
     """As received from the client, redacted, without the final empty line."""
     response_head: bytes
-    """As received from the upstream (ours for our own answers), redacted, without the final empty line."""
+    """As received from the upstream (ours for our own answers), redacted, without the final empty
+    line.
+    """
     request_body: Body | None
     response_body: Body | None
     """These two are null when the exchange had none."""
     timeline: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    """Streams: (byte offset in the decoded body, µs since start) per chunk, at most 512 entries, rising."""
+    """Streams: (byte offset in the decoded body, µs since start) per chunk, at most 512 entries,
+    rising.
+    """
     request_trailers: bytes = b""
     response_trailers: bytes = b""
-    """Fields behind a chunked body, as received, redacted, without the last line end; empty: none."""
+    """Fields behind a chunked body, as received, redacted, without the last line end; empty: none.
+    """
 
 
 ToolStatus = Literal["processing", "success", "error"]
@@ -264,7 +323,8 @@ ToolStatus = Literal["processing", "success", "error"]
 
 
 class ToolCall(msgspec.Struct, kw_only=True, gc=False):
-    """One call of a tool (MCP `tools/call`), written once, when its answer is known or will not come.
+    """One call of a tool (MCP `tools/call`), written once, when its answer is known or will not
+    come.
 
     One that is still `processing` is kept aside until then, so that a kill does not lose it.
     """
@@ -311,12 +371,18 @@ class ToolCall(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Job(msgspec.Struct, gc=False):
-    """Work that a provider does after it has answered: a background response, a batch, an operation."""
+    """Work that a provider does after it has answered: a background response, a batch, an
+    operation.
+    """
 
     id: bytes
-    """16 bytes: a hash of the provider's name for it, or for a file with its results, within a project."""
+    """16 bytes: a hash of the provider's name for it, or for a file with its results, within a
+    project.
+    """
     begun_by: bytes
-    """Id of the record that began it; of the one that showed its result, where nothing is known of the beginning."""
+    """Id of the record that began it; of the one that showed its result, where nothing is known of
+    the beginning.
+    """
     started_at_us: int
     """When that record started."""
     counted_by: bytes | None = None
@@ -324,7 +390,9 @@ class Job(msgspec.Struct, gc=False):
 
 
 class Entry(msgspec.Struct, gc=False):
-    """What the writer hands to a store: the row and, for an exchange that was captured, its payload and calls."""
+    """What the writer hands to a store: the row and, for an exchange that was captured, its payload
+    and calls.
+    """
 
     record: Record
     payload: Payload | None = None
@@ -334,7 +402,9 @@ class Entry(msgspec.Struct, gc=False):
 
 
 class Position(msgspec.Struct, gc=False):
-    """How far one source (a ring) is consumed, and what became of its records. All counts are since it was made."""
+    """How far one source (a ring) is consumed, and what became of its records. All counts are since
+    it was made.
+    """
 
     offset: int = 0
     """End of the last consumed entry, in bytes since the ring was made; never wraps."""
@@ -343,15 +413,21 @@ class Position(msgspec.Struct, gc=False):
     stored: int = 0
     """Records of this source committed as rows."""
     received: int = 0
-    """Records the producer counted, pushed and refused; true once `closed`, and for the collector's own source."""
+    """Records the producer counted, pushed and refused; true once `closed`, and for the collector's
+    own source.
+    """
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     """Reason → records; `ring_full` is what the producer refused."""
     closed: bool = False
-    """The producer is gone and everything it pushed is accounted for: the ring file may be unlinked."""
+    """The producer is gone and everything it pushed is accounted for: the ring file may be
+    unlinked.
+    """
 
 
 class Batch(msgspec.Struct, gc=False):
-    """One transaction: rows with payloads, and the positions they advance. Positions are absolute, not increments."""
+    """One transaction: rows with payloads, and the positions they advance. Positions are absolute,
+    not increments.
+    """
 
     instance: str
     """Whose positions these are."""
@@ -359,13 +435,18 @@ class Batch(msgspec.Struct, gc=False):
     positions: dict[bytes, Position] = msgspec.field(default_factory=dict)
     """Source uuid (16 bytes) → its position after this batch."""
     retired: list[bytes] = msgspec.field(default_factory=list)
-    """Sources whose rows are removed: their counts were folded into another position of this batch."""
+    """Sources whose rows are removed: their counts were folded into another position of this batch.
+    """
     prepared: object = None
-    """What the store made of these entries before (`Storage.prepare`); without it the commit stores the same."""
+    """What the store made of these entries before (`Storage.prepare`); without it the commit stores
+    the same.
+    """
 
 
 def new_id(now_ns: int, nonce: int, counter: int) -> bytes:
-    """Make a UUIDv7 (RFC 9562 §5.7): 48 bits of ms, 12 of sub-ms, 42 of process nonce, 20 of counter."""
+    """Make a UUIDv7 (RFC 9562 §5.7): 48 bits of ms, 12 of sub-ms, 42 of process nonce, 20 of
+    counter.
+    """
     ms, rest_ns = divmod(now_ns, 1_000_000)
     high = (ms & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | (rest_ns * 4096 // 1_000_000)
     low = 1 << 63 | (nonce & 0x3FF_FFFF_FFFF) << 20 | (counter & 0xF_FFFF)
@@ -387,7 +468,8 @@ _CROCKFORD_VALUES: Final = {c: i for i, c in enumerate(CROCKFORD)} | {"o": 0, "i
 
 
 def parse_id(text: str) -> bytes | None:
-    """Read a record id in any of its spellings: UUID with or without hyphens, or `req_` and Crockford base32.
+    """Read a record id in any of its spellings: UUID with or without hyphens, or `req_` and
+    Crockford base32.
 
     Returns None for anything else: the caller replies "not found", never an error.
     """
@@ -399,11 +481,17 @@ def parse_id(text: str) -> bytes | None:
             if value is None:
                 return None
             number = number << 5 | value
-        return number.to_bytes(17, "big")[1:] if number < 1 << 128 else None
+
+        if number < 1 << 128:
+            return number.to_bytes(17, "big")[1:]
+
+        return None
+
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
         text = text.replace("-", "")
     if len(text) != 32 or not text.isascii() or not text.isalnum():
         return None
+
     try:
         return bytes.fromhex(text)
     except ValueError:

@@ -1,8 +1,8 @@
 """What redaction took out of a record: which rules found something, and in how many places. Pure.
 
-Strategy: a rule goes by its own id (`github-token`), and a value that was taken out because of the name it stands under
-by that name (`name:password`). Clients choose such names, so ids are bounded in length and number, in small letters,
-and without characters that a line of text does not show.
+Strategy: a rule goes by its own id (`github-token`), and a value that was taken out because of the
+name it stands under by that name (`name:password`). Clients choose such names, so ids are bounded
+in length and number, in small letters, and without characters that a line of text does not show.
 """
 
 from collections import Counter
@@ -22,13 +22,16 @@ _UNSHOWN: Final = "\ufffd"
 
 
 def bounded(places: Mapping[str, int]) -> dict[str, int] | None:
-    """Return what a record may say of ids and how many places each was found in; None when there are none."""
+    """Return what a record may say of ids and how many places each was found in; None when there
+    are none.
+    """
     found: dict[str, int] = {}
     for given, count in places.items():
         name = _bounded_id(given)
         if name not in found and len(found.keys() - {OTHER}) >= MAX_IDS:
             name = OTHER
         found[name] = found.get(name, 0) + count
+
     return found or None
 
 
@@ -37,6 +40,7 @@ def united(*some: Redactions) -> Redactions:
     parts = [each for each in some if each is not None]
     if len(parts) < 2:
         return parts[0] if parts else None
+
     total: Counter[str] = Counter()
     for part in parts:
         total.update(part)
@@ -44,8 +48,12 @@ def united(*some: Redactions) -> Redactions:
 
 
 def name_of(redaction: str) -> str | None:
-    """Return the name that a value stood under which was taken out for it; None where a rule found it by its form."""
-    return redaction.removeprefix(BY_NAME) if redaction.startswith(BY_NAME) else None
+    """Return the name that a value stood under which was taken out for it; None where a rule found
+    it by its form.
+    """
+    if redaction.startswith(BY_NAME):
+        return redaction.removeprefix(BY_NAME)
+    return None
 
 
 def described(redactions: Mapping[str, int]) -> str:
@@ -56,4 +64,6 @@ def described(redactions: Mapping[str, int]) -> str:
 def _bounded_id(redaction: str) -> str:
     name = name_of(redaction)
     beginning, rest = ("", redaction.lower()) if name is None else (BY_NAME, name.lower())
-    return beginning + "".join(each if each.isprintable() else _UNSHOWN for each in rest[:MAX_CHARACTERS])
+    return beginning + "".join(
+        each if each.isprintable() else _UNSHOWN for each in rest[:MAX_CHARACTERS]
+    )

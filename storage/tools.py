@@ -1,7 +1,8 @@
 """Tool calls as readers ask for them: filter, page, statistics. Values only, no I/O.
 
-`matches` is the meaning of a filter, written down once: the memory backend evaluates it, every other backend is tested
-against it. A call carries its own search text: what was said in arguments and result, folded, bounded.
+`matches` is the meaning of a filter, written down once: the memory backend evaluates it, every
+other backend is tested against it. A call carries its own search text: what was said in arguments
+and result, folded, bounded.
 """
 
 import re
@@ -30,12 +31,15 @@ MAX_SEARCH_BYTES: Final = 16 * 1024
 """Of the search text of one call (`api/dialects/README.md`)."""
 
 _NEEDFUL_ESCAPE: Final = re.compile(rb"\\u00(?:22|5[cC]|[01][0-9a-fA-F])")
-"""A character as its number that has to be escaped, and for which JSON has a shorter way (RFC 8259 §7)."""
+"""A character as its number that has to be escaped, and for which JSON has a shorter way (RFC 8259
+§7).
+"""
 _NEEDLESS_ESCAPE: Final = re.compile(
     r"(?<!\\)\\++(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\++u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|u(?!00(?:22|5[cC]|[01]))(?P<one>(?![dD][89a-fA-F])[0-9a-fA-F]{4})|/)"
 )
-"""A slash, or any other character that could stand for itself; with more backslashes in a document in a string.
+"""A slash, or any other character that could stand for itself; with more backslashes in a document
+in a string.
 
 PHP writes `\\/`, Python `\\u00e9`, Go `\\u003c`, others neither.
 """
@@ -62,8 +66,9 @@ class ToolFilter:
     max_latency_us: int | None = None
     """Both inclusive; a call without a latency matches neither."""
     content: str | None = None
-    """Substring of arguments or result, without regard to case; nothing in it is special. Matched as it is written, and
-    as JSON writes it in a string (`spellings`)."""
+    """Substring of arguments or result, without regard to case; nothing in it is special. Matched
+    as it is written, and as JSON writes it in a string (`spellings`).
+    """
     seq_until: int | None = None
     """Only calls that were stored with a record up to this one."""
 
@@ -168,10 +173,14 @@ def matches(filter: ToolFilter, call: ToolCall) -> bool:
 
 
 def spellings(content: str) -> list[str]:
-    """Write a text as it may stand in JSON: as it is, in a string, and in a string of a document in a string."""
+    """Write a text as it may stand in JSON: as it is, in a string, and in a string of a document in
+    a string.
+    """
     found = [_without_needless_escapes(content)]
     for _ in range(2):
-        found.append(msgspec.json.encode(found[-1].encode("utf-8", "replace").decode())[1:-1].decode())
+        found.append(
+            msgspec.json.encode(found[-1].encode("utf-8", "replace").decode())[1:-1].decode()
+        )
     return list(dict.fromkeys(text.casefold() for text in found))
 
 
@@ -192,25 +201,33 @@ def search_text(*parts: bytes | None) -> str:
 
 
 def _readable(part: bytes) -> str:
-    """Write JSON with all characters as themselves, also in a document in a string; what is no JSON stays as it is."""
+    """Write JSON with all characters as themselves, also in a document in a string; what is no JSON
+    stays as it is.
+    """
     part = part[: 4 * MAX_SEARCH_BYTES]
     if _NEEDFUL_ESCAPE.search(part):
         try:
             part = msgspec.json.encode(msgspec.json.decode(part))
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass
+
     return _without_needless_escapes(part.decode("utf-8", "replace"))
 
 
 def _without_needless_escapes(text: str) -> str:
-    return _NEEDLESS_ESCAPE.sub(_unescaped, text) if "\\u" in text or "\\/" in text else text
+    if "\\u" in text or "\\/" in text:
+        return _NEEDLESS_ESCAPE.sub(_unescaped, text)
+    return text
 
 
 def _unescaped(found: re.Match[str]) -> str:
     if found["high"]:
-        high, low = int(found["high"], 16), int(found["low"], 16)
+        high = int(found["high"], 16)
+        low = int(found["low"], 16)
         return chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00)
-    return "/" if found["one"] is None else chr(int(found["one"], 16))
+    if found["one"] is None:
+        return "/"
+    return chr(int(found["one"], 16))
 
 
 def _has_dimensions(filter: ToolFilter, call: ToolCall) -> bool:

@@ -1,8 +1,9 @@
 """A record as a row, and a row as a record.
 
-Strategy: rows go to the server by COPY in the driver's binary form, where null costs least, so null is null. They are
-made before the transaction; `seq` is set when the counter row is locked, so that nothing slow happens under the lock.
-Ids of repeated text are looked up first, for a whole batch at once.
+Strategy: rows go to the server by COPY in the driver's binary form, where null costs least, so null
+is null. They are made before the transaction; `seq` is set when the counter row is locked, so that
+nothing slow happens under the lock. Ids of repeated text are looked up first, for a whole batch at
+once.
 
 Invariant: `decode(encode(record)) == record` for every record the store takes.
 """
@@ -54,7 +55,9 @@ _CLIENT_IP, _REQUEST_ID = packing.COLUMNS.index("client_ip"), packing.COLUMNS.in
 _KEYED, _CONVERSATION = packing.COLUMNS.index("keyed"), packing.COLUMNS.index("conversation")
 
 _OWN_ID: Final = "\1"
-"""Stands for a request id equal to the record's own, which a request without one gets. `escape` never returns it."""
+"""Stands for a request id equal to the record's own, which a request without one gets. `escape`
+never returns it.
+"""
 
 Row = list[Any]
 
@@ -83,17 +86,25 @@ class RowEncoder:
         self._dictionary.forget()
 
     async def learn(
-        self, connection: Connection, records: Sequence[Record], day: int, more: Iterable[Value] = ()
+        self,
+        connection: Connection,
+        records: Sequence[Record],
+        day: int,
+        more: Iterable[Value] = (),
     ) -> list[Combination]:
-        """Look up all repeated text of a batch, outside its transaction; returns the combination of each record.
+        """Look up all repeated text of a batch, outside its transaction; returns the combination of
+        each record.
 
-        No row of the batch starts after `day` (since the epoch); `more` are values that are looked up, too.
+        No row of the batch starts after `day` (since the epoch); `more` are values that are looked
+        up, too.
         """
         if self._dictionary.begin(day) or len(self._combinations) > packing.MAX_COMBINATIONS:
             self._combinations.clear()
         keys = [packing.combined_of(record) for record in records]
         new = {key for key in keys if key not in self._combinations}
-        unknown = {(column, text) for column, text in more if text not in self._dictionary.ids[column]}
+        unknown = {
+            (column, text) for column, text in more if text not in self._dictionary.ids[column]
+        }
         await self._dictionary.learn(
             connection, {*self._unknown_alone(records), *self._unknown_combined(new), *unknown}
         )
@@ -151,6 +162,7 @@ class RowEncoder:
             for text in {getattr(record, column) for record in records}:
                 if text not in known:
                     yield column, text
+
         for record in records:
             for column, text in _repeated(record):
                 if text is not None and text not in ids[column]:
@@ -178,7 +190,8 @@ class RowEncoder:
 
 def _repeated(record: Record) -> Iterable[tuple[str, str | None]]:
     """Return the columns of `PART_KINDS` and what a record says of them."""
-    stream, grpc = record.stream, record.grpc
+    stream = record.stream
+    grpc = record.grpc
     return (
         ("finish_reason", None if stream is None else stream.finish_reason),
         ("called_tools", None if stream is None else pack(stream.tools)),
@@ -191,7 +204,9 @@ def _repeated(record: Record) -> Iterable[tuple[str, str | None]]:
 def _request_id(record: Record) -> str | None:
     if record.request_id is None:
         return None
-    return _OWN_ID if packing.is_own(record.request_id, record.id) else escape(record.request_id)
+    if packing.is_own(record.request_id, record.id):
+        return _OWN_ID
+    return escape(record.request_id)
 
 
 def _origin(key: packing.Combined) -> str:

@@ -1,8 +1,9 @@
 """Postgres connections that come back by themselves, and the translation of the driver's errors.
 
-Strategy: everything runs in a transaction that is opened together with its settings in one round trip (`SET LOCAL`), so
-that nothing is left behind in a session: a pooler in transaction mode may give the next transaction another session. A
-connection is opened when it is needed, and again after it broke.
+Strategy: everything runs in a transaction that is opened together with its settings in one round
+trip (`SET LOCAL`), so that nothing is left behind in a session: a pooler in transaction mode may
+give the next transaction another session. A connection is opened when it is needed, and again after
+it broke.
 
 Invariant: after a transaction that failed or was cancelled, its connection is idle again or closed.
 """
@@ -25,11 +26,14 @@ from storage.relational.session import ReadBudget
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-"""Of a transaction that writes: it has to see what it waited for, whatever the default of the database is."""
+"""Of a transaction that writes: it has to see what it waited for, whatever the default of the
+database is.
+"""
 CONNECT_S: Final = 5.0
 MAX_IDLE_S: Final = 120.0
-"""A connection that was idle for longer is opened anew: firewalls silently drop those idle for four minutes, and a
-query over a dropped one would wait for its time limit."""
+"""A connection that was idle for longer is opened anew: firewalls silently drop those idle for four
+minutes, and a query over a dropped one would wait for its time limit.
+"""
 _ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
 _ABANDON_S: Final = 2.0
 _CLOSE_S: Final = 2.0
@@ -44,8 +48,9 @@ _TOO_COMPLEX: Final = "54000"
 _SEQUENCE_USED_UP: Final = "2200H"
 """In the class of data exceptions, but no fault of a value."""
 _NUMBERED_BY_SERVER: Final = ("dictionary_pkey", "blocks_", "tool_calls_pkey")
-"""Constraints on numbers from a sequence: they fail when it was set back, as logical replication, which copies none,
-does."""
+"""Constraints on numbers from a sequence: they fail when it was set back, as logical replication,
+which copies none, does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +62,21 @@ class Address:
     location: str
     """For messages: host, port and database, without credentials."""
     statement_cache_size: int | None
-    """Statements kept prepared on a connection, 0 behind a pooler in transaction mode; None: find out."""
+    """Statements kept prepared on a connection, 0 behind a pooler in transaction mode; None: find
+    out.
+    """
 
     @classmethod
     def of(cls, url: SplitResult) -> "Address":
-        """Read a store's URL, already validated: the driver's own options, and `statement_cache_size`."""
+        """Read a store's URL, already validated: the driver's own options, and
+        `statement_cache_size`.
+        """
         options = dict(parse_qsl(url.query))
         size = options.pop("statement_cache_size", None)
         host = url.netloc.rpartition("@")[2] or options.get("host", "localhost")
         return cls(
-            # The driver reads it as libpq does: several hosts, sockets, certificates, PGPASSWORD and .pgpass.
+            # The driver reads it as libpq does: several hosts, sockets, certificates, PGPASSWORD
+            # and .pgpass.
             dsn=url._replace(query=urlencode(options)).geturl(),
             location=f"{host}{url.path}",
             statement_cache_size=None if size is None else int(size),
@@ -92,7 +102,10 @@ async def find_statement_cache_size(connection: Connection, address: Address) ->
         return address.statement_cache_size
     async with transaction(connection, "BEGIN READ ONLY"):
         process_id = await connection.fetchval("SELECT pg_backend_pid()")
-    return _STATEMENTS if process_id == connection.get_server_pid() else 0
+    if process_id == connection.get_server_pid():
+        return _STATEMENTS
+
+    return 0
 
 
 @asynccontextmanager
@@ -138,13 +151,17 @@ def affected(status: str) -> int:
 
 
 class Link:
-    """A connection that is opened when needed, and again after it broke. Used by one caller at a time."""
+    """A connection that is opened when needed, and again after it broke. Used by one caller at a
+    time.
+    """
 
-    def __init__(self, address: Address, statement_cache_size: int, on_connect: Callable[[], object]) -> None:
+    def __init__(
+        self, address: Address, statement_cache_size: int, on_connect: Callable[[], object]
+    ) -> None:
         """Make a link that is not connected.
 
-        `on_connect` is called after each connect: what was learned over an older connection may be wrong, because a
-        replica that lacks the newest commits may have replaced the server.
+        `on_connect` is called after each connect: what was learned over an older connection may be
+        wrong, because a replica that lacks the newest commits may have replaced the server.
         """
         self._address = address
         self._statement_cache_size = statement_cache_size
@@ -160,8 +177,11 @@ class Link:
         if time.monotonic() - self._used_at_s > MAX_IDLE_S:
             self.drop()
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._address, statement_cache_size=self._statement_cache_size)
+            self._connection = await connect(
+                self._address, statement_cache_size=self._statement_cache_size
+            )
             self._on_connect()
+
         self._used_at_s = time.monotonic()
         return self._connection
 
@@ -176,7 +196,8 @@ class Link:
 
     async def close(self) -> None:
         self.is_closed = True
-        connection, self._connection = self._connection, None
+        connection = self._connection
+        self._connection = None
         if connection is not None and not connection.is_closed():
             await close(connection)
 
@@ -193,7 +214,9 @@ def translated() -> Iterator[None]:
         raise StorageUnavailable(f"postgres: {message}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         # A refused certificate is an OSError and a ValueError, too, and no fault of a value.
-        if isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError | OSError):
+        if isinstance(error, ValueError) and not isinstance(
+            error, asyncpg.ClientConfigurationError | OSError
+        ):
             raise StorageRejected(f"a value cannot be stored: {error}") from error
         # A timeout has no text of its own.
         reason = _ERRNO.sub("", str(error)) or "no answer in time"
@@ -211,7 +234,9 @@ def _is_about_a_value(sqlstate: str | None, constraint: str | None) -> bool:
 
 
 class _Limit:
-    """The statement limit that budgets have set in a transaction, in ms; None: the transaction's own holds."""
+    """The statement limit that budgets have set in a transaction, in ms; None: the transaction's
+    own holds.
+    """
 
     ms: int | None = None
 
@@ -219,9 +244,10 @@ class _Limit:
 class Budget(ReadBudget):
     """The budget of a read within a transaction.
 
-    The server limits each statement to what was left of the budget when the limit was set. Setting it costs a round
-    trip, and a search has hundreds of statements, so it is set anew only when a fifth of it is gone. Lifting it for a
-    query outside the budget costs a round trip, too: such a query is run again without the limit if that ended it.
+    The server limits each statement to what was left of the budget when the limit was set. Setting
+    it costs a round trip, and a search has hundreds of statements, so it is set anew only when a
+    fifth of it is gone. Lifting it for a query outside the budget costs a round trip, too: such a
+    query is run again without the limit if that ended it.
     """
 
     def __init__(self, seconds: float, limit: _Limit | None = None) -> None:
@@ -233,18 +259,26 @@ class Budget(ReadBudget):
         return Budget(seconds, self._limit)
 
     async def fetch(
-        self, connection: Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
+        self,
+        connection: Connection,
+        sql: str,
+        parameters: tuple[Any, ...],
+        *,
+        is_part: bool = False,
     ) -> list[asyncpg.Record] | None:
         """Run a query and fetch everything; None when the budget ended it."""
         if self.begin_query(is_part=is_part):
             return await self.fetch_whole(connection, sql, parameters)
-        rest_ms, limit = int(self.rest_s * 1000), self._limit
+        rest_ms = int(self.rest_s * 1000)
+        limit = self._limit
         if rest_ms <= 0:
             return None
+
         if limit.ms is None or not limit.ms >= rest_ms >= max(limit.ms * 4 // 5, _LEAST_LIMIT_MS):
             before = "SAVEPOINT slice" if limit.ms is None else "ROLLBACK TO SAVEPOINT slice"
             await connection.execute(f"{before}; SET LOCAL statement_timeout = {rest_ms}")
             limit.ms = rest_ms
+
         rows = None
         with suppress(asyncpg.QueryCanceledError):
             rows = await connection.fetch(sql, *parameters)
@@ -253,13 +287,16 @@ class Budget(ReadBudget):
             await self._lift(connection)
         return rows
 
-    async def fetch_whole(self, connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[asyncpg.Record]:
+    async def fetch_whole(
+        self, connection: Connection, sql: str, parameters: tuple[Any, ...]
+    ) -> list[asyncpg.Record]:
         """Run a query that no budget ends, and fetch everything."""
         try:
             return await connection.fetch(sql, *parameters)
         except asyncpg.QueryCanceledError:
             if self._limit.ms is None:
                 raise
+
         await self._lift(connection)
         return await connection.fetch(sql, *parameters)
 

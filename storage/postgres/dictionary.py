@@ -1,13 +1,14 @@
 """Repeated text as small numbers: looked up in memory, kept in the table `dictionary`.
 
-Strategy: values are found by a digest, because they may be longer than an index can hold. New values are committed
-before the batch that brings them, in a transaction of their own, so that sidecars with the same new value wait for each
-other briefly. A value whose batch then fails stays unused. Clients choose many values, so each carries the day it was
-last looked up for, and retention deletes those of days without rows. The writer forgets all of them once a day, and
-looks each up again when it is next used.
+Strategy: values are found by a digest, because they may be longer than an index can hold. New
+values are committed before the batch that brings them, in a transaction of their own, so that
+sidecars with the same new value wait for each other briefly. A value whose batch then fails stays
+unused. Clients choose many values, so each carries the day it was last looked up for, and retention
+deletes those of days without rows. The writer forgets all of them once a day, and looks each up
+again when it is next used.
 
-Invariant: the writer remembers committed ids only, and forgets them with the connection it learned them over. No row
-starts on a later day than the values it uses.
+Invariant: the writer remembers committed ids only, and forgets them with the connection it learned
+them over. No row starts on a later day than the values it uses.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,16 +22,22 @@ from storage.relational.sql import DIMENSIONS, PART_KINDS, TOOL_KINDS, Texts
 from storage.relational.writes.packing import ORIGIN_KIND
 from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, RememberedNames, entry_bytes
 
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
+_KINDS: Final = (
+    {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
+)
 _LEARN: Final = (
-    "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS given (digest, kind, value)), "
+    "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS given "
+    "(digest, kind, value)), "
     "made AS ("
-    "INSERT INTO sidelog.dictionary (digest, kind, value, used_day) SELECT digest, kind, value, $4 FROM given "
-    "WHERE NOT EXISTS (SELECT FROM sidelog.dictionary AS known WHERE known.digest = given.digest) ORDER BY digest "
+    "INSERT INTO sidelog.dictionary (digest, kind, value, used_day) SELECT digest, kind, value, "
+    "$4 FROM given "
+    "WHERE NOT EXISTS (SELECT FROM sidelog.dictionary AS known WHERE known.digest = given.digest) "
+    "ORDER BY digest "
     "ON CONFLICT (digest) DO NOTHING RETURNING digest, id), "
     "old AS (SELECT known.id FROM sidelog.dictionary AS known JOIN given USING (digest) "
     "WHERE known.used_day < $4 ORDER BY known.digest FOR UPDATE OF known), "
-    "used AS (UPDATE sidelog.dictionary AS known SET used_day = $4 FROM old WHERE known.id = old.id "
+    "used AS (UPDATE sidelog.dictionary AS known SET used_day = $4 FROM old WHERE known.id = "
+    "old.id "
     "RETURNING known.digest, known.id) "
     "SELECT digest, id FROM made UNION ALL SELECT digest, id FROM used UNION ALL "
     "SELECT known.digest, known.id FROM sidelog.dictionary AS known JOIN given USING (digest) "
@@ -57,11 +64,13 @@ class Dictionary:
         self.ids = {column: {None: None} for column in _KINDS}
 
     def begin(self, day: int) -> bool:
-        """Begin a batch whose newest row starts on a day, at the latest; returns whether all ids were forgotten.
+        """Begin a batch whose newest row starts on a day, at the latest; returns whether all ids
+        were forgotten.
 
         They are forgotten on a new day, and when they take too much memory.
         """
-        is_new_day, self._day = day > self._day, day
+        is_new_day = day > self._day
+        self._day = day
         if is_stale := is_new_day or self._ids_bytes > MAX_REMEMBERED_BYTES:
             self.forget()
         return is_stale
@@ -70,10 +79,16 @@ class Dictionary:
         """Find or make the ids of values that are not remembered. Outside a transaction."""
         missing = {digest(column, text): (column, text) for column, text in values}
         while missing:
-            rows = sorted((key, _KINDS[column], escape(text)) for key, (column, text) in missing.items())
+            rows = sorted(
+                (key, _KINDS[column], escape(text)) for key, (column, text) in missing.items()
+            )
             async with transaction(connection, BEGIN):
-                found = await connection.fetch(_LEARN, *map(list, zip(*rows, strict=True)), self._day)
-            # Only the next query sees what another sidecar inserted, looked up or deleted meanwhile.
+                found = await connection.fetch(
+                    _LEARN, *map(list, zip(*rows, strict=True)), self._day
+                )
+
+            # Only the next query sees what another sidecar inserted, looked up or deleted
+            # meanwhile.
             for key, number in found:
                 column, text = missing.pop(key)
                 self.ids[column][text] = number
@@ -81,7 +96,9 @@ class Dictionary:
 
 
 class Names:
-    """Id to text, for readers; never stale, because readers see committed ids only and no id is given twice."""
+    """Id to text, for readers; never stale, because readers see committed ids only and no id is
+    given twice.
+    """
 
     def __init__(self) -> None:
         self._remembered = RememberedNames()
@@ -90,16 +107,22 @@ class Names:
         """Remember nothing: the server may have been replaced."""
         self._remembered = RememberedNames()
 
-    async def load(self, connection: Connection, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
+    async def load(
+        self, connection: Connection, ids: Iterable[int | None]
+    ) -> Mapping[int | None, str | None]:
         """Find the text of ids; null and 0 are null."""
         wanted = {number for number in ids if number}
         remembered = self._remembered  # of this server
+
         names = remembered.known(wanted)
         if missing := list(wanted - names.keys()):
             sql = "SELECT id, value FROM sidelog.dictionary WHERE id = ANY($1::integer[])"
-            found = {number: unescape(value) for number, value in await connection.fetch(sql, missing)}
+            found = {
+                number: unescape(value) for number, value in await connection.fetch(sql, missing)
+            }
             remembered.add(found)
             names |= found
+
         # None where retention deleted the text, and the row with it, since the reader saw the row.
         answer: dict[int | None, str | None] = {number: names.get(number) for number in wanted}
         answer[None] = answer[0] = None
@@ -110,7 +133,8 @@ async def delete_unused(connection: Connection, day: int, max_values: int) -> in
     """Delete values that no row of a day, or of a later one, can use; returns how many."""
     tag = await connection.execute(
         "DELETE FROM sidelog.dictionary WHERE used_day < $1 AND id = ANY(ARRAY("
-        "SELECT id FROM sidelog.dictionary WHERE used_day < $1 ORDER BY digest LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        "SELECT id FROM sidelog.dictionary WHERE used_day < $1 ORDER BY digest LIMIT $2 FOR "
+        "UPDATE SKIP LOCKED))",
         day,
         max_values,
     )
@@ -120,15 +144,22 @@ async def delete_unused(connection: Connection, day: int, max_values: int) -> in
 async def find(connection: Connection, wanted: Texts) -> dict[str, dict[str, int]]:
     """Look up the ids of a filter's values, by column; unknown values are left out."""
     found: dict[str, dict[str, int]] = {column: {} for column in wanted}
-    digests = {digest(column, text): (column, text) for column, values in wanted.items() for text in values}
+    digests = {
+        digest(column, text): (column, text) for column, values in wanted.items() for text in values
+    }
     if digests:
         sql = "SELECT digest, id FROM sidelog.dictionary WHERE digest = ANY($1::uuid[])"
         for key, number in await connection.fetch(sql, list(digests)):
             column, text = digests[key]
             found[column][text] = number
+
     return found
 
 
 def digest(column: str, text: str) -> UUID:
     """Make the key of a value: 128 bits of its column's number and its text."""
-    return UUID(bytes=blake2b(text.encode(), digest_size=16, salt=_KINDS[column].to_bytes(2, "big")).digest())
+    return UUID(
+        bytes=blake2b(
+            text.encode(), digest_size=16, salt=_KINDS[column].to_bytes(2, "big")
+        ).digest()
+    )

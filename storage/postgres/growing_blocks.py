@@ -1,7 +1,8 @@
 """Blocks that grow (`storage/relational/blocks/growing.py`), while other sidecars erase and delete.
 
-Invariant: a transaction that changes or deletes such a block locks it before looking at its rows, so no row comes or
-goes meanwhile. Its rows are of one conversation, and started within two of its spans.
+Invariant: a transaction that changes or deletes such a block locks it before looking at its rows,
+so no row comes or goes meanwhile. Its rows are of one conversation, and started within two of its
+spans.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,14 +15,19 @@ from storage.relational.blocks.growing import MAX_SPAN_US, Growth
 from storage.relational.blocks.payloads import GROWN
 from storage.relational.slices import Range
 
-_LOCK: Final = "SELECT id, raw_bytes FROM sidelog.blocks WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE"
+_LOCK: Final = (
+    "SELECT id, raw_bytes FROM sidelog.blocks WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE"
+)
 _GROW: Final = (
-    "UPDATE sidelog.blocks SET newest_started_at_us = grown.newest_us, raw_bytes = grown.raw, data = grown.frames "
-    "FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) AS grown (number, newest_us, raw, frames) "
+    "UPDATE sidelog.blocks SET newest_started_at_us = grown.newest_us, raw_bytes = grown.raw, "
+    "data = grown.frames "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) AS grown (number, "
+    "newest_us, raw, frames) "
     "WHERE id = ANY($1::bigint[]) AND id = number"
 )
 _LOCK_GROWN: Final = (
-    "SELECT id, newest_started_at_us FROM sidelog.blocks WHERE id = ANY($1::bigint[]) AND kind = $2 "
+    "SELECT id, newest_started_at_us FROM sidelog.blocks WHERE id = ANY($1::bigint[]) AND kind = "
+    "$2 "
     "ORDER BY id FOR UPDATE"
 )
 _USED: Final = (
@@ -44,6 +50,7 @@ async def grow(connection: Connection, growths: Sequence[Growth]) -> None:
     found = [(number, size) for number, size in await connection.fetch(_LOCK, numbers)]
     if dict(found) != {growth.id: growth.raw_bytes_before for growth in growths}:
         raise BlocksChanged
+
     await connection.execute(
         _GROW,
         numbers,
@@ -67,15 +74,21 @@ async def rows_near(connection: Connection, newest_us: int) -> Range:
 async def used_behind(
     connection: Connection, blocks: Sequence[int], conversations: Collection[object], last_seq: int
 ) -> set[int]:
-    """Find which of some blocks the conversations go on to use behind a row; those that grow are locked."""
+    """Find which of some blocks the conversations go on to use behind a row; those that grow are
+    locked.
+    """
     grown = await connection.fetch(_LOCK_GROWN, blocks, GROWN)
     if not grown:
         return set()
+
     near = await rows_near(connection, max(newest_us for _, newest_us in grown))
     behind = Range(last_seq + 1, near.last)
     if behind.first > behind.last:
         return set()
+
     ids = await id_range(connection, behind)
     numbers = [number for number, _ in grown]
-    used = await connection.fetch(_USED, list(conversations), behind.first, behind.last, *ids, numbers)
+    used = await connection.fetch(
+        _USED, list(conversations), behind.first, behind.last, *ids, numbers
+    )
     return {block for (block,) in used}

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from storage.postgres.connection import Address, close, connect, find_statement_cache_size, transaction, translated
+from storage.postgres.connection import (
+    Address,
+    close,
+    connect,
+    find_statement_cache_size,
+    transaction,
+    translated,
+)
 from storage.postgres.schema import migrations, read_version
 
 
@@ -40,7 +47,8 @@ async def inspect(address: Address) -> Inspection:
                 [row] = await connection.fetch(
                     "SELECT current_setting('server_version') AS version, "
                     "pg_encoding_to_char(encoding) AS encoding, "
-                    "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean AS is_read_only, "
+                    "pg_is_in_recovery() OR "
+                    "current_setting('default_transaction_read_only')::boolean AS is_read_only, "
                     "extract(epoch FROM clock_timestamp())::float8 AS clock_s, "
                     "to_regnamespace('sidelog') IS NOT NULL "
                     "OR has_database_privilege(current_database(), 'CREATE') AS may_create "
@@ -49,6 +57,7 @@ async def inspect(address: Address) -> Inspection:
                 layout = await read_version(connection)
         finally:
             await close(connection)
+
     return Inspection(
         server_version=row["version"],
         encoding=row["encoding"],

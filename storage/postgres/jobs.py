@@ -1,4 +1,6 @@
-"""Writing jobs. Whichever batch comes first: what is known of the beginning and of the count is never forgotten."""
+"""Writing jobs. Whichever batch comes first: what is known of the beginning and of the count is
+never forgotten.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -11,13 +13,16 @@ from storage.record import Entry, Job
 
 _MERGE: Final = (
     "INSERT INTO sidelog.jobs AS known (id, begun_by, started_at_us, counted_by) "
-    "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[]) ON CONFLICT (id) DO UPDATE SET "
+    "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[]) ON CONFLICT (id) DO "
+    "UPDATE SET "
     "begun_by = CASE WHEN excluded.started_at_us < known.started_at_us "
     "THEN excluded.begun_by ELSE known.begun_by END, "
     "started_at_us = least(known.started_at_us, excluded.started_at_us), "
     "counted_by = coalesce(known.counted_by, excluded.counted_by)"
 )
-_ERASE: Final = f"DELETE FROM sidelog.jobs WHERE begun_by IN (SELECT id FROM sidelog.records WHERE {SEQ_AMONG})"
+_ERASE: Final = (
+    f"DELETE FROM sidelog.jobs WHERE begun_by IN (SELECT id FROM sidelog.records WHERE {SEQ_AMONG})"
+)
 
 
 def jobs_of(entries: Iterable[Entry]) -> list[Job]:
@@ -29,7 +34,9 @@ def jobs_of(entries: Iterable[Entry]) -> list[Job]:
             first = min(known, job, key=lambda one: one.started_at_us)
             counted_by = known.counted_by or job.counted_by
             found[job.id] = Job(job.id, first.begun_by, first.started_at_us, counted_by)
-    return [found[number] for number in sorted(found)]  # in one order, so that two sidecars never wait for each other
+
+    # In one order, so that two sidecars never wait for each other.
+    return [found[number] for number in sorted(found)]
 
 
 async def merge_jobs(connection: Connection, jobs: Sequence[Job]) -> None:

@@ -1,8 +1,10 @@
-"""The lease on the name of an instance: two sidecars of one name on one database would share their positions.
+"""The lease on the name of an instance: two sidecars of one name on one database would share their
+positions.
 
-Strategy: a row names the holder, which renews it every few seconds, by the server's clock. Data directories tell
-holders apart, so that a sidecar resumes at once after a kill, while another waits until the row has expired. Two
-machines that share a data directory are one holder with two sessions, which take the name from each other: both log it.
+Strategy: a row names the holder, which renews it every few seconds, by the server's clock. Data
+directories tell holders apart, so that a sidecar resumes at once after a kill, while another waits
+until the row has expired. Two machines that share a data directory are one holder with two
+sessions, which take the name from each other: both log it.
 
 Invariant: nothing is committed under a name that another holder has.
 """
@@ -20,12 +22,15 @@ from storage.postgres.text import escape
 log = logging.getLogger(__name__)
 
 _LOGGED_TAKEOVERS: Final = 3
-"""A collector hands the name over to its successor once; so many takeovers mean two sidecars on one data directory."""
+"""A collector hands the name over to its successor once; so many takeovers mean two sidecars on one
+data directory.
+"""
 _TAKE: Final = (
     "INSERT INTO sidelog.leases AS known (instance, holder, session, renewed_at) "
     "VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (instance) DO UPDATE SET "
     "holder = excluded.holder, session = excluded.session, renewed_at = excluded.renewed_at "
-    "WHERE known.holder = excluded.holder OR known.renewed_at < clock_timestamp() - $4 * interval '1 second' "
+    "WHERE known.holder = excluded.holder OR known.renewed_at < clock_timestamp() - $4 * interval "
+    "'1 second' "
     "RETURNING (SELECT session FROM sidelog.leases WHERE instance = $1)"
 )
 _RELEASE: Final = "DELETE FROM sidelog.leases WHERE instance = $1 AND session = $2"
@@ -38,7 +43,9 @@ class Lease:
     expires_s: Final = 20.0
     """A holder that was not heard of for so long has lost its name."""
 
-    def __init__(self, instance: str, holder: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, instance: str, holder: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Make one that does not hold its name yet.
 
         Args:
@@ -68,7 +75,9 @@ class Lease:
 
     @property
     def may_be_lost(self) -> bool:
-        """Whether this sidecar was stopped, or the database away, for so long that another may have the name."""
+        """Whether this sidecar was stopped, or the database away, for so long that another may have
+        the name.
+        """
         return self._is_older(self.expires_s)
 
     def _is_older(self, seconds: float) -> bool:
@@ -86,21 +95,28 @@ class Lease:
             raise StorageUnavailable(self.reason)
 
     async def take(self, connection: Connection) -> bool:
-        """Take the name, or renew it; False when the row is gone, and with it all that the database had.
+        """Take the name, or renew it; False when the row is gone, and with it all that the database
+        had.
 
         Raises:
             StorageUnavailable: another holds it.
         """
-        now_s, was_held = self._clock(), not self.may_be_lost and not self.is_lost
-        row = await connection.fetchrow(_TAKE, escape(self._instance), self._holder, self._session, self.expires_s)
+        now_s = self._clock()
+        was_held = not self.may_be_lost and not self.is_lost
+        row = await connection.fetchrow(
+            _TAKE, escape(self._instance), self._holder, self._session, self.expires_s
+        )
         self.is_lost = row is None
         if row is None:
             raise StorageUnavailable(self.reason)
-        is_renewal, self._renewed_at_s = self._renewed_at_s is not None, now_s
+
+        is_renewal = self._renewed_at_s is not None
+        self._renewed_at_s = now_s
         if is_renewal and row[0] != self._session:
             self._takeovers += 1
             if self._takeovers == _LOGGED_TAKEOVERS:
                 log.error("%s, or another machine uses this data directory", self.reason)
+
         return not was_held or row[0] is not None
 
     async def release(self, connection: Connection) -> None:

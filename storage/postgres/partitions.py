@@ -1,9 +1,9 @@
 """The days of the tables of records and of blocks: a partition for each, made before it is needed.
 
-Strategy: partitions are made for yesterday, today and the two days that follow, at start and once a day. Records are
-partitioned by their UUIDv7, blocks by their id, whose upper bits are the day. Other days go to the default partition; a
-day with rows there gets no partition, because making it would move them. Statements that make partitions hold the same
-advisory lock as migrations.
+Strategy: partitions are made for yesterday, today and the two days that follow, at start and once a
+day. Records are partitioned by their UUIDv7, blocks by their id, whose upper bits are the day.
+Other days go to the default partition; a day with rows there gets no partition, because making it
+would move them. Statements that make partitions hold the same advisory lock as migrations.
 
 Invariant: when a partition cannot be made, the default partition grows, and nothing else happens.
 """
@@ -21,7 +21,8 @@ LOCK: Final = 0x5349_4445_4C4F_47
 DAYS_BEFORE: Final = 1
 DAYS_AFTER: Final = 2
 _LOCK_WAIT_MS: Final = 2000
-"""Making a partition waits for every reader, and new readers wait behind it, so it gives up soon."""
+"""Making a partition waits for every reader, and new readers wait behind it, so it gives up soon.
+"""
 _DAY_MS: Final = 86_400_000
 BLOCK_DAY_BITS: Final = 47
 """Bits of a block's id below those of its day."""
@@ -53,22 +54,28 @@ def day_of(now_us: int) -> int:
 
 def id_bounds(first_ms: int, last_ms: int) -> tuple[UUID, UUID]:
     """Find the smallest and the largest id of a range of milliseconds, both inclusive."""
-    return UUID(int=max(first_ms, 0) << 80), UUID(int=(min(last_ms, MAX_MS) << 80) | ((1 << 80) - 1))
+    return UUID(int=max(first_ms, 0) << 80), UUID(
+        int=(min(last_ms, MAX_MS) << 80) | ((1 << 80) - 1)
+    )
 
 
 def of_whole_days(ids: tuple[UUID, UUID]) -> tuple[UUID, UUID]:
     """Widen a range of ids to whole days, so that it chooses partitions and nothing else.
 
-    The newest ids are beyond the server's statistics: it would estimate a short range of them at one row, and scan it.
+    The newest ids are beyond the server's statistics: it would estimate a short range of them at
+    one row, and scan it.
     """
     first_ms, last_ms = (each.int >> 80 for each in ids)
     return id_bounds(first_ms // _DAY_MS * _DAY_MS, last_ms // _DAY_MS * _DAY_MS + _DAY_MS - 1)
 
 
 async def listed(connection: Connection) -> list[Partition]:
-    """List the partitions but the default ones, in order of time, a day's records before its blocks."""
+    """List the partitions but the default ones, in order of time, a day's records before its
+    blocks.
+    """
     rows = await connection.fetch(
-        "SELECT relname::text FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace AND relispartition "
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace AND "
+        "relispartition "
         "AND relkind = 'r' AND relname ~ '^(records|blocks)_[0-9]{8}$'"
     )
     found = []
@@ -76,6 +83,7 @@ async def listed(connection: Connection) -> list[Partition]:
         table, _, day = name.partition("_")
         moment = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
         found.append(Partition(table, (moment - _EPOCH).days))
+
     return sorted(found, key=lambda partition: (partition.day, partition.table == "blocks"))
 
 
@@ -90,11 +98,17 @@ async def prepare(connection: Connection, today: int) -> None:
 
 async def _make(connection: Connection, partition: Partition) -> None:
     table, day = partition
-    first, until = _FIRST_ID[table](day), _FIRST_ID[table](day + 1)
-    begin = f"{BEGIN}; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
+    first = _FIRST_ID[table](day)
+    until = _FIRST_ID[table](day + 1)
+
+    begin = (
+        f"{BEGIN}; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
+    )
     async with transaction(connection, begin):
         has_rows = await connection.fetchval(
-            f"SELECT EXISTS (SELECT FROM sidelog.{table}_default WHERE id >= $1 AND id < $2)", first, until
+            f"SELECT EXISTS (SELECT FROM sidelog.{table}_default WHERE id >= $1 AND id < $2)",
+            first,
+            until,
         )
         if not has_rows:
             await connection.execute(

@@ -1,12 +1,13 @@
 """Retention in SQL: the floors, and slices of deletion below them.
 
-Strategy: the partition of a day without visible rows is dropped, which frees its space at once. Rows of other days are
-deleted in slices, found by `spans`, each a transaction of its own; then the rollups of past hours, then blocks, which
-know their newest record, then jobs and calls, then unused repeated text. The server's own vacuum makes the space of
-slices usable again. Of sidecars that share a database one deletes at a time.
+Strategy: the partition of a day without visible rows is dropped, which frees its space at once.
+Rows of other days are deleted in slices, found by `spans`, each a transaction of its own; then the
+rollups of past hours, then blocks, which know their newest record, then jobs and calls, then unused
+repeated text. The server's own vacuum makes the space of slices usable again. Of sidecars that
+share a database one deletes at a time.
 
-Invariant: only rows that no reader sees any more are deleted. Rows that a batch may lock, too, are locked in the order
-of a batch: state, then the counter row, then spans, jobs and calls.
+Invariant: only rows that no reader sees any more are deleted. Rows that a batch may lock, too, are
+locked in the order of a batch: state, then the counter row, then spans, jobs and calls.
 """
 
 from typing import Final
@@ -31,31 +32,49 @@ from storage.relational.time_ranges import DAY_US, HOUR_US, unused_before
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of deletion."""
 _ROW_BYTES: Final = 360
-"""A row with its indexes, about, beside its text (measured, bench/results/queries-postgres-10000000.json)."""
+"""A row with its indexes, about, beside its text (measured,
+bench/results/queries-postgres-10000000.json).
+"""
 _CALL_BYTES: Final = 450
 """The same of a tool call, beside its content."""
 _SAMPLE_PAGES: Final = 500
-_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id", "data", "stream", "marks", "grpc")
+_TEXT: Final = (
+    "path",
+    "query",
+    "trace_id",
+    "span_id",
+    "request_id",
+    "data",
+    "stream",
+    "marks",
+    "grpc",
+)
 
 
 def _average(measure: str, columns: str, table: str, size: str, newest: str) -> str:
-    """Return SQL of an average over a sample of pages; over the newest rows, where the sampled pages are empty."""
+    """Return SQL of an average over a sample of pages; over the newest rows, where the sampled
+    pages are empty.
+    """
     share = f"least(100, {_SAMPLE_PAGES * 8192 * 100.0} / greatest(1, {size}))"
     return (
-        f"coalesce((SELECT avg({measure}) FROM sidelog.{table} TABLESAMPLE SYSTEM ({share})), (SELECT avg({measure}) "
-        f"FROM (SELECT {columns} FROM sidelog.{table} {newest} LIMIT {_SAMPLE_PAGES}) AS newest), 0)"
+        f"coalesce((SELECT avg({measure}) FROM sidelog.{table} TABLESAMPLE SYSTEM ({share})), "
+        f"(SELECT avg({measure}) "
+        f"FROM (SELECT {columns} FROM sidelog.{table} {newest} LIMIT {_SAMPLE_PAGES}) AS newest), "
+        "0)"
     )
 
 
 _TEXT_BYTES: Final = _average(
     # What does not fit into a row is kept in chunks of 2 kB: up to a quarter more (measured).
     " + ".join(
-        f"coalesce(pg_column_size({column}) * (1 + (pg_column_size({column}) > 2000)::int * 0.25), 0)"
+        f"coalesce(pg_column_size({column}) * (1 + (pg_column_size({column}) > 2000)::int * "
+        "0.25), 0)"
         for column in _TEXT
     ),
     ", ".join(_TEXT),
     "records",
-    "(SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'sidelog.records'::regclass)",
+    "(SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = "
+    "'sidelog.records'::regclass)",
     by_seq("desc"),
 )
 _CALLS: Final = _average(
@@ -72,17 +91,24 @@ _OTHERS: Final = (
     "+ (SELECT coalesce(sum(size_bytes), 0) FROM sidelog.text_segments) "
     "+ (SELECT coalesce(sum(octet_length(signature)), 0) FROM sidelog.text_cells) "
     "+ least(pg_total_relation_size('sidelog.tool_calls'), "
-    f"(SELECT coalesce(sum(calls), 0) FROM sidelog.tool_rollups) * ({_CALL_BYTES} + {_CALLS})))::bigint"
+    f"(SELECT coalesce(sum(calls), 0) FROM sidelog.tool_rollups) * ({_CALL_BYTES} + "
+    f"{_CALLS})))::bigint"
 )
-"""Space of all but records and blocks. Files of large tables also hold freed space, which will be used again."""
-_USED: Final = f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint + $2::bigint + ({_OTHERS}))"
+"""Space of all but records and blocks. Files of large tables also hold freed space, which will be
+used again.
+"""
+_USED: Final = (
+    f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint + $2::bigint + ({_OTHERS}))"
+)
 """Space of so many records with blocks of so many bytes, and of everything else."""
 _OLDEST: Final = (
-    "SELECT min(min_started_at_us), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM sidelog.spans"
+    "SELECT min(min_started_at_us), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint "
+    "FROM sidelog.spans"
 )
 _FIRST_SPAN: Final = "SELECT first_seq, last_seq FROM sidelog.spans ORDER BY last_seq LIMIT 1"
 _OLDEST_LEFT: Final = (
-    f"SELECT least((SELECT min(started_at_us) FROM sidelog.records WHERE {seq_between('$1', '$2')}), "
+    "SELECT least((SELECT min(started_at_us) FROM sidelog.records WHERE "
+    f"{seq_between('$1', '$2')}), "
     "(SELECT min(min_started_at_us) FROM sidelog.spans WHERE last_seq > $2)), "
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 )
@@ -93,14 +119,18 @@ _TABLES: Final = (
     "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
 )
 _DROP_WAIT_MS: Final = 1000
-"""Dropping a partition waits for every reader, and new readers wait behind it, so it gives up soon."""
+"""Dropping a partition waits for every reader, and new readers wait behind it, so it gives up soon.
+"""
 _DAY_MS: Final = DAY_US // 1000
 
 
 async def retention(session: PostgresSession) -> RetentionState:
-    connection, state = session.connection, await session.state()
+    connection = session.connection
+    state = await session.state()
     [(oldest_us, server_now_us)] = await connection.fetch(_OLDEST)
-    first_us = await connection.fetchval(f"SELECT started_at_us FROM sidelog.records {by_seq('asc')} LIMIT 1")
+    first_us = await connection.fetchval(
+        f"SELECT started_at_us FROM sidelog.records {by_seq('asc')} LIMIT 1"
+    )
     # Not the size of the files, which hold freed space that will be used again.
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
     return RetentionState(
@@ -115,7 +145,9 @@ async def retention(session: PostgresSession) -> RetentionState:
     )
 
 
-async def move_floors(connection: Connection, purge_floor_us: int, body_floor_us: int, down: bool) -> None:
+async def move_floors(
+    connection: Connection, purge_floor_us: int, body_floor_us: int, down: bool
+) -> None:
     """Raise the floors, or lower them; a floor that is beyond its new value already stays."""
     moved = "least" if down else "greatest"
     await connection.execute(
@@ -132,16 +164,19 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
     dropped = await _drop_day(connection, begin)
     if dropped is not None:
         return dropped
+
     async with transaction(connection, begin):
         state = await read_state(connection)
         rows = await _purge_rows(connection, state.purge_floor_us, max_rows)
         if rows:
             return Purged(rows, 0, is_done=False)
+
         await rollups.delete_before(connection, state.purge_floor_us // HOUR_US)
         blocks = await _purge_blocks(connection, state)
         if blocks:
             # The counter is locked now, and a batch locks what follows after it.
             return Purged(0, blocks, is_done=False)
+
         await drop_jobs(connection, state.purge_floor_us)
         calls = await drop_calls(connection, state)
         # The first span may know of rows that the cap on size took.
@@ -149,11 +184,14 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         [(oldest_us, server_now_us)] = await connection.fetch(_OLDEST_LEFT, first, last)
         day = unused_before(state.purge_floor_us, oldest_us, server_now_us)
         values = 0 if calls else await delete_unused(connection, day, max_rows)
+
     return Purged(0, 0, is_done=not calls and not values)
 
 
 async def vacuum(connection: Connection) -> None:
-    """Let the server tidy all tables, and cut off what is free at the end of their files. Outside a transaction."""
+    """Let the server tidy all tables, and cut off what is free at the end of their files. Outside a
+    transaction.
+    """
     for (table,) in await connection.fetch(_TABLES):
         await connection.execute(f"VACUUM (ANALYZE) sidelog.{table}")
 
@@ -175,6 +213,7 @@ async def _drop_day(connection: Connection, begin: str) -> Purged | None:
                     return await _drop(connection, partition)
     except asyncpg.LockNotAvailableError:
         return None
+
     return None
 
 
@@ -187,9 +226,16 @@ async def _first_day(connection: Connection, state: State) -> int:
 
 async def _is_gone(connection: Connection, partition: Partition, state: State) -> bool:
     if partition.table == "blocks":
-        sql = f"SELECT NOT EXISTS (SELECT FROM sidelog.{partition.name} WHERE kind = $1 AND newest_started_at_us >= $2)"
-        found = [await connection.fetchval(sql, kind, state.purge_floor_us) for kind in (HEADS, BODIES, GROWN)]
+        sql = (
+            f"SELECT NOT EXISTS (SELECT FROM sidelog.{partition.name} WHERE kind = $1 AND "
+            "newest_started_at_us >= $2)"
+        )
+        found = [
+            await connection.fetchval(sql, kind, state.purge_floor_us)
+            for kind in (HEADS, BODIES, GROWN)
+        ]
         return all(found)
+
     return bool(
         await connection.fetchval(
             "SELECT NOT EXISTS (SELECT FROM sidelog.spans "
@@ -203,13 +249,16 @@ async def _is_gone(connection: Connection, partition: Partition, state: State) -
 
 async def _drop(connection: Connection, partition: Partition) -> Purged:
     measured = (
-        "count(*), 0" if partition.table == "records" else "count(*), coalesce(sum(octet_length(data)), 0)::bigint"
+        "count(*), 0"
+        if partition.table == "records"
+        else "count(*), coalesce(sum(octet_length(data)), 0)::bigint"
     )
     [(number, size)] = await connection.fetch(f"SELECT {measured} FROM sidelog.{partition.name}")
     await connection.execute(f"DROP TABLE sidelog.{partition.name}")
     if partition.table == "records":
         await _note_oldest(connection)
         return Purged(number, 0, is_done=False)
+
     await connection.execute("UPDATE sidelog.counter SET block_bytes = block_bytes - $1", size)
     return Purged(0, number, is_done=False)
 
@@ -219,6 +268,7 @@ async def _purge_rows(connection: Connection, floor_us: int, max_rows: int) -> i
     rows = 0
     finished: list[tuple[int, int]] = []
     after = -1
+
     while rows < max_rows:
         span = await connection.fetchrow(
             "SELECT first_seq, last_seq, max_started_at_us FROM sidelog.spans "
@@ -228,14 +278,17 @@ async def _purge_rows(connection: Connection, floor_us: int, max_rows: int) -> i
         )
         if span is None:
             break
+
         after, last, newest_us = span
         limit = max_rows - rows
         deleted = await _delete_rows(connection, Range(after, last), floor_us, limit)
         rows += deleted
         if deleted < limit:
             finished.append((after, newest_us))
+
     if not finished and not rows:
         return 0
+
     await _note_oldest(connection)
     await connection.execute("SELECT FROM sidelog.counter FOR UPDATE")
     for first, newest_us in finished:
@@ -247,7 +300,8 @@ async def _delete_rows(connection: Connection, part: Range, floor_us: int, limit
     within = bounds(1)
     tag = await connection.execute(
         f"DELETE FROM sidelog.records WHERE {within} AND seq = ANY(ARRAY("
-        f"SELECT seq FROM sidelog.records WHERE {within} AND started_at_us < $5 {by_seq('asc')} LIMIT $6))",
+        f"SELECT seq FROM sidelog.records WHERE {within} AND started_at_us < $5 {by_seq('asc')} "
+        "LIMIT $6))",
         part.first,
         part.last,
         *await id_range(connection, part),
@@ -257,13 +311,18 @@ async def _delete_rows(connection: Connection, part: Range, floor_us: int, limit
     return affected(tag)
 
 
-async def _finish_span(connection: Connection, first_seq: int, newest_us: int, floor_us: int) -> None:
+async def _finish_span(
+    connection: Connection, first_seq: int, newest_us: int, floor_us: int
+) -> None:
     # The newest span may have grown meanwhile: its own times decide.
     await connection.execute(
-        "DELETE FROM sidelog.spans WHERE first_seq = $1 AND max_started_at_us < $2", first_seq, floor_us
+        "DELETE FROM sidelog.spans WHERE first_seq = $1 AND max_started_at_us < $2",
+        first_seq,
+        floor_us,
     )
     await connection.execute(
-        "UPDATE sidelog.spans SET min_started_at_us = $2 WHERE first_seq = $1 AND max_started_at_us = $3",
+        "UPDATE sidelog.spans SET min_started_at_us = $2 WHERE first_seq = $1 AND "
+        "max_started_at_us = $3",
         first_seq,
         floor_us,
         newest_us,
@@ -273,17 +332,25 @@ async def _finish_span(connection: Connection, first_seq: int, newest_us: int, f
 async def _note_oldest(connection: Connection) -> None:
     await connection.execute(
         "UPDATE sidelog.state SET purged_through_seq = greatest(purged_through_seq, coalesce("
-        f"(SELECT seq - 1 FROM sidelog.records {by_seq('asc')} LIMIT 1), (SELECT last_seq FROM sidelog.counter)))"
+        f"(SELECT seq - 1 FROM sidelog.records {by_seq('asc')} LIMIT 1), (SELECT last_seq FROM "
+        "sidelog.counter)))"
     )
 
 
 async def _purge_blocks(connection: Connection, state: State) -> int:
-    blocks = size = 0
-    for kind, floor_us in ((HEADS, state.purge_floor_us), (BODIES, state.body_floor_us), (GROWN, state.body_floor_us)):
+    blocks = 0
+    size = 0
+    for kind, floor_us in (
+        (HEADS, state.purge_floor_us),
+        (BODIES, state.body_floor_us),
+        (GROWN, state.body_floor_us),
+    ):
         rows = await connection.fetch(
             # A block may have grown since it was found: what it is now decides.
-            "DELETE FROM sidelog.blocks WHERE kind = $1 AND newest_started_at_us < $2 AND id = ANY(ARRAY("
-            "SELECT id FROM sidelog.blocks WHERE kind = $1 AND newest_started_at_us < $2 LIMIT $3)) "
+            "DELETE FROM sidelog.blocks WHERE kind = $1 AND newest_started_at_us < $2 AND id = "
+            "ANY(ARRAY("
+            "SELECT id FROM sidelog.blocks WHERE kind = $1 AND newest_started_at_us < $2 LIMIT "
+            "$3)) "
             "RETURNING octet_length(data)",
             kind,
             floor_us,
@@ -291,6 +358,7 @@ async def _purge_blocks(connection: Connection, state: State) -> int:
         )
         blocks += len(rows)
         size += sum(length for (length,) in rows)
+
     if size:
         await connection.execute("UPDATE sidelog.counter SET block_bytes = block_bytes - $1", size)
     return blocks

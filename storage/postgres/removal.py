@@ -1,7 +1,8 @@
 """Taking rows out with everything that counts them: erasure and the cap on size do it in slices.
 
-Invariant: inside a transaction; after it all sums are those of the records that are left. The row of `state` was
-changed before, as a batch does that has to note something there; blocks are the caller's business.
+Invariant: inside a transaction; after it all sums are those of the records that are left. The row
+of `state` was changed before, as a batch does that has to note something there; blocks are the
+caller's business.
 """
 
 from collections.abc import Sequence
@@ -36,12 +37,17 @@ async def uncount(session: PostgresSession, rows: Sequence[Any]) -> None:
     # Usage is kept by instance, which a batch has one of.
     counts: dict[int, Rollups] = {}
     used: dict[int, UsageSums] = {}
+
     for record, row in zip(records, rows, strict=True):
         ids = [row[place] for place in _DIMENSION_PLACES]
         of_instance = counts.setdefault(row[_INSTANCE], Rollups())
         of_instance.add(record, dimensions_of(ids, record.method), row[_ERROR_TYPE] or 0)
+
         if is_call(record):
-            used.setdefault(row[_INSTANCE], UsageSums()).add(record, [row[place] or 0 for place in _USAGE_PLACES])
+            used.setdefault(row[_INSTANCE], UsageSums()).add(
+                record, [row[place] or 0 for place in _USAGE_PLACES]
+            )
+
     # In the order of a batch, so that the two cannot wait for each other in a circle.
     for _, of_instance in sorted(counts.items()):
         await rollups.merge(connection, of_instance, Limits(), sign=-1)

@@ -1,4 +1,6 @@
-"""The session that shared reads run over, in Postgres: slices of `seq` with the partitions that can have them."""
+"""The session that shared reads run over, in Postgres: slices of `seq` with the partitions that can
+have them.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,8 +53,8 @@ DIALECT: Final = Dialect(
     histograms="sum({})::text",
     to_counts=unpack_histogram,
     among="{} = ANY({}::bigint[])",
-    # By the primary key: the index on `seq` knows a thousand rows only as one. Through a query: a list that the planner
-    # sees is compared with the bounds of the partitions, number by number.
+    # By the primary key: the index on `seq` knows a thousand rows only as one. Through a query: a
+    # list that the planner sees is compared with the bounds of the partitions, number by number.
     row_key="id",
     of_keys="id = ANY(ARRAY(SELECT unnest({}::uuid[])))",
     tool_text="strpos(search, {}) > 0",
@@ -71,15 +73,19 @@ DIALECT: Final = Dialect(
     unescape=unescape,
 )
 _STATE: Final = (
-    "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, key_version, erasures, "
-    "bodies_through_seq, trims, trimmed_until_us, until_hour FROM sidelog.counter, sidelog.state, sidelog.folded"
+    "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, "
+    "key_version, erasures, "
+    "bodies_through_seq, trims, trimmed_until_us, until_hour FROM sidelog.counter, sidelog.state, "
+    "sidelog.folded"
 )
 _IDS: Final = (
-    "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq >= "
+    "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq "
+    ">= "
     "coalesce((SELECT max(first_seq) FROM sidelog.spans WHERE first_seq <= $1), $1)"
 )
 _PLACES: Final = (
-    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records WHERE {index_keys.SEQ_AMONG} "
+    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records WHERE "
+    f"{index_keys.SEQ_AMONG} "
     "AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
 )
 
@@ -93,9 +99,13 @@ async def read_state(connection: Connection) -> State:
 
 
 async def id_range(connection: Connection, part: Range) -> Ids:
-    """Find ids, both inclusive, between which all rows of a range are: other partitions need not be looked at."""
+    """Find ids, both inclusive, between which all rows of a range are: other partitions need not be
+    looked at.
+    """
     [(first_ms, last_ms)] = await connection.fetch(_IDS, part.first, part.last)
-    return EVERY_ID if first_ms is None else id_bounds(first_ms, last_ms)
+    if first_ms is None:
+        return EVERY_ID
+    return id_bounds(first_ms, last_ms)
 
 
 def bounds(first_parameter: int) -> str:
@@ -110,7 +120,9 @@ class PostgresSession:
     dialect: Final = DIALECT
     numbers_per_row = 1
 
-    def __init__(self, connection: Connection, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
+    def __init__(
+        self, connection: Connection, names: Names, known_counts: KnownCounts, budget: Budget
+    ) -> None:
         self.connection = connection
         self.known_counts = known_counts
         self.budget = budget
@@ -132,7 +144,9 @@ class PostgresSession:
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
         return await self.budget.fetch_whole(self.connection, sql, _escaped(parameters))
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
+    async def fetch_in_budget(
+        self, sql: str, parameters: Parameters, *, is_part: bool = False
+    ) -> Rows | None:
         return await self.budget.fetch(self.connection, sql, _escaped(parameters), is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:
@@ -151,7 +165,9 @@ class PostgresSession:
         if since_us is not None or until_us is not None:
             return await spanned(self, since_us, until_us)
         least = await self.connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
-        return Range(1, 0) if least is None else Range(least, (await self.state()).last_seq)
+        if least is None:
+            return Range(1, 0)
+        return Range(least, (await self.state()).last_seq)
 
     async def id_ends(self, within: Range) -> Range:
         return await spanned_ids(self, within)
@@ -175,7 +191,9 @@ class PostgresSession:
 
             return bound
 
-        return await Found.of(self, filter, bind, index_keys.by_id_bucket if has_bucket else index_keys.by_id)
+        return await Found.of(
+            self, filter, bind, index_keys.by_id_bucket if has_bucket else index_keys.by_id
+        )
 
     async def records(self, rows: Rows) -> list[Record]:
         return await decode_rows(self.connection, rows, self._names)
@@ -195,11 +213,21 @@ class PostgresSession:
 def _bounded(ids: Ids, where: Where, part: Range) -> Where:
     number = 1 + len(where.parameters)
     if not isinstance(part, Spread):
-        return Where(f"{where.text} AND {bounds(number)}", (*where.parameters, part.first, part.last, *ids))
+        return Where(
+            f"{where.text} AND {bounds(number)}", (*where.parameters, part.first, part.last, *ids)
+        )
+
     marks = [f"${number + place}" for place in range(5)]
-    text = f"{where.text} AND {index_keys.seq_in_parts(*marks[:3])} AND id BETWEEN {marks[3]} AND {marks[4]}"
-    firsts, lasts = [rows.first for rows in part.parts], [rows.last for rows in part.parts]
-    return Where(text, (*where.parameters, index_keys.keys_of(part.parts), firsts, lasts, *of_whole_days(ids)))
+    text = (
+        f"{where.text} AND {index_keys.seq_in_parts(*marks[:3])} AND id BETWEEN {marks[3]} AND "
+        f"{marks[4]}"
+    )
+    firsts = [rows.first for rows in part.parts]
+    lasts = [rows.last for rows in part.parts]
+    return Where(
+        text,
+        (*where.parameters, index_keys.keys_of(part.parts), firsts, lasts, *of_whole_days(ids)),
+    )
 
 
 def _in_buckets(where: Where, ids: Ids) -> Where:
@@ -210,7 +238,9 @@ def _in_buckets(where: Where, ids: Ids) -> Where:
 
 
 def _has_bucket(filter: Filter) -> bool:
-    """Whether an index has the rows of a project, or those of a client's route, by the buckets of their ids."""
+    """Whether an index has the rows of a project, or those of a client's route, by the buckets of
+    their ids.
+    """
     asked = asked_fields(filter)
     return "project" in asked or {"route_id", "client"} <= asked
 

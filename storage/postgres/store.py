@@ -1,11 +1,11 @@
 """The Postgres store: one write connection, and a few read connections beside it.
 
-Strategy: batches, positions and changes of keys run one after the other on the write connection. Each answer is one
-read-only transaction, which sees one state of the store, on one of at most four other connections. A broken connection
-is opened again, and what was learned over it is forgotten.
+Strategy: batches, positions and changes of keys run one after the other on the write connection.
+Each answer is one read-only transaction, which sees one state of the store, on one of at most four
+other connections. A broken connection is opened again, and what was learned over it is forgotten.
 
-Invariant: every statement has a time limit on the server and every call has one here, but for vacuum; the server ends
-a session whose sidecar stopped while it held the counter's lock.
+Invariant: every statement has a time limit on the server and every call has one here, but for
+vacuum; the server ends a session whose sidecar stopped while it held the counter's lock.
 """
 
 import asyncio
@@ -56,14 +56,17 @@ WRITE_LIMIT_S: Final = 60.0
 LOCK_LIMIT_S: Final = 10.0
 """How long a batch waits for those of other sidecars."""
 IDLE_LIMIT_S: Final = 15.0
-"""How long a transaction of a stopped or disconnected sidecar holds its locks: then the server ends its session."""
+"""How long a transaction of a stopped or disconnected sidecar holds its locks: then the server ends
+its session.
+"""
 _RELEASE_S: Final = 1.0
 """How long closing waits for the release of the name, which expires anyway."""
 _BEGIN_READ: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
     f"SET LOCAL statement_timeout = {int(READ_LIMIT_S * 500)}; "
     f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; "
-    # Plans are made for the values at hand: only then are partitions left out and partial indexes chosen.
+    # Plans are made for the values at hand: only then are partitions left out and partial indexes
+    # chosen.
     "SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan"
 )
 _SIZE: Final = (
@@ -99,10 +102,13 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._known_counts = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)
         self._writing = asyncio.Lock()
-        self._readers = [Link(address, statement_cache_size, self._names.forget) for _ in range(readers + 1)]
+        self._readers = [
+            Link(address, statement_cache_size, self._names.forget) for _ in range(readers + 1)
+        ]
         self._idle: asyncio.LifoQueue[Link] = asyncio.LifoQueue(readers)
         self._idle_urgent: asyncio.LifoQueue[Link] = asyncio.LifoQueue(1)
-        """One reader is kept for reads that workers wait for, so that no slow answer delays them."""
+        """One reader is kept for reads that workers wait for, so that no slow answer delays them.
+        """
         for number, reader in enumerate(self._readers):
             (self._idle if number else self._idle_urgent).put_nowait(reader)
 
@@ -118,7 +124,8 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         is_read_only: bool = False,
         lease: Lease | None = None,
     ) -> Self:
-        """Open a database and make or migrate its schema `sidelog`, but not where it `is_read_only`.
+        """Open a database and make or migrate its schema `sidelog`, but not where it
+        `is_read_only`.
 
         The caller closes the store.
 
@@ -133,7 +140,10 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
                 try:
                     connection = await connect(address, statement_cache_size=0)
                 except asyncpg.ClientConfigurationError as error:
-                    raise StorageMisconfigured(f"the address of the store cannot be used: {error}") from error
+                    raise StorageMisconfigured(
+                        f"the address of the store cannot be used: {error}"
+                    ) from error
+
                 try:
                     statement_cache_size = await find_statement_cache_size(connection, address)
                     schema_version = await (check_layout if is_read_only else migrate)(connection)
@@ -141,6 +151,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
                         await lease.take(connection)
                 finally:
                     await close(connection)
+
         return cls(
             address,
             statement_cache_size,
@@ -172,8 +183,14 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
     async def retention(self) -> RetentionState:
         return await self._read(purge.retention)
 
-    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
-        await self._write(lambda session: purge.move_floors(session.connection, purge_floor_us, body_floor_us, down))
+    async def move_floors(
+        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
+    ) -> None:
+        await self._write(
+            lambda session: purge.move_floors(
+                session.connection, purge_floor_us, body_floor_us, down
+            )
+        )
 
     async def purge(self, max_rows: int) -> Purged:
         async with self._write_connection() as connection:
@@ -234,13 +251,17 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
                 try:
                     yield connection
                 except asyncpg.ReadOnlySQLTransactionError:
-                    # A failover made this server a replica: it would go on answering, and never take a write.
+                    # A failover made this server a replica: it would go on answering, and never
+                    # take a write.
                     for link in (*self._readers, self._writer):
                         link.expire()
                     raise
 
     async def _write(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
-        async with self._write_connection() as connection, transaction(connection, self._begin_write):
+        async with (
+            self._write_connection() as connection,
+            transaction(connection, self._begin_write),
+        ):
             return await work(self._session(connection, math.inf))
 
     async def _read(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
@@ -249,18 +270,25 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
     async def _read_soon(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
         return await self._read_among(self._idle_urgent, work)
 
-    async def _read_among(self, links: asyncio.LifoQueue[Link], work: Callable[[PostgresSession], Awaitable[T]]) -> T:
+    async def _read_among(
+        self, links: asyncio.LifoQueue[Link], work: Callable[[PostgresSession], Awaitable[T]]
+    ) -> T:
         reader = await links.get()
         try:
             with translated():
-                async with _limited(reader, READ_LIMIT_S) as connection, transaction(connection, _BEGIN_READ):
+                async with (
+                    _limited(reader, READ_LIMIT_S) as connection,
+                    transaction(connection, _BEGIN_READ),
+                ):
                     return await work(self._session(connection, self._read_budget_s))
         finally:
             links.put_nowait(reader)
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
         async with self._write_connection() as connection:
-            return await erase_slice(self._session(connection, math.inf), self._begin_write, filter, from_seq)
+            return await erase_slice(
+                self._session(connection, math.inf), self._begin_write, filter, from_seq
+            )
 
     async def _size_bytes(self, session: PostgresSession) -> int:
         return int(await session.connection.fetchval(_SIZE))
@@ -271,7 +299,9 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
 
 @asynccontextmanager
 async def _limited(link: Link, seconds: float) -> AsyncIterator[Connection]:
-    """Use a link for a limited time; the connection to a server that does not answer by then is dropped."""
+    """Use a link for a limited time; the connection to a server that does not answer by then is
+    dropped.
+    """
     try:
         async with asyncio.timeout(seconds):
             yield await link.open()
@@ -284,7 +314,10 @@ def _begin_write(durability: Durability, lock_limit_s: float) -> str:
     text = (
         f"{BEGIN}; SET LOCAL statement_timeout = {int(WRITE_LIMIT_S * 500)}; "
         f"SET LOCAL lock_timeout = {int(lock_limit_s * 1000)}; "
-        f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; SET LOCAL jit = off"
+        f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; SET LOCAL "
+        "jit = off"
     )
     # In safe mode the server's own setting applies: it may be stricter than `on`.
-    return text if durability == "safe" else f"{text}; SET LOCAL synchronous_commit = off"
+    if durability == "safe":
+        return text
+    return f"{text}; SET LOCAL synchronous_commit = off"

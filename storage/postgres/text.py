@@ -1,10 +1,13 @@
-"""Text that Postgres can hold: NUL, which it cannot, is written as three control characters; and patterns of text.
+"""Text that Postgres can hold: NUL, which it cannot, is written as three control characters; and
+patterns of text.
 
-Strategy: the characters 0 to 3 become U+0001 followed by the two bits of their number, written with U+0002 and U+0003.
-No other text has any of these characters afterwards, so that a code is found only where one begins: text contains a
-part exactly when their written forms do, and searches work on the written form. Everything else stays as it is.
+Strategy: the characters 0 to 3 become U+0001 followed by the two bits of their number, written with
+U+0002 and U+0003. No other text has any of these characters afterwards, so that a code is found
+only where one begins: text contains a part exactly when their written forms do, and searches work
+on the written form. Everything else stays as it is.
 
-Invariant: `unescape(escape(text)) == text`, and `part in text` equals `escape(part) in escape(text)`.
+Invariant: `unescape(escape(text)) == text`, and `part in text` equals `escape(part) in
+escape(text)`.
 """
 
 import re
@@ -19,12 +22,16 @@ _CODE: Final = re.compile("\1[\2\3]{2}")
 
 def escape(text: str) -> str:
     # The first look costs 40 ns where the pattern costs 200, and nearly all text passes it.
-    return text if text.isprintable() else _ODD.sub(lambda match: _CODES[match[0]], text)
+    if text.isprintable():
+        return text
+    return _ODD.sub(lambda match: _CODES[match[0]], text)
 
 
 def unescape(text: str) -> str:
     """Read what `escape` wrote."""
-    return _CODE.sub(lambda match: _MEANINGS[match[0]], text) if "\1" in text else text
+    if "\1" in text:
+        return _CODE.sub(lambda match: _MEANINGS[match[0]], text)
+    return text
 
 
 def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
@@ -35,5 +42,8 @@ def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
         return f"{lowered} = {add(parts[0])}"
     if len(parts) == 3 and not parts[0] and not parts[2]:
         return f"strpos({lowered}, {add(parts[1])}) > 0"
-    pattern = "%".join(part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts)
+
+    pattern = "%".join(
+        part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts
+    )
     return f"{lowered} LIKE {add(pattern)}"

@@ -1,10 +1,10 @@
 """Writing tool calls: rows beside the records, arguments and results in one zstd frame each.
 
-Strategy: calls are copied after their records, when `seq` is known, and counted in rollups before, while no transaction
-waits.
+Strategy: calls are copied after their records, when `seq` is known, and counted in rollups before,
+while no transaction waits.
 
-Invariant: the rollups of a set of dimensions add up to its calls, over all instances; what erasure takes off is kept as
-a row of no instance.
+Invariant: the rollups of a set of dimensions add up to its calls, over all instances; what erasure
+takes off is kept as a row of no instance.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,11 +30,13 @@ _KEYS: Final = (
 _DROPPED_ROWS: Final = 1000
 """Rows of one slice of retention."""
 _MERGE: Final = (
-    f"INSERT INTO sidelog.tool_rollups AS known ({', '.join(_KEYS)}, calls, timed, latency_us, cost_usd) "
+    f"INSERT INTO sidelog.tool_rollups AS known ({', '.join(_KEYS)}, calls, timed, latency_us, "
+    "cost_usd) "
     f"SELECT * FROM unnest({', '.join(f'${place}::bigint[]' for place in range(1, len(_KEYS) + 4))}, "
     f"${len(_KEYS) + 4}::double precision[]) ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
     "calls = known.calls + excluded.calls, timed = known.timed + excluded.timed, "
-    "latency_us = known.latency_us + excluded.latency_us, cost_usd = known.cost_usd + excluded.cost_usd"
+    "latency_us = known.latency_us + excluded.latency_us, cost_usd = known.cost_usd + "
+    "excluded.cost_usd"
 )
 _FORGET: Final = (
     "DELETE FROM sidelog.waiting_calls AS waiting "
@@ -47,7 +49,8 @@ _AWAIT: Final = (
     "AS asked (record_id, position) "
     # The batch with the answer may have overtaken this one, when it was in the spool.
     "WHERE NOT EXISTS (SELECT FROM sidelog.tool_calls AS ended "
-    "WHERE ended.record_id = asked.record_id AND ended.position = asked.position) ON CONFLICT DO NOTHING"
+    "WHERE ended.record_id = asked.record_id AND ended.position = asked.position) ON CONFLICT DO "
+    "NOTHING"
 )
 _ERASE: Final = (
     "DELETE FROM sidelog.tool_calls WHERE record_seq = ANY($1::bigint[]) "
@@ -77,11 +80,15 @@ class Calls:
         self._sums: dict[tuple[int, ...], list[float]] = {}
         self._ended: list[tuple[UUID, int]] = []
         self._awaited: list[tuple[Any, ...]] = []
+
         for place, entry in enumerate(entries):
             for call in awaited_calls(entry):
                 data = msgspec.msgpack.encode(call)
                 whose = escape(entry.record.instance)
-                self._awaited.append((UUID(call.record_id), call.position, whose, call.started_at_us, data))
+                self._awaited.append(
+                    (UUID(call.record_id), call.position, whose, call.started_at_us, data)
+                )
+
             for call in ended_calls(entry):
                 self._ended.append((UUID(call.record_id), call.position))
                 row = _row(call, ids)
@@ -101,17 +108,26 @@ class Calls:
     async def _insert(self, connection: Connection, first_seq: int) -> None:
         for place, row in zip(self._places, self._rows, strict=True):
             row[0] = first_seq + place
-        await connection.copy_records_to_table("tool_calls", schema_name="sidelog", columns=COLUMNS, records=self._rows)
+        await connection.copy_records_to_table(
+            "tool_calls", schema_name="sidelog", columns=COLUMNS, records=self._rows
+        )
         await connection.execute(_FORGET, *map(list, zip(*self._ended, strict=True)))
 
 
 def _row(call: ToolCall, ids: Ids) -> Row:
     _, *values = row_of(call)
     stored = (escape(value) if isinstance(value, str) else value for value in values)
-    return [0, UUID(call.record_id), *stored, *(ids[column][getattr(call, column)] for column in REPEATED)]
+    return [
+        0,
+        UUID(call.record_id),
+        *stored,
+        *(ids[column][getattr(call, column)] for column in REPEATED),
+    ]
 
 
-def _add(sums: dict[tuple[int, ...], list[float]], row: dict[str, Any], instance: int, sign: int) -> None:
+def _add(
+    sums: dict[tuple[int, ...], list[float]], row: dict[str, Any], instance: int, sign: int
+) -> None:
     dimensions = (row[name] or 0 for name in _KEYS[1:-1])
     key = (row["started_at_us"] // HOUR_US, *dimensions, instance)
     latency_us = row["latency_us"]
@@ -127,10 +143,13 @@ async def _merge(connection: Connection, sums: dict[tuple[int, ...], list[float]
 
 
 async def erase_calls(connection: Connection, seqs: list[int]) -> None:
-    """Delete the calls that some records asked for or are stored with, and take them off the rollups."""
+    """Delete the calls that some records asked for or are stored with, and take them off the
+    rollups.
+    """
     sums: dict[tuple[int, ...], list[float]] = {}
     await connection.execute(
-        f"DELETE FROM sidelog.waiting_calls WHERE record_id IN (SELECT id FROM sidelog.records WHERE {SEQ_AMONG})",
+        "DELETE FROM sidelog.waiting_calls WHERE record_id IN (SELECT id FROM sidelog.records "
+        f"WHERE {SEQ_AMONG})",
         seqs,
     )
     for row in await connection.fetch(_ERASE, seqs):
@@ -139,7 +158,9 @@ async def erase_calls(connection: Connection, seqs: list[int]) -> None:
 
 
 async def drop_calls(connection: Connection, state: State) -> int:
-    """Delete calls below the purge floor, and arguments and results below that of bodies, a slice; returns how many."""
+    """Delete calls below the purge floor, and arguments and results below that of bodies, a slice;
+    returns how many.
+    """
     gone = await connection.execute(
         "DELETE FROM sidelog.tool_calls WHERE id = ANY(ARRAY("
         "SELECT id FROM sidelog.tool_calls WHERE started_at_us < $1 LIMIT $2))",
@@ -152,6 +173,10 @@ async def drop_calls(connection: Connection, state: State) -> int:
         state.body_floor_us,
         _DROPPED_ROWS,
     )
-    await connection.execute("DELETE FROM sidelog.waiting_calls WHERE started_at_us < $1", state.body_floor_us)
-    await connection.execute("DELETE FROM sidelog.tool_rollups WHERE hour < $1", state.purge_floor_us // HOUR_US)
+    await connection.execute(
+        "DELETE FROM sidelog.waiting_calls WHERE started_at_us < $1", state.body_floor_us
+    )
+    await connection.execute(
+        "DELETE FROM sidelog.tool_rollups WHERE hour < $1", state.purge_floor_us // HOUR_US
+    )
     return affected(gone) + affected(emptied)

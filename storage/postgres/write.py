@@ -1,16 +1,19 @@
-"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not at all.
+"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not
+at all.
 
-Strategy: rows and blocks are made before the transaction. The transaction first writes what no other sidecar waits for:
-positions, blocks, rollups. Then it locks the counter row, takes numbers from it, copies the rows and commits: other
-sidecars wait for three round trips.
+Strategy: rows and blocks are made before the transaction. The transaction first writes what no
+other sidecar waits for: positions, blocks, rollups. Then it locks the counter row, takes numbers
+from it, copies the rows and commits: other sidecars wait for three round trips.
 
-Growing blocks of conversations are locked before the counter row, in the order of their ids. When one of them is not as
-this sidecar left it, the batch is made again and continues no block.
+Growing blocks of conversations are locked before the counter row, in the order of their ids. When
+one of them is not as this sidecar left it, the batch is made again and continues no block.
 
-When the answer to a commit was lost, the next batch asks the server for its rows first, behind the lock of the counter
-row, which a commit still under way holds: rows that are found are not stored again.
+When the answer to a commit was lost, the next batch asks the server for its rows first, behind the
+lock of the counter row, which a commit still under way holds: rows that are found are not stored
+again.
 
-Invariant: `seq` is dense and in commit order, because it is given under a lock that is held until the commit.
+Invariant: `seq` is dense and in commit order, because it is given under a lock that is held until
+the commit.
 """
 
 import asyncio
@@ -59,7 +62,8 @@ SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
 
 _COUNT: Final = (
-    "WITH counted AS (UPDATE sidelog.counter SET last_seq = last_seq + $1, block_bytes = block_bytes + $7, "
+    "WITH counted AS (UPDATE sidelog.counter SET last_seq = last_seq + $1, block_bytes = "
+    "block_bytes + $7, "
     "span_first_seq = "
     "CASE WHEN last_seq - span_first_seq + 1 >= $2 THEN last_seq + 1 ELSE span_first_seq END "
     "RETURNING last_seq, span_first_seq) "
@@ -76,13 +80,18 @@ _LOCKED_COUNTER: Final = "SELECT last_seq FROM sidelog.counter FOR UPDATE"
 _PUT_POSITIONS: Final = (
     f"INSERT INTO sidelog.ingest_position (instance, {POSITION_COLUMNS}) "
     "SELECT $1, * FROM "
-    "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[]) "
-    "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = excluded.taken, "
-    "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = excluded.closed "
+    "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], "
+    "$8::boolean[]) "
+    "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = "
+    "excluded.taken, "
+    "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = "
+    "excluded.closed "
     "RETURNING pg_postmaster_start_time(), EXISTS (SELECT FROM sidelog.leases WHERE instance = $1)"
 )
 _ADD_CELL: Final = "INSERT INTO sidelog.text_cells VALUES ($1, $2, $3, $4)"
-_RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
+_RETIRE: Final = (
+    "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
+)
 
 
 class _ServerReplaced(Exception):
@@ -92,8 +101,9 @@ class _ServerReplaced(Exception):
 class _BlockIds:
     """Ids of blocks that are reserved for one store.
 
-    Strategy: a sequence reserves ids by the million, before the transaction that uses them; their upper bits are the
-    day, by which blocks are partitioned. Ids rise within a store and are never given twice; unused ones are skipped.
+    Strategy: a sequence reserves ids by the million, before the transaction that uses them; their
+    upper bits are the day, by which blocks are partitioned. Ids rise within a store and are never
+    given twice; unused ones are skipped.
     """
 
     def __init__(self) -> None:
@@ -103,17 +113,23 @@ class _BlockIds:
 
     def forget(self) -> None:
         """Drop the reservation: the server may not know of it."""
-        self._last = self._end = 0
+        self._last = 0
+        self._end = 0
 
     async def last(self, connection: Connection, entries: int, day: int) -> int:
-        """Return the id before the first free one; enough for the entries follow, of one day since the epoch."""
+        """Return the id before the first free one; enough for the entries follow, of one day since
+        the epoch.
+        """
         # At most two blocks each: one of heads, one of bodies.
-        assert 2 * entries < _RESERVED, "bug: a batch of more entries than a reservation has ids for"
+        assert 2 * entries < _RESERVED, (
+            "bug: a batch of more entries than a reservation has ids for"
+        )
         if self._day != day or self._end - self._last < 2 * entries:
             number = await connection.fetchval("SELECT nextval('sidelog.block_reservation')")
             self._day = day
             self._last = (day << partitions.BLOCK_DAY_BITS) | (int(number) << _RESERVED_BITS)
             self._end = self._last + _RESERVED - 1
+
         return self._last
 
     def used(self, packer: Packer) -> None:
@@ -130,8 +146,8 @@ class BatchStore:
     def __init__(self, begin: str, *, is_leased: bool = False) -> None:
         """Make one that has learned nothing of the store yet.
 
-        `begin` is the statement that begins a transaction. `is_leased`: a database without a lease of this sidecar was
-        emptied.
+        `begin` is the statement that begins a transaction. `is_leased`: a database without a lease
+        of this sidecar was emptied.
         """
         self._begin = begin
         self._is_leased = is_leased
@@ -145,11 +161,15 @@ class BatchStore:
         self._prepared_day: int | None = None
         self._prepare_after_us = 0
         self._server_since: datetime | None = None
-        """Start of the server that was learned from: a replica in its place may lack the newest commits."""
+        """Start of the server that was learned from: a replica in its place may lack the newest
+        commits.
+        """
         self._doubts = Doubts()
 
     def forget(self) -> None:
-        """Forget what was learned of the store: it may have been replaced, or lost rows. Doubts stay."""
+        """Forget what was learned of the store: it may have been replaced, or lost rows. Doubts
+        stay.
+        """
         self._rows.forget()
         self._blocks.forget()
         self._forget_batches()
@@ -157,7 +177,9 @@ class BatchStore:
         self._server_since = None
 
     async def store(self, connection: Connection, batch: Batch) -> int:
-        """Commit one batch; returns the newest seq of the store. After an exception it may or may not be stored."""
+        """Commit one batch; returns the newest seq of the store. After an exception it may or may
+        not be stored.
+        """
         await self._prepare_day(connection)
         if self._doubts.entries:
             await self._resolve(connection)
@@ -166,11 +188,13 @@ class BatchStore:
             last_seq = await self._last_seq(connection)
             self._doubts.forget(batch.entries)
             return last_seq
+
         await self._fold(connection, entries)
         try:
             last_seq = await self._store(connection, batch, entries)
         except (BlocksChanged, _ServerReplaced):
             last_seq = await self._store(connection, batch, entries)
+
         self._doubts.forget(batch.entries)
         for seq, entry in enumerate(entries, last_seq - len(entries) + 1):
             entry.record.seq = seq
@@ -204,16 +228,23 @@ class BatchStore:
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
         rows, counts, used, packer = await self._make(connection, entries)
         instance = self._rows.ids["instance"].get(batch.instance) or 0
-        calls, jobs = Calls(entries, self._rows.ids, instance), jobs_of(entries)
-        # They are of all entries: where some turned out to be stored, the indexer makes the cells of the others.
+        calls = Calls(entries, self._rows.ids, instance)
+        jobs = jobs_of(entries)
+        # They are of all entries: where some turned out to be stored, the indexer makes the cells
+        # of the others.
         cells = cells_in(batch) if len(entries) == len(batch.entries) else ()
         await connection.execute(self._begin)
+
         try:
             await self._put_positions(connection, batch)
             if packer.blocks:
                 await connection.copy_records_to_table(
-                    "blocks", schema_name="sidelog", columns=_BLOCK_COLUMNS, records=_block_rows(packer)
+                    "blocks",
+                    schema_name="sidelog",
+                    columns=_BLOCK_COLUMNS,
+                    records=_block_rows(packer),
                 )
+
             await rollups.merge(connection, counts, self._limits)
             if used:
                 await rollups.merge_usage(connection, used, self._usage_limits, instance)
@@ -222,15 +253,23 @@ class BatchStore:
                 await grow(connection, packer.growths)
             last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
             if last_seq - len(entries) < self._newest_seq:
-                raise StorageRemoved(f"postgres: the database lacks what was committed up to number {self._newest_seq}")
+                raise StorageRemoved(
+                    "postgres: the database lacks what was committed up to number "
+                    f"{self._newest_seq}"
+                )
+
             first_seq = last_seq - len(entries) + 1
             if cells:
-                await connection.executemany(_ADD_CELL, [cell_row(cell, first_seq) for cell in cells])
+                await connection.executemany(
+                    _ADD_CELL, [cell_row(cell, first_seq) for cell in cells]
+                )
+
             await calls.insert(connection, first_seq)
             await merge_jobs(connection, jobs)
         except BaseException:
             await abandon(connection)
             raise
+
         # From here on only the server's answer says whether it is stored.
         self._doubts.note(entries)
         try:
@@ -238,68 +277,110 @@ class BatchStore:
         except BaseException:
             await abandon(connection)
             raise
+
         self._doubts.clear()
         self._newest_seq = last_seq
         return last_seq
 
     async def _make(self, connection: Connection, entries: list[Entry]) -> Made:
         records = [entry.record for entry in entries]
-        combinations = await self._rows.learn(connection, records, _newest_day(entries), texts_of(entries))
+        combinations = await self._rows.learn(
+            connection, records, _newest_day(entries), texts_of(entries)
+        )
         day = partitions.day_of(now_us())
         if not self._blocks.is_day(day):
             self._growing.forget()  # a block is in the partition of one day
-        packer = GrowingPacker(await self._blocks.last(connection, len(entries), day), self._growing)
+        packer = GrowingPacker(
+            await self._blocks.last(connection, len(entries), day), self._growing
+        )
         if _is_long(entries):
             with ThreadPoolExecutor(1) as threads:  # its thread ends with it
                 loop = asyncio.get_running_loop()
-                made = await loop.run_in_executor(threads, self._encode, entries, combinations, packer)
+                made = await loop.run_in_executor(
+                    threads, self._encode, entries, combinations, packer
+                )
         else:
             made = self._encode(entries, combinations, packer)
+
         self._blocks.used(packer)
         return made
 
-    def _encode(self, entries: list[Entry], combinations: list[Combination], packer: GrowingPacker) -> Made:
-        counts, used = Rollups(), UsageSums()
+    def _encode(
+        self, entries: list[Entry], combinations: list[Combination], packer: GrowingPacker
+    ) -> Made:
+        counts = Rollups()
+        used = UsageSums()
         rows = []
+
         for entry, combination in zip(entries, combinations, strict=True):
             record = entry.record
-            heads = bodies = NOWHERE
+            heads = NOWHERE
+            bodies = NOWHERE
+
             if entry.payload is not None:
-                heads, bodies = packer.add(entry.payload, 0, record.started_at_us, record.conversation)
+                heads, bodies = packer.add(
+                    entry.payload, 0, record.started_at_us, record.conversation
+                )
+
             rows.append(self._rows.row(record, combination, heads, bodies))
             counts.add(record, combination.rollup, combination.error_type)
             if is_call(record):
                 used.add(record, self._rows.usage(record, combination))
+
         packer.finish()
         return rows, counts, used, packer
 
-    async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
+    async def _insert(
+        self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int
+    ) -> int:
         if not rows:
             return int(await connection.fetchval(_LOCKED_COUNTER))
         started = [entry.record.started_at_us for entry in entries]
         ids_ms = [id_ms(entry.record.id) for entry in entries]
         last_seq = int(
             await connection.fetchval(
-                _COUNT, len(rows), SPAN_RECORDS, min(started), max(started), min(ids_ms), max(ids_ms), block_bytes
+                _COUNT,
+                len(rows),
+                SPAN_RECORDS,
+                min(started),
+                max(started),
+                min(ids_ms),
+                max(ids_ms),
+                block_bytes,
             )
         )
         for seq, row in enumerate(rows, last_seq - len(rows) + 1):
             row[0] = seq
-        await connection.copy_records_to_table("records", schema_name="sidelog", columns=ROW_COLUMNS, records=rows)
+        await connection.copy_records_to_table(
+            "records", schema_name="sidelog", columns=ROW_COLUMNS, records=rows
+        )
         return last_seq
 
     async def _put_positions(self, connection: Connection, batch: Batch) -> None:
         instance = escape(batch.instance)
         retired = set(batch.retired)
-        kept = sorted((source, position) for source, position in batch.positions.items() if source not in retired)
+
+        kept = sorted(
+            (source, position)
+            for source, position in batch.positions.items()
+            if source not in retired
+        )
         if kept:
-            columns = zip(*[position_row(source, position) for source, position in kept], strict=True)
-            (since, has_lease), *_ = await connection.fetch(_PUT_POSITIONS, instance, *map(list, columns))
+            columns = zip(
+                *[position_row(source, position) for source, position in kept], strict=True
+            )
+            (since, has_lease), *_ = await connection.fetch(
+                _PUT_POSITIONS, instance, *map(list, columns)
+            )
             if self._is_leased and not has_lease:
-                raise StorageRemoved("postgres: the database was emptied, and made anew by another sidelog")
+                raise StorageRemoved(
+                    "postgres: the database was emptied, and made anew by another sidelog"
+                )
             if self._server_since not in (None, since):
                 raise _ServerReplaced
+
             self._server_since = since
+
         if retired:
             await connection.execute(_RETIRE, instance, list(retired))
 
@@ -321,7 +402,9 @@ class BatchStore:
         ids = [UUID(bytes=entry.record.id) for entry in self._doubts.entries]
         async with transaction(connection, self._begin):
             await connection.fetchval(_LOCKED_COUNTER)
-            rows = await connection.fetch("SELECT id, seq FROM sidelog.records WHERE id = ANY($1::uuid[])", ids)
+            rows = await connection.fetch(
+                "SELECT id, seq FROM sidelog.records WHERE id = ANY($1::uuid[])", ids
+            )
         self._doubts.settle({number.bytes: seq for number, seq in rows})
 
     async def _last_seq(self, connection: Connection) -> int:
@@ -331,7 +414,10 @@ class BatchStore:
 
 def _block_rows(packer: Packer) -> list[BlockRow]:
     """Make rows of finished blocks, without `seq`, which is unknown when they are sent."""
-    return [(number, kind, newest_us, size, frame) for number, kind, _, _, newest_us, size, frame in packer.blocks]
+    return [
+        (number, kind, newest_us, size, frame)
+        for number, kind, _, _, newest_us, size, frame in packer.blocks
+    ]
 
 
 def _newest_day(entries: list[Entry]) -> int:
@@ -343,12 +429,15 @@ def _newest_day(entries: list[Entry]) -> int:
 async def raise_counter(connection: Connection, last_seq: int) -> None:
     """Continue behind the numbers of the database before, which readers have passed already."""
     await connection.execute(
-        "UPDATE sidelog.counter SET last_seq = $1, span_first_seq = $1 + 1 WHERE last_seq < $1", last_seq
+        "UPDATE sidelog.counter SET last_seq = $1, span_first_seq = $1 + 1 WHERE last_seq < $1",
+        last_seq,
     )
 
 
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:
-    """Read the positions of one sidecar, behind the counter's lock, so that an abandoned commit has ended."""
+    """Read the positions of one sidecar, behind the counter's lock, so that an abandoned commit has
+    ended.
+    """
     await connection.fetchval(_LOCKED_COUNTER)
     sql = f"SELECT {POSITION_COLUMNS} FROM sidelog.ingest_position WHERE instance = $1"
     return positions_of(await connection.fetch(sql, escape(instance)))
@@ -358,5 +447,7 @@ def _is_long(entries: list[Entry]) -> bool:
     if len(entries) > _LOOP_ENTRIES:
         return True
     payloads = [entry.payload for entry in entries if entry.payload is not None]
-    bodies = [body for payload in payloads for body in (payload.request_body, payload.response_body)]
+    bodies = [
+        body for payload in payloads for body in (payload.request_body, payload.response_body)
+    ]
     return sum(len(body.head) + len(body.tail) for body in bodies if body is not None) > _LOOP_BYTES

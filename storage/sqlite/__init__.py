@@ -1,1 +1,3 @@
-"""The SQLite backend: one file, one write connection, a few read connections, one transaction per batch."""
+"""The SQLite backend: one file, one write connection, a few read connections, one transaction per
+batch.
+"""

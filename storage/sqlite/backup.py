@@ -1,8 +1,8 @@
 """A copy of the database as it is at one moment, made while others write.
 
-Strategy: all pages in one step, under one read snapshot. In several steps SQLite would begin anew after each commit of
-another process (SQLite, "Using the SQLite Online Backup API"), and a sidelog commits five times a second. Writers go
-on; their journal grows until the copy is made.
+Strategy: all pages in one step, under one read snapshot. In several steps SQLite would begin anew
+after each commit of another process (SQLite, "Using the SQLite Online Backup API"), and a sidelog
+commits five times a second. Writers go on; their journal grows until the copy is made.
 
 Invariant: under its name the copy is whole and on disk, or not there.
 """
@@ -43,7 +43,10 @@ def back_up(source: Path, target: Path) -> None:
 
 def _copy(source: Path, partial: Path) -> None:
     url = f"{source.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(url, uri=True)) as original, closing(sqlite3.connect(partial)) as copy:
+    with (
+        closing(sqlite3.connect(url, uri=True)) as original,
+        closing(sqlite3.connect(partial)) as copy,
+    ):
         original.backup(copy)
         copy.execute("PRAGMA journal_mode = delete")
 

@@ -1,9 +1,10 @@
 """A record as a row, and a row as a record.
 
-Strategy: three shapes. Every row has the plain columns, a call of gRPC or a failure three more; those of events,
-refused keys and LLM calls are left out where all of them are null, because binding null costs 0.2 µs each. Within the
-plain columns null has a stand-in that binds fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which
-is four times as fast. What no search reads for is packed, because each column costs 0.05 µs
+Strategy: three shapes. Every row has the plain columns, a call of gRPC or a failure three more;
+those of events, refused keys and LLM calls are left out where all of them are null, because binding
+null costs 0.2 µs each. Within the plain columns null has a stand-in that binds fast (see
+migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast. What no
+search reads for is packed, because each column costs 0.05 µs
 (storage/relational/writes/packing.py).
 
 Invariant: `decode(encode(record)) == record` for every record whose numbers are not negative.
@@ -46,11 +47,15 @@ _RARE: Final = (
     "keyed", "finish_reason", "called_tools", "failed_tools", "conversation", "marks", *_FEW,
 )  # fmt: skip
 _MAX_TEXTS: Final = 4096
-"""Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
+"""Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of
+records.
+"""
 _MAX_TEXTS_CHARACTERS: Final = 1024
 """Of the four together; longer ones are looked up one by one."""
 
-_NULLABLE_PLACES: Final = tuple(packing.COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT))
+_NULLABLE_PLACES: Final = tuple(
+    packing.COLUMNS.index(column) for column in ("client_ip", *_NULLABLE_TEXT)
+)
 _STATUS: Final = packing.COLUMNS.index("status")
 _COMPLETE: Final = packing.COLUMNS.index("request_complete")
 _STREAM, _GRPC = packing.COLUMNS.index("stream"), packing.COLUMNS.index("grpc")
@@ -78,7 +83,9 @@ class Shape:
 
     def insert(self, connection: sqlite3.Connection, rows: list[Values]) -> None:
         grouped = len(rows) - len(rows) % _GROUP_ROWS
-        connection.executemany(self._group, (_flat(rows, start) for start in range(0, grouped, _GROUP_ROWS)))
+        connection.executemany(
+            self._group, (_flat(rows, start) for start in range(0, grouped, _GROUP_ROWS))
+        )
         connection.executemany(self._one, rows[grouped:])
 
 
@@ -90,7 +97,9 @@ def _flat(rows: list[Values], start: int) -> list[object]:
 
 
 _GROUP_ROWS: Final = 50
-"""Rows of one statement: 3.1 µs a row instead of 3.6 (measured), and the interpreter lock changes hands less often."""
+"""Rows of one statement: 3.1 µs a row instead of 3.6 (measured), and the interpreter lock changes
+hands less often.
+"""
 
 PLAIN: Final = Shape(_PLAIN)
 FEW: Final = Shape(_PLAIN + _FEW)
@@ -132,7 +141,9 @@ class RowEncoder:
     def combination(self, connection: sqlite3.Connection, record: Record) -> Combination:
         key = packing.combined_of(record)
         found = self._combinations.get(key)
-        return self._learn(connection, key) if found is None else found
+        if found is None:
+            return self._learn(connection, key)
+        return found
 
     def _learn(self, connection: sqlite3.Connection, key: packing.Combined) -> Combination:
         id_of = self._dictionary.id_of
@@ -159,9 +170,13 @@ class RowEncoder:
     ) -> list[Values]:
         """Make the plain columns of consecutive rows; `places` are those of heads and bodies."""
         known = self._texts.get
-        texts = [(record.host, record.user_agent, record.user_id, record.endpoint) for record in records]
+        texts = [
+            (record.host, record.user_agent, record.user_id, record.endpoint) for record in records
+        ]
         ids = [known(key) or self._learn_texts(connection, key) for key in texts]
-        id_of, pack_times, pack_address = self._dictionary.id_of, packing.pack_times, packing.pack_address
+        id_of = self._dictionary.id_of
+        pack_times = packing.pack_times
+        pack_address = packing.pack_address
         return [
             [
                 seq, bytearray(record.id), record.started_at_us, record.status or 0, record.duration_us,
@@ -185,7 +200,9 @@ class RowEncoder:
 
     def _learn_texts(self, connection: sqlite3.Connection, key: Texts) -> tuple[int, ...]:
         id_of = self._dictionary.id_of
-        ids = tuple(id_of(connection, column, value) for column, value in zip(_TEXTS, key, strict=True))
+        ids = tuple(
+            id_of(connection, column, value) for column, value in zip(_TEXTS, key, strict=True)
+        )
         if len(self._texts) >= _MAX_TEXTS:
             self._texts.clear()
         if sum(len(text) for text in key if text is not None) <= _MAX_TEXTS_CHARACTERS:
@@ -202,7 +219,8 @@ class RowEncoder:
         return bytearray(msgspec.msgpack.encode(grpc)), status, message
 
     def rare(self, connection: sqlite3.Connection, record: Record) -> Row:
-        id_of, stream = self._dictionary.id_of, record.stream
+        id_of = self._dictionary.id_of
+        stream = record.stream
         return (
             id_of(connection, "name", record.name),
             None if record.data is None else bytearray(record.data),
@@ -233,7 +251,8 @@ def _request_id(text: str | None, record_id: bytes) -> str | int:
 
 def is_plain(record: Record) -> bool:
     """Whether a record needs no more than the plain columns, and those that `has_few` tells of."""
-    # In the order in which kinds of traffic betray themselves, so that a plain record pays all and others few.
+    # In the order in which kinds of traffic betray themselves, so that a plain record pays all and
+    # others few.
     return (
         record.provider is None
         and record.model is None
@@ -261,7 +280,9 @@ def has_few(record: Record) -> bool:
     return record.grpc is not None or record.message is not None
 
 
-def decode_rows(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], names: Names) -> list[Record]:
+def decode_rows(
+    connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], names: Names
+) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
     ids = {row[place] for row in rows for place in packing.REPEATED_PLACES}
     text = names.load(connection, ids)

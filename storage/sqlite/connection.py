@@ -1,8 +1,8 @@
 """SQLite connections on threads of their own, and the translation of SQLite's errors.
 
-Strategy: a whole transaction, or a whole read, is one synchronous function that runs on the connection's thread. It
-costs one hand-over instead of one per statement (24 µs each, measured), and a caller that is cancelled cannot leave a
-transaction half done: the function runs on to its end.
+Strategy: a whole transaction, or a whole read, is one synchronous function that runs on the
+connection's thread. It costs one hand-over instead of one per statement (24 µs each, measured), and
+a caller that is cancelled cannot leave a transaction half done: the function runs on to its end.
 """
 
 import asyncio
@@ -22,15 +22,21 @@ from storage.relational.session import ReadBudget
 
 T = TypeVar("T")
 
-_VALUE_CODES: Final = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE)
+_VALUE_CODES: Final = (
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_RANGE,
+)
 _DAMAGE_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 _PROGRESS_STEPS: Final = 2000
 """Virtual machine steps between two looks at the clock, about 50 µs."""
 AMONG: Final = "{} IN (SELECT value FROM json_each({}))"
-"""Condition that a column, the first `{}`, is among the numbers of one parameter, a `number_list`, at the second.
+"""Condition that a column, the first `{}`, is among the numbers of one parameter, a `number_list`,
+at the second.
 
-A mark for each number would make a statement of its own for each length, and each is kept prepared: 256 statements that
-purge some hundred rows each took 10 MB.
+A mark for each number would make a statement of its own for each length, and each is kept prepared:
+256 statements that purge some hundred rows each took 10 MB.
 """
 ID_AMONG: Final = AMONG.format("id", "?")
 SEQ_AMONG: Final = AMONG.format("seq", "?")
@@ -68,24 +74,36 @@ class Connection(aiosqlite.Connection):
 
 
 async def connect(
-    path: Path | None, *, busy_timeout_s: float, is_read_only: bool = False, max_statements: int = 256
+    path: Path | None,
+    *,
+    busy_timeout_s: float,
+    is_read_only: bool = False,
+    max_statements: int = 256,
 ) -> Connection:
-    """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its owner only.
+    """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its
+    owner only.
 
-    With `is_read_only` the file must be there and is not changed. Without a path the database is in memory. So many
-    statements are kept prepared, those least recently used go.
+    With `is_read_only` the file must be there and is not changed. Without a path the database is in
+    memory. So many statements are kept prepared, those least recently used go.
     """
 
-    connected = partial(sqlite3.connect, timeout=busy_timeout_s, isolation_level=None, cached_statements=max_statements)
+    connected = partial(
+        sqlite3.connect,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        cached_statements=max_statements,
+    )
 
     def opened() -> sqlite3.Connection:
         if path is None:
             return connected(":memory:")
         if is_read_only:
             return connected(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # SQLite gives its journal files the mode of the database. Only a file that is new: to close one that another
-        # connection of ours has open would drop its locks, and who closes the file next would delete our journal.
+        # SQLite gives its journal files the mode of the database. Only a file that is new: to close
+        # one that another connection of ours has open would drop its locks, and who closes the file
+        # next would delete our journal.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         return connected(path)
@@ -96,8 +114,8 @@ async def connect(
         try:
             return cast(Connection, await connection)
         except BaseException:
-            # Its thread still has to say that it stopped, and finds no loop if ours ends before: microseconds after an
-            # error, and as long as a slow disk takes when this is cancelled.
+            # Its thread still has to say that it stopped, and finds no loop if ours ends before:
+            # microseconds after an error, and as long as a slow disk takes when this is cancelled.
             await asyncio.to_thread(connection._thread.join)
             raise
 
@@ -135,12 +153,19 @@ def counter(connection: sqlite3.Connection, name: str) -> int:
 
 @contextmanager
 def translated(path: Path | None = None) -> Iterator[None]:
-    """Turn what SQLite and the encoding of values raise into the two storage errors, which name the file."""
+    """Turn what SQLite and the encoding of values raise into the two storage errors, which name the
+    file.
+    """
     try:
         yield
     except sqlite3.Error as error:
-        if isinstance(error, sqlite3.DataError) or _code(error) in _VALUE_CODES or _is_binding(error):
+        if (
+            isinstance(error, sqlite3.DataError)
+            or _code(error) in _VALUE_CODES
+            or _is_binding(error)
+        ):
             raise StorageRejected(f"sqlite refused a value: {error}") from error
+
         kind = StorageDamaged if _code(error) in _DAMAGE_CODES else StorageUnavailable
         raise kind(f"sqlite: {error}" + (f": {path}" if path else "")) from error
     except OSError as error:
@@ -155,7 +180,9 @@ def _code(error: sqlite3.Error) -> int | None:
 
 
 def _is_binding(error: sqlite3.Error) -> bool:
-    return isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError) and "binding parameter" in str(error)
+    return isinstance(
+        error, sqlite3.InterfaceError | sqlite3.ProgrammingError
+    ) and "binding parameter" in str(error)
 
 
 def _is_function(error: sqlite3.OperationalError) -> bool:
@@ -179,13 +206,19 @@ class Budget(ReadBudget):
         return self._is_cancelled or super().is_spent
 
     def execute(
-        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
+        self,
+        connection: sqlite3.Connection,
+        sql: str,
+        parameters: tuple[Any, ...],
+        *,
+        is_part: bool = False,
     ) -> list[tuple[Any, ...]] | None:
         """Run a query and fetch everything; None when the budget ended it."""
         if not self.begin_query(is_part=is_part):
             if self.is_spent:
                 return None
             connection.set_progress_handler(lambda: self.is_spent, _PROGRESS_STEPS)
+
         try:
             return connection.execute(sql, parameters).fetchall()
         except sqlite3.OperationalError as error:

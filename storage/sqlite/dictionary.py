@@ -1,12 +1,14 @@
 """Repeated text as small numbers: looked up in memory, kept in the table `dictionary`.
 
-Strategy: values that clients choose come and go, so a value carries the day it was last looked up for, and retention
-deletes those of days that have no rows any more. A day later all values are looked up once more, and no row costs more.
-The cap on size does not wait for the day's end (`unused_texts.py`).
+Strategy: values that clients choose come and go, so a value carries the day it was last looked up
+for, and retention deletes those of days that have no rows any more. A day later all values are
+looked up once more, and no row costs more. The cap on size does not wait for the day's end
+(`unused_texts.py`).
 
-Invariant: an id the writer remembers is committed. New values are inserted in the transaction of the batch that brings
-them, so after a transaction that failed, or may have failed, everything is forgotten and read again when needed. No row
-that uses a value started on a later day than the value's.
+Invariant: an id the writer remembers is committed. New values are inserted in the transaction of
+the batch that brings them, so after a transaction that failed, or may have failed, everything is
+forgotten and read again when needed. No row that uses a value started on a later day than the
+value's.
 """
 
 import sqlite3
@@ -20,7 +22,9 @@ from storage.sqlite.connection import ID_AMONG, number_list
 
 _SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
 _SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE {ID_AMONG}"
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
+_KINDS: Final = (
+    {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
+)
 
 
 class Dictionary:
@@ -37,27 +41,39 @@ class Dictionary:
         self._ids_bytes = 0
 
     def begin(self, day: int) -> bool:
-        """Begin a batch whose newest row starts on a day, at the latest; returns whether everything was forgotten."""
-        is_later, self._day = day > self._day, day
+        """Begin a batch whose newest row starts on a day, at the latest; returns whether everything
+        was forgotten.
+        """
+        is_later = day > self._day
+        self._day = day
         if is_later:
             self.forget()
         return is_later
 
     def id_of(self, connection: sqlite3.Connection, column: str, value: str | None) -> int:
-        """Find a value's id, inside the transaction that needs it, giving it one when it is new. Null is 0."""
+        """Find a value's id, inside the transaction that needs it, giving it one when it is new.
+        Null is 0.
+        """
         if value is None:
             return 0
         found = self._ids.get((column, value))
-        return self._insert(connection, column, value) if found is None else found
+        if found is None:
+            return self._insert(connection, column, value)
+        return found
 
     def _insert(self, connection: sqlite3.Connection, column: str, value: str) -> int:
-        kind, text = _KINDS[column], str(value)
+        kind = _KINDS[column]
+        text = str(value)
+
         row = connection.execute(_SELECT_ID, (kind, text)).fetchone()
         if row is None:
             sql = "INSERT INTO dictionary (kind, value, used_day) VALUES (?, ?, ?) RETURNING id"
             row = connection.execute(sql, (kind, text, self._day)).fetchone()
         elif row[1] < self._day:
-            connection.execute("UPDATE dictionary SET used_day = ? WHERE id = ?", (self._day, row[0]))
+            connection.execute(
+                "UPDATE dictionary SET used_day = ? WHERE id = ?", (self._day, row[0])
+            )
+
         if self._ids_bytes >= MAX_REMEMBERED_BYTES:
             self.forget()
         self._ids[(column, text)] = row[0]
@@ -66,7 +82,9 @@ class Dictionary:
 
 
 class Names:
-    """Id to text, for readers. What they see is committed, and ids are never given twice, so it stays true."""
+    """Id to text, for readers. What they see is committed, and ids are never given twice, so it
+    stays true.
+    """
 
     def __init__(self) -> None:
         self._remembered = RememberedNames()
@@ -76,9 +94,12 @@ class Names:
         wanted = set(ids) - {0}
         names = self._remembered.known(wanted)
         if unknown := list(wanted - names.keys()):
-            found: dict[int, str] = dict(connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall())
+            found: dict[int, str] = dict(
+                connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall()
+            )
             self._remembered.add(found)
             names |= found
+
         # None where retention was quicker than this reader: the row is gone too.
         answer: dict[int, str | None] = {number: names.get(number) for number in wanted}
         answer[0] = None
@@ -87,7 +108,9 @@ class Names:
 
 def delete_unused(connection: sqlite3.Connection, day: int, max_values: int) -> int:
     """Delete values that no row of a day, or of a later one, can use; returns how many."""
-    sql = "DELETE FROM dictionary WHERE id IN (SELECT id FROM dictionary WHERE used_day < ? LIMIT ?)"
+    sql = (
+        "DELETE FROM dictionary WHERE id IN (SELECT id FROM dictionary WHERE used_day < ? LIMIT ?)"
+    )
     return connection.execute(sql, (day, max_values)).rowcount
 
 
@@ -100,4 +123,5 @@ def find(connection: sqlite3.Connection, wanted: Texts) -> dict[str, dict[str, i
             row = connection.execute(_SELECT_ID, (_KINDS[column], value)).fetchone()
             if row is not None:
                 known[value] = row[0]
+
     return found

@@ -1,10 +1,11 @@
 """Erasing the records of a filter, a slice at a time: rows, sums, and what is theirs in the blocks.
 
-Strategy: each slice is a transaction between two batches. Its rows are read once more as records, their counts are
-taken off the rollups, and every block that holds something of theirs is packed anew without it, under its own id; the
-rows that stay get their new places. What is freed is overwritten, here and by whatever came before (`secure_delete` of
-the write connection), and the journal is emptied at the end, so that nothing of its heads, bodies and rows is left in
-the files. Values that records share, such as endpoints, models and hosts, stay in the table `dictionary` until
+Strategy: each slice is a transaction between two batches. Its rows are read once more as records,
+their counts are taken off the rollups, and every block that holds something of theirs is packed
+anew without it, under its own id; the rows that stay get their new places. What is freed is
+overwritten, here and by whatever came before (`secure_delete` of the write connection), and the
+journal is emptied at the end, so that nothing of its heads, bodies and rows is left in the files.
+Values that records share, such as endpoints, models and hosts, stay in the table `dictionary` until
 retention has passed their day; no answer shows them.
 
 Invariant: after each slice all sums, lists and payloads are those of the records that are left.
@@ -44,15 +45,19 @@ def erase_slice(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
 
 
 def empty_journal(connection: sqlite3.Connection) -> None:
-    """Write the journal into the file and cut it, as far as readers let us: it holds pages as they were."""
+    """Write the journal into the file and cut it, as far as readers let us: it holds pages as they
+    were.
+    """
     connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
 
 
 def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
-    found, whole = run_sync(session.rows_by_seq(filter)), run_sync(seq_range(session, filter))
+    found = run_sync(session.rows_by_seq(filter))
+    whole = run_sync(seq_range(session, filter))
     first = max(from_seq, whole.first)
     if found is None or first > whole.last:
         return Slice(0, 0, None)
+
     most = _SCAN_ROWS if found.first_rows is None else SLICE_ROWS
     last = min(first + most - 1, whole.last)
     where = run_sync(found.within(Range(first, last)))
@@ -72,6 +77,7 @@ def _remove(session: SqliteSession, rows: list[Row]) -> None:
     remove_rows(session, rows, Limits(), limits())
     run_sync(drop_holders(session, [row[0] for row in rows]))
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'erasures'")
+
     for place, (_, name) in enumerate(_KINDS):
         column = len(COLUMNS) + 3 * place
         conversations = {row[column]: row[_CONVERSATION] for row in rows}
@@ -79,28 +85,38 @@ def _remove(session: SqliteSession, rows: list[Row]) -> None:
             _repack(connection, block, name, conversations[block])
 
 
-def _repack(connection: sqlite3.Connection, block: int, name: str, conversation: bytes | None) -> None:
-    """Pack a block anew with what the rows that are left have in it; delete it when that is nothing.
+def _repack(
+    connection: sqlite3.Connection, block: int, name: str, conversation: bytes | None
+) -> None:
+    """Pack a block anew with what the rows that are left have in it; delete it when that is
+    nothing.
 
     The conversation is that of one of the rows that are erased.
     """
-    found = connection.execute("SELECT kind, first_seq, last_seq, data FROM blocks WHERE id = ?", (block,)).fetchone()
+    found = connection.execute(
+        "SELECT kind, first_seq, last_seq, data FROM blocks WHERE id = ?", (block,)
+    ).fetchone()
     if found is None:
         return  # Retention took it.
+
     kind, first, last, frame = found
     is_grown = kind == GROWN  # its rows are all of one conversation, and far apart
     left = connection.execute(
         f"SELECT seq, {name}_offset, {name}_length FROM records "
-        f"WHERE seq BETWEEN ? AND ? AND {name}_block = ?{' AND conversation = ?' if is_grown else ''} ORDER BY seq",
+        f"WHERE seq BETWEEN ? AND ? AND {name}_block = "
+        f"?{' AND conversation = ?' if is_grown else ''} ORDER BY seq",
         (first, last, block, *((conversation,) if is_grown else ())),
     ).fetchall()
     if not left:
         connection.execute("DELETE FROM blocks WHERE id = ?", (block,))
         return
+
     size, packed = repack(frame, ((offset, length) for _, offset, length in left))
     # The last row takes the block with it when the cap on size does: it has to be one that is left.
     changes = (left[-1][0], size, packed, block)
-    connection.execute("UPDATE blocks SET last_seq = ?, raw_bytes = ?, data = ? WHERE id = ?", changes)
+    connection.execute(
+        "UPDATE blocks SET last_seq = ?, raw_bytes = ?, data = ? WHERE id = ?", changes
+    )
     connection.executemany(f"UPDATE records SET {name}_offset = ? WHERE seq = ?", _offsets(left))
 
 

@@ -1,10 +1,12 @@
 """Histograms of latencies in SQLite: packed so that SQL adds them up by itself, as it joins texts.
 
-Layout: entries of four bytes, little endian: the bucket in the lowest byte, above it a signed count. A bucket may have
-several entries, which add up: a count beyond 24 bits takes more than one. Without counts nothing at all.
+Layout: entries of four bytes, little endian: the bucket in the lowest byte, above it a signed
+count. A bucket may have several entries, which add up: a count beyond 24 bits takes more than one.
+Without counts nothing at all.
 
-Strategy: to add histograms is to append them, without a call of a function of ours for each row (3.3 instead of 7.5 us
-a row that is added up). Rows to which batches add often are put in order, an entry a bucket, once they are long.
+Strategy: to add histograms is to append them, without a call of a function of ours for each row
+(3.3 instead of 7.5 us a row that is added up). Rows to which batches add often are put in order, an
+entry a bucket, once they are long.
 """
 
 import sqlite3
@@ -18,7 +20,8 @@ MERGE: Final = "merge_histograms"
 APPENDED_BYTES: Final = 128
 """32 entries: longer ones are of rows to which batches add many records."""
 SUM: Final = "CAST(group_concat({}, '') AS BLOB)"
-"""The sum of a column of histograms: they are joined byte by byte, whatever they would be as text."""
+"""The sum of a column of histograms: they are joined byte by byte, whatever they would be as text.
+"""
 _ENTRY_BYTES: Final = 4
 _MAX_COUNT: Final = (1 << 23) - 1
 """Of an entry, with either sign."""
@@ -33,8 +36,10 @@ def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> bytes:
             some = _MAX_COUNT if rest > 0 else -_MAX_COUNT
             entries.append(some << 8 | bucket)
             rest -= some
+
         if rest:
             entries.append(rest << 8 | bucket)
+
     return pack(f"<{len(entries)}i", *entries)
 
 
@@ -62,7 +67,8 @@ def _search(column: str, first: int, last: int) -> str:
     if first == last:
         return str(first)
     middle = (first + last) // 2
-    lower, upper = _search(column, first, middle), _search(column, middle + 1, last)
+    lower = _search(column, first, middle)
+    upper = _search(column, middle + 1, last)
     return f"CASE WHEN {column} <= {BOUNDS_US[middle]} THEN {lower} ELSE {upper} END"
 
 

@@ -1,15 +1,17 @@
 """The journal (WAL) of the file, and how it stays short beside readers.
 
-Strategy: what is written while a transaction reads stays in the journal until that has ended (SQLite, "Write-Ahead
-Logging", 6), and where reads overlap there is always one. The commit that finds the journal grown long writes it back
-as far as readers let it, on the write connection's thread: some 25 ms. Slices of deletion leave it alone, and after a
-few of them, or where a batch would, a connection for upkeep writes it back on its own thread, which keeps neither a
-batch nor a slice from committing.
+Strategy: what is written while a transaction reads stays in the journal until that has ended
+(SQLite, "Write-Ahead Logging", 6), and where reads overlap there is always one. The commit that
+finds the journal grown long writes it back as far as readers let it, on the write connection's
+thread: some 25 ms. Slices of deletion leave it alone, and after a few of them, or where a batch
+would, a connection for upkeep writes it back on its own thread, which keeps neither a batch nor a
+slice from committing.
 
-Where all that did not help the journal is *due*: the next read waits until those that run have ended, has the journal
-written back and cut, and those behind it go on (`storage/sqlite/readers.py`). If it cannot be cut although none of
-ours reads, another program does. That may go on for hours: from the limit on the journal may not grow, and batches are
-refused. They never are for reads of our own, which have a budget of time.
+Where all that did not help the journal is *due*: the next read waits until those that run have
+ended, has the journal written back and cut, and those behind it go on
+(`storage/sqlite/readers.py`). If it cannot be cut although none of ours reads, another program
+does. That may go on for hours: from the limit on the journal may not grow, and batches are refused.
+They never are for reads of our own, which have a budget of time.
 """
 
 import logging
@@ -37,7 +39,9 @@ _ASKED_EVERY_S: Final = 1.0
 
 def journal_limit(max_bytes: int) -> int:
     """Decide how long the journal may get that another program keeps: a 16th of a cap on size."""
-    return max(LEAST_JOURNAL_BYTES, max_bytes // 16) if max_bytes else MOST_JOURNAL_BYTES
+    if max_bytes:
+        return max(LEAST_JOURNAL_BYTES, max_bytes // 16)
+    return MOST_JOURNAL_BYTES
 
 
 @contextmanager
@@ -55,7 +59,9 @@ class Journal:
     """The journal of one file, and what is known of who keeps it long."""
 
     def __init__(self, path: Path | None, max_bytes: int) -> None:
-        """Watch the journal of the database at `path`, none of one in memory; with a cap on size, 0 for none."""
+        """Watch the journal of the database at `path`, none of one in memory; with a cap on size, 0
+        for none.
+        """
         self._path = None if path is None else path.with_name(f"{path.name}-wal")
         self._long_bytes = checkpoint_pages(max_bytes) * PAGE_BYTES
         self._limit_bytes = journal_limit(max_bytes)
@@ -72,12 +78,16 @@ class Journal:
         self._is_held = False
         """Another program keeps it long, as far as is known."""
         self.warning = ""
-        """Who keeps it long although batches, or reads of ours, have to wait for it; empty while it is short."""
+        """Who keeps it long although batches, or reads of ours, have to wait for it; empty while it
+        is short.
+        """
 
     @property
     def size_bytes(self) -> int:
         """Measure it."""
-        return self._path.stat().st_size if self._path is not None and self._path.exists() else 0
+        if self._path is not None and self._path.exists():
+            return self._path.stat().st_size
+        return 0
 
     @property
     def is_long(self) -> bool:
@@ -86,7 +96,9 @@ class Journal:
 
     @property
     def is_due(self) -> bool:
-        """Whether reads have to make room for it to be cut, as of the last commit. Callable from any thread."""
+        """Whether reads have to make room for it to be cut, as of the last commit. Callable from
+        any thread.
+        """
         return self._size_bytes > self._due_bytes
 
     @property
@@ -107,7 +119,9 @@ class Journal:
         return self._noted(connection, self._in_upkeep)
 
     async def cut(self, upkeep: Connection, writer: Connection) -> None:
-        """Write it back and cut it, while no read of ours runs; most of it not on the writer's thread."""
+        """Write it back and cut it, while no read of ours runs; most of it not on the writer's
+        thread.
+        """
         try:
             await upkeep.run(self.write_back)
             await writer.run(self._cut_rest)
@@ -116,12 +130,15 @@ class Journal:
             self._due_bytes = self._size_bytes + self._step_bytes
 
     def write_back(self, connection: sqlite3.Connection) -> None:
-        """Write it into the file, as far as readers let us, without waiting. The next commit begins it anew."""
+        """Write it into the file, as far as readers let us, without waiting. The next commit begins
+        it anew.
+        """
         with self.upkeep(connection):
             connection.execute("PRAGMA wal_checkpoint(passive)").fetchall()
 
     def check(self, connection: sqlite3.Connection) -> None:
-        """Refuse to make it any longer while another program keeps it at the limit. Outside a transaction.
+        """Refuse to make it any longer while another program keeps it at the limit. Outside a
+        transaction.
 
         Nothing is refused for a read of ours that takes longer than its budget.
 
@@ -132,18 +149,27 @@ class Journal:
         may_have_ended = self._is_held and time.monotonic() > self._asked_s + _ASKED_EVERY_S
         if not (self.is_full or may_have_ended):
             return
+
         self._asked_s = time.monotonic()
         self._try_to_cut(connection)
         if not self.is_full:
             return
         if self._is_held:
             raise StorageUnavailable(self.warning)
+
         if self._reading and not self.warning:
-            self.warning = f"sqlite: reads of sidelog itself keep the journal {self._path} at {self._size_bytes} bytes"
-            log.warning("%s, beyond its limit of %d, until they end", self.warning, self._limit_bytes)
+            self.warning = (
+                f"sqlite: reads of sidelog itself keep the journal {self._path} at "
+                f"{self._size_bytes} bytes"
+            )
+            log.warning(
+                "%s, beyond its limit of %d, until they end", self.warning, self._limit_bytes
+            )
 
     @contextmanager
-    def _noted(self, connection: sqlite3.Connection, where: set[sqlite3.Connection]) -> Iterator[None]:
+    def _noted(
+        self, connection: sqlite3.Connection, where: set[sqlite3.Connection]
+    ) -> Iterator[None]:
         self._begun += 1
         where.add(connection)
         try:
@@ -161,18 +187,22 @@ class Journal:
         self._try_to_cut(connection)
         if not self._is_held:
             return
+
         # Reads need not make room again before it has grown by as much: they were not the cause.
         self._due_bytes = self._size_bytes + self._step_bytes
         if not was_held:
             log.warning("%s; from %d bytes on batches are refused", self.warning, self._limit_bytes)
 
     def _try_to_cut(self, connection: sqlite3.Connection) -> None:
-        """Cut it, or find out that another program keeps it, where nothing of ours began or ran meanwhile."""
+        """Cut it, or find out that another program keeps it, where nothing of ours began or ran
+        meanwhile.
+        """
         begun = self._begun
         was_ours = self._is_ours
         _truncate(connection)
         self.look()
         may_be_ours = was_ours or self._is_ours or self._begun != begun
+
         if self._size_bytes <= self._step_bytes:
             self._due_bytes = self._step_bytes
             self._is_held = False
@@ -180,7 +210,8 @@ class Journal:
         elif self._is_held or not may_be_ours:
             self._is_held = True
             self.warning = (
-                "sqlite: another program that has read for long, as a backup or a shell with an open transaction, "
+                "sqlite: another program that has read for long, as a backup or a shell with an "
+                "open transaction, "
                 f"keeps the journal {self._path} at {self._size_bytes} bytes: end it"
             )
 

@@ -1,13 +1,14 @@
 """Retention in SQL: the floors, and slices of deletion below them.
 
-Strategy: `spans` knows where old rows are, a block knows its newest record, so nothing is searched. Rows go first, then
-the rollups of hours that are gone, then blocks, then repeated text that nothing uses, then pages are given back to the
-file system. A row above the floor keeps its block until it goes too. Each slice is a transaction of one kind of work,
-in steps of about a millisecond, that ends when its time is over or a batch waits: with its commit it holds the write
-connection for about 8 ms at the median.
+Strategy: `spans` knows where old rows are, a block knows its newest record, so nothing is searched.
+Rows go first, then the rollups of hours that are gone, then blocks, then repeated text that nothing
+uses, then pages are given back to the file system. A row above the floor keeps its block until it
+goes too. Each slice is a transaction of one kind of work, in steps of about a millisecond, that
+ends when its time is over or a batch waits: with its commit it holds the write connection for about
+8 ms at the median.
 
-A slice leaves the journal alone: to write it back takes some 25 ms, which the next batch would wait for
-(`storage/sqlite/journal.py`).
+A slice leaves the journal alone: to write it back takes some 25 ms, which the next batch would wait
+for (`storage/sqlite/journal.py`).
 
 Slices that the cap on size takes are in `trim.py`.
 
@@ -35,7 +36,9 @@ T = TypeVar("T")
 SLICE_S: Final = 0.004
 """How long a slice works before it commits; to sync what it wrote takes about as long again."""
 JOURNAL_SLICES: Final = 4
-"""Slices between two times that the journal is written back: about 1 100 pages of slices of 460 rows."""
+"""Slices between two times that the journal is written back: about 1 100 pages of slices of 460
+rows.
+"""
 _STEP_ROWS: Final = 100
 """Rows of one step: 1 ms."""
 _STEP_BLOCKS: Final = 10
@@ -45,14 +48,18 @@ _STEP_PAGES: Final = 20
 _KEPT_PAGES: Final = 512
 """Free pages that are not given back, 4 MiB: the next batches need them."""
 _KEPT_SHARE: Final = 64
-"""A 64th of the file is not given back either: the hour that comes needs what the hour that went has left."""
+"""A 64th of the file is not given back either: the hour that comes needs what the hour that went
+has left.
+"""
 _OLDEST_LEFT: Final = (
     "WITH first AS (SELECT min(last_seq) AS last_seq FROM spans) SELECT min(at_us) FROM ("
-    "SELECT min(started_at_us) AS at_us FROM records WHERE seq <= (SELECT last_seq FROM first) UNION ALL "
+    "SELECT min(started_at_us) AS at_us FROM records WHERE seq <= (SELECT last_seq FROM first) "
+    "UNION ALL "
     "SELECT min(min_started_at_us) FROM spans WHERE last_seq > (SELECT last_seq FROM first))"
 )
 _USED: Final = (
-    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, "
+    "pragma_freelist_count, pragma_page_size"
 )
 _ALL: Final = 1_000_000_000
 """A slice's time is its only limit."""
@@ -70,13 +77,16 @@ class Turn:
         return self._is_wanted() or time.monotonic() >= self._ends_s
 
     def take(self, step: Callable[[int], int], step_items: int, max_items: int) -> int:
-        """Do steps of so many items, one at least, until none is left or the turn is over; returns how many."""
+        """Do steps of so many items, one at least, until none is left or the turn is over; returns
+        how many.
+        """
         items = 0
         while items < max_items:
             taken = step(min(step_items, max_items - items))
             items += taken
             if not taken or self.is_over:
                 break
+
         return items
 
 
@@ -100,7 +110,9 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int(connection.execute(_USED).fetchone()[0])
 
 
-def move_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor_us: int, down: bool) -> None:
+def move_floors(
+    connection: sqlite3.Connection, purge_floor_us: int, body_floor_us: int, down: bool
+) -> None:
     """Raise the floors, or lower them; those that are beyond that already stay."""
     connection.executemany(
         f"UPDATE meta SET value = {'min' if down else 'max'}(value, ?) WHERE name = ?",
@@ -108,7 +120,9 @@ def move_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor_
     )
 
 
-def purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[], bool] = lambda: False) -> Purged:
+def purge(
+    connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[], bool] = lambda: False
+) -> Purged:
     """Delete one slice below the floors, of so many rows at most.
 
     The slice ends with the step it is at once a batch waits for the connection (`is_wanted`).
@@ -128,10 +142,12 @@ def _transaction(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
 
 
 def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
-    floor_us, body_floor_us = counter(connection, "purge_floor_us"), counter(connection, "body_floor_us")
+    floor_us = counter(connection, "purge_floor_us")
+    body_floor_us = counter(connection, "body_floor_us")
     rows = _purge_rows(connection, floor_us, max_rows, turn)
     if rows:
         return Purged(rows, 0, is_done=False)
+
     hour = floor_us // HOUR_US
     for delete in (rollups.delete_before, rollups.delete_usage_before):
         if turn.take(partial(delete, connection, hour), _STEP_ROWS, max_rows):
@@ -140,18 +156,27 @@ def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
         blocks = turn.take(partial(_delete_blocks, connection, kind, floor), _STEP_BLOCKS, _ALL)
         if blocks:
             return Purged(0, blocks, is_done=False)
+
     for step, step_items in (
         (partial(drop_details, connection, body_floor_us), _STEP_ROWS),
-        (partial(delete_unused, connection, unused_before(floor_us, _oldest_us(connection), now_us())), _STEP_ROWS),
+        (
+            partial(
+                delete_unused, connection, unused_before(floor_us, _oldest_us(connection), now_us())
+            ),
+            _STEP_ROWS,
+        ),
         (partial(_give_back, connection, _kept_pages(connection)), _STEP_PAGES),
     ):
         if turn.take(step, step_items, _ALL):
             return Purged(0, 0, is_done=False)
+
     return Purged(0, 0, is_done=True)
 
 
 def _oldest_us(connection: sqlite3.Connection) -> int | None:
-    """Find when the oldest row that is left started: the first span may know of rows that the cap on size took."""
+    """Find when the oldest row that is left started: the first span may know of rows that the cap
+    on size took.
+    """
     oldest: int | None = connection.execute(_OLDEST_LEFT).fetchone()[0]
     return oldest
 
@@ -167,16 +192,19 @@ def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int, tu
         ).fetchone()
         if span is None:
             break
+
         first, last, newest_us = span
         limit = min(max_rows - rows, _STEP_ROWS)
         deleted = connection.execute(
             "DELETE FROM records WHERE seq IN "
-            "(SELECT seq FROM records WHERE seq BETWEEN ? AND ? AND started_at_us < ? ORDER BY seq LIMIT ?)",
+            "(SELECT seq FROM records WHERE seq BETWEEN ? AND ? AND started_at_us < ? ORDER BY "
+            "seq LIMIT ?)",
             (first, last, floor_us, limit),
         ).rowcount
         rows += deleted
         if deleted < limit:
             _finish_span(connection, last, newest_us, floor_us)
+
     connection.execute(
         "UPDATE meta SET value = coalesce((SELECT min(seq) - 1 FROM records), "
         "(SELECT value FROM meta WHERE name = 'last_seq')) WHERE name = 'purged_through_seq'"
@@ -184,14 +212,20 @@ def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int, tu
     return rows
 
 
-def _finish_span(connection: sqlite3.Connection, last_seq: int, newest_us: int, floor_us: int) -> None:
+def _finish_span(
+    connection: sqlite3.Connection, last_seq: int, newest_us: int, floor_us: int
+) -> None:
     if newest_us < floor_us:
         connection.execute("DELETE FROM spans WHERE last_seq = ?", (last_seq,))
     else:
-        connection.execute("UPDATE spans SET min_started_at_us = ? WHERE last_seq = ?", (floor_us, last_seq))
+        connection.execute(
+            "UPDATE spans SET min_started_at_us = ? WHERE last_seq = ?", (floor_us, last_seq)
+        )
 
 
-def _delete_blocks(connection: sqlite3.Connection, kind: int, floor_us: int, max_blocks: int) -> int:
+def _delete_blocks(
+    connection: sqlite3.Connection, kind: int, floor_us: int, max_blocks: int
+) -> int:
     # Ids first: the rows of the index are small, those of the table are not.
     sql = "SELECT id FROM blocks WHERE kind = ? AND newest_started_at_us < ? LIMIT ?"
     ids = connection.execute(sql, (kind, floor_us, max_blocks)).fetchall()
@@ -202,7 +236,8 @@ def _delete_blocks(connection: sqlite3.Connection, kind: int, floor_us: int, max
 def _give_back(connection: sqlite3.Connection, kept_pages: int, max_pages: int) -> int:
     free = _pragma(connection, "freelist_count")
     for _ in range(min(max_pages, free - kept_pages)):
-        # One at a time: sqlite3 takes a single step of a statement without columns, which moves one page.
+        # One at a time: sqlite3 takes a single step of a statement without columns, which moves one
+        # page.
         connection.execute("PRAGMA incremental_vacuum(1)")
     return max(0, free - _pragma(connection, "freelist_count"))
 

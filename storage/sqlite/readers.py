@@ -1,12 +1,12 @@
 """The read connections of a store, and when each of them may read.
 
-Strategy: a read takes a connection that is idle, or waits for one. When the journal is due the next read to begin
-waits until those that run have ended, has the journal cut, and goes on; all others wait behind it. Reads have a budget
-of time, so that the wait is about as long as one of them. Where the journal has grown to its limit meanwhile, the next
-batch does the same.
+Strategy: a read takes a connection that is idle, or waits for one. When the journal is due the next
+read to begin waits until those that run have ended, has the journal cut, and goes on; all others
+wait behind it. Reads have a budget of time, so that the wait is about as long as one of them. Where
+the journal has grown to its limit meanwhile, the next batch does the same.
 
-Invariant: while the journal is cut no read of ours runs, those that were cancelled and still occupy their thread
-included, unless who cuts it is cancelled itself.
+Invariant: while the journal is cut no read of ours runs, those that were cancelled and still occupy
+their thread included, unless who cuts it is cancelled itself.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ class Readers:
     ) -> None:
         """Lend `connections` for as long as a budget lasts.
 
-        The journal is that of their file; `upkeep` is another connection, that is not lent, and `writer` cuts it.
+        The journal is that of their file; `upkeep` is another connection, that is not lent, and
+        `writer` cuts it.
         """
         self._connections = connections
         self._upkeep = upkeep
@@ -47,19 +48,24 @@ class Readers:
         self._entrance = asyncio.Lock()
 
     async def run(self, work: Callable[[sqlite3.Connection, Budget], T]) -> T:
-        """Do work on the thread of a connection, once there is one, within a budget that begins then."""
+        """Do work on the thread of a connection, once there is one, within a budget that begins
+        then.
+        """
         reader = await self._idle.get()
         try:
             async with self._entrance:
                 if self._journal.is_due:
                     await self._wait_for_reads()
                     await self._journal.cut(self._upkeep, self._writer)
-            # Handed to the thread before anything else happens on this loop: who cuts the journal waits for the thread.
+
+            # Handed to the thread before anything else happens on this loop: who cuts the journal
+            # waits for the thread.
             budget = Budget(self._budget_s)
             try:
                 return await reader.run(lambda connection: self._read(connection, work, budget))
             finally:
-                # After a cancellation the thread may still be busy: it is asked to stop, and the next waits behind it.
+                # After a cancellation the thread may still be busy: it is asked to stop, and the
+                # next waits behind it.
                 budget.cancel()
         finally:
             self._idle.put_nowait(reader)
@@ -78,7 +84,10 @@ class Readers:
                 await self._journal.cut(self._upkeep, self._writer)
 
     def _read(
-        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection, Budget], T], budget: Budget
+        self,
+        connection: sqlite3.Connection,
+        work: Callable[[sqlite3.Connection, Budget], T],
+        budget: Budget,
     ) -> T:
         with self._journal.reading(connection):
             return work(connection, budget)

@@ -1,7 +1,8 @@
 """Taking rows out with everything that counts them: erasure and the cap on size do it in slices.
 
-Invariant: inside a transaction; after it all sums are those of the records that are left. Tool calls go with the
-record they are stored with by triggers, and with the one that asked; blocks are the caller's business.
+Invariant: inside a transaction; after it all sums are those of the records that are left. Tool
+calls go with the record they are stored with by triggers, and with the one that asked; blocks are
+the caller's business.
 """
 
 from typing import Final
@@ -29,17 +30,30 @@ _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _ID: Final = COLUMNS.index("id")
 
 
-def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_limits: Limits) -> list[Record]:
-    """Delete rows and take their counts off the rollups, within the limits those were counted by; returns the rows."""
+def remove_rows(
+    session: SqliteSession, rows: list[Row], limits: Limits, usage_limits: Limits
+) -> list[Record]:
+    """Delete rows and take their counts off the rollups, within the limits those were counted by;
+    returns the rows.
+    """
     connection = session.connection
     records = run_sync(session.records([row[: len(COLUMNS)] for row in rows]))
-    counts, used = Rollups(), UsageSums()
+    counts = Rollups()
+    used = UsageSums()
+
     for record, row in zip(records, rows, strict=True):
         if is_call(record):
             used.add(record, [row[place] for place in _USAGE_PLACES])
-        counts.add(record, dimensions_of([row[place] for place in _DIMENSION_PLACES], record.method), row[_ERROR_TYPE])
+        counts.add(
+            record,
+            dimensions_of([row[place] for place in _DIMENSION_PLACES], record.method),
+            row[_ERROR_TYPE],
+        )
+
     rollups.merge(connection, counts, limits, sign=-1)
     rollups.merge_usage(connection, used, usage_limits, sign=-1)
     connection.execute(_DELETE, (number_list([row[0] for row in rows]),))
-    connection.executemany("DELETE FROM tool_calls WHERE record_id = ?", [(row[_ID],) for row in rows])
+    connection.executemany(
+        "DELETE FROM tool_calls WHERE record_id = ?", [(row[_ID],) for row in rows]
+    )
     return records

@@ -1,7 +1,9 @@
-"""What is saved of a file that is damaged or gone: keys, views, positions, counters; and the file under another name.
+"""What is saved of a file that is damaged or gone: keys, views, positions, counters; and the file
+under another name.
 
-Strategy: the small tables that nothing else can bring back are read row by row as far as they can be, with a schema
-that need not be whole, and each row is checked before it is kept. Everything else stays in the file, for `.recover`.
+Strategy: the small tables that nothing else can bring back are read row by row as far as they can
+be, with a schema that need not be whole, and each row is checked before it is kept. Everything else
+stays in the file, for `.recover`.
 
 Invariant: only a file that sidelog has written is ever renamed, and nothing is deleted.
 """
@@ -58,7 +60,9 @@ def is_ours(path: Path) -> bool:
 
 
 def has_torn_header(path: Path | None) -> bool:
-    """Whether the header names a format that SQLite only reads, or not even that (SQLite, "Database File Format")."""
+    """Whether the header names a format that SQLite only reads, or not even that (SQLite, "Database
+    File Format").
+    """
     if path is None:
         return False
     with suppress(OSError), path.open("rb") as file:
@@ -68,12 +72,18 @@ def has_torn_header(path: Path | None) -> bool:
 
 
 def set_aside(path: Path, mark: str) -> tuple[Path, Kept]:
-    """Save what can be, and give a damaged file and its journals another name: its own, a mark, the time."""
+    """Save what can be, and give a damaged file and its journals another name: its own, a mark, the
+    time.
+    """
     kept: Kept = {}
-    with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(path, isolation_level=None)) as connection,
+    ):
         connection.execute("PRAGMA writable_schema = on")  # reads a schema that is not whole
         connection.execute("PRAGMA query_only = on")
         kept = read_kept(connection)
+
     place = path.with_name(f"{path.name}{mark}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
     for journal in _JOURNALS:
         with suppress(FileNotFoundError):
@@ -90,19 +100,27 @@ def read_kept(connection: sqlite3.Connection) -> Kept:
         with suppress(sqlite3.Error):
             found = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
             rows += (row for row in found if _is_plausible(table, row))
+
     return kept
 
 
 def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
-    """Put the rows into a file, inside a transaction: a new one, or another store that was put there."""
-    counters = dict(connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'integer'"))
+    """Put the rows into a file, inside a transaction: a new one, or another store that was put
+    there.
+    """
+    counters = dict(
+        connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'integer'")
+    )
     for table, rows in kept.items():
         columns = _COLUMNS[table]
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
         connection.executemany(sql, rows)
+
     # What the file has itself may be further on.
-    connection.executemany("UPDATE meta SET value = max(value, ?2) WHERE name = ?1", counters.items())
+    connection.executemany(
+        "UPDATE meta SET value = max(value, ?2) WHERE name = ?1", counters.items()
+    )
 
 
 def _is_plausible(table: str, row: Row) -> bool:
@@ -114,7 +132,12 @@ def _is_plausible(table: str, row: Row) -> bool:
             return bool(msgspec.json.decode(row[2], type=View).name == row[1])
     except (msgspec.DecodeError, msgspec.ValidationError):
         return False
+
     if table != "meta" or row[0].startswith("value:"):
         return table != "meta" or isinstance(row[1], str)
     # Floors and marks of what is gone are of rows that the new file has not.
-    return row[0] in ("last_seq", "last_block", "key_version") and isinstance(row[1], int) and row[1] >= 0
+    return (
+        row[0] in ("last_seq", "last_block", "key_version")
+        and isinstance(row[1], int)
+        and row[1] >= 0
+    )

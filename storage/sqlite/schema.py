@@ -1,7 +1,9 @@
-"""The layout of the file: pragmas of a connection, and numbered migrations applied in order, each in a transaction.
+"""The layout of the file: pragmas of a connection, and numbered migrations applied in order, each
+in a transaction.
 
-Invariant: `user_version` is the number of the newest migration applied, and `application_id` a digest of all that were.
-A file with a higher number than this program knows, or one made by other migrations, is left untouched.
+Invariant: `user_version` is the number of the newest migration applied, and `application_id` a
+digest of all that were. A file with a higher number than this program knows, or one made by other
+migrations, is left untouched.
 """
 
 import re
@@ -24,15 +26,23 @@ _WRITE_CACHE_KIB: Final = 8192
 _READ_CACHE_KIB: Final = 2048
 """Of each reader; what it lacks is in the page cache of the kernel, a copy away."""
 _PROCESS_BYTES: Final = 12 * 1024 * 1024
-"""What all connections of the process take together, in a store of every day: from there on a cache gives up a page of
-its own for each that it takes. Statements that are kept prepared come first; they are bounded in number only. Full
-after minutes, where 16 MiB take hours of looks to fill, and no more CPU at 450 exchanges/s (bench/soak.py)."""
+"""What all connections of the process take together, in a store of every day: from there on a cache
+gives up a page of its own for each that it takes. Statements that are kept prepared come first;
+they are bounded in number only. Full after minutes, where 16 MiB take hours of looks to fill, and
+no more CPU at 450 exchanges/s (bench/soak.py).
+"""
 _CHECKPOINT_PAGES: Final = 2000
-"""16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
+"""16 MiB: pages that many batches touch are written to the file once (measured,
+bench/micro/sqlite_write.py).
+"""
 
-_SCHEMA: Final = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+_SCHEMA: Final = (
+    "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+)
 _COMMENT: Final = re.compile(r"[ \t]*--[^\n]*")
-"""SQLite keeps the text of a statement with them; a file is not damaged when we say something in other words."""
+"""SQLite keeps the text of a statement with them; a file is not damaged when we say something in
+other words.
+"""
 _MIN_CHECKPOINT_PAGES: Final = 16
 """Less than one batch touches: then every commit writes the journal back."""
 
@@ -40,17 +50,25 @@ _MIN_CHECKPOINT_PAGES: Final = 16
 def migrations() -> list[str]:
     """Read the migrations; the first makes version 1."""
     files = resources.files("storage.sqlite.migrations").iterdir()
-    return [file.read_text() for file in sorted(files, key=lambda file: file.name) if file.name.endswith(".sql")]
+    return [
+        file.read_text()
+        for file in sorted(files, key=lambda file: file.name)
+        if file.name.endswith(".sql")
+    ]
 
 
 def checkpoint_pages(max_bytes: int) -> int:
-    """Decide how long the journal may get before it is written back: a 128th of a cap on size, where that is less."""
+    """Decide how long the journal may get before it is written back: a 128th of a cap on size,
+    where that is less.
+    """
     if not max_bytes:
         return _CHECKPOINT_PAGES
     return max(_MIN_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, max_bytes // 128 // PAGE_BYTES))
 
 
-def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_bytes: int = 0) -> int:
+def prepare_writer(
+    connection: sqlite3.Connection, durability: Durability, max_bytes: int = 0
+) -> int:
     """Set up the write connection and bring the file to the newest layout; returns its version.
 
     `max_bytes` is the cap on the size of the file with its journal; 0 for none.
@@ -65,8 +83,10 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
     refuse_unreleased(connection)
-    # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the file.
+    # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the
+    # file.
     synchronous = "full" if durability == "safe" else "normal"
+
     pages = checkpoint_pages(max_bytes)
     for pragma in (
         f"page_size = {PAGE_BYTES}",
@@ -78,10 +98,12 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
         f"journal_size_limit = {(1 if max_bytes else 8) * PAGE_BYTES * pages}",
         "temp_store = memory",
         f"soft_heap_limit = {_PROCESS_BYTES}",
-        # Always: a block that grows, and retention, free pages with bodies of records that are erased later.
+        # Always: a block that grows, and retention, free pages with bodies of records that are
+        # erased later.
         "secure_delete = on",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
     version = _migrate(connection, scripts)
     _check_schema(connection)
     return version
@@ -103,11 +125,13 @@ def prepare_sole_reader(connection: sqlite3.Connection) -> int:
         SchemaTooOld: An older one did.
     """
     prepare_reader(connection)
-    version, newest = _version(connection), len(migrations())
+    version = _version(connection)
+    newest = len(migrations())
     _refuse_newer(version, migrations())
     refuse_unreleased(connection)
     if version < newest:
         raise SchemaTooOld(version, newest)
+
     return version
 
 
@@ -120,18 +144,22 @@ def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(scripts)}")
         connection.execute(f"PRAGMA application_id = {_mark(tuple(scripts))}")
+
     return len(scripts)
 
 
 def refuse_unreleased(connection: sqlite3.Connection) -> None:
-    """Tell a file of a program before 1.0, whose layouts changed under the same number, from a damaged one.
+    """Tell a file of a program before 1.0, whose layouts changed under the same number, from a
+    damaged one.
 
-    The schema of both is not the one of its number. A damaged one has the mark of the migrations that made it.
+    The schema of both is not the one of its number. A damaged one has the mark of the migrations
+    that made it.
 
     Raises:
         SchemaBeforeRelease: The schema is another, and so is the mark.
     """
-    scripts, version = migrations(), _version(connection)
+    scripts = migrations()
+    version = _version(connection)
     applied = tuple(scripts[:version]) if version <= len(scripts) else ()
     mark = int(connection.execute("PRAGMA application_id").fetchone()[0])
     if applied and mark != _mark(applied) and _schema_of(applied) - _schema(connection):
@@ -146,7 +174,9 @@ def _check_schema(connection: sqlite3.Connection) -> None:
     """
     missing = sorted(name for _, name, _ in _schema_of(tuple(migrations())) - _schema(connection))
     if missing:
-        raise StorageDamaged(f"sqlite: the file is damaged: its schema is not whole at {', '.join(missing)}")
+        raise StorageDamaged(
+            f"sqlite: the file is damaged: its schema is not whole at {', '.join(missing)}"
+        )
 
 
 @cache
@@ -158,11 +188,15 @@ def _schema_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str, str]]:
 
 def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
     """Read what there is: type, name and statement, without the comments of older programs."""
-    return frozenset((kind, name, _COMMENT.sub("", str(sql))) for kind, name, sql in connection.execute(_SCHEMA))
+    return frozenset(
+        (kind, name, _COMMENT.sub("", str(sql))) for kind, name, sql in connection.execute(_SCHEMA)
+    )
 
 
 def _mark(scripts: tuple[str, ...]) -> int:
-    """Digest migrations into a positive number of 31 bits, which the header of the file keeps (`application_id`)."""
+    """Digest migrations into a positive number of 31 bits, which the header of the file keeps
+    (`application_id`).
+    """
     statements = (statement for script in scripts for statement in _statements(script))
     return crc32("".join(statements).encode()) >> 1
 

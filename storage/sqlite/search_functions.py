@@ -1,7 +1,7 @@
 """Patterns of text, which SQLite's own GLOB and LIKE cannot match: both end at a NUL.
 
-Strategy: a pattern is looked at by our own function, 0.6 µs a row, behind SQLite's search for its longest part, which
-lets few rows pass and costs a fifth.
+Strategy: a pattern is looked at by our own function, 0.6 µs a row, behind SQLite's search for its
+longest part, which lets few rows pass and costs a fifth.
 """
 
 import json
@@ -15,7 +15,8 @@ from storage.search.patterns import is_lower_like
 IS_LIKE: Final = "is_like"
 ID_TEXT: Final = "lower({})".format(
     " || '-' || ".join(
-        f"substr(hex(id), {start}, {length})" for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+        f"substr(hex(id), {start}, {length})"
+        for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
     )
 )
 """The id of a record as `storage.record.format_id` writes it."""

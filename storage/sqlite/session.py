@@ -1,4 +1,6 @@
-"""The session that shared reads run over, in SQLite: plain calls behind coroutines that never suspend."""
+"""The session that shared reads run over, in SQLite: plain calls behind coroutines that never
+suspend.
+"""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +41,8 @@ DIALECT: Final = Dialect(
     tool_request="(llm_request_id <> 0 AND llm_request_id = {})",
     like=like,
     in_network=lambda first, last, length: (
-        f"(client_ip <> 0 AND length(client_ip) = {length} AND client_ip BETWEEN {first} AND {last})"
+        f"(client_ip <> 0 AND length(client_ip) = {length} AND client_ip BETWEEN {first} AND "
+        f"{last})"
     ),
     # 1 is that of the record itself (storage/sqlite/codec.py).
     text_columns={"request_id": f"CASE request_id WHEN 1 THEN {ID_TEXT} ELSE request_id END"},
@@ -56,12 +59,16 @@ DIALECT: Final = Dialect(
     # Counters of the batches are in the same table.
     meta_prefix="value:",
 )
-_STATE: Final = ", ".join(f"(SELECT value FROM meta WHERE name = '{name}')" for name in State._fields)
+_STATE: Final = ", ".join(
+    f"(SELECT value FROM meta WHERE name = '{name}')" for name in State._fields
+)
 _PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 
 
 def _in_slice(where: Where, part: Range) -> Where:
-    return Where(f"{where.text} AND seq BETWEEN ? AND ?", (*where.parameters, part.first, part.last))
+    return Where(
+        f"{where.text} AND seq BETWEEN ? AND ?", (*where.parameters, part.first, part.last)
+    )
 
 
 async def _bind(part: Range) -> Bound:
@@ -69,12 +76,20 @@ async def _bind(part: Range) -> Bound:
 
 
 class SqliteSession:
-    """`storage.relational.session.Session` over a connection, on its thread and inside a transaction."""
+    """`storage.relational.session.Session` over a connection, on its thread and inside a
+    transaction.
+    """
 
     dialect: Final = DIALECT
     numbers_per_row = 1
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        known_counts: KnownCounts,
+        budget: Budget,
+    ) -> None:
         self.connection = connection
         self.known_counts = known_counts
         self._names = names
@@ -96,7 +111,9 @@ class SqliteSession:
     async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         return self.connection.execute(sql, parameters).fetchall()
 
-    async def fetch_in_budget(self, sql: str, parameters: Parameters, *, is_part: bool = False) -> list[Row] | None:
+    async def fetch_in_budget(
+        self, sql: str, parameters: Parameters, *, is_part: bool = False
+    ) -> list[Row] | None:
         return self.budget.execute(self.connection, sql, tuple(parameters), is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:

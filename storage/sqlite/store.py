@@ -1,9 +1,10 @@
 """The SQLite store: one write connection, and a few read connections behind it.
 
-Strategy: the write connection's thread runs batches one after the other, and reads positions, so that what it answers
-includes a commit that was abandoned. Everything else is read on at most six other connections, each answer in one read
-transaction: readers never block the writer (WAL), and no reader holds a snapshot between calls. One more measures the
-file and writes its journal back. A store in memory has the write connection only, and reads wait for it.
+Strategy: the write connection's thread runs batches one after the other, and reads positions, so
+that what it answers includes a commit that was abandoned. Everything else is read on at most six
+other connections, each answer in one read transaction: readers never block the writer (WAL), and no
+reader holds a snapshot between calls. One more measures the file and writes its journal back. A
+store in memory has the write connection only, and reads wait for it.
 """
 
 import asyncio
@@ -39,10 +40,14 @@ T = TypeVar("T")
 _RECORDS: Final = "records"
 """Of what is kept: how many rows there were."""
 READ_STATEMENTS: Final = 64
-"""That a reader keeps prepared, 10 to 40 KB each: a list of values of another length makes another of a question."""
+"""That a reader keeps prepared, 10 to 40 KB each: a list of values of another length makes another
+of a question.
+"""
 READ_BUDGET_S: Final = 1.0
 BUSY_TIMEOUT_S: Final = 2.0
-"""How long to wait for another process that writes to the file, before the batch is refused as unavailable."""
+"""How long to wait for another process that writes to the file, before the batch is refused as
+unavailable.
+"""
 
 
 class SqliteStorage(RelationalStorage[SqliteSession]):
@@ -58,7 +63,9 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         read_budget_s: float,
         max_bytes: int,
     ) -> None:
-        super().__init__("memory" if path is None else "sqlite", str(path or "memory:"), schema_version)
+        super().__init__(
+            "memory" if path is None else "sqlite", str(path or "memory:"), schema_version
+        )
         self._path = path
         self._identity = None if path is None else _identity(path)
         self._read_budget_s = read_budget_s
@@ -86,10 +93,12 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         is_read_only: bool = False,
         max_bytes: int = 0,
     ) -> Self:
-        """Open a file, making it or bringing its layout up to date; read-only, it must be there and stays as it is.
+        """Open a file, making it or bringing its layout up to date; read-only, it must be there and
+        stays as it is.
 
-        With a cap on size (`max_bytes`) the journal is kept short against it; who holds the cap calls `trim`. Without
-        a path the store is in memory and gone when it is closed. The caller closes it.
+        With a cap on size (`max_bytes`) the journal is kept short against it; who holds the cap
+        calls `trim`. Without a path the store is in memory and gone when it is closed. The caller
+        closes it.
 
         Raises:
             StorageUnavailable: It cannot be opened.
@@ -99,10 +108,13 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         """
         opened = partial(connect, path, busy_timeout_s=busy_timeout_s, is_read_only=is_read_only)
         prepare = (
-            prepare_sole_reader if is_read_only else partial(prepare_writer, durability=durability, max_bytes=max_bytes)
+            prepare_sole_reader
+            if is_read_only
+            else partial(prepare_writer, durability=durability, max_bytes=max_bytes)
         )
         connections: list[Connection] = []
         has_content = path is not None and await asyncio.to_thread(_has_content, path)
+
         try:
             connections.append(await opened())
             schema_version = await connections[0].run(prepare)
@@ -115,6 +127,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             if has_content and (_is_logic(error) or await asyncio.to_thread(has_torn_header, path)):
                 raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
+
         if path is None:
             connections *= 2  # The only one does the upkeep, too.
         writer, *others, upkeep = connections
@@ -134,8 +147,12 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         # Not on a reader: batches may wait for it, and searches take long.
         return await self._upkeep.run(look)
 
-    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
-        await self._writer.run(lambda connection: purge.move_floors(connection, purge_floor_us, body_floor_us, down))
+    async def move_floors(
+        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
+    ) -> None:
+        await self._writer.run(
+            lambda connection: purge.move_floors(connection, purge_floor_us, body_floor_us, down)
+        )
 
     async def purge(self, max_rows: int) -> Purged:
         purged = await self._change(
@@ -148,8 +165,16 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         def work(connection: sqlite3.Connection) -> Trimmed:
             session = self._session(connection, self._budget())
             try:
-                limits, usage_limits = self._batches.limits, self._batches.usage_limits
-                return trim(session, max_rows, limits, usage_limits, self._unused, lambda: self._writer.is_wanted)
+                limits = self._batches.limits
+                usage_limits = self._batches.usage_limits
+                return trim(
+                    session,
+                    max_rows,
+                    limits,
+                    usage_limits,
+                    self._unused,
+                    lambda: self._writer.is_wanted,
+                )
             except BaseException:
                 self._batches.forget()
                 self._unused.forget()
@@ -167,7 +192,9 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return self._journal.warning
 
     async def is_in_place(self) -> bool:
-        return self._path is None or await asyncio.to_thread(_identity, self._path) == self._identity
+        return (
+            self._path is None or await asyncio.to_thread(_identity, self._path) == self._identity
+        )
 
     async def kept(self) -> Kept:
         return await self._writer.run(read_kept) | {_RECORDS: [((await self.info()).rows,)]}
@@ -182,7 +209,9 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return int(records)
 
     async def vacuum(self) -> None:
-        while await self._change(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):
+        while await self._change(
+            lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)
+        ):
             await self._note_slice()
         await self._writer.run(empty_journal)
 
@@ -199,7 +228,9 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return await self._reads.run(partial(self._answer, work))
 
     async def _read_soon(self, work: Callable[[SqliteSession], Awaitable[T]]) -> T:
-        return await self._writer.run(lambda connection: self._answer(work, connection, self._budget()))
+        return await self._writer.run(
+            lambda connection: self._answer(work, connection, self._budget())
+        )
 
     async def _write(self, work: Callable[[SqliteSession], Awaitable[T]]) -> T:
         def write(connection: sqlite3.Connection) -> T:
@@ -210,11 +241,15 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
         return await self._change(
-            lambda connection: erase_slice(self._session(connection, self._budget()), filter, from_seq)
+            lambda connection: erase_slice(
+                self._session(connection, self._budget()), filter, from_seq
+            )
         )
 
     async def _size_bytes(self, session: SqliteSession) -> int:
-        file_bytes = self._path.stat().st_size if self._path is not None and self._path.exists() else 0
+        file_bytes = (
+            self._path.stat().st_size if self._path is not None and self._path.exists() else 0
+        )
         return file_bytes + self._journal.size_bytes
 
     async def _note_slice(self, *, is_last: bool = False) -> None:
@@ -223,7 +258,8 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             await self._upkeep.run(self._journal.write_back)
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work that may write much, on the write connection, unless another program keeps the journal long.
+        """Do work that may write much, on the write connection, unless another program keeps the
+        journal long.
 
         Raises:
             StorageUnavailable: as `Journal.check`.
@@ -239,7 +275,10 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return await self._writer.run(change)
 
     def _answer(
-        self, work: Callable[[SqliteSession], Awaitable[T]], connection: sqlite3.Connection, budget: Budget
+        self,
+        work: Callable[[SqliteSession], Awaitable[T]],
+        connection: sqlite3.Connection,
+        budget: Budget,
     ) -> T:
         with snapshot(connection):
             return run_sync(work(self._session(connection, budget)))
@@ -269,4 +308,7 @@ def _is_logic(error: BaseException) -> bool:
     if isinstance(error, StorageRejected):
         return True
     cause = error.__cause__
-    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    return (
+        isinstance(cause, sqlite3.OperationalError)
+        and cause.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    )

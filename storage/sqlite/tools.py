@@ -1,4 +1,6 @@
-"""Writing tool calls: rows beside the records, arguments and results in a zstd frame. Triggers keep the rollups."""
+"""Writing tool calls: rows beside the records, arguments and results in a zstd frame. Triggers keep
+the rollups.
+"""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -10,7 +12,9 @@ from storage.record import Entry, ToolCall
 from storage.relational.tools.rows import COLUMNS, REPEATED, row_of
 from storage.tools import awaited_calls, ended_calls
 
-_INSERT: Final = f"INSERT INTO tool_calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_INSERT: Final = (
+    f"INSERT INTO tool_calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+)
 _FORGET: Final = "DELETE FROM waiting_calls WHERE record_id = ? AND position = ?"
 _AWAIT: Final = (
     "INSERT OR REPLACE INTO waiting_calls SELECT ?, ?, ?, ?, ? "
@@ -21,14 +25,19 @@ _AWAIT: Final = (
 IdOf = Callable[[sqlite3.Connection, str, str | None], int]
 
 
-def insert_calls(connection: sqlite3.Connection, entries: Iterable[Entry], first_seq: int, id_of: IdOf) -> None:
+def insert_calls(
+    connection: sqlite3.Connection, entries: Iterable[Entry], first_seq: int, id_of: IdOf
+) -> None:
     called = [(seq, entry) for seq, entry in enumerate(entries, first_seq) if entry.tool_calls]
     if not called:
         return
+
     ended = [(seq, call) for seq, entry in called for call in ended_calls(entry)]
     connection.executemany(_INSERT, [_row(connection, call, seq, id_of) for seq, call in ended])
     connection.executemany(_FORGET, [(call.record_id, call.position) for _, call in ended])
-    awaited = [(entry.record.instance, call) for _, entry in called for call in awaited_calls(entry)]
+    awaited = [
+        (entry.record.instance, call) for _, entry in called for call in awaited_calls(entry)
+    ]
     connection.executemany(_AWAIT, [_waiting_row(instance, call) for instance, call in awaited])
 
 
@@ -43,7 +52,9 @@ def _row(connection: sqlite3.Connection, call: ToolCall, seq: int, id_of: IdOf) 
 
 
 def drop_details(connection: sqlite3.Connection, body_floor_us: int, max_calls: int) -> int:
-    """Forget arguments and results of calls below the floor of bodies, of so many; returns of how many."""
+    """Forget arguments and results of calls below the floor of bodies, of so many; returns of how
+    many.
+    """
     sql = "SELECT id FROM tool_calls WHERE started_at_us < ? AND detail <> x'' LIMIT ?"
     ids = connection.execute(sql, (body_floor_us, max_calls)).fetchall()
     connection.execute("DELETE FROM waiting_calls WHERE started_at_us < ?", (body_floor_us,))

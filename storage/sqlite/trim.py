@@ -1,10 +1,13 @@
-"""The cap on size in SQL: slices of the oldest rows by `seq`, bodies of the older half before any row.
+"""The cap on size in SQL: slices of the oldest rows by `seq`, bodies of the older half before any
+row.
 
-Strategy: a slice is a range of `seq` and one transaction, of steps of some milliseconds: it ends when its time is over
-or a batch waits. A block goes with the last row that has something in it, which it knows. Repeated text follows
-(`unused_texts.py`). A slice leaves the journal alone (`journal.py`).
+Strategy: a slice is a range of `seq` and one transaction, of steps of some milliseconds: it ends
+when its time is over or a batch waits. A block goes with the last row that has something in it,
+which it knows. Repeated text follows (`unused_texts.py`). A slice leaves the journal alone
+(`journal.py`).
 
-Invariant: after each slice all answers and sums are those of the rows that are left; a block that is left is used.
+Invariant: after each slice all answers and sums are those of the rows that are left; a block that
+is left is used.
 """
 
 import sqlite3
@@ -24,13 +27,17 @@ from storage.sqlite.session import SqliteSession
 from storage.sqlite.unused_texts import UnusedTexts
 
 SLICE_S: Final = 0.05
-"""How long a slice works before it commits, where no batch waits: to commit, and to measure, takes some 15 ms."""
+"""How long a slice works before it commits, where no batch waits: to commit, and to measure, takes
+some 15 ms.
+"""
 STEP_ROWS: Final = 25
-"""Rows of one step: 10 ms, most of it to take them off seven sums each. Few rows at a time share less of that: with 10
-each takes half as long again."""
+"""Rows of one step: 10 ms, most of it to take them off seven sums each. Few rows at a time share
+less of that: with 10 each takes half as long again.
+"""
 _NOTE: Final = "UPDATE meta SET value = max(value, ?) WHERE name = ?"
 _EMPTY_CALLS: Final = (
-    "UPDATE tool_calls SET detail = x'', search = '' WHERE record_seq BETWEEN ? AND ? AND detail <> x''"
+    "UPDATE tool_calls SET detail = x'', search = '' WHERE record_seq BETWEEN ? AND ? AND detail "
+    "<> x''"
 )
 
 
@@ -57,8 +64,10 @@ def trim(
     rows: list[Row] = []
     records: list[Record] = []
     bodies = 0
+
     with journal_left_alone(connection), transaction(connection):
-        whole, through = run_sync(session.seq_ends()), counter(connection, "bodies_through_seq")
+        whole = run_sync(session.seq_ends())
+        through = counter(connection, "bodies_through_seq")
         for step in _steps(next_trim(whole.first, whole.last, through, max_rows)):
             if step.what == "bodies":
                 _trim_bodies(connection, step)
@@ -67,11 +76,14 @@ def trim(
                 some = _trim_rows(connection, step)
                 rows += some
                 records += remove_rows(session, some, limits, usage_limits)
+
             if turn.is_over:
                 break
+
         if rows:
             unused.take(connection, rows, records, may_search=not is_wanted())
             connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'trims'")
+
     return Trimmed(len(rows), bodies)
 
 
@@ -86,23 +98,36 @@ def _steps(whole: TrimStep | None) -> Iterator[TrimStep]:
 def _trim_rows(connection: sqlite3.Connection, step: TrimStep) -> list[Row]:
     within = (step.first_seq, step.last_seq)
     rows = connection.execute(f"{SELECT} WHERE seq BETWEEN ? AND ?", within).fetchall()
-    _delete_blocks(connection, {row[column] for row in rows for column in (HEADS_BLOCK, BODIES_BLOCK)}, step.last_seq)
-    first, newest_us = step.last_seq + 1, max((row[STARTED] for row in rows), default=0)
-    connection.executemany(_NOTE, [(step.last_seq, "purged_through_seq"), (newest_us, "trimmed_until_us")])
+    _delete_blocks(
+        connection,
+        {row[column] for row in rows for column in (HEADS_BLOCK, BODIES_BLOCK)},
+        step.last_seq,
+    )
+    first = step.last_seq + 1
+    newest_us = max((row[STARTED] for row in rows), default=0)
+    connection.executemany(
+        _NOTE, [(step.last_seq, "purged_through_seq"), (newest_us, "trimmed_until_us")]
+    )
     connection.execute("DELETE FROM spans WHERE last_seq < ?", (first,))
-    connection.execute("UPDATE spans SET first_seq = max(first_seq, ?) WHERE first_seq < ?", (first, first))
+    connection.execute(
+        "UPDATE spans SET first_seq = max(first_seq, ?) WHERE first_seq < ?", (first, first)
+    )
     return rows
 
 
 def _trim_bodies(connection: sqlite3.Connection, step: TrimStep) -> None:
     within = (step.first_seq, step.last_seq)
-    rows = connection.execute("SELECT bodies_block FROM records WHERE seq BETWEEN ? AND ?", within).fetchall()
+    rows = connection.execute(
+        "SELECT bodies_block FROM records WHERE seq BETWEEN ? AND ?", within
+    ).fetchall()
     _delete_blocks(connection, {block for (block,) in rows}, step.last_seq)
     connection.execute(_EMPTY_CALLS, within)
     connection.execute(_NOTE, (step.last_seq, "bodies_through_seq"))
 
 
 def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], last_seq: int) -> None:
-    """Delete the blocks of the rows up to one, but for those that rows behind it have something in, too."""
+    """Delete the blocks of the rows up to one, but for those that rows behind it have something in,
+    too.
+    """
     sql = f"DELETE FROM blocks WHERE {ID_AMONG} AND last_seq <= ?"
     connection.execute(sql, (number_list(sorted(blocks - {0})), last_seq))

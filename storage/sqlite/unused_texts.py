@@ -1,11 +1,13 @@
-"""Repeated text that goes with the rows that the cap on size takes, within the day that retention waits for.
+"""Repeated text that goes with the rows that the cap on size takes, within the day that retention
+waits for.
 
-Strategy: no index tells who uses a text. Texts of rows that went wait until they are worth a search; then the rows that
-are left are looked through, some with each slice, and what none of them uses is deleted. What batches bring meanwhile
-is looked through before anything is deleted. What waits is forgotten with the process: retention finds it by its day.
+Strategy: no index tells who uses a text. Texts of rows that went wait until they are worth a
+search; then the rows that are left are looked through, some with each slice, and what none of them
+uses is deleted. What batches bring meanwhile is looked through before anything is deleted. What
+waits is forgotten with the process: retention finds it by its day.
 
-Invariant: inside the transaction of a slice; a text is deleted when every row that is left was looked at. All other
-users of these columns are sums, and tool calls, of rows that are left.
+Invariant: inside the transaction of a slice; a text is deleted when every row that is left was
+looked at. All other users of these columns are sums, and tool calls, of rows that are left.
 """
 
 import sqlite3
@@ -20,14 +22,26 @@ from storage.sqlite.codec import Row
 from storage.sqlite.connection import ID_AMONG, number_list
 
 _TEXTS: Final = (
-    *("host", "user_agent", "user_id", "project", "method", "model", "resolved_model", "redactions", "message"),
+    *(
+        "host",
+        "user_agent",
+        "user_id",
+        "project",
+        "method",
+        "model",
+        "resolved_model",
+        "redactions",
+        "message",
+    ),
 )
 """Columns that clients may fill without end."""
 _ALL_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | PART_KINDS
 KINDS: Final = {column: _ALL_KINDS[column] for column in _TEXTS}
 _PLACES: Final = tuple((column, COLUMNS.index(column)) for column in _TEXTS)
 _USED: Final = f"SELECT {', '.join(_TEXTS)} FROM records WHERE seq > ? AND seq <= ?"
-_USED_BY_CALLS: Final = "SELECT DISTINCT project FROM tool_calls WHERE record_seq > ? AND record_seq <= ?"
+_USED_BY_CALLS: Final = (
+    "SELECT DISTINCT project FROM tool_calls WHERE record_seq > ? AND record_seq <= ?"
+)
 _ENDS: Final = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
 """A look each: both in one query would read the table."""
 _DELETE: Final = f"DELETE FROM dictionary WHERE {ID_AMONG}"
@@ -39,7 +53,8 @@ _MAX_WAITING: Final = 50_000
 STEP_ROWS: Final = 10_000
 """Rows looked through with one slice: about 10 ms."""
 STEP_TEXTS: Final = 20
-"""Texts deleted with one slice beside twice what it brought: few, as the journal holds their pages."""
+"""Texts deleted with one slice beside twice what it brought: few, as the journal holds their pages.
+"""
 _ENTRY_BYTES: Final = 60
 """What a text takes in the table and its indexes beside its two copies."""
 
@@ -48,7 +63,9 @@ class UnusedTexts:
     """Texts of rows that went, until they are deleted or found to be in use."""
 
     def __init__(self, on_deleted: Callable[[], None]) -> None:
-        """Wire up; `on_deleted` is called before ids that a writer may remember are committed to be gone."""
+        """Wire up; `on_deleted` is called before ids that a writer may remember are committed to be
+        gone.
+        """
         self._on_deleted = on_deleted
         self._waiting: dict[int, int] = {}
         self._waiting_bytes = 0
@@ -63,22 +80,33 @@ class UnusedTexts:
         self._searched.clear()
 
     def take(
-        self, connection: sqlite3.Connection, rows: Iterable[Row], records: Iterable[Record], *, may_search: bool = True
+        self,
+        connection: sqlite3.Connection,
+        rows: Iterable[Row],
+        records: Iterable[Record],
+        *,
+        may_search: bool = True,
     ) -> None:
-        """Note the texts of rows that went, the oldest there were, and go on with the search where there is time.
+        """Note the texts of rows that went, the oldest there were, and go on with the search where
+        there is time.
 
-        Rows are of `COLUMNS`, and decoded the `records`; the transaction is the one that deleted them.
+        Rows are of `COLUMNS`, and decoded the `records`; the transaction is the one that deleted
+        them.
         """
         most = STEP_TEXTS + 2 * self._note(rows, records)
         if not may_search or (not self._searched and not self._is_worth(connection)):
             return
+
         first, last = connection.execute(_ENDS).fetchone()
         if first is None:
             return
+
         if not self._searched:
-            self._searched, self._through_seq = set(self._waiting), first - 1
+            self._searched = set(self._waiting)
+            self._through_seq = first - 1
             self._waiting.clear()
             self._waiting_bytes = 0
+
         if self._searched:
             self._search(connection, last)
         if self._searched and self._through_seq == last:
@@ -88,18 +116,24 @@ class UnusedTexts:
         before = len(self._waiting)
         for row, record in zip(rows, records, strict=True):
             for column, place in _PLACES:
-                number, text = row[place], getattr(record, column)
+                number = row[place]
+                text = getattr(record, column)
                 if text is None or number in self._searched or len(self._waiting) >= _MAX_WAITING:
                     continue
+
                 if number not in self._waiting:
                     size = self._waiting[number] = _ENTRY_BYTES + 2 * len(str(text))
                     self._waiting_bytes += size
+
         return len(self._waiting) - before
 
     def _is_worth(self, connection: sqlite3.Connection) -> bool:
         if len(self._waiting) >= _MAX_WAITING:
             return True
-        pages, size = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+        pages, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "page_size")
+        )
         return self._waiting_bytes > pages * size // WAITING_SHARE
 
     def _search(self, connection: sqlite3.Connection, last_seq: int) -> None:

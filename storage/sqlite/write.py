@@ -1,7 +1,8 @@
-"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not at all.
+"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not
+at all.
 
-Runs on the write connection's thread from BEGIN to COMMIT. Numbers (`seq`, block ids) come from counter rows read in
-the transaction, so a failed batch leaves no hole.
+Runs on the write connection's thread from BEGIN to COMMIT. Numbers (`seq`, block ids) come from
+counter rows read in the transaction, so a failed batch leaves no hole.
 """
 
 import sqlite3
@@ -20,14 +21,25 @@ from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 from storage.sqlite import rollups
-from storage.sqlite.codec import FEW, FULL, PLAIN, Combination, RowEncoder, Values, has_few, is_plain
+from storage.sqlite.codec import (
+    FEW,
+    FULL,
+    PLAIN,
+    Combination,
+    RowEncoder,
+    Values,
+    has_few,
+    is_plain,
+)
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.tools import insert_calls
 
 _MERGE_JOBS: Final = (
-    "INSERT INTO jobs (id, begun_by, started_at_us, counted_by) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-    "begun_by = CASE WHEN excluded.started_at_us < started_at_us THEN excluded.begun_by ELSE begun_by END, "
+    "INSERT INTO jobs (id, begun_by, started_at_us, counted_by) VALUES (?, ?, ?, ?) ON CONFLICT "
+    "(id) DO UPDATE SET "
+    "begun_by = CASE WHEN excluded.started_at_us < started_at_us THEN excluded.begun_by ELSE "
+    "begun_by END, "
     "started_at_us = min(started_at_us, excluded.started_at_us), "
     "counted_by = coalesce(counted_by, excluded.counted_by)"
 )
@@ -40,10 +52,13 @@ _INSERT_BLOCK: Final = (
     "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_GROW: Final = "UPDATE blocks SET last_seq = ?, newest_started_at_us = ?, raw_bytes = ?, data = ? WHERE id = ?"
+_GROW: Final = (
+    "UPDATE blocks SET last_seq = ?, newest_started_at_us = ?, raw_bytes = ?, data = ? WHERE id = ?"
+)
 _INSERT_CELL: Final = "INSERT INTO text_cells VALUES (?, ?, ?, ?)"
 _UPSERT_POSITION: Final = (
-    f"INSERT OR REPLACE INTO ingest_position (instance, {POSITION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT OR REPLACE INTO ingest_position (instance, {POSITION_COLUMNS}) VALUES (?, ?, ?, ?, "
+    "?, ?, ?, ?)"
 )
 
 
@@ -59,18 +74,24 @@ class BatchStore:
         self._folded_until = 0
 
     def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
-        """Commit one batch; returns the newest seq of the store. After any exception nothing of it is stored."""
+        """Commit one batch; returns the newest seq of the store. After any exception nothing of it
+        is stored.
+        """
         try:
             self._fold(connection, batch.entries)
             with transaction(connection):
                 last_seq = counter(connection, "last_seq")
                 if batch.entries:
                     self._insert(connection, batch.entries, last_seq)
-                    connection.executemany(_INSERT_CELL, [cell_row(cell, last_seq + 1) for cell in cells_in(batch)])
+                    connection.executemany(
+                        _INSERT_CELL, [cell_row(cell, last_seq + 1) for cell in cells_in(batch)]
+                    )
+
                 _write_positions(connection, batch)
         except BaseException:
             self.forget()
             raise
+
         for entry in batch.entries:
             last_seq += 1
             entry.record.seq = last_seq
@@ -97,7 +118,9 @@ class BatchStore:
             self._folded_until = rollups.fold(connection, until)
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
-        """Store rows, payloads and counts, each step over all entries: 14 instead of 16 us a record."""
+        """Store rows, payloads and counts, each step over all entries: 14 instead of 16 us a
+        record.
+        """
         _check_blocks(connection, self._growing, entries)
         records = [entry.record for entry in entries]
         rows = self._rows
@@ -106,7 +129,9 @@ class BatchStore:
         places = [
             (NOWHERE, NOWHERE)
             if entry.payload is None
-            else packer.add(entry.payload, seq, entry.record.started_at_us, entry.record.conversation)
+            else packer.add(
+                entry.payload, seq, entry.record.started_at_us, entry.record.conversation
+            )
             for seq, entry in enumerate(entries, last_seq + 1)
         ]
         combinations = [rows.combination(connection, record) for record in records]
@@ -138,6 +163,7 @@ class BatchStore:
         plain: list[Values] = []
         few: list[Values] = []
         full: list[tuple[Record, Values, Combination]] = []
+
         for record, row, combination in zip(records, made, combinations, strict=True):
             if not is_plain(record):
                 full.append((record, row, combination))
@@ -145,28 +171,41 @@ class BatchStore:
                 few.append([*row, *self._rows.few(connection, record)])
             else:
                 plain.append(row)
+
         PLAIN.insert(connection, plain)
         FEW.insert(connection, few)
         if not full:
             return
+
         id_of = self._rows.id_of
-        FULL.insert(connection, [[*row, *self._rows.rare(connection, record)] for record, row, _ in full])
+        FULL.insert(
+            connection, [[*row, *self._rows.rare(connection, record)] for record, row, _ in full]
+        )
         used = UsageSums()
+
         for record, _, combination in full:
             if is_call(record):
-                ids = (id_of(connection, name, getattr(record, name)) for name in USAGE_DIMENSIONS[len(LIMITED) :])
+                ids = (
+                    id_of(connection, name, getattr(record, name))
+                    for name in USAGE_DIMENSIONS[len(LIMITED) :]
+                )
                 used.add(record, (*combination.rollup[: len(LIMITED)], *ids))
+
         if used:
             rollups.merge_usage(connection, used, self.usage_limits)
 
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:
-    """Read the positions of one sidecar. On the write connection: a commit that was abandoned ends first."""
+    """Read the positions of one sidecar. On the write connection: a commit that was abandoned ends
+    first.
+    """
     sql = f"SELECT {POSITION_COLUMNS} FROM ingest_position WHERE instance = ?"
     return positions_of(connection.execute(sql, (instance,)))
 
 
-def _check_blocks(connection: sqlite3.Connection, growing: GrowingBlocks, entries: list[Entry]) -> None:
+def _check_blocks(
+    connection: sqlite3.Connection, growing: GrowingBlocks, entries: list[Entry]
+) -> None:
     numbers = growing.continued(entries)
     if numbers:
         sql = f"SELECT id, raw_bytes FROM blocks WHERE {ID_AMONG}"
@@ -176,14 +215,21 @@ def _check_blocks(connection: sqlite3.Connection, growing: GrowingBlocks, entrie
 def _write_blocks(connection: sqlite3.Connection, packer: GrowingPacker) -> None:
     connection.executemany(_INSERT_BLOCK, packer.blocks)
     connection.executemany(
-        _GROW, [(block.last_seq, block.newest_us, block.raw_bytes, block.frames, block.id) for block in packer.growths]
+        _GROW,
+        [
+            (block.last_seq, block.newest_us, block.raw_bytes, block.frames, block.id)
+            for block in packer.growths
+        ],
     )
 
 
 def _write_positions(connection: sqlite3.Connection, batch: Batch) -> None:
     connection.executemany(
         _UPSERT_POSITION,
-        [(batch.instance, *position_row(source, position)) for source, position in batch.positions.items()],
+        [
+            (batch.instance, *position_row(source, position))
+            for source, position in batch.positions.items()
+        ],
     )
     connection.executemany(
         "DELETE FROM ingest_position WHERE instance = ? AND source = ?",
@@ -196,16 +242,24 @@ def _write_span(connection: sqlite3.Connection, records: list[Record], first_seq
     started = [record.started_at_us for record in records]
     ids = [record.id for record in records]
     bounds = [min(started), max(started), id_ms(min(ids)), id_ms(max(ids))]
+
     newest = connection.execute("SELECT * FROM spans ORDER BY last_seq DESC LIMIT 1").fetchone()
     if newest is not None and newest[0] - newest[1] + 1 < SPAN_RECORDS:
         connection.execute("DELETE FROM spans WHERE last_seq = ?", (newest[0],))
         first_seq = newest[1]
-        bounds = [fold(pair) for fold, *pair in zip((min, max, min, max), bounds, newest[2:], strict=True)]
-    connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)", (last_seq, first_seq, *bounds))
+        bounds = [
+            fold(pair) for fold, *pair in zip((min, max, min, max), bounds, newest[2:], strict=True)
+        ]
+
+    connection.execute(
+        "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)", (last_seq, first_seq, *bounds)
+    )
 
 
 def _merge_jobs(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    """Write jobs; whichever batch comes first, what is known of the beginning and of the count is never forgotten."""
+    """Write jobs; whichever batch comes first, what is known of the beginning and of the count is
+    never forgotten.
+    """
     jobs = [job for entry in entries if entry.jobs for job in entry.jobs]
     if jobs:
         rows = [(job.id, job.begun_by, job.started_at_us, job.counted_by) for job in jobs]

@@ -1,10 +1,12 @@
-"""The writer's attempts to commit a batch: how long each may take, when the next one is made, what became of them.
+"""The writer's attempts to commit a batch: how long each may take, when the next one is made, what
+became of them.
 
-Pauses double up to a bound, each shortened by chance, so that several sidecars do not ask at the same moment. A store
-that hangs looks like one that is slow: as long as the queue has room nothing is lost by waiting; when it is full, only
-the spool makes room, and it is tried between two attempts. So an attempt is short while the queue is full and the spool
-is not, but never shorter than commits take at present; and a store that was given up so is slow. It counts as away
-when it was waited for, in one attempt or several, as long as for a store while there is room.
+Pauses double up to a bound, each shortened by chance, so that several sidecars do not ask at the
+same moment. A store that hangs looks like one that is slow: as long as the queue has room nothing
+is lost by waiting; when it is full, only the spool makes room, and it is tried between two
+attempts. So an attempt is short while the queue is full and the spool is not, but never shorter
+than commits take at present; and a store that was given up so is slow. It counts as away when it
+was waited for, in one attempt or several, as long as for a store while there is room.
 """
 
 import asyncio
@@ -26,13 +28,18 @@ MAX_PAUSE_S: Final = 5.0
 TIMEOUT_S: Final = 15.0
 """An attempt is given up after this; whether a commit happened is looked up."""
 FULL_TIMEOUT_S: Final = 1.0
-"""And after this when the queue is full: at 20 000 exchanges/s of 2 KiB the ring takes more than that."""
+"""And after this when the queue is full: at 20 000 exchanges/s of 2 KiB the ring takes more than
+that.
+"""
 _LONGER: Final = 4
-"""So many times as long as the commit before is waited for when the queue is full, if that is more."""
+"""So many times as long as the commit before is waited for when the queue is full, if that is more.
+"""
 
 BatchOutcome = Literal["stored", "retried", "rejected", "spooled"]
 OnAttempt = Callable[[BatchOutcome, int, float], None]
-"""Called after every attempt and for every batch that is spooled, with its outcome, records, seconds."""
+"""Called after every attempt and for every batch that is spooled, with its outcome, records,
+seconds.
+"""
 MakeRoom = Callable[[int, int], Awaitable[None]]
 """Awaited before a batch of so many entries and bytes is committed; 0 bytes: not known."""
 _OUTCOMES: Final[tuple[BatchOutcome, ...]] = ("stored", "retried", "rejected", "spooled")
@@ -42,19 +49,25 @@ class CommitListener(Protocol):
     """Is notified of commits, on the loop; must be quick."""
 
     def on_commit(self, batch: Batch, /) -> None:
-        """Every commit, in order: the batch as stored, positions corrected; of one without an answer the last entry."""
+        """Every commit, in order: the batch as stored, positions corrected; of one without an
+        answer the last entry.
+        """
         ...
 
 
 class WriterListener(CommitListener, Protocol):
-    """Notifies the feeder of the writer of all that becomes of the records, on the loop; must be quick."""
+    """Notifies the feeder of the writer of all that becomes of the records, on the loop; must be
+    quick.
+    """
 
     def on_spooled(self, batch: Batch, /) -> None:
         """Every batch that went to the spool instead; its positions are in effect from now on."""
         ...
 
     def on_dropped(self, reason: str, records: int, /) -> None:
-        """Records were dropped, after the commit that counts them: the reason in the ledger, how many."""
+        """Records were dropped, after the commit that counts them: the reason in the ledger, how
+        many.
+        """
         ...
 
 
@@ -91,15 +104,20 @@ class Availability:
     @property
     def away_s(self) -> float:
         """For how long the store has been away; 0 while it is there."""
-        return 0.0 if self.is_up else self.clock() - self._down_since_s
+        if self.is_up:
+            return 0.0
+        return self.clock() - self._down_since_s
 
     def note_down(self, error: Exception) -> None:
-        """Leave the store alone for a while; one that is slow is there. Of the error only the text is kept."""
+        """Leave the store alone for a while; one that is slow is there. Of the error only the text
+        is kept.
+        """
         _clear_frames(error)
         self.retry_at_s = self.clock() + self._pause_s * (0.5 + self.jitter() / 2)
         self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
         if isinstance(error, StorageSlow) and self.is_up:
             return
+
         self.reason = str(error)
         if self.is_up:
             self.is_up = False
@@ -116,9 +134,11 @@ class Availability:
 
 
 def _clear_frames(error: BaseException | None) -> None:
-    """Drop the frames an error went through: they hold the batch that was tried, and a future that holds it.
+    """Drop the frames an error went through: they hold the batch that was tried, and a future that
+    holds it.
 
-    Only a collection of cycles would free them, which we let happen rarely: 13 MiB after 40 s of a locked SQLite.
+    Only a collection of cycles would free them, which we let happen rarely: 13 MiB after 40 s of a
+    locked SQLite.
     """
     while error is not None:
         error.__traceback__ = None
@@ -128,8 +148,12 @@ def _clear_frames(error: BaseException | None) -> None:
 class CommitTimeout:
     """Bounds requests to the store, one at a time."""
 
-    def __init__(self, timeout_s: float | None = TIMEOUT_S, full_timeout_s: float = FULL_TIMEOUT_S) -> None:
-        """Wait `timeout_s` at most, `full_timeout_s` where the spool takes over; None: without end, there is none."""
+    def __init__(
+        self, timeout_s: float | None = TIMEOUT_S, full_timeout_s: float = FULL_TIMEOUT_S
+    ) -> None:
+        """Wait `timeout_s` at most, `full_timeout_s` where the spool takes over; None: without end,
+        there is none.
+        """
         self._timeout_s = timeout_s
         self._full_timeout_s = full_timeout_s
         self._usual_s = 0.0
@@ -156,6 +180,7 @@ class CommitTimeout:
             raise self._no_answer(began_s) from error
         finally:
             self._running = None
+
         self._silent_s = 0.0
 
     def note_commit(self, took_s: float) -> None:
@@ -168,7 +193,9 @@ class CommitTimeout:
         self._end_within(max(self._full_timeout_s, _LONGER * self._usual_s))
 
     def limit(self, timeout_s: float) -> None:
-        """Let nothing take longer from now on, what is running included: the writer closes, the spool takes over."""
+        """Let nothing take longer from now on, what is running included: the writer closes, the
+        spool takes over.
+        """
         if self._timeout_s is not None:
             self._end_within(timeout_s)
             self._timeout_s = min(self._timeout_s, timeout_s)

@@ -1,7 +1,8 @@
-"""The writer's queue: the batch that is open, and the closed ones in the order in which they were opened.
+"""The writer's queue: the batch that is open, and the closed ones in the order in which they were
+opened.
 
-A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Its callers bound it, in bytes, by
-heeding `is_full`.
+A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Its callers bound
+it, in bytes, by heeding `is_full`.
 """
 
 from collections import deque
@@ -47,21 +48,26 @@ class Backlog:
 
     @contextmanager
     def reserve(self) -> Iterator[None]:
-        """Reserve the room of one batch, half of the queue at most, for a batch that comes from elsewhere."""
+        """Reserve the room of one batch, half of the queue at most, for a batch that comes from
+        elsewhere.
+        """
         self._reserved_bytes = min(self._limits.max_bytes, self._limits.queue_max_bytes // 2)
         try:
             yield
         finally:
-            self._reserved_bytes = self.prepared_bytes = 0
+            self._reserved_bytes = 0
+            self.prepared_bytes = 0
 
     @property
     def is_full(self) -> bool:
         return self.size_bytes >= self._limits.queue_max_bytes
 
     def should_spill(self) -> bool:
-        """Whether the oldest batches should go to the spool: once it was full, until half of it is gone.
+        """Whether the oldest batches should go to the spool: once it was full, until half of it is
+        gone.
 
-        Stopping any sooner would leave a store that is retried no time to answer before the queue is full once more.
+        Stopping any sooner would leave a store that is retried no time to answer before the queue
+        is full once more.
         """
         if self.is_full:
             self._is_spilling = True
@@ -91,15 +97,26 @@ class Backlog:
         if len(entries) > room:
             here = size_bytes * room // len(entries)
             self.extend(entries[:room], here, SourceRun(run.source, run.positions[:room]), now_s)
-            self.extend(entries[room:], size_bytes - here, SourceRun(run.source, run.positions[room:]), now_s)
+            self.extend(
+                entries[room:],
+                size_bytes - here,
+                SourceRun(run.source, run.positions[room:]),
+                now_s,
+            )
             return True
+
         is_new = self._open is None
         batch = self._opened(now_s)
         batch.entries += entries
         batch.runs.append(run)
         batch.size_bytes += size_bytes
-        if len(batch.entries) < self._limits.max_records and batch.size_bytes < self._limits.max_bytes:
+
+        if (
+            len(batch.entries) < self._limits.max_records
+            and batch.size_bytes < self._limits.max_bytes
+        ):
             return is_new
+
         self.close_open()
         return True
 
@@ -118,14 +135,18 @@ class Backlog:
             self._open = None
 
     def oldest(self, now_s: float, *, at_once: bool = False) -> PendingBatch | None:
-        """Return the oldest batch that is closed or due, or with `at_once` the open one; None without any."""
+        """Return the oldest batch that is closed or due, or with `at_once` the open one; None
+        without any.
+        """
         if not self._closed and (at_once or self.has_batch(now_s)):
             self.close_open()
         return self._closed[0] if self._closed else None
 
     def due_at_s(self) -> float | None:
         """When the open batch is closed for its age; None without one."""
-        return None if self._open is None else self._open.opened_at_s + self._limits.max_age_s
+        if self._open is None:
+            return None
+        return self._open.opened_at_s + self._limits.max_age_s
 
     def has_batch(self, now_s: float) -> bool:
         due_at_s = self.due_at_s()

@@ -1,9 +1,10 @@
-"""Commits a batch, in parts where the store refuses some of it, and notifies those who follow the commits.
+"""Commits a batch, in parts where the store refuses some of it, and notifies those who follow the
+commits.
 
-Strategy: a refused batch is split in halves until the refused record stands alone; every part is a transaction of its
-own that carries the exact positions of its entries, so a process that dies in between has neither lost nor doubled
-anything. The refused record is stored escaped under its id; only if that is refused too, it goes to a file and counts
-as `poison`.
+Strategy: a refused batch is split in halves until the refused record stands alone; every part is a
+transaction of its own that carries the exact positions of its entries, so a process that dies in
+between has neither lost nor doubled anything. The refused record is stored escaped under its id;
+only if that is refused too, it goes to a file and counts as `poison`.
 """
 
 import asyncio
@@ -46,23 +47,32 @@ class Committer:
     poison: dict[bytes, int] = field(default_factory=dict, init=False)
     """Source → records that were dropped and that its positions count as stored."""
 
-    def subscribe(self, feeder: attempts.WriterListener, *followers: attempts.CommitListener) -> None:
+    def subscribe(
+        self, feeder: attempts.WriterListener, *followers: attempts.CommitListener
+    ) -> None:
         """Notify `feeder` of everything, and after it the others of commits."""
         self._listeners = (*self._listeners, feeder)
         self._commit_listeners = (*self._commit_listeners, feeder, *followers)
 
     def reconcile(self, stored: Mapping[bytes, Position]) -> dict[bytes, Position]:
-        """Do not commit what the store has already, until `forget_stored`; return its positions of real sources."""
+        """Do not commit what the store has already, until `forget_stored`; return its positions of
+        real sources.
+        """
         pseudo = (SOURCE_INTERNAL, RETIRED_TOTALS, SOURCE_SPOOL)
-        self._stored = {source: position for source, position in stored.items() if source not in pseudo}
+        self._stored = {
+            source: position for source, position in stored.items() if source not in pseudo
+        }
         return self._stored
 
     def forget_stored(self) -> None:
         """The batch that was being settled at `reconcile` is settled."""
         self._stored = {}
 
-    async def settle(self, pending: PendingBatch, commit: Callable[[PendingBatch], Awaitable[bool]]) -> bool:
-        """Settle a batch by `commit`, in parts where it is refused or too large; False as soon as `commit` returns it.
+    async def settle(
+        self, pending: PendingBatch, commit: Callable[[PendingBatch], Awaitable[bool]]
+    ) -> bool:
+        """Settle a batch by `commit`, in parts where it is refused or too large; False as soon as
+        `commit` returns it.
 
         Raises:
             StorageRejected: the store refuses positions without entries, which is a bug.
@@ -81,10 +91,14 @@ class Committer:
                     parts += reversed(part.split())
                 elif not await self._settle_refused(part, error, commit):
                     return False
+
         return True
 
     async def _settle_refused(
-        self, part: PendingBatch, error: StorageRejected, commit: Callable[[PendingBatch], Awaitable[bool]]
+        self,
+        part: PendingBatch,
+        error: StorageRejected,
+        commit: Callable[[PendingBatch], Awaitable[bool]],
     ) -> bool:
         if not part.entries:
             raise error  # Not a record's fault: a bug of the positions.
@@ -93,24 +107,33 @@ class Committer:
             is_settled = await commit(part)
         except StorageRejected as second:
             return await self._drop_refused(part, second, commit)
+
         if is_settled:
             self.counters.records_escaped += 1
             log.warning("a record was stored escaped: %s", error)
         return is_settled
 
     async def _drop_refused(
-        self, part: PendingBatch, error: StorageRejected, commit: Callable[[PendingBatch], Awaitable[bool]]
+        self,
+        part: PendingBatch,
+        error: StorageRejected,
+        commit: Callable[[PendingBatch], Awaitable[bool]],
     ) -> bool:
-        """Keep the one record of a part in a file, and commit its positions, which count it as dropped."""
+        """Keep the one record of a part in a file, and commit its positions, which count it as
+        dropped.
+        """
         await asyncio.to_thread(quarantine, self.quarantine_directory, part.entries[0], error)
         part.replace([])
         source = part.runs[0].source
         self.poison[source] = self.poison.get(source, 0) + 1
+
         try:
             is_settled = await commit(part)
         except StorageUnavailable:
-            self.poison[source] -= 1  # A frame of the spool: it is read again, and its record refused again.
+            # A frame of the spool: it is read again, and its record refused again.
+            self.poison[source] -= 1
             raise
+
         if is_settled:
             self.counters.records_quarantined += 1
             self._notify_dropped("poison", 1)
@@ -122,9 +145,11 @@ class Committer:
         return part.batch(self.instance, self.poison)
 
     async def prepare(self, part: PendingBatch) -> None:
-        """Have the store make what it can before the commit of a part, once for all attempts, and in no time limit.
+        """Have the store make what it can before the commit of a part, once for all attempts, and
+        in no time limit.
 
-        Nothing is made while the store is away: the part may go to the spool instead, and is prepared as a frame then.
+        Nothing is made while the store is away: the part may go to the spool instead, and is
+        prepared as a frame then.
         """
         if part.prepared is None and part.entries and self.availability.is_up:
             with suppress(StorageUnavailable):  # the attempt that follows says so
@@ -156,6 +181,7 @@ class Committer:
         except StorageRejected:
             part.is_doubtful = False
             raise
+
         self.counters.last_flush_s = time.monotonic() - started_s
         self._note("stored", len(part.entries), self.counters.last_flush_s)
         self.availability.note_up()
@@ -164,7 +190,9 @@ class Committer:
             self.notify_spool_drops()
         self.notify_commit(batch)
 
-    def note_unavailable(self, error: StorageUnavailable, records: int = 0, took_s: float = 0.0) -> None:
+    def note_unavailable(
+        self, error: StorageUnavailable, records: int = 0, took_s: float = 0.0
+    ) -> None:
         self._note("retried", records, took_s)
         self.availability.note_down(error)
 
@@ -179,7 +207,9 @@ class Committer:
             listener.on_commit(batch)
 
     def notify_spool_drops(self) -> None:
-        """Notify who feeds the writer of records that were lost in the spool, by commits that are known by now."""
+        """Notify who feeds the writer of records that were lost in the spool, by commits that are
+        known by now.
+        """
         for reason, records in () if self.spool is None else self.spool.new_drops():
             self._notify_dropped(reason, records)
 

@@ -1,16 +1,19 @@
-"""A store that may be away at the start: calls raise `StorageUnavailable` until it is open and enabled.
+"""A store that may be away at the start: calls raise `StorageUnavailable` until it is open and
+enabled.
 
-Strategy: one task opens the store, trying again for as long as it takes. An open store is handed out by `enable` only,
-after its positions were reconciled with what was assumed: nothing is committed whose place in it is not known.
+Strategy: one task opens the store, trying again for as long as it takes. An open store is handed
+out by `enable` only, after its positions were reconciled with what was assumed: nothing is
+committed whose place in it is not known.
 
 API keys may be in a store of their own, which is opened beside it and is away or there by itself.
 
-A store that turns out to be damaged in a call that commits depend on, whose file is removed, or that is emptied, is
-replaced by an empty one that has its keys and positions, between two calls: no other part has to know.
+A store that turns out to be damaged in a call that commits depend on, whose file is removed, or
+that is emptied, is replaced by an empty one that has its keys and positions, between two calls: no
+other part has to know.
 
-Retried is whatever may be fixed without touching sidelog: no answer, a name that does not resolve, a lock, a full
-disk, a refused password, a database that is not there yet or that a newer sidelog wrote. An address that the driver
-cannot read ends the start.
+Retried is whatever may be fixed without touching sidelog: no answer, a name that does not resolve,
+a lock, a full disk, a refused password, a database that is not there yet or that a newer sidelog
+wrote. An address that the driver cannot read ends the start.
 """
 
 import asyncio
@@ -32,7 +35,9 @@ WATCH_S: Final = 1.0
 RETRY_S: Final = 2.0
 """Pause between two attempts to open the store."""
 _COMMITS_NEED: Final = frozenset({"commit", "retention", "trim"})
-"""Calls that a batch waits for, the last two because of the cap on size: where they fail nothing is stored any more."""
+"""Calls that a batch waits for, the last two because of the cap on size: where they fail nothing is
+stored any more.
+"""
 
 
 @dataclass(slots=True)
@@ -60,9 +65,9 @@ class DeferredStorage:
     ) -> None:
         """Open nothing yet; between two attempts is a pause of `retry_s`.
 
-        `open_store` gets what is known to be wrong with the store before, or nothing; `on_removed`, how many records
-        went with a store that was removed. The name is for the log and errors; `keys` has the API keys, where that is
-        another store.
+        `open_store` gets what is known to be wrong with the store before, or nothing; `on_removed`,
+        how many records went with a store that was removed. The name is for the log and errors;
+        `keys` has the API keys, where that is another store.
         """
         self._open_store = open_store
         self._retry_s = retry_s
@@ -81,7 +86,8 @@ class DeferredStorage:
         """Why it is not open."""
 
     async def open(self) -> None:
-        """Open the store, however long that takes. When this is cancelled the store is open or not, nothing in between.
+        """Open the store, however long that takes. When this is cancelled the store is open or not,
+        nothing in between.
 
         Raises:
             StorageMisconfigured: Its address cannot be used.
@@ -94,18 +100,34 @@ class DeferredStorage:
                 self._has_failed = True
                 if str(error) != self.reason:
                     self.reason = str(error)
-                    log.error("%s is unavailable, retrying every %g s: %s", self._name, self._retry_s, error)
+                    log.error(
+                        "%s is unavailable, retrying every %g s: %s",
+                        self._name,
+                        self._retry_s,
+                        error,
+                    )
+
                 self._has_attempted.set()
                 await asyncio.sleep(self._retry_s)
             except errors.StorageRejected as error:
-                raise errors.StorageMisconfigured(f"the address of {self._name} cannot be used: {error}") from error
+                raise errors.StorageMisconfigured(
+                    f"the address of {self._name} cannot be used: {error}"
+                ) from error
+
         if self._has_attempted.is_set():
-            log.warning("%s is available now", self._name, extra={"after_s": round(time.monotonic() - started_s, 1)})
+            log.warning(
+                "%s is available now",
+                self._name,
+                extra={"after_s": round(time.monotonic() - started_s, 1)},
+            )
+
         self._has_attempted.set()
         self._is_open.set()
 
     async def first_attempt(self, timeout_s: float) -> bool:
-        """Wait for the end of the first attempt, `timeout_s` at most; return whether the store is open."""
+        """Wait for the end of the first attempt, `timeout_s` at most; return whether the store is
+        open.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 await self._has_attempted.wait()
@@ -114,7 +136,9 @@ class DeferredStorage:
         return self._is_open.is_set()
 
     async def opened(self) -> Storage:
-        """Wait for the store itself, which is for reading positions before it is enabled; not one to be replaced."""
+        """Wait for the store itself, which is for reading positions before it is enabled; not one
+        to be replaced.
+        """
         await self._is_open.wait()
         assert self._store is not None
         return self._store
@@ -151,6 +175,7 @@ class DeferredStorage:
             if self.is_opening:
                 raise errors.StorageOpening(f"{self._name} is being opened")
             raise errors.StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
+
         store = self._store
         try:
             return await getattr(store, name)(*arguments, **options)
@@ -175,29 +200,37 @@ class DeferredStorage:
             except (errors.StorageUnavailable, errors.SchemaRefused) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
-                    log.error("%s cannot be used, retrying every %g s: %s", self._name, WATCH_S, error)
+                    log.error(
+                        "%s cannot be used, retrying every %g s: %s", self._name, WATCH_S, error
+                    )
 
     def _begin_replacing(self, why: str, reason: str) -> None:
         if self._replacement is None:
             self._replacement = _Replacement(why, reason, self._is_enabled)
-            self._is_enabled, self.reason = False, reason
+            self._is_enabled = False
+            self.reason = reason
             self._is_open.clear()
             log.error("%s is %s, an empty one replaces it: %s", self._name, why, reason)
 
     async def _look(self) -> None:
         if self._is_enabled and self._store is not None and not await self._store.is_in_place():
             self._begin_replacing("removed", "what was stored is not where it was")
-        pending, store = self._replacement, self._store
+        pending = self._replacement
+        store = self._store
         if pending is None or store is None:
             return
+
         if not pending.is_closed:
             if pending.why == "removed":
                 pending.kept = await store.kept()  # Behind a commit that runs.
             await store.close()
             pending.is_closed = True
+
         replacement = await self._open_store(pending.reason if pending.why == "damaged" else "")
         lost_records = await replacement.keep(pending.kept) if pending.kept else 0
-        self._store, self._replacement, self._is_enabled = replacement, None, pending.was_enabled
+        self._store = replacement
+        self._replacement = None
+        self._is_enabled = pending.was_enabled
         self._is_open.set()
         self.replaced[pending.why] += 1
         if pending.why == "removed":

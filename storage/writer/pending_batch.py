@@ -1,8 +1,9 @@
 """Entries on their way to becoming one batch, with the positions between them. Pure.
 
-Every entry comes with the position its source has once the entry is settled, so a batch can be split anywhere and each
-part still carries the exact positions of what is in it. That is what makes bisecting a refused batch exactly-once.
-Entries of a ring come in runs, whose positions are computed only where a batch ends or is split.
+Every entry comes with the position its source has once the entry is settled, so a batch can be
+split anywhere and each part still carries the exact positions of what is in it. That is what makes
+bisecting a refused batch exactly-once. Entries of a ring come in runs, whose positions are computed
+only where a batch ends or is split.
 """
 
 from bisect import bisect_right
@@ -27,9 +28,11 @@ class PositionUpdate(NamedTuple):
 
 
 class LazyPositions(Sequence[Position]):
-    """The positions of a ring after each of consecutive entries that become records, each computed on access.
+    """The positions of a ring after each of consecutive entries that become records, each computed
+    on access.
 
-    A position per entry would be 200 bytes that are rarely read: 1 us of CPU per exchange (bench/macro, get).
+    A position per entry would be 200 bytes that are rarely read: 1 us of CPU per exchange
+    (bench/macro, get).
     """
 
     __slots__ = ("_base", "_ends")
@@ -51,8 +54,11 @@ class LazyPositions(Sequence[Position]):
             start, stop, _ = index.indices(len(self._ends))
             return LazyPositions(self[start - 1] if start else self._base, self._ends[start:stop])
         entry = range(len(self._ends))[index]
-        base, count = self._base, entry + 1
-        return Position(self._ends[entry], base.taken + count, base.stored + count, 0, base.dropped, False)
+        base = self._base
+        count = entry + 1
+        return Position(
+            self._ends[entry], base.taken + count, base.stored + count, 0, base.dropped, False
+        )
 
 
 class SourceRun(NamedTuple):
@@ -74,18 +80,24 @@ class PendingBatch:
     """Where the entries come from, in their order; position updates lie between runs."""
     updates: list[PositionUpdate] = field(default_factory=list)
     retired: list[tuple[int, bytes]] = field(default_factory=list)
-    """Sources to be deleted, each with how many entries must be settled first: in the part that adds its counts."""
+    """Sources to be deleted, each with how many entries must be settled first: in the part that
+    adds its counts.
+    """
     size_bytes: int = 0
     is_doubtful: bool = False
     """Whether a commit of it was tried and got no answer, so that the store may have it."""
     is_replayed: bool = False
-    """Whether it comes from the spool: the positions of other sources in it were corrected when they were spooled."""
+    """Whether it comes from the spool: the positions of other sources in it were corrected when
+    they were spooled.
+    """
     prepared: Prepared | None = None
     """What the store made of these entries, for whatever attempt commits them."""
 
     @property
     def prepared_bytes(self) -> int:
-        return 0 if self.prepared is None else self.prepared.size_bytes
+        if self.prepared is None:
+            return 0
+        return self.prepared.size_bytes
 
     def replace(self, entries: list[Entry]) -> None:
         """Settle other entries in place of these, as far as the positions of its sources go."""
@@ -102,6 +114,7 @@ class PendingBatch:
             if self.updates[index].source == source:
                 self.updates[index] = update
                 return
+
         self.updates.append(update)
 
     def split(self) -> tuple["PendingBatch", "PendingBatch"]:
@@ -122,7 +135,11 @@ class PendingBatch:
             self.opened_at_s,
             self.entries[middle:],
             after,
-            [update._replace(settled=update.settled - middle) for update in self.updates if update.settled > middle],
+            [
+                update._replace(settled=update.settled - middle)
+                for update in self.updates
+                if update.settled > middle
+            ],
             [(settled - middle, source) for settled, source in self.retired if settled > middle],
             is_doubtful=self.is_doubtful,
             is_replayed=self.is_replayed,
@@ -130,17 +147,28 @@ class PendingBatch:
         return first, second
 
     def discard_stored(self, stored: Mapping[bytes, Position]) -> None:
-        """Leave out what the store turned out to have: entries, and positions that are not ahead of its own."""
-        entries, runs, done = [], [], 0
+        """Leave out what the store turned out to have: entries, and positions that are not ahead of
+        its own.
+        """
+        entries = []
+        runs = []
+        done = 0
         moved = {0: 0}
+
         for run in self.runs:
-            known, end = stored.get(run.source), done + len(run.positions)
-            skipped = 0 if known is None else bisect_right(run.positions, known.offset, key=lambda step: step.offset)
+            known = stored.get(run.source)
+            end = done + len(run.positions)
+            skipped = (
+                0
+                if known is None
+                else bisect_right(run.positions, known.offset, key=lambda step: step.offset)
+            )
             if done + skipped < end:
                 entries += self.entries[done + skipped : end]
                 runs.append(SourceRun(run.source, run.positions[skipped:]))
             done = end
             moved[done] = len(entries)
+
         if len(entries) < len(self.entries):
             self.replace(entries)
         self.runs = runs
@@ -152,21 +180,31 @@ class PendingBatch:
         self.retired = [(moved[settled], source) for settled, source in self.retired]
 
     def batch(self, instance: str, poison: Mapping[bytes, int]) -> Batch:
-        """Return the batch of `instance`; `poison` are records per source that were dropped after being counted."""
+        """Return the batch of `instance`; `poison` are records per source that were dropped after
+        being counted.
+        """
         positions: dict[bytes, Position] = {}
-        done = next_update = 0
+        done = 0
+        next_update = 0
+
         for run in (*self.runs, None):
-            while next_update < len(self.updates) and (run is None or self.updates[next_update].settled <= done):
+            while next_update < len(self.updates) and (
+                run is None or self.updates[next_update].settled <= done
+            ):
                 _, source, position = self.updates[next_update]
                 positions[source] = position
                 next_update += 1
+
             if run is not None:
                 positions[run.source] = run.positions[-1]
                 done += len(run.positions)
+
         for source, dropped in poison.items():
             if source in positions and (source == SOURCE_SPOOL or not self.is_replayed):
                 positions[source] = _corrected(positions[source], dropped)
-        return Batch(instance, self.entries, positions, [source for _, source in self.retired], self.prepared)
+        return Batch(
+            instance, self.entries, positions, [source for _, source in self.retired], self.prepared
+        )
 
 
 def _split_runs(runs: list[SourceRun], middle: int) -> tuple[list[SourceRun], list[SourceRun]]:
@@ -179,6 +217,7 @@ def _split_runs(runs: list[SourceRun], middle: int) -> tuple[list[SourceRun], li
         if here < len(run.positions):
             after.append(SourceRun(run.source, run.positions[here:]))
         middle -= here
+
     return before, after
 
 

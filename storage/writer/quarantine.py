@@ -1,8 +1,10 @@
-"""A record that the store refused: escaped so that every store takes it, and quarantined if that is refused too.
+"""A record that the store refused: escaped so that every store takes it, and quarantined if that is
+refused too.
 
-An escaped record is changed as little as needed. Text is escaped reversibly: a backslash is doubled, NUL and lone
-surrogates are written as `\\uXXXX`. Numbers of more than 64 bits become null, or the nearest number that fits where
-null is not allowed. Bodies are left out, because what was refused may be in them.
+An escaped record is changed as little as needed. Text is escaped reversibly: a backslash is
+doubled, NUL and lone surrogates are written as `\\uXXXX`. Numbers of more than 64 bits become null,
+or the nearest number that fits where null is not allowed. Bodies are left out, because what was
+refused may be in them.
 """
 
 import logging
@@ -36,16 +38,22 @@ _NULLABLE: Final = frozenset(
 
 
 def escape(entry: Entry) -> Entry:
-    values = {name: _storable(name, value) for name, value in msgspec.structs.asdict(entry.record).items()}
+    values = {
+        name: _storable(name, value) for name, value in msgspec.structs.asdict(entry.record).items()
+    }
     payload = None if entry.payload is None else _without_bodies(entry.payload)
-    return Entry(Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls], entry.jobs)
+    return Entry(
+        Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls], entry.jobs
+    )
 
 
 def escape_text(text: str) -> str:
     """Escape text when it holds NUL or a lone surrogate; other text is left alone."""
     if _UNSTORABLE.search(text) is None:
         return text
-    return _ESCAPED.sub(lambda match: "\\\\" if match[0] == "\\" else f"\\u{ord(match[0]):04x}", text)
+    return _ESCAPED.sub(
+        lambda match: "\\\\" if match[0] == "\\" else f"\\u{ord(match[0]):04x}", text
+    )
 
 
 def quarantine(directory: Path, entry: Entry, error: StorageRejected) -> None:
@@ -56,29 +64,51 @@ def quarantine(directory: Path, entry: Entry, error: StorageRejected) -> None:
         path.touch(mode=0o600)
         path.write_bytes(msgspec.msgpack.encode(entry))
     except (OSError, ValueError, TypeError, OverflowError) as failure:
-        log.error("record %s was refused (%s) and could not be kept: %s", entry.record.id.hex(), error, failure)
+        log.error(
+            "record %s was refused (%s) and could not be kept: %s",
+            entry.record.id.hex(),
+            error,
+            failure,
+        )
     else:
-        log.error("record %s was refused (%s) and is kept in %s", format_id(entry.record.id), error, path)
+        log.error(
+            "record %s was refused (%s) and is kept in %s", format_id(entry.record.id), error, path
+        )
 
 
 def _storable(name: str, value: Any) -> Any:
     if isinstance(value, str):
         allowed = _ENUMS.get(name)
-        return escape_text(value) if allowed is None or value in allowed else allowed[0]
+        if allowed is None or value in allowed:
+            return escape_text(value)
+        return allowed[0]
+
     if isinstance(value, int):
         if -_MAX_INT <= value <= _MAX_INT:
             return value
-        return None if name in _NULLABLE else max(-_MAX_INT, min(value, _MAX_INT))
+        if name in _NULLABLE:
+            return None
+        return max(-_MAX_INT, min(value, _MAX_INT))
+
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if name == "redactions" and value:
-        return {each: max(-_MAX_INT, min(count, _MAX_INT)) for each, count in (bounded(value) or {}).items()}
+        return {
+            each: max(-_MAX_INT, min(count, _MAX_INT))
+            for each, count in (bounded(value) or {}).items()
+        }
+
     return None if name == "stream" else value
 
 
 def _escaped_call(call: ToolCall) -> ToolCall:
     """Keep a call without its contents; numbers out of range become the nearest that are in it."""
-    changes: dict[str, Any] = {"arguments": None, "result": None, "error_details": None, "search": ""}
+    changes: dict[str, Any] = {
+        "arguments": None,
+        "result": None,
+        "error_details": None,
+        "search": "",
+    }
     for name, value in msgspec.structs.asdict(call).items():
         if isinstance(value, str) and name not in ("status", "search"):
             changes[name] = escape_text(value)
@@ -86,12 +116,16 @@ def _escaped_call(call: ToolCall) -> ToolCall:
             changes[name] = max(-_MAX_INT, min(value, _MAX_INT))
         elif isinstance(value, float) and not math.isfinite(value):
             changes[name] = 0.0
+
     return msgspec.structs.replace(call, **changes)
 
 
 def _without_bodies(payload: Payload) -> Payload:
-    request, response = _omitted(payload.request_body), _omitted(payload.response_body)
-    return msgspec.structs.replace(payload, request_body=request, response_body=response, timeline=[])
+    request = _omitted(payload.request_body)
+    response = _omitted(payload.response_body)
+    return msgspec.structs.replace(
+        payload, request_body=request, response_body=response, timeline=[]
+    )
 
 
 def _omitted(body: Body | None) -> Body | None:

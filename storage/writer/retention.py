@@ -1,14 +1,16 @@
 """Retention by age: what is too old becomes invisible at once and is deleted in slices.
 
-Strategy: age is turned into a floor of whole hours, which the store keeps; readers see nothing below it. Deletion
-follows in slices that take turns with the batches of the writer, and may lag without anybody noticing; it rests after
-a slice for as long as that took, and still is faster than ingest: SQLite deletes 15 900 rows per second of ten million
-beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/README.md). The cap on size is
-`size_cap.py`.
+Strategy: age is turned into a floor of whole hours, which the store keeps; readers see nothing
+below it. Deletion follows in slices that take turns with the batches of the writer, and may lag
+without anybody noticing; it rests after a slice for as long as that took, and still is faster than
+ingest: SQLite deletes 15 900 rows per second of ten million beside 2 000 records per second, 6 900
+of a million beside 5 000 on a busy machine (bench/README.md). The cap on size is `size_cap.py`.
 
-What is too old is decided by a clock that the records do not contradict (`trusted_clock.py`), nor that of a server.
+What is too old is decided by a clock that the records do not contradict (`trusted_clock.py`), nor
+that of a server.
 
-Invariant: the floor never falls unless it lies in the future, and never passes the beginning of the running hour.
+Invariant: the floor never falls unless it lies in the future, and never passes the beginning of the
+running hour.
 """
 
 import asyncio
@@ -33,7 +35,9 @@ ROUND_S: Final = 60.0
 CLOCK: Final = "retention_clock_us"
 """Under which name the store keeps the time that was believed last."""
 SLICE_ROWS: Final = 2000
-"""Of a slice of deletion, which a batch may have to wait for: some 50 ms; SQLite ends its own much earlier."""
+"""Of a slice of deletion, which a batch may have to wait for: some 50 ms; SQLite ends its own much
+earlier.
+"""
 _KEPT_EVERY_US: Final = 600_000_000
 _REPORTED_US: Final = HOUR_US
 """A clock that is further ahead is reported."""
@@ -48,7 +52,10 @@ class Limits:
 
     @classmethod
     def of(cls, max_age_days: float, body_max_age_days: float) -> "Limits":
-        return cls(max_age_us=round(max_age_days * DAY_US), body_max_age_us=round(body_max_age_days * DAY_US))
+        return cls(
+            max_age_us=round(max_age_days * DAY_US),
+            body_max_age_us=round(body_max_age_days * DAY_US),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,8 @@ class Retention:
     ) -> None:
         """Keep a store, which is not closed, within limits.
 
-        `on_purged` gets how many rows went below which floors, when all of them are gone, or the task ends. `trusted`
-        says what is believed of the wall clock.
+        `on_purged` gets how many rows went below which floors, when all of them are gone, or the
+        task ends. `trusted` says what is believed of the wall clock.
         """
         self._storage = storage
         self._limits = limits
@@ -103,7 +110,9 @@ class Retention:
         """How far the wall clock was ahead of what is believed then."""
 
     async def run(self) -> None:
-        """Look at age every minute, until cancelled. A store that is away is asked again the next time."""
+        """Look at age every minute, until cancelled. A store that is away is asked again the next
+        time.
+        """
         while True:
             try:
                 await self.tidy()
@@ -118,12 +127,19 @@ class Retention:
         latest_us = self._clock_us() if state.server_now_us is None else state.server_now_us
         believed_us = await self._believed_us()
         now_us = latest_us if believed_us is None else min(believed_us, latest_us)
+
         if max(state.purge_floor_us, state.body_floor_us) > latest_us:
-            log.error("the store hides what is younger than the clock tells: a clock was ahead, this is undone")
+            log.error(
+                "the store hides what is younger than the clock tells: a clock was ahead, this is "
+                "undone"
+            )
             await self._storage.move_floors(
-                _floor(now_us, self._limits.max_age_us), _floor(now_us, self._limits.body_max_age_us), down=True
+                _floor(now_us, self._limits.max_age_us),
+                _floor(now_us, self._limits.body_max_age_us),
+                down=True,
             )
             state = await self._look()
+
         if believed_us is not None:
             await self._raise(state, now_us)
         await self._finish_erasures()
@@ -149,12 +165,18 @@ class Retention:
                 self._on_purged(rows, wanted)
 
     async def _known_us(self) -> int | None:
-        """Return a time that is known to have been, as kept or from the newest record; None: nothing says so yet."""
+        """Return a time that is known to have been, as kept or from the newest record; None:
+        nothing says so yet.
+        """
         kept = await self._storage.meta(CLOCK)
         if kept is not None:
             return int(kept)
+
         newest = await self._storage.read(RecordQuery(filter=Filter(kind="all"), limit=1))
-        return newest.records[0].started_at_us if newest.records else None
+        if newest.records:
+            return newest.records[0].started_at_us
+
+        return None
 
     async def _believed_us(self) -> int | None:
         """Return the time by which records may be deleted; None: no record confirms the clock."""
@@ -163,21 +185,27 @@ class Retention:
             if known_us is None:
                 return None
             self._trusted.resume(known_us)
+
         believed_us = self._trusted.now_us()
-        was_ahead, self.clock_ahead_us = self.clock_ahead_us > _REPORTED_US, self._trusted.ahead_us
+        was_ahead = self.clock_ahead_us > _REPORTED_US
+        self.clock_ahead_us = self._trusted.ahead_us
+
         if self.clock_ahead_us > _REPORTED_US and not was_ahead:
             log.warning(
-                "the clock is %.1f hours ahead of the newest record; retention believes it when it has held as long, "
+                "the clock is %.1f hours ahead of the newest record; retention believes it when "
+                "it has held as long, "
                 "or for a day",
                 self.clock_ahead_us / HOUR_US,
             )
+
         if believed_us - self._kept_us > _KEPT_EVERY_US:
             self._kept_us = believed_us
             await self._storage.put_meta(CLOCK, str(believed_us), replace=True)
         return believed_us
 
     async def _finish_erasures(self) -> None:
-        were_left, self.erasing = self.erasing, await self._storage.erasing()
+        were_left = self.erasing
+        self.erasing = await self._storage.erasing()
         if were_left and not self.erasing:
             log.info("nothing of what was erased is left in the store")
 
@@ -193,9 +221,13 @@ class Retention:
             self.rows_purged += purged.rows
             if purged.is_done:
                 return
-            # As long as it took, so that batches have half the time of the write connection at least.
+
+            # As long as it took, so that batches have half the time of the write connection at
+            # least.
             await asyncio.sleep(min(took_s, 1.0))
 
 
 def _floor(now_us: int, age_us: int) -> int:
-    return (now_us - age_us) // HOUR_US * HOUR_US if age_us else 0
+    if age_us:
+        return (now_us - age_us) // HOUR_US * HOUR_US
+    return 0

@@ -1,13 +1,14 @@
 """The cap on size, held at any moment: the oldest records go in slices that are small against it.
 
-Strategy: a batch says how large it is before it is committed. When four times what came since the size was last
-measured could have reached `HIGH`, it is measured again. Above `EARLY` a task deletes the oldest beside the batches
-(`Storage.trim`) until the size is at `LOW`. A batch waits only where four times what it brings would take the store
-above its ceiling, and deletes so much itself. The ceiling is `HIGH`; of a store that is far larger, because the cap was
-lowered, what it takes at first, and then a little above what the task has left.
+Strategy: a batch says how large it is before it is committed. When four times what came since the
+size was last measured could have reached `HIGH`, it is measured again. Above `EARLY` a task deletes
+the oldest beside the batches (`Storage.trim`) until the size is at `LOW`. A batch waits only where
+four times what it brings would take the store above its ceiling, and deletes so much itself. The
+ceiling is `HIGH`; of a store that is far larger, because the cap was lowered, what it takes at
+first, and then a little above what the task has left.
 
-Invariant: no batch makes the store larger than the cap or, where it was larger when it was first looked at, than it was
-then; of what the cap allows more than nine tenths stay, the newest records.
+Invariant: no batch makes the store larger than the cap or, where it was larger when it was first
+looked at, than it was then; of what the cap allows more than nine tenths stay, the newest records.
 """
 
 import asyncio
@@ -24,9 +25,13 @@ from storage.record import now_us
 log = logging.getLogger(__name__)
 
 HIGH: Final = 15 / 16
-"""Share of the cap that batches may take it to: what is left is for one that is large, and for the journal."""
+"""Share of the cap that batches may take it to: what is left is for one that is large, and for the
+journal.
+"""
 EARLY: Final = 0.93
-"""Share of the cap from which the oldest go: early enough that batches need not wait for it as a rule."""
+"""Share of the cap from which the oldest go: early enough that batches need not wait for it as a
+rule.
+"""
 LOW: Final = 0.92
 """Share of the cap down to which they go."""
 BATCH_SHARE: Final = 64
@@ -37,17 +42,22 @@ ROUND_S: Final = 60.0
 ROW_BYTES: Final = 1024
 """What a row may take beside its payload, all indexes included, with room to spare."""
 _TIMES: Final = 4
-"""What a batch brings may take so much more than its size: SQLite keeps a long text twice, in pages of its own."""
+"""What a batch brings may take so much more than its size: SQLite keeps a long text twice, in pages
+of its own.
+"""
 _RECLAIM_SHARE: Final = 32
 """Space is made usable again whenever so small a part of the cap was freed."""
 _FIRST_GUESS_BYTES: Final = 65536.0
 """What a row may free, until it is known: the first slices are small."""
 _SLICE_SHARE: Final = 128
-"""A slice takes at most so small a part of the records: space comes free in lumps, so what it frees is a guess."""
+"""A slice takes at most so small a part of the records: space comes free in lumps, so what it frees
+is a guess.
+"""
 _MAX_ROWS: Final = 400
 """Of a slice, which a store ends before that when a batch waits."""
 _LEVEL_SHARE: Final = 8
-"""So small a part of the cap a store that is made smaller may be above what it was brought down to."""
+"""So small a part of the cap a store that is made smaller may be above what it was brought down to.
+"""
 
 
 @dataclass(slots=True)
@@ -61,11 +71,15 @@ class Trims:
 
 def batch_max_bytes(max_bytes: int, configured: int) -> int:
     """Bound a batch against the cap on size; 0 is no cap."""
-    return min(configured, max(MIN_BATCH_BYTES, max_bytes // BATCH_SHARE)) if max_bytes else configured
+    if max_bytes:
+        return min(configured, max(MIN_BATCH_BYTES, max_bytes // BATCH_SHARE))
+    return configured
 
 
 class SizeCap:
-    """Keeps a store below a size. `run` is the task beside the batches, `make_room` what they wait for."""
+    """Keeps a store below a size. `run` is the task beside the batches, `make_room` what they wait
+    for.
+    """
 
     def __init__(
         self,
@@ -83,7 +97,9 @@ class SizeCap:
         self._storage = storage
         self._max_bytes = max_bytes
         self.on_trimmed = on_trimmed
-        """Called now and then with what was deleted since, and when the first record that is left started."""
+        """Called now and then with what was deleted since, and when the first record that is left
+        started.
+        """
         self._ceiling_bytes: float | None = None
         self._room_bytes = 0.0
         self._unmeasured_bytes = 0.0
@@ -104,7 +120,9 @@ class SizeCap:
         """What was deleted since the start."""
 
     async def run(self) -> None:
-        """Delete what `make_room` leaves, and report it, until cancelled; a store that is away is asked again."""
+        """Delete what `make_room` leaves, and report it, until cancelled; a store that is away is
+        asked again.
+        """
         try:
             while self._max_bytes:
                 await self._round()
@@ -116,12 +134,14 @@ class SizeCap:
             await self.tidy()
         except StorageUnavailable as error:
             log.warning("the cap on size waits for the store: %s", error)
+
         self._wake.clear()
         try:
             async with asyncio.timeout(ROUND_S):
                 await self._wake.wait()
         except TimeoutError:
             pass
+
         self._report_when_due()
 
     async def make_room(self, entries: int, size_bytes: int) -> None:
@@ -140,11 +160,13 @@ class SizeCap:
         wanted = _TIMES * self._unmeasured_bytes
         if size_bytes and wanted < self._room_bytes:
             return
+
         used = await self._measure()
         if wanted > self._room_bytes:
             goal = max(LOW * self._max_bytes, used + self._room_bytes - wanted)
             while used > goal and (left := await self._trim(used, goal)) is not None:
                 used = left
+
         if used > EARLY * self._max_bytes or self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
             self._wake.set()
 
@@ -157,9 +179,11 @@ class SizeCap:
             left = await self._trim(used, goal)
             if left is None:
                 break
+
             used = left
             self._report_when_due()  # traffic may bring as much as goes, for hours
             await asyncio.sleep(min(time.monotonic() - began_s, 1.0))
+
         if self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
             self._freed_bytes = 0
             await self._storage.reclaim()
@@ -167,9 +191,15 @@ class SizeCap:
     def report(self) -> None:
         """Report what was deleted since the last time, if anything was."""
         self._reported_s = time.monotonic()
-        trims, self._unreported = self._unreported, Trims()
+        trims = self._unreported
+        self._unreported = Trims()
+
         if trims.rows or trims.bodies:
-            log.info("the cap on size took %d records, and the bodies of up to %d more", trims.rows, trims.bodies)
+            log.info(
+                "the cap on size took %d records, and the bodies of up to %d more",
+                trims.rows,
+                trims.bodies,
+            )
             self.on_trimmed(trims, self.reaches_back_us)
 
     def _report_when_due(self) -> None:
@@ -177,12 +207,14 @@ class SizeCap:
             self.report()
 
     async def _measure(self) -> int:
-        before, self._unmeasured_bytes = self._unmeasured_bytes, 0.0
+        before = self._unmeasured_bytes
+        self._unmeasured_bytes = 0.0
         try:
             state = await self._storage.retention()
         except BaseException:
             self._unmeasured_bytes += before
             raise
+
         self._ceiling_bytes = self._ceiling(state.used_bytes)
         self._room_bytes = self._ceiling_bytes - state.used_bytes
         self._most_rows = max(1, (state.last_seq - state.purged_through_seq) // _SLICE_SHARE)
@@ -204,12 +236,19 @@ class SizeCap:
             trims.rows += trimmed.rows
             trims.bodies += trimmed.bodies
         if trimmed.is_done and not self._is_exhausted:
-            log.error("retention.max_bytes of %d is too small for the newest records alone", self._max_bytes)
+            log.error(
+                "retention.max_bytes of %d is too small for the newest records alone",
+                self._max_bytes,
+            )
+
         self._is_exhausted = trimmed.is_done
         if trimmed.is_done:
             return None
+
         left = await self._measure()
         freed = max(0, used - left)
         self._freed_bytes += freed
-        self._bytes_per_row = max(freed / (trimmed.rows + trimmed.bodies), self._bytes_per_row / 2, 1.0)
+        self._bytes_per_row = max(
+            freed / (trimmed.rows + trimmed.bodies), self._bytes_per_row / 2, 1.0
+        )
         return left

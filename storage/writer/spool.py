@@ -1,16 +1,18 @@
-"""The spool: batches on disk that wait for a store that is away. Append-only segments, read in order, then deleted.
+"""The spool: batches on disk that wait for a store that is away. Append-only segments, read in
+order, then deleted.
 
-Strategy: a segment is a file of fixed size, allocated before it is used, so that a full disk is met when a segment is
-opened and never inside one. A frame's records are written first and its header last: after a kill a frame is there
-completely or not at all. After a start, writing goes on in a new segment.
+Strategy: a segment is a file of fixed size, allocated before it is used, so that a full disk is met
+when a segment is opened and never inside one. A frame's records are written first and its header
+last: after a kill a frame is there completely or not at all. After a start, writing goes on in a
+new segment.
 
-Invariant: what is on disk, damage apart, is exactly the frames from the first that is not replayed to the newest; their
-numbers and record counts have no gaps, so damage is counted to the record by what follows it, or at the end by the file
-that says where the spool ends.
+Invariant: what is on disk, damage apart, is exactly the frames from the first that is not replayed
+to the newest; their numbers and record counts have no gaps, so damage is counted to the record by
+what follows it, or at the end by the file that says where the spool ends.
 
-Files are used from one thread at a time, and a lock sees to it: who awaited a thread may have been cancelled, and
-closes while it is still at work. A descriptor closed twice would belong to another file by then. The index is changed
-on the event loop only (`append`, `settle`).
+Files are used from one thread at a time, and a lock sees to it: who awaited a thread may have been
+cancelled, and closes while it is still at work. A descriptor closed twice would belong to another
+file by then. The index is changed on the event loop only (`append`, `settle`).
 """
 
 import errno
@@ -32,7 +34,9 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 SUFFIX: Final = ".spool"
 OTHER_SUFFIX: Final = ".spool-other"
-"""Of segments that another version wrote in a form that is not known here: nothing of them is deleted."""
+"""Of segments that another version wrote in a form that is not known here: nothing of them is
+deleted.
+"""
 END_FILE: Final = "mark"
 
 
@@ -72,7 +76,9 @@ class Spool:
         allocate: Callable[[int, int, int], None] = os.posix_fallocate,
         synchronize: Callable[[int], None] = os.fdatasync,
     ) -> None:
-        """Make an empty index over a directory, which is made when needed; `load` reads what is there."""
+        """Make an empty index over a directory, which is made when needed; `load` reads what is
+        there.
+        """
         self.directory = directory
         self._end_file = StateFile(directory / END_FILE, spool_frames.end_decoder)
         self._allocate = allocate
@@ -90,7 +96,9 @@ class Spool:
         self._end_record = 0
         self._settled_record = 0
         self.began_at = 0
-        """Records below this count were in another spool, of the same name and position in the store."""
+        """Records below this count were in another spool, of the same name and position in the
+        store.
+        """
         self.positions: dict[bytes, Position] = {}
         """Where sources are after everything that was spooled; only those that are in it."""
         self.retired: set[bytes] = set()
@@ -117,7 +125,8 @@ class Spool:
     def load(self, replayed: Position) -> None:
         """Read the index from the files; frames that `replayed` covers and damage are skipped.
 
-        That is the spool's position in the store: its offset is the newest replayed frame, taken are its records.
+        That is the spool's position in the store: its offset is the newest replayed frame, taken
+        are its records.
         """
         self._set_others_aside()
         self.inspect(replayed)
@@ -127,19 +136,24 @@ class Spool:
         """Read the index as `load` does without changing any file."""
         last = replayed.offset
         self._paths = sorted(self.directory.glob("*" + SUFFIX)) if self.directory.is_dir() else []
+
         locations = [location for path in self._paths for location in _frames_in(path)]
         for location in sorted(locations, key=lambda location: location.frame.number):
             if location.frame.number > last:
                 self._pending.append(location)
                 last = location.frame.number
                 self._advance(location.frame)
+
         end = self._end_file.value
         self.began_at = max((location.frame.began_at for location in self._pending), default=0)
         if end is not None:
             self.began_at = max(self.began_at, end.began_at)
         self._settled_record = max(replayed.taken, self.began_at)
-        self._end_record = max(self._settled_record, self._pending[-1].frame.end_record if self._pending else 0)
+        self._end_record = max(
+            self._settled_record, self._pending[-1].frame.end_record if self._pending else 0
+        )
         self._next_number = last + 1
+
         if end is not None and end.end_record > self._end_record:
             self._end_record = end.end_record
             self._next_number = max(self._next_number, end.next_number)
@@ -154,21 +168,33 @@ class Spool:
                 if magic[:-1] == spool_frames.MAGIC[:-1] and magic != spool_frames.MAGIC:
                     aside = path.with_suffix(OTHER_SUFFIX)
                     path.rename(aside)
-                    log.error("a segment of the spool is of another version of sidelog, and is left as %s", aside)
+                    log.error(
+                        "a segment of the spool is of another version of sidelog, and is left as "
+                        "%s",
+                        aside,
+                    )
             except OSError as error:
                 log.error("a segment of the spool cannot be looked at: %s", error)
 
     def start_at(self, count: int) -> None:
-        """Count frames and records from a number that the store cannot know: how far it is could not be read.
+        """Count frames and records from a number that the store cannot know: how far it is could
+        not be read.
 
         Only for a spool in which nothing ever was. `count`: above what any other spool has reached.
         """
         if self._next_number == 1 and not self._end_record:
-            self.began_at = self._settled_record = self._end_record = count
+            self.began_at = count
+            self._settled_record = count
+            self._end_record = count
             self._next_number = count
 
     def write(
-        self, batch: Batch, *, opened_at_us: int, is_doubtful: bool, origins: spool_frames.Origins | None = None
+        self,
+        batch: Batch,
+        *,
+        opened_at_us: int,
+        is_doubtful: bool,
+        origins: spool_frames.Origins | None = None,
     ) -> FrameLocation:
         """Write a frame; it counts once it is appended to the index.
 
@@ -194,13 +220,18 @@ class Spool:
             origins=origins,
         )
         if len(head) + len(packed) > self.segment_bytes:
-            raise FrameTooLarge(f"{len(batch.entries)} records take {len(head) + len(packed)} bytes")
+            raise FrameTooLarge(
+                f"{len(batch.entries)} records take {len(head) + len(packed)} bytes"
+            )
+
         with self._files:
             try:
                 return self._write(head, packed)
             except OSError as error:
-                # The segment is suspect: what is in it stays to be replayed, a new one is tried once.
+                # The segment is suspect: what is in it stays to be replayed, a new one is tried
+                # once.
                 self._abandon_segment(error)
+
             try:
                 return self._write(head, packed)
             except OSError as error:
@@ -235,7 +266,9 @@ class Spool:
             self.positions, self.retired = {}, set()
 
     def synchronize(self) -> None:
-        """Sync what was written. A segment that cannot be synced is suspect and is not written any more."""
+        """Sync what was written. A segment that cannot be synced is suspect and is not written any
+        more.
+        """
         with self._files:
             segment = self._segment
             if segment is None or not segment.is_dirty:
@@ -261,16 +294,20 @@ class Spool:
                 if self._segment.end == 0:
                     continue
                 self._close_segment()
+
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 self.errors += 1
                 log.warning("a replayed segment of the spool cannot be deleted: %s", error)
                 return
+
             self._paths.remove(path)
 
     def close(self) -> None:
-        """Sync and close; the files stay, and nothing that still comes from another thread changes them."""
+        """Sync and close; the files stay, and nothing that still comes from another thread changes
+        them.
+        """
         with self._files:
             self.synchronize()
             self._close_segment()
@@ -295,12 +332,19 @@ class Spool:
         return FrameLocation(frame, segment.path, offset)
 
     def _note_end(self, frame: spool_frames.Frame) -> None:
-        """Keep where the spool ends. A frame is written without that, too: only damage behind it would go unnoticed."""
+        """Keep where the spool ends. A frame is written without that, too: only damage behind it
+        would go unnoticed.
+        """
         retired = self.retired | set(frame.retired)
         positions = {
-            source: position for source, position in (self.positions | frame.positions).items() if source not in retired
+            source: position
+            for source, position in (self.positions | frame.positions).items()
+            if source not in retired
         }
-        end = spool_frames.SpoolEnd(frame.number + 1, frame.end_record, positions, list(retired), self.began_at)
+
+        end = spool_frames.SpoolEnd(
+            frame.number + 1, frame.end_record, positions, list(retired), self.began_at
+        )
         try:
             self._end_file.write(end)
             self._is_end_failing = False
@@ -318,7 +362,10 @@ class Spool:
 
     def _open_segment(self) -> _Segment:
         if len(self._paths) >= self._max_segments:
-            raise SpoolFull(f"the spool is full: {self._max_segments} segments of {self.segment_bytes} bytes")
+            raise SpoolFull(
+                f"the spool is full: {self._max_segments} segments of {self.segment_bytes} bytes"
+            )
+
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.directory / f"{self._next_number:020}{SUFFIX}"
         while path in self._paths:  # Left by an attempt that failed.
@@ -330,9 +377,13 @@ class Spool:
             os.close(fd)
             path.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                reason = f"no room for {self.segment_bytes} bytes in {self.directory}: {error.strerror}"
+                reason = (
+                    f"no room for {self.segment_bytes} bytes in {self.directory}: {error.strerror}"
+                )
                 raise SpoolFull(reason) from error
+
             raise
+
         self._paths.append(path)
         self._segment = _Segment(path, fd)
         return self._segment
@@ -352,7 +403,8 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
+        view = view[written:]
+        offset = offset + written
 
 
 def _frames_in(path: Path) -> Iterator[FrameLocation]:
@@ -361,6 +413,7 @@ def _frames_in(path: Path) -> Iterator[FrameLocation]:
     except OSError as error:
         log.error("a segment of the spool cannot be read: %s", error)
         return
+
     offset = 0
     while offset + spool_frames.HEADER_BYTES <= len(block):
         frame = spool_frames.decode_head(block[offset:])
@@ -368,8 +421,10 @@ def _frames_in(path: Path) -> Iterator[FrameLocation]:
             yield FrameLocation(frame, path, offset)
             offset += frame.size_bytes
             continue
+
         # The end, or damage: continue at the next magic.
         found = bytes(block[offset + 1 :]).find(spool_frames.MAGIC)
         if found < 0:
             return
+
         offset = -(-(offset + 1 + found) // spool_frames.ALIGNMENT) * spool_frames.ALIGNMENT

@@ -1,9 +1,10 @@
 """One spool frame: a batch as bytes, and bytes as a batch. Pure.
 
-Layout, little-endian, from an offset that is a multiple of 64: a fixed header, then the meta part (positions), then the
-records, compressed. The header's checksum covers header and meta, a second one the records, so that positions can be
-read at start without reading records, and a damaged record part loses no position. A zero where the magic should be is
-the end: segments are allocated as zeros.
+Layout, little-endian, from an offset that is a multiple of 64: a fixed header, then the meta part
+(positions), then the records, compressed. The header's checksum covers header and meta, a second
+one the records, so that positions can be read at start without reading records, and a damaged
+record part loses no position. A zero where the magic should be is the end: segments are allocated
+as zeros.
 """
 
 import struct
@@ -25,8 +26,9 @@ ALIGNMENT: Final = 64
 _LEVEL: Final = 1
 """The fastest: the spool is written when the store is behind already."""
 _HEADER: Final = struct.Struct("<4sIIIQQIIQ")
-"""Magic, checksum of the rest and of meta, length of meta and of records, number, first record, records, checksum of
-records, Unix µs when the oldest came in."""
+"""Magic, checksum of the rest and of meta, length of meta and of records, number, first record,
+records, checksum of records, Unix µs when the oldest came in.
+"""
 HEADER_BYTES: Final = _HEADER.size
 
 
@@ -35,7 +37,9 @@ class FrameDamaged(Exception):
 
 
 class Origins(msgspec.Struct):
-    """The sources of a frame's records, kept when it was written before the positions in the store were known."""
+    """The sources of a frame's records, kept when it was written before the positions in the store
+    were known.
+    """
 
     offline_since: int = msgspec.field(default=0, name="period")
     """When that outage began, Unix µs; tells outages apart."""
@@ -87,9 +91,12 @@ class Frame:
     is_doubtful: bool
     """Whether a commit of it was tried and its outcome is not known for sure."""
     began_at: int
-    """Value of `first_record` in the first frame of this spool: what is below was in another one."""
+    """Value of `first_record` in the first frame of this spool: what is below was in another one.
+    """
     origins: Origins | None
-    """None: nothing of it was in the store when it was written, but for a commit whose outcome is unknown."""
+    """None: nothing of it was in the store when it was written, but for a commit whose outcome is
+    unknown.
+    """
     meta_bytes: int
     records_bytes: int
     records_crc: int
@@ -121,7 +128,9 @@ _meta_decoder: Final = msgspec.msgpack.Decoder(_Meta)
 
 
 def encode_entries(entries: list[Entry]) -> bytes:
-    """Pack records; what cannot be packed as it is, is escaped, as it would be for a store that refuses it."""
+    """Pack records; what cannot be packed as it is, is escaped, as it would be for a store that
+    refuses it.
+    """
     try:
         packed = msgspec.msgpack.encode(entries)
     except (ValueError, TypeError, OverflowError):
@@ -141,8 +150,18 @@ def encode_head(
     origins: Origins | None,
 ) -> bytes:
     """Return header and meta of a batch whose records are `packed`."""
-    meta = msgspec.msgpack.encode(_Meta(batch.positions, batch.retired, is_doubtful, began_at, origins))
-    fields = (len(meta), len(packed), number, first_record, len(batch.entries), zlib.crc32(packed), opened_at_us)
+    meta = msgspec.msgpack.encode(
+        _Meta(batch.positions, batch.retired, is_doubtful, began_at, origins)
+    )
+    fields = (
+        len(meta),
+        len(packed),
+        number,
+        first_record,
+        len(batch.entries),
+        zlib.crc32(packed),
+        opened_at_us,
+    )
     unchecked = _HEADER.pack(MAGIC, 0, *fields)
     return _HEADER.pack(MAGIC, zlib.crc32(meta, zlib.crc32(unchecked)), *fields) + meta
 
@@ -151,20 +170,23 @@ def decode_head(block: memoryview) -> Frame | None:
     """Return the frame at the beginning of a block; None when there is no undamaged one."""
     if len(block) < HEADER_BYTES:
         return None
-    magic, crc, meta_bytes, records_bytes, number, first, records, records_crc, opened_at_us = _HEADER.unpack_from(
-        block
+    magic, crc, meta_bytes, records_bytes, number, first, records, records_crc, opened_at_us = (
+        _HEADER.unpack_from(block)
     )
     end = HEADER_BYTES + meta_bytes
     if magic != MAGIC or end + records_bytes > len(block):
         return None
+
     meta = block[HEADER_BYTES:end]
     unchecked = _HEADER.pack(MAGIC, 0, *_HEADER.unpack_from(block)[2:])
     if zlib.crc32(meta, zlib.crc32(unchecked)) != crc:
         return None
+
     try:
         decoded = _meta_decoder.decode(meta)
     except msgspec.DecodeError:
         return None
+
     return Frame(
         number=number,
         first_record=first,
@@ -188,13 +210,20 @@ def decode_entries(frame: Frame, packed: bytes) -> list[Entry]:
         FrameDamaged: They are not what was written.
     """
     if zlib.crc32(packed) != frame.records_crc:
-        raise FrameDamaged(f"spool frame {frame.number}: the checksum of its records does not match")
+        raise FrameDamaged(
+            f"spool frame {frame.number}: the checksum of its records does not match"
+        )
+
     try:
         entries = _entries_decoder.decode(zstd.decompress(packed))
     except (msgspec.DecodeError, zstd.ZstdError) as error:
         raise FrameDamaged(f"spool frame {frame.number}: {error}") from error
+
     if len(entries) != frame.records:
-        raise FrameDamaged(f"spool frame {frame.number}: {len(entries)} records instead of {frame.records}")
+        raise FrameDamaged(
+            f"spool frame {frame.number}: {len(entries)} records instead of {frame.records}"
+        )
+
     return entries
 
 

@@ -1,16 +1,19 @@
-"""The writer's use of its spool: batches are spooled as frames, and replayed as batches that are committed once.
+"""The writer's use of its spool: batches are spooled as frames, and replayed as batches that are
+committed once.
 
-Strategy: a replayed batch belongs to the pseudo-source `SOURCE_SPOOL`, whose position moves record by record in the
-same transactions, so a kill between two parts of a frame doubles nothing. The positions of the rings in a frame were in
-effect when it was written; replaying commits those that the store has not passed meanwhile with live batches.
+Strategy: a replayed batch belongs to the pseudo-source `SOURCE_SPOOL`, whose position moves record
+by record in the same transactions, so a kill between two parts of a frame doubles nothing. The
+positions of the rings in a frame were in effect when it was written; replaying commits those that
+the store has not passed meanwhile with live batches.
 
-When the store was away at the start, its positions are not known. Frames of such an outage name the source of each
-record, and where it ends there: of every source the store may have the first ones, up to the batch whose commit got no
-answer, and no other. The positions it turns out to have when it is back tell which. After another start those may
-have been moved by live batches; then the last of the first ones is searched for by id.
+When the store was away at the start, its positions are not known. Frames of such an outage name the
+source of each record, and where it ends there: of every source the store may have the first ones,
+up to the batch whose commit got no answer, and no other. The positions it turns out to have when it
+is back tell which. After another start those may have been moved by live batches; then the last of
+the first ones is searched for by id.
 
-Invariant: a record is in the spool or in the store. A frame whose commit may have happened before it was spooled says
-so, and is looked up in the store before it is committed.
+Invariant: a record is in the spool or in the store. A frame whose commit may have happened before
+it was spooled says so, and is looked up in the store before it is committed.
 """
 
 import asyncio
@@ -43,10 +46,11 @@ RETRY_S: Final = 1.0
 
 
 def positions_file(directory: Path) -> StateFile[dict[bytes, Position]]:
-    """Return the file beside a spool that keeps the positions in the store, for a start while the store is away.
+    """Return the file beside a spool that keeps the positions in the store, for a start while the
+    store is away.
 
-    It is written after the commit, so it may be a little behind: a reader of it looks up the records of one batch
-    beyond it.
+    It is written after the commit, so it may be a little behind: a reader of it looks up the
+    records of one batch beyond it.
     """
     return StateFile(directory / POSITIONS_FILE, msgspec.msgpack.Decoder(dict[bytes, Position]))
 
@@ -54,11 +58,14 @@ def positions_file(directory: Path) -> StateFile[dict[bytes, Position]]:
 class SpoolReplay:
     """A spool, written and replayed by one writer."""
 
-    def __init__(self, spool: Spool, committed: Mapping[bytes, Position], *, offline_since: int | None = None) -> None:
-        """Continue a spool that is loaded, and closed by its owner, from the positions committed in the store.
+    def __init__(
+        self, spool: Spool, committed: Mapping[bytes, Position], *, offline_since: int | None = None
+    ) -> None:
+        """Continue a spool that is loaded, and closed by its owner, from the positions committed in
+        the store.
 
-        `offline_since`, Unix µs, is given when the store could not be read: the positions may then be behind by a
-        batch.
+        `offline_since`, Unix µs, is given when the store could not be read: the positions may then
+        be behind by a batch.
         """
         self.spool = spool
         self._known = dict(committed)
@@ -68,11 +75,14 @@ class SpoolReplay:
         self._positions_file = positions_file(spool.directory)
         self._is_file_failing = False
         self._reconciled: dict[int, Mapping[bytes, Position]] = {}
-        """By outage that ended in this process: what the store had before anything else was committed."""
+        """By outage that ended in this process: what the store had before anything else was
+        committed.
+        """
         self._new_sources: set[tuple[int, bytes]] = set()
         """Outages and sources of which the store is known to have no more."""
         self._searched: dict[tuple[int, bytes], tuple[int, int]] = {}
-        """By frame and source: how many of its records are known to be stored, and how many may be."""
+        """By frame and source: how many of its records are known to be stored, and how many may be.
+        """
         self._full_until_s = 0.0
         self._synced_at_s = time.monotonic()
 
@@ -93,7 +103,9 @@ class SpoolReplay:
     def oldest_s(self) -> float:
         """Age of the oldest record in the spool; 0 without one."""
         oldest = self.spool.oldest
-        return 0.0 if oldest is None else max(0.0, (now_us() - oldest.frame.opened_at_us) / 1_000_000)
+        if oldest is None:
+            return 0.0
+        return max(0.0, (now_us() - oldest.frame.opened_at_us) / 1_000_000)
 
     def reconcile(self, stored: Mapping[bytes, Position]) -> None:
         """Continue from the positions in the store, which could not be read before."""
@@ -106,19 +118,32 @@ class SpoolReplay:
         self.spool.settle(self._base)
         self._write_positions()
 
-    def catch_up(self, stored: Mapping[bytes, Position], poison: int) -> dict[bytes, Position] | None:
-        """Take over what a replay has stored without an answer; return the positions it moved, or None.
+    def catch_up(
+        self, stored: Mapping[bytes, Position], poison: int
+    ) -> dict[bytes, Position] | None:
+        """Take over what a replay has stored without an answer; return the positions it moved, or
+        None.
 
-        Stored are the positions in the store now; `poison` is how many dropped records the writer has added to the
-        spool's.
+        Stored are the positions in the store now; `poison` is how many dropped records the writer
+        has added to the spool's.
         """
         position = stored.get(SOURCE_SPOOL)
-        if position is None or (position.taken, position.offset) <= (self._base.taken, self._base.offset):
+        if position is None or (position.taken, position.offset) <= (
+            self._base.taken,
+            self._base.offset,
+        ):
             return None
-        moved = {s: p for s, p in stored.items() if s not in self._known or is_ahead(p, self._known[s])}
+
+        moved = {
+            s: p for s, p in stored.items() if s not in self._known or is_ahead(p, self._known[s])
+        }
         self._known = dict(stored)
-        dropped = position.dropped | ({"poison": position.dropped["poison"] - poison} if poison else {})
-        self._base = msgspec.structs.replace(position, stored=position.stored + poison, dropped=dropped)
+        dropped = position.dropped | (
+            {"poison": position.dropped["poison"] - poison} if poison else {}
+        )
+        self._base = msgspec.structs.replace(
+            position, stored=position.stored + poison, dropped=dropped
+        )
         self.spool.settle(position)
         return moved
 
@@ -129,20 +154,29 @@ class SpoolReplay:
             FrameTooLarge: It must be split.
         """
         opened_at_us = now_us() - round((time.monotonic() - part.opened_at_s) * 1_000_000)
-        origins, is_doubtful = None, part.is_doubtful
+        origins = None
+        is_doubtful = part.is_doubtful
+
         if self._offline_since is not None:
             sources = [run.source for run in part.runs for _ in run.positions]
             ends = [position.offset for run in part.runs for position in run.positions]
-            origins, is_doubtful = Origins.of(self._offline_since, sources, ends), False
+            origins = Origins.of(self._offline_since, sources, ends)
+            is_doubtful = False
+
         try:
             location = await asyncio.to_thread(
-                self.spool.write, batch, opened_at_us=opened_at_us, is_doubtful=is_doubtful, origins=origins
+                self.spool.write,
+                batch,
+                opened_at_us=opened_at_us,
+                is_doubtful=is_doubtful,
+                origins=origins,
             )
         except SpoolFull as error:
             if self._full_until_s == 0.0:
                 log.error("the spool is full, records are kept in the rings: %s", error)
             self._full_until_s = time.monotonic() + RETRY_S
             return False
+
         self._full_until_s = 0.0
         self.spool.append(location)
         return True
@@ -159,34 +193,49 @@ class SpoolReplay:
         Raises:
             StorageUnavailable: The store was asked whether it has the frame, and is away; or there is no descriptor.
         """
-        location, base = self.spool.oldest, self._base
+        location = self.spool.oldest
+        base = self._base
         if base.taken < self.spool.began_at:
             base = msgspec.structs.replace(base, taken=self.spool.began_at)
         pending = PendingBatch(time.monotonic(), is_replayed=True)
         if location is None:
             # Nothing follows what is missing: it was damaged, and where the spool ended is known.
-            pending.updates.append(PositionUpdate(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records)))
+            pending.updates.append(
+                PositionUpdate(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records))
+            )
             return pending
+
         frame = location.frame
         base = _lost(base, max(0, frame.first_record - base.taken))
         entries = await self._entries(location)
         done = base.taken - frame.first_record
+
         if entries is None:
-            base, entries = _lost(base, frame.records - done), []
-        elif done < len(entries) and frame.is_doubtful and await _has_any(storage, (entries[done], entries[-1])):
+            base = _lost(base, frame.records - done)
+            entries = []
+        elif (
+            done < len(entries)
+            and frame.is_doubtful
+            and await _has_any(storage, (entries[done], entries[-1]))
+        ):
             entries = []
         else:
             entries = entries[done:]
+
         stored = await self._stored_records(frame, entries, storage)
         taken = []
         for record, entry in enumerate(entries, done):
             if record not in stored:
                 pending.entries.append(entry)
                 taken.append(frame.first_record + record + 1)
+
         if taken:
-            run = SourceRun(SOURCE_SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken])
+            run = SourceRun(
+                SOURCE_SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken]
+            )
             pending.runs.append(run)
             base = run.positions[-1]
+
         end = msgspec.structs.replace(base, offset=frame.number, taken=frame.end_record)
         settled = len(pending.entries)
         pending.updates.append(PositionUpdate(settled, SOURCE_SPOOL, end))
@@ -196,28 +245,45 @@ class SpoolReplay:
         pending.retired = [(settled, source) for source in frame.retired]
         return pending
 
-    async def _stored_records(self, frame: Frame, entries: list[Entry], storage: Storage) -> set[int]:
-        """Return which of the last records of a frame, `entries`, were stored before the outage it was written in."""
+    async def _stored_records(
+        self, frame: Frame, entries: list[Entry], storage: Storage
+    ) -> set[int]:
+        """Return which of the last records of a frame, `entries`, were stored before the outage it
+        was written in.
+        """
         stored: set[int] = set()
         if frame.origins is not None and entries:
             for source, records in frame.origins.records().items():
-                count = await self._count_stored(frame, frame.origins, source, records, entries, storage)
+                count = await self._count_stored(
+                    frame, frame.origins, source, records, entries, storage
+                )
                 stored.update(records[:count])
+
         return stored
 
     async def _count_stored(
-        self, frame: Frame, origins: Origins, source: bytes, records: list[int], entries: list[Entry], storage: Storage
+        self,
+        frame: Frame,
+        origins: Origins,
+        source: bytes,
+        records: list[int],
+        entries: list[Entry],
+        storage: Storage,
     ) -> int:
         """Return how many of a source's records in a frame are stored: the first ones.
 
-        A search takes up where it was given up, so it ends however slowly the store answers. It begins with the last
-        record that may be stored, as those before it may have been erased; with the first one of a ring that is new.
+        A search takes up where it was given up, so it ends however slowly the store answers. It
+        begins with the last record that may be stored, as those before it may have been erased;
+        with the first one of a ring that is new.
         """
         before = self._reconciled.get(origins.offline_since, {}).get(source)
         if before is not None and source != SOURCE_INTERNAL:  # Its records have no offset.
             return origins.until(records, before.offset)
+
         done = frame.records - len(entries)
-        outage, search = (origins.offline_since, source), (frame.number, source)
+        outage = (origins.offline_since, source)
+
+        search = (frame.number, source)
         if search in self._searched:
             low, high = self._searched[search]
             probe = (low + high) // 2
@@ -228,11 +294,13 @@ class SpoolReplay:
             low = bisect_left(records, done)
             high = len(records) if known is None else origins.until(records, known.offset)
             probe = low if known is None else high - 1
+
         while low < high:
             is_stored = await storage.get(entries[records[probe] - done].record.id) is not None
             low, high = (probe + 1, high) if is_stored else (low, probe)
             self._searched[search] = low, high
             probe = (low + high) // 2
+
         if high < len(records):
             self._new_sources.add(outage)
         return high
@@ -247,18 +315,23 @@ class SpoolReplay:
         position = batch.positions.get(SOURCE_SPOOL)
         if position is None:
             return
+
         # Without the writer's correction for poison, which it adds to every position anew.
         updates = [update.position for update in part.updates if update.source == SOURCE_SPOOL]
         self._base = (updates or part.runs[-1].positions)[-1]
         self.spool.settle(position)
 
     def new_drops(self) -> list[tuple[str, int]]:
-        """Return what the store counts as dropped since the last time, by reason; the writer counts its poison itself.
+        """Return what the store counts as dropped since the last time, by reason; the writer counts
+        its poison itself.
 
         Only this knows what a commit has dropped that got no answer.
         """
-        before, self._reported_drops = self._reported_drops, self._base.dropped
-        news = {reason: count - before.get(reason, 0) for reason, count in self._base.dropped.items()}
+        before = self._reported_drops
+        self._reported_drops = self._base.dropped
+        news = {
+            reason: count - before.get(reason, 0) for reason, count in self._base.dropped.items()
+        }
         return [(reason, count) for reason, count in news.items() if count > 0]
 
     def _write_positions(self) -> None:
@@ -267,7 +340,9 @@ class SpoolReplay:
             self._is_file_failing = False
         except OSError as error:  # what is left is an older state, which is safe
             if not self._is_file_failing:
-                log.warning("the positions of the store cannot be written beside the spool: %s", error)
+                log.warning(
+                    "the positions of the store cannot be written beside the spool: %s", error
+                )
             self._is_file_failing = True
 
     async def _entries(self, location: FrameLocation) -> list[Entry] | None:
@@ -275,21 +350,36 @@ class SpoolReplay:
             return await asyncio.to_thread(self.spool.read, location)
         except (FrameDamaged, OSError) as error:
             if isinstance(error, OSError) and error.errno in _PASSING:
-                raise StorageUnavailable(f"the spool cannot be read at present: {error.strerror}") from error
-            log.error("records in the spool are lost: %s", error, extra={"records": location.frame.records})
+                raise StorageUnavailable(
+                    f"the spool cannot be read at present: {error.strerror}"
+                ) from error
+
+            log.error(
+                "records in the spool are lost: %s",
+                error,
+                extra={"records": location.frame.records},
+            )
             return None
 
 
 async def is_committed(storage: Storage, batch: Batch) -> bool:
-    """Whether a batch was stored by a commit that got no answer: the store is not behind its positions, then.
+    """Whether a batch was stored by a commit that got no answer: the store is not behind its
+    positions, then.
 
     Records cannot tell: retention or an erasure may have hidden them meanwhile.
     """
-    moved = {source: position for source, position in batch.positions.items() if source not in batch.retired}
+    moved = {
+        source: position
+        for source, position in batch.positions.items()
+        if source not in batch.retired
+    }
     if not batch.entries or not moved:
         return False  # Positions alone may be committed twice.
+
     stored = await storage.positions(batch.instance)  # Behind a commit that may still run.
-    return not any(is_ahead(position, stored.get(source, Position())) for source, position in moved.items())
+    return not any(
+        is_ahead(position, stored.get(source, Position())) for source, position in moved.items()
+    )
 
 
 async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
@@ -301,9 +391,11 @@ async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
 
 
 async def as_stored(storage: Storage, batch: Batch) -> Batch:
-    """Return a batch that turned out to be stored with its last entry alone, whose `seq` is looked up, if it is found.
+    """Return a batch that turned out to be stored with its last entry alone, whose `seq` is looked
+    up, if it is found.
 
-    That one says how far the store has come, and one question is answered within an attempt, however slow the store.
+    That one says how far the store has come, and one question is answered within an attempt,
+    however slow the store.
     """
     last = batch.entries[-1]
     record = await storage.get(last.record.id)
@@ -320,8 +412,14 @@ def without_bodies(entry: Entry) -> Entry:
             None if body is None else Body(b"", b"", body.size, True, body.coding, "shed")
             for body in (payload.request_body, payload.response_body)
         )
-        payload = msgspec.structs.replace(payload, request_body=request, response_body=response, timeline=[])
-    calls = [msgspec.structs.replace(call, arguments=None, result=None, search="") for call in entry.tool_calls]
+        payload = msgspec.structs.replace(
+            payload, request_body=request, response_body=response, timeline=[]
+        )
+
+    calls = [
+        msgspec.structs.replace(call, arguments=None, result=None, search="")
+        for call in entry.tool_calls
+    ]
     return Entry(msgspec.structs.replace(entry.record, shed="bodies"), payload, calls, entry.jobs)
 
 

@@ -1,7 +1,8 @@
-"""A small checksummed file that is overwritten in place: the positions of the store, and the end of the spool.
+"""A small checksummed file that is overwritten in place: the positions of the store, and the end of
+the spool.
 
-Strategy: two slots, written in turn, each with its number and checksum, so that a kill while one is written leaves the
-other. Nothing is synced: after a power cut the rings are gone too.
+Strategy: two slots, written in turn, each with its number and checksum, so that a kill while one is
+written leaves the other. Nothing is synced: after a power cut the rings are gone too.
 """
 
 import os
@@ -29,13 +30,16 @@ class StateFile(Generic[Value]):
         self.value: Value | None = None
         """What was written last; None when there is nothing that can be read."""
         self._number = 0
+
         for number, packed in _slots(path):
             try:
                 value = decoder.decode(packed)
             except msgspec.DecodeError:
                 continue
+
             if number > self._number:
-                self._number, self.value = number, value
+                self._number = number
+                self.value = value
 
     def write(self, value: Any) -> None:
         """Write a value, about 50 us; one that is too large for a slot leaves the older one.
@@ -46,9 +50,11 @@ class StateFile(Generic[Value]):
         packed = msgspec.msgpack.encode(value)
         if len(packed) > SLOT_BYTES - _HEAD.size:
             return
+
         self._number += 1
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
         try:
             head = _HEAD.pack(self._number, len(packed), _checksum(self._number, packed))
             os.pwrite(fd, head + packed, self._number % 2 * SLOT_BYTES)
@@ -65,6 +71,7 @@ def _slots(path: Path) -> list[tuple[int, bytes]]:
         raw = path.read_bytes()
     except OSError:
         return []
+
     found = []
     for start in (0, SLOT_BYTES):
         head = raw[start : start + _HEAD.size]
@@ -73,4 +80,5 @@ def _slots(path: Path) -> list[tuple[int, bytes]]:
             packed = raw[start + _HEAD.size : start + _HEAD.size + length]
             if len(packed) == length and _checksum(number, packed) == crc:
                 found.append((number, packed))
+
     return found

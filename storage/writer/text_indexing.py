@@ -1,13 +1,16 @@
-"""Makes the index of words behind the commits, at a pace that leaves the store and the interpreter to others.
+"""Makes the index of words behind the commits, at a pace that leaves the store and the interpreter
+to others.
 
-Large batches bring their part of the index with them, as far as it was made in time. What is left, such as small
-batches and the joining of what is there, is done here in steps of some milliseconds on one of the store's own threads.
-While records wait for the store, the pause after a step is four times as long as the step, which is a fifth of a core;
-while none do, as long as the step, so that a large store that was made without the index is read with half of one.
+Large batches bring their part of the index with them, as far as it was made in time. What is left,
+such as small batches and the joining of what is there, is done here in steps of some milliseconds
+on one of the store's own threads. While records wait for the store, the pause after a step is four
+times as long as the step, which is a fifth of a core; while none do, as long as the step, so that a
+large store that was made without the index is read with half of one.
 
 What is not indexed meanwhile is walked by searches: they take longer, and find the same.
 
-Invariant: whatever happens, the index goes on from what the store says. A store that is away is asked again.
+Invariant: whatever happens, the index goes on from what the store says. A store that is away is
+asked again.
 """
 
 import asyncio
@@ -26,7 +29,9 @@ log = logging.getLogger(__name__)
 IDLE_S: Final = 5.0
 """How often it is looked whether there is something to do."""
 AWAY_S: Final = 5.0
-"""Pause after an error, and after another was quicker: another sidecar of the same database makes the index."""
+"""Pause after an error, and after another was quicker: another sidecar of the same database makes
+the index.
+"""
 DESCRIBED_EVERY_S: Final = 10.0
 _BUSY_PAUSES: Final = 4
 """How many times as long as a step its pause is beside traffic."""
@@ -75,7 +80,11 @@ class TextIndexing:
         try:
             step = await self.storage.index_text(is_wanted=self.is_wanted)
             self.records += step.records
-            if self.state is None or step.is_done or began_s - self._described_s > DESCRIBED_EVERY_S:
+            if (
+                self.state is None
+                or step.is_done
+                or began_s - self._described_s > DESCRIBED_EVERY_S
+            ):
                 self._described_s = began_s
                 self.state = await self.storage.text_index()
         except StorageError as error:
@@ -84,10 +93,14 @@ class TextIndexing:
                 self._reason = str(error)
                 log.warning("the index of words waits for the store: %s", error)
             return AWAY_S
+
         self._reason = ""
         if step.is_lost:
             return AWAY_S
-        return IDLE_S if step.is_done else self._pause_s(self.monotonic() - began_s, is_busy=is_busy)
+        if step.is_done:
+            return IDLE_S
+
+        return self._pause_s(self.monotonic() - began_s, is_busy=is_busy)
 
     def _pause_s(self, took_s: float, *, is_busy: bool) -> float:
         if is_busy or self.waiting_records():

@@ -1,10 +1,11 @@
-"""The time that retention believes: the wall clock, unless it is ahead of what its own records tell. Pure.
+"""The time that retention believes: the wall clock, unless it is ahead of what its own records
+tell. Pure.
 
-Strategy: believed time goes on with the clock that no one can set (`CLOCK_BOOTTIME`). A wall clock that is behind it is
-believed at once, for that deletes nothing; one that is ahead must first hold, without being set again, for as long as
-it is ahead, a day at most. So a clock that jumps by years and comes back costs no record, and a sidecar that was off
-for a month begins to delete a day after its start. Without any record there is nothing to delete, and no time is
-believed.
+Strategy: believed time goes on with the clock that no one can set (`CLOCK_BOOTTIME`). A wall clock
+that is behind it is believed at once, for that deletes nothing; one that is ahead must first hold,
+without being set again, for as long as it is ahead, a day at most. So a clock that jumps by years
+and comes back costs no record, and a sidecar that was off for a month begins to delete a day after
+its start. Without any record there is nothing to delete, and no time is believed.
 """
 
 import time
@@ -41,15 +42,18 @@ class TrustedClock:
 
     def resume(self, known_us: int) -> None:
         """Begin with a time that is known to have been, such as that of a record."""
-        wall, boot = self._wall_us(), self._boot_us()
+        wall = self._wall_us()
+        boot = self._boot_us()
         self._believed_us = min(known_us, wall)
-        self._looked_at_us = self._held_since_us = boot
+        self._looked_at_us = boot
+        self._held_since_us = boot
         self._held_offset_us = wall - boot
 
     def now_us(self) -> int:
         """Return the believed time; `resume` was called before."""
         assert self._believed_us is not None, "bug: a clock that does not know where to begin"
-        wall, boot = self._wall_us(), self._boot_us()
+        wall = self._wall_us()
+        boot = self._boot_us()
         believed = self._believed_us + boot - self._looked_at_us
         offset = wall - boot
         if abs(offset - self._held_offset_us) > SLACK_US:
@@ -58,6 +62,9 @@ class TrustedClock:
         self._held_offset_us = offset
         ahead = wall - believed
         if ahead <= SLACK_US or boot - self._held_since_us >= min(ahead, MAX_WAIT_US):
-            believed, ahead = wall, 0
-        self._believed_us, self._looked_at_us, self.ahead_us = believed, boot, ahead
+            believed = wall
+            ahead = 0
+        self._believed_us = believed
+        self._looked_at_us = boot
+        self.ahead_us = ahead
         return believed

@@ -1,14 +1,16 @@
-"""The writer: gathers entries into batches and commits them in order, each exactly once, whatever the store does.
+"""The writer: gathers entries into batches and commits them in order, each exactly once, whatever
+the store does.
 
-Strategy: entries are gathered in the pure `Backlog`; one task takes the oldest closed batch, settles it, and only then
-takes the next. While a commit runs, entries gather for the next one, so a slow store gets larger batches. While the
-store is unavailable, the same batch is retried without end, with growing pauses; what it refuses is split
-(`Committer`).
+Strategy: entries are gathered in the pure `Backlog`; one task takes the oldest closed batch,
+settles it, and only then takes the next. While a commit runs, entries gather for the next one, so a
+slow store gets larger batches. While the store is unavailable, the same batch is retried without
+end, with growing pauses; what it refuses is split (`Committer`).
 
-Invariant: positions are committed in the order in which entries were added, and never ahead of an entry that is not
-settled. Memory is bounded in bytes: while the store is away and the queue is full, the oldest batches go to the
-spool, if there is one; when that is full too, `is_full` holds, the caller stops adding, and the ring takes over. When
-the store is back, batches and spooled frames are committed in turn, and a frame takes its room from the queue.
+Invariant: positions are committed in the order in which entries were added, and never ahead of an
+entry that is not settled. Memory is bounded in bytes: while the store is away and the queue is
+full, the oldest batches go to the spool, if there is one; when that is full too, `is_full` holds,
+the caller stops adding, and the ring takes over. When the store is back, batches and spooled frames
+are committed in turn, and a frame takes its room from the queue.
 """
 
 import asyncio
@@ -21,7 +23,14 @@ from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import SOURCE_SPOOL
 from storage.record import Batch, Entry, Position
-from storage.writer.attempts import Availability, CommitListener, CommitTimeout, MakeRoom, OnAttempt, WriterListener
+from storage.writer.attempts import (
+    Availability,
+    CommitListener,
+    CommitTimeout,
+    MakeRoom,
+    OnAttempt,
+    WriterListener,
+)
 from storage.writer.backlog import Backlog, BacklogLimits
 from storage.writer.committer import Committer
 from storage.writer.pending_batch import PendingBatch, SourceRun
@@ -72,7 +81,14 @@ class Writer:
         self._backlog = Backlog(limits)
         self.availability = availability or Availability()
         self._committer = Committer(
-            storage, instance, quarantine_directory, spool, self._timeout, self.availability, on_attempt, make_room
+            storage,
+            instance,
+            quarantine_directory,
+            spool,
+            self._timeout,
+            self.availability,
+            on_attempt,
+            make_room,
         )
         self.counters = self._committer.counters
         self._instance = instance
@@ -83,7 +99,9 @@ class Writer:
         self._ended = asyncio.Event()
 
     def subscribe(self, feeder: WriterListener, *followers: CommitListener) -> None:
-        """Notify `feeder` of all that becomes of records, and after it the others of commits. Before `run`."""
+        """Notify `feeder` of all that becomes of records, and after it the others of commits.
+        Before `run`.
+        """
         self._committer.subscribe(feeder, *followers)
 
     @property
@@ -98,7 +116,9 @@ class Writer:
 
     @property
     def _is_urgent(self) -> bool:
-        """Whether the store should not be waited for long: the queue is full, and the spool would make room."""
+        """Whether the store should not be waited for long: the queue is full, and the spool would
+        make room.
+        """
         return self.is_full and self._spool is not None and not self._spool.is_full
 
     @property
@@ -111,16 +131,22 @@ class Writer:
 
     @property
     def spooled_records(self) -> int:
-        return 0 if self._spool is None else self._spool.spool.pending_records
+        if self._spool is None:
+            return 0
+        return self._spool.spool.pending_records
 
     @property
     def waiting_records(self) -> int:
-        """Entries added and not settled; those of a batch that is committed in parts count until its last part is."""
+        """Entries added and not settled; those of a batch that is committed in parts count until
+        its last part is.
+        """
         return self._backlog.records
 
     @property
     def held_bytes(self) -> int:
-        """Size of the entries added and not settled, of a frame that is replayed, and of what is prepared of either."""
+        """Size of the entries added and not settled, of a frame that is replayed, and of what is
+        prepared of either.
+        """
         return self._backlog.size_bytes
 
     @property
@@ -128,7 +154,9 @@ class Writer:
         """Age of the oldest entry that is not settled; 0 without one."""
         opened_at_s = self._backlog.opened_at_s
         queued_s = 0.0 if opened_at_s is None else max(0.0, time.monotonic() - opened_at_s)
-        return queued_s if self._spool is None else max(queued_s, self._spool.oldest_s)
+        if self._spool is None:
+            return queued_s
+        return max(queued_s, self._spool.oldest_s)
 
     def add(self, entry: Entry, size_bytes: int, source: bytes, position: Position) -> None:
         """Add an entry. Never waits.
@@ -157,12 +185,16 @@ class Writer:
         self._wake.set()
 
     def drop_source(self, source: bytes) -> None:
-        """Delete the position of a source whose committed counts were added to a position given to `advance`."""
+        """Delete the position of a source whose committed counts were added to a position given to
+        `advance`.
+        """
         self._backlog.drop_source(source, time.monotonic())
         self._wake.set()
 
     async def run(self) -> None:
-        """Settle batches until `close`. Cancelling leaves a batch stored or not, as its positions say."""
+        """Settle batches until `close`. Cancelling leaves a batch stored or not, as its positions
+        say.
+        """
         try:
             while await self._step():
                 pass
@@ -178,16 +210,20 @@ class Writer:
         self._is_closing = True
         self._timeout.limit(deadline_s / 2)  # the other half is for the spool, if there is one
         self._wake.set()
+
         try:
             async with asyncio.timeout(deadline_s):
                 await self._ended.wait()
         except TimeoutError:
             self._is_stopped = True
             self._wake.set()
+
         return self.waiting_records
 
     def reconcile(self, stored: Mapping[bytes, Position]) -> None:
-        """Continue from the positions in the store, now that they can be read: it is not given what it has already."""
+        """Continue from the positions in the store, now that they can be read: it is not given what
+        it has already.
+        """
         known = self._committer.reconcile(stored)
         self._backlog.close_open()
         for pending in self._backlog.batches:
@@ -200,16 +236,21 @@ class Writer:
 
     async def _step(self) -> bool:
         """Settle one batch, or replay one frame, in turn; False when all is done."""
-        if self._can_replay and (self._is_spool_due or not self._backlog.has_batch(time.monotonic())):
+        if self._can_replay and (
+            self._is_spool_due or not self._backlog.has_batch(time.monotonic())
+        ):
             self._is_spool_due = False
             await self._replay()
             return True
+
         pending = await self._next()
         if pending is None:
             return self._can_replay
+
         self._is_spool_due = True
         if not await self._committer.settle(pending, self._commit_or_spool):
             return False
+
         self._backlog.remove_oldest()
         self._committer.forget_stored()
         return True
@@ -225,51 +266,68 @@ class Writer:
         )
 
     async def _next(self) -> PendingBatch | None:
-        """Wait for the oldest batch; None when there is none and the writer closes, or when a frame can be replayed."""
+        """Wait for the oldest batch; None when there is none and the writer closes, or when a frame
+        can be replayed.
+        """
         while not self._is_stopped:
             pending = self._backlog.oldest(time.monotonic(), at_once=self._is_closing)
             if pending is not None:
                 return pending
             if self._is_closing or self._can_replay:
                 return None
+
             times_s = [] if (due_at_s := self._backlog.due_at_s()) is None else [due_at_s]
             if self._spool is not None and self._spool.has_pending:
                 times_s.append(self.availability.retry_at_s)
             await self._wait_until(min(times_s, default=None))
+
         return None
 
     async def _wait_until(self, time_s: float | None) -> None:
         try:
-            async with asyncio.timeout(None if time_s is None else max(0.0, time_s - time.monotonic())):
+            async with asyncio.timeout(
+                None if time_s is None else max(0.0, time_s - time.monotonic())
+            ):
                 await self._wake.wait()
         except TimeoutError:
             pass
+
         # Behind the wait: what came since the caller looked is seen by one more look.
         self._wake.clear()
 
     async def _commit_or_spool(self, part: PendingBatch) -> bool:
-        """Commit one part, waiting for the store as long as it takes; False when the writer was stopped before."""
+        """Commit one part, waiting for the store as long as it takes; False when the writer was
+        stopped before.
+        """
         while not self._is_stopped:
             is_away = time.monotonic() < self.availability.retry_at_s
-            is_spools = is_away or (self._is_closing and not self.availability.is_up)  # what time is left at the end
+            # What time is left at the end.
+            is_spools = is_away or (self._is_closing and not self.availability.is_up)
             if is_spools and await self._try_spool(part):
                 return True
             if is_away:
                 await self._wait_until(self.availability.retry_at_s)
                 continue
+
             await self._prepare(part)
             try:
                 await self._committer.commit(part, is_urgent=self._is_urgent)
             except StorageUnavailable:
                 continue
+
             return True
+
         return False
 
     async def _try_spool(self, part: PendingBatch) -> bool:
-        """Write a part to the spool, if there is one, when the queue should spill or the writer closes."""
-        spool, batch = self._spool, self._committer.batch(part)
+        """Write a part to the spool, if there is one, when the queue should spill or the writer
+        closes.
+        """
+        spool = self._spool
+        batch = self._committer.batch(part)
         if spool is None:
             return False
+
         is_sent = False
         if (self._backlog.should_spill() or self._is_closing) and spool.is_writable:
             try:
@@ -277,14 +335,19 @@ class Writer:
             except FrameTooLarge:
                 if len(part.entries) > 1:
                     raise
-                part.replace([without_bodies(part.entries[0])])  # Stored so, now or with the next attempt.
+                # Stored so, now or with the next attempt.
+                part.replace([without_bodies(part.entries[0])])
+
         if is_sent:
-            self._committer.note_spooled(batch)  # At once: until then it is in the spool, and at its source, too.
+            # At once: until then it is in the spool, and at its source, too.
+            self._committer.note_spooled(batch)
         await spool.synchronize(0.0 if self._is_closing else SYNC_EVERY_S)
         return is_sent
 
     async def _replay(self) -> None:
-        """Commit the oldest frame of the spool; a store that goes away leaves the rest of it for the next time."""
+        """Commit the oldest frame of the spool; a store that goes away leaves the rest of it for
+        the next time.
+        """
         assert self._spool is not None
         try:
             with self._backlog.reserve():
@@ -294,17 +357,22 @@ class Writer:
         except StorageUnavailable as error:
             if time.monotonic() >= self.availability.retry_at_s:
                 self._committer.note_unavailable(error)
+
         await asyncio.to_thread(self._spool.spool.collect)
 
     async def _next_frame(self, spool: SpoolReplay) -> PendingBatch | None:
         """Return the oldest frame that is not in the store; None when it turns out to be there."""
         async with self._timeout.bounded(is_urgent=self._is_urgent):
-            stored = await self._storage.positions(self._instance)  # Behind a commit that may still run.
+            # Behind a commit that may still run.
+            stored = await self._storage.positions(self._instance)
             moved = spool.catch_up(stored, self._committer.poison.get(SOURCE_SPOOL, 0))
             if moved is not None:
                 self._committer.notify_spool_drops()
                 self._committer.notify_commit(Batch(self._instance, [], moved))
-            return await spool.next_batch(self._storage) if moved is None and spool.has_pending else None
+            if moved is None and spool.has_pending:
+                return await spool.next_batch(self._storage)
+
+            return None
 
     async def _commit_once(self, part: PendingBatch) -> bool:
         """Commit a part of a frame; False when the writer was stopped before."""
