@@ -1,7 +1,8 @@
 """The applications: of the admin port, every route in one table, and of the open address beside it.
 
-The open one has probes and, where it is for Prometheus, metrics: no token, nothing else. Whatever name it is asked
-under is answered: nothing there is worth a rebinding, and scrapers use names of their own.
+The open one has probes and, where it is for Prometheus, metrics: no token, nothing else. Whatever
+name it is asked under is answered: nothing there is worth a rebinding, and scrapers use names of
+their own.
 """
 
 import re
@@ -103,8 +104,16 @@ def _dialects() -> tuple[Route, ...]:
         Route("GET", "/api/proxy-logs/_logs/stats", proxy_logs.stats),
         Route("GET", "/api/proxy-logs/_logs/stream", proxy_logs.stream),
         Route("GET", "/api/request-logs", request_logs.list_requests),
-        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests", client_requests.list_requests),
-        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests/{requestId}", client_requests.get_request),
+        Route(
+            "GET",
+            "/api/clients/{clientId}/proxies/{proxyId}/requests",
+            client_requests.list_requests,
+        ),
+        Route(
+            "GET",
+            "/api/clients/{clientId}/proxies/{proxyId}/requests/{requestId}",
+            client_requests.get_request,
+        ),
         Route("GET", "/api/mcp-logs", mcp_logs.list_calls),
         Route("GET", "/api/mcp-logs/stats", mcp_logs.stats),
         Route("GET", "/api/mcp-logs/filterdata", mcp_logs.filter_data),
@@ -119,9 +128,13 @@ def _pages() -> tuple[Route, ...]:
     assets = load_assets()
     return (
         Route("GET", "/docs", serve_page(assets.shell("docs.html", "pages/docs.js")), is_open=True),
-        Route("GET", "/login", serve_page(assets.shell("login.html", "pages/login.js")), is_open=True),
+        Route(
+            "GET", "/login", serve_page(assets.shell("login.html", "pages/login.js")), is_open=True
+        ),
         *(
-            Route("GET", path, serve_page(assets.shell("index.html", "app.js", module)), is_open=True)
+            Route(
+                "GET", path, serve_page(assets.shell("index.html", "app.js", module)), is_open=True
+            )
             for path, module in PAGES.items()
         ),
         Route("GET", "/conversations/{id}", show_run, is_open=True),
@@ -149,7 +162,9 @@ async def _end_streams(app: web.Application) -> None:
 
 
 def make_app(services: Services) -> web.Application:
-    """Build the admin application. The services stay the caller's: nothing is opened or closed here."""
+    """Build the admin application. The services stay the caller's: nothing is opened or closed
+    here.
+    """
     table = routes()
     app = web.Application(
         middlewares=[
@@ -164,17 +179,21 @@ def make_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app.on_response_prepare.append(middleware.add_security_headers)
     app.on_shutdown.append(_end_streams)
+
     for route in table:
         pattern = _PARAMETER.sub(r"{\1:[^/]+}", route.path)
         app.router.add_route(route.method, pattern, route.handler)
         if route.method == "GET":
             app.router.add_route("HEAD", pattern, route.handler)
+
     return app
 
 
 def make_open_app(services: Services, *, has_metrics: bool) -> web.Application:
     """Build the application; any path but `/healthz`, `/readyz` and maybe `/metrics` is 404."""
-    app = web.Application(middlewares=[middleware.compress, middleware.answer_errors, _as_anonymous(services)])
+    app = web.Application(
+        middlewares=[middleware.compress, middleware.answer_errors, _as_anonymous(services)]
+    )
     app.on_response_prepare.append(middleware.add_security_headers)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)

@@ -1,8 +1,9 @@
-"""The web UI's files, read once at start, the pages' shells as they go out, and what serves both without a token.
+"""The web UI's files, read once at start, the pages' shells as they go out, and what serves both
+without a token.
 
-Strategy: the address of a file carries the version of all of them, so a browser keeps them for good and an update
-changes every address at once. A shell names all the modules its page will ask for: a first view then takes two rounds
-and not one for every level of imports.
+Strategy: the address of a file carries the version of all of them, so a browser keeps them for good
+and an update changes every address at once. A shell names all the modules its page will ask for: a
+first view then takes two rounds and not one for every level of imports.
 """
 
 import hashlib
@@ -20,7 +21,12 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TYPES: Final = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 """Served endings and their media types; other files of the package are not served."""
 
 _IMPORT: Final = re.compile(rb'^(?:import|export)\b[^"]*"(\.{1,2}/[\w./-]+)";$', re.MULTILINE)
@@ -50,7 +56,8 @@ class Assets:
     def shell(self, name: str, *modules: str) -> Asset:
         """Make a page of an HTML file: with versioned addresses, and the modules it will need."""
         links = b"".join(
-            b'<link rel="modulepreload" href="ui/%b">\n' % module.encode() for module in self._needed(modules)
+            b'<link rel="modulepreload" href="ui/%b">\n' % module.encode()
+            for module in self._needed(modules)
         )
         text = self.files[name].content.replace(b"</head>", links + b"</head>")
         return _asset(text.replace(b'"ui/', b'"ui/%b/' % self.version.encode()), ".html")
@@ -68,6 +75,7 @@ class Assets:
                 if module not in found:
                     found[module] = None
                     rest.append(module)
+
         return rest
 
 
@@ -80,6 +88,7 @@ def load_assets() -> Assets:
         content = file.read_bytes()
         files[name] = asset = _asset(content, posixpath.splitext(name)[1], _imports(name, content))
         version.update(f"{name} {asset.etag}\n".encode())
+
     return Assets(files, version.hexdigest()[:12])
 
 
@@ -94,7 +103,9 @@ def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]
 
 
 def resolved_imports(name: str, content: bytes) -> bytes:
-    """Write what a script imports by the path below the UI's folder, for one that has no address of its own."""
+    """Write what a script imports by the path below the UI's folder, for one that has no address of
+    its own.
+    """
     folder = posixpath.dirname(name)
 
     def resolve(found: re.Match[bytes]) -> bytes:
@@ -106,7 +117,10 @@ def resolved_imports(name: str, content: bytes) -> bytes:
 
 def _imports(name: str, content: bytes) -> tuple[str, ...]:
     folder = posixpath.dirname(name)
-    return tuple(posixpath.normpath(posixpath.join(folder, each.decode())) for each in _IMPORT.findall(content))
+    return tuple(
+        posixpath.normpath(posixpath.join(folder, each.decode()))
+        for each in _IMPORT.findall(content)
+    )
 
 
 def _asset(content: bytes, ending: str, imports: tuple[str, ...] = ()) -> Asset:
@@ -127,10 +141,13 @@ PAGES: Final = {
     "/health": "health/page.js",
     "/alerts": "alerts/page.js",
 }
-"""Paths of the UI's pages and the module of each; all have one shell, whose script shows what the address says."""
+"""Paths of the UI's pages and the module of each; all have one shell, whose script shows what the
+address says.
+"""
 
 _NO_PAGE: Final = (
-    '<!doctype html><html lang="en"><title>No such page · sidelog</title><main><h1>There is no such page</h1>'
+    '<!doctype html><html lang="en"><title>No such page · sidelog</title><main><h1>There is no '
+    "such page</h1>"
     '<p>{}</p><p><a href="{}">Go to the overview of sidelog</a></p></main></html>'
 )
 _ASKED_EACH_TIME: Final = "no-cache"
@@ -139,7 +156,9 @@ _KEPT: Final = "public, max-age=31536000, immutable"
 
 
 def serve_asset(assets: Assets) -> Handler:
-    """Make the handler of `/ui/{version}/{name}`, of the folders below, and of `/ui/{name}`, always the newest."""
+    """Make the handler of `/ui/{version}/{name}`, of the folders below, and of `/ui/{name}`, always
+    the newest.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         folder = request.match_info.get("folder")
@@ -154,7 +173,9 @@ def serve_asset(assets: Assets) -> Handler:
 
 
 def serve_page(asset: Asset) -> Handler:
-    """Make the handler of a page shell; the browser asks for it each time, so that an update shows at once."""
+    """Make the handler of a page shell; the browser asks for it each time, so that an update shows
+    at once.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return _answer(request, asset, _ASKED_EACH_TIME)
@@ -163,13 +184,17 @@ def serve_page(asset: Asset) -> Handler:
 
 
 async def show_run(request: web.Request) -> web.StreamResponse:
-    """Lead to the page of a run: pages lie side by side, so that their addresses hold below any path."""
+    """Lead to the page of a run: pages lie side by side, so that their addresses hold below any
+    path.
+    """
     location = f"../run?id={quote(request.match_info['id'], safe='')}"
     return web.Response(status=307, headers={"Location": location})
 
 
 def no_page(path: str, why: str) -> web.Response:
-    """Return a small page for a path that has none, maybe with a reason, and with a relative link to the overview."""
+    """Return a small page for a path that has none, maybe with a reason, and with a relative link
+    to the overview.
+    """
     text = _NO_PAGE.format(why, "../" * (path.count("/") - 1) or "./")
     return web.Response(status=404, text=text, content_type="text/html")
 
@@ -180,4 +205,7 @@ def _answer(request: web.Request, asset: Asset, keeping: str) -> web.Response:
     headers = {"ETag": f'"{asset.etag}"', "Cache-Control": keeping}
     if asset.etag in etags:
         return web.Response(status=304, headers=headers)
-    return web.Response(body=asset.content, content_type=asset.media_type, charset="utf-8", headers=headers)
+
+    return web.Response(
+        body=asset.content, content_type=asset.media_type, charset="utf-8", headers=headers
+    )

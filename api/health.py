@@ -36,8 +36,10 @@ class RingShown(Struct):
     recording_standstills: int | None
     """Times that waiting ended because nothing had left it for 15 s."""
     outlook: str
-    """The collector's word to its worker. `room` will be made in it, and requests may wait for that; `full`: the store
-    is away, queue and spool are full; `given_up`: it is read no more, or the store was long away without a spool."""
+    """The collector's word to its worker. `room` will be made in it, and requests may wait for
+    that; `full`: the store is away, queue and spool are full; `given_up`: it is read no more, or
+    the store was long away without a spool.
+    """
     corrupt: int
 
 
@@ -82,7 +84,9 @@ class ReplicaShown(Struct):
     name: str
     version: str
     state: str
-    """`whole`; `left_out`: neither written nor read until it has caught up; `away`; `unknown` without a coordinator."""
+    """`whole`; `left_out`: neither written nor read until it has caught up; `away`; `unknown`
+    without a coordinator.
+    """
     reason: str | None
     """Why it is away."""
     read_only: bool
@@ -100,7 +104,9 @@ class StoreShown(Struct):
     warning: str | UnsetType | None = UNSET
     """What holds it up although it takes records."""
     replaced: dict[str, int] | UnsetType = UNSET
-    """How often an empty store took its place since the start: it was damaged, or its file was removed."""
+    """How often an empty store took its place since the start: it was damaged, or its file was
+    removed.
+    """
     replicas: list[ReplicaShown] | UnsetType = UNSET
     """As of the last look; empty where the store is on one server."""
 
@@ -194,8 +200,10 @@ class LedgerShown(ApiObject):
     sampled: int
     """Left out by a rule of capture (`[[capture.rules]]`)."""
     dropped: dict[str, int]
-    """By reason. `message_limit`: messages of WebSockets and gRPC streams above their rate or their part of the ring,
-    which are on the record of their exchange as a number; all other reasons have a gap record."""
+    """By reason. `message_limit`: messages of WebSockets and gRPC streams above their rate or their
+    part of the ring, which are on the record of their exchange as a number; all other reasons have
+    a gap record.
+    """
     balanced: bool
 
 
@@ -211,13 +219,18 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Return all metrics in the format the scraper accepts; while the store is away those of the ledger are missing."""
+    """Return all metrics in the format the scraper accepts; while the store is away those of the
+    ledger are missing.
+    """
     services = services_of(request)
     try:
         ledger = await services.ledger()
     except StorageUnavailable:
         ledger = None
-    body, content_type = services.metrics.render(by_weight(request.headers.get("Accept", "")), ledger)
+
+    body, content_type = services.metrics.render(
+        by_weight(request.headers.get("Accept", "")), ledger
+    )
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
@@ -225,7 +238,9 @@ async def status(request: web.Request) -> web.Response:
     """Return the state of the processes, the queues and the store, and what `/readyz` says of it."""
     services = services_of(request)
     is_ready, members = services.is_ready()
-    return json_response({**services.status(), "ready": is_ready, "reasons": members.get("reasons", [])})
+    return json_response(
+        {**services.status(), "ready": is_ready, "reasons": members.get("reasons", [])}
+    )
 
 
 async def ledger(request: web.Request) -> web.Response:
@@ -235,7 +250,9 @@ async def ledger(request: web.Request) -> web.Response:
 
 
 class AlertsShown(ApiObject):
-    """Alerts, what fires, what waits for its receiver, and what was sent, the newest first. Times are Unix µs."""
+    """Alerts, what fires, what waits for its receiver, and what was sent, the newest first. Times
+    are Unix µs.
+    """
 
     evaluator: str | None
     """The sidecar that evaluates them."""
@@ -267,7 +284,9 @@ async def test_alert(request: web.Request) -> web.Response:
 
 
 async def silence_alert(request: web.Request) -> web.Response:
-    """Send nothing of an alert that begins to fire, for some seconds; what fires already is sent when it is over."""
+    """Send nothing of an alert that begins to fire, for some seconds; what fires already is sent
+    when it is over.
+    """
     given = read_json_body(_SILENCE, await request.read(), "the silence")
     await _alerts_of(request).silence(request.match_info["alert"], given.seconds)
     return web.Response(status=204)

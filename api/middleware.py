@@ -1,4 +1,6 @@
-"""What every request passes: the host name, then the token; around both, errors in the words of the asked dialect."""
+"""What every request passes: the host name, then the token; around both, errors in the words of the
+asked dialect.
+"""
 
 import asyncio
 import logging
@@ -30,9 +32,11 @@ CHECK_EVERY_S: Final = 0.25
 
 
 class OpenRequests:
-    """The requests of one server that are under way: what is open under a credential ends with it, tails included.
+    """The requests of one server that are under way: what is open under a credential ends with it,
+    tails included.
 
-    A few times a second each is asked whether its caller would still be let in; if not, its connection is cut.
+    A few times a second each is asked whether its caller would still be let in; if not, its
+    connection is cut.
     """
 
     __slots__ = ("_open", "_timer")
@@ -100,13 +104,18 @@ def error_format_of(path: str) -> ErrorFormat:
 
 
 def refusal_response(format: ErrorFormat, refused: Refused) -> web.Response:
-    """Return a refusal in the words of a dialect; the status for a missing token differs between them."""
+    """Return a refusal in the words of a dialect; the status for a missing token differs between
+    them.
+    """
     if refused.status == 401 and format.unauthorized_status != 401:
         refused = Refused(format.unauthorized_status, format.unauthorized_detail)
     if format.hides_what_is_foreign and isinstance(refused, OutOfScope):
         refused = Refused(404, "not found")
     return json_response(
-        format.body(refused), status=refused.status, headers=refused.headers, media_type=format.media_type
+        format.body(refused),
+        status=refused.status,
+        headers=refused.headers,
+        media_type=format.media_type,
     )
 
 
@@ -118,17 +127,24 @@ def unreadable_response(status: int, reason: str) -> web.Response:
 
 
 def _failure(request: web.Request, error: Exception) -> Refused:
-    """Return the answer to a failed handler: a client that left mid-response is normal, all else is logged as a bug."""
-    if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+    """Return the answer to a failed handler: a client that left mid-response is normal, all else is
+    logged as a bug.
+    """
+    if isinstance(error, ConnectionError) and (
+        request.transport is None or request.transport.is_closing()
+    ):
         _log.debug("the client left before its response was whole", extra={"path": request.path})
         return Refused(499, "the client left")  # never read, but aiohttp needs a response
+
     _log.error("bug: a handler failed", extra={"path": request.path}, exc_info=error)
     return Refused(500, "internal error, see the log of sidelog")
 
 
 @web.middleware
 async def see_front(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Note what is in front of us; a path that is only found below the base path is taken for what stands behind it."""
+    """Note what is in front of us; a path that is only found below the base path is taken for what
+    stands behind it.
+    """
     if FRONT not in request:
         services = request.app[SERVICES]
         request[FRONT] = front = front_of(
@@ -137,13 +153,17 @@ async def see_front(request: web.Request, handler: Handler) -> web.StreamRespons
             is_secure=request.secure,
             base_path=services.base_path,
         )
-        target = None if request.match_info.http_exception is None else front.inner(request.raw_path)
+        target = (
+            None if request.match_info.http_exception is None else front.inner(request.raw_path)
+        )
         if target:
             return await request.app._handle(request.clone(rel_url=URL(target, encoded=True)))
+
         if target is not None:  # relative addresses on a page there would miss the path
             query = request.raw_path.partition("?")[2]
             name = front.base_path.rpartition("/")[2]
             return web.Response(status=308, headers={"Location": f"{name}/{query and '?' + query}"})
+
     return await handler(request)
 
 
@@ -155,15 +175,27 @@ async def compress(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
+def _why_unknown(request: web.Request) -> str:
+    """Return why a path below a prefix is not found, where a proxy names one that does not count."""
+    front = request.get(FRONT)
+    if front is None or not front.is_unheard:
+        return ""
+    return (
+        f"X-Forwarded-Prefix does not count: its sender, {request.remote}, is not in [proxy] "
+        "trusted_proxies"
+    )
+
+
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into a response in the format of the dialect, for browsers in that of a page."""
+    """Turn whatever a handler raises into a response in the format of the dialect, for browsers in
+    that of a page.
+    """
     is_unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
-    front, why = request.get(FRONT), ""
-    if is_unknown and front is not None and front.is_unheard:
-        why = f"X-Forwarded-Prefix does not count: its sender, {request.remote}, is not in [proxy] trusted_proxies"
+    why = _why_unknown(request) if is_unknown else ""
     if is_unknown and "text/html" in request.headers.get("Accept", ""):
         return no_page(request.path, why)
+
     try:
         return await handler(request)
     except Refused as error:
@@ -181,40 +213,61 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         refused = Refused(503, str(error), headers={"Retry-After": "1"})
     except StorageUnavailable as error:
         _log.warning("a read failed, the store is away: %s", error)
-        may_know = VIEW in request and request[VIEW].principal.is_unrestricted  # as /api/status has it
+        # As /api/status has it.
+        may_know = VIEW in request and request[VIEW].principal.is_unrestricted
         detail = str(error) if may_know else "the store cannot be reached"
         refused = Refused(503, detail, headers={"Retry-After": "5"})
     except Exception as error:
         refused = _failure(request, error)
+
     begun = request.get(_BEGUN)
-    return refusal_response(error_format_of(request.path), refused) if begun is None else _cut(request, begun, refused)
+    if begun is None:
+        return refusal_response(error_format_of(request.path), refused)
+
+    return _cut(request, begun, refused)
 
 
 def _cut(request: web.Request, begun: web.StreamResponse, refused: Refused) -> web.StreamResponse:
-    """Break off a response whose head has been sent: only that shows the client that the rest is missing."""
+    """Break off a response whose head has been sent: only that shows the client that the rest is
+    missing.
+    """
     transport = request.transport
     if transport is not None and not transport.is_closing():
         _log.warning("a response was broken off: %s", refused.detail, extra={"path": request.path})
         if (raw_socket := transport.get_extra_info("socket")) is not None:
             raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()
+
     return begun
 
 
 @web.middleware
 async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests to a name that is not ours (421), wherever the answer would be worth something."""
+    """Refuse requests to a name that is not ours (421), wherever the answer would be worth
+    something.
+    """
     if request.path not in hosts.OPEN_PATHS:
         services = request.app[SERVICES]
         names = request.headers.getall("Host", ())
+
         allowed = (*services.allowed_hosts, *services.host_scopes)
         if len(names) != 1 or not hosts.is_allowed_host(names[0], services.listen_host, allowed):
             shown = ", ".join(names)[:MAX_SHOWN_CHARACTERS]
-            raise Refused(421, f"host {shown!r} is not a name of this server, see [admin] allowed_hosts")
-        connection = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+            raise Refused(
+                421, f"host {shown!r} is not a name of this server, see [admin] allowed_hosts"
+            )
+
+        connection = (
+            None if request.transport is None else request.transport.get_extra_info("ssl_object")
+        )
         server_name = hosts.server_name_of(connection)
         if server_name is not None and server_name != hosts.host_name(names[0]):
-            raise Refused(421, f"host {names[0][:MAX_SHOWN_CHARACTERS]!r} is not the name the connection was opened to")
+            raise Refused(
+                421,
+                f"host {names[0][:MAX_SHOWN_CHARACTERS]!r} is not the name the connection was "
+                "opened to",
+            )
+
     return await handler(request)
 
 
@@ -239,7 +292,8 @@ class Route:
 
 
 def require_token(routes: Mapping[tuple[str, str], Route]) -> Middleware:
-    """Return the middleware that authenticates the caller, and shows the handler no more than it may see.
+    """Return the middleware that authenticates the caller, and shows the handler no more than it
+    may see.
 
     Routes are by method and pattern; HEAD follows GET.
     """
@@ -253,12 +307,17 @@ def require_token(routes: Mapping[tuple[str, str], Route]) -> Middleware:
         services = request.app[SERVICES]
         route = _route_of(request, routes)
         # A path that is open, asked with a method it does not have: 405, not 401.
-        is_open = isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed) and request.path in open_paths
-        # Clients of MCP look there for an authorization server before they have a token, and 401 sends them in circles.
+        is_open = (
+            isinstance(request.match_info.http_exception, web.HTTPMethodNotAllowed)
+            and request.path in open_paths
+        )
+        # Clients of MCP look there for an authorization server before they have a token, and 401
+        # sends them in circles.
         is_discovery = route is None and request.path.startswith("/.well-known/")
         if is_open or is_discovery or (route is not None and route.is_open):
             request[VIEW] = view_for(services, ANONYMOUS)
             return await handler(request)
+
         caller = _authenticate(request, services)
         request[VIEW] = view_for(services, _authorized(caller.principal, request, services, route))
         with open_requests.watching(request, caller.may_go_on):
@@ -271,7 +330,9 @@ def _route_of(request: web.Request, routes: Mapping[tuple[str, str], Route]) -> 
     """Return the route that was asked; None where none has this path and method."""
     resource = request.match_info.route.resource
     method = "GET" if request.method == "HEAD" else request.method
-    return None if resource is None else routes[method, resource.canonical]
+    if resource is None:
+        return None
+    return routes[method, resource.canonical]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +343,9 @@ class _Caller:
     may_go_on: Callable[[], bool]
 
 
-def _authorized(principal: Principal, request: web.Request, services: Services, route: Route | None) -> Principal:
+def _authorized(
+    principal: Principal, request: web.Request, services: Services, route: Route | None
+) -> Principal:
     """Return the caller's rights that apply to this request.
 
     Raises:
@@ -291,38 +354,56 @@ def _authorized(principal: Principal, request: web.Request, services: Services, 
     host_scope = services.host_scopes.get(hosts.host_name(request.headers.get("Host", "")))
     if host_scope is not None:
         principal = replace(principal, scope=intersect(principal.scope, host_scope))
-    if route is not None and route.needs_admin and (principal.role != "admin" or not principal.is_unrestricted):
+    if (
+        route is not None
+        and route.needs_admin
+        and (principal.role != "admin" or not principal.is_unrestricted)
+    ):
         raise Refused(403, "this needs an admin token")
     if route is not None and route.is_global and not principal.is_unrestricted:
         raise OutOfScope
+
     return principal
 
 
 def _authenticate(request: web.Request, services: Services) -> _Caller:
-    """Return whose open session or token was presented; the session's cookie wins, as a proxy may add a header.
+    """Return whose open session or token was presented; the session's cookie wins, as a proxy may
+    add a header.
 
     Raises:
         Refused: 401 without either, 403 for a session's cookie on a request that another site caused.
     """
-    credentials, sessions = services.credentials, services.sessions
+    credentials = services.credentials
+    sessions = services.sessions
     if credentials.are_off:
         return _Caller(ADMIN, lambda: True)
+
     cookie = request.cookies.get(auth.cookie_name(sessions.mark, request[FRONT]), "")
-    session = next((each for each in credentials.all() if cookie and sessions.is_open(cookie, each.digest)), None)
+    session = next(
+        (each for each in credentials.all() if cookie and sessions.is_open(cookie, each.digest)),
+        None,
+    )
     if session is not None and auth.is_own_site(request.headers):
-        return _Caller(session.principal, partial(_is_session_open, services, cookie, session.digest))
+        return _Caller(
+            session.principal, partial(_is_session_open, services, cookie, session.digest)
+        )
+
     presented = auth.read_credential(request.headers.get("Authorization"))
     found = None if presented is None else credentials.find(presented)
     if found is not None:
         return _Caller(found.principal, partial(credentials.has, found.digest))
     if session is not None:
         raise Refused(403, _other_site(request))
+
     raise Refused(401, PROBLEM.unauthorized_detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _other_site(request: web.Request) -> str:
-    origin, host = request.headers.get("Origin", ""), request[FRONT].host
-    shown = f": its Origin is {origin!r}, ours {host!r}"[: 2 * MAX_SHOWN_CHARACTERS] if origin else ""
+    origin = request.headers.get("Origin", "")
+    host = request[FRONT].host
+    shown = (
+        f": its Origin is {origin!r}, ours {host!r}"[: 2 * MAX_SHOWN_CHARACTERS] if origin else ""
+    )
     return f"this request was caused by another site{shown}"
 
 

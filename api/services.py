@@ -1,4 +1,6 @@
-"""What the handlers of the admin port need, injected by the root that runs them. The only file with an `AppKey`."""
+"""What the handlers of the admin port need, injected by the root that runs them. The only file with
+an `AppKey`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -46,8 +48,10 @@ class SendAgain:
     targets: tuple[str, ...]
     """Where to, beside the upstream of a request's own route."""
     send: Callable[[str, Entry, str], Awaitable[Entry]]
-    """For a caller, a request as it is to be recorded, and a target, empty for the upstream: return the answer as it
-    would be recorded. Raises ValueError where it cannot be sent, ConnectionError where it has no answer."""
+    """For a caller, a request as it is to be recorded, and a target, empty for the upstream: return
+    the answer as it would be recorded. Raises ValueError where it cannot be sent, ConnectionError
+    where it has no answer.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,9 @@ class RouteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything outside a request that a response is made of. Nothing here is owned: its maker closes it."""
+    """Everything outside a request that a response is made of. Nothing here is owned: its maker
+    closes it.
+    """
 
     storage: Storage
     credentials: Credentials
@@ -74,13 +80,17 @@ class Services:
     status: Callable[[], dict[str, object]]
     """Describe the processes, queues and store to an operator."""
     in_flight: Callable[[], list[Entry]]
-    """Exchanges in flight on this sidecar: `seq` 0, `ended_at_us` 0, `status` None before there is one; any order."""
+    """Exchanges in flight on this sidecar: `seq` 0, `ended_at_us` 0, `status` None before there is
+    one; any order.
+    """
     is_ready: Callable[[], tuple[bool, dict[str, object]]]
     """Whether traffic may come, and members to show beside it (`degraded`, reasons)."""
     metrics: Metrics
     streams: StreamServices
     on_key_changed: Callable[[str, ApiKey], Awaitable[None]] = _ignore_key
-    """Called for every API key that was `created`, `updated` or `deleted`, before the answer is sent."""
+    """Called for every API key that was `created`, `updated` or `deleted`, before the answer is
+    sent.
+    """
     sessions: Sessions = field(default_factory=Sessions)
     """The UI's sessions; in memory unless made with a place to save them."""
     allowed_hosts: tuple[str, ...] = ()
@@ -110,7 +120,9 @@ class Services:
     alerts: Alerts | None = None
     """None where none are evaluated."""
     export_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    """Held by the export that reads and writes a part of its records, not while its client takes them."""
+    """Held by the export that reads and writes a part of its records, not while its client takes
+    them.
+    """
     gate: QueryGate = field(default_factory=QueryGate)
     comparing: QueryGate = field(default_factory=lambda: QueryGate(max_queries=1))
     """Lets one comparison of records run at a time."""
@@ -129,13 +141,19 @@ def view_for(services: Services, principal: Principal) -> Services:
     """Return the services limited to the scope of one caller."""
 
     def in_flight() -> list[Entry]:
-        return [entry for entry in services.in_flight() if is_visible(entry.record, principal.scope)]
+        return [
+            entry for entry in services.in_flight() if is_visible(entry.record, principal.scope)
+        ]
 
     def running_tools() -> list[ToolCall]:
         return [call for call in services.running_tools() if is_visible(call, principal.scope)]
 
-    routes = {name: route for name, route in services.routes.items() if is_visible(route, principal.scope)}
-    scoped = cast(Storage, ScopedStorage(services.storage, principal, services.gate, services.endpoints))
+    routes = {
+        name: route for name, route in services.routes.items() if is_visible(route, principal.scope)
+    }
+    scoped = cast(
+        Storage, ScopedStorage(services.storage, principal, services.gate, services.endpoints)
+    )
     view = replace(services, storage=scoped, in_flight=in_flight, running_tools=running_tools)
     return replace(view, routes=routes, principal=principal)
 

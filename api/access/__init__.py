@@ -1,1 +1,3 @@
-"""Who the caller is, and which part of the log it may see: tokens, sessions, host names, scopes, limits."""
+"""Who the caller is, and which part of the log it may see: tokens, sessions, host names, scopes,
+limits.
+"""

@@ -1,9 +1,11 @@
-"""Credentials of the admin port: a token in a header, or a session cookie in a request from our own origin.
+"""Credentials of the admin port: a token in a header, or a session cookie in a request from our own
+origin.
 
-Pure. Tokens are compared as SHA-256 digests in constant time, bytes and not text, because a header may hold any octet.
-Browsers add the cookie to requests that other sites cause, so it counts only where `Sec-Fetch-Site` names no other site
-(Fetch Metadata; absent on plain HTTP off loopback, where `SameSite=Strict` alone protects). Other sites cannot set the
-header without our consent (CORS), but a proxy in front may add one of its own: so a valid cookie wins over a header.
+Pure. Tokens are compared as SHA-256 digests in constant time, bytes and not text, because a header
+may hold any octet. Browsers add the cookie to requests that other sites cause, so it counts only
+where `Sec-Fetch-Site` names no other site (Fetch Metadata; absent on plain HTTP off loopback, where
+`SameSite=Strict` alone protects). Other sites cannot set the header without our consent (CORS), but
+a proxy in front may add one of its own: so a valid cookie wins over a header.
 """
 
 import hashlib
@@ -27,18 +29,22 @@ def token_digest(token: str) -> bytes:
 def cookie_name(mark: str, front: Front) -> str:
     """Name the session's cookie of one instance; every port of a host shares a browser's cookies.
 
-    The mark distinguishes the instances of a host, and without it no other service can replace our cookie. Over TLS the
-    prefix makes browsers accept the cookie from this host only and over TLS only; below a path of another proxy, which
-    is not the whole host, only the latter.
+    The mark distinguishes the instances of a host, and without it no other service can replace our
+    cookie. Over TLS the prefix makes browsers accept the cookie from this host only and over TLS
+    only; below a path of another proxy, which is not the whole host, only the latter.
     """
     name = f"{COOKIE}_{mark}" if mark else COOKIE
     if not front.is_secure:
         return name
-    return f"__Secure-{name}" if front.base_path else f"__Host-{name}"
+    if front.base_path:
+        return f"__Secure-{name}"
+    return f"__Host-{name}"
 
 
 def cookie_path(name: str) -> str:
-    """Return the path of a cookie; empty: the folder of /login as the browser sees it (RFC 6265 §5.1.4)."""
+    """Return the path of a cookie; empty: the folder of /login as the browser sees it (RFC 6265
+    §5.1.4).
+    """
     return "/" if name.startswith("__Host-") else ""
 
 
@@ -63,14 +69,15 @@ def is_own_site(headers: Mapping[str, str]) -> bool:
 def is_own_origin(method: str, headers: Mapping[str, str], host: str) -> bool:
     """Whether a writing request comes from our own origin, according to the browser.
 
-    `Sec-Fetch-Site`, which no script can set, decides: it holds behind a proxy that passes on another Host. Without it,
-    `Origin` is compared with the requested `host`.
+    `Sec-Fetch-Site`, which no script can set, decides: it holds behind a proxy that passes on
+    another Host. Without it, `Origin` is compared with the requested `host`.
     """
     origin = headers.get("Origin")
     if method in _SAFE_METHODS or origin is None:
         return True
     if "Sec-Fetch-Site" in headers:
         return is_own_site(headers)
+
     try:
         return urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:  # no browser sends this

@@ -1,4 +1,5 @@
-"""The address by which a browser reaches the admin port: as a trusted proxy in front states it, else our own. Pure.
+"""The address by which a browser reaches the admin port: as a trusted proxy in front states it,
+else our own. Pure.
 
 Pages need none of it: their links are relative, and work below any path of a proxy.
 """
@@ -16,7 +17,9 @@ class Front:
     """What is in front of the admin port."""
 
     base_path: str = ""
-    """The path that a browser asks for before ours, `/sidelog`; empty: none, or none that was named."""
+    """The path that a browser asks for before ours, `/sidelog`; empty: none, or none that was
+    named.
+    """
     is_secure: bool = False
     """Whether the browser speaks TLS."""
     host: str = ""
@@ -25,7 +28,9 @@ class Front:
     """Whether the sender named a base path, and is no trusted proxy."""
 
     def inner(self, target: str) -> str | None:
-        """Take the base path off a target; empty where no path is left, None for a target outside the base path."""
+        """Take the base path off a target; empty where no path is left, None for a target outside
+        the base path.
+        """
         if not self.base_path or not target.startswith(self.base_path):
             return None
         path, mark, query = target.removeprefix(self.base_path).partition("?")
@@ -34,8 +39,12 @@ class Front:
         return path and path + mark + query
 
 
-def front_of(headers: Mapping[str, str], *, is_trusted: bool, is_secure: bool, base_path: str) -> Front:
-    """Read the forwarding fields of a request where its sender `is_trusted`; the rest is our own view and settings."""
+def front_of(
+    headers: Mapping[str, str], *, is_trusted: bool, is_secure: bool, base_path: str
+) -> Front:
+    """Read the forwarding fields of a request where its sender `is_trusted`; the rest is our own
+    view and settings.
+    """
     proto, host, prefix = (
         headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip() if is_trusted else ""
         for name in ("Proto", "Host", "Prefix")

@@ -1,8 +1,8 @@
 """Which Host names the admin port answers to: the guard against DNS rebinding.
 
-Pure. A page of a hostile site may point its own name at this address, and its scripts then count as same-origin; but
-its requests carry that name. Loopback names, IP literals, the listen address and the configured names are ours, any
-other is answered 421 (RFC 9110 §15.5.20).
+Pure. A page of a hostile site may point its own name at this address, and its scripts then count as
+same-origin; but its requests carry that name. Loopback names, IP literals, the listen address and
+the configured names are ours, any other is answered 421 (RFC 9110 §15.5.20).
 """
 
 import ipaddress
@@ -13,30 +13,41 @@ from typing import Final
 
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]*)?", re.ASCII)
 OPEN_PATHS: Final = frozenset(("/healthz", "/readyz", "/metrics"))
-"""Asked by probes and scrapers under whatever name they know; nothing there is worth a rebinding."""
+"""Asked by probes and scrapers under whatever name they know; nothing there is worth a rebinding.
+"""
 
 
 def host_name(authority: str) -> str:
-    """Cut the port off a Host header's value; lower case, no final dot, IPv6 without brackets; empty when odd."""
+    """Cut the port off a Host header's value; lower case, no final dot, IPv6 without brackets;
+    empty when odd.
+    """
     text = authority.strip().lower()
     match = _AUTHORITY.fullmatch(text)
-    return "" if match is None else (match[1] or match[2]).rstrip(".")
+    if match is None:
+        return ""
+    return (match[1] or match[2]).rstrip(".")
 
 
 def remember_server_name(context: ssl.SSLContext | None) -> None:
-    """Let the connections of a TLS port know under which name the client asked for them (SNI, RFC 6066 §3)."""
+    """Let the connections of a TLS port know under which name the client asked for them (SNI, RFC
+    6066 §3).
+    """
     if context is not None:
         context.sni_callback = _keep_name
 
 
-def _keep_name(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+def _keep_name(
+    connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext
+) -> None:
     connection.sidelog_server_name = name  # type: ignore[union-attr]  # a note for `server_name_of`
 
 
 def server_name_of(connection: object) -> str | None:
     """Give the name a TLS client asked for; None without TLS, or when it named none."""
     name = getattr(connection, "sidelog_server_name", None)
-    return name.lower().rstrip(".") if isinstance(name, str) else None
+    if isinstance(name, str):
+        return name.lower().rstrip(".")
+    return None
 
 
 def is_allowed_host(authority: str, listen_host: str, allowed_hosts: Collection[str]) -> bool:
@@ -48,8 +59,10 @@ def is_allowed_host(authority: str, listen_host: str, allowed_hosts: Collection[
         return True
     if name in {allowed.lower().rstrip(".") for allowed in allowed_hosts}:
         return True
+
     try:
         ipaddress.ip_address(name)
     except ValueError:
         return False
+
     return True

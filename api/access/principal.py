@@ -1,7 +1,8 @@
 """Who is asking, and what they may see: roles, scopes, and the credentials of the admin port.
 
-Pure but for the admin token, which is read through a function because it may be rotated while we run. Only digests are
-kept and compared, all of them and in constant time, so that the time reveals neither the token nor how much was right.
+Pure but for the admin token, which is read through a function because it may be rotated while we
+run. Only digests are kept and compared, all of them and in constant time, so that the time reveals
+neither the token nor how much was right.
 """
 
 import hmac
@@ -72,8 +73,13 @@ class Credentials:
         credentials = self.all()
         if self.are_off:
             return credentials[0]
+
         digest = token_digest(presented)
-        found = [credential for credential in credentials if hmac.compare_digest(digest, credential.digest)]
+        found = [
+            credential
+            for credential in credentials
+            if hmac.compare_digest(digest, credential.digest)
+        ]
         return found[0] if found else None
 
 
@@ -85,10 +91,14 @@ def intersect(one: Scope, other: Scope) -> Scope:
     """
     parts = {}
     for name in _DIMENSIONS:
-        mine, theirs = getattr(one, name), getattr(other, name)
-        parts[name] = tuple(value for value in mine if value in theirs) if mine and theirs else mine or theirs
+        mine = getattr(one, name)
+        theirs = getattr(other, name)
+        parts[name] = (
+            tuple(value for value in mine if value in theirs) if mine and theirs else mine or theirs
+        )
         if mine and theirs and not parts[name]:
             raise OutOfScope
+
     return Scope(**parts)
 
 
@@ -102,13 +112,18 @@ def narrow(filter: Filter, scope: Scope) -> Filter:
         return filter
     for name in _DIMENSIONS:
         allowed = getattr(scope, name)
-        if allowed and not set(asked_values(filter.where, name.removesuffix("s"))).issubset(allowed):
+        if allowed and not set(asked_values(filter.where, name.removesuffix("s"))).issubset(
+            allowed
+        ):
             raise OutOfScope
+
     return replace(filter, scope=intersect(filter.scope, scope))
 
 
 def owner_of(scope: Scope) -> str:
-    """Name a scope, as whose a store keeps what callers save; the same for the same values in any order."""
+    """Name a scope, as whose a store keeps what callers save; the same for the same values in any
+    order.
+    """
     if scope.is_everything:
         return ""
     return json.dumps({name: sorted(set(getattr(scope, name))) for name in _DIMENSIONS})

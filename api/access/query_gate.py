@@ -1,7 +1,9 @@
-"""How many queries read the store at once, in two lanes: searches and sums take a second, pages of lists milliseconds.
+"""How many queries read the store at once, in two lanes: searches and sums take a second, pages of
+lists milliseconds.
 
-Strategy: what a query asks decides which it is, before it runs. A page of records by conditions on columns is short.
-All others are long, and fewer of these run at once than the store has readers, so that short ones do not wait for them.
+Strategy: what a query asks decides which it is, before it runs. A page of records by conditions on
+columns is short. All others are long, and fewer of these run at once than the store has readers, so
+that short ones do not wait for them.
 
 Invariant: those of a lane have their turns in the order in which they came.
 """
@@ -33,7 +35,13 @@ def is_short(query: Query[Any]) -> bool:
 class QueryGate:
     """Lets some queries run at once; the others wait a little, then are refused with 503."""
 
-    def __init__(self, max_queries: int = READERS, max_wait_s: float = MAX_WAIT_S, *, max_long: int = MAX_LONG) -> None:
+    def __init__(
+        self,
+        max_queries: int = READERS,
+        max_wait_s: float = MAX_WAIT_S,
+        *,
+        max_long: int = MAX_LONG,
+    ) -> None:
         self._turns = asyncio.Semaphore(max_queries)
         self._long_turns = asyncio.Semaphore(max_long)
         self._max_wait_s = max_wait_s
@@ -53,5 +61,8 @@ class QueryGate:
                     await held.enter_async_context(self._turns)
             except TimeoutError:
                 what = "searches and sums" if is_long else "queries"
-                raise Refused(503, f"too many {what} are running, try again", headers={"Retry-After": "1"}) from None
+                raise Refused(
+                    503, f"too many {what} are running, try again", headers={"Retry-After": "1"}
+                ) from None
+
             yield

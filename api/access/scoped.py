@@ -1,13 +1,15 @@
-"""The store as one caller may see it: the only way from a handler to records, so that no handler can forget the scope.
+"""The store as one caller may see it: the only way from a handler to records, so that no handler
+can forget the scope.
 
-Strategy: reads are narrowed to the caller's scope. All other methods, those added to the store later included, are
-refused to a restricted caller. Payloads are read by `seq`, which has no scope: a restricted caller gets those of the
-records that the same view has shown it.
+Strategy: reads are narrowed to the caller's scope. All other methods, those added to the store
+later included, are refused to a restricted caller. Payloads are read by `seq`, which has no scope:
+a restricted caller gets those of the records that the same view has shown it.
 
-When the collector learns that an endpoint is part of another, it takes the other's name. Rows keep the name they were
-stored with, so the view translates: rows to the present name, and a filter to all names the endpoint has had. A former
-name counts only in records of the route and project it was learned from, because another one may still have an endpoint
-of that name. Names learned from other tenants' traffic are not used.
+When the collector learns that an endpoint is part of another, it takes the other's name. Rows keep
+the name they were stored with, so the view translates: rows to the present name, and a filter to
+all names the endpoint has had. A former name counts only in records of the route and project it was
+learned from, because another one may still have an endpoint of that name. Names learned from other
+tenants' traffic are not used.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -68,12 +70,20 @@ Narrowed = TypeVar("Narrowed", Filter, ToolFilter)
 
 
 class ScopedStorage:
-    """A store seen by one caller during one request; its methods mean what those of `storage.base.Storage` mean."""
+    """A store seen by one caller during one request; its methods mean what those of
+    `storage.base.Storage` mean.
+    """
 
     def __init__(
-        self, storage: Storage, principal: Principal, gate: QueryGate, names: EndpointNames | None = None
+        self,
+        storage: Storage,
+        principal: Principal,
+        gate: QueryGate,
+        names: EndpointNames | None = None,
     ) -> None:
-        """Show `storage` to `principal`, a few queries of all callers at a time; endpoints by their names of today."""
+        """Show `storage` to `principal`, a few queries of all callers at a time; endpoints by their
+        names of today.
+        """
         self._storage = storage
         self._names = names or EndpointNames()
         self._principal = principal
@@ -97,7 +107,9 @@ class ScopedStorage:
         return self._shown(query, found)
 
     def _narrow(self, filter: Narrowed) -> Narrowed:
-        """Put the caller's scope on a filter, and look for endpoints under all names that they had within it."""
+        """Put the caller's scope on a filter, and look for endpoints under all names that they had
+        within it.
+        """
         if isinstance(filter, ToolFilter):
             return replace(filter, scope=intersect(filter.scope, self.scope))
         if filter.where is not None:
@@ -116,7 +128,10 @@ class ScopedStorage:
         found: dict[tuple[str | None, str | None], dict[str, None]] = {}
         for name in dict.fromkeys(names):
             for former in self._names.former(name, self.scope):
-                found.setdefault((former.route, former.project), {}).update(dict.fromkeys(former.names))
+                found.setdefault((former.route, former.project), {}).update(
+                    dict.fromkeys(former.names)
+                )
+
         return (FormerEndpoints(*place, tuple(known)) for place, known in found.items())
 
     def _shown(self, query: Query[Answer], found: Answer) -> Answer:
@@ -130,6 +145,7 @@ class ScopedStorage:
                 shown = replace(found, rows=most(rows, partial(self._rename, query.by)))
             case TopSeries() if isinstance(query, SeriesQuery) and query.by in _RENAMED:
                 shown = replace(found, counts=merged(found.counts, partial(self._rename, query.by)))
+
         return shown  # type: ignore[no-any-return]
 
     def _rename(self, by: str, names: Names) -> Names:
@@ -143,15 +159,21 @@ class ScopedStorage:
             renamed = method, None if name is None else self._names.current(route, project, name)
         if by == "endpoint":
             return renamed
+
         message, error, outcome, status = (None, *names)[-4:]
         reason = reason_of(error, outcome, int(status) if status else None)
-        return (*renamed, reason) if by == "error" else (*renamed, reason, status, message)
+        if by == "error":
+            return (*renamed, reason)
+
+        return (*renamed, reason, status, message)
 
     async def erase(self, filter: Filter) -> Erased:
         return await self._storage.erase(self._narrow(filter))
 
     async def erasing(self) -> int:
-        """Return how many erased records of all scopes are left: a count of what is hidden from all readers."""
+        """Return how many erased records of all scopes are left: a count of what is hidden from all
+        readers.
+        """
         return await self._storage.erasing()
 
     async def keys(self) -> list[ApiKey]:
@@ -159,7 +181,11 @@ class ScopedStorage:
         keys = await self._storage.keys()
         if self._principal.is_unrestricted:
             return keys
-        shown = {value.value for value in (await self.read(FacetQuery(Filter(), ("key",), MAX_KEYS)))["key"]}
+
+        shown = {
+            value.value
+            for value in (await self.read(FacetQuery(Filter(), ("key",), MAX_KEYS)))["key"]
+        }
         return [key for key in keys if key.id in shown or key.project in self.scope.projects]
 
     async def get(self, record_id: bytes) -> Record | None:
@@ -172,7 +198,11 @@ class ScopedStorage:
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
         """Return the ids of the records in scope that have the counts of what one record began."""
-        return [found for found in await self._storage.answers_of(record_id) if await self.get(found) is not None]
+        return [
+            found
+            for found in await self._storage.answers_of(record_id)
+            if await self.get(found) is not None
+        ]
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         if not self._principal.is_unrestricted:
@@ -192,7 +222,9 @@ class ScopedStorage:
         """Return one call; one that is out of scope is not there."""
         async with self._gate.turn():
             call = await self._storage.tool_call(record_id, position)
-        return call if call is not None and is_visible(call, self.scope) else None
+        if call is not None and is_visible(call, self.scope):
+            return call
+        return None
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """Return the calls of one record that are in scope."""
@@ -216,7 +248,9 @@ class ScopedStorage:
     def _show(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.endpoint is not None:
-                record.endpoint = self._names.current(record.route_id, record.project, record.endpoint)
+                record.endpoint = self._names.current(
+                    record.route_id, record.project, record.endpoint
+                )
         if not self._principal.is_unrestricted:
             self._shown_seqs.update(record.seq for record in records)
 

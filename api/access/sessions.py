@@ -1,7 +1,7 @@
 """Sessions of the web UI: random secrets in cookies, of which only hashes are kept.
 
-A session is bound to the token it was opened with (the hash covers the token's digest), so that rotating the token ends
-it. It also ends after `IDLE_S` without a request.
+A session is bound to the token it was opened with (the hash covers the token's digest), so that
+rotating the token ends it. It also ends after `IDLE_S` without a request.
 """
 
 import hashlib
@@ -17,7 +17,9 @@ IDLE_S: Final = 12 * 3600
 """A session unused for this long is over."""
 MAX_SESSIONS: Final = 1000
 MAX_OF_TOKEN: Final = 100
-"""The oldest of the same token goes first: a person has a handful, but a script may log in every minute."""
+"""The oldest of the same token goes first: a person has a handful, but a script may log in every
+minute.
+"""
 _OWNER_DIGITS: Final = 16
 _SAVE_EVERY_S: Final = 300
 """How stale the saved times may become: a kill shortens a session's idle time by at most this."""
@@ -86,7 +88,9 @@ class Sessions:
 
     def _expire(self) -> None:
         now_s = self._now_s()
-        self._used_s = {digest: used_s for digest, used_s in self._used_s.items() if now_s - used_s <= IDLE_S}
+        self._used_s = {
+            digest: used_s for digest, used_s in self._used_s.items() if now_s - used_s <= IDLE_S
+        }
 
     def _save(self) -> None:
         self._saved_s = self._now_s()
@@ -95,7 +99,8 @@ class Sessions:
         try:
             self._save_all(dict(self._used_s))
         except OSError as error:
-            # The session works until the next restart: the person logs in once more, nothing else is lost.
+            # The session works until the next restart: the person logs in once more, nothing else
+            # is lost.
             _log.warning("sessions were not saved: %s", error)
 
 
@@ -105,7 +110,10 @@ def _owner(binding: bytes) -> str:
 
 
 def _digest(secret: str, binding: bytes) -> str:
-    return _owner(binding) + hashlib.sha256(binding + secret.encode("utf-8", "surrogateescape")).hexdigest()
+    return (
+        _owner(binding)
+        + hashlib.sha256(binding + secret.encode("utf-8", "surrogateescape")).hexdigest()
+    )
 
 
 def _restored(saved: object) -> dict[str, float]:

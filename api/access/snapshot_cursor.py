@@ -1,9 +1,12 @@
-"""Cursors of a snapshot: the reader's position in it, signed, so that a cursor cannot be moved, prolonged or reused.
+"""Cursors of a snapshot: the reader's position in it, signed, so that a cursor cannot be moved,
+prolonged or reused.
 
-Strategy: a snapshot is the newest `seq` when the first page was made; a cursor carries it with the position and the
-time, and is signed with a hash of the filters. It expires after a time, or once retention has removed the next page.
+Strategy: a snapshot is the newest `seq` when the first page was made; a cursor carries it with the
+position and the time, and is signed with a hash of the filters. It expires after a time, or once
+retention has removed the next page.
 
-The signature is HMAC-SHA256 (RFC 2104) over a fixed-length message; the secret is the store's, so sidecars share it.
+The signature is HMAC-SHA256 (RFC 2104) over a fixed-length message; the secret is the store's, so
+sidecars share it.
 """
 
 import hmac
@@ -27,7 +30,9 @@ class SnapshotExpired(Refused):
     """The snapshot of a cursor is over: too old, or overtaken by retention."""
 
     def __init__(self) -> None:
-        super().__init__(410, "the snapshot of this cursor has expired, begin again without it", error=EXPIRED)
+        super().__init__(
+            410, "the snapshot of this cursor has expired, begin again without it", error=EXPIRED
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,9 @@ class SnapshotCursors:
 
     def encode(self, position: SnapshotPosition, binding: bytes) -> str:
         """Write a cursor that is good for the filters of `binding` only."""
-        payload = _PAYLOAD.pack(_VERSION, position.snapshot_seq, position.created_s, position.after_id)
+        payload = _PAYLOAD.pack(
+            _VERSION, position.snapshot_seq, position.created_s, position.after_id
+        )
         return to_text(payload + self._sign(payload, binding))
 
     def decode(self, text: str, binding: bytes) -> SnapshotPosition:
@@ -63,9 +70,11 @@ class SnapshotCursors:
             SnapshotExpired: it is too old.
         """
         raw = from_text(text)
-        payload, signature = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]
+        payload = raw[: _PAYLOAD.size]
+        signature = raw[_PAYLOAD.size :]
         if not hmac.compare_digest(signature, self._sign(payload, binding)):
             raise BadParameter("cursor", text, "the nextCursor of an answer to the same filters")
+
         _, snapshot_seq, created_s, after_id = _PAYLOAD.unpack(payload)
         position = SnapshotPosition(snapshot_seq, created_s, after_id)
         self.check_age(position)

@@ -1,4 +1,6 @@
-"""How many streams one credential may hold, and how often it may open one. Pure but for the injected clock."""
+"""How many streams one credential may hold, and how often it may open one. Pure but for the
+injected clock.
+"""
 
 import math
 import time
@@ -23,7 +25,9 @@ class StreamLimits:
     """Open at once; 0: no limit."""
     clock: Callable[[], float] = time.monotonic
     _open: Counter[str] = field(default_factory=Counter, init=False)
-    _opened_s: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque), init=False)
+    _opened_s: defaultdict[str, deque[float]] = field(
+        default_factory=lambda: defaultdict(deque), init=False
+    )
 
     @contextmanager
     def stream(self, name: str) -> Iterator[None]:
@@ -35,7 +39,9 @@ class StreamLimits:
         if not self.max_streams:
             yield
             return
-        now_s, opened_s, max_opens = self.clock(), self._opened_s[name], OPENS * self.max_streams
+        now_s = self.clock()
+        opened_s = self._opened_s[name]
+        max_opens = OPENS * self.max_streams
         while opened_s and opened_s[0] <= now_s - _WINDOW_S:
             opened_s.popleft()
         if len(opened_s) >= max_opens:
@@ -43,6 +49,7 @@ class StreamLimits:
             raise _refused(f"{max_opens} were opened within a minute", wait_s)
         if self._open[name] >= self.max_streams:
             raise _refused(f"{self.max_streams} are open, see [admin] max_streams_per_token", 5)
+
         opened_s.append(now_s)
         self._open[name] += 1
         try:
@@ -52,4 +59,6 @@ class StreamLimits:
 
 
 def _refused(reason: str, wait_s: int) -> Refused:
-    return Refused(429, f"Rate limit exceeded for log stream: {reason}", headers={"Retry-After": str(wait_s)})
+    return Refused(
+        429, f"Rate limit exceeded for log stream: {reason}", headers={"Retry-After": str(wait_s)}
+    )

@@ -1,7 +1,9 @@
-"""Which elements of two sequences stand for each other. Pure, and close to linear in whatever is compared.
+"""Which elements of two sequences stand for each other. Pure, and close to linear in whatever is
+compared.
 
-Strategy: patience. A common beginning and end, then what occurs once on either side and in the same order, hold the
-sequences together; between those it goes on, a few rounds deep. What is left between two runs is paired by position.
+Strategy: patience. A common beginning and end, then what occurs once on either side and in the same
+order, hold the sequences together; between those it goes on, a few rounds deep. What is left
+between two runs is paired by position.
 """
 
 from bisect import bisect_left
@@ -9,7 +11,9 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 MAX_ROUNDS: Final = 8
-"""Each costs the length of what is left: without a limit, a text made for it would take the square of its length."""
+"""Each costs the length of what is left: without a limit, a text made for it would take the square
+of its length.
+"""
 
 
 class Run(NamedTuple):
@@ -21,37 +25,50 @@ class Run(NamedTuple):
 
 
 def runs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Run]:
-    """Find the runs that hold two sequences together: rising on both sides, the last one empty and at their ends."""
+    """Find the runs that hold two sequences together: rising on both sides, the last one empty and
+    at their ends.
+    """
     found: list[Run] = []
     spans = [(0, len(old), 0, len(new), MAX_ROUNDS)]
     while spans:
         i, i_end, j, j_end, rounds = spans.pop()
-        start, last = i, i_end
+        start = i
+        last = i_end
         while i < i_end and j < j_end and old[i] == new[j]:
-            i, j = i + 1, j + 1
+            i = i + 1
+            j = j + 1
         while i < i_end and j < j_end and old[i_end - 1] == new[j_end - 1]:
-            i_end, j_end = i_end - 1, j_end - 1
+            i_end = i_end - 1
+            j_end = j_end - 1
         found += [Run(start, j - i + start, i - start), Run(i_end, j_end, last - i_end)]
         if rounds and i < i_end and j < j_end:
-            ours, theirs = _once(old, i, i_end), _once(new, j, j_end)
+            ours = _once(old, i, i_end)
+            theirs = _once(new, j, j_end)
             common = [Run(at, theirs[key], 1) for key, at in ours.items() if key in theirs]
             anchors = [common[place] for place in rising([run.new for run in common])]
             found += anchors
+
             for at, to, _ in [*anchors, Run(i_end, j_end, 0)] if anchors else []:
                 spans.append((i, at, j, to, rounds - 1))
-                i, j = at + 1, to + 1
+                i = at + 1
+                j = to + 1
+
     return [*sorted(run for run in found if run.size), Run(len(old), len(new), 0)]
 
 
-def differing(old: Sequence[Hashable], new: Sequence[Hashable]) -> Iterator[tuple[int | None, int | None]]:
+def differing(
+    old: Sequence[Hashable], new: Sequence[Hashable]
+) -> Iterator[tuple[int | None, int | None]]:
     """Pair what is between the runs, in order; None: there is no counterpart."""
-    i = j = 0
+    i = 0
+    j = 0
     for at, to, size in runs(old, new):
         common = min(at - i, to - j)
         yield from ((i + step, j + step) for step in range(common))
         yield from ((place, None) for place in range(i + common, at))
         yield from ((None, place) for place in range(j + common, to))
-        i, j = at + size, to + size
+        i = at + size
+        j = to + size
 
 
 def rising(numbers: Sequence[int]) -> list[int]:
@@ -59,11 +76,13 @@ def rising(numbers: Sequence[int]) -> list[int]:
     tails: list[int] = []  # the smallest last number of a run of each length, and where it is
     places: list[int] = []
     before: list[int] = []
+
     for place, number in enumerate(numbers):
         length = bisect_left(tails, number)
         tails[length : length + 1] = [number]
         places[length : length + 1] = [place]
         before.append(places[length - 1] if length else -1)
+
     run: list[int] = []
     at = places[-1] if places else -1
     while at >= 0:

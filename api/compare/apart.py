@@ -64,6 +64,7 @@ class Apart(NamedTuple):
                 return True
             if change.kind == "changed" and _is_in(self.drawn, is_header, steps):
                 return True
+
         return False
 
 
@@ -98,6 +99,7 @@ def _read(text: str) -> Place:
         raise ValueError(f"{text!r} is no place; {expected}")
     if text.startswith(_HEADER):
         return Place(True, (text.removeprefix(_HEADER).lower(),))
+
     steps: list[str | int] = []
     at = 0
     while (found := _STEP.match(text, at)) is not None:
@@ -107,6 +109,7 @@ def _read(text: str) -> Place:
             steps.append(int(index) if index.isdecimal() else ANY)
         else:
             steps.append(json.loads(member) if member.startswith('"') else member)
+
     return Place(False, tuple(steps))
 
 

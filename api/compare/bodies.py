@@ -1,9 +1,10 @@
 """What differs between two bodies. Pure.
 
-Strategy: what they are is seen by their content: JSON under any media type by path, streams of events event by event
-(without comments and pings, which only keep a connection open), multipart bodies part by part, other text by lines, the
-rest by its first byte that differs; only forms are known by their media type. Of a cut body the same number of first,
-and of last, bytes is compared on both sides; what only the cut has parted from its container is no difference.
+Strategy: what they are is seen by their content: JSON under any media type by path, streams of
+events event by event (without comments and pings, which only keep a connection open), multipart
+bodies part by part, other text by lines, the rest by its first byte that differs; only forms are
+known by their media type. Of a cut body the same number of first, and of last, bytes is compared on
+both sides; what only the cut has parted from its container is no difference.
 """
 
 import re
@@ -36,8 +37,12 @@ _SHOWN_BYTES: Final = 16
 Fields = list[tuple[str, str]]
 
 
-def body_parts(part: str, old: Body, new: Body, *, is_form: bool = False, apart: Apart = NOTHING_APART) -> list[Part]:
-    """Compare two bodies, an empty one for none; of cut ones, the ends are a part of their own where they differ."""
+def body_parts(
+    part: str, old: Body, new: Body, *, is_form: bool = False, apart: Apart = NOTHING_APART
+) -> list[Part]:
+    """Compare two bodies, an empty one for none; of cut ones, the ends are a part of their own
+    where they differ.
+    """
     try:
         whole = _whole(part, old, new, "form" if is_form else "json", apart)
     except RecursionError:  # JSON that can be read, and is nested too deep for the rest
@@ -46,13 +51,24 @@ def body_parts(part: str, old: Body, new: Body, *, is_form: bool = False, apart:
 
 
 def _whole(part: str, old: Body, new: Body, expected: str, apart: Apart) -> Part:
-    notes = [f"{side}: {note}" for side, body in (("a", old), ("b", new)) if (note := describe_body(body))]
-    is_cut, is_gone = old.truncated or new.truncated, bool(old.omitted or new.omitted)
+    notes = [
+        f"{side}: {note}"
+        for side, body in (("a", old), ("b", new))
+        if (note := describe_body(body))
+    ]
+    is_cut = old.truncated or new.truncated
+    is_gone = bool(old.omitted or new.omitted)
     size = min([len(body.head) for body in (old, new) if body.truncated], default=None)
     head, other = (b"", b"") if is_gone else (old.head[:size], new.head[:size])
+
     form, changes = _compare(head, other, expected, is_cut=is_cut)
-    if (is_cut or is_gone or form == "bytes") and old.size != new.size and not (old.coding or new.coding):
+    if (
+        (is_cut or is_gone or form == "bytes")
+        and old.size != new.size
+        and not (old.coding or new.coding)
+    ):
         changes.add("changed", ("size",), ("size",), f"{old.size} bytes", f"{new.size} bytes")
+
     if head != other and not is_cut and not changes.kept:
         notes.append(SAME_VALUE)
     if is_redacted(readable(head), readable(other)):
@@ -60,7 +76,9 @@ def _whole(part: str, old: Body, new: Body, expected: str, apart: Apart) -> Part
     set_apart = apart.take(part, changes)
     is_complete = not (is_cut or is_gone)
     name = "events" if form == "events" else part
-    return shown(name, changes, notes, is_json=form in DOCUMENTS, is_complete=is_complete, apart=set_apart)
+    return shown(
+        name, changes, notes, is_json=form in DOCUMENTS, is_complete=is_complete, apart=set_apart
+    )
 
 
 def fields_changes(old: Fields, new: Fields) -> Changes:
@@ -71,7 +89,9 @@ def fields_changes(old: Fields, new: Fields) -> Changes:
         for name, value in fields:
             side[name].append(value)
     found = json_changes(ours, theirs)
-    found.kept = [c._replace(path=_field_path(c.path), old_path=_field_path(c.old_path)) for c in found.kept]
+    found.kept = [
+        c._replace(path=_field_path(c.path), old_path=_field_path(c.old_path)) for c in found.kept
+    ]
     return found
 
 
@@ -91,10 +111,12 @@ def is_redacted(old: str, new: str) -> bool:
 
 def _compare(old: bytes, new: bytes, expected: str, *, is_cut: bool) -> tuple[str, Changes]:
     """Return what the bodies are taken for, and what differs."""
-    ours, theirs = decode_window(old, cut_end=is_cut), decode_window(new, cut_end=is_cut)
+    ours = decode_window(old, cut_end=is_cut)
+    theirs = decode_window(new, cut_end=is_cut)
     changes = Changes()
     if old == new:
         return "text", changes
+
     if expected == "json" and not is_cut:
         with suppress(ValueError):
             return "multipart", json_changes(read_multipart(old), read_multipart(new))
@@ -104,21 +126,26 @@ def _compare(old: bytes, new: bytes, expected: str, *, is_cut: bool) -> tuple[st
         pieces = (side[at : at + _SHOWN_BYTES].hex(" ") for side in (old, new))
         changes.add("changed", (f"byte {at}",), (f"byte {at}",), *pieces)
         return "bytes", changes
+
     if not (old and new):
         changes.add("removed" if old else "added", ("all of it",), ("all of it",), ours, theirs)
         return "text", changes
-    if expected == "form" and not ours.lstrip().startswith(("{", "[")):  # curl labels JSON as a form by default
+    # Curl labels JSON as a form by default.
+    if expected == "form" and not ours.lstrip().startswith(("{", "[")):
         return expected, fields_changes(fields_of(ours), fields_of(theirs))
+
     for name, read in _READERS if expected != "text" else ():
         try:
             documents = read(ours, is_cut), read(theirs, is_cut)
         except ValueError:
             continue
+
         changes = json_changes(*documents)
         if is_cut:
             ends = _end_of(documents[0]), _end_of(documents[1])
             changes.kept = [change for change in changes.kept if not _is_parted(change, *ends)]
         return name, changes
+
     return "text", text_changes(ours, theirs)
 
 
@@ -129,12 +156,17 @@ def _document_of(text: str, is_cut: bool) -> Any:
 def _events_of(text: str, is_cut: bool) -> Any:
     """Read server-sent events (WHATWG HTML, 9.2), or JSON line by line; those that are whole."""
     is_stream = _EVENT.match(text) is not None
-    blocks = [block for block in (_BLOCK_END.split(text) if is_stream else text.split("\n")) if block.strip()]
+    blocks = [
+        block
+        for block in (_BLOCK_END.split(text) if is_stream else text.split("\n"))
+        if block.strip()
+    ]
     whole = blocks[:-1] if is_cut else blocks
     if not whole:
         raise ValueError("there is none")
     if not is_stream:
         return [parse(block) for block in whole]
+
     return [event for event in map(_event_of, whole) if event and event.get("event") != _PING]
 
 
@@ -151,6 +183,7 @@ def read_whole(body: Body) -> tuple[str, Any]:
     text = decode_window(body.head)
     if text is None:
         return "bytes", None
+
     for name, read in _READERS:
         with suppress(ValueError):
             return name, read(text, False)
@@ -165,6 +198,7 @@ def _event_of(block: str) -> dict[str, Any]:
         value = value.removeprefix(" ")
         if name:
             event[name] = f"{event[name]}\n{value}" if name in event else value
+
     try:
         return event | {"data": parse(event["data"])}
     except (KeyError, ValueError):
@@ -176,7 +210,8 @@ def _end_of(value: Any) -> Path:
     path: Path = ()
     while isinstance(value, dict | list) and value:
         last = next(reversed(value)) if isinstance(value, dict) else len(value) - 1
-        path, value = (*path, last), value[last]
+        path = (*path, last)
+        value = value[last]
     return path
 
 
@@ -187,8 +222,11 @@ def _is_parted(change: Change, old_end: Path, new_end: Path) -> bool:
         return old_end[: len(old_path) - 1] == old_path[:-1]
     if kind == "removed":
         return new_end[: len(path) - 1] == path[:-1]
+
     is_text = isinstance(old, str) and isinstance(new, str)
-    return is_text and ((old_path == old_end and new.startswith(old)) or (path == new_end and old.startswith(new)))
+    return is_text and (
+        (old_path == old_end and new.startswith(old)) or (path == new_end and old.startswith(new))
+    )
 
 
 def _ends(part: str, old: Body, new: Body) -> list[Part]:
@@ -197,7 +235,9 @@ def _ends(part: str, old: Body, new: Body) -> list[Part]:
     ours, theirs = ((body.tail if body.truncated else body.head)[-size:] for body in (old, new))
     if not size or ours == theirs or old.omitted or new.omitted:
         return []
-    changes, place = Changes(), (f"the last {size} bytes",)
+
+    changes = Changes()
+    place = (f"the last {size} bytes",)
     texts = (decode_window(side, cut_start=True) or readable(side) for side in (ours, theirs))
     changes.add("changed", place, place, *texts)
     return [shown(f"{part}_end", changes, is_complete=False)]

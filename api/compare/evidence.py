@@ -48,9 +48,11 @@ class Evidence:
             return
         if self._waiting_bytes + size > MAX_WAITING_BYTES:
             return
+
         answers = self._waiting.setdefault(request, [])
         answers.append(Payload(b"", payload.response_head, None, payload.response_body))
         self._waiting_bytes += size
+
         if len(answers) == ANSWERS:
             del self._waiting[request]
             self._waiting_bytes -= sum(map(_size, answers))
@@ -94,10 +96,12 @@ def _verdict(answers: list[_Values]) -> tuple[set[Place], set[Place]]:
         different = len({values[at] for values in answers})
         is_header, path = at
         place = Place(is_header, general(path))
+
         if different == ANSWERS:
             drawn.add(place)
         elif different == 1:
             same.add(place)
+
     return drawn - same, same
 
 
@@ -108,11 +112,13 @@ def _values(payload: Payload) -> _Values:
     body = payload.response_body
     if body is None or body.truncated or body.omitted or body.coding_error:
         return found
+
     form, content = read_whole(body)
     for path, value in _scalars(content) if form in DOCUMENTS else ():
         if len(found) >= MAX_VALUES:
             break
         found[False, path] = key_of(value)
+
     return found
 
 

@@ -46,6 +46,7 @@ async def compare_records(request: web.Request) -> web.Response:
         apart = Apart(read_places(request.query.getall("ignore", [])))
     except ValueError as error:
         raise Refused(400, f"ignore: {error}") from error
+
     a, b = [await _side(services, request.match_info[name]) for name in ("a", "b")]
     async with services.comparing.turn():
         body = await asyncio.to_thread(_compared, a, b, apart)
@@ -59,6 +60,9 @@ async def _side(services: Services, record_id: str) -> Side:
 
 def _compared(a: Side, b: Side, apart: Apart) -> bytes:
     parts = compare_parts(a, b, apart)
-    is_equal, is_complete = all(part.equal for part in parts), all(part.complete for part in parts)
+    is_equal = all(part.equal for part in parts)
+    is_complete = all(part.complete for part in parts)
     shown = record_json(a.record), record_json(b.record)
-    return _ENCODER.encode(Comparison(*shown, is_equal, is_complete, parts, measures(a.record, b.record)))
+    return _ENCODER.encode(
+        Comparison(*shown, is_equal, is_complete, parts, measures(a.record, b.record))
+    )

@@ -1,13 +1,14 @@
 """What differs between two JSON values, by path. Pure.
 
-Strategy: objects by name, in any order; arrays by what aligns their elements: a member that names each (`id`, `name`,
-…) where all of both sides have a distinct one and some are the same, else their content, else their position. Strings
-are compared by code point, integers exactly, fractions as doubles (IEEE 754), `1` and `1.0` as the same number. Of a
-name that an object has twice the last counts, as for most readers; `NaN` is no JSON (RFC 8259).
+Strategy: objects by name, in any order; arrays by what aligns their elements: a member that names
+each (`id`, `name`, …) where all of both sides have a distinct one and some are the same, else their
+content, else their position. Strings are compared by code point, integers exactly, fractions as
+doubles (IEEE 754), `1` and `1.0` as the same number. Of a name that an object has twice the last
+counts, as for most readers; `NaN` is no JSON (RFC 8259).
 
-Invariant: there are no changes exactly if the values are equal, and as long as all are kept, the changes applied to the
-first give the second. What is nested deeper than `MAX_DEPTH` is compared as a whole, so that depth and width together
-cost no more than the length times that.
+Invariant: there are no changes exactly if the values are equal, and as long as all are kept, the
+changes applied to the first give the second. What is nested deeper than `MAX_DEPTH` is compared as
+a whole, so that depth and width together cost no more than the length times that.
 """
 
 import json
@@ -37,8 +38,9 @@ class Change(NamedTuple):
     """One difference; where a side has no value, its path is where it would be, and the value None."""
 
     kind: Kind
-    """`type`: to a value of another JSON type; `moved`: of an element whose name is at another index, or of an array
-    whose elements are the same in another order."""
+    """`type`: to a value of another JSON type; `moved`: of an element whose name is at another
+    index, or of an array whose elements are the same in another order.
+    """
     path: Path
     """In the second value."""
     old_path: Path
@@ -108,19 +110,24 @@ def _compare(old: Any, new: Any, old_path: Path, path: Path, found: Changes) -> 
         found.add("changed" if len(types) == 1 else "type", path, old_path, old, new)
 
 
-def _compare_members(old: dict[str, Any], new: dict[str, Any], old_path: Path, path: Path, found: Changes) -> None:
+def _compare_members(
+    old: dict[str, Any], new: dict[str, Any], old_path: Path, path: Path, found: Changes
+) -> None:
     for name, value in new.items():
         before = old.get(name)
         if name not in old:
             found.add("added", (*path, name), (*old_path, name), None, value)
         elif value != before or key_of(value) != key_of(before):  # to Python, true is 1
             _compare(before, value, (*old_path, name), (*path, name), found)
+
     for name, value in old.items():
         if name not in new:
             found.add("removed", (*path, name), (*old_path, name), value, None)
 
 
-def _compare_elements(old: list[Any], new: list[Any], old_path: Path, path: Path, found: Changes) -> None:
+def _compare_elements(
+    old: list[Any], new: list[Any], old_path: Path, path: Path, found: Changes
+) -> None:
     pairs, moved = _paired(old, new)
     if moved is None or len(moved) > 1:
         found.add("moved", path, old_path, old, new)
@@ -139,7 +146,9 @@ def _compare_elements(old: list[Any], new: list[Any], old_path: Path, path: Path
 
 
 def _paired(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int] | None]:
-    """Pair elements that may differ, and say which of the second array are out of order; None: only their order is."""
+    """Pair elements that may differ, and say which of the second array are out of order; None: only
+    their order is.
+    """
     names = _names_of(old, new)
     if names is None:
         if len(old) == len(new) == 1:
@@ -148,7 +157,9 @@ def _paired(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int] | None]:
         theirs = [*map(key_of, new)]
         if len(ours) == len(theirs) and Counter(ours) == Counter(theirs):
             return [], set() if ours == theirs else None
+
         return differing(ours, theirs), set()
+
     places = {name: i for i, name in enumerate(names[0])}
     pairs = [(places.pop(name, None), j) for j, name in enumerate(names[1])]
     common = [(i, j) for i, j in pairs if i is not None]
@@ -156,21 +167,30 @@ def _paired(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int] | None]:
     return [*pairs, *((i, None) for i in places.values())], {j for _, j in common} - in_order
 
 
-def _names_of(old: list[Any], new: list[Any]) -> tuple[Sequence[Hashable], Sequence[Hashable]] | None:
-    """Return what names the elements of either side; None where nothing does, or no name is on both."""
+def _names_of(
+    old: list[Any], new: list[Any]
+) -> tuple[Sequence[Hashable], Sequence[Hashable]] | None:
+    """Return what names the elements of either side; None where nothing does, or no name is on
+    both.
+    """
     if not all(type(each) is dict for each in (*old, *new)):
         return None
     for member in _NAMING:
         if all(type(each.get(member)) in (str, int) for each in (*old, *new)):
-            ours, theirs = [key_of(each[member]) for each in old], [key_of(each[member]) for each in new]
-            distinct, others = set(ours), set(theirs)
+            ours = [key_of(each[member]) for each in old]
+            theirs = [key_of(each[member]) for each in new]
+            distinct = set(ours)
+            others = set(theirs)
             if len(distinct) == len(ours) and len(others) == len(theirs) and distinct & others:
                 return ours, theirs
+
     return None
 
 
 def key_of(value: Any) -> Hashable:
-    """Return what is the same exactly for equal values, and has no hash that a sender chose, as large integers have."""
+    """Return what is the same exactly for equal values, and has no hash that a sender chose, as
+    large integers have.
+    """
     if type(value) is str or (type(value) is int and -_LARGE < value < _LARGE):
         return value
     try:

@@ -13,7 +13,9 @@ from typing import Any, Final
 from api.compare.json_changes import parse
 from api.native.projection import decode_window, split_fields
 
-_DELIMITER: Final = re.compile(rb"--([0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-])[ \t]*\r?\n")
+_DELIMITER: Final = re.compile(
+    rb"--([0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-])[ \t]*\r?\n"
+)
 _NAME: Final = re.compile(r';\s*name="?([^";]*+)')
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"[^"]*+"|[^;]*+)', re.IGNORECASE)
 
@@ -32,14 +34,17 @@ def read_multipart(body: bytes) -> Any:
     begin = _DELIMITER.match(body)
     if begin is None:
         raise ValueError("it does not begin with a delimiter")
+
     delimiter = b"--" + begin[1]
     pieces = (b"\n" + body).split(b"\n" + delimiter)[1:]
     if not pieces[-1].startswith(b"--"):
         raise ValueError("it does not end with its delimiter")
+
     parts = [_part(piece.removesuffix(b"\r")) for piece in pieces[:-1]]
     names = [name for name, _ in parts]
     if all(names) and len(set(names)) == len(names):
         return dict(parts)
+
     return [part for _, part in parts]
 
 

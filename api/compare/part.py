@@ -1,7 +1,8 @@
 """One part of a comparison, as it is shown. Pure.
 
-Values and paths are text: of JSON as JSON and jq write them, else as sent. Whatever a service sent can be encoded. The
-same change at many places of an array, such as the id of each event of a stream, is shown once, with how often.
+Values and paths are text: of JSON as JSON and jq write them, else as sent. Whatever a service sent
+can be encoded. The same change at many places of an array, such as the id of each event of a
+stream, is shown once, with how often.
 """
 
 import json
@@ -23,7 +24,9 @@ class ChangeShown(ApiObject):
     """One difference."""
 
     change: Kind
-    """`type`: the value is of another JSON type; `moved`: an element with this name is at another index."""
+    """`type`: the value is of another JSON type; `moved`: an element with this name is at another
+    index.
+    """
     path: str
     """In b; of what b lacks, in a."""
     old_path: str | None
@@ -63,7 +66,15 @@ def shown(
 ) -> Part:
     """Write what was found of a part."""
     found, more = _shown(changes.kept, is_json)
-    return Part(part, not found, is_complete, found, _shown(apart, is_json)[0], [*notes], more + changes.more)
+    return Part(
+        part,
+        not found,
+        is_complete,
+        found,
+        _shown(apart, is_json)[0],
+        [*notes],
+        more + changes.more,
+    )
 
 
 def write_path(path: Path) -> str:
@@ -74,6 +85,7 @@ def write_path(path: Path) -> str:
             text += f"[{step}]" if text else f".[{step}]"
         else:
             text += f".{step if _NAME.fullmatch(step) else _JSON.encode(step)}"
+
     return text or "."
 
 
@@ -88,17 +100,23 @@ def _shown(changes: Iterable[Change], is_json: bool) -> tuple[list[ChangeShown],
         elif len(found) == MAX_SHOWN:
             more += 1
         else:
-            at, to = (_encodable(write_path(each) if is_json else str(each[0])) for each in (old_path, path))
+            at, to = (
+                _encodable(write_path(each) if is_json else str(each[0]))
+                for each in (old_path, path)
+            )
             at, to = (at, at) if kind == "removed" else (to, to) if kind == "added" else (at, to)
             is_text = kind == "changed" and isinstance(old, str) and isinstance(new, str)
             pieces = segments(_encodable(old), _encodable(new)) if is_text else []
             values = None if kind == "added" else _cut(a), None if kind == "removed" else _cut(b)
             found[key] = ChangeShown(kind, to, None if at == to else at, *values, pieces, 1)
+
     return list(found.values()), more
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + CUT
+    if len(text) <= MAX_SHOWN_CHARACTERS:
+        return text
+    return text[:MAX_SHOWN_CHARACTERS] + CUT
 
 
 def _encodable(text: str) -> str:

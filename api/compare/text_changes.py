@@ -24,27 +24,39 @@ class Segment(ApiObject):
 
 def text_changes(old: str, new: str) -> Changes:
     """Return the lines that differ, by their number from 1 on either side."""
-    ours, theirs = old.split("\n"), new.split("\n")
+    ours = old.split("\n")
+    theirs = new.split("\n")
     found = Changes()
+
     for i, j in differing(ours, theirs):
         kind: Kind = "added" if i is None else "removed" if j is None else "changed"
-        at, to = (i if i is not None else j or 0), (j if j is not None else i or 0)
+        at = i if i is not None else j or 0
+        to = j if j is not None else i or 0
         values = None if i is None else ours[i], None if j is None else theirs[j]
         found.add(kind, (f"line {to + 1}",), (f"line {at + 1}",), *values)
+
     return found
 
 
 def segments(old: str, new: str) -> list[Segment]:
     """Return how a string became another, word by word; empty where they have no word in common."""
-    ours, theirs = _WORD.findall(old), _WORD.findall(new)
+    ours = _WORD.findall(old)
+    theirs = _WORD.findall(new)
     pieces: list[Segment] = []
-    i = j = 0
+    i = 0
+    j = 0
+
     for at, to, size in runs(ours, theirs):
         pieces += [Segment("removed", "".join(ours[i:at])), Segment("added", "".join(theirs[j:to]))]
-        i, j = at + size, to + size
+        i = at + size
+        j = to + size
         pieces.append(Segment("same", "".join(ours[at:i])))
+
     has_word = any(piece.change == "same" and re.search(r"\w", piece.text) for piece in pieces)
-    return _shortened([piece for piece in pieces if piece.text]) if has_word else []
+    if has_word:
+        return _shortened([piece for piece in pieces if piece.text])
+
+    return []
 
 
 def _shortened(pieces: list[Segment]) -> list[Segment]:
@@ -57,5 +69,7 @@ def _shortened(pieces: list[Segment]) -> list[Segment]:
         if len(piece.text) > left:
             piece.text = piece.text[:left] + CUT
             return pieces[: place + 1]
+
         left -= len(piece.text)
+
     return pieces

@@ -1,8 +1,10 @@
-"""Requests API: `GET /api/clients/{clientId}/proxies/{proxyId}/requests[/{requestId}]`, see `api/dialects/README.md`.
+"""Requests API: `GET /api/clients/{clientId}/proxies/{proxyId}/requests[/{requestId}]`, see
+`api/dialects/README.md`.
 
-A proxy is a route, its id the route's. The projections are in `client_rows.py`; here parameters become a query. Rows
-are ordered by id, that is by receipt; those in flight stand where they were received, `processed: false`. `cursor` and
-`nextCursor` page by id: a row keeps its place when its exchange ends.
+A proxy is a route, its id the route's. The projections are in `client_rows.py`; here parameters
+become a query. Rows are ordered by id, that is by receipt; those in flight stand where they were
+received, `processed: false`. `cursor` and `nextCursor` page by id: a row keeps its place when its
+exchange ends.
 """
 
 from typing import Final
@@ -61,7 +63,8 @@ def read_filter(query: Query, client: str, proxy: str) -> Filter:
     Raises:
         BadParameter: a time that is none.
     """
-    after, before = read_text(query, "processedAfter"), read_text(query, "processedBefore")
+    after = read_text(query, "processedAfter")
+    before = read_text(query, "processedBefore")
     return Filter(
         where=fields(client=(client,), route_id=(proxy,)),
         since_us=None if after is None else read_time_us("processedAfter", after) + 1000,
@@ -72,7 +75,8 @@ def read_filter(query: Query, client: str, proxy: str) -> Filter:
 async def list_requests(request: web.Request) -> web.Response:
     """List the requests of a proxy, newest first."""
     services = services_of(request)
-    client, proxy = request.match_info["clientId"], request.match_info["proxyId"]
+    client = request.match_info["clientId"]
+    proxy = request.match_info["proxyId"]
     filter = read_filter(request.query, client, proxy)
     limit = read_clamped(request.query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     cursor = read_text(request.query, "cursor")
@@ -85,7 +89,9 @@ async def list_requests(request: web.Request) -> web.Response:
         totalRequests=len(rows),
         limitReached=next_after is not None,
         requests=await _show(services, rows),
-        nextCursor=encode_received_cursor(next_after) if next_after is not None and limit else UNSET,
+        nextCursor=encode_received_cursor(next_after)
+        if next_after is not None and limit
+        else UNSET,
     )
     return json_response(shown)
 
@@ -93,9 +99,15 @@ async def list_requests(request: web.Request) -> web.Response:
 async def _read_rows(
     services: Services, filter: Filter, limit: int, after: int | None
 ) -> tuple[list[Entry], int | None]:
-    """Read one page of stored requests and those in flight, by id; and behind which id the next page begins, if any."""
+    """Read one page of stored requests and those in flight, by id; and behind which id the next
+    page begins, if any.
+    """
     # Those in flight first: what ends meanwhile is then in both, and not in neither.
-    running = [entry for entry in services.in_flight() if after is None or id_number(entry.record.id) < after]
+    running = [
+        entry
+        for entry in services.in_flight()
+        if after is None or id_number(entry.record.id) < after
+    ]
     flying = select_in_flight(filter, running, limit + 1)
     page = await read_whole_page(
         services.storage, RecordQuery(filter=filter, by="id", limit=max(limit, 1), after=after)
@@ -108,6 +120,7 @@ async def _read_rows(
     rows.sort(key=lambda entry: entry.record.id, reverse=True)
     if len(rows) > limit:
         return rows[:limit], id_number(rows[max(limit, 1) - 1].record.id)
+
     return rows, page.next_after
 
 
@@ -115,23 +128,31 @@ async def _show(services: Services, rows: list[Entry]) -> list[ClientRequest]:
     """Project rows with the headers of their requests, some at a time."""
     shown: list[ClientRequest] = []
     for part in portions(rows, _SLICE_RECORDS, lambda row: body_bytes(row.record)):
-        payloads = await services.storage.payloads([entry.record.seq for entry in part if entry.record.seq])
+        payloads = await services.storage.payloads(
+            [entry.record.seq for entry in part if entry.record.seq]
+        )
 
         def project(entry: Entry, payloads: dict[int, Payload] = payloads) -> ClientRequest:
             payload = payloads.get(entry.record.seq, entry.payload)
             return project_row(entry.record, payload, services.retention_s)
 
         shown += await encode_rows(part, project)
+
     return shown
 
 
 async def get_request(request: web.Request) -> web.Response:
     """Return one request with headers and bodies."""
     services = services_of(request)
-    client, proxy, text = (request.match_info[name] for name in ("clientId", "proxyId", "requestId"))
-    entry = await find_in(services, text, lambda r: (r.client, r.route_id, r.kind) == (client, proxy, "exchange"))
+    client, proxy, text = (
+        request.match_info[name] for name in ("clientId", "proxyId", "requestId")
+    )
+    entry = await find_in(
+        services, text, lambda r: (r.client, r.route_id, r.kind) == (client, proxy, "exchange")
+    )
     if entry is None:
         raise Refused(404, f"request {text[:100]!r} not found")
+
     payload = await payload_of(services, entry)
     shown = project_detail(entry.record, payload, services.retention_s)
     return json_response(ClientRequestDetails(_MESSAGE, [shown]))
@@ -146,6 +167,9 @@ async def _check_proxy(services: Services, client: str, proxy: str) -> None:
     route = services.routes.get(proxy)
     if route is not None and route.client == client:
         return
-    count = await services.storage.read(CountQuery(Filter(where=fields(client=(client,), route_id=(proxy,)))))
+
+    count = await services.storage.read(
+        CountQuery(Filter(where=fields(client=(client,), route_id=(proxy,))))
+    )
     if count.exchanges == 0:
         raise Refused(404, f"client {client[:100]!r} has no proxy {proxy[:100]!r}")

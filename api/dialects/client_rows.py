@@ -1,8 +1,10 @@
-"""How the Requests API shows a record: the list's nested blocks, and the detail's flat fields beside them.
+"""How the Requests API shows a record: the list's nested blocks, and the detail's flat fields
+beside them.
 
-Pure. Times are Unix milliseconds. In the nested blocks durations are seconds with three decimals, in the detail whole
-milliseconds. Sensitive headers, stored redacted, are left out of the list and marked in the detail. The twenty checks
-follow from route, key and outcome. See `api/dialects/README.md`.
+Pure. Times are Unix milliseconds. In the nested blocks durations are seconds with three decimals,
+in the detail whole milliseconds. Sensitive headers, stored redacted, are left out of the list and
+marked in the detail. The twenty checks follow from route, key and outcome. See
+`api/dialects/README.md`.
 """
 
 from typing import Any, Final
@@ -93,7 +95,8 @@ class ClientRequestDetail(ApiObject):
 
 def project_row(record: Record, payload: Payload | None, retention_s: int | None) -> ClientRequest:
     """Return one request as the list shows it; `retention_s` None keeps records without limit."""
-    received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
+    received_ms = record.started_at_us // 1000
+    sent_ms = _sent_ms(record)
     return ClientRequest(
         pKey=record.route_id,
         sKey=format_id(record.id),
@@ -113,7 +116,9 @@ def project_row(record: Record, payload: Payload | None, retention_s: int | None
             status=record.status,
             message=message_of(record),
             arnBase="",
-            apiHeaders={} if payload is None else headers_of(payload.request_head, shows_redacted=False),
+            apiHeaders={}
+            if payload is None
+            else headers_of(payload.request_head, shows_redacted=False),
             apiParams=parameters_of(record.query),
         ),
         targetData=target_of(record),
@@ -121,7 +126,9 @@ def project_row(record: Record, payload: Payload | None, retention_s: int | None
     )
 
 
-def project_detail(record: Record, payload: Payload | None, retention_s: int | None) -> ClientRequestDetail:
+def project_detail(
+    record: Record, payload: Payload | None, retention_s: int | None
+) -> ClientRequestDetail:
     """Return one request in full."""
     row = project_row(record, payload, retention_s)
     sent_ms = row.proxyData.sentAt
@@ -130,10 +137,18 @@ def project_detail(record: Record, payload: Payload | None, retention_s: int | N
         path=record.path,
         statusCode=record.status,
         duration=None if sent_ms is None else sent_ms - row.processedAt,
-        requestHeaders=None if payload is None else headers_of(payload.request_head, shows_redacted=True),
-        requestBody=None if payload is None else body_of(payload.request_body, payload.request_head),
-        responseHeaders=None if payload is None else headers_of(payload.response_head, shows_redacted=True),
-        responseBody=None if payload is None else body_of(payload.response_body, payload.response_head),
+        requestHeaders=None
+        if payload is None
+        else headers_of(payload.request_head, shows_redacted=True),
+        requestBody=None
+        if payload is None
+        else body_of(payload.request_body, payload.request_head),
+        responseHeaders=None
+        if payload is None
+        else headers_of(payload.response_head, shows_redacted=True),
+        responseBody=None
+        if payload is None
+        else body_of(payload.response_body, payload.response_head),
         requestBodyCut=UNSET if payload is None else _cut_of(payload.request_body),
         responseBodyCut=UNSET if payload is None else _cut_of(payload.response_body),
         requestTrailers=UNSET if payload is None else _trailers_of(payload.request_trailers),
@@ -146,15 +161,24 @@ def message_of(record: Record) -> str:
     """Return in words how it went."""
     if is_in_flight(record):
         return "Request in progress"
-    failure = record.auth_code or record.error_type or (None if record.outcome == Outcome.OK else record.outcome)
-    return "Request logged" if failure is None else failure.replace("_", " ").capitalize()
+    failure = (
+        record.auth_code
+        or record.error_type
+        or (None if record.outcome == Outcome.OK else record.outcome)
+    )
+    if failure is None:
+        return "Request logged"
+
+    return failure.replace("_", " ").capitalize()
 
 
 def target_of(record: Record) -> TargetData | None:
     """Return the upstream's part; None when nothing is known to have been sent to it."""
-    sent_us, done_us = record.upstream_sent_at_us, record.upstream_done_at_us
+    sent_us = record.upstream_sent_at_us
+    done_us = record.upstream_done_at_us
     if sent_us is None and not _is_begun(record):
         return None
+
     sent_ms = None if sent_us is None else sent_us // 1000
     done_ms = None if done_us is None else done_us // 1000
     return TargetData(
@@ -168,7 +192,8 @@ def target_of(record: Record) -> TargetData | None:
 
 def checks_of(record: Record) -> dict[str, bool]:
     """Return the twenty checks."""
-    code, error = record.auth_code, record.error_type
+    code = record.auth_code
+    error = record.error_type
     has_credential = code not in _NO_CREDENTIAL
     return {
         "proxyExists": record.route_id is not None,
@@ -205,7 +230,9 @@ def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:
 
 
 def _trailers_of(lines: bytes) -> dict[str, str] | UnsetType:
-    return _joined(split_fields(lines), shows_redacted=True) if lines else UNSET
+    if lines:
+        return _joined(split_fields(lines), shows_redacted=True)
+    return UNSET
 
 
 def _joined(fields: list[list[str]], *, shows_redacted: bool) -> dict[str, str]:
@@ -226,19 +253,27 @@ def parameters_of(query: str | None) -> dict[str, str | list[str]]:
 
 
 def body_of(body: Body | None, head: bytes) -> object:
-    """Return a body: JSON as it stands when it is whole, text when it is text, else base64; None when not kept."""
+    """Return a body: JSON as it stands when it is whole, text when it is text, else base64; None
+    when not kept.
+    """
     if body is None or body.omitted is not None:
         return None
     media_type = headers_of(head, shows_redacted=True).get("content-type", "")
     whole = body.head + body.tail
     if not body.truncated and ("json" in media_type.lower() or not media_type) and _is_json(whole):
         return msgspec.Raw(whole)  # not parsed: numbers keep every digit
+
     encoding, text = joined_text(body)
-    return {"encoding": encoding, "data": text} if encoding == "base64" else text
+    if encoding == "base64":
+        return {"encoding": encoding, "data": text}
+
+    return text
 
 
 def _cut_of(body: Body | None) -> Kept | UnsetType:
-    return kept_of(body) if body is not None and body.truncated and body.omitted is None else UNSET
+    if body is not None and body.truncated and body.omitted is None:
+        return kept_of(body)
+    return UNSET
 
 
 def _is_json(text: bytes) -> bool:
@@ -250,8 +285,12 @@ def _is_json(text: bytes) -> bool:
 
 
 def _sent_ms(record: Record) -> int | None:
-    return None if is_in_flight(record) else record.ended_at_us // 1000
+    if is_in_flight(record):
+        return None
+    return record.ended_at_us // 1000
 
 
 def _seconds(since_ms: int, until_ms: int | None) -> float | None:
-    return None if until_ms is None else round((until_ms - since_ms) / 1000, 3)
+    if until_ms is None:
+        return None
+    return round((until_ms - since_ms) / 1000, 3)

@@ -1,4 +1,5 @@
-"""Entries of the proxy logs, made of records: two halves of an exchange, or one event, with bodies where asked for.
+"""Entries of the proxy logs, made of records: two halves of an exchange, or one event, with bodies
+where asked for.
 
  Exchange `seq = n` is request entry `2n-1` and response entry `2n`; event `seq = n` is entry `2n`. All attributes
 are shared between the halves, the request entry's time is the start, the response entry's the end.
@@ -120,6 +121,7 @@ def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Pend
             entries.extend(PendingEntry(record, kind) for kind in exchange)
         elif halves.event:
             entries.append(PendingEntry(record, "event"))
+
     return entries
 
 
@@ -155,18 +157,29 @@ def data_of(record: Record, kind: EntryKind) -> JsonObject:
     if kind == "request":
         return {"bytesIn": record.request_bytes, "userAgent": record.user_agent}
     if kind == "response":
-        shown: JsonObject = {"bytesOut": record.response_bytes, "durationMs": record.duration_us // 1000}
+        shown: JsonObject = {
+            "bytesOut": record.response_bytes,
+            "durationMs": record.duration_us // 1000,
+        }
         if record.grpc is not None:
             shown |= {"grpcStatus": record.grpc.status_name, "grpcMessage": record.grpc.message}
         return shown | _redactions(record)
+
     payload = read_json(record.data)
     if isinstance(payload, dict):
         return {**payload, "name": record.name} | _redactions(record)
-    return {"name": record.name} | ({} if payload is None else {"payload": payload}) | _redactions(record)
+
+    return (
+        {"name": record.name}
+        | ({} if payload is None else {"payload": payload})
+        | _redactions(record)
+    )
 
 
 def _redactions(record: Record) -> JsonObject:
-    return {} if record.redactions is None else {"redactions": record.redactions}
+    if record.redactions is None:
+        return {}
+    return {"redactions": record.redactions}
 
 
 def trace_id_of(record: Record) -> str:
@@ -184,9 +197,14 @@ def url_of(record: Record) -> str | None:
 
 
 async def read_bodies(
-    storage: Storage, entries: list[PendingEntry], wanted: frozenset[str], max_bytes: int = MAX_BODIES_BYTES
+    storage: Storage,
+    entries: list[PendingEntry],
+    wanted: frozenset[str],
+    max_bytes: int = MAX_BODIES_BYTES,
 ) -> list[dict[str, object]]:
-    """Read the body members of `data` of each entry, in their order; empty for entries whose body was not asked for."""
+    """Read the body members of `data` of each entry, in their order; empty for entries whose body
+    was not asked for.
+    """
     fields: list[dict[str, object]] = []
     left = max_bytes
     for part in portions(entries, _SLICE_RECORDS, lambda entry: body_bytes(entry.record)):
@@ -196,6 +214,7 @@ async def read_bodies(
             shown, taken = _entry_fields(entry, payloads.get(entry.record.seq), wanted, left)
             fields.append(shown)
             left -= taken
+
     return fields
 
 
@@ -214,16 +233,22 @@ def _entry_fields(
     if entry.kind not in wanted:
         return {}, 0
     is_request = entry.kind == "request"
-    body = None if payload is None else (payload.request_body if is_request else payload.response_body)
+    body = (
+        None if payload is None else (payload.request_body if is_request else payload.response_body)
+    )
     size = entry.record.request_bytes if is_request else entry.record.response_bytes
     kept = 0 if body is None else len(body.head) + len(body.tail)
     if kept > left:
         body = None
-    return body_fields("requestBody" if is_request else "responseBody", body, size), 0 if body is None else kept
+    return body_fields(
+        "requestBody" if is_request else "responseBody", body, size
+    ), 0 if body is None else kept
 
 
 def body_fields(name: str, body: Body | None, size: int) -> dict[str, object]:
-    """Return the members of a body: text when it is UTF-8, else base64; its true size; whether anything is missing."""
+    """Return the members of a body: text when it is UTF-8, else base64; its true size; whether
+    anything is missing.
+    """
     if body is None or body.omitted is not None:
         absent: dict[str, object] = {name: None, "bodyBytes": size, "bodyTruncated": False}
         return {**absent, "bodyOmitted": True} if size else absent

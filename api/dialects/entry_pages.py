@@ -1,8 +1,10 @@
-"""Pages of entries: arithmetic on entry numbers mapped to ranges of `seq`, so that nothing before a page is read.
+"""Pages of entries: arithmetic on entry numbers mapped to ranges of `seq`, so that nothing before a
+page is read.
 
-Where all matching records make equally many entries, an offset is a division. Where exchanges make two and events one,
-entry `o` stands at the least record `r` with `r = (o + events before r) // 2`. It is found by counting events before
-a guess and guessing again: the guess only rises, each step is at most half of the one before, so few counts suffice.
+Where all matching records make equally many entries, an offset is a division. Where exchanges make
+two and events one, entry `o` stands at the least record `r` with `r = (o + events before r) // 2`.
+It is found by counting events before a guess and guessing again: the guess only rises, each step is
+at most half of the one before, so few counts suffice.
 """
 
 from dataclasses import dataclass, field, replace
@@ -57,7 +59,9 @@ async def read_entry_page(storage: Storage, query: EntryQuery) -> EntryPage:
 
 
 def behind(filter: Filter, after_id: int) -> Filter:
-    """Bound a filter to records that have entries above an id; the first one may still have one at or below it."""
+    """Bound a filter to records that have entries above an id; the first one may still have one at
+    or below it.
+    """
     seq_after = (after_id - 1) // 2 if after_id % 2 else after_id // 2
     return replace(filter, seq_after=max(seq_after, filter.seq_after or 0))
 
@@ -111,17 +115,21 @@ async def locate(storage: Storage, query: EntryQuery) -> Start | None:
     if uniform is not None:
         record_offset, skip = divmod(query.offset, uniform)
         return Start(offset=record_offset, skip=skip)
+
     events = 0
     for _ in range(_MAX_GUESSES):
         record_offset = (query.offset + events) // 2
         seq = await _seq_at(storage, query, record_offset)
         if seq is None:
             return None
+
         before = await _events_before(storage, query, seq)
         if before == events:
             after = seq - 1 if query.order == "asc" else seq + 1
             return Start(after=after, skip=query.offset - (2 * record_offset - events))
+
         events = before
+
     raise out_of_time()
 
 
@@ -133,33 +141,49 @@ async def _seq_at(storage: Storage, query: EntryQuery, record_offset: int) -> in
         return page.records[0].seq
     if not page.complete:
         raise out_of_time()
+
     return None
 
 
 async def _events_before(storage: Storage, query: EntryQuery, seq: int) -> int:
     """Count the events a reader in the query's order meets before a record."""
     events = replace(query.filter, kind="event")
-    bounded = replace(events, seq_until=seq - 1) if query.order == "asc" else replace(events, seq_after=seq)
+    bounded = (
+        replace(events, seq_until=seq - 1)
+        if query.order == "asc"
+        else replace(events, seq_after=seq)
+    )
     count = await storage.read(CountQuery(bounded))
     if not count.exact:
         raise out_of_time()
+
     return count.events
 
 
-async def _gather(storage: Storage, query: EntryQuery, needed: int, start: Start | None) -> EntryPage:
+async def _gather(
+    storage: Storage, query: EntryQuery, needed: int, start: Start | None
+) -> EntryPage:
     """Read records until they make `needed` entries, the filter is exhausted, or the time is up."""
     entries: list[PendingEntry] = []
     after, offset = (None, 0) if start is None else (start.after, start.offset)
     per_record = query.halves.uniform or 2
+
     while needed > len(entries):
         limit = -(-(needed - len(entries)) // per_record)
         page = await read_whole_page(
-            storage, RecordQuery(filter=query.filter, order=query.order, limit=limit, offset=offset, after=after)
+            storage,
+            RecordQuery(
+                filter=query.filter, order=query.order, limit=limit, offset=offset, after=after
+            ),
         )
         entries += expand(page.records, query.halves, query.order)
-        after, offset = page.next_after, 0
+        after = page.next_after
+        offset = 0
         if after is None:
             break
         if not page.complete and len(page.records) < limit:
-            return EntryPage(entries, complete=False, next_after_id=2 * after if query.order == "asc" else None)
+            return EntryPage(
+                entries, complete=False, next_after_id=2 * after if query.order == "asc" else None
+            )
+
     return EntryPage(entries)

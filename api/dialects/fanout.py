@@ -1,7 +1,8 @@
-"""The fan-out of the proxy logs: the list across all tenants over a snapshot, in pages or streamed as lines.
+"""The fan-out of the proxy logs: the list across all tenants over a snapshot, in pages or streamed
+as lines.
 
-A page carries the signed cursor of the next (`api/access/snapshot_cursor.py`), bound to the filters. Only an admin from
-whom nothing is hidden gets one.
+A page carries the signed cursor of the next (`api/access/snapshot_cursor.py`), bound to the
+filters. Only an admin from whom nothing is hidden gets one.
 """
 
 import hashlib
@@ -30,12 +31,20 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 def binding_of(query: EntryQuery) -> bytes:
-    """Return a hash of what a cursor is bound to: the filters, and the requested halves of exchanges."""
-    return hashlib.sha256(repr((query.filter, query.halves)).encode("utf-8", "backslashreplace")).digest()
+    """Return a hash of what a cursor is bound to: the filters, and the requested halves of
+    exchanges.
+    """
+    return hashlib.sha256(
+        repr((query.filter, query.halves)).encode("utf-8", "backslashreplace")
+    ).digest()
 
 
 async def answer_snapshot(
-    request: web.Request, storage: Storage, cursors: SnapshotCursors, query: EntryQuery, wanted: frozenset[str]
+    request: web.Request,
+    storage: Storage,
+    cursors: SnapshotCursors,
+    query: EntryQuery,
+    wanted: frozenset[str],
 ) -> web.StreamResponse:
     """Return one page of a snapshot with the cursor of the next, or the rest of it as lines.
 
@@ -50,12 +59,16 @@ async def answer_snapshot(
         query = replace(query, offset=0)
     else:
         position = SnapshotPosition(await storage.last_seq(), int(cursors.now_s()), 0)
+
     reader = _SnapshotReader(storage, cursors, query, wanted, position, is_first=not cursor)
     if prefers(request.headers.get("Accept", ""), NDJSON, "application/json"):
         limit = query.limit if "limit" in request.query else None
         return await _answer_lines(request, reader, binding, limit)
+
     rows, is_last = await reader.read(query.limit)
-    total = await storage.read(CountQuery(reader.filter)) if query.halves.uniform != 0 else Count(0, 0)
+    total = (
+        await storage.read(CountQuery(reader.filter)) if query.halves.uniform != 0 else Count(0, 0)
+    )
     shown = LogEntryPage(
         entries=rows,
         total=query.halves.total(total),
@@ -97,10 +110,12 @@ class _SnapshotReader:
         self.cursors.check_age(self.position)
         if self._query.halves.uniform == 0:
             return [], True
+
         # One row more than wanted shows whether there is a next page.
         page = await read_entry_page(self._storage, self._page(limit + 1))
         if not self._is_first:
-            await self._check_retention()  # behind the read: what was there before it may have gone during it
+            # Behind the read: what was there before it may have gone during it.
+            await self._check_retention()
         entries = page.entries[:limit]
         is_last = page.complete and len(page.entries) <= limit
         self._move(page, limit)
@@ -115,32 +130,43 @@ class _SnapshotReader:
         return replace(self._query, limit=limit, offset=0, after_id=self.position.after_id)
 
     def _move(self, page: EntryPage, limit: int) -> None:
-        """Go behind the last entry that is shown or, when the search was cut, behind what was searched."""
+        """Go behind the last entry that is shown or, when the search was cut, behind what was
+        searched.
+        """
         if len(page.entries) > limit:
             after_id = page.entries[limit - 1].id if limit else self.position.after_id
         elif page.next_after_id is not None:
             after_id = page.next_after_id
         else:
             after_id = page.entries[-1].id if page.entries else self.position.after_id
+
         self.position = replace(self.position, after_id=after_id)
 
     async def _check_retention(self) -> None:
-        oldest = await self._storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
+        oldest = await self._storage.read(
+            RecordQuery(filter=Filter(kind="all"), order="asc", limit=1)
+        )
         kept_seq = oldest.records[0].seq if oldest.records else self.position.snapshot_seq + 1
-        if kept_seq > self.position.after_id // 2 + 1 and self.position.after_id < 2 * self.position.snapshot_seq:
+        if (
+            kept_seq > self.position.after_id // 2 + 1
+            and self.position.after_id < 2 * self.position.snapshot_seq
+        ):
             raise SnapshotExpired
 
 
 def _next_cursor(
     reader: _SnapshotReader, binding: bytes, limit: int | None, *, is_last: bool
 ) -> str | UnsetType | None:
-    """Return the cursor of the next page, None behind the last; none at all where no page was asked for (`limit=0`).
+    """Return the cursor of the next page, None behind the last; none at all where no page was asked
+    for (`limit=0`).
 
     A cursor that leads nowhere would send clients that follow cursors into an endless loop.
     """
     if limit == 0:
         return UNSET
-    return None if is_last else reader.cursors.encode(reader.position, binding)
+    if is_last:
+        return None
+    return reader.cursors.encode(reader.position, binding)
 
 
 async def _answer_lines(
@@ -156,6 +182,7 @@ async def _answer_lines(
     await response.prepare(request)
     if request.method == "HEAD":
         return response
+
     trailer: dict[str, object] = {"__trailer": True}
     try:
         while True:
@@ -163,12 +190,21 @@ async def _answer_lines(
             left = None if left is None else left - len(rows)
             if is_last or left == 0:
                 break
-            rows, is_last = await reader.read(PAGE_ENTRIES if left is None else min(left, PAGE_ENTRIES))
+
+            rows, is_last = await reader.read(
+                PAGE_ENTRIES if left is None else min(left, PAGE_ENTRIES)
+            )
+
         cursor = _next_cursor(reader, binding, limit, is_last=is_last)
         trailer |= {"status": 200} if cursor is UNSET else {"nextCursor": cursor, "status": 200}
     except SnapshotExpired:
         trailer |= {"error": EXPIRED, "status": 410}
     except (StorageUnavailable, Refused):
-        trailer |= {"error": "unavailable", "status": 503, "nextCursor": cursors.encode(reader.position, binding)}
+        trailer |= {
+            "error": "unavailable",
+            "status": 503,
+            "nextCursor": cursors.encode(reader.position, binding),
+        }
+
     await response.write(_ENCODER.encode(trailer) + b"\n")
     return response

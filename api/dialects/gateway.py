@@ -1,6 +1,8 @@
-"""Gateway requests, the request log of an LLM gateway: `GET /v1/requests`, newest first by receipt, that is by id.
+"""Gateway requests, the request log of an LLM gateway: `GET /v1/requests`, newest first by receipt,
+that is by id.
 
-See `api/dialects/README.md`. Every proxied request is a row; what is only known of LLM calls is null elsewhere.
+See `api/dialects/README.md`. Every proxied request is a row; what is only known of LLM calls is
+null elsewhere.
 """
 
 from dataclasses import replace
@@ -53,7 +55,14 @@ class GatewayRow(ApiObject):
 
 
 _NO_USAGE: Final = dict.fromkeys(
-    ("resolved_model", "usage_state", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"), UNSET
+    (
+        "resolved_model",
+        "usage_state",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+    ),
+    UNSET,
 )
 
 
@@ -77,7 +86,9 @@ class GatewayError(ApiObject):
 
 def error_body(refused: Refused) -> GatewayError:
     """Word an error as LLM providers do."""
-    return GatewayError(GatewayErrorBody(_ERROR_TYPES.get(refused.status, "api_error"), refused.detail))
+    return GatewayError(
+        GatewayErrorBody(_ERROR_TYPES.get(refused.status, "api_error"), refused.detail)
+    )
 
 
 ERRORS: Final = ErrorFormat(body=error_body, schema=GatewayError)
@@ -110,7 +121,8 @@ def read_query(query: Query) -> tuple[RecordQuery, int | None]:
         BadParameter: a number that is none.
     """
     max_seq = read_optional_int(query, "max_seq")
-    project, is_llm = read_text(query, "project_id"), Has("provider") if read_bool(query, "llm_only") else None
+    project = read_text(query, "project_id")
+    is_llm = Has("provider") if read_bool(query, "llm_only") else None
     return RecordQuery(
         filter=Filter(where=both(None if project is None else fields(project=(project,)), is_llm)),
         by="id",

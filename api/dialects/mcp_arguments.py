@@ -1,7 +1,8 @@
 """Arguments of a tool, read by its JSON Schema and written as parameters of the native API. Pure.
 
-Standard: JSON Schema 2020-12, as far as our tools use it: `string`, `integer`, `enum`, `minimum`, `maximum`, `default`,
-`required`, and no additional properties. What a value means is checked by the API.
+Standard: JSON Schema 2020-12, as far as our tools use it: `string`, `integer`, `enum`, `minimum`,
+`maximum`, `default`, `required`, and no additional properties. What a value means is checked by the
+API.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ from api.http.errors import BadParameter
 Schema = Mapping[str, Any]
 
 
-def read_arguments(takes: Mapping[str, Schema], needs: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, str]:
+def read_arguments(
+    takes: Mapping[str, Schema], needs: tuple[str, ...], given: Mapping[str, Any]
+) -> dict[str, str]:
     """Return parameters by name, defaults included; an argument that is null counts as absent.
 
     Raises:
@@ -43,12 +46,20 @@ def _read(name: str, schema: Schema, value: object) -> str:
 
 def _read_integer(name: str, schema: Schema, value: object) -> int:
     """Read a whole number; 5.0 is one (JSON Schema §6.1.1), and models write "5" as well."""
-    minimum, maximum = schema["minimum"], schema["maximum"]
+    minimum = schema["minimum"]
+    maximum = schema["maximum"]
     expected = f"a whole number from {minimum} to {maximum}"
-    if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < len(str(maximum)) + 2:
+
+    if (
+        isinstance(value, str)
+        and value.removeprefix("-").isdecimal()
+        and len(value) < len(str(maximum)) + 2
+    ):
         value = int(value)
+
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         raise BadParameter(name, str(value), expected)
     if not minimum <= value <= maximum:
         raise BadParameter(name, str(value), expected)
+
     return int(value)

@@ -1,6 +1,8 @@
-"""MCP logs, the log of tool calls: list, one call, totals, and the values to filter by; see `api/dialects/README.md`.
+"""MCP logs, the log of tool calls: list, one call, totals, and the values to filter by; see
+`api/dialects/README.md`.
 
-Strict: what cannot be read is 400. Calls that run on this sidecar are merged in by the sort key, and counted.
+Strict: what cannot be read is 400. Calls that run on this sidecar are merged in by the sort key,
+and counted.
 """
 
 import re
@@ -20,13 +22,24 @@ from api.native.tool_calls import US_PER_MS, ToolLog, project_call
 from api.services import services_of
 from storage.query import Order
 from storage.record import ToolCall, ToolStatus, parse_id
-from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, ToolStatsQuery, ToolValuesQuery, matches, sort_key
+from storage.tools import (
+    ToolFilter,
+    ToolQuery,
+    ToolSort,
+    ToolStats,
+    ToolStatsQuery,
+    ToolValuesQuery,
+    matches,
+    sort_key,
+)
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
 _STATUSES: Final[tuple[ToolStatus, ...]] = get_args(ToolStatus)
 _SORTS: Final[tuple[ToolSort, ...]] = ("timestamp", "latency", "cost")
-_MILLISECONDS: Final = re.compile(r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_MILLISECONDS: Final = re.compile(
+    r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
+)
 """A number as JSON writes it."""
 _LAST_US: Final = 999
 """Bounds are compared at the millisecond that is shown: the end of it, for the upper one."""
@@ -81,7 +94,8 @@ class ToolError(ApiObject):
 
 
 ERRORS: Final = ErrorFormat(
-    body=lambda refused: ToolError(False, refused.status, ToolErrorBody(refused.detail)), schema=ToolError
+    body=lambda refused: ToolError(False, refused.status, ToolErrorBody(refused.detail)),
+    schema=ToolError,
 )
 
 
@@ -91,8 +105,10 @@ def read_filter(query: params.Query) -> ToolFilter:
     Raises:
         BadParameter: a time or a number that is none, or an unknown status.
     """
-    since, until = params.read_text(query, "start_time"), params.read_text(query, "end_time")
-    least, most = _read_latency_us(query, "min_latency"), _read_latency_us(query, "max_latency")
+    since = params.read_text(query, "start_time")
+    until = params.read_text(query, "end_time")
+    least = _read_latency_us(query, "min_latency")
+    most = _read_latency_us(query, "max_latency")
     return ToolFilter(
         tool_names=params.read_list(query, "tool_names"),
         server_labels=params.read_list(query, "server_labels"),
@@ -136,14 +152,19 @@ async def list_calls(request: web.Request) -> web.Response:
     """List tool calls, with the totals of the filter, and whether there are any at all."""
     services = services_of(request)
     query = read_query(request.query)
-    all_running = services.running_tools()  # taken first: a call that ends in between is then in one of them
+    # Taken first: a call that ends in between is then in one of them.
+    all_running = services.running_tools()
     running = choose_running(query, all_running)
     offset, limit = stored_window(query, len(running))
-    max_seq, unbounded = query.filter.seq_until, replace(query.filter, seq_until=None)
+    max_seq = query.filter.seq_until
+    unbounded = replace(query.filter, seq_until=None)
     frozen, stats = await freeze_and_count(services.storage, unbounded, max_seq, ToolStatsQuery)
-    page = await services.storage.read(replace(query, filter=frozen.filter, offset=offset, limit=limit))
+    page = await services.storage.read(
+        replace(query, filter=frozen.filter, offset=offset, limit=limit)
+    )
     if not page.complete:
         raise out_of_time()
+
     stored = {(call.record_id, call.position) for call in page.calls}
     running = [call for call in running if (call.record_id, call.position) not in stored]
     has_logs = bool(all_running) or (await services.storage.read(ToolValuesQuery())).is_used
@@ -165,6 +186,7 @@ async def get_call(request: web.Request) -> web.Response:
     services = services_of(request)
     text = request.match_info["id"]
     parts = split_id(text)
+
     record_id = None if parts is None else parse_id(parts[0])
     if parts is not None and record_id is not None:
         running = services.running_tools()
@@ -173,6 +195,7 @@ async def get_call(request: web.Request) -> web.Response:
         call = call or next(flying, None)
         if call is not None:
             return json_response(project_call(call))
+
     raise Refused(404, f"there is no tool call {text[:100]!r}")
 
 
@@ -181,7 +204,9 @@ async def stats(request: web.Request) -> web.Response:
     services = services_of(request)
     filter = read_filter(request.query)
     running = choose_running(ToolQuery(filter=filter), services.running_tools())
-    return json_response(project_stats(await services.storage.read(ToolStatsQuery(filter)), len(running)))
+    return json_response(
+        project_stats(await services.storage.read(ToolStatsQuery(filter)), len(running))
+    )
 
 
 async def filter_data(request: web.Request) -> web.Response:
@@ -192,7 +217,9 @@ async def filter_data(request: web.Request) -> web.Response:
 
 
 def project_stats(stats: ToolStats, running: int) -> ToolTotals:
-    """Return the totals of a filter; rate and averages are those of finished calls, zero without any."""
+    """Return the totals of a filter; rate and averages are those of finished calls, zero without
+    any.
+    """
     finished = stats.executions
     return ToolTotals(
         total_executions=finished + running,
@@ -216,7 +243,9 @@ def split_id(text: str) -> tuple[str, int] | None:
 
 def choose_running(query: ToolQuery, running: Sequence[ToolCall]) -> list[ToolCall]:
     """Return the running calls of a query, in its order."""
-    return _sorted([call for call in running if matches(query.filter, call)], query.sort, query.order)
+    return _sorted(
+        [call for call in running if matches(query.filter, call)], query.sort, query.order
+    )
 
 
 def stored_window(query: ToolQuery, running: int) -> tuple[int, int]:
@@ -225,7 +254,9 @@ def stored_window(query: ToolQuery, running: int) -> tuple[int, int]:
     return skipped, query.offset + query.limit - skipped
 
 
-def merge_page(query: ToolQuery, stored: Sequence[ToolCall], running: Sequence[ToolCall]) -> list[ToolCall]:
+def merge_page(
+    query: ToolQuery, stored: Sequence[ToolCall], running: Sequence[ToolCall]
+) -> list[ToolCall]:
     """Return a page of the stored calls of `stored_window` and the chosen running ones."""
     merged = _sorted([*stored, *running], query.sort, query.order) if running else list(stored)
     first = query.offset - stored_window(query, len(running))[0]

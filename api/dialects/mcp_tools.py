@@ -1,7 +1,9 @@
-"""The tools that agents have over the log: what each takes, what it asks of the native API, what it leaves out.
+"""The tools that agents have over the log: what each takes, what it asks of the native API, what it
+leaves out.
 
-Pure but for what is asked. Answers are for a model: short, members without a value left out, ids to go on with. A tool
-has the parameters of the path behind it under the same names, so what they mean is written down once.
+Pure but for what is asked. Answers are for a model: short, members without a value left out, ids to
+go on with. A tool has the parameters of the path behind it under the same names, so what they mean
+is written down once.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,14 +35,53 @@ _VALUE_CHARACTERS: Final = 300
 """Of a header, of a changed value."""
 _AROUND: Final = timedelta(minutes=1)
 _RECORD: Final = (
-    *("id", "started_at", "in_flight", "kind", "name", "method", "host", "path", "query", "status", "outcome"),
-    *("error_type", "message", "service", "endpoint", "provider", "model", "called_tools", "failed_tools"),
+    *(
+        "id",
+        "started_at",
+        "in_flight",
+        "kind",
+        "name",
+        "method",
+        "host",
+        "path",
+        "query",
+        "status",
+        "outcome",
+    ),
+    *(
+        "error_type",
+        "message",
+        "service",
+        "endpoint",
+        "provider",
+        "model",
+        "called_tools",
+        "failed_tools",
+    ),
     *("input_tokens", "output_tokens"),
     *("cost_usd", "finish_reason", "conversation", "trace_id", "weight"),
 )
 _MORE: Final = (
-    *("level", "error_message", "client_ip", "upstream", "route_id", "project", "key_name", "user_id", "request_id"),
-    *("request_bytes", "response_bytes", "connect_us", "first_byte_us", "upstream_us", "data", "redactions"),
+    *(
+        "level",
+        "error_message",
+        "client_ip",
+        "upstream",
+        "route_id",
+        "project",
+        "key_name",
+        "user_id",
+        "request_id",
+    ),
+    *(
+        "request_bytes",
+        "response_bytes",
+        "connect_us",
+        "first_byte_us",
+        "upstream_us",
+        "data",
+        "redactions",
+    ),
 )
 """What one record has beside."""
 _GRAMMAR: Final = """# Search language
@@ -68,7 +109,9 @@ def _number(description: str, default: int, maximum: int, minimum: int = 1) -> J
 
 _QUERY: Final = _text("A search, such as `status:5xx path:/api/* -method:GET`; empty: everything.")
 _PERIOD: Final = {
-    "since": _text("From when: an age such as 10m or 2h, or a time in RFC 3339.", default=DEFAULT_PERIOD),
+    "since": _text(
+        "From when: an age such as 10m or 2h, or a time in RFC 3339.", default=DEFAULT_PERIOD
+    ),
     "until": _text("Until when, likewise; default: now."),
 }
 _ID: Final = _text("The id of a record, or its beginning.")
@@ -88,7 +131,12 @@ class Tool(NamedTuple):
 
     def described(self, name: str) -> Json:
         """Describe the tool as `tools/list` does."""
-        schema = {"type": "object", "properties": self.takes, "required": self.needs, "additionalProperties": False}
+        schema = {
+            "type": "object",
+            "properties": self.takes,
+            "required": self.needs,
+            "additionalProperties": False,
+        }
         return {
             "name": name,
             "description": self.description,
@@ -97,7 +145,8 @@ class Tool(NamedTuple):
         }
 
     async def call(self, ask: Ask, given: Mapping[str, Any], max_characters: int) -> str:
-        """Answer in so many characters at most: of a longer answer there are fewer entries, each whole.
+        """Answer in so many characters at most: of a longer answer there are fewer entries, each
+        whole.
 
         A text is answered as it is, everything else as JSON.
 
@@ -110,10 +159,14 @@ class Tool(NamedTuple):
             text = answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()
             if len(text) <= max_characters:
                 return text
+
             count = int(arguments[self.bound])
             if count <= 1:
                 limit = f"the limit is {max_characters:,}"
-                raise Refused(422, f"the answer has {len(text):,} characters, {limit}: ask for less")
+                raise Refused(
+                    422, f"the answer has {len(text):,} characters, {limit}: ask for less"
+                )
+
             fewer = min(count - 1, count * max_characters // len(text))
             arguments = arguments | {self.bound: str(max(1, fewer))}
 
@@ -130,16 +183,24 @@ def _lean(value: Any) -> Any:
 def brief(record: Json, more: tuple[str, ...] = ()) -> Json:
     """Show a record in a line."""
     shown: Json = _lean({name: record.get(name) for name in (*_RECORD, *more)})
-    for name, usual in (("kind", "exchange"), ("outcome", "ok"), ("in_flight", False), ("weight", 1)):
+    for name, usual in (
+        ("kind", "exchange"),
+        ("outcome", "ok"),
+        ("in_flight", False),
+        ("weight", 1),
+    ):
         if shown.get(name) == usual:
             del shown[name]
+
     if record["duration_us"] is not None and record["kind"] != "event":
         shown["duration_ms"] = record["duration_us"] / 1000
     return shown
 
 
 def _cut(text: str, limit: int = _VALUE_CHARACTERS) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text):,} characters)"
 
 
 def _listed(page: Json, name: str, rows: list[Any], given: Arguments) -> Json:
@@ -161,13 +222,24 @@ async def _record(ask: Ask, text: str) -> Json:
         Refused: none has it, or several begin so.
     """
     digits = digits_of(text)
-    if digits is not None and MIN_DIGITS <= len(digits) < ID_DIGITS and (span := span_of(digits)) is not None:
-        page = await ask("/api/records", {"since": span[0], "until": span[1], "kind": "all", "limit": "1000"})
+    if (
+        digits is not None
+        and MIN_DIGITS <= len(digits) < ID_DIGITS
+        and (span := span_of(digits)) is not None
+    ):
+        page = await ask(
+            "/api/records", {"since": span[0], "until": span[1], "kind": "all", "limit": "1000"}
+        )
         ids = [record["id"] for record in page["records"]]
+
         found = [each for each in ids if each.replace("-", "").startswith(digits)]
         if len(found) > 1:
-            raise Refused(404, f"several ids begin with {text!r}, {found[-1]} and {found[0]} among them")
+            raise Refused(
+                404, f"several ids begin with {text!r}, {found[-1]} and {found[0]} among them"
+            )
+
         text = found[0] if found else text
+
     record: Json = await ask(f"/api/records/{quote(text, safe='')}", {})
     return record
 
@@ -176,7 +248,9 @@ async def _get(ask: Ask, given: Arguments) -> object:
     record = await _record(ask, given["id"])
     asked = MultiDict(given)
     first = read_int(asked, "body_from", 0)
-    count = read_int(asked, "body_characters", BODY_CHARACTERS, minimum=1, maximum=MAX_BODY_CHARACTERS)
+    count = read_int(
+        asked, "body_characters", BODY_CHARACTERS, minimum=1, maximum=MAX_BODY_CHARACTERS
+    )
     shown = brief(record, _MORE)
     for half in ("request", "response"):
         if record[half] is not None:
@@ -193,6 +267,7 @@ def _half(message: Json, first: int, count: int) -> Json:
         return shown
     if body["omitted"] or body["encoding"] != "utf-8":
         return shown | {"body": f"({body['omitted'] or 'no text'}, {body['size']:,} bytes)"}
+
     text = body["head"] + ("\n… (not kept) …\n" if body["truncated"] else "") + body["tail"]
     shown["body"] = text[first : first + count]
     if len(text) > first + count:
@@ -202,10 +277,17 @@ def _half(message: Json, first: int, count: int) -> Json:
 
 async def _around(ask: Ask, given: Arguments) -> Json:
     record = await _record(ask, given["id"])
-    begun, ended = (datetime.fromisoformat(record[name] or record["started_at"]) for name in ("started_at", "ended_at"))
+    begun, ended = (
+        datetime.fromisoformat(record[name] or record["started_at"])
+        for name in ("started_at", "ended_at")
+    )
     near = {"limit": given["limit"]}
+
     if record["service"] or record["route_id"]:
-        near |= {"service": record["service"]} if record["service"] else {"route": record["route_id"]}
+        near |= (
+            {"service": record["service"]} if record["service"] else {"route": record["route_id"]}
+        )
+
     moment = begun.isoformat()
     earlier = {"since": (begun - _AROUND).isoformat(), "until": moment, "order": "desc"}
     later = {"since": moment, "until": (ended + _AROUND).isoformat(), "order": "asc"}
@@ -217,7 +299,9 @@ async def _compare(ask: Ask, given: Arguments) -> Json:
     ids = [(await _record(ask, given[side]))["id"] for side in ("a", "b")]
     found = await ask(f"/api/records/{ids[0]}/compare/{ids[1]}", {})
     max_changes = int(given["changes"])
-    parts = [_part(part, max_changes) for part in found["parts"] if not part["equal"] or part["notes"]]
+    parts = [
+        _part(part, max_changes) for part in found["parts"] if not part["equal"] or part["notes"]
+    ]
     names = ("id", "started_at", "method", "path", "status")
     sides = {side: {name: found[side][name] for name in names} for side in ("a", "b")}
     return {"equal": found["equal"], "complete": found["complete"], **sides, "parts": parts}
@@ -226,11 +310,17 @@ async def _compare(ask: Ask, given: Arguments) -> Json:
 def _part(part: Json, max_changes: int) -> object:
     shown = part["changes"][:max_changes]
     changes = [
-        {name: _cut(value) for name in ("change", "path", "old_path", "a", "b") if (value := change[name]) is not None}
+        {
+            name: _cut(value)
+            for name in ("change", "path", "old_path", "a", "b")
+            if (value := change[name]) is not None
+        }
         for change in shown
     ]
     more = part["more"] + len(part["changes"]) - len(shown)
-    return _lean({"part": part["part"], "changes": changes, "more": more or None, "notes": part["notes"]})
+    return _lean(
+        {"part": part["part"], "changes": changes, "more": more or None, "notes": part["notes"]}
+    )
 
 
 async def _all_of(path: str, name: str, ask: Ask, given: Arguments) -> Json:
@@ -245,7 +335,10 @@ async def _figures(ask: Ask, given: Arguments) -> Json:
     if given["buckets"] != "0":
         over = await ask("/api/histogram", given)
         shown |= {"step_s": over["step_s"]}
-        shown["over_time"] = [_lean(each) for each in over["buckets"] if each["exchanges"] or each["events"]]
+        shown["over_time"] = [
+            _lean(each) for each in over["buckets"] if each["exchanges"] or each["events"]
+        ]
+
     return shown
 
 
@@ -259,7 +352,10 @@ async def _transcript(ask: Ask, given: Arguments) -> str:
         f"{found['input_tokens']:,} tokens in, {found['output_tokens']:,} out",
         "" if found["cost_usd"] is None else f"${found['cost_usd']:,.4f}",
     )
-    head = f"{_cut(found['title'] or 'Conversation')} ({found['id']})\n{'; '.join(filter(None, sums))}\n\n"
+    head = (
+        f"{_cut(found['title'] or 'Conversation')} "
+        f"({found['id']})\n{'; '.join(filter(None, sums))}\n\n"
+    )
     cursor = found["next_cursor"]
     goes_on = "" if cursor is None else f"\nMore calls follow: transcript with cursor {cursor}"
     return f"{head}{found['text']}{goes_on}"
@@ -275,21 +371,24 @@ async def _conversation(ask: Ask, given: Arguments) -> Json:
 def describe_language() -> str:
     """Describe the search language."""
     words = [*WORDS.values(), *PREFIXES.values()]
-    return _GRAMMAR + "".join(f"| `{word.name}` | {word.help} | `{word.example}` |\n" for word in words)
+    return _GRAMMAR + "".join(
+        f"| `{word.name}` | {word.help} | `{word.example}` |\n" for word in words
+    )
 
 
 _LIMIT: Final = _number("How many at most.", 20, 50)
 _CURSOR: Final = _text("`next_cursor` of the answer before, to go on.")
 TOOLS: Final[Mapping[str, Tool]] = {
     "search": Tool(
-        f"Find records, the newest first; the language of `query` is the resource {SEARCH_LANGUAGE}. Words: "
-        + ", ".join(WORDS)
-        + ", header.NAME, body.PATH.",
+        "Find records, the newest first; the language of `query` is the resource "
+        f"{SEARCH_LANGUAGE}. Words: " + ", ".join(WORDS) + ", header.NAME, body.PATH.",
         {
             "query": _QUERY,
             **_PERIOD,
             "limit": _LIMIT,
-            "order": _text("`desc`: the newest first; `asc`: the oldest.", enum=["desc", "asc"], default="desc"),
+            "order": _text(
+                "`desc`: the newest first; `asc`: the oldest.", enum=["desc", "asc"], default="desc"
+            ),
             "cursor": _CURSOR,
         },
         _search,
@@ -298,8 +397,12 @@ TOOLS: Final[Mapping[str, Tool]] = {
         "Show one record: outcome, error, timings, headers, and the beginning of its bodies.",
         {
             "id": _ID,
-            "body_characters": _number("How much of each body.", BODY_CHARACTERS, MAX_BODY_CHARACTERS),
-            "body_from": _number("The first character of each body to show.", 0, 1 << 26, minimum=0),
+            "body_characters": _number(
+                "How much of each body.", BODY_CHARACTERS, MAX_BODY_CHARACTERS
+            ),
+            "body_from": _number(
+                "The first character of each body to show.", 0, 1 << 26, minimum=0
+            ),
         },
         _get,
         ("id",),
@@ -312,14 +415,20 @@ TOOLS: Final[Mapping[str, Tool]] = {
         ("id",),
     ),
     "compare": Tool(
-        "Show what differs from one record to another, such as from a success of an endpoint to a failure.",
-        {"a": _ID, "b": _ID, "changes": _number("How many changes of each part.", MAX_CHANGES, 200)},
+        "Show what differs from one record to another, such as from a success of an endpoint to a "
+        "failure.",
+        {
+            "a": _ID,
+            "b": _ID,
+            "changes": _number("How many changes of each part.", MAX_CHANGES, 200),
+        },
         _compare,
         ("a", "b"),
         "changes",
     ),
     "endpoints": Tool(
-        "Add up requests by endpoint, or by another field: how many, 4xx and 5xx, milliseconds, cost.",
+        "Add up requests by endpoint, or by another field: how many, 4xx and 5xx, milliseconds, "
+        "cost.",
         {
             "by": _text(
                 "endpoint, failure (endpoint, status, error and message), message, "
@@ -329,25 +438,36 @@ TOOLS: Final[Mapping[str, Tool]] = {
             ),
             "query": _QUERY,
             **_PERIOD,
-            "sort": _text("What is first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost."),
+            "sort": _text(
+                "What is first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost."
+            ),
             "limit": _LIMIT,
         },
         partial(_all_of, "/api/top", "rows"),
     ),
     "figures": Tool(
-        "Count requests by status, with milliseconds, tokens, cost and the most frequent values; also over time. "
+        "Count requests by status, with milliseconds, tokens, cost and the most frequent values; "
+        "also over time. "
         "`sampled`: only a share of some was kept, and figures are estimates of all.",
-        {"query": _QUERY, **_PERIOD, "buckets": _number("Steps over time; 0: none.", 0, 60, minimum=0)},
+        {
+            "query": _QUERY,
+            **_PERIOD,
+            "buckets": _number("Steps over time; 0: none.", 0, 60, minimum=0),
+        },
         _figures,
         (),
         "buckets",
     ),
     "conversations": Tool(
-        "List runs of agents and other conversations with language models: turns, failures, tools, tokens, cost.",
+        "List runs of agents and other conversations with language models: turns, failures, "
+        "tools, tokens, cost.",
         {
             "query": _QUERY,
             **_PERIOD,
-            "sort": _text("What is first: newest, cost, turns, failures, tokens or duration.", default="newest"),
+            "sort": _text(
+                "What is first: newest, cost, turns, failures, tokens or duration.",
+                default="newest",
+            ),
             "limit": _LIMIT,
             "cursor": _CURSOR,
         },
@@ -355,13 +475,19 @@ TOOLS: Final[Mapping[str, Tool]] = {
     ),
     "conversation": Tool(
         "Show one conversation and its calls, the oldest first.",
-        {"id": _text("The id of a conversation, or its beginning."), "limit": _LIMIT, "cursor": _CURSOR},
+        {
+            "id": _text("The id of a conversation, or its beginning."),
+            "limit": _LIMIT,
+            "cursor": _CURSOR,
+        },
         _conversation,
         ("id",),
     ),
     "transcript": Tool(
-        "Read a conversation as text: what was said, calls of tools and their results, shortened to a number of "
-        "characters; what failed is kept whole first. The quickest way to see what an agent did, and where it failed.",
+        "Read a conversation as text: what was said, calls of tools and their results, shortened "
+        "to a number of "
+        "characters; what failed is kept whole first. The quickest way to see what an agent did, "
+        "and where it failed.",
         {
             "id": _text("The id of a conversation, or its beginning."),
             "characters": _number("How long the answer may become.", 12_000, 36_000, minimum=1_000),

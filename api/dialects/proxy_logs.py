@@ -1,7 +1,9 @@
-"""Proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`; see `api/dialects/README.md`.
+"""Proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`; see
+`api/dialects/README.md`.
 
-Reads parameters and returns pages; entries are made in `entries.py`, the page arithmetic is in `entry_pages.py`, the
-fan-out in `fanout.py`: where it is off, or the caller is no admin, `cursor` is ignored.
+Reads parameters and returns pages; entries are made in `entries.py`, the page arithmetic is in
+`entry_pages.py`, the fan-out in `fanout.py`: where it is off, or the caller is no admin, `cursor`
+is ignored.
 """
 
 from dataclasses import replace
@@ -11,7 +13,14 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.dialects.entries import ENTRY_KINDS, Halves, LogEntryPage, encode_entries, read_bodies, show_entry
+from api.dialects.entries import (
+    ENTRY_KINDS,
+    Halves,
+    LogEntryPage,
+    encode_entries,
+    read_bodies,
+    show_entry,
+)
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.dialects.fanout import answer_snapshot
 from api.http import params
@@ -49,7 +58,9 @@ class LogError(ApiObject):
 
 def error_body(refused: Refused) -> LogError:
     """Word an error as the document does."""
-    return LogError(refused.status, refused.members.get("error", phrase(refused.status)), refused.detail)
+    return LogError(
+        refused.status, refused.members.get("error", phrase(refused.status)), refused.detail
+    )
 
 
 ERRORS: Final = ErrorFormat(
@@ -78,7 +89,8 @@ def read_filter(query: params.Query, halves: Halves) -> Filter:
     Raises:
         BadParameter: a list that is too long, or an unknown level or source.
     """
-    project, container = params.read_text(query, "projectId"), params.read_text(query, "containerId")
+    project = params.read_text(query, "projectId")
+    container = params.read_text(query, "containerId")
     return Filter(
         kind=halves.record_kind,
         where=fields(
@@ -135,11 +147,15 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
     fanout = fanout_for(services, request.query, query)
     if fanout is not None:
         return await answer_snapshot(request, storage, fanout, query, wanted)
-    max_seq, is_possible = params.read_optional_int(request.query, "max_seq"), query.halves.uniform != 0
+
+    max_seq = params.read_optional_int(request.query, "max_seq")
+    is_possible = query.halves.uniform != 0
     if is_possible:
         frozen, count = await freeze_and_count(storage, query.filter, max_seq, CountQuery)
     else:
-        frozen, count = freeze(query.filter, max_seq, await storage.last_seq()), Count(0, 0)
+        frozen = freeze(query.filter, max_seq, await storage.last_seq())
+        count = Count(0, 0)
+
     shown = LogEntryPage(
         entries=[],
         total=query.halves.total(count),
@@ -152,31 +168,51 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
         bodies = await read_bodies(storage, page.entries, wanted)
         shown.entries = await encode_rows(zip(page.entries, bodies, strict=True), show_entry)
         if not page.complete:
-            shown.complete, shown.nextAfterId = False, page.next_after_id
+            shown.complete = False
+            shown.nextAfterId = page.next_after_id
+
     return json_response(shown, headers={"X-Max-Seq": str(frozen.max_seq)})
 
 
 def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> SnapshotCursors | None:
-    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and cursors apply.
+    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and
+    cursors apply.
 
     Raises:
         BadParameter: a cursor beside what it cannot go with.
     """
-    if services.fanout is None or services.principal.role != "admin" or not services.principal.is_unrestricted:
+    if (
+        services.fanout is None
+        or services.principal.role != "admin"
+        or not services.principal.is_unrestricted
+    ):
         return None
-    other = next((name for name in ("afterId", "last") if name in query), "order" if read.order == "desc" else None)
+
+    other = next(
+        (name for name in ("afterId", "last") if name in query),
+        "order" if read.order == "desc" else None,
+    )
     if other is not None and query.get("cursor"):
         raise BadParameter(other, query[other], "nothing: it does not go with cursor")
-    return None if other is not None or "max_seq" in query else services.fanout
+    if other is not None or "max_seq" in query:
+        return None
+
+    return services.fanout
 
 
 def narrow(query: EntryQuery, frozen: Frozen[Filter], count: Count) -> EntryQuery:
-    """Bound a page by the log's end; where no event matches, ask for none, so that an offset is a mere division."""
-    halves, filter = query.halves, frozen.filter
+    """Bound a page by the log's end; where no event matches, ask for none, so that an offset is a
+    mere division.
+    """
+    halves = query.halves
+    filter = frozen.filter
     if halves.per_exchange and count.exact and count.events == 0:
-        halves, filter = replace(halves, event=False), replace(filter, kind="exchange")
+        halves = replace(halves, event=False)
+        filter = replace(filter, kind="exchange")
     # No offset leads further than the last entry of the log.
-    return replace(query, halves=halves, filter=filter, offset=min(query.offset, 2 * frozen.max_seq))
+    return replace(
+        query, halves=halves, filter=filter, offset=min(query.offset, 2 * frozen.max_seq)
+    )
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -193,4 +229,6 @@ async def stats(request: web.Request) -> web.Response:
     """Count log entries by level, project, container and service."""
     counted = await services_of(request).storage.read(StatsQuery())
     by_place = counted.by_project, counted.by_container, counted.by_service
-    return json_response(LogStats(counted.total, counted.by_level, *by_place, true_or_unset(counted.sampled)))
+    return json_response(
+        LogStats(counted.total, counted.by_level, *by_place, true_or_unset(counted.sampled))
+    )

@@ -1,6 +1,7 @@
 """Request logs: `GET /api/request-logs`, the calls to routes that ask for an API key, newest first.
 
-See `api/dialects/README.md`. The window is fixed: 30 days, or what retention keeps. `cursor` pages by `seq`.
+See `api/dialects/README.md`. The window is fixed: 30 days, or what retention keeps. `cursor` pages
+by `seq`.
 """
 
 from dataclasses import replace
@@ -27,10 +28,18 @@ from storage.search.language.terms import path_contains
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 WINDOW_US: Final = 30 * 86_400 * 1_000_000
-_STATUSES: Final[dict[str, tuple[int, ...]]] = {"all": (), "2xx": (2,), "3xx": (3,), "4xx": (4,), "5xx": (5,)}
+_STATUSES: Final[dict[str, tuple[int, ...]]] = {
+    "all": (),
+    "2xx": (2,),
+    "3xx": (3,),
+    "4xx": (4,),
+    "5xx": (5,),
+}
 
 
-ErrorCode = Literal["missing_token", "invalid_token", "disabled", "expired", "scope_denied", "agent_denied"]
+ErrorCode = Literal[
+    "missing_token", "invalid_token", "disabled", "expired", "scope_denied", "agent_denied"
+]
 
 
 class RequestLog(ApiObject):
@@ -58,10 +67,14 @@ class RequestLogPage(ApiObject):
 
 
 def project_row(record: Record) -> RequestLog:
-    """Return one call as a row of the page; name and last four characters are as they were when it was made."""
+    """Return one call as a row of the page; name and last four characters are as they were when it
+    was made.
+    """
     return RequestLog(
         time=format_time(record.started_at_us),
-        api_key=None if record.key_id is None else KeyShown(record.key_id, record.key_name, record.key_last4),
+        api_key=None
+        if record.key_id is None
+        else KeyShown(record.key_id, record.key_name, record.key_last4),
         endpoint=record.path,
         method=record.method,
         status=record.status,
@@ -88,6 +101,7 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
     status = (query.get("status") or "all").lower()
     if status not in _STATUSES:
         raise BadParameter("status", status, "one of " + ", ".join(_STATUSES))
+
     key = read_text(query, "key")
     endpoint = read_text(query, "endpoint")
     where = both(
@@ -98,7 +112,9 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
     )
     filter = Filter(since_us=max(0, now_us - WINDOW_US), where=where)
     after = read_cursor(query.get("cursor"), "desc")
-    return RecordQuery(filter=filter, limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT), after=after)
+    return RecordQuery(
+        filter=filter, limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT), after=after
+    )
 
 
 async def list_requests(request: web.Request) -> web.Response:
@@ -120,11 +136,16 @@ async def list_requests(request: web.Request) -> web.Response:
 
 
 async def count_rows(storage: Storage, filter: Filter) -> Count:
-    """Count a filter's rows; a window that holds the whole log is left out, so that rollups may answer."""
+    """Count a filter's rows; a window that holds the whole log is left out, so that rollups may
+    answer.
+    """
     oldest = await storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
     since_us = filter.since_us
     if since_us is not None and all(record.started_at_us >= since_us for record in oldest.records):
-        earlier = await storage.read(RecordQuery(filter=Filter(kind="all", until_us=since_us), limit=1))
+        earlier = await storage.read(
+            RecordQuery(filter=Filter(kind="all", until_us=since_us), limit=1)
+        )
         if earlier.complete and not earlier.records:
             filter = replace(filter, since_us=None)
+
     return await storage.read(CountQuery(filter))

@@ -1,1 +1,3 @@
-"""What every answer and every request of the admin port shares: parameters, pages, cursors, times, errors."""
+"""What every answer and every request of the admin port shares: parameters, pages, cursors, times,
+errors.
+"""

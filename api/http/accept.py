@@ -1,18 +1,23 @@
-"""What a client accepts: the weights of its `Accept` and `Accept-Encoding` headers (RFC 9110 §12.4.2, §12.5).
+"""What a client accepts: the weights of its `Accept` and `Accept-Encoding` headers (RFC 9110
+§12.4.2, §12.5).
 
-Pure. An element of weight 0 is not acceptable, however the 0 is written; a weight that cannot be read is 0.
+Pure. An element of weight 0 is not acceptable, however the 0 is written; a weight that cannot be
+read is 0.
 """
 
 import re
 from collections.abc import Iterator
 
 _WEIGHT = re.compile(r";[ \t]*[qQ]=([^;,]*)")
-"""Begins with the semicolon, not with blanks: a match attempt at each of 8,000 blanks took 0.3 s."""
+"""Begins with the semicolon, not with blanks: a match attempt at each of 8,000 blanks took 0.3 s.
+"""
 _QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def weights(header: str) -> dict[str, float]:
-    """Return the weight of each name a header lists, lower case and without parameters; the first of several counts."""
+    """Return the weight of each name a header lists, lower case and without parameters; the first
+    of several counts.
+    """
     found: dict[str, float] = {}
     for element, weight in _elements(header):
         found.setdefault(element.partition(";")[0].strip().lower(), weight)
@@ -20,7 +25,9 @@ def weights(header: str) -> dict[str, float]:
 
 
 def by_weight(header: str) -> str:
-    """Rewrite a header in the order of its weights, heaviest first, without weights and without what weighs 0."""
+    """Rewrite a header in the order of its weights, heaviest first, without weights and without
+    what weighs 0.
+    """
     wanted = [(element, weight) for element, weight in _elements(header) if weight]
     wanted.sort(key=lambda pair: -pair[1])
     return ", ".join(element for element, _ in wanted)

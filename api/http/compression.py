@@ -1,7 +1,9 @@
-"""Content codings of responses (RFC 9110 §8.4): zstd or gzip where the client accepts it and it saves something.
+"""Content codings of responses (RFC 9110 §8.4): zstd or gzip where the client accepts it and it
+saves something.
 
-Strategy: a whole response is compressed at once, a large one in a thread, fast rather than small. aiohttp compresses a
-file while it is written. Streams of events are not compressed: a coding would hold events back.
+Strategy: a whole response is compressed at once, a large one in a thread, fast rather than small.
+aiohttp compresses a file while it is written. Streams of events are not compressed: a coding would
+hold events back.
 """
 
 import asyncio
@@ -19,13 +21,20 @@ Coding = Literal["zstd", "gzip"]
 MIN_BYTES: Final = 1024
 """Less fits into one packet with its head."""
 SLICE_BYTES: Final = 65536
-"""More is compressed in a thread: 64 KiB of rows take less than 0.1 ms, the least compressible 1.3 ms with gzip."""
+"""More is compressed in a thread: 64 KiB of rows take less than 0.1 ms, the least compressible 1.3
+ms with gzip.
+"""
 _ZSTD_LEVEL: Final = 3
 _GZIP_LEVEL: Final = 1
 _GZIP: Final = zlib.MAX_WBITS | 16
 _TYPES: Final = frozenset(
     (
-        *("application/json", "application/problem+json", "application/x-ndjson", "application/openmetrics-text"),
+        *(
+            "application/json",
+            "application/problem+json",
+            "application/x-ndjson",
+            "application/openmetrics-text",
+        ),
         *("text/plain", "text/csv", "text/html", "text/css", "text/javascript", "image/svg+xml"),
         "application/vnd.google.protobuf",
     )
@@ -33,11 +42,16 @@ _TYPES: Final = frozenset(
 
 
 def coding_for(accept_encoding: str, offered: Sequence[Coding] = ("zstd", "gzip")) -> Coding | None:
-    """Choose the offered coding that the client weighs most, the first of equals; None where it prefers no coding."""
-    accepted = weights(accept_encoding.replace("x-gzip", "gzip"))  # the same coding (RFC 9110 §8.4.1.3)
+    """Choose the offered coding that the client weighs most, the first of equals; None where it
+    prefers no coding.
+    """
+    # The same coding (RFC 9110 §8.4.1.3).
+    accepted = weights(accept_encoding.replace("x-gzip", "gzip"))
     best = max(offered, key=lambda coding: accepted.get(coding, accepted.get("*", 0.0)))
     weight = accepted.get(best, accepted.get("*", 0.0))
-    return best if weight > 0 and weight >= accepted.get("identity", 0.0) else None
+    if weight > 0 and weight >= accepted.get("identity", 0.0):
+        return best
+    return None
 
 
 def compress(content: bytes, coding: Coding) -> bytes:
@@ -47,20 +61,34 @@ def compress(content: bytes, coding: Coding) -> bytes:
 
 
 async def compress_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Compress a whole response that has not been sent, where its client accepts that and it is worth it."""
-    if response.prepared or not isinstance(response, web.Response) or response.content_type not in _TYPES:
+    """Compress a whole response that has not been sent, where its client accepts that and it is
+    worth it.
+    """
+    if (
+        response.prepared
+        or not isinstance(response, web.Response)
+        or response.content_type not in _TYPES
+    ):
         return
+
     response.headers["Vary"] = "Accept-Encoding"
     content = response.body
-    if not isinstance(content, bytes) or len(content) < MIN_BYTES or "Content-Encoding" in response.headers:
+    if (
+        not isinstance(content, bytes)
+        or len(content) < MIN_BYTES
+        or "Content-Encoding" in response.headers
+    ):
         return
+
     coding = coding_for(request.headers.get("Accept-Encoding", ""))
     if coding is None:
         return
+
     if len(content) <= SLICE_BYTES:
         response.body = compress(content, coding)
     else:
         response.body = await asyncio.to_thread(compress, content, coding)
+
     response.headers["Content-Encoding"] = coding
     if etag := response.headers.get("ETag"):
         response.headers["ETag"] = f"W/{etag}"  # other bytes of the same content (RFC 9110 §8.8.1)
@@ -70,5 +98,7 @@ def compress_stream(request: web.Request, response: web.StreamResponse) -> None:
     """Have aiohttp compress a file that is written piece by piece, where its client accepts gzip."""
     response.headers["Vary"] = "Accept-Encoding"
     # aiohttp would write the end of a compressed body in answer to HEAD, too.
-    if request.method != "HEAD" and coding_for(request.headers.get("Accept-Encoding", ""), ("gzip",)):
+    if request.method != "HEAD" and coding_for(
+        request.headers.get("Accept-Encoding", ""), ("gzip",)
+    ):
         response.enable_compression(web.ContentCoding.gzip)

@@ -1,7 +1,8 @@
 """Page cursors: a place in a list and a direction; opaque, without expiry and signature.
 
-Pure. Base64url of version, order and `seq`; in lists by time of receipt, of version and id. Each page applies filter
-and scope anew, so a forged cursor gains nothing. Text that was not made here is a bad parameter (400).
+Pure. Base64url of version, order and `seq`; in lists by time of receipt, of version and id. Each
+page applies filter and scope anew, so a forged cursor gains nothing. Text that was not made here is
+a bad parameter (400).
 """
 
 import base64
@@ -32,9 +33,12 @@ def decode_cursor(text: str) -> tuple[Order, int]:
     raw = from_text(text)
     if len(raw) != 10 or raw[0] != VERSION or raw[1] >= len(_ORDERS):
         raise BadParameter("cursor", text, _EXPECTED)
-    order, seq = _ORDERS[raw[1]], int.from_bytes(raw[2:], "big")
+
+    order = _ORDERS[raw[1]]
+    seq = int.from_bytes(raw[2:], "big")
     if seq > (1 << 63) - 1:
         raise BadParameter("cursor", text, _EXPECTED)
+
     return order, seq
 
 
@@ -53,7 +57,9 @@ def read_cursor(text: str | None, wanted: Order) -> int | None:
 
 
 def encode_received_cursor(record_id: int) -> str:
-    """Write a cursor that continues with the records received before that of an id, which is given as a number."""
+    """Write a cursor that continues with the records received before that of an id, which is given
+    as a number.
+    """
     return to_text(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))
 
 
@@ -80,9 +86,12 @@ def from_text(text: str) -> bytes:
         BadParameter: anything else, other spellings of the same bytes included.
     """
     try:
-        raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(
+            text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
+        )
     except (binascii.Error, UnicodeEncodeError) as error:
         raise BadParameter("cursor", text, _EXPECTED) from error
+
     if to_text(raw) != text:
         raise BadParameter("cursor", text, _EXPECTED)
     return raw

@@ -1,7 +1,8 @@
 """Errors of callers, and how the native API words them (RFC 9457 problem details).
 
-Handlers and parameter readers raise; `api/middleware.py` writes the error in the format of the API whose path was
-requested. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS` of a value.
+Handlers and parameter readers raise; `api/middleware.py` writes the error in the format of the API
+whose path was requested. A message names the parameter, the value and the limit, and shows at most
+`MAX_SHOWN_CHARACTERS` of a value.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +19,13 @@ MAX_SHOWN_CHARACTERS: Final = 100
 
 
 class Refused(Exception):
-    """A request that is answered with an error: the status, why, and members of the problem object beside them."""
+    """A request that is answered with an error: the status, why, and members of the problem object
+    beside them.
+    """
 
-    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -33,14 +38,24 @@ class BadParameter(Refused):
 
     def __init__(self, parameter: str, value: str, limit: str) -> None:
         cut = value if len(value) <= MAX_SHOWN_CHARACTERS else value[:MAX_SHOWN_CHARACTERS] + "…"
-        super().__init__(400, f"{parameter} is {cut!r}, expected {limit}", parameter=parameter, value=cut, limit=limit)
+        super().__init__(
+            400,
+            f"{parameter} is {cut!r}, expected {limit}",
+            parameter=parameter,
+            value=cut,
+            limit=limit,
+        )
 
 
 class BadSearch(Refused):
     """A search that cannot be read: always 400."""
 
     def __init__(self, error: SearchError) -> None:
-        members: dict[str, Any] = {"parameter": "query", "position": error.position, "length": error.length}
+        members: dict[str, Any] = {
+            "parameter": "query",
+            "position": error.position,
+            "length": error.length,
+        }
         if error.expected:
             members["expected"] = list(error.expected)
         super().__init__(400, f"query, {error}", **members)
@@ -50,7 +65,8 @@ class OutOfScope(Refused):
     """What the caller may not see: 403, or 404 in a dialect that hides its existence."""
 
     def __init__(self) -> None:
-        super().__init__(403, "Caller is not permitted to read logs for this scope")  # the proxy logs' words
+        # The proxy logs' words.
+        super().__init__(403, "Caller is not permitted to read logs for this scope")
 
 
 def phrase(status: int) -> str:

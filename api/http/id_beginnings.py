@@ -1,7 +1,8 @@
 """The beginning of a record id in place of the whole one. Pure.
 
-Ids are UUIDs of version 7 (RFC 9562 §5.7): their first twelve hexadecimal digits are the milliseconds of their start.
-The beginning of an id is therefore a span of time, which the API finds by its index.
+Ids are UUIDs of version 7 (RFC 9562 §5.7): their first twelve hexadecimal digits are the
+milliseconds of their start. The beginning of an id is therefore a span of time, which the API finds
+by its index.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,16 +18,24 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def digits_of(text: str) -> str | None:
     """Return the hexadecimal digits of what may be an id or its beginning; None for anything else."""
     digits = text.strip().lower().replace("-", "")
-    return digits if digits and set(digits) <= set("0123456789abcdef") else None
+    if digits and set(digits) <= set("0123456789abcdef"):
+        return digits
+    return None
 
 
 def span_of(digits: str) -> tuple[str, str] | None:
-    """Return the first moment of the ids that begin so, and the first after them; None where no id does."""
+    """Return the first moment of the ids that begin so, and the first after them; None where no id
+    does.
+    """
     digits = digits[:TIME_DIGITS]
     missing_bits = 4 * (TIME_DIGITS - len(digits))
+
     first = int(digits, 16)
     try:
-        since, until = (_EPOCH + timedelta(milliseconds=number << missing_bits) for number in (first, first + 1))
+        since, until = (
+            _EPOCH + timedelta(milliseconds=number << missing_bits) for number in (first, first + 1)
+        )
     except OverflowError:
         return None
+
     return since.isoformat(), until.isoformat()

@@ -1,6 +1,8 @@
-"""Whole pages of records, over a log that stands still: a search that its time budget ended is continued a few times.
+"""Whole pages of records, over a log that stands still: a search that its time budget ended is
+continued a few times.
 
-A page behind an offset cannot be continued, because how far the store got is not known: it is whole or refused.
+A page behind an offset cannot be continued, because how far the store got is not known: it is whole
+or refused.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,9 @@ MAX_ROUNDS: Final = 4
 
 
 def out_of_time() -> Refused:
-    return Refused(503, "the page could not be found within the time budget", headers={"Retry-After": "5"})
+    return Refused(
+        503, "the page could not be found within the time budget", headers={"Retry-After": "5"}
+    )
 
 
 async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
@@ -38,8 +42,12 @@ async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
             break
         if query.offset or page.next_after is None:
             raise out_of_time()
-        page = await storage.read(replace(query, after=page.next_after, limit=query.limit - len(records)))
+
+        page = await storage.read(
+            replace(query, after=page.next_after, limit=query.limit - len(records))
+        )
         records = [*records, *page.records]
+
     return Page(records=records, complete=page.complete, next_after=page.next_after)
 
 
@@ -54,20 +62,26 @@ class Frozen(Generic[Bounded]):
 
 
 async def freeze_and_count(
-    storage: Storage, filter: Bounded, max_seq: int | None, query: Callable[[Bounded], Query[Answer]]
+    storage: Storage,
+    filter: Bounded,
+    max_seq: int | None,
+    query: Callable[[Bounded], Query[Answer]],
 ) -> tuple[Frozen[Bounded], Answer]:
     """Bound a filter, and count it up to the same end.
 
-    Rollups can answer without the bound only, so the whole log is counted where nothing is stored meanwhile.
+    Rollups can answer without the bound only, so the whole log is counted where nothing is stored
+    meanwhile.
     """
     last_seq = await storage.last_seq()
     for _ in range(MAX_ROUNDS):
         if storage.has_late_prefix or (max_seq is not None and max_seq < last_seq):
             break
         count = await storage.read(query(filter))
-        counted_seq, last_seq = last_seq, await storage.last_seq()
+        counted_seq = last_seq
+        last_seq = await storage.last_seq()
         if last_seq == counted_seq:
             return freeze(filter, max_seq, last_seq), count
+
     frozen = freeze(filter, max_seq, last_seq)
     return frozen, await storage.read(query(frozen.filter))
 

@@ -1,8 +1,10 @@
-"""Query strings and JSON bodies read strictly: values that all APIs share, and the native filters as a `RecordQuery`.
+"""Query strings and JSON bodies read strictly: values that all APIs share, and the native filters
+as a `RecordQuery`.
 
-Pure. Numbers are plain ASCII decimals up to 2^63-1; an empty filter value is no filter; lists are separated by commas
-or given by repeating the parameter. The five dialects ignore parameters they do not know; the native API refuses them,
-because a filter that is misspelt and ignored shows, or erases, more than was meant.
+Pure. Numbers are plain ASCII decimals up to 2^63-1; an empty filter value is no filter; lists are
+separated by commas or given by repeating the parameter. The five dialects ignore parameters they do
+not know; the native API refuses them, because a filter that is misspelt and ignored shows, or
+erases, more than was meant.
 """
 
 import re
@@ -68,7 +70,9 @@ Query = MultiMapping[str]
 Choice = TypeVar("Choice", bound=str)
 
 
-def read_int(query: Query, name: str, default: int, *, minimum: int = 0, maximum: int = MAX_INT64) -> int:
+def read_int(
+    query: Query, name: str, default: int, *, minimum: int = 0, maximum: int = MAX_INT64
+) -> int:
     """Read a whole number; the default when the parameter is absent.
 
     Raises:
@@ -77,11 +81,15 @@ def read_int(query: Query, name: str, default: int, *, minimum: int = 0, maximum
     text = query.get(name)
     if text is None:
         return default
+
     # 19 digits hold 2^63-1; longer texts are refused before they are converted.
-    is_readable = text.isascii() and text.isdigit() and len(text.lstrip("0")) <= 19 and len(text) <= 64
+    is_readable = (
+        text.isascii() and text.isdigit() and len(text.lstrip("0")) <= 19 and len(text) <= 64
+    )
     number = int(text) if is_readable else -1
     if not minimum <= number <= maximum:
         raise BadParameter(name, text, f"a decimal number from {minimum} to {maximum}")
+
     return number
 
 
@@ -103,7 +111,9 @@ def read_optional_int(query: Query, name: str) -> int | None:
 
 
 def read_amount(query: Query, name: str) -> float:
-    """Read an amount of money, 0 when the parameter is absent or empty; raises `BadParameter` as others do."""
+    """Read an amount of money, 0 when the parameter is absent or empty; raises `BadParameter` as
+    others do.
+    """
     text = query.get(name) or "0"
     if not _AMOUNT.fullmatch(text):
         raise BadParameter(name, text, "an amount such as 0.25")
@@ -130,7 +140,8 @@ def read_text(query: Query, name: str) -> str | None:
 
 
 def read_list(query: Query, name: str) -> tuple[str, ...]:
-    """Read the alternatives of a filter, trimmed, without blanks and duplicates; empty when there are none.
+    """Read the alternatives of a filter, trimmed, without blanks and duplicates; empty when there
+    are none.
 
     Raises:
         BadParameter: more than `MAX_LIST_VALUES`.
@@ -182,12 +193,15 @@ def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, 
             classes.append(int(item[0]))
         else:
             raise BadParameter(name, item, "a status such as 404, or a class from 1xx to 9xx")
+
     return tuple(exact), tuple(classes)
 
 
 def _moment_us(query: Query, name: str, now_us: int) -> int | None:
     text = read_text(query, name)
-    return None if text is None else read_moment_us(name, text, now_us)
+    if text is None:
+        return None
+    return read_moment_us(name, text, now_us)
 
 
 def _latency_us(query: Query, name: str) -> int | None:
@@ -196,7 +210,9 @@ def _latency_us(query: Query, name: str) -> int | None:
     return read_int(query, name, 0, maximum=MAX_INT64 // 1000) * 1000
 
 
-def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] = "exchange") -> Filter:
+def read_filter(
+    query: Query, now_us: int, *, kind: Literal["exchange", "all"] = "exchange"
+) -> Filter:
     """Read the native filters; parameters that are none of them are left alone.
 
     `kind` is what a query is about that does not say it.
@@ -215,11 +231,15 @@ def read_filter(query: Query, now_us: int, *, kind: Literal["exchange", "all"] =
 
 def _read_parameters(query: Query) -> Expression | None:
     """Read the filters that are fields of a record."""
-    least_us, most_us = _latency_us(query, "min_latency_ms"), _latency_us(query, "max_latency_ms")
-    path, agent = read_text(query, "path"), read_text(query, "user_agent")
+    least_us = _latency_us(query, "min_latency_ms")
+    most_us = _latency_us(query, "max_latency_ms")
+    path = read_text(query, "path")
+    agent = read_text(query, "user_agent")
     trace_id = stored_trace_id(query.get("trace_id", ""))
     statuses = read_list(query, "grpc_status")
-    conversations, addresses, errors = [read_list(query, name) for name in ("conversation", "client_ip", "error_type")]
+    conversations, addresses, errors = [
+        read_list(query, name) for name in ("conversation", "client_ip", "error_type")
+    ]
     return both(
         fields(
             method=[method.upper() for method in read_list(query, "method")],
@@ -231,7 +251,9 @@ def _read_parameters(query: Query) -> Expression | None:
             **{field: read_list(query, name) for name, field in _FIELDS.items()},
         ),
         status_among(*read_statuses(query, "status")),
-        in_conversations(parse_id(text) or b"" for text in conversations) if conversations else None,
+        in_conversations(parse_id(text) or b"" for text in conversations)
+        if conversations
+        else None,
         any_of([_network(address) for address in addresses]) if addresses else None,
         any_of([has_reason((error,)) for error in errors]) if errors else None,
         any_of([_grpc_status(status) for status in statuses]) if statuses else None,
@@ -258,17 +280,26 @@ def _read_header(query: Query) -> Expression | None:
     header = read_text(query, "header")
     if header is None:
         return None
+
     name, colon, value = header.partition(":")
     if not colon or not _HEADER_NAME.fullmatch(name):
-        raise BadParameter("header", header, "a name, a colon and a part of the value, such as x-tenant:acme")
+        raise BadParameter(
+            "header", header, "a name, a colon and a part of the value, such as x-tenant:acme"
+        )
+
     field = f"header.{name.lower()}"
-    return Like(field, ("", value.strip(), "")) if value.strip() else Has(field)
+    if value.strip():
+        return Like(field, ("", value.strip(), ""))
+
+    return Has(field)
 
 
 def _read_search(query: Query, now_us: int) -> Expression | None:
     """Read what asks for words: the search, and a text to be contained."""
     part = read_text(query, "q")
-    return both(read_search(query.get("query", ""), now_us), None if part is None else Substring(part))
+    return both(
+        read_search(query.get("query", ""), now_us), None if part is None else Substring(part)
+    )
 
 
 def _grpc_status(text: str) -> Expression:
@@ -310,15 +341,20 @@ PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight", "fi
 """What the list has beside its filters."""
 
 
-def refuse_unknown(query: Query, known: frozenset[str], lists: frozenset[str] = LIST_PARAMETERS) -> None:
-    """Refuse parameters the native API does not have, and those that are given twice and are none of `lists`.
+def refuse_unknown(
+    query: Query, known: frozenset[str], lists: frozenset[str] = LIST_PARAMETERS
+) -> None:
+    """Refuse parameters the native API does not have, and those that are given twice and are none
+    of `lists`.
 
     Raises:
         BadParameter: naming the first of them.
     """
     for name in query:
         if name not in known:
-            raise BadParameter(name, query[name], "one of the parameters " + ", ".join(sorted(known)))
+            raise BadParameter(
+                name, query[name], "one of the parameters " + ", ".join(sorted(known))
+            )
         if name not in lists and len(query.getall(name)) > 1:
             raise BadParameter(name, ",".join(query.getall(name)), "a single value")
 
@@ -345,9 +381,11 @@ def read_place(query: Query, usual: Order) -> tuple[Order, int | None]:
     cursor = query.get("cursor")
     if not cursor:
         return order, None
+
     cursor_order, after = decode_cursor(cursor)
     if query.get("order") and cursor_order != order:
         raise BadParameter("order", order, f"{cursor_order}, as in the cursor")
+
     return cursor_order, after
 
 
@@ -355,7 +393,8 @@ T = TypeVar("T")
 
 
 def read_json_body(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:
-    """Decode a body with the decoder of a struct that forbids unknown members; `what` it is, is for the message.
+    """Decode a body with the decoder of a struct that forbids unknown members; `what` it is, is for
+    the message.
 
     Raises:
         Refused: 400, it is no JSON, or no object of these members.

@@ -1,7 +1,9 @@
-"""JSON responses, made in one place so that all have the same encoder and none holds the loop for long.
+"""JSON responses, made in one place so that all have the same encoder and none holds the loop for
+long.
 
-A response is declared once, as a struct beside the handler that returns it; `/openapi.json` is made of the same
-declarations. Members that are always there have no default, `UNSET` marks those that may be left out.
+A response is declared once, as a struct beside the handler that returns it; `/openapi.json` is made
+of the same declarations. Members that are always there have no default, `UNSET` marks those that
+may be left out.
 """
 
 import asyncio
@@ -14,7 +16,9 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 SLICE_S: Final = 0.001
-"""Rows are made for so long before the loop may do something else: a page of 1 000 takes 6 ms, bodies more."""
+"""Rows are made for so long before the loop may do something else: a page of 1 000 takes 6 ms,
+bodies more.
+"""
 
 _ENCODER: Final = msgspec.json.Encoder()
 Row = TypeVar("Row")
@@ -28,7 +32,9 @@ class ApiObject(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def filled(kind: type[Filled], /, *sources: object, **members: Any) -> Filled:
-    """Make an object of a response, of the members given, and of those that a source has under the same name."""
+    """Make an object of a response, of the members given, and of those that a source has under the
+    same name.
+    """
     for name in kind.__struct_fields__:
         for source in sources:
             if name not in members and hasattr(source, name):
@@ -54,6 +60,7 @@ async def encode_rows(rows: Iterable[Row], project: Callable[[Row], Shown]) -> l
         if time.perf_counter() - started_s > SLICE_S:
             await asyncio.sleep(0)
             started_s = time.perf_counter()
+
     return cast(list[Shown], encoded)
 
 
@@ -64,4 +71,6 @@ def json_response(
     headers: Mapping[str, str] | None = None,
     media_type: str = "application/json",
 ) -> web.Response:
-    return web.Response(body=_ENCODER.encode(content), status=status, headers=headers, content_type=media_type)
+    return web.Response(
+        body=_ENCODER.encode(content), status=status, headers=headers, content_type=media_type
+    )

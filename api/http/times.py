@@ -1,4 +1,6 @@
-"""Times at the edge of the API: read as moments of a search are, written in UTC with milliseconds and `Z`."""
+"""Times at the edge of the API: read as moments of a search are, written in UTC with milliseconds
+and `Z`.
+"""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -27,7 +29,8 @@ def read_time_us(name: str, text: str) -> int:
 
 
 def read_moment_us(name: str, text: str, now_us: int) -> int:
-    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to the millisecond.
+    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to
+    the millisecond.
 
     Raises:
         BadParameter: `text` is none of them.
@@ -39,11 +42,15 @@ def read_moment_us(name: str, text: str, now_us: int) -> int:
 
 
 def format_time(time_us: int) -> str:
-    """Write Unix µs as UTC with milliseconds and `Z`; a time outside the years 1 to 9999 as the nearest in them."""
+    """Write Unix µs as UTC with milliseconds and `Z`; a time outside the years 1 to 9999 as the
+    nearest in them.
+    """
     seconds, ms = divmod(time_us // 1000, 1000)
     if seconds < _FIRST_S:
         return "0001-01-01T00:00:00.000Z"
-    return f"{_format_second(seconds)}.{ms:03d}Z" if seconds <= _LAST_S else "9999-12-31T23:59:59.999Z"
+    if seconds <= _LAST_S:
+        return f"{_format_second(seconds)}.{ms:03d}Z"
+    return "9999-12-31T23:59:59.999Z"
 
 
 @lru_cache(maxsize=4096)

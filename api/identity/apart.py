@@ -42,6 +42,7 @@ def is_drawn(name: str, value: Any) -> bool:
     text = str(value)
     if is_named or (len(text) >= _MIN_MOMENT and _MOMENT.fullmatch(text) is not None):
         return True
+
     return is_moment and _EPOCH.fullmatch(text) is not None
 
 

@@ -23,9 +23,12 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _GRAPHQL: Final = "application/graphql"
 _MULTIPART: Final = "multipart/"
 _JSON_OPENS: Final = ("{", "[")
-_DOCUMENT: Final = re.compile(r"(?:[\s,\ufeff]|#[^\n\r]*)*+(?:(?:query|mutation|subscription|fragment)\b|\{)")
+_DOCUMENT: Final = re.compile(
+    r"(?:[\s,\ufeff]|#[^\n\r]*)*+(?:(?:query|mutation|subscription|fragment)\b|\{)"
+)
 _TOKEN: Final = re.compile(
-    r'#[^\n\r]*+|"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?+|"(?:[^"\\\n]|\\.)*+"?+|\.\.\.|\w++|[^\s,\ufeff]', re.DOTALL
+    r'#[^\n\r]*+|"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?+|"(?:[^"\\\n]|\\.)*+"?+|\.\.\.|\w++|[^\s,\ufeff]',
+    re.DOTALL,
 )
 _OPTIONAL: Final = ("variables", "operationName", "extensions")
 """Members of a request of GraphQL that may as well be empty as absent."""
@@ -35,7 +38,9 @@ class Content(NamedTuple):
     """What a body says."""
 
     kind: str
-    """`none`, `json`, `events`, `form`, `multipart`, `graphql`, `text`, `bytes`; `cut`: known by its size."""
+    """`none`, `json`, `events`, `form`, `multipart`, `graphql`, `text`, `bytes`; `cut`: known by
+    its size.
+    """
     value: Any
     """Of JSON."""
 
@@ -59,16 +64,20 @@ def _content(raw: bytes, content_type: str) -> Content:
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type.startswith(_MULTIPART) and (parts := _parts(raw, content_type)) is not None:
         return Content("multipart", parts)
+
     text = readable(raw)
-    if media_type == _FORM and not text.lstrip().startswith(_JSON_OPENS):  # curl labels JSON as a form by default
+    # Curl labels JSON as a form by default.
+    if media_type == _FORM and not text.lstrip().startswith(_JSON_OPENS):
         return Content("form", by_name(text))
     if media_type == _GRAPHQL:
         return Content("graphql", {"query": _tokens(text)})
+
     kind, value = read_whole(Body(raw, b"", len(raw), False, None, None))
     if kind == "json" and _is_graphql(value):
         return Content("graphql", graphql_value(value))
     if kind == "bytes":
         return Content(kind, f"{len(raw)} bytes, sha256 {sha256(raw).hexdigest()}")
+
     return Content(kind, value)
 
 
@@ -87,10 +96,12 @@ def _parts(raw: bytes, content_type: str) -> dict[str, list[dict[str, Any]]] | N
     message = message_from_bytes(head + raw, _class=EmailMessage, policy=HTTP)
     if not message.is_multipart():
         return None
+
     for part in message.get_payload():
         if isinstance(part, Message):
             name = part.get_param("name", "", header="content-disposition")
             found.setdefault(str(name), []).append(_part(part))
+
     return found
 
 

@@ -22,7 +22,13 @@ from storage.record import Payload, Record
 
 _KEY_BYTES: Final = 16
 _MAX_SHOWN_CHARACTERS: Final = 80
-_CONDITIONS: Final = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
+_CONDITIONS: Final = (
+    "if-none-match",
+    "if-modified-since",
+    "if-match",
+    "if-unmodified-since",
+    "if-range",
+)
 _CONDITIONAL: Final = (304, 412)
 """Statuses that only a condition brings about."""
 _APART_IN: Final = ("query", "body")
@@ -69,7 +75,10 @@ def keys_of(request: Request) -> Keys:
 
 
 def _apart(document: Document, judge: Judge) -> Document:
-    return {**document, **{name: without(document[name], judge) for name in _APART_IN if name in document}}
+    return {
+        **document,
+        **{name: without(document[name], judge) for name in _APART_IN if name in document},
+    }
 
 
 def _key(document: Document) -> bytes:
@@ -84,23 +93,32 @@ def answered(record: Record, payload: Payload | None) -> Answered:
         named[lower] = f"{named[lower]},{value}" if lower in named else value
     varies = {name.strip().lower() for name in named.get("vary", "").split(",")}
     media_type = named.get("content-type", "").partition(";")[0].strip().lower()
-    return Answered(record.status or 0, media_type, frozenset(varies - {"", "*", "accept", "accept-encoding"}))
+    return Answered(
+        record.status or 0, media_type, frozenset(varies - {"", "*", "accept", "accept-encoding"})
+    )
 
 
 def header_level(recorded: Request, answer: Answered, asked: Request) -> tuple[Level, str]:
     """Say how far headers allow a recorded answer, and by which field they do no more."""
-    level, by = Level.EXACT, ""
+    level = Level.EXACT
+    by = ""
+
     conditions = _CONDITIONS if answer.status in _CONDITIONAL else ()
     for name in sorted({"accept", "range", "soapaction", *conditions, *answer.varies_by}):
-        ours, theirs = _value(recorded, name), _value(asked, name)
+        ours = _value(recorded, name)
+        theirs = _value(asked, name)
         if ours == theirs:
             continue
+
         is_served = (name == "accept" and accepts(theirs, answer.media_type)) or (
             name == "range" and answer.status == _WHOLE
         )
         if not is_served:
             return Level.NONE, name
-        level, by = Level.SAME, name
+
+        level = Level.SAME
+        by = name
+
     return level, by
 
 
@@ -116,12 +134,15 @@ def accepts(accept: str, media_type: str) -> bool:
     if not accept or not media_type:
         return True
     ranges = {media_type: 3, f"{media_type.partition('/')[0]}/*": 2, "*/*": 1}
-    best, quality = 0, 0.0
+    best = 0
+    quality = 0.0
+
     for each in accept.lower().split(","):
         name, *parameters = (part.strip() for part in each.split(";"))
         if ranges.get(name, 0) > best:
             best = ranges[name]
             quality = next((_number(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
+
     return quality > 0
 
 
@@ -135,9 +156,11 @@ def _number(text: str) -> float:
 def level_of(recorded: Request, answer: Answered, asked: Request) -> Level:
     """Say how alike two requests are."""
     by_header = header_level(recorded, answer, asked)[0]
-    ours, theirs = keys_of(recorded), keys_of(asked)
+    ours = keys_of(recorded)
+    theirs = keys_of(asked)
     if by_header and ours.loose == theirs.loose:
         return min(by_header, Level.EXACT if ours.exact == theirs.exact else Level.SAME)
+
     is_same_endpoint = recorded.endpoint == asked.endpoint and _method(recorded) == _method(asked)
     return Level.ENDPOINT if is_same_endpoint else Level.NONE
 
@@ -146,7 +169,9 @@ def _method(request: Request) -> str:
     return str(request.document["method"])
 
 
-def differences(recorded: Request, answer: Answered, asked: Request, least: Level = Level.EXACT) -> list[str]:
+def differences(
+    recorded: Request, answer: Answered, asked: Request, least: Level = Level.EXACT
+) -> list[str]:
     """Name what differs, each place with both values; below `EXACT` without what is set apart."""
     changes = json_changes(recorded.document, asked.document).kept
     if least < Level.EXACT:
@@ -158,8 +183,10 @@ def differences(recorded: Request, answer: Answered, asked: Request, least: Leve
     ]
     level, name = header_level(recorded, answer, asked)
     if level is Level.NONE:
-        ours, theirs = recorded.fields.get(name), asked.fields.get(name)
+        ours = recorded.fields.get(name)
+        theirs = asked.fields.get(name)
         found.append(f"header:{name}: {_shown(ours)} recorded, {_shown(theirs)} asked for")
+
     return found
 
 
@@ -177,4 +204,6 @@ def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
     text = json.dumps(value)
-    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…"
+    if len(text) <= _MAX_SHOWN_CHARACTERS:
+        return text
+    return f"{text[:_MAX_SHOWN_CHARACTERS]}…"

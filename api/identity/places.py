@@ -42,6 +42,7 @@ def read_places(texts: Iterable[str]) -> Places:
             headers.add(header[1].lower())
         else:
             paths.append(_path(text.strip()))
+
     return Places(tuple(paths), frozenset(headers))
 
 
@@ -52,11 +53,16 @@ def _path(text: str) -> Path:
         quoted, plain, index = found.groups()
         steps.append(quoted or plain or index)
         at = found.end()
+
     if not steps or at < len(text):
         raise ValueError(
-            f"{text!r} is no place; expected one such as body.user.id, items[*].id, query.t, header:accept"
+            f"{text!r} is no place; expected one such as body.user.id, items[*].id, query.t, "
+            "header:accept"
         )
-    return tuple(steps) if steps[0] in _PARTS else ("body", *steps)
+    if steps[0] in _PARTS:
+        return tuple(steps)
+
+    return ("body", *steps)
 
 
 def without_places(document: dict[str, Any], places: Places) -> dict[str, Any]:
@@ -78,10 +84,14 @@ def _without(value: Any, path: Sequence[str]) -> Any:
         if not rest:
             return {name: each for name, each in value.items() if name != step}
         return value | {step: _without(value[step], rest)}
+
     if not isinstance(value, list):
         return value
     if step == _ALL:
         return [_without(each, rest) for each in value]
     if step.isdecimal():
-        return [_without(each, rest) if place == int(step) else each for place, each in enumerate(value)]
+        return [
+            _without(each, rest) if place == int(step) else each for place, each in enumerate(value)
+        ]
+
     return [_without(each, path) for each in value]

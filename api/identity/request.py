@@ -45,10 +45,15 @@ NO_PLACES: Final = Places()
 def request_of(record: Record, payload: Payload | None, places: Places = NO_PLACES) -> Request:
     """Read the request of an exchange, without the places that are left out."""
     fields = _fields(b"" if payload is None else payload.request_head)
-    content = content_of(None if payload is None else payload.request_body, fields.get("content-type", ""))
+    content = content_of(
+        None if payload is None else payload.request_body, fields.get("content-type", "")
+    )
     document: Document = {
         "method": record.method or "",
-        "path": [unquote(segment, errors="surrogateescape") for segment in _plain(record.path or "").split("/")],
+        "path": [
+            unquote(segment, errors="surrogateescape")
+            for segment in _plain(record.path or "").split("/")
+        ],
         "query": _query(_plain(record.query or "")),
         "kind": content.kind,
         "body": _without_marks(content.value),
@@ -76,7 +81,11 @@ def _query(text: str) -> Document:
         asked = {name: _json_or_text(each[0]) for name, each in values.items() if len(each) == 1}
         if isinstance(asked["query"], str):
             return {**values, **graphql_value(asked)}
-    return {name: sorted((_json_or_text(each) for each in found), key=repr) for name, found in values.items()}
+
+    return {
+        name: sorted((_json_or_text(each) for each in found), key=repr)
+        for name, found in values.items()
+    }
 
 
 def _json_or_text(text: str) -> Any:
@@ -96,4 +105,7 @@ def _without_marks(value: Any) -> Any:
         return _plain(value)
     if isinstance(value, dict):
         return {_plain(name): _without_marks(each) for name, each in value.items()}
-    return [_without_marks(each) for each in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_without_marks(each) for each in value]
+
+    return value

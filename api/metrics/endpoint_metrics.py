@@ -1,8 +1,10 @@
-"""Latency by endpoint for the metrics, off unless a number of endpoints is given: the first so many that are seen.
+"""Latency by endpoint for the metrics, off unless a number of endpoints is given: the first so many
+that are seen.
 
-Names come from paths, so their number is bounded here whatever the traffic, and an erasure takes those that no record
-has any more. What has no series of its own is counted under `other`. An endpoint that turns out to be a part of another
-adds its counts to that one at the next scrape, and frees its place.
+Names come from paths, so their number is bounded here whatever the traffic, and an erasure takes
+those that no record has any more. What has no series of its own is counted under `other`. An
+endpoint that turns out to be a part of another adds its counts to that one at the next scrape, and
+frees its place.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -54,13 +56,16 @@ class EndpointMetrics:
             tally.settle()
 
     def keep(self, names: Mapping[tuple[str | None, str | None], Collection[str]]) -> None:
-        """Forget endpoints but those of some names, by route and project: their counts go to the others."""
+        """Forget endpoints but those of some names, by route and project: their counts go to the
+        others.
+        """
         for key, tally in [*self._counted.items()]:
             route, project, _, endpoint = key
             left = names.get((route, project), ())
             now = {self._current(route, project, name) for name in left}
             if endpoint is None or endpoint in left or endpoint in now:
                 continue
+
             self._others.merge(tally)
             del self._counted[key]
 
@@ -72,11 +77,14 @@ class EndpointMetrics:
             if labels in shown:  # of another project
                 tally = merged(shown[labels], tally)
             shown[labels] = tally
+
         text = "Time from the request head to the last byte of the response, by endpoint."
         yield Histograms(_NAME, text, _LABELS, shown.items())
 
     def _bind(self, record: Record) -> Tally:
-        method = record.method if record.method is None or record.method in ROLLUP_METHODS else "OTHER"
+        method = (
+            record.method if record.method is None or record.method in ROLLUP_METHODS else "OTHER"
+        )
         key = (record.route_id, record.project, method, record.endpoint)
         tally = self._counted.get(key)
         if tally is not None:
@@ -84,6 +92,7 @@ class EndpointMetrics:
         if len(self._counted) >= self._max_endpoints:
             self.overflow += 1
             return self._others
+
         tally = self._counted[key] = Tally(self._scale)
         return tally
 

@@ -1,9 +1,11 @@
-"""Histograms of the metrics: counted once per value, shown as classic and as native histograms of Prometheus.
+"""Histograms of the metrics: counted once per value, shown as classic and as native histograms of
+Prometheus.
 
-Strategy: the bounds of both kinds are one ascending list, so one bisection counts for both, and each is exact. Native
-buckets are those of schema 3, `2**(step / 8)` with inclusive upper bounds
-(https://prometheus.io/docs/specs/native_histograms/), for durations the ones of `storage.aggregates`: a quantile is at
-most 4.5 % off. What is beyond the last of them is in the one that follows, what is below the first in the zero bucket.
+Strategy: the bounds of both kinds are one ascending list, so one bisection counts for both, and
+each is exact. Native buckets are those of schema 3, `2**(step / 8)` with inclusive upper bounds
+(https://prometheus.io/docs/specs/native_histograms/), for durations the ones of
+`storage.aggregates`: a quantile is at most 4.5 % off. What is beyond the last of them is in the one
+that follows, what is below the first in the zero bucket.
 """
 
 from bisect import bisect_left, bisect_right
@@ -32,7 +34,9 @@ class Native:
     zero_threshold: float
     zero_count: int
     spans: list[tuple[int, int]]
-    """Buckets in a row: how far behind the end of the span before, the first from bucket 0; how many."""
+    """Buckets in a row: how far behind the end of the span before, the first from bucket 0; how
+    many.
+    """
     deltas: list[int]
     """Of each bucket in a span, its count less that of the bucket before."""
 
@@ -46,7 +50,8 @@ class Scale:
     unit: int
     """Values in one of what is shown: a million, where microseconds are shown as seconds."""
     classic: tuple[tuple[float, int], ...]
-    """Of each classic bucket: the bound that is shown, and how many buckets of ours are up to it."""
+    """Of each classic bucket: the bound that is shown, and how many buckets of ours are up to it.
+    """
     first_step: int
     """Of the zero bucket's end."""
     steps: tuple[int, ...]
@@ -54,7 +59,9 @@ class Scale:
 
     @classmethod
     def of(cls, classic: Sequence[int], unit: int, first_step: int, native: Sequence[int]) -> Self:
-        """`classic` and `native` are inclusive upper bounds; the first of `native` belongs to step `first_step`."""
+        """`classic` and `native` are inclusive upper bounds; the first of `native` belongs to step
+        `first_step`.
+        """
         bounds = tuple(sorted({*classic, *native}))
         shown = tuple((bound / unit, bisect_left(bounds, bound) + 1) for bound in classic)
         steps = tuple(first_step + bisect_left(native, bound) for bound in bounds)
@@ -68,7 +75,9 @@ def native_bounds(unit: int, steps: range) -> tuple[int, ...]:
 
 def durations(bounds_s: Iterable[float]) -> Scale:
     """Return the scale of times counted in µs and shown in seconds."""
-    return Scale.of([round(bound * 1_000_000) for bound in bounds_s], 1_000_000, FIRST_STEP, BOUNDS_US)
+    return Scale.of(
+        [round(bound * 1_000_000) for bound in bounds_s], 1_000_000, FIRST_STEP, BOUNDS_US
+    )
 
 
 def sizes(bounds: Sequence[int]) -> Scale:
@@ -80,8 +89,8 @@ def sizes(bounds: Sequence[int]) -> Scale:
 class Tally:
     """Counts of whole numbers by bucket of a scale, the last one open, and their sum.
 
-    Values wait to be sorted and counted bucket by bucket, for less than a bisection of each costs. Callers that add
-    many bound the waiting ones by `settle`.
+    Values wait to be sorted and counted bucket by bucket, for less than a bisection of each costs.
+    Callers that add many bound the waiting ones by `settle`.
     """
 
     __slots__ = ("_counts", "_total", "_waiting", "add", "scale")
@@ -114,14 +123,19 @@ class Tally:
 
     def settle(self) -> None:
         """Count the waiting values."""
-        values, bounds, counts = self._waiting, self.scale.bounds, self._counts
+        values = self._waiting
+        bounds = self.scale.bounds
+        counts = self._counts
         values.sort()
-        at, end = 0, len(values)
+        at = 0
+
+        end = len(values)
         while at < end:
             bucket = bisect_left(bounds, values[at])
             next_at = bisect_right(values, bounds[bucket], at) if bucket < len(bounds) else end
             counts[bucket] += next_at - at
             at = next_at
+
         self._total += sum(values)
         values.clear()
 
@@ -133,14 +147,17 @@ class Tally:
     def classic(self) -> Iterator[tuple[float, int]]:
         """Return (upper bound, cumulative count), without the bucket that has no end."""
         counts = self.counts
-        running = below = 0
+        running = 0
+        below = 0
+
         for bound, end in self.scale.classic:
             running += sum(counts[below:end])
             below = end
             yield bound, running
 
     def native(self) -> Native:
-        zero, steps = 0, dict[int, int]()
+        zero = 0
+        steps = dict[int, int]()
         for step, count in zip(self.scale.steps, self.counts, strict=True):
             if not count:
                 continue
@@ -148,6 +165,7 @@ class Tally:
                 zero += count
             else:
                 steps[step] = steps.get(step, 0) + count
+
         threshold = 2 ** (self.scale.first_step / _STEPS_PER_DOUBLING)
         return Native(threshold, zero, *_spans(steps))
 
@@ -155,7 +173,13 @@ class Tally:
 class Histograms(HistogramMetricFamily):
     """A family of histograms; what the text formats show of it are the classic buckets."""
 
-    def __init__(self, name: str, text: str, labels: Sequence[str], tallies: Iterable[tuple[Sequence[str], Tally]]):
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str],
+        tallies: Iterable[tuple[Sequence[str], Tally]],
+    ):
         super().__init__("sidelog_" + name, text, labels=labels)
         self.label_names = tuple(labels)
         self.tallies = list(tallies)
@@ -166,8 +190,11 @@ class Histograms(HistogramMetricFamily):
 
 def _spans(steps: dict[int, int]) -> tuple[list[tuple[int, int]], list[int]]:
     """Return spans and deltas of counts by step, which are ascending."""
-    spans, deltas = list[tuple[int, int]](), list[int]()
-    end = before = 0
+    spans = list[tuple[int, int]]()
+    deltas = list[int]()
+    end = 0
+    before = 0
+
     for step, count in steps.items():
         gap = step - end
         if spans and gap <= MAX_GAP:
@@ -177,6 +204,9 @@ def _spans(steps: dict[int, int]) -> tuple[list[tuple[int, int]], list[int]]:
                 before = 0
         else:
             spans.append((gap, 1))
+
         deltas.append(count - before)
-        before, end = count, step + 1
+        before = count
+        end = step + 1
+
     return spans, deltas

@@ -1,9 +1,11 @@
-"""The metrics of the whole sidecar behind one scrape: latency counted here per record, the rest read when asked.
+"""The metrics of the whole sidecar behind one scrape: latency counted here per record, the rest
+read when asked.
 
-`observe` runs for every committed record, so histograms are plain lists of ints, found by one dictionary look-up and
-counted by the thousand (three prometheus_client histograms cost several µs a record; limit: 2 µs). What others count,
-such as the data plane in the workers' shared pages, is read at scrape time (`watch`). Labels come only from closed
-sets, or are bounded in number: what exceeds that is counted under `other` and as overflow.
+`observe` runs for every committed record, so histograms are plain lists of ints, found by one
+dictionary look-up and counted by the thousand (three prometheus_client histograms cost several µs a
+record; limit: 2 µs). What others count, such as the data plane in the workers' shared pages, is
+read at scrape time (`watch`). Labels come only from closed sets, or are bounded in number: what
+exceeds that is counted under `other` and as overflow.
 """
 
 from collections import Counter, defaultdict
@@ -33,10 +35,12 @@ _KINDS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
 class CallMetrics:
-    """Counts of LLM, tool and gRPC calls since the start of this process, with labels that no client can blow up.
+    """Counts of LLM, tool and gRPC calls since the start of this process, with labels that no
+    client can blow up.
 
-    A model counts apart once a provider has answered for it with counts, a tool once it has succeeded; both up to a
-    cap. Everything else is `other`, and what the cap turned away is counted as overflow.
+    A model counts apart once a provider has answered for it with counts, a tool once it has
+    succeeded; both up to a cap. Everything else is `other`, and what the cap turned away is counted
+    as overflow.
     """
 
     def __init__(self) -> None:
@@ -61,7 +65,10 @@ class CallMetrics:
     def observe_grpc(self, grpc: Grpc, route: str) -> None:
         """Count a call of gRPC and its messages; one that ended without a status has none."""
         self._grpc[route, grpc.status_name or NO_STATUS] += 1
-        for direction, messages in (("request", grpc.request_messages), ("response", grpc.response_messages)):
+        for direction, messages in (
+            ("request", grpc.request_messages),
+            ("response", grpc.response_messages),
+        ):
             if messages:
                 self._grpc_messages[route, direction] += messages
 
@@ -75,15 +82,26 @@ class CallMetrics:
             self._calls[*self._admitted(self._tools, key, MAX_TOOLS), call.status] += 1
 
     def collect(self) -> Iterator[Metric]:
-        yield counters("llm_tokens", "Tokens of LLM calls.", ["provider", "model", "type"], self._tokens)
-        yield counters("llm_cost_usd", "Cost of LLM calls in US dollars.", ["provider", "model"], self._cost)
+        yield counters(
+            "llm_tokens", "Tokens of LLM calls.", ["provider", "model", "type"], self._tokens
+        )
+        yield counters(
+            "llm_cost_usd", "Cost of LLM calls in US dollars.", ["provider", "model"], self._cost
+        )
         text = "Calls of gRPC by their status, `none` of those that ended without."
         yield counters("grpc_requests", text, ["route", "status"], self._grpc)
         text = "Messages of gRPC calls that have ended."
         yield counters("grpc_messages", text, ["route", "direction"], self._grpc_messages)
-        yield counters("mcp_tool_calls", "Tool calls that have ended.", ["server", "tool", "status"], self._calls)
+        yield counters(
+            "mcp_tool_calls",
+            "Tool calls that have ended.",
+            ["server", "tool", "status"],
+            self._calls,
+        )
 
-    def _admitted(self, known: set[tuple[str, str]], key: tuple[str, str], limit: int) -> tuple[str, str]:
+    def _admitted(
+        self, known: set[tuple[str, str]], key: tuple[str, str], limit: int
+    ) -> tuple[str, str]:
         if key in known:
             return key
         others = (key[0] if any(key[0] == first for first, _ in known) else OTHER, OTHER)
@@ -92,15 +110,21 @@ class CallMetrics:
         if len(known) >= limit:
             self.overflow += 1
             return others
+
         known.add(key)
         return key
 
 
 def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
     """Yield how many calls and requests were forgotten to make room."""
-    text = "Calls and responses that were forgotten: calls that continue them begin a new conversation."
+    text = (
+        "Calls and responses that were forgotten: calls that continue them begin a new "
+        "conversation."
+    )
     yield counters("conversation_marks_evicted", text, [], {(): marks})
-    text = "Requests over WebSockets that were forgotten because too many waited for their response."
+    text = (
+        "Requests over WebSockets that were forgotten because too many waited for their response."
+    )
     yield counters("websocket_requests_evicted", text, [], {(): requests})
 
 
@@ -109,7 +133,25 @@ NO_ROUTE: Final = "none"
 BATCH_SIZES: Final = sizes((1, 3, 10, 30, 100, 300, 1000, 3000))
 """Of `batch_records`, up to what a batch has with the default `queue_max_bytes`."""
 DURATIONS: Final = durations(
-    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+    (
+        0.001,
+        0.0025,
+        0.005,
+        0.01,
+        0.025,
+        0.05,
+        0.1,
+        0.25,
+        0.5,
+        1.0,
+        2.5,
+        5.0,
+        10.0,
+        30.0,
+        60.0,
+        120.0,
+        300.0,
+    )
 )
 """Of the latency histograms, µs."""
 
@@ -117,7 +159,9 @@ _US_PER_S: Final = 1_000_000
 
 
 class Metrics:
-    """Counts what the collector sees, reads what the workers count, and renders both. One per process."""
+    """Counts what the collector sees, reads what the workers count, and renders both. One per
+    process.
+    """
 
     def __init__(self, tail: Tail | None = None, *, version: str = "", build: str = "") -> None:
         self._tail = tail
@@ -137,10 +181,13 @@ class Metrics:
         self._ledger: Ledger | None = None
         self._more: list[Callable[[], Iterable[Metric]]] = []
         self._registry = CollectorRegistry()
-        self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
+        # Anything that collects; the base class adds nothing.
+        self._registry.register(cast(Collector, self))
 
     def observe(self, entries: Collection[Entry]) -> None:
-        """Count the durations of records, events have none, the tool calls that ended with them, and redactions."""
+        """Count the durations of records, events have none, the tool calls that ended with them,
+        and redactions.
+        """
         self._waiting += len(entries)
         if self._waiting >= MAX_WAITING:
             self._settle()
@@ -155,6 +202,7 @@ class Metrics:
                 self.calls.observe(record)
             if record.kind != "exchange":
                 continue
+
             route = record.route_id or NO_ROUTE
             duration, upstream, first_byte = self._routes[route]
             duration.add(record.duration_us)
@@ -195,10 +243,12 @@ class Metrics:
         self._ledger = ledger
         if protobuf.is_wanted(accept):
             return protobuf.encode(self.collect()), protobuf.CONTENT_TYPE
+
         try:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # a version that is no number
             encode, content_type = choose_encoder("")
+
         return encode(self._registry), content_type
 
     def collect(self) -> Iterator[Metric]:
@@ -216,7 +266,9 @@ class Metrics:
             yield from ledger_families(self._ledger)
         for collect in self._more:
             yield from collect()
-        build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version", "build"])
+        build = GaugeMetricFamily(
+            "sidelog_build_info", "The running build, always 1.", labels=["version", "build"]
+        )
         build.add_metric([self._version, self._build], 1)
         yield build
 
@@ -231,8 +283,14 @@ class Metrics:
     def _durations(self) -> Iterator[Metric]:
         names = (
             ("request_duration", "Time from the request head to the last byte of the response."),
-            ("upstream_duration", "Time from the head written upstream to the end of the upstream response."),
-            ("time_to_first_byte", "Time from the request head to the first byte of the upstream response."),
+            (
+                "upstream_duration",
+                "Time from the head written upstream to the end of the upstream response.",
+            ),
+            (
+                "time_to_first_byte",
+                "Time from the request head to the first byte of the upstream response.",
+            ),
         )
         for index, (name, text) in enumerate(names):
             tallies = (((label,), counted[index]) for label, counted in self._routes.items())
@@ -249,25 +307,38 @@ class Metrics:
 
 
 def tail_families(tail: Tail) -> Iterator[Metric]:
-    dropped, sent = tail.counters.dropped_subscribers, tail.counters.events
+    dropped = tail.counters.dropped_subscribers
+    sent = tail.counters.events
     yield gauge("tail_subscribers", "Open live streams.", len(tail.subscribers))
-    yield counters("tail_dropped_subscribers", "Streams closed because they took no bytes.", [], {(): dropped})
+    yield counters(
+        "tail_dropped_subscribers", "Streams closed because they took no bytes.", [], {(): dropped}
+    )
     yield counters("sse_events", "Frames written to live streams.", [], {(): sent})
 
 
 def ledger_families(ledger: Ledger) -> Iterator[Metric]:
-    yield counters("records_received", "Records made by the data plane and the collector.", [], {(): ledger.received})
+    yield counters(
+        "records_received",
+        "Records made by the data plane and the collector.",
+        [],
+        {(): ledger.received},
+    )
     yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
-    # Every reason is there from the start: an alert on a series that begins at its first drop would miss that one.
+    # Every reason is there from the start: an alert on a series that begins at its first drop would
+    # miss that one.
     dropped = dict.fromkeys(DROP_REASONS, 0) | ledger.dropped
     text = f"Records dropped, by reason: {', '.join(DROP_REASONS)}."
     yield counters("records_dropped", text, ["reason"], keyed(dropped))
-    yield counters("records_sampled", "Records that a rule of capture left out.", [], {(): ledger.sampled})
+    yield counters(
+        "records_sampled", "Records that a rule of capture left out.", [], {(): ledger.sampled}
+    )
     yield gauge("records_waiting", "Records waiting to be stored.", ledger.waiting)
     yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 
 
-def counters(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+def counters(
+    name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float]
+) -> Metric:
     """Return a counter family; the exposition adds `_total` to its name."""
     family = CounterMetricFamily("sidelog_" + name, text, labels=labels)
     for key, value in values.items():
@@ -287,7 +358,9 @@ def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Met
 
 
 def by_route(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
-    """Key values by route, those without one under `NO_ROUTE`, which a configured route may be called too."""
+    """Key values by route, those without one under `NO_ROUTE`, which a configured route may be
+    called too.
+    """
     found: dict[tuple[str, ...], int] = {}
     for route, value in values.items():
         found[route or NO_ROUTE,] = found.get((route or NO_ROUTE,), 0) + value
@@ -299,4 +372,6 @@ def keyed(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
 
 
 def keyed_twice(values: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, ...], int]:
-    return {(outer, inner): value for outer, inners in values.items() for inner, value in inners.items()}
+    return {
+        (outer, inner): value for outer, inners in values.items() for inner, value in inners.items()
+    }

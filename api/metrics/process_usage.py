@@ -1,7 +1,8 @@
-"""What each process uses of the machine: the `process_*` families of Prometheus' clients, with a label for the process.
+"""What each process uses of the machine: the `process_*` families of Prometheus' clients, with a
+label for the process.
 
-Read from /proc (proc(5)) at each scrape. What cannot be read, because the process has just ended or belongs to another
-user, is left out.
+Read from /proc (proc(5)) at each scrape. What cannot be read, because the process has just ended or
+belongs to another user, is left out.
 """
 
 import os
@@ -39,6 +40,7 @@ def read_usage(pid: int, proc: Path = Path("/proc")) -> Usage | None:
         boot_s = _boot_s((proc / "stat").read_text())
     except OSError:
         return None
+
     return Usage(
         cpu_s=(int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS_PER_S,
         start_s=boot_s + int(fields[_START]) / _TICKS_PER_S,
@@ -51,14 +53,22 @@ def read_usage(pid: int, proc: Path = Path("/proc")) -> Usage | None:
 
 def usage_families(processes: Mapping[str, int]) -> Iterator[Metric]:
     """Return the families of some processes, by the name of each and its id."""
-    read = {name: usage for name, pid in processes.items() if (usage := read_usage(pid)) is not None}
-    cpu = CounterMetricFamily("process_cpu_seconds", "Processor time used, user and system.", labels=_LABELS)
+    read = {
+        name: usage for name, pid in processes.items() if (usage := read_usage(pid)) is not None
+    }
+    cpu = CounterMetricFamily(
+        "process_cpu_seconds", "Processor time used, user and system.", labels=_LABELS
+    )
     for name, usage in read.items():
         cpu.add_metric([name], usage.cpu_s)
     yield cpu
     gauges = (
         ("start_time_seconds", "When the process started, Unix time.", "start_s"),
-        ("resident_memory_bytes", "Resident memory, shared pages of rings included.", "resident_bytes"),
+        (
+            "resident_memory_bytes",
+            "Resident memory, shared pages of rings included.",
+            "resident_bytes",
+        ),
         ("virtual_memory_bytes", "Virtual memory.", "virtual_bytes"),
         ("open_fds", "Open file descriptors.", "open_fds"),
         ("max_fds", "Limit of open file descriptors.", "max_fds"),
@@ -85,8 +95,11 @@ def _open_fds(folder: Path) -> int | None:
 
 def _max_fds(limits: Path) -> int | None:
     try:
-        line = next(line for line in limits.read_text().splitlines() if line.startswith("Max open files"))
+        line = next(
+            line for line in limits.read_text().splitlines() if line.startswith("Max open files")
+        )
     except (OSError, StopIteration):
         return None
+
     soft = line.split()[3]
     return None if soft == _UNLIMITED else int(soft)

@@ -1,8 +1,9 @@
 """Places that redaction took something out of, by rule, since the start of this process. Pure.
 
-Strategy: what was taken out because of the name it stands under counts under `name`, whatever the name: clients choose
-it. Rules are the program's own and those of the settings. Each counts apart up to a cap; what the cap turned away, and
-what is no id of a rule, counts under `other`, and as overflow.
+Strategy: what was taken out because of the name it stands under counts under `name`, whatever the
+name: clients choose it. Rules are the program's own and those of the settings. Each counts apart up
+to a cap; what the cap turned away, and what is no id of a rule, counts under `other`, and as
+overflow.
 """
 
 import re

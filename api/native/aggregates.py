@@ -1,7 +1,8 @@
 """Aggregates of many records: values of facets, counts over time, totals with percentiles.
 
-The store does the counting, from rollups where it can; here parameters become its arguments and its values JSON. An
-answer that the time budget cut says `complete: false`, and an unknown count is null, never a guess.
+The store does the counting, from rollups where it can; here parameters become its arguments and its
+values JSON. An answer that the time budget cut says `complete: false`, and an unknown count is
+null, never a guess.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,15 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, read_int, read_list, refuse_unknown
+from api.http.params import (
+    FILTER_PARAMETERS,
+    Query,
+    read_bool,
+    read_filter,
+    read_int,
+    read_list,
+    refuse_unknown,
+)
 from api.http.responses import ApiObject, filled, json_response, true_or_unset
 from api.http.times import format_time
 from api.services import services_of
@@ -47,7 +56,10 @@ DEFAULT_RANGE_US: Final = 3600 * 1_000_000
 Sampled = Annotated[
     Literal[True] | UnsetType,
     msgspec.Meta(
-        description="there only where some of the records stand for several (`weight`): figures are weighed estimates"
+        description=(
+            "there only where some of the records stand for several (`weight`): figures are "
+            "weighed estimates"
+        )
     ),
 ]
 
@@ -67,7 +79,9 @@ class FacetsShown(ApiObject):
 
 
 class PercentilesShown(ApiObject):
-    """Milliseconds by nearest rank, null without exchanges. `estimated`: computed from buckets, at most 5 % off."""
+    """Milliseconds by nearest rank, null without exchanges. `estimated`: computed from buckets, at
+    most 5 % off.
+    """
 
     p50: float | None
     p95: float | None
@@ -95,21 +109,27 @@ class HistogramShown(ApiObject):
 
 
 class RowShown(ApiObject):
-    """Durations from `min_ms` to `max_ms`, both inclusive as in a search; the slowest row may have no end."""
+    """Durations from `min_ms` to `max_ms`, both inclusive as in a search; the slowest row may have
+    no end.
+    """
 
     min_ms: float
     max_ms: float | None
 
 
 class HeatMapShown(HistogramShown, kw_only=True):
-    """Exchanges by time (`buckets`, one a column) and duration (`rows`, the shortest first): `counts[column][row]`."""
+    """Exchanges by time (`buckets`, one a column) and duration (`rows`, the shortest first):
+    `counts[column][row]`.
+    """
 
     rows: list[RowShown]
     counts: list[list[int]]
 
 
 class CallsShown(ApiObject):
-    """LLM calls: how many, how many of them with known tokens and a known cost, and the sums of those."""
+    """LLM calls: how many, how many of them with known tokens and a known cost, and the sums of
+    those.
+    """
 
     calls: int
     counted: int
@@ -147,7 +167,9 @@ class SummaryShown(ApiObject):
 
 
 async def facets(request: web.Request) -> web.Response:
-    """List the values of facets (`name=route,status`; default all), with counts where they are known."""
+    """List the values of facets (`name=route,status`; default all), with counts where they are
+    known.
+    """
     services = services_of(request)
     refuse_unknown(request.query, FILTER_PARAMETERS | {"name"})
     found = await services.storage.read(
@@ -158,7 +180,10 @@ async def facets(request: web.Request) -> web.Response:
 
 
 def _values_shown(found: Mapping[str, Sequence[FacetValue]]) -> dict[str, list[FacetValueShown]]:
-    return {name: [FacetValueShown(each.value, each.count) for each in values] for name, values in found.items()}
+    return {
+        name: [FacetValueShown(each.value, each.count) for each in values]
+        for name, values in found.items()
+    }
 
 
 def read_names(query: Query) -> tuple[str, ...]:
@@ -186,7 +211,9 @@ async def histogram(request: web.Request) -> web.Response:
 
 
 async def heatmap(request: web.Request) -> web.Response:
-    """Return a histogram in at most `columns` steps, and of each the counts by duration, in at most `rows` rows."""
+    """Return a histogram in at most `columns` steps, and of each the counts by duration, in at most
+    `rows` rows.
+    """
     services = services_of(request)
     query = request.query
     refuse_unknown(query, FILTER_PARAMETERS | {"columns", "rows"})
@@ -195,15 +222,21 @@ async def heatmap(request: web.Request) -> web.Response:
     filter, since_us, until_us = _read_range(query, services.now_us())
     found = await services.storage.read(HistogramQuery(filter, since_us, until_us, columns))
     bounds_us, counts = fold(found.buckets, rows)
-    bounds = [RowShown(low / 1000, None if high is None else high / 1000) for low, high in bounds_us]
-    return json_response(HeatMapShown(**_steps(found, since_us, until_us), rows=bounds, counts=counts))
+    bounds = [
+        RowShown(low / 1000, None if high is None else high / 1000) for low, high in bounds_us
+    ]
+    return json_response(
+        HeatMapShown(**_steps(found, since_us, until_us), rows=bounds, counts=counts)
+    )
 
 
-def fold(columns: Sequence[HistogramBucket], max_rows: int) -> tuple[list[tuple[int, int | None]], list[list[int]]]:
+def fold(
+    columns: Sequence[HistogramBucket], max_rows: int
+) -> tuple[list[tuple[int, int | None]], list[list[int]]]:
     """Make the rows of a heat map, `max_rows` at most, of the durations of its columns.
 
-    Each row is 1, 2, 4, … buckets, as few as can be, and ends at a multiple of so many eighths of a doubling: of the
-    rows of two maps one lies in the other, or beside it.
+    Each row is 1, 2, 4, … buckets, as few as can be, and ends at a multiple of so many eighths of a
+    doubling: of the rows of two maps one lies in the other, or beside it.
 
     Returns:
         Of each row, the shortest first, the least and the most duration, both inclusive; the last may have no end. And
@@ -212,9 +245,13 @@ def fold(columns: Sequence[HistogramBucket], max_rows: int) -> tuple[list[tuple[
     occurring = {bucket for column in columns for bucket in column.durations}
     if not occurring:
         return [], [[] for _ in columns]
+
     width = 1
-    while (last := _row_of(max(occurring), width)) - (first := _row_of(min(occurring), width)) >= max_rows:
+    while (last := _row_of(max(occurring), width)) - (
+        first := _row_of(min(occurring), width)
+    ) >= max_rows:
         width *= 2
+
     counts = [[0] * (last - first + 1) for _ in columns]
     for cells, column in zip(counts, columns, strict=True):
         for bucket, count in column.durations.items():
@@ -230,7 +267,9 @@ def _row_of(bucket: int, width: int) -> int:
 def _end_us(step: int) -> int | None:
     """Return the bound at a step; None where there is none."""
     bucket = step - FIRST_STEP
-    return BOUNDS_US[bucket] if 0 <= bucket < len(BOUNDS_US) else None
+    if 0 <= bucket < len(BOUNDS_US):
+        return BOUNDS_US[bucket]
+    return None
 
 
 def _steps(found: Histogram, since_us: int, until_us: int) -> dict[str, Any]:
@@ -260,15 +299,20 @@ def _read_range(query: Query, now_us: int) -> tuple[Filter, int, int]:
 
 
 def _range(filter: Filter, now_us: int) -> tuple[int, int]:
-    """Complete a range of time; without `until` it is never empty, also where a client's clock is ahead of ours."""
-    since_us, until_us = filter.since_us, filter.until_us
+    """Complete a range of time; without `until` it is never empty, also where a client's clock is
+    ahead of ours.
+    """
+    since_us = filter.since_us
+    until_us = filter.until_us
     if until_us is None:
         until_us = now_us if since_us is None or since_us < now_us else since_us + DEFAULT_RANGE_US
     return until_us - DEFAULT_RANGE_US if since_us is None else since_us, until_us
 
 
 async def summary(request: web.Request) -> web.Response:
-    """Return totals, percentiles and, unless only totals are asked for, the most frequent values of a filter."""
+    """Return totals, percentiles and, unless only totals are asked for, the most frequent values of
+    a filter.
+    """
     services = services_of(request)
     refuse_unknown(request.query, FILTER_PARAMETERS | {"totals"})
     only_totals = read_bool(request.query, "totals")
@@ -295,10 +339,16 @@ def _usage(models: list[ModelUsage]) -> UsageShown:
 
 
 def _bucket(bucket: HistogramBucket) -> BucketShown:
-    start, duration_ms = format_time(bucket.start_us), percentiles_shown(bucket.duration)
-    return filled(BucketShown, bucket, start=start, status=bucket.status_classes, duration_ms=duration_ms)
+    start = format_time(bucket.start_us)
+    duration_ms = percentiles_shown(bucket.duration)
+    return filled(
+        BucketShown, bucket, start=start, status=bucket.status_classes, duration_ms=duration_ms
+    )
 
 
 def percentiles_shown(found: Percentiles) -> PercentilesShown:
-    p50, p95, p99 = (None if value is None else value / 1000 for value in (found.p50_us, found.p95_us, found.p99_us))
+    p50, p95, p99 = (
+        None if value is None else value / 1000
+        for value in (found.p50_us, found.p95_us, found.p99_us)
+    )
     return PercentilesShown(p50, p95, p99, found.is_estimated)

@@ -1,6 +1,8 @@
-"""Conversations: the LLM calls that belong together as one line, and one of them with its calls in order.
+"""Conversations: the LLM calls that belong together as one line, and one of them with its calls in
+order.
 
-Everything is read from records the caller may see. The title is in a body, so it goes when bodies go.
+Everything is read from records the caller may see. The title is in a body, so it goes when bodies
+go.
 """
 
 import asyncio
@@ -43,7 +45,9 @@ MAX_TURNS: Final = 1_000_000
 MAX_NAMED: Final = 2000
 """Conversations among which one is found by the beginning of its id, the newest: 10 MB."""
 EARLY_CALLS: Final = 3
-"""Behind a first one that may be an aside: what an agent asks beside its work, it asks at its beginning."""
+"""Behind a first one that may be an aside: what an agent asks beside its work, it asks at its
+beginning.
+"""
 
 
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
@@ -62,7 +66,8 @@ class FailureShown(ApiObject):
 
 
 class ConversationShown(ApiObject):
-    """One conversation; `failed`, `counted` and `priced` are how many calls failed, have known tokens, a known cost.
+    """One conversation; `failed`, `counted` and `priced` are how many calls failed, have known
+    tokens, a known cost.
 
     What was refused without tokens costs nothing; `cost_usd` is null where no cost is known.
     """
@@ -115,12 +120,18 @@ class ConversationDetail(ConversationShown, kw_only=True):
 
 
 async def list_conversations(request: web.Request) -> web.Response:
-    """List conversations, the one with the newest matching call first, or with the most of what `sort` names.
+    """List conversations, the one with the newest matching call first, or with the most of what
+    `sort` names.
 
-    `min_turns=2` leaves out single calls, `min_failed` and `min_cost_usd` those with fewer failures or a lower cost.
+    `min_turns=2` leaves out single calls, `min_failed` and `min_cost_usd` those with fewer failures
+    or a lower cost.
     """
-    services, query = services_of(request), request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "min_failed", "min_cost_usd", "limit", "cursor", "sort"})
+    services = services_of(request)
+    query = request.query
+    refuse_unknown(
+        query,
+        FILTER_PARAMETERS | {"min_turns", "min_failed", "min_cost_usd", "limit", "cursor", "sort"},
+    )
     wanted = ConversationQuery(
         filter=read_filter(query, services.now_us(), kind="all"),
         min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
@@ -139,13 +150,16 @@ async def list_conversations(request: web.Request) -> web.Response:
 
 async def get_conversation(request: web.Request) -> web.Response:
     """Return one conversation with its calls, oldest first."""
-    services, query = services_of(request), request.query
+    services = services_of(request)
+    query = request.query
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
     after = read_cursor(query.get("cursor"), "asc")
     found, shown = await read_conversation(services.storage, request.match_info["id"])
     filter = Filter(where=in_conversations([found.id]), kind="all")
-    calls = await services.storage.read(RecordQuery(filter=filter, order="asc", limit=limit, after=after))
+    calls = await services.storage.read(
+        RecordQuery(filter=filter, order="asc", limit=limit, after=after)
+    )
     cursor = None if calls.next_after is None else encode_cursor("asc", calls.next_after)
     rows = await encode_rows(calls.records, record_json)
     return json_response(filled(ConversationDetail, shown, calls, calls=rows, next_cursor=cursor))
@@ -161,24 +175,29 @@ async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, 
     page = await storage.read(ConversationQuery(filter=filter, limit=1))
     if not page.conversations:
         raise Refused(404, f"there is no conversation {text[:100]!r}")
+
     [found] = page.conversations
     [title] = await _titles(storage, [found])
     return found, project(found, title)
 
 
 async def _find(storage: Storage, text: str) -> bytes:
-    """Return the id that a text is, or is the beginning of, among the newest conversations; else one that none has.
+    """Return the id that a text is, or is the beginning of, among the newest conversations; else
+    one that none has.
 
     Raises:
         Refused: 404, several begin so.
     """
-    found, digits = parse_id(text), text.replace("-", "").lower()
+    found = parse_id(text)
+    digits = text.replace("-", "").lower()
     if found is not None or not _BEGINNING.fullmatch(digits):
         return found or b""
+
     page = await storage.read(ConversationQuery(filter=Filter(kind="all"), limit=MAX_NAMED))
     ids = [each.id for each in page.conversations if each.id.hex().startswith(digits)]
     if len(ids) > 1:
         raise Refused(404, f"several conversations begin with {text!r}; give more of the id")
+
     return ids[0] if ids else b""
 
 
@@ -193,18 +212,23 @@ async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str |
                 openings += await _early(storage, each)
             titles.append(chosen(openings))
             await asyncio.sleep(0)  # a cut body takes up to a millisecond
+
     return titles
 
 
 async def _early(storage: Storage, found: Conversation) -> list[ConversationOpening]:
-    """Read the calls behind the first one, up to one at work: mostly that is the next, and bodies are large."""
+    """Read the calls behind the first one, up to one at work: mostly that is the next, and bodies
+    are large.
+    """
     filter = Filter(where=in_conversations([found.id]), kind="all")
     behind = RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS, after=found.first.seq)
     openings: list[ConversationOpening] = []
+
     for record in (await storage.read(behind)).records:
         openings.append(_opening(await storage.payloads([record.seq]), record))
         if openings[-1].is_work:
             break
+
     return openings
 
 
@@ -215,7 +239,8 @@ def _opening(payloads: Mapping[int, Payload], record: Record) -> ConversationOpe
 
 def project(found: Conversation, title: str | None) -> ConversationShown:
     """Return a conversation as it is shown."""
-    first, failure = found.first, found.failure
+    first = found.first
+    failure = found.failure
     return filled(
         ConversationShown,
         found,
@@ -226,10 +251,14 @@ def project(found: Conversation, title: str | None) -> ConversationShown:
         ended_at=format_time(found.ended_at_us),
         duration_ms=(found.ended_at_us - found.began_at_us) / US_PER_MS,
         calls_ms=found.duration_us / US_PER_MS,
-        failure=None if failure is None else filled(FailureShown, failure, id=format_id(failure.id)),
+        failure=None
+        if failure is None
+        else filled(FailureShown, failure, id=format_id(failure.id)),
         **found.tokens,
         cost_usd=found.cost_usd if found.priced else None,
-        key=None if first.key_id is None else KeyShown(first.key_id, first.key_name, first.key_last4),
+        key=None
+        if first.key_id is None
+        else KeyShown(first.key_id, first.key_name, first.key_last4),
         first_id=format_id(first.id),
         last_id=format_id(found.last.id),
         sampled=true_or_unset(found.sampled),

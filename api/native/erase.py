@@ -1,4 +1,6 @@
-"""Erasure of what a filter matches, `DELETE /api/records`, and of a container, `DELETE /api/scopes/containers/{id}`."""
+"""Erasure of what a filter matches, `DELETE /api/records`, and of a container, `DELETE
+/api/scopes/containers/{id}`.
+"""
 
 import asyncio
 from typing import Final
@@ -49,21 +51,31 @@ async def erase_records(request: web.Request) -> web.Response:
     refuse_unknown(query, FILTER_PARAMETERS | {"wait_s"})
     wait_s = read_int(query, "wait_s", 0, maximum=MAX_WAIT_S)
     filter = {name: query.getall(name) for name in sorted(set(query) - {"wait_s"})}
+
     at_us = services.now_us()
     if not _says_something(query, at_us):
-        raise BadParameter("filter", "", "at least one filter that says something; kind=all names everything")
+        raise BadParameter(
+            "filter", "", "at least one filter that says something; kind=all names everything"
+        )
+
     for name, texts in filter.items():
-        if not "".join(texts).strip(", "):  # of an empty variable of a script: more would go than was meant
+        # Of an empty variable of a script: more would go than was meant.
+        if not "".join(texts).strip(", "):
             raise BadParameter(name, texts[0], "a value: an empty one leaves nothing out")
+
     erased = await services.storage.erase(read_filter(query, at_us))
     await _forget(services, erased)
     is_finished = erased.is_finished or await _is_finished_within(services.storage, wait_s)
-    receipt = filled(Receipt, erased, erased_at_ms=at_us // 1000, filter=filter, finished=is_finished)
+    receipt = filled(
+        Receipt, erased, erased_at_ms=at_us // 1000, filter=filter, finished=is_finished
+    )
     return json_response(receipt)
 
 
 def _says_something(query: Query, now_us: int) -> bool:
-    """Whether any filter is one: `project=,` and a search of blanks leave nothing out, and would erase everything."""
+    """Whether any filter is one: `project=,` and a search of blanks leave nothing out, and would
+    erase everything.
+    """
     return bool(query.get("kind")) or read_filter(query, now_us, kind="all") != Filter(kind="all")
 
 

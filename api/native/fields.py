@@ -1,7 +1,7 @@
 """Headers and places in JSON bodies as fields of a list: `fields=header.x-tenant,body.user.id`.
 
-Only what is stored is read, which is redacted. A page whose payloads are more than `MAX_PAGE_BYTES` ends early, with a
-cursor. Names are those of the search language (`storage.search.cell`).
+Only what is stored is read, which is redacted. A page whose payloads are more than `MAX_PAGE_BYTES`
+ends early, with a cursor. Names are those of the search language (`storage.search.cell`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,12 @@ MAX_PAGE_BYTES: Final = 32 << 20
 _STEP_RECORDS: Final = 50
 """Payloads read at a time, or fewer where they are large."""
 EXPECTED: Final = (
-    "names such as header.x-tenant, response_header.etag, body.user.id or response_body.choices.0.finish_reason"
+    "names such as header.x-tenant, response_header.etag, body.user.id or "
+    "response_body.choices.0.finish_reason"
 )
-CELL_FIELD: Final = rf"({'|'.join((*HEAD_FIELDS, *BODY_FIELDS))})\.[^,\s\x00-\x1f\x7f-\x9f]{{1,150}}"
+CELL_FIELD: Final = (
+    rf"({'|'.join((*HEAD_FIELDS, *BODY_FIELDS))})\.[^,\s\x00-\x1f\x7f-\x9f]{{1,150}}"
+)
 """Pattern of a name, for descriptions: more are read."""
 _NOTES: Final[Mapping[State, str]] = {
     "null": "null",
@@ -55,16 +58,22 @@ def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
     texts = (part.strip() for part in query.get("fields", "").split(","))
     names = tuple(dict.fromkeys(text for text in texts if text))
     if len(names) > MAX_FIELDS + len(others):
-        raise BadParameter("fields", f"{len(names)} names", f"at most {MAX_FIELDS + len(others)} names")
+        raise BadParameter(
+            "fields", f"{len(names)} names", f"at most {MAX_FIELDS + len(others)} names"
+        )
+
     for name in names:
         if name not in others and not is_cell_field(name):
             expected = f"{EXPECTED}, of at most {MAX_FIELD_CHARACTERS} characters"
             columns = f", or one of {', '.join(others)}" if others else ""
             raise BadParameter("fields", name, expected + columns)
+
     return names
 
 
-def fields_shown(record: Record, payload: Payload | None, names: Sequence[str]) -> dict[str, FieldShown]:
+def fields_shown(
+    record: Record, payload: Payload | None, names: Sequence[str]
+) -> dict[str, FieldShown]:
     """Read fields of one record."""
     return {name: _shown(cell) for name, cell in cells_of(record, payload, names).items()}
 
@@ -78,7 +87,9 @@ def cells_of(record: Record, payload: Payload | None, names: Sequence[str]) -> d
 
 def text_of(cell: Cell) -> str:
     """Write what a cell of a file holds: the value, or in brackets why there is none."""
-    return cell.text if cell.state == "known" else _NOTES[cell.state]
+    if cell.state == "known":
+        return cell.text
+    return _NOTES[cell.state]
 
 
 async def with_payloads(storage: Storage, page: Page) -> tuple[Page, dict[int, Payload]]:
@@ -86,13 +97,18 @@ async def with_payloads(storage: Storage, page: Page) -> tuple[Page, dict[int, P
     payloads: dict[int, Payload] = {}
     read_bytes = 0
     end = 0
+
     for step in portions(page.records, _STEP_RECORDS, body_bytes):
         found = await storage.payloads([record.seq for record in step])
         payloads |= found
         read_bytes += sum(map(_size_of, found.values()))
+
         end += len(step)
         if read_bytes > MAX_PAGE_BYTES and end < len(page.records):
-            return replace(page, records=page.records[:end], complete=False, next_after=step[-1].seq), payloads
+            return replace(
+                page, records=page.records[:end], complete=False, next_after=step[-1].seq
+            ), payloads
+
     return page, payloads
 
 

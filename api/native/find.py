@@ -17,7 +17,8 @@ async def find_record(services: Services, text: str) -> Record:
 
 
 async def find_entry(services: Services, text: str) -> tuple[Record, Payload | None]:
-    """Return the record of an id with its heads and bodies; of one in flight, what is known of them.
+    """Return the record of an id with its heads and bodies; of one in flight, what is known of
+    them.
 
     Raises:
         Refused: 404, there is none.
@@ -33,11 +34,16 @@ async def _find(services: Services, text: str) -> Entry:
     return entry
 
 
-async def find_in(services: Services, text: str, is_wanted: Callable[[Record], bool]) -> Entry | None:
-    """Return the record of an id, without the payload where it is stored; None when there is none that is wanted."""
+async def find_in(
+    services: Services, text: str, is_wanted: Callable[[Record], bool]
+) -> Entry | None:
+    """Return the record of an id, without the payload where it is stored; None when there is none
+    that is wanted.
+    """
     record_id = parse_id(text)
     if record_id is None:
         return None
+
     # Those in flight first: what ends meanwhile is then in both, and not in neither.
     flying = [entry for entry in services.in_flight() if entry.record.id == record_id]
     stored = await services.storage.get(record_id)
@@ -48,4 +54,6 @@ async def find_in(services: Services, text: str, is_wanted: Callable[[Record], b
 async def payload_of(services: Services, entry: Entry) -> Payload | None:
     """Return the heads and bodies of an entry that `find_in` found."""
     seq = entry.record.seq
-    return (await services.storage.payloads([seq])).get(seq) if seq else entry.payload
+    if seq:
+        return (await services.storage.payloads([seq])).get(seq)
+    return entry.payload

@@ -1,8 +1,8 @@
 """API keys of the proxied service: list, create, change, delete. For the admin only.
 
-The secret is in the response to its creation and nowhere else. What is left out of a PATCH stays as it is,
-and null is a value: no expiry, all scopes. Unknown members are refused, because a restriction that is misspelt and
-ignored opens more than was meant.
+The secret is in the response to its creation and nowhere else. What is left out of a PATCH stays as
+it is, and null is a value: no expiry, all scopes. Unknown members are refused, because a
+restriction that is misspelt and ignored opens more than was meant.
 """
 
 import re
@@ -36,7 +36,9 @@ _DATES: Final[dict[str, Any]] = {"anyOf": [{"format": "date-time"}, {"format": "
 
 
 def described(**schema: Any) -> Meta:
-    """Return a constraint for the API's description only: it is checked by hand, with messages of our own."""
+    """Return a constraint for the API's description only: it is checked by hand, with messages of
+    our own.
+    """
     return Meta(extra_json_schema=schema)
 
 
@@ -100,9 +102,11 @@ async def create_key(request: web.Request) -> web.Response:
     changes = read_changes(await request.read())
     if changes.name is UNSET:
         raise BadParameter("name", "", f"a text of 1 to {MAX_NAME_CHARACTERS} characters")
+
     living = sum(key.deleted_at_us is None for key in await services.storage.keys())
     if living >= MAX_KEYS:
         raise Refused(409, f"there are {living} keys, the limit is {MAX_KEYS}")
+
     secret = new_secret()
     key = _new_key(services, changes, secret)
     await services.storage.create_key(key)
@@ -117,6 +121,7 @@ async def change_key(request: web.Request) -> web.Response:
     update = await services.storage.update_key(key_id, read_changes(await request.read()))
     if update is None:
         raise _unknown(key_id)
+
     if update.after != update.before:
         await services.on_key_changed("updated", update.after)
     return json_response(show_key(update.after))
@@ -129,6 +134,7 @@ async def delete_key(request: web.Request) -> web.Response:
     update = await services.storage.delete_key(key_id, services.now_us())
     if update is None:
         raise _unknown(key_id)
+
     await services.on_key_changed("deleted", update.after)
     return web.Response(status=204)
 
@@ -163,7 +169,9 @@ def read_changes(raw: bytes) -> KeyChanges:
 
 def _new_key(services: Services, changes: KeyChanges, secret: str) -> ApiKey:
     now_us = services.now_us()
-    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET}
+    given = {
+        name: value for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET
+    }
     return ApiKey(
         id=format_id(new_id(now_us * 1000, secrets.randbits(42), secrets.randbits(20))),
         last4=secret[-4:],
@@ -190,7 +198,9 @@ def _texts(name: str, values: list[str]) -> tuple[str, ...]:
 def _text(name: str, value: str, maximum: int = MAX_TEXT_CHARACTERS) -> str:
     value = value.strip()
     if not value or len(value) > maximum or CONTROL.search(value):
-        raise BadParameter(name, value, f"a text of 1 to {maximum} characters without control characters")
+        raise BadParameter(
+            name, value, f"a text of 1 to {maximum} characters without control characters"
+        )
     return value
 
 

@@ -1,4 +1,6 @@
-"""Logging into the web UI: the token is exchanged once for a session cookie that scripts cannot read."""
+"""Logging into the web UI: the token is exchanged once for a session cookie that scripts cannot
+read.
+"""
 
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -26,9 +28,13 @@ async def login(request: web.Request) -> web.Response:
     """
     services = services_of(request)
     presented = read_token(_media_type(request), await request.read())
+
     credential = services.credentials.find(presented)
     if credential is None:
-        raise Refused(401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"})
+        raise Refused(
+            401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"}
+        )
+
     response = web.Response(status=204)
     front = request[FRONT]
     name = cookie_name(services.sessions.mark, front)
@@ -45,7 +51,9 @@ async def login(request: web.Request) -> web.Response:
 
 
 def _media_type(request: web.Request) -> str:
-    """Read the type of the body; aiohttp would parse its parameters too: 8 KB of them take it 2.5 s."""
+    """Read the type of the body; aiohttp would parse its parameters too: 8 KB of them take it 2.5
+    s.
+    """
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
@@ -57,7 +65,9 @@ async def logout(request: web.Request) -> web.Response:
     for credential in services.credentials.all():
         services.sessions.close(request.cookies.get(name, ""), credential.digest)
     response = web.Response(status=204)
-    response.del_cookie(name, path=cookie_path(name), httponly=True, samesite="Strict", secure=front.is_secure)
+    response.del_cookie(
+        name, path=cookie_path(name), httponly=True, samesite="Strict", secure=front.is_secure
+    )
     return response
 
 
@@ -75,7 +85,10 @@ def read_token(content_type: str, body: bytes) -> str:
         else:
             token = body.decode()
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refused(400, "the body holds no token: expected JSON or a form with a member named token") from error
+        raise Refused(
+            400, "the body holds no token: expected JSON or a form with a member named token"
+        ) from error
+
     if not token.strip():
         raise Refused(400, "the token is empty")
     return token.strip()

@@ -1,8 +1,10 @@
-"""The messages of a WebSocket, or of a stream of gRPC: `GET /api/records/{id}/messages`, and as members of its archive.
+"""The messages of a WebSocket, or of a stream of gRPC: `GET /api/records/{id}/messages`, and as
+members of its archive.
 
-They are events of the exchange's trace, stored as they pass, so those of a session that still runs are there too. A
-trace that a client has named may have several exchanges; its messages name theirs, and a page leaves the others out:
-it may be short, or empty, and is the last one only where `next_cursor` is null.
+They are events of the exchange's trace, stored as they pass, so those of a session that still runs
+are there too. A trace that a client has named may have several exchanges; its messages name theirs,
+and a page leaves the others out: it may be short, or empty, and is the last one only where
+`next_cursor` is null.
 """
 
 from dataclasses import replace
@@ -28,14 +30,29 @@ MAX_LIMIT: Final = 1000
 MAX_ARCHIVED: Final = 1000
 """Messages of one exchange in an archive."""
 MAX_ARCHIVED_BYTES: Final = 8 * 1024 * 1024
-"""Stored bytes of those: an archive is written exchange by exchange, and one must fit into memory."""
+"""Stored bytes of those: an archive is written exchange by exchange, and one must fit into memory.
+"""
 MAX_ARCHIVED_PAGES: Final = 10
-"""Pages of events looked through for those: a client may give its trace to any number of other exchanges."""
+"""Pages of events looked through for those: a client may give its trace to any number of other
+exchanges.
+"""
 _OPCODES: Final = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
 
 
 _SAID: Final = {
-    **dict.fromkeys(("direction", "opcode", "size", "inflated_size", "text", "base64", "code", "kept", "omitted")),
+    **dict.fromkeys(
+        (
+            "direction",
+            "opcode",
+            "size",
+            "inflated_size",
+            "text",
+            "base64",
+            "code",
+            "kept",
+            "omitted",
+        )
+    ),
     **dict.fromkeys(("compressed", "truncated", "follows_gap"), False),
     "count": 1,
 }
@@ -61,8 +78,9 @@ class MessageShown(ApiObject):
     inflated_size: int | None
     """Of a compressed one; null where it was not kept whole."""
     text: str | None
-    """Of gRPC: JSON. Of a session with a model: pieces of a text are their size, and all of it stands with the event
-    that ends it."""
+    """Of gRPC: JSON. Of a session with a model: pieces of a text are their size, and all of it
+    stands with the event that ends it.
+    """
     base64: str | None
     """Of a binary one."""
     code: int | None
@@ -72,8 +90,9 @@ class MessageShown(ApiObject):
     kept: int | None
     """How many bytes of a truncated one."""
     omitted: str | None
-    """Why there is neither: `shed` under pressure, `context` where an earlier message is needed to inflate it, `coding`
-    where it cannot be."""
+    """Why there is neither: `shed` under pressure, `context` where an earlier message is needed to
+    inflate it, `coding` where it cannot be.
+    """
     follows_gap: bool
     """Whether messages of its direction passed unrecorded before it."""
     model: str | None
@@ -112,14 +131,18 @@ async def list_messages(request: web.Request) -> web.Response:
     page = await services.storage.read(replace(_query_of(record, limit), after=after))
     messages = [event for event in page.records if _belongs(event, record)]
     next_cursor = None if page.next_after is None else encode_cursor("asc", page.next_after)
-    return json_response(MessagePage(await encode_rows(messages, show_message), next_cursor, page.complete))
+    return json_response(
+        MessagePage(await encode_rows(messages, show_message), next_cursor, page.complete)
+    )
 
 
 def show_message(event: Record) -> MessageShown:
     data = _data_of(event)
     said = {name: data.get(name, usual) for name, usual in _SAID.items()}
     at_us = event.started_at_us
-    return filled(MessageShown, event, id=format_id(event.id), at=format_time(at_us), at_us=at_us, **said)
+    return filled(
+        MessageShown, event, id=format_id(event.id), at=format_time(at_us), at_us=at_us, **said
+    )
 
 
 async def archived_messages(storage: Storage, record: Record) -> Archived:
@@ -135,6 +158,7 @@ async def kept_messages(storage: Storage, record: Record) -> tuple[list[MessageS
     query = _query_of(record, MAX_ARCHIVED)
     found: list[MessageShown] = []
     left = MAX_ARCHIVED_BYTES
+
     for _ in range(MAX_ARCHIVED_PAGES):
         page = await storage.read(query)
         for event in (event for event in page.records if _belongs(event, record)):
@@ -142,9 +166,12 @@ async def kept_messages(storage: Storage, record: Record) -> tuple[list[MessageS
             if len(found) == MAX_ARCHIVED or left < 0:
                 return found, True
             found.append(show_message(event))
+
         if page.next_after is None:
             return found, False
+
         query = replace(query, after=page.next_after)
+
     return found, True
 
 
@@ -167,12 +194,15 @@ def _archived(message: MessageShown) -> dict[str, object]:
         shown["_comment"] = f"not kept: {message.omitted}"
     elif message.truncated:
         shown["_comment"] = f"cut: the first {message.kept} bytes were kept"
+
     return shown
 
 
 def _query_of(record: Record, limit: int) -> RecordQuery:
     trace_id = record.trace_id or record.id.hex()
-    return RecordQuery(filter=Filter(kind="event", where=fields(trace_id=(trace_id,))), order="asc", limit=limit)
+    return RecordQuery(
+        filter=Filter(kind="event", where=fields(trace_id=(trace_id,))), order="asc", limit=limit
+    )
 
 
 def _belongs(event: Record, record: Record) -> bool:

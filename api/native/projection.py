@@ -1,7 +1,7 @@
 """A stored record as the native API shows it: every field under its own name, times also as ISO.
 
-Pure. Bodies are text or base64. Nothing is invented: what is not known is null, and an exchange in flight has neither
-end nor duration.
+Pure. Bodies are text or base64. Nothing is invented: what is not known is null, and an exchange in
+flight has neither end nor duration.
 """
 
 import base64
@@ -54,9 +54,19 @@ def usage_json(record: Record) -> dict[str, object] | None:
     """Show usage and cost of an LLM call; None for other exchanges."""
     if record.usage_state is None:
         return None
-    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+    names = (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+    )
     shown: dict[str, object] = {name: getattr(record, name) for name in names}
-    shown |= {"state": record.usage_state, "cost_usd": record.cost_usd, "price_source": record.price_source}
+    shown |= {
+        "state": record.usage_state,
+        "cost_usd": record.cost_usd,
+        "price_source": record.price_source,
+    }
     stream = record.stream
     return shown | {
         "meters": {} if stream is None else stream.meters or {},
@@ -71,17 +81,25 @@ def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:
     shown["request"] = shown["response"] = None
     shown["error_message"] = error_message(record, payload)
     shown["timeline"] = []
+
     if payload is not None:
-        shown["request"] = message_json(payload.request_head, payload.request_body, payload.request_trailers)
-        shown["response"] = message_json(payload.response_head, payload.response_body, payload.response_trailers)
+        shown["request"] = message_json(
+            payload.request_head, payload.request_body, payload.request_trailers
+        )
+        shown["response"] = message_json(
+            payload.response_head, payload.response_body, payload.response_trailers
+        )
         shown["timeline"] = payload.timeline
+
     return shown
 
 
 def message_json(head: bytes, body: Body | None, trailers: bytes) -> dict[str, object]:
-    """Show one half of an exchange: start line, headers as [name, value] in their order, body, trailers.
+    """Show one half of an exchange: start line, headers as [name, value] in their order, body,
+    trailers.
 
-    What is no UTF-8 is shown as Latin-1, and `latin1_lines` says of which lines of the head that holds; 0 is the first.
+    What is no UTF-8 is shown as Latin-1, and `latin1_lines` says of which lines of the head that
+    holds; 0 is the first.
     """
     start_line, headers = split_head(head)
     shown: dict[str, object] = {
@@ -95,10 +113,14 @@ def message_json(head: bytes, body: Body | None, trailers: bytes) -> dict[str, o
     return shown
 
 
-def split_head(head: bytes, text_of: Callable[[bytes], str] = readable) -> tuple[str | None, list[list[str]]]:
+def split_head(
+    head: bytes, text_of: Callable[[bytes], str] = readable
+) -> tuple[str | None, list[list[str]]]:
     """Cut a stored head into its start line and [name, value] pairs; repeated headers stay apart."""
     lines = _lines_of(head)
-    return (text_of(lines[0]), _fields(lines[1:], text_of)) if lines else (None, [])
+    if lines:
+        return (text_of(lines[0]), _fields(lines[1:], text_of))
+    return (None, [])
 
 
 def latin1_lines_of(head: bytes) -> list[int]:
@@ -132,7 +154,9 @@ def octets_of(text: str) -> bytes:
 
 
 def exact_target(line: str | None) -> str | None:
-    """Return the path and query of a request line with octets beyond ASCII, which are escaped in the record's own."""
+    """Return the path and query of a request line with octets beyond ASCII, which are escaped in
+    the record's own.
+    """
     target = "" if line is None or line.isascii() else line.partition(" ")[2].rpartition(" ")[0]
     return target if target.startswith("/") else None
 
@@ -143,18 +167,22 @@ def exact_head(message: Mapping[str, Any]) -> tuple[str | None, list[tuple[str, 
     Raises:
         ValueError: a line is said to be of Latin-1, and has other characters.
     """
-    line, headers = message.get("start_line"), [(name, value) for name, value in message["headers"]]
+    line = message.get("start_line")
+    headers = [(name, value) for name, value in message["headers"]]
     for number in message.get("latin1_lines", ()):
         if number == 0:
             line = exact_text((line or "").encode("latin-1"))
         elif 0 < number <= len(headers):
             name, value = headers[number - 1]
             headers[number - 1] = name, exact_text(value.encode("latin-1"))
+
     return line, headers
 
 
 def field_of(head: bytes, name: str) -> str:
-    """Return the first value of a field of a stored head, by its lower-case name; empty when it is not there."""
+    """Return the first value of a field of a stored head, by its lower-case name; empty when it is
+    not there.
+    """
     return next((value for known, value in split_head(head)[1] if known.lower() == name), "")
 
 
@@ -173,9 +201,11 @@ def _fields(lines: list[bytes], text_of: Callable[[bytes], str]) -> list[list[st
 
 
 def body_json(body: Body) -> dict[str, object]:
-    """Show one body: its windows as text when they are UTF-8, else in base64, and its true size on the wire.
+    """Show one body: its windows as text when they are UTF-8, else in base64, and its true size on
+    the wire.
 
-    When it is `truncated`, bytes are missing between the first `head_bytes` and the last `tail_bytes`.
+    When it is `truncated`, bytes are missing between the first `head_bytes` and the last
+    `tail_bytes`.
     """
     encoding, head, tail = encode_windows(body)
     return {
@@ -207,7 +237,9 @@ def encode_windows(body: Body) -> tuple[str, str, str]:
 
 
 def decode_window(window: bytes, *, cut_start: bool = False, cut_end: bool = False) -> str | None:
-    """Decode UTF-8, forgiving a character that is cut at an edge which is one; None when it is not text."""
+    """Decode UTF-8, forgiving a character that is cut at an edge which is one; None when it is not
+    text.
+    """
     start = 0
     if cut_start:
         while start < min(_UTF8_EDGE_BYTES, len(window)) and window[start] & 0xC0 == 0x80:
@@ -215,8 +247,13 @@ def decode_window(window: bytes, *, cut_start: bool = False, cut_end: bool = Fal
     try:
         return window[start:].decode()
     except UnicodeDecodeError as error:
-        is_cut = error.reason == "unexpected end of data" and len(window) - start - error.start <= _UTF8_EDGE_BYTES
-        return window[start : start + error.start].decode() if cut_end and is_cut else None
+        is_cut = (
+            error.reason == "unexpected end of data"
+            and len(window) - start - error.start <= _UTF8_EDGE_BYTES
+        )
+        if cut_end and is_cut:
+            return window[start : start + error.start].decode()
+        return None
 
 
 def read_json(data: bytes | None) -> object:
@@ -227,4 +264,5 @@ def read_json(data: bytes | None) -> object:
         parsed: object = orjson.loads(data)
     except orjson.JSONDecodeError:
         return readable(data)
+
     return parsed

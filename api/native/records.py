@@ -1,4 +1,6 @@
-"""The native API: pages of records with every filter, one record with heads and bodies, its bodies as downloads."""
+"""The native API: pages of records with every filter, one record with heads and bodies, its bodies
+as downloads.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +12,13 @@ from msgspec import UNSET, UnsetType
 
 from api.http.cursor import encode_cursor
 from api.http.errors import Refused
-from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
+from api.http.params import (
+    FILTER_PARAMETERS,
+    read_bool,
+    read_filter,
+    read_record_query,
+    refuse_unknown,
+)
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads
 from api.native.files.curl import curl_of
@@ -34,24 +42,40 @@ _Redactions = Annotated[
     dict[str, int],
     msgspec.Meta(
         description="what was taken out before the record was stored: the id of a rule, or `name:` and the name that a "
-        "value stood under, and in how many places; null: nothing. More than 32 are counted under `other`",
+        "value stood under, and in how many places; null: nothing. More than 32 are counted under "
+        "`other`",
         examples=[{"github-token": 1, "name:password": 2}],
     ),
 ]
 
 
 def _shown_record() -> Any:
-    """Return the type of `record_json`: a stored record, ids as text, times also as ISO, an event's payload parsed."""
+    """Return the type of `record_json`: a stored record, ids as text, times also as ISO, an event's
+    payload parsed.
+    """
     changed: dict[str, Any] = {"seq": int | None, "id": str, "data": Any, "ended_at_us": int | None}
-    changed |= {"duration_us": int | None, "conversation": str | None, "redactions": _Redactions | None}
+    changed |= {
+        "duration_us": int | None,
+        "conversation": str | None,
+        "redactions": _Redactions | None,
+    }
     stored = [field for field in msgspec.structs.fields(Record) if field.name != "marks"]
     fields = [(field.name, changed.get(field.name, field.type)) for field in stored]
-    times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
-    derived = [("in_flight", bool), ("finish_reason", str | None), ("called_tools", list[str] | None)]
+    times = [
+        (name, str | None)
+        for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")
+    ]
+    derived = [
+        ("in_flight", bool),
+        ("finish_reason", str | None),
+        ("called_tools", list[str] | None),
+    ]
     derived += [("failed_tools", list[str] | None)]
     derived += [("grpc_status", str | None), ("begun_by", str | None), ("has_messages", bool)]
     asked: tuple[str, Any, Any] = ("fields", dict[str, FieldShown] | UnsetType, UNSET)
-    return msgspec.defstruct("RecordShown", [*fields, *derived, *times, asked], forbid_unknown_fields=True)
+    return msgspec.defstruct(
+        "RecordShown", [*fields, *derived, *times, asked], forbid_unknown_fields=True
+    )
 
 
 RecordShown: Any = _shown_record()
@@ -64,11 +88,14 @@ class RecordPage(ApiObject):
 
 
 async def list_records(request: web.Request) -> web.Response:
-    """List records; with `in_flight=true` the newest page starts with exchanges in flight, beside `limit`."""
+    """List records; with `in_flight=true` the newest page starts with exchanges in flight, beside
+    `limit`.
+    """
     services = services_of(request)
     query = read_record_query(request.query, services.now_us())
     names = read_fields(request.query)
-    # Taken before the page, so that an exchange that ends in between is in one of them; then it is shown once.
+    # Taken before the page, so that an exchange that ends in between is in one of them; then it is
+    # shown once.
     flying = _in_flight(services, query) if read_bool(request.query, "in_flight") else []
     page = await services.storage.read(query)
     page, payloads = await with_payloads(services.storage, page) if names else (page, {})
@@ -76,18 +103,23 @@ async def list_records(request: web.Request) -> web.Response:
     shown = [entry for entry in flying if entry.record.id not in stored]
     shown.extend(Entry(record, payloads.get(record.seq)) for record in page.records)
     cursor = None if page.next_after is None else encode_cursor(query.order, page.next_after)
-    return json_response(RecordPage(await encode_rows(shown, partial(_row, names)), cursor, page.complete))
+    return json_response(
+        RecordPage(await encode_rows(shown, partial(_row, names)), cursor, page.complete)
+    )
 
 
 def _row(names: Sequence[str], entry: Entry) -> dict[str, object]:
     shown = record_json(entry.record)
-    return shown | {"fields": fields_shown(entry.record, entry.payload, names)} if names else shown
+    if names:
+        return shown | {"fields": fields_shown(entry.record, entry.payload, names)}
+    return shown
 
 
 def select_in_flight(filter: Filter, entries: list[Entry], limit: int) -> list[Entry]:
     """Return the exchanges in flight that match, newest first.
 
-    They are filtered as the store filters stored ones; a bound on the duration, not yet known, matches none.
+    They are filtered as the store filters stored ones; a bound on the duration, not yet known,
+    matches none.
     """
     found = [entry for entry in entries if matches(filter, entry.record, entry.payload)]
     found.sort(key=lambda entry: entry.record.id, reverse=True)
@@ -106,11 +138,15 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 def encode_record(record: Record) -> list[tuple[int, str, bytes]]:
-    """Write a record for the tail, under the id of its newer entry, so that both streams count alike."""
+    """Write a record for the tail, under the id of its newer entry, so that both streams count
+    alike.
+    """
     return [(2 * record.seq, "record", _ENCODER.encode(record_json(record)))]
 
 
-def _encode_entry(names: Sequence[str], record: Record, payload: Payload | None) -> list[tuple[int, str, bytes]]:
+def _encode_entry(
+    names: Sequence[str], record: Record, payload: Payload | None
+) -> list[tuple[int, str, bytes]]:
     return [(2 * record.seq, "record", _ENCODER.encode(_row(names, Entry(record, payload))))]
 
 
@@ -151,7 +187,9 @@ async def download_response_body(request: web.Request) -> web.Response:
 
 
 async def get_curl(request: web.Request) -> web.Response:
-    """Return the curl command that sends a recorded request again, and what to know before it is run."""
+    """Return the curl command that sends a recorded request again, and what to know before it is
+    run.
+    """
     record, payload = await find_entry(services_of(request), request.match_info["id"])
     return json_response(curl_of(detail_json(record, payload)))
 
@@ -161,25 +199,40 @@ async def download_har(request: web.Request) -> web.Response:
     services = services_of(request)
     record, payload = await find_entry(services, request.match_info["id"])
     if record.kind == "event" or not record.seq:
-        raise Refused(404, f"record {format_id(record.id)} is no finished exchange, so there is no archive of it")
+        raise Refused(
+            404,
+            f"record {format_id(record.id)} is no finished exchange, so there is no archive of it",
+        )
+
     messages = await archived_messages(services.storage, record)
     entry = har_entry(record, payload, messages)
     archive = {"version": "1.2", "creator": creator(services.version), "entries": [entry]}
     archive["pages"] = pages(record.started_at_us)
     name = f'attachment; filename="{format_id(record.id)}.har"'
     body = _ENCODER.encode({"log": archive})
-    return web.Response(body=body, content_type="application/json", headers={"Content-Disposition": name})
+    return web.Response(
+        body=body, content_type="application/json", headers={"Content-Disposition": name}
+    )
 
 
 async def _download(request: web.Request, side: BodySide) -> web.Response:
-    """Return what was kept of a body, always as an attachment: what a service sent must not run on our origin."""
+    """Return what was kept of a body, always as an attachment: what a service sent must not run on
+    our origin.
+    """
     services = services_of(request)
     record, payload = await find_entry(services, request.match_info["id"])
-    body = None if payload is None else (payload.request_body if side == "request" else payload.response_body)
+    body = (
+        None
+        if payload is None
+        else (payload.request_body if side == "request" else payload.response_body)
+    )
     if body is None:
         raise Refused(404, f"no {side} body is stored for record {format_id(record.id)}")
     if body.omitted is not None:
-        raise Refused(404, f"the {side} body of record {format_id(record.id)} was not kept: {body.omitted}")
+        raise Refused(
+            404, f"the {side} body of record {format_id(record.id)} was not kept: {body.omitted}"
+        )
+
     return web.Response(
         body=joined_bytes(body),
         content_type="application/octet-stream",

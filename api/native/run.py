@@ -1,8 +1,10 @@
-"""The run of an agent as one page: the calls of a conversation whole, and the MCP calls between them; also as a file.
+"""The run of an agent as one page: the calls of a conversation whole, and the MCP calls between
+them; also as a file.
 
-Each call of an agent sends all that was said before. Of a request body is therefore only sent what differs from that of
-the call before on the same page: how much they share at both ends, and what lies between. The file has the same data,
-the modules of the UI that draw it, and nothing to load: a browser opens it without sidelog.
+Each call of an agent sends all that was said before. Of a request body is therefore only sent what
+differs from that of the call before on the same page: how much they share at both ends, and what
+lies between. The file has the same data, the modules of the UI that draw it, and nothing to load: a
+browser opens it without sidelog.
 """
 
 import base64
@@ -38,15 +40,22 @@ _AFTER_US: Final = 600_000_000
 """How long behind the last call a tool may still be called for it."""
 _SHELL: Final = "conversations/run.html"
 _VIEW: Final = "conversations/run-file.js"
-_STYLES: Final = ("lib/tokens.css", "style.css", "pages/pages.css", "record/sheet.css", "conversations/run.css")
+_STYLES: Final = (
+    "lib/tokens.css",
+    "style.css",
+    "pages/pages.css",
+    "record/sheet.css",
+    "conversations/run.css",
+)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Run(ConversationShown, kw_only=True):
     """A conversation, and a page of its calls: records with heads and bodies, and with `mcp_calls`.
 
-    A request body has `same_head` and `same_tail`, in units of UTF-16: so much of the one before stands before and
-    behind its own `head`. Each of `mcp_calls` says in `joined_by` why it is here: request, trace, session or time.
+    A request body has `same_head` and `same_tail`, in units of UTF-16: so much of the one before
+    stands before and behind its own `head`. Each of `mcp_calls` says in `joined_by` why it is here:
+    request, trace, session or time.
     """
 
     steps: list[JsonObject]
@@ -56,18 +65,23 @@ class Run(ConversationShown, kw_only=True):
 
 async def get_run(request: web.Request) -> web.Response:
     """Return one conversation with its calls whole, and the MCP calls between them, oldest first."""
-    services, query = services_of(request), request.query
+    services = services_of(request)
+    query = request.query
     refuse_unknown(query, frozenset(("limit", "cursor")))
     limit = read_int(query, "limit", DEFAULT_STEPS, minimum=1, maximum=MAX_STEPS)
     return json_response(
-        await _read(services, request.match_info["id"], limit, read_cursor(query.get("cursor"), "asc"))
+        await _read(
+            services, request.match_info["id"], limit, read_cursor(query.get("cursor"), "asc")
+        )
     )
 
 
 async def _read(services: Services, text: str, limit: int, after: int | None) -> Run:
     found, shown = await read_conversation(services.storage, text)
     filter = Filter(where=in_conversations([found.id]), kind="all")
-    page = await services.storage.read(RecordQuery(filter=filter, order="asc", limit=limit + 1, after=after))
+    page = await services.storage.read(
+        RecordQuery(filter=filter, order="asc", limit=limit + 1, after=after)
+    )
     records, following = page.records[:limit], page.records[limit:]
     end = records[-1].seq if following else page.next_after
     calls = await _mcp_calls(services, records, following[0].started_at_us if following else None)
@@ -76,37 +90,47 @@ async def _read(services: Services, text: str, limit: int, after: int | None) ->
     return filled(Run, shown, page, steps=rows, next_cursor=cursor)
 
 
-async def _steps(services: Services, records: Sequence[Record], calls: list[tuple[ToolCall, str]]) -> list[JsonObject]:
-    """Show records whole, but for what the request before had; one after the other, as bodies are large."""
+async def _steps(
+    services: Services, records: Sequence[Record], calls: list[tuple[ToolCall, str]]
+) -> list[JsonObject]:
+    """Show records whole, but for what the request before had; one after the other, as bodies are
+    large.
+    """
     steps: list[JsonObject] = []
     before = b""
     for record in records:
         step = detail_json(record, (await services.storage.payloads([record.seq])).get(record.seq))
         request: Any = step["request"]
+
         body = request["body"] if request else None
         if body is not None and body["encoding"] == "utf-8":
             whole = body["head"].encode("utf-16-le")
             body["same_head"], body["head"], body["same_tail"] = without_same(before, whole)
             before = whole
+
         step["mcp_calls"] = []
         steps.append(step)
+
     starts = [record.started_at_us for record in records]
     for call, why in calls:
         members = msgspec.structs.asdict(project_call(call)) | {"joined_by": why}
         shown = {name: value for name, value in members.items() if value is not msgspec.UNSET}
         steps[max(0, bisect_right(starts, call.started_at_us) - 1)]["mcp_calls"].append(shown)
+
     return steps
 
 
 def without_same(before: bytes, whole: bytes) -> tuple[int, str, int]:
-    """Cut off what two texts in UTF-16 share at their beginning and at their end, no character in halves.
+    """Cut off what two texts in UTF-16 share at their beginning and at their end, no character in
+    halves.
 
     Returns:
         Units shared at the beginning, the text between, units shared at the end.
     """
     head = _shared(before, whole)
     tail = _shared(before[head:][::-1], whole[head:][::-1])
-    if b"\xdc" <= whole[head + 1 : head + 2] < b"\xe0":  # a low surrogate: its high one stands before
+    # A low surrogate: its high one stands before.
+    if b"\xdc" <= whole[head + 1 : head + 2] < b"\xe0":
         head -= 2
     end = len(whole) - tail
     if tail and b"\xdc" <= whole[end + 1 : end + 2] < b"\xe0":
@@ -116,14 +140,17 @@ def without_same(before: bytes, whole: bytes) -> tuple[int, str, int]:
 
 def _shared(a: bytes, b: bytes) -> int:
     """Return how many whole units two texts have in common at their beginning."""
-    low, high = 0, min(len(a), len(b))
+    low = 0
+    high = min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
     return low // 2 * 2
 
 
-async def _mcp_calls(services: Services, records: Sequence[Record], end_us: int | None) -> list[tuple[ToolCall, str]]:
+async def _mcp_calls(
+    services: Services, records: Sequence[Record], end_us: int | None
+) -> list[tuple[ToolCall, str]]:
     """Find the MCP calls that belong to a page of calls, oldest first, each with why."""
     if not records:
         return []
@@ -132,6 +159,7 @@ async def _mcp_calls(services: Services, records: Sequence[Record], end_us: int 
     found = await services.storage.read(ToolQuery(filter=filter, order="asc", limit=MAX_MCP_CALLS))
     if not found.calls:
         return []
+
     ids = tuple(dict.fromkeys(format_id(call.record_id) for call in found.calls))
     asked = RecordQuery(filter=Filter(kind="all", where=Is("id", ids)), limit=len(ids))
     traces = {record.id: record.trace_id for record in (await services.storage.read(asked)).records}
@@ -141,13 +169,17 @@ async def _mcp_calls(services: Services, records: Sequence[Record], end_us: int 
 def joined(
     records: Sequence[Record], calls: Sequence[ToolCall], traces: dict[bytes, str | None]
 ) -> list[tuple[ToolCall, str]]:
-    """Say which calls belong to the records: they name one, share its trace or a session, or one had asked for them.
+    """Say which calls belong to the records: they name one, share its trace or a session, or one
+    had asked for them.
 
     `traces` has the trace of each call's own record, by its id.
     """
     own_traces = {record.trace_id for record in records} - {None}
-    names = {name for record in records for name in (format_id(record.id), record.request_id) if name}
+    names = {
+        name for record in records for name in (format_id(record.id), record.request_id) if name
+    }
     reasons: dict[tuple[bytes, int], str] = {}
+
     for call in calls:
         if call.llm_request_id in names:
             reasons[call.record_id, call.position] = "request"
@@ -155,7 +187,12 @@ def joined(
             reasons[call.record_id, call.position] = "trace"
         elif _was_asked_for(records, call):
             reasons[call.record_id, call.position] = "time"
-    sure = {call.session for call in calls if reasons.get((call.record_id, call.position), "time") != "time"} - {None}
+
+    sure = {
+        call.session
+        for call in calls
+        if reasons.get((call.record_id, call.position), "time") != "time"
+    } - {None}
     found = []
     for call in calls:
         why = reasons.get((call.record_id, call.position))
@@ -163,29 +200,38 @@ def joined(
             why = "session"
         if why is not None:
             found.append((call, why))
+
     return found
 
 
 def _was_asked_for(records: Sequence[Record], call: ToolCall) -> bool:
-    """Whether the newest model call before it asked for a tool of this name, which agents write behind the server's."""
+    """Whether the newest model call before it asked for a tool of this name, which agents write
+    behind the server's.
+    """
     before = [record for record in records if record.started_at_us <= call.started_at_us]
     stream = before[-1].stream if before else None
     asked = (stream.tools or ()) if stream is not None else ()
-    return any(name == call.tool_name or re.search(rf"[._/-]{re.escape(call.tool_name)}$", name) for name in asked)
+    return any(
+        name == call.tool_name or re.search(rf"[._/-]{re.escape(call.tool_name)}$", name)
+        for name in asked
+    )
 
 
 async def download_run(request: web.Request) -> web.StreamResponse:
     """Download the run as one HTML file that shows it by itself."""
-    services, text = services_of(request), request.match_info["id"]
+    services = services_of(request)
+    text = request.match_info["id"]
     refuse_unknown(request.query, frozenset())
     run = await _read(services, text, MAX_STEPS, None)
     headers = {"Content-Disposition": f'attachment; filename="run-{run.id}.html"'}
     response = web.StreamResponse(headers=headers)
-    response.content_type, response.charset = "text/html", "utf-8"
+    response.content_type = "text/html"
+    response.charset = "utf-8"
     await response.prepare(request)
     before, after = _frame()
     await response.write(before + b"[")
     size = 0
+
     while True:
         # No markup can begin in the data: JSON may write `<` as its number.
         page = _ENCODER.encode(run).replace(b"<", b"\\u003c")
@@ -193,8 +239,10 @@ async def download_run(request: web.Request) -> web.StreamResponse:
         await response.write(page)
         if run.next_cursor is None or size >= MAX_FILE_BYTES:
             break
+
         run = await _read(services, text, MAX_STEPS, read_cursor(run.next_cursor, "asc"))
         await response.write(b",")
+
     await response.write(b"]" + after)
     return response
 
@@ -208,6 +256,10 @@ def _frame() -> tuple[bytes, bytes]:
         for name, content in assets.modules(_VIEW).items()
     }
     shell = assets.files[_SHELL].content
-    shell = shell.replace(b"/* styles */", b"\n".join(assets.files[name].content for name in _STYLES))
-    before, _, after = shell.replace(b'"imports": {}', b'"imports": ' + _ENCODER.encode(modules)).rpartition(b"[]")
+    shell = shell.replace(
+        b"/* styles */", b"\n".join(assets.files[name].content for name in _STYLES)
+    )
+    before, _, after = shell.replace(
+        b'"imports": {}', b'"imports": ' + _ENCODER.encode(modules)
+    ).rpartition(b"[]")
     return before, after

@@ -42,7 +42,9 @@ class ToolLog(ApiObject):
 
 
 def call_id(call: ToolCall) -> str:
-    """Return a call's id: its record's and, where it is not the first of its batch, a dot and its position."""
+    """Return a call's id: its record's and, where it is not the first of its batch, a dot and its
+    position.
+    """
     return format_id(call.record_id) + (f".{call.position}" if call.position else "")
 
 
@@ -63,7 +65,9 @@ def project_call(call: ToolCall) -> ToolLog:
         created_at=format_time(call.created_at_us),
         llm_request_id=UNSET if call.llm_request_id is None else call.llm_request_id,
         error_details=UNSET if call.error_details is None else _raw(call.error_details),
-        virtual_key=UNSET if call.key_id is None else KeyShown(call.key_id, call.key_name, call.key_last4),
+        virtual_key=UNSET
+        if call.key_id is None
+        else KeyShown(call.key_id, call.key_name, call.key_last4),
     )
 
 

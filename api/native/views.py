@@ -1,8 +1,10 @@
-"""Views: searches with a name, with their columns, period, order and grouping. A view is a question, never an answer.
+"""Views: searches with a name, with their columns, period, order and grouping. A view is a
+question, never an answer.
 
-A caller sees, saves and deletes the views of exactly its own scope: a token of one project those of that project, one
-that sees everything those that were saved by such. Readers may save, too: a view changes no record, and each caller's
-own scope applies when it is opened. Both their number and their size are bounded.
+A caller sees, saves and deletes the views of exactly its own scope: a token of one project those of
+that project, one that sees everything those that were saved by such. Readers may save, too: a view
+changes no record, and each caller's own scope applies when it is opened. Both their number and
+their size are bounded.
 """
 
 import re
@@ -31,9 +33,14 @@ Name = Annotated[str, described(minLength=1, maxLength=MAX_NAME_CHARACTERS, patt
 Column = Annotated[str, described(pattern=f"^({_COLUMN.pattern}|{CELL_FIELD})$")]
 Columns = Annotated[list[Column], described(maxItems=MAX_COLUMNS)]
 Moment = Annotated[
-    str, described(anyOf=[{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,10}[smhdw]$"}])
+    str,
+    described(
+        anyOf=[{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,10}[smhdw]$"}]
+    ),
 ]
-Field = Annotated[str, described(anyOf=[{"enum": [*GROUPS, *OTHER_NAMES]}, {"pattern": f"^{CELL_FIELD}$"}])]
+Field = Annotated[
+    str, described(anyOf=[{"enum": [*GROUPS, *OTHER_NAMES]}, {"pattern": f"^{CELL_FIELD}$"}])
+]
 
 
 class ViewGiven(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -71,16 +78,22 @@ _decoder: Final = msgspec.json.Decoder(ViewGiven)
 
 async def list_views(request: web.Request) -> web.Response:
     """List the views of the caller's scope, by name."""
-    return json_response(ViewList([_shown(view) for view in await services_of(request).storage.views("")]))
+    return json_response(
+        ViewList([_shown(view) for view in await services_of(request).storage.views("")])
+    )
 
 
 async def put_view(request: web.Request) -> web.Response:
-    """Save a view in the caller's scope, in the place of one of the same name, or of the one that it replaces."""
+    """Save a view in the caller's scope, in the place of one of the same name, or of the one that
+    it replaces.
+    """
     services = services_of(request)
     view, replaced = read_view(await request.read(), services.now_us())
     match await services.storage.put_view("", view, replaced):
         case "full":
-            raise Refused(409, f"there are {MAX_VIEWS} views, the limit is {MAX_VIEWS}; delete one first")
+            raise Refused(
+                409, f"there are {MAX_VIEWS} views, the limit is {MAX_VIEWS}; delete one first"
+            )
         case "taken":
             raise Refused(409, f"there is a view {view.name!r} already")
         case "missing":
@@ -120,23 +133,35 @@ def read_view(raw: bytes, now_us: int) -> tuple[View, str | None]:
     size = len(msgspec.json.encode(view))
     if size > MAX_VIEW_BYTES:
         raise Refused(400, f"the view has {size} bytes, the limit is {MAX_VIEW_BYTES}")
+
     return view, given.replaces
 
 
 def _check(given: ViewGiven, now_us: int) -> None:
-    # A browser takes the names of folders out of an address: these two would have none of their own.
+    # A browser takes the names of folders out of an address: these two would have none of their
+    # own.
     is_named = given.name.strip() not in ("", ".", "..") and not CONTROL.search(given.name)
     if not is_named or len(given.name) > MAX_NAME_CHARACTERS:
-        limit = f"a text of 1 to {MAX_NAME_CHARACTERS} characters without control characters, and not . or .."
+        limit = (
+            f"a text of 1 to {MAX_NAME_CHARACTERS} characters without control characters, and not "
+            ". or .."
+        )
         raise BadParameter("name", given.name, limit)
     if len(given.query) > MAX_CHARACTERS:
         raise BadParameter("query", given.query, f"at most {MAX_CHARACTERS} characters")
+
     read_search(given.query, now_us)
     if len(given.columns) > MAX_COLUMNS:
-        raise BadParameter("columns", f"{len(given.columns)} columns", f"at most {MAX_COLUMNS} columns")
+        raise BadParameter(
+            "columns", f"{len(given.columns)} columns", f"at most {MAX_COLUMNS} columns"
+        )
+
     for column in given.columns:
         if not _COLUMN.fullmatch(column) and not is_cell_field(column):
-            raise BadParameter("columns", column, "a column, or a field such as header.x-tenant or body.user.id")
+            raise BadParameter(
+                "columns", column, "a column, or a field such as header.x-tenant or body.user.id"
+            )
+
     for name in ("since", "until"):
         if (text := getattr(given, name)) is not None:
             read_moment_us(name, text, now_us)

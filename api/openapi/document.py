@@ -1,7 +1,9 @@
-"""The description of the whole admin port, made from the route table: OpenAPI 3.1 at `/openapi.json`.
+"""The description of the whole admin port, made from the route table: OpenAPI 3.1 at
+`/openapi.json`.
 
-Pure. Paths, methods and access come from the routes, texts from the docstrings of their handlers, parameters and types
-from `operations.py`, where the handlers' own types are named; so what is described cannot drift from what is served.
+Pure. Paths, methods and access come from the routes, texts from the docstrings of their handlers,
+parameters and types from `operations.py`, where the handlers' own types are named; so what is
+described cannot drift from what is served.
 """
 
 import re
@@ -26,7 +28,11 @@ def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "sidelog admin port", "version": version, "license": {"name": "Apache-2.0"}},
+        "info": {
+            "title": "sidelog admin port",
+            "version": version,
+            "license": {"name": "Apache-2.0"},
+        },
         "servers": [{"url": base_path or "/"}],
         "paths": paths,
         "components": {
@@ -38,7 +44,10 @@ def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict
                     "type": "apiKey",
                     "in": "cookie",
                     "name": "sidelog_session",
-                    "description": "Set by POST /login; its name has a suffix of this instance, and over TLS a prefix.",
+                    "description": (
+                        "Set by POST /login; its name has a suffix of this instance, and over TLS "
+                        "a prefix."
+                    ),
                 },
             },
         },
@@ -75,9 +84,14 @@ def _operation(route: Route, components: _Components) -> dict[str, Any]:
     if operation.notes:
         shown["description"] = operation.notes
     if operation.body is not None:
-        body, text = components.schema(operation.body), {"type": "string", "pattern": r"\S"}
-        content = {name: {"schema": text if name == "text/plain" else body} for name in operation.body_types}
+        body = components.schema(operation.body)
+        text = {"type": "string", "pattern": r"\S"}
+        content = {
+            name: {"schema": text if name == "text/plain" else body}
+            for name in operation.body_types
+        }
         shown["requestBody"] = {"required": True, "content": content}
+
     if route.is_open:
         shown["security"] = []
     return shown
@@ -100,13 +114,21 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         {"name": name, "in": "query", "required": False, "explode": False, "schema": schema}
         for name, schema in operation.parameters.items()
     ]
-    return found + [{"name": name, "in": "header", "schema": schema} for name, schema in operation.headers.items()]
+    return found + [
+        {"name": name, "in": "header", "schema": schema}
+        for name, schema in operation.headers.items()
+    ]
 
 
 def _responses(route: Route, operation: Operation, components: _Components) -> dict[str, Any]:
     answer = {"type": "object"} if operation.answer is None else components.schema(operation.answer)
-    content = {name: {"schema": answer if name == JSON else {"type": "string"}} for name in operation.media_types}
-    responses: dict[str, Any] = {str(operation.status): {"description": "the response"} | _content(content)}
+    content = {
+        name: {"schema": answer if name == JSON else {"type": "string"}}
+        for name in operation.media_types
+    }
+    responses: dict[str, Any] = {
+        str(operation.status): {"description": "the response"} | _content(content)
+    }
     errors = error_format_of(route.path)
     statuses = {*operation.errors, 503, *((401,) if route.path == "/login" else ())}
     if not route.is_open:

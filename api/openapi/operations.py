@@ -1,9 +1,11 @@
-"""What each route takes and returns, for the API's description: one line an operation, in the order of the route table.
+"""What each route takes and returns, for the API's description: one line an operation, in the order
+of the route table.
 
-Parameters are described exactly as they are accepted. Two rules cannot be said in a schema and stand in descriptions:
-numbers above a limit that is clamped count as the limit, and an empty filter is none. Everything else a schema refuses
-is a 400, and what it allows is not: schemathesis holds both against the server. A route that is missing here fails a
-test; at run time it is described by its handler's docstring alone.
+Parameters are described exactly as they are accepted. Two rules cannot be said in a schema and
+stand in descriptions: numbers above a limit that is clamped count as the limit, and an empty filter
+is none. Everything else a schema refuses is a 400, and what it allows is not: schemathesis holds
+both against the server. A route that is missing here fails a test; at run time it is described by
+its handler's docstring alone.
 """
 
 from collections.abc import Mapping
@@ -17,10 +19,28 @@ from api.compare.exchange import MAX_BODY_BYTES
 from api.compare.handler import Comparison
 from api.compare.part import MAX_SHOWN
 from api.dialects import client_requests, entries, gateway, mcp, mcp_logs, proxy_logs, request_logs
-from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES, OUTCOME_NAMES
+from api.http.params import (
+    FILTER_PARAMETERS,
+    LIST_PARAMETERS,
+    MAX_INT64,
+    MAX_LIST_VALUES,
+    OUTCOME_NAMES,
+)
 from api.identity.handler import MAX_CANDIDATES, LastSuccess
 from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
-from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, run, tool_calls, views
+from api.native import (
+    aggregates,
+    conversations,
+    erase,
+    fields,
+    keys,
+    login,
+    messages,
+    records,
+    run,
+    tool_calls,
+    views,
+)
 from api.native.chat import transcript
 from api.native.files import csv_rows
 from api.native.files.curl import CurlLine
@@ -39,15 +59,26 @@ Schema = dict[str, Any]
 TEXT: Final[Schema] = {"type": "string"}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT, "maxItems": MAX_LIST_VALUES}
 COMMA_TEXTS: Final[Schema] = TEXT | {"description": "one value, or several separated by commas"}
-BOOL: Final[Schema] = {"type": "string", "pattern": "^(?i:true|1|yes|false|0|no|)$", "examples": ["true"]}
+BOOL: Final[Schema] = {
+    "type": "string",
+    "pattern": "^(?i:true|1|yes|false|0|no|)$",
+    "examples": ["true"],
+}
 _EMPTY: Final[Schema] = {"type": "string", "maxLength": 0}
 _TIMES: Final = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
 _AGE: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,10}[smhdw]$"}
 _DAY: Final[Schema] = {"enum": ["today", "yesterday"]}
 TIME: Final[Schema] = {"anyOf": [*_TIMES, _EMPTY], "description": EXPECTED}
 MOMENT: Final[Schema] = {"anyOf": [*_TIMES, _AGE, _DAY, _EMPTY], "description": EXPECTED_RELATIVE}
-AMOUNT: Final[Schema] = {"type": "string", "pattern": r"^([0-9]{1,9}(\.[0-9]{1,9})?|)$", "examples": ["0.25"]}
-LATENCY_MS: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, _EMPTY], "description": "milliseconds"}
+AMOUNT: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^([0-9]{1,9}(\.[0-9]{1,9})?|)$",
+    "examples": ["0.25"],
+}
+LATENCY_MS: Final[Schema] = {
+    "anyOf": [{"type": "number", "minimum": 0}, _EMPTY],
+    "description": "milliseconds",
+}
 _BASE64: Final = "[A-Za-z0-9_-]"
 CURSOR: Final[Schema] = {
     "type": "string",
@@ -68,7 +99,9 @@ RECEIVED_CURSOR: Final[Schema] = {
 def whole(maximum: int = MAX_INT64, default: int | None = None, minimum: int = 0) -> Schema:
     """Return the schema of a whole number; outside of its bounds it is refused."""
     schema: Schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
-    return schema if default is None else schema | {"default": default}
+    if default is None:
+        return schema
+    return schema | {"default": default}
 
 
 def clamped(maximum: int, default: int | None = None) -> Schema:
@@ -82,9 +115,15 @@ def one_of(*values: str) -> Schema:
 
 
 def some_words(*values: str) -> Schema:
-    """Return the schema of several of some words, or patterns, in one text: an item of a list may hold commas, too."""
+    """Return the schema of several of some words, or patterns, in one text: an item of a list may
+    hold commas, too.
+    """
     word = rf"\s*({'|'.join(values)}|)\s*"
-    return {"type": "string", "pattern": f"^{word}(,{word}){{0,{MAX_LIST_VALUES - 1}}}$", "examples": [values[0]]}
+    return {
+        "type": "string",
+        "pattern": f"^{word}(,{word}){{0,{MAX_LIST_VALUES - 1}}}$",
+        "examples": [values[0]],
+    }
 
 
 STATUSES: Final = some_words("[1-9][0-9]{2}", "[1-9][xX]{2}") | {"examples": ["404,5xx"]}
@@ -96,7 +135,8 @@ FILTERS: Final[dict[str, Schema]] = {
     "level": some_words(*LEVELS),
     "source": some_words(*SOURCES),
     "outcome": some_words(*OUTCOME_NAMES),
-    "grpc_status": some_words("!?[0-9]{1,9}", *(f"!?{name}" for name in GRPC_STATUSES)) | {"examples": ["!OK"]},
+    "grpc_status": some_words("!?[0-9]{1,9}", *(f"!?{name}" for name in GRPC_STATUSES))
+    | {"examples": ["!OK"]},
     "since": MOMENT | {"examples": ["15m"]},
     "until": MOMENT,
     "query": TEXT
@@ -136,7 +176,10 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
 
 PLACES: Final = TEXTS | {
     "maxItems": MAX_PLACES,
-    "description": "places that are set apart, such as `items[*].id` or `header:x-runtime`; what is none is a 400",
+    "description": (
+        "places that are set apart, such as `items[*].id` or `header:x-runtime`; what is none is "
+        "a 400"
+    ),
     "examples": [["items[*].id", "header:x-runtime"]],
 }
 FACET_NAMES: Final = some_words(*FACETS)
@@ -154,7 +197,10 @@ COLUMNS: Final = FIELDS | {
     "examples": ["started_at,status,path,body.user.id"],
 }
 GROUPED_BY: Final[Schema] = {
-    "anyOf": [one_of(*GROUPS, *OTHER_NAMES), {"type": "string", "pattern": f"^{fields.CELL_FIELD}$"}],
+    "anyOf": [
+        one_of(*GROUPS, *OTHER_NAMES),
+        {"type": "string", "pattern": f"^{fields.CELL_FIELD}$"},
+    ],
     "default": "endpoint",
     "description": "a field, a header, or a place in JSON bodies; `tool` counts calls of MCP tools, for which no other "
     "filter holds than since, until, key and tool",
@@ -203,16 +249,25 @@ _TOP: Final = {
     "sort": one_of(*top.SORTS),
 }
 _NEWEST: Final = (
-    "The newest records are added up, as many as the time budget allows: `complete` says whether these were all, and "
-    "`seen` how many. With `before`, a row has what came of it in the period of the same length before `since`, if "
+    "The newest records are added up, as many as the time budget allows: `complete` says whether "
+    "these were all, and "
+    "`seen` how many. With `before`, a row has what came of it in the period of the same length "
+    "before `since`, if "
     "the log reaches back so far; else null. "
-    "With `buckets`, which needs a range of time, `series` of a row counts its requests in so many steps."
+    "With `buckets`, which needs a range of time, `series` of a row counts its requests in so "
+    "many steps."
 )
 _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/v1/requests"): Operation(
-        {"limit": clamped(500, 50), "offset": whole(), "project_id": TEXT, "max_seq": whole(), "llm_only": BOOL},
+        {
+            "limit": clamped(500, 50),
+            "offset": whole(),
+            "project_id": TEXT,
+            "max_seq": whole(),
+            "llm_only": BOOL,
+        },
         gateway.GatewayPage,
         notes="Newest first by receipt. Pages shift while requests arrive, unless `max_seq` is the `X-Max-Seq` of the "
         "first response. `total_capped` marks a total that its time budget cut: a lower bound.",
@@ -220,8 +275,18 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/proxy-logs/_logs"): Operation(
         {
             **ENTRY_FILTERS,
-            **{"limit": clamped(1000, 200), "offset": whole(), "last": clamped(1000), "afterId": whole()},
-            **{"includeRequestBody": BOOL, "includeResponseBody": BOOL, "cursor": TEXT, "max_seq": whole()},
+            **{
+                "limit": clamped(1000, 200),
+                "offset": whole(),
+                "last": clamped(1000),
+                "afterId": whole(),
+            },
+            **{
+                "includeRequestBody": BOOL,
+                "includeResponseBody": BOOL,
+                "cursor": TEXT,
+                "max_seq": whole(),
+            },
             "order": one_of("asc", "desc"),
         },
         entries.LogEntryPage,
@@ -256,34 +321,55 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=(400, 413),
         body=mcp.Message,
         is_maybe_empty=True,
-        notes="The Model Context Protocol, streamable HTTP without sessions: docs/guides/agents.md. Reads only.",
+        notes=(
+            "The Model Context Protocol, streamable HTTP without sessions: docs/guides/agents.md. "
+            "Reads only."
+        ),
     ),
     ("GET", _CLIENT): Operation(
-        {"limit": clamped(1000, 1000), "processedAfter": TIME, "processedBefore": TIME, "cursor": RECEIVED_CURSOR},
+        {
+            "limit": clamped(1000, 1000),
+            "processedAfter": TIME,
+            "processedBefore": TIME,
+            "cursor": RECEIVED_CURSOR,
+        },
         client_requests.ClientRequestPage,
         errors=(400, 404),
         notes="Newest first by receipt. Requests in flight on this sidecar are among them, `processed: false`; their "
         "place, and so their page, is the same when they end.",
     ),
-    ("GET", _CLIENT + "/{requestId}"): Operation({}, client_requests.ClientRequestDetails, errors=(404,)),
+    ("GET", _CLIENT + "/{requestId}"): Operation(
+        {}, client_requests.ClientRequestDetails, errors=(404,)
+    ),
     ("GET", "/api/facets"): Operation({**FILTERS, "name": FACET_NAMES}, aggregates.FacetsShown),
     ("GET", "/api/histogram"): Operation(
         {**FILTERS, "buckets": whole(500, 60, minimum=1)},
         aggregates.HistogramShown,
-        notes="`since` must be before `until`, which is now, or an hour after a `since` that lies ahead.",
+        notes=(
+            "`since` must be before `until`, which is now, or an hour after a `since` that lies "
+            "ahead."
+        ),
     ),
     ("GET", "/api/heatmap"): Operation(
         {**FILTERS, "columns": whole(120, 60, minimum=1), "rows": whole(60, 30, minimum=1)},
         aggregates.HeatMapShown,
-        notes="`since` and `until` as for a histogram; steps of whole hours may be one more than `columns`.",
+        notes=(
+            "`since` and `until` as for a histogram; steps of whole hours may be one more than "
+            "`columns`."
+        ),
     ),
     ("GET", "/api/summary"): Operation(
         {**FILTERS, "totals": BOOL},
         aggregates.SummaryShown,
-        notes="With `totals`, which is little more than half the work, `top` is empty and `usage` null.",
+        notes=(
+            "With `totals`, which is little more than half the work, `top` is empty and `usage` "
+            "null."
+        ),
     ),
     ("GET", "/api/endpoints"): Operation({**FILTERS, **_TOP}, top.TopShown, notes=_NEWEST),
-    ("GET", "/api/top"): Operation({**FILTERS, **_TOP, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST),
+    ("GET", "/api/top"): Operation(
+        {**FILTERS, **_TOP, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST
+    ),
     ("GET", "/api/words"): Operation({}, words.WordsShown),
     ("GET", "/api/export"): Operation(
         {
@@ -304,13 +390,20 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/conversations"): Operation(
         {
             **FILTERS,
-            **{"min_turns": whole(conversations.MAX_TURNS, 1, minimum=1), "sort": one_of(*conversations.SORTS)},
+            **{
+                "min_turns": whole(conversations.MAX_TURNS, 1, minimum=1),
+                "sort": one_of(*conversations.SORTS),
+            },
             **{"min_failed": whole(conversations.MAX_TURNS, 0), "min_cost_usd": AMOUNT},
-            **{"limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1), "cursor": CURSOR_DOWN},
+            **{
+                "limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1),
+                "cursor": CURSOR_DOWN,
+            },
         },
         conversations.ConversationPage,
         notes="A conversation is listed when one of its calls matches; its sums are those of all its calls. "
-        "Sorted by a figure, or with a least number of failures or cost, the first `limit` of all are one page; "
+        "Sorted by a figure, or with a least number of failures or cost, the first `limit` of all "
+        "are one page; "
         "`complete` says whether there was time to compare them all, or else the newest.",
     ),
     ("GET", "/api/conversations/{id}"): Operation(
@@ -319,12 +412,16 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=(400, 404),
     ),
     ("GET", "/api/conversations/{id}/run"): Operation(
-        {"limit": whole(run.MAX_STEPS, run.DEFAULT_STEPS, minimum=1), "cursor": CURSOR_UP}, run.Run, errors=(400, 404)
+        {"limit": whole(run.MAX_STEPS, run.DEFAULT_STEPS, minimum=1), "cursor": CURSOR_UP},
+        run.Run,
+        errors=(400, 404),
     ),
     ("GET", "/api/conversations/{id}/transcript"): Operation(
         {
             "characters": whole(
-                transcript.MAX_CHARACTERS, transcript.DEFAULT_CHARACTERS, minimum=transcript.LEAST_CHARACTERS
+                transcript.MAX_CHARACTERS,
+                transcript.DEFAULT_CHARACTERS,
+                minimum=transcript.LEAST_CHARACTERS,
             ),
             "cursor": CURSOR_UP,
         },
@@ -339,7 +436,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {
             **FILTERS,
             "limit": whole(1000, 100, minimum=1),
-            **{"order": one_of("desc", "asc"), "cursor": CURSOR, "in_flight": BOOL, "fields": FIELDS},
+            **{
+                "order": one_of("desc", "asc"),
+                "cursor": CURSOR,
+                "in_flight": BOOL,
+                "fields": FIELDS,
+            },
         },
         records.RecordPage,
         notes="`order`, when given, must be that of the cursor. With `fields` a page may end early: what is read of "
@@ -349,11 +451,15 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {**FILTERS, "wait_s": whole(erase.MAX_WAIT_S, 0)},
         erase.Receipt,
         notes="At least one filter is needed. Where `finished` is false, the records are already hidden from all "
-        "readers, and the store is still deleting them; `wait_s` waits for that, and `erasing_records` of "
+        "readers, and the store is still deleting them; `wait_s` waits for that, and "
+        "`erasing_records` of "
         "`/api/status` counts what is left.",
     ),
     ("GET", "/api/records/stream"): Operation(
-        {**FILTERS, **RESUME, "fields": FIELDS}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
+        {**FILTERS, **RESUME, "fields": FIELDS},
+        media_types=_SSE,
+        errors=(400, 429),
+        headers=_LAST_EVENT_ID,
     ),
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{a}/compare/{b}"): Operation(
@@ -384,10 +490,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {"limit": whole(1000, 100, minimum=1), "cursor": CURSOR_UP},
         messages.MessagePage,
         errors=(400, 404),
-        notes="In the order they passed. A page may be short, even empty, while there is a `next_cursor`.",
+        notes=(
+            "In the order they passed. A page may be short, even empty, while there is a "
+            "`next_cursor`."
+        ),
     ),
-    ("GET", "/api/records/{id}/request-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
-    ("GET", "/api/records/{id}/response-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
+    ("GET", "/api/records/{id}/request-body"): Operation(
+        {}, media_types=("application/octet-stream",), errors=(404,)
+    ),
+    ("GET", "/api/records/{id}/response-body"): Operation(
+        {}, media_types=("application/octet-stream",), errors=(404,)
+    ),
     ("DELETE", "/api/scopes/containers/{id}"): Operation({}, erase.ContainerReceipt, errors=()),
     ("GET", "/api/views"): Operation({}, views.ViewList, errors=()),
     ("PUT", "/api/views"): Operation(
@@ -396,7 +509,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=(400, 404, 409, 413),
         body=views.ViewGiven,
         notes=f"At most {MAX_VIEWS} in a scope, of {MAX_VIEW_BYTES} bytes each. `since` and `until` are ages, such as "
-        "24h, or times. Fields of `columns` and `group_by` are columns and fields of records, of heads and of bodies.",
+        "24h, or times. Fields of `columns` and `group_by` are columns and fields of records, of "
+        "heads and of bodies.",
     ),
     ("DELETE", "/api/views/{view}"): Operation({}, media_types=(), status=204, errors=(404,)),
     ("GET", "/api/replay"): Operation({}, handler.Sending),
@@ -409,17 +523,32 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),
     ("GET", "/api/keys"): Operation({}, keys.ApiKeyList, errors=()),
-    ("POST", "/api/keys"): Operation({}, keys.ApiKeyShown, status=201, errors=(400, 409, 413), body=keys.KeyCreation),
-    ("PATCH", "/api/keys/{id}"): Operation({}, keys.ApiKeyShown, errors=(400, 404, 413), body=keys.KeyChange),
+    ("POST", "/api/keys"): Operation(
+        {}, keys.ApiKeyShown, status=201, errors=(400, 409, 413), body=keys.KeyCreation
+    ),
+    ("PATCH", "/api/keys/{id}"): Operation(
+        {}, keys.ApiKeyShown, errors=(400, 404, 413), body=keys.KeyChange
+    ),
     ("DELETE", "/api/keys/{id}"): Operation({}, media_types=(), status=204, errors=(404,)),
     ("GET", "/healthz"): Operation({}, errors=()),
     ("GET", "/readyz"): Operation({}, errors=()),
-    ("GET", "/metrics"): Operation({}, media_types=("text/plain", "application/openmetrics-text", PROTOBUF), errors=()),
-    ("POST", "/login"): Operation(
-        {}, media_types=(), status=204, errors=(400, 413), body=login.Login, body_types=(JSON, _FORM, "text/plain")
+    ("GET", "/metrics"): Operation(
+        {}, media_types=("text/plain", "application/openmetrics-text", PROTOBUF), errors=()
     ),
-    ("GET", "/ui/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
-    ("GET", "/ui/{version}/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
+    ("POST", "/login"): Operation(
+        {},
+        media_types=(),
+        status=204,
+        errors=(400, 413),
+        body=login.Login,
+        body_types=(JSON, _FORM, "text/plain"),
+    ),
+    ("GET", "/ui/{name}"): Operation(
+        {}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)
+    ),
+    ("GET", "/ui/{version}/{name}"): Operation(
+        {}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)
+    ),
     ("GET", "/ui/{version}/{folder}/{name}"): Operation(
         {}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)
     ),

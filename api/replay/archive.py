@@ -94,7 +94,10 @@ def _sent(request: Line) -> Line | None:
     if params and not content.get("text"):
         kind = _field(request, "content-type") or content.get("mimeType", "")
         text = _form(params, kind)
-        return _missing(0, None) if text is None else {"encoding": "utf-8", "head": text}
+        if text is None:
+            return _missing(0, None)
+        return {"encoding": "utf-8", "head": text}
+
     length = _field(request, "content-length")
     size = max(request.get("bodySize") or 0, int(length) if length.isdecimal() else 0)
     return _body(request, content, size)
@@ -116,6 +119,7 @@ def _body(message: Line, content: Line, size: int) -> Line | None:
         return _missing(size, coding, comment)
     if not text:
         return _missing(size, coding) if size else None
+
     is_base64 = "base64" in (content.get("encoding"), *comment.split(", "))
     if is_base64 and base64.b64decode(text[:8]).startswith(_CODED):
         coding = None
@@ -136,14 +140,17 @@ def _form(params: Sequence[Line], content_type: str) -> str | None:
         has_files = any(each.get("fileName") for each in params)
         if boundary is None or has_files or any(value is None for _, value in pairs):
             return None
+
         begin = f"--{boundary[1]}"
         parts = []
         for name, value in pairs:
             disposition = f'Content-Disposition: form-data; name="{name}"'
             parts.append(f"{begin}\r\n{disposition}\r\n\r\n{value}\r\n")
         return "".join(parts) + f"{begin}--\r\n"
+
     if kind and not kind.startswith(_FORM):
         return None
+
     return "&".join(f"{_encoded(name)}={_encoded(value or '')}" for name, value in pairs)
 
 

@@ -1,7 +1,9 @@
-"""Send again: a recorded request, edited or not, to the upstream of its route or to a target of the settings.
+"""Send again: a recorded request, edited or not, to the upstream of its route or to a target of the
+settings.
 
-The caller names no address: a target is one of a list. Whatever the caller writes is checked as the rest of a suite is
-(`request.py`), so that nothing redacted leaves, and no value makes a second header or request.
+The caller names no address: a target is one of a list. Whatever the caller writes is checked as the
+rest of a suite is (`request.py`), so that nothing redacted leaves, and no value makes a second
+header or request.
 """
 
 import asyncio
@@ -17,7 +19,14 @@ from api.http.errors import BadParameter, Refused
 from api.http.params import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.native.find import find_entry
-from api.native.projection import exact_target, exact_text, field_of, message_json, octets_of, split_head
+from api.native.projection import (
+    exact_target,
+    exact_text,
+    field_of,
+    message_json,
+    octets_of,
+    split_head,
+)
 from api.replay.request import TOKEN, Given, outgoing_of, refusal_of
 from api.replay.suite import Recorded
 from api.services import SendAgain, Services, services_of
@@ -72,11 +81,14 @@ async def describe_replay(request: web.Request) -> web.Response:
 
 
 async def send_record(request: web.Request) -> web.Response:
-    """Send a recorded request again, as the body says, and compare the answer with the recorded one."""
+    """Send a recorded request again, as the body says, and compare the answer with the recorded
+    one.
+    """
     services = services_of(request)
     sender = _sender_of(services)
     record, payload = await find_entry(services, request.match_info["id"])
     again = read_json_body(_decoder, await request.read(), "the request")
+
     edited = _edited(record, payload, again, sender)
     try:
         answer = await sender.send(services.principal.name, edited, again.to)
@@ -84,9 +96,11 @@ async def send_record(request: web.Request) -> web.Response:
         raise Refused(409, str(error)) from error
     except ConnectionError as error:
         raise Refused(502, f"no answer: {error}") from error
+
     assert answer.payload is not None
     sides = Side(record, payload, [], False), Side(answer.record, answer.payload, [], False)
-    parts = await asyncio.to_thread(response_parts, *sides)  # without a turn: what was sent is answered for
+    # Without a turn: what was sent is answered for.
+    parts = await asyncio.to_thread(response_parts, *sides)
     shown = message_json(answer.payload.response_head, answer.payload.response_body, b"")
     new_id = field_of(answer.payload.response_head, _RECORD_ID) or None
     is_equal = all(part.equal for part in parts)
@@ -113,27 +127,44 @@ def _edited(record: Record, payload: Payload | None, again: Again, sender: SendA
         raise BadParameter("to", again.to, "one of the targets of [replay]")
     for name, value in again.headers:
         if not TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise BadParameter("headers", name, "names that are tokens, and values without line breaks")
+            raise BadParameter(
+                "headers", name, "names that are tokens, and values without line breaks"
+            )
+
     path, mark, query = again.target.partition("?")
     body = None if payload is None else payload.request_body
     if again.body is not None:
         content = again.body.encode(errors="replace")
         body = Body(content, b"", len(content), False, None, None) if content else None
-    changes = {"method": again.method, "path": path, "query": query if mark else None, "request_complete": True}
-    sent = msgspec.structs.replace(record, **changes, status=None, request_bytes=body.size if body else 0)
-    edited = Recorded(format_id(record.id), sent, Payload(_head(record, payload, again), b"", body, None))
+    changes = {
+        "method": again.method,
+        "path": path,
+        "query": query if mark else None,
+        "request_complete": True,
+    }
+    sent = msgspec.structs.replace(
+        record, **changes, status=None, request_bytes=body.size if body else 0
+    )
+    edited = Recorded(
+        format_id(record.id), sent, Payload(_head(record, payload, again), b"", body, None)
+    )
     if reason := refusal_of(edited):
         raise Refused(409, f"this request cannot be sent: {reason}")
     if missing := outgoing_of(edited, Given()).missing:
         raise Refused(409, f"still redacted, so give or remove: {', '.join(missing)}")
+
     return Entry(sent, edited.payload)
 
 
 def _head(record: Record, payload: Payload | None, again: Again) -> bytes:
-    """Write the head that is asked for; what is given back as it was shown has the octets that were sent."""
+    """Write the head that is asked for; what is given back as it was shown has the octets that were
+    sent.
+    """
     line, fields = split_head(b"" if payload is None else payload.request_head, exact_text)
     shown = (record.path or "") + ("" if record.query is None else f"?{record.query}")
     target = again.target if again.target != shown else exact_target(line) or shown
     exact = {(name.lower(), readable(octets_of(value))): value for name, value in fields}
-    headers = [f"{name}: {exact.get((name.lower(), value), value)}" for name, value in again.headers]
+    headers = [
+        f"{name}: {exact.get((name.lower(), value), value)}" for name, value in again.headers
+    ]
     return octets_of("\r\n".join([f"{again.method} {target} HTTP/1.1", *headers]))

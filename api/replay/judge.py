@@ -1,4 +1,6 @@
-"""Whether the answer of today is the recorded one: by its status, by the shape of its endpoint, or all of it. Pure."""
+"""Whether the answer of today is the recorded one: by its status, by the shape of its endpoint, or
+all of it. Pure.
+"""
 
 import re
 from collections.abc import Iterable
@@ -28,9 +30,13 @@ _MIN_TIMES: Final = 10
 _MIN_OBJECTS, _MIN_NAMES = 3, 8
 """So many objects with so many names in all, none of them common: they are keyed by data."""
 _ID_LIKE: Final = re.compile(r"(?=[^0-9]*+[0-9])[0-9A-Za-z_.-]++")
-"""A name with a digit, as `u17`: of objects that have such names alone, and others each, they are keyed by data."""
+"""A name with a digit, as `u17`: of objects that have such names alone, and others each, they are
+keyed by data.
+"""
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
-_DATA_KEY: Final = re.compile(r"-?\d+|\d{4}-\d\d-\d\d.*|[0-9A-Fa-f-]{16,}|.*[@/:\s].*|.*\d{4,}.*", re.DOTALL)
+_DATA_KEY: Final = re.compile(
+    r"-?\d+|\d{4}-\d\d-\d\d.*|[0-9A-Fa-f-]{16,}|.*[@/:\s].*|.*\d{4,}.*", re.DOTALL
+)
 _REDACTED: Final = "[REDACTED"
 _TYPES: Final = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 _ANY_KEY: Final = "*"
@@ -42,19 +48,32 @@ def _type_of(value: Any) -> str:
 
 
 class Shape:
-    """What all values of JSON that were seen at one place have in common; every value that was learned fits.
+    """What all values of JSON that were seen at one place have in common; every value that was
+    learned fits.
 
-    Of each place the types are learned, of objects which members all of them had, of words the few that occur. Objects
-    that are keyed by data (ids, dates, names of users) have no members, but values of one shape. Values are not
-    compared; what was never seen, such as elements of an array that was always empty, is free, as is what was redacted.
+    Of each place the types are learned, of objects which members all of them had, of words the few
+    that occur. Objects that are keyed by data (ids, dates, names of users) have no members, but
+    values of one shape. Values are not compared; what was never seen, such as elements of an array
+    that was always empty, is free, as is what was redacted.
     """
 
-    __slots__ = ("_elements", "_is_ever_empty", "_is_free", "_is_keyed", "_members", "_seen", "_types", "_words")
+    __slots__ = (
+        "_elements",
+        "_is_ever_empty",
+        "_is_free",
+        "_is_keyed",
+        "_members",
+        "_seen",
+        "_types",
+        "_words",
+    )
 
     def __init__(self) -> None:
         self._seen = 0
         self._types: dict[str, int] = {}
-        self._is_free = self._is_keyed = self._is_ever_empty = False
+        self._is_free = False
+        self._is_keyed = False
+        self._is_ever_empty = False
         self._members: dict[str, Shape] = {}
         self._elements: Shape | None = None
         self._words: dict[str, int] | None = {}
@@ -68,6 +87,7 @@ class Shape:
         self._is_free |= depth >= MAX_DEPTH or (name == "string" and _REDACTED in value)
         if self._is_free:
             return
+
         if name == "string":
             self._learn_word(value)
         elif name == "array":
@@ -88,11 +108,15 @@ class Shape:
                 self._words = None
 
     def _name_of(self, key: str) -> str:
-        return _ANY_KEY if self._is_keyed or _DATA_KEY.fullmatch(key) else key
+        if self._is_keyed or _DATA_KEY.fullmatch(key):
+            return _ANY_KEY
+        return key
 
     def _fold(self) -> None:
         """Take all members for one: the object is keyed by data."""
-        members, self._members, self._is_keyed = self._members, {}, True
+        members = self._members
+        self._members = {}
+        self._is_keyed = True
         for each in members.values():
             self._members.setdefault(_ANY_KEY, Shape()).merge(each)
 
@@ -113,16 +137,24 @@ class Shape:
         if self._words is not None and other._words is not None:
             for word, times in other._words.items():
                 self._words[word] = self._words.get(word, 0) + times
-        self._words = None if other._words is None or len(self._words or "") > MAX_WORDS else self._words
+        self._words = (
+            None if other._words is None or len(self._words or "") > MAX_WORDS else self._words
+        )
 
     def judge(self, value: Any, path: Path, found: Changes) -> None:
-        """Add what does not fit: a type, a member that is missing or new, a word that an enum does not have.
+        """Add what does not fit: a type, a member that is missing or new, a word that an enum does
+        not have.
 
         And an array that is empty, of which many were seen and none was.
         """
         name = _type_of(value)
-        if self._is_free or not self._types.keys() - {"null"} or (name == "string" and _REDACTED in value):
+        if (
+            self._is_free
+            or not self._types.keys() - {"null"}
+            or (name == "string" and _REDACTED in value)
+        ):
             return
+
         if name not in self._types:
             found.add("type", path, path, " | ".join(self._types), name)
         elif name == "object":
@@ -149,7 +181,14 @@ class Shape:
             common = []
         for key in common:
             if key not in value:
-                found.add("removed", (*path, key), (*path, key), " | ".join(self._members[key]._types), None)
+                found.add(
+                    "removed",
+                    (*path, key),
+                    (*path, key),
+                    " | ".join(self._members[key]._types),
+                    None,
+                )
+
         for key, each in value.items():
             if (shape := self._members.get(self._name_of(key))) is not None:
                 shape.judge(each, (*path, key), found)
@@ -160,7 +199,9 @@ class Shape:
         """Whether names of members, of which some are common to all objects, are data."""
         if not common and len(named) >= _MIN_NAMES:
             return True
-        are_alike = not common or all(self._members[key]._types.keys() == {"object"} for key in named)
+        are_alike = not common or all(
+            self._members[key]._types.keys() == {"object"} for key in named
+        )
         return len(common) < len(named) and are_alike and all(map(_ID_LIKE.fullmatch, named))
 
 
@@ -191,14 +232,19 @@ class Judge:
         self._seen: dict[Key, _Seen] = {}
 
     def learn(self, suite: Iterable[Recorded]) -> None:
-        """Learn from what was answered: shapes, or for the expectation `same`, what is drawn anew each time."""
+        """Learn from what was answered: shapes, or for the expectation `same`, what is drawn anew
+        each time.
+        """
         for _, record, payload in suite if self._expect != "status" else ():
             if payload is None:
                 continue
             if self._expect == "same":
                 self._evidence.learn(record, payload)
                 continue
-            seen = self._seen.setdefault(_key_of(record, said_status(record, payload)), _Seen(set(), set(), {}))
+
+            seen = self._seen.setdefault(
+                _key_of(record, said_status(record, payload)), _Seen(set(), set(), {})
+            )
             seen.media_types.add(_media_type(payload))
             form, content = _content_of(payload.response_body)
             if form is not None:
@@ -206,8 +252,11 @@ class Judge:
                 seen.shapes.setdefault(form, Shape()).learn(content)
 
     def judge(self, recorded: Recorded, record: Record, payload: Payload) -> list[Part]:
-        """Compare an answer, as it is recorded; what redaction has replaced on either side is not compared."""
-        old, new = said_status(recorded.record, recorded.payload), said_status(record, payload)
+        """Compare an answer, as it is recorded; what redaction has replaced on either side is not
+        compared.
+        """
+        old = said_status(recorded.record, recorded.payload)
+        new = said_status(record, payload)
         changes = Changes()
         if old != new:
             changes.add("changed", ("status",), ("status",), old, new)
@@ -217,10 +266,14 @@ class Judge:
             b = Side(record, payload, [], False)
             apart = Apart(self._ignored, self._evidence.drawn(recorded.record, recorded.payload))
             return [status, *(_without_redacted(part) for part in response_parts(a, b, apart)[1:])]
+
         seen = self._seen.get(_key_of(recorded.record, new))
         if seen is None and is_alike(old, new):
             seen = self._seen.get(_key_of(recorded.record, old))
-        return [status] if seen is None else [status, *_judged(seen, payload, Apart(self._ignored))]
+        if seen is None:
+            return [status]
+
+        return [status, *_judged(seen, payload, Apart(self._ignored))]
 
 
 def said_status(record: Record, payload: Payload | None) -> str:
@@ -234,7 +287,9 @@ def said_status(record: Record, payload: Payload | None) -> str:
 
 
 def is_alike(old: str | None, new: str | None) -> bool:
-    """Whether two statuses are of one class, so that their answers can be expected to be alike (RFC 9110 §15)."""
+    """Whether two statuses are of one class, so that their answers can be expected to be alike (RFC
+    9110 §15).
+    """
     if old is None or new is None:
         return False
     return old == new or (old.isdecimal() and new.isdecimal() and old[:-2] == new[:-2])
@@ -254,35 +309,44 @@ def _key_of(record: Record, status: str) -> Key:
 def _media_type(payload: Payload) -> str:
     _, fields = split_head(payload.response_head)
     types = [value for name, value in fields if name.lower() == "content-type"]
-    return types[0].partition(";")[0].strip().lower() if types else "none"
+    if types:
+        return types[0].partition(";")[0].strip().lower()
+    return "none"
 
 
 def _content_of(body: Body | None) -> tuple[str | None, object]:
     """Return what a body is taken for, and its content; None for one that was not kept whole."""
     if body is None:
         return "none", ""
-    return (None, "") if body.truncated or body.omitted or body.coding_error else read_whole(body)
+    if body.truncated or body.omitted or body.coding_error:
+        return (None, "")
+    return read_whole(body)
 
 
 def _judged(seen: _Seen, payload: Payload, apart: Apart) -> list[Part]:
-    found, media_type = Changes(), _media_type(payload)
+    found = Changes()
+    media_type = _media_type(payload)
     if media_type not in seen.media_types:
         at = ("content-type",)
         found.add("changed", at, at, " | ".join(sorted(seen.media_types)), media_type)
     ignored = apart.take("response_headers", found)
     form, content = _content_of(payload.response_body)
     if form is None or not seen.forms:
-        notes = [describe_body(payload.response_body)] if form is None and payload.response_body else []
+        notes = (
+            [describe_body(payload.response_body)] if form is None and payload.response_body else []
+        )
         notes += [] if seen.forms else ["no recorded body of this endpoint was kept whole"]
         return [
             shown("response_headers", found, apart=ignored),
             shown("response_body", Changes(), notes, is_complete=False),
         ]
+
     changes = Changes()
     if form not in seen.forms:
         changes.add("type", (), (), " | ".join(sorted(seen.forms)), form)
     elif form in DOCUMENTS:
         seen.shapes[form].judge(content, (), changes)
+
     set_apart = apart.take("response_body", changes)
     return [
         shown("response_headers", found, apart=ignored),
@@ -292,5 +356,6 @@ def _judged(seen: _Seen, payload: Payload, apart: Apart) -> list[Part]:
 
 def _without_redacted(part: Part) -> Part:
     kept = [c for c in part.changes if c.a is None or c.b is None or _REDACTED not in c.a + c.b]
-    part.changes, part.equal = kept, not kept and not part.more
+    part.changes = kept
+    part.equal = not kept and not part.more
     return part

@@ -1,8 +1,9 @@
-"""The request that is sent again: as it was recorded, with what is given in the place of secrets and of other parts.
+"""The request that is sent again: as it was recorded, with what is given in the place of secrets
+and of other parts.
 
-Pure. What redaction has removed is named, as `header authorization`, `query token` or `body.user.password`, and must be
-given or left out: no request is made of a text that was redacted. What was cut, or kept otherwise than it was sent, is
-refused with the reason.
+Pure. What redaction has removed is named, as `header authorization`, `query token` or
+`body.user.password`, and must be given or left out: no request is made of a text that was redacted.
+What was cut, or kept otherwise than it was sent, is refused with the reason.
 
 Standard: RFC 9110 §7.6.1 (what belongs to one connection only), §9.2.1 (safe methods).
 """
@@ -26,7 +27,15 @@ REPLAY_OF: Final = "X-Sidelog-Replay-Of"
 """Carries the id of the original record."""
 CONNECTION_FIELDS: Final = frozenset(
     (
-        *("connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "te", "proxy-connection"),
+        *(
+            "connection",
+            "keep-alive",
+            "transfer-encoding",
+            "trailer",
+            "upgrade",
+            "te",
+            "proxy-connection",
+        ),
         *("proxy-authorization", "host", "content-length", "expect", "http2-settings"),
     )
 )
@@ -67,7 +76,8 @@ class Given:
 
 
 def read_given(headers: Iterable[str], edits: Iterable[str], environ: Mapping[str, str]) -> Given:
-    """Read `name=value` and `body.user.id=7`; `env:NAME` stands for a variable, other values of edits may be JSON.
+    """Read `name=value` and `body.user.id=7`; `env:NAME` stands for a variable, other values of
+    edits may be JSON.
 
     Raises:
         ValueError: one is malformed, or its variable is not set.
@@ -75,18 +85,28 @@ def read_given(headers: Iterable[str], edits: Iterable[str], environ: Mapping[st
     fields: dict[str, str] = {}
     parts: dict[str, Any] = {}
     secrets: list[str] = []
+
     for each in headers:
         name, value = _assigned(each, environ, secrets)
         if not TOKEN.fullmatch(name) or _CONTROL.search(value):
-            raise ValueError(f"{name!r} and its value do not make a header: no line breaks or other controls")
+            raise ValueError(
+                f"{name!r} and its value do not make a header: no line breaks or other controls"
+            )
         if name.lower() in CONNECTION_FIELDS - {"host"}:
             raise ValueError(f"{name} belongs to the connection, and is written by the sender")
+
         fields[name.lower()] = value
+
     for each in edits:
         name, value = _assigned(each, environ, secrets)
         if not _PARTS.fullmatch(name):
-            raise ValueError(f"cannot edit {name!r}: path, query.NAME, body, or a place in it such as body.user.id")
+            raise ValueError(
+                f"cannot edit {name!r}: path, query.NAME, body, or a place in it such as "
+                "body.user.id"
+            )
+
         parts[name] = value if each.partition("=")[2].startswith("env:") else _json_or_text(value)
+
     return Given(fields, parts, tuple(secrets))
 
 
@@ -94,12 +114,17 @@ def _assigned(text: str, environ: Mapping[str, str], secrets: list[str]) -> tupl
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"expected name=value, got {text!r}")
+
     if value.startswith("env:"):
         variable = value.removeprefix("env:")
         if variable not in environ:
-            raise ValueError(f"{name} is to come from the environment variable {variable}, which is not set")
+            raise ValueError(
+                f"{name} is to come from the environment variable {variable}, which is not set"
+            )
+
         value = environ[variable]
         secrets.append(value)
+
     return name.strip(), value
 
 
@@ -112,7 +137,9 @@ def _json_or_text(text: str) -> Any:
 
 def replay_of(recorded: Recorded) -> str:
     """Return the id of the original of a replay; empty for what is none."""
-    return "" if recorded.payload is None else field_of(recorded.payload.request_head, REPLAY_OF.lower())
+    if recorded.payload is None:
+        return ""
+    return field_of(recorded.payload.request_head, REPLAY_OF.lower())
 
 
 def is_call(payload: Payload) -> bool:
@@ -121,8 +148,11 @@ def is_call(payload: Payload) -> bool:
 
 
 def refusal_of(recorded: Recorded, *, may_call: bool = False) -> str:
-    """Say why an exchange cannot be sent again, calls of gRPC only where it is said; empty if it can."""
-    record, payload = recorded.record, recorded.payload
+    """Say why an exchange cannot be sent again, calls of gRPC only where it is said; empty if it
+    can.
+    """
+    record = recorded.record
+    payload = recorded.payload
     if not record.method or not TOKEN.fullmatch(record.method) or record.method == "CONNECT":
         return "its request was no valid one"
     if record.status == SWITCHING_PROTOCOLS:
@@ -133,14 +163,19 @@ def refusal_of(recorded: Recorded, *, may_call: bool = False) -> str:
         return "it is a call of gRPC: sidelog get --curl ID prints a grpcurl"
     if record.scheme not in _SCHEMES:
         return f"its URL is of {record.scheme}:, which is no HTTP"
+
     path, query = _asked(record, payload)
     if not path.startswith("/") or _UNFIT.search(f"{path}{query or ''}"):
         return "its target is no path that can be sent"
     if not record.request_complete:
         return "its request was not complete"
+
     body = payload.request_body
     if body is None:
-        return "its body is no longer stored" if record.request_bytes else ""
+        if record.request_bytes:
+            return "its body is no longer stored"
+        return ""
+
     return _loss_of(body)
 
 
@@ -158,9 +193,16 @@ def _loss_of(body: Body) -> str:
         return f"its body was {loss}"
     if body.coding_error or _COMPACTED.search(body.head):
         return "its body is not stored as it was sent"
+
     is_redacted = _REDACTED.search(body.head.decode("latin-1"))
-    if not is_redacted and body.coding is None and body.charset is None and len(body.head) != body.size:
+    if (
+        not is_redacted
+        and body.coding is None
+        and body.charset is None
+        and len(body.head) != body.size
+    ):
         return f"its body is not stored as it was sent: {len(body.head)} of {body.size} bytes"
+
     return ""
 
 
@@ -170,13 +212,15 @@ def outgoing_of(recorded: Recorded, given: Given) -> Outgoing:
     Raises:
         ValueError: an edit makes no request of it; the message says which.
     """
-    record, payload = recorded.record, recorded.payload
+    record = recorded.record
+    payload = recorded.payload
     assert payload is not None
     missing: list[str] = []
     asked, query = _asked(record, payload)
     path = str(given.edits.get(_PATH, asked))
     if not path.startswith("/") or _UNFIT.search(path):
         raise ValueError(f"{path!r} is no path that can be sent")
+
     query = None if query is None else _edited_pairs(query, "query", given, missing)
     if _REDACTED.search(path):
         missing.append(_PATH)
@@ -192,9 +236,17 @@ def outgoing_of(recorded: Recorded, given: Given) -> Outgoing:
 def _headers(
     fields: Sequence[Sequence[str]], given: Given, missing: list[str], *, is_decoded: bool
 ) -> list[tuple[str, str]]:
-    listed = ",".join(value for name, value in fields if name.lower() == "connection").lower().split(",")
-    left_out = CONNECTION_FIELDS | {name.strip() for name in listed} | ({"content-encoding"} if is_decoded else set())
-    kept, others = [], dict(given.headers)
+    listed = (
+        ",".join(value for name, value in fields if name.lower() == "connection").lower().split(",")
+    )
+    left_out = (
+        CONNECTION_FIELDS
+        | {name.strip() for name in listed}
+        | ({"content-encoding"} if is_decoded else set())
+    )
+    kept = []
+    others = dict(given.headers)
+
     for name, value in fields:
         lower = name.lower()
         if lower in given.headers:
@@ -203,35 +255,62 @@ def _headers(
             kept.append((name, value))
             if _REDACTED.search(value):
                 missing.append(f"header {lower}")
-    return [(name, value) for name, value in [*kept, *others.items()] if value or name.lower() not in given.headers]
+
+    return [
+        (name, value)
+        for name, value in [*kept, *others.items()]
+        if value or name.lower() not in given.headers
+    ]
 
 
-def _content(body: Body, fields: Sequence[Sequence[str]], given: Given, missing: list[str]) -> bytes:
+def _content(
+    body: Body, fields: Sequence[Sequence[str]], given: Given, missing: list[str]
+) -> bytes:
     if "body" in given.edits:
         whole = given.edits["body"]
-        return whole.encode() if isinstance(whole, str) else json.dumps(whole).encode()
+        if isinstance(whole, str):
+            return whole.encode()
+        return json.dumps(whole).encode()
+
     text = decode_window(body.head)
-    edits = {name.removeprefix("body."): value for name, value in given.edits.items() if name.startswith("body.")}
+    edits = {
+        name.removeprefix("body."): value
+        for name, value in given.edits.items()
+        if name.startswith("body.")
+    }
     if text is None or not (edits or _REDACTED.search(text)):
         if _REDACTED.search(body.head.decode("latin-1")):
             missing.append("body")
-        return body.head if text is None or body.charset is None else sent_text(text, body.charset)
+        if text is None or body.charset is None:
+            return body.head
+        return sent_text(text, body.charset)
+
     types = [value for name, value in fields if name.lower() == "content-type"]
     document = _json_or_text(text)
     if isinstance(document, dict | list):  # under any type: curl labels JSON as a form by default
         with suppress(RecursionError):  # nested too deep: it has no places, and is given as a whole
             is_edited = [put(document, name.split("."), value) for name, value in edits.items()]
-            text = json.dumps(document, ensure_ascii=False, allow_nan=False) if any(is_edited) else text
+            text = (
+                json.dumps(document, ensure_ascii=False, allow_nan=False)
+                if any(is_edited)
+                else text
+            )
             missing += dict.fromkeys(_redacted_places(document, "body"))
     elif types and types[0].lower().startswith("application/x-www-form-urlencoded"):
         text = _edited_pairs(text, "body", given, missing)
+
     if _REDACTED.search(text) and not any(name.startswith("body") for name in missing):
         missing.append("body")
-    return text.encode() if body.charset is None else sent_text(text, body.charset)
+    if body.charset is None:
+        return text.encode()
+
+    return sent_text(text, body.charset)
 
 
 def _edited_pairs(text: str, part: str, given: Given, missing: list[str]) -> str:
-    """Put values into a query or a form, where they have the name; all else stays as it was written."""
+    """Put values into a query or a form, where they have the name; all else stays as it was
+    written.
+    """
     pairs = text.split("&")
     for at, pair in enumerate(pairs):
         name = unquote_plus(pair.partition("=")[0])
@@ -241,20 +320,30 @@ def _edited_pairs(text: str, part: str, given: Given, missing: list[str]) -> str
             pairs[at] = f"{pair.partition('=')[0]}={quote_plus(shown)}"
         elif _REDACTED.search(pair):
             missing.append(f"{part}.{name}")
+
     return "&".join(pairs)
 
 
 def put(value: Any, path: Sequence[str], new: Any) -> bool:
-    """Put a value at a path, if there is one, in all elements of an array that the path does not number."""
+    """Put a value at a path, if there is one, in all elements of an array that the path does not
+    number.
+    """
     name, *rest = path
     if isinstance(value, list) and not name.isdecimal():
         return any([put(each, path, new) for each in value])  # noqa: C419 - in all of them
-    is_there = name in value if isinstance(value, dict) else isinstance(value, list) and int(name) < len(value)
+
+    is_there = (
+        name in value
+        if isinstance(value, dict)
+        else isinstance(value, list) and int(name) < len(value)
+    )
     if not is_there:
         return False
+
     key: Any = int(name) if isinstance(value, list) else name
     if rest:
         return put(value[key], rest, new)
+
     value[key] = new
     return True
 
@@ -262,7 +351,13 @@ def put(value: Any, path: Sequence[str], new: Any) -> bool:
 def _redacted_places(value: Any, path: str) -> Iterable[str]:
     if isinstance(value, str) and _REDACTED.search(value):
         yield path
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    members = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for name, each in members:
         if _REDACTED.search(str(name)):
             yield path

@@ -1,7 +1,8 @@
 """Sends requests again, by aiohttp: the one place of this room that knows a network.
 
-No redirect is followed, no cookie is kept, nothing is added to what was recorded but the fields that HTTP needs, and
-no request goes through a proxy of the environment. A name is resolved once for each connection, to allowed addresses.
+No redirect is followed, no cookie is kept, nothing is added to what was recorded but the fields
+that HTTP needs, and no request goes through a proxy of the environment. A name is resolved once for
+each connection, to allowed addresses.
 """
 
 import asyncio
@@ -28,7 +29,9 @@ MAX_ANSWER_BYTES: Final = 16 << 20
 _ESCAPES: Final = 0xDC00
 _OCTET: Final = re.compile(r"[\udc80-\udcff]")
 _MARKS: Final = 0x10FF00
-"""What is added to an octet to make its mark: one of the last characters for private use, which no text has."""
+"""What is added to an octet to make its mark: one of the last characters for private use, which no
+text has.
+"""
 _NOTHING: Final = chr(_MARKS)
 """The mark of no octet: what keeps a query that is empty from being left out."""
 _MARK: Final = re.compile(r"[\U0010ff00\U0010ff80-\U0010ffff]")
@@ -74,7 +77,8 @@ class JudgedResolver(AbstractResolver):
 class _Head:
     """Stands in for a transport until the head of a request is written, and writes its octets.
 
-    aiohttp writes all text as UTF-8 and leaves out surrogates, so octets that are no UTF-8 come as marks.
+    aiohttp writes all text as UTF-8 and leaves out surrogates, so octets that are no UTF-8 come as
+    marks.
     """
 
     def __init__(self, protocol: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
@@ -106,13 +110,17 @@ class _Request(aiohttp.ClientRequest):
 
 def _octet_of(mark: re.Match[bytes]) -> bytes:
     text = mark[0].decode()
-    return b"" if text == _NOTHING else bytes((ord(text) - _MARKS,))
+    if text == _NOTHING:
+        return b""
+    return bytes((ord(text) - _MARKS,))
 
 
 def _spelled(headers: Iterable[tuple[str, str]]) -> "CIMultiDict[str]":
     """Return fields for aiohttp, which of names that differ in their case alone would keep one."""
     spellings: dict[str, str] = {}
-    return CIMultiDict([(spellings.setdefault(name.lower(), name), _marked(value)) for name, value in headers])
+    return CIMultiDict(
+        [(spellings.setdefault(name.lower(), name), _marked(value)) for name, value in headers]
+    )
 
 
 def _marked(text: str) -> str:
@@ -133,15 +141,22 @@ class Sender:
         is_allowed: Callable[[str], bool] = lambda address: True,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Send to this scheme, host, port and path; over a Unix socket, or through a proxy, if there is one."""
+        """Send to this scheme, host, port and path; over a Unix socket, or through a proxy, if
+        there is one.
+        """
         parts = urlsplit(base_url)
         self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
         self._timeout_s = timeout_s
-        self._tls, self._unix_path, self._proxy, self._is_allowed = tls, unix_path, proxy or None, is_allowed
+        self._tls = tls
+        self._unix_path = unix_path
+        self._proxy = proxy or None
+        self._is_allowed = is_allowed
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(self._unix_path) if self._unix_path else self._connector(),
+            connector=aiohttp.UnixConnector(self._unix_path)
+            if self._unix_path
+            else self._connector(),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -157,7 +172,10 @@ class Sender:
         return aiohttp.TCPConnector(ssl=self._tls, resolver=resolver, use_dns_cache=False)
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._client.close()
 
@@ -170,10 +188,12 @@ class Sender:
         assert not request.missing
         if not self._is_allowed(host := urlsplit(self._origin).hostname or ""):
             raise NoAnswer(f"nothing is sent to {host}")
+
         target = _marked(request.target)
         if target.endswith("?"):
             target += _NOTHING
-        at_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
+        at_us = time.time_ns() // 1000
+        began_ns = time.monotonic_ns()
         try:
             async with self._client.request(
                 request.method,
@@ -188,9 +208,13 @@ class Sender:
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            cause = error.__cause__ or error  # of an address that is refused, aiohttp leaves out why
+            # Of an address that is refused, aiohttp leaves out why.
+            cause = error.__cause__ or error
             raise NoAnswer(str(cause) or type(cause).__name__) from error
-        return Answer(response.status, head, body, is_whole, at_us, (time.monotonic_ns() - began_ns) // 1000)
+
+        return Answer(
+            response.status, head, body, is_whole, at_us, (time.monotonic_ns() - began_ns) // 1000
+        )
 
 
 def _head_of(response: aiohttp.ClientResponse) -> bytes:

@@ -1,7 +1,9 @@
-"""A suite: recorded exchanges in a plain file, one a line, as `sidelog export ndjson --bodies` writes them.
+"""A suite: recorded exchanges in a plain file, one a line, as `sidelog export ndjson --bodies`
+writes them.
 
-A first line may name it (`{"suite": …}`); events are left out. An HTTP Archive (HAR 1.2) is read as well, of a
-browser's too: its entries are turned into such lines. Invariant: what was cut, or is not there, is known to be so.
+A first line may name it (`{"suite": …}`); events are left out. An HTTP Archive (HAR 1.2) is read as
+well, of a browser's too: its entries are turned into such lines. Invariant: what was cut, or is not
+there, is known to be so.
 """
 
 import base64
@@ -22,7 +24,14 @@ MAX_HEADER_BYTES: Final = 1 << 20
 """Of the first line, as far as it is read for what it says of the suite."""
 _KEPT: Final = (
     *("outcome", "status", "method", "scheme", "host", "path", "query", "route_id", "endpoint"),
-    *("started_at_us", "ended_at_us", "duration_us", "request_bytes", "response_bytes", "request_complete"),
+    *(
+        "started_at_us",
+        "ended_at_us",
+        "duration_us",
+        "request_bytes",
+        "response_bytes",
+        "request_complete",
+    ),
 )
 """Columns of a record."""
 _NOTES: Final = ("coding", "omitted", "coding_error", "charset")
@@ -64,14 +73,19 @@ def read_ignored(path: Path) -> list[str]:
             header = json.loads(file.readline(MAX_HEADER_BYTES))
         except ValueError:
             return []
+
     ignored = header.get("ignore", []) if isinstance(header, dict) and "suite" in header else []
     if not isinstance(ignored, list) or not all(isinstance(place, str) for place in ignored):
-        raise SuiteError(f'{path}, line 1: expected `ignore` to be a list of places, such as [".generated_at"]')
+        raise SuiteError(
+            f'{path}, line 1: expected `ignore` to be a list of places, such as [".generated_at"]'
+        )
+
     return ignored
 
 
 def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Recorded]:
-    """Yield the exchanges of a file, in its order; `endpoint_of` makes the template of a path that came without.
+    """Yield the exchanges of a file, in its order; `endpoint_of` makes the template of a path that
+    came without.
 
     Raises:
         SuiteError: it is none.
@@ -81,19 +95,32 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
         number = 0
         try:
             lines: Iterable[bytes | Line] = (
-                archived(file.read()) if _is_archive(file) else (each for each in file if each.strip())
+                archived(file.read())
+                if _is_archive(file)
+                else (each for each in file if each.strip())
             )
             for number, written in enumerate(lines, 1):  # noqa: B007 - for the message
                 line: Line = json.loads(written) if isinstance(written, bytes) else written
                 if line.get("suite", VERSION) != VERSION:
-                    raise ValueError(f"version {line['suite']}, this sidelog reads version {VERSION}")
+                    raise ValueError(
+                        f"version {line['suite']}, this sidelog reads version {VERSION}"
+                    )
+
                 if "suite" not in line and line.get("kind", "exchange") == "exchange":
                     read = _recorded(line)
-                    read.record.endpoint = read.record.endpoint or endpoint_of(read.record.path or "")
+                    read.record.endpoint = read.record.endpoint or endpoint_of(
+                        read.record.path or ""
+                    )
                     yield read
         except (LookupError, TypeError, AttributeError, ValueError) as error:
-            where = f"{path}, line or entry {number}" if number else f"{path} is neither a suite nor an HTTP Archive"
-            raise SuiteError(f"{where}: {'there is no ' * isinstance(error, KeyError)}{error}") from error
+            where = (
+                f"{path}, line or entry {number}"
+                if number
+                else f"{path} is neither a suite nor an HTTP Archive"
+            )
+            raise SuiteError(
+                f"{where}: {'there is no ' * isinstance(error, KeyError)}{error}"
+            ) from error
 
 
 def _is_archive(file: Any) -> bool:
@@ -110,18 +137,33 @@ def _recorded(line: Line) -> Recorded:
     columns = {name: line[name] for name in _KEPT if line.get(name) is not None}
     columns |= {"seq": 1, "id": b"", "instance": "", "kind": "exchange"}
     record = msgspec.convert({"ended_at_us": columns["started_at_us"], **columns}, Record)
-    request, response = line.get("request"), line.get("response")
+    request = line.get("request")
+    response = line.get("response")
     payload = None
+
     if request is not None and response is not None:
-        heads, bodies = [_head(half) for half in (request, response)], [_body(half) for half in (request, response)]
-        payload = Payload(heads[0], heads[1], bodies[0], bodies[1], [(at, us) for at, us in line.get("timeline") or []])
-        payload.request_trailers, payload.response_trailers = _trailers(request), _trailers(response)
+        heads = [_head(half) for half in (request, response)]
+        bodies = [_body(half) for half in (request, response)]
+        payload = Payload(
+            heads[0],
+            heads[1],
+            bodies[0],
+            bodies[1],
+            [(at, us) for at, us in line.get("timeline") or []],
+        )
+        payload.request_trailers, payload.response_trailers = (
+            _trailers(request),
+            _trailers(response),
+        )
+
     return Recorded(str(line["id"]), record, payload)
 
 
 def _head(half: Line) -> bytes:
     line, headers = exact_head(half)
-    return octets_of("\r\n".join([line or "HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]))
+    return octets_of(
+        "\r\n".join([line or "HTTP/1.1", *(f"{name}: {value}" for name, value in headers)])
+    )
 
 
 def _trailers(half: Line) -> bytes:
@@ -132,9 +174,16 @@ def _body(half: Line) -> Body | None:
     shown = half.get("body")
     if shown is None:
         return None
+
     head, tail = (
-        base64.b64decode(window) if shown["encoding"] == "base64" else window.encode(errors="replace")
+        base64.b64decode(window)
+        if shown["encoding"] == "base64"
+        else window.encode(errors="replace")
         for window in (shown["head"], shown.get("tail", ""))
     )
-    known = shown.get("size", len(head)), shown.get("truncated", False), *(shown.get(name) for name in _NOTES)
+    known = (
+        shown.get("size", len(head)),
+        shown.get("truncated", False),
+        *(shown.get(name) for name in _NOTES),
+    )
     return msgspec.convert((head, tail, *known), Body)

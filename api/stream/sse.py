@@ -11,13 +11,16 @@ MAX_EVENT_ID: Final = (1 << 63) - 1
 
 
 def encode_event(data: bytes, *, event_id: int | None = None, name: str = "") -> bytes:
-    """Write one event of JSON, which has no line ends; the id is what the client gives back in `Last-Event-ID`."""
+    """Write one event of JSON, which has no line ends; the id is what the client gives back in
+    `Last-Event-ID`.
+    """
     head = b"" if event_id is None else b"id: %d\n" % event_id
     return b"%b%bdata: %b\n\n" % (b"event: %b\n" % name.encode() if name else b"", head, data)
 
 
 def encode_retry(milliseconds: int, event_id: int) -> bytes:
-    """Encode how long the client waits before it connects again, and the id after which it then continues.
+    """Encode how long the client waits before it connects again, and the id after which it then
+    continues.
 
     An id without data dispatches no event, but the client sends it back all the same.
     """
@@ -25,7 +28,9 @@ def encode_retry(milliseconds: int, event_id: int) -> bytes:
 
 
 def read_event_id(text: str | None) -> int | None:
-    """Read a `Last-Event-ID`; None when there is none, or it is no id of ours: the client then starts live."""
+    """Read a `Last-Event-ID`; None when there is none, or it is no id of ours: the client then
+    starts live.
+    """
     text = (text or "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 19:
         return None

@@ -1,8 +1,10 @@
-"""Serving a stream of the tail over HTTP: resume, frames, heartbeats, and the end of clients that take nothing.
+"""Serving a stream of the tail over HTTP: resume, frames, heartbeats, and the end of clients that
+take nothing.
 
-A slow client holds a place and at most one chunk, and delays no other. One that takes no bytes for `stall_s` is closed
-here, when our own buffer does not shrink, and `KERNEL_LATER_S` later by the kernel, which gives up on data that is not
-acknowledged (TCP_USER_TIMEOUT). A client that left is noticed by the next write, or within `CHECK_INTERVAL_S`.
+A slow client holds a place and at most one chunk, and delays no other. One that takes no bytes for
+`stall_s` is closed here, when our own buffer does not shrink, and `KERNEL_LATER_S` later by the
+kernel, which gives up on data that is not acknowledged (TCP_USER_TIMEOUT). A client that left is
+noticed by the next write, or within `CHECK_INTERVAL_S`.
 """
 
 import asyncio
@@ -26,7 +28,11 @@ CHECK_INTERVAL_S: Final = 1.0
 KERNEL_LATER_S: Final = 10.0
 """How much later than we the kernel closes a stream: whom we close is counted."""
 RETRY_MS: Final = 2000
-_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Type": "text/event-stream"}
+_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+    "Content-Type": "text/event-stream",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +55,8 @@ class _Stalled(Exception):
 async def serve_stream(
     request: web.Request, streams: StreamServices, principal: Principal, interest: Interest
 ) -> web.StreamResponse:
-    """Serve a stream until the client leaves, stalls, or the stream is ended; the caller's scope is put on it here.
+    """Serve a stream until the client leaves, stalls, or the stream is ended; the caller's scope is
+    put on it here.
 
     Raises:
         Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
@@ -61,6 +68,7 @@ async def serve_stream(
     if request.method == "HEAD":
         await response.prepare(request)
         return response
+
     text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
     with streams.limits.stream(principal.name):
         await response.prepare(request)
@@ -74,6 +82,7 @@ async def serve_stream(
                 request.transport.abort()
         except ConnectionError:
             pass  # the client left: streams end that way
+
     return response
 
 
@@ -81,7 +90,12 @@ class _Stream:
     """One stream, from its first byte to its last."""
 
     def __init__(
-        self, request: web.Request, response: web.StreamResponse, tail: Tail, heartbeat_s: float, stall_s: float
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        tail: Tail,
+        heartbeat_s: float,
+        stall_s: float,
     ) -> None:
         self._request = request
         self._response = response
@@ -91,10 +105,13 @@ class _Stream:
         self._beats_at_s = time.monotonic() + heartbeat_s
 
     async def run(self, interest: Interest, last_event_id: int | None) -> None:
-        """Write until the stream is ended; raises ConnectionError or _Stalled when the client ends it."""
+        """Write until the stream is ended; raises ConnectionError or _Stalled when the client ends
+        it.
+        """
         self._watch_acknowledgements()
         resume = self._tail.resume(last_event_id)
         subscriber = self._tail.enter(interest, resume.after_id)
+
         try:
             place = self._tail.offset + resume.after_id
             first = encode_retry(RETRY_MS, place)
@@ -115,6 +132,7 @@ class _Stream:
             _log.warning("a stream waits for the store: %s", error)
             await asyncio.sleep(CHECK_INTERVAL_S)
             chunks = []
+
         for chunk in chunks:
             if subscriber.ended is not None:
                 return
@@ -122,13 +140,16 @@ class _Stream:
                 await self._write(chunk.content)
                 self._tail.counters.events += chunk.frames
             subscriber.after_id = chunk.after_id
+
         if time.monotonic() >= self._beats_at_s:
             self._beats_at_s = time.monotonic() + self._heartbeat_s
             await self._write(HEARTBEAT)
         if chunks:
             await asyncio.sleep(0)  # others first: a write rarely waits
         else:
-            await self._tail.wait(subscriber, max(0.0, min(CHECK_INTERVAL_S, self._beats_at_s - time.monotonic())))
+            await self._tail.wait(
+                subscriber, max(0.0, min(CHECK_INTERVAL_S, self._beats_at_s - time.monotonic()))
+            )
             self._check_client()
 
     def _check_client(self) -> None:
@@ -155,13 +176,19 @@ class _Stream:
         transport = self._request.transport
         sock = None if transport is None else transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round((self._stall_s + KERNEL_LATER_S) * 1000))
+            sock.setsockopt(
+                socket.IPPROTO_TCP,
+                socket.TCP_USER_TIMEOUT,
+                round((self._stall_s + KERNEL_LATER_S) * 1000),
+            )
 
 
 class _ProgressWatch:
     """Puts a deadline off as long as a transport's buffer shrinks."""
 
-    def __init__(self, transport: asyncio.Transport, added: int, deadline: asyncio.Timeout, stall_s: float) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, added: int, deadline: asyncio.Timeout, stall_s: float
+    ) -> None:
         self._transport = transport
         self._pending = transport.get_write_buffer_size() + added
         self._deadline = deadline

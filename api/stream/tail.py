@@ -1,15 +1,18 @@
-"""The live tail: one core for all streams of committed records, for every client and in every format.
+"""The live tail: one core for all streams of committed records, for every client and in every
+format.
 
-Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to a ring of records,
-and all who wait are woken. A subscriber then reads from its place: from
-the ring, or from the store where the ring has moved on. A record is encoded when its first reader comes, once for all:
-a hundred equal streams cost one encoding and a hundred writes.
+Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to
+a ring of records, and all who wait are woken. A subscriber then reads from its place: from the
+ring, or from the store where the ring has moved on. A record is encoded when its first reader
+comes, once for all: a hundred equal streams cost one encoding and a hundred writes.
 
-Ids: entries are numbered by arithmetic on `seq` (`api/dialects/entries.py`); a frame's id is that number plus the
-offset K, which the store keeps, so ids go on over restarts and any of them can be found again in the store.
+Ids: entries are numbered by arithmetic on `seq` (`api/dialects/entries.py`); a frame's id is that
+number plus the offset K, which the store keeps, so ids go on over restarts and any of them can be
+found again in the store.
 
-Invariant: for one interest, the frames a reader gets, by any sequence of reads, disconnects and resumes, are exactly
-its interest's entries in rising id, each once; what retention has removed before its place is reported as a gap.
+Invariant: for one interest, the frames a reader gets, by any sequence of reads, disconnects and
+resumes, are exactly its interest's entries in rising id, each once; what retention has removed
+before its place is reported as a gap.
 """
 
 import asyncio
@@ -35,7 +38,9 @@ MAX_CHUNK_BYTES: Final = 256 * 1024
 """One write of a stream: what a slow client has pending at most, beside its socket."""
 MAX_RING_BYTES: Final = 32 * 1024 * 1024
 STORE_READERS: Final = 2
-"""Streams that look into the store at once: half as many as it has readers, the others are for queries."""
+"""Streams that look into the store at once: half as many as it has readers, the others are for
+queries.
+"""
 BACKFILL_RECORDS: Final = 200
 """Records of one look into the store: 2 ms of decoding on its thread."""
 
@@ -97,10 +102,11 @@ class Tail:
         max_entries: int = 5000,
         max_bytes: int = MAX_RING_BYTES,
     ) -> None:
-        """Begin behind `head_seq`, what is stored already; `offset` is K, what is added to entry ids on the wire.
+        """Begin behind `head_seq`, what is stored already; `offset` is K, what is added to entry
+        ids on the wire.
 
-        The storage is for what the ring, of so many entries and bytes, has no longer, and unrestricted: the filter of
-        an interest carries the scope.
+        The storage is for what the ring, of so many entries and bytes, has no longer, and
+        unrestricted: the filter of an interest carries the scope.
         """
         self.offset = offset
         self.counters = TailCounters()
@@ -122,7 +128,9 @@ class Tail:
         self.is_begun = True
 
     async def check_begun(self) -> None:
-        """Raise StorageUnavailable where no id can be given, as the store puts it; else know the newest that can."""
+        """Raise StorageUnavailable where no id can be given, as the store puts it; else know the
+        newest that can.
+        """
         if not self.is_begun or self._storage.has_late_prefix:
             self.note_head(await self._storage.last_seq())
         if not self.is_begun:
@@ -135,10 +143,12 @@ class Tail:
     def on_commit(self, batch: Batch) -> None:
         """Take a committed batch: references only, nothing is encoded here.
 
-        While other writers may still store earlier records, these wait until the store rules that out (`note_head`).
+        While other writers may still store earlier records, these wait until the store rules that
+        out (`note_head`).
 
-        Without subscribers nothing is kept: a client that comes back reads from the store. A record that lives on after
-        its commit costs 1.5 us of CPU in the collector, most of it cache misses when it goes (bench/macro, get).
+        Without subscribers nothing is kept: a client that comes back reads from the store. A record
+        that lives on after its commit costs 1.5 us of CPU in the collector, most of it cache misses
+        when it goes (bench/macro, get).
         """
         if not batch.entries or self._storage.has_late_prefix:
             return
@@ -146,28 +156,40 @@ class Tail:
             self._ring.extend([entry.record for entry in batch.entries])
         else:
             self._ring.clear()
+
         self.note_head(batch.entries[-1].record.seq)
 
     def note_head(self, last_seq: int) -> None:
-        """Note the end of the store; records that the ring lacks, of other sidecars, are read from the store."""
+        """Note the end of the store; records that the ring lacks, of other sidecars, are read from
+        the store.
+        """
         if last_seq > self._committed_seq:
             self._committed_seq = last_seq
             self._wake()
 
     def resume(self, last_event_id: int | None) -> Resume:
-        """Decide where a client continues: after its id, or live without one or with one that was not made here.
+        """Decide where a client continues: after its id, or live without one or with one that was
+        not made here.
 
-        Ids below the offset come from an earlier numbering of another store; 0 means from the beginning.
+        Ids below the offset come from an earlier numbering of another store; 0 means from the
+        beginning.
         """
         if last_event_id is None:
             return Resume(self.head_id)
         if last_event_id == 0:
             return Resume(0)
+
         after_id = last_event_id - self.offset
         if after_id > self.head_id:
-            return Resume(self.head_id, "the id is above the newest: the store was emptied, replaced or restored")
+            return Resume(
+                self.head_id,
+                "the id is above the newest: the store was emptied, replaced or restored",
+            )
         if after_id < 0:
-            return Resume(self.head_id, "the id is of an earlier store: it was emptied, replaced or restored")
+            return Resume(
+                self.head_id, "the id is of an earlier store: it was emptied, replaced or restored"
+            )
+
         return Resume(after_id)
 
     def enter(self, interest: Interest, after_id: int) -> Subscriber:
@@ -205,13 +227,16 @@ class Tail:
         return encode_event(msgspec.json.encode(data), event_id=self.offset + after_id, name=name)
 
     async def wait(self, subscriber: Subscriber, timeout_s: float) -> bool:
-        """Wait until there is something behind a subscriber's place, or it was ended; False when the time is over."""
+        """Wait until there is something behind a subscriber's place, or it was ended; False when
+        the time is over.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 while 2 * self._committed_seq <= subscriber.after_id and subscriber.ended is None:
                     await self._news.wait()
         except TimeoutError:
             return False
+
         return True
 
     async def read(self, interest: Interest, after_id: int) -> list[Chunk]:
@@ -226,11 +251,21 @@ class Tail:
         seq = after_id // 2 + 1
         if seq > self._committed_seq:
             return []
-        first_seq, last_seq, until_seq = self._ring.first_seq, self._ring.last_seq, self._committed_seq
-        if first_seq is not None and last_seq is not None and seq <= last_seq and not interest.reads_store:
+
+        first_seq = self._ring.first_seq
+        last_seq = self._ring.last_seq
+        until_seq = self._committed_seq
+
+        if (
+            first_seq is not None
+            and last_seq is not None
+            and seq <= last_seq
+            and not interest.reads_store
+        ):
             if seq >= first_seq:
                 return [self._read_ring(interest, after_id, seq)]
             until_seq = min(until_seq, first_seq - 1)
+
         async with self._turns:
             return await self._read_store(interest, after_id, until_seq)
 
@@ -239,21 +274,28 @@ class Tail:
         is_everything = interest.filter == _EVERY_RECORD
         for slot in self._ring.since(seq, self._committed_seq):
             is_wanted = is_everything or matches(interest.filter, slot.record)
-            joined.add(slot.record.seq, self._ring.frames(slot, interest.encode) if is_wanted else ())
+            joined.add(
+                slot.record.seq, self._ring.frames(slot, interest.encode) if is_wanted else ()
+            )
             if joined.is_full:
                 break
+
         self._ring.trim()
         return joined.chunk()
 
     async def _read_store(self, interest: Interest, after_id: int, until_seq: int) -> list[Chunk]:
         """Read a page from the store, behind the gap that retention may have left before it."""
         filter = replace(interest.filter, seq_after=after_id // 2, seq_until=until_seq)
-        page = await self._storage.read(RecordQuery(filter=filter, order="asc", limit=BACKFILL_RECORDS))
-        # Read last, so that records removed in between are reported, and the page lacks none silently.
+        page = await self._storage.read(
+            RecordQuery(filter=filter, order="asc", limit=BACKFILL_RECORDS)
+        )
+        # Read last, so that records removed in between are reported, and the page lacks none
+        # silently.
         oldest = await self._storage.read(RecordQuery(filter=_EVERY_RECORD, order="asc", limit=1))
         kept_seq = oldest.records[0].seq if oldest.records else self._committed_seq + 1
         if kept_seq > after_id // 2 + 1 and await self._has_removed():
             return [self._gap(interest, after_id, min(kept_seq - 1, until_seq))]
+
         chunks = []
         joined = _Joined(after_id, interest.kinds)
         async for record, frames in self._frames(interest, page.records):
@@ -262,6 +304,7 @@ class Tail:
                 chunks.append(joined.chunk())
                 joined = _Joined(2 * record.seq, interest.kinds)
                 await asyncio.sleep(0)
+
         joined.add(until_seq if page.next_after is None else page.next_after, ())
         return [*chunks, joined.chunk()]
 
@@ -296,7 +339,8 @@ class Tail:
         subscriber.ended = self.event(name, data, subscriber.after_id)
 
     def _wake(self) -> None:
-        news, self._news = self._news, asyncio.Event()
+        news = self._news
+        self._news = asyncio.Event()
         news.set()
 
 

@@ -1,10 +1,12 @@
-"""The newest committed records with their encoded frames: what live subscribers and short replays are served from.
+"""The newest committed records with their encoded frames: what live subscribers and short replays
+are served from.
 
-Strategy: a commit only appends references to its records; a frame is encoded when the first subscriber needs it, and
-kept. Bounded in entries (two per exchange, one per event) and in bytes (texts of the records and their frames).
+Strategy: a commit only appends references to its records; a frame is encoded when the first
+subscriber needs it, and kept. Bounded in entries (two per exchange, one per event) and in bytes
+(texts of the records and their frames).
 
-Invariant: the ring holds consecutive `seq`s. A commit that does not follow on (another sidecar wrote in between) starts
-it anew, and readers find what lies before in the store.
+Invariant: the ring holds consecutive `seq`s. A commit that does not follow on (another sidecar
+wrote in between) starts it anew, and readers find what lies before in the store.
 """
 
 from collections import deque
@@ -33,7 +35,9 @@ class Frame(NamedTuple):
 
 
 Encode = Callable[[Record], Iterable[tuple[int, str, bytes]]]
-"""Projects a record: (entry id, kind, JSON) by rising id. A module-level function, because frames are kept under it."""
+"""Projects a record: (entry id, kind, JSON) by rising id. A module-level function, because frames
+are kept under it.
+"""
 
 
 class Slot:
@@ -83,11 +87,13 @@ class TailRing:
             slots.append(Slot(record, size_bytes))
             self.size_bytes += size_bytes
             self._entries += 1 if record.kind == "event" else 2
+
         self.trim()
 
     def clear(self) -> None:
         self._slots.clear()
-        self._entries = self.size_bytes = 0
+        self._entries = 0
+        self.size_bytes = 0
 
     def frames(self, slot: Slot, encode: Encode) -> tuple[Frame, ...]:
         """Return a slot's frames, encoded at the first call."""
@@ -97,10 +103,13 @@ class TailRing:
             added = sum(len(frame.content) for frame in found)
             slot.size_bytes += added
             self.size_bytes += added
+
         return found
 
     def since(self, seq: int, until_seq: int) -> Iterator[Slot]:
-        """Walk the slots from one `seq` to another, both inclusive; `seq` must not lie before the ring."""
+        """Walk the slots from one `seq` to another, both inclusive; `seq` must not lie before the
+        ring.
+        """
         if not self._slots:
             return iter(())
         first = self._slots[0].record.seq
@@ -109,7 +118,9 @@ class TailRing:
     def trim(self) -> None:
         """Keep to the bounds after frames were encoded; not while `since` is walked."""
         slots = self._slots
-        while len(slots) > 1 and (self._entries > self.max_entries or self.size_bytes > self.max_bytes):
+        while len(slots) > 1 and (
+            self._entries > self.max_entries or self.size_bytes > self.max_bytes
+        ):
             gone = slots.popleft()
             self.size_bytes -= gone.size_bytes
             self._entries -= 1 if gone.record.kind == "event" else 2

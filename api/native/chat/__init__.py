@@ -1,1 +1,3 @@
-"""LLM calls as what was said: messages, answers, titles and transcripts, from stored bodies of any API."""
+"""LLM calls as what was said: messages, answers, titles and transcripts, from stored bodies of any
+API.
+"""

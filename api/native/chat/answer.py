@@ -1,7 +1,8 @@
-"""What a language model answered: the parts of a stored response, a document or a stream, of any API. Pure.
+"""What a language model answered: the parts of a stored response, a document or a stream, of any
+API. Pure.
 
-Of a stream the pieces of each part are put together. Items that a stream gives whole (the Responses API) are taken as
-they are, so pieces of those are not looked at.
+Of a stream the pieces of each part are put together. Items that a stream gives whole (the Responses
+API) are taken as they are, so pieces of those are not looked at.
 """
 
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ def parts_answered(body: Body | None) -> list[Part]:
     document = None if body.truncated else read_json(body.head)
     if isinstance(document, dict):
         return _parts_in(document)
+
     events = document if isinstance(document, list) else map(read_json, _data_of(body))
     pieces = _Pieces()
     for event in events:
@@ -31,30 +33,45 @@ def parts_answered(body: Body | None) -> list[Part]:
     found = pieces.parts()
     if found or not body.truncated:
         return found
+
     beginning = read_json(closed(body.head))
-    return _parts_in(beginning) if isinstance(beginning, dict) else []
+    if isinstance(beginning, dict):
+        return _parts_in(beginning)
+
+    return []
 
 
 def _data_of(body: Body) -> list[bytes]:
     """Return the lines of events, or of documents, that are kept."""
     lines = [*body.head.splitlines(), *body.tail.splitlines()]
-    return [line.removeprefix(b"data:").strip() for line in lines if line[:5] == b"data:" or line[:1] == b"{"]
+    return [
+        line.removeprefix(b"data:").strip()
+        for line in lines
+        if line[:5] == b"data:" or line[:1] == b"{"
+    ]
 
 
 def _parts_in(document: dict[str, Any]) -> list[Part]:
     response = document.get("response")
     if isinstance(response, str):  # Ollama
         return [Part("text", response)]
+
     document = response if isinstance(response, dict) else document  # Gemini CLI
     for name in ("choices", "candidates"):
         choices = document.get(name)
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            return [*message_of(choices[0].get("message") or choices[0].get("content"), "assistant").parts]
+            return [
+                *message_of(
+                    choices[0].get("message") or choices[0].get("content"), "assistant"
+                ).parts
+            ]
+
     output = document.get("output")
     if isinstance(output, dict):  # Bedrock
         output = [output.get("message")]
     if isinstance(output, list):
         return [part for item in output for part in message_of(item, "assistant").parts]
+
     return [*message_of(document.get("message") or document.get("content"), "assistant").parts]
 
 
@@ -66,8 +83,12 @@ class _Pieces:
 
     def take(self, event: dict[str, Any]) -> None:
         """Take what an event says."""
-        kind, index, delta = event.get("type"), event.get("index"), event.get("delta")
-        block, choices = event.get("content_block"), event.get("choices")
+        kind = event.get("type")
+        index = event.get("index")
+        delta = event.get("delta")
+        block = event.get("content_block")
+        choices = event.get("choices")
+
         if kind == "content_block_start" and isinstance(block, dict):
             for part in parts_of(block):
                 self._add(f"block {index}", part if part.kind != "call" else part._replace(text=""))
@@ -93,8 +114,12 @@ class _Pieces:
         for call in calls if isinstance(calls, list) else ():
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
-                name, given = text_of(function.get("name")), text_of(function.get("arguments"))
-                self._add(f"call {call.get('index')}", Part("call", given, name, text_of(call.get("id"))))
+                name = text_of(function.get("name"))
+                given = text_of(function.get("arguments"))
+                self._add(
+                    f"call {call.get('index')}", Part("call", given, name, text_of(call.get("id")))
+                )
+
         self._add_on(message_of(delta | {"tool_calls": None}, "assistant").parts)
 
     def _add_on(self, parts: Iterable[Part]) -> None:

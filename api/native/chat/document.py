@@ -22,6 +22,7 @@ def request_in(body: Body | None) -> dict[str, Any] | None:
     read = read_json(closed(body.head) if body.truncated else body.head)
     if not isinstance(read, dict):
         return None
+
     document: dict[str, Any] = read
     for name in _WRAPPERS:
         if isinstance(document.get(name), dict):
@@ -38,10 +39,15 @@ def read_json(data: bytes) -> Any:
 
 
 def closed(head: bytes) -> bytes:
-    """Return a JSON document that was cut off up to its last value, cut as that may be, with what is open closed."""
+    """Return a JSON document that was cut off up to its last value, cut as that may be, with what
+    is open closed.
+    """
     head = head.decode(errors="ignore").encode()
     open_: list[bytes] = []
-    end, depth, quote = 0, 0, b""
+    end = 0
+    depth = 0
+    quote = b""
+
     for found in _TOKEN.finditer(head):
         token = found.group()
         if token in (b"{", b"["):
@@ -52,9 +58,13 @@ def closed(head: bytes) -> bytes:
             if not open_:
                 return b""
             open_.pop()
-            end, depth = found.end(), len(open_)
+            end = found.end()
+            depth = len(open_)
         elif open_ and _is_value(head, found.start(), open_[-1]):
-            end, depth, quote = found.end(), len(open_), b"" if found[1] else b'"'
+            end = found.end()
+            depth = len(open_)
+            quote = b"" if found[1] else b'"'
+
     last = head[:end] if not quote else _CUT_ESCAPE.sub(b"", head[:end])
     return last + quote + b"".join(reversed(open_[:depth]))
 

@@ -1,8 +1,10 @@
-"""The title of a conversation: the first words of its user, from the stored body of one of its first calls. Pure.
+"""The title of a conversation: the first words of its user, from the stored body of one of its
+first calls. Pure.
 
-Stored bodies may be cut, and hold arbitrary input: what cannot be read is None. Coding agents put texts of their own
-before the words of the user, as elements (`<environment_context>…`) of the same text, of others of the same message, or
-as messages of their own; and they ask for a title, or which model to take, before they begin.
+Stored bodies may be cut, and hold arbitrary input: what cannot be read is None. Coding agents put
+texts of their own before the words of the user, as elements (`<environment_context>…`) of the same
+text, of others of the same message, or as messages of their own; and they ask for a title, or which
+model to take, before they begin.
 """
 
 import re
@@ -16,12 +18,16 @@ MAX_CHARACTERS: Final = 200
 _MESSAGES: Final = ("messages", "contents", "input")
 _ROLES: Final = ("user", None)
 """Some messages have no role: Gemini's, and texts of the Responses API."""
-_ELEMENT: Final = re.compile(r"\s*(?:#[^\n]*\n\s*)?<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>.*?</\1>", re.DOTALL)
+_ELEMENT: Final = re.compile(
+    r"\s*(?:#[^\n]*\n\s*)?<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>.*?</\1>", re.DOTALL
+)
 """One that a program has put in, under a heading or without."""
 _SAID: Final = re.compile(
     r"</?(?:user[-_](?:query|prompt|message|input|request)|command-(?:name|message|args)|bash-input)>"
 )
-"""Tags around what the person said, in some agents; the chat leaves them as they are (api/ui/chat/blocks.js)."""
+"""Tags around what the person said, in some agents; the chat leaves them as they are
+(api/ui/chat/blocks.js).
+"""
 _HEADING: Final = re.compile(r"\A\s*New task:\s*\n")
 """What smolagents writes before its task."""
 _SPACES: Final = re.compile(r"\s+")
@@ -33,7 +39,9 @@ class ConversationOpening(NamedTuple):
     text: str | None
     """The first words of its user."""
     is_aside: bool
-    """Whether it offers no tools: where other calls do, a program asks it something beside its work."""
+    """Whether it offers no tools: where other calls do, a program asks it something beside its
+    work.
+    """
 
     @property
     def is_work(self) -> bool:
@@ -45,22 +53,30 @@ def opening_of(body: Body | None) -> ConversationOpening:
     document = request_in(body)
     if document is None:
         return ConversationOpening(None, is_aside=False)
+
     messages = next((document[name] for name in _MESSAGES if name in document), None)
     is_cut = body is not None and body.truncated
-    return ConversationOpening(_first_text(messages), is_aside=not is_cut and not _offers_tools(document, messages))
+    return ConversationOpening(
+        _first_text(messages), is_aside=not is_cut and not _offers_tools(document, messages)
+    )
 
 
 def chosen(openings: Sequence[ConversationOpening]) -> str | None:
-    """Return what the user said in the first call that offers tools; without one, in the first that says anything."""
+    """Return what the user said in the first call that offers tools; without one, in the first that
+    says anything.
+    """
     spoken = [opening for opening in openings if opening.text is not None]
-    return next((opening.text for opening in spoken if opening.is_work), spoken[0].text if spoken else None)
+    return next(
+        (opening.text for opening in spoken if opening.is_work), spoken[0].text if spoken else None
+    )
 
 
 def _offers_tools(document: dict[str, Any], messages: Any) -> bool:
     if document.get("tools") or document.get("toolConfig"):
         return True
     given = messages if isinstance(messages, list) else []
-    return any(isinstance(item, dict) and item.get("type") == "additional_tools" for item in given)  # Codex
+    # Codex.
+    return any(isinstance(item, dict) and item.get("type") == "additional_tools" for item in given)
 
 
 def _first_text(messages: Any) -> str | None:
@@ -73,6 +89,7 @@ def _first_text(messages: Any) -> str | None:
         if _spoken(said):
             return _shortened(said)
         first = first or said
+
     return _shortened(first)
 
 
@@ -83,14 +100,21 @@ def _said(message: Any) -> str:
     content = message.get("content", message.get("parts"))
     if isinstance(content, str):
         return content
-    blocks = content if isinstance(content, list) else [message]  # Gemini's interactions take texts themselves
-    texts = [block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str)]
+
+    # Gemini's interactions take texts themselves.
+    blocks = content if isinstance(content, list) else [message]
+    texts = [
+        block["text"]
+        for block in blocks
+        if isinstance(block, dict) and isinstance(block.get("text"), str)
+    ]
     return next(filter(_spoken, reversed(texts)), texts[-1] if texts else "")
 
 
 def _spoken(text: str) -> str:
     """Return a text without the elements before it."""
-    text, at = _SAID.sub(" ", _HEADING.sub("", text)), 0
+    text = _SAID.sub(" ", _HEADING.sub("", text))
+    at = 0
     while (element := _ELEMENT.match(text, at)) is not None:
         at = element.end()
     return text[at:].strip()

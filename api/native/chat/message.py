@@ -1,7 +1,9 @@
-"""A message as each API of a language model writes it, in one form: who says it, and its parts. Pure.
+"""A message as each API of a language model writes it, in one form: who says it, and its parts.
+Pure.
 
-A part is a text, a thought, the call of a tool, the result of one, or something that is no text. Bodies are untrusted
-input: what has no known form is left out or named, and never an error. The UI reads the same in `chat/parts.js`.
+A part is a text, a thought, the call of a tool, the result of one, or something that is no text.
+Bodies are untrusted input: what has no known form is left out or named, and never an error. The UI
+reads the same in `chat/parts.js`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +51,8 @@ def message_of(item: object, role: str = "user") -> Message:
     """Read an item of a list of messages; `role` is that of one that names none."""
     if not isinstance(item, dict):
         return Message(role, tuple(parts_of(item)))
-    kind, named = _type_of(item), item.get("role")
+    kind = _type_of(item)
+    named = item.get("role")
     named = _ROLES.get(named, named) if isinstance(named, str) else role
     if named == "tool":
         return Message(named, (_result(item, item.get("content")),))
@@ -57,6 +60,7 @@ def message_of(item: object, role: str = "user") -> Message:
         return Message("tool", tuple(parts_of(item)))
     if kind.endswith(_CALLS) or kind in _THOUGHTS:
         return Message("assistant", tuple(parts_of(item)))
+
     content = item.get("content", item.get("parts", item if kind not in ("", "message") else None))
     thought = item.get("reasoning_content") or item.get("reasoning") or item.get("thinking")
     parts = [Part("thinking", thought)] if isinstance(thought, str) else []
@@ -68,7 +72,13 @@ def message_of(item: object, role: str = "user") -> Message:
 def parts_of(content: object) -> Iterator[Part]:
     """Read a content, which may be one part or a list of them; texts that are empty are left out."""
     for value in content if isinstance(content, list) else [content]:
-        part = Part("text", value) if isinstance(value, str) else _part_of(value) if isinstance(value, dict) else None
+        part = (
+            Part("text", value)
+            if isinstance(value, str)
+            else _part_of(value)
+            if isinstance(value, dict)
+            else None
+        )
         if part is not None and (part.text or part.kind in ("call", "result")):
             yield part
 
@@ -87,28 +97,53 @@ def _part_of(value: Json) -> Part:
     wrapper = next((name for name in _WRAPPED if isinstance(value.get(name), dict)), None)
     if wrapper is not None:
         value = value[wrapper] | {"type": _WRAPPED[wrapper]}
-    kind, function = _type_of(value), value.get("function")
+    kind = _type_of(value)
+    function = value.get("function")
     if isinstance(function, dict):
-        kind, value = "function_call", function | {"id": value.get("id")}
+        kind = "function_call"
+        value = function | {"id": value.get("id")}
     if kind.endswith(_CALLS):
-        given = next((value[name] for name in ("input", "arguments", "args", "action") if name in value), None)
+        given = next(
+            (value[name] for name in ("input", "arguments", "args", "action") if name in value),
+            None,
+        )
         return Part("call", text_of(given), text_of(value.get("name")) or kind, _id_of(value))
     if kind.endswith(_RESULTS):
-        given = (value[name] for name in ("content", "output", "response", "result") if name in value)
+        given = (
+            value[name] for name in ("content", "output", "response", "result") if name in value
+        )
         return _result(value, next(given, None))
     if kind in _THOUGHTS or value.get("thought") is True:
-        summary = [text_of(each.get("text")) for each in _list_of(value.get("summary")) if isinstance(each, dict)]
-        return Part("thinking", text_of(value.get("thinking") or value.get("text")) or "\n".join(summary))
-    said = (value[name] for name in ("text", "transcript", "refusal") if isinstance(value.get(name), str))
+        summary = [
+            text_of(each.get("text"))
+            for each in _list_of(value.get("summary"))
+            if isinstance(each, dict)
+        ]
+        return Part(
+            "thinking", text_of(value.get("thinking") or value.get("text")) or "\n".join(summary)
+        )
+
+    said = (
+        value[name]
+        for name in ("text", "transcript", "refusal")
+        if isinstance(value.get(name), str)
+    )
     text = next(said, None)
-    return Part("other", f"({kind or 'part'}, not shown)") if text is None else Part("text", text)
+    if text is None:
+        return Part("other", f"({kind or 'part'}, not shown)")
+
+    return Part("text", text)
 
 
 def _result(value: Json, content: object) -> Part:
     inner = content if isinstance(content, dict) else {}
     has_error = inner.get("error") is not None or _type_of(inner).endswith("_error")
     has_failed = value.get("is_error") is True or value.get("status") in _FAILED or has_error
-    shown = "\n".join(part.text for part in parts_of(content)) if isinstance(content, list) else text_of(content)
+    shown = (
+        "\n".join(part.text for part in parts_of(content))
+        if isinstance(content, list)
+        else text_of(content)
+    )
     return Part("result", shown, text_of(value.get("name")), _id_of(value), has_failed)
 
 

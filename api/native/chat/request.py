@@ -26,6 +26,7 @@ def messages_sent(body: Body | None) -> list[Message]:
     document = request_in(body)
     if body is None or document is None:
         return []
+
     found: Any = next((document[name] for name in _LISTS if document.get(name)), [])
     items = found if isinstance(found, list) else [found]
     later = last_items(body.tail) if body.truncated else []
@@ -44,8 +45,10 @@ def last_items(tail: bytes) -> list[Any]:
 
     It is read backwards, from its last bracket, where no string can be open.
     """
-    depth = end = 0
+    depth = 0
+    end = 0
     items: list[Any] = []
+
     for at in _brackets_backwards(tail):
         if tail[at] in b"}]":
             depth += 1
@@ -53,9 +56,11 @@ def last_items(tail: bytes) -> list[Any]:
                 items = []
             end = at + 1 if depth == _ITEM else end
             continue
+
         if depth == _ITEM and tail[at] in b"{":
             items.append(read_json(tail[at:end]))
         depth -= 1
+
     return items[::-1] if _are_messages(items) else []
 
 
@@ -68,6 +73,7 @@ def _brackets_backwards(text: bytes) -> Iterator[int]:
             if not is_in_string:
                 yield len(text) - sign.end()
             continue
+
         escapes = _BACKSLASHES.match(backwards, sign.end())
         is_escaped = escapes is not None and len(escapes[0]) % 2 == 1
         is_in_string = is_escaped if is_in_string else True
@@ -75,5 +81,6 @@ def _brackets_backwards(text: bytes) -> Iterator[int]:
 
 def _are_messages(items: list[Any]) -> bool:
     return bool(items) and all(
-        isinstance(item, dict) and ("role" in item or _OF_MESSAGE.search(str(item.get("type")))) for item in items
+        isinstance(item, dict) and ("role" in item or _OF_MESSAGE.search(str(item.get("type"))))
+        for item in items
     )

@@ -1,4 +1,6 @@
-"""Texts shortened to a number of characters for all of them together, long ones more than short ones. Pure."""
+"""Texts shortened to a number of characters for all of them together, long ones more than short
+ones. Pure.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,13 +12,16 @@ MARK_CHARACTERS: Final = len(" [… 1,000,000 characters …] ")
 
 
 def share_of(lengths: Sequence[int], characters: int) -> int:
-    """Return the length beyond which texts are cut for all to have so many characters together, if they can."""
+    """Return the length beyond which texts are cut for all to have so many characters together, if
+    they can.
+    """
     left = characters
     for number, length in enumerate(sorted(lengths)):
         share = left // (len(lengths) - number)
         if length > share:
             return max(share, MIN_CHARACTERS)
         left -= length
+
     return max(lengths, default=0)
 
 

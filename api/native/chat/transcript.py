@@ -1,7 +1,9 @@
-"""A conversation as text: its calls in order, shortened to a number of characters, for who need not see all of it.
+"""A conversation as text: its calls in order, shortened to a number of characters, for who need not
+see all of it.
 
-A page has as many calls as can be shown with a beginning and an end of each text. What failed is kept whole first, then
-the others share what is left, the short ones whole. The cursor leads to the calls behind.
+A page has as many calls as can be shown with a beginning and an end of each text. What failed is
+kept whole first, then the others share what is left, the short ones whole. The cursor leads to the
+calls behind.
 """
 
 import asyncio
@@ -31,8 +33,8 @@ _OF_LINE: Final = len("[] \n") + MARK_CHARACTERS
 class Transcript(ConversationShown, kw_only=True):
     """A conversation, and a page of its calls as text.
 
-    A call begins with a line of its own, which ends with its id. Its texts follow: who says it, or which tool is called
-    or answers, stands in brackets before each.
+    A call begins with a line of its own, which ends with its id. Its texts follow: who says it, or
+    which tool is called or answers, stands in brackets before each.
     """
 
     text: str
@@ -43,7 +45,8 @@ class Transcript(ConversationShown, kw_only=True):
 
 async def get_transcript(request: web.Request) -> web.Response:
     """Return one conversation as text of a number of characters at most, oldest call first."""
-    services, query = services_of(request), request.query
+    services = services_of(request)
+    query = request.query
     refuse_unknown(query, frozenset(("characters", "cursor")))
     characters = read_int(
         query, "characters", DEFAULT_CHARACTERS, minimum=LEAST_CHARACTERS, maximum=MAX_CHARACTERS
@@ -54,22 +57,32 @@ async def get_transcript(request: web.Request) -> web.Response:
     filter = Filter(where=in_conversations([found.id]), kind="all")
     # The call before the page is read once more: what it said is not new.
     start = None if after is None else after - 1
-    page = await storage.read(RecordQuery(filter=filter, order="asc", limit=MAX_CALLS + 1, after=start))
-    reader, turns, room = Turns(), list[Turn](), characters
+    page = await storage.read(
+        RecordQuery(filter=filter, order="asc", limit=MAX_CALLS + 1, after=start)
+    )
+    reader = Turns()
+    turns = list[Turn]()
+    room = characters
     next_after = page.next_after
+
     for record in page.records:
         turn = reader.read(record, (await storage.payloads([record.seq])).get(record.seq))
         await asyncio.sleep(0)  # a large body takes some milliseconds
         if after is not None and record.seq <= after:
             continue
+
         room -= least_of(turn)
         if turns and room < 0:
             next_after = turns[-1].seq
             break
+
         turns.append(turn)
+
     cursor = None if next_after is None else encode_cursor("asc", next_after)
     text = written(turns, characters)
-    return json_response(filled(Transcript, shown, page, text=text, calls_shown=len(turns), next_cursor=cursor))
+    return json_response(
+        filled(Transcript, shown, page, text=text, calls_shown=len(turns), next_cursor=cursor)
+    )
 
 
 def written(turns: Sequence[Turn], characters: int) -> str:
@@ -88,7 +101,8 @@ def written(turns: Sequence[Turn], characters: int) -> str:
 
 def _lines(turn: Turn, of_failed: int, of_others: int) -> str:
     shown = [
-        f"[{piece.label}] {cut(piece.text, of_failed if piece.has_failed else of_others)}\n" for piece in turn.pieces
+        f"[{piece.label}] {cut(piece.text, of_failed if piece.has_failed else of_others)}\n"
+        for piece in turn.pieces
     ]
     return f"{turn.head}\n{''.join(shown)}"
 
@@ -105,12 +119,14 @@ def _least_of_piece(piece: Piece) -> int:
 def _fitting(turn: Turn, characters: int) -> Turn:
     """Leave out texts behind the first of a call that has too many, the oldest, and say how many."""
     surplus = least_of(turn) - (characters - LEAST_CHARACTERS // 4)
-    first, rest = turn.pieces[:1], turn.pieces[1:]
+    first = turn.pieces[:1]
+    rest = turn.pieces[1:]
     missing = 0
     while surplus > 0 and missing < len(rest) - 1:
         surplus -= _least_of_piece(rest[missing])
         missing += 1
     if not missing:
         return turn
+
     note = Piece("…", f"texts of this call that are not shown: {missing:,}")
     return turn._replace(pieces=[*first, note, *rest[missing:]])

@@ -1,9 +1,10 @@
-"""The calls of a conversation one after the other, with what each says that was not said before. Pure.
+"""The calls of a conversation one after the other, with what each says that was not said before.
+Pure.
 
-Every call sends the whole history again, and agents also ask other things beside it. New are the messages behind the
-longest beginning that an earlier call had, too; where the middle of a request was cut or replaced, those behind the
-last one that is known. What the model answered stands in the next request again: it is left out there if the answer
-could be read.
+Every call sends the whole history again, and agents also ask other things beside it. New are the
+messages behind the longest beginning that an earlier call had, too; where the middle of a request
+was cut or replaced, those behind the last one that is known. What the model answered stands in the
+next request again: it is left out there if the answer could be read.
 """
 
 from collections.abc import Sequence
@@ -60,8 +61,12 @@ class Turns:
         answered = parts_answered(None if payload is None else payload.response_body)
         said = [message for message in sent if message.role != "system"]
         fresh = self._fresh(said, is_answered=bool(answered))
+
         for message in [*said, Message("assistant", tuple(answered))]:
-            self._names.update({part.id: part.name for part in message.parts if part.kind == "call" and part.id})
+            self._names.update(
+                {part.id: part.name for part in message.parts if part.kind == "call" and part.id}
+            )
+
         pieces = [self._piece(message.role, part) for message in fresh for part in message.parts]
         pieces += [self._piece("assistant", part) for part in answered]
         if (error := error_message(record, payload)) is not None and not answered:
@@ -70,22 +75,34 @@ class Turns:
 
     def _fresh(self, said: Sequence[Message], *, is_answered: bool) -> list[Message]:
         marks = [hash(message) for message in said]
-        shared, was_answered = 0, False
+        shared = 0
+        was_answered = False
+
         for history in self._histories:
             length = _shared(history.marks, marks)
             if length >= shared:
-                shared, was_answered = length, history.is_answered
+                shared = length
+                was_answered = history.is_answered
+
         known = {mark for history in self._histories for mark in history.marks}
-        start = max((place + 1 for place in range(shared, len(marks) - 1) if marks[place] in known), default=shared)
+        start = max(
+            (place + 1 for place in range(shared, len(marks) - 1) if marks[place] in known),
+            default=shared,
+        )
         while was_answered and start < len(said) and said[start].role == "assistant":
             start += 1
         if was_answered and start == len(said):
-            start = max(0, start - 1)  # the same words once more, where the provider has what was said before
+            # The same words once more, where the provider has what was said before.
+            start = max(0, start - 1)
         self._histories.append(_History(marks, is_answered))
         return list(said[start:])
 
     def _new_instructions(self, sent: Sequence[Message]) -> list[Piece]:
-        new = [message for message in sent if message.role == "system" and hash(message) not in self._instructions]
+        new = [
+            message
+            for message in sent
+            if message.role == "system" and hash(message) not in self._instructions
+        ]
         self._instructions.update(map(hash, new))
         texts = (" ".join(part.text for part in message.parts) for message in new)
         return [Piece("instructions", _beginning(text)) for text in texts]
@@ -95,9 +112,12 @@ class Turns:
             return Piece(f"call {part.name}", part.text)
         if part.kind == "result":
             name = part.name or self._names.get(part.id, "")
-            return Piece(f"result {name}{' FAILED' if part.has_failed else ''}", part.text, part.has_failed)
+            return Piece(
+                f"result {name}{' FAILED' if part.has_failed else ''}", part.text, part.has_failed
+            )
         if part.kind == "thinking":
             return Piece("thinking", _beginning(part.text))
+
         return Piece(role, part.text)
 
 
@@ -108,7 +128,9 @@ def _shared(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def _beginning(text: str) -> str:
-    return text if len(text) <= _ASIDE_CHARACTERS else f"{text[:_ASIDE_CHARACTERS]} … ({len(text):,} characters)"
+    if len(text) <= _ASIDE_CHARACTERS:
+        return text
+    return f"{text[:_ASIDE_CHARACTERS]} … ({len(text):,} characters)"
 
 
 def _head_of(record: Record) -> str:

@@ -1,10 +1,11 @@
 """Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
 
-A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, also of full width, TAB, CR or
-LF) gets an apostrophe in front; numbers of ours are written as numbers. Lines end with CRLF, and every field that
-needs quotes has them. Columns are named as the members of the JSON are, durations in microseconds included. Bodies
-are columns where they are asked for, and the column beside each says how it is written and what of it is missing. Who
-names the columns gets those, in that order, headers and places in JSON bodies among them.
+A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, also of full
+width, TAB, CR or LF) gets an apostrophe in front; numbers of ours are written as numbers. Lines end
+with CRLF, and every field that needs quotes has them. Columns are named as the members of the JSON
+are, durations in microseconds included. Bodies are columns where they are asked for, and the column
+beside each says how it is written and what of it is missing. Who names the columns gets those, in
+that order, headers and places in JSON bodies among them.
 """
 
 import csv
@@ -40,7 +41,11 @@ def header(columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False) -> st
 
 
 def row(
-    record: Record, payload: Payload | None = None, columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False
+    record: Record,
+    payload: Payload | None = None,
+    columns: Sequence[str] = COLUMNS,
+    *,
+    with_bodies: bool = False,
 ) -> str:
     """Write one record; an unknown value is an empty cell."""
     special: dict[str, object] = {
@@ -51,7 +56,9 @@ def row(
         "grpc_status": None if record.grpc is None else record.grpc.status_name,
         "redactions": None if record.redactions is None else described(record.redactions),
         "called_tools": None if record.stream is None else ", ".join(record.stream.tools or ()),
-        "failed_tools": None if record.stream is None else ", ".join(record.stream.failed_tools or ()),
+        "failed_tools": None
+        if record.stream is None
+        else ", ".join(record.stream.failed_tools or ()),
         "weight": int(record.weight) if record.weight.is_integer() else record.weight,
     }
     fields = [name for name in columns if name not in COLUMNS]

@@ -1,8 +1,9 @@
-"""A stored body as one text or one run of bytes: where something is missing, a mark says so and how much was kept.
+"""A stored body as one text or one run of bytes: where something is missing, a mark says so and how
+much was kept.
 
-Pure. Head and tail are never joined without the mark, so that a reader, or a program, cannot take two ends for a whole.
-The mark is ASCII and stands on a line of its own. Its numbers are bytes as stored: after decoding and redaction; the
-size is that on the wire.
+Pure. Head and tail are never joined without the mark, so that a reader, or a program, cannot take
+two ends for a whole. The mark is ASCII and stands on a line of its own. Its numbers are bytes as
+stored: after decoding and redaction; the size is that on the wire.
 """
 
 import base64
@@ -32,10 +33,15 @@ def kept_of(body: Body) -> Kept:
 
 def describe_kept(body: Body) -> str:
     """Say what was kept of a cut body: `the first 10 and the last 5 of 100 bytes`."""
-    ends = [f"the {name} {len(window)}" for name, window in (("first", body.head), ("last", body.tail)) if window]
+    ends = [
+        f"the {name} {len(window)}"
+        for name, window in (("first", body.head), ("last", body.tail))
+        if window
+    ]
     shown = " and ".join(ends) or "none"
     if body.coding is not None:
         return f"{shown} bytes (decoded; {body.size} bytes of {body.coding} on the wire)"
+
     return f"{shown} of {body.size} bytes"
 
 
@@ -43,13 +49,19 @@ def describe_loss(body: Body) -> str:
     """Say which part of a body is missing, and why; empty when it is complete."""
     if body.omitted is not None:
         return f"not kept: {body.omitted}"
-    return f"cut: {describe_kept(body)} were kept" if body.truncated else ""
+    if body.truncated:
+        return f"cut: {describe_kept(body)} were kept"
+    return ""
 
 
 def describe_body(body: Body) -> str:
     """Say what is missing of a body, and what its text is not as it came; empty for most."""
     coding = f"content coding not undone ({body.coding_error})" if body.coding_error else ""
-    return ", ".join(filter(None, (describe_loss(body), coding, f"sent in {body.charset}" if body.charset else "")))
+    return ", ".join(
+        filter(
+            None, (describe_loss(body), coding, f"sent in {body.charset}" if body.charset else "")
+        )
+    )
 
 
 def joined_text(body: Body) -> tuple[Encoding, str]:
@@ -57,26 +69,39 @@ def joined_text(body: Body) -> tuple[Encoding, str]:
     if not body.truncated:
         whole = body.head + body.tail
         text = decode_window(whole)
-        return ("base64", base64.b64encode(whole).decode()) if text is None else ("utf-8", text)
-    head, tail = decode_window(body.head, cut_end=True), decode_window(body.tail, cut_start=True)
+        if text is None:
+            return ("base64", base64.b64encode(whole).decode())
+        return ("utf-8", text)
+
+    head = decode_window(body.head, cut_end=True)
+    tail = decode_window(body.tail, cut_start=True)
     if head is None or tail is None:
         return "base64", base64.b64encode(joined_bytes(body)).decode()
+
     return "utf-8", head + _mark(body) + tail
 
 
 def joined_bytes(body: Body) -> bytes:
-    """Return the kept bytes of a body; both ends as they came, with the mark between them when it was cut."""
+    """Return the kept bytes of a body; both ends as they came, with the mark between them when it
+    was cut.
+    """
     head, tail = sent_windows(body)
-    return head + _mark(body).encode() + tail if body.truncated else head + tail
+    if body.truncated:
+        return head + _mark(body).encode() + tail
+    return head + tail
 
 
 def sent_windows(body: Body) -> tuple[bytes, bytes]:
-    """Return both windows in the charset that they came in; where they are no text, as they are kept."""
+    """Return both windows in the charset that they came in; where they are no text, as they are
+    kept.
+    """
     if body.charset is None:
         return body.head, body.tail
-    head, tail = decode_window(body.head, cut_end=True), decode_window(body.tail, cut_start=True)
+    head = decode_window(body.head, cut_end=True)
+    tail = decode_window(body.tail, cut_start=True)
     if head is None or tail is None:
         return body.head, body.tail
+
     return sent_text(head, body.charset), sent_text(tail, body.charset.removesuffix("-sig"))
 
 
@@ -87,5 +112,6 @@ def sent_text(text: str, charset: str) -> bytes:
 
 
 def _mark(body: Body) -> str:
-    before, after = "\n" if body.head else "", "\n" if body.tail else ""
+    before = "\n" if body.head else ""
+    after = "\n" if body.tail else ""
     return f"{before}[{describe_loss(body)}]{after}"

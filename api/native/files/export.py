@@ -1,9 +1,10 @@
-"""Streaming export of a filter as NDJSON, CSV or HAR: page by page, never more than one page in memory.
+"""Streaming export of a filter as NDJSON, CSV or HAR: page by page, never more than one page in
+memory.
 
-Oldest first unless asked otherwise, bounded by what the store held when the export began, so it ends. An export that
-broke off is resumed with `cursor`: the native one, made of the `seq` of the last record that arrived. A search that
-the time budget cuts goes on with the next page. When the store fails half-way the connection breaks off: an export
-that ended in order is whole.
+Oldest first unless asked otherwise, bounded by what the store held when the export began, so it
+ends. An export that broke off is resumed with `cursor`: the native one, made of the `seq` of the
+last record that arrived. A search that the time budget cuts goes on with the next page. When the
+store fails half-way the connection breaks off: an export that ended in order is whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,15 @@ from aiohttp import web
 
 from api.http.compression import compress_stream
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, read_place, refuse_unknown
+from api.http.params import (
+    FILTER_PARAMETERS,
+    Query,
+    read_bool,
+    read_choice,
+    read_filter,
+    read_place,
+    refuse_unknown,
+)
 from api.native.fields import fields_shown, read_fields
 from api.native.files import csv_rows
 from api.native.files.har import creator, har_entry, pages
@@ -33,7 +42,11 @@ PAGE_RECORDS_WITH_BODIES: Final = 50
 
 Format = Literal["ndjson", "csv", "har"]
 FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv", "har")
-_MEDIA_TYPES: Final = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8", "har": "application/json"}
+_MEDIA_TYPES: Final = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "har": "application/json",
+}
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -46,7 +59,9 @@ class Shape:
     fields: tuple[str, ...]
     """Columns, headers and places in bodies; empty: all columns."""
     has_bom: bool
-    """Whether CSV begins with a mark of UTF-8, without which Excel takes it for the machine's own encoding."""
+    """Whether CSV begins with a mark of UTF-8, without which Excel takes it for the machine's own
+    encoding.
+    """
 
     @property
     def cell_fields(self) -> tuple[str, ...]:
@@ -65,7 +80,9 @@ async def export(request: web.Request) -> web.StreamResponse:
     """Answer a filter's records as a file."""
     services = services_of(request)
     query = request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies", "fields", "bom"})
+    refuse_unknown(
+        query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies", "fields", "bom"}
+    )
     format = read_choice(query, "format", FORMATS, "ndjson")
     filter = read_filter(query, services.now_us())
     order, after = read_place(query, "asc")
@@ -85,11 +102,13 @@ async def export(request: web.Request) -> web.StreamResponse:
     )
     compress_stream(request, response)
     await response.prepare(request)
+
     if request.method != "HEAD":
         await response.write(_begin(shape, services.version))
         started_at_us = await _write_pages(services, response, page, shape)
         if format == "har":
             await response.write(b'\n],"pages":' + _ENCODER.encode(pages(started_at_us)) + b"}}\n")
+
     await response.write_eof()
     return response
 
@@ -105,22 +124,28 @@ def _read_shape(query: Query, format: Format) -> Shape:
         raise BadParameter("fields", query["fields"], "only with ndjson or csv")
     if shape.has_bom and format != "csv":
         raise BadParameter("bom", query["bom"], "only with csv")
+
     return shape
 
 
 async def _write_pages(
     services: Services, response: web.StreamResponse, query: RecordQuery, shape: Shape
 ) -> int | None:
-    """Write page after page, waiting for the client at each record: a slow one holds one page and no query.
+    """Write page after page, waiting for the client at each record: a slow one holds one page and
+    no query.
 
-    Exports read and write records into lines one at a time, in turns: sixty that began at once, and filled the buffers
-    of clients that read nothing, kept a neighbour's query waiting for up to 1.3 s.
+    Exports read and write records into lines one at a time, in turns: sixty that began at once, and
+    filled the buffers of clients that read nothing, kept a neighbour's query waiting for up to 1.3
+    s.
 
     Returns:
         When the first of them started; None of none.
     """
-    write, is_har = _writer(shape), shape.format == "har"
-    separator, started_at_us = b"", None
+    write = _writer(shape)
+    is_har = shape.format == "har"
+    separator = b""
+    started_at_us = None
+
     while True:
         async with services.export_turns:
             page = await services.storage.read(query)
@@ -132,19 +157,29 @@ async def _write_pages(
                 separator = b",\n" if is_har else b""
             firsts = [record.started_at_us for record in some]
             started_at_us = min(firsts if started_at_us is None else [started_at_us, *firsts])
+
         if page.next_after is None:
             return started_at_us
+
         query = replace(query, after=page.next_after)
 
 
-async def _lines(services: Services, records: Sequence[Record], write: Writer, shape: Shape) -> list[bytes]:
+async def _lines(
+    services: Services, records: Sequence[Record], write: Writer, shape: Shape
+) -> list[bytes]:
     """Return what is written of some records."""
     storage = services.storage
-    payloads = await storage.payloads([record.seq for record in records]) if shape.needs_payloads else {}
+    payloads = (
+        await storage.payloads([record.seq for record in records]) if shape.needs_payloads else {}
+    )
     lines = []
+
     for record in records:
-        messages = await archived_messages(storage, record) if shape.format == "har" else NOTHING_ARCHIVED
+        messages = (
+            await archived_messages(storage, record) if shape.format == "har" else NOTHING_ARCHIVED
+        )
         lines.append(write(record, payloads.get(record.seq), messages))
+
     return lines
 
 
@@ -159,16 +194,23 @@ def _writer(shape: Shape) -> Writer:
                 record, payload, columns, with_bodies=shape.with_bodies
             ).encode("utf-8", "replace")
         case "har":
-            return lambda record, payload, messages: _ENCODER.encode(har_entry(record, payload, messages))
+            return lambda record, payload, messages: _ENCODER.encode(
+                har_entry(record, payload, messages)
+            )
 
 
 def _ndjson_line(record: Record, payload: Payload | None, shape: Shape) -> bytes:
-    shown = record_json(record) if payload is None or not shape.with_bodies else detail_json(record, payload)
+    shown = (
+        record_json(record)
+        if payload is None or not shape.with_bodies
+        else detail_json(record, payload)
+    )
     if shape.fields:
         bodies = ("request", "response", "timeline") if shape.with_bodies else ()
         shown = {name: shown[name] for name in (*shape.fields, *bodies) if name in shown}
         if shape.cell_fields:
             shown["fields"] = fields_shown(record, payload, shape.cell_fields)
+
     return _ENCODER.encode(shown) + b"\n"
 
 
@@ -177,5 +219,10 @@ def _begin(shape: Shape, version: str) -> bytes:
         header = csv_rows.header(shape.fields or csv_rows.COLUMNS, with_bodies=shape.with_bodies)
         return header.encode("utf-8-sig" if shape.has_bom else "utf-8")
     if shape.format == "har":
-        return b'{"log":{"version":"1.2","creator":' + _ENCODER.encode(creator(version)) + b',"entries":[\n'
+        return (
+            b'{"log":{"version":"1.2","creator":'
+            + _ENCODER.encode(creator(version))
+            + b',"entries":[\n'
+        )
+
     return b""

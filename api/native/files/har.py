@@ -1,10 +1,11 @@
 """HAR 1.2: an exchange as an entry of an HTTP Archive, as browsers and their tools read it. Pure.
 
-Standard: the HAR 1.2 specification (W3C Web Performance, historical draft). Values are the stored ones: redacted, and
-of a cut body both ends with a mark between them, and `comment` says so. Times are milliseconds, -1 where a phase was
-not reached. Trailer fields, which HAR has no place for, are `_trailers` beside `headers`. Messages are those of
-Chromium for WebSockets; of a gRPC stream they are `_grpcMessages`. What was taken out is `_redactions` of the entry,
-and `_weight` is for how many it stands, where that is more than itself.
+Standard: the HAR 1.2 specification (W3C Web Performance, historical draft). Values are the stored
+ones: redacted, and of a cut body both ends with a mark between them, and `comment` says so. Times
+are milliseconds, -1 where a phase was not reached. Trailer fields, which HAR has no place for, are
+`_trailers` beside `headers`. Messages are those of Chromium for WebSockets; of a gRPC stream they
+are `_grpcMessages`. What was taken out is `_redactions` of the entry, and `_weight` is for how many
+it stands, where that is more than itself.
 """
 
 from ipaddress import ip_address
@@ -29,7 +30,9 @@ def creator(version: str) -> dict[str, str]:
 
 
 def pages(started_at_us: int | None) -> list[dict[str, object]]:
-    """Describe the page of all entries, without which Firefox opens no archive; no page without entries."""
+    """Describe the page of all entries, without which Firefox opens no archive; no page without
+    entries.
+    """
     if started_at_us is None:
         return []
     timings = {"onContentLoad": -1, "onLoad": -1}
@@ -37,7 +40,9 @@ def pages(started_at_us: int | None) -> list[dict[str, object]]:
     return [{"startedDateTime": started, "id": _PAGE, "title": "sidelog", "pageTimings": timings}]
 
 
-def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED) -> dict[str, object]:
+def har_entry(
+    record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED
+) -> dict[str, object]:
     """Write one exchange; without payload its heads are empty and its bodies absent."""
     request_line, request_headers = split_head(payload.request_head) if payload else (None, [])
     response_line, response_headers = split_head(payload.response_head) if payload else (None, [])
@@ -49,7 +54,8 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "cookies": _cookies(request_headers, "cookie"),
         "headers": _headers(request_headers, payload.request_head if payload else b""),
         "queryString": [
-            {"name": name, "value": value} for name, value in parse_qsl(record.query or "", keep_blank_values=True)
+            {"name": name, "value": value}
+            for name, value in parse_qsl(record.query or "", keep_blank_values=True)
         ],
         "headersSize": len(payload.request_head) + 4 if payload else -1,
         "bodySize": record.request_bytes,
@@ -66,10 +72,12 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "headersSize": len(payload.response_head) + 4 if payload else -1,
         "bodySize": record.response_bytes,
     }
+
     if payload is not None:
         request |= _post_data(payload.request_body, _field(request_headers, "content-type"))
         request |= _trailers(payload.request_trailers)
         response |= _trailers(payload.response_trailers)
+
     entry: dict[str, object] = {
         "pageref": _PAGE,
         "startedDateTime": format_time(record.started_at_us),
@@ -97,14 +105,19 @@ def _server(upstream: str) -> dict[str, str]:
 
 
 def _custom(record: Record, messages: Archived) -> dict[str, object]:
-    """Return what the specification has no members for: what was taken out, what it stands for, and messages."""
-    shown: dict[str, object] = {} if record.redactions is None else {"_redactions": record.redactions}
+    """Return what the specification has no members for: what was taken out, what it stands for, and
+    messages.
+    """
+    shown: dict[str, object] = (
+        {} if record.redactions is None else {"_redactions": record.redactions}
+    )
     if record.weight != 1:
         shown["_weight"] = record.weight
     if not messages.messages:
         return shown
     if record.grpc is not None:
         return shown | {"_grpcMessages": messages.messages}
+
     return shown | {"_resourceType": "websocket", "_webSocketMessages": messages.messages}
 
 
@@ -115,7 +128,8 @@ def _url(record: Record) -> str:
 def url_of(scheme: str | None, host: str, path: str | None, query: str | None) -> str:
     """Write a URL; a target that is no path, as of `OPTIONS *`, is no part of one."""
     if path is not None and not path.startswith("/"):
-        path = query = None
+        path = None
+        query = None
     return f"{scheme or 'http'}://{host}{path or '/'}{'' if query is None else f'?{query}'}"
 
 
@@ -134,13 +148,19 @@ def _pairs(headers: list[list[str]]) -> list[dict[str, str]]:
 def _cookies(headers: list[list[str]], field: str) -> list[dict[str, str]]:
     """List cookies by name and value, of which secrets are redacted (RFC 6265 §4)."""
     values = [value for key, value in headers if key.lower() == field]
-    pairs = [pair for value in values for pair in value.split(";")[: None if field == "cookie" else 1]]
+    pairs = [
+        pair for value in values for pair in value.split(";")[: None if field == "cookie" else 1]
+    ]
     parts = (pair.partition("=") for pair in pairs)
-    return [{"name": name.strip(), "value": value.strip()} for name, equals, value in parts if equals]
+    return [
+        {"name": name.strip(), "value": value.strip()} for name, equals, value in parts if equals
+    ]
 
 
 def _trailers(lines: bytes) -> dict[str, object]:
-    return {"_trailers": _pairs(split_fields(lines))} if lines else {}
+    if lines:
+        return {"_trailers": _pairs(split_fields(lines))}
+    return {}
 
 
 def _field(headers: list[list[str]], name: str) -> str:
@@ -151,16 +171,22 @@ def _post_data(body: Body | None, media_type: str) -> dict[str, object]:
     if body is None:
         return {}
     encoding, text = joined_text(body)
-    notes = [note for note in (describe_body(body), encoding if encoding == "base64" else "") if note]
+    notes = [
+        note for note in (describe_body(body), encoding if encoding == "base64" else "") if note
+    ]
     data: dict[str, object] = {"mimeType": media_type, "params": [], "text": text}
     return {"postData": {**data, "comment": ", ".join(notes)} if notes else data}
 
 
 def _content(record: Record, payload: Payload | None, media_type: str) -> dict[str, object]:
-    content: dict[str, object] = {"size": record.response_bytes, "mimeType": media_type or "x-unknown"}
+    content: dict[str, object] = {
+        "size": record.response_bytes,
+        "mimeType": media_type or "x-unknown",
+    }
     body = None if payload is None else payload.response_body
     if body is None:
         return content
+
     encoding, content["text"] = joined_text(body)
     if body.coding is not None and not body.truncated and body.omitted is None:
         content["size"] = len(body.head)
@@ -174,7 +200,11 @@ def _content(record: Record, payload: Payload | None, media_type: str) -> dict[s
 
 def _timings(record: Record) -> dict[str, float]:
     """Split the duration into the phases that were reached; they add up to it."""
-    first_us = record.duration_us if record.first_byte_us is None else min(record.first_byte_us, record.duration_us)
+    first_us = (
+        record.duration_us
+        if record.first_byte_us is None
+        else min(record.first_byte_us, record.duration_us)
+    )
     connect_us = None if record.connect_us is None else min(record.connect_us, first_us)
     return {
         "blocked": -1,

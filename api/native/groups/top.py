@@ -1,11 +1,13 @@
-"""Endpoints, and whatever else records are grouped by: how many requests, what failed, bytes, latency and cost of each.
+"""Endpoints, and whatever else records are grouped by: how many requests, what failed, bytes,
+latency and cost of each.
 
-Records are also grouped by a header, or by a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`. Rollups
-answer a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
-store allows; `complete` and `seen` say whether and how many. With a range of time, `before=true` asks for the same of
-the period of that length before it, if the log reaches back so far, and `buckets` for the requests of each over time,
-except of headers and places in bodies, which take long to be read. `sort` says what is most first. By `tool`, calls of
-tools are counted instead: those of MCP, and those of which LLM calls tell.
+Records are also grouped by a header, or by a place in JSON bodies: `by=header.x-tenant`,
+`by=body.user.id`. Rollups answer a filter that has only their dimensions. Else the newest records
+are added up, as many as the time budget of the store allows; `complete` and `seen` say whether and
+how many. With a range of time, `before=true` asks for the same of the period of that length before
+it, if the log reaches back so far, and `buckets` for the requests of each over time, except of
+headers and places in bodies, which take long to be read. `sort` says what is most first. By `tool`,
+calls of tools are counted instead: those of MCP, and those of which LLM calls tell.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +19,15 @@ from aiohttp import web
 from msgspec import UNSET
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, read_int, refuse_unknown
+from api.http.params import (
+    FILTER_PARAMETERS,
+    Query,
+    read_bool,
+    read_choice,
+    read_filter,
+    read_int,
+    refuse_unknown,
+)
 from api.http.responses import ApiObject, filled, json_response, true_or_unset
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, Sampled, percentiles_shown
@@ -41,12 +51,16 @@ def tool_filter(filter: Filter) -> ToolFilter:
     Raises:
         BadParameter: it asks for something that a tool call does not have.
     """
-    scope, since_us, until_us = filter.scope, filter.since_us, filter.until_us
+    scope = filter.scope
+    since_us = filter.since_us
+    until_us = filter.until_us
+
     keys, tools = (asked_values(filter.where, name) for name in ("key_id", "tool"))
     if filter != Filter(scope=scope, since_us=since_us, until_us=until_us, where=filter.where) or (
         set(conjuncts(filter.where)) != set(conjuncts(fields(key_id=keys, tool=tools)))
     ):
         raise BadParameter("by", TOOL, "no filter beside it but since, until, key and tool")
+
     return ToolFilter(
         scope=scope,
         tool_names=tools,
@@ -57,16 +71,19 @@ def tool_filter(filter: Filter) -> ToolFilter:
 
 
 async def top_tools(storage: Storage, filter: Filter) -> Top:
-    """Add up the newest calls of a filter by tool, up to `MAX_CALLS`; failed ones are counted as `server_errors`.
+    """Add up the newest calls of a filter by tool, up to `MAX_CALLS`; failed ones are counted as
+    `server_errors`.
 
-    Calls of MCP are no records, and the store has no sums of them by time. Of tools that pass here otherwise, the LLM
-    calls tell: the one that asked for a tool, and the one that reported its failure.
+    Calls of MCP are no records, and the store has no sums of them by time. Of tools that pass here
+    otherwise, the LLM calls tell: the one that asked for a tool, and the one that reported its
+    failure.
 
     Raises:
         BadParameter: as `tool_filter` does.
     """
     query = ToolQuery(filter=tool_filter(filter), limit=PAGE_CALLS)
     calls: dict[tuple[bytes, int], _Call] = {}
+
     is_whole = False
     while not is_whole and query.offset < MAX_CALLS:
         page = await storage.read(query)
@@ -76,6 +93,7 @@ async def top_tools(storage: Storage, filter: Filter) -> Top:
             break
         is_whole = len(page.calls) < PAGE_CALLS
         query = replace(query, offset=query.offset + PAGE_CALLS)
+
     by_tool: dict[str, list[_Call]] = {}
     for call in calls.values():
         by_tool.setdefault(call.tool_name, []).append(call)
@@ -86,7 +104,9 @@ async def top_tools(storage: Storage, filter: Filter) -> Top:
 
 
 async def _reported(storage: Storage, filter: Filter) -> tuple[dict[str, TopRow], bool]:
-    """Count tools by what the newest LLM calls tell of them, up to `MAX_CALLS`; whether these are all."""
+    """Count tools by what the newest LLM calls tell of them, up to `MAX_CALLS`; whether these are
+    all.
+    """
     wanted = asked_values(filter.where, "tool")
     keys = asked_values(filter.where, "key_id")
     reports = Or((Has("called_tool"), Has("tool_error")))
@@ -94,29 +114,44 @@ async def _reported(storage: Storage, filter: Filter) -> tuple[dict[str, TopRow]
     called: dict[str, float] = {}
     failed: dict[str, float] = {}
     sampled: set[str] = set()
-    seen, after, is_whole = 0, None, False
+    seen = 0
+    after = None
+
+    is_whole = False
     while not is_whole and seen < MAX_CALLS:
         page = await storage.read(RecordQuery(filter=about, limit=PAGE_CALLS, after=after))
         for record in page.records:
             stream = record.stream
             if stream is None:
                 continue
-            for names, counts in ((stream.tools or (), called), (stream.failed_tools or (), failed)):
+            for names, counts in (
+                (stream.tools or (), called),
+                (stream.failed_tools or (), failed),
+            ):
                 for name in names:
                     counts[name] = counts.get(name, 0) + record.weight
                 if record.weight != 1:
                     sampled.update(names)
-        seen, after = seen + len(page.records), page.next_after
+
+        seen = seen + len(page.records)
+        after = page.next_after
         is_whole = page.complete and after is None
         if not page.complete:
             break
+
     # A call names each tool once that it asks for, and may ask for several calls of one.
     rows = {}
     for name in called | failed:
         failures = failed.get(name, 0)
         calls = max(called.get(name, 0), failures)
         if not wanted or name in wanted:
-            rows[name] = TopRow((name,), exchanges=round(calls), server_errors=round(failures), sampled=name in sampled)
+            rows[name] = TopRow(
+                (name,),
+                exchanges=round(calls),
+                server_errors=round(failures),
+                sampled=name in sampled,
+            )
+
     return rows, is_whole
 
 
@@ -134,7 +169,14 @@ class _Call(NamedTuple):
     @classmethod
     def of(cls, call: ToolCall) -> Self:
         sizes = len(call.arguments or b""), len(call.result or b"")
-        return cls(call.tool_name, call.status == "error", *sizes, call.cost_usd, call.latency_us, call.weight)
+        return cls(
+            call.tool_name,
+            call.status == "error",
+            *sizes,
+            call.cost_usd,
+            call.latency_us,
+            call.weight,
+        )
 
 
 def _row(name: str, calls: list[_Call]) -> TopRow:
@@ -143,6 +185,7 @@ def _row(name: str, calls: list[_Call]) -> TopRow:
         if call.latency_us is not None:
             one = Latencies.of([call.latency_us])
             durations.add(dict.fromkeys(one.counts, call.weight), one.least_us, one.most_us)
+
     sampled = any(call.weight != 1 for call in calls)
     if not sampled:
         durations.values = sorted(call.latency_us for call in calls if call.latency_us is not None)
@@ -176,13 +219,15 @@ class BeforeShown(ApiObject):
 
 
 class TopRowShown(ApiObject):
-    """`value` is null for requests without one, and `state` says why; `method` is null but for endpoints.
+    """`value` is null for requests without one, and `state` says why; `method` is null but for
+    endpoints.
 
-    By `failure`, `value` is the endpoint, and `error`, `status` and `message` say what came of its requests, as these
-    words of a search find them; a message begins with the names of tools that failed. `counted` says whether tokens
-    were reported, `cost_usd` is null where no cost is known. Calls over a WebSocket are no requests, but their tokens
-    and cost are added where they have a `value`, as a model. By `tool`, calls are counted: `exchanges` are calls,
-    `server_errors` those that failed.
+    By `failure`, `value` is the endpoint, and `error`, `status` and `message` say what came of its
+    requests, as these words of a search find them; a message begins with the names of tools that
+    failed. `counted` says whether tokens were reported, `cost_usd` is null where no cost is known.
+    Calls over a WebSocket are no requests, but their tokens and cost are added where they have a
+    `value`, as a model. By `tool`, calls are counted: `exchanges` are calls, `server_errors` those
+    that failed.
     """
 
     value: str | None
@@ -297,11 +342,18 @@ _FIGURES: Final[Mapping[Sort, Callable[[TopRow], int]]] = {
 
 
 async def _read_before(request: web.Request, filter: Filter, by: str, now_us: int) -> Top | None:
-    """Add up the period before; None when it was not asked for, or the log does not cover all of it."""
+    """Add up the period before; None when it was not asked for, or the log does not cover all of
+    it.
+    """
     earlier = _before(filter, now_us) if read_bool(request.query, "before") else None
     storage = services_of(request).storage
-    if earlier is None or earlier.since_us is None or not await _reaches_back(storage, earlier.since_us):
+    if (
+        earlier is None
+        or earlier.since_us is None
+        or not await _reaches_back(storage, earlier.since_us)
+    ):
         return None
+
     found = await _added_up(storage, earlier, by)
     return found if found.seen and found.complete else None
 
@@ -318,8 +370,11 @@ async def _series(request: web.Request, filter: Filter, by: str, now_us: int) ->
         return None
     if filter.since_us is None:
         raise BadParameter("buckets", str(buckets), "a range of time beside it, with `since`")
+
     until_us = now_us if filter.until_us is None else filter.until_us
-    return await services_of(request).storage.read(SeriesQuery(filter, by, filter.since_us, until_us, buckets))
+    return await services_of(request).storage.read(
+        SeriesQuery(filter, by, filter.since_us, until_us, buckets)
+    )
 
 
 def _steps(series: TopSeries) -> SeriesShown:
@@ -331,7 +386,9 @@ def _before(filter: Filter, now_us: int) -> Filter | None:
     if filter.since_us is None:
         return None
     length_us = (now_us if filter.until_us is None else filter.until_us) - filter.since_us
-    return None if length_us <= 0 else replace(filter, since_us=filter.since_us - length_us, until_us=filter.since_us)
+    if length_us <= 0:
+        return None
+    return replace(filter, since_us=filter.since_us - length_us, until_us=filter.since_us)
 
 
 def _state_of(row: TopRow, by: str, value: str | None) -> State:
@@ -340,7 +397,9 @@ def _state_of(row: TopRow, by: str, value: str | None) -> State:
     return cast(State, row.names[1])
 
 
-def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen: int) -> TopRowShown:
+def _shown(
+    row: TopRow, by: str, known: TopRow | None, before: Top | None, seen: int
+) -> TopRowShown:
     method, value, *why = row.names if by in ("endpoint", "failure") else (None, row.names[0])
     error, status, message = why or (None, None, None)
     earlier = known or TopRow(row.names)

@@ -1,4 +1,6 @@
-"""The words of the search language, for programs that help to write a search, and what requests can be grouped by."""
+"""The words of the search language, for programs that help to write a search, and what requests can
+be grouped by.
+"""
 
 from functools import lru_cache
 from typing import Final
@@ -32,16 +34,19 @@ def read_group(parameter: str, text: str) -> str:
     name = OTHER_NAMES.get(text, text)
     if name not in GROUPS and not is_cell_field(name):
         raise BadParameter(
-            parameter, text, f"one of {', '.join(_CALLED)}, or a field such as header.x-tenant, body.user.id"
+            parameter,
+            text,
+            f"one of {', '.join(_CALLED)}, or a field such as header.x-tenant, body.user.id",
         )
+
     return name
 
 
 class WordShown(ApiObject):
     """A name that ends with a dot goes on with that of a header, or with a place in JSON bodies.
 
-    `values` are all there are, or those worth offering. Values seen are those of `facet` at `/api/facets`; where that
-    is null and the word is `grouped`, those of the word at `/api/top`.
+    `values` are all there are, or those worth offering. Values seen are those of `facet` at
+    `/api/facets`; where that is null and the word is `grouped`, those of the word at `/api/top`.
     """
 
     name: str
@@ -65,8 +70,13 @@ async def list_words(request: web.Request) -> web.Response:
 
 @lru_cache(maxsize=1)
 def _words() -> WordsShown:
-    plain = [_shown(word, word.name, OTHER_NAMES.get(word.name, word.name) in GROUPS) for word in WORDS.values()]
-    return WordsShown([*plain, *(_shown(word, f"{word.name}.", True) for word in PREFIXES.values())])
+    plain = [
+        _shown(word, word.name, OTHER_NAMES.get(word.name, word.name) in GROUPS)
+        for word in WORDS.values()
+    ]
+    return WordsShown(
+        [*plain, *(_shown(word, f"{word.name}.", True) for word in PREFIXES.values())]
+    )
 
 
 def _shown(word: Word, name: str, grouped: bool) -> WordShown:
