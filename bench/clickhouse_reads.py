@@ -1,9 +1,10 @@
 """Latency of reads from ClickHouse at size: `python -m bench.clickhouse_reads --records 10000000`.
 
-Strategy: some records are stored as a sidecar would, with times of the last minutes; the server then copies them part
-by part into the days before, with `seq`, id and times moved back. With `--payloads` they have heads and bodies. Then
-everything in `bench.query_set` is asked some rounds. Beside milliseconds until the answer stands the CPU that the
-server took for it, which is the figure to look at on a busy machine.
+Strategy: some records are stored as a sidecar would, with times of the last minutes; the server
+then copies them part by part into the days before, with `seq`, id and times moved back. With
+`--payloads` they have heads and bodies. Then everything in `bench.query_set` is asked some rounds.
+Beside milliseconds until the answer stands the CPU that the server took for it, which is the figure
+to look at on a busy machine.
 """
 
 import argparse
@@ -40,7 +41,8 @@ _MOVED: Final = {
 }
 _COLUMNS: Final = tuple(TYPES | ATTEMPT_TYPES)
 _COPY: Final = (
-    f"INSERT INTO records ({', '.join(_COLUMNS)}) SELECT {', '.join(_MOVED.get(name, name) for name in _COLUMNS)} "
+    f"INSERT INTO records ({', '.join(_COLUMNS)}) SELECT "
+    f"{', '.join(_MOVED.get(name, name) for name in _COLUMNS)} "
     "FROM records WHERE seq >= $4 AND writer = ''"
 )
 
@@ -50,15 +52,27 @@ async def fill_server(address: Address, records: int, days: float, *, has_payloa
     times = max(1, records // _ORIGINALS)
     step_us = int(days * DAY_US / times)
     async with await ClickhouseStorage.open(address) as storage:
-        await fill(storage, _ORIGINALS, days / times, has_payloads=has_payloads, start_us=now_us() - step_us)
+        await fill(
+            storage,
+            _ORIGINALS,
+            days / times,
+            has_payloads=has_payloads,
+            start_us=now_us() - step_us,
+        )
+
     link = Link(address)
     has_tokens = (await read_server(link)).has_tokens
-    await link.execute(f"ALTER TABLE records DROP {'CONSTRAINT' if has_tokens else 'COLUMN'} late", limit_s=_LIMIT_S)
+    await link.execute(
+        f"ALTER TABLE records DROP {'CONSTRAINT' if has_tokens else 'COLUMN'} late",
+        limit_s=_LIMIT_S,
+    )
     [(first_seq,)] = await link.fetch("SELECT min(seq) FROM records", limit_s=_LIMIT_S)
+
     for number in range(1, times):
         by_us = number * step_us
         by = (by_us // 1000 << LANE_BITS, by_us, by_us // 1000, first_seq)
         await link.execute(_COPY, by, limit_s=_LIMIT_S)
+
     await rest(link)
     await link.close()
 
@@ -79,8 +93,12 @@ async def _run(options: argparse.Namespace, server: Server) -> None:
         assert server.process is not None
         process = psutil.Process(server.process.pid)
         print("ms: p50, p95, CPU here, CPU of the server, whether complete")
-        results = await ask_all(storage, options.rounds, options.only, lambda: sum(process.cpu_times()[:2]))
-        kind = ("-payloads" if options.payloads else "") + (f"-{options.only}" if options.only else "")
+        results = await ask_all(
+            storage, options.rounds, options.only, lambda: sum(process.cpu_times()[:2])
+        )
+        kind = ("-payloads" if options.payloads else "") + (
+            f"-{options.only}" if options.only else ""
+        )
         await report(storage, f"clickhouse-reads-{options.engine}{kind}", results)
 
 
@@ -92,7 +110,9 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=10.0, help="over which they are spread")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="queries with this in their name")
-    parser.add_argument("--directory", type=Path, help="where the server keeps its data, instead of in memory")
+    parser.add_argument(
+        "--directory", type=Path, help="where the server keeps its data, instead of in memory"
+    )
     parser.add_argument("--engine", choices=ENGINES, default="debian")
     options = parser.parse_args()
     with own_server(options.engine, place=options.directory) as server:

@@ -1,16 +1,19 @@
-"""Many sidecars at one store: `python -m bench.fleet --url clickhouse://127.0.0.1:8123/x --sidecars 50 --seconds 60`.
+"""Many sidecars at one store: `python -m bench.fleet --url clickhouse://127.0.0.1:8123/x --sidecars
+50 --seconds 60`.
 
-Each has opened the same address for itself, makes records at its rate, and commits what it has made since its last
-commit, once a second at most, as a collector does. What fails is tried again as it was. When the time is over all
-commit what is left, and it is counted: positions of sidecars, all records, a sample of them by their ids; in ClickHouse
-also how many different ids there are, and the CPU time of the servers.
+Each has opened the same address for itself, makes records at its rate, and commits what it has made
+since its last commit, once a second at most, as a collector does. What fails is tried again as it
+was. When the time is over all commit what is left, and it is counted: positions of sidecars, all
+records, a sample of them by their ids; in ClickHouse also how many different ids there are, and the
+CPU time of the servers.
 
-`--cut 0.2` cuts the connection of every fifth commit at any moment, and sends it again. With `--cluster NAME`, and the
-HTTP addresses of all its servers in the URL, it shows on your own cluster that nothing is lost or stored twice;
-kill servers meanwhile as you like.
+`--cut 0.2` cuts the connection of every fifth commit at any moment, and sends it again. With
+`--cluster NAME`, and the HTTP addresses of all its servers in the URL, it shows on your own cluster
+that nothing is lost or stored twice; kill servers meanwhile as you like.
 
-The records are made once, before, and get new ids and times: what is measured is the store, and what of this process
-is its part. With more sidecars than the machine bears they fall behind, which is shown as the lag.
+The records are made once, before, and get new ids and times: what is measured is the store, and
+what of this process is its part. With more sidecars than the machine bears they fall behind, which
+is shown as the lag.
 """
 
 import argparse
@@ -45,7 +48,9 @@ DRAIN_S: Final = 300.0
 BATCH_MAX_RECORDS: Final = 3000
 CUT_WITHIN_S: Final = 0.1
 _STORED: Final = "SELECT count(), uniqExact(id) FROM records WHERE kind = 0"
-_CPU_US: Final = "SELECT toInt64(sum(value)) FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'"
+_CPU_US: Final = (
+    "SELECT toInt64(sum(value)) FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'"
+)
 
 
 @dataclass(slots=True)
@@ -78,7 +83,9 @@ class Sidecar:
 
     def cut_s(self) -> float | None:
         """After how long to cut the connection of a commit; None: it is not."""
-        return random.uniform(0.0, CUT_WITHIN_S) if random.random() < self.cut else None
+        if random.random() < self.cut:
+            return random.uniform(0.0, CUT_WITHIN_S)
+        return None
 
     def next_batch(self, templates: list[Entry], until: int) -> Batch:
         """Make the records up to a number."""
@@ -94,6 +101,7 @@ class Sidecar:
                 ended_at_us=at_us + (template.record.duration_us or 0),
             )
             entries.append(Entry(record, template.payload))
+
         self.made += len(entries)
         position = Position(offset=self.made * 500, taken=self.made, stored=self.made)
         return Batch(self.instance, entries, {self.source: position})
@@ -115,6 +123,7 @@ class Sidecar:
                 if self.unavailable == 1:
                     sys.stderr.write(f"{self.instance}: {error}\n")
                 await asyncio.sleep(RETRY_S)
+
         self.commits_s.append(time.perf_counter() - began_s)
         self.stored += len(batch.entries)
         if len(self.ids) < SAMPLE:
@@ -124,12 +133,14 @@ class Sidecar:
         """Make and store records."""
         await asyncio.sleep(random.random() * options.age)
         began_s = time.perf_counter()
+
         ends_s = began_s + options.seconds
         while (now_s := time.perf_counter()) < ends_s:
             due = int((now_s - began_s) * options.rate)
             if due > self.made:
                 await self.commit(self.next_batch(templates, due), ends_s + DRAIN_S)
             await asyncio.sleep(max(0.0, options.age - (time.perf_counter() - now_s)))
+
         total = int(options.seconds * options.rate)
         self.lag_s = (total - self.stored) / options.rate
         while self.made < total:
@@ -143,24 +154,35 @@ async def simulate(options: argparse.Namespace) -> dict[str, object]:
         record = make_record(number, TEMPLATES, 1.0)
         templates.append(Entry(record, make_payload(number, record) if options.payloads else None))
     with tempfile.TemporaryDirectory() as directory:
-        sidecars = [await _opened(options, Path(directory), number) for number in range(options.sidecars)]
-        servers = Link(Address.of(urlsplit(options.url))) if options.url.startswith("clickhouse") else None
+        sidecars = [
+            await _opened(options, Path(directory), number) for number in range(options.sidecars)
+        ]
+        servers = (
+            Link(Address.of(urlsplit(options.url)))
+            if options.url.startswith("clickhouse")
+            else None
+        )
         try:
-            before, server_us = (
-                (await sidecars[0].store.read(CountQuery(Filter()))).exchanges,
-                await _server_us(servers),
-            )
-            cpu_s, began_s = time.process_time(), time.perf_counter()
+            before = (await sidecars[0].store.read(CountQuery(Filter()))).exchanges
+            server_us = await _server_us(servers)
+            cpu_s = time.process_time()
+            began_s = time.perf_counter()
             async with asyncio.TaskGroup() as tasks:
                 for sidecar in sidecars:
                     tasks.create_task(sidecar.run(templates, options), name=sidecar.instance)
-            took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
+            took_s = time.perf_counter() - began_s
+            cpu_s = time.process_time() - cpu_s
             server_us = await _server_us(servers) - server_us
             report = _report(options, sidecars, took_s, cpu_s) | await _counted(sidecars, before)
+
             if servers is not None:
                 [(rows, ids)] = await servers.fetch(_STORED, limit_s=DRAIN_S)
-                report |= {"server_cpu_us_per_record": round(server_us / max(1, rows - before), 1), "ids": ids}
+                report |= {
+                    "server_cpu_us_per_record": round(server_us / max(1, rows - before), 1),
+                    "ids": ids,
+                }
                 report["is_right"] = report["is_right"] and ids == rows
+
             return report
         finally:
             if servers is not None:
@@ -178,14 +200,18 @@ async def _server_us(servers: Link | None) -> int:
 
 async def _opened(options: argparse.Namespace, directory: Path, number: int) -> Sidecar:
     url = options.url
-    store = await open_storage(url, directory, instance=f"sidecar-{number}", holder=f"holder-{number}")
+    store = await open_storage(
+        url, directory, instance=f"sidecar-{number}", holder=f"holder-{number}"
+    )
     sidecar = Sidecar(number, store, CommitTimeout(), cut=options.cut)
     # As a collector does before anything else.
     await store.positions(sidecar.instance)
     return sidecar
 
 
-def _report(options: argparse.Namespace, sidecars: list[Sidecar], took_s: float, cpu_s: float) -> dict[str, object]:
+def _report(
+    options: argparse.Namespace, sidecars: list[Sidecar], took_s: float, cpu_s: float
+) -> dict[str, object]:
     commits_ms = sorted(second * 1000 for sidecar in sidecars for second in sidecar.commits_s)
     cuts = statistics.quantiles(commits_ms, n=100, method="inclusive")
     stored = sum(sidecar.stored for sidecar in sidecars)
@@ -240,10 +266,16 @@ def main() -> int:
     parser.add_argument("--sidecars", type=int, default=10)
     parser.add_argument("--rate", type=float, default=200.0, help="records per second of each")
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--age", type=float, default=1.0, help="seconds between two commits of a sidecar")
-    parser.add_argument("--payloads", action="store_true", help="with heads, and a body of half a kilobyte")
+    parser.add_argument(
+        "--age", type=float, default=1.0, help="seconds between two commits of a sidecar"
+    )
+    parser.add_argument(
+        "--payloads", action="store_true", help="with heads, and a body of half a kilobyte"
+    )
     parser.add_argument("--cluster", help="of ClickHouse: the name of the servers' cluster")
-    parser.add_argument("--cut", type=float, default=0.0, help="share of commits whose connection is cut, 0 to 1")
+    parser.add_argument(
+        "--cut", type=float, default=0.0, help="share of commits whose connection is cut, 0 to 1"
+    )
     options = parser.parse_args()
     if options.cluster:
         options.url += f"{'&' if '?' in options.url else '?'}cluster={options.cluster}"

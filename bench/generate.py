@@ -1,10 +1,12 @@
-"""Fill a store with records, straight through its own `commit`: `python -m bench.generate --records 1000000`.
+"""Fill a store with records, straight through its own `commit`: `python -m bench.generate --records
+1000000`.
 
-The records are those of a mixed service over some days: 12 projects, 20 services, each with 10 keys, 449 endpoints,
-160 hosts, many paths, one in ten an LLM call of some conversation, one in fifty an error. Bodies are JSON, HTML and
-lines of logs, 40 % of them with characters beyond ASCII; some carry a message of an error, and how many do is known
-(`MESSAGES`). Always the same for the same numbers. What remains is a store, to be measured by
-`python -m bench.queries`. Where it was stopped it goes on when it is started again.
+The records are those of a mixed service over some days: 12 projects, 20 services, each with 10
+keys, 449 endpoints, 160 hosts, many paths, one in ten an LLM call of some conversation, one in
+fifty an error. Bodies are JSON, HTML and lines of logs, 40 % of them with characters beyond ASCII;
+some carry a message of an error, and how many do is known (`MESSAGES`). Always the same for the
+same numbers. What remains is a store, to be measured by `python -m bench.queries`. Where it was
+stopped it goes on when it is started again.
 """
 
 import argparse
@@ -37,7 +39,12 @@ TURNS: Final = 20
 SOURCE: Final = bytes(15) + b"\x09"
 
 _METHODS: Final = ("GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE")
-_MODELS: Final = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet"), ("gemini", "flash"))
+_MODELS: Final = (
+    ("openai", "gpt-4o"),
+    ("openai", "gpt-4o-mini"),
+    ("anthropic", "claude-sonnet"),
+    ("gemini", "flash"),
+)
 _FOREIGN: Final[dict[int, Language]] = {7: "German", 17: "Russian", 27: "Chinese"}
 MESSAGES: Final[dict[int, str]] = {
     2: "checksum verified",
@@ -54,14 +61,19 @@ _USERS: Final = 5000
 _PAGE_BYTES: Final = 2048
 _LOG_BYTES: Final = 1536
 _HEAD: Final = (
-    b"%s /api/items/%d HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0\r\naccept: */*\r\nx-user: user-%d"
+    b"%s /api/items/%d HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0\r\naccept: "
+    b"*/*\r\nx-user: user-%d"
 )
-_ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 470\r\nserver: nginx"
+_ANSWER: Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 470\r\nserver: nginx"
+)
 
 
 def make_record(number: int, total: int, days: float, start_us: int = START_US) -> Record:
     """Make the record with a number, of so many, spread evenly over some days from a time on."""
-    chance = int.from_bytes(hashlib.blake2b(number.to_bytes(8, "big"), digest_size=8).digest(), "big")
+    chance = int.from_bytes(
+        hashlib.blake2b(number.to_bytes(8, "big"), digest_size=8).digest(), "big"
+    )
     started_at_us = start_us + int(number * days * DAY_US / total)
     status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
     endpoint = (chance >> 8) % ENDPOINTS
@@ -122,7 +134,9 @@ def _call_of(chance: int, number: int) -> dict[str, Any]:
 
 
 def make_payload(number: int, record: Record) -> Payload:
-    """Make heads and a body of one or two kilobytes: an order in JSON, one in ten not in English, HTML, or a log."""
+    """Make heads and a body of one or two kilobytes: an order in JSON, one in ten not in English,
+    HTML, or a log.
+    """
     draw = Random(number)
     text = _body(number, record, draw, " | ".join(messages(number)))
     body = Body(text, b"", len(text), False, None, None)
@@ -141,6 +155,7 @@ def _body(number: int, record: Record, draw: Random, message: str) -> bytes:
         return texts.page(draw, _PAGE_BYTES) + f"<p>{message}</p>".encode()
     if kind == 9:
         return texts.log(draw, _LOG_BYTES) + f"{message}\n".encode()
+
     content = order(draw, _FOREIGN.get(number % 30, "English"))
     if kind in (1, 3, 5):
         content["note"] = f"“{content['note']}” – it’s…"
@@ -149,7 +164,13 @@ def _body(number: int, record: Record, draw: Random, message: str) -> bytes:
 
 
 async def fill(
-    storage: Storage, records: int, days: float, *, has_payloads: bool, start_us: int = START_US, first: int = 0
+    storage: Storage,
+    records: int,
+    days: float,
+    *,
+    has_payloads: bool,
+    start_us: int = START_US,
+    first: int = 0,
 ) -> float:
     """Commit the records from the number `first` on; answers the seconds of the commits alone."""
     seconds = 0.0
@@ -163,21 +184,28 @@ async def fill(
         began_s = time.perf_counter()
         await storage.commit(Batch("sidecar-1", entries, {SOURCE: position}))
         seconds += time.perf_counter() - began_s
+
     return seconds
 
 
-async def fill_up(storage: Storage, records: int, days: float, *, has_payloads: bool, is_recent: bool) -> float:
+async def fill_up(
+    storage: Storage, records: int, days: float, *, has_payloads: bool, is_recent: bool
+) -> float:
     """Commit what a store that was filled in part lacks of the records, with the same numbers."""
     oldest = await storage.read(RecordQuery(order="asc", limit=1))
     start_us = now_us() - int(days * DAY_US) if is_recent else START_US
     if oldest.records:
         start_us = oldest.records[0].started_at_us
     first = await storage.last_seq()
-    return await fill(storage, records, days, has_payloads=has_payloads, start_us=start_us, first=first)
+    return await fill(
+        storage, records, days, has_payloads=has_payloads, start_us=start_us, first=first
+    )
 
 
 async def make_days(url: str, days: float) -> None:
-    """Make the partitions of the days until now, which a Postgres store would have made as each of them came."""
+    """Make the partitions of the days until now, which a Postgres store would have made as each of
+    them came.
+    """
     if not url.startswith("postgres"):
         return
     connection = await asyncpg.connect(url)
@@ -188,16 +216,26 @@ async def make_days(url: str, days: float) -> None:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    async with await open_storage(options.storage, Path(options.directory), durability="fast") as storage:
+    async with await open_storage(
+        options.storage, Path(options.directory), durability="fast"
+    ) as storage:
         before = await storage.last_seq()
         if options.recent:
             await make_days(options.storage, options.days)
         seconds = await fill_up(
-            storage, options.records, options.days, has_payloads=options.payloads, is_recent=options.recent
+            storage,
+            options.records,
+            options.days,
+            has_payloads=options.payloads,
+            is_recent=options.recent,
         )
         info = await storage.info()
+
     rate = (info.last_seq - before) / max(seconds, 0.001)
-    print(f"{info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, {rate:.0f} rows/s in commits")
+    print(
+        f"{info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, {rate:.0f} rows/s in "
+        "commits"
+    )
 
 
 def main() -> None:
@@ -205,7 +243,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--days", type=float, default=10.0)
-    parser.add_argument("--recent", action="store_true", help="ending now, so that retention leaves them")
+    parser.add_argument(
+        "--recent", action="store_true", help="ending now, so that retention leaves them"
+    )
     parser.add_argument("--payloads", action="store_true", help="with heads and bodies")
     parser.add_argument("--storage", default="sqlite:///bench.db", help="storage URL")
     parser.add_argument("--directory", default=".", help="where a relative path of the URL begins")

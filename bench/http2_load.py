@@ -1,6 +1,8 @@
-"""HTTP/2 at a fixed rate over a few connections: GETs, unary gRPC calls and, one in ten of all, a stream of messages.
+"""HTTP/2 at a fixed rate over a few connections: GETs, unary gRPC calls and, one in ten of all, a
+stream of messages.
 
-What a server has not begun, as its GOAWAY or reset says, is asked once more on a new connection, as every client does.
+What a server has not begun, as its GOAWAY or reset says, is asked once more on a new connection, as
+every client does.
 """
 
 import asyncio
@@ -15,7 +17,9 @@ from proxy.http2.request_fields import RequestFields
 
 CONNECTIONS: Final = 4
 TIMEOUT_S: Final = 60.0
-_GRPC: Final = b"Host: shop\r\ncontent-type: application/grpc+json\r\nte: trailers\r\ngrpc-timeout: 30S\r\n"
+_GRPC: Final = (
+    b"Host: shop\r\ncontent-type: application/grpc+json\r\nte: trailers\r\ngrpc-timeout: 30S\r\n"
+)
 
 
 class Unbegun(Exception):
@@ -54,7 +58,10 @@ class Caller(grpc.Peer):
             head = RequestFields(b"POST", grpc.SERVICE.encode() + method, b"http", _GRPC, -1, None)
         else:
             lines = b"Host: shop\r\nX-Request-Id: soak2-%d\r\n" % number
-            head = RequestFields(b"GET", b"/api/users/%d" % (1 + number % 20), b"http", lines, -1, None)
+            head = RequestFields(
+                b"GET", b"/api/users/%d" % (1 + number % 20), b"http", lines, -1, None
+            )
+
         stream_id = self.codec.send_request(head, b"shop", is_end=not method)
         answer = self._answers[stream_id] = Answer(asyncio.get_running_loop().create_future())
         if method:
@@ -63,6 +70,7 @@ class Caller(grpc.Peer):
         record_id = await answer.done
         if answer.status != 200 or (method and answer.grpc_status != b"0"):
             raise ValueError(f"{kind}: {answer.status} {answer.grpc_status.decode()}")
+
         return record_id
 
     def take(self, event: events.Event) -> None:
@@ -71,6 +79,7 @@ class Caller(grpc.Peer):
         answer = self._answers.get(getattr(event, "stream_id", 0))
         if answer is None:
             return
+
         if isinstance(event, events.ResponseReceived):
             answer.status = event.head.status
             answer.record_id = _fields(event.head.lines).get(b"x-sidelog-id", b"")
@@ -78,7 +87,9 @@ class Caller(grpc.Peer):
         answer.grpc_status = _fields(lines).get(b"grpc-status", answer.grpc_status)
         if isinstance(event, events.StreamReset):
             why = f"reset with {event.code} {event.reason}"
-            self._end(event.stream_id, Unbegun() if event.is_retryable else ConnectionResetError(why))
+            self._end(
+                event.stream_id, Unbegun() if event.is_retryable else ConnectionResetError(why)
+            )
         elif lines or getattr(event, "is_end", False):
             self._end(cast(events.TrailersReceived, event).stream_id, None)
 
@@ -104,7 +115,10 @@ class Caller(grpc.Peer):
 
 
 def _fields(lines: bytes) -> dict[bytes, bytes]:
-    return {name.lower(): value for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n"))}
+    return {
+        name.lower(): value
+        for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n"))
+    }
 
 
 @dataclass(slots=True)
@@ -124,17 +138,21 @@ class Http2Load:
 
     def take_ids(self) -> list[bytes]:
         """Return the ids of the answers since the last call, and forget them."""
-        found, self.ids = self.ids, []
+        found = self.ids
+        self.ids = []
         return found
 
     async def run(self) -> None:
         """Send until `is_ending`, and wait for the answers."""
-        number, due_s = 0, time.monotonic()
+        number = 0
+        due_s = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             while not self.is_ending:
-                number, due_s = number + 1, due_s + 1 / self.rate
+                number = number + 1
+                due_s = due_s + 1 / self.rate
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
                 tasks.create_task(self._ask(number, due_s), name=f"stream {number}")
+
         for caller in self._callers:
             if caller is not None:
                 caller.transport.close()
@@ -150,6 +168,7 @@ class Http2Load:
                         break
                     except Unbegun:
                         self.repeated += 1
+
             if kind != "stream":
                 self.took.append((due_s, time.monotonic() - due_s, kind))
         except (OSError, ValueError) as error:

@@ -1,10 +1,11 @@
-"""Latency of reads at size: `python -m bench.queries --records 10000000 --payloads --storage sqlite:///bench.db`.
+"""Latency of reads at size: `python -m bench.queries --records 10000000 --payloads --storage
+sqlite:///bench.db`.
 
-Fills the store first, as far as it is not (`bench.generate`), and makes its index of words, then asks everything in
-`bench.query_set` some rounds. `--own-postgres` starts a Postgres for it, with its settings for a machine of this size,
-and removes it; ClickHouse has `bench.clickhouse_reads`. Printed, and written to `bench/results/`, are milliseconds
-until the answer and of CPU in this process: with the SQLite store that is all there is, and on a busy machine the
-figure to look at.
+Fills the store first, as far as it is not (`bench.generate`), and makes its index of words, then
+asks everything in `bench.query_set` some rounds. `--own-postgres` starts a Postgres for it, with
+its settings for a machine of this size, and removes it; ClickHouse has `bench.clickhouse_reads`.
+Printed, and written to `bench/results/`, are milliseconds until the answer and of CPU in this
+process: with the SQLite store that is all there is, and on a busy machine the figure to look at.
 """
 
 import argparse
@@ -22,7 +23,17 @@ import asyncpg
 
 from bench.generate import fill_up, make_days
 from bench.macro.machine import machine
-from bench.query_set import Query, aggregates, by_id, list_filters, lists, searches, tops, totals, words
+from bench.query_set import (
+    Query,
+    aggregates,
+    by_id,
+    list_filters,
+    lists,
+    searches,
+    tops,
+    totals,
+    words,
+)
 from bench.text_queries import text_queries
 from storage.backends import open_storage
 from storage.base import Storage
@@ -51,13 +62,16 @@ class Measured:
 
 async def measure(query: Query, rounds: int) -> Measured:
     """Ask a query often."""
-    took_ms, complete = [], []
+    took_ms = []
+    complete = []
     cpu_s = time.process_time()
+
     for number in range(rounds):
         began_s = time.perf_counter()
         answer = await query(number)
         took_ms.append((time.perf_counter() - began_s) * 1000)
         complete.append(getattr(answer, "complete", getattr(answer, "exact", None)))
+
     cpu_ms = (time.process_time() - cpu_s) * 1000 / rounds
     ordered = sorted(took_ms)
     return Measured(
@@ -73,10 +87,14 @@ async def queries(storage: Storage) -> dict[str, Query]:
     """Name everything that is asked."""
     newest = await storage.read(RecordQuery(limit=1))
     oldest = await storage.read(RecordQuery(order="asc", limit=1))
-    first_seq, last_seq = oldest.records[0].seq, newest.records[0].seq
-    middle = await storage.read(RecordQuery(limit=_EXAMPLES, after=first_seq + (last_seq - first_seq) // 3))
+    first_seq = oldest.records[0].seq
+    last_seq = newest.records[0].seq
+    middle = await storage.read(
+        RecordQuery(limit=_EXAMPLES, after=first_seq + (last_seq - first_seq) // 3)
+    )
     example = next(record for record in middle.records if record.trace_id is not None)
-    oldest_us, newest_us = oldest.records[0].started_at_us, newest.records[0].started_at_us
+    oldest_us = oldest.records[0].started_at_us
+    newest_us = newest.records[0].started_at_us
     plain = list_filters(example, oldest_us, newest_us)
     return {
         **lists(storage, plain, first_seq, last_seq),
@@ -121,7 +139,9 @@ async def address(options: argparse.Namespace) -> AsyncIterator[str]:
 async def ask_all(
     storage: Storage, rounds: int, only: str, server_cpu_s: Callable[[], float] = lambda: 0.0
 ) -> dict[str, Measured]:
-    """Ask everything with `only` in its name, and print it; what the store does not answer in time is left out."""
+    """Ask everything with `only` in its name, and print it; what the store does not answer in time
+    is left out.
+    """
     results: dict[str, Measured] = {}
     for name, query in (await queries(storage)).items():
         if only not in name:
@@ -132,16 +152,22 @@ async def ask_all(
         except StorageUnavailable as error:
             print(f"{name:48} {error}", flush=True)
             continue
+
         server_cpu_ms = round((server_cpu_s() - before_s) * 1000 / rounds, 1)
         results[name] = found = replace(found, server_cpu_ms=server_cpu_ms)
         figures = (found.p50_ms, found.p95_ms, found.cpu_ms, server_cpu_ms)
-        print(f"{name:48} {' '.join(f'{figure:9}' for figure in figures)}  {found.complete}", flush=True)
+        print(
+            f"{name:48} {' '.join(f'{figure:9}' for figure in figures)}  {found.complete}",
+            flush=True,
+        )
+
     return results
 
 
 async def index_words(storage: Storage) -> None:
     """Make the index of words of what is stored, and print what a record took."""
-    began_s, records = time.process_time(), 0
+    began_s = time.process_time()
+    records = 0
     while not (step := await storage.index_text()).is_done:
         records += step.records
     if records:
@@ -171,10 +197,20 @@ async def _run(options: argparse.Namespace) -> None:
     ):
         if options.records:
             await make_days(url, options.days)
-            await fill_up(storage, options.records, options.days, has_payloads=options.payloads, is_recent=True)
+            await fill_up(
+                storage,
+                options.records,
+                options.days,
+                has_payloads=options.payloads,
+                is_recent=True,
+            )
+
         await index_words(storage)
         info = await storage.info()
-        print(f"{info.backend}, {info.rows} rows, {info.size_bytes / max(info.rows, 1):.0f} bytes a row")
+        print(
+            f"{info.backend}, {info.rows} rows, {info.size_bytes / max(info.rows, 1):.0f} bytes a "
+            "row"
+        )
         results = await ask_all(storage, options.rounds, options.only)
         if not options.only:
             await report(storage, f"queries-{info.backend}", results)
@@ -187,10 +223,16 @@ def main() -> None:
     parser.add_argument("--payloads", action="store_true", help="with heads and bodies")
     parser.add_argument("--days", type=float, default=10.0, help="over which they are spread")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--only", default="", help="queries with this in their name, without writing results")
+    parser.add_argument(
+        "--only", default="", help="queries with this in their name, without writing results"
+    )
     parser.add_argument("--storage", default="sqlite:///bench.db", help="storage URL")
-    parser.add_argument("--own-postgres", action="store_true", help="instead, in a server of its own")
-    parser.add_argument("--directory", default=".", help="where a relative path of the URL, or the server, is")
+    parser.add_argument(
+        "--own-postgres", action="store_true", help="instead, in a server of its own"
+    )
+    parser.add_argument(
+        "--directory", default=".", help="where a relative path of the URL, or the server, is"
+    )
     asyncio.run(_run(parser.parse_args()))
 
 

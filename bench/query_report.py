@@ -1,7 +1,8 @@
-"""The table of reads at size: `python -m bench.query_report SQLITE.json POSTGRES.json --write bench/README.md`.
+"""The table of reads at size: `python -m bench.query_report SQLITE.json POSTGRES.json --write
+bench/README.md`.
 
-Takes two files of `bench.queries` for the same number of records. A list is shown at its slowest depth. Pure but for
-`main`: results in, Markdown out.
+Takes two files of `bench.queries` for the same number of records. A list is shown at its slowest
+depth. Pure but for `main`: results in, Markdown out.
 """
 
 import argparse
@@ -36,13 +37,16 @@ def slowest(reads: Reads) -> dict[str, Measured]:
         key = plain if depth in _DEPTHS else name
         if key not in found or measured.p95_ms > found[key].p95_ms:
             found[key] = measured
+
     return found
 
 
 def markdown(first: Reads, second: Reads) -> str:
     """Write the table of two stores, in the order of the first file's queries."""
-    one, other = slowest(first), slowest(second)
+    one = slowest(first)
+    other = slowest(second)
     rows = []
+
     for name, measured in one.items():
         pair = (measured, other.get(name, measured))
         cut = " (cut)" if any(each.complete is False for each in pair) else ""
@@ -50,8 +54,17 @@ def markdown(first: Reads, second: Reads) -> str:
         if name in other:
             figures += [other[name].first_ms, other[name].p50_ms, other[name].p95_ms]
         rows.append([name + cut, *(f"{figure:.1f}" for figure in figures)])
+
     header = [f"ms at {first.rows} rows"]
-    header += [f"{first.backend} first", "p50", "p95", "CPU", f"{second.backend} first", "p50", "p95"]
+    header += [
+        f"{first.backend} first",
+        "p50",
+        "p95",
+        "CPU",
+        f"{second.backend} first",
+        "p50",
+        "p95",
+    ]
     return table(header, rows)
 
 
@@ -59,9 +72,14 @@ def main() -> None:
     """Print or write the table of the given files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs=2, type=Path)
-    parser.add_argument("--write", type=Path, help="replace the section between the markers of this file")
+    parser.add_argument(
+        "--write", type=Path, help="replace the section between the markers of this file"
+    )
     options = parser.parse_args()
-    section = markdown(*(msgspec.json.decode(path.read_bytes(), type=Reads) for path in options.files))
+    section = markdown(
+        *(msgspec.json.decode(path.read_bytes(), type=Reads) for path in options.files)
+    )
+
     if options.write is None:
         print(section)
     else:

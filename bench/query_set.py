@@ -1,7 +1,8 @@
-"""What `python -m bench.queries` asks a filled store: each list at three depths, words, totals, facets, figures.
+"""What `python -m bench.queries` asks a filled store: each list at three depths, words, totals,
+facets, figures.
 
-Strategy: no two rounds ask the same page. A cursor moves with the round, so that what is measured is not what the
-round before has just read.
+Strategy: no two rounds ask the same page. A cursor moves with the round, so that what is measured
+is not what the round before has just read.
 """
 
 from collections.abc import Awaitable, Callable
@@ -80,15 +81,23 @@ def searches(example: Record) -> dict[str, Filter]:
         "text, every row": make_filter(where=Substring('"currency":')),
         "text, one row": make_filter(where=Substring(f'"{example.path}"')),
         "text, no row": make_filter(where=Substring("not there")),
-        "nothing matches": make_filter(projects=("project-3",), methods=("GET",), path_contains="not there"),
+        "nothing matches": make_filter(
+            projects=("project-3",), methods=("GET",), path_contains="not there"
+        ),
     }
 
 
-def lists(storage: Storage, filters: dict[str, Filter], first_seq: int, last_seq: int) -> dict[str, Query]:
+def lists(
+    storage: Storage, filters: dict[str, Filter], first_seq: int, last_seq: int
+) -> dict[str, Query]:
     """Ask for a page of each filter: the first, and by cursor in the middle and deep down."""
     found: dict[str, Query] = {}
     numbers = last_seq - first_seq
-    depths = (("first", None), ("middle", first_seq + numbers // 2), ("deep", first_seq + numbers // 20))
+    depths = (
+        ("first", None),
+        ("middle", first_seq + numbers // 2),
+        ("deep", first_seq + numbers // 20),
+    )
     for name, filter in filters.items():
         for depth, below in depths:
             found[f"list, {name}, {depth}"] = _page(storage, filter, below)
@@ -105,12 +114,17 @@ def by_id(storage: Storage, middle: Record) -> dict[str, Query]:
     found: dict[str, Query] = {}
     for name, filter in filters.items():
         for depth, below in (("first", None), ("middle", id_number(middle.id))):
-            found[f"received, {name}, {depth}"] = _page(storage, filter, below, "id", _STEP_MS << _ID_MS_SHIFT)
+            found[f"received, {name}, {depth}"] = _page(
+                storage, filter, below, "id", _STEP_MS << _ID_MS_SHIFT
+            )
+
     return found
 
 
 def words(storage: Storage) -> dict[str, Query]:
-    """Ask for words of bodies as `bench.generate` makes them: rare ones, none, and two of which one is rare."""
+    """Ask for words of bodies as `bench.generate` makes them: rare ones, none, and two of which one
+    is rare.
+    """
     asked: dict[str, Callable[[int], str]] = {
         "one row in a million": lambda number: f"{number * 1009 + 23_456}",
         "no row": lambda number: f"absent{number}x",
@@ -120,7 +134,9 @@ def words(storage: Storage) -> dict[str, Query]:
     def query(texts: Callable[[int], str]) -> Query:
         return lambda number: storage.read(
             RecordQuery(
-                filter=Filter(where=And(tuple(Text(Phrase((text,))) for text in texts(number).split()))),
+                filter=Filter(
+                    where=And(tuple(Text(Phrase((text,))) for text in texts(number).split()))
+                ),
                 limit=PAGE_RECORDS,
             )
         )
@@ -135,29 +151,54 @@ def totals(storage: Storage, filters: dict[str, Filter]) -> dict[str, Query]:
 
 def aggregates(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Query]:
     """Ask for facets, stats, summary and histogram."""
-    counted = ("status", "method", "route", "service", "project", "container", "client", "key", "level", "source")
+    counted = (
+        "status",
+        "method",
+        "route",
+        "service",
+        "project",
+        "container",
+        "client",
+        "key",
+        "level",
+        "source",
+    )
     day_us = newest_us - DAY_US
     return {
         "facets, counted": lambda _: storage.read(FacetQuery(make_filter(), counted)),
         "facets, all": lambda _: storage.read(FacetQuery(make_filter(), tuple(FACETS))),
-        "facets, of a project": lambda _: storage.read(FacetQuery(make_filter(projects=("project-3",)), counted)),
-        "facets, last 24 h": lambda _: storage.read(FacetQuery(make_filter(since_us=day_us), counted)),
+        "facets, of a project": lambda _: storage.read(
+            FacetQuery(make_filter(projects=("project-3",)), counted)
+        ),
+        "facets, last 24 h": lambda _: storage.read(
+            FacetQuery(make_filter(since_us=day_us), counted)
+        ),
         "facets, all, of a path": lambda _: storage.read(
             FacetQuery(make_filter(path_contains="items/4711"), tuple(FACETS))
         ),
         "stats": lambda _: storage.read(StatsQuery()),
-        "stats, of a project": lambda _: storage.read(StatsQuery(Filter(scope=Scope(projects=("project-3",))))),
+        "stats, of a project": lambda _: storage.read(
+            StatsQuery(Filter(scope=Scope(projects=("project-3",))))
+        ),
         "summary": lambda _: storage.read(SummaryQuery(make_filter())),
-        "summary, last 24 h": lambda _: storage.read(SummaryQuery(make_filter(since_us=day_us + 77))),
+        "summary, last 24 h": lambda _: storage.read(
+            SummaryQuery(make_filter(since_us=day_us + 77))
+        ),
         "histogram, last 15 min": lambda _: storage.read(
             HistogramQuery(make_filter(), newest_us - HOUR_US // 4, newest_us, 60)
         ),
-        "histogram, last 24 h": lambda _: storage.read(HistogramQuery(make_filter(), day_us, newest_us, 48)),
-        "histogram, all days": lambda _: storage.read(HistogramQuery(make_filter(), oldest_us, newest_us, 60)),
+        "histogram, last 24 h": lambda _: storage.read(
+            HistogramQuery(make_filter(), day_us, newest_us, 48)
+        ),
+        "histogram, all days": lambda _: storage.read(
+            HistogramQuery(make_filter(), oldest_us, newest_us, 60)
+        ),
     }
 
 
-def _page(storage: Storage, filter: Filter, below: int | None, by: OrderBy = "seq", step: int = _STEP_ROWS) -> Query:
+def _page(
+    storage: Storage, filter: Filter, below: int | None, by: OrderBy = "seq", step: int = _STEP_ROWS
+) -> Query:
     def ask(number: int) -> Awaitable[object]:
         after = None if below is None else max(below - number * step, 2)
         return storage.read(RecordQuery(filter=filter, by=by, limit=PAGE_RECORDS, after=after))
@@ -187,8 +228,12 @@ def tops(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Query]:
         "series, by endpoint, hours": lambda _: storage.read(
             SeriesQuery(make_filter(), "endpoint", week_us, newest_us, 60)
         ),
-        "summary, 7 days and a bit": lambda _: storage.read(SummaryQuery(make_filter(since_us=week_us))),
-        "histogram, 7 days in hours": lambda _: storage.read(HistogramQuery(make_filter(), week_us, newest_us, 120)),
+        "summary, 7 days and a bit": lambda _: storage.read(
+            SummaryQuery(make_filter(since_us=week_us))
+        ),
+        "histogram, 7 days in hours": lambda _: storage.read(
+            HistogramQuery(make_filter(), week_us, newest_us, 120)
+        ),
         "conversations, newest": lambda _: storage.read(ConversationQuery()),
         "conversations, dearest of all": lambda _: storage.read(ConversationQuery(sort="cost")),
         "conversations, dearest of the last day": lambda _: storage.read(

@@ -1,13 +1,15 @@
-"""What grows in hours of ordinary work: `python -m bench.soak --minutes 75 --share 0.6 --reloads 100 --rolling 20`.
+"""What grows in hours of ordinary work: `python -m bench.soak --minutes 75 --share 0.6 --reloads
+100 --rolling 20`.
 
-A sidelog with one worker and a store under its cap stands before the demo upstream. It gets the demo's visits (JSON,
-models, MCP sessions, event streams that are left or read to the end, gRPC, WebSockets), WebSocket sessions, a user who
-looks at lists, figures and searches, a live tail, and requests by HTTP/1.1 and HTTP/2 at a fixed rate whose time is
-taken from the moment they were due. Every ten seconds memory, descriptors and the store's size are sampled, and ids of
-answers are looked for in the store before its cap removes them. The rate is given, or a share of what was sustained
-before. Behind the steady part come reloads and restarts, while its ports are held as by systemd. Exit code 1 when
-something failed or was lost, the size was over 1.1 times the cap, or descriptors or memory grew behind the first
-quarter: that is for what settles.
+A sidelog with one worker and a store under its cap stands before the demo upstream. It gets the
+demo's visits (JSON, models, MCP sessions, event streams that are left or read to the end, gRPC,
+WebSockets), WebSocket sessions, a user who looks at lists, figures and searches, a live tail, and
+requests by HTTP/1.1 and HTTP/2 at a fixed rate whose time is taken from the moment they were due.
+Every ten seconds memory, descriptors and the store's size are sampled, and ids of answers are
+looked for in the store before its cap removes them. The rate is given, or a share of what was
+sustained before. Behind the steady part come reloads and restarts, while its ports are held as by
+systemd. Exit code 1 when something failed or was lost, the size was over 1.1 times the cap, or
+descriptors or memory grew behind the first quarter: that is for what settles.
 """
 
 import argparse
@@ -56,7 +58,9 @@ FASTER: Final = 1.3
 STEP_S: Final = 15.0
 LATE_S: Final = 1.0
 BEHIND_S: Final = 2.0
-"""A rate is not sustained where one answer in a hundred is late, or what is left takes longer to be stored."""
+"""A rate is not sustained where one answer in a hundred is late, or what is left takes longer to be
+stored.
+"""
 PAUSE_S: Final = 3.0
 """Before each reload and restart."""
 SOCKET_MESSAGES: Final = 10
@@ -87,7 +91,8 @@ class Sample:
 def sample(sidelog: Sidelog, store: Path, at_s: float) -> Sample:
     """Look at all processes and at the store."""
     assert sidelog.process
-    rss, descriptors = Counter[str](), Counter[str]()
+    rss = Counter[str]()
+    descriptors = Counter[str]()
     for cost in tree(sidelog.process.pid):
         rss[cost.role] += cost.rss_bytes
         descriptors[cost.role] += len(os.listdir(f"/proc/{cost.pid}/fd"))
@@ -102,12 +107,15 @@ def sample(sidelog: Sidelog, store: Path, at_s: float) -> Sample:
     )
 
 
-def windows(samples: list[Sample], took: list[tuple[float, float, str]], began_s: float, seconds: float) -> list[Any]:
+def windows(
+    samples: list[Sample], took: list[tuple[float, float, str]], began_s: float, seconds: float
+) -> list[Any]:
     """Sum up each of equal parts of the run: times of answers, memory, descriptors, size."""
     width_s = seconds / WINDOWS
     parts = []
     for number in range(WINDOWS):
-        first_s, last_s = number * width_s, (number + 1) * width_s
+        first_s = number * width_s
+        last_s = (number + 1) * width_s
         here = [one for one in samples if first_s <= one.at_s < last_s]
         times: dict[str, list[float]] = {}
         for at_s, taken_s, kind in took:
@@ -115,18 +123,29 @@ def windows(samples: list[Sample], took: list[tuple[float, float, str]], began_s
                 times.setdefault(kind, []).append(1000 * taken_s)
         if not here:
             continue
+
         parts.append(
             {
                 "from_min": round(first_s / 60, 1),
                 "answers": sum(map(len, times.values())),
-                "p50_ms": {kind: round(percentile(sorted(each), 0.5), 2) for kind, each in times.items()},
-                "p99_ms": {kind: round(percentile(sorted(each), 0.99), 2) for kind, each in times.items()},
-                "rss_mib": {role: round(fmean([s.rss_mib[role] for s in here]), 2) for role in here[0].rss_mib},
-                "most_descriptors": {r: max(s.descriptors[r] for s in here) for r in here[0].descriptors},
+                "p50_ms": {
+                    kind: round(percentile(sorted(each), 0.5), 2) for kind, each in times.items()
+                },
+                "p99_ms": {
+                    kind: round(percentile(sorted(each), 0.99), 2) for kind, each in times.items()
+                },
+                "rss_mib": {
+                    role: round(fmean([s.rss_mib[role] for s in here]), 2)
+                    for role in here[0].rss_mib
+                },
+                "most_descriptors": {
+                    r: max(s.descriptors[r] for s in here) for r in here[0].descriptors
+                },
                 "most_store_mib": max(one.store_mib for one in here),
                 "load_average": round(fmean([one.load_average for one in here]), 2),
             }
         )
+
     return parts
 
 
@@ -135,11 +154,14 @@ def growth(samples: list[Sample], seconds: float) -> dict[str, dict[str, float]]
     late = [one for one in samples if one.at_s >= seconds / 4]
     if len(late) < 2:
         return {}
+
     at_s = [one.at_s for one in late]
     tenth = max(1, len(late) // 10)
     return {
         role: {
-            "rss_mib_per_h": round(3600 * linear_regression(at_s, [one.rss_mib[role] for one in late]).slope, 2),
+            "rss_mib_per_h": round(
+                3600 * linear_regression(at_s, [one.rss_mib[role] for one in late]).slope, 2
+            ),
             "descriptors": round(
                 fmean([one.descriptors[role] for one in late[-tenth:]])
                 - fmean([one.descriptors[role] for one in late[:tenth]]),
@@ -190,10 +212,13 @@ class World:
 
     async def _talk(self) -> None:
         try:
-            async with self.session.ws_connect(self.sidelog.url.replace("http", "ws") + "/ws") as socket:
+            async with self.session.ws_connect(
+                self.sidelog.url.replace("http", "ws") + "/ws"
+            ) as socket:
                 for number in range(SOCKET_MESSAGES):
                     await socket.send_str(f'{{"number": {number}, "text": "hello"}}')
                     await socket.receive(10)
+
             self.sockets += 1
         except (aiohttp.ClientError, OSError) as error:
             self.failures[f"socket: {type(error).__name__}"] += 1
@@ -204,7 +229,9 @@ class World:
             for path in LOOKS:
                 await asyncio.sleep(LOOK_EVERY_S)
                 try:
-                    async with self.session.get(self.sidelog.admin_url + path, headers=self._token()) as answer:
+                    async with self.session.get(
+                        self.sidelog.admin_url + path, headers=self._token()
+                    ) as answer:
                         await answer.read()
                         self._note(f"{path}: {answer.status}" if answer.status != 200 else "")
                 except (aiohttp.ClientError, OSError) as error:
@@ -212,7 +239,8 @@ class World:
 
     async def tail(self) -> None:
         """Follow new records all the time."""
-        url, forever = self.sidelog.admin_url + "/api/records/stream", aiohttp.ClientTimeout(total=None)
+        url = self.sidelog.admin_url + "/api/records/stream"
+        forever = aiohttp.ClientTimeout(total=None)
         while True:
             try:
                 async with self.session.get(url, headers=self._token(), timeout=forever) as answer:
@@ -245,14 +273,20 @@ class Accounts:
 
     def look(self, world: World) -> None:
         """Take what was answered and stored since the last look; a record may be there first."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as connection:
-            rows = connection.execute("SELECT seq, id FROM records WHERE seq > ? ORDER BY seq", (self._seq,)).fetchall()
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)
+        ) as connection:
+            rows = connection.execute(
+                "SELECT seq, id FROM records WHERE seq > ? ORDER BY seq", (self._seq,)
+            ).fetchall()
+
         ids = [record_id for load in world.loads for record_id in load.take_ids()]
         stored = {bytes(record_id) for _, record_id in rows}
         self.answers += len(ids)
         self.doubled += len(rows) - len(stored) + len(stored & self._newest)
         self.unseen = (self.unseen | set(ids)) - stored - self._newest
-        self._seq, self._newest = rows[-1][0] if rows else self._seq, stored
+        self._seq = rows[-1][0] if rows else self._seq
+        self._newest = stored
 
 
 async def watch(samples: list[Sample], accounts: Accounts, began_s: float, world: World) -> None:
@@ -261,24 +295,48 @@ async def watch(samples: list[Sample], accounts: Accounts, began_s: float, world
         await asyncio.sleep(SAMPLE_EVERY_S)
         await asyncio.to_thread(accounts.look, world)
         if not world.is_disturbed:
-            seen = await asyncio.to_thread(sample, world.sidelog, accounts.store, time.monotonic() - began_s)
+            seen = await asyncio.to_thread(
+                sample, world.sidelog, accounts.store, time.monotonic() - began_s
+            )
             samples.append(seen)
-            shown = {"s": seen.at_s, "rss": seen.rss_mib, "fds": seen.descriptors, "store_mib": seen.store_mib}
+            shown = {
+                "s": seen.at_s,
+                "rss": seen.rss_mib,
+                "fds": seen.descriptors,
+                "store_mib": seen.store_mib,
+            }
             print(json.dumps(shown), flush=True)
 
 
 @contextlib.asynccontextmanager
 async def kept_busy(
-    sidelog: Sidelog, rate: float, *more: Callable[[World], Coroutine[Any, Any, None]], keeps_connections: bool = True
+    sidelog: Sidelog,
+    rate: float,
+    *more: Callable[[World], Coroutine[Any, Any, None]],
+    keeps_connections: bool = True,
 ) -> AsyncIterator[World]:
-    """Keep it busy with all kinds of traffic, and let what was asked at a rate be answered at the end."""
+    """Keep it busy with all kinds of traffic, and let what was asked at a rate be answered at the
+    end.
+    """
     connector = aiohttp.TCPConnector(limit=0, force_close=not keeps_connections)
     limit = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(timeout=limit, connector=connector) as session, asyncio.TaskGroup() as tasks:
-        loads = Load(sidelog.port, TIMED["http1"] * rate), Http2Load(sidelog.port, TIMED["http2"] * rate)
+    async with (
+        aiohttp.ClientSession(timeout=limit, connector=connector) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        loads = (
+            Load(sidelog.port, TIMED["http1"] * rate),
+            Http2Load(sidelog.port, TIMED["http2"] * rate),
+        )
         world = World(sidelog, rate, session, loads)
         loading = [tasks.create_task(load.run(), name="load") for load in loads]
-        others = [world.visits(), world.talk(), world.look(), world.tail(), *(each(world) for each in more)]
+        others = [
+            world.visits(),
+            world.talk(),
+            world.look(),
+            world.tail(),
+            *(each(world) for each in more),
+        ]
         running = [tasks.create_task(each, name="other") for each in others]
         yield world
         for load in loads:
@@ -294,14 +352,21 @@ async def sustainable(sidelog: Sidelog) -> float:
     while True:
         async with kept_busy(sidelog, FASTER * rate) as world:
             await asyncio.sleep(STEP_S)
-        late_s = percentile(sorted(taken_s for load in world.loads for _, taken_s, _ in load.took), 0.99)
+        late_s = percentile(
+            sorted(taken_s for load in world.loads for _, taken_s, _ in load.took), 0.99
+        )
         ended_s = time.monotonic()
         await asyncio.to_thread(sidelog.settled_ledger)
         behind_s = time.monotonic() - ended_s
-        tried = {"rate": round(FASTER * rate), "p99_ms": round(1000 * late_s), "behind_s": round(behind_s, 1)}
+        tried = {
+            "rate": round(FASTER * rate),
+            "p99_ms": round(1000 * late_s),
+            "behind_s": round(behind_s, 1),
+        }
         print(json.dumps(tried), flush=True)
         if late_s > LATE_S or behind_s > BEHIND_S:
             return rate
+
         rate *= FASTER
 
 
@@ -318,16 +383,22 @@ async def disturb(world: World, reloads: int, restarts: int) -> None:
         if what == "reload":
             await asyncio.to_thread(reload, world.sidelog)
         else:
-            await asyncio.to_thread(world.sidelog.stop, check=False)  # what is not stored in time waits in the rings
+            # What is not stored in time waits in the rings.
+            await asyncio.to_thread(world.sidelog.stop, check=False)
             await asyncio.to_thread(world.sidelog.start)
-        print(what, dict(world.loads[0].errors + world.loads[1].errors), world.statuses[0], flush=True)
+
+        print(
+            what, dict(world.loads[0].errors + world.loads[1].errors), world.statuses[0], flush=True
+        )
 
 
 async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Keep it busy; return what was seen."""
     rate = options.rate or options.share * await sustainable(sidelog)
-    samples, accounts = list[Sample](), Accounts(store)
-    began_s, seconds = time.monotonic(), options.minutes * 60
+    samples = list[Sample]()
+    accounts = Accounts(store)
+    began_s = time.monotonic()
+    seconds = options.minutes * 60
     watched = functools.partial(watch, samples, accounts, began_s)
     async with kept_busy(sidelog, rate, watched, keeps_connections=not options.rolling) as world:
         await asyncio.sleep(seconds)
@@ -347,7 +418,9 @@ async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -
         "tailed": world.tailed,
         "failures": dict(world.failures),
         "ledger": ledger,
-        "warnings": [line for line in sidelog.log.splitlines() if '"level": "info"' not in line][-20:],
+        "warnings": [line for line in sidelog.log.splitlines() if '"level": "info"' not in line][
+            -20:
+        ],
         "most_of_cap": round(max(one.store_mib for one in samples) / options.cap_mib, 3),
         "growth": growth(samples, seconds),
         "windows": windows(samples, http1.took + http2.took, began_s, seconds),
@@ -355,7 +428,9 @@ async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -
 
 
 def problems(found: dict[str, Any]) -> list[str]:
-    """Say what did not hold; the time of answers is for the reader to judge, who knows what else the machine did."""
+    """Say what did not hold; the time of answers is for the reader to judge, who knows what else
+    the machine did.
+    """
     wrong = [name for name in ("errors", "failures", "unaccounted", "doubled") if found[name]]
     wrong += ["dropped"] if found["ledger"]["dropped"] else []
     wrong += ["size"] if found["most_of_cap"] > SIZE_LIMIT else []
@@ -379,19 +454,31 @@ def main() -> int:
     """Measure once, print, write `bench/results/soak-….json`."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=120.0)
-    parser.add_argument("--rate", type=float, help="exchanges a second, about (default: a share of what is sustained)")
-    parser.add_argument("--share", type=float, default=0.6, help="of what is sustained (default 0.6)")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="exchanges a second, about (default: a share of what is sustained)",
+    )
+    parser.add_argument(
+        "--share", type=float, default=0.6, help="of what is sustained (default 0.6)"
+    )
     parser.add_argument("--reloads", type=int, default=0, help="behind the steady part")
-    parser.add_argument("--rolling", type=int, default=0, metavar="RESTARTS", help="among the reloads")
+    parser.add_argument(
+        "--rolling", type=int, default=0, metavar="RESTARTS", help="among the reloads"
+    )
     parser.add_argument("--cap-mib", type=int, default=24, help="of the store (default 24)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         found = run(options, Path(directory))
-    words = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in vars(options).items() if value)
+    words = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in vars(options).items() if value
+    )
     when = datetime.now(UTC).isoformat(timespec="seconds")
     found = {"when": when, "machine": machine(), **found, "problems": problems(found)}
     path = Path(f"bench/results/soak-{options.minutes:g}min.json")
-    path.write_text(json.dumps({"command": f"python -m bench.soak {words}", **found}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({"command": f"python -m bench.soak {words}", **found}, indent=1) + "\n"
+    )
     print(json.dumps(found, indent=1))
     return int(bool(found["problems"]))
 

@@ -1,10 +1,12 @@
-"""What is lost when recording stalls for some seconds: `python -m bench.stalls --store sqlite postgres --workers 1 2`.
+"""What is lost when recording stalls for some seconds: `python -m bench.stalls --store sqlite
+postgres --workers 1 2`.
 
-A sidelog on one core is loaded by 64 connections that send as fast as they are answered, with GETs that all differ, or
-POSTs of 1 KB each way. Three seconds later something stalls: see `STALLS`. For each it is said how many records were
-dropped, by reason, how long a request waited for recording at most, by its record, and how long an answer took at most.
-Load and upstream have the last core. Exit code 1 when a record was dropped, a request failed or waited for longer than
-it may, or the ledger did not add up.
+A sidelog on one core is loaded by 64 connections that send as fast as they are answered, with GETs
+that all differ, or POSTs of 1 KB each way. Three seconds later something stalls: see `STALLS`. For
+each it is said how many records were dropped, by reason, how long a request waited for recording at
+most, by its record, and how long an answer took at most. Load and upstream have the last core. Exit
+code 1 when a record was dropped, a request failed or waited for longer than it may, or the ledger
+did not add up.
 """
 
 import argparse
@@ -133,7 +135,9 @@ STALLS: Final = {
     "stop": Stall("the collector is stopped for 3 s", _stop),
     "reload": Stall("a reload", _reload),
     "lock": Stall("another process holds SQLite for 3 s", _lock, "sqlite"),
-    "fsync": Stall("a commit hangs for 3 s in the store's thread, as by a sync of a slow disk", _hang, "sqlite"),
+    "fsync": Stall(
+        "a commit hangs for 3 s in the store's thread, as by a sync of a slow disk", _hang, "sqlite"
+    ),
     "server": Stall("Postgres is stopped for 2 s", _stop_server, "postgres"),
 }
 
@@ -173,7 +177,10 @@ class Found:
 def _started(case: Case, directory: Path, upstream: str, tree: Path) -> Iterator[Rig]:
     hang = directory / "hang"
     program = [*on_core(min(os.sched_getaffinity(0))), sys.executable, "-m", "proxy"]
-    environ = {"SIDELOG_RING__BYTES": str(case.ring_mib << 20), "SIDELOG_CAPTURE__MAX_WAIT_MS": str(case.max_wait_ms)}
+    environ = {
+        "SIDELOG_RING__BYTES": str(case.ring_mib << 20),
+        "SIDELOG_CAPTURE__MAX_WAIT_MS": str(case.max_wait_ms),
+    }
     if case.stall == "fsync":
         environ |= customized(directory, _HANG.format(path=str(hang), seconds=STALL_S))
         environ["PYTHONPATH"] = f"{directory}{os.pathsep}{tree}"
@@ -182,7 +189,9 @@ def _started(case: Case, directory: Path, upstream: str, tree: Path) -> Iterator
         if case.store == "postgres":
             server = stack.enter_context(postgres.own_server())
             environ["SIDELOG_STORAGE__URL"] = server.url("postgres")
-        sidelog = Sidelog(directory / "data", upstream, "--workers", str(case.workers), environ=environ)
+        sidelog = Sidelog(
+            directory / "data", upstream, "--workers", str(case.workers), environ=environ
+        )
         sidelog.start_in(tree, program)
         sidelog.start(is_awaited=case.stall != "start")
         stack.callback(sidelog.stop, check=False)
@@ -200,7 +209,10 @@ def _await_answer(url: str) -> None:
 def _longest_wait_ms(rig: Rig) -> int:
     if rig.server is not None:
         return asyncio.run(_longest_wait_in_postgres(rig.server.url("postgres")))
-    sql = "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) FROM records WHERE data IS NOT NULL"
+    sql = (
+        "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) FROM records WHERE "
+        "data IS NOT NULL"
+    )
     path = rig.sidelog.data_dir / "sidelog.db"
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return int(connection.execute(sql).fetchone()[0] or 0)
@@ -210,9 +222,12 @@ async def _longest_wait_in_postgres(url: str) -> int:
     connection = await asyncpg.connect(url)
     try:
         value = "convert_from(data, 'UTF8')::json->>'recording_wait_ms'"
-        found = await connection.fetchval(f"SELECT max(({value})::int) FROM sidelog.records WHERE data IS NOT NULL")
+        found = await connection.fetchval(
+            f"SELECT max(({value})::int) FROM sidelog.records WHERE data IS NOT NULL"
+        )
     finally:
         await connection.close()
+
     return int(found or 0)
 
 
@@ -231,11 +246,13 @@ def _settled(sidelog: Sidelog) -> dict[str, Any]:
                 raise
             time.sleep(0.2)
             continue
+
         if not ledger["waiting"] and not ledger["spooled"]:
             return ledger
         if time.monotonic() > ends_s:
             print(ledger, sidelog.api("/api/status"), sidelog.log, file=sys.stderr, flush=True)
             return ledger
+
         time.sleep(0.2)
 
 
@@ -244,10 +261,12 @@ def measured(case: Case, directory: Path, upstream: str, tree: Path, seconds: fl
     generator = Generator(directory=directory, prefix=on_core(max(os.sched_getaffinity(0))))
     (scenario,) = chosen(case.scenario)
     loaded: list[LoadResult] = []
+
     with _started(case, directory, upstream, tree) as rig:
         _await_answer(rig.sidelog.url)
         load = threading.Thread(
-            target=lambda: loaded.append(generator.run(scenario, rig.sidelog.url, seconds=seconds)), name="load"
+            target=lambda: loaded.append(generator.run(scenario, rig.sidelog.url, seconds=seconds)),
+            name="load",
         )
         load.start()
         time.sleep(BEFORE_S)
@@ -256,6 +275,7 @@ def measured(case: Case, directory: Path, upstream: str, tree: Path, seconds: fl
         ledger = _settled(rig.sidelog)
         rings = rig.sidelog.api("/api/status")["rings"]
         waited_ms = _longest_wait_ms(rig)
+
     (result,) = loaded
     found = Found(
         case=case,
@@ -326,13 +346,17 @@ def row(found: Found) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.stalls", description=__doc__)
     parser.add_argument("--stall", nargs="+", choices=STALLS, default=list(STALLS))
-    parser.add_argument("--store", nargs="+", choices=("sqlite", "postgres"), default=["sqlite", "postgres"])
+    parser.add_argument(
+        "--store", nargs="+", choices=("sqlite", "postgres"), default=["sqlite", "postgres"]
+    )
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--ring-mib", nargs="+", type=int, default=[64, 16])
     parser.add_argument("--max-wait-ms", type=int, default=100)
     parser.add_argument("--scenario", choices=("getvar", "postvar"), default="getvar")
     parser.add_argument("--seconds", type=float, default=LOAD_S)
-    parser.add_argument("--tree", type=Path, default=HERE, help="where sidelog is started from: build/compiled")
+    parser.add_argument(
+        "--tree", type=Path, default=HERE, help="where sidelog is started from: build/compiled"
+    )
     parser.add_argument("--output", type=Path, help="a file for all of it as JSON")
     return parser.parse_args()
 
@@ -340,9 +364,13 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Measure each combination once, and print a table."""
     options = _options()
-    print("| stall | store | workers | ring MiB | requests | stored | dropped | waits | longest, ms | answer, ms | |")
+    print(
+        "| stall | store | workers | ring MiB | requests | stored | dropped | waits | longest, ms "
+        "| answer, ms | |"
+    )
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|", flush=True)
     all_found: list[dict[str, Any]] = []
+
     for case in cases(options):
         with tempfile.TemporaryDirectory(prefix="sidelog-stalls-") as name:
             place = Place(
@@ -355,12 +383,20 @@ def main() -> int:
                 (Path(name) / "sidelog").mkdir()
                 tree = options.tree.resolve()
                 found = measured(case, Path(name) / "sidelog", upstream.url, tree, options.seconds)
+
         print(row(found), flush=True)
         all_found.append(asdict(found))
+
     if options.output:
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        document = {"when": when, "machine": machine(), "tree": options.tree.name, "found": all_found}
+        document = {
+            "when": when,
+            "machine": machine(),
+            "tree": options.tree.name,
+            "found": all_found,
+        }
         options.output.write_text(json.dumps(document, indent=1) + "\n")
+
     return int(any(found["problems"] for found in all_found))
 
 

@@ -1,4 +1,6 @@
-"""A steady load by HTTP/1.1 on a sidelog, and what became of it: for runs that last minutes or hours."""
+"""A steady load by HTTP/1.1 on a sidelog, and what became of it: for runs that last minutes or
+hours.
+"""
 
 import asyncio
 import subprocess
@@ -46,7 +48,8 @@ class Load:
 
     def take_ids(self) -> list[bytes]:
         """Return the ids of the answers since the last call, and forget them."""
-        found, self.ids = self.ids, []
+        found = self.ids
+        self.ids = []
         return found
 
     async def run(self) -> None:
@@ -59,6 +62,7 @@ class Load:
         pause_s = CONNECTIONS / self.rate
         due_s = time.monotonic() + pause_s * number / CONNECTIONS
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
         while not self.is_ending:
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             due_s += pause_s
@@ -77,8 +81,10 @@ class Load:
                     if is_kept and is_unanswered(error):
                         self.repeated += 1
                         continue
+
                     self.errors[type(error).__name__ + f": {error}"[:80]] += 1
                     break
+
         if streams is not None:
             streams[1].close()
 
@@ -89,6 +95,7 @@ class Load:
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             raise ValueError(head[:40].decode("latin-1"))
+
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
         await reader.readexactly(int(fields[b"content-length"]))
         return bytes.fromhex(fields[b"x-sidelog-id"].decode().replace("-", ""))

@@ -1,7 +1,7 @@
 """What people type into the search box, asked of the store that `bench.generate` fills.
 
-Words and phrases of known frequency, in three scripts, beginnings and parts of words, names with values: a page of
-each, and of some the figures beside the page.
+Words and phrases of known frequency, in three scripts, beginnings and parts of words, names with
+values: a page of each, and of some the figures beside the page.
 """
 
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,9 @@ TEXTS: Final[dict[str, str]] = {
 _SUMMED: Final = ("word, in 1e-2", "word, in 1e-3", "phrase, Chinese, in 3e-3")
 
 
-def text_queries(storage: Storage, example: Record, oldest_us: int, newest_us: int) -> dict[str, Query]:
+def text_queries(
+    storage: Storage, example: Record, oldest_us: int, newest_us: int
+) -> dict[str, Query]:
     """Ask for a page of each text, and for the summary, the histogram and the top of some.
 
     Args:
@@ -65,8 +67,11 @@ def text_queries(storage: Storage, example: Record, oldest_us: int, newest_us: i
     for name in _SUMMED:
         filter = filter_of(TEXTS[name], newest_us)
         found[f"text summary, {name}"] = _asked(storage, SummaryQuery(filter))
-        found[f"text series, {name}"] = _asked(storage, HistogramQuery(filter, oldest_us, newest_us + 1, _BUCKETS))
+        found[f"text series, {name}"] = _asked(
+            storage, HistogramQuery(filter, oldest_us, newest_us + 1, _BUCKETS)
+        )
         found[f"text top, {name}"] = _asked(storage, TopQuery(filter, "service"))
+
     return found
 
 

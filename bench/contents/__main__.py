@@ -1,10 +1,13 @@
-"""What contents cost: a line for each kind of what people send, whole collector, beside Envoy and HAProxy.
+"""What contents cost: a line for each kind of what people send, whole collector, beside Envoy and
+HAProxy.
 
-A ring is filled with records of a kind, all different, and a collector empties it (`bench.micro.collecting`): until all
-is stored in SQLite and indexed, CPU time of one process. Half as many go before them and are not counted: what a
-matcher has to learn of a kind of text is learnt then. An exchange whose answer has no body is measured likewise; what
-is beyond it, a KiB of the content, is what a content costs. Peers carry the same bodies in the same run, each on one
-core: theirs is all that they do with a request. What is not installed of the real files is said, and generated.
+A ring is filled with records of a kind, all different, and a collector empties it
+(`bench.micro.collecting`): until all is stored in SQLite and indexed, CPU time of one process. Half
+as many go before them and are not counted: what a matcher has to learn of a kind of text is learnt
+then. An exchange whose answer has no body is measured likewise; what is beyond it, a KiB of the
+content, is what a content costs. Peers carry the same bodies in the same run, each on one core:
+theirs is all that they do with a request. What is not installed of the real files is said, and
+generated.
 """
 
 import argparse
@@ -37,17 +40,31 @@ EMPTY_RECORDS: Final = 2000
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     found = argparse.ArgumentParser(prog="python -m bench.contents", description=__doc__)
-    found.add_argument("--kinds", default=",".join(kind.name for kind in KINDS), help="by commas (default: all)")
-    found.add_argument("--records", type=int, help="of each kind (default: 2 MiB of it, from 64 to 2,000)")
-    found.add_argument("--tree", type=Path, action="append", default=[], help="a sidelog more: build/compiled")
-    found.add_argument("--peers", default=PEERS, help="that carry the same, or none (default: %(default)s)")
+    found.add_argument(
+        "--kinds", default=",".join(kind.name for kind in KINDS), help="by commas (default: all)"
+    )
+    found.add_argument(
+        "--records", type=int, help="of each kind (default: 2 MiB of it, from 64 to 2,000)"
+    )
+    found.add_argument(
+        "--tree", type=Path, action="append", default=[], help="a sidelog more: build/compiled"
+    )
+    found.add_argument(
+        "--peers", default=PEERS, help="that carry the same, or none (default: %(default)s)"
+    )
     found.add_argument("--json", type=Path, help="write the figures to this file")
-    found.add_argument("--write", type=Path, help="put the table between the markers of this file: bench/README.md")
+    found.add_argument(
+        "--write", type=Path, help="put the table between the markers of this file: bench/README.md"
+    )
     return found
 
 
 def measured(
-    kinds: Sequence[Kind], trees: dict[str, Tree], carried_by: Carriers, records: int | None, empty_us: dict[str, float]
+    kinds: Sequence[Kind],
+    trees: dict[str, Tree],
+    carried_by: Carriers,
+    records: int | None,
+    empty_us: dict[str, float],
 ) -> Iterator[Cost]:
     """Measure kind after kind with all systems; says each as it is known."""
     for kind in kinds:
@@ -57,10 +74,13 @@ def measured(
             us = tree.turn(f"{kind.name} {count}")
             us_kib = round(per_kib(us, empty_us[name], kind), 2)
             yield Cost(system=name, kind=kind.name, records=count, us=round(us, 1), us_kib=us_kib)
+
         for peer in carried_by.peers:
             found = carried_by.us(peer, kind)
             if found is not None:
-                yield Cost(system=peer.name, kind=kind.name, records=found[1], us=round(found[0], 1))
+                yield Cost(
+                    system=peer.name, kind=kind.name, records=found[1], us=round(found[0], 1)
+                )
 
 
 def run(options: argparse.Namespace, kinds: Sequence[Kind], peers: list[str]) -> Found:
@@ -68,6 +88,7 @@ def run(options: argparse.Namespace, kinds: Sequence[Kind], peers: list[str]) ->
     paths = {"sidelog": HERE} | {BUILT + tree.name: tree.resolve() for tree in options.tree}
     costs: list[Cost] = []
     load_average = os.getloadavg()
+
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         trees = {name: stack.enter_context(Tree(path, CHILD)) for name, path in paths.items()}
@@ -79,6 +100,7 @@ def run(options: argparse.Namespace, kinds: Sequence[Kind], peers: list[str]) ->
             costs.append(cost)
             print(f"{cost.kind:16}{cost.system:20}{cost.us:12,.0f} µs", file=sys.stderr)
         skipped = dict(carried_by.skipped)
+
     return Found(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command_line(options),
@@ -115,7 +137,9 @@ def installed(names: str) -> list[str]:
         except PeerUnavailable as error:
             print(f"measured without {name}: {error}", file=sys.stderr)
             continue
+
         found.append(name)
+
     return found
 
 
@@ -127,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = ", ".join(kind.name for kind in KINDS)
         print(f"unknown: {', '.join(sorted(unknown))}; known: {known}", file=sys.stderr)
         return 2
+
     for source in files.missing():
         print(f"not installed, so generated: {source} (make bench-setup)", file=sys.stderr)
     kinds = [kind for kind in KINDS if kind.name in names]

@@ -1,6 +1,8 @@
-"""What is said to models, and uploads: an agent's requests that grow, streams of answers, forms with files.
+"""What is said to models, and uploads: an agent's requests that grow, streams of answers, forms
+with files.
 
-Messages are those of Anthropic's API: a system prompt, tools, and turns in which a tool's result is a piece of source.
+Messages are those of Anthropic's API: a system prompt, tools, and turns in which a tool's result is
+a piece of source.
 """
 
 import base64
@@ -25,9 +27,20 @@ def _beginning() -> str:
     """Return what all requests of an agent begin with: 12 KB that its program gives."""
     draw = Random("an agent's prompt")
     system = [{"type": "text", "text": "You are a coding agent. " + prose(draw, 6000)}]
-    schema = {"type": "object", "properties": {"path": {"type": "string", "description": prose(draw, 120)}}}
-    tools = [{"name": tool, "description": prose(draw, 700), "input_schema": schema} for tool in _TOOLS]
-    head = {"model": "claude-sonnet-4-5", "max_tokens": 32000, "stream": True, "system": system, "tools": tools}
+    schema = {
+        "type": "object",
+        "properties": {"path": {"type": "string", "description": prose(draw, 120)}},
+    }
+    tools = [
+        {"name": tool, "description": prose(draw, 700), "input_schema": schema} for tool in _TOOLS
+    ]
+    head = {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 32000,
+        "stream": True,
+        "system": system,
+        "tools": tools,
+    }
     return encoded(head)[:-1] + ',"messages":['
 
 
@@ -60,22 +73,33 @@ def run(seed: int, size: int) -> list[bytes]:
 def _requests(draw: Random, sizes: tuple[int, ...]) -> list[bytes]:
     """Return a request of each size; the text of a last message fills it up."""
     text = _beginning() + encoded({"role": "user", "content": f"Task {PLACE}: {prose(draw, 300)}"})
-    found, number = list[bytes](), 0
+    found = list[bytes]()
+    number = 0
     turn = ""
+
     for size in sizes:
         while len((text + turn).encode()) < size - 200:
             text += turn
             number += 1
             turn = "".join("," + encoded(message) for message in _turn(draw, number))
-        head, end = text + ',{"role":"user","content":"', '"}]}'
+
+        head = text + ',{"role":"user","content":"'
+        end = '"}]}'
         missing = size - len((head + end).encode())
         found.append((head + prose(draw, missing) + end).encode())
+
     return found
 
 
 def stream(draw: Random, size: int) -> bytes:
-    """Return a model's answer as an event stream (WHATWG HTML §9.2); a comment before its end fills it up."""
-    started = {"id": f"msg_01{draw.getrandbits(96):024x}", "role": "assistant", "model": "claude-sonnet-4-5"}
+    """Return a model's answer as an event stream (WHATWG HTML §9.2); a comment before its end fills
+    it up.
+    """
+    started = {
+        "id": f"msg_01{draw.getrandbits(96):024x}",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+    }
     usage = {"input_tokens": draw.randrange(20000), "output_tokens": draw.randrange(2000)}
     frames = [_event("message_start", {"message": started | {"content": [], "usage": usage}})]
     ends = [
@@ -83,12 +107,14 @@ def stream(draw: Random, size: int) -> bytes:
         _event("message_delta", {"delta": {"stop_reason": "end_turn"}, "usage": usage}),
         _event("message_stop", {}),
     ]
+
     left = size - len(frames[0]) - sum(map(len, ends))
     while left > 200:
         delta = {"type": "text_delta", "text": prose(draw, 4 + draw.randrange(20)) + " "}
         frame = _event("content_block_delta", {"index": 0, "delta": delta})
         frames.append(frame)
         left -= len(frame)
+
     filler = ": " + prose(draw, left - 4) + "\n\n"
     return "".join([*frames, filler, *ends]).encode()
 
@@ -100,8 +126,10 @@ def _event(kind: str, content: dict[str, Any]) -> str:
 def upload(draw: Random, size: int) -> bytes:
     """Return a form of a browser with a picture as its file (RFC 7578)."""
     head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\n{prose(draw, 40)}\r\n'
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name(draw)}.png"\r\n'
+        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; "
+        f'name="title"\r\n\r\n{prose(draw, 40)}\r\n'
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; '
+        f'filename="{name(draw)}.png"\r\n'
         f"Content-Type: image/png\r\n\r\n"
     ).encode()
     end = f"\r\n--{_BOUNDARY}--\r\n".encode()
@@ -110,8 +138,15 @@ def upload(draw: Random, size: int) -> bytes:
 
 def attachment(draw: Random, size: int) -> bytes:
     """Return JSON with a picture in base64 (RFC 4648 §4), and a text that fills it up."""
-    fields = {"id": uuid(draw), "name": f"{name(draw)}.png", "created_at": moment(draw), "type": "image/png"}
-    head, middle, end = encoded(fields)[:-1] + ',"content":"', '","note":"', '"}'
+    fields = {
+        "id": uuid(draw),
+        "name": f"{name(draw)}.png",
+        "created_at": moment(draw),
+        "type": "image/png",
+    }
+    head = encoded(fields)[:-1] + ',"content":"'
+    middle = '","note":"'
+    end = '"}'
     room = size - len(head) - len(middle) - len(end)
     content = base64.b64encode(picture(draw, (room - 40) // 4 * 3)).decode()
     return (head + content + middle + prose(draw, room - len(content)) + end).encode()

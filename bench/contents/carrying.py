@@ -1,4 +1,6 @@
-"""Peers that carry the same contents: Envoy and HAProxy, each with its access log, before one upstream."""
+"""Peers that carry the same contents: Envoy and HAProxy, each with its access log, before one
+upstream.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,9 +37,11 @@ class Carriers:
         except LoadFailed as error:
             self.skipped[f"{peer.name}, {kind.name}"] = str(error)
             return None
+
         if result.errors:
             self.skipped[f"{peer.name}, {kind.name}"] = f"{result.errors} requests failed"
             return None
+
         spent_s = sum(measure.cpu_by_role(before, measure.tree(peer.pid)).values())
         return spent_s * 1e6 / result.requests, result.requests
 
@@ -50,13 +54,20 @@ def carriers(names: list[str], directory: Path) -> Iterator[Carriers]:
         own, loads = stack.enter_context(taken(SHARES[CORE]))
         port = free_port()
         peers: list[Peer] = []
+
         if names:
-            place = Place(directory=directory / "upstream", port=port, upstream_port=port, prefix=loads)
+            place = Place(
+                directory=directory / "upstream", port=port, upstream_port=port, prefix=loads
+            )
             stack.enter_context(started("upstream", place))
+
         for name in names:
-            place = Place(directory=directory / name, port=free_port(), upstream_port=port, prefix=own)
+            place = Place(
+                directory=directory / name, port=free_port(), upstream_port=port, prefix=own
+            )
             try:
                 peers.append(stack.enter_context(started(name, place)))
             except PeerUnavailable as error:
                 skipped[name] = str(error).replace(str(directory), "")
+
         yield Carriers(Generator(directory=directory, prefix=loads), peers, skipped)

@@ -23,7 +23,9 @@ class Cost(msgspec.Struct, kw_only=True, frozen=True):
     kind: str
     records: int
     us: float
-    """CPU µs a record of sidelog's collector, all work included; of a peer: a request that carries it."""
+    """CPU µs a record of sidelog's collector, all work included; of a peer: a request that carries
+    it.
+    """
     us_kib: float | None = None
     """sidelog: µs a KiB of the content, beyond an exchange without one."""
 
@@ -62,9 +64,11 @@ def markdown(found: Found, kinds: Sequence[Kind]) -> str:
     described = {**found.machine, "load average before": f"{found.load_average[0]:.1f}"}
     parts = [
         f"{found.when} · {', '.join(f'{key} {value}' for key, value in described.items())}",
-        f"Versions: {', '.join(f'{key} {value}' for key, value in found.versions.items())}. `{found.command}`",
+        f"Versions: {', '.join(f'{key} {value}' for key, value in found.versions.items())}. "
+        f"`{found.command}`",
         costs_table(found, kinds),
-        f"An exchange without a body: {', '.join(f'{name} {us:.0f} µs' for name, us in found.empty_us.items())}.",
+        "An exchange without a body: "
+        f"{', '.join(f'{name} {us:.0f} µs' for name, us in found.empty_us.items())}.",
         f"Not installed, so generated: {', '.join(found.generated)}." if found.generated else "",
         "\n".join(f"Not measured: {name}: {why}" for name, why in found.skipped.items()),
     ]
@@ -74,7 +78,11 @@ def markdown(found: Found, kinds: Sequence[Kind]) -> str:
 def costs_table(found: Found, kinds: Sequence[Kind]) -> str:
     """Return a line for each kind that was measured: each sidelog, and as multiples of each peer."""
     by_place = {(cost.system, cost.kind): cost for cost in found.costs}
-    peers = [name for name in dict.fromkeys(cost.system for cost in found.costs) if name not in found.empty_us]
+    peers = [
+        name
+        for name in dict.fromkeys(cost.system for cost in found.costs)
+        if name not in found.empty_us
+    ]
     header = ["one record, CPU of the collector", "KiB"]
     for system in found.empty_us:
         header += [f"{system}, µs", "µs a KiB", *(f"× {peer}" for peer in peers)]
@@ -85,13 +93,17 @@ def costs_table(found: Found, kinds: Sequence[Kind]) -> str:
             cells += _cells(kind, system, peers, by_place)
         if (next(iter(found.empty_us)), kind.name) in by_place:
             rows.append(cells)
+
     return table(header, rows)
 
 
-def _cells(kind: Kind, system: str, peers: Sequence[str], by_place: dict[tuple[str, str], Cost]) -> list[str]:
+def _cells(
+    kind: Kind, system: str, peers: Sequence[str], by_place: dict[tuple[str, str], Cost]
+) -> list[str]:
     cost = by_place.get((system, kind.name))
     if cost is None:
         return ["–"] * (2 + len(peers))
+
     cells = [f"{cost.us:,.0f}", f"{cost.us_kib:,.1f}"]
     for peer in peers:
         theirs = by_place.get((peer, kind.name))

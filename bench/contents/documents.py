@@ -1,4 +1,6 @@
-"""JSON as services speak it: an API's objects with ids, dates and mails, identifiers, numbers, tokens, schemas."""
+"""JSON as services speak it: an API's objects with ids, dates and mails, identifiers, numbers,
+tokens, schemas.
+"""
 
 import base64
 import json
@@ -14,7 +16,9 @@ from bench.contents import files
 from bench.contents.words import Language, name, prose
 
 PLACE: Final = "#" * 32
-"""Stands in each JSON of an API where a load may put digits of its own, so that no two requests are equal."""
+"""Stands in each JSON of an API where a load may put digits of its own, so that no two requests are
+equal.
+"""
 _CURRENCIES: Final = ("EUR", "USD", "CHF", "GBP")
 _STATES: Final = ("new", "paid", "packed", "shipped", "returned")
 _MAILS: Final = ("example.com", "example.org", "mail.example.net")
@@ -47,7 +51,8 @@ def moment(draw: Random) -> str:
 
 def order(draw: Random, language: Language) -> dict[str, Any]:
     """Return an object of a shop's API: 600 bytes with ids, dates, a mail, money and a text."""
-    first, last = name(draw), name(draw)
+    first = name(draw)
+    last = name(draw)
     customer = {
         "id": uuid(draw),
         "name": f"{first} {last}",
@@ -55,7 +60,11 @@ def order(draw: Random, language: Language) -> dict[str, Any]:
         "since": moment(draw)[:10],
     }
     items = [
-        {"sku": f"{name(draw)[:3].upper()}-{draw.randrange(10**6):06}", "quantity": draw.randint(1, 9), "price": price}
+        {
+            "sku": f"{name(draw)[:3].upper()}-{draw.randrange(10**6):06}",
+            "quantity": draw.randint(1, 9),
+            "price": price,
+        }
         for price in (round(draw.uniform(1, 500), 2), round(draw.uniform(1, 500), 2))
     ]
     return {
@@ -74,8 +83,11 @@ def order(draw: Random, language: Language) -> dict[str, Any]:
     }
 
 
-def filled(head: str, size: int, make: Callable[[], str], tail: Callable[[int], str], shortest_tail: int) -> bytes:
-    """Return items of JSON between a head and a tail that takes what is left: exactly `size` bytes in all.
+def filled(
+    head: str, size: int, make: Callable[[], str], tail: Callable[[int], str], shortest_tail: int
+) -> bytes:
+    """Return items of JSON between a head and a tail that takes what is left: exactly `size` bytes
+    in all.
 
     Args:
         head: What stands before the first item.
@@ -84,7 +96,8 @@ def filled(head: str, size: int, make: Callable[[], str], tail: Callable[[int], 
         tail: Makes the end from the number of bytes that it is to have.
         shortest_tail: Below so many bytes `tail` can make none.
     """
-    parts, left = [head], size - len(head.encode())
+    parts = [head]
+    left = size - len(head.encode())
     while True:
         text = ("," if len(parts) > 1 else "") + make()
         length = len(text.encode())
@@ -92,6 +105,7 @@ def filled(head: str, size: int, make: Callable[[], str], tail: Callable[[int], 
             break
         parts.append(text)
         left -= length
+
     return "".join(parts).encode() + tail(left).encode()
 
 
@@ -138,7 +152,14 @@ def identifiers(draw: Random, size: int) -> bytes:
     """Return rows of nothing but ids: UUIDs, hashes, numbers of 16 digits, floats."""
 
     def make() -> str:
-        return encoded([uuid(draw), f"{draw.getrandbits(160):040x}", draw.randrange(10**15, 10**16), draw.random()])
+        return encoded(
+            [
+                uuid(draw),
+                f"{draw.getrandbits(160):040x}",
+                draw.randrange(10**15, 10**16),
+                draw.random(),
+            ]
+        )
 
     return filled('{"rows":[', size, make, lambda length: "]}".ljust(length), 2)
 
@@ -160,10 +181,17 @@ def token(draw: Random, size: int) -> bytes:
     def part(content: object) -> str:
         return base64.urlsafe_b64encode(encoded(content).encode()).decode().rstrip("=")
 
-    claims = {"sub": uuid(draw), "iss": "https://login.example.com", "exp": 1_800_000_000 + draw.randrange(10**6)}
+    claims = {
+        "sub": uuid(draw),
+        "iss": "https://login.example.com",
+        "exp": 1_800_000_000 + draw.randrange(10**6),
+    }
     signature = base64.urlsafe_b64encode(draw.randbytes(256)).decode().rstrip("=")
     signed = f"{part({'alg': 'RS256', 'typ': 'JWT', 'kid': uuid(draw)})}.{part(claims)}.{signature}"
-    head = encoded({"access_token": signed, "token_type": "Bearer", "expires_in": 3600})[:-1] + ',"scope":"'
+    head = (
+        encoded({"access_token": signed, "token_type": "Bearer", "expires_in": 3600})[:-1]
+        + ',"scope":"'
+    )
     return (head + prose(draw, size - len(head) - 2) + '"}').encode()
 
 
@@ -190,13 +218,21 @@ def _schemas() -> list[tuple[str, str]]:
     if not paths:
         draw = Random("schemas")
         return [(name(draw), encoded(_schema(draw))) for _ in range(300)]
+
     known = json.loads(paths[-1].read_bytes())
-    return [(title, encoded(schema)) for title, schema in known.items() if len(encoded(schema)) < _LARGEST_SCHEMA]
+    return [
+        (title, encoded(schema))
+        for title, schema in known.items()
+        if len(encoded(schema)) < _LARGEST_SCHEMA
+    ]
 
 
 def _schema(draw: Random) -> dict[str, Any]:
     fields = {
-        name(draw).lower(): {"type": draw.choice(("string", "integer", "boolean")), "description": prose(draw, 90)}
+        name(draw).lower(): {
+            "type": draw.choice(("string", "integer", "boolean")),
+            "description": prose(draw, 90),
+        }
         for _ in range(draw.randint(2, 8))
     }
     return {"type": "object", "description": prose(draw, 60), "properties": fields}

@@ -1,6 +1,8 @@
-"""Real files: of packages that are installed for the benchmarks (`make bench-setup`), or by accident, or of Python.
+"""Real files: of packages that are installed for the benchmarks (`make bench-setup`), or by
+accident, or of Python.
 
-What is looked for in a package may be missing; whoever asks then generates, and `missing` names it for the reader.
+What is looked for in a package may be missing; whoever asks then generates, and `missing` names it
+for the reader.
 """
 
 import os
@@ -28,14 +30,18 @@ SOURCES: Final = {
 
 
 def _folders() -> Iterator[Path]:
-    """List where packages are installed: those of the benchmarks first, then those of this interpreter."""
+    """List where packages are installed: those of the benchmarks first, then those of this
+    interpreter.
+    """
     yield from sorted((HERE / ".venv-bench" / "lib").glob("python3*/site-packages"))
     yield from (Path(folder) for folder in sys.path if folder.endswith("-packages"))
 
 
 @cache
 def found(source: str) -> tuple[Path, ...]:
-    """Return the files of a source in the order of their names; none where its package is not installed."""
+    """Return the files of a source in the order of their names; none where its package is not
+    installed.
+    """
     package, pattern = SOURCES[source]
     for folder in _folders():
         if files := tuple(sorted((folder / package).glob(pattern))):

@@ -1,4 +1,6 @@
-"""One kind of content: its name, how it is declared, how large it is, and how a body of it is made. Pure."""
+"""One kind of content: its name, how it is declared, how large it is, and how a body of it is made.
+Pure.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,5 +30,7 @@ class Kind:
     """Whether clients send it, and no service answers with it."""
 
     def body(self, seed: int) -> bytes:
-        """Return the body of a number: the same at each call and in each process, and another for each number."""
+        """Return the body of a number: the same at each call and in each process, and another for
+        each number.
+        """
         return self.make(Random(f"{self.name}-{seed}"), self.size)

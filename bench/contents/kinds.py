@@ -12,9 +12,30 @@ VARIANTS: Final = 64
 """Bodies of a kind that a load sends in turn: nothing that remembers bodies shines by so many."""
 
 KINDS: Final[tuple[Kind, ...]] = (
-    Kind(name="json-1k", title="JSON of an API, 1 KB", family="text", content_type=JSON, size=KIB, make=documents.api),
-    Kind(name="json-16k", title="the same, 16 KB", family="text", content_type=JSON, size=16 * KIB, make=documents.api),
-    Kind(name="json-64k", title="the same, 64 KB", family="text", content_type=JSON, size=64 * KIB, make=documents.api),
+    Kind(
+        name="json-1k",
+        title="JSON of an API, 1 KB",
+        family="text",
+        content_type=JSON,
+        size=KIB,
+        make=documents.api,
+    ),
+    Kind(
+        name="json-16k",
+        title="the same, 16 KB",
+        family="text",
+        content_type=JSON,
+        size=16 * KIB,
+        make=documents.api,
+    ),
+    Kind(
+        name="json-64k",
+        title="the same, 64 KB",
+        family="text",
+        content_type=JSON,
+        size=64 * KIB,
+        make=documents.api,
+    ),
     Kind(
         name="ids-16k",
         title="JSON of nothing but UUIDs, hashes, long numbers",
@@ -80,8 +101,22 @@ KINDS: Final[tuple[Kind, ...]] = (
         size=64 * KIB,
         make=texts.script,
     ),
-    Kind(name="style-16k", title="CSS", family="text", content_type="text/css", size=16 * KIB, make=texts.style),
-    Kind(name="svg-16k", title="SVG", family="text", content_type="image/svg+xml", size=16 * KIB, make=texts.drawing),
+    Kind(
+        name="style-16k",
+        title="CSS",
+        family="text",
+        content_type="text/css",
+        size=16 * KIB,
+        make=texts.style,
+    ),
+    Kind(
+        name="svg-16k",
+        title="SVG",
+        family="text",
+        content_type="image/svg+xml",
+        size=16 * KIB,
+        make=texts.drawing,
+    ),
     Kind(
         name="source-16k",
         title="source code",
@@ -90,7 +125,14 @@ KINDS: Final[tuple[Kind, ...]] = (
         size=16 * KIB,
         make=texts.source,
     ),
-    Kind(name="csv-16k", title="CSV", family="text", content_type="text/csv", size=16 * KIB, make=texts.table),
+    Kind(
+        name="csv-16k",
+        title="CSV",
+        family="text",
+        content_type="text/csv",
+        size=16 * KIB,
+        make=texts.table,
+    ),
     Kind(
         name="log-16k",
         title="lines of a log",

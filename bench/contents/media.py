@@ -1,7 +1,7 @@
 """Octets: pictures, fonts, documents, messages of binary formats, and what is compressed.
 
-Pictures are generated, as none of some size comes with a small package: what filters and compression leave of a
-photograph is as good as random, and so it is here.
+Pictures are generated, as none of some size comes with a small package: what filters and
+compression leave of a photograph is as good as random, and so it is here.
 """
 
 import gzip
@@ -43,32 +43,69 @@ def picture(draw: Random, size: int) -> bytes:
     header = struct.pack(">IIBBBBB", _WIDTH, rows, 8, 2, 0, 0, 0)
     metadata = draw.randbytes(size - around - len(packed))
     return _PNG + b"".join(
-        (_chunk(b"IHDR", header), _chunk(b"eXIf", metadata), _chunk(b"IDAT", packed), _chunk(b"IEND", b""))
+        (
+            _chunk(b"IHDR", header),
+            _chunk(b"eXIf", metadata),
+            _chunk(b"IDAT", packed),
+            _chunk(b"IEND", b""),
+        )
     )
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 def font(draw: Random, size: int) -> bytes:
-    """Return a WOFF2 file: a header of the size (W3C WOFF 2.0 §4), and compressed tables from a place of real ones."""
+    """Return a WOFF2 file: a header of the size (W3C WOFF 2.0 §4), and compressed tables from a
+    place of real ones.
+    """
     known = files.octets("fonts") or Random("fonts").randbytes(1 << 18)
     begin = draw.randrange(len(known))
     tables = (known[begin:] + known * (size // len(known) + 1))[: size - _FONT.size]
-    head = (b"wOF2", 0x00010000, size, 12, 0, 3 * size, len(tables), 1, draw.randrange(1 << 16), 0, 0, 0, 0, 0)
+    head = (
+        b"wOF2",
+        0x00010000,
+        size,
+        12,
+        0,
+        3 * size,
+        len(tables),
+        1,
+        draw.randrange(1 << 16),
+        0,
+        0,
+        0,
+        0,
+        0,
+    )
     return _FONT.pack(*head) + tables
 
 
 def document(draw: Random, size: int) -> bytes:
     """Return a PDF (ISO 32000-1 §7): pages of compressed text, and a picture that fills it up."""
     objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"]
-    objects.append(b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents [4 0 R 5 0 R] >>")
+    objects.append(
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents [4 0 R 5 0 R] >>"
+    )
     for _ in range(2):
-        lines = "".join(f"0 -14 Td ({prose(draw, 80).translate(_PLAIN)}) Tj\n" for _ in range(size // 2000))
+        lines = "".join(
+            f"0 -14 Td ({prose(draw, 80).translate(_PLAIN)}) Tj\n" for _ in range(size // 2000)
+        )
         packed = zlib.compress(f"BT /F1 11 Tf 72 770 Td\n{lines}ET".encode())
-        objects.append(b"<< /Filter /FlateDecode /Length %d >>\nstream\n%b\nendstream" % (len(packed), packed))
-    picture = b"<< /Type /XObject /Subtype /Image /Filter /DCTDecode /Length %8d >>\nstream\n%b\nendstream"
+        objects.append(
+            b"<< /Filter /FlateDecode /Length %d >>\nstream\n%b\nendstream" % (len(packed), packed)
+        )
+
+    picture = (
+        b"<< /Type /XObject /Subtype /Image /Filter /DCTDecode /Length %8d "
+        b">>\nstream\n%b\nendstream"
+    )
     bare = _assembled([*objects, picture % (0, b"")])
     content = b"\xff\xd8\xff\xe0\0\x10JFIF\0" + draw.randbytes(size - len(bare) - 13) + b"\xff\xd9"
     return _assembled([*objects, picture % (len(content), content)])
@@ -76,14 +113,19 @@ def document(draw: Random, size: int) -> bytes:
 
 def _assembled(objects: list[bytes]) -> bytes:
     """Return a file of these objects, with the table of where each begins."""
-    text, begins = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", list[int]()
+    text = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"
+    begins = list[int]()
     for number, content in enumerate(objects, 1):
         begins.append(len(text))
         text += b"%d 0 obj\n%b\nendobj\n" % (number, content)
     entries = b"".join(b"%010d 00000 n \n" % begin for begin in begins)
     count = len(objects) + 1
     head = b"xref\n0 %d\n0000000000 65535 f \n%b" % (count, entries)
-    return text + head + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%010d\n%%%%EOF\n" % (count, len(text))
+    return (
+        text
+        + head
+        + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%010d\n%%%%EOF\n" % (count, len(text))
+    )
 
 
 def octets(draw: Random, size: int) -> bytes:
@@ -92,7 +134,9 @@ def octets(draw: Random, size: int) -> bytes:
 
 
 def packed_rows(draw: Random, size: int) -> bytes:
-    """Return the rows of an API in MessagePack: octets with texts between them; the last text fills it up."""
+    """Return the rows of an API in MessagePack: octets with texts between them; the last text fills
+    it up.
+    """
     rows = [order(draw, "English") for _ in range(size // 450)]
     while len(msgspec.msgpack.encode(rows)) > size - 300:
         rows.pop()

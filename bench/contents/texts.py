@@ -38,13 +38,18 @@ def _closed(draw: Random, text: str, size: int, comment: str, end: str = "") -> 
 def page(draw: Random, size: int) -> bytes:
     """Return an HTML page: parts of a framework's templates, their variables filled in."""
     end = "</body></html>\n"
-    text = f'<!doctype html>\n<html lang="en"><head><title>{name(draw)}</title></head><body data-id="{uuid(draw)}">\n'
+    text = (
+        f'<!doctype html>\n<html lang="en"><head><title>{name(draw)}</title></head><body '
+        f'data-id="{uuid(draw)}">\n'
+    )
+
     lines = _part(draw, _templates(), size).split("\n")
     for line in lines:
         filled = _VARIABLE.sub(lambda _: prose(draw, 12 + draw.randrange(40)), line)
         if len(text) + len(filled) > size - 200:
             break
         text += filled + "\n"
+
     return _closed(draw, text, size, "page", end)
 
 
@@ -54,9 +59,15 @@ def _templates() -> str:
     known = "\n".join(line for line in lines if line and line.isascii())
     if known:
         return known
+
     draw = Random("templates")
-    row = '<tr class="row{}"><td><a href="/{}/{}">{{{{ a }}}}</a></td><td class="{}">{{{{ b }}}}</td></tr>'
-    return "\n".join(row.format(draw.randrange(2), name(draw), uuid(draw), name(draw)) for _ in range(1000))
+    row = (
+        '<tr class="row{}"><td><a href="/{}/{}">{{{{ a }}}}</a></td><td class="{}">{{{{ b '
+        "}}}}</td></tr>"
+    )
+    return "\n".join(
+        row.format(draw.randrange(2), name(draw), uuid(draw), name(draw)) for _ in range(1000)
+    )
 
 
 def script(draw: Random, size: int) -> bytes:
@@ -73,14 +84,18 @@ def _scripts() -> str:
         return known.encode("ascii", "ignore").decode()
     draw = Random("scripts")
     call = 'function {0}(t,e){{var n=this.{1}||{{}};return n.{0}=e,t.{1}("{2}",{3})}}'
-    calls = (call.format(name(draw).lower(), name(draw), prose(draw, 20), draw.randrange(10**6)) for _ in range(4000))
+    calls = (
+        call.format(name(draw).lower(), name(draw), prose(draw, 20), draw.randrange(10**6))
+        for _ in range(4000)
+    )
     return "".join(calls)
 
 
 def style(draw: Random, size: int) -> bytes:
     """Return a style sheet: whole rules from a place on, and a comment that fills it up."""
     rules = _rules()
-    at, text = draw.randrange(len(rules)), f"/* {uuid(draw)} */\n"
+    at = draw.randrange(len(rules))
+    text = f"/* {uuid(draw)} */\n"
     while len(text) + len(rules[at]) < size - 8:
         text += rules[at]
         at = (at + 1) % len(rules)
@@ -95,18 +110,22 @@ def _rules() -> list[str]:
         rule = ".{}-{}:hover {{\n    margin: {}px auto;\n    color: #{:06x};\n}}\n"
         numbers = ((draw.randrange(40), draw.randrange(1 << 24)) for _ in range(1500))
         return [rule.format(name(draw), name(draw), *each) for each in numbers]
-    rules, rule = list[str](), ""
+
+    rules = list[str]()
+    rule = ""
     for part in known.split("}")[:-1]:
         rule += part + "}"
         if rule.count("{") == rule.count("}"):
             rules.append(rule)
             rule = ""
+
     return rules
 
 
 def drawing(draw: Random, size: int) -> bytes:
     """Return symbols of an SVG sprite: paths of digits."""
-    symbols, end = _symbols(), "</svg>"
+    symbols = _symbols()
+    end = "</svg>"
     text = f'<svg xmlns="http://www.w3.org/2000/svg" id="{uuid(draw)}">\n'
     while len(text) + len(symbol := draw.choice(symbols)) < size - 64:
         text += symbol
@@ -118,8 +137,14 @@ def _symbols() -> list[str]:
     if known := re.findall(r"<symbol .*?</symbol>\s*", files.text("drawings"), re.DOTALL):
         return [symbol for symbol in known if len(symbol) < 3000]
     draw = Random("drawings")
-    paths = ("".join(f"l{draw.uniform(-9, 9):.2f} {draw.uniform(-9, 9):.2f}" for _ in range(60)) for _ in range(300))
-    return [f'<symbol id="{name(draw)}" viewBox="0 0 512 512"><path d="M8 8{path}z"/></symbol>\n' for path in paths]
+    paths = (
+        "".join(f"l{draw.uniform(-9, 9):.2f} {draw.uniform(-9, 9):.2f}" for _ in range(60))
+        for _ in range(300)
+    )
+    return [
+        f'<symbol id="{name(draw)}" viewBox="0 0 512 512"><path d="M8 8{path}z"/></symbol>\n'
+        for path in paths
+    ]
 
 
 def source(draw: Random, size: int) -> bytes:
@@ -129,14 +154,19 @@ def source(draw: Random, size: int) -> bytes:
 
 
 def table(draw: Random, size: int) -> bytes:
-    """Return a CSV file: its header, rows from a place on, and a last row with a text that fills it up."""
+    """Return a CSV file: its header, rows from a place on, and a last row with a text that fills it
+    up.
+    """
     header, *rows = _rows()
-    at, lines = draw.randrange(len(rows)), [header]
+    at = draw.randrange(len(rows))
+    lines = [header]
+
     left = size - len(header.encode()) - 1
     while left > len(rows[at].encode()) + 120:
         lines.append(rows[at])
         left -= len(rows[at].encode()) + 1
         at = (at + 1) % len(rows)
+
     last = '"ZZ00","","'
     rest = '","","","",0,0.0,0.0,"",""'
     lines.append(last + prose(draw, left - len(last) - len(rest) - 1) + rest)
@@ -150,25 +180,40 @@ def _rows() -> list[str]:
     draw = Random("a table")
     row = '"{:04X}","","{}","{}","{}","US",{},{:.6f},{:.6f},"America/Chicago",""'
     rows = (
-        row.format(at, name(draw), name(draw), name(draw), draw.randrange(9000), draw.uniform(-90, 90), draw.random())
+        row.format(
+            at,
+            name(draw),
+            name(draw),
+            name(draw),
+            draw.randrange(9000),
+            draw.uniform(-90, 90),
+            draw.random(),
+        )
         for at in range(5000)
     )
-    return ['"icao","iata","name","city","subd","country","elevation","lat","lon","tz","lid"', *rows]
+    return [
+        '"icao","iata","name","city","subd","country","elevation","lat","lon","tz","lid"',
+        *rows,
+    ]
 
 
 def log(draw: Random, size: int) -> bytes:
     """Return lines of a service's log, the last one as long as needed."""
-    lines, left = list[str](), size
+    lines = list[str]()
+    left = size
     while left > 400:
         address = f"10.{draw.randrange(256)}.{draw.randrange(256)}.{draw.randrange(256)}"
         line = (
-            f"{moment(draw)} {draw.choice(_LEVELS):7} [{draw.randrange(1000, 40000)}] {name(draw).lower()}.views: "
+            f"{moment(draw)} {draw.choice(_LEVELS):7} [{draw.randrange(1000, 40000)}] "
+            f"{name(draw).lower()}.views: "
             f'{address} "GET /api/{name(draw).lower()}/{draw.randrange(10**7)}?page={draw.randrange(99)} HTTP/1.1" '
-            f"{draw.choice((200, 200, 200, 304, 404, 500))} {draw.randrange(10**5)} {draw.random():.6f} "
+            f"{draw.choice((200, 200, 200, 304, 404, 500))} {draw.randrange(10**5)} "
+            f"{draw.random():.6f} "
             f'"{draw.choice(_AGENTS)}" id={uuid(draw)}\n'
         )
         lines.append(line)
         left -= len(line)
+
     return ("".join(lines) + prose(draw, left - 1) + "\n").encode()
 
 

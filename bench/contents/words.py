@@ -1,7 +1,7 @@
 """Prose in four languages: runs of words as people put them, one behind the other.
 
-English is that of Python's own reference, the others of translated messages; without them words are made of syllables
-or signs, some often and most seldom, as in any language.
+English is that of Python's own reference, the others of translated messages; without them words are
+made of syllables or signs, some often and most seldom, as in any language.
 """
 
 import importlib
@@ -31,14 +31,20 @@ _RUN: Final = 5
 
 
 def prose(draw: Random, size: int, language: Language = "English") -> str:
-    """Return prose of exactly so many bytes of UTF-8, without a sign that JSON, HTML or nginx would have to escape."""
-    known, space = words(language), "" if language == "Chinese" else " "
-    runs, length = list[str](), 0
+    """Return prose of exactly so many bytes of UTF-8, without a sign that JSON, HTML or nginx would
+    have to escape.
+    """
+    known = words(language)
+    space = "" if language == "Chinese" else " "
+    runs = list[str]()
+
+    length = 0
     while length < size:
         at = int(draw.random() * len(known))
         run = space.join(known[at : at + _RUN + int(draw.random() * _RUN)])
         runs.append(run)
         length += len(run.encode()) + len(space)
+
     cut = space.join(runs).encode()[:size].decode(errors="ignore")
     return cut + "." * (size - len(cut.encode()))
 
@@ -51,14 +57,19 @@ def name(draw: Random) -> str:
 
 @cache
 def _names() -> tuple[str, ...]:
-    draw, pieces = Random("names"), _PIECES["English"].split()
-    return tuple("".join(draw.choices(pieces, k=draw.randint(2, 4))).capitalize() for _ in range(_NAMES))
+    draw = Random("names")
+    pieces = _PIECES["English"].split()
+    return tuple(
+        "".join(draw.choices(pieces, k=draw.randint(2, 4))).capitalize() for _ in range(_NAMES)
+    )
 
 
 @cache
 def words(language: Language) -> tuple[str, ...]:
     """Return the words of a language in the order of a text."""
-    text = _reference() if language == "English" else _messages(files.text(f"messages in {language}"))
+    text = (
+        _reference() if language == "English" else _messages(files.text(f"messages in {language}"))
+    )
     found = (_SIGN if language == "Chinese" else _WORD).findall(text)
     return tuple(found) or _made(language)
 

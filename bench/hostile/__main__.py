@@ -1,10 +1,10 @@
 """What others feel of one hostile connection: `python -m bench.hostile`.
 
-One worker serves a healthy client, alone at first, then beside one hostile connection of each kind, and beside crowds:
-silent ones, and mixed ones. Client, upstreams and attackers are processes of their own. Each request goes through the
-proxy, by HTTP/1.1 and by HTTP/2, and then straight to its upstream: what all feel is the machine, which attackers keep
-busy, too.
-Wanted: a p99 of 20 ms beside any of them, no failure, no exchange dropped. Results are JSON in `bench/results`.
+One worker serves a healthy client, alone at first, then beside one hostile connection of each kind,
+and beside crowds: silent ones, and mixed ones. Client, upstreams and attackers are processes of
+their own. Each request goes through the proxy, by HTTP/1.1 and by HTTP/2, and then straight to its
+upstream: what all feel is the machine, which attackers keep busy, too. Wanted: a p99 of 20 ms
+beside any of them, no failure, no exchange dropped. Results are JSON in `bench/results`.
 """
 
 import argparse
@@ -91,13 +91,18 @@ class Healthy:
             self.leave()
         started_s = time.perf_counter()
         number = 1 + 2 * self._asked
-        question, end = request("/healthy"), b"\r\n\r\nok"
+        question = request("/healthy")
+        end = b"\r\n\r\nok"
         if self._is_http2:
-            question, end = stream(number), frame(DATA, END_STREAM, number, b"ok")
+            question = stream(number)
+            end = frame(DATA, END_STREAM, number, b"ok")
         try:
             if self._connection is None:
-                self._connection = socket.create_connection(("127.0.0.1", self._port), timeout=TIMEOUT_S)
+                self._connection = socket.create_connection(
+                    ("127.0.0.1", self._port), timeout=TIMEOUT_S
+                )
                 question = HELLO + question if self._is_http2 else question
+
             self._connection.sendall(question)
             answer = b""
             while end not in answer:
@@ -108,6 +113,7 @@ class Healthy:
         except OSError:
             self.failed += 1
             self.leave()
+
         self.took_ms.append((time.perf_counter() - started_s) * 1e3)
 
     def leave(self) -> None:
@@ -124,28 +130,42 @@ class Healthy:
 
 def talk(seconds: float, *clients: Healthy) -> None:
     """Send requests at a steady rate, each by one client and then by the others."""
-    begin_s = due_s = time.perf_counter()
+    begin_s = time.perf_counter()
+    due_s = begin_s
     while due_s < begin_s + seconds:
         time.sleep(max(0.0, due_s - time.perf_counter()))
         for client in clients:
             client.ask()
         due_s = max(due_s + 1 / RATE, time.perf_counter() - 1 / RATE)
+
     for client in clients:
         client.leave()
 
 
-def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Disturbance, seconds: float) -> Felt:
+def measure(
+    sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Disturbance, seconds: float
+) -> Felt:
     """Measure beside one disturbance, from a moment after it has begun."""
     before = counted(sidelog)
-    proxied, http2, direct = Healthy(sidelog.port), Healthy(sidelog.port, is_http2=True), Healthy(upstream_port)
+    proxied = Healthy(sidelog.port)
+    http2 = Healthy(sidelog.port, is_http2=True)
+    direct = Healthy(upstream_port)
+
     with disturbance:
-        talk(WARM_S, Healthy(sidelog.port), Healthy(upstream_port))  # served, so whoever came before is accepted
-        acts, begin_s, costs = acts_of(disturbance), time.perf_counter(), costs_of(sidelog)
+        # Served, so whoever came before is accepted.
+        talk(WARM_S, Healthy(sidelog.port), Healthy(upstream_port))
+        acts = acts_of(disturbance)
+        begin_s = time.perf_counter()
+        costs = costs_of(sidelog)
         talk(seconds, proxied, http2, direct)
         lasted_s = time.perf_counter() - begin_s
         acts_per_s = (acts_of(disturbance) - acts) / lasted_s
-        cores = {role: round(cpu_s / lasted_s, 3) for role, cpu_s in cpu_by_role(costs, costs_of(sidelog)).items()}
+        cores = {
+            role: round(cpu_s / lasted_s, 3)
+            for role, cpu_s in cpu_by_role(costs, costs_of(sidelog)).items()
+        }
         open_connections = counted(sidelog)["open_connections"]
+
     time.sleep(WARM_S)
     after = counted(sidelog)
     return Felt(
@@ -163,7 +183,10 @@ def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Dist
         open_connections=open_connections,
         acts_per_s=round(acts_per_s, 1),
         cores=cores,
-        **{name: after[name] - before[name] for name in ("dropped", "messages_dropped", "refused", "displaced")},
+        **{
+            name: after[name] - before[name]
+            for name in ("dropped", "messages_dropped", "refused", "displaced")
+        },
     )
 
 
@@ -175,31 +198,48 @@ def costs_of(sidelog: Sidelog) -> list[ProcessCost]:
 
 def acts_of(disturbance: Disturbance) -> int:
     """Return what a crowd has done so far."""
-    return disturbance.acts if isinstance(disturbance, Crowd) else 0
+    if isinstance(disturbance, Crowd):
+        return disturbance.acts
+    return 0
 
 
 def counted(sidelog: Sidelog) -> dict[str, int]:
     """Read what the proxy has counted so far, of its ledger and of its metrics."""
     with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=TIMEOUT_S) as response:
-        lines = [line.rpartition(" ") for line in response.read().decode().splitlines() if line[:1] != "#"]
-    metrics = {name: int(float(value)) for name, _, value in lines if name.startswith("sidelog_connections_")}
+        lines = [
+            line.rpartition(" ")
+            for line in response.read().decode().splitlines()
+            if line[:1] != "#"
+        ]
+
+    metrics = {
+        name: int(float(value))
+        for name, _, value in lines
+        if name.startswith("sidelog_connections_")
+    }
     dropped = dict(sidelog.api("/api/ledger")["dropped"])
     return {
         "messages_dropped": dropped.pop("message_limit", 0),
         "dropped": sum(dropped.values()),
         "refused": metrics["sidelog_connections_refused_total"],
         "displaced": metrics["sidelog_connections_displaced_total"],
-        "open_connections": sum(count for name, count in metrics.items() if "open{" in name and "downstream" in name),
+        "open_connections": sum(
+            count for name, count in metrics.items() if "open{" in name and "downstream" in name
+        ),
     }
 
 
-def run(directory: Path, seconds: float, crowd_size: int, max_connections: int, only: str) -> list[Felt]:
+def run(
+    directory: Path, seconds: float, crowd_size: int, max_connections: int, only: str
+) -> list[Felt]:
     """Measure all whose name begins with `only`."""
     with contextlib.ExitStack() as stack:
-        quick, slow = stack.enter_context(upstream()), stack.enter_context(upstream())
+        quick = stack.enter_context(upstream())
+        slow = stack.enter_context(upstream())
         config = directory / "sidelog.toml"
         config.write_text(
-            f'[[routes]]\nid = "healthy"\npath = "/healthy"\nupstream = "http://127.0.0.1:{quick}"\n'
+            '[[routes]]\nid = "healthy"\npath = "/healthy"\nupstream = '
+            f'"http://127.0.0.1:{quick}"\n'
             f'[[routes]]\nid = "hostile"\npath = "/hostile"\nupstream = "http://127.0.0.1:{slow}"\n'
         )
         arguments = ("--config", str(config), "--workers", "1")
@@ -210,8 +250,15 @@ def run(directory: Path, seconds: float, crowd_size: int, max_connections: int, 
         sidelog = stack.enter_context(Sidelog(directory / "data", "", *arguments, environ=environ))
         talk(seconds / 4, Healthy(sidelog.port), Healthy(sidelog.port, is_http2=True))
         beside = disturbances(sidelog.port, crowd_size, only)
-        beside = [("nobody", contextlib.nullcontext()), *beside, ("nobody again", contextlib.nullcontext())]
-        return [show(measure(sidelog, quick, name, disturbance, seconds)) for name, disturbance in beside]
+        beside = [
+            ("nobody", contextlib.nullcontext()),
+            *beside,
+            ("nobody again", contextlib.nullcontext()),
+        ]
+        return [
+            show(measure(sidelog, quick, name, disturbance, seconds))
+            for name, disturbance in beside
+        ]
 
 
 def disturbances(port: int, crowd_size: int, only: str) -> list[tuple[str, Disturbance]]:
@@ -225,8 +272,10 @@ def disturbances(port: int, crowd_size: int, only: str) -> list[tuple[str, Distu
 def show(felt: Felt) -> Felt:
     """Print a line of the table."""
     print(
-        f"{felt.beside:28} p50 {felt.p50_ms:7.2f} ms  p99 {felt.p99_ms:7.2f} ms  latest {felt.latest_ms:8.2f} ms  "
-        f"h2 {felt.http2_p50_ms:6.2f}, p99 {felt.http2_p99_ms:7.2f}, latest {felt.http2_latest_ms:8.2f}  "
+        f"{felt.beside:28} p50 {felt.p50_ms:7.2f} ms  p99 {felt.p99_ms:7.2f} ms  latest "
+        f"{felt.latest_ms:8.2f} ms  "
+        f"h2 {felt.http2_p50_ms:6.2f}, p99 {felt.http2_p99_ms:7.2f}, latest "
+        f"{felt.http2_latest_ms:8.2f}  "
         f"direct {felt.direct_p50_ms:6.2f}, p99 {felt.direct_p99_ms:6.2f}  failed {felt.failed}  "
         f"dropped {felt.dropped}  messages {felt.messages_dropped}  open {felt.open_connections}  "
         f"refused {felt.refused}  displaced {felt.displaced}  acts/s {felt.acts_per_s:.0f}  "
@@ -239,10 +288,15 @@ def show(felt: Felt) -> Felt:
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run and write the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.hostile")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of healthy traffic beside each (5)")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of healthy traffic beside each (5)"
+    )
     parser.add_argument("--crowd", type=int, default=1000, help="connections of a crowd (1000)")
     parser.add_argument(
-        "--max-connections", type=int, default=0, help="of the worker (those of the crowd and 200 more)"
+        "--max-connections",
+        type=int,
+        default=0,
+        help="of the worker (those of the crowd and 200 more)",
     )
     parser.add_argument("--only", default="", help="kinds whose name begins so")
     parser.add_argument("--out", type=Path, default=Path("bench/results/hostile.json"))

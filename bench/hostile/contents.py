@@ -1,12 +1,14 @@
 """Which content costs the most: `python -m bench.hostile.contents --minutes 10`.
 
-Looks for the dearest heads and bodies of redaction, and the dearest texts of the search index, by CPU a KiB. Contents
-begin as real kinds of bodies and as what patterns are made of (beginnings of secrets, names, quotes, backslashes,
-percent signs, braces, digits, base64, combining marks); they are crossed, repeated, spliced, and cut to a size, and the
-dearest live on. Prints the ten dearest of each, and how many times the median of the first kinds of their size they
-cost. On a machine that is busy with something else single contents come out too dear.
+Looks for the dearest heads and bodies of redaction, and the dearest texts of the search index, by
+CPU a KiB. Contents begin as real kinds of bodies and as what patterns are made of (beginnings of
+secrets, names, quotes, backslashes, percent signs, braces, digits, base64, combining marks); they
+are crossed, repeated, spliced, and cut to a size, and the dearest live on. Prints the ten dearest
+of each, and how many times the median of the first kinds of their size they cost. On a machine that
+is busy with something else single contents come out too dear.
 
-Wanted: at most four times. What is found becomes a case of `tests/proxy/enrich/test_hostile_texts.py`.
+Wanted: at most four times. What is found becomes a case of
+`tests/proxy/enrich/test_hostile_texts.py`.
 """
 
 import argparse
@@ -67,9 +69,38 @@ NAMES: Final = (
 )
 SIGNS: Final = (
     *(bytes([byte]) for byte in b"\"'\\%{}[]<>()&;:=,.@/#?$*+-_| \t\r\n0a"),
-    *(b'\\"', b"\\\\", b"\\n", b"\\u0070", b"%20", b"%2520", b"&quot;", b'":"', b'","', b'"}', b"data: ", b"--b\r\n"),
-    *("\u0301".encode(), "é".encode(), "漢".encode(), "ﷺ".encode(), b"\xff", b"\0", b"0123456789", b"4111111111111111"),
-    *(b"4111 1111 1111 ", b"DE89 3704 ", b"ba17-a9e4-", b"[REDACTED]", b"query{a(password:", b"eyJhbGci."),
+    *(
+        b'\\"',
+        b"\\\\",
+        b"\\n",
+        b"\\u0070",
+        b"%20",
+        b"%2520",
+        b"&quot;",
+        b'":"',
+        b'","',
+        b'"}',
+        b"data: ",
+        b"--b\r\n",
+    ),
+    *(
+        "\u0301".encode(),
+        "é".encode(),
+        "漢".encode(),
+        "ﷺ".encode(),
+        b"\xff",
+        b"\0",
+        b"0123456789",
+        b"4111111111111111",
+    ),
+    *(
+        b"4111 1111 1111 ",
+        b"DE89 3704 ",
+        b"ba17-a9e4-",
+        b"[REDACTED]",
+        b"query{a(password:",
+        b"eyJhbGci.",
+    ),
 )
 
 
@@ -86,7 +117,9 @@ class Content:
     def written(self, size: int) -> bytes:
         """Write so many bytes, the unit as often as there is room."""
         room = max(0, size - len(self.before) - len(self.after))
-        return (self.before + self.unit * (room // max(1, len(self.unit)) + 1))[: size - len(self.after)] + self.after
+        return (self.before + self.unit * (room // max(1, len(self.unit)) + 1))[
+            : size - len(self.after)
+        ] + self.after
 
 
 @dataclass(frozen=True)
@@ -100,8 +133,12 @@ class Tried:
 
 
 def kinds() -> list[Content]:
-    """Return a body of each kind that benchmarks send: the median of these is what others are compared with."""
-    return [Content(kind.name, kind.content_type.encode(), b"", kind.body(0), b"") for kind in KINDS]
+    """Return a body of each kind that benchmarks send: the median of these is what others are
+    compared with.
+    """
+    return [
+        Content(kind.name, kind.content_type.encode(), b"", kind.body(0), b"") for kind in KINDS
+    ]
 
 
 def pieces() -> list[bytes]:
@@ -122,17 +159,27 @@ def descended(chance: random.Random, parents: list[Content], parts: list[bytes])
     if not parents or chance.random() < FRESH:
         ends = b"".join(chance.choices(parts, k=2)), b"".join(chance.choices(parts, k=2))
         return Content("made", chance.choice(TYPES), ends[0], some, ends[1])
-    one, other = chance.choice(parents), chance.choice(parents)
+
+    one = chance.choice(parents)
+    other = chance.choice(parents)
     cut = chance.randrange(len(one.unit) + 1)
     ways: list[Callable[[], Content]] = [
-        lambda: Content(one.kind, one.content_type, one.before, one.unit[:cut] + some + one.unit[cut:], one.after),
+        lambda: Content(
+            one.kind,
+            one.content_type,
+            one.before,
+            one.unit[:cut] + some + one.unit[cut:],
+            one.after,
+        ),
         lambda: Content(one.kind, one.content_type, one.before + some, one.unit, one.after),
         lambda: Content(one.kind, one.content_type, one.before, one.unit, some + one.after),
         lambda: Content(one.kind, one.content_type, one.before, one.unit, b""),
         lambda: Content(one.kind, one.content_type, b"", one.unit, one.after),
         lambda: Content(one.kind, chance.choice(TYPES), one.before, one.unit, one.after),
         lambda: Content(one.kind, one.content_type, one.before, one.unit[cut:] or some, one.after),
-        lambda: Content(one.kind, one.content_type, one.before, one.unit[cut:] + other.unit[:64], other.after),
+        lambda: Content(
+            one.kind, one.content_type, one.before, one.unit[cut:] + other.unit[:64], other.after
+        ),
         lambda: Content(one.kind, one.content_type, other.before, one.unit, one.after),
     ]
     return chance.choice(ways)()
@@ -147,37 +194,49 @@ def _stop(*_: object) -> None:
 
 
 def cost_of(run: Callable[[Content, bytes], object], content: Content, size: int) -> Tried:
-    """Measure a content, by the best of some runs: others may make new states of an automaton, or be interrupted."""
+    """Measure a content, by the best of some runs: others may make new states of an automaton, or
+    be interrupted.
+    """
     text = content.written(size)
     best = LIMIT_S
     for _ in range(RUNS):
         signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
-        begun, begun_cpu = time.perf_counter(), time.process_time()
+        begun = time.perf_counter()
+        begun_cpu = time.process_time()
+
         try:
             run(content, text)
         except _TooLong:
             break
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+
         took_s = time.perf_counter() - begun
         if took_s > COARSE_S:
             took_s = time.process_time() - begun_cpu
         best = min(best, took_s)
+
     return Tried(best * 1e6 / (size / 1024), size, content)
 
 
 def search(
     run: Callable[[Content, bytes], object], seconds: float, size: int, chance: random.Random
 ) -> tuple[float, list[Tried], int]:
-    """Look for the dearest contents of a size; return the median of the first kinds, the dearest, and how many were."""
+    """Look for the dearest contents of a size; return the median of the first kinds, the dearest,
+    and how many were.
+    """
     first = [cost_of(run, content, size) for content in kinds()]
     usual = median(tried.cost_us for tried in first)
-    kept, parts, tries = list(first), pieces(), len(first)
+    kept = list(first)
+    parts = pieces()
+    tries = len(first)
+
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         tried = cost_of(run, descended(chance, [each.content for each in kept], parts), size)
         tries += 1
         kept = _dearest([*kept, tried], KEPT)
+
     return usual, kept[:SHOWN], tries
 
 
@@ -198,7 +257,9 @@ def ways() -> dict[str, Callable[[Content, bytes], object]]:
         return redacted_body(decoded, content.content_type, redactor, len(text))
 
     def head(content: Content, text: bytes) -> object:
-        return redactor.redact_head(b"GET /%b HTTP/1.1\r\nCookie: a=b\r\nX-A: %b\r\n\r\n" % (text[:4096], text))
+        return redactor.redact_head(
+            b"GET /%b HTTP/1.1\r\nCookie: a=b\r\nX-A: %b\r\n\r\n" % (text[:4096], text)
+        )
 
     def words(content: Content, text: bytes) -> object:
         terms = Terms()
@@ -211,7 +272,9 @@ def ways() -> dict[str, Callable[[Content, bytes], object]]:
 
 def main() -> None:
     """Search each way and size for its share of the minutes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=sorted(ways()))
@@ -219,18 +282,23 @@ def main() -> None:
     signal.signal(signal.SIGPROF, _stop)
     chosen = {name: run for name, run in ways().items() if options.only in (None, name)}
     share_s = options.minutes * 60 / len(chosen) / len(SIZES)
+
     for name, run in chosen.items():
         for size in SIZES:
             usual, dearest, tries = search(run, share_s, size, random.Random(options.seed))
             worst = dearest[0].cost_us
             print(
-                f"\n{name}, {size >> 10} KiB, {tries} tried: median {usual:.1f} us a KiB, worst {worst / usual:.1f} x"
+                f"\n{name}, {size >> 10} KiB, {tries} tried: median {usual:.1f} us a KiB, worst "
+                f"{worst / usual:.1f} x"
             )
+
             for each in dearest:
                 content = each.content
                 print(
-                    f"{each.cost_us:10.1f} us a KiB {each.cost_us / usual:7.1f}x  {content.content_type.decode():30}"
-                    f" {content.before[:60]!r} + n * {content.unit[:80]!r} + {content.after[:40]!r}",
+                    f"{each.cost_us:10.1f} us a KiB {each.cost_us / usual:7.1f}x  "
+                    f"{content.content_type.decode():30}"
+                    f" {content.before[:60]!r} + n * {content.unit[:80]!r} + "
+                    f"{content.after[:40]!r}",
                     flush=True,
                 )
 

@@ -1,9 +1,11 @@
-"""A crowd: many connections at once that are slow, silent or wasteful, each at its own pace, from addresses of its own.
+"""A crowd: many connections at once that are slow, silent or wasteful, each at its own pace, from
+addresses of its own.
 
-Every connection acts once in each pulse: once a second, less often in a crowd of more than 2 000. What it tries are
-numbers: it must leave the machine time, or each p99 beside it is the scheduler's. So it is one thread that sleeps
-between two acts and needs no loop. Strangers have no common clock: the gaps are those of independent ones, of random
-length around the mean. What is closed comes back with the next pulse, as strangers do.
+Every connection acts once in each pulse: once a second, less often in a crowd of more than 2 000.
+What it tries are numbers: it must leave the machine time, or each p99 beside it is the scheduler's.
+So it is one thread that sleeps between two acts and needs no loop. Strangers have no common clock:
+the gaps are those of independent ones, of random length around the mean. What is closed comes back
+with the next pulse, as strangers do.
 """
 
 import random
@@ -22,7 +24,9 @@ ADDRESSES: Final = 40
 """127.0.0.2 and so on: the healthy client, on 127.0.0.1, shares no cap with them."""
 _SEED: Final = 1
 _LATEST_S: Final = 0.005
-"""How far the crowd may lag behind its rate and catch up: a starved client would send a burst, which is none of it."""
+"""How far the crowd may lag behind its rate and catch up: a starved client would send a burst,
+which is none of it.
+"""
 _CONNECT_TIMEOUT_S: Final = 10.0
 _BLOCK_UNITS: Final = 100
 _RECEIVE_BYTES: Final = 4096
@@ -74,7 +78,8 @@ class Member:
             self.connection = None
 
     def _connect(self, port: int) -> None:
-        self.connection = made = socket.socket()
+        made = socket.socket()
+        self.connection = made
         made.settimeout(_CONNECT_TIMEOUT_S)
         made.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
         made.bind((self.address, 0))
@@ -91,7 +96,8 @@ class Member:
 
 
 _BIND_ADDRESS_NO_PORT: Final = 24
-"""IP_BIND_ADDRESS_NO_PORT (ip(7)): the port is chosen by connect, so a source address has them all."""
+"""IP_BIND_ADDRESS_NO_PORT (ip(7)): the port is chosen by connect, so a source address has them all.
+"""
 _HEAD: Final = request("/none")
 
 
@@ -115,7 +121,10 @@ def make_members(size: int, mix: Mapping[str, int]) -> list[Member]:
     """Return so many members, their kinds mixed as evenly as can be."""
     kinds = [kind for kind, share in mix.items() for _ in range(share)]
     step = 37  # shares no factor with a hundred: neighbours differ
-    return [Member(kinds[number * step % len(kinds)], f"127.0.0.{2 + number % ADDRESSES}") for number in range(size)]
+    return [
+        Member(kinds[number * step % len(kinds)], f"127.0.0.{2 + number % ADDRESSES}")
+        for number in range(size)
+    ]
 
 
 class Count(Protocol):
@@ -125,7 +134,9 @@ class Count(Protocol):
 
 
 def run_crowd(size: int, mix: Mapping[str, int], port: int, ready: Connection, acts: Count) -> None:
-    """Be a crowd for ever; `ready` hears when each has been connected once, `acts` counts what they do from then on."""
+    """Be a crowd for ever; `ready` hears when each has been connected once, `acts` counts what they
+    do from then on.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     members = make_members(size, mix)
@@ -135,6 +146,7 @@ def run_crowd(size: int, mix: Mapping[str, int], port: int, ready: Connection, a
     chance = random.Random(_SEED)
     rate = min(size, MAX_ACTS_PER_S)
     due_s = time.perf_counter()
+
     while True:
         for member in members:
             now_s = time.perf_counter()

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.http2 import frames
-from proxy.http2.frames import END_HEADERS, END_STREAM, HEADERS, frame, rst_stream, settings, window_update
+from proxy.http2.frames import (
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    frame,
+    rst_stream,
+    settings,
+    window_update,
+)
 from proxy.http2.hpack.encoder import encode_field
 
 BLOCK_BYTES: Final = 1 << 18
@@ -15,9 +23,13 @@ _HANDSHAKE: Final = (
     b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-SWITCH: Final = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCH: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+)
 LARGE: Final = "/hostile/large"
-LARGE_BODY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BLOCK_BYTES + bytes(BLOCK_BYTES)
+LARGE_BODY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BLOCK_BYTES + bytes(
+    BLOCK_BYTES
+)
 """What the upstream answers there."""
 DOWNLOAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -28,7 +40,11 @@ CHUNKS: Final = {
     "chunks of line ends": b"2\r\n\r\n\r\n",
     "chunks with long extensions": b"1;a=%b\r\nx\r\n" % (b"b" * 4000),
 }
-FRAMES: Final = {"empty frames": b"\x81\0", "mixed frames": b"\x81\0\x89\x01x", "pings": b"\x89\x01x"}
+FRAMES: Final = {
+    "empty frames": b"\x81\0",
+    "mixed frames": b"\x81\0\x89\x01x",
+    "pings": b"\x89\x01x",
+}
 MASKED: Final = {
     "empty frames": b"\x81\x80mask",
     "mixed frames": b"\x81\x80mask\x89\x81maskx",
@@ -57,14 +73,21 @@ def flood(path: str) -> tuple[bytes, bytes]:
     kind, _, name = path.removeprefix("/hostile/down/").replace("%20", " ").partition("/")
     if kind == "interim":
         return INTERIM, INTERIM
-    return (SWITCH, FRAMES[name]) if kind == "frames" else (DOWNLOAD, CHUNKS[name])
+    if kind == "frames":
+        return (SWITCH, FRAMES[name])
+    return (DOWNLOAD, CHUNKS[name])
 
 
 def kinds() -> list[Kind]:
     """Return all kinds, in the order in which they are measured."""
-    found = [Kind(f"{name} up", post_in_chunks("/hostile/up"), unit) for name, unit in CHUNKS.items()]
+    found = [
+        Kind(f"{name} up", post_in_chunks("/hostile/up"), unit) for name, unit in CHUNKS.items()
+    ]
     found += [Kind(f"{name} down", request(f"/hostile/down/chunks/{name}")) for name in CHUNKS]
-    found += [Kind(f"{name} up", handshake("/hostile/frames"), unit, waits=True) for name, unit in MASKED.items()]
+    found += [
+        Kind(f"{name} up", handshake("/hostile/frames"), unit, waits=True)
+        for name, unit in MASKED.items()
+    ]
     found += [Kind(f"{name} down", handshake(f"/hostile/down/frames/{name}")) for name in FRAMES]
     large = b"POST /hostile/up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (1 << 50)
     found.append(Kind("large upload", large, bytes(BLOCK_BYTES)))
@@ -85,7 +108,11 @@ def http2_kinds() -> list[Kind]:
     return [
         Kind("h2 rapid reset", HELLO, b"".join(stream(at) + rst_stream(at, 8) for at in _IDS)),
         Kind("h2 MadeYouReset", HELLO, b"".join(stream(at) + window_update(at, 0) for at in _IDS)),
-        Kind("h2 CONTINUATION", HELLO + frame(HEADERS, 0, 1, b""), frame(frames.CONTINUATION, 0, 1, b"")),
+        Kind(
+            "h2 CONTINUATION",
+            HELLO + frame(HEADERS, 0, 1, b""),
+            frame(frames.CONTINUATION, 0, 1, b""),
+        ),
         Kind("h2 PING", HELLO, frame(frames.PING, 0, 0, bytes(8))),
         Kind("h2 SETTINGS", HELLO, settings([(99, 1)] * 32)),
         Kind("h2 empty DATA", upload, frame(frames.DATA, 0, 1, b"")),
@@ -94,13 +121,24 @@ def http2_kinds() -> list[Kind]:
         Kind("h2 window games", closed + downloads, window_update(1, 1) + window_update(3, 1)),
         Kind("h2 zero windows", closed + downloads),
         Kind("h2 HPACK bomb", HELLO, frame(HEADERS, END_HEADERS, 1, bomb)),
-        Kind("h2 heads over the limit", HELLO, b"".join(stream(at, more=b"\x90" * 2000) for at in _IDS[:500])),
+        Kind(
+            "h2 heads over the limit",
+            HELLO,
+            b"".join(stream(at, more=b"\x90" * 2000) for at in _IDS[:500]),
+        ),
     ]
 
 
-def stream(number: int, path: str = "/healthy", method: str = "GET", flags: int = 0, more: bytes = b"") -> bytes:
+def stream(
+    number: int, path: str = "/healthy", method: str = "GET", flags: int = 0, more: bytes = b""
+) -> bytes:
     """Return a request of HTTP/2; without flags a whole one."""
-    pseudo = ((b":method", method.encode()), (b":scheme", b"http"), (b":path", path.encode()), (b":authority", b"a"))
+    pseudo = (
+        (b":method", method.encode()),
+        (b":scheme", b"http"),
+        (b":path", path.encode()),
+        (b":authority", b"a"),
+    )
     block = b"".join(encode_field(name, value) for name, value in pseudo) + more
     return frame(HEADERS, flags or END_HEADERS | END_STREAM, number, block)
 

@@ -46,6 +46,7 @@ class Upstream(asyncio.Protocol):
             if path == LARGE:
                 self._transport.write(LARGE_BODY)
                 continue
+
             self._is_taking = True
             if path.startswith("/hostile/frames"):
                 self._transport.write(SWITCH)
@@ -54,6 +55,7 @@ class Upstream(asyncio.Protocol):
                 self._unit = unit * (BLOCK_BYTES // len(unit))
                 self._transport.write(opening)
                 self.resume_writing()
+
             return
 
     def pause_writing(self) -> None:
@@ -69,7 +71,9 @@ class Upstream(asyncio.Protocol):
 
 def _serve(ready: Connection) -> None:
     async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=1024)
+        server = await asyncio.get_running_loop().create_server(
+            Upstream, "127.0.0.1", 0, backlog=1024
+        )
         ready.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -102,14 +106,20 @@ def _running(process: "multiprocessing.process.BaseProcess") -> Iterator[None]:
 
 
 def _attack(kind: Kind, port: int) -> None:
-    """Send as fast as it is taken, and take whatever comes; begin anew when the connection is closed."""
+    """Send as fast as it is taken, and take whatever comes; begin anew when the connection is
+    closed.
+    """
     block = kind.unit * max(BLOCK_BYTES // max(len(kind.unit), 1), 1) if kind.unit else b""
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port)) as connection,
+        ):
             connection.sendall(kind.opening)
             if kind.waits:
                 connection.recv(4096)
             _exchange(connection, block)
+
         time.sleep(0.01)
 
 
@@ -129,7 +139,9 @@ class Crowd(contextlib.AbstractContextManager["Crowd"]):
 
     def __init__(self, size: int, mix: Mapping[str, int], port: int) -> None:
         """Connect so many, of each kind so many of a hundred, to a port of 127.0.0.1."""
-        self._size, self._mix, self._port = size, mix, port
+        self._size = size
+        self._mix = mix
+        self._port = port
         self._acts = _PROCESSES.Value("Q", 0, lock=False)
         self._stack = contextlib.ExitStack()
 
@@ -137,12 +149,17 @@ class Crowd(contextlib.AbstractContextManager["Crowd"]):
         """Start it."""
         here, there = _PROCESSES.Pipe()
         arguments = (self._size, self._mix, self._port, there, self._acts)
-        self._stack.enter_context(_running(_PROCESSES.Process(target=run_crowd, args=arguments, daemon=True)))
+        self._stack.enter_context(
+            _running(_PROCESSES.Process(target=run_crowd, args=arguments, daemon=True))
+        )
         here.recv()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """End it, at once."""
         self._stack.close()

@@ -1,10 +1,11 @@
-"""Side by side: nginx, HAProxy, Envoy, Caddy, Traefik and sidelog, under the same load, until all work is done.
+"""Side by side: nginx, HAProxy, Envoy, Caddy, Traefik and sidelog, under the same load, until all
+work is done.
 
-`sustained` loads each system with more than it can take and divides the CPU of all its processes by the requests: on
-one core, under a quota, beside busy neighbours, on all cores. `latency` has one connection, `flood` a light client
-beside 64 busy ones, `streams` 200 event streams, `idle` 2,000 connections that say nothing. Rounds are interleaved (A B
-C A B C), so that a disturbance hits all alike, and medians are taken. Prints the tables, writes one JSON file, starts
-and stops everything.
+`sustained` loads each system with more than it can take and divides the CPU of all its processes by
+the requests: on one core, under a quota, beside busy neighbours, on all cores. `latency` has one
+connection, `flood` a light client beside 64 busy ones, `streams` 200 event streams, `idle` 2,000
+connections that say nothing. Rounds are interleaved (A B C A B C), so that a disturbance hits all
+alike, and medians are taken. Prints the tables, writes one JSON file, starts and stops everything.
 """
 
 import argparse
@@ -31,29 +32,55 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     found = argparse.ArgumentParser(prog="python -m bench.macro", description=__doc__)
     found.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)} (default: all)")
-    found.add_argument("--scenario", default="all", help=f"of sustained, by commas: {', '.join(NAMES)} (default: all)")
+    found.add_argument(
+        "--scenario",
+        default="all",
+        help=f"of sustained, by commas: {', '.join(NAMES)} (default: all)",
+    )
     found.add_argument("--shares", default=",".join(SHARES), help="of sustained: %(default)s")
-    found.add_argument("--systems", default=",".join(SYSTEMS), help="comma-separated (default: all)")
-    found.add_argument("--tree", type=Path, action="append", default=[], help="a sidelog more: build/compiled")
-    found.add_argument("--seconds", type=float, default=60.0, help="of load that sidelog sustains (default 60)")
-    found.add_argument("--peer-seconds", type=float, default=10.0, help="of all other loads (default 10)")
+    found.add_argument(
+        "--systems", default=",".join(SYSTEMS), help="comma-separated (default: all)"
+    )
+    found.add_argument(
+        "--tree", type=Path, action="append", default=[], help="a sidelog more: build/compiled"
+    )
+    found.add_argument(
+        "--seconds", type=float, default=60.0, help="of load that sidelog sustains (default 60)"
+    )
+    found.add_argument(
+        "--peer-seconds", type=float, default=10.0, help="of all other loads (default 10)"
+    )
     found.add_argument("--rounds", type=int, default=1, help="of each part and system (default 1)")
-    found.add_argument("--json", type=Path, help="file to write (default: bench/results/macro-TIME.json)")
-    found.add_argument("--write", type=Path, help="put the tables between the markers of this file: bench/README.md")
+    found.add_argument(
+        "--json", type=Path, help="file to write (default: bench/results/macro-TIME.json)"
+    )
+    found.add_argument(
+        "--write",
+        type=Path,
+        help="put the tables between the markers of this file: bench/README.md",
+    )
     return found
 
 
 def command_line(options: argparse.Namespace) -> str:
     """Return the command that repeats a run, without where its result was written."""
-    words = [*options.kinds, *(f"--{name} {getattr(options, name)}" for name in ("scenario", "shares", "systems"))]
+    words = [
+        *options.kinds,
+        *(f"--{name} {getattr(options, name)}" for name in ("scenario", "shares", "systems")),
+    ]
     words += [f"--tree {shown(tree)}" for tree in options.tree]
-    words += [f"--seconds {options.seconds:g} --peer-seconds {options.peer_seconds:g} --rounds {options.rounds}"]
+    words += [
+        f"--seconds {options.seconds:g} --peer-seconds {options.peer_seconds:g} --rounds "
+        f"{options.rounds}"
+    ]
     return " ".join(["python -m bench.macro", *words])
 
 
 def shown(tree: Path) -> str:
     """Return the path of a tree as it is here, and only its name where it is elsewhere."""
-    return str(tree.resolve().relative_to(HERE)) if tree.resolve().is_relative_to(HERE) else tree.name
+    if tree.resolve().is_relative_to(HERE):
+        return str(tree.resolve().relative_to(HERE))
+    return tree.name
 
 
 def measure(options: argparse.Namespace, directory: Path) -> tuple[report.Result, list[str]]:
@@ -79,7 +106,9 @@ def measure(options: argparse.Namespace, directory: Path) -> tuple[report.Result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write; 1: nothing could be measured, or sidelog broke a promise; 2: a wrong command line."""
+    """Measure, print, write; 1: nothing could be measured, or sidelog broke a promise; 2: a wrong
+    command line.
+    """
     options = parser().parse_args(arguments)
     options.kinds = options.kinds or list(KINDS)
     for given, known in (
@@ -89,22 +118,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (options.scenario.split(","), NAMES),
     ):
         if unknown := set(given) - set(known):
-            print(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}", file=sys.stderr)
+            print(
+                f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}", file=sys.stderr
+            )
             return 2
+
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         program("wrk")
     except PeerUnavailable as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 1
+
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         result, faults = measure(options, Path(directory))
-    path = options.json or HERE / "bench" / "results" / f"macro-{result.when[:19].replace(':', '')}.json"
+    path = (
+        options.json
+        or HERE / "bench" / "results" / f"macro-{result.when[:19].replace(':', '')}.json"
+    )
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
     print(report.markdown(result))
     if options.write:
         report.write([result], options.write)
-    print("\n".join(["", f"written: {path}", *(f"FAILED: {fault}" for fault in faults)]), file=sys.stderr)
+    print(
+        "\n".join(["", f"written: {path}", *(f"FAILED: {fault}" for fault in faults)]),
+        file=sys.stderr,
+    )
     return 1 if faults or not result.runs else 0
 
 

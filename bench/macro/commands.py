@@ -14,17 +14,27 @@ from bench.macro.scenarios import GRPC_ANSWER, huge
 
 
 def nginx_text(template: str, place: Place, **more: object) -> str:
-    """Fill in an nginx configuration; the user directive is only for root, nginx warns about it otherwise."""
+    """Fill in an nginx configuration; the user directive is only for root, nginx warns about it
+    otherwise.
+    """
     user = "user root;" if os.geteuid() == 0 else ""
-    tls = f" ssl_certificate {place.certificate}; ssl_certificate_key {place.certificate};" if place.is_tls else ""
+    tls = (
+        f" ssl_certificate {place.certificate}; ssl_certificate_key {place.certificate};"
+        if place.is_tls
+        else ""
+    )
     fields = {"directory": place.directory, "port": place.port, "upstream": _upstream_of(place)}
     fields |= {"http2": " http2" if place.is_http2 else ""}
-    return template.format(user=user, tls=tls, tls_listen=" ssl" if place.is_tls else "", **fields, **more)
+    return template.format(
+        user=user, tls=tls, tls_listen=" ssl" if place.is_tls else "", **fields, **more
+    )
 
 
 def _upstream_of(place: Place) -> str:
     """Return the upstream's address as nginx, HAProxy and sidelog spell it: host:port or unix:path."""
-    return f"unix:{place.upstream_socket}" if place.is_unix else f"127.0.0.1:{place.upstream_port}"
+    if place.is_unix:
+        return f"unix:{place.upstream_socket}"
+    return f"127.0.0.1:{place.upstream_port}"
 
 
 def _nginx_command(place: Place, text: str) -> list[str]:
@@ -52,13 +62,17 @@ def _upstream(place: Place) -> list[str]:
 
 
 def _items() -> str:
-    """Return the lines that give each variant its JSON; no two are equal, by a variable as long as what it becomes."""
+    """Return the lines that give each variant its JSON; no two are equal, by a variable as long as
+    what it becomes.
+    """
     bodies = [body.decode("ascii").replace(PLACE, "$request_id") for body in variants("json-1k")]
     return "\n".join(f"    {number} '{body}';" for number, body in enumerate(bodies))
 
 
 def _variants() -> str:
-    """Return the lines that give each of the first two digits of a request's id one of the variants."""
+    """Return the lines that give each of the first two digits of a request's id one of the
+    variants.
+    """
     return " ".join(f"{digits:02x} {digits % VARIANTS};" for digits in range(256))
 
 
@@ -66,11 +80,17 @@ def _locations(place: Place) -> str:
     """Return the places of the files of each kind of content."""
     lines = []
     for kind in KINDS:
-        coding = f' add_header Content-Encoding "{kind.content_encoding}";' if kind.content_encoding else ""
+        coding = (
+            f' add_header Content-Encoding "{kind.content_encoding}";'
+            if kind.content_encoding
+            else ""
+        )
         folder = place.contents / kind.name
         lines.append(
-            f"    location /content/{kind.name}/ {{ alias {folder}/; default_type '{kind.content_type}';{coding} }}"
+            f"    location /content/{kind.name}/ "
+            f"{{ alias {folder}/; default_type '{kind.content_type}';{coding} }}"
         )
+
     return "\n".join(lines)
 
 
@@ -84,7 +104,9 @@ def _haproxy(place: Place, log_port: int) -> list[str]:
     tls = f" ssl crt {place.certificate}" if place.is_tls else ""
     upstream = _upstream_of(place).replace("unix:", "unix@")
     http2 = {"http2": _PROTO * place.is_http2, "http2_upstream": _PROTO * place.is_http2_upstream}
-    text = configurations.HAPROXY.format(port=place.port, tls=tls, upstream=upstream, log_port=log_port, **http2)
+    text = configurations.HAPROXY.format(
+        port=place.port, tls=tls, upstream=upstream, log_port=log_port, **http2
+    )
     (place.directory / "haproxy.cfg").write_text(text)
     return [program("haproxy"), "-db", "-f", str(place.directory / "haproxy.cfg")]
 
@@ -98,14 +120,18 @@ def _envoy(place: Place) -> list[str]:
     tls = configurations.ENVOY_TLS.format(certificate=place.certificate) if place.is_tls else ""
     fields = {"port": place.port, "access_log": place.access_log, "tls": tls, "upstream": upstream}
     fields |= {"codec": "HTTP2" if place.is_http2 else "HTTP1"}
-    fields |= {"http2_upstream": configurations.ENVOY_HTTP2_UPSTREAM if place.is_http2_upstream else ""}
+    fields |= {
+        "http2_upstream": configurations.ENVOY_HTTP2_UPSTREAM if place.is_http2_upstream else ""
+    }
     (place.directory / "envoy.yaml").write_text(configurations.ENVOY.format(**fields))
     command = [program("envoy"), "-c", str(place.directory / "envoy.yaml"), "--concurrency", "1"]
     return [*command, "--disable-hot-restart", "--log-level", "error"]
 
 
 def _caddy(place: Place) -> list[str]:
-    upstream = f"unix/{place.upstream_socket}" if place.is_unix else f"127.0.0.1:{place.upstream_port}"
+    upstream = (
+        f"unix/{place.upstream_socket}" if place.is_unix else f"127.0.0.1:{place.upstream_port}"
+    )
     fields = {
         "scheme": "https" if place.is_tls else "http",
         "tls": f"tls {place.certificate} {place.certificate}" if place.is_tls else "",
@@ -114,7 +140,14 @@ def _caddy(place: Place) -> list[str]:
         "upstream": upstream,
     }
     (place.directory / "Caddyfile").write_text(configurations.CADDY.format(**fields))
-    return [program("caddy"), "run", "--config", str(place.directory / "Caddyfile"), "--adapter", "caddyfile"]
+    return [
+        program("caddy"),
+        "run",
+        "--config",
+        str(place.directory / "Caddyfile"),
+        "--adapter",
+        "caddyfile",
+    ]
 
 
 def _traefik(place: Place) -> list[str]:
@@ -125,11 +158,21 @@ def _traefik(place: Place) -> list[str]:
     dynamic.write_text(configurations.TRAEFIK.format(upstream_port=place.upstream_port, tls=tls))
     command = [program("traefik"), f"--entrypoints.front.address=127.0.0.1:{place.port}"]
     command += ["--entrypoints.front.transport.respondingtimeouts.readtimeout=0"]
-    command += [f"--providers.file.filename={dynamic}", "--serverstransport.maxidleconnsperhost=128"]
-    command += ["--accesslog=true", "--accesslog.format=json", f"--accesslog.filepath={place.access_log}"]
+    command += [
+        f"--providers.file.filename={dynamic}",
+        "--serverstransport.maxidleconnsperhost=128",
+    ]
+    command += [
+        "--accesslog=true",
+        "--accesslog.format=json",
+        f"--accesslog.filepath={place.access_log}",
+    ]
     command += ["--accesslog.bufferingsize=100", "--log.level=ERROR"]
     command += ["--global.checknewversion=false", "--global.sendanonymoususage=false"]
-    return [*command, "--entrypoints.front.http.tls=true"] if place.is_tls else command
+    if place.is_tls:
+        return [*command, "--entrypoints.front.http.tls=true"]
+
+    return command
 
 
 PEERS: Final[dict[str, Callable[[Place], list[str]]]] = {
@@ -153,7 +196,9 @@ def peer_command(name: str, place: Place, log_port: int) -> list[str]:
     """
     if place.is_http2 and name not in SPEAK_HTTP2:
         raise PeerUnavailable(f"{name} is measured with HTTP/1.1 only")
-    return _haproxy(place, log_port) if name == "haproxy" else PEERS[name](place)
+    if name == "haproxy":
+        return _haproxy(place, log_port)
+    return PEERS[name](place)
 
 
 def sidelog_command(place: Place, admin_port: int, workers: int = 1) -> list[str]:
@@ -166,6 +211,7 @@ def sidelog_command(place: Place, admin_port: int, workers: int = 1) -> list[str
         command += ["--config", str(place.directory / "sidelog.toml")]
     else:
         command += ["--upstream", upstream]
+
     command += ["--listen", f"127.0.0.1:{place.port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
     command += ["--data-dir", str(place.directory / "data"), "--workers", str(workers)]
     return command

@@ -1,8 +1,10 @@
-"""Two source trees under the same load in short turns: what a change cost, told apart from the machine's noise.
+"""Two source trees under the same load in short turns: what a change cost, told apart from the
+machine's noise.
 
-A tree is a checkout, for example `git worktree add ../before COMMIT`. Both run at once, one of them idle, on the core
-of the proxy; turns alternate (A B B A), so that a drift of the machine hits both alike. Per scenario and role it prints
-the mean ratio now / before over the pairs of turns, with its standard error. Writes one JSON file where asked to.
+A tree is a checkout, for example `git worktree add ../before COMMIT`. Both run at once, one of them
+idle, on the core of the proxy; turns alternate (A B B A), so that a drift of the machine hits both
+alike. Per scenario and role it prints the mean ratio now / before over the pairs of turns, with its
+standard error. Writes one JSON file where asked to.
 """
 
 import argparse
@@ -59,14 +61,19 @@ def compared(scenario: str, role: str, pairs: Sequence[tuple[float, float]]) -> 
     )
 
 
-def load_in_turns(generator: Generator, before: Peer, now: Peer, load: Load, turns: int) -> Iterator[Comparison]:
+def load_in_turns(
+    generator: Generator, before: Peer, now: Peer, load: Load, turns: int
+) -> Iterator[Comparison]:
     """Load both in turns, before first in every other pair."""
     costs: dict[str, list[tuple[float, float]]] = {role: [] for role in ROLES}
     for turn in range(turns):
         order = (before, now) if turn % 2 == 0 else (now, before)
-        runs = {peer.name: measured(load, generator, peer, turn, is_warm=turn > 0) for peer in order}
+        runs = {
+            peer.name: measured(load, generator, peer, turn, is_warm=turn > 0) for peer in order
+        }
         for role in ROLES:
             costs[role].append((runs[before.name].cpu_us[role], runs[now.name].cpu_us[role]))
+
     for role in ROLES:
         yield compared(load.scenario.name, role, costs[role])
 
@@ -87,24 +94,33 @@ def measured_in_turns(scenario: Scenario, options: argparse.Namespace) -> Iterat
         before = start("sidelog", "before", own, options.before.resolve(), free_port())
         now = start("sidelog", "now", own, options.now.resolve(), free_port())
         load = Load(kind=SUSTAINED, scenario=scenario, seconds=options.seconds)
-        yield from load_in_turns(Generator(directory=directory, prefix=loads), before, now, load, options.turns)
+        yield from load_in_turns(
+            Generator(directory=directory, prefix=loads), before, now, load, options.turns
+        )
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     found = argparse.ArgumentParser(prog="python -m bench.macro.compare", description=__doc__)
     found.add_argument("before", type=Path, help="the source tree to compare with")
-    found.add_argument("--now", type=Path, default=HERE, help="the source tree that is judged (default: this one)")
+    found.add_argument(
+        "--now", type=Path, default=HERE, help="the source tree that is judged (default: this one)"
+    )
     found.add_argument("--scenario", default="all", choices=NAMES, help="one of %(choices)s")
     found.add_argument("--turns", type=int, default=8, help="of each tree per scenario (default 8)")
-    found.add_argument("--seconds", type=float, default=1.0, help="of load per turn, whole seconds (default 1)")
+    found.add_argument(
+        "--seconds", type=float, default=1.0, help="of load per turn, whole seconds (default 1)"
+    )
     found.add_argument("--json", type=Path, help="file to write (default: none)")
     return found
 
 
 def markdown(comparisons: Sequence[Comparison]) -> str:
     """Return the table."""
-    lines = ["| scenario | role | before, µs | now, µs | now / before |", "|---|---|---:|---:|---:|"]
+    lines = [
+        "| scenario | role | before, µs | now, µs | now / before |",
+        "|---|---|---:|---:|---:|",
+    ]
     lines += [
         f"| {each.scenario} | {each.role} | {each.before_us:.1f} | {each.now_us:.1f} "
         f"| {each.ratio:.3f} ± {each.error:.3f} |"
@@ -118,15 +134,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     comparisons: list[Comparison] = []
     load_average = os.getloadavg()
+
     for scenario in chosen(options.scenario):
         for comparison in measured_in_turns(scenario, options):
             comparisons.append(comparison)
             print(markdown([comparison]).splitlines()[-1], file=sys.stderr)
+
     print(markdown(comparisons))
     if options.json:
         command = f"python -m bench.macro.compare BEFORE --scenario {options.scenario}"
         command += f" --turns {options.turns} --seconds {options.seconds:g}"
         write_figures(options.json, command, load_average, comparisons=comparisons)
+
     return 0
 
 

@@ -1,7 +1,9 @@
-"""Configurations of the peers, as templates for `str.format`: what somebody would run in production, with one worker.
+"""Configurations of the peers, as templates for `str.format`: what somebody would run in
+production, with one worker.
 
-Connections are kept alive on both sides, requests get X-Forwarded-For and a request id (Traefik has none to give), and
-each is logged with the same facts, as buffered JSON where a peer can buffer; Caddy writes each line.
+Connections are kept alive on both sides, requests get X-Forwarded-For and a request id (Traefik has
+none to give), and each is logged with the same facts, as buffered JSON where a peer can buffer;
+Caddy writes each line.
 """
 
 from typing import Final

@@ -1,4 +1,6 @@
-"""What an idle connection keeps in memory: each of many asks once, as a browser does, and then says nothing."""
+"""What an idle connection keeps in memory: each of many asks once, as a browser does, and then says
+nothing.
+"""
 
 import socket
 from typing import Final
@@ -15,14 +17,24 @@ from proxy.http2.hpack.static_table import INDEX_OF_NAME
 FIRST: Final = 500
 """Connections before the counted ones: what the first requests need once is not theirs."""
 COUNT: Final = 2000
-_HTTP1: Final = "".join(f"{name}: {text}\r\n" for name, text in {"Host": "bench.local", **TEN_HEADERS}.items())
+_HTTP1: Final = "".join(
+    f"{name}: {text}\r\n" for name, text in {"Host": "bench.local", **TEN_HEADERS}.items()
+)
 
 
 def request(*, is_http2: bool) -> bytes:
-    """Return a GET with ten headers; over HTTP/2 they go into the connection's table, where they stay."""
+    """Return a GET with ten headers; over HTTP/2 they go into the connection's table, where they
+    stay.
+    """
     if not is_http2:
         return f"GET /json HTTP/1.1\r\n{_HTTP1}\r\n".encode()
-    fields = {":method": "GET", ":scheme": "http", ":path": "/json", ":authority": "bench.local", **TEN_HEADERS}
+    fields = {
+        ":method": "GET",
+        ":scheme": "http",
+        ":path": "/json",
+        ":authority": "bench.local",
+        **TEN_HEADERS,
+    }
     block = [_field(name.lower().encode(), text.encode()) for name, text in fields.items()]
     hello = frames.PREFACE + frames.settings([]) + frames.frame(frames.SETTINGS, frames.ACK, 0, b"")
     return hello + frames.header_frames(1, b"".join(block), is_end=True)
@@ -45,12 +57,14 @@ def opened(url: str, asked: bytes, count: int) -> list[socket.socket]:
     for number in range(count):
         found.append(socket.create_connection(("127.0.0.1", urlsplit(url).port or 80), timeout=10))
         found[-1].sendall(asked)
+
         answer = b""
         while not answer.rstrip(b"\0\1").endswith(b'"}'):
             data = found[-1].recv(65536)
             answer += data
             if not data:
                 raise LoadFailed(f"idle connection {number} ended behind {answer[-200:]!r}")
+
     return found
 
 

@@ -1,9 +1,10 @@
-"""The load generators, one run at a time: wrk with one thread, h2load for HTTP/2, and our own for event streams.
+"""The load generators, one run at a time: wrk with one thread, h2load for HTTP/2, and our own for
+event streams.
 
-wrk is closed-loop: it sends the next request of a connection when the answer to the last one is complete. As many
-connections as go therefore offer whatever a system can sustain, and more; a rate is offered by many connections that
-pause at random between their requests. Percentiles at 64 connections are those of a saturated proxy; latency worth
-quoting is measured at one connection.
+wrk is closed-loop: it sends the next request of a connection when the answer to the last one is
+complete. As many connections as go therefore offer whatever a system can sustain, and more; a rate
+is offered by many connections that pause at random between their requests. Percentiles at 64
+connections are those of a saturated proxy; latency worth quoting is measured at one connection.
 """
 
 import json
@@ -21,7 +22,9 @@ from bench.macro.scenarios import CONNECTIONS, Scenario
 from bench.macro.scripts import DIRECTORY_MARK, RESULT_MARK, write_contents
 
 PAUSING_CONNECTIONS: Final = 512
-"""Of a load at a rate: so many that an answer that takes 10 ms changes the rate by a twentieth at 3,000 a second."""
+"""Of a load at a rate: so many that an answer that takes 10 ms changes the rate by a twentieth at
+3,000 a second.
+"""
 LIGHT_RATE: Final = 100
 """Requests a second of the light client beside a flood."""
 STREAMS: Final = 200
@@ -50,7 +53,9 @@ class LoadResult:
     @property
     def requests_per_s(self) -> float:
         """Completed requests a second."""
-        return self.requests / self.duration_s if self.duration_s else 0.0
+        if self.duration_s:
+            return self.requests / self.duration_s
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +67,16 @@ class Generator:
     """Words before its command that confine it to some of the processor."""
 
     def run(
-        self, scenario: Scenario, base_url: str, *, seconds: float, connections: int = CONNECTIONS, rate: int = 0
+        self,
+        scenario: Scenario,
+        base_url: str,
+        *,
+        seconds: float,
+        connections: int = CONNECTIONS,
+        rate: int = 0,
     ) -> LoadResult:
-        """Load `base_url` for about `seconds` (wrk knows whole seconds, at least 1) and return what was counted.
+        """Load `base_url` for about `seconds` (wrk knows whole seconds, at least 1) and return what
+        was counted.
 
         Raises:
             LoadFailed: see there.
@@ -73,6 +85,7 @@ class Generator:
         write_contents(contents, scenario.kinds)
         if scenario.streams:
             return self._run_http2(scenario, base_url, max(1, round(seconds)), connections, rate)
+
         pause = _PAUSE.format(most_ms=round(2000 * connections / rate)) if rate else ""
         script = self.directory / f"{scenario.name}-{connections}-{rate}.lua"
         script.write_text(scenario.script.replace(DIRECTORY_MARK, str(contents)) + pause)
@@ -80,11 +93,18 @@ class Generator:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "5s"]
         return parse(self._output([*command, "-s", str(script), base_url + scenario.path], whole_s))
 
-    def _run_http2(self, scenario: Scenario, base_url: str, whole_s: int, connections: int, rate: int) -> LoadResult:
-        log, targets, body = (self.directory / f"h2load.{name}" for name in ("log", "targets", "body"))
+    def _run_http2(
+        self, scenario: Scenario, base_url: str, whole_s: int, connections: int, rate: int
+    ) -> LoadResult:
+        log, targets, body = (
+            self.directory / f"h2load.{name}" for name in ("log", "targets", "body")
+        )
         log.unlink(missing_ok=True)
         run = random.getrandbits(31)
-        paths = (scenario.path % (at, run) if "%" in scenario.path else scenario.path for at in range(TARGETS))
+        paths = (
+            scenario.path % (at, run) if "%" in scenario.path else scenario.path
+            for at in range(TARGETS)
+        )
         targets.write_text("".join(f"{base_url}{path}\n" for path in paths))
         body.write_bytes(scenario.body)
         command = ["h2load", "-t1", f"-c{connections}", f"-m{scenario.streams}", f"-D{whole_s}"]
@@ -93,27 +113,34 @@ class Generator:
             f"-i{targets}",
             *(f"-H{name}: {text}" for name, text in scenario.fields.items()),
         ]
-        command += [f"-d{body}"] * bool(scenario.body) + [f"--rps={rate / connections:g}"] * bool(rate)
+        command += [f"-d{body}"] * bool(scenario.body) + [f"--rps={rate / connections:g}"] * bool(
+            rate
+        )
         self._output(command, whole_s)
         return parse_log(log.read_bytes(), whole_s)
 
     def run_beside_flood(self, scenario: Scenario, base_url: str, *, seconds: float) -> LoadResult:
-        """Load with one connection at a low rate while 64 others send as much as goes; return what the one counted.
+        """Load with one connection at a low rate while 64 others send as much as goes; return what
+        the one counted.
 
         Raises:
             LoadFailed: see there.
         """
         flooded: list[LoadResult] = []
         flood = threading.Thread(
-            target=lambda: flooded.append(self.run(scenario, base_url, seconds=seconds + 2)), name="flood"
+            target=lambda: flooded.append(self.run(scenario, base_url, seconds=seconds + 2)),
+            name="flood",
         )
         flood.start()
+
         try:
             found = self.run(scenario, base_url, seconds=seconds, connections=1, rate=LIGHT_RATE)
         finally:
             flood.join()
+
         if not flooded:
             raise LoadFailed("the flood did not end well")
+
         return found
 
     def run_streams(self, base_url: str, source_port: int, *, seconds: float) -> LoadResult:
@@ -122,15 +149,35 @@ class Generator:
         Raises:
             LoadFailed: see there.
         """
-        command = [sys.executable, "-m", "bench.macro.streams", base_url, "--source", str(source_port)]
-        return parse(self._output([*command, "--streams", str(STREAMS), "--seconds", f"{seconds:g}"], seconds))
+        command = [
+            sys.executable,
+            "-m",
+            "bench.macro.streams",
+            base_url,
+            "--source",
+            str(source_port),
+        ]
+        return parse(
+            self._output(
+                [*command, "--streams", str(STREAMS), "--seconds", f"{seconds:g}"], seconds
+            )
+        )
 
     def _output(self, command: list[str], seconds: float) -> str:
         done = subprocess.run(
-            [*self.prefix, *command], capture_output=True, text=True, timeout=seconds + 30, check=False, cwd=HERE
+            [*self.prefix, *command],
+            capture_output=True,
+            text=True,
+            timeout=seconds + 30,
+            check=False,
+            cwd=HERE,
         )
         if done.returncode != 0:
-            raise LoadFailed(f"the load ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+            raise LoadFailed(
+                f"the load ended with {done.returncode}: "
+                f"{(done.stderr or done.stdout).strip()[-300:]}"
+            )
+
         return done.stdout
 
 
@@ -152,11 +199,13 @@ def parse(output: str) -> LoadResult:
                 errors=found["errors"],
                 reads=found.get("reads", 0),
             )
+
     raise LoadFailed(f"there is no result line: {output.strip()[-300:]!r}")
 
 
 def parse_log(log: bytes, duration_s: float) -> LoadResult:
-    """Read the log of h2load: of each request when it began, its status and how long it took, in µs.
+    """Read the log of h2load: of each request when it began, its status and how long it took, in
+    µs.
 
     Raises:
         LoadFailed: no request was answered.
@@ -165,6 +214,7 @@ def parse_log(log: bytes, duration_s: float) -> LoadResult:
     times = sorted(int(line[2]) for line in lines if line[1] == b"200")
     if not times:
         raise LoadFailed(f"none of {len(lines):,} requests was answered")
+
     return LoadResult(
         requests=len(lines),
         duration_s=duration_s,

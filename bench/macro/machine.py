@@ -35,6 +35,7 @@ def machine() -> dict[str, str]:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
+
     return {
         "processor": model,
         "cores": str(len(os.sched_getaffinity(0))),
@@ -44,7 +45,10 @@ def machine() -> dict[str, str]:
 
 
 def write_figures(
-    path: Path, command: str, load_average: tuple[float, float, float], **found: Sequence[msgspec.Struct]
+    path: Path,
+    command: str,
+    load_average: tuple[float, float, float],
+    **found: Sequence[msgspec.Struct],
 ) -> None:
     """Write what a command found to a file, with the machine, and its load before."""
     written = {"command": command, "machine": machine(), "load_average": load_average, **found}
@@ -72,7 +76,9 @@ def sidelog_build(tree: Path) -> str:
 
 
 def versions(systems: Iterable[str], trees: Iterable[Path] = ()) -> dict[str, str]:
-    """Return the versions of the programs and libraries that take part, and what build each tree's sidelog is."""
+    """Return the versions of the programs and libraries that take part, and what build each tree's
+    sidelog is.
+    """
     found = {name: version(name) for name in LIBRARIES}
     found |= {
         name: f"{sidelog_build(tree)} build"
@@ -81,9 +87,13 @@ def versions(systems: Iterable[str], trees: Iterable[Path] = ()) -> dict[str, st
     for name, flags in VERSION_COMMANDS.items():
         if name in {"wrk", *systems}:
             try:
-                done = subprocess.run([program(name), *flags], capture_output=True, text=True, check=False)
+                done = subprocess.run(
+                    [program(name), *flags], capture_output=True, text=True, check=False
+                )
             except PeerUnavailable:
                 continue
+
             match = _VERSION.search(done.stdout + done.stderr)
             found[name] = match[1] if match else "unknown"
+
     return found

@@ -1,9 +1,10 @@
 """What a process tree costs: CPU time and memory, from /proc.
 
-CPU times are in clock ticks (10 ms), so a run of two seconds is good to one per cent; a process that has ended counts
-in the parent that waited for it. Processes are told apart by their command line: sidelog's worker, collector and
-supervisor are counted each for itself, everything else is "proxy". Shared memory (the ring, nginx's zones) is counted
-apart: it would otherwise appear once per process that touched it.
+CPU times are in clock ticks (10 ms), so a run of two seconds is good to one per cent; a process
+that has ended counts in the parent that waited for it. Processes are told apart by their command
+line: sidelog's worker, collector and supervisor are counted each for itself, everything else is
+"proxy". Shared memory (the ring, nginx's zones) is counted apart: it would otherwise appear once
+per process that touched it.
 """
 
 import os
@@ -34,7 +35,8 @@ class ProcessCost:
     shared_bytes: int
     """Shared-memory pages it has touched."""
     writes: int = 0
-    """System calls that write, sends to a socket not counted by the kernel (write and writev are)."""
+    """System calls that write, sends to a socket not counted by the kernel (write and writev are).
+    """
 
 
 def role_of(command_line: str) -> str:
@@ -46,7 +48,9 @@ def role_of(command_line: str) -> str:
 
 
 def parse_stat(text: str) -> tuple[int, float]:
-    """Return (parent pid, CPU seconds, those of its ended children included) of the text of /proc/PID/stat."""
+    """Return (parent pid, CPU seconds, those of its ended children included) of the text of
+    /proc/PID/stat.
+    """
     fields = text[text.rindex(")") + 2 :].split()
     return int(fields[1]), sum(map(int, fields[11:15])) / TICKS_PER_S
 
@@ -83,6 +87,7 @@ def descendants(root: int, parents: dict[int, int]) -> set[int]:
         if pid not in found:
             found.add(pid)
             waiting += children[pid]
+
     return found
 
 
@@ -95,22 +100,36 @@ def tree(root: int) -> list[ProcessCost]:
                 stats[int(entry.name)] = parse_stat((entry / "stat").read_text())
             except OSError:
                 continue
+
     costs = []
     for pid in sorted(descendants(root, {pid: parent for pid, (parent, _) in stats.items()})):
         try:
-            command_line = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command_line = (
+                (PROC / str(pid) / "cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
+            )
             own, shared = parse_memory((PROC / str(pid) / "status").read_text())
             written = parse_writes((PROC / str(pid) / "io").read_text())
         except OSError:
             continue
+
         cpu_s = stats[pid][1] if pid in stats else 0.0
         role = role_of(command_line)
-        costs.append(ProcessCost(pid=pid, role=role, cpu_s=cpu_s, rss_bytes=own, shared_bytes=shared, writes=written))
+        costs.append(
+            ProcessCost(
+                pid=pid, role=role, cpu_s=cpu_s, rss_bytes=own, shared_bytes=shared, writes=written
+            )
+        )
+
     return costs
 
 
 def cpu_by_role(before: Iterable[ProcessCost], after: Iterable[ProcessCost]) -> dict[str, float]:
-    """Return CPU seconds spent between two readings, summed by role; a process born between counts whole."""
+    """Return CPU seconds spent between two readings, summed by role; a process born between counts
+    whole.
+    """
     spent: dict[str, float] = defaultdict(float)
     for sign, costs in ((-1, before), (1, after)):
         for cost in costs:
@@ -128,7 +147,9 @@ def memory_by_role(costs: Iterable[ProcessCost]) -> dict[str, int]:
 
 @contextmanager
 def memory_sampled(root: int, every_s: float) -> Iterator[dict[str, list[int]]]:
-    """Read the own memory of a process tree again and again, by role, in a thread, until the block ends."""
+    """Read the own memory of a process tree again and again, by role, in a thread, until the block
+    ends.
+    """
     samples: dict[str, list[int]] = defaultdict(list)
     is_over = threading.Event()
 
@@ -148,4 +169,6 @@ def memory_sampled(root: int, every_s: float) -> Iterator[dict[str, list[int]]]:
 
 def percentile(sorted_values: Sequence[Number], share: float) -> Number:
     """Return the value that a share of all is not above; 0 of none."""
-    return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))] if sorted_values else 0
+    if sorted_values:
+        return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]
+    return 0

@@ -1,8 +1,9 @@
 """The systems side by side: how each is started, waited for, watched and stopped.
 
-Each forwards everything to one upstream over kept-alive connections, with one worker, and writes an access log the way
-it is run in production: JSON into a file, HAProxy `httplog` over UDP, sidelog its whole record. Nothing needs
-root or touches the system's own configuration: each peer lives in a directory of its own that is removed at the end.
+Each forwards everything to one upstream over kept-alive connections, with one worker, and writes an
+access log the way it is run in production: JSON into a file, HAProxy `httplog` over UDP, sidelog
+its whole record. Nothing needs root or touches the system's own configuration: each peer lives in a
+directory of its own that is removed at the end.
 """
 
 import os
@@ -66,7 +67,9 @@ class Peer:
         """Return the size of its access log; 0 for what has none."""
         if self.sink is not None:
             return self.sink.received_bytes
-        return self.access_log.stat().st_size if self.access_log and self.access_log.exists() else 0
+        if self.access_log and self.access_log.exists():
+            return self.access_log.stat().st_size
+        return 0
 
 
 @contextmanager
@@ -83,11 +86,15 @@ def started(name: str, place: Place, workers: int = 1) -> Iterator[Peer]:
     environment = dict(os.environ)
     sink = LogSink() if name == "haproxy" else None
     admin_port = free_port() if is_sidelog else 0
+
     if is_sidelog:
         command = sidelog_command(place, admin_port, workers)
-        environment |= {"SIDELOG_PROXY__TLS_CERT_FILE": str(place.certificate)} if place.is_tls else {}
+        environment |= (
+            {"SIDELOG_PROXY__TLS_CERT_FILE": str(place.certificate)} if place.is_tls else {}
+        )
     else:
         command = peer_command(name, place, sink.port if sink else 0)
+
     peer = {
         "admin_url": f"http://127.0.0.1:{admin_port}" if is_sidelog else "",
         "data_directory": place.directory / "data" if is_sidelog else None,
@@ -120,23 +127,30 @@ def _running(
             _stop(process)
 
 
-def _wait_until_answering(name: str, url: str, process: subprocess.Popen[bytes], log: Path, *, is_http2: bool) -> None:
+def _wait_until_answering(
+    name: str, url: str, process: subprocess.Popen[bytes], log: Path, *, is_http2: bool
+) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # ours, made a moment ago
+
     deadline = time.monotonic() + TIMEOUT_START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
             if is_http2:
-                asked = subprocess.run(["h2load", "-n1", url], capture_output=True, timeout=5, check=False)
+                asked = subprocess.run(
+                    ["h2load", "-n1", url], capture_output=True, timeout=5, check=False
+                )
                 if b" 1 2xx" in asked.stdout:
                     return
                 raise OSError("no answer by HTTP/2")
+
             with urllib.request.urlopen(url, timeout=2, context=context):
                 return
         except (urllib.error.URLError, OSError, subprocess.TimeoutExpired):
             time.sleep(POLL_START_S)
+
     raise PeerUnavailable(f"{name} does not answer (exit code {process.poll()}): {last_words(log)}")
 
 

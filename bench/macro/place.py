@@ -13,7 +13,9 @@ BUILT: Final = "sidelog-"
 """Begins the name of a sidelog from another tree, `sidelog-compiled` from build/compiled."""
 CONTENTS: Final = "contents"
 """Names the folder beside the systems that has the bodies of the loads."""
-_PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+_PATH: Final = os.pathsep.join(
+    (os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin")
+)
 """Debian keeps nginx and HAProxy in sbin, which is on root's PATH only."""
 _WHEELS: Final = HERE / ".venv-bench" / "bin"
 _NEWER_IN_WHEELS: Final = ("caddy", "envoy", "traefik")
@@ -31,7 +33,9 @@ class PeerUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a peer is started: its own directory and port, the upstream's port, what it gets of the processor."""
+    """Where a peer is started: its own directory and port, the upstream's port, what it gets of the
+    processor.
+    """
 
     directory: Path
     port: int
@@ -73,7 +77,8 @@ class Place:
 
 
 def program(name: str) -> str:
-    """Return the path of an installed program: `.venv-bench` for what Debian has too old or not at all, else Debian's.
+    """Return the path of an installed program: `.venv-bench` for what Debian has too old or not at
+    all, else Debian's.
 
     Raises:
         PeerUnavailable: it is not installed.
@@ -93,10 +98,27 @@ def make_certificate(place: Place) -> None:
         PeerUnavailable: there is no openssl, or it failed.
     """
     key = place.directory / "key.pem"
-    command = [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=bench.local", "-addext", "subjectAltName=IP:127.0.0.1,DNS:bench.local"]
+    command = [
+        program("openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ]
+    command += [
+        "-days",
+        "2",
+        "-subj",
+        "/CN=bench.local",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1,DNS:bench.local",
+    ]
     command += ["-keyout", str(key), "-out", str(place.certificate)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise PeerUnavailable(f"openssl made no certificate: {done.stderr.strip()[-200:]}")
+
     place.certificate.write_text(place.certificate.read_text() + key.read_text())

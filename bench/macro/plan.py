@@ -1,6 +1,8 @@
-"""What is measured, in which order: rounds interleaved, so that a disturbance of the machine hits all systems alike.
+"""What is measured, in which order: rounds interleaved, so that a disturbance of the machine hits
+all systems alike.
 
-Each run has a system of its own, started for it and stopped behind it: no store, log or heap of another run is in it.
+Each run has a system of its own, started for it and stopped behind it: no store, log or heap of
+another run is in it.
 """
 
 import dataclasses
@@ -36,10 +38,14 @@ class Part:
 
 
 def parts(kinds: Sequence[str], shares: Sequence[str], scenarios: str) -> Iterator[Part]:
-    """List what is measured; latency, floods and streams on one core, with requests that all differ."""
+    """List what is measured; latency, floods and streams on one core, with requests that all
+    differ.
+    """
     for kind in kinds:
         if kind == IDLE:
-            yield from (Part(kind=kind, share=CORE, scenario=each) for each in chosen("getvar,h2get-m1"))
+            yield from (
+                Part(kind=kind, share=CORE, scenario=each) for each in chosen("getvar,h2get-m1")
+            )
         elif kind != SUSTAINED:
             yield Part(kind=kind, share=CORE, scenario=SCENARIOS[0])
         else:
@@ -53,7 +59,9 @@ def place_of(name: str, scenario: Scenario, **found: Any) -> Place:
     """Return the place of a system, or of the upstream, with what a scenario asks for."""
     if name == UPSTREAM:
         return Place(is_http2=scenario.is_http2_upstream, **found)
-    place = Place(is_tls=scenario.is_tls, is_unix=scenario.is_unix, is_http2=scenario.streams > 0, **found)
+    place = Place(
+        is_tls=scenario.is_tls, is_unix=scenario.is_unix, is_http2=scenario.streams > 0, **found
+    )
     return dataclasses.replace(place, is_http2_upstream=scenario.is_http2_upstream)
 
 
@@ -61,7 +69,13 @@ class Session:
     """Measures part after part, and keeps what was found out."""
 
     def __init__(
-        self, directory: Path, *, systems: Sequence[str], trees: Sequence[Path], seconds: float, peer_seconds: float
+        self,
+        directory: Path,
+        *,
+        systems: Sequence[str],
+        trees: Sequence[Path],
+        seconds: float,
+        peer_seconds: float,
     ) -> None:
         """Take systems by name, and a sidelog of each tree.
 
@@ -86,13 +100,16 @@ class Session:
     def faults(self) -> list[str]:
         """What broke a promise of sidelog's; that it was not measured to the end is one."""
         broken = [fault for run in self.runs for fault in faults(run)]
-        return broken + [f"{name}: {why}" for name, why in self.skipped.items() if name.startswith("sidelog")]
+        return broken + [
+            f"{name}: {why}" for name, why in self.skipped.items() if name.startswith("sidelog")
+        ]
 
     def measure(self, part: Part, rounds: int) -> None:
         """Measure one part with all systems; one that fails drops out of it."""
         share = SHARES[part.share]
         systems = [UPSTREAM, *self._systems] if part.kind in (LATENCY, EVENTS) else self._systems
         failed: set[str] = set()
+
         for number in range(rounds):
             for name in systems:
                 if name not in failed and not self._measure(part, share, name, number):
@@ -106,7 +123,11 @@ class Session:
                 source_port = free_port()
                 upstream = self._start(stack, UPSTREAM, part, loads, free_port(), source_port)
                 upstream_port = int(upstream.url.rpartition(":")[2])
-                peer = upstream if name == UPSTREAM else self._start(stack, name, part, own, upstream_port)
+                peer = (
+                    upstream
+                    if name == UPSTREAM
+                    else self._start(stack, name, part, own, upstream_port)
+                )
                 is_long = part.kind == SUSTAINED and peer.data_directory is not None
                 load = Load(
                     kind=part.kind,
@@ -119,14 +140,24 @@ class Session:
                 run = replace(measured(load, generator, peer, number), share=part.share)
             except (LoadFailed, PeerUnavailable, OSError) as error:
                 words = f"; its last words: {last_words(peer.log)}" if peer else ""
-                self._skip(f"{name} under {part.scenario.name} ({part.kind}, {part.share})", f"{error}{words}")
+                self._skip(
+                    f"{name} under {part.scenario.name} ({part.kind}, {part.share})",
+                    f"{error}{words}",
+                )
                 return False
+
         self.runs.append(run)
         print(progress(run), file=sys.stderr)
         return True
 
     def _start(
-        self, stack: ExitStack, name: str, part: Part, prefix: tuple[str, ...], upstream_port: int, source_port: int = 0
+        self,
+        stack: ExitStack,
+        name: str,
+        part: Part,
+        prefix: tuple[str, ...],
+        upstream_port: int,
+        source_port: int = 0,
     ) -> Peer:
         self._number += 1
         is_upstream = name == UPSTREAM
@@ -151,13 +182,22 @@ class Session:
 def progress(run: Run) -> str:
     """Return one line about a finished run."""
     if run.kind == IDLE:
-        return f"{IDLE} {run.scenario} #{run.round + 1} {run.system}: bytes before and after {run.memory_bytes}"
+        return (
+            f"{IDLE} {run.scenario} #{run.round + 1} {run.system}: bytes before and after "
+            f"{run.memory_bytes}"
+        )
     costs = " + ".join(f"{role} {cost:.1f}" for role, cost in run.cpu_us.items() if cost >= 0.05)
     line = (
-        f"{run.kind} {run.share} {run.scenario} #{run.round + 1} {run.system}: {run.requests_per_s:,.0f}/s, "
-        f"CPU µs {sum(run.cpu_us.values()):.1f} ({costs}), p50 {run.p50_us} p99 {run.p99_us} µs, errors {run.errors}"
+        f"{run.kind} {run.share} {run.scenario} #{run.round + 1} {run.system}: "
+        f"{run.requests_per_s:,.0f}/s, "
+        f"CPU µs {sum(run.cpu_us.values()):.1f} ({costs}), p50 {run.p50_us} p99 {run.p99_us} µs, "
+        f"errors {run.errors}"
     )
     if not run.received:
         return line
+
     dropped = sum(run.dropped.values())
-    return f"{line}, dropped {dropped:,}, longest wait {run.longest_wait_ms} ms, settled in {run.settled_s:.1f} s"
+    return (
+        f"{line}, dropped {dropped:,}, longest wait {run.longest_wait_ms} ms, settled in "
+        f"{run.settled_s:.1f} s"
+    )

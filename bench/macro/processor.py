@@ -1,7 +1,9 @@
-"""What a system gets of the processor while it is measured: one core, a quota, busy neighbours, or all there is.
+"""What a system gets of the processor while it is measured: one core, a quota, busy neighbours, or
+all there is.
 
-A quota is the CPU limit of a cgroup, as a container has it: of version 2 where that is mounted, else of version 1.
-Where load and upstream are not kept apart by a core of their own, they take part in the competition.
+A quota is the CPU limit of a cgroup, as a container has it: of version 2 where that is mounted,
+else of version 1. Where load and upstream are not kept apart by a core of their own, they take part
+in the competition.
 """
 
 import os
@@ -43,14 +45,17 @@ SHARES: Final = {
     CORE: Share(title="one core", is_pinned=True),
     "quota": Share(title="a quota of one core", quota_cores=1),
     "half": Share(title="a quota of half a core", quota_cores=0.5),
-    "neighbours": Share(title="beside neighbours that burn all cores, 3,000/s", has_neighbours=True, rate=3000),
+    "neighbours": Share(
+        title="beside neighbours that burn all cores, 3,000/s", has_neighbours=True, rate=3000
+    ),
     "cores": Share(title="all cores, shared with load and upstream"),
 }
 
 
 @contextmanager
 def taken(share: Share) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Set up a share; return the words before a system's command, and those before load and upstream.
+    """Set up a share; return the words before a system's command, and those before load and
+    upstream.
 
     Raises:
         PeerUnavailable: it cannot be had on this machine.
@@ -62,6 +67,7 @@ def taken(share: Share) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
                 neighbour = subprocess.Popen([*on_core(core), sys.executable, "-c", _BURN])
                 stack.callback(neighbour.wait)
                 stack.callback(neighbour.kill)
+
         if share.quota_cores:
             entry = stack.enter_context(_group(round(share.quota_cores * PERIOD_US)))
             yield ("sh", "-c", _ENTER, str(entry)), ()
@@ -76,7 +82,9 @@ def taken(share: Share) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
 
 @contextmanager
 def _group(quota_us: int) -> Iterator[Path]:
-    """Make a cgroup with a quota, and remove it once it is empty; yields the file that processes enter it by."""
+    """Make a cgroup with a quota, and remove it once it is empty; yields the file that processes
+    enter it by.
+    """
     is_unified = (GROUPS / "cgroup.controllers").exists()
     group = GROUPS / ("" if is_unified else "cpu") / f"sidelog-bench-{os.getpid()}"
     try:
@@ -90,6 +98,7 @@ def _group(quota_us: int) -> Iterator[Path]:
         if group.exists():
             group.rmdir()
         raise PeerUnavailable(f"no CPU quota can be set on this machine: {error}") from error
+
     try:
         yield group / "cgroup.procs"
     finally:

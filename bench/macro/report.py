@@ -1,7 +1,7 @@
 """Tables and plots from results: `python -m bench.macro.report FILE...` prints the tables.
 
-With `--write README.md` it replaces what stands between the two markers of that file. Pure but for `main`: results in,
-Markdown out.
+With `--write README.md` it replaces what stands between the two markers of that file. Pure but for
+`main`: results in, Markdown out.
 """
 
 import argparse
@@ -38,16 +38,24 @@ def markdown(result: Result) -> str:
     by_share = {share: [run for run in kinds[SUSTAINED] if run.share == share] for share in SHARES}
     parts = [
         f"{result.when} · {', '.join(f'{key} {value}' for key, value in result.machine.items())}",
-        f"Versions: {', '.join(f'{key} {value}' for key, value in result.versions.items())}. `{result.command}`",
+        f"Versions: {', '.join(f'{key} {value}' for key, value in result.versions.items())}. "
+        f"`{result.command}`",
         *tables.cpu_tables(by_share[CORE]),
-        *(tables.share_table(SHARES[share].title, runs) for share, runs in by_share.items() if runs and share != CORE),
+        *(
+            tables.share_table(SHARES[share].title, runs)
+            for share, runs in by_share.items()
+            if runs and share != CORE
+        ),
         tables.latency_table(kinds[LATENCY]) if kinds[LATENCY] else "",
         tables.flood_table(kinds[FLOOD]) if kinds[FLOOD] else "",
         tables.streams_table(kinds[EVENTS]) if kinds[EVENTS] else "",
         tables.idle_table(kinds[IDLE]) if kinds[IDLE] else "",
         tables.share_table(SHARES[CORE].title, by_share[CORE]) if by_share[CORE] else "",
         "\n".join(f"Not measured: {system}: {why}" for system, why in result.skipped.items()),
-        "\n".join(f"{system} wrote no access log: its figures are too good" for system in tables.silent(result.runs)),
+        "\n".join(
+            f"{system} wrote no access log: its figures are too good"
+            for system in tables.silent(result.runs)
+        ),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -74,13 +82,17 @@ def main() -> int:
     """Print or write the tables of the given files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--write", type=Path, help="replace the section between the markers of this file")
+    parser.add_argument(
+        "--write", type=Path, help="replace the section between the markers of this file"
+    )
     options = parser.parse_args()
     results = [msgspec.json.decode(path.read_bytes(), type=Result) for path in options.files]
+
     if options.write:
         write(results, options.write)
     else:
         print("\n\n".join(map(markdown, results)))
+
     return 0
 
 

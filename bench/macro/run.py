@@ -1,7 +1,9 @@
-"""One measured run: warm up, read the clocks, load, wait until all work is done, read the clocks again.
+"""One measured run: warm up, read the clocks, load, wait until all work is done, read the clocks
+again.
 
-CPU is that of all processes of a system from the beginning of the load until they rest, divided by the requests that
-completed: what a system puts off is in its figures. Failed requests are counted and shown.
+CPU is that of all processes of a system from the beginning of the load until they rest, divided by
+the requests that completed: what a system puts off is in its figures. Failed requests are counted
+and shown.
 """
 
 from collections.abc import Callable
@@ -48,7 +50,9 @@ class Run(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     cpu_us: dict[str, float] = {}
     """CPU microseconds per request by role, all work included."""
     memory_bytes: dict[str, list[int]] = {}
-    """Own memory by role, again and again during the load, shared pages apart; before and after idle connections."""
+    """Own memory by role, again and again during the load, shared pages apart; before and after
+    idle connections.
+    """
     received: int = 0
     """sidelog: records of this run, as its ledger counts them."""
     stored: int = 0
@@ -92,18 +96,25 @@ class Load:
             return generator.run_streams(url, self.source_port, seconds=self.seconds)
         if self.kind == FLOOD:
             return generator.run_beside_flood(self.scenario, url, seconds=self.seconds)
-        return generator.run(self.scenario, url, seconds=self.seconds, connections=self.connections, rate=self.rate)
+        return generator.run(
+            self.scenario, url, seconds=self.seconds, connections=self.connections, rate=self.rate
+        )
 
     @property
     def connections(self) -> int:
         """How many connections the load that is counted has."""
         if self.kind == SUSTAINED:
-            return PAUSING_CONNECTIONS if self.rate else self.scenario.connections
+            if self.rate:
+                return PAUSING_CONNECTIONS
+            return self.scenario.connections
         return STREAMS if self.kind == EVENTS else 1
 
 
-def measured(load: Load, generator: Generator, peer: Peer, number: int, *, is_warm: bool = False) -> Run:
-    """Load a started system, after a warm-up where it is new, and return what it cost in a round of that number.
+def measured(
+    load: Load, generator: Generator, peer: Peer, number: int, *, is_warm: bool = False
+) -> Run:
+    """Load a started system, after a warm-up where it is new, and return what it cost in a round of
+    that number.
 
     Raises:
         LoadFailed: the load did not end, or the work behind it did not.
@@ -130,7 +141,8 @@ def idle_run(load: Load, peer: Peer, number: int) -> Run:
 def observed(peer: Peer, seconds: float, drive: Callable[[], LoadResult]) -> Run:
     """Read clocks, ledger and log around a load; the caller says what it was."""
     earlier, _ = ledger.wait_settled(peer)
-    logged_bytes, before = peer.logged_bytes(), measure.tree(peer.pid)
+    logged_bytes = peer.logged_bytes()
+    before = measure.tree(peer.pid)
     with measure.memory_sampled(peer.pid, max(0.5, seconds / MEMORY_SAMPLES)) as memory:
         result = drive()
     later, settled_s = ledger.wait_settled(peer)
@@ -147,7 +159,8 @@ def observed(peer: Peer, seconds: float, drive: Callable[[], LoadResult]) -> Run
         p50_us=result.p50_us,
         p99_us=result.p99_us,
         cpu_us={
-            role: cpu_s * 1e6 / max(1, result.requests) for role, cpu_s in measure.cpu_by_role(before, after).items()
+            role: cpu_s * 1e6 / max(1, result.requests)
+            for role, cpu_s in measure.cpu_by_role(before, after).items()
         },
         memory_bytes=dict(memory),
         settled_s=round(settled_s, 2),
@@ -155,11 +168,18 @@ def observed(peer: Peer, seconds: float, drive: Callable[[], LoadResult]) -> Run
         reads=result.reads,
         writes=measure.writes(after) - measure.writes(before) if result.reads else 0,
     )
-    return replace(run, **_recorded(peer, earlier, later)) if earlier and later else run
+    if earlier and later:
+        return replace(run, **_recorded(peer, earlier, later))
+
+    return run
 
 
-def _recorded(peer: Peer, earlier: ledger.LedgerReading, later: ledger.LedgerReading) -> dict[str, object]:
-    dropped = {reason: count - earlier.dropped.get(reason, 0) for reason, count in later.dropped.items()}
+def _recorded(
+    peer: Peer, earlier: ledger.LedgerReading, later: ledger.LedgerReading
+) -> dict[str, object]:
+    dropped = {
+        reason: count - earlier.dropped.get(reason, 0) for reason, count in later.dropped.items()
+    }
     return {
         "received": later.received - earlier.received,
         "stored": later.stored - earlier.stored,
@@ -172,9 +192,11 @@ def _recorded(peer: Peer, earlier: ledger.LedgerReading, later: ledger.LedgerRea
 
 
 def faults(run: Run) -> list[str]:
-    """Say what of a run breaks a promise: failed requests, records dropped, a wrong ledger, too long a wait.
+    """Say what of a run breaks a promise: failed requests, records dropped, a wrong ledger, too
+    long a wait.
 
-    Under a quota the kernel stops a process for most of a period: a request whose wait is over is read that much later.
+    Under a quota the kernel stops a process for most of a period: a request whose wait is over is
+    read that much later.
     """
     where = f"{run.system} under {run.scenario} ({run.kind}, {run.share})"
     found = []
@@ -182,10 +204,17 @@ def faults(run: Run) -> list[str]:
         found.append(f"{where} failed {run.errors:,} of {run.requests:,} requests")
     if run.dropped:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in run.dropped.items())
-        found.append(f"{where} dropped {sum(run.dropped.values()):,} of {run.received:,} records: {reasons}")
+        found.append(
+            f"{where} dropped {sum(run.dropped.values()):,} of {run.received:,} records: {reasons}"
+        )
+
     if not run.is_balanced:
         found.append(f"{where} has a ledger that does not add up")
     stopped_ms = PERIOD_US // 1000 if SHARES[run.share].quota_cores else 0
     if run.longest_wait_ms > run.max_wait_ms + stopped_ms:
-        found.append(f"{where} let a request wait {run.longest_wait_ms} ms for recording, of {run.max_wait_ms} allowed")
+        found.append(
+            f"{where} let a request wait {run.longest_wait_ms} ms for recording, of "
+            f"{run.max_wait_ms} allowed"
+        )
+
     return found

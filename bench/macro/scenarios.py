@@ -1,8 +1,9 @@
-"""What is asked of each system: kinds of traffic, as scripts for wrk or, over HTTP/2, as targets and fields for h2load.
+"""What is asked of each system: kinds of traffic, as scripts for wrk or, over HTTP/2, as targets
+and fields for h2load.
 
-A scenario of HTTP/1.1 is a path and a Lua script (`scripts`). Real traffic differs from request to request, in heads
-and in bodies: such scenarios come first. h2load has the same fields in each request; its targets differ, each comes
-once on a connection before they begin anew.
+A scenario of HTTP/1.1 is a path and a Lua script (`scripts`). Real traffic differs from request to
+request, in heads and in bodies: such scenarios come first. h2load has the same fields in each
+request; its targets differ, each comes once on a connection before they begin anew.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,17 @@ from bench.contents import kind_of
 from bench.contents.documents import api
 from bench.contents.kind import Kind
 from bench.contents.kinds import VARIANTS
-from bench.macro.scripts import AGENT, BASE64, MIX, PICTURES, TEN_HEADERS, Portion, fixed, mixed, varying
+from bench.macro.scripts import (
+    AGENT,
+    BASE64,
+    MIX,
+    PICTURES,
+    TEN_HEADERS,
+    Portion,
+    fixed,
+    mixed,
+    varying,
+)
 
 HUGE_BYTES: Final = 1024 * 1024
 CONNECTIONS: Final = 64
@@ -30,7 +41,9 @@ GRPC_FIELDS: Final = {
 }
 """With the four of HTTP/2 itself ten."""
 GRPC_ASKED: Final = b"\0\0\0\0\x12\x0a\x0eitem-000000042\x10\x2a"
-GRPC_ANSWER: Final = b"\0\0\0\0\x42\x0a\x40" + b"one of many things that a shop sells, with a name of some length"
+GRPC_ANSWER: Final = (
+    b"\0\0\0\0\x42\x0a\x40" + b"one of many things that a shop sells, with a name of some length"
+)
 """Messages with a length before them: field 1 a text, field 2 a number."""
 
 _GETVAR: Final = 'request = function() return get("/json/items/%d", 5000) end\n'
@@ -71,9 +84,13 @@ def huge() -> bytes:
 
 def of_portions(name: str, title: str, *portions: Portion) -> Scenario:
     """Return a scenario that is mixed of portions."""
-    answered = ("events-8k",) if any(portion.target == "/v1/messages" for portion in portions) else ()
+    answered = (
+        ("events-8k",) if any(portion.target == "/v1/messages" for portion in portions) else ()
+    )
     kinds = dict.fromkeys(portion.kind for portion in portions)
-    return Scenario(name=name, title=title, path="/json", script=mixed(portions), kinds=(*kinds, *answered))
+    return Scenario(
+        name=name, title=title, path="/json", script=mixed(portions), kinds=(*kinds, *answered)
+    )
 
 
 def carrying(kind: Kind) -> Scenario:
@@ -84,17 +101,40 @@ def carrying(kind: Kind) -> Scenario:
 
 
 def _over_http2() -> Iterator[Scenario]:
-    """One stream on each of 16 connections (m1), as pools use them, or 32 on each of 4 (m32); 1 MiB with 2 on 4."""
-    get = Scenario(name="h2get", title="h2 → h1 GET", path="/json/items/%d?run=%x", fields=TEN_HEADERS)
-    unary = Scenario(name="grpc", title="gRPC unary", path="/bench.Items/Get", fields=GRPC_FIELDS, body=GRPC_ASKED)
-    large = Scenario(name="h2get1m", title="h2 → h1 1 MiB", path="/1m?item=%d&run=%x", fields=TEN_HEADERS)
+    """One stream on each of 16 connections (m1), as pools use them, or 32 on each of 4 (m32); 1 MiB
+    with 2 on 4.
+    """
+    get = Scenario(
+        name="h2get", title="h2 → h1 GET", path="/json/items/%d?run=%x", fields=TEN_HEADERS
+    )
+    unary = Scenario(
+        name="grpc",
+        title="gRPC unary",
+        path="/bench.Items/Get",
+        fields=GRPC_FIELDS,
+        body=GRPC_ASKED,
+    )
+    large = Scenario(
+        name="h2get1m", title="h2 → h1 1 MiB", path="/1m?item=%d&run=%x", fields=TEN_HEADERS
+    )
     kinds = [get, replace(get, name="h2h2", title="h2 → h2 GET"), unary]
+
     for name, connections, streams in (("m1", 16, 1), ("m32", 4, 32)):
         for each in kinds:
             named = replace(each, name=f"{each.name}-{name}", title=f"{each.title}, {name}")
-            yield replace(named, connections=connections, streams=streams, is_http2_upstream=each is not get)
+            yield replace(
+                named, connections=connections, streams=streams, is_http2_upstream=each is not get
+            )
+
     yield replace(large, connections=4, streams=2)
-    yield replace(large, name="h2h2-1m", title="h2 → h2 1 MiB", connections=4, streams=2, is_http2_upstream=True)
+    yield replace(
+        large,
+        name="h2h2-1m",
+        title="h2 → h2 1 MiB",
+        connections=4,
+        streams=2,
+        is_http2_upstream=True,
+    )
 
 
 SCENARIOS: Final = (
@@ -105,7 +145,9 @@ SCENARIOS: Final = (
         script=varying(_GETVAR),
     ),
     of_portions(
-        "postvar", "POST 1 KB, all different", Portion(share=100, kind="json-1k", is_sent=True, target="/json/items/%d")
+        "postvar",
+        "POST 1 KB, all different",
+        Portion(share=100, kind="json-1k", is_sent=True, target="/json/items/%d"),
     ),
     of_portions("mix", "web application", *MIX),
     of_portions("agent", "coding agent", *AGENT),
@@ -118,16 +160,25 @@ SCENARIOS: Final = (
         title="POST 1 KB",
         path="/json",
         script=fixed(
-            {"Content-Type": "application/json"}, method="POST", body=kind_of("json-1k").body(0).decode("ascii")
+            {"Content-Type": "application/json"},
+            method="POST",
+            body=kind_of("json-1k").body(0).decode("ascii"),
         ),
     ),
-    Scenario(name="get16k", title="GET 16 KB", path="/json", script=varying(_LARGE), kinds=("json-16k",)),
+    Scenario(
+        name="get16k", title="GET 16 KB", path="/json", script=varying(_LARGE), kinds=("json-16k",)
+    ),
     Scenario(name="get1m", title="GET 1 MiB", path="/1m", script=fixed({})),
     Scenario(
-        name="close", title="GET, a connection each", path="/json", script=varying(_GETVAR.replace("get(", "last("))
+        name="close",
+        title="GET, a connection each",
+        path="/json",
+        script=varying(_GETVAR.replace("get(", "last(")),
     ),
     Scenario(name="tls", title="GET over TLS", path="/json", script=varying(_GETVAR), is_tls=True),
-    Scenario(name="unix", title="GET, Unix socket", path="/json", script=varying(_GETVAR), is_unix=True),
+    Scenario(
+        name="unix", title="GET, Unix socket", path="/json", script=varying(_GETVAR), is_unix=True
+    ),
     *_over_http2(),
 )
 
@@ -136,13 +187,19 @@ NAMES: Final = (*(scenario.name for scenario in SCENARIOS), "http2", "all")
 
 
 def chosen(names: str) -> tuple[Scenario, ...]:
-    """Return the scenarios of these names, by commas, in the order of `SCENARIOS`; "http2" names those of HTTP/2.
+    """Return the scenarios of these names, by commas, in the order of `SCENARIOS`; "http2" names
+    those of HTTP/2.
 
     Raises:
         ValueError: no scenario has one of the names.
     """
     wanted = set(names.split(","))
     if unknown := wanted - set(NAMES):
-        raise ValueError(f"unknown scenario {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
-    wanted |= {each.name for each in SCENARIOS if "all" in wanted or ("http2" in wanted and each.streams)}
+        raise ValueError(
+            f"unknown scenario {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}"
+        )
+
+    wanted |= {
+        each.name for each in SCENARIOS if "all" in wanted or ("http2" in wanted and each.streams)
+    }
     return tuple(scenario for scenario in SCENARIOS if scenario.name in wanted)

@@ -1,9 +1,10 @@
 """Scripts for wrk, in Lua: what is asked, in what order, with which bodies.
 
-Fixed requests are built once by wrk itself, so that it stays cheap; varying ones are built anew each time, so that
-nothing that remembers heads, paths or bodies can shine by it. Bodies that are sent are read from files when a script
-begins (`write_contents`); the upstream answers with the same ones. Every script ends with one line of JSON that
-`load.py` reads; wrk's own text output is for people and changes with its version. Pure but for `write_contents`.
+Fixed requests are built once by wrk itself, so that it stays cheap; varying ones are built anew
+each time, so that nothing that remembers heads, paths or bodies can shine by it. Bodies that are
+sent are read from files when a script begins (`write_contents`); the upstream answers with the same
+ones. Every script ends with one line of JSON that `load.py` reads; wrk's own text output is for
+people and changes with its version. Pure but for `write_contents`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -86,7 +87,11 @@ _VARYING_HEAD: Final = "".join(
     f"{line}\r\n"
     for line in (
         "Host: bench.local",
-        *(f"{name}: {value}" for name, value in TEN_HEADERS.items() if name not in ("X-Request-Id", "Traceparent")),
+        *(
+            f"{name}: {value}"
+            for name, value in TEN_HEADERS.items()
+            if name not in ("X-Request-Id", "Traceparent")
+        ),
         "X-Request-Id: %016x%016x",
         "Traceparent: 00-%016x%016x-%08x%08x-01",
     )
@@ -119,7 +124,9 @@ MIX: Final = (
     Portion(share=5, kind="multipart-60k", is_sent=True, target="/upload/%d"),
     Portion(share=5, kind="events-8k"),
 )
-"""A web application: small JSON, large JSON, pages, scripts and styles, pictures and fonts, uploads, event streams."""
+"""A web application: small JSON, large JSON, pages, scripts and styles, pictures and fonts,
+uploads, event streams.
+"""
 AGENT: Final = (Portion(share=100, kind=AGENT_RUN, is_sent=True, target="/v1/messages"),)
 """A coding agent: requests that grow, answered by streams."""
 PICTURES: Final = (
@@ -141,7 +148,9 @@ def fixed(headers: dict[str, str], *, method: str = "GET", body: str = "") -> st
 def varying(request: str, *, seed: str = "os.time()") -> str:
     """Return a script whose heads never repeat: ten headers of a traced client."""
     fields = _VARYING_HEAD.replace("\r\n", "\\r\\n")
-    begin = _VARYING.replace("SEED", seed).replace("FIELDS", fields).replace("VARIANTS", str(VARIANTS))
+    begin = (
+        _VARYING.replace("SEED", seed).replace("FIELDS", fields).replace("VARIANTS", str(VARIANTS))
+    )
     return begin.replace("PLACE", f'"{PLACE}"') + request + _DONE
 
 
@@ -152,7 +161,9 @@ def mixed(portions: Sequence[Portion], *, seed: int = 20261129) -> str:
     lines.append("local makers = {")
     lines += [f"  function() return {_request(portion)} end," for portion in portions]
     lines.append("}")
-    lines.append(f"local order = {{{', '.join(str(1 + number) for number in order(portions, seed))}}}")
+    lines.append(
+        f"local order = {{{', '.join(str(1 + number) for number in order(portions, seed))}}}"
+    )
     lines.append("local next_one = 0")
     lines.append("request = function()")
     lines.append("  next_one = next_one % 100 + 1")
@@ -178,10 +189,13 @@ def _request(portion: Portion) -> str:
         if portion.kind == "json-1k":
             return 'get("/json/items/%d", 5000)'
         return f'get("/content/{portion.kind}/%d", {VARIANTS - 1})'
+
     chosen = f"{_variable(portion.kind)}[n % {VARIANTS}]"
     if portion.kind in ("json-1k", AGENT_RUN):
         chosen = f"numbered({chosen})"
-    content_type = "application/json" if portion.kind == AGENT_RUN else kind_of(portion.kind).content_type
+    content_type = (
+        "application/json" if portion.kind == AGENT_RUN else kind_of(portion.kind).content_type
+    )
     return f'post("{portion.target}", "{content_type}", {chosen})'
 
 

@@ -1,8 +1,10 @@
-"""Event streams: `python -m bench.macro.streams URL --source PORT`, many at once, and what is added to each chunk.
+"""Event streams: `python -m bench.macro.streams URL --source PORT`, many at once, and what is added
+to each chunk.
 
-This process is both ends. As the source it sends every stream's next chunk at its time, spread evenly, with the clock's
-reading in it; as the clients it reads what comes out of the proxy and compares. Chunks of one stream that arrive in one
-read have been held, or written together. Prints one line of JSON; the proxy's upstream passes `/live` on to the source.
+This process is both ends. As the source it sends every stream's next chunk at its time, spread
+evenly, with the clock's reading in it; as the clients it reads what comes out of the proxy and
+compares. Chunks of one stream that arrive in one read have been held, or written together. Prints
+one line of JSON; the proxy's upstream passes `/live` on to the source.
 """
 
 import argparse
@@ -23,7 +25,8 @@ PATIENCE_S: Final = 2.0
 """After the last chunk."""
 READ_BYTES: Final = 65536
 HEAD: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: "
+    b"no-cache\r\nX-Accel-Buffering: no\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 _EVENT: Final = re.compile(rb"data: ([0-9]{20}) [^\n]*\n\n")
@@ -56,7 +59,8 @@ class Streams:
         self.errors = 0
 
     def open_all(self) -> None:
-        """Open the streams one behind the other, until each client's request has reached the source.
+        """Open the streams one behind the other, until each client's request has reached the
+        source.
 
         Raises:
             TimeoutError: they have not, in time.
@@ -65,16 +69,23 @@ class Streams:
         while len(self._sources) < self._count:
             if len(self._clients) == len(self._sources):
                 client = socket.create_connection(self._target, timeout=START_S)
-                client.sendall(b"GET /live HTTP/1.1\r\nHost: bench.local\r\nAccept: text/event-stream\r\n\r\n")
+                client.sendall(
+                    b"GET /live HTTP/1.1\r\nHost: bench.local\r\nAccept: text/event-stream\r\n\r\n"
+                )
                 self._clients[client.fileno()] = (client, b"")
                 self._poller.register(client.fileno(), select.EPOLLIN)
+
             if not self._take(self._ready(deadline_ns)) and time.monotonic_ns() > deadline_ns:
-                raise TimeoutError(f"only {len(self._sources)} of {self._count} streams began in {START_S:g} s")
+                raise TimeoutError(
+                    f"only {len(self._sources)} of {self._count} streams began in {START_S:g} s"
+                )
 
     def run(self, *, interval_s: float, seconds: float) -> None:
         """Send each stream a chunk per interval, and measure how late each arrives."""
         total = round(seconds / interval_s) * self._count
-        begun_ns, step_ns = time.monotonic_ns(), interval_s * 1e9 / self._count
+        begun_ns = time.monotonic_ns()
+        step_ns = interval_s * 1e9 / self._count
+
         for number in range(total):
             due_ns = begun_ns + int(number * step_ns)
             while time.monotonic_ns() < due_ns:
@@ -83,6 +94,7 @@ class Streams:
                 self._sources[number % self._count].sendall(chunk(time.monotonic_ns()))
             except OSError:
                 self.errors += 1
+
         end_ns = time.monotonic_ns() + int(PATIENCE_S * 1e9)
         while len(self.delays_us) < total - self.errors and time.monotonic_ns() < end_ns:
             self._take(self._ready(end_ns))
@@ -96,12 +108,15 @@ class Streams:
             except OSError:
                 self.errors += 1
             source.close()
+
         for client, _ in self._clients.values():
             client.close()
         self._poller.close()
 
     def _ready(self, until_ns: int) -> list[int]:
-        """Wait for descriptors that are ready, at most until a time: by select, for epoll counts whole milliseconds."""
+        """Wait for descriptors that are ready, at most until a time: by select, for epoll counts
+        whole milliseconds.
+        """
         select.select([self._poller], [], [], max(0.0, (until_ns - time.monotonic_ns()) / 1e9))
         return [descriptor for descriptor, _ in self._poller.poll(0)]
 
@@ -117,6 +132,7 @@ class Streams:
                 request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._requests[request.fileno()] = request
                 self._poller.register(request.fileno(), select.EPOLLIN)
+
         return bool(ready)
 
     def _answer(self, descriptor: int) -> None:
@@ -134,6 +150,7 @@ class Streams:
         if not data:
             self._poller.unregister(descriptor)
             return
+
         text = begun + data
         end = 0
         for event in _EVENT.finditer(text):
@@ -149,10 +166,13 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--source", type=int, required=True, help="port to listen on as the source")
     parser.add_argument("--streams", type=int, default=200)
-    parser.add_argument("--interval", type=float, default=0.05, help="seconds between chunks of a stream")
+    parser.add_argument(
+        "--interval", type=float, default=0.05, help="seconds between chunks of a stream"
+    )
     parser.add_argument("--seconds", type=float, default=3.0)
     options = parser.parse_args()
     url = urlsplit(options.url)
+
     with socket.create_server(("127.0.0.1", options.source), backlog=1024) as listener:
         streams = Streams((url.hostname or "127.0.0.1", url.port or 80), listener, options.streams)
         streams.open_all()
@@ -160,6 +180,7 @@ def main() -> None:
         streams.run(interval_s=options.interval, seconds=options.seconds)
         duration_s = time.monotonic() - begun
         streams.close()
+
     delays = sorted(streams.delays_us)
     found = {
         "requests": len(delays),

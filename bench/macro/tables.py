@@ -50,7 +50,9 @@ def systems_of(runs: Iterable[Run]) -> list[str]:
 
 
 def kinds_of(runs: Sequence[Run], system: str) -> list[Kind]:
-    """Return what is shown of a system's CPU: one figure, or those of data plane and collector apart."""
+    """Return what is shown of a system's CPU: one figure, or those of data plane and collector
+    apart.
+    """
     if not any("collector" in run.cpu_us for run in runs if run.system == system):
         return [(system, data_plane_us)]
     return [
@@ -87,21 +89,27 @@ def cpu_table(runs: Sequence[Run]) -> str:
     """CPU per request, one row per system, for sidelog three; ratios to nginx, HAProxy and Envoy."""
     scenarios = _scenarios(runs)
     references = {
-        name: [middle(selected(runs, base, name), data_plane_us) for base in REFERENCES] for name, _ in scenarios
+        name: [middle(selected(runs, base, name), data_plane_us) for base in REFERENCES]
+        for name, _ in scenarios
     }
     rows = []
+
     for system in systems_of(runs):
         for title, value in kinds_of(runs, system):
             cells = [
-                _with_ratios(middle(selected(runs, system, name), value), references[name]) for name, _ in scenarios
+                _with_ratios(middle(selected(runs, system, name), value), references[name])
+                for name, _ in scenarios
             ]
             rows.append([title, *cells])
+
     header = "one core, CPU µs per request, all work included (× nginx / HAProxy / Envoy)"
     return table([header, *(title for _, title in scenarios)], rows)
 
 
 def share_table(title: str, runs: Sequence[Run]) -> str:
-    """What each system sustains with its share of the processor, and what became of sidelog's records."""
+    """What each system sustains with its share of the processor, and what became of sidelog's
+    records.
+    """
     rows = []
     for name, scenario in _scenarios(runs):
         envoy = middle(selected(runs, "envoy", name), total_us)
@@ -109,6 +117,7 @@ def share_table(title: str, runs: Sequence[Run]) -> str:
             found = selected(runs, system, name)
             if not found:
                 continue
+
             cost = middle(found, total_us) or 0
             row = [
                 f"{scenario}: {system}",
@@ -119,13 +128,23 @@ def share_table(title: str, runs: Sequence[Run]) -> str:
                 _memory(found),
             ]
             rows.append([*row, *(_recorded(found) if found[0].received else [""] * 4)])
-    header = [title, "requests/s", "CPU µs (× Envoy)", "p99 ms", "errors", "MiB, first and last third"]
+
+    header = [
+        title,
+        "requests/s",
+        "CPU µs (× Envoy)",
+        "p99 ms",
+        "errors",
+        "MiB, first and last third",
+    ]
     return table([*header, "records", "dropped", "longest wait ms", "settled s"], rows)
 
 
 def _recorded(runs: Sequence[Run]) -> list[str]:
-    records, dropped = sum(run.received for run in runs), sum(sum(run.dropped.values()) for run in runs)
-    waits, settled_s = max(run.longest_wait_ms for run in runs), max(run.settled_s for run in runs)
+    records = sum(run.received for run in runs)
+    dropped = sum(sum(run.dropped.values()) for run in runs)
+    waits = max(run.longest_wait_ms for run in runs)
+    settled_s = max(run.settled_s for run in runs)
     return [f"{records:,}", f"{dropped:,}", f"{waits} of {runs[0].max_wait_ms}", f"{settled_s:.0f}"]
 
 
@@ -133,9 +152,12 @@ def _memory(runs: Sequence[Run]) -> str:
     """Return the most memory in the first and in the last third of a load, of all processes: MiB."""
     thirds = []
     for run in runs:
-        sums = [sum(sizes) / 2**20 for sizes in zip(*run.memory_bytes.values(), strict=False)] or [0.0]
+        sums = [sum(sizes) / 2**20 for sizes in zip(*run.memory_bytes.values(), strict=False)] or [
+            0.0
+        ]
         third = max(1, len(sums) // 3)
         thirds.append((max(sums[:third]), max(sums[-third:])))
+
     return f"{median(first for first, _ in thirds):.0f}, {median(last for _, last in thirds):.0f}"
 
 
@@ -145,34 +167,65 @@ def latency_table(runs: Sequence[Run]) -> str:
     direct_p50 = middle(direct, lambda run: run.p50_us) or 0
     direct_p99 = middle(direct, lambda run: run.p99_us) or 0
     rows = [["straight to the upstream", f"{direct_p50:.0f}", f"{direct_p99:.0f}", "", ""]]
+
     for system in systems_of(runs):
         found = [run for run in runs if run.system == system]
         p50 = middle(found, lambda run: run.p50_us) or 0
         p99 = middle(found, lambda run: run.p99_us) or 0
-        rows.append([system, f"{p50:.0f}", f"{p99:.0f}", f"{p50 - direct_p50:+.0f}", f"{p99 - direct_p99:+.0f}"])
+        rows.append(
+            [
+                system,
+                f"{p50:.0f}",
+                f"{p99:.0f}",
+                f"{p50 - direct_p50:+.0f}",
+                f"{p99 - direct_p99:+.0f}",
+            ]
+        )
+
     return table(["one connection", "p50 µs", "p99 µs", "added p50", "added p99"], rows)
 
 
 def flood_table(runs: Sequence[Run]) -> str:
-    """What a light client feels beside 64 connections that send as much as goes, as a multiple of HAProxy."""
+    """What a light client feels beside 64 connections that send as much as goes, as a multiple of
+    HAProxy.
+    """
     reference = middle([run for run in runs if run.system == "haproxy"], lambda run: run.p99_us)
     rows = []
     for system in systems_of(runs):
         found = [run for run in runs if run.system == system]
-        p50, p99 = middle(found, lambda run: run.p50_us) or 0, middle(found, lambda run: run.p99_us) or 0
+        p50 = middle(found, lambda run: run.p50_us) or 0
+        p99 = middle(found, lambda run: run.p99_us) or 0
         ratio = f"{p99 / reference:.2f}" if reference else "–"
-        rows.append([system, f"{p50 / 1e3:.2f}", f"{p99 / 1e3:.2f}", ratio, str(sum(run.errors for run in found))])
-    return table([f"{runs[0].rate} requests/s beside a flood", "p50 ms", "p99 ms", "× HAProxy", "errors"], rows)
+        rows.append(
+            [
+                system,
+                f"{p50 / 1e3:.2f}",
+                f"{p99 / 1e3:.2f}",
+                ratio,
+                str(sum(run.errors for run in found)),
+            ]
+        )
+
+    return table(
+        [f"{runs[0].rate} requests/s beside a flood", "p50 ms", "p99 ms", "× HAProxy", "errors"],
+        rows,
+    )
 
 
 def streams_table(runs: Sequence[Run]) -> str:
     """What event streams cost, and by how much each event came later than without a proxy."""
     direct = [run for run in runs if run.system == "upstream"]
-    direct_p50, direct_p99 = (middle(direct, value) or 0 for value in (lambda r: r.p50_us, lambda r: r.p99_us))
-    rows = [["straight to the upstream", "", "", f"{direct_p50:.0f}", f"{direct_p99:.0f}", "", "", ""]]
+    direct_p50, direct_p99 = (
+        middle(direct, value) or 0 for value in (lambda r: r.p50_us, lambda r: r.p99_us)
+    )
+    rows = [
+        ["straight to the upstream", "", "", f"{direct_p50:.0f}", f"{direct_p99:.0f}", "", "", ""]
+    ]
+
     for system in systems_of(runs):
         found = [run for run in runs if run.system == system]
-        p50, p99 = middle(found, lambda run: run.p50_us) or 0, middle(found, lambda run: run.p99_us) or 0
+        p50 = middle(found, lambda run: run.p50_us) or 0
+        p99 = middle(found, lambda run: run.p99_us) or 0
         events = sum(run.requests for run in found)
         writes = sum(run.writes for run in found)
         rows.append(
@@ -187,8 +240,15 @@ def streams_table(runs: Sequence[Run]) -> str:
                 f"{writes / max(1, events):.2f}" if writes else "",
             ]
         )
-    header = [f"{max(run.connections for run in runs)} event streams", "CPU µs an event, data plane", "collector"]
-    return table([*header, "p50 µs", "p99 µs", "added p99", "events a read", "writes an event"], rows)
+
+    header = [
+        f"{max(run.connections for run in runs)} event streams",
+        "CPU µs an event, data plane",
+        "collector",
+    ]
+    return table(
+        [*header, "p50 µs", "p99 µs", "added p99", "events a read", "writes an event"], rows
+    )
 
 
 def idle_table(runs: Sequence[Run]) -> str:
@@ -202,7 +262,9 @@ def idle_table(runs: Sequence[Run]) -> str:
 
 def idle_bytes(run: Run) -> float:
     """Bytes of own memory for each idle connection."""
-    grown = sum(sizes[-1] - sizes[0] for role, sizes in run.memory_bytes.items() if role in DATA_PLANE)
+    grown = sum(
+        sizes[-1] - sizes[0] for role, sizes in run.memory_bytes.items() if role in DATA_PLANE
+    )
     return grown / run.connections
 
 

@@ -1,9 +1,11 @@
-"""A collector that empties a prepared ring on demand: the half of `bench.micro.collector` that runs in each tree.
+"""A collector that empties a prepared ring on demand: the half of `bench.micro.collector` that runs
+in each tree.
 
-A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, and how many records where they are not
-`RECORDS`, fills a ring with exchanges or WebSocket messages of it, lets the whole collector (drain, enrichment, writer,
-SQLite, index of words) do all that is to be done for them, and answers with its CPU time, ns a record. Only what older
-trees have too is imported, and only from `proxy` and `storage`; contents are those of this file's tree.
+A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, and how many records
+where they are not `RECORDS`, fills a ring with exchanges or WebSocket messages of it, lets the
+whole collector (drain, enrichment, writer, SQLite, index of words) do all that is to be done for
+them, and answers with its CPU time, ns a record. Only what older trees have too is imported, and
+only from `proxy` and `storage`; contents are those of this file's tree.
 """
 
 import asyncio
@@ -28,7 +30,12 @@ from proxy.process.memory import garbage, malloc
 from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, KIND_EXCHANGE, NOTES_RESPONSE_TRAILERS, Exchange
+from proxy.ring.exchange import (
+    FLAG_REQUEST_COMPLETE,
+    KIND_EXCHANGE,
+    NOTES_RESPONSE_TRAILERS,
+    Exchange,
+)
 from proxy.ring.http2_notes import StreamState
 from proxy.ring.ring import RingWriter, Section
 from proxy.ring.segment import Segment
@@ -50,7 +57,8 @@ def _contents() -> Any:
 
 _CONTENTS: Final = _contents()
 _MESSAGES: Final = importlib.import_module(
-    "proxy.ring." + ("message" if importlib.util.find_spec("proxy.ring.message") else "websocket_message")
+    "proxy.ring."
+    + ("message" if importlib.util.find_spec("proxy.ring.message") else "websocket_message")
 )
 """Under the name that older trees have, too."""
 _WEBSOCKET: Final = 2
@@ -69,7 +77,8 @@ Pushed = tuple[int, bytes, Sequence[Section]]
 _NINE: Final = (
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
     "Accept: application/json, text/plain, */*\r\nAccept-Language: en-GB,en;q=0.8,de;q=0.5\r\n"
-    "Accept-Encoding: gzip, deflate, br\r\nReferer: https://app.example.com/projects/42/overview\r\n"
+    "Accept-Encoding: gzip, deflate, br\r\nReferer: "
+    "https://app.example.com/projects/42/overview\r\n"
     "Cookie: theme=dark; locale=en; consent=all\r\nCache-Control: no-cache\r\n"
 )
 _TRACED: Final = (
@@ -78,7 +87,8 @@ _TRACED: Final = (
 )
 _CALL_HEAD: Final = (
     b"POST /bench.Items/Get HTTP/2\r\nHost: bench.local:8080\r\n"
-    b"user-agent: grpc-python/1.85.0 grpc-c/53.0.0 (linux; chttp2)\r\ncontent-type: application/grpc\r\n"
+    b"user-agent: grpc-python/1.85.0 grpc-c/53.0.0 (linux; chttp2)\r\ncontent-type: "
+    b"application/grpc\r\n"
     b"te: trailers\r\ngrpc-accept-encoding: identity, deflate, gzip\r\ngrpc-timeout: 5S\r\n"
     b"x-request-id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11\r\n\r\n"
 )
@@ -128,15 +138,20 @@ def _fixed(method: str, target: str, fields: str, asked: Content, answer: Conten
 
 def _answered(answer: Content) -> bytes:
     return (
-        f"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}"
+        "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: "
+        f"{time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}"
         f"\r\n{answer.fields}Connection: keep-alive\r\n\r\n"
     ).encode()
 
 
 def _varied(method: str, number: int, asked: Content, answer: Content) -> Made:
-    """Make an exchange of a traced client: path, query, ids, cookie and bodies differ from every other."""
+    """Make an exchange of a traced client: path, query, ids, cookie and bodies differ from every
+    other.
+    """
     fields = _NINE.replace("dark", f"dark-{number:x}")
-    fields += f"X-Request-Id: {number:032x}\r\nTraceparent: 00-{number + 1:032x}-{number + 1:016x}-01\r\n"
+    fields += (
+        f"X-Request-Id: {number:032x}\r\nTraceparent: 00-{number + 1:032x}-{number + 1:016x}-01\r\n"
+    )
     return _fixed(method, f"/json/items/{number % 5000}?run={number:x}", fields, asked, answer)
 
 
@@ -152,12 +167,17 @@ def _exchange(made: Made, number: int, stream: StreamState | None = None) -> Pus
     request_head, request_body, response_head, response_body = made
     at_ns = time.time_ns()
     exchange = Exchange(new_id(at_ns, 1, number & 0xFFFFF), b"", 0, at_ns, b"127.0.0.1")
-    exchange.route, exchange.status, exchange.flags = 0, 200, FLAG_REQUEST_COMPLETE
+    exchange.route = 0
+    exchange.status = 200
+    exchange.flags = FLAG_REQUEST_COMPLETE
     exchange.upstream = b"127.0.0.1:9000"
-    exchange.request_head, exchange.request_whole = request_head, request_body
-    exchange.response_head, exchange.response_whole = response_head, response_body
+    exchange.request_head = request_head
+    exchange.request_whole = request_body
+    exchange.response_head = response_head
+    exchange.response_whole = response_body
     exchange.sent_ns = 50_000
-    exchange.first_byte_ns, exchange.done_ns = 300_000 + number % 977, 350_000 + number % 977
+    exchange.first_byte_ns = 300_000 + number % 977
+    exchange.done_ns = 350_000 + number % 977
     exchange.ended_ns = 380_000 + number % 977
     if stream is not None:
         exchange.stream = stream
@@ -166,9 +186,15 @@ def _exchange(made: Made, number: int, stream: StreamState | None = None) -> Pus
 
 
 def _unary(number: int) -> Pushed:
-    """Make a call of gRPC as a client of the comparison sends it: only its message differs from others."""
+    """Make a call of gRPC as a client of the comparison sends it: only its message differs from
+    others.
+    """
     asked = b"\0\0\0\0\x12\x0a\x0eitem-%09d\x10\x2a" % (number % 1_000_000_000)
-    answer = b"\0\0\0\0\x42\x0a\x40" + b"one of many things that a shop sells, no. %08d" % number + b", or any other"
+    answer = (
+        b"\0\0\0\0\x42\x0a\x40"
+        + b"one of many things that a shop sells, no. %08d" % number
+        + b", or any other"
+    )
     made = _CALL_HEAD, asked, _CALL_ANSWERED % len(answer), answer
     state = StreamState(1 + number % 16, 2 * number + 1)
     state.count_messages()
@@ -184,18 +210,28 @@ def _message(data: bytes, number: int) -> Pushed:
     message = Message(Opcode.TEXT, len(data), data, is_compressed=False)
     exchange_id = (number % 200).to_bytes(16, "big")
     record_id = new_id(at_ns, 1, number & 0xFFFFF)
-    return _WEBSOCKET, *_MESSAGES.encode_message(record_id, exchange_id, at_ns, 0, _MESSAGES.IN, message, b"")
+    return _WEBSOCKET, *_MESSAGES.encode_message(
+        record_id, exchange_id, at_ns, 0, _MESSAGES.IN, message, b""
+    )
 
 
 SCENARIOS: Final[dict[str, Callable[[int], Pushed]]] = {
     "get": lambda number: _exchange(_fixed("GET", "/json", "", _NOTHING, _json(0)), number),
-    "get10": lambda number: _exchange(_fixed("GET", "/json", _NINE + _TRACED, _NOTHING, _json(0)), number),
+    "get10": lambda number: _exchange(
+        _fixed("GET", "/json", _NINE + _TRACED, _NOTHING, _json(0)), number
+    ),
     "post1k": lambda number: _exchange(_fixed("POST", "/echo", "", _json(1), _json(0)), number),
-    "get16k": lambda number: _exchange(_fixed("GET", "/16k", "", _NOTHING, _json(number, "json-16k")), number),
+    "get16k": lambda number: _exchange(
+        _fixed("GET", "/16k", "", _NOTHING, _json(number, "json-16k")), number
+    ),
     "getvar": lambda number: _exchange(_varied("GET", number, _NOTHING, _json(number)), number),
-    "postvar": lambda number: _exchange(_varied("POST", number, _json(-number), _json(number)), number),
+    "postvar": lambda number: _exchange(
+        _varied("POST", number, _json(-number), _json(number)), number
+    ),
     "unary": _unary,
-    "message": lambda number: _message(b'{"number":"%08d","text":"%s"}' % (number, _json(number).body[-90:-2]), number),
+    "message": lambda number: _message(
+        b'{"number":"%08d","text":"%s"}' % (number, _json(number).body[-90:-2]), number
+    ),
     "message0": lambda number: _message(b"", number),
 }
 
@@ -230,12 +266,17 @@ class Filled:
         make = maker_of(scenario)
         for number in itertools.islice(self._numbers, records):
             if not self._ring.push(*make(number)):
-                raise RuntimeError(f"a ring of {RING_BYTES} bytes does not hold {records} entries of {scenario}")
+                raise RuntimeError(
+                    f"a ring of {RING_BYTES} bytes does not hold {records} entries of {scenario}"
+                )
+
         return self._ring.head
 
 
 class OneAtATime:
-    """A store that makes steps of the index of words for two: the collector itself, and who waits for the end."""
+    """A store that makes steps of the index of words for two: the collector itself, and who waits
+    for the end.
+    """
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -250,20 +291,26 @@ class OneAtATime:
 
 
 async def _done(plane: ControlPlane, source: bytes, end: int) -> None:
-    """Wait until all that is in the ring is stored and indexed, but for a last cell that is not full.
+    """Wait until all that is in the ring is stored and indexed, but for a last cell that is not
+    full.
 
     Raises:
         TimeoutError: it is not after `PATIENCE_S`.
     """
     async with asyncio.timeout(PATIENCE_S):
-        while plane.committed.positions.get(source) is None or plane.committed.positions[source].offset < end:  # noqa: ASYNC110
+        positions = plane.committed.positions
+        while source not in positions or positions[source].offset < end:
             await asyncio.sleep(0.01)
+            positions = plane.committed.positions
+
         while not (await plane.text_indexing.storage.index_text()).is_done:
             pass
 
 
 @asynccontextmanager
-async def collector(directory: Path, filled: "Filled", settings: Settings) -> AsyncIterator[ControlPlane]:
+async def collector(
+    directory: Path, filled: "Filled", settings: Settings
+) -> AsyncIterator[ControlPlane]:
     """Start a collector on a ring."""
     wakeup = Wakeup.create()
     data = DataDir(directory, "bench", "token", -1)
@@ -279,7 +326,10 @@ async def collector(directory: Path, filled: "Filled", settings: Settings) -> As
 async def serve(directory: Path) -> None:
     """Answer each line of standard input until it ends."""
     routes = (RouteSettings(id="default", upstream="http://127.0.0.1:9000"),)
-    settings = Settings(routes=routes, data_dir=str(directory), storage=StorageSettings(url="sqlite:///sidelog.db"))
+    settings = Settings(
+        routes=routes, data_dir=str(directory), storage=StorageSettings(url="sqlite:///sidelog.db")
+    )
+
     filled = Filled(settings)
     async with collector(directory, filled, settings) as plane:
         while asked := (await asyncio.to_thread(sys.stdin.readline)).split():
@@ -288,6 +338,7 @@ async def serve(directory: Path) -> None:
             begin_ns = time.process_time_ns()
             await _done(plane, filled.segment.source, end)
             print((time.process_time_ns() - begin_ns) / records, flush=True)
+
         filled.segment.let_go()
 
 

@@ -1,6 +1,8 @@
-"""The whole collector, ring to SQLite, CPU per record: `python -m bench.micro.collector [--before TREE]`.
+"""The whole collector, ring to SQLite, CPU per record: `python -m bench.micro.collector [--before
+TREE]`.
 
-A collector (`collecting.py`) runs in a process of its own and empties a ring that was filled for it.
+A collector (`collecting.py`) runs in a process of its own and empties a ring that was filled for
+it.
 """
 
 from pathlib import Path

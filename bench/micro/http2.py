@@ -1,4 +1,6 @@
-"""The codec of HTTP/2 in memory: ten fields of a request, and whole exchanges of a server, without sockets."""
+"""The codec of HTTP/2 in memory: ten fields of a request, and whole exchanges of a server, without
+sockets.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -16,7 +18,9 @@ _FIELDS: Final = (
     (b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"grpc-timeout", b"5S"), (b"accept", b"*/*"),
     (b"user-agent", b"grpc-python/1.85.0 grpc-c/53.0.0 (linux; chttp2)"), (b"grpc-accept-encoding", b"identity,gzip"),
 )  # fmt: skip
-_LINES: Final = b"Content-Type: application/grpc\r\nServer: bench\r\nDate: Sun, 22 Nov 2026 02:30:04 GMT\r\n"
+_LINES: Final = (
+    b"Content-Type: application/grpc\r\nServer: bench\r\nDate: Sun, 22 Nov 2026 02:30:04 GMT\r\n"
+)
 
 
 def _indexed(name: bytes, value: bytes) -> bytes:
@@ -24,13 +28,18 @@ def _indexed(name: bytes, value: bytes) -> bytes:
 
 
 def _blocks(*, varied: bool) -> list[bytes]:
-    """Return a block that fills the table, then those that refer to it; varied ones have their own path and id."""
+    """Return a block that fills the table, then those that refer to it; varied ones have their own
+    path and id.
+    """
     first = b"".join(_indexed(name, value) for name, value in _FIELDS)
     again = b"".join(encode_integer(71 - at, 0x7F, 0x80) for at in range(10))
     found = [first]
+
     for at in range(COUNT):
-        path, number = encode_field(b":path", b"/items/%d" % at), encode_field(b"x-id", b"%032x" % at)
+        path = encode_field(b":path", b"/items/%d" % at)
+        number = encode_field(b"x-id", b"%032x" % at)
         found.append(again[:2] + path + again[3:] + number if varied else again)
+
     return found
 
 
@@ -51,7 +60,11 @@ def _serving(body: bytes, *, varied: bool) -> Callable[[], int]:
     blocks = _blocks(varied=varied)
     asked = b"\0\0\0\0\x05hello"
     window = frames.settings([(frames.INITIAL_WINDOW_SIZE, frames.MAX_WINDOW_BYTES)])
-    hello = frames.PREFACE + window + frames.window_update(0, frames.MAX_WINDOW_BYTES - frames.WINDOW_BYTES)
+    hello = (
+        frames.PREFACE
+        + window
+        + frames.window_update(0, frames.MAX_WINDOW_BYTES - frames.WINDOW_BYTES)
+    )
 
     def run() -> int:
         server = Connection(Limits(max_header_bytes=32768), LineEncoder(), 1, is_server=True)
@@ -64,6 +77,7 @@ def _serving(body: bytes, *, varied: bool) -> Callable[[], int]:
             server.send_data(stream, body, 1)
             server.send_trailers(stream, b"grpc-status: 0\r\n", 1)
             server.output.take()
+
         return COUNT
 
     return run

@@ -1,7 +1,8 @@
-"""What a change costs, told apart from the machine's noise: a program in two source trees, in turns (A B B A).
+"""What a change costs, told apart from the machine's noise: a program in two source trees, in turns
+(A B B A).
 
-The program runs in a process of its own in each tree, given by PYTHONPATH. It reads a scenario a line and answers each
-with its CPU time, ns an operation. It is the ratio that counts.
+The program runs in a process of its own in each tree, given by PYTHONPATH. It reads a scenario a
+line and answers each with its CPU time, ns an operation. It is the ratio that counts.
 """
 
 import argparse
@@ -54,6 +55,7 @@ class Tree:
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the program ended with {self.process.wait()} in {scenario}")
+
         return float(answer) / 1000
 
     def __enter__(self) -> Self:
@@ -74,28 +76,46 @@ def cost(role: str, scenario: str, now: Tree, before: Tree, turns: int) -> Compa
         order = (before, now) if turn % 2 == 0 else (now, before)
         us = {tree: tree.turn(scenario) for tree in order}
         pairs.append((us[before], us[now]))
+
     return compared(scenario, role, pairs)
 
 
 def run(program: Program) -> None:
     """Read the command line, measure, print, and write the file that was asked for."""
     known = program.scenarios
-    parser = argparse.ArgumentParser(prog=f"python -m bench.micro.{program.name}", description=program.description)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; default: all")
-    parser.add_argument("--now", type=Path, default=HERE, metavar="TREE", help="what is judged (default: this tree)")
-    parser.add_argument(
-        "--before", type=Path, default=HERE, metavar="TREE", help="what it is compared with (default: this tree: noise)"
+    parser = argparse.ArgumentParser(
+        prog=f"python -m bench.micro.{program.name}", description=program.description
     )
-    parser.add_argument("--turns", type=int, default=8, help="of each tree per scenario (default 8)")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(known)}; default: all"
+    )
+    parser.add_argument(
+        "--now", type=Path, default=HERE, metavar="TREE", help="what is judged (default: this tree)"
+    )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        default=HERE,
+        metavar="TREE",
+        help="what it is compared with (default: this tree: noise)",
+    )
+    parser.add_argument(
+        "--turns", type=int, default=8, help="of each tree per scenario (default 8)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(known):
         parser.error(f"no scenario is named {', '.join(sorted(unknown))}")
-    load_average, costs = os.getloadavg(), []
-    with Tree(options.now.resolve(), program.child) as now, Tree(options.before.resolve(), program.child) as before:
+    load_average = os.getloadavg()
+    costs = []
+    with (
+        Tree(options.now.resolve(), program.child) as now,
+        Tree(options.before.resolve(), program.child) as before,
+    ):
         for scenario in options.scenarios or known:
             costs.append(cost(program.name, scenario, now, before, options.turns))
             print(markdown(costs[-1:]).splitlines()[-1], file=sys.stderr)
+
     print(markdown(costs))
     if options.json:
         command = f"python -m bench.micro.{program.name} --before TREE --turns {options.turns}"

@@ -1,6 +1,7 @@
 """One timed piece of code: a plain loop, several rounds, the median.
 
-Rounds are short, so that an interruption spoils one of them and not the figure; the spread is kept beside the median.
+Rounds are short, so that an interruption spoils one of them and not the figure; the spread is kept
+beside the median.
 """
 
 import time
@@ -35,8 +36,8 @@ def measured(
 ) -> Measure:
     """Time `run`, which returns how many operations it did; `between` rounds is not timed.
 
-    The first round warms up and is not counted. `time.process_time_ns` as the clock counts what the process works, on a
-    machine that others use too; where an operation waits, that is not seen.
+    The first round warms up and is not counted. `time.process_time_ns` as the clock counts what the
+    process works, on a machine that others use too; where an operation waits, that is not seen.
     """
     costs = []
     for _ in range(rounds + 1):
@@ -44,4 +45,7 @@ def measured(
         operations = run()
         costs.append((clock() - begin) / operations)
         between()
-    return Measure(name=name, ns=median(costs[1:]), fastest_ns=min(costs[1:]), slowest_ns=max(costs[1:]))
+
+    return Measure(
+        name=name, ns=median(costs[1:]), fastest_ns=min(costs[1:]), slowest_ns=max(costs[1:])
+    )

@@ -1,6 +1,8 @@
-"""The export to OpenTelemetry: what a record costs the collector on its way from the store to a request.
+"""The export to OpenTelemetry: what a record costs the collector on its way from the store to a
+request.
 
-`python -m bench.micro otel` runs this file alone. Reading the record, its position and the socket come on top.
+`python -m bench.micro otel` runs this file alone. Reading the record, its position and the socket
+come on top.
 """
 
 import time
@@ -22,7 +24,8 @@ def measures() -> Iterator[Measure]:
 
 
 _records: Final = [
-    make_record(path=f"/items/{number}", endpoint="/items/{id}", user_agent=AGENT) for number in range(RECORDS)
+    make_record(path=f"/items/{number}", endpoint="/items/{id}", user_agent=AGENT)
+    for number in range(RECORDS)
 ]
 
 

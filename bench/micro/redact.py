@@ -1,7 +1,7 @@
 """Redaction and decoding: what the collector pays for each head and body before anything is stored.
 
-`python -m bench.micro redact` runs this file alone. Wanted: a known head in 1 µs, a new one of ten headers in 8 µs,
-1 KB of JSON without a secret name in 3 µs.
+`python -m bench.micro redact` runs this file alone. Wanted: a known head in 1 µs, a new one of ten
+headers in 8 µs, 1 KB of JSON without a secret name in 3 µs.
 """
 
 import gzip
@@ -20,20 +20,27 @@ ROUND_OPERATIONS: Final = 500
 
 REQUEST_LINE: Final = b"POST /v1/chat/completions HTTP/1.1"
 HEADERS: Final = (
-    b"\r\nHost: api.example.com\r\nUser-Agent: python-httpx/0.28\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br"
-    b"\r\nConnection: keep-alive\r\nAuthorization: Bearer 0123456789abcdef\r\nContent-Type: application/json"
+    b"\r\nHost: api.example.com\r\nUser-Agent: python-httpx/0.28\r\nAccept: "
+    b"*/*\r\nAccept-Encoding: gzip, deflate, br"
+    b"\r\nConnection: keep-alive\r\nAuthorization: Bearer 0123456789abcdef\r\nContent-Type: "
+    b"application/json"
     b"\r\nContent-Length: 926\r\nX-Request-Id: %d\r\nCookie: a=b; c=d"
 )
 DOCUMENT: Final = json.dumps(
     {
         "model": "example",
-        "messages": [{"role": "user", "content": f"a message of some length, number {number}"} for number in range(12)],
+        "messages": [
+            {"role": "user", "content": f"a message of some length, number {number}"}
+            for number in range(12)
+        ],
         "max_tokens": 100,
     }
 ).encode()
 WITH_SECRET: Final = DOCUMENT.replace(b'"max_tokens"', b'"password": "hunter2", "max_tokens"')
 WITH_KEY: Final = DOCUMENT.replace(b"number 3", b"ghp_" + b"Ab1" * 12)
-PROSE: Final = b"A sidecar stands beside the service it records, and forwards what it is given. " * 13
+PROSE: Final = (
+    b"A sidecar stands beside the service it records, and forwards what it is given. " * 13
+)
 STREAM: Final = b'data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n' * 270
 FORM: Final = b"&".join(b"name%d=value" % number for number in range(20))
 JSON: Final = b"application/json"
@@ -61,13 +68,19 @@ def head_measures() -> Iterator[Measure]:
     redactor = Redactor()
     known = REQUEST_LINE + HEADERS % 0
     with_query = b"GET /v1/models?limit=20&after=x HTTP/1.1" + HEADERS % 0
-    yield measured("head, known", repeated(lambda: redactor.redact_head(known)), clock=time.process_time_ns)
     yield measured(
-        "head, known, query of 2", repeated(lambda: redactor.redact_head(with_query)), clock=time.process_time_ns
+        "head, known", repeated(lambda: redactor.redact_head(known)), clock=time.process_time_ns
+    )
+    yield measured(
+        "head, known, query of 2",
+        repeated(lambda: redactor.redact_head(with_query)),
+        clock=time.process_time_ns,
     )
     heads = (REQUEST_LINE + HEADERS % number for number in range(1 << 30))
     yield measured(
-        "head, new, 10 headers", repeated(lambda: redactor.redact_head(next(heads))), clock=time.process_time_ns
+        "head, new, 10 headers",
+        repeated(lambda: redactor.redact_head(next(heads))),
+        clock=time.process_time_ns,
     )
 
 
@@ -78,15 +91,23 @@ def body_measures() -> Iterator[Measure]:
     packed = gzip.compress(WITH_SECRET)
     documents = cycle(variants("json-16k"))
     cases: dict[str, Callable[[], object]] = {
-        "json 16 KB of an API, 64 in turn": lambda: redactor.redact_body(next(documents), b"", JSON, False),
+        "json 16 KB of an API, 64 in turn": lambda: redactor.redact_body(
+            next(documents), b"", JSON, False
+        ),
         "json 1 KB, no secret": lambda: redactor.redact_body(DOCUMENT, b"", JSON, False),
         "json 1 KB, one secret": lambda: redactor.redact_body(WITH_SECRET, b"", JSON, False),
         "prose 1 KB, no secret": lambda: redactor.redact_body(PROSE, b"", b"text/plain", False),
         "json 1 KB, one key by its looks": lambda: redactor.redact_body(WITH_KEY, b"", JSON, False),
-        "chat stream 16 KB, joined": lambda: redactor.redact_body(STREAM, b"", b"text/event-stream", False),
+        "chat stream 16 KB, joined": lambda: redactor.redact_body(
+            STREAM, b"", b"text/event-stream", False
+        ),
         "json 64 KB, no secret": lambda: redactor.redact_body(large, b"", JSON, False),
-        "json 64 KB + 16 KB, truncated": lambda: redactor.redact_body(large, large[:16384], JSON, True),
-        "form of 20": lambda: redactor.redact_body(FORM, b"", b"application/x-www-form-urlencoded", False),
+        "json 64 KB + 16 KB, truncated": lambda: redactor.redact_body(
+            large, large[:16384], JSON, True
+        ),
+        "form of 20": lambda: redactor.redact_body(
+            FORM, b"", b"application/x-www-form-urlencoded", False
+        ),
         "gzip 1 KB, one secret, stored": lambda: _stored(packed, redactor),
     }
     for name, run in cases.items():

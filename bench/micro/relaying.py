@@ -1,12 +1,13 @@
 """A worker's data plane without sockets: the half of `bench.micro.worker` that runs in each tree.
 
-A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, lets 64 client connections send requests
-of it to as many upstream connections that answer, all by calls, and prints its CPU time, ns a request: the lower
-quartile of short batches, since a batch that is interrupted finds its caches cold. Only what older trees have too is
-imported, and only from `proxy`; bodies are those of `bench.contents`, of this file's tree.
+A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, lets 64 client
+connections send requests of it to as many upstream connections that answer, all by calls, and
+prints its CPU time, ns a request: the lower quartile of short batches, since a batch that is
+interrupted finds its caches cold. Only what older trees have too is imported, and only from
+`proxy`; bodies are those of `bench.contents`, of this file's tree.
 
-Scenarios of HTTP/2 have four clients, each of which sends 16 requests in one piece, whose answers come one by one from
-connections of HTTP/1.1, or in one piece from a connection of HTTP/2.
+Scenarios of HTTP/2 have four clients, each of which sends 16 requests in one piece, whose answers
+come one by one from connections of HTTP/1.1, or in one piece from a connection of HTTP/2.
 """
 
 import asyncio
@@ -38,17 +39,21 @@ BATCHES: Final = 100
 """In a turn; each connection sends one request in each."""
 
 _BATCH_MAX_NS: Final = 600 * 10**9
-"""A POST goes over no connection that was idle for a second, and a busy machine may leave us waiting longer."""
+"""A POST goes over no connection that was idle for a second, and a busy machine may leave us
+waiting longer.
+"""
 
 _NINE: Final = (
     b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
     b"Accept: application/json, text/plain, */*\r\nAccept-Language: en-GB,en;q=0.8,de;q=0.5\r\n"
-    b"Accept-Encoding: gzip, deflate, br\r\nReferer: https://app.example.com/projects/42/overview\r\n"
+    b"Accept-Encoding: gzip, deflate, br\r\nReferer: "
+    b"https://app.example.com/projects/42/overview\r\n"
     b"Cookie: theme=dark; locale=en; consent=all\r\nCache-Control: no-cache\r\n"
 )
 _TRACED: Final = b"X-Request-Id: %032x\r\nTraceparent: 00-%032x-%016x-01\r\n"
 _ANSWER: Final = (
-    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 02:30:04 GMT\r\nContent-Type: application/json\r\n"
+    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 02:30:04 GMT\r\nContent-Type: "
+    b"application/json\r\n"
     b"Content-Length: %d\r\nConnection: keep-alive\r\n\r\n"
 )
 _BODIES: Final = 64
@@ -60,7 +65,9 @@ def _head(line: bytes, fields: bytes) -> bytes:
 
 
 def _bodies(kind: str) -> list[bytes]:
-    """Make bodies of a kind of content by the code of this file's tree: that of `proxy` may have others, or none."""
+    """Make bodies of a kind of content by the code of this file's tree: that of `proxy` may have
+    others, or none.
+    """
     sys.path.insert(0, str(Path(__file__).parents[2]))
     try:
         made: list[bytes] = importlib.import_module("bench.contents").variants(kind, _BODIES)
@@ -79,11 +86,20 @@ def _body(number: int) -> bytes:
 
 def _posted(line: bytes, fields: bytes, number: int) -> bytes:
     body = _body(number)
-    return _head(line, fields + b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)) + body
+    return (
+        _head(
+            line, fields + b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+        )
+        + body
+    )
 
 
 def _varied(number: int) -> tuple[bytes, bytes]:
-    return b"%d?run=%x" % (number % 5000, number), _NINE + _TRACED % (number, number + 1, number + 2)
+    return b"%d?run=%x" % (number % 5000, number), _NINE + _TRACED % (
+        number,
+        number + 1,
+        number + 2,
+    )
 
 
 Scenario = tuple[Callable[[int], bytes], Callable[[int], bytes]]
@@ -118,7 +134,9 @@ _GRPC: Final = (
     (b"x-request-id", b"6f1c2b7e9d304f5fa1d6c0be7a5e8d11"),
 )  # fmt: skip
 _ASKED: Final = b"\0\0\0\0\x12\x0a\x0eitem-000000042\x10\x2a"
-_SAID: Final = b"\0\0\0\0\x42\x0a\x40" + b"one of many things that a shop sells, with a name of some length"
+_SAID: Final = (
+    b"\0\0\0\0\x42\x0a\x40" + b"one of many things that a shop sells, with a name of some length"
+)
 
 HTTP2_SCENARIOS: Final = ("h2get", "h2h2", "unary")
 """HTTP/2 to an upstream of HTTP/1.1, to one of HTTP/2; a call of gRPC."""
@@ -142,7 +160,9 @@ class Wire(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("127.0.0.1", 50000) if name == "peername" else default
+        if name == "peername":
+            return ("127.0.0.1", 50000)
+        return default
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -179,21 +199,40 @@ class Http2Peer:
         ]  # fmt: skip
         if not is_call:
             return self._head(self.stream, fields, is_end=True)
-        return self._head(self.stream, fields) + frames.frame(frames.DATA, frames.END_STREAM, self.stream, _ASKED)
+
+        return self._head(self.stream, fields) + frames.frame(
+            frames.DATA, frames.END_STREAM, self.stream, _ASKED
+        )
 
     def answer(self, stream: int, scenario: str) -> bytes:
         is_call = scenario == "unary"
         body = _SAID if is_call else _body(stream)
         kind = b"application/grpc" if is_call else b"application/json"
-        fields = [(b":status", b"200"), (b"server", b"nginx"), (b"date", b"Sun, 22 Nov 2026 02:30:04 GMT")]
-        head = self._head(stream, [*fields, (b"content-type", kind), (b"content-length", b"%d" % len(body))])
+        fields = [
+            (b":status", b"200"),
+            (b"server", b"nginx"),
+            (b"date", b"Sun, 22 Nov 2026 02:30:04 GMT"),
+        ]
+        head = self._head(
+            stream, [*fields, (b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        )
         if not is_call:
             return head + frames.frame(frames.DATA, frames.END_STREAM, stream, body)
-        trailers = self._head(stream, [(b"grpc-status", b"0")], is_end=True)
-        return head + frames.frame(frames.DATA, 0, stream, body) + trailers + frames.rst_stream(stream, 0)
 
-    def _head(self, stream: int, fields: Sequence[tuple[bytes, bytes]], *, is_end: bool = False) -> bytes:
-        block = self._encoder.encode([(name, value, name in _NOT_INDEXED) for name, value in fields])
+        trailers = self._head(stream, [(b"grpc-status", b"0")], is_end=True)
+        return (
+            head
+            + frames.frame(frames.DATA, 0, stream, body)
+            + trailers
+            + frames.rst_stream(stream, 0)
+        )
+
+    def _head(
+        self, stream: int, fields: Sequence[tuple[bytes, bytes]], *, is_end: bool = False
+    ) -> bytes:
+        block = self._encoder.encode(
+            [(name, value, name in _NOT_INDEXED) for name, value in fields]
+        )
         return frames.header_frames(stream, block, is_end=is_end)
 
 
@@ -217,7 +256,9 @@ class Worker:
         self._stream_upstream: Any = None
 
     def connect(self, scenario: str) -> None:
-        """Open connections; idle ones of an upstream are closed after some seconds, so each turn has its own."""
+        """Open connections; idle ones of an upstream are closed after some seconds, so each turn
+        has its own.
+        """
         pool = self._engine.pools[0]
         self.clients = [Downstream(self._engine) for _ in range(CONNECTIONS)]
         for client in self.clients:
@@ -226,6 +267,7 @@ class Worker:
             self.clients = [self._begin_http2(client) for client in self.clients[:HTTP2_CLIENTS]]
             self._peers = [Http2Peer(has_table=True) for _ in self.clients]
             self._connect_streams()
+
         self.upstreams = [pool.new_connection() for _ in range(CONNECTIONS)]
         for upstream in self.upstreams:
             upstream.connection_made(Wire())
@@ -241,11 +283,14 @@ class Worker:
     def _connect_streams(self) -> None:
         """Open a connection to an upstream that speaks HTTP/2."""
         pool = self._engine.http2_pools[0]
-        self._stream_upstream = upstream = pool.new_connection()
-        self._service, self._service_stream = Http2Peer(has_table=False), 1
+        upstream = pool.new_connection()
+        self._stream_upstream = upstream
+        self._service = Http2Peer(has_table=False)
+        self._service_stream = 1
         upstream.connection_made(Wire())
         upstream.data_received(
-            frames.settings([(frames.MAX_CONCURRENT_STREAMS, 128)]) + frames.window_update(0, 1 << 30)
+            frames.settings([(frames.MAX_CONCURRENT_STREAMS, 128)])
+            + frames.window_update(0, 1 << 30)
         )
         pool.begin_opening()
         pool.opened(upstream)
@@ -260,14 +305,19 @@ class Worker:
             self._stream_upstream = None
 
     def _http2_batch_ns(self, scenario: str) -> float:
-        """Let each client send its requests in one piece, and answer them; return the CPU time of one, ns."""
+        """Let each client send its requests in one piece, and answer them; return the CPU time of
+        one, ns.
+        """
         each = CONNECTIONS // HTTP2_CLIENTS
         numbers = list(itertools.islice(self._numbers, CONNECTIONS))
         requests = [
-            b"".join([peer.request(scenario, number) for number in numbers[at * each : (at + 1) * each]])
+            b"".join(
+                [peer.request(scenario, number) for number in numbers[at * each : (at + 1) * each]]
+            )
             for at, peer in enumerate(self._peers)
         ]
         answers: list[tuple[Any, bytes]] = []
+
         if scenario == "h2get":
             body = _body(0)
             answers = [(upstream, _ANSWER % len(body) + body) for upstream in self.upstreams]
@@ -277,15 +327,18 @@ class Worker:
                 self._service_stream += 2 * each
                 said = b"".join([self._service.answer(stream, scenario) for stream in streams])
                 answers.append((self._stream_upstream, said))
+
         before_ns = time.thread_time_ns()
         for client, data in zip(self.clients, requests, strict=True):
             client.data_received(data)
             while client._codec.has_more:
                 client.take_turn()
+
         for upstream, data in answers:
             upstream.data_received(data)
             while scenario != "h2get" and upstream.codec.has_more:
                 upstream.take_turn()
+
         return (time.thread_time_ns() - before_ns) / CONNECTIONS
 
     def batch_ns(self, scenario: str) -> float:
@@ -297,9 +350,14 @@ class Worker:
         for upstream in self.upstreams:
             upstream.idle_since_ns = time.monotonic_ns() + _BATCH_MAX_NS
         pushed = self._cells[PUSHED]
-        took_ns = (self._http2_batch_ns if scenario in HTTP2_SCENARIOS else self._http1_batch_ns)(scenario)
+        took_ns = (self._http2_batch_ns if scenario in HTTP2_SCENARIOS else self._http1_batch_ns)(
+            scenario
+        )
         if self._cells[PUSHED] - pushed != CONNECTIONS:
-            raise RuntimeError(f"{self._cells[PUSHED] - pushed} of {CONNECTIONS} exchanges were recorded")
+            raise RuntimeError(
+                f"{self._cells[PUSHED] - pushed} of {CONNECTIONS} exchanges were recorded"
+            )
+
         self._cells[RELEASED] = self._cells[HEAD] & ~7
         return took_ns
 
@@ -338,7 +396,9 @@ def _worker(tasks: asyncio.TaskGroup, *, is_http2: bool) -> Worker:
         route = msgspec.structs.replace(route, upstream_protocol="http2")
     settings = Settings(routes=(route,))
     segment = make_segment(settings, None)
-    plane: Any = data_plane(settings, compile_routes(settings), segment, lambda: None, tasks, "bench")
+    plane: Any = data_plane(
+        settings, compile_routes(settings), segment, lambda: None, tasks, "bench"
+    )
     return Worker(plane.engine, segment.cells)
 
 

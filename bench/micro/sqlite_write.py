@@ -1,7 +1,7 @@
 """CPU per row of the SQLite backend, by kind of record: `python -m bench.micro.sqlite_write`.
 
-Each case commits batches of 3 000 entries made beforehand and counts the process's CPU time, so that records, heads and
-bodies cost nothing here.
+Each case commits batches of 3 000 entries made beforehand and counts the process's CPU time, so
+that records, heads and bodies cost nothing here.
 """
 
 import argparse
@@ -23,7 +23,8 @@ from tests.storage.samples import START_US, make_record
 BATCH: Final = 3000
 BATCHES: Final = 12
 HEAD: Final = (
-    b"GET /api/items/%d?page=2 HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
+    b"GET /api/items/%d?page=2 HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0 (X11; "
+    b"Linux x86_64)\r\n"
     b"accept: application/json\r\nx-request-id: %s\r\nx-forwarded-for: 10.1.2.3"
 )
 ANSWER: Final = (
@@ -71,17 +72,25 @@ def bare(number: int) -> Entry:
 def redacted(number: int) -> Entry:
     """A row of a client with credentials, now and then with more of them."""
     entry = bare(number)
-    entry.record.redactions = {"name:authorization": 1, "name:cookie": 2} if number % 9 else {"github-token": 1}
+    entry.record.redactions = (
+        {"name:authorization": 1, "name:cookie": 2} if number % 9 else {"github-token": 1}
+    )
     return entry
 
 
 def varied(number: int) -> Entry:
-    """One of 60 000 combinations of key, route, project and endpoint: nearly each has rows of its own in rollups."""
-    entry, chance = bare(number), random.Random(number).randrange(60_000)
+    """One of 60 000 combinations of key, route, project and endpoint: nearly each has rows of its
+    own in rollups.
+    """
+    entry = bare(number)
+    chance = random.Random(number).randrange(60_000)
     row = entry.record
-    row.key_id, chance = f"key-{chance % 50}", chance // 50
-    row.route_id, chance = f"route-{chance % 5}", chance // 5
-    row.project, chance = f"project-{chance % 4}", chance // 4
+    row.key_id = f"key-{chance % 50}"
+    chance = chance // 50
+    row.route_id = f"route-{chance % 5}"
+    chance = chance // 5
+    row.project = f"project-{chance % 4}"
+    chance = chance // 4
     row.endpoint = f"/api/{chance}/items/{{id}}"
     return entry
 
@@ -136,29 +145,38 @@ async def measure(case: Case, directory: Path) -> tuple[float, float, float]:
     async with await SqliteStorage.open(path, durability=case.durability) as store:
         batches = [_batch(case, number) for number in range(BATCHES + 1)]
         await store.commit(batches[0])
-        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        cpu_s = time.process_time()
+        wall_s = time.perf_counter()
         for batch in batches[1:]:
             await store.commit(batch)
         rows = BATCH * BATCHES
         cpu_us = (time.process_time() - cpu_s) / rows * 1e6
         wall_us = (time.perf_counter() - wall_s) / rows * 1e6
+
     return cpu_us, wall_us, path.stat().st_size / (rows + BATCH)
 
 
 def _batch(case: Case, number: int) -> Batch:
     entries = [case.make(number * BATCH + place) for place in range(BATCH)]
     taken = (number + 1) * BATCH
-    return Batch("sidecar-1", entries, {bytes(15) + b"\x07": Position(offset=taken * 500, taken=taken, stored=taken)})
+    return Batch(
+        "sidecar-1",
+        entries,
+        {bytes(15) + b"\x07": Position(offset=taken * 500, taken=taken, stored=taken)},
+    )
 
 
 def main() -> None:
     """Print the table; each figure is the best of some rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--directory", help="where the files are written; the temporary directory otherwise")
+    parser.add_argument(
+        "--directory", help="where the files are written; the temporary directory otherwise"
+    )
     parser.add_argument("--case", help="only this one")
     options = parser.parse_args()
     print(f"{'case':34} {'CPU µs/row':>11} {'wall µs/row':>12} {'bytes/row':>10}")
+
     for case in [case for case in CASES if options.case in (None, case.name)]:
         figures = []
         for _ in range(options.rounds):

@@ -1,7 +1,9 @@
-"""The whole data plane, bytes in, bytes out, CPU per request: `python -m bench.micro.worker [--before TREE]`.
+"""The whole data plane, bytes in, bytes out, CPU per request: `python -m bench.micro.worker
+[--before TREE]`.
 
-No kernel and no other process: what a request costs where everything is in the caches (`relaying.py`). In place, beside
-collector, upstream and load, the same code takes three to four times as long, so differences count several times there.
+No kernel and no other process: what a request costs where everything is in the caches
+(`relaying.py`). In place, beside collector, upstream and load, the same code takes three to four
+times as long, so differences count several times there.
 """
 
 from pathlib import Path
