@@ -39,7 +39,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
             **settings: Any,
         ) -> Plane:
             url = upstream if isinstance(upstream, str) else stack.enter_context(scripted(upstream))
-            return stack.enter_context(running_plane(settings_for(url, **settings), tmp_path, loop, engine))
+            return stack.enter_context(
+                running_plane(settings_for(url, **settings), tmp_path, loop, engine)
+            )
 
         yield enter
 

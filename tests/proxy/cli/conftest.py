@@ -8,7 +8,8 @@ from proxy.cli.commands.doctor import doctor, network, store
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the doctor's checks has its say, however busy the machine is: a late one would end the tests' process.
+    """Each of the doctor's checks has its say, however busy the machine is: a late one would end
+    the tests' process.
 
     A store that is read beside the tests has its time to close.
     """

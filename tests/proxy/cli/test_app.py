@@ -1,4 +1,6 @@
-"""The command line: exit codes, plain words for mistakes, settings handed on, help that matches the declarations."""
+"""The command line: exit codes, plain words for mistakes, settings handed on, help that matches the
+declarations.
+"""
 
 import errno
 import fcntl
@@ -51,7 +53,9 @@ def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> N
     assert f"sidelog {VERSION} ({BUILD})" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["nope"], ["serve", "--workers", "x"], ["get"], ["query", "--limit", "0"], []])
+@pytest.mark.parametrize(
+    "arguments", [["nope"], ["serve", "--workers", "x"], ["get"], ["query", "--limit", "0"], []]
+)
 def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Unknown commands and options, bad values, missing arguments."""
     assert app.main(arguments) == 2
@@ -68,16 +72,32 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
-    """Each has the description and the default declared with its setting, but for the value that a flag alone sets."""
+    """Each has the description and the default declared with its setting, but for the value that a
+    flag alone sets.
+    """
     command: Any = PROGRAM
     options = command.commands["serve"].params
-    helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "--greet", "-h")}
+    helps = {
+        option.opts[0]: option.help
+        for option in options
+        if option.opts[0] not in ("--config", "--greet", "-h")
+    }
     declared = dict(leaves())
     described = {name: declared[name].type.__metadata__[0].description for name in FLAGS}
-    texts = {flag.option: described[name].removeprefix(f"{flag.value}: ") for name, flag in FLAGS.items()}
-    defaults = {flag.option: f" Default: {flag.default}." if flag.default else "" for flag in FLAGS.values()}
-    assert helps == {option: f"{text[0].upper()}{text[1:]}.{defaults[option]}" for option, text in texts.items()}
-    told = {name: flag.default for name, flag in FLAGS.items() if name not in ("data_dir", "proxy.data_port")}
+    texts = {
+        flag.option: described[name].removeprefix(f"{flag.value}: ") for name, flag in FLAGS.items()
+    }
+    defaults = {
+        flag.option: f" Default: {flag.default}." if flag.default else "" for flag in FLAGS.values()
+    }
+    assert helps == {
+        option: f"{text[0].upper()}{text[1:]}.{defaults[option]}" for option, text in texts.items()
+    }
+    told = {
+        name: flag.default
+        for name, flag in FLAGS.items()
+        if name not in ("data_dir", "proxy.data_port")
+    }
     assert told == {name: str(declared[name].default) for name in told}
     assert FLAGS["data_dir"].default.endswith(f"./{declared['data_dir'].default}")
 
@@ -102,6 +122,7 @@ def test_a_shell_completes_commands_and_options(
     assert app.main(["completion", "bash"]) == 0
     assert f"{COMPLETE_VARIABLE}=bash_complete" in capsys.readouterr().out
     monkeypatch.setenv(COMPLETE_VARIABLE, "bash_complete")
+
     for line, expected in (("sidelog que", ["query"]), ("sidelog query --no-h", ["--no-header"])):
         monkeypatch.setenv("COMP_LINE", line)
         assert app.main([]) == 0
@@ -111,7 +132,9 @@ def test_a_shell_completes_commands_and_options(
 def test_who_is_greeted_sees_where_everything_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Addresses, the link that logs in, commands: what the supervisor shows once it listens; a service shows none."""
+    """Addresses, the link that logs in, commands: what the supervisor shows once it listens; a
+    service shows none.
+    """
     handed_over: list[bytes] = []
 
     def keep(document: bytes, name: str) -> int:
@@ -120,7 +143,14 @@ def test_who_is_greeted_sees_where_everything_is(
 
     monkeypatch.setattr(serve, "hand_over", keep)
     monkeypatch.setattr(os, "execve", lambda *_: None)
-    flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:1"]
+    flags = [
+        "--upstream",
+        "http://app:3000",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:1",
+    ]
     flags += ["--data-dir", str(tmp_path / "d")]
     with held_back():
         app.main(["serve", "--greet", *flags])
@@ -146,7 +176,9 @@ def test_settings_mistakes_end_with_2_in_plain_words(capsys: pytest.CaptureFixtu
 
 
 def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process replaces itself; the supervisor finds the frozen settings in the descriptor it is told."""
+    """The process replaces itself; the supervisor finds the frozen settings in the descriptor it is
+    told.
+    """
     seen: dict[str, Any] = {}
 
     def execve(program: str, arguments: list[str], environ: dict[str, str]) -> None:
@@ -156,7 +188,16 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "execve", execve)
     flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--workers", "2"]
-    flags += ["--admin-listen", "127.0.0.1:0", "--storage", "memory:", "--data-dir", "d", "--log-level", "debug"]
+    flags += [
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--storage",
+        "memory:",
+        "--data-dir",
+        "d",
+        "--log-level",
+        "debug",
+    ]
     with held_back():  # as they are for the supervisor, but not for the tests behind this one
         app.main(["serve", *flags])
     settings = thaw(seen["document"])
@@ -173,34 +214,47 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("has_memfd", [True, False])
 def test_settings_descriptor_is_inherited(monkeypatch: pytest.MonkeyPatch, has_memfd: bool) -> None:
-    """A child reads the whole document from the descriptor, with and without anonymous memory files."""
+    """A child reads the whole document from the descriptor, with and without anonymous memory
+    files.
+    """
     if not has_memfd:
         monkeypatch.delattr(os, "memfd_create", raising=False)
     settings = load({"proxy.upstream": "http://app", "proxy.stage": "x" * 100}, {}, None)
     descriptor = hand_over(freeze(settings), "sidelog-settings")
     try:
         code = f"import os, sys; sys.stdout.buffer.write(os.read({descriptor}, 1 << 20))"
-        run = subprocess.run([sys.executable, "-c", code], pass_fds=[descriptor], capture_output=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code], pass_fds=[descriptor], capture_output=True, check=True
+        )
     finally:
         os.close(descriptor)
+
     assert thaw(run.stdout) == settings
 
 
 def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A valid file is valid, in words and JSON; what is shown holds no secret; a bad one names its lines."""
+    """A valid file is valid, in words and JSON; what is shown holds no secret; a bad one names its
+    lines.
+    """
     path = tmp_path / "c.toml"
     path.write_text(
         '[proxy]\nlisten = "0.0.0.0:8080"\n'
-        '[[routes]]\nid = "a"\nupstream = "http://a"\nheaders.set_request = { authorization = "s3cret" }\n'
+        '[[routes]]\nid = "a"\nupstream = "http://a"\nheaders.set_request = { authorization = '
+        '"s3cret" }\n'
     )
     assert app.main(["config", "check", "--config", str(path)]) == 0
     found = capsys.readouterr()
     assert found.out.startswith("valid: 1 route")
-    assert "warning: routes[0].auth: is 'off': every client of 0.0.0.0:8080 uses the authorization" in found.err
+    assert (
+        "warning: routes[0].auth: is 'off': every client of 0.0.0.0:8080 uses the authorization"
+        in found.err
+    )
     assert app.main(["config", "show", "--config", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "s3cret" not in shown
-    assert tomllib.loads(shown)["routes"][0]["headers"]["set_request"] == {"authorization": "[REDACTED]"}
+    assert tomllib.loads(shown)["routes"][0]["headers"]["set_request"] == {
+        "authorization": "[REDACTED]"
+    }
     assert app.main(["config", "show", "--json", "--config", str(path)]) == 0
     assert json.loads(capsys.readouterr().out)["routes"][0]["id"] == "a"
     path.write_text("[proxy]\nnope = 1\n")
@@ -215,12 +269,22 @@ def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 def test_examples_of_own_rules_are_tried(
     command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Where nothing else is wrong: a rule that does not find what it is for would leave it in the log."""
+    """Where nothing else is wrong: a rule that does not find what it is for would leave it in the
+    log.
+    """
     path = tmp_path / "c.toml"
-    rule = '[[redact.rules]]\nid = "acme-key"\nof = "Acme"\nliterals = ["acme_"]\nregex = "acme_[0-9]{4}"\n'
-    path.write_text(f'[proxy]\nupstream = "http://a"\n{rule}examples = ["acme_12"]\nno-examples = ["acme_1234"]\n')
+    rule = (
+        '[[redact.rules]]\nid = "acme-key"\nof = "Acme"\nliterals = ["acme_"]\nregex = '
+        '"acme_[0-9]{4}"\n'
+    )
+    path.write_text(
+        f'[proxy]\nupstream = "http://a"\n{rule}examples = ["acme_12"]\nno-examples = '
+        '["acme_1234"]\n'
+    )
     assert app.main([*command, "--config", str(path)]) == 2
-    lines = capsys.readouterr().err.removeprefix("sidelog: ").replace("\nsidelog: ", "\n").splitlines()
+    lines = (
+        capsys.readouterr().err.removeprefix("sidelog: ").replace("\nsidelog: ", "\n").splitlines()
+    )
     assert [line.partition(": expected")[0] for line in lines] == [
         "redact.rules[0].examples", "redact.rules[0].no-examples",
     ]  # fmt: skip
@@ -260,7 +324,8 @@ def test_module_runs_as_a_program(tmp_path: Path) -> None:
     """`python -m proxy` is the command line; nothing of the data plane is imported for `version`."""
     code = (
         "import sys; from proxy.cli.app import main; code = main(['version']);"
-        "assert not {'httptools', 'uvloop', 'aiohttp', 'proxy.settings.model'} & set(sys.modules); sys.exit(code)"
+        "assert not {'httptools', 'uvloop', 'aiohttp', 'proxy.settings.model'} & "
+        "set(sys.modules); sys.exit(code)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -273,7 +338,9 @@ def test_module_runs_as_a_program(tmp_path: Path) -> None:
 def test_reader_that_leaves_is_no_traceback() -> None:
     """A closed pipe ends the command quietly."""
     command = [sys.executable, "-m", "proxy", "config", "show", "--upstream", "http://a"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -283,9 +350,11 @@ def test_reader_that_leaves_is_no_traceback() -> None:
 
 def test_what_a_reader_left_of_the_output_is_not_taken_for_read() -> None:
     """Also with PYTHONUNBUFFERED, where a short write raises nothing."""
-    command, environ = [sys.executable, "-m", "proxy", "man"], os.environ | {"PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "proxy", "man"]
+    environ = os.environ | {"PYTHONUNBUFFERED": "1"}
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+
     with subprocess.Popen(command, cwd=ROOT, stdout=write_end, env=environ) as process:
         os.close(write_end)
         assert os.read(read_end, 1)
@@ -296,7 +365,9 @@ def test_what_a_reader_left_of_the_output_is_not_taken_for_read() -> None:
 def run_with(redirection: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a shell does that sends its output elsewhere."""
     command = ["sh", "-c", f'exec "$0" -m proxy "$@" {redirection}', sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("arguments", [["version"], ["config", "show", "--upstream", "http://a"]])
@@ -308,9 +379,15 @@ def test_a_full_disk_is_said_in_one_line(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("redirection", "arguments", "code"),
-    [(">&-", ["version"], 0), (">&- 2>&-", ["version"], 0), ("2>&-", ["query", "--status", "x", "--data-dir", "x"], 1)],
+    [
+        (">&-", ["version"], 0),
+        (">&- 2>&-", ["version"], 0),
+        ("2>&-", ["query", "--status", "x", "--data-dir", "x"], 1),
+    ],
 )
-def test_without_an_output_the_exit_code_says_it(redirection: str, arguments: list[str], code: int) -> None:
+def test_without_an_output_the_exit_code_says_it(
+    redirection: str, arguments: list[str], code: int
+) -> None:
     """As a script that wants no more than the code calls it."""
     run = run_with(redirection, *arguments)
     assert (run.returncode, run.stdout, run.stderr) == (code, "", "")
@@ -318,7 +395,15 @@ def test_without_an_output_the_exit_code_says_it(redirection: str, arguments: li
 
 def test_an_output_of_few_characters_shows_the_others_escaped() -> None:
     """A terminal or a file in Latin-1 has no dash that long."""
-    run = run_with("", "config", "show", "--upstream", "http://a", PYTHONIOENCODING="latin-1", SIDELOG_PROXY__STAGE="–")
+    run = run_with(
+        "",
+        "config",
+        "show",
+        "--upstream",
+        "http://a",
+        PYTHONIOENCODING="latin-1",
+        SIDELOG_PROXY__STAGE="–",
+    )
     assert 'stage = "\\u2013"' in run.stdout
     assert run.stderr == ""
 
@@ -329,7 +414,9 @@ def test_what_may_not_be_read_is_no_traceback(
     """The data directory is private: its reader is told which file, and why not."""
 
     def refused(**_: object) -> int:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json")
+        raise PermissionError(
+            errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json"
+        )
 
     monkeypatch.setattr("proxy.cli.commands.manual.version", refused)
     monkeypatch.setattr("proxy.cli.commands.output.leave_stdout", lambda: None)
@@ -385,14 +472,18 @@ sys.exit(main())
 def test_interruption_while_the_commands_are_loaded_says_nothing() -> None:
     """Ctrl-C in the first moment has no traceback; a shell makes 130 of this end."""
     command = [sys.executable, "-c", EARLY, "SIGINT"]
-    done = subprocess.run(command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False)
+    done = subprocess.run(
+        command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_a_reload_while_serve_is_loaded_does_not_end_it() -> None:
     """The supervisor hears of it later; here the settings end it first."""
     command = [sys.executable, "-c", EARLY, "serve", "SIGHUP"]
-    done = subprocess.run(command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False)
+    done = subprocess.run(
+        command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False
+    )
     assert (done.returncode, b"no upstream" in done.stderr) == (2, True)
 
 
@@ -409,7 +500,10 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["keys", "revoke", "k"], "`keys disable` can be undone"), (["completion", "foo"], "'foo' is not one of 'bash'")],
+    [
+        (["keys", "revoke", "k"], "`keys disable` can be undone"),
+        (["completion", "foo"], "'foo' is not one of 'bash'"),
+    ],
 )
 def test_a_mistake_is_answered_in_our_words(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]

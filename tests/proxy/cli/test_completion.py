@@ -1,4 +1,6 @@
-"""What a shell is offered: words and values of a search, names of views; nothing where nobody answers."""
+"""What a shell is offered: words and values of a search, names of views; nothing where nobody
+answers.
+"""
 
 import json
 import os
@@ -19,7 +21,9 @@ from tests.support.programs import PROGRAM_S
 
 def values(facet: str) -> list[str]:
     redacted = ["github-token", "name:password", "name:pin"]
-    return {"service": ["orders", "a b", "other"], "method": ["GET", "BREW"], "redacted": redacted}[facet]
+    return {"service": ["orders", "a b", "other"], "method": ["GET", "BREW"], "redacted": redacted}[
+        facet
+    ]
 
 
 @each_of(
@@ -46,8 +50,12 @@ def values(facet: str) -> list[str]:
         (["path", ":", "/x", "-redacted", ":", "name", ":"], "pa", ["password"]),
     ],
 )
-def test_a_search_is_completed_at_its_end(before: list[str], incomplete: str, expected: list[str]) -> None:
-    """Whatever stands in front of the last term stays; bash's words, which end at colons, get what follows them."""
+def test_a_search_is_completed_at_its_end(
+    before: list[str], incomplete: str, expected: list[str]
+) -> None:
+    """Whatever stands in front of the last term stays; bash's words, which end at colons, get what
+    follows them.
+    """
     assert search_completions(before, incomplete, values) == expected
 
 
@@ -62,8 +70,19 @@ def test_nothing_is_offered_that_a_shell_takes_for_more_than_text(value: str) ->
 
 
 def test_endpoints_and_other_languages_are_offered() -> None:
-    names = ["/api/users/{id}", "/{}/x", "größe", "10.0.0.0/8", "2001:db8::1", "a@b.example", "100%", "a+b=c"]
-    assert search_completions([], "endpoint:", lambda facet: names) == [f"endpoint:{name}" for name in names]
+    names = [
+        "/api/users/{id}",
+        "/{}/x",
+        "größe",
+        "10.0.0.0/8",
+        "2001:db8::1",
+        "a@b.example",
+        "100%",
+        "a+b=c",
+    ]
+    assert search_completions([], "endpoint:", lambda facet: names) == [
+        f"endpoint:{name}" for name in names
+    ]
 
 
 class _Sidelog(BaseHTTPRequestHandler):
@@ -117,7 +136,12 @@ def offered_to_fish(words: str, url: str) -> list[str]:
 def answered(given: dict[str, str], url: str, program: tuple[str, str]) -> list[str]:
     environment = {**os.environ, **given, "SIDELOG_URL": url, "SIDELOG_TOKEN": "x"}
     run = subprocess.run(
-        [sys.executable, *program], env=environment, capture_output=True, text=True, check=False, timeout=PROGRAM_S
+        [sys.executable, *program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_S,
     )
     assert run.stderr == ""
     return [line for line in run.stdout.splitlines() if line]
@@ -133,7 +157,9 @@ def answered(given: dict[str, str], url: str, program: tuple[str, str]) -> list[
         ("sidelog\nexport\ncsv\nstatu", "status:"),
     ],
 )
-def test_a_shell_is_offered_values_of_the_running_sidelog(url: str, words: str, expected: str) -> None:
+def test_a_shell_is_offered_values_of_the_running_sidelog(
+    url: str, words: str, expected: str
+) -> None:
     """Of words, and the names of views."""
     assert offered(words, url, PATIENT) == [expected]
 
@@ -143,7 +169,9 @@ def test_shells_that_show_it_are_offered_what_a_rule_is_of(url: str) -> None:
     assert offered_to_fish("sidelog redact list github-t", url) == ["github-token\tGitHub"]
 
 
-@pytest.mark.parametrize(("words", "expected"), [("claude-c", ["claude-code"]), ("claude-code\ncl", [])])
+@pytest.mark.parametrize(
+    ("words", "expected"), [("claude-c", ["claude-code"]), ("claude-code\ncl", [])]
+)
 def test_a_command_to_run_is_a_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, expected: list[str]
 ) -> None:

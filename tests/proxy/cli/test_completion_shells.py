@@ -29,11 +29,18 @@ def environment(directory: Path, shell: str) -> dict[str, str]:
     find(shell)
     program = directory / "bin" / "sidelog"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec env PYTHONPATH="{ROOT}" "{sys.executable}" -m proxy "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\nexec env PYTHONPATH="{ROOT}" "{sys.executable}" -m proxy "$@"\n'
+    )
     program.chmod(0o755)
     (directory / "notes.toml").touch()
     path = f"{program.parent}:{os.environ['PATH']}"
-    return {"PATH": path, "HOME": str(directory), "TERM": "dumb", "SIDELOG_URL": "http://127.0.0.1:9"}
+    return {
+        "PATH": path,
+        "HOME": str(directory),
+        "TERM": "dumb",
+        "SIDELOG_URL": "http://127.0.0.1:9",
+    }
 
 
 class Terminal:
@@ -45,12 +52,15 @@ class Terminal:
     def type(self, text: str, until: str) -> str:
         """Type, and return what is shown once `until` is."""
         os.write(self._descriptor, text.encode())
-        shown, deadline = "", time.monotonic() + WAIT_S
+        shown = ""
+        deadline = time.monotonic() + WAIT_S
+
         while until not in shown:
             left_s = deadline - time.monotonic()
             assert left_s > 0, shown
             if select.select([self._descriptor], [], [], left_s)[0]:
                 shown += os.read(self._descriptor, 65536).decode(errors="replace")
+
         return shown
 
     def completed(self, typed: str) -> str:
@@ -78,7 +88,9 @@ def zsh(directory: Path) -> Iterator[Terminal]:
 
 
 def test_zsh_completes_commands_options_and_searches(tmp_path: Path) -> None:
-    """What is whole is followed by a space, what goes on is not, and quotes stay open; else there are files."""
+    """What is whole is followed by a space, what goes on is not, and quotes stay open; else there
+    are files.
+    """
     with zsh(tmp_path) as terminal:
         for typed, expected in (
             ("sidelog que", "sidelog query "),
@@ -94,14 +106,23 @@ def test_zsh_completes_commands_options_and_searches(tmp_path: Path) -> None:
 def test_fish_completes_commands_options_and_searches(tmp_path: Path) -> None:
     """Fish itself adds no space behind a colon or a dot."""
     given = environment(tmp_path, "fish")
-    asked = ("que", "query --stat", "query stat", "query status:404,5x", "query 'status:5xx head", "serve --config no")
+    asked = (
+        "que",
+        "query --stat",
+        "query stat",
+        "query status:404,5x",
+        "query 'status:5xx head",
+        "serve --config no",
+    )
     lines = "; ".join(f'complete -C "sidelog {words}"; echo =' for words in asked)
     script = f"sidelog completion fish | source; {lines}"
     run = subprocess.run(
         ["fish", "--no-config", "-c", script],
         env=given, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PROGRAM_S,
     )  # fmt: skip
-    offered = [[line.split("\t")[0] for line in answer.split("\n")] for answer in run.stdout.split("\n=\n")]
+    offered = [
+        [line.split("\t")[0] for line in answer.split("\n")] for answer in run.stdout.split("\n=\n")
+    ]
     assert offered == [
         ["query"], ["--status"], ["status:"], ["status:404,5xx"], ["status:5xx header."], ["notes.toml"], [""],
     ]  # fmt: skip

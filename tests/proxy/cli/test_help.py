@@ -1,6 +1,8 @@
-"""What is promised of every command there is: help with an example, no colour and no traceback in a pipe, exit codes.
+"""What is promised of every command there is: help with an example, no colour and no traceback in a
+pipe, exit codes.
 
-The table of commands is read from the application itself, so a new command is in these tests by being declared.
+The table of commands is read from the application itself, so a new command is in these tests by
+being declared.
 """
 
 import json
@@ -124,7 +126,9 @@ def test_commands_stand_in_sections(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @each_of("name", NAMES)
-def test_help_has_an_example_that_is_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_an_example_that_is_a_command(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """--help ends with 0, explains every option, and its example is one that this program would take."""
     command = COMMANDS[tuple(name.split())]
     assert app.main([*name.split(), "--help"]) == 0
@@ -162,10 +166,12 @@ def test_in_an_empty_directory_each_ends_as_documented(
     assert app.main(words_of(name)) == WITHOUT_SIDELOG.get(name, 1)
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
+
     if name not in WITHOUT_SIDELOG:
         assert captured.out == ""
         assert captured.err.startswith("sidelog: ")
         assert len(captured.err.splitlines()) == 1
+
     assert list(empty.iterdir()) == []
 
 
@@ -193,5 +199,6 @@ def test_a_reader_that_leaves_is_no_error_message(name: str, empty: Path) -> Non
             stdout=gone,
             stderr=subprocess.PIPE,
         )
+
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr

@@ -1,4 +1,6 @@
-"""Values of the command line: whole numbers are refused with their limit, texts reach a command as they are."""
+"""Values of the command line: whole numbers are refused with their limit, texts reach a command as
+they are.
+"""
 
 from typing import Any
 
@@ -39,7 +41,10 @@ def test_a_number_without_a_unit_is_no_time(value: str) -> None:
     """It may have been meant as minutes; none at all needs no unit."""
     with pytest.raises(BadParameter) as refused:
         got_of("alerts", "silence", "name", "--for", value)
-    assert refused.value.message == f"expected a number with a unit (s, m, h, d or w), such as 5m, got {value!r}"
+    assert (
+        refused.value.message
+        == f"expected a number with a unit (s, m, h, d or w), such as 5m, got {value!r}"
+    )
     assert got_of("alerts", "silence", "name", "--for", "0")["seconds"] == 0
     assert got_of("alerts", "silence", "name", "--for", "1h30m")["seconds"] == 5400
     assert got_of("alerts", "silence", "name")["seconds"] == 3600
@@ -47,9 +52,20 @@ def test_a_number_without_a_unit_is_no_time(value: str) -> None:
 
 def test_texts_numbers_and_lists_come_as_they_are() -> None:
     """What is not given is nothing, a default, or an empty list."""
-    values = got("query", "ä b", "-", "--path", "", "--status", "5xx", "--status", "404", "--limit", "+12")
-    assert (values["search"], values["path"], values["status"]) == (("ä b", "-"), "", ("5xx", "404"))
-    assert (values["limit"], values["order"], values["method"], values["wide"]) == (12, None, (), False)
+    values = got(
+        "query", "ä b", "-", "--path", "", "--status", "5xx", "--status", "404", "--limit", "+12"
+    )
+    assert (values["search"], values["path"], values["status"]) == (
+        ("ä b", "-"),
+        "",
+        ("5xx", "404"),
+    )
+    assert (values["limit"], values["order"], values["method"], values["wide"]) == (
+        12,
+        None,
+        (),
+        False,
+    )
     assert got("query")["limit"] == 100
 
 

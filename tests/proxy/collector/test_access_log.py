@@ -1,4 +1,6 @@
-"""The access log: its columns, that nothing a client sends makes two lines of one, and that it never waits."""
+"""The access log: its columns, that nothing a client sends makes two lines of one, and that it
+never waits.
+"""
 
 import json
 import os
@@ -36,28 +38,64 @@ def columns(**changes: object) -> tuple[str, ...]:
 def test_json_has_the_main_columns_of_the_record() -> None:
     """Named as in the API's records; `time` is the start, in UTC with microseconds."""
     record = make_record(
-        query="a=1", trace_id="ab" * 16, project="p", service="s", error_type="rate_limit", user_agent="curl/8"
+        query="a=1",
+        trace_id="ab" * 16,
+        project="p",
+        service="s",
+        error_type="rate_limit",
+        user_agent="curl/8",
     )
     line = JsonFormatter()(Entry(record))
     assert line.count(b"\n") == 1
     shown = json.loads(line)
     start_s, us = divmod(START_US, 1_000_000)
-    assert shown.pop("time") == time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start_s)) + f".{us:06d}Z"
+    assert (
+        shown.pop("time")
+        == time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start_s)) + f".{us:06d}Z"
+    )
     assert shown.pop("id") == format_id(record.id)
     plain = msgspec.to_builtins(record)
     assert shown == {name: plain[name] for name in shown}
-    assert {"method", "host", "path", "query", "status", "outcome", "duration_us", "client_ip"} <= shown.keys()
-    assert {"route_id", "service", "project", "trace_id", "user_agent", "error_type"} <= shown.keys()
-    assert {"request_bytes", "response_bytes", "first_byte_us", "upstream_us", "connect_us"} <= shown.keys()
+    assert {
+        "method",
+        "host",
+        "path",
+        "query",
+        "status",
+        "outcome",
+        "duration_us",
+        "client_ip",
+    } <= shown.keys()
+    assert {
+        "route_id",
+        "service",
+        "project",
+        "trace_id",
+        "user_agent",
+        "error_type",
+    } <= shown.keys()
+    assert {
+        "request_bytes",
+        "response_bytes",
+        "first_byte_us",
+        "upstream_us",
+        "connect_us",
+    } <= shown.keys()
 
 
 def test_common_is_what_nginx_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Address, user, local time with its zone, request line, status, body bytes, referer, user agent."""
+    """Address, user, local time with its zone, request line, status, body bytes, referer, user
+    agent.
+    """
     monkeypatch.setenv("TZ", "America/St_Johns")
     time.tzset()
     try:
         record = make_record(
-            client_ip="10.0.0.1", user_id="ada", query="a=[REDACTED]", response_bytes=12, user_agent="curl/8"
+            client_ip="10.0.0.1",
+            user_id="ada",
+            query="a=[REDACTED]",
+            response_bytes=12,
+            user_agent="curl/8",
         )
         record.ended_at_us = 971_211_336 * 1_000_000
         head = b"GET /items HTTP/1.1\r\nHost: a\r\nReferer:  http://a.example/b \r\nAccept: */*"
@@ -65,6 +103,7 @@ def test_common_is_what_nginx_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         monkeypatch.undo()
         time.tzset()
+
     assert line == (
         b'10.0.0.1 - ada [10/Oct/2000:18:25:36 -0230] "GET /items?a=[REDACTED] HTTP/1.1" 200 12 '
         b'"http://a.example/b" "curl/8"\n'
@@ -74,7 +113,13 @@ def test_common_is_what_nginx_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_not_known_is_a_hyphen() -> None:
     """A request that could not be read, from nobody, without an answer, still has all columns."""
     nothing = columns(
-        method=None, path=None, client_ip=None, user_id=None, status=None, user_agent=None, response_bytes=0
+        method=None,
+        path=None,
+        client_ip=None,
+        user_id=None,
+        status=None,
+        user_agent=None,
+        response_bytes=0,
     )
     assert (nothing[:2], nothing[3:]) == (("-", "-"), ("-", "-", "0", "-", "-"))
 
@@ -95,7 +140,9 @@ def test_quotes_and_control_characters_are_escaped() -> None:
 @example("\u1680")
 def test_whatever_is_sent_is_one_line(text: str) -> None:
     """Every text, half surrogate pairs included, leaves both forms whole."""
-    record = make_record(user_agent=text, path=text, query=text, user_id=text, client_ip=text, host=text)
+    record = make_record(
+        user_agent=text, path=text, query=text, user_id=text, client_ip=text, host=text
+    )
     line = JsonFormatter()(Entry(record))
     json.loads(line)
     assert line.decode().splitlines() == [line.decode().removesuffix("\n")]
@@ -106,7 +153,9 @@ def test_whatever_is_sent_is_one_line(text: str) -> None:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[FileIO, FileIO]]:
-    """A pipe; both ends are closed at the end, if the test has not: by number they might be another's by then."""
+    """A pipe; both ends are closed at the end, if the test has not: by number they might be
+    another's by then.
+    """
     read_fd, write_fd = os.pipe()
     with FileIO(read_fd) as reader, FileIO(write_fd, "wb") as writer:
         yield reader, writer
@@ -142,14 +191,19 @@ def test_lines_come_while_it_runs(pipe: tuple[FileIO, FileIO]) -> None:
     log.close()
 
 
-def test_a_reader_that_stands_still_costs_lines_and_nothing_else(pipe: tuple[FileIO, FileIO]) -> None:
-    """What is over the bound is dropped and counted to the line; what was taken arrives in order once it reads."""
+def test_a_reader_that_stands_still_costs_lines_and_nothing_else(
+    pipe: tuple[FileIO, FileIO],
+) -> None:
+    """What is over the bound is dropped and counted to the line; what was taken arrives in order
+    once it reads.
+    """
     log = AccessLog("json", pipe[1].fileno(), max_bytes=200_000)
     sent = 0
     while not log.dropped:
         log.observe(entries(10, path=f"/{sent}"))
         sent += 10
         assert sent < 10_000
+
     taken = sent - log.dropped
     found = bytearray()
     reader = threading.Thread(target=lambda: found.extend(pipe[0].readall()))
@@ -185,23 +239,30 @@ def test_a_reader_that_has_gone_is_counted_and_said_once(
         log.observe(entries(1))
         eventually(lambda: log.dropped == number)  # noqa: B023 - called at once
     log.close()
-    assert [record.message for record in caplog.records] == ["lines of the access log are lost: broken pipe"]
+    assert [record.message for record in caplog.records] == [
+        "lines of the access log are lost: broken pipe"
+    ]
 
 
-def test_a_disk_that_has_room_again_gets_lines_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_that_has_room_again_gets_lines_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Here a limit of the file's size stands for the disk."""
     with (tmp_path / "access").open("ab", buffering=0) as file:
         log = AccessLog("common", file.fileno())
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+
         try:
             log.observe(entries(2))
             eventually(lambda: log.dropped == 2)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
         log.observe(entries(1))
         eventually(lambda: file.tell() or os.fstat(file.fileno()).st_size)
         log.close()
+
     assert (tmp_path / "access").read_bytes().count(b"\n") == 1
     assert "written again" in caplog.text
 
@@ -214,7 +275,9 @@ def test_a_closed_stdout_is_counted() -> None:
     assert log.dropped == 5
 
 
-def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[FileIO, FileIO]) -> None:
+def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(
+    pipe: tuple[FileIO, FileIO],
+) -> None:
     """It is shared with whoever started us."""
     os.set_blocking(pipe[1].fileno(), False)
     log = AccessLog("json", pipe[1].fileno())

@@ -10,7 +10,9 @@ from proxy.collector.admin_token import AdminToken
 from proxy.process.data_dir import LOCK_FILE
 from proxy.settings.model import AdminHostSettings, AdminSettings, Settings, TokenSettings
 
-READER = TokenSettings(name="grafana", token="sha256:" + sha256(b"reader-token").hexdigest(), projects=("p",))
+READER = TokenSettings(
+    name="grafana", token="sha256:" + sha256(b"reader-token").hexdigest(), projects=("p",)
+)
 
 
 @pytest.fixture
@@ -23,7 +25,8 @@ def token(tmp_path: Path) -> AdminToken:
 def test_each_token_stands_for_its_principal(token: AdminToken) -> None:
     """The admin's sees everything, a configured one its scope, any other nothing."""
     credentials = credentials_of(Settings(tokens=(READER,)), token)
-    admin, reader = credentials.find("admin-token-of-it"), credentials.find("reader-token")
+    admin = credentials.find("admin-token-of-it")
+    reader = credentials.find("reader-token")
     assert admin is not None
     assert admin.principal.is_unrestricted
     assert reader is not None
@@ -34,7 +37,9 @@ def test_each_token_stands_for_its_principal(token: AdminToken) -> None:
 
 def test_authentication_can_be_off(token: AdminToken) -> None:
     """Then nobody is asked; the settings allow it on loopback only."""
-    assert credentials_of(Settings(admin=AdminSettings(auth="off"), tokens=(READER,)), token).are_off
+    assert credentials_of(
+        Settings(admin=AdminSettings(auth="off"), tokens=(READER,)), token
+    ).are_off
 
 
 def test_a_name_carries_its_scope() -> None:

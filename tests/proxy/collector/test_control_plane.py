@@ -55,11 +55,13 @@ async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wak
     worker.record(50)
     (directory / "abandoned.new").write_bytes(b"")
     worker.die()
+
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
         assert plane.readiness.answer() == (True, {"draining": False, "degraded": False})
         plane.status.start_draining()
         assert plane.readiness.answer()[0] is False
+
     assert list(directory.iterdir()) == []
     async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
         ledger = await plane.ledger()
@@ -69,14 +71,19 @@ async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wak
 async def test_what_is_not_stored_in_time_is_told(
     tmp_path: Path, wakeup: Wakeup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process keeps the database locked, and there is no spool: the ring keeps all, which is counted."""
+    """Another process keeps the database locked, and there is no spool: the ring keeps all, which
+    is counted.
+    """
     monkeypatch.setattr("proxy.collector.control_plane.CLOSE_S", 0.2)
     directory = tmp_path / "rings"
     directory.mkdir()
     worker = RingWorker(directory)
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     made = settings(tmp_path)
-    without_spool = msgspec.structs.replace(made, storage=msgspec.structs.replace(made.storage, durability="fast"))
+    without_spool = msgspec.structs.replace(
+        made, storage=msgspec.structs.replace(made.storage, durability="fast")
+    )
+
     with closing(sqlite3.connect(tmp_path / "sidelog.db", timeout=60)) as other:
         async with control_plane(without_spool, data, wakeup, directory) as plane:
             other.execute("BEGIN IMMEDIATE")
@@ -84,6 +91,7 @@ async def test_what_is_not_stored_in_time_is_told(
             worker.die()
             await until(lambda: plane.writer.waiting_records == 3)
         assert plane.unsettled_records == 3
+
     async with control_plane(without_spool, data, wakeup, directory) as plane:
         await until(lambda: not plane.sources.attached)
         assert (await plane.ledger()).stored == 3
@@ -97,31 +105,44 @@ async def test_what_is_still_in_rings_is_told(tmp_path: Path) -> None:
     worker = RingWorker(directory)
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     made = settings(tmp_path, f"postgres://nobody@127.0.0.1:{free_port()}/none")
-    without_spool = msgspec.structs.replace(made, storage=msgspec.structs.replace(made.storage, durability="fast"))
+    without_spool = msgspec.structs.replace(
+        made, storage=msgspec.structs.replace(made.storage, durability="fast")
+    )
+
     wakeup = Wakeup.create()
     async with control_plane(without_spool, data, wakeup, directory) as plane:
         worker.record(3)
         worker.die()
         await until(lambda: plane.sources.attached)
+
     wakeup.close()
     assert plane.unsettled_records == 3
 
 
-async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wakeup: Wakeup) -> None:
+async def test_rings_are_attached_before_the_lost_are_counted(
+    tmp_path: Path, wakeup: Wakeup
+) -> None:
     """An anonymous ring that its holder still offers is not lost, although it has no file."""
     worker = RingWorker(None)
     worker.record(3)
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
+
     for expected in (3, 5):
         async with control_plane(
-            settings(tmp_path), data, wakeup, tmp_path, lambda sources, *_: sources.attach_fd(worker.segment.fd)
+            settings(tmp_path),
+            data,
+            wakeup,
+            tmp_path,
+            lambda sources, *_: sources.attach_fd(worker.segment.fd),
         ) as plane:
             async with asyncio.timeout(60):
                 while (await plane.ledger()).stored < expected:  # noqa: ASYNC110 - a commit sends no event
                     await asyncio.sleep(0.005)
             plane.drain._is_stopping = True  # a worker that still lives is not waited for
             plane.sources.close()
+
         worker.record(2)
+
     assert expected == 5
     worker.die()
 
@@ -138,28 +159,39 @@ class Events:
 
 
 async def test_the_size_shown_is_that_of_the_last_look() -> None:
-    """While the cap takes slices, for minutes perhaps, that is its own; retention looks once a minute."""
+    """While the cap takes slices, for minutes perhaps, that is its own; retention looks once a
+    minute.
+    """
     async with MemoryStorage() as store:
         await store.commit(Batch("sidecar-1", [Entry(make_record())]))
-        retention, size_cap = Retention(store, Limits()), SizeCap(store, 1 << 40)
+        retention = Retention(store, Limits())
+        size_cap = SizeCap(store, 1 << 40)
         assert describe_retention(retention, size_cap)["used_bytes"] is None
         size_cap.used_bytes = 7
         size_cap.looked_at_us = now_us()
         shown = describe_retention(retention, size_cap)
         assert (shown["used_bytes"], shown["looked_at_ms"]) == (7, size_cap.looked_at_us // 1000)
         await retention.tidy()
-        assert describe_retention(retention, size_cap)["used_bytes"] == (await store.retention()).used_bytes
+        assert (
+            describe_retention(retention, size_cap)["used_bytes"]
+            == (await store.retention()).used_bytes
+        )
         await size_cap.make_room(1, 1 << 40)
         assert size_cap.used_bytes == (await store.retention()).used_bytes
 
 
 @pytest.mark.parametrize(("max_age_days", "left"), [(2.0, 1), (0.0, 2)])
 async def test_retention_is_reported_as_an_event(max_age_days: float, left: int) -> None:
-    """What is older than the setting goes, and the log says how much and until when; 0 keeps everything."""
+    """What is older than the setting goes, and the log says how much and until when; 0 keeps
+    everything.
+    """
     events = Events()
-    configured = Settings(retention=RetentionSettings(max_age_days=max_age_days, body_max_age_days=0, max_bytes=0))
+    configured = Settings(
+        retention=RetentionSettings(max_age_days=max_age_days, body_max_age_days=0, max_bytes=0)
+    )
     async with MemoryStorage() as store:
-        old, new = make_record(started_at_us=now_us() - 3 * DAY_US), make_record(started_at_us=now_us())
+        old = make_record(started_at_us=now_us() - 3 * DAY_US)
+        new = make_record(started_at_us=now_us())
         await store.commit(Batch("sidecar-1", [Entry(old), Entry(new)]))
         retention = _build_retention(configured.retention, store, events)  # type: ignore[arg-type]
         size_cap = SizeCap(store, 0)
@@ -169,6 +201,7 @@ async def test_retention_is_reported_as_an_event(max_age_days: float, left: int)
         assert shown["oldest_ms"] == (new if left == 1 else old).started_at_us // 1000
         assert (shown["rows_purged"], shown["lag_s"], shown["used_bytes"]) == (2 - left, 0.0, 0)
         assert (await store.info()).rows == left
+
     if left == 2:
         assert events.seen == []
     else:

@@ -20,10 +20,16 @@ SETTINGS = Settings(routes=(RouteSettings(id="a", upstream="http://x"),))
 async def damaged_store(directory: Path, name: str) -> None:
     """Make a store with a record and a position; the root page of one table or index is zeros."""
     async with await open_storage("sqlite:///sidelog.db", directory) as store:
-        await store.commit(Batch("sidecar-1", [Entry(make_record())], {b"r" * 16: Position(1, 1, 1)}))
+        await store.commit(
+            Batch("sidecar-1", [Entry(make_record())], {b"r" * 16: Position(1, 1, 1)})
+        )
+
     path = directory / "sidelog.db"
     with closing(sqlite3.connect(path)) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [name]).fetchone()
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = ?", [name]
+        ).fetchone()
+
     raw = bytearray(path.read_bytes())
     page_bytes = int.from_bytes(raw[16:18], "big")
     raw[(page - 1) * page_bytes : page * page_bytes] = bytes(page_bytes)
@@ -35,7 +41,9 @@ def set_aside(directory: Path) -> list[Path]:
     return list(directory.glob("sidelog.db.damaged-*"))
 
 
-async def test_old_calls_that_cannot_be_read_hold_up_no_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_old_calls_that_cannot_be_read_hold_up_no_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """New records begin anew; the store stays, for everything else in it can be read."""
     await damaged_store(tmp_path, "jobs_started")
     async with started(SETTINGS, lock_data_dir(tmp_path)) as state:
@@ -57,4 +65,5 @@ async def test_a_store_whose_positions_cannot_be_read_is_set_aside(
             store = await state.deferred.opened()
         assert await store.positions("sidecar-1") == {}
         assert state.deferred.replaced["damaged"] == 1
+
     assert set_aside(tmp_path)

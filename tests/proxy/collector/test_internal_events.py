@@ -33,4 +33,6 @@ async def test_events_count_on_and_those_that_waited_come_first(tmp_path: Path) 
     assert gaps[-1]["fromMs"] == gaps[-1]["toMs"] > 0
     assert {record.level for record in stored} == {"error"}
     count = 7 + MAX_DEFERRED + 1
-    assert (await store.positions(INSTANCE))[SOURCE_INTERNAL] == Position(0, count, count, count, {}, True)
+    assert (await store.positions(INSTANCE))[SOURCE_INTERNAL] == Position(
+        0, count, count, count, {}, True
+    )

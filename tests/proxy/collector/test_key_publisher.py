@@ -18,7 +18,9 @@ from storage.keys import ApiKey, KeyChanges
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import RingWorker
 
-KEY = ApiKey(id="01920000-0000-7000-8000-000000000001", name="n", last4="aaaa", secret_sha256=bytes(32))
+KEY = ApiKey(
+    id="01920000-0000-7000-8000-000000000001", name="n", last4="aaaa", secret_sha256=bytes(32)
+)
 
 
 class Store(MemoryStorage):
@@ -120,7 +122,9 @@ async def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
         assert world.generation > first
 
 
-async def test_a_store_that_is_away_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_store_that_is_away_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The keys that are known stay in force; it is said once, and made good later."""
     async with world_in(tmp_path) as world:
         await world.publisher.refresh()
@@ -159,7 +163,9 @@ async def test_a_store_that_does_not_come_is_an_error(
         world.store.is_away = True
         for _ in range(3):
             await world.publisher.refresh()
-        assert caplog.messages == ["the keys cannot be published, workers keep the current ones: away"]
+        assert caplog.messages == [
+            "the keys cannot be published, workers keep the current ones: away"
+        ]
 
 
 async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
@@ -199,4 +205,5 @@ async def test_it_follows_changes_that_others_make(tmp_path: Path) -> None:
                 await world.store.update_key(KEY.id, KeyChanges(disabled=True))
                 await changed(world, before)
             running.cancel()
+
         assert read_snapshot(tmp_path)[bytes(32)].disabled

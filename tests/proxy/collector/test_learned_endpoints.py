@@ -24,14 +24,18 @@ from tests.support.memory_store import MemoryStorage
 
 SETTINGS = Settings(
     routes=(
-        RouteSettings(id="shop", upstream="http://127.0.0.1:1", container="a", endpoints=("/carts/{cart}",)),
+        RouteSettings(
+            id="shop", upstream="http://127.0.0.1:1", container="a", endpoints=("/carts/{cart}",)
+        ),
         RouteSettings(id="blog", upstream="http://127.0.0.1:1", container="b"),
     )
 )
 
 
 def ask(learned: LearnedEndpoints, path: str, route: str = "shop") -> str | None:
-    return learned.endpoints.name(Record(0, b"", "i", "exchange", 0, 0, path=path, status=200, route_id=route))
+    return learned.endpoints.name(
+        Record(0, b"", "i", "exchange", 0, 0, path=path, status=200, route_id=route)
+    )
 
 
 def ask_many(learned: LearnedEndpoints, route: str = "shop") -> None:
@@ -40,9 +44,12 @@ def ask_many(learned: LearnedEndpoints, route: str = "shop") -> None:
 
 
 async def test_what_was_learned_is_kept_in_the_store() -> None:
-    """The next process, and another sidecar of the store, begin with it; nothing is written when nothing is new."""
+    """The next process, and another sidecar of the store, begin with it; nothing is written when
+    nothing is new.
+    """
     storage = MemoryStorage()
-    first, second = LearnedEndpoints(storage, SETTINGS), LearnedEndpoints(storage, SETTINGS)
+    first = LearnedEndpoints(storage, SETTINGS)
+    second = LearnedEndpoints(storage, SETTINGS)
     assert await first.save()
     assert await storage.meta(META) is None
     ask_many(first)
@@ -56,7 +63,9 @@ async def test_what_was_learned_is_kept_in_the_store() -> None:
     assert await first.save()
     kept = await storage.meta(META)
     assert kept is not None
-    assert {"/people/{name}", "/orders/{id}", "/shops"} == set(msgspec.json.decode(kept)["learned"][0][2]["endpoints"])
+    assert {"/people/{name}", "/orders/{id}", "/shops"} == set(
+        msgspec.json.decode(kept)["learned"][0][2]["endpoints"]
+    )
 
 
 @pytest.mark.parametrize("kept", ["{damaged", '{"more":' + "[" * 60_000])
@@ -100,7 +109,9 @@ def test_names_of_before_are_those_of_a_scope() -> None:
 
 
 async def test_who_erases_an_endpoint_leaves_those_of_other_routes(tmp_path: Path) -> None:
-    """Names of before are of the route that learned them; what another one has under such a name is its own."""
+    """Names of before are of the route that learned them; what another one has under such a name is
+    its own.
+    """
     async with await SqliteStorage.open(tmp_path / "log.db") as storage:
         learned = LearnedEndpoints(storage, SETTINGS)
         ask_many(learned, "blog")
@@ -116,15 +127,21 @@ async def test_who_erases_an_endpoint_leaves_those_of_other_routes(tmp_path: Pat
         assert (await view.read(TopQuery(filter, "endpoint"))).seen == 1
         assert (await view.erase(filter)).exchanges == 1
         left = (await storage.read(RecordQuery())).records
-        assert {(record.route_id, record.project) for record in left} == {("shop", None), ("blog", "p")}
+        assert {(record.route_id, record.project) for record in left} == {
+            ("shop", None),
+            ("blog", "p"),
+        }
 
 
 async def test_names_of_erased_records_are_forgotten() -> None:
     """Here, in the store, and in another sidecar, which does not write back what it still knows."""
     storage = MemoryStorage()
-    first, second = LearnedEndpoints(storage, SETTINGS), LearnedEndpoints(storage, SETTINGS)
+    first = LearnedEndpoints(storage, SETTINGS)
+    second = LearnedEndpoints(storage, SETTINGS)
     records = [
-        Record(0, bytes([number]) * 16, "i", "exchange", 0, 0, path=path, status=200, route_id="shop")
+        Record(
+            0, bytes([number]) * 16, "i", "exchange", 0, 0, path=path, status=200, route_id="shop"
+        )
         for number, path in enumerate(("/patients/smith", "/orders/1"))
     ]
     for record in records:
@@ -138,22 +155,30 @@ async def test_names_of_erased_records_are_forgotten() -> None:
     kept = await storage.meta(META) or ""
     assert "smith" not in kept
     assert "/orders/{id}" in kept
-    for _ in range(2):  # of what is not stored yet it may forget the name, which the next request teaches again
+
+    # Of what is not stored yet it may forget the name, which the next request teaches again.
+    for _ in range(2):
         ask(second, "/shops")
         assert await second.save()
         kept = await storage.meta(META) or ""
         assert "smith" not in kept
+
     assert "/shops" in kept
 
 
 async def test_who_shows_names_hears_of_erasures_by_any_sidecar() -> None:
-    """Of those here at once, of another one's at the next look, though nothing was learned meanwhile."""
+    """Of those here at once, of another one's at the next look, though nothing was learned
+    meanwhile.
+    """
     storage = MemoryStorage()
-    first, second = LearnedEndpoints(storage, SETTINGS), LearnedEndpoints(storage, SETTINGS)
+    first = LearnedEndpoints(storage, SETTINGS)
+    second = LearnedEndpoints(storage, SETTINGS)
     heard: list[tuple[str, dict[Key, Collection[str]]]] = []
     first.subscribe(lambda names: heard.append(("first", dict(names))))
     second.subscribe(lambda names: heard.append(("second", dict(names))))
-    record = Record(0, bytes(16), "i", "exchange", 0, 0, path="/orders/1", status=200, route_id="shop")
+    record = Record(
+        0, bytes(16), "i", "exchange", 0, 0, path="/orders/1", status=200, route_id="shop"
+    )
     record.endpoint = first.endpoints.name(record)
     await storage.commit(Batch("i", [Entry(record, None)], {}))
     assert await first.save()
@@ -168,7 +193,9 @@ async def test_who_shows_names_hears_of_erasures_by_any_sidecar() -> None:
     assert len(heard) == 2
 
 
-async def test_what_could_not_be_forgotten_is_forgotten_later(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_could_not_be_forgotten_is_forgotten_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A store that is away for a moment after an erasure is asked again."""
     storage = MemoryStorage()
     learned = LearnedEndpoints(storage, SETTINGS)
@@ -182,5 +209,6 @@ async def test_what_could_not_be_forgotten_is_forgotten_later(monkeypatch: pytes
         patched.setattr(storage, "top", fail)
         await learned.forget()
         assert "smith" in (await storage.meta(META) or "")
+
     assert await learned.save()
     assert "smith" not in (await storage.meta(META) or "")

@@ -26,13 +26,17 @@ Events = list[tuple[str, dict[str, object]]]
 def resender(events: Events, upstream: str, **route: Any) -> Resender:
     routes = (RouteSettings(id="a", upstream=upstream, **route),)
     rules = HeaderSettings(set_request={"X-Set": "by-sidelog", "X-Gone": ""})
-    settings = Settings(routes=routes, proxy=ProxySettings(headers=rules), replay=ReplaySettings(enabled=True))
+    settings = Settings(
+        routes=routes, proxy=ProxySettings(headers=rules), replay=ReplaySettings(enabled=True)
+    )
     return Resender(settings, lambda name, data: events.append((name, data)))
 
 
 def request(path: str = "/x", *fields: str, **changes: Any) -> Entry:
     head = "\r\n".join([f"GET {path} HTTP/1.1", *fields])
-    record = make_record(1, **{"path": path, "route_id": "a", "request_bytes": 0, "host": "shop.test"} | changes)
+    record = make_record(
+        1, **{"path": path, "route_id": "a", "request_bytes": 0, "host": "shop.test"} | changes
+    )
     return Entry(record, Payload(head.encode(), b"HTTP/1.1 200 OK", None, None))
 
 
@@ -51,13 +55,19 @@ async def sent(entry: Entry, **route: Any) -> tuple[bytes, Entry, Events]:
 
 
 async def test_a_request_goes_to_the_upstream_of_its_route() -> None:
-    """As a worker would send it: with the route's rules for headers, the client's host, and without its prefix."""
+    """As a worker would send it: with the route's rules for headers, the client's host, and without
+    its prefix.
+    """
     entry = request("/svc/x", "Host: ignored", "X-Gone: 1", "X-Kept: 2", "Content-Length: 99")
     head, answer, events = await sent(entry, path="/svc", strip_prefix=True)
     line, *fields = head.decode().split("\r\n")
     assert line == "GET /x HTTP/1.1"
     assert fields[0] == "Host: shop.test"
-    assert fields[1:-2] == ["X-Kept: 2", f"X-Sidelog-Replay-Of: {format_id(entry.record.id)}", "X-Set: by-sidelog"]
+    assert fields[1:-2] == [
+        "X-Kept: 2",
+        f"X-Sidelog-Replay-Of: {format_id(entry.record.id)}",
+        "X-Set: by-sidelog",
+    ]
     assert answer.record.status == 302  # which is not followed
     assert answer.payload is not None
     assert answer.payload.response_body is not None
@@ -117,8 +127,11 @@ async def test_a_name_is_judged_by_what_it_resolves_to(monkeypatch: pytest.Monke
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with pytest.raises(ConnectionError, match=r"metadata\.internal is at 169\.254\.169\.254, where nothing is sent"):
+    with pytest.raises(
+        ConnectionError, match=r"metadata\.internal is at 169\.254\.169\.254, where nothing is sent"
+    ):
         await resender([], "http://127.0.0.1:1").send("ann", request(), "http://metadata.internal")
+
     assert asked == ["metadata.internal"]
 
 
@@ -127,10 +140,12 @@ async def test_an_upstream_on_a_unix_socket_is_reached(tmp_path: Path) -> None:
     runner = web.AppRunner(service())
     await runner.setup()
     await web.UnixSite(runner, str(tmp_path / "socket")).start()
+
     try:
         answer = await resender([], f"unix:{tmp_path / 'socket'}").send("ann", request("/echo"), "")
     finally:
         await runner.cleanup()
+
     assert answer.payload is not None
     assert answer.payload.response_body is not None
     assert json.loads(answer.payload.response_body.head)["path"] == "/echo"
@@ -144,4 +159,7 @@ async def test_results_are_counted() -> None:
     with pytest.raises(ConnectionError):
         await sender.send("ann", request(), "")
     samples = [sample for family in sender.families() for sample in family.samples]
-    assert {sample.labels["result"]: sample.value for sample in samples} == {"answered": 1, "failed": 1}
+    assert {sample.labels["result"]: sample.value for sample in samples} == {
+        "answered": 1,
+        "failed": 1,
+    }

@@ -1,4 +1,6 @@
-"""Beginning without a store: rings are drained, nothing is stored twice when it comes, whatever was noted of it."""
+"""Beginning without a store: rings are drained, nothing is stored twice when it comes, whatever was
+noted of it.
+"""
 
 import asyncio
 import shutil
@@ -37,8 +39,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 @pytest.mark.parametrize("starts", [1, 3])
-async def test_everything_drained_before_the_store_came_is_stored_once(place: Place, starts: int) -> None:
-    """From the first start on, over further ones without a store, with records in the queue, the spool and the ring."""
+async def test_everything_drained_before_the_store_came_is_stored_once(
+    place: Place, starts: int
+) -> None:
+    """From the first start on, over further ones without a store, with records in the queue, the
+    spool and the ring.
+    """
     place.take_away()
     ids = []
     for start in range(starts):
@@ -55,6 +61,7 @@ async def test_everything_drained_before_the_store_came_is_stored_once(place: Pl
                 assert plane.readiness.answer()[1] == {"draining": False, "degraded": False}
                 ids += place.worker.record(5)
                 await settled(plane, len(ids))
+
     assert sorted(record.id for record in await place.stored()) == ids
     place.worker.die()
 
@@ -64,17 +71,22 @@ async def test_everything_drained_before_the_store_came_is_stored_once(place: Pl
 async def test_what_the_store_has_beyond_what_was_noted_is_not_doubled(
     place: Place, starts: int, batches_behind: int
 ) -> None:
-    """A kill between a commit and the note of it: the records are drained again, and found in the store."""
+    """A kill between a commit and the note of it: the records are drained again, and found in the
+    store.
+    """
     ids = place.worker.record(20)
     async with place.collecting() as plane:
         await settled(plane, 20)
-        kept, released = place.noted.read_bytes(), place.worker.segment.cells[RELEASED]
+        kept = place.noted.read_bytes()
+        released = place.worker.segment.cells[RELEASED]
         for batch in range(batches_behind):
             ids += place.worker.record(7)
             await settled(plane, 27 + 7 * batch)
+
     place.noted.write_bytes(kept)
     place.worker.segment.cells[RELEASED] = released
     place.take_away()
+
     for start in range(starts):
         ids += place.worker.record(9)
         async with place.collecting() as plane:
@@ -84,6 +96,7 @@ async def test_what_the_store_has_beyond_what_was_noted_is_not_doubled(
                 await settled(plane, len(ids))
                 ids += place.worker.record(4)
                 await settled(plane, len(ids))
+
     counts = Counter(record.id for record in await place.stored())
     assert counts == Counter(ids)
     place.worker.die()
@@ -92,7 +105,9 @@ async def test_what_the_store_has_beyond_what_was_noted_is_not_doubled(
 async def test_a_store_that_takes_longer_than_a_start_waits_is_waited_for(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that several write to, the last of whom was killed: each question begins that one's time anew."""
+    """As one that several write to, the last of whom was killed: each question begins that one's
+    time anew.
+    """
     read = SqliteStorage.positions
 
     async def read_late(store: SqliteStorage, instance: str) -> dict[bytes, Position]:
@@ -102,10 +117,12 @@ async def test_a_store_that_takes_longer_than_a_start_waits_is_waited_for(
     monkeypatch.setattr("proxy.collector.startup.ANSWER_S", 0.1)
     monkeypatch.setattr(SqliteStorage, "positions", read_late)
     ids = place.worker.record(20)
+
     async with place.collecting() as plane:
         members = plane.readiness.answer()[1]
         assert (members["away"], members["reasons"]) == (["store"], ["the store is being opened"])
         await settled(plane, 20)
+
     assert [record.id for record in await place.stored()] == ids
     place.worker.die()
 
@@ -115,21 +132,29 @@ async def test_an_export_begins_where_the_store_was_when_the_collector_began(pla
     old = place.worker.record(5)
     async with place.collecting() as plane:
         await settled(plane, 5)
-    place.settings = msgspec.structs.replace(place.settings, otel=OtelSettings(endpoint="http://127.0.0.1:9"))
+    place.settings = msgspec.structs.replace(
+        place.settings, otel=OtelSettings(endpoint="http://127.0.0.1:9")
+    )
     place.take_away()
     ids = place.worker.record(20)
+
     async with place.collecting() as plane:
         await taken(plane, place, 25)
         place.bring_back()
         await settled(plane, 25)
         await until(lambda: all(each["problem"] for each in plane.export.describe()))
         assert [each["waiting_records"] for each in plane.export.describe()] == [20, 20]
+
     assert [record.id for record in await place.stored()] == old + ids
     place.worker.die()
 
 
-async def test_a_store_that_opens_slowly_is_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine that is busy with other work: until it is known what they continue, no records are made."""
+async def test_a_store_that_opens_slowly_is_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is busy with other work: until it is known what they continue, no records
+    are made.
+    """
     opened = SqliteStorage.open
 
     async def open_slowly(*arguments: Any, **options: Any) -> SqliteStorage:
@@ -142,7 +167,9 @@ async def test_a_store_that_opens_slowly_is_waited_for(place: Place, monkeypatch
     place.worker.die()
 
 
-async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store(place: Place) -> None:
+async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store(
+    place: Place,
+) -> None:
     """Without a note nobody knows what of it is stored: it is left alone until the store says so."""
     ids = place.worker.record(20)
     async with place.collecting() as plane:
@@ -150,12 +177,14 @@ async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store
     place.noted.unlink()
     place.take_away()
     ids += place.worker.record(3)
+
     async with place.collecting() as plane:
         await until(lambda: place.worker.source in plane.sources.attached)
         await asyncio.sleep(0.05)
         assert plane.sources.attached[place.worker.source].position.taken == 0
         place.bring_back()
         await settled(plane, 23)
+
     assert [record.id for record in await place.stored()] == ids
     place.worker.die()
 
@@ -164,7 +193,9 @@ async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store
 async def test_a_store_that_begins_anew_has_nothing_to_do_with_what_was_spooled_before(
     place: Place, starts_away: bool
 ) -> None:
-    """Its file was removed, or is a backup: what the spool has replayed since is not missing in it, and not damaged."""
+    """Its file was removed, or is a backup: what the spool has replayed since is not missing in it,
+    and not damaged.
+    """
     place.take_away()
     place.worker.record(20)
     async with place.collecting() as plane:
@@ -174,6 +205,7 @@ async def test_a_store_that_begins_anew_has_nothing_to_do_with_what_was_spooled_
         await settled(plane, 20)
         place.worker.die()
         await until(lambda: not plane.sources.attached)
+
     for file in (place.path / "here").iterdir():
         file.unlink()
     place.worker = RingWorker(place.path / "rings")
@@ -185,12 +217,18 @@ async def test_a_store_that_begins_anew_has_nothing_to_do_with_what_was_spooled_
             await taken(plane, place, 3 * start)
             place.bring_back()
             await settled(plane, 3 * start)
+
     place.worker.die()
 
 
 async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: Place) -> None:
-    """The store knows positions of that name from another directory: own records and spool are counted behind them."""
-    old = {SOURCE_INTERNAL: Position(0, 2, 2, 2, {}, True), SOURCE_SPOOL: Position(17, 500, closed=True)}
+    """The store knows positions of that name from another directory: own records and spool are
+    counted behind them.
+    """
+    old = {
+        SOURCE_INTERNAL: Position(0, 2, 2, 2, {}, True),
+        SOURCE_SPOOL: Position(17, 500, closed=True),
+    }
     events = [Entry(make_record(kind="event", started_at_us=now_us())) for _ in range(2)]
     async with await open_storage(place.settings.storage.url, place.path) as storage:
         await storage.commit(Batch(INSTANCE, events, old))
@@ -200,6 +238,7 @@ async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: P
         async with place.collecting() as plane:
             plane.events.add_event("key_changed", {})
             await taken(plane, place, 30)
+
     place.bring_back()
     async with place.collecting() as plane:
         plane.events.add_event("key_changed", {})
@@ -210,17 +249,23 @@ async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: P
     place.worker.die()
 
 
-async def test_what_a_dead_worker_left_in_flight_is_recorded_when_the_store_has_come(place: Place) -> None:
-    """Its table is kept with its ring until it can be asked whether an exchange was stored after all."""
+async def test_what_a_dead_worker_left_in_flight_is_recorded_when_the_store_has_come(
+    place: Place,
+) -> None:
+    """Its table is kept with its ring until it can be asked whether an exchange was stored after
+    all.
+    """
     place.take_away()
     ids = place.worker.record(5)
     lost = place.worker.show(place.worker.begin("/tools"))
     both = place.worker.begin()
     place.worker.show(both)
-    slot, both.slot = both.slot, -1
+    slot = both.slot
+    both.slot = -1
     ids.append(place.worker.finish(both))  # pushed, and killed before its slot was cleared
     assert slot >= 0
     place.worker.die()
+
     for start in range(3):
         async with place.collecting() as plane:
             await taken(plane, place, 6)
@@ -228,6 +273,7 @@ async def test_what_a_dead_worker_left_in_flight_is_recorded_when_the_store_has_
                 place.bring_back()
                 await until(lambda: not plane.sources.attached)
                 await settled(plane, 7)
+
     stored = {record.id: record.outcome for record in await place.stored()}
     assert stored == {**dict.fromkeys(ids, "ok"), lost: "worker_lost"}
 
@@ -240,6 +286,7 @@ async def test_without_a_spool_the_rings_hold(place: Place) -> None:
     )
     place.take_away()
     place.worker.record(10)
+
     async with place.collecting() as plane:
         await until(lambda: place.worker.source in plane.sources.attached)
         await asyncio.sleep(0.05)
@@ -247,11 +294,14 @@ async def test_without_a_spool_the_rings_hold(place: Place) -> None:
         assert not plane.readiness.answer()[1]["draining"]
         place.bring_back()
         await settled(plane, 10)
+
     place.worker.die()
 
 
 async def test_a_store_of_a_newer_program_is_an_outage(place: Place) -> None:
-    """Records are spooled, what is wrong is said, and they are stored when the file can be read again."""
+    """Records are spooled, what is wrong is said, and they are stored when the file can be read
+    again.
+    """
     async with await open_storage(place.settings.storage.url, place.path):
         pass
 
@@ -267,6 +317,7 @@ async def test_a_store_of_a_newer_program_is_an_outage(place: Place) -> None:
         assert "newer sidelog" in str(plane.status.describe()["storage"])
         set_layout(len(migrations()))
         await settled(plane, 5)
+
     place.worker.die()
 
 
@@ -276,9 +327,12 @@ async def test_a_damaged_store_is_set_aside_and_told(place: Place) -> None:
     async with place.collecting() as plane:
         await settled(plane, 5)
     path = place.path / "store" / "sidelog.db"
-    raw = path.read_bytes().replace(b"CREATE TABLE ingest_position", b"CREATE TABLE ingest_Position")
+    raw = path.read_bytes().replace(
+        b"CREATE TABLE ingest_position", b"CREATE TABLE ingest_Position"
+    )
     path.write_bytes(raw)
     place.worker.record(3)
+
     async with place.collecting() as plane:
         async with asyncio.timeout(30):
             while (await plane.ledger()).stored < 9:  # noqa: ASYNC110 - the event too; nothing tells
@@ -286,8 +340,11 @@ async def test_a_damaged_store_is_set_aside_and_told(place: Place) -> None:
         ledger = await plane.ledger()
         assert (ledger.stored, ledger.is_balanced, ledger.dropped) == (9, True, {})
         found = await plane.storage.read(RecordQuery(filter=Filter(kind="all"), limit=100))
+
     assert sorted(record.kind for record in found.records) == ["event", *["exchange"] * 3]
-    assert [record.name for record in found.records if record.kind == "event"] == ["store_set_aside"]
+    assert [record.name for record in found.records if record.kind == "event"] == [
+        "store_set_aside"
+    ]
     assert len(list(path.resolve().parent.glob("sidelog.db.damaged-*Z"))) == 1
     place.worker.die()
 
@@ -322,15 +379,22 @@ async def test_a_store_that_comes_later_is_there_for_who_stores_nothing(place: P
         place.bring_back()
         await until(lambda: not plane.readiness.answer()[1]["degraded"])
         assert plane.status.describe()["writer"].batches["stored"] == 0  # type: ignore[attr-defined]
+
     place.worker.die()
     shutil.rmtree(place.path / "rings")
 
 
-async def test_keys_are_kept_in_a_store_of_their_own(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    """Records go where they always went; keys that are left there open nothing, which is said; one store is closed."""
+async def test_keys_are_kept_in_a_store_of_their_own(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Records go where they always went; keys that are left there open nothing, which is said; one
+    store is closed.
+    """
     async with await open_storage("sqlite:///store/sidelog.db", place.path) as store:
         await store.create_key(make_key(str(uuid4())))
-    place.settings = msgspec.structs.replace(place.settings, keys=KeySettings(url="sqlite:///keys.db"))
+    place.settings = msgspec.structs.replace(
+        place.settings, keys=KeySettings(url="sqlite:///keys.db")
+    )
     caplog.set_level("INFO")
     async with place.collecting() as plane:
         await until(lambda: "ignoring API keys in the store of records" in caplog.text)
@@ -340,6 +404,7 @@ async def test_keys_are_kept_in_a_store_of_their_own(place: Place, caplog: pytes
         ids = place.worker.record(3)
         await settled(plane, len(ids))
         assert plane.status.describe()["keys"] == {"own_store": True, "reason": None}
+
     assert "API keys are kept in a store of their own" in caplog.text
     async with await open_storage("sqlite:///keys.db", place.path) as keys:
         assert await keys.keys() == [new]
@@ -351,7 +416,9 @@ async def test_keys_are_kept_in_a_store_of_their_own(place: Place, caplog: pytes
 async def test_a_store_of_keys_that_is_away_holds_up_nothing(place: Place) -> None:
     """Records are stored, traffic may come, and it is said; keys are there when it is."""
     (place.path / "nowhere").write_text("")
-    place.settings = msgspec.structs.replace(place.settings, keys=KeySettings(url="sqlite:///nowhere/keys.db"))
+    place.settings = msgspec.structs.replace(
+        place.settings, keys=KeySettings(url="sqlite:///nowhere/keys.db")
+    )
     async with place.collecting() as plane:
         ids = place.worker.record(3)
         await settled(plane, len(ids))
@@ -362,6 +429,7 @@ async def test_a_store_of_keys_that_is_away_holds_up_nothing(place: Place) -> No
         (place.path / "nowhere").unlink()
         await until(lambda: not plane.readiness.answer()[1]["degraded"])
         assert await plane.storage.keys() == []
+
     place.worker.die()
     shutil.rmtree(place.path / "rings")
 

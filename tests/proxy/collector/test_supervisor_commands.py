@@ -58,8 +58,12 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_rings_said_before_anybody_follows_are_kept(line: tuple[Control, SupervisorCommands]) -> None:
-    """What arrives while the store is being opened is handed on first, and what comes later at once."""
+async def test_rings_said_before_anybody_follows_are_kept(
+    line: tuple[Control, SupervisorCommands],
+) -> None:
+    """What arrives while the store is being opened is handed on first, and what comes later at
+    once.
+    """
     supervisor, commands = line
     before = set(os.listdir("/proc/self/fd"))
     with socket.socket() as first, socket.socket() as second:
@@ -74,6 +78,7 @@ async def test_rings_said_before_anybody_follows_are_kept(line: tuple[Control, S
         supervisor.send("rings []", [second.fileno()])
         await settled()
         assert sources.attached == inodes
+
     assert set(os.listdir("/proc/self/fd")) <= before
 
 
@@ -89,7 +94,9 @@ async def test_no_rings_are_known_too(line: tuple[Control, SupervisorCommands]) 
 
 
 async def test_not_ready_and_drain(line: tuple[Control, SupervisorCommands]) -> None:
-    """The first makes it not ready, the second ends it; both count although they came before the store was open."""
+    """The first makes it not ready, the second ends it; both count although they came before the
+    store was open.
+    """
     supervisor, commands = line
     supervisor.send("not-ready")
     await settled()
@@ -103,7 +110,9 @@ async def test_not_ready_and_drain(line: tuple[Control, SupervisorCommands]) -> 
     assert commands.stopping.is_set()
 
 
-async def test_the_end_of_the_supervisor_is_a_command_to_stop(line: tuple[Control, SupervisorCommands]) -> None:
+async def test_the_end_of_the_supervisor_is_a_command_to_stop(
+    line: tuple[Control, SupervisorCommands],
+) -> None:
     """Also for one who still waits for the first word."""
     supervisor, commands = line
     supervisor.close()
@@ -113,7 +122,9 @@ async def test_the_end_of_the_supervisor_is_a_command_to_stop(line: tuple[Contro
     assert not commands.is_handing_over
 
 
-async def test_a_hand_over_is_a_stop_with_a_successor(line: tuple[Control, SupervisorCommands]) -> None:
+async def test_a_hand_over_is_a_stop_with_a_successor(
+    line: tuple[Control, SupervisorCommands],
+) -> None:
     """The collector ends, and is not draining: another one goes on with the rings."""
     supervisor, commands = line
     status: Any = FakeStatus()
@@ -136,10 +147,16 @@ async def test_a_ring_that_is_gone_is_told(line: tuple[Control, SupervisorComman
     assert supervisor.receive()[0] == ["retired 00ff"]
 
 
-async def test_workers_are_known_and_a_ring_nobody_reads_is_told(line: tuple[Control, SupervisorCommands]) -> None:
-    """What was said of the workers before anybody followed counts, and the supervisor hears what is missing."""
+async def test_workers_are_known_and_a_ring_nobody_reads_is_told(
+    line: tuple[Control, SupervisorCommands],
+) -> None:
+    """What was said of the workers before anybody followed counts, and the supervisor hears what is
+    missing.
+    """
     supervisor, commands = line
-    supervisor.send('rings [{"name": "worker 0", "pid": 7, "ready": true, "failures": 0, "ring": "00ff"}]')
+    supervisor.send(
+        'rings [{"name": "worker 0", "pid": 7, "ready": true, "failures": 0, "ring": "00ff"}]'
+    )
     await settled()
     clock = [0.0]
     workers = Workers({}, lambda: clock[0])

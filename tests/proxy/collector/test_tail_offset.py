@@ -48,7 +48,9 @@ async def open_fanout(settings: Settings, storage: Storage) -> SnapshotCursors:
 
 @given(offset=st.integers(0, 10**9), last_seq=st.integers(0, 10**9), mark=st.integers(0, 10**12))
 def test_the_next_id_is_above_everything_sent(offset: int, last_seq: int, mark: int) -> None:
-    """The offset never falls, stays when nothing was lost, and else leaves a margin of 10 000 and more."""
+    """The offset never falls, stays when nothing was lost, and else leaves a margin of 10 000 and
+    more.
+    """
     raised = raise_offset(offset, last_seq, mark)
     head = raised + 2 * last_seq
     if offset + 2 * last_seq >= mark:
@@ -59,8 +61,12 @@ def test_the_next_id_is_above_everything_sent(offset: int, last_seq: int, mark: 
 
 
 @pytest.mark.parametrize("url", ["sqlite:///a.db", "memory:"])
-async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(tmp_path: Path, url: str) -> None:
-    """A store that is still there keeps its numbers; one that is empty again begins above all of them."""
+async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(
+    tmp_path: Path, url: str
+) -> None:
+    """A store that is still there keeps its numbers; one that is empty again begins above all of
+    them.
+    """
     settings = Settings()
     async with await open_storage(url, tmp_path, durability="fast") as storage:
         tail = await open_tail(settings, storage, tmp_path)
@@ -70,6 +76,7 @@ async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(tmp_path: 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.01):
                 await keep_tail(tail, storage, tmp_path, is_shared=False)
+
     assert read_state(tmp_path)[MARK_NAME] == 10
     async with await open_storage(url, tmp_path, durability="fast") as storage:
         again = await open_tail(settings, storage, tmp_path)
@@ -79,6 +86,7 @@ async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(tmp_path: 
         else:
             assert (again.offset, again.head_id) == (0, 10)
             assert again.resume(7).reset_reason is None
+
     async with await open_storage("sqlite:///other.db", tmp_path, durability="fast") as storage:
         other = await open_tail(settings, storage, tmp_path)
         assert other.offset == 10 + MARGIN
@@ -93,6 +101,7 @@ async def test_the_mark_leaves_other_state_alone(tmp_path: Path) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.01):
                 await keeping
+
     assert read_state(tmp_path) == {"instance": "sl-1", MARK_NAME: 10}
 
 
@@ -113,11 +122,14 @@ async def test_a_shared_store_is_followed_while_somebody_listens(
             while tail.head_id < 2:  # noqa: ASYNC110 - the head sends no event
                 await asyncio.sleep(0.005)
             following.cancel()
+
         assert tail.head_id == 2
         tail.close()
 
 
-@each_of(("value", "is_on"), [("true", True), ("1", True), ("YES", True), ("false", False), ("", False)])
+@each_of(
+    ("value", "is_on"), [("true", True), ("1", True), ("YES", True), ("false", False), ("", False)]
+)
 def test_the_document_s_own_switch_turns_the_fan_out_on(value: str, is_on: bool) -> None:
     """LOGS_ADMIN_FANOUT, which is no setting of ours."""
     assert has_fanout({"LOGS_ADMIN_FANOUT": value}) is is_on
@@ -127,10 +139,12 @@ def test_the_document_s_own_switch_turns_the_fan_out_on(value: str, is_on: bool)
 async def test_sidecars_of_one_store_read_each_other_s_cursors(tmp_path: Path) -> None:
     """The secret is the store's: made once, whoever comes first."""
     async with await open_storage("memory:", tmp_path) as storage:
-        one, other = await open_fanout(Settings(), storage), await open_fanout(Settings(), storage)
+        one = await open_fanout(Settings(), storage)
+        other = await open_fanout(Settings(), storage)
         place = SnapshotPosition(5, int(one.now_s()), 3)
         assert other.decode(one.encode(place, b"x"), b"x") == place
         assert len(one.secret) == 32
+
     async with await open_storage("memory:", tmp_path) as storage:
         assert (await open_fanout(Settings(), storage)).secret != one.secret
 
@@ -140,7 +154,8 @@ async def test_what_another_sidecar_erased_is_not_streamed_from_memory() -> None
     for url, first_seq in (("postgresql://db/sidelog", None), ("sqlite:///sidelog.db", 1)):
         storage = MemoryStorage()
         settings = Settings(storage=StorageSettings(url=url))
-        learned, other = LearnedEndpoints(storage, settings), LearnedEndpoints(storage, settings)
+        learned = LearnedEndpoints(storage, settings)
+        other = LearnedEndpoints(storage, settings)
         tail = Tail(storage)
         subscribe_to_erasures(settings, learned, tail)
         await learned.save()

@@ -27,7 +27,12 @@ def test_a_bound_command_runs_with_its_arguments_and_exit_code() -> None:
         [sys.executable, "-c", "import sys; print(sys.argv[1:]); sys.exit(7)", "a b", "--c"]
     )
     done = subprocess.run(
-        command, env=module_environment(), capture_output=True, text=True, check=False, timeout=PROGRAM_S
+        command,
+        env=module_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_S,
     )
     assert (done.returncode, done.stdout) == (7, "['a b', '--c']\n")
 
@@ -45,6 +50,16 @@ def test_a_killed_parent_takes_its_child_with_it() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a parent's death")
 def test_a_command_whose_parent_is_gone_already_does_not_start() -> None:
     """The death of a parent that ended before is announced to nobody."""
-    command = [sys.executable, "-m", "proxy.demo.die_with_parent", "1", sys.executable, "-c", "print('started')"]
-    done = subprocess.run(command, env=module_environment(), capture_output=True, check=False, timeout=PROGRAM_S)
+    command = [
+        sys.executable,
+        "-m",
+        "proxy.demo.die_with_parent",
+        "1",
+        sys.executable,
+        "-c",
+        "print('started')",
+    ]
+    done = subprocess.run(
+        command, env=module_environment(), capture_output=True, check=False, timeout=PROGRAM_S
+    )
     assert (done.returncode, done.stdout) == (1, b"")

@@ -1,4 +1,6 @@
-"""The gRPC service of the demo: what it answers, and that another implementation of HTTP/2 understands it."""
+"""The gRPC service of the demo: what it answers, and that another implementation of HTTP/2
+understands it.
+"""
 
 import asyncio
 import socket
@@ -23,15 +25,23 @@ def ask(port: int, method: str, body: bytes) -> Stream:
 
 
 async def test_http_1_and_grpc_share_a_port() -> None:
-    """A stream has its messages and ends with trailers; a call that fails at once has its status in the head."""
+    """A stream has its messages and ends with trailers; a call that fails at once has its status in
+    the head.
+    """
     loop = asyncio.get_running_loop()
     async with serving(pace_s=0) as port:
-        watched = await loop.run_in_executor(None, ask, port, "Watch", grpc.framed({"sku": "A-1003"}))
+        watched = await loop.run_in_executor(
+            None, ask, port, "Watch", grpc.framed({"sku": "A-1003"})
+        )
         assert watched.body.count(b'"units"') == 3
         assert watched.trailers == {"grpc-status": "14", "grpc-message": "the warehouse was lost"}
         refused = await loop.run_in_executor(None, ask, port, "Get", b"no message")
         assert (refused.status, refused.fields["grpc-status"], refused.body) == (200, "12", b"")
-        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/api/users/1") as answer:
+
+        async with (
+            ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/api/users/1") as answer,
+        ):
             assert answer.status == 200
 
 

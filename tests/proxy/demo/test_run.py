@@ -36,7 +36,9 @@ def demo(data_dir: Path, listen: str) -> Iterator[subprocess.Popen[str]]:
     """Start a demo."""
     addresses = ["--listen", listen, "--admin-listen", free_address()]
     command = [sys.executable, "-m", "proxy", "demo", *addresses, "--data-dir", str(data_dir)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process
         finally:
@@ -51,12 +53,23 @@ def read_welcome(process: subprocess.Popen[str]) -> str:
         lines.append(line)
         if "Ctrl-C" in line:
             return "".join(lines)
+
     raise AssertionError(f"the demo ended: {process.stderr.read() if process.stderr else ''}")
 
 
 def await_visits(data_dir: Path) -> None:
     """Return when traffic came through."""
-    command = [sys.executable, "-m", "proxy", "query", "--json", "--limit", "1", "--data-dir", str(data_dir)]
+    command = [
+        sys.executable,
+        "-m",
+        "proxy",
+        "query",
+        "--json",
+        "--limit",
+        "1",
+        "--data-dir",
+        str(data_dir),
+    ]
     deadline = time.monotonic() + PROGRAM_S
     while not subprocess.run(command, capture_output=True, check=False).stdout:
         assert time.monotonic() < deadline
@@ -65,7 +78,9 @@ def await_visits(data_dir: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_takes_everything_down(tmp_path: Path, number: signal.Signals) -> None:
-    """The welcome names proxy, UI and token, and traffic comes; what is behind sidelog ends with it."""
+    """The welcome names proxy, UI and token, and traffic comes; what is behind sidelog ends with
+    it.
+    """
     listen = free_address()
     with demo(tmp_path / "data", listen) as process:
         text = read_welcome(process)
@@ -111,7 +126,9 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 def test_wrong_settings_are_reported_with_exit_code_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, beside: list[tuple[str, ...]]
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    beside: list[tuple[str, ...]],
 ) -> None:
     """A wrong variable is found before anything is started; so is a Unix socket, which is no port."""
     monkeypatch.setenv("SIDELOG_PROXY__WORKERS", "many")
@@ -127,7 +144,9 @@ def test_wrong_settings_are_reported_with_exit_code_2(
     assert beside == []
 
 
-def test_the_environment_names_addresses_where_the_caller_does_not(beside: list[tuple[str, ...]]) -> None:
+def test_the_environment_names_addresses_where_the_caller_does_not(
+    beside: list[tuple[str, ...]],
+) -> None:
     """A given address wins over the environment, which wins over the default."""
     environ = {"SIDELOG_PROXY__LISTEN": "127.0.0.1:1111", "SIDELOG_ADMIN__LISTEN": "127.0.0.1:2222"}
     found = start("127.0.0.1:8080", "127.0.0.1:3333", None, environ)
@@ -149,10 +168,15 @@ def test_the_settings_of_a_demo_are_valid(tmp_path: Path) -> None:
     assert [route.id for route in settings.routes] == ["users", "tools", "default"]
     assert [alert.url for alert in settings.alerts] == [f"{URL}/hook"]
     environ = {"SIDELOG_ALERTS": "[]"}
-    assert load(start("127.0.0.1:11", "127.0.0.1:12", str(tmp_path), environ), environ, None).alerts == ()
+    assert (
+        load(start("127.0.0.1:11", "127.0.0.1:12", str(tmp_path), environ), environ, None).alerts
+        == ()
+    )
 
 
-def test_where_only_the_demo_ran_its_records_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_only_the_demo_ran_its_records_are_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Own records come first, and a directory that is named before both."""
     monkeypatch.chdir(tmp_path)
     assert data_directory(None, {}) == Path("sidelog-data")
@@ -172,10 +196,22 @@ def test_a_taken_port_is_one_line_and_gets_nothing(tmp_path: Path, taken: str) -
     """No banner that leads into the other program, no question to it, and above all not the token."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        addresses = {"--listen": free_address(), "--admin-listen": free_address()} | {taken: address}
+        addresses = {"--listen": free_address(), "--admin-listen": free_address()} | {
+            taken: address
+        }
         flags = [text for flag in addresses.items() for text in flag]
-        command = [sys.executable, "-m", "proxy", "demo", *flags, "--data-dir", str(tmp_path / "data")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "proxy",
+            "demo",
+            *flags,
+            "--data-dir",
+            str(tmp_path / "data"),
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROGRAM_S, check=False
+        )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1
         assert f"cannot listen on {address}: address already in use" in done.stderr

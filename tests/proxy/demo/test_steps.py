@@ -23,7 +23,9 @@ ONE_OF = Step(request="POST /say", body='"<yes|no>, <yes|no>"', answer="<yes|no>
     ],
 )
 def test_a_request_is_known_by_its_form(request_line: str, body: str, answer: str | None) -> None:
-    """What it says in the place of a placeholder is in the answer, the same each time and within the range."""
+    """What it says in the place of a placeholder is in the answer, the same each time and within
+    the range.
+    """
     found = Answers([KNOWN, ANY, ONE_OF]).find(request_line, body)
     assert (None if found is None else found.answer) == answer
 

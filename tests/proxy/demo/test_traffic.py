@@ -30,7 +30,8 @@ async def base_url() -> AsyncIterator[str]:
 def test_the_same_seed_makes_the_same_visits() -> None:
     """A run can be repeated, another seed gives another one."""
     first, again, other = (
-        [visit(draw) for _ in range(50)] for draw in (random.Random(1), random.Random(1), random.Random(2))
+        [visit(draw) for _ in range(50)]
+        for draw in (random.Random(1), random.Random(1), random.Random(2))
     )
     assert first == again
     assert first != other
@@ -52,10 +53,19 @@ def test_the_models_of_the_demo_have_prices() -> None:
     """All but those that never answer: the overview of a first run shows what calls cost."""
     pytest.importorskip("genai_prices")
     prices = Prices(load_list)
-    for provider, name in (("openai", "streamed chat"), ("anthropic", "streamed message"), ("anthropic", "agent")):
+    for provider, name in (
+        ("openai", "streamed chat"),
+        ("anthropic", "streamed message"),
+        ("anthropic", "agent"),
+    ):
         steps = [visit(random.Random(seed), name=name)[-1] for seed in range(20)]
-        for model in {json.loads(step.body)["model"] for step in steps if step.target.startswith("/v1")}:
-            assert prices.cost_of(provider, CallUsage(model=model, input_tokens=10, output_tokens=10)) is not None
+        for model in {
+            json.loads(step.body)["model"] for step in steps if step.target.startswith("/v1")
+        }:
+            assert (
+                prices.cost_of(provider, CallUsage(model=model, input_tokens=10, output_tokens=10))
+                is not None
+            )
 
 
 async def test_visits_succeed_and_fail_in_measure(base_url: str) -> None:
@@ -69,6 +79,7 @@ async def test_visits_succeed_and_fail_in_measure(base_url: str) -> None:
                 found = await perform(session, base_url, steps)
                 assert len(found) == len(steps)
                 statuses += found
+
     assert {200, 201, 202, 204, 301, 302, 404, 422, 429, 529, 101} <= set(statuses)
     assert 0 not in statuses
 
@@ -86,7 +97,10 @@ def test_a_key_goes_where_it_belongs() -> None:
     """Requests of users carry it, unless their visitor has a wrong one; no others do."""
     draw = random.Random(7)
     steps = [step for _ in range(600) for step in visit(draw, "sk-mine")]
-    found = {(step.target.startswith(traffic.KEYED), (step.headers.get("api-key") or "none")[:6]) for step in steps}
+    found = {
+        (step.target.startswith(traffic.KEYED), (step.headers.get("api-key") or "none")[:6])
+        for step in steps
+    }
     assert found == {(True, "sk-min"), (True, "sk_0wr"), (False, "none")}
 
 
@@ -94,7 +108,10 @@ async def test_leaving_a_stream_ends_only_that_request(base_url: str) -> None:
     """The visitor closes the connection and goes on."""
     early = Step(request="GET /api/events?symbol=DEMO", leave_after_chunks=1)
     async with ClientSession() as session:
-        assert await perform(session, base_url, (early, Step(request="GET /api/users"))) == [200, 200]
+        assert await perform(session, base_url, (early, Step(request="GET /api/users"))) == [
+            200,
+            200,
+        ]
 
 
 async def test_nobody_listening_is_not_an_end() -> None:

@@ -14,13 +14,21 @@ async def test_the_index_names_every_request() -> None:
     """Who opens the upstream sees what there is; what there is not has no answer."""
     async with TestClient(TestServer(application(pace_s=0))) as client:
         found = (await (await client.get("/")).json())["requests"]
-        assert {"GET /api/users", "POST /v1/chat/completions", "POST /v1/messages", "POST /mcp"} <= set(found)
+        assert {
+            "GET /api/users",
+            "POST /v1/chat/completions",
+            "POST /v1/messages",
+            "POST /mcp",
+        } <= set(found)
         assert (await client.get("/nothing")).status == 404
 
 
 async def test_the_web_socket_echoes_text_and_bytes() -> None:
     """What is sent comes back as the same kind."""
-    async with TestClient(TestServer(application(pace_s=0))) as client, client.ws_connect("/ws") as socket:
+    async with (
+        TestClient(TestServer(application(pace_s=0))) as client,
+        client.ws_connect("/ws") as socket,
+    ):
         await socket.send_str("text")
         await socket.send_bytes(b"\x00\xff")
         assert await socket.receive_str() == "text"

@@ -1,4 +1,6 @@
-"""Exchanges with LLM providers for tests: bodies in, the record out; and how streams are written on the wire."""
+"""Exchanges with LLM providers for tests: bodies in, the record out; and how streams are written on
+the wire.
+"""
 
 import json
 from typing import Any
@@ -7,30 +9,54 @@ from proxy.enrich.records import RecordBuilder
 from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 
-COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 
 
-def record_of(path: str, body: object, answer: object, *, route: dict[str, Any] | None = None, **more: Any) -> Record:
+def record_of(
+    path: str, body: object, answer: object, *, route: dict[str, Any] | None = None, **more: Any
+) -> Record:
     """Build the record of an exchange whose bodies are JSON unless they are bytes."""
     given = settings(**(route or {}))
-    raw = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (body, answer)]
-    return RecordBuilder("i", given).build(exchange(path, raw[0], raw[1], **more), descriptor_of(given)).record
+    raw = [
+        part if isinstance(part, bytes) else json.dumps(part).encode() for part in (body, answer)
+    ]
+    return (
+        RecordBuilder("i", given)
+        .build(exchange(path, raw[0], raw[1], **more), descriptor_of(given))
+        .record
+    )
 
 
 def facts_of(record: Record) -> tuple[Any, ...]:
     """The columns that most tests are about."""
-    return (record.provider, record.model, record.resolved_model, *(getattr(record, name) for name in COUNTS))
+    return (
+        record.provider,
+        record.model,
+        record.resolved_model,
+        *(getattr(record, name) for name in COUNTS),
+    )
 
 
 def sse(*documents: object) -> bytes:
     """Write documents as an event stream; text stands for itself."""
-    frames = (part if isinstance(part, str) else json.dumps(part, separators=(",", ":")) for part in documents)
+    frames = (
+        part if isinstance(part, str) else json.dumps(part, separators=(",", ":"))
+        for part in documents
+    )
     return b"".join(f"data: {frame}\n\n".encode() for frame in frames)
 
 
 def named(*documents: dict[str, Any]) -> bytes:
     """Write documents as an event stream with the names of their types."""
-    return b"".join(f"event: {part['type']}\ndata: {json.dumps(part)}\n\n".encode() for part in documents)
+    return b"".join(
+        f"event: {part['type']}\ndata: {json.dumps(part)}\n\n".encode() for part in documents
+    )
 
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
@@ -49,7 +75,9 @@ CHAT_ANSWER = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "model": "gpt-4o-2024-08-06",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}],
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
+    ],
     "usage": CHAT_USAGE,
 }
 
@@ -58,7 +86,11 @@ def chunk(content: str | None = None, reason: str | None = None, **more: Any) ->
     """A chunk of a chat stream."""
     delta = {} if content is None else {"content": content}
     choice = {"index": 0, "delta": delta, "finish_reason": reason}
-    return {"object": "chat.completion.chunk", "model": "gpt-4o-2024-08-06", "choices": [choice]} | more
+    return {
+        "object": "chat.completion.chunk",
+        "model": "gpt-4o-2024-08-06",
+        "choices": [choice],
+    } | more
 
 
 ANTHROPIC = {

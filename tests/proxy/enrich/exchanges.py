@@ -44,21 +44,33 @@ def exchange(
 ) -> CapturedExchange:
     """Make a finished exchange; header lines end with CRLF."""
     made = Exchange(new_id(time.time_ns(), 7, next(_counter)), b"", 0, time.time_ns(), b"10.0.0.1")
-    made.route, made.method, made.status, made.flags = 0, method.encode(), status, FLAG_REQUEST_COMPLETE
+    made.route, made.method, made.status, made.flags = (
+        0,
+        method.encode(),
+        status,
+        FLAG_REQUEST_COMPLETE,
+    )
     made.outcome = OUTCOME_INDEX[outcome]
     made.upstream = upstream.encode()
     made.request_head = (
-        f"{method} {path} HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n{request_headers}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: api.test\r\nContent-Type: "
+        f"application/json\r\n{request_headers}\r\n"
     ).encode()
     if has_response:
         made.response_head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\n{response_headers}\r\n".encode()
     made.request_body, made.response_body = Window(*windows), Window(*windows)
     made.request_body.add(body)
     made.response_body.add(answer)
+
     if timeline is not None:
         made.timeline = Timeline()
         for entry in timeline:
             note_chunk(made.timeline, *entry)
-    made.connect_ns = made.sent_ns = made.first_byte_ns = made.done_ns = made.ended_ns = 5_000_000
+
+    made.connect_ns = 5_000_000
+    made.sent_ns = 5_000_000
+    made.first_byte_ns = 5_000_000
+    made.done_ns = 5_000_000
+    made.ended_ns = 5_000_000
     header, sections = made.encode(0)
     return CapturedExchange(header, b"".join(sections))

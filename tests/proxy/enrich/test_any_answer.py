@@ -1,4 +1,6 @@
-"""Bodies of the right shape whose members are anything: none fails to be read, and a failure costs no record."""
+"""Bodies of the right shape whose members are anything: none fails to be read, and a failure costs
+no record.
+"""
 
 import json
 from typing import Any
@@ -30,13 +32,40 @@ NAMES = (
     "function", "index", "custom_id", "body", "created_at",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    *(None, True, 0, -1, 1.5, 1e308, 10**30, "", "x", "\u00e9", "completed", "failed", "response.completed"),
-    *("message_stop", "message_delta", "interaction.completed", "2.0", "tools/call", [], {}, [[]], [{}], [None]),
+    *(
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        1e308,
+        10**30,
+        "",
+        "x",
+        "\u00e9",
+        "completed",
+        "failed",
+        "response.completed",
+    ),
+    *(
+        "message_stop",
+        "message_delta",
+        "interaction.completed",
+        "2.0",
+        "tools/call",
+        [],
+        {},
+        [[]],
+        [{}],
+        [None],
+    ),
     *({"a": {}}, ["x", {}], [1]),
 )
 members = st.recursive(
     st.sampled_from(VALUES),
-    lambda inner: st.dictionaries(st.sampled_from(NAMES), inner, max_size=4) | st.lists(inner, max_size=2),
+    lambda inner: (
+        st.dictionaries(st.sampled_from(NAMES), inner, max_size=4) | st.lists(inner, max_size=2)
+    ),
     max_leaves=8,
 )
 documents = st.dictionaries(st.sampled_from(NAMES), members, min_size=1, max_size=6)
@@ -60,10 +89,16 @@ def test_whatever_is_answered_can_be_read(
 ) -> None:
     """As one document and as a stream of them, of any API."""
     raw = [json.dumps(each).encode() for each in answered]
-    bodies = ((raw[0], "application/json"), (b"".join(b"data: %b\n\n" % each for each in raw), "text/event-stream"))
+    bodies = (
+        (raw[0], "application/json"),
+        (b"".join(b"data: %b\n\n" % each for each in raw), "text/event-stream"),
+    )
     calls = builder._calls
+
     for body, kind in bodies:
-        made = exchange(path, json.dumps(asked).encode(), body, method=method, status=status, content_type=kind)
+        made = exchange(
+            path, json.dumps(asked).encode(), body, method=method, status=status, content_type=kind
+        )
         calls._reported_s = -1e9
         before = calls._reported_s
         entry = builder.build(made, descriptor_of(settings()))
@@ -72,10 +107,15 @@ def test_whatever_is_answered_can_be_read(
 
 
 @pytest.mark.skipif(
-    BUILD == "compiled", reason="a compiled reader calls its own methods, whatever stands in their place"
+    BUILD == "compiled",
+    reason="a compiled reader calls its own methods, whatever stands in their place",
 )
-def test_what_cannot_be_read_costs_no_record(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The exchange is stored without what its call would have said; the log says where, once, and not what."""
+def test_what_cannot_be_read_costs_no_record(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The exchange is stored without what its call would have said; the log says where, once, and
+    not what.
+    """
 
     def fail(self: CallReader, *arguments: object, **options: object) -> None:
         raise ValueError("secret of a client")
@@ -84,9 +124,19 @@ def test_what_cannot_be_read_costs_no_record(monkeypatch: pytest.MonkeyPatch, ca
     builder = RecordBuilder("i", settings())
     for _ in range(3):
         entry = builder.build(exchange(body=b"{}", answer=b'{"a": 1}'), descriptor_of(settings()))
-        assert (entry.record.path, entry.record.provider, entry.tool_calls) == ("/v1/chat/completions", None, [])
+        assert (entry.record.path, entry.record.provider, entry.tool_calls) == (
+            "/v1/chat/completions",
+            None,
+            [],
+        )
         assert entry.payload is not None
-    assert caplog.text.count("the calls of an exchange could not be read: ValueError at test_any_answer.py") == 1
+
+    assert (
+        caplog.text.count(
+            "the calls of an exchange could not be read: ValueError at test_any_answer.py"
+        )
+        == 1
+    )
     assert "secret" not in caplog.text
 
 
@@ -97,13 +147,21 @@ def test_what_cannot_be_read_costs_no_record(monkeypatch: pytest.MonkeyPatch, ca
         ("/v1/batches/b1", {"object": "batch", "id": "b1", "status": {}}),
         ("/v1/videos/v1", {"object": "video", "id": "v1", "status": []}),
         ("/model/m/invoke-with-response-stream", {"bytes": "\u00e9"}),
-        ("/v1beta/interactions", {"object": "interaction", "status": {}, "steps": [{"type": []}], "usage": {}}),
+        (
+            "/v1beta/interactions",
+            {"object": "interaction", "status": {}, "steps": [{"type": []}], "usage": {}},
+        ),
     ],
 )
 def test_kinds_that_are_no_text(builder: RecordBuilder, path: str, answer: object) -> None:
     """Objects where a word is expected cannot be looked up."""
     calls = builder._calls
     calls._reported_s = -1e9
-    made = exchange(path, b'{"model": "m"}', json.dumps(answer).encode(), method="GET" if path[-2] in "bv" else "POST")
+    made = exchange(
+        path,
+        b'{"model": "m"}',
+        json.dumps(answer).encode(),
+        method="GET" if path[-2] in "bv" else "POST",
+    )
     builder.build(made, descriptor_of(settings()))
     assert calls._reported_s == -1e9

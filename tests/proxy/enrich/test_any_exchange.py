@@ -1,4 +1,6 @@
-"""Whatever an exchange is like, its record does not depend on what is remembered, skipped or searched together."""
+"""Whatever an exchange is like, its record does not depend on what is remembered, skipped or
+searched together.
+"""
 
 import gzip
 
@@ -34,7 +36,9 @@ SETTINGS = Settings(
         RouteSettings(id="default", upstream="http://127.0.0.1:1"),
         RouteSettings(id="model", path="/m", upstream="http://127.0.0.1:1", provider="openai"),
         RouteSettings(id="keyed", path="/k", upstream="http://127.0.0.1:1", auth="optional"),
-        RouteSettings(id="team", path="/t", upstream="http://127.0.0.1:1", project="red", service="shop"),
+        RouteSettings(
+            id="team", path="/t", upstream="http://127.0.0.1:1", project="red", service="shop"
+        ),
     ),
 )
 TRACING = Settings(routes=SETTINGS.routes, proxy=ProxySettings(trace_context=True))
@@ -61,9 +65,21 @@ FIELDS = st.lists(
                 b"Authorization: Bearer 0123456789abcdef",
                 b"X: 1",
             ),
-            *(b"X-Request-Id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11", b"X-Request-Id: not/one", b"Mcp-Session-Id: s"),
-            *(b"Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", b"Mcp-Protocol-Version: 1"),
-            *(b"Content-Type: application/json", b"Content-Type: text/plain", b"Content-Encoding: gzip", b" folded"),
+            *(
+                b"X-Request-Id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11",
+                b"X-Request-Id: not/one",
+                b"Mcp-Session-Id: s",
+            ),
+            *(
+                b"Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                b"Mcp-Protocol-Version: 1",
+            ),
+            *(
+                b"Content-Type: application/json",
+                b"Content-Type: text/plain",
+                b"Content-Encoding: gzip",
+                b" folded",
+            ),
             *(
                 b"content-encoding: identity",
                 b"Content-Type: text/plain; charset=ISO-8859-1",
@@ -78,7 +94,14 @@ FIELDS = st.lists(
 )
 BODIES = st.sampled_from(
     [
-        *(b"", b'{"a":1}', b'{"password":"x"}', b"plain text", b"a=b&token=c", b"event: endpoint\ndata: /s?id=1\n\n"),
+        *(
+            b"",
+            b'{"a":1}',
+            b'{"password":"x"}',
+            b"plain text",
+            b"a=b&token=c",
+            b"event: endpoint\ndata: /s?id=1\n\n",
+        ),
         *(
             gzip.compress(b'{"a":1}', mtime=0),
             b'{"b":"%b"}' % (b"QUJD" * 600),
@@ -87,14 +110,28 @@ BODIES = st.sampled_from(
             b'\xef\xbb\xbf{"password":"x"}',
             b'{"a":"caf\xe9"}',
         ),
-        *(b'{"query":"query Books { a }"}', b'{"model":"m","messages":[]}', b"sk-0123456789abcdefghij0123456789"),
+        *(
+            b'{"query":"query Books { a }"}',
+            b'{"model":"m","messages":[]}',
+            b"sk-0123456789abcdefghij0123456789",
+        ),
         *(b'{"text":"%b"}' % (b"lorem ipsum " * 200), b'"token":1', b"x" * 300_000),
-        *(b'{"error":{"message":"x"}}', b'{"error":null,"a":1}', b'event: error\ndata: {"message":"x"}\n\n'),
+        *(
+            b'{"error":{"message":"x"}}',
+            b'{"error":null,"a":1}',
+            b'event: error\ndata: {"message":"x"}\n\n',
+        ),
     ]
 )
 FLAGS = st.sampled_from(
     [
-        *(FLAG_REQUEST_COMPLETE, FLAG_REQUEST_COMPLETE | FLAG_TLS, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_HEADS_OFF),
+        *(
+            FLAG_REQUEST_COMPLETE,
+            FLAG_REQUEST_COMPLETE | FLAG_TLS,
+            FLAG_HTTP10,
+            FLAG_OWN_RESPONSE,
+            FLAG_HEADS_OFF,
+        ),
         *(FLAG_BODIES_OFF, FLAG_HEADS_OFF | FLAG_BODIES_OFF),
     ]
 )
@@ -102,17 +139,28 @@ FLAGS = st.sampled_from(
 
 def exchange(flags: int = FLAG_REQUEST_COMPLETE, number: int = 1) -> Exchange:
     """A plain exchange: a GET without bodies."""
-    made = Exchange(number.to_bytes(16, "big"), b"", 0, 1_790_000_000_000_000_000 + number, b"10.0.0.1")
-    made.route, made.status, made.flags, made.upstream = 0, 200, flags, b"127.0.0.1:9000"
-    made.request_head, made.response_head = HEAD, ANSWER
-    made.sent_ns, made.first_byte_ns, made.done_ns, made.ended_ns = 50_000, 300_000, 350_000, 380_000
+    made = Exchange(
+        number.to_bytes(16, "big"), b"", 0, 1_790_000_000_000_000_000 + number, b"10.0.0.1"
+    )
+    made.route = 0
+    made.status = 200
+    made.flags = flags
+    made.upstream = b"127.0.0.1:9000"
+    made.request_head = HEAD
+    made.response_head = ANSWER
+    made.sent_ns = 50_000
+    made.first_byte_ns = 300_000
+    made.done_ns = 350_000
+    made.ended_ns = 380_000
     return made
 
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> tuple[bytes, bytes]:
     """Any exchange, most of them plain; packed as a worker does."""
-    made = exchange(draw(FLAGS) if draw(st.booleans()) else FLAG_REQUEST_COMPLETE, draw(st.integers(1, 1000)))
+    made = exchange(
+        draw(FLAGS) if draw(st.booleans()) else FLAG_REQUEST_COMPLETE, draw(st.integers(1, 1000))
+    )
     method = draw(st.sampled_from([b"GET", b"POST", b"HEAD", b"PROPFIND", b"X-OWN"]))
     line = b"%b %b HTTP/1.1" % (method, draw(TARGETS))
     made.request_head = b"\r\n".join([line, *draw(FIELDS), b"", b""])
@@ -139,7 +187,9 @@ def descriptor_of(given_settings: Settings) -> Descriptor:
     return read_descriptor(write_descriptor(msgspec.to_builtins(given_settings)))
 
 
-def outcome_of(builder: RecordBuilder, descriptor: Descriptor, entry: tuple[bytes, bytes]) -> Entry | str:
+def outcome_of(
+    builder: RecordBuilder, descriptor: Descriptor, entry: tuple[bytes, bytes]
+) -> Entry | str:
     """Build one alone; what fails is named by its kind."""
     try:
         return builder.build(CapturedExchange(*entry), descriptor, LIMIT_BYTES - 1)
@@ -148,11 +198,15 @@ def outcome_of(builder: RecordBuilder, descriptor: Descriptor, entry: tuple[byte
 
 
 @given(st.lists(exchanges(), max_size=6), st.sampled_from([SETTINGS, TRACING]))
-def test_records_are_those_of_exchanges_built_alone(entries: list[tuple[bytes, bytes]], chosen: Settings) -> None:
+def test_records_are_those_of_exchanges_built_alone(
+    entries: list[tuple[bytes, bytes]], chosen: Settings
+) -> None:
     """At first sight and later, whatever is remembered of others."""
     descriptor = descriptor_of(chosen)
-    together, alone = RecordBuilder("a", chosen), RecordBuilder("a", chosen)
+    together = RecordBuilder("a", chosen)
+    alone = RecordBuilder("a", chosen)
     raws = [(KIND_EXCHANGE, header, memoryview(sections), 0) for header, sections in entries]
+
     for _ in range(3):
         made = list(together.build_each(raws, descriptor, LIMIT_BYTES - 1))
         assert [type(each).__name__ if isinstance(each, Exception) else each for each in made] == [
@@ -169,8 +223,19 @@ def test_where_no_call_may_be_held_none_is_read(entry: tuple[bytes, bytes]) -> N
     decoded = decoder.decode(captured, common.labels)
     if not common.is_usual or may_hold_calls(decoded, is_success=common.is_success):
         return
-    numbers = (captured.started_at_ns, -1, -1, -1, -1, 1000, captured.request_bytes, captured.response_bytes)
-    record, calls = common.record(captured.id, numbers, decoded.line, decoded.request), CallReader(Redactor())
+
+    numbers = (
+        captured.started_at_ns,
+        -1,
+        -1,
+        -1,
+        -1,
+        1000,
+        captured.request_bytes,
+        captured.response_bytes,
+    )
+    record = common.record(captured.id, numbers, decoded.line, decoded.request)
+    calls = CallReader(Redactor())
     before = msgspec.structs.replace(record)
     assert calls.operation_of(record, decoded) is None
     assert calls.read(record, decoded, may_take_long=True) == ([], [])
@@ -193,10 +258,14 @@ def test_where_no_call_may_be_held_none_is_read(entry: tuple[bytes, bytes]) -> N
 )
 def test_most_exchanges_hold_no_call(entry: tuple[bytes, bytes], expected: bool) -> None:
     """Or the test above would test nothing."""
-    decoder, captured = ExchangeDecoder(Redactor()), CapturedExchange(*entry)
+    decoder = ExchangeDecoder(Redactor())
+    captured = CapturedExchange(*entry)
     common = Commons("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
     assert common.is_usual
-    assert may_hold_calls(decoder.decode(captured, common.labels), is_success=common.is_success) == expected
+    assert (
+        may_hold_calls(decoder.decode(captured, common.labels), is_success=common.is_success)
+        == expected
+    )
 
 
 @each_of("changes", [{"status": 0}, {"status": 202}, {"outcome": 3}, {"error": 2}, {"route": 1}])
@@ -205,7 +274,11 @@ def test_what_ended_otherwise_is_read_in_any_case(changes: dict[str, int]) -> No
     for name, value in changes.items():
         setattr(made, name, value)
     decoder = ExchangeDecoder(Redactor())
-    assert not Commons("a", decoder.asked_of).of(CapturedExchange(*packed(made)), descriptor_of(SETTINGS)).is_usual
+    assert (
+        not Commons("a", decoder.asked_of)
+        .of(CapturedExchange(*packed(made)), descriptor_of(SETTINGS))
+        .is_usual
+    )
 
 
 def test_the_reason_of_a_response_is_redacted() -> None:
@@ -220,7 +293,8 @@ def test_the_reason_of_a_response_is_redacted() -> None:
 def test_common_columns_are_remembered_within_a_bound() -> None:
     """Of clients, and of rings, which are never mixed up."""
     commons = Commons("a", ExchangeDecoder(Redactor()).asked_of)
-    descriptor, other = descriptor_of(SETTINGS), descriptor_of(TRACING)
+    descriptor = descriptor_of(SETTINGS)
+    other = descriptor_of(TRACING)
     captured = CapturedExchange(*packed(exchange()))
     assert commons.of(captured, descriptor) is commons.of(captured, descriptor)
     assert commons.of(captured, descriptor) is not commons.of(captured, other)

@@ -1,4 +1,6 @@
-"""To whom a record is attributed: the key as it was then, and the precedence of key, trusted header and route."""
+"""To whom a record is attributed: the key as it was then, and the precedence of key, trusted header
+and route.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
+from proxy.enrich.attribution import (
+    KeyIndex,
+    attribute_exchange,
+    attribute_in_flight,
+    attribute_message,
+)
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.errors import AUTH_CODES
 from proxy.ring.descriptor import RouteLabels
@@ -40,12 +47,22 @@ def index_of(*keys: ApiKey) -> KeyIndex:
 
 def labels(**changes: Any) -> RouteLabels:
     """Make what a route with all its settings adds."""
-    given = {"auth": "required", "key_header": "x-secret", "project_header": "x-project", "user_header": "x-user"}
+    given = {
+        "auth": "required",
+        "key_header": "x-secret",
+        "project_header": "x-project",
+        "user_header": "x-user",
+    }
     return RouteLabels("r", None, None, "of-route", None, None, **(given | changes))
 
 
 def attributed(
-    keys: KeyIndex, *, key_id: bytes = KEY_ID, is_trusted: bool = False, fields: bytes = b"", **changes: Any
+    keys: KeyIndex,
+    *,
+    key_id: bytes = KEY_ID,
+    is_trusted: bool = False,
+    fields: bytes = b"",
+    **changes: Any,
 ) -> Record:
     """Attribute a record of such a route."""
     record = make_record(project="of-route", **changes)
@@ -58,7 +75,11 @@ def test_a_record_names_the_key_that_made_it() -> None:
     """Id, name and last characters; the call counts as a use."""
     keys = index_of(KEY)
     record = attributed(keys)
-    assert (record.key_id, record.key_name, record.key_last4) == (KEY.id, "Production Key", SECRET[-4:])
+    assert (record.key_id, record.key_name, record.key_last4) == (
+        KEY.id,
+        "Production Key",
+        SECRET[-4:],
+    )
     assert (record.keyed, record.auth_code) == (True, None)
     assert keys.take_uses() == {KEY.id: record.started_at_us}
     assert keys.take_uses() == {}
@@ -98,9 +119,13 @@ def test_other_errors_have_no_code() -> None:
     in_header=st.sampled_from(("", "of-header")),
     is_trusted=st.booleans(),
 )
-def test_key_then_trusted_header_then_route(of_key: str | None, in_header: str, is_trusted: bool) -> None:
+def test_key_then_trusted_header_then_route(
+    of_key: str | None, in_header: str, is_trusted: bool
+) -> None:
     """A header counts only from a trusted proxy; an empty one is none."""
-    keys = index_of(ApiKey(id=KEY.id, name="n", last4="l", secret_sha256=b"x", project=of_key, user_id=of_key))
+    keys = index_of(
+        ApiKey(id=KEY.id, name="n", last4="l", secret_sha256=b"x", project=of_key, user_id=of_key)
+    )
     fields = b"X-PROJECT: %b\r\nx-user: %b\r\n" % (in_header.encode(), in_header.encode())
     record = attributed(keys, is_trusted=is_trusted, fields=fields)
     trusted = (in_header or None) if is_trusted else None
@@ -127,7 +152,12 @@ def test_the_newest_use_is_noted() -> None:
 
 @pytest.mark.parametrize(
     ("is_trusted", "of_key", "project"),
-    [(False, None, "of-route"), (True, None, None), (True, "of-key", "of-key"), (False, "of-key", "of-key")],
+    [
+        (False, None, "of-route"),
+        (True, None, None),
+        (True, "of-key", "of-key"),
+        (False, "of-key", "of-key"),
+    ],
 )
 def test_a_message_belongs_to_the_key_of_its_handshake(
     is_trusted: bool, of_key: str | None, project: str | None
@@ -151,7 +181,10 @@ def test_a_message_without_a_key_stays_the_routes() -> None:
     [
         (Caller(ACCESS.pack(False, KEY_ID)), ("Production Key", "of-route", None)),
         (Caller(ACCESS.pack(True, NO_KEY), b"of-header", b"ann"), (None, "of-header", "ann")),
-        (Caller(ACCESS.pack(True, KEY_ID), b"of-header", b"ann"), ("Production Key", "of-header", "ann")),
+        (
+            Caller(ACCESS.pack(True, KEY_ID), b"of-header", b"ann"),
+            ("Production Key", "of-header", "ann"),
+        ),
         (Caller(ACCESS.pack(True, NO_KEY)), (None, "of-route", None)),
         (Caller(ACCESS.pack(False, NO_KEY)), (None, "of-route", None)),
         (Caller(ACCESS.pack(True, bytes(15) + b"x"), b"of-header", b"ann"), (None, None, "ann")),
@@ -162,7 +195,9 @@ def test_a_message_without_a_key_stays_the_routes() -> None:
 def test_an_exchange_in_flight_is_attributed_by_what_its_worker_noted(
     caller: Caller | None, found: tuple[str | None, ...]
 ) -> None:
-    """The precedence is that of a finished one; what is not known is nobody's, instead of the route's."""
+    """The precedence is that of a finished one; what is not known is nobody's, instead of the
+    route's.
+    """
     record = make_record(project="of-route")
     attribute_in_flight(record, caller, labels(), index_of(KEY))
     assert (record.key_name, record.project, record.user_id) == found
@@ -172,7 +207,9 @@ def test_an_exchange_in_flight_is_attributed_by_what_its_worker_noted(
 def test_a_route_that_asks_nothing_is_known_without_a_caller() -> None:
     """Its own project holds."""
     record = make_record(project="of-route")
-    attribute_in_flight(record, None, labels(auth=None, project_header=None, user_header=None), index_of(KEY))
+    attribute_in_flight(
+        record, None, labels(auth=None, project_header=None, user_header=None), index_of(KEY)
+    )
     assert record.project == "of-route"
 
 
@@ -188,19 +225,29 @@ def test_the_builder_attributes_and_hides_the_key() -> None:
     builder = RecordBuilder("i", given, index_of(KEY))
     captured = _captured(f"X-Secret: {SECRET}\r\n", ACCESS.pack(False, KEY_ID))
     entry = builder.build(captured, exchanges.descriptor_of(given))
-    assert (entry.record.key_id, entry.record.project, entry.record.keyed) == (KEY.id, "of-route", True)
+    assert (entry.record.key_id, entry.record.project, entry.record.keyed) == (
+        KEY.id,
+        "of-route",
+        True,
+    )
     assert entry.payload is not None
     assert SECRET.encode() not in entry.payload.request_head
     assert b"X-Secret: [REDACTED]" in entry.payload.request_head
 
 
 def test_the_builder_leaves_other_routes_alone() -> None:
-    """A route without keys makes plain records; one that was refused before the check is keyed all the same."""
+    """A route without keys makes plain records; one that was refused before the check is keyed all
+    the same.
+    """
     plain = exchanges.settings()
-    record = RecordBuilder("i", plain).build(_captured("", b""), exchanges.descriptor_of(plain)).record
+    record = (
+        RecordBuilder("i", plain).build(_captured("", b""), exchanges.descriptor_of(plain)).record
+    )
     assert (record.keyed, record.key_id, record.auth_code) == (False, None, None)
     keyed = exchanges.settings(**ROUTE)
-    record = RecordBuilder("i", keyed).build(_captured("", b""), exchanges.descriptor_of(keyed)).record
+    record = (
+        RecordBuilder("i", keyed).build(_captured("", b""), exchanges.descriptor_of(keyed)).record
+    )
     assert (record.keyed, record.key_id) == (True, None)
 
 
@@ -212,5 +259,9 @@ def test_what_runs_is_shown_with_its_key() -> None:
         record_id=new_id(1, 2, 3), started_at_us=1, route=0, client_ip=b"10.0.0.1", head=head, head_truncated=False,
         body=b"", caller=Caller(ACCESS.pack(False, KEY_ID)),
     )  # fmt: skip
-    record = RecordBuilder("i", given, index_of(KEY)).running(running, exchanges.descriptor_of(given)).record
+    record = (
+        RecordBuilder("i", given, index_of(KEY))
+        .running(running, exchanges.descriptor_of(given))
+        .record
+    )
     assert (record.key_name, record.keyed) == ("Production Key", True)

@@ -1,4 +1,6 @@
-"""What is read of calls whose text is not kept, counts and nothing of what was said; and how sessions were closed."""
+"""What is read of calls whose text is not kept, counts and nothing of what was said; and how
+sessions were closed.
+"""
 
 import json
 from typing import Any
@@ -38,7 +40,12 @@ def test_counts_without_texts(flags: int) -> None:
     )  # fmt: skip
     entry = entry_of(flags, "/v1/chat/completions", asked, stream, content_type="text/event-stream")
     record = entry.record
-    assert (record.model, record.input_tokens, record.output_tokens, record.usage_state) == ("gpt-4o", 19, 10, "exact")
+    assert (record.model, record.input_tokens, record.output_tokens, record.usage_state) == (
+        "gpt-4o",
+        19,
+        10,
+        "exact",
+    )
     assert record.stream is not None
     assert (record.stream.finish_reason, record.stream.tools) == ("tool_calls", ["weather"])
     assert (entry.payload is None) == bool(flags & FLAG_HEADS_OFF)
@@ -69,19 +76,29 @@ def in_flight(line: bytes, body: bytes) -> InflightExchange:
     [
         (b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}', "gpt-4o"),
         (b'{"messages": [{"role": "user", "content": "' + b"x" * BODY_BYTES, None),
-        (b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "' + b"x" * BODY_BYTES, "gpt-4o"),
+        (
+            b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "' + b"x" * BODY_BYTES,
+            "gpt-4o",
+        ),
     ],
     ids=["whole", "cut before", "cut behind"],
 )
 def test_a_call_in_flight_names_its_model(body: bytes, model: str | None) -> None:
-    """Provider and model are those of the request, the upstream that of the route; tokens are lost with the worker."""
+    """Provider and model are those of the request, the upstream that of the route; tokens are lost
+    with the worker.
+    """
     given = settings(upstream="https://api.groq.com/openai")
-    builder, descriptor = RecordBuilder("i", given), descriptor_of(given)
+    builder = RecordBuilder("i", given)
+    descriptor = descriptor_of(given)
     exchange = in_flight(b"POST /v1/chat/completions", body)
     record = builder.running(exchange, descriptor).record
     assert (record.provider, record.model, record.usage_state) == ("groq", model, None)
     (entry,) = builder.lost([exchange], descriptor)
-    assert (entry.record.provider, entry.record.model, entry.record.usage_state) == ("groq", model, "lost")
+    assert (entry.record.provider, entry.record.model, entry.record.usage_state) == (
+        "groq",
+        model,
+        "lost",
+    )
 
 
 @pytest.mark.parametrize("line", [b"GET /v1/chat/completions", b"POST /api/chat", b"POST /items"])
@@ -101,12 +118,17 @@ def test_what_may_be_no_call_is_none_in_flight(line: bytes) -> None:
             (code, (f"websocket_{code}", "warn"))
             for code in (1002, 1003, 1007, 1008, 1009, 1010, 3000, 4001, 4401, 4999)
         ),
-        *((code, (f"websocket_{code}", "error")) for code in (1006, 1011, 1012, 1013, 1014, 1015, 4500, 4503)),
+        *(
+            (code, (f"websocket_{code}", "error"))
+            for code in (1006, 1011, 1012, 1013, 1014, 1015, 4500, 4503)
+        ),
         *((code, ("websocket_invalid", "warn")) for code in (1, 999, 5000, 65535)),
     ],
 )
 def test_a_close_code_that_tells_of_a_failure(code: int, told: object) -> None:
-    """Has a level and an error code, as a status of HTTP has; the service's own failures are errors."""
+    """Has a level and an error code, as a status of HTTP has; the service's own failures are
+    errors.
+    """
     given = settings()
     session = exchange("/ws", method="GET", status=101)
     session.close_code = code

@@ -1,4 +1,5 @@
-"""Texts that are made so that a search goes over them again and again: each ends, at the largest size that may come.
+"""Texts that are made so that a search goes over them again and again: each ends, at the largest
+size that may come.
 
 A search that is not linear takes minutes for them, which the limit of a test is for.
 """
@@ -74,7 +75,9 @@ def test_heads_end() -> None:
     ):
         assert redactor.redact_query(text)
         assert redactor.redact_path(b"/a;" + text)
-        assert redactor.redact_head(b"GET /x?%b HTTP/1.1\r\nCookie: %b\r\nX-A: %b\r\n\r\n" % (text, text, text))
+        assert redactor.redact_head(
+            b"GET /x?%b HTTP/1.1\r\nCookie: %b\r\nX-A: %b\r\n\r\n" % (text, text, text)
+        )
         assert redactor.redact_head(b"GET / HTTP/1.1\r\n%b: 1\r\n\r\n" % text)
 
 
@@ -88,13 +91,18 @@ def test_failures_are_soon_found_or_not() -> None:
         filled(b"", b"<Body>", b"x"),
     ):
         assert [code for code, pattern in _FAULTS if pattern.match(text) is not None] == []
-    assert status_in(b"grpc-status: 3\r\n" + filled(b"grpc-message: ", b" ", b"\r\n")) == Status(3, None)
+
+    assert status_in(b"grpc-status: 3\r\n" + filled(b"grpc-message: ", b" ", b"\r\n")) == Status(
+        3, None
+    )
 
 
 def test_an_address_with_a_fragment_is_soon_refused() -> None:
     """It is read before anything is forwarded, on the loop that serves all."""
     with pytest.raises(Refused):
-        parse_request_line(b"GET %b HTTP/1.1" % filled(b"http://", b"a", b"#"), max_bytes=2 * WINDOW_BYTES)
+        parse_request_line(
+            b"GET %b HTTP/1.1" % filled(b"http://", b"a", b"#"), max_bytes=2 * WINDOW_BYTES
+        )
 
 
 def test_a_segment_of_several_parameters_is_soon_compared() -> None:
@@ -109,16 +117,30 @@ def test_a_segment_of_several_parameters_is_soon_compared() -> None:
 
 def test_names_of_parts_end() -> None:
     """A part may have a name as long as its window."""
-    text = filled(b'--b\r\nContent-Disposition: form-data; name="', b"a", b'"\r\n\r\nx\r\n--b--\r\n')
-    assert Redactor().redact_body(text, b"", b"multipart/form-data; boundary=b", is_truncated=False) == (text, b"")
+    text = filled(
+        b'--b\r\nContent-Disposition: form-data; name="', b"a", b'"\r\n\r\nx\r\n--b--\r\n'
+    )
+    assert Redactor().redact_body(
+        text, b"", b"multipart/form-data; boundary=b", is_truncated=False
+    ) == (text, b"")
 
 
 @pytest.mark.parametrize(
-    "text", [filled(b"a=", b" ", b"&"), filled(b"[a]", b" ", b"&"), filled(b"a", b" ", b"&"), filled(b"", b"\n", b"&")]
+    "text",
+    [
+        filled(b"a=", b" ", b"&"),
+        filled(b"[a]", b" ", b"&"),
+        filled(b"a", b" ", b"&"),
+        filled(b"", b"\n", b"&"),
+    ],
 )
 def test_the_kind_is_soon_known(text: bytes) -> None:
     """It is asked of each body without a type, and of each WebSocket message."""
-    assert {kind_of(b"", text[:4096] + b"%d" % at) for at in range(2000)} <= {"other", "form", "assignments"}
+    assert {kind_of(b"", text[:4096] + b"%d" % at) for at in range(2000)} <= {
+        "other",
+        "form",
+        "assignments",
+    }
     assert kind_of(b"", text) in ("other", "form")
 
 
@@ -141,10 +163,15 @@ def test_messages_that_are_no_json_are_soon_given_up() -> None:
         (_PART_MODEL, filled(b"", b"name=model\r\n")),
         (_PART_MODEL, filled(b"", b"name=model")),
         (_PART_MODEL, filled(b"", b"Content-Disposition: form-data; name=model\r\n")),
-        (_PART_MODEL, filled(b"", b"Content-Disposition: form-data; name=model\r\n" + b"a" * 190 + b"\r\n")),
+        (
+            _PART_MODEL,
+            filled(b"", b"Content-Disposition: form-data; name=model\r\n" + b"a" * 190 + b"\r\n"),
+        ),
     ],
     ids=lambda value: repr(value[:30]) if isinstance(value, bytes) else None,
 )
-def test_what_is_looked_for_in_a_call_is_found_or_not(pattern: re.Pattern[bytes], text: bytes) -> None:
+def test_what_is_looked_for_in_a_call_is_found_or_not(
+    pattern: re.Pattern[bytes], text: bytes
+) -> None:
     """None of these holds it."""
     assert pattern.search(text) is None

@@ -1,4 +1,6 @@
-"""Bodies whose headers are untrue, or whose charset is another: what they say is in the record all the same."""
+"""Bodies whose headers are untrue, or whose charset is another: what they say is in the record all
+the same.
+"""
 
 import gzip
 import json
@@ -14,12 +16,20 @@ from tests.proxy.enrich.mcp.mcp_world import World, answer, ask, events, only
 from tests.support.cases import each_of
 
 MARK = b"\xef\xbb\xbf"
-STREAM = sse(chunk("gre"), chunk("en"), chunk(None, "stop"), {"choices": [], "usage": CHAT_USAGE}, "[DONE]")
+STREAM = sse(
+    chunk("gre"), chunk("en"), chunk(None, "stop"), {"choices": [], "usage": CHAT_USAGE}, "[DONE]"
+)
 LINES = b"".join(
     json.dumps(part).encode() + b"\n"
     for part in (
         {"model": "m", "message": {"content": "a"}, "done": False},
-        {"model": "m", "message": {"content": ""}, "done": True, "prompt_eval_count": 19, "eval_count": 10},
+        {
+            "model": "m",
+            "message": {"content": ""},
+            "done": True,
+            "prompt_eval_count": 19,
+            "eval_count": 10,
+        },
     )
 )
 
@@ -27,7 +37,9 @@ LINES = b"".join(
 def built(path: str, body: bytes, reply: bytes, **more: Any) -> Entry:
     """Build the entry of an exchange."""
     given = settings()
-    return RecordBuilder("i", given).build(exchange(path, body, reply, **more), descriptor_of(given))
+    return RecordBuilder("i", given).build(
+        exchange(path, body, reply, **more), descriptor_of(given)
+    )
 
 
 def response_body(entry: Entry) -> Body:
@@ -37,7 +49,9 @@ def response_body(entry: Entry) -> Body:
     return entry.payload.response_body
 
 
-@each_of("coding", ["gzip", "br", "deflate", "zstd", "snappy", "gzip, gzip", "aws-chunked", "binary"])
+@each_of(
+    "coding", ["gzip", "br", "deflate", "zstd", "snappy", "gzip, gzip", "aws-chunked", "binary"]
+)
 @each_of("is_packed", [False, True])
 def test_a_stream_under_an_untrue_coding_has_its_counts(coding: str, is_packed: bool) -> None:
     """Also where another coding was applied beside it."""
@@ -47,12 +61,19 @@ def test_a_stream_under_an_untrue_coding_has_its_counts(coding: str, is_packed: 
         "/v1/chat/completions", json.dumps(CHAT).encode(), reply,
         content_type="text/event-stream", response_headers=header,
     )  # fmt: skip
-    record, body = entry.record, response_body(entry)
+    record = entry.record
+    body = response_body(entry)
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (19, 10, "exact")
     assert record.stream is not None
     assert (record.stream.finish_reason, record.stream.end) == ("stop", "complete")
-    assert (body.head, body.truncated, body.coding) == (STREAM, False, "gzip" if is_packed else None)
-    assert body.coding_error == (None if coding == "binary" else f"{coding.partition(',')[0]}: {_reason(coding)}")
+    assert (body.head, body.truncated, body.coding) == (
+        STREAM,
+        False,
+        "gzip" if is_packed else None,
+    )
+    assert body.coding_error == (
+        None if coding == "binary" else f"{coding.partition(',')[0]}: {_reason(coding)}"
+    )
 
 
 def _reason(coding: str) -> str:
@@ -62,7 +83,10 @@ def _reason(coding: str) -> str:
 def test_counts_behind_a_coding_that_is_unknown_are_lost() -> None:
     """Nothing can be read of them, so nothing is said."""
     entry = built(
-        "/v1/chat/completions", json.dumps(CHAT).encode(), bytes(99), response_headers="Content-Encoding: lz4\r\n"
+        "/v1/chat/completions",
+        json.dumps(CHAT).encode(),
+        bytes(99),
+        response_headers="Content-Encoding: lz4\r\n",
     )
     assert entry.record.usage_state == "lost"
     assert response_body(entry).head == bytes(99)
@@ -95,18 +119,35 @@ def test_a_document_that_is_sent_as_an_event_stream_is_one() -> None:
 @each_of("content_type", ["application/json", "application/x-ndjson", "text/plain"])
 def test_lines_of_json_are_known_by_how_they_begin(before: bytes, content_type: str) -> None:
     """Whatever their type is."""
-    record = built("/api/chat", b'{"model": "m", "messages": []}', before + LINES, content_type=content_type).record
-    assert (record.input_tokens, record.output_tokens, record.stream and record.stream.frames) == (19, 10, 2)
+    record = built(
+        "/api/chat", b'{"model": "m", "messages": []}', before + LINES, content_type=content_type
+    ).record
+    assert (record.input_tokens, record.output_tokens, record.stream and record.stream.frames) == (
+        19,
+        10,
+        2,
+    )
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_a_byte_order_mark_or_wide_text_hides_no_call(encoding: str) -> None:
     """Counts of models, errors of GraphQL, calls of MCP."""
-    chat, reply = (json.dumps(part).encode().decode().encode(encoding) for part in (CHAT, CHAT_ANSWER))
+    chat, reply = (
+        json.dumps(part).encode().decode().encode(encoding) for part in (CHAT, CHAT_ANSWER)
+    )
     entry = built("/v1/chat/completions", chat, reply)
-    assert (entry.record.model, entry.record.input_tokens, entry.record.usage_state) == ("gpt-4o", 19, "exact")
+    assert (entry.record.model, entry.record.input_tokens, entry.record.usage_state) == (
+        "gpt-4o",
+        19,
+        "exact",
+    )
     assert response_body(entry).head == json.dumps(CHAT_ANSWER).encode()
     failed = '{"data": null, "errors": [{"message": "no"}]}'.encode(encoding)
-    assert built("/graphql", '{"query": "{a}"}'.encode(encoding), failed).record.error_type == "graphql_error"
-    call = only(World().pass_on(json.dumps(ask()).encode(encoding), json.dumps(answer()).encode(encoding)))
+    assert (
+        built("/graphql", '{"query": "{a}"}'.encode(encoding), failed).record.error_type
+        == "graphql_error"
+    )
+    call = only(
+        World().pass_on(json.dumps(ask()).encode(encoding), json.dumps(answer()).encode(encoding))
+    )
     assert (call.tool_name, call.status) == ("add", "success")

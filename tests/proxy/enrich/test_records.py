@@ -45,7 +45,8 @@ from tests.support.cases import each_of
 S = 1_000_000_000
 ID = bytes(range(16))
 REQUEST = (
-    b"POST /path%2Fx?a=1&token=SECRET HTTP/1.1\r\nHost: a.example\r\nUser-Agent: u\r\nAuthorization: SECRET\r\n"
+    b"POST /path%2Fx?a=1&token=SECRET HTTP/1.1\r\nHost: a.example\r\nUser-Agent: "
+    b"u\r\nAuthorization: SECRET\r\n"
     b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nX-Request-Id: rid\r\n"
     b"X-Mine: SECRET\r\nContent-Type: application/json\r\n\r\n"
 )
@@ -85,8 +86,11 @@ def source(tmp_path: Path) -> Iterator[Source]:
 
 def exchange(**fields: Any) -> Exchange:
     made = Exchange(ID, format_id(ID).encode(), 0, 1_700_000_000 * S, b"1.2.3.4")
-    made.request_head, made.response_head = REQUEST, RESPONSE
-    made.route, made.status, made.ended_ns = 1, 201, 5000
+    made.request_head = REQUEST
+    made.response_head = RESPONSE
+    made.route = 1
+    made.status = 201
+    made.ended_ns = 5000
     made.flags = FLAG_REQUEST_COMPLETE
     for name, value in fields.items():
         setattr(made, name, value)
@@ -95,7 +99,9 @@ def exchange(**fields: Any) -> Exchange:
 
 def build(source: Source, made: Exchange, pressure: int = 0) -> Entry:
     header, sections = made.encode(pressure)
-    return RecordBuilder("me", SETTINGS).build(CapturedExchange(header, b"".join(sections)), source.descriptor)
+    return RecordBuilder("me", SETTINGS).build(
+        CapturedExchange(header, b"".join(sections)), source.descriptor
+    )
 
 
 def columns(record: Record) -> dict[str, Any]:
@@ -130,11 +136,17 @@ def test_every_column_of_an_exchange(source: Source) -> None:
 
 def test_the_payload_is_redacted(source: Source) -> None:
     """Query, heads and bodies are stored without secrets, and otherwise as they came."""
-    made = exchange(request_whole=b'{"pin": "SECRET", "a": 1}', response_whole=b'{"access_token": "SECRET"}')
+    made = exchange(
+        request_whole=b'{"pin": "SECRET", "a": 1}', response_whole=b'{"access_token": "SECRET"}'
+    )
     payload = build(source, made).payload
     assert payload is not None
-    assert payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
-    assert payload.response_head == RESPONSE.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
+    assert payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(
+        b"\r\n\r\n"
+    )
+    assert payload.response_head == RESPONSE.replace(b"SECRET", b"[REDACTED]").removesuffix(
+        b"\r\n\r\n"
+    )
     assert payload.request_body is not None
     assert payload.request_body.head == b'{"pin": "[REDACTED]", "a": 1}'
     assert payload.request_body.size == 25
@@ -151,7 +163,12 @@ def test_coded_bodies_are_stored_decoded(source: Source) -> None:
     assert payload is not None
     body = payload.response_body
     assert body is not None
-    assert (body.head, body.size, body.coding, body.truncated) == (b'{"a": 1}', len(coded), "gzip", False)
+    assert (body.head, body.size, body.coding, body.truncated) == (
+        b'{"a": 1}',
+        len(coded),
+        "gzip",
+        False,
+    )
     assert payload.request_body is None
 
 
@@ -167,7 +184,12 @@ def test_what_was_not_reached_is_null(source: Source) -> None:
         "upstream_done_at_us", "client_ip", "upstream", "route_id", "service", "trace_id", "user_agent", "error_type",
     ):  # fmt: skip
         assert found[name] is None
-    assert (found["request_complete"], found["http_version"], found["level"]) == (False, "1.0", "warn")
+
+    assert (found["request_complete"], found["http_version"], found["level"]) == (
+        False,
+        "1.0",
+        "warn",
+    )
     assert found["request_id"] == format_id(ID)
 
 
@@ -211,7 +233,11 @@ def test_a_refused_head_is_stored_without_its_secrets(source: Source, head: byte
         response_whole=b'{"error": {}}', route=0xFFFF,
     )  # fmt: skip
     entry = build(source, made)
-    assert (entry.record.status, entry.record.error_type, entry.record.outcome) == (400, "bad_request", "rejected")
+    assert (entry.record.status, entry.record.error_type, entry.record.outcome) == (
+        400,
+        "bad_request",
+        "rejected",
+    )
     assert b"SECRET" not in msgspec.msgpack.encode(entry)
     assert entry.payload is not None
     assert entry.payload.response_body is not None
@@ -234,7 +260,9 @@ def test_the_authority_of_an_absolute_target_is_the_host(
     source: Source, target: bytes, host: str, path: str, query: str | None
 ) -> None:
     """The client asked for the authority in its target, whatever Host says; the path is without it."""
-    record = build(source, exchange(request_head=b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)).record
+    record = build(
+        source, exchange(request_head=b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+    ).record
     assert (record.host, record.path, record.query) == (host, path, query)
 
 
@@ -242,19 +270,27 @@ def test_the_authority_of_an_absolute_target_is_the_host(
     ("flags", "pressure", "omitted"),
     [(FLAG_BODIES_OFF, 0, "level"), (0, SHED_BODIES, "shed"), (0, SHED_TAIL, None)],
 )
-def test_bodies_that_were_not_kept_say_why(source: Source, flags: int, pressure: int, omitted: str | None) -> None:
+def test_bodies_that_were_not_kept_say_why(
+    source: Source, flags: int, pressure: int, omitted: str | None
+) -> None:
     """The size is known in any case, and why the rest is not."""
     kept = 0 if flags else 1 << 16
     window = Window(kept, 0)
     window.add(b"x" * 5000)
-    entry = build(source, exchange(flags=flags, request_body=window, response_body=window), pressure)
+    entry = build(
+        source, exchange(flags=flags, request_body=window, response_body=window), pressure
+    )
     assert entry.payload is not None
+
     for body in (entry.payload.request_body, entry.payload.response_body):
         assert body is not None
         assert (body.size, body.omitted, body.truncated) == (5000, omitted, True)
         assert body.head == b"x" * len(body.head)
         assert len(body.head) == 0 if omitted else 0 < len(body.head) <= 1024
-    assert entry.record.shed == ("none" if not pressure else "bodies" if pressure == SHED_BODIES else "tail")
+
+    assert entry.record.shed == (
+        "none" if not pressure else "bodies" if pressure == SHED_BODIES else "tail"
+    )
 
 
 def test_a_level_without_heads_has_no_payload(source: Source) -> None:
@@ -272,7 +308,9 @@ def test_the_timeline_is_kept(source: Source) -> None:
 
 
 def test_running_and_lost_exchanges(source: Source) -> None:
-    """What is in flight is shown without an end; what a dead worker left is an error without status."""
+    """What is in flight is shown without an end; what a dead worker left is an error without
+    status.
+    """
     writer = InflightWriter(source.segment)
     slot = writer.fill(ID, 1_700_000_000_000_000, 1, b"1.2.3.4", REQUEST, b"body")
     builder = RecordBuilder("me", SETTINGS)
@@ -280,9 +318,20 @@ def test_running_and_lost_exchanges(source: Source) -> None:
     shown = builder.running(running, source.descriptor)
     record = shown.record
     assert shown.payload is not None
-    assert shown.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
-    assert (record.method, record.path, record.query) == ("POST", "/path%2Fx", "a=1&token=[REDACTED]")
-    assert (record.route_id, record.project, record.status, record.ended_at_us) == ("r1", "p", None, 0)
+    assert shown.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(
+        b"\r\n\r\n"
+    )
+    assert (record.method, record.path, record.query) == (
+        "POST",
+        "/path%2Fx",
+        "a=1&token=[REDACTED]",
+    )
+    assert (record.route_id, record.project, record.status, record.ended_at_us) == (
+        "r1",
+        "p",
+        None,
+        0,
+    )
     assert (record.client_ip, record.host, record.request_id, record.request_complete) == (
         "1.2.3.4",
         "a.example",
@@ -293,11 +342,17 @@ def test_running_and_lost_exchanges(source: Source) -> None:
     begun = builder.running(source.in_flight()[0], source.descriptor).record
     assert (begun.status, begun.level, begun.ended_at_us) == (502, "error", 0)
     (entry,) = builder.lost(source.in_flight(), source.descriptor)
-    assert (entry.record.outcome, entry.record.level, entry.record.status) == ("worker_lost", "error", None)
+    assert (entry.record.outcome, entry.record.level, entry.record.status) == (
+        "worker_lost",
+        "error",
+        None,
+    )
     assert entry.record.id == ID
     assert entry.record.ended_at_us > entry.record.started_at_us
     assert entry.payload is not None
-    assert entry.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
+    assert entry.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(
+        b"\r\n\r\n"
+    )
 
 
 WHY = 'why \ufffd {"password":"[REDACTED]"}'
@@ -312,7 +367,9 @@ WHY = 'why \ufffd {"password":"[REDACTED]"}'
     ids=["heads", "no heads"],
 )
 def test_why_an_exchange_failed_is_in_its_data(flags: int, shown: dict[str, str]) -> None:
-    """In words, with the head that was no response head, redacted; where no heads are kept, without."""
+    """In words, with the head that was no response head, redacted; where no heads are kept,
+    without.
+    """
     made = exchange(flags=flags)
     made.note(NOTE_MESSAGE, b'why \xff {"password":"SECRET"}')
     made.note(NOTE_REFUSED_HEAD, b"SSH\xe4\nSet-Cookie: SECRET\n")
@@ -325,7 +382,9 @@ def test_why_an_exchange_failed_is_in_its_data(flags: int, shown: dict[str, str]
 @pytest.mark.parametrize("code", ["http2_unsupported", "tls_on_plain_port"])
 def test_an_attempt_at_another_protocol_is_no_fault(code: str) -> None:
     """It has a reason of its own, and alarms nobody."""
-    made = exchange(error=ERROR_INDEX[code], status=400, outcome=OUTCOME_INDEX[Outcome.REJECTED], route=NO_ROUTE)
+    made = exchange(
+        error=ERROR_INDEX[code], status=400, outcome=OUTCOME_INDEX[Outcome.REJECTED], route=NO_ROUTE
+    )
     header, sections = made.encode(0)
     captured = CapturedExchange(header, b"".join(sections))
     record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
@@ -340,7 +399,9 @@ def test_an_attempt_at_another_protocol_is_no_fault(code: str) -> None:
         (b"/\xe4;\xe4", "/%E4;%E4", None),
     ],
 )
-def test_raw_bytes_of_a_target_are_recorded_escaped(target: bytes, path: str, query: str | None) -> None:
+def test_raw_bytes_of_a_target_are_recorded_escaped(
+    target: bytes, path: str, query: str | None
+) -> None:
     """As every URI would write them, so that the same path is found as one."""
     made = exchange(request_head=b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
     header, sections = made.encode(0)
@@ -352,7 +413,9 @@ def test_raw_bytes_of_a_target_are_recorded_escaped(target: bytes, path: str, qu
 def test_events() -> None:
     """An event of our own has a name, its data as JSON, and an id in order."""
     builder = RecordBuilder("me", SETTINGS)
-    gap, start, other = (builder.event(name, {"count": 3}) for name in ("gap", "unclean_start", "other"))
+    gap, start, other = (
+        builder.event(name, {"count": 3}) for name in ("gap", "unclean_start", "other")
+    )
     assert [entry.record.level for entry in (gap, start, other)] == ["error", "error", "info"]
     assert gap.record.kind == "event"
     assert (gap.record.name, json.loads(gap.record.data or b"")) == ("gap", {"count": 3})
@@ -375,13 +438,25 @@ def test_no_bytes_make_a_record_fail(head: bytes, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("tag", "noted", "told"),
     [(0, b"", {})]
-    + [(NOTE_MESSAGES_DROPPED, n.to_bytes(8, "little"), {"messages_dropped": n}) for n in (3, 1 << 40)]
     + [
-        (NOTE_MESSAGES_UNREADABLE, bytes((1 + n,)), {"messages_unreadable": ("in", "out", "both")[n]}) for n in range(3)
+        (NOTE_MESSAGES_DROPPED, n.to_bytes(8, "little"), {"messages_dropped": n})
+        for n in (3, 1 << 40)
+    ]
+    + [
+        (
+            NOTE_MESSAGES_UNREADABLE,
+            bytes((1 + n,)),
+            {"messages_unreadable": ("in", "out", "both")[n]},
+        )
+        for n in range(3)
     ],
 )
-def test_a_session_says_which_messages_were_not_recorded(source: Source, tag: int, noted: bytes, told: Any) -> None:
-    """Beside the close code, and only where some are missing: how many, or in which direction none could be read."""
+def test_a_session_says_which_messages_were_not_recorded(
+    source: Source, tag: int, noted: bytes, told: Any
+) -> None:
+    """Beside the close code, and only where some are missing: how many, or in which direction none
+    could be read.
+    """
     session = exchange(status=101, close_code=1000)
     if tag:
         session.note(tag, noted)

@@ -16,7 +16,9 @@ def redactions(builder: RecordBuilder, **given: Any) -> dict[str, int] | None:
 
 
 def test_places_are_counted_by_rule() -> None:
-    """Of the line, fields and both bodies; names of heads that are secrets themselves are seen there."""
+    """Of the line, fields and both bodies; names of heads that are secrets themselves are seen
+    there.
+    """
     found = redactions(
         RecordBuilder("me", SETTINGS),
         path=f"/a?token=x&b={KEY}",
@@ -32,7 +34,9 @@ def test_what_repeats_is_counted_each_time() -> None:
     """Heads and lines are remembered, but for those of which something was taken out."""
     builder = RecordBuilder("me", SETTINGS)
     for _ in range(4):
-        assert redactions(builder, path=f"/x/{KEY}", request_headers=f"X-Note: {KEY}\r\n") == {"github-token": 2}
+        assert redactions(builder, path=f"/x/{KEY}", request_headers=f"X-Note: {KEY}\r\n") == {
+            "github-token": 2
+        }
         assert redactions(builder, path="/x?api_key=abc") == {"name:api_key": 1}
 
 

@@ -26,14 +26,25 @@ ENTRIES = (
     enrich.entry("GET", "/items/1?limit=5&token=abc", b"", enrich.DOCUMENT),
     enrich.entry("GET", "/items/2", b"", enrich.LARGE),
     *(enrich.varied("POST", enrich.DOCUMENT, enrich.DOCUMENT, number) for number in range(3)),
-    enrich.entry("POST", "/v1/chat/completions", enrich.CHAT, enrich.chat_stream(3), "text/event-stream"),
+    enrich.entry(
+        "POST", "/v1/chat/completions", enrich.CHAT, enrich.chat_stream(3), "text/event-stream"
+    ),
     *(enrich.entry("POST", "/mcp", CALL % number, RESULT % number) for number in range(2)),
     enrich.entry("POST", "/a", gzip.compress(b"a" * (LIMIT_BYTES - 1)), b"", more_headers=CODED),
     enrich.entry("POST", "/b", gzip.compress(b"b" * LIMIT_BYTES), b"", more_headers=CODED),
     enrich.entry("POST", "/c", b"no gzip", b"", more_headers=CODED),
-    *(enrich.entry("PUT", f"/items/{number}", b'{"name":"n"}', enrich.DOCUMENT) for number in range(3)),
+    *(
+        enrich.entry("PUT", f"/items/{number}", b'{"name":"n"}', enrich.DOCUMENT)
+        for number in range(3)
+    ),
     enrich.entry("PUT", "/items/3", b'{"name":"sk-0123456789abcdefghij0123456789"}', b'{"a":1}'),
-    enrich.entry("POST", "/d", b'{"password":"x"}', b"", more_headers="Authorization: Bearer x\r\nCookie: a=b\r\n"),
+    enrich.entry(
+        "POST",
+        "/d",
+        b'{"password":"x"}',
+        b"",
+        more_headers="Authorization: Bearer x\r\nCookie: a=b\r\n",
+    ),
 )
 
 
@@ -42,8 +53,12 @@ def descriptor() -> Descriptor:
     return read_descriptor(write_descriptor(msgspec.to_builtins(enrich.SETTINGS)))
 
 
-def together(builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descriptor: Descriptor) -> Iterator[Entry]:
-    """Build in stages, as the collector does: what would take long is built apart, and what follows waits."""
+def together(
+    builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descriptor: Descriptor
+) -> Iterator[Entry]:
+    """Build in stages, as the collector does: what would take long is built apart, and what follows
+    waits.
+    """
     raws = [(KIND_EXCHANGE, header, memoryview(sections), 0) for header, sections in entries]
     for entry, made in zip(entries, builder.build_each(raws, descriptor, LIMIT_BYTES), strict=True):
         if isinstance(made, Exception):
@@ -52,7 +67,9 @@ def together(builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descrip
         yield made
 
 
-def alone(builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descriptor: Descriptor) -> Iterator[Entry]:
+def alone(
+    builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descriptor: Descriptor
+) -> Iterator[Entry]:
     """Build one after the other."""
     for entry in entries:
         try:
@@ -67,7 +84,8 @@ def test_stages_change_nothing(descriptor: Descriptor, entries: list[tuple[bytes
     """Neither the records nor what is remembered between them, whatever fails or is built apart."""
     builders = [RecordBuilder("a", enrich.SETTINGS) for _ in range(2)]
     for _ in range(2):
-        made, expected = together(builders[0], entries, descriptor), alone(builders[1], entries, descriptor)
+        made = together(builders[0], entries, descriptor)
+        expected = alone(builders[1], entries, descriptor)
         assert [same(entry) for entry in made] == [same(entry) for entry in expected]
 
 
@@ -105,9 +123,12 @@ class Item:
 @pytest.mark.parametrize("error", [TooLong, ValueError("no such thing")])
 @pytest.mark.parametrize("run", [whole_stage, lambda step, items: list(stage(step, items))])
 def test_a_step_that_fails_holds_nothing(
-    run: Callable[[Callable[[Item], None], list[Item]], list[object]], error: type[Exception] | Exception
+    run: Callable[[Callable[[Item], None], list[Item]], list[object]],
+    error: type[Exception] | Exception,
 ) -> None:
-    """Its item is free when nobody else has it, without a collection of cycles; a fault says where it was."""
+    """Its item is free when nobody else has it, without a collection of cycles; a fault says where
+    it was.
+    """
 
     def step(item: Item) -> None:
         raise error
@@ -115,11 +136,13 @@ def test_a_step_that_fails_holds_nothing(
     item = Item()
     watched = weakref.ref(item)
     gc.disable()
+
     try:
         (result,) = run(step, [item])
         del item
         assert watched() is None
     finally:
         gc.enable()
+
     notes = getattr(result, "__notes__", [])
     assert any("in step" in note for note in notes) == isinstance(error, ValueError)

@@ -1,4 +1,6 @@
-"""Trailers from a ring entry to a record: redacted like heads, kept where heads are, named where dropped."""
+"""Trailers from a ring entry to a record: redacted like heads, kept where heads are, named where
+dropped.
+"""
 
 import json
 
@@ -21,7 +23,9 @@ def build(flags: int = 0, pressure: int = 0) -> Entry:
     """Build the record of an exchange with trailers of both sides."""
     made = exchange(flags=flags)
     made.note_trailers(
-        NOTES_REQUEST_TRAILERS, b"Set-Cookie: a=SECRET\r\nX-Mine: SECRET\r\nx: " + KEY + b"\r\n", [b"a", b"a"]
+        NOTES_REQUEST_TRAILERS,
+        b"Set-Cookie: a=SECRET\r\nX-Mine: SECRET\r\nx: " + KEY + b"\r\n",
+        [b"a", b"a"],
     )
     made.note_trailers(NOTES_RESPONSE_TRAILERS, b"Grpc-Status: 0\r\n", [])
     header, sections = made.encode(pressure)
@@ -35,7 +39,10 @@ def test_they_are_redacted_like_heads() -> None:
         entry = build(pressure=pressure)
         assert entry.payload is not None
         lines = b"Set-Cookie: a=[REDACTED]\r\nX-Mine: [REDACTED]\r\nx: [REDACTED]"
-        assert (entry.payload.request_trailers, entry.payload.response_trailers) == (lines, b"Grpc-Status: 0")
+        assert (entry.payload.request_trailers, entry.payload.response_trailers) == (
+            lines,
+            b"Grpc-Status: 0",
+        )
         assert json.loads(entry.record.data or b"") == {"request_trailers_dropped": ["a"]}
 
 

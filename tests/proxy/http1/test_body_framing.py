@@ -10,7 +10,9 @@ CHUNKED = b"3\r\nabc\r\n2;x\r\nde\r\n0\r\nA: b\r\n\r\n"
 
 
 def read(framer: BodyFramer, data: bytes, step: int) -> tuple[bytes, bytes]:
-    """Feed bytes in pieces; return the body, and what was left of the piece that ended it with all behind it."""
+    """Feed bytes in pieces; return the body, and what was left of the piece that ended it with all
+    behind it.
+    """
     body = b""
     for at in range(0, len(data), step):
         piece, rest = framer.feed(data[at : at + step])
@@ -18,6 +20,7 @@ def read(framer: BodyFramer, data: bytes, step: int) -> tuple[bytes, bytes]:
         if framer.is_done:
             return body, rest + data[at + step :]
         assert rest == b""
+
     return body, b""
 
 

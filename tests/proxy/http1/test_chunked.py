@@ -25,7 +25,9 @@ JUNK = b"GET / HTTP/1.1\r\n"
 def decode(raw: bytes, cuts: list[int] | None = None) -> tuple[bytes, bytes, bool]:
     """Feed in pieces; return body, rest and whether it is done."""
     decoder = ChunkedDecoder()
-    body = rest = b""
+    body = b""
+    rest = b""
+
     edges = [0, *sorted(cuts or []), len(raw)]
     for start, end in itertools.pairwise(edges):
         if decoder.is_done:
@@ -39,6 +41,7 @@ def decode(raw: bytes, cuts: list[int] | None = None) -> tuple[bytes, bytes, boo
             assert all(pieces)
             assert not after or decoder.is_done
             data = b""
+
     return body, rest, decoder.is_done
 
 
@@ -114,7 +117,8 @@ def test_a_cut_body_is_never_done(raw: bytes, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [b"", b"A: b\r\n", b"A: b\r\na:\tc;d \r\nX_Y:\r\n", b"T: \xff\r\n" * MAX_TRAILER_FIELDS]
+    "section",
+    [b"", b"A: b\r\n", b"A: b\r\na:\tc;d \r\nX_Y:\r\n", b"T: \xff\r\n" * MAX_TRAILER_FIELDS],
 )
 def test_trailers_are_kept_as_they_came(section: bytes) -> None:
     """Each line with its CRLF, in any pieces; written again they are read the same."""
@@ -145,13 +149,16 @@ def test_the_longest_size_line_is_the_same_in_any_pieces() -> None:
 
 @given(st.binary(max_size=400), st.lists(st.integers(1, 60), max_size=20), st.data())
 def test_any_split_gives_the_same_body(body: bytes, sizes: list[int], data: st.DataObject) -> None:
-    """However a body is chunked, and its bytes are cut, the decoder gives it back, and the rest untouched."""
+    """However a body is chunked, and its bytes are cut, the decoder gives it back, and the rest
+    untouched.
+    """
     raw = b""
     left = body
     for size in sizes:
         if left:
             raw += frame(left[:size])
             left = left[size:]
+
     raw += (frame(left) if left else b"") + LAST_CHUNK + JUNK
     cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=12))
     assert decode(raw, cuts) == (body, JUNK, True)
@@ -173,22 +180,44 @@ def test_arbitrary_bytes_give_the_same_verdict_in_any_pieces(raw: bytes, cuts: l
 SMALL = st.one_of(
     st.binary(min_size=1, max_size=3),
     st.sampled_from(
-        [b"\r\n", b"\r\n\r\n", b"x\r\n1\r\ny", b"\n", b"\r", b"0\r\n\r\n", b"q" * 20, b"r" * 300, b"s" * 2000]
+        [
+            b"\r\n",
+            b"\r\n\r\n",
+            b"x\r\n1\r\ny",
+            b"\n",
+            b"\r",
+            b"0\r\n\r\n",
+            b"q" * 20,
+            b"r" * 300,
+            b"s" * 2000,
+        ]
     ),
 )
 LINES = st.sampled_from([b"%x", b"%X", b"%04x", b"%x;a=b", b'%x ; q="1;2"'])
 
 
-@given(st.lists(st.tuples(LINES, SMALL, st.integers(1, 40)), max_size=60), st.lists(st.integers(0, 9999), max_size=6))
-def test_small_chunks_in_a_row_are_the_same_body(chunks: list[tuple[bytes, bytes, int]], cuts: list[int]) -> None:
-    """Rows of equal and of mixed chunks, with line ends in their data, extensions and breaks between them."""
-    raw = b"".join((line % len(data) + b"\r\n" + data + b"\r\n") * times for line, data, times in chunks)
+@given(
+    st.lists(st.tuples(LINES, SMALL, st.integers(1, 40)), max_size=60),
+    st.lists(st.integers(0, 9999), max_size=6),
+)
+def test_small_chunks_in_a_row_are_the_same_body(
+    chunks: list[tuple[bytes, bytes, int]], cuts: list[int]
+) -> None:
+    """Rows of equal and of mixed chunks, with line ends in their data, extensions and breaks
+    between them.
+    """
+    raw = b"".join(
+        (line % len(data) + b"\r\n" + data + b"\r\n") * times for line, data, times in chunks
+    )
     body = b"".join(data * times for _, data, times in chunks)
     raw += LAST_CHUNK + JUNK
     assert decode(raw, [min(cut, len(raw)) for cut in cuts]) == (body, JUNK, True)
 
 
-@each_of("bad", [b"1\r\nxx\r\n", b"1 \r\nx\r\n", b"1\nx\r\n", b"1;\x00\r\nx\r\n", b"-1\r\n\r\n", b"\r\n\r\n"])
+@each_of(
+    "bad",
+    [b"1\r\nxx\r\n", b"1 \r\nx\r\n", b"1\nx\r\n", b"1;\x00\r\nx\r\n", b"-1\r\n\r\n", b"\r\n\r\n"],
+)
 @each_of("place", [0, 5, 200, 5000])
 def test_what_is_malformed_is_found_in_a_row(bad: bytes, place: int) -> None:
     """Chunks before it pass; it is refused wherever it lies."""
@@ -197,14 +226,19 @@ def test_what_is_malformed_is_found_in_a_row(bad: bytes, place: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "chunk", [b"1\r\nx\r\n", b"2\r\n\r\n\r\n", b"1;a\r\nx\r\n", b"1\r\nx\r\n" * 5 + b"2\r\n\r\n\r\n"]
+    "chunk",
+    [b"1\r\nx\r\n", b"2\r\n\r\n\r\n", b"1;a\r\nx\r\n", b"1\r\nx\r\n" * 5 + b"2\r\n\r\n\r\n"],
 )
 def test_one_call_does_a_bounded_amount(chunk: bytes) -> None:
-    """Of 256 KB in tiny chunks, a call reads a part; the rest is in hand, and nothing of it is lost."""
+    """Of 256 KB in tiny chunks, a call reads a part; the rest is in hand, and nothing of it is
+    lost.
+    """
     decoder = ChunkedDecoder()
     raw = chunk * (256_000 // len(chunk)) + LAST_CHUNK
-    steps = size = 0
+    steps = 0
+    size = 0
     rest = b""
+
     data = raw
     while data or decoder.has_more:
         pieces, rest = decoder.feed(data)
@@ -212,6 +246,7 @@ def test_one_call_does_a_bounded_amount(chunk: bytes) -> None:
         size += sum(map(len, pieces))
         steps += 1
         data = b""
+
     assert (decoder.is_done, rest, decoder._buffer) == (True, b"", b"")
     assert size == len(decode(raw)[0])
     assert steps >= 8
@@ -222,14 +257,21 @@ def test_one_call_does_a_bounded_amount(chunk: bytes) -> None:
 def test_blanks_that_servers_write_are_read_in_responses_only(times: int, step: int) -> None:
     """Behind a size, and before the colon of a trailer; of a request neither is one reading of two."""
     raw = b"1 \r\nx\r\n2\t \r\nyz\r\n" * times + b"0  \r\nA : b\r\nC:d\r\n\r\n" + JUNK
-    decoder, body, rest = ChunkedDecoder(is_response=True), b"", b""
+    decoder = ChunkedDecoder(is_response=True)
+    body = b""
+    rest = b""
     for at in range(0, len(raw) - len(JUNK), step):
         pieces, rest = decoder.feed(raw[at : min(at + step, len(raw) - len(JUNK))])
         body += b"".join(pieces)
     while decoder.has_more:
         pieces, rest = decoder.feed(b"")
         body += b"".join(pieces)
-    assert (decoder.is_done, body, rest, decoder.trailers) == (True, b"xyz" * times, b"", b"A: b\r\nC:d\r\n")
+    assert (decoder.is_done, body, rest, decoder.trailers) == (
+        True,
+        b"xyz" * times,
+        b"",
+        b"A: b\r\nC:d\r\n",
+    )
     for line in (b"1 \r\nx\r\n", b"0 \r\n", b"0\r\nA : b\r\n"):
         with pytest.raises(ChunkError):
             decode(line)

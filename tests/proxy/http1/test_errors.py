@@ -16,7 +16,9 @@ def test_every_code_has_a_well_formed_answer(code: str) -> None:
     """Head and body fit each other, and every code can be recorded."""
     assert code in ERROR_CODES
     for close in (False, True):
-        head, body = error_response(code, 'why "it" \u00e4', close=close, record_id_line=b"X-Id: 1\r\n")
+        head, body = error_response(
+            code, 'why "it" \u00e4', close=close, record_id_line=b"X-Id: 1\r\n"
+        )
         parsed = parse_response_head(head, max_headers=20)
         assert (parsed.status, parsed.content_length) == (STATUS_OF[code], len(body))
         assert json.loads(body) == {"error": {"code": code, "message": 'why "it" \u00e4'}}
@@ -58,7 +60,10 @@ def test_what_is_shown_of_a_target_is_no_secret(value: bytes, expected: str) -> 
 )
 def test_no_route_shows_no_secret_of_a_target(target: bytes, path: bytes) -> None:
     """Neither parameters, which nothing would recognise in a sentence, nor half a segment."""
-    assert no_route(b"a.example", target).message == f"no route for host 'a.example' and path {path.decode()!r}"
+    assert (
+        no_route(b"a.example", target).message
+        == f"no route for host 'a.example' and path {path.decode()!r}"
+    )
 
 
 def test_why_there_is_no_connection_is_said_in_words() -> None:
@@ -66,7 +71,10 @@ def test_why_there_is_no_connection_is_said_in_words() -> None:
     incoming = ssl.MemoryBIO()
     incoming.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(ssl.SSLError) as caught:
-        ssl.create_default_context().wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="a").do_handshake()
+        ssl.create_default_context().wrap_bio(
+            incoming, ssl.MemoryBIO(), server_hostname="a"
+        ).do_handshake()
+
     assert why_unreached(caught.value) == "the port does not speak TLS, as in http://"
     assert why_unreached(ConnectionRefusedError(111, "Connection refused")) == "Connection refused"
     assert why_unreached(UnicodeError("label too long")) == "label too long"

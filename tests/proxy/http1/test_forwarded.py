@@ -26,7 +26,9 @@ NETWORKS = ("10.0.0.0/8", "fd00::/8", "192.168.1.7")
     ],
 )  # fmt: skip
 def test_trusted_networks(address: str, expected: bool) -> None:
-    """Addresses of both families, in brackets or mapped, are looked up; anything else is not trusted."""
+    """Addresses of both families, in brackets or mapped, are looked up; anything else is not
+    trusted.
+    """
     assert TrustedProxies(NETWORKS).has(address) is expected
     assert TrustedProxies(()).has(address) is False
 
@@ -54,7 +56,9 @@ def test_a_network_of_mapped_addresses_is_one_of_ipv4(network: str) -> None:
     ],
 )
 def test_a_peer_has_one_address_whatever_socket_it_came_to(name: object, address: bytes) -> None:
-    """That of IPv4 without the prefix of mapped ones, that of IPv6 without its zone; one of a Unix socket is here."""
+    """That of IPv4 without the prefix of mapped ones, that of IPv6 without its zone; one of a Unix
+    socket is here.
+    """
     assert peer_address(name) == address
 
 
@@ -84,7 +88,9 @@ def test_a_peer_has_one_address_whatever_socket_it_came_to(name: object, address
         (b"\xe4", "10.0.0.1"),
     ],
 )
-def test_the_client_is_the_right_most_entry_that_is_no_trusted_proxy(chain: bytes, client: str) -> None:
+def test_the_client_is_the_right_most_entry_that_is_no_trusted_proxy(
+    chain: bytes, client: str
+) -> None:
     """What a client wrote itself, left of the first untrusted entry or as garbage, is not believed."""
     assert TrustedProxies(NETWORKS).client("10.0.0.1", chain) == client
 
@@ -103,11 +109,21 @@ def head_with(**fields: object) -> RequestHead:
 @pytest.mark.parametrize(
     ("peer", "expected"),
     [
-        (FOREIGN, b"X-Forwarded-For: 9.9.9.9, 1.1.1.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h:1\r\n"),
-        (TRUSTED, b"X-Forwarded-For: 9.9.9.9, 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: first\r\n"),
+        (
+            FOREIGN,
+            b"X-Forwarded-For: 9.9.9.9, 1.1.1.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "
+            b"h:1\r\n",
+        ),
+        (
+            TRUSTED,
+            b"X-Forwarded-For: 9.9.9.9, 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: "
+            b"first\r\n",
+        ),
     ],
 )
-def test_the_chain_is_appended_to_and_the_rest_believed_only_from_trusted_proxies(peer: bytes, expected: bytes) -> None:
+def test_the_chain_is_appended_to_and_the_rest_believed_only_from_trusted_proxies(
+    peer: bytes, expected: bytes
+) -> None:
     """X-Forwarded-For grows by the peer; Proto and Host are a trusted proxy's to say."""
     head = head_with(forwarded_for=b"9.9.9.9", forwarded_proto=b"https", forwarded_host=b"first")
     original = TrustedProxies(NETWORKS).original(peer, head)
@@ -126,16 +142,26 @@ def test_without_earlier_entries_the_peer_is_the_chain(peer: bytes) -> None:
 
 def test_mapped_addresses_in_the_chain_are_written_plain() -> None:
     """A proxy with a socket for both families writes them; what else it and the client wrote stays."""
-    chain = b"::ffff:9.9.9.9, x::ffff:1.1.1.1,::FFFF:8.8.8.8, [::ffff:7.7.7.7]:80, ::ffff:c000:207, 2001:db8::1"
-    lines = forwarded_lines(head_with(forwarded_for=chain), FOREIGN, b"http", b"", Original(FOREIGN, b"", b""))
-    plain = b"9.9.9.9, x::ffff:1.1.1.1,8.8.8.8, [::ffff:7.7.7.7]:80, ::ffff:c000:207, 2001:db8::1, 1.1.1.1"
+    chain = (
+        b"::ffff:9.9.9.9, x::ffff:1.1.1.1,::FFFF:8.8.8.8, [::ffff:7.7.7.7]:80, ::ffff:c000:207, "
+        b"2001:db8::1"
+    )
+    lines = forwarded_lines(
+        head_with(forwarded_for=chain), FOREIGN, b"http", b"", Original(FOREIGN, b"", b"")
+    )
+    plain = (
+        b"9.9.9.9, x::ffff:1.1.1.1,8.8.8.8, [::ffff:7.7.7.7]:80, ::ffff:c000:207, 2001:db8::1, "
+        b"1.1.1.1"
+    )
     assert lines.startswith(b"X-Forwarded-For: %b\r\n" % plain)
 
 
 def test_a_host_that_nobody_named_is_left_out() -> None:
     """HTTP/1.0 needs none; Django, which believes the field, refuses an empty one."""
     expected = b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: http\r\n"
-    assert forwarded_lines(head_with(), FOREIGN, b"http", b"", Original(FOREIGN, b"", b"")) == expected
+    assert (
+        forwarded_lines(head_with(), FOREIGN, b"http", b"", Original(FOREIGN, b"", b"")) == expected
+    )
 
 
 @each_of(
@@ -153,12 +179,18 @@ def test_a_host_that_nobody_named_is_left_out() -> None:
         (b'for="1.2.3.4', Original(TRUSTED, b"", b"")),
     ],
 )
-def test_forwarded_of_a_trusted_proxy_counts_without_the_other_fields(forwarded: bytes, expected: Original) -> None:
-    """The element of the client counts, a malformed field not at all; nobody else is believed; X-Forwarded-* win."""
+def test_forwarded_of_a_trusted_proxy_counts_without_the_other_fields(
+    forwarded: bytes, expected: Original
+) -> None:
+    """The element of the client counts, a malformed field not at all; nobody else is believed;
+    X-Forwarded-* win.
+    """
     trusted = TrustedProxies(NETWORKS)
     assert trusted.original(TRUSTED, head_with(forwarded=forwarded)) == expected
     assert trusted.original(FOREIGN, head_with(forwarded=forwarded)) == Original(FOREIGN, b"", b"")
-    older = head_with(forwarded=forwarded, forwarded_for=b"7.7.7.7", forwarded_proto=b"wss", forwarded_host=b"b")
+    older = head_with(
+        forwarded=forwarded, forwarded_for=b"7.7.7.7", forwarded_proto=b"wss", forwarded_host=b"b"
+    )
     assert trusted.original(TRUSTED, older) == Original(b"7.7.7.7", b"wss", b"b")
 
 
@@ -170,7 +202,9 @@ def test_forwarded_of_a_trusted_proxy_counts_without_the_other_fields(forwarded:
         ({"forwarded_host": b"b"}, Original(TRUSTED, b"", b"b")),
     ],
 )
-def test_forwarded_is_not_read_beside_one_of_the_others(older: dict[str, bytes], expected: Original) -> None:
+def test_forwarded_is_not_read_beside_one_of_the_others(
+    older: dict[str, bytes], expected: Original
+) -> None:
     """A proxy that writes those passes this one as its client wrote it: nginx does."""
     head = head_with(forwarded=b"for=6.6.6.6;proto=https;host=evil.example", **older)
     assert TrustedProxies(NETWORKS).original(TRUSTED, head) == expected
@@ -195,7 +229,9 @@ CDN = "CF-Connecting-IP"
     ],
 )
 def test_the_field_of_a_trusted_proxy_names_the_client(lines: list[bytes], client: bytes) -> None:
-    """One address counts, anything else is as if the field were not there; from others it says nothing."""
+    """One address counts, anything else is as if the field were not there; from others it says
+    nothing.
+    """
     trusted = TrustedProxies(NETWORKS, CDN)
     head = head_with(lines=lines, forwarded_for=b"7.7.7.7", forwarded_proto=b"https")
     assert trusted.original(TRUSTED, head) == Original(client, b"https", b"")
@@ -204,7 +240,8 @@ def test_the_field_of_a_trusted_proxy_names_the_client(lines: list[bytes], clien
 
 def test_the_field_is_read_beside_forwarded_and_beside_nothing() -> None:
     """Scheme and host are those of Forwarded, where the older fields are missing."""
-    trusted, lines = TrustedProxies(NETWORKS, CDN), [b"CF-Connecting-IP: 203.0.113.7"]
+    trusted = TrustedProxies(NETWORKS, CDN)
+    lines = [b"CF-Connecting-IP: 203.0.113.7"]
     head = head_with(lines=lines, forwarded=b"for=9.9.9.9;proto=https;host=shop.example")
     assert trusted.original(TRUSTED, head) == Original(b"203.0.113.7", b"https", b"shop.example")
     assert trusted.original(TRUSTED, head_with(lines=lines)) == Original(b"203.0.113.7", b"", b"")

@@ -9,7 +9,9 @@ from proxy.http1.response_head import parse_response_head
 
 def test_a_later_layer_wins() -> None:
     """What it sets, or removes by an empty value, is gone from the earlier one, whatever the case."""
-    made = compile_rules({"X-A": "1", "X-B": "1", "X-C": "", "X-D": "\xfc"}, {"x-a": "2", "X-B": ""})
+    made = compile_rules(
+        {"X-A": "1", "X-B": "1", "X-C": "", "X-D": "\xfc"}, {"x-a": "2", "X-B": ""}
+    )
     assert made.without == {b"x-a", b"x-b", b"x-c", b"x-d"}
     assert made.lines == b"X-D: \xfc\r\nx-a: 2\r\n"
     assert compile_rules({"X-C": ""}, {"x-c": "1"}).lines == b"x-c: 1\r\n"
@@ -18,7 +20,10 @@ def test_a_later_layer_wins() -> None:
 
 @pytest.mark.parametrize(
     ("framing", "rendered"),
-    [(b"Content-Length: 2", b"Content-Length: 2"), (b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked")],
+    [
+        (b"Content-Length: 2", b"Content-Length: 2"),
+        (b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
+    ],
 )
 def test_a_response_keeps_its_framing(framing: bytes, rendered: bytes) -> None:
     """Status line and framing are not theirs to change; order is kept."""
@@ -40,7 +45,11 @@ def test_informational_responses_stay(status: bytes) -> None:
 
 def test_the_answer_that_opens_a_websocket_is_final() -> None:
     """It is the last one on its connection, and has a record (RFC 9110 §15.2.2)."""
-    raw = b"HTTP/1.1 101 Switching Protocols\r\nServer: x\r\nX-Sidelog-Id: forged\r\n" + UPGRADE_LINES + b"\r\n"
+    raw = (
+        b"HTTP/1.1 101 Switching Protocols\r\nServer: x\r\nX-Sidelog-Id: forged\r\n"
+        + UPGRADE_LINES
+        + b"\r\n"
+    )
     head = parse_response_head(raw, max_headers=9)
     compile_rules({"A": "z", "Server": ""}).and_without("X-Sidelog-Id").apply(head)
     assert head.prefix == b"HTTP/1.1 101 Switching Protocols\r\nA: z\r\n" + UPGRADE_LINES

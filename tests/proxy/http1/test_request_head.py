@@ -1,4 +1,6 @@
-"""Request heads: what is refused, what is forwarded, and that every strict parser reads it as the same message."""
+"""Request heads: what is refused, what is forwarded, and that every strict parser reads it as the
+same message.
+"""
 
 import asyncio
 from typing import Any
@@ -47,7 +49,8 @@ REFUSED = [
     b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
     b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
     b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
-    b"Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+    b"Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+    b"1\r\n",
     b"Transfer-Encoding: chunked, identity\r\n",
     b"Transfer-Encoding: identity, chunked\r\n",
     b"Transfer-Encoding: gzip, chunked\r\n",
@@ -134,8 +137,14 @@ def test_limits_and_versions_have_codes_of_their_own(block: bytes, code: str) ->
         (b"X-Request-Id: ab-1_2.3\r\n", {"request_id": b"ab-1_2.3"}),
         (b"X-Request-Id: a b\r\n", {"request_id": b""}),
         (b"X-Request-Id: " + b"x" * 129 + b"\r\n", {"request_id": b""}),
-        (b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", {"forwarded_for": b"1.1.1.1, 2.2.2.2"}),
-        (b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n", {"forwarded_proto": b"https", "forwarded_host": b"h"}),
+        (
+            b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n",
+            {"forwarded_for": b"1.1.1.1, 2.2.2.2"},
+        ),
+        (
+            b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n",
+            {"forwarded_proto": b"https", "forwarded_host": b"h"},
+        ),
         (b"X-Sidelog-Hop: Aa, b\r\nX-Sidelog-Hop: c\r\n", {"hops": [b"Aa", b"b", b"c"]}),
         (b"Upgrade: websocket\r\nConnection: Upgrade\r\n", {"is_websocket": True}),
         (b"Upgrade: h2c, WebSocket\r\nConnection: Upgrade\r\n", {"is_websocket": True}),
@@ -143,7 +152,10 @@ def test_limits_and_versions_have_codes_of_their_own(block: bytes, code: str) ->
         (b"Upgrade: foo\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n", {"is_websocket": True}),
         (b"Upgrade: websockets\r\nConnection: Upgrade\r\n", {"is_websocket": False}),
         (b"Upgrade: websocket\r\n", {"is_websocket": False}),
-        (b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n", {"is_websocket": False}),
+        (
+            b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n",
+            {"is_websocket": False},
+        ),
     ],
 )
 def test_what_a_head_says(fields: bytes, expected: dict[str, object]) -> None:
@@ -167,7 +179,8 @@ FORWARDED = [
     (b"".join(name + b": x\r\n" for name in sorted(HOP_BY_HOP - {b"transfer-encoding"})), b""),
     (b"Expect: 100-continue\r\n", b"Expect: 100-continue\r\n"),
     (
-        b"X_Forwarded_For: 1\r\nx_request-id: 2\r\nContent_Length: 3\r\nTransfer_Encoding: 4\r\nHost_: 5\r\n",
+        b"X_Forwarded_For: 1\r\nx_request-id: 2\r\nContent_Length: 3\r\nTransfer_Encoding: "
+        b"4\r\nHost_: 5\r\n",
         b"Host_: 5\r\n",
     ),
     (b"X-Forwarded-For: 1\r\nX-Forwarded-Host: 2\r\nX-Sidelog-Hop: 3\r\n", b""),
@@ -189,7 +202,9 @@ FORWARDED = [
 
 @each_of(("fields", "forwarded"), FORWARDED)
 def test_only_what_steers_the_connection_is_taken_out(fields: bytes, forwarded: bytes) -> None:
-    """Hop-by-hop fields, our own and their underscore twins go; the rest stays byte for byte, in order."""
+    """Hop-by-hop fields, our own and their underscore twins go; the rest stays byte for byte, in
+    order.
+    """
     assert parse(fields).render() == forwarded
     known = PlainLines()
     block = b"HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"
@@ -222,15 +237,20 @@ def test_another_host_is_a_copy() -> None:
     head = parse(b"A: b\r\n")
     head.rendered[0] = b"lines"
     other = head.with_host(b"other")
-    assert (head.host, other.host, other.rendered, other.render()) == (b"a", b"other", {}, b"A: b\r\n")
+    assert (head.host, other.host, other.rendered, other.render()) == (
+        b"a",
+        b"other",
+        {},
+        b"A: b\r\n",
+    )
 
 
 # What is sent upstream is read by strict parsers as that message.
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,12}", fullmatch=True).map(str.encode)
-VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=20).map(
-    lambda text: text.encode("latin-1")
-)
+VALUES = st.text(
+    st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=20
+).map(lambda text: text.encode("latin-1"))
 
 
 def rendered(fields: bytes, route: RouteSettings) -> tuple[RequestHead, bytes] | None:
@@ -268,6 +288,7 @@ def read_by_httptools(raw: bytes) -> Heard:
         httptools.HttpRequestParser(heard).feed_data(raw)
     except httptools.HttpParserUpgrade as end:  # a WebSocket handshake, forwarded as one
         read = end.args[0]
+
     assert read == len(raw)
     return heard
 
@@ -284,18 +305,28 @@ def read_by_aiohttp(raw: bytes) -> list[tuple[Any, Any]]:
 
 
 ROUTE = RouteSettings(
-    id="r", upstream="http://up:81", headers=HeaderSettings(set_request={"X-Set": "ours", "authorization": "secret"})
+    id="r",
+    upstream="http://up:81",
+    headers=HeaderSettings(set_request={"X-Set": "ours", "authorization": "secret"}),
 )
 
 
-@given(st.lists(st.tuples(NAMES | st.sampled_from(sorted(HOP_BY_HOP)), VALUES), max_size=8), st.sampled_from([0, 1, 2]))
-def test_what_is_forwarded_is_one_message_for_every_parser(pairs: list[tuple[bytes, bytes]], framing: int) -> None:
-    """httptools and aiohttp's own parser read exactly the fields, the body and the end that we meant."""
+@given(
+    st.lists(st.tuples(NAMES | st.sampled_from(sorted(HOP_BY_HOP)), VALUES), max_size=8),
+    st.sampled_from([0, 1, 2]),
+)
+def test_what_is_forwarded_is_one_message_for_every_parser(
+    pairs: list[tuple[bytes, bytes]], framing: int
+) -> None:
+    """httptools and aiohttp's own parser read exactly the fields, the body and the end that we
+    meant.
+    """
     fields = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
     fields += (b"", b"Content-Length: 4\r\n", b"Transfer-Encoding: chunked\r\n")[framing]
     result = rendered(fields, ROUTE)
     if result is None:
         return
+
     head, raw = result
     body = (b"", b"body", b"4\r\nbody\r\n0\r\n\r\n")[framing]
     heard = read_by_httptools(raw + body)
@@ -317,8 +348,12 @@ def test_what_is_forwarded_is_one_message_for_every_parser(pairs: list[tuple[byt
 
 @given(st.binary(max_size=60))
 def test_arbitrary_field_lines_are_refused_or_forwarded_alike(fields: bytes) -> None:
-    """No bytes make a head that parses here and means something else, or nothing, to the next parser."""
-    result = rendered((b"A: b\r\n" + fields + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n", ROUTE)
+    """No bytes make a head that parses here and means something else, or nothing, to the next
+    parser.
+    """
+    result = rendered(
+        (b"A: b\r\n" + fields + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n", ROUTE
+    )
     if result is not None:
         _, raw = result
         assert read_by_httptools(raw).messages <= 1
@@ -326,12 +361,17 @@ def test_arbitrary_field_lines_are_refused_or_forwarded_alike(fields: bytes) -> 
 
 
 def test_host_and_cookie_lines_are_remembered() -> None:
-    """They repeat in heads that differ elsewhere; a cookie of the admin port's is cut out each time."""
+    """They repeat in heads that differ elsewhere; a cookie of the admin port's is cut out each
+    time.
+    """
     known = PlainLines()
     for number in range(2):
-        head = read(b"HTTP/1.1\r\nHost: a.test\r\nCookie: a=1\r\nX-Request-Id: %d\r\n\r\n" % number, known)
+        head = read(
+            b"HTTP/1.1\r\nHost: a.test\r\nCookie: a=1\r\nX-Request-Id: %d\r\n\r\n" % number, known
+        )
         assert (head.host, head.request_id) == (b"a.test", b"%d" % number)
         assert head.lines == [b"Cookie: a=1"]
+
     assert known.hosts == {b"Host: a.test": b"a.test"}
     assert known.known == {b"Cookie: a=1"}
     for _ in range(2):

@@ -19,7 +19,10 @@ MAX_BYTES = 8192
 
 TAKEN = [
     (b"GET / HTTP/1.1", (b"GET", b"/", None, False)),
-    (b"GET /a%2Fb/%2e%2e//c;d+e?x=%00&%zz HTTP/1.1", (b"GET", b"/a%2Fb/%2e%2e//c;d+e?x=%00&%zz", None, False)),
+    (
+        b"GET /a%2Fb/%2e%2e//c;d+e?x=%00&%zz HTTP/1.1",
+        (b"GET", b"/a%2Fb/%2e%2e//c;d+e?x=%00&%zz", None, False),
+    ),
     (b"POST //host/ HTTP/1.0", (b"POST", b"//host/", None, True)),
     (b'GET /"<>\\^`{|}~ HTTP/1.1', (b"GET", b'/"<>\\^`{|}~', None, False)),
     (b"GET http://other/ HTTP/1.1", (b"GET", b"/", b"other", False)),
@@ -107,16 +110,26 @@ def test_anything_else_is_refused_with_the_code_that_fits(line: bytes, code: str
     assert FAST_REQUEST_LINE.match(line + b"\r\n") is None or len(line) > MAX_BYTES
 
 
-@given(st.binary(max_size=40) | st.from_regex(re.compile(rb"[A-Z]{1,8} [!-~]{0,20} HTTP/1\.[01]"), fullmatch=True))
+@given(
+    st.binary(max_size=40)
+    | st.from_regex(re.compile(rb"[A-Z]{1,8} [!-~]{0,20} HTTP/1\.[01]"), fullmatch=True)
+)
 def test_the_fast_way_says_what_the_slow_one_says(line: bytes) -> None:
-    """The expression for common request lines accepts nothing that the parser would refuse or read otherwise."""
+    """The expression for common request lines accepts nothing that the parser would refuse or read
+    otherwise.
+    """
     match = FAST_REQUEST_LINE.match(line + b"\r\n")
     if match is not None and match.end() == len(line) + 2:
         method, target, minor = match.groups()
-        assert parse_request_line(line, max_bytes=MAX_BYTES) == RequestLine(method, target, None, minor == b"0")
+        assert parse_request_line(line, max_bytes=MAX_BYTES) == RequestLine(
+            method, target, None, minor == b"0"
+        )
 
 
-@each_of("host", [b"a", b"a.example", b"a:80", b"a:", b"127.0.0.1:8080", b"[::1]", b"[::1]:80", b"a_b", b"a%20"])
+@each_of(
+    "host",
+    [b"a", b"a.example", b"a:80", b"a:", b"127.0.0.1:8080", b"[::1]", b"[::1]:80", b"a_b", b"a%20"],
+)
 def test_a_host_is_a_name_or_an_address(host: bytes) -> None:
     """A valid Host is returned as it came."""
     assert check_host(host) is host
@@ -137,6 +150,8 @@ def test_any_other_host_is_refused(host: bytes) -> None:
 def test_https_targets_belong_on_a_tls_port() -> None:
     """An https URL is a target only where the client speaks TLS to us (P8)."""
     line = b"GET https://a/x HTTP/1.1"
-    assert parse_request_line(line, max_bytes=MAX_BYTES, is_tls=True) == RequestLine(b"GET", b"/x", b"a", False)
+    assert parse_request_line(line, max_bytes=MAX_BYTES, is_tls=True) == RequestLine(
+        b"GET", b"/x", b"a", False
+    )
     with pytest.raises(Refused, match="neither a path"):
         parse_request_line(line, max_bytes=MAX_BYTES)

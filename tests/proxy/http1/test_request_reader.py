@@ -1,4 +1,6 @@
-"""Requests are cut out of bytes that arrive whole, byte by byte, or with junk behind them; nothing else is."""
+"""Requests are cut out of bytes that arrive whole, byte by byte, or with junk behind them; nothing
+else is.
+"""
 
 from functools import partial
 
@@ -12,7 +14,10 @@ from tests.support.cases import each_of
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"
-CHUNKED = b"PUT http://h/c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+CHUNKED = (
+    b"PUT http://h/c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+    b"chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+)
 OLD = b"HEAD /d HTTP/1.0\r\n\r\n"
 
 Seen = tuple[bytes, bytes, bytes | None, bool, bytes]
@@ -38,16 +43,22 @@ def read(found: RequestReader, pieces: list[bytes]) -> list[Seen]:
                 body = found.body
             else:
                 body += found.read_body(data)
+
             data = b""
             if not found.is_body_due:
-                requests.append((found.method, found.target, found.authority, found.is_http10, body))
+                requests.append(
+                    (found.method, found.target, found.authority, found.is_http10, body)
+                )
                 body = None
+
     return requests
 
 
 @each_of("step", [1, 2, 3, 10, 1000])
 def test_any_split_gives_the_same_requests(step: int) -> None:
-    """Bodies of both framings, pipelined, and the beginning of a next request that stays in the buffer."""
+    """Bodies of both framings, pipelined, and the beginning of a next request that stays in the
+    buffer.
+    """
     raw = GET + POST + CHUNKED + OLD + GET + b"GET /junk"
     found = reader()
     assert read(found, [raw[at : at + step] for at in range(0, len(raw), step)]) == [
@@ -87,11 +98,17 @@ def test_what_comes_with_the_head_is_given_with_it() -> None:
         (b"GET / HTTP/1.1\r\nHost: a\nX: b", "bad_request", b""),
         (b"GET / HTTP/1.1\r\nHost: a\rX: b", "bad_request", b""),
         (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request", b""),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 300 + b"\r\n\r\n", "header_too_large", b"GET"),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 300 + b"\r\n\r\n",
+            "header_too_large",
+            b"GET",
+        ),
     ],
 )
 @each_of("step", [1, 100_000])
-def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str, method: bytes, step: int) -> None:
+def test_what_cannot_be_read_is_refused_with_what_is_known(
+    raw: bytes, code: str, method: bytes, step: int
+) -> None:
     """The head so far is kept for the record, bounded where it is not complete."""
     found = reader()
     with pytest.raises(Refused) as refusal:
@@ -111,7 +128,9 @@ def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str
 )
 @each_of("step", [1, 100_000])
 def test_a_proxy_header_that_nobody_expects_is_called_so(raw: bytes, step: int) -> None:
-    """The load balancer speaks the protocol and the port does not: whoever set them up reads what to change."""
+    """The load balancer speaks the protocol and the port does not: whoever set them up reads what
+    to change.
+    """
     with pytest.raises(Refused, match="set proxy_protocol") as refusal:
         read(reader(), [raw[at : at + step] for at in range(0, len(raw), step)])
     assert refusal.value.code == "bad_request"
@@ -122,7 +141,9 @@ def test_empty_lines_before_a_request_are_skipped(step: int) -> None:
     """Some clients end a body with one (RFC 9112 §2.2); alone they begin nothing."""
     raw = b"\r\n" + GET + b"\r\n\r\n\r\n" + POST + b"\r\n"
     found = reader()
-    assert [seen[:2] for seen in read(found, [raw[at : at + step] for at in range(0, len(raw), step)])] == [
+    assert [
+        seen[:2] for seen in read(found, [raw[at : at + step] for at in range(0, len(raw), step)])
+    ] == [
         (b"GET", b"/a"),
         (b"POST", b"/b"),
     ]
@@ -150,6 +171,7 @@ def test_the_limit_of_a_line_holds_for_the_request_line() -> None:
             assert len(line) == length
             found = reader()
             raw = line + b"\r\nHost: a\r\n\r\n"
+
             if length == 200:
                 assert found.read_head(raw) is not None
             else:

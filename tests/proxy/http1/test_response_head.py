@@ -80,7 +80,9 @@ FRAMED = [
 
 @each_of(("head", "framing", "length", "head_length"), FRAMED)
 def test_bodies_are_framed_anew(head: bytes, framing: bytes, length: int, head_length: int) -> None:
-    """The length of a body follows from method, status and framing (RFC 9112 §6.3), in our own spelling."""
+    """The length of a body follows from method, status and framing (RFC 9112 §6.3), in our own
+    spelling.
+    """
     response = parse(head)
     status_line = b"HTTP/1.1" + head.partition(b"\r\n")[0][8:] + b"\r\n"
     assert response.prefix == status_line + framing
@@ -101,7 +103,9 @@ def test_bodies_are_framed_anew(head: bytes, framing: bytes, length: int, head_l
         (b"HTTP/1.1 200 OK\r\nKeep-Alive: max=100\r\n", True, -1),
     ],
 )
-def test_how_long_a_connection_may_be_kept(fields: bytes, is_keep_alive: bool, keep_alive_s: int) -> None:
+def test_how_long_a_connection_may_be_kept(
+    fields: bytes, is_keep_alive: bool, keep_alive_s: int
+) -> None:
     """Version, Connection and Keep-Alive say it."""
     response = parse(fields)
     assert (response.is_keep_alive, response.keep_alive_s) == (is_keep_alive, keep_alive_s)
@@ -111,22 +115,31 @@ def test_fields_pass_as_they_came() -> None:
     """Hop-by-hop fields and those Connection names go; order, spelling, blanks and odd bytes stay."""
     known = PlainLines()
     head = (
-        b"HTTP/1.1 200 Fine  indeed\r\nset-cookie: a\r\nSet-Cookie:b \r\nX-Drop: 1\r\nConnection: x-drop\r\n"
+        b"HTTP/1.1 200 Fine  indeed\r\nset-cookie: a\r\nSet-Cookie:b \r\nX-Drop: 1\r\nConnection: "
+        b"x-drop\r\n"
         b"Trailer: T\r\nUpgrade: h2\r\nX: \xc3\xa4\xff\r\nContent-Length: 0\r\n"
     )
     for _ in range(2):
         response = parse(head, known)
         assert response.status_line == b"HTTP/1.1 200 Fine  indeed\r\n"
-        assert response.fields == b"set-cookie: a\r\nSet-Cookie:b \r\nTrailer: T\r\nX: \xc3\xa4\xff\r\n"
+        assert (
+            response.fields
+            == b"set-cookie: a\r\nSet-Cookie:b \r\nTrailer: T\r\nX: \xc3\xa4\xff\r\n"
+        )
+
     assert parse(b"HTTP/1.1 200\r\n").status_line == b"HTTP/1.1 200\r\n"
 
 
 @pytest.mark.parametrize(
-    ("status", "offer", "is_passed_on"), [(426, b"websocket", True), (426, b"TLS/1.2", False), (200, b"h2c", False)]
+    ("status", "offer", "is_passed_on"),
+    [(426, b"websocket", True), (426, b"TLS/1.2", False), (200, b"h2c", False)],
 )
 def test_what_upgrade_is_required_is_told(status: int, offer: bytes, is_passed_on: bool) -> None:
     """RFC 9110 §15.5.22; of an upgrade that cannot be had here nothing is said (P7)."""
-    head = parse(b"HTTP/1.1 %d X\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: 0\r\n" % (status, offer))
+    head = parse(
+        b"HTTP/1.1 %d X\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: 0\r\n"
+        % (status, offer)
+    )
     assert head.fields == (UPGRADE_LINES if is_passed_on else b"")
 
 
@@ -135,7 +148,9 @@ def test_event_streams_are_known_by_their_type() -> None:
     known = PlainLines()
     stream = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
     assert [parse(stream, known).is_event_stream for _ in range(3)] == [True] * 3
-    assert not parse(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX: text/event-stream\r\n").is_event_stream
+    assert not parse(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX: text/event-stream\r\n"
+    ).is_event_stream
 
 
 @given(st.binary(max_size=80))
@@ -145,6 +160,7 @@ def test_arbitrary_bytes_are_refused_or_read_alike(raw: bytes) -> None:
         response = parse(b"HTTP/1.1 " + raw.replace(b"\r\n\r\n", b"") + b"\r\n")
     except UpstreamError:
         return
+
     parser = httptools.HttpResponseParser(object())
     parser.feed_data(response.prefix + b"\r\n")
     assert parser.get_status_code() == response.status

@@ -1,7 +1,12 @@
 """Trace contexts: valid ones pass, anything else is replaced by one made of the record's id."""
 
 from proxy.http1.request_head import RequestHead
-from proxy.http1.trace_context import TRACEPARENT, context_of, drop_invalid_context, traceparent_line
+from proxy.http1.trace_context import (
+    TRACEPARENT,
+    context_of,
+    drop_invalid_context,
+    traceparent_line,
+)
 from storage.record import new_id
 from tests.support.cases import each_of
 
@@ -39,4 +44,8 @@ def test_a_made_context_is_valid_and_the_records() -> None:
     line = traceparent_line(record_id)
     found = TRACEPARENT.fullmatch(line.removeprefix(b"traceparent: ").removesuffix(b"\r\n"))
     assert found is not None
-    assert (found[1].decode(), found[2].decode()) == context_of(record_id) == (record_id.hex(), record_id.hex()[16:])
+    assert (
+        (found[1].decode(), found[2].decode())
+        == context_of(record_id)
+        == (record_id.hex(), record_id.hex()[16:])
+    )

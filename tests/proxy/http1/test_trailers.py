@@ -11,7 +11,11 @@ HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     [
         (b"Grpc-Status: 0\r\ngrpc-message:\r\n", b"Grpc-Status: 0\r\ngrpc-message:\r\n", []),
         (b"A: 1\r\na:  2 \r\nB: \xff\r\n", b"A: 1\r\na:  2 \r\nB: \xff\r\n", []),
-        (b"Digest: x\r\nContent-Length: 9\r\nX: y\r\n", b"Digest: x\r\nX: y\r\n", [b"content-length"]),
+        (
+            b"Digest: x\r\nContent-Length: 9\r\nX: y\r\n",
+            b"Digest: x\r\nX: y\r\n",
+            [b"content-length"],
+        ),
         (b"HOST: b\r\nhost: c\r\n", b"", [b"host", b"host"]),
         (b"Content_Length: 9\r\n", b"", [b"content_length"]),
         (b"Trailer: X\r\nTE: gzip\r\nUpgrade: h2c\r\n", b"", [b"trailer", b"te", b"upgrade"]),
@@ -27,7 +31,10 @@ def test_fields_of_a_head_do_not_go_on(section: bytes, kept: bytes, dropped: lis
 def test_each_of_them_is_dropped_in_any_spelling(name: bytes) -> None:
     """Letters in either case, hyphens or underscores."""
     for spelling in (name, name.upper(), name.replace(b"-", b"_")):
-        assert forwarded_trailers(spelling + b": x\r\n", HEAD, HEAD_ONLY) == (b"", [spelling.lower()])
+        assert forwarded_trailers(spelling + b": x\r\n", HEAD, HEAD_ONLY) == (
+            b"",
+            [spelling.lower()],
+        )
 
 
 def test_what_connection_or_a_rule_names_does_not_go_on() -> None:

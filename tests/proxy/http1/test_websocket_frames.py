@@ -17,7 +17,9 @@ def each(found: list[Message]) -> list[Message]:
     return [message._replace(times=1) for message in found for _ in range(message.times)]
 
 
-def frame(opcode: int, payload: bytes, *, final: bool = True, mask: bytes = b"", rsv1: bool = False) -> bytes:
+def frame(
+    opcode: int, payload: bytes, *, final: bool = True, mask: bytes = b"", rsv1: bool = False
+) -> bytes:
     """Write one frame."""
     first = opcode | (0x80 if final else 0) | (0x40 if rsv1 else 0)
     length = len(payload)
@@ -27,7 +29,10 @@ def frame(opcode: int, payload: bytes, *, final: bool = True, mask: bytes = b"",
         head = bytes((first, 126 | (0x80 if mask else 0))) + length.to_bytes(2, "big")
     else:
         head = bytes((first, 127 | (0x80 if mask else 0))) + length.to_bytes(8, "big")
-    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload)) if mask else payload
+
+    masked = (
+        bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload)) if mask else payload
+    )
     return head + mask + masked
 
 
@@ -37,12 +42,16 @@ controls = st.tuples(st.sampled_from([Opcode.PING, Opcode.PONG]), st.binary(max_
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
-    """Messages in one to three frames each, with control frames between them, and what the scanner must say."""
-    raw, expected = b"", []
+    """Messages in one to three frames each, with control frames between them, and what the scanner
+    must say.
+    """
+    raw = b""
+    expected = []
     for _ in range(draw(st.integers(0, 4))):
         opcode = draw(st.sampled_from([Opcode.TEXT, Opcode.BINARY]))
         parts = draw(st.lists(st.binary(max_size=300), min_size=1, max_size=3))
         rsv1 = draw(st.booleans())
+
         for index, part in enumerate(parts):
             is_last = index == len(parts) - 1
             kind = opcode if index == 0 else Opcode.CONTINUATION
@@ -54,20 +63,26 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
                 control, text = draw(controls)
                 raw += frame(control, text, mask=draw(masks))
                 expected.append(Message(control, len(text), text[:CAP], False))
+
     return raw, expected
 
 
 @given(streams(), st.lists(st.integers(1, 40), max_size=30))
-def test_any_split_gives_the_same_messages(stream: tuple[bytes, list[Message]], cuts: list[int]) -> None:
+def test_any_split_gives_the_same_messages(
+    stream: tuple[bytes, list[Message]], cuts: list[int]
+) -> None:
     """Whole, byte by byte, or cut anywhere: the same messages in the same order."""
     raw, expected = stream
     assert each(MessageScanner(CAP).feed(raw)) == expected
     assert each(MessageScanner(CAP).feed(raw, len(expected))) == expected
-    slow, found = MessageScanner(CAP), []
+    slow = MessageScanner(CAP)
+    found = []
     for index in range(len(raw)):
         found += slow.feed(raw[index : index + 1])
     assert found == expected
-    cut, found, at = MessageScanner(CAP), [], 0
+    cut = MessageScanner(CAP)
+    found = []
+    at = 0
     for size in [*cuts, len(raw)]:
         found += cut.feed(raw[at : at + size])
         at += size
@@ -78,16 +93,22 @@ def test_any_split_gives_the_same_messages(stream: tuple[bytes, list[Message]], 
 def test_messages_without_room_are_counted(
     stream: tuple[bytes, list[Message]], room: int, cuts: list[int], times: int
 ) -> None:
-    """What is not returned is counted, rows of equal frames as well, and the next messages are read as ever."""
+    """What is not returned is counted, rows of equal frames as well, and the next messages are read
+    as ever.
+    """
     raw, expected = stream
     row = frame(Opcode.PING, b"x", mask=b"abcd") * times + frame(Opcode.TEXT, b"") * times
-    scanner, found, at = MessageScanner(CAP), 0, 0
+    scanner = MessageScanner(CAP)
+    found = 0
+    at = 0
+
     whole = row + raw + row
     for size in [*cuts, len(whole)]:
         found += len(each(scanner.feed(whole[at : at + size], room)))
         at += size
         while scanner.has_more:
             found += len(each(scanner.feed(b"", room)))
+
     assert found + scanner.dropped == len(expected) + 4 * times
     assert scanner.feed(frame(Opcode.TEXT, b"next")) == [Message(Opcode.TEXT, 4, b"next", False)]
 
@@ -115,13 +136,17 @@ def test_one_call_reads_a_bounded_number_of_frames(raw: bytes, room: int) -> Non
     """Of 256 KB in tiny frames a call reads a part; the rest is in hand, and nothing of it is lost."""
     scanner = MessageScanner(CAP)
     count = 256_000 // len(raw)
-    found, steps, data = 0, 0, raw * count
+    found = 0
+    steps = 0
+
+    data = raw * count
     while data or scanner.has_more:
         some = scanner.feed(data, room)
         assert len(some) <= STEP_FRAMES
         found += len(each(some))
         steps += 1
         data = b""
+
     messages = MessageScanner(CAP)
     assert found + scanner.dropped == count * len(messages.feed(raw))
     assert room == 0 or steps > 4
@@ -130,9 +155,12 @@ def test_one_call_reads_a_bounded_number_of_frames(raw: bytes, room: int) -> Non
 @each_of("mask", [b"", b"abcd"])
 @each_of("opcode", [Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG])
 @each_of("times", [2, 3, 100, 5000])
-def test_a_row_of_empty_messages_is_one_with_a_count(times: int, opcode: Opcode, mask: bytes) -> None:
+def test_a_row_of_empty_messages_is_one_with_a_count(
+    times: int, opcode: Opcode, mask: bytes
+) -> None:
     """They say nothing but how many they are; the message behind them is read as ever."""
-    scanner, found = MessageScanner(CAP), []
+    scanner = MessageScanner(CAP)
+    found = []
     data = frame(opcode, b"", mask=mask) * times + frame(Opcode.TEXT, b"next", mask=mask)
     while data or scanner.has_more:
         found += scanner.feed(data)
@@ -150,7 +178,9 @@ def test_a_row_of_empty_messages_is_one_with_a_count(times: int, opcode: Opcode,
         frame(Opcode.TEXT, b"", rsv1=True) * 9,
         (frame(Opcode.TEXT, b"") + frame(Opcode.PING, b"")) * 4,
         frame(Opcode.TEXT, b"x") * 9,
-        frame(Opcode.TEXT, b"", final=False) + frame(Opcode.PONG, b"") * 9 + frame(Opcode.CONTINUATION, b""),
+        frame(Opcode.TEXT, b"", final=False)
+        + frame(Opcode.PONG, b"") * 9
+        + frame(Opcode.CONTINUATION, b""),
     ],
     ids=["compressed", "kinds in turn", "not empty", "between the frames of another"],
 )
@@ -208,7 +238,9 @@ def test_garbage_never_raises(pieces: list[bytes]) -> None:
 
 def test_close_codes() -> None:
     """A close frame's code is its first two bytes, if it has them."""
-    (with_code,) = MessageScanner(CAP).feed(frame(Opcode.CLOSE, (1000).to_bytes(2, "big") + b"bye", mask=b"abcd"))
+    (with_code,) = MessageScanner(CAP).feed(
+        frame(Opcode.CLOSE, (1000).to_bytes(2, "big") + b"bye", mask=b"abcd")
+    )
     assert close_code(with_code) == 1000
     (without,) = MessageScanner(CAP).feed(frame(Opcode.CLOSE, b""))
     assert close_code(without) is None

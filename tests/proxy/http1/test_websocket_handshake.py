@@ -14,7 +14,9 @@ def response(*lines: bytes) -> bytes:
 def test_the_answer_to_the_key_agrees() -> None:
     """Whatever the case of the names, and blanks around the values."""
     assert agrees(REQUEST, response(b"Sec-WebSocket-Accept: " + ANSWER))
-    assert agrees(REQUEST, response(b"upgrade: websocket", b"sec-websocket-accept:\t" + ANSWER + b" "))
+    assert agrees(
+        REQUEST, response(b"upgrade: websocket", b"sec-websocket-accept:\t" + ANSWER + b" ")
+    )
 
 
 @each_of(

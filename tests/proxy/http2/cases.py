@@ -1,7 +1,9 @@
-"""What a server has to make of a client's frames, by section of RFC 9113 and RFC 7541: the cases of h2spec and more.
+"""What a server has to make of a client's frames, by section of RFC 9113 and RFC 7541: the cases of
+h2spec and more.
 
-Written from the RFCs. A case is sent behind the hello of a client; expected is how it is judged, `connection CODE` or
-`stream CODE`, and otherwise that what is named after `=` was opened and nothing objected to.
+Written from the RFCs. A case is sent behind the hello of a client; expected is how it is judged,
+`connection CODE` or `stream CODE`, and otherwise that what is named after `=` was opened and
+nothing objected to.
 """
 
 from typing import Final, NamedTuple
@@ -73,19 +75,35 @@ def length(value: bytes, *bodies: bytes) -> bytes:
 SECTION_3: Final = (
     Case("3.4 preface and SETTINGS", b"", "=", HELLO),
     Case("3.4 another preface", b"INVALID CONNECTION PREFACE\r\n\r\n", connection(PROTOCOL), b""),
-    Case("3.4 a preface that differs in its last byte", PREFACE[:-1] + b"x", connection(PROTOCOL), b""),
+    Case(
+        "3.4 a preface that differs in its last byte",
+        PREFACE[:-1] + b"x",
+        connection(PROTOCOL),
+        b"",
+    ),
     Case("3.4 no SETTINGS behind the preface", PREFACE + DONE, connection(PROTOCOL), b""),
-    Case("3.4 an ACK in place of SETTINGS", PREFACE + frame(SETTINGS, 1, 0, b""), connection(PROTOCOL), b""),
+    Case(
+        "3.4 an ACK in place of SETTINGS",
+        PREFACE + frame(SETTINGS, 1, 0, b""),
+        connection(PROTOCOL),
+        b"",
+    ),
 )
 SECTION_4: Final = (
     Case("4.1 an unknown type", frame(0x16, 0, 0, b"x") + DONE, "=1"),
     Case("4.1 undefined flags", frame(6, 0x16, 0, b"12345678") + DONE, "=1"),
-    Case("4.1 the reserved bit of a stream id", frame(HEADERS, FLAGS, 1 | 1 << 31, GET_BLOCK), "=1"),
+    Case(
+        "4.1 the reserved bit of a stream id", frame(HEADERS, FLAGS, 1 | 1 << 31, GET_BLOCK), "=1"
+    ),
     Case("4.2 DATA of 2^14 bytes", OPEN + data(1, bytes(16384), is_end=True), "=1"),
     Case("4.2 DATA over 2^14 bytes", OPEN + data(1, bytes(16385)), connection(SIZE)),
     Case("4.2 HEADERS over 2^14 bytes", head(1, [*GET, (b"x", bytes(17000))]), connection(SIZE)),
     Case("4.3 a broken header block", hpack(b"\x40"), connection(COMPRESSION)),
-    Case("4.3 PRIORITY within a block", frame(HEADERS, 0, 1, b"") + priority(1, 0), connection(PROTOCOL)),
+    Case(
+        "4.3 PRIORITY within a block",
+        frame(HEADERS, 0, 1, b"") + priority(1, 0),
+        connection(PROTOCOL),
+    ),
     Case("4.3 HEADERS within a block", frame(HEADERS, 0, 1, b"") + head(3), connection(PROTOCOL)),
 )
 SECTION_5: Final = (
@@ -99,45 +117,101 @@ SECTION_5: Final = (
     Case("5.1 RST_STREAM on a half-closed stream", DONE + rst_stream(1, 8), "=1"),
     Case("5.1 DATA on a half-closed stream", DONE + data(1, b"x"), stream(CLOSED)),
     Case("5.1 HEADERS on a half-closed stream", DONE + DONE, stream(CLOSED)),
-    Case("5.1 CONTINUATION on a half-closed stream", DONE + frame(9, 4, 1, b""), connection(PROTOCOL)),
+    Case(
+        "5.1 CONTINUATION on a half-closed stream", DONE + frame(9, 4, 1, b""), connection(PROTOCOL)
+    ),
     Case("5.1 PRIORITY on a closed stream", OPEN + rst_stream(1, 8) + priority(1, 0), "=1"),
     Case("5.1 RST_STREAM on a closed stream", OPEN + rst_stream(1, 8) + rst_stream(1, 8), "=1"),
-    Case("5.1 WINDOW_UPDATE on a closed stream", OPEN + rst_stream(1, 8) + window_update(1, 1), "=1"),
+    Case(
+        "5.1 WINDOW_UPDATE on a closed stream", OPEN + rst_stream(1, 8) + window_update(1, 1), "=1"
+    ),
     Case("5.1 DATA behind RST_STREAM", OPEN + rst_stream(1, 8) + data(1, b"x"), stream(CLOSED)),
     Case("5.1 HEADERS behind RST_STREAM", OPEN + rst_stream(1, 8) + DONE, connection(CLOSED)),
-    Case("5.1 CONTINUATION behind RST_STREAM", OPEN + rst_stream(1, 8) + frame(9, 4, 1, b""), connection(PROTOCOL)),
+    Case(
+        "5.1 CONTINUATION behind RST_STREAM",
+        OPEN + rst_stream(1, 8) + frame(9, 4, 1, b""),
+        connection(PROTOCOL),
+    ),
     Case("5.1.1 an even id", head(2), connection(PROTOCOL)),
     Case("5.1.1 a smaller id", head(5) + head(3), connection(PROTOCOL)),
     Case("5.1.1 a smaller id, of DATA", head(5) + data(3, b"x"), stream(CLOSED)),
     Case("5.1.1 an id that was used", head(5) + rst_stream(5, 8) + head(5), connection(CLOSED)),
     Case("5.1.1 the last id", head(0x7FFFFFFF), f"={0x7FFFFFFF}"),
-    Case("5.1.2 a stream over the limit", b"".join(head(1 + 2 * at) for at in range(101)), stream(REFUSED)),
+    Case(
+        "5.1.2 a stream over the limit",
+        b"".join(head(1 + 2 * at) for at in range(101)),
+        stream(REFUSED),
+    ),
     Case("5.3.1 a stream that depends on itself", priority(1, 1) + DONE, "=1"),
-    Case("5.3.1 HEADERS that depend on themselves", frame(HEADERS, 0x25, 1, b"\0\0\0\1\x0f" + GET_BLOCK), "=1"),
-    Case("5.5 an unknown frame with a stream", OPEN + frame(0xFF, 0xFF, 1, b"x") + data(1, b"x", is_end=True), "=1"),
-    Case("5.5 an unknown frame within a block", frame(HEADERS, 0, 1, b"") + frame(22, 0, 0, b""), connection(PROTOCOL)),
+    Case(
+        "5.3.1 HEADERS that depend on themselves",
+        frame(HEADERS, 0x25, 1, b"\0\0\0\1\x0f" + GET_BLOCK),
+        "=1",
+    ),
+    Case(
+        "5.5 an unknown frame with a stream",
+        OPEN + frame(0xFF, 0xFF, 1, b"x") + data(1, b"x", is_end=True),
+        "=1",
+    ),
+    Case(
+        "5.5 an unknown frame within a block",
+        frame(HEADERS, 0, 1, b"") + frame(22, 0, 0, b""),
+        connection(PROTOCOL),
+    ),
 )
 SECTION_6_STREAMS: Final = (
     Case("6.1 DATA in two frames", OPEN + data(1, b"x") + data(1, b"y", is_end=True), "=1"),
-    Case("6.1 DATA with padding", OPEN + frame(DATA, PADDED | frames.END_STREAM, 1, b"\2hello\0\0"), "=1"),
-    Case("6.1 DATA of padding only", OPEN + frame(DATA, PADDED | frames.END_STREAM, 1, b"\2\0\0"), "=1"),
+    Case(
+        "6.1 DATA with padding",
+        OPEN + frame(DATA, PADDED | frames.END_STREAM, 1, b"\2hello\0\0"),
+        "=1",
+    ),
+    Case(
+        "6.1 DATA of padding only",
+        OPEN + frame(DATA, PADDED | frames.END_STREAM, 1, b"\2\0\0"),
+        "=1",
+    ),
     Case("6.1 DATA on stream 0", data(0, b"x"), connection(PROTOCOL)),
-    Case("6.1 padding as long as its frame", OPEN + frame(DATA, PADDED, 1, b"\7hello\0"), connection(PROTOCOL)),
+    Case(
+        "6.1 padding as long as its frame",
+        OPEN + frame(DATA, PADDED, 1, b"\7hello\0"),
+        connection(PROTOCOL),
+    ),
     Case("6.1 padded DATA without a length", OPEN + frame(DATA, PADDED, 1, b""), connection(SIZE)),
-    Case("6.2 HEADERS with padding", frame(HEADERS, FLAGS | PADDED, 1, b"\2" + GET_BLOCK + b"\0\0"), "=1"),
+    Case(
+        "6.2 HEADERS with padding",
+        frame(HEADERS, FLAGS | PADDED, 1, b"\2" + GET_BLOCK + b"\0\0"),
+        "=1",
+    ),
     Case("6.2 HEADERS with priority", frame(HEADERS, FLAGS | 0x20, 1, bytes(5) + GET_BLOCK), "=1"),
     Case("6.2 HEADERS on stream 0", head(0), connection(PROTOCOL)),
-    Case("6.2 HEADERS with too much padding", frame(HEADERS, FLAGS | PADDED, 1, b"\x7f\0"), connection(PROTOCOL)),
-    Case("6.2 HEADERS cut in their priority", frame(HEADERS, FLAGS | 0x20, 1, bytes(4)), connection(SIZE)),
+    Case(
+        "6.2 HEADERS with too much padding",
+        frame(HEADERS, FLAGS | PADDED, 1, b"\x7f\0"),
+        connection(PROTOCOL),
+    ),
+    Case(
+        "6.2 HEADERS cut in their priority",
+        frame(HEADERS, FLAGS | 0x20, 1, bytes(4)),
+        connection(SIZE),
+    ),
     Case("6.3 PRIORITY of the lowest weight", priority(1, 0, 0) + DONE, "=1"),
     Case("6.3 PRIORITY of the highest weight", priority(1, 0, 255) + DONE, "=1"),
     Case("6.3 PRIORITY behind another stream", head(1) + priority(3, 1) + head(3), "=1 3"),
     Case("6.3 an exclusive PRIORITY", head(1) + priority(3, 1 | 1 << 31) + head(3), "=1 3"),
     Case("6.3 PRIORITY on stream 0", priority(0, 1), connection(PROTOCOL)),
     Case("6.3 PRIORITY of 4 bytes", DONE + frame(PRIORITY, 0, 1, bytes(4)), stream(SIZE)),
-    Case("6.3 PRIORITY of 4 bytes on an idle stream", frame(PRIORITY, 0, 1, bytes(4)), connection(SIZE)),
+    Case(
+        "6.3 PRIORITY of 4 bytes on an idle stream",
+        frame(PRIORITY, 0, 1, bytes(4)),
+        connection(SIZE),
+    ),
     Case("6.4 RST_STREAM on stream 0", rst_stream(0, 8), connection(PROTOCOL)),
-    Case("6.4 RST_STREAM of 3 bytes", OPEN + frame(frames.RST_STREAM, 0, 1, bytes(3)), connection(SIZE)),
+    Case(
+        "6.4 RST_STREAM of 3 bytes",
+        OPEN + frame(frames.RST_STREAM, 0, 1, bytes(3)),
+        connection(SIZE),
+    ),
 )
 SECTION_6_CONNECTION: Final = (
     Case("6.5 an ACK with entries", frame(SETTINGS, 1, 0, bytes(6)), connection(SIZE)),
@@ -290,28 +364,56 @@ HPACK: Final = (
     Case("7541 2.3.3 a name beyond the tables", hpack(b"\x7f\0\1x"), connection(COMPRESSION)),
     Case("7541 4.2 a size update behind a field", hpack(b"\x20"), connection(COMPRESSION)),
     Case("7541 4.2 two size updates", hpack(b"", before=b"\x20\x3f\xe1\x1f" + GET_BLOCK), "=1"),
-    Case("7541 4.2 three size updates", hpack(b"", before=b"\x20" * 3 + GET_BLOCK), connection(COMPRESSION)),
+    Case(
+        "7541 4.2 three size updates",
+        hpack(b"", before=b"\x20" * 3 + GET_BLOCK),
+        connection(COMPRESSION),
+    ),
     Case("7541 5.1 an integer of 5 octets", hpack(b"\x0f\x80\x80\x80\x80\0\1y"), "=1"),
-    Case("7541 5.1 an integer of 6 octets", hpack(b"\x0f\x80\x80\x80\x80\x80\0\1y"), connection(COMPRESSION)),
+    Case(
+        "7541 5.1 an integer of 6 octets",
+        hpack(b"\x0f\x80\x80\x80\x80\x80\0\1y"),
+        connection(COMPRESSION),
+    ),
     Case("7541 5.1 a cut integer", hpack(b"\xff\x80"), connection(COMPRESSION)),
     Case("7541 5.2 a string beyond its block", hpack(b"\0\1x\5y"), connection(COMPRESSION)),
     Case("7541 5.2 a name without a value", hpack(b"\0\1x"), connection(COMPRESSION)),
-    Case("7541 5.2 padding of more than 7 bits", hpack(b"\0\x82\xf8\xff\0"), connection(COMPRESSION)),
+    Case(
+        "7541 5.2 padding of more than 7 bits", hpack(b"\0\x82\xf8\xff\0"), connection(COMPRESSION)
+    ),
     Case("7541 5.2 padding of zeros", hpack(b"\0\x81\x1c\0"), connection(COMPRESSION)),
-    Case("7541 5.2 the end-of-string symbol", hpack(b"\0\1x\x84\xff\xff\xff\xff"), connection(COMPRESSION)),
+    Case(
+        "7541 5.2 the end-of-string symbol",
+        hpack(b"\0\1x\x84\xff\xff\xff\xff"),
+        connection(COMPRESSION),
+    ),
     Case("7541 6.1 index 0", hpack(b"\x80"), connection(COMPRESSION)),
     Case("7541 6.1 an indexed field", hpack(b"\x90"), "=1"),
     *(
         Case(f"7541 6.2 {kind}, {form}", hpack(bytes((first,)) + rest), "=1")
         for kind, first in (("indexing", 0x40), ("no indexing", 0), ("never indexed", 0x10))
-        for form, rest in (("a new name", b"\1x\1y"), ("a new name in Huffman's code", b"\x81\xf3\x81\xf5"))
+        for form, rest in (
+            ("a new name", b"\1x\1y"),
+            ("a new name in Huffman's code", b"\x81\xf3\x81\xf5"),
+        )
     ),
     *(
         Case(f"7541 6.2 {kind}, {form}", hpack(name + value), "=1")
-        for kind, name in (("indexing", b"\x60"), ("no indexing", b"\x0f\x11"), ("never indexed", b"\x1f\x11"))
-        for form, value in (("an indexed name", b"\1y"), ("an indexed name, Huffman's code", b"\x81\xf5"))
+        for kind, name in (
+            ("indexing", b"\x60"),
+            ("no indexing", b"\x0f\x11"),
+            ("never indexed", b"\x1f\x11"),
+        )
+        for form, value in (
+            ("an indexed name", b"\1y"),
+            ("an indexed name, Huffman's code", b"\x81\xf5"),
+        )
     ),
-    Case("7541 6.3 a size update over the limit", hpack(b"", before=b"\x3f\xe2\x1f"), connection(COMPRESSION)),
+    Case(
+        "7541 6.3 a size update over the limit",
+        hpack(b"", before=b"\x3f\xe2\x1f"),
+        connection(COMPRESSION),
+    ),
     Case("7541 6.3 a size update", hpack(b"", before=b"\x3f\xe1\x1f" + GET_BLOCK), "=1"),
 )
 CASES: Final = (

@@ -24,14 +24,19 @@ from tests.support.cases import each_of
 OPEN = head(1, POST, END_HEADERS)
 
 
-def response(stream_id: int = 1, *fields: tuple[bytes, bytes], status: bytes = b"200", flags: int = 4) -> bytes:
+def response(
+    stream_id: int = 1, *fields: tuple[bytes, bytes], status: bytes = b"200", flags: int = 4
+) -> bytes:
     return head(stream_id, [(b":status", status), *fields], flags)
 
 
 def test_a_client_sends_requests_and_gets_responses() -> None:
     """Ids rise, heads, bodies and trailers come as events, informational ones before the final one."""
     connection = client()
-    assert connection.send_request(request(b"GET", b"X: y\r\nTE: trailers\r\n"), b"b", is_end=True) == 1
+    assert (
+        connection.send_request(request(b"GET", b"X: y\r\nTE: trailers\r\n"), b"b", is_end=True)
+        == 1
+    )
     assert connection.send_request(request(b"POST"), b"b") == 3
     first, second = sent(connection)
     assert sent_fields(first[3]) == [
@@ -39,8 +44,14 @@ def test_a_client_sends_requests_and_gets_responses() -> None:
         *((b"x", b"y"), (b"te", b"trailers")),
     ]
     assert (first[1], second[1], second[2]) == (END_HEADERS | frames.END_STREAM, END_HEADERS, 3)
-    came = receive(connection, response(status=b"100") + response() + data(1, b"x") + response(1, flags=5)[:0])
-    assert [type(event) for event in came] == [events.ResponseReceived, events.ResponseReceived, events.DataReceived]
+    came = receive(
+        connection, response(status=b"100") + response() + data(1, b"x") + response(1, flags=5)[:0]
+    )
+    assert [type(event) for event in came] == [
+        events.ResponseReceived,
+        events.ResponseReceived,
+        events.DataReceived,
+    ]
     assert isinstance(came[1], events.ResponseReceived)
     assert came[1].head.text == b"HTTP/2 200\r\n\r\n"
     (trailers,) = receive(connection, head(1, [(b"grpc-status", b"0")]))
@@ -95,7 +106,9 @@ def test_a_response_that_has_no_body_may_name_a_length() -> None:
     connection.send_request(request(), b"a", is_end=True)
     connection.send_request(request(b"HEAD"), b"a", is_end=True)
     five = (b"content-length", b"5")
-    came = receive(connection, response(1, five, flags=5) + response(3, five, status=b"304", flags=5))
+    came = receive(
+        connection, response(1, five, flags=5) + response(3, five, status=b"304", flags=5)
+    )
     assert [type(event) for event in came] == [events.ResponseReceived] * 2
     sent(connection)
     _, end = receive(connection, response(5, five) + data(5, b"hello") + data(5, b"more"))
@@ -110,7 +123,9 @@ def test_a_response_head_over_the_limit_is_an_error_of_its_stream() -> None:
     connection = client(max_header_bytes=500)
     connection.send_request(request(), b"a", is_end=True)
     sent(connection)
-    assert verdict(connection, receive(connection, response(1, *[(b"x", b"y")] * 20))) == "stream 11"
+    assert (
+        verdict(connection, receive(connection, response(1, *[(b"x", b"y")] * 20))) == "stream 11"
+    )
 
 
 @each_of("raw", [data(1, b"x"), response(1, flags=5), response(3), response(2), data(3, b"x")])

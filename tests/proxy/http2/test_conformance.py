@@ -23,9 +23,12 @@ def judge(case: Case, step: int) -> tuple[str, list[int]]:
 def test_a_case_is_judged_as_its_section_says(case: Case) -> None:
     """Whole, byte by byte and in odd pieces: the verdict is the same."""
     verdicts = {}
-    for step in (len(case.hello + case.raw) or 1, 7, 1) if len(case.raw) < 2000 else (1 << 20, 1000):
+    for step in (
+        (len(case.hello + case.raw) or 1, 7, 1) if len(case.raw) < 2000 else (1 << 20, 1000)
+    ):
         found, streams = judge(case, step)
         verdicts[step] = found or "=" + " ".join(map(str, streams))
+
     assert set(verdicts.values()) == {case.expected}
 
 

@@ -7,7 +7,17 @@ import pytest
 from proxy.http2 import events, frames
 from proxy.http2.connection import MAX_UNSENT_BYTES, STEP_FRAMES, STEP_HEADS, Connection
 from proxy.http2.errors import ErrorCode
-from proxy.http2.frames import ACK, DATA, END_HEADERS, PING, PREFACE, frame, rst_stream, settings, window_update
+from proxy.http2.frames import (
+    ACK,
+    DATA,
+    END_HEADERS,
+    PING,
+    PREFACE,
+    frame,
+    rst_stream,
+    settings,
+    window_update,
+)
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.inbound import DRAIN_WAIT_NS, USUAL_FIELDS
 from proxy.http2.stream import MAX_RESET_IDS
@@ -62,13 +72,20 @@ def test_a_connection_that_does_not_begin_in_time_ends(hello: bytes) -> None:
     (ended,) = connection.check(due_ns)
     assert isinstance(ended, events.ConnectionEnded)
     assert ended.code == ErrorCode.SETTINGS_TIMEOUT
-    assert (connection.next_check_ns, connection.receive(HELLO, due_ns), connection.has_more) == (0, [], False)
+    assert (connection.next_check_ns, connection.receive(HELLO, due_ns), connection.has_more) == (
+        0,
+        [],
+        False,
+    )
 
 
 def test_settings_and_pings_are_acknowledged() -> None:
     """The answer to a PING has its bytes; acknowledgements are not answered."""
     connection = server()
-    receive(connection, settings([(1, 0)]) + frame(PING, 0, 0, b"abcdefgh") + frame(PING, ACK, 0, bytes(8)))
+    receive(
+        connection,
+        settings([(1, 0)]) + frame(PING, 0, 0, b"abcdefgh") + frame(PING, ACK, 0, bytes(8)),
+    )
     assert sent(connection) == [(frames.SETTINGS, ACK, 0, b""), (PING, ACK, 0, b"abcdefgh")]
 
 
@@ -79,7 +96,11 @@ def test_a_request_becomes_text_and_its_response_frames() -> None:
     """Head, body and trailers in both directions; then the place is free."""
     connection = server()
     came = receive(connection, OPEN + data(1, b"ping") + head(1, [(b"x", b"y")]))
-    assert [type(event) for event in came] == [events.RequestReceived, events.DataReceived, events.TrailersReceived]
+    assert [type(event) for event in came] == [
+        events.RequestReceived,
+        events.DataReceived,
+        events.TrailersReceived,
+    ]
     begun, body, trailers = came
     assert isinstance(begun, events.RequestReceived)
     assert begun.head.text == b"POST / HTTP/2\r\nHost: a\r\n\r\n"
@@ -114,7 +135,11 @@ def test_an_end_is_said_with_the_last_bytes_where_it_is_known() -> None:
     assert connection.send_data(5, b"", NOW_NS, is_end=True)
     connection.send_response(7, 200, b"")
     assert connection.send_trailers(7, b"", NOW_NS)
-    ends = [(kind, stream) for kind, flags, stream, _ in sent(connection) if flags & frames.END_STREAM and kind < 2]
+    ends = [
+        (kind, stream)
+        for kind, flags, stream, _ in sent(connection)
+        if flags & frames.END_STREAM and kind < 2
+    ]
     assert ends == [(frames.HEADERS, 1), (DATA, 3), (DATA, 5), (DATA, 7)]
     assert len(connection.streams.open) == 0
 
@@ -158,11 +183,21 @@ def test_a_head_over_the_limit_is_answered() -> None:
 
 
 def test_pieces_of_a_body_that_come_in_one_step_are_one() -> None:
-    """Those of each stream, in the place of its first; their end is with the last. The next step begins anew (F14)."""
+    """Those of each stream, in the place of its first; their end is with the last. The next step
+    begins anew (F14).
+    """
     connection = server()
     receive(connection, OPEN + head(3, POST, frames.END_HEADERS))
-    crumbs = data(1, b"a") + data(1, b"b") + data(3, b"x") + data(1, bytes(4096)) + data(1, b"", is_end=True)
-    found = [event for event in receive(connection, crumbs) if isinstance(event, events.DataReceived)]
+    crumbs = (
+        data(1, b"a")
+        + data(1, b"b")
+        + data(3, b"x")
+        + data(1, bytes(4096))
+        + data(1, b"", is_end=True)
+    )
+    found = [
+        event for event in receive(connection, crumbs) if isinstance(event, events.DataReceived)
+    ]
     assert [(event.stream_id, len(event.data), event.is_end) for event in found] == [
         *((1, 4098, True), (3, 1, False)),
     ]
@@ -177,11 +212,13 @@ def test_what_is_sent_on_a_stream_that_is_over_goes_nowhere() -> None:
     receive(connection, OPEN + head(3) + rst_stream(3, 8))
     connection.send_response(1, 200, b"", is_end=True)
     sent(connection)
+
     for stream in (1, 3, 5):
         connection.send_response(stream, 200, b"")
         assert connection.send_data(stream, b"x", NOW_NS)
         assert connection.send_trailers(stream, b"x: y\r\n", NOW_NS)
         connection.credit(stream, 5)
+
     connection.reset(3, ErrorCode.CANCEL)
     assert sent(connection) == []
 
@@ -189,9 +226,13 @@ def test_what_is_sent_on_a_stream_that_is_over_goes_nowhere() -> None:
 # Lengths (F8).
 
 
-@pytest.mark.parametrize("raw", [data(1, b"123456"), data(1, b"123") + data(1, b"456"), data(1, b"1234", is_end=True)])
+@pytest.mark.parametrize(
+    "raw", [data(1, b"123456"), data(1, b"123") + data(1, b"456"), data(1, b"1234", is_end=True)]
+)
 def test_nothing_is_given_out_that_the_length_does_not_allow(raw: bytes) -> None:
-    """What came before it may have gone on; the rest never makes a message longer, or ends it early."""
+    """What came before it may have gone on; the rest never makes a message longer, or ends it
+    early.
+    """
     connection = server()
     came = receive(connection, head(1, [*POST, (b"content-length", b"5")], END_HEADERS) + raw)
     assert isinstance(came[-1], events.StreamReset)
@@ -206,7 +247,9 @@ def test_nothing_is_given_out_that_the_length_does_not_allow(raw: bytes) -> None
 def test_a_place_is_free_when_its_work_is_cancelled() -> None:
     """Not when the client resets the stream, nor when it makes us reset it."""
     connection = server(max_streams=2)
-    receive(connection, head(1) + rst_stream(1, 8) + OPEN[:8] + b"\3" + OPEN[9:] + window_update(3, 0))
+    receive(
+        connection, head(1) + rst_stream(1, 8) + OPEN[:8] + b"\3" + OPEN[9:] + window_update(3, 0)
+    )
     sent(connection)
     assert len(connection.streams.open) == 2
     (refused,) = receive(connection, head(5))
@@ -234,7 +277,9 @@ def test_trailers_under_way_to_a_stream_that_we_reset_keep_the_tables_in_step() 
     connection.reset(1, ErrorCode.NO_ERROR)
     connection.release(1)
     indexed = frame(frames.HEADERS, END_HEADERS | frames.END_STREAM, 1, b"\x40\1x\1y")
-    (begun,) = receive(connection, data(1, b"x") + indexed + frame(frames.HEADERS, 5, 3, block(POST) + b"\xbe"))
+    (begun,) = receive(
+        connection, data(1, b"x") + indexed + frame(frames.HEADERS, 5, 3, block(POST) + b"\xbe")
+    )
     assert isinstance(begun, events.RequestReceived)
     assert begun.head.lines == b"Host: a\r\nx: y\r\n"
 
@@ -246,6 +291,7 @@ def test_only_so_many_ids_are_remembered() -> None:
         stream = 1 + 2 * at
         receive(connection, head(stream, POST, END_HEADERS), NOW_NS + at * 10**9)
         connection.release(stream)
+
     connection.output.take()
     assert verdict(connection, receive(connection, data(599, b"x"), NOW_NS + 10**12)) == ""
     assert verdict(connection, receive(connection, data(1, b"x"), NOW_NS + 10**12)) == "stream 5"
@@ -257,19 +303,28 @@ def test_only_so_many_ids_are_remembered() -> None:
 def test_one_step_is_bounded() -> None:
     """Frames and requests of one call; the rest is in hand, in order."""
     connection = server()
-    assert len(connection.receive(b"".join(head(1 + 2 * at) for at in range(20)), NOW_NS)) == STEP_HEADS
+    assert (
+        len(connection.receive(b"".join(head(1 + 2 * at) for at in range(20)), NOW_NS))
+        == STEP_HEADS
+    )
     assert connection.has_more
     assert len(connection.receive(b"", NOW_NS)) == 20 - STEP_HEADS
     assert not connection.has_more
     assert len(connection.receive(data(1, b"x")[:5], NOW_NS)) == 0
     connection = server()
     came = connection.receive(OPEN + data(1, b"x") * 500, NOW_NS)
-    assert [len(event.data) for event in came if isinstance(event, events.DataReceived)] == [STEP_FRAMES - 1]
+    assert [len(event.data) for event in came if isinstance(event, events.DataReceived)] == [
+        STEP_FRAMES - 1
+    ]
     assert connection.reader.in_hand == (501 - STEP_FRAMES) * 10
 
 
-@pytest.mark.parametrize(("begun", "is_head"), [(data(1, b"x" * 100), False), (head(99), True), (head(99)[:8], False)])
-def test_a_frame_that_is_cut_behind_a_full_step_is_a_head_or_not(begun: bytes, is_head: bool) -> None:
+@pytest.mark.parametrize(
+    ("begun", "is_head"), [(data(1, b"x" * 100), False), (head(99), True), (head(99)[:8], False)]
+)
+def test_a_frame_that_is_cut_behind_a_full_step_is_a_head_or_not(
+    begun: bytes, is_head: bool
+) -> None:
     """The time of a head counts from its beginning, and not while a body is under way."""
     connection = server()
     heads = [OPEN, *(head(1 + 2 * at) for at in range(1, STEP_HEADS))]
@@ -282,13 +337,22 @@ def test_long_heads_fill_a_step_sooner() -> None:
     """Their fields take the time, whether they open a stream, end one, or are for one that is over."""
     fields = [(b"a", b"")] * (USUAL_FIELDS * STEP_HEADS)
     connection = server()
-    assert len(connection.receive(b"".join(head(1 + 2 * at, [*GET, *fields]) for at in range(3)), NOW_NS)) == 1
+    assert (
+        len(
+            connection.receive(
+                b"".join(head(1 + 2 * at, [*GET, *fields]) for at in range(3)), NOW_NS
+            )
+        )
+        == 1
+    )
     assert len(connection.receive(b"", NOW_NS)) == 1
     connection = server()
     raw = head(1, POST, END_HEADERS) + head(1, fields) + head(3)
     assert [len(connection.receive(piece, NOW_NS)) for piece in (raw, b"")] == [2, 1]
     connection.reset(3, ErrorCode.CANCEL)
-    assert [len(connection.receive(piece, NOW_NS)) for piece in (head(3, fields) + head(5), b"")] == [0, 1]
+    assert [
+        len(connection.receive(piece, NOW_NS)) for piece in (head(3, fields) + head(5), b"")
+    ] == [0, 1]
 
 
 def test_reading_stops_while_the_peer_takes_nothing() -> None:
@@ -348,7 +412,11 @@ def test_an_end_is_said_once() -> None:
     connection.end(ErrorCode.INTERNAL_ERROR)
     assert sent(connection) == [(frames.GOAWAY, 0, 0, b"\0\0\0\3" + bytes(4) + b"done")]
     connection.send_response(1, 200, b"")
-    assert (connection.receive(head(5), NOW_NS), sent(connection), connection.check(NOW_NS)) == ([], [], [])
+    assert (connection.receive(head(5), NOW_NS), sent(connection), connection.check(NOW_NS)) == (
+        [],
+        [],
+        [],
+    )
 
 
 # At rest.

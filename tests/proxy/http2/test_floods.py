@@ -1,4 +1,6 @@
-"""Floods end with a GOAWAY that says why, in bounded work and memory; busy clients are never taken for one."""
+"""Floods end with a GOAWAY that says why, in bounded work and memory; busy clients are never taken
+for one.
+"""
 
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -10,8 +12,28 @@ from proxy.http2.budget import MAX_BALANCE, Budget
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
 from proxy.http2.events import ConnectionEnded, DataReceived, Event, RequestReceived, StreamReset
-from proxy.http2.frames import DATA, END_HEADERS, HEADERS, PING, frame, rst_stream, settings, window_update
-from tests.proxy.http2.wire import GET, NOW_NS, POST, block, client, data, head, request, sent, server
+from proxy.http2.frames import (
+    DATA,
+    END_HEADERS,
+    HEADERS,
+    PING,
+    frame,
+    rst_stream,
+    settings,
+    window_update,
+)
+from tests.proxy.http2.wire import (
+    GET,
+    NOW_NS,
+    POST,
+    block,
+    client,
+    data,
+    head,
+    request,
+    sent,
+    server,
+)
 from tests.support.cases import each_of
 
 STEP_NS = 1_000_000
@@ -26,7 +48,11 @@ def numbered(make: Callable[[int], bytes]) -> Iterator[bytes]:
 
 def begun(*behind: bytes) -> Callable[[], Iterator[bytes]]:
     """Return a flood on a stream that was begun."""
-    return lambda: (part for parts in ([head(1, POST, END_HEADERS)], behind * (MANY // len(behind))) for part in parts)
+    return lambda: (
+        part
+        for parts in ([head(1, POST, END_HEADERS)], behind * (MANY // len(behind)))
+        for part in parts
+    )
 
 
 def repeated(raw: bytes) -> Callable[[], Iterator[bytes]]:
@@ -50,9 +76,15 @@ FLOODS: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
         "too many frames that reset their streams",
         lambda: numbered(lambda at: head(at, POST, END_HEADERS) + window_update(at, 0)),
     ),
-    "malformed heads (CVE-2019-9514)": ("too many refused streams", lambda: numbered(lambda at: head(at, GET[1:]))),
+    "malformed heads (CVE-2019-9514)": (
+        "too many refused streams",
+        lambda: numbered(lambda at: head(at, GET[1:])),
+    ),
     "empty DATA (CVE-2019-9518)": ("too many empty DATA frames", begun(data(1, b""))),
-    "PRIORITY (CVE-2019-9513)": ("too many PRIORITY frames", repeated(frame(frames.PRIORITY, 0, 1, bytes(5)))),
+    "PRIORITY (CVE-2019-9513)": (
+        "too many PRIORITY frames",
+        repeated(frame(frames.PRIORITY, 0, 1, bytes(5))),
+    ),
     "windows": ("too many WINDOW_UPDATE frames", begun(window_update(1, 1), window_update(0, 1))),
     "resets of one stream": ("too many RST_STREAM frames", begun(rst_stream(1, 8))),
     "GOAWAY": ("too many GOAWAY frames", repeated(frames.goaway(0, 0))),
@@ -67,21 +99,29 @@ FLOODS: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
     ),
     "long heads": (
         "too many heads over the limit",
-        lambda: numbered(lambda at: frame(HEADERS, END_HEADERS | frames.END_STREAM, at, _REFERENCES)),
+        lambda: numbered(
+            lambda at: frame(HEADERS, END_HEADERS | frames.END_STREAM, at, _REFERENCES)
+        ),
     ),
     "HPACK bomb": ("a header list far over the limit", lambda: iter([_BOMB])),
     "CONTINUATION (CVE-2024-27316)": (
         "a header block over the limit",
-        lambda: iter([frame(HEADERS, 0, 1, block(GET)), *([frame(frames.CONTINUATION, 0, 1, b"")] * MANY)]),
+        lambda: iter(
+            [frame(HEADERS, 0, 1, block(GET)), *([frame(frames.CONTINUATION, 0, 1, b"")] * MANY)]
+        ),
     ),
 }
 """The reason of each, and what is sent."""
 
 
-def flood(connection: Connection, parts: Iterator[bytes], *, release: bool = True) -> tuple[int, list[Event]]:
+def flood(
+    connection: Connection, parts: Iterator[bytes], *, release: bool = True
+) -> tuple[int, list[Event]]:
     """Send a flood in reads of some KiB, and take what comes; return how many parts went in."""
     events: list[Event] = []
-    count, now_ns = 0, NOW_NS
+    count = 0
+    now_ns = NOW_NS
+
     for part in parts:
         count += 1
         now_ns += STEP_NS // 100
@@ -92,15 +132,19 @@ def flood(connection: Connection, parts: Iterator[bytes], *, release: bool = Tru
                 connection.send_response(event.stream_id, 431, b"", is_end=True)
             if not isinstance(event, DataReceived):
                 events.append(event)
+
         connection.output.take()
         if connection.is_ended:
             break
+
     return count, events
 
 
 @each_of("kind", FLOODS)
 def test_a_flood_ends_with_a_reason(kind: str) -> None:
-    """After some thousand frames at most, and the places of streams that were reset are given back at once."""
+    """After some thousand frames at most, and the places of streams that were reset are given back
+    at once.
+    """
     connection = server()
     reason, parts = FLOODS[kind]
     count, events = flood(connection, parts())
@@ -112,10 +156,13 @@ def test_a_flood_ends_with_a_reason(kind: str) -> None:
 
 @each_of("kind", FLOODS)
 def test_a_flood_takes_no_memory(kind: str) -> None:
-    """A connection keeps less than half a MiB of it, whatever it is; sidelog's consumer gives places back."""
+    """A connection keeps less than half a MiB of it, whatever it is; sidelog's consumer gives
+    places back.
+    """
     connection = server()
     parts = list(zip(range(3000), FLOODS[kind][1](), strict=False))
     tracemalloc.start()
+
     try:
         flood(connection, (part for _, part in parts))
         assert tracemalloc.get_traced_memory()[0] < 1 << 19
@@ -140,18 +187,23 @@ def test_an_upstream_that_floods_is_cut_off(kind: int) -> None:
 
 
 def test_a_body_cannot_be_had_in_crumbs() -> None:
-    """A client that widens its window byte by byte gets a frame in ten milliseconds, not one for each (2019-9511)."""
+    """A client that widens its window byte by byte gets a frame in ten milliseconds, not one for
+    each (2019-9511).
+    """
     connection = server(frames.PREFACE + settings([(4, 0)]))
     connection.receive(head(1), NOW_NS)
     connection.send_response(1, 200, b"")
     connection.send_data(1, bytes(100000), NOW_NS)
     sent(connection)
-    crumbs, now_ns = 0, NOW_NS
+    crumbs = 0
+    now_ns = NOW_NS
+
     for _ in range(1000):
         now_ns += 50_000
         connection.receive(window_update(1, 1), now_ns)
         connection.check(now_ns)
         crumbs += sum(kind == DATA for kind, _, _, _ in sent(connection))
+
     assert 1 <= crumbs <= 5
 
 
@@ -174,7 +226,9 @@ PINGED = frame(PING, 0, 0, bytes(8))
 
 
 def grpc_stream(connection: Connection) -> None:
-    """Small messages, for each of which gRPC's core sends two updates, a PING and an answer to none."""
+    """Small messages, for each of which gRPC's core sends two updates, a PING and an answer to
+    none.
+    """
     updates = window_update(1, 5) + window_update(0, 5)
     messages(connection, 20000, 5, updates + PINGED + frame(PING, 1, 0, bytes(8)))
 
@@ -196,13 +250,17 @@ def uploads(connection: Connection) -> None:
 def many_requests(connection: Connection) -> None:
     """Requests of a client that sends PRIORITY and an update for each."""
     for stream in range(1, 40001, 2):
-        connection.receive(frame(frames.PRIORITY, 0, stream, bytes(5)) + head(stream) + window_update(0, 1), NOW_NS)
+        connection.receive(
+            frame(frames.PRIORITY, 0, stream, bytes(5)) + head(stream) + window_update(0, 1), NOW_NS
+        )
         connection.send_response(stream, 304, b"", is_end=True)
         connection.output.take()
 
 
 def cancelled_calls(connection: Connection) -> None:
-    """Ninety calls a second that their deadlines end, for five minutes, while nothing is ever answered."""
+    """Ninety calls a second that their deadlines end, for five minutes, while nothing is ever
+    answered.
+    """
     for at in range(27000):
         stream = 1 + 2 * at
         connection.receive(head(stream) + rst_stream(stream, 8), NOW_NS + at * 10**9 // 90)
@@ -220,6 +278,7 @@ def left_page(connection: Connection) -> None:
             stream = 1 + 2 * (100 * visit + at)
             connection.receive(rst_stream(stream, 8), now_ns)
             connection.release(stream)
+
         connection.output.take()
 
 
@@ -231,7 +290,9 @@ def idle_pings(connection: Connection) -> None:
 
 
 def eager_start(connection: Connection) -> None:
-    """A thousand streams at once, of a client that has not read our settings; each is asked for anew later."""
+    """A thousand streams at once, of a client that has not read our settings; each is asked for
+    anew later.
+    """
     for at in range(1000):
         connection.receive(head(1 + 2 * at), NOW_NS)
         connection.output.take()
@@ -240,7 +301,10 @@ def eager_start(connection: Connection) -> None:
 def empty_ends(connection: Connection) -> None:
     """Requests whose bodies end with an empty frame."""
     for stream in range(1, 20001, 2):
-        connection.receive(head(stream, POST, END_HEADERS) + data(stream, b"") + data(stream, b"", is_end=True), NOW_NS)
+        connection.receive(
+            head(stream, POST, END_HEADERS) + data(stream, b"") + data(stream, b"", is_end=True),
+            NOW_NS,
+        )
         connection.send_response(stream, 200, b"", is_end=True)
         connection.output.take()
 
@@ -248,13 +312,24 @@ def empty_ends(connection: Connection) -> None:
 @each_of(
     "busy",
     [
-        *(grpc_stream, careful_download, uploads, many_requests, cancelled_calls, left_page, idle_pings, eager_start),
+        *(
+            grpc_stream,
+            careful_download,
+            uploads,
+            many_requests,
+            cancelled_calls,
+            left_page,
+            idle_pings,
+            eager_start,
+        ),
         empty_ends,
     ],
 )
 def test_a_busy_client_is_not_a_flood(busy: Callable[[Connection], None]) -> None:
     """Its frames go with what it gets done, or come slowly."""
-    connection = server(frames.PREFACE + settings([(4, 0x7FFF0000)]) + window_update(0, 0x7FFF0000 - 65535))
+    connection = server(
+        frames.PREFACE + settings([(4, 0x7FFF0000)]) + window_update(0, 0x7FFF0000 - 65535)
+    )
     busy(connection)
     assert not connection.is_ended
 
@@ -267,6 +342,7 @@ def test_an_upstream_that_informs_often_is_served() -> None:
         connection.receive(head(stream, [(b":status", b"103")], 4) * 5, NOW_NS)
         connection.receive(head(stream, [(b":status", b"200")]), NOW_NS)
         connection.output.take()
+
     assert not connection.is_ended
 
 
@@ -282,9 +358,11 @@ def test_a_budget_is_refilled_to_its_limit() -> None:
     assert not budget.spend(0 + 1)
     budget.refill_for_data(512)
     assert budget.spend(3)
+
     for _ in range(1000):
         budget.refill_for_exchange()
         budget.refill_for_data(1 << 20)
         budget.pass_time(10**15)
+
     assert budget.spend(MAX_BALANCE)
     assert not budget.spend(1)

@@ -7,8 +7,16 @@ from tests.support.cases import each_of
 @each_of(
     ("value", "is_call"),
     [
-        *((b"application/grpc", True), (b"application/grpc+proto", True), (b"application/grpc;a=b", True)),
-        *((b"application/grpc-web", False), (b"application/grpc-web+proto", False), (b"application/grpcx", False)),
+        *(
+            (b"application/grpc", True),
+            (b"application/grpc+proto", True),
+            (b"application/grpc;a=b", True),
+        ),
+        *(
+            (b"application/grpc-web", False),
+            (b"application/grpc-web+proto", False),
+            (b"application/grpcx", False),
+        ),
         *((b"application/json", False), (b"x application/grpc", False)),
     ],
 )
@@ -19,7 +27,9 @@ def test_a_call_is_known_by_its_content_type(value: bytes, is_call: bool) -> Non
 
 def test_no_other_field_makes_a_call() -> None:
     """Not one whose value holds the name, nor one whose name ends like it."""
-    assert not is_grpc(b"Host: a\r\nx: content-type: application/grpc\r\nx-content-type: application/grpc\r\n")
+    assert not is_grpc(
+        b"Host: a\r\nx: content-type: application/grpc\r\nx-content-type: application/grpc\r\n"
+    )
 
 
 @each_of(
@@ -38,7 +48,18 @@ def test_the_time_of_a_call(value: bytes, limit_ns: int) -> None:
 
 @each_of(
     ("status", "code"),
-    [(400, 13), (401, 16), (403, 7), (404, 12), (429, 14), (502, 14), (503, 14), (504, 14), (408, 2), (500, 2)],
+    [
+        (400, 13),
+        (401, 16),
+        (403, 7),
+        (404, 12),
+        (429, 14),
+        (502, 14),
+        (503, 14),
+        (504, 14),
+        (408, 2),
+        (500, 2),
+    ],
 )
 def test_statuses_are_mapped_as_grpc_has_it(status: int, code: int) -> None:
     """As its document on statuses of HTTP does."""

@@ -22,17 +22,38 @@ def read(fields: Fields, *, is_over: bool = False) -> RequestFields:
 def judged(head: RequestFields) -> str:
     """Say what the rules of HTTP/1.1 make of a head."""
     try:
-        parse_request_head(b"HTTP/1.1\r\n" + head.lines + b"\r\n", max_headers=100, max_line_bytes=8192)
+        parse_request_head(
+            b"HTTP/1.1\r\n" + head.lines + b"\r\n", max_headers=100, max_line_bytes=8192
+        )
     except Refused as refused:
         return refused.message
+
     return ""
 
 
 def test_a_request_becomes_text() -> None:
-    """Host comes first, from :authority; other fields stay as they came, but for crumbs of cookies (F7)."""
-    head = read([*GET, (b"cookie", b"a=b"), (b"te", b"trailers"), (b"x", b"y"), (b"cookie", b"c=d"), (b"host", b"A")])
-    assert head.text == b"GET / HTTP/2\r\nHost: a\r\nte: trailers\r\nx: y\r\ncookie: a=b; c=d\r\n\r\n"
-    assert (head.method, head.target, head.scheme, head.content_length) == (b"GET", b"/", b"http", -1)
+    """Host comes first, from :authority; other fields stay as they came, but for crumbs of cookies
+    (F7).
+    """
+    head = read(
+        [
+            *GET,
+            (b"cookie", b"a=b"),
+            (b"te", b"trailers"),
+            (b"x", b"y"),
+            (b"cookie", b"c=d"),
+            (b"host", b"A"),
+        ]
+    )
+    assert (
+        head.text == b"GET / HTTP/2\r\nHost: a\r\nte: trailers\r\nx: y\r\ncookie: a=b; c=d\r\n\r\n"
+    )
+    assert (head.method, head.target, head.scheme, head.content_length) == (
+        b"GET",
+        b"/",
+        b"http",
+        -1,
+    )
     assert head.refusal is None
     assert judged(head) == ""
 
@@ -40,9 +61,24 @@ def test_a_request_becomes_text() -> None:
 @each_of(
     ("fields", "lines", "refusal", "objection"),
     [
-        ([*GET, (b"host", b"b")], b"Host: a\r\nHost: b\r\n", "':authority 'a' is not Host 'b'", "2 Host fields"),
-        ([*GET, (b"host", b"a"), (b"host", b"b")], b"Host: a\r\nHost: b\r\n", "is not Host 'b'", "2 Host fields"),
-        ([*GET[:3], (b"host", b"a"), (b"host", b"a")], b"Host: a\r\nHost: a\r\n", "", "2 Host fields"),
+        (
+            [*GET, (b"host", b"b")],
+            b"Host: a\r\nHost: b\r\n",
+            "':authority 'a' is not Host 'b'",
+            "2 Host fields",
+        ),
+        (
+            [*GET, (b"host", b"a"), (b"host", b"b")],
+            b"Host: a\r\nHost: b\r\n",
+            "is not Host 'b'",
+            "2 Host fields",
+        ),
+        (
+            [*GET[:3], (b"host", b"a"), (b"host", b"a")],
+            b"Host: a\r\nHost: a\r\n",
+            "",
+            "2 Host fields",
+        ),
         ([*GET[:3], (b"host", b"a")], b"Host: a\r\n", "", ""),
         (GET[:3], b"", "", "0 Host fields"),
         ([*GET[:3], (b":authority", b"u@a")], b"Host: u@a\r\n", "", "invalid host"),
@@ -50,7 +86,9 @@ def test_a_request_becomes_text() -> None:
         ([*GET[:3], (b":authority", b"a/b")], b"Host: a/b\r\n", "", "invalid host"),
     ],
 )
-def test_whom_a_request_is_for_is_said_once(fields: Fields, lines: bytes, refusal: str, objection: str) -> None:
+def test_whom_a_request_is_for_is_said_once(
+    fields: Fields, lines: bytes, refusal: str, objection: str
+) -> None:
     """What cannot be told is 400: here, or by the rules of HTTP/1.1 (F6, P9)."""
     head = read(fields)
     assert head.lines == lines
@@ -90,6 +128,7 @@ def test_no_field_ends_a_line_early(more: list[tuple[bytes, bytes]]) -> None:
         head = read([*GET, *more])
     except StreamFault:
         return
+
     lines = head.text.removesuffix(b"\r\n\r\n").split(b"\r\n")
     assert lines[0] == b"GET / HTTP/2"
     cookies = [value for name, value in more if name == b"cookie"]
@@ -100,12 +139,22 @@ def test_no_field_ends_a_line_early(more: list[tuple[bytes, bytes]]) -> None:
 
 
 @given(st.binary(max_size=30), st.binary(max_size=30), st.binary(max_size=30))
-def test_no_pseudo_field_ends_the_request_line_early(method: bytes, path: bytes, authority: bytes) -> None:
+def test_no_pseudo_field_ends_the_request_line_early(
+    method: bytes, path: bytes, authority: bytes
+) -> None:
     """There are two spaces in it, whatever is sent."""
     try:
-        head = read([(b":method", method), (b":scheme", b"http"), (b":path", path), (b":authority", authority)])
+        head = read(
+            [
+                (b":method", method),
+                (b":scheme", b"http"),
+                (b":path", path),
+                (b":authority", authority),
+            ]
+        )
     except StreamFault:
         return
+
     line, host = head.text.removesuffix(b"\r\n\r\n").split(b"\r\n")
     assert line == b"%b %b HTTP/2" % (method, path)
     assert host == b"Host: " + authority
@@ -114,10 +163,17 @@ def test_no_pseudo_field_ends_the_request_line_early(method: bytes, path: bytes,
 
 def test_a_request_to_an_upstream_has_one_authority() -> None:
     """No Host, and nothing of a connection of HTTP/1.1; TE only where it says trailers."""
-    lines = b"Connection: TE\r\nTE: trailers\r\nKeep-Alive: 1\r\nUpgrade: x\r\nHOST: b\r\nX-Y:  z \r\n"
+    lines = (
+        b"Connection: TE\r\nTE: trailers\r\nKeep-Alive: 1\r\nUpgrade: x\r\nHOST: b\r\nX-Y:  z \r\n"
+    )
     block = encode_request(LineEncoder(), request(b"PATCH", lines), b"up:1")
     assert sent_fields(block) == [
-        *((b":method", b"PATCH"), (b":scheme", b"http"), (b":authority", b"up:1"), (b":path", b"/")),
+        *(
+            (b":method", b"PATCH"),
+            (b":scheme", b"http"),
+            (b":authority", b"up:1"),
+            (b":path", b"/"),
+        ),
         *((b"te", b"trailers"), (b"x-y", b"z")),
     ]
     connect = RequestFields(b"CONNECT", b"a:1", b"", b"Host: a:1\r\n", -1, None)
@@ -129,11 +185,18 @@ def test_a_request_to_an_upstream_has_one_authority() -> None:
 
 def test_a_response_becomes_text_and_fields_again() -> None:
     """Status, fields and length; names in lower case, framing of HTTP/1.1 left out."""
-    head = read_response([Field(b":status", b"404"), Field(b"content-length", b"5"), Field(b"x", b"y")], is_over=False)
+    head = read_response(
+        [Field(b":status", b"404"), Field(b"content-length", b"5"), Field(b"x", b"y")],
+        is_over=False,
+    )
     assert head.text == b"HTTP/2 404\r\ncontent-length: 5\r\nx: y\r\n\r\n"
     assert (head.status, head.content_length, head.has_no_body) == (404, 5, False)
     encoder = LineEncoder()
-    lines = b"Server: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nContent-Length: 5\r\nTE: gzip\r\n"
+    lines = (
+        b"Server: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nContent-Length: "
+        b"5\r\nTE: gzip\r\n"
+    )
+
     for _ in range(2):
         assert sent_fields(encode_response(encoder, 404, lines)) == [
             *((b":status", b"404"), (b"server", b"x"), (b"content-length", b"5")),

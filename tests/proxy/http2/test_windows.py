@@ -5,7 +5,15 @@ import pytest
 from proxy.http2 import events, frames
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
-from proxy.http2.frames import DATA, END_HEADERS, PREFACE, frame, rst_stream, settings, window_update
+from proxy.http2.frames import (
+    DATA,
+    END_HEADERS,
+    PREFACE,
+    frame,
+    rst_stream,
+    settings,
+    window_update,
+)
 from proxy.http2.output import SMALL_WAIT_NS
 from tests.proxy.http2.wire import (
     HELLO,
@@ -43,7 +51,10 @@ def test_credit_is_given_for_what_was_forwarded() -> None:
     assert sent(connection) == []
     connection.credit(1, 1)
     update = (32768).to_bytes(4, "big")
-    assert sent(connection) == [(frames.WINDOW_UPDATE, 0, 1, update), (frames.WINDOW_UPDATE, 0, 0, update)]
+    assert sent(connection) == [
+        (frames.WINDOW_UPDATE, 0, 1, update),
+        (frames.WINDOW_UPDATE, 0, 0, update),
+    ]
     receive(connection, frame(DATA, frames.PADDED, 1, b"\xff" + bytes(256)) * 128)
     assert [payload for _, _, _, payload in sent(connection)] == [update, update]
 
@@ -56,7 +67,9 @@ def test_windows_are_enforced() -> None:
     assert verdict(connection, receive(connection, data(1, b"x"))) == "stream 3"
     connection = server(connection_window_bytes=65535)
     assert verdict(connection, receive(connection, full)) == ""
-    assert verdict(connection, receive(connection, head(3, POST, 4) + data(3, b"x"))) == "connection 3"
+    assert (
+        verdict(connection, receive(connection, head(3, POST, 4) + data(3, b"x"))) == "connection 3"
+    )
 
 
 def test_no_credit_is_given_on_a_stream_that_has_ended() -> None:
@@ -69,7 +82,9 @@ def test_no_credit_is_given_on_a_stream_that_has_ended() -> None:
 
 @pytest.mark.parametrize("way", ["peer", "us", "fault", "complete"])
 def test_a_stream_that_ends_gives_its_credit_back(way: str) -> None:
-    """However it ends, the connection's window is whole again, and DATA under way does not narrow it."""
+    """However it ends, the connection's window is whole again, and DATA under way does not narrow
+    it.
+    """
     connection = server(connection_window_bytes=65535)
     for stream in range(1, 401, 2):
         receive(connection, head(stream, POST, 4) + data(stream, bytes(16384)))
@@ -83,6 +98,7 @@ def test_a_stream_that_ends_gives_its_credit_back(way: str) -> None:
         else:
             connection.send_response(stream, 200, b"", is_end=True)
             receive(connection, data(stream, b"", is_end=True))
+
         connection.release(stream)
         connection.output.take()
         assert not connection.is_ended
@@ -149,7 +165,9 @@ def test_a_small_window_is_waited_for_ten_milliseconds() -> None:
 
 
 def test_a_window_of_nothing_is_waited_for_without_checks() -> None:
-    """A small window of a stream, or of the connection, may be used up or taken back while its wait goes on."""
+    """A small window of a stream, or of the connection, may be used up or taken back while its wait
+    goes on.
+    """
     late_ns = NOW_NS + SMALL_WAIT_NS
     connection = responding(PREFACE + settings([(4, 100)]), 1)
     assert not connection.send_data(1, bytes(5000), NOW_NS)
@@ -170,7 +188,9 @@ def test_a_window_of_nothing_is_waited_for_without_checks() -> None:
 
 
 def test_streams_take_turns_at_the_connections_window() -> None:
-    """None starves while others have much to send; one without a window of its own holds no other up."""
+    """None starves while others have much to send; one without a window of its own holds no other
+    up.
+    """
     connection = responding(PREFACE + settings([(4, 1 << 20)]), 1, 3, 5)
     connection.send_data(1, bytes(200000), NOW_NS)
     connection.send_data(3, bytes(200000), NOW_NS)
@@ -197,5 +217,7 @@ def test_a_stream_that_is_reset_sends_no_more() -> None:
     assert isinstance(ended, events.StreamReset)
     assert (ended.code, ended.reason, ended.is_retryable) == (8, "", False)
     connection.reset(3, ErrorCode.INTERNAL_ERROR)
-    receive(connection, window_update(0, 10) + window_update(3, 1 << 20) + window_update(1, 1 << 20))
+    receive(
+        connection, window_update(0, 10) + window_update(3, 1 << 20) + window_update(1, 1 << 20)
+    )
     assert sent(connection) == [(frames.RST_STREAM, 0, 3, b"\0\0\0\2")]

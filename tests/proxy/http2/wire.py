@@ -1,4 +1,6 @@
-"""What tests of the codec share: a server with its hello taken, frames and heads by hand, what came out read back."""
+"""What tests of the codec share: a server with its hello taken, frames and heads by hand, what came
+out read back.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +17,12 @@ from proxy.http2.request_fields import RequestFields
 
 Fields = Sequence[tuple[bytes, bytes]]
 NOW_NS: Final = 10**9
-GET: Final[Fields] = ((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a"))
+GET: Final[Fields] = (
+    (b":method", b"GET"),
+    (b":scheme", b"http"),
+    (b":path", b"/"),
+    (b":authority", b"a"),
+)
 POST: Final[Fields] = ((b":method", b"POST"), *GET[1:])
 HELLO: Final = PREFACE + frames.settings(())
 
@@ -65,6 +72,7 @@ def receive(connection: Connection, raw: bytes, now_ns: int = NOW_NS) -> list[Ev
         events += connection.receive(b"", now_ns)
         if connection.reader.in_hand == before:
             break
+
     return events
 
 
@@ -77,6 +85,7 @@ def read_frames(raw: bytes) -> list[tuple[int, int, int, bytes]]:
         found.append((raw[3], raw[4], int.from_bytes(raw[5:9], "big"), raw[9 : 9 + size]))
         assert len(raw) >= 9 + size
         raw = raw[9 + size :]
+
     return found
 
 
@@ -85,18 +94,26 @@ def sent(connection: Connection) -> list[tuple[int, int, int, bytes]]:
 
 
 def sent_fields(payload: bytes, decoder: Decoder | None = None) -> list[tuple[bytes, bytes]]:
-    return [(bytes(name), bytes(value)) for name, value in (decoder or Decoder()).decode(payload, raw=True)]
+    return [
+        (bytes(name), bytes(value))
+        for name, value in (decoder or Decoder()).decode(payload, raw=True)
+    ]
 
 
 def verdict(connection: Connection, events: Sequence[Event]) -> str:
-    """Say how it judged: `connection CODE`, `stream CODE`, or nothing; what it sent has to say the same."""
+    """Say how it judged: `connection CODE`, `stream CODE`, or nothing; what it sent has to say the
+    same.
+    """
     out = sent(connection)
     for event in events:
         if isinstance(event, ConnectionEnded):
             assert out[-1][0] == frames.GOAWAY
             assert int.from_bytes(out[-1][3][4:8], "big") == event.code
             return f"connection {event.code}"
-    resets = [int.from_bytes(payload, "big") for kind, _, _, payload in out if kind == frames.RST_STREAM]
+
+    resets = [
+        int.from_bytes(payload, "big") for kind, _, _, payload in out if kind == frames.RST_STREAM
+    ]
     told = [event.code for event in events if isinstance(event, StreamReset) and event.reason]
     assert set(told) <= set(resets)
     return f"stream {resets[-1]}" if resets else ""

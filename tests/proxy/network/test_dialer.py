@@ -1,4 +1,6 @@
-"""Names with several addresses: their order, and what happens when some of them do not answer (RFC 8305)."""
+"""Names with several addresses: their order, and what happens when some of them do not answer (RFC
+8305).
+"""
 
 import asyncio
 import contextlib
@@ -36,7 +38,9 @@ def test_addresses_take_turns() -> None:
 
 
 def test_families_alternate() -> None:
-    """The family that the resolver prefers is first; a family that leads nowhere costs one attempt (RFC 8305 §4)."""
+    """The family that the resolver prefers is first; a family that leads nowhere costs one attempt
+    (RFC 8305 §4).
+    """
     order = AddressOrder()
     assert order.arrange([SIX, A, B], 0) == [SIX, A, B]
     assert order.arrange([SIX, A, B], 0) == [SIX, B, A]
@@ -83,6 +87,7 @@ def serving(host: str, port: int = 0) -> Iterator[int]:
         thread.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
+
     thread.join()
 
 
@@ -132,19 +137,23 @@ async def test_a_refusing_address_costs_nothing(names: list[Address]) -> None:
             connected, address = await made.connect()
             connected.close()
             assert address == names[1]
+
         assert list(made._order._avoided) == names[:1]
 
 
 async def test_an_address_behind_the_first_that_answers_is_not_avoided(
     names: list[Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was begun because the first was late, or the loop was, and had no time to show what it is worth."""
+    """It was begun because the first was late, or the loop was, and had no time to show what it is
+    worth.
+    """
     monkeypatch.setattr("proxy.network.dialer.ATTEMPT_DELAY_S", 0)
     with serving("127.0.0.2") as port, silent("127.0.0.3", port):
         names[:] = [v4("127.0.0.2", port), v4("127.0.0.3", port)]
         made = Dialer("a.example", 1)
         connected, address = await made.connect()
         connected.close()
+
     assert address == names[0]
     assert not made._order._avoided
 
@@ -158,7 +167,9 @@ async def test_no_address_that_answers_is_a_failure(names: list[Address], count:
         await dial()
 
 
-async def test_giving_up_leaves_no_socket(names: list[Address], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_giving_up_leaves_no_socket(
+    names: list[Address], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever waits no longer, while all addresses are silent, cancels every attempt."""
     monkeypatch.setattr(dialer, "ATTEMPT_DELAY_S", 0.0)
     with serving("127.0.0.4") as port, silent("127.0.0.2", port), silent("127.0.0.3", port):
@@ -168,13 +179,16 @@ async def test_giving_up_leaves_no_socket(names: list[Address], monkeypatch: pyt
             while sum(task.get_name() == "connect" for task in asyncio.all_tasks()) < 2:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.01)
             connecting.cancel()
+
         assert connecting.cancelled()
     # An open socket would be a ResourceWarning, which is an error here.
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_address_used_is_on_the_record(start: Start, names: list[Address], loop: Loop) -> None:
-    """A request goes to the address that answers; addresses take turns, and reused connections keep theirs."""
+    """A request goes to the address that answers; addresses take turns, and reused connections keep
+    theirs.
+    """
     with serving("127.0.0.3") as port, serving("127.0.0.4", port), silent("127.0.0.2", port):
         names[:] = [v4(f"127.0.0.{number}", port) for number in (2, 3, 4)]
         plane = start(f"http://a.example:{port}", loop=loop, upstream_keep_alive_s=0)
@@ -192,6 +206,7 @@ def test_an_ipv6_address_is_recorded_in_brackets(start: Start, names: list[Addre
     except OSError:
         listener.close()
         pytest.skip("no IPv6 here")
+
     port = listener.getsockname()[1]
     names[:] = [(V6, ("::1", port, 0, 0))]
     with listener:

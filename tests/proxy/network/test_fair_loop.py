@@ -1,4 +1,6 @@
-"""The fair loop by itself: waiting connections take turns, share a bounded allowance, and survive faults of others."""
+"""The fair loop by itself: waiting connections take turns, share a bounded allowance, and survive
+faults of others.
+"""
 
 import logging
 from collections.abc import Callable
@@ -28,9 +30,15 @@ class Loop:
 class Worker:
     """Takes so much time a turn, for so many turns."""
 
-    def __init__(self, loop: Loop, name: str, heard: list[str], ns: int = 0, turns: int = 1) -> None:
+    def __init__(
+        self, loop: Loop, name: str, heard: list[str], ns: int = 0, turns: int = 1
+    ) -> None:
         """Note its turns in `heard`."""
-        self._loop, self._name, self._heard, self._ns, self._left = loop, name, heard, ns, turns
+        self._loop = loop
+        self._name = name
+        self._heard = heard
+        self._ns = ns
+        self._left = turns
 
     def take_turn(self) -> None:
         """Take one."""
@@ -43,7 +51,8 @@ class Worker:
 
 def test_those_that_wait_take_turns_in_order() -> None:
     """Whoever has more comes after all that waited before, and who is added twice is heard once."""
-    loop, heard = Loop(), list[str]()
+    loop = Loop()
+    heard = list[str]()
     first = Worker(loop, "a", heard, turns=2)
     for worker in (first, Worker(loop, "b", heard), first):
         loop.turns.add(worker)
@@ -57,7 +66,8 @@ def test_those_that_wait_take_turns_in_order() -> None:
 
 def test_all_together_have_one_allowance() -> None:
     """When the time of a turn is used up the rest waits for the next, however many they are."""
-    loop, heard = Loop(), list[str]()
+    loop = Loop()
+    heard = list[str]()
     for number in range(6):
         loop.turns.add(Worker(loop, str(number), heard, ns=TURN_NS // 2))
     for expected in (2, 4, 6):
@@ -68,7 +78,8 @@ def test_all_together_have_one_allowance() -> None:
 
 def test_few_are_heard_even_when_they_cost_nothing_here() -> None:
     """What a turn costs that only opens a socket is seen elsewhere: their number is bounded, too."""
-    loop, heard = Loop(), list[str]()
+    loop = Loop()
+    heard = list[str]()
     for number in range(3 * TURN_STEPS):
         loop.turns.add(Worker(loop, str(number), heard))
     loop.turn()
@@ -82,7 +93,8 @@ def test_a_fault_in_one_turn_is_that_connections_alone(caplog: pytest.LogCapture
         def take_turn(self) -> None:
             raise RuntimeError("of ours")
 
-    loop, heard = Loop(), list[str]()
+    loop = Loop()
+    heard = list[str]()
     loop.turns.add(Faulty())
     loop.turns.add(Worker(loop, "a", heard))
     with caplog.at_level(logging.ERROR):

@@ -1,4 +1,6 @@
-"""A port of ours holds out against connections that want nothing, and lets streams flow as long as they are taken."""
+"""A port of ours holds out against connections that want nothing, and lets streams flow as long as
+they are taken.
+"""
 
 import asyncio
 import json
@@ -61,6 +63,7 @@ async def world() -> AsyncIterator[World]:
     app.router.add_get("/stream", _stream)
     app.router.add_route("*", "/x", _hello)
     app.router.add_post("/unread", _greet)
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with http_port(app, listener, unreadable_response, shutdown_timeout_s=0.1) as port:
             made = World(port, listener.getsockname())
@@ -77,6 +80,7 @@ async def ended(client: socket.socket) -> bytes:
             received += data
     except ConnectionResetError:
         pass
+
     return received
 
 
@@ -106,7 +110,8 @@ def quick(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"GET /x HT", GET[:-2], b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"]
+    "sent",
+    [b"", b"GET /x HT", GET[:-2], b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"],
 )
 async def test_who_says_nothing_or_not_all_is_closed(
     quick: None, world: World, sent: bytes, monkeypatch: pytest.MonkeyPatch
@@ -120,7 +125,9 @@ async def test_who_says_nothing_or_not_all_is_closed(
 
 
 async def test_an_idle_connection_is_closed(quick: None, world: World) -> None:
-    """After a response the next request has a time of its own; a part of its head does not prolong it."""
+    """After a response the next request has a time of its own; a part of its head does not prolong
+    it.
+    """
     client = await world.connect(GET)
     assert (await answered(client)).endswith(b"hello")
     await asyncio.get_running_loop().sock_sendall(client, GET[:5])
@@ -163,7 +170,9 @@ async def test_a_handshake_that_fails_is_counted(tmp_path: Path) -> None:
 
 
 async def test_the_longest_silence_gives_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every place taken by the silent a request is answered; with every place busy the newcomer is closed."""
+    """With every place taken by the silent a request is answered; with every place busy the
+    newcomer is closed.
+    """
     monkeypatch.setattr(world.port, "_max_connections", 3)
     silent = [await world.connect() for _ in range(3)]
     assert (await answered(await world.connect(GET))).endswith(b"hello")
@@ -181,7 +190,10 @@ async def test_slow_bodies_keep_out_nobody(world: World, monkeypatch: pytest.Mon
     monkeypatch.setattr(world.port, "_max_connections", 3)
     stream = await world.connect(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
     assert await answered(stream)
-    slow = [await world.connect(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab") for _ in range(2)]
+    slow = [
+        await world.connect(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        for _ in range(2)
+    ]
     while sum(connection.is_uploading for connection in world.port.connections) < 2:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.01)
     assert (await answered(await world.connect(GET))).endswith(b"hello")
@@ -217,8 +229,14 @@ async def test_what_is_no_request_is_told_so_in_our_words(
     assert caplog.messages == []
 
 
-async def test_a_body_that_cannot_be_decoded_is_no_bug(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody reads it here; its client is answered, and nothing is logged that anybody could have us log."""
-    head = b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n"
+async def test_a_body_that_cannot_be_decoded_is_no_bug(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody reads it here; its client is answered, and nothing is logged that anybody could have
+    us log.
+    """
+    head = (
+        b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n"
+    )
     assert (await ended(await world.connect(head + b"plain"))).endswith(b"hello")
     assert caplog.messages == []

@@ -1,4 +1,6 @@
-"""Who gives way: whoever waited longest and still does, those never served first, and nobody too early."""
+"""Who gives way: whoever waited longest and still does, those never served first, and nobody too
+early.
+"""
 
 import gc
 from dataclasses import dataclass, field
@@ -56,7 +58,8 @@ def test_a_note_is_checked_when_its_turn_comes() -> None:
     """One that has asked something since then keeps its place, also when it waits again."""
     gone, again, waiting = (Client(n * SECOND_NS) for n in (1, 2, 3))
     room = swept(gone, again, waiting)
-    gone.waits_since_ns, again.waits_since_ns = 0, NOW_NS
+    gone.waits_since_ns = 0
+    again.waits_since_ns = NOW_NS
     assert room.evict()
     assert (gone.reasons, again.reasons, len(waiting.reasons)) == ([], [], 1)
     assert not room.evict()
@@ -71,7 +74,9 @@ def test_a_sweep_replaces_the_notes_of_the_last_one() -> None:
 
 
 def test_notes_of_a_crowd_are_few_objects() -> None:
-    """An object for each, several times a second, makes the interpreter look for garbage among all of them."""
+    """An object for each, several times a second, makes the interpreter look for garbage among all
+    of them.
+    """
     crowd = [Client(SECOND_NS + n) for n in range(10_000)]
     gc.collect()
     before = len(gc.get_objects())

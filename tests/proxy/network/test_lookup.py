@@ -63,8 +63,11 @@ async def test_a_name_that_hangs_holds_no_other(resolver: Resolver) -> None:
         assert not any(task.done() for task in waiting)
         resolver.answers |= {f"hangs-{number}.example": [B] for number in range(40)}
         resolver.released.set()
+
     assert [task.result() for task in waiting] == [[B]] * 120
-    assert sorted(resolver.asked) == sorted(["a.example", *(f"hangs-{number}.example" for number in range(40))])
+    assert sorted(resolver.asked) == sorted(
+        ["a.example", *(f"hangs-{number}.example" for number in range(40))]
+    )
 
 
 async def test_an_earlier_answer_is_used_while_a_question_hangs(resolver: Resolver) -> None:
@@ -93,11 +96,15 @@ async def test_whoever_gives_up_leaves_the_question_to_others(resolver: Resolver
     assert resolver.asked == ["a.example"]
 
 
-@pytest.mark.parametrize(("code", "is_used"), [(socket.EAI_AGAIN, True), (socket.EAI_NONAME, False)])
+@pytest.mark.parametrize(
+    ("code", "is_used"), [(socket.EAI_AGAIN, True), (socket.EAI_NONAME, False)]
+)
 async def test_an_earlier_answer_outlives_the_resolver_not_the_name(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch, code: int, is_used: bool
 ) -> None:
-    """A resolver that is out of order has not said that the name is gone (RFC 8767); for some minutes."""
+    """A resolver that is out of order has not said that the name is gone (RFC 8767); for some
+    minutes.
+    """
     monkeypatch.setattr(lookup, "PATIENCE_S", 60.0)
     name = Lookup("a.example", 80)
     resolver.answers["a.example"] = socket.gaierror(code, "no")
@@ -113,7 +120,9 @@ async def test_an_earlier_answer_outlives_the_resolver_not_the_name(
         await name.addresses()
 
 
-async def test_a_fresh_answer_needs_no_other(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fresh_answer_needs_no_other(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And another is asked for when it has served its time."""
     name = Lookup("a.example", 80)
     resolver.answers["a.example"] = [A]

@@ -1,4 +1,6 @@
-"""A reader by itself: every reason holds it, and its socket is read again only when nothing is in hand."""
+"""A reader by itself: every reason holds it, and its socket is read again only when nothing is in
+hand.
+"""
 
 from collections.abc import Callable
 
@@ -9,7 +11,8 @@ from proxy.network.paced_reader import PacedReader
 from proxy.process.version import BUILD
 
 pytestmark = pytest.mark.skipif(
-    BUILD == "compiled", reason="a compiled class has no heirs here; those it has in the data plane are tested"
+    BUILD == "compiled",
+    reason="a compiled class has no heirs here; those it has in the data plane are tested",
 )
 
 
@@ -52,7 +55,9 @@ class Reader(PacedReader):
 
 
 def test_every_reason_holds_it() -> None:
-    """It reads on when the last of several reasons is gone, and not for one that it was never given."""
+    """It reads on when the last of several reasons is gone, and not for one that it was never
+    given.
+    """
     reader = Reader()
     reader.pause(BY_CLIENT)
     reader.pause(BY_UPSTREAM)
@@ -77,7 +82,9 @@ def test_what_is_in_hand_comes_first() -> None:
 
 
 def test_a_turn_is_left_out_while_the_other_side_takes_nothing() -> None:
-    """The turn comes while it is held: it reads nothing, and waits again once the other side goes on."""
+    """The turn comes while it is held: it reads nothing, and waits again once the other side goes
+    on.
+    """
     reader = Reader(in_hand=1)
     reader.leave_rest(1)
     reader.pause(BY_UPSTREAM)

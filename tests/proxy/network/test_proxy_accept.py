@@ -1,4 +1,6 @@
-"""Connections of load balancers: their clients are known, or they are closed and counted; no stranger is believed."""
+"""Connections of load balancers: their clients are known, or they are closed and counted; no
+stranger is believed.
+"""
 
 import contextlib
 import socket
@@ -37,11 +39,16 @@ def failures(plane: Plane) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("header", "client"), [(V1, b"192.0.2.7"), (v2(), b"192.0.2.7"), (v2(command=0, body=b""), b"127.0.0.1")]
+    ("header", "client"),
+    [(V1, b"192.0.2.7"), (v2(), b"192.0.2.7"), (v2(command=0, body=b""), b"127.0.0.1")],
 )
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_the_client_is_the_one_of_the_header(start: Start, loop: Any, header: bytes, client: bytes) -> None:
-    """On the record and for the upstream; requests follow each other, and the connection is counted once."""
+def test_the_client_is_the_one_of_the_header(
+    start: Start, loop: Any, header: bytes, client: bytes
+) -> None:
+    """On the record and for the upstream; requests follow each other, and the connection is counted
+    once.
+    """
     upstream = Script()
     plane = start(upstream, loop=loop, max_connections_per_client=1, **BEHIND)
     with Client(opened(plane)) as balancer:
@@ -50,6 +57,7 @@ def test_the_client_is_the_one_of_the_header(start: Start, loop: Any, header: by
         balancer.send(GET)
         assert balancer.answer().status == 200
         assert plane.counters().connections_downstream == 1
+
     assert [exchange.client for exchange in plane.exchanges(2)] == [client, client]
     assert all(b"\r\nX-Forwarded-For: %b\r\n" % client in request for request in upstream.requests)
     eventually(lambda: plane.counters().connections_downstream == 0)
@@ -66,6 +74,7 @@ def test_a_header_may_come_in_pieces(start: Start) -> None:
             time.sleep(0.002)
         balancer.send(header[-1:] + GET)
         assert balancer.answer().status == 200
+
     assert plane.exchange().client == b"192.0.2.7"
 
 
@@ -75,10 +84,12 @@ def test_tls_begins_behind_the_header(start: Start, tmp_path: Path) -> None:
     plane = start(Script(), tls_cert_file=str(cert), tls_key_file=str(key), **BEHIND)
     connection = opened(plane)
     connection.sendall(V1)
+
     with secured(connection) as balancer:
         balancer.send(GET)
         assert balancer.answer().status == 200
         assert plane.counters().connections_downstream == 1
+
     assert plane.exchange().client == b"192.0.2.7"
 
 
@@ -92,6 +103,7 @@ def test_a_connection_without_its_header_is_closed_and_counted(start: Start, sen
             assert connection.recv(1) == b""
         except ConnectionResetError:
             pass  # what it sent was not all read
+
     assert failures(plane) == {"malformed": 1}
     assert plane.unread == 0
 
@@ -128,6 +140,7 @@ def test_a_balancer_is_not_its_clients(start: Start) -> None:
             assert connection.recv(12) == b"HTTP/1.1 200"
         third.sendall(b"PROXY TCP4 192.0.2.0 127.0.0.1 4711 80\r\n" + GET)
         assert third.recv(12) == b"HTTP/1.1 503"
+
     assert plane.counters().refused_connections == 1
     plane.exchanges(2)
 
@@ -160,7 +173,9 @@ def test_a_stranger_is_not_believed(start: Start) -> None:
 def test_settings_that_cannot_work_are_refused() -> None:
     """The message names the setting and what is missing."""
     given = {"proxy.upstream": "http://a", "proxy.proxy_protocol": "true"}
-    with pytest.raises(SettingsError, match=r"proxy\.proxy_protocol: has no effect without trusted_proxies"):
+    with pytest.raises(
+        SettingsError, match=r"proxy\.proxy_protocol: has no effect without trusted_proxies"
+    ):
         load(given, {}, None)
 
 

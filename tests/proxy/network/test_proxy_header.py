@@ -17,10 +17,18 @@ from tests.support.cases import each_of
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n"
 
 
-def v2(command: int = 1, family: int = 0x11, body: bytes | None = None, tail: bytes = b"", version: int = 2) -> bytes:
+def v2(
+    command: int = 1,
+    family: int = 0x11,
+    body: bytes | None = None,
+    tail: bytes = b"",
+    version: int = 2,
+) -> bytes:
     """Make a header of version 2; by default of a TCP connection over IPv4."""
     if body is None:
-        body = socket.inet_aton("192.0.2.7") + socket.inet_aton("198.51.100.1") + b"\xdc\x04\x01\xbb"
+        body = (
+            socket.inet_aton("192.0.2.7") + socket.inet_aton("198.51.100.1") + b"\xdc\x04\x01\xbb"
+        )
     body += tail
     return SIGNATURE + bytes((version << 4 | command, family)) + len(body).to_bytes(2) + body
 

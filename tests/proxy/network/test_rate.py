@@ -16,10 +16,12 @@ def test_what_is_taken_comes_back_with_time() -> None:
     rate.take(10)
     assert rate.room(0) == 0
     granted = 0
+
     for now_ns in range(0, SECOND_NS + 1, SECOND_NS // 997):
         room = rate.room(now_ns)
         rate.take(room)
         granted += room
+
     assert 9 <= granted <= 10
 
 

@@ -46,11 +46,14 @@ async def test_what_was_not_taken_is_counted() -> None:
             left -= len(await asyncio.to_thread(peer.recv, 1 << 20))
         await asyncio.to_thread(eventually, lambda: not unsent_bytes(transport))
         transport.abort()
+
     await asyncio.sleep(0)
 
 
 async def test_what_a_lost_peer_sent_last_can_be_read() -> None:
-    """The kernel keeps it over the reset, until the socket is closed; of a live peer without news there is nothing."""
+    """The kernel keeps it over the reset, until the socket is closed; of a live peer without news
+    there is nothing.
+    """
     transport, peer = await _connected()
     transport.pause_reading()
     assert last_bytes(transport) == b""
@@ -76,6 +79,8 @@ class Secured:
 def test_a_goodbye_that_is_not_acknowledged_holds_nobody(
     monkeypatch: pytest.MonkeyPatch, unsent: int, is_busy: bool
 ) -> None:
-    """A peer that has vanished answers nothing; a layer that still has something keeps the kernel's queue full."""
+    """A peer that has vanished answers nothing; a layer that still has something keeps the kernel's
+    queue full.
+    """
     monkeypatch.setattr(socket_queues, "unsent_bytes", lambda transport: unsent)
     assert socket_queues.is_flushing(cast(asyncio.Transport, Secured())) is is_busy

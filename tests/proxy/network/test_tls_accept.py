@@ -1,4 +1,6 @@
-"""A connection of the TLS port from accept to the end of its handshake: counted, capped, timed, told what is wrong."""
+"""A connection of the TLS port from accept to the end of its handshake: counted, capped, timed,
+told what is wrong.
+"""
 
 import contextlib
 import socket
@@ -50,7 +52,9 @@ def opened(plane: Plane) -> socket.socket:
 def secured(connection: socket.socket, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> Client:
     """Do the handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode, context.maximum_version = False, ssl.CERT_NONE, version
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = version
     return Client(context.wrap_socket(connection))
 
 
@@ -67,12 +71,16 @@ def test_a_secured_connection_is_one(
     tmp_path: Path, settings: Callable[..., Settings], loop: Any, version: ssl.TLSVersion
 ) -> None:
     """Requests follow each other on it, it is counted once, and its end counts it out."""
-    with running(service()) as url, running_plane(settings(url, max_connections_per_client=1), tmp_path, loop) as plane:
+    with (
+        running(service()) as url,
+        running_plane(settings(url, max_connections_per_client=1), tmp_path, loop) as plane,
+    ):
         with secured(opened(plane), version) as client:
             for _ in range(2):
                 client.send(GET)
                 assert client.answer().status == 200
             assert plane.counters().connections_downstream == 1
+
         eventually(lambda: plane.counters().connections_downstream == 0)
         assert plane.counters().tls_failures == {}
         assert len(plane.exchanges(2)) == 2
@@ -87,7 +95,9 @@ def test_a_connection_counts_before_it_is_secured(
     beginning: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Silent ones and half handshakes fill the limits: the next is closed at once, and counted as refused."""
+    """Silent ones and half handshakes fill the limits: the next is closed at once, and counted as
+    refused.
+    """
     monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     with running_plane(settings(**{limit: 2}), tmp_path) as plane, contextlib.ExitStack() as stack:
         for _ in range(2):
@@ -101,7 +111,10 @@ def test_a_connection_counts_before_it_is_secured(
 
 @pytest.mark.parametrize("beginning", [b"", HELLO])
 def test_who_is_not_secured_gives_way(
-    tmp_path: Path, settings: Callable[..., Settings], beginning: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    settings: Callable[..., Settings],
+    beginning: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A full table of silent ones keeps nobody out: the first of them is closed for a new one."""
     monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1, 1))
@@ -120,7 +133,10 @@ def test_who_is_not_secured_gives_way(
             assert healthy.answer().status == 200
         with contextlib.suppress(ConnectionResetError):
             assert first.recv(1) == b""
-        assert (plane.counters().displaced_connections, plane.counters().refused_connections) == (1, 0)
+        assert (plane.counters().displaced_connections, plane.counters().refused_connections) == (
+            1,
+            0,
+        )
         plane.exchange()
 
 
@@ -128,7 +144,9 @@ def test_who_is_not_secured_gives_way(
 def test_silence_before_the_handshake_ends_a_connection(
     tmp_path: Path, settings: Callable[..., Settings], beginning: bytes
 ) -> None:
-    """The time of the first head counts from accept on, and is not prolonged by a part of a handshake."""
+    """The time of the first head counts from accept on, and is not prolonged by a part of a
+    handshake.
+    """
     with running_plane(settings(timeout_headers_s=0.3), tmp_path) as plane, opened(plane) as client:
         with contextlib.suppress(OSError):  # it may be over before a busy machine has sent it
             client.sendall(beginning)
@@ -137,27 +155,41 @@ def test_silence_before_the_handshake_ends_a_connection(
         assert failures(plane) == {"timeout": 1}
 
 
-def test_a_handshake_and_its_first_head_share_one_time(tmp_path: Path, settings: Callable[..., Settings]) -> None:
-    """A secured connection waits for its first head since it was accepted, not since its handshake ended."""
-    with running_plane(settings(timeout_headers_s=60), tmp_path) as plane, opened(plane) as connection:
+def test_a_handshake_and_its_first_head_share_one_time(
+    tmp_path: Path, settings: Callable[..., Settings]
+) -> None:
+    """A secured connection waits for its first head since it was accepted, not since its handshake
+    ended.
+    """
+    with (
+        running_plane(settings(timeout_headers_s=60), tmp_path) as plane,
+        opened(plane) as connection,
+    ):
         engine = plane.engine
         eventually(lambda: len(engine.connections) == 1)
         (accepted,) = engine.connections
         assert isinstance(accepted, TlsAccept)
+
         with secured(connection) as client:
             client.send(GET[:-2])
-            eventually(lambda: not isinstance(plane.run(lambda: next(iter(engine.connections))), TlsAccept))
+            eventually(
+                lambda: not isinstance(plane.run(lambda: next(iter(engine.connections))), TlsAccept)
+            )
             (downstream,) = engine.connections
             assert isinstance(downstream, Downstream)
             assert downstream._since_ns == accepted.since_ns
-            eventually(lambda: downstream._reader.buffer)  # until its head begins it is closed without a word
+            # Until its head begins it is closed without a word.
+            eventually(lambda: downstream._reader.buffer)
             plane.age(60)
             assert client.answer().status == 408
+
     assert MAX_HANDSHAKE_S == 10
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_plain_http_is_told_so_and_recorded(tmp_path: Path, settings: Callable[..., Settings], loop: Any) -> None:
+def test_plain_http_is_told_so_and_recorded(
+    tmp_path: Path, settings: Callable[..., Settings], loop: Any
+) -> None:
     """The answer names the mistake; the record shows what was asked; nothing reaches the upstream."""
     with running_plane(settings(), tmp_path, loop) as plane:
         with Client(opened(plane)) as client:
@@ -167,12 +199,15 @@ def test_plain_http_is_told_so_and_recorded(tmp_path: Path, settings: Callable[.
             assert (answer.status, answer.field("Connection")) == (400, "close")
             assert b"plain HTTP was sent to a TLS port" in answer.body
             assert client.is_ended()
+
         record = plane.exchange()
         assert (record.status, record.request_head.partition(b" ")[0]) == (400, b"GET")
         assert failures(plane) == {"plain_http": 1}
 
 
-@pytest.mark.parametrize(("sent", "reason"), [(b"", "closed"), (HELLO, "closed"), (b"\x00\x01", "not_tls")])
+@pytest.mark.parametrize(
+    ("sent", "reason"), [(b"", "closed"), (HELLO, "closed"), (b"\x00\x01", "not_tls")]
+)
 def test_who_leaves_or_speaks_something_else_is_counted(
     tmp_path: Path, settings: Callable[..., Settings], sent: bytes, reason: str
 ) -> None:
@@ -185,16 +220,24 @@ def test_who_leaves_or_speaks_something_else_is_counted(
             with contextlib.suppress(ConnectionResetError):
                 while client.recv(100):
                     pass
+
         assert failures(plane) == {reason: 1}
 
 
-def test_what_is_not_agreed_on_is_counted(tmp_path: Path, settings: Callable[..., Settings]) -> None:
-    """A client that trusts nobody, one that knows no common cipher, one that sends no handshake in its record."""
+def test_what_is_not_agreed_on_is_counted(
+    tmp_path: Path, settings: Callable[..., Settings]
+) -> None:
+    """A client that trusts nobody, one that knows no common cipher, one that sends no handshake in
+    its record.
+    """
     distrusting = ssl.create_default_context()
     plain_dss = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    plain_dss.check_hostname, plain_dss.verify_mode = False, ssl.CERT_NONE
+    plain_dss.check_hostname = False
+    plain_dss.verify_mode = ssl.CERT_NONE
     plain_dss.maximum_version = ssl.TLSVersion.TLSv1_2
-    plain_dss.set_ciphers("AES256-SHA256")  # RSA key exchange: the certificate's key is an elliptic curve
+    # RSA key exchange: the certificate's key is an elliptic curve.
+    plain_dss.set_ciphers("AES256-SHA256")
+
     with running_plane(settings(), tmp_path) as plane:
         for context in (distrusting, plain_dss):
             with opened(plane) as client, pytest.raises(ssl.SSLError):
@@ -204,6 +247,7 @@ def test_what_is_not_agreed_on_is_counted(tmp_path: Path, settings: Callable[...
             with contextlib.suppress(ConnectionResetError):
                 while client.recv(100):
                     pass
+
         assert failures(plane, 3) == {"certificate": 1, "cipher": 1, "not_tls": 1}
 
 
@@ -227,13 +271,21 @@ def test_each_reason_has_a_counter(name: str, reason: str) -> None:
     assert tls_failure(ConnectionResetError()) == "closed"
 
 
-def test_a_stop_does_not_wait_for_handshakes(tmp_path: Path, settings: Callable[..., Settings]) -> None:
+def test_a_stop_does_not_wait_for_handshakes(
+    tmp_path: Path, settings: Callable[..., Settings]
+) -> None:
     """Those under way are dropped; the plane's end checks that nothing is left of them."""
-    with running_plane(settings(), tmp_path) as plane, opened(plane) as silent, opened(plane) as begun:
+    with (
+        running_plane(settings(), tmp_path) as plane,
+        opened(plane) as silent,
+        opened(plane) as begun,
+    ):
         begun.sendall(HELLO)
         eventually(lambda: plane.counters().connections_downstream == 2)
         connections = plane.engine.connections
-        eventually(lambda: plane.run(lambda: any(getattr(each, "_task", None) for each in connections)))
+        eventually(
+            lambda: plane.run(lambda: any(getattr(each, "_task", None) for each in connections))
+        )
         plane.stop()
         for client in (silent, begun):
             with contextlib.suppress(ConnectionResetError):

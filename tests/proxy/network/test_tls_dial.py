@@ -37,7 +37,9 @@ class Heard(asyncio.Protocol):
 
 
 @contextmanager
-def serving(tmp_path: Path, talk: Callable[[ssl.SSLSocket], None]) -> Iterator[tuple[int, ssl.SSLContext]]:
+def serving(
+    tmp_path: Path, talk: Callable[[ssl.SSLSocket], None]
+) -> Iterator[tuple[int, ssl.SSLContext]]:
     """Serve TLS; gives the port, and the context of who trusts it."""
     cert, key = self_signed(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -59,6 +61,7 @@ async def dial(port: int, context: ssl.SSLContext) -> tuple[asyncio.Transport, H
     except BaseException:
         assert raw.is_closing()
         raise
+
     return raw, heard
 
 
@@ -99,7 +102,8 @@ async def test_a_peer_that_leaves_within_the_handshake_ends_it() -> None:
 @pytest.mark.parametrize("reads_on", [True, False])
 async def test_so_does_a_reset(tmp_path: Path, *, reads_on: bool) -> None:
     """What came before it is read first, unless the reader gives up; no descriptor stays open."""
-    may_leave, has_left = threading.Event(), threading.Event()
+    may_leave = threading.Event()
+    has_left = threading.Event()
 
     def talk(secured: ssl.SSLSocket) -> None:
         may_leave.wait(60)
@@ -115,9 +119,12 @@ async def test_so_does_a_reset(tmp_path: Path, *, reads_on: bool) -> None:
     cert, key = self_signed(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(cert, key)
+
     with scripted(handle) as url:
         async with asyncio.timeout(60):
-            _, heard = await dial(int(url.rpartition(":")[2]), ssl.create_default_context(cafile=str(cert)))
+            _, heard = await dial(
+                int(url.rpartition(":")[2]), ssl.create_default_context(cafile=str(cert))
+            )
             transport = cast(asyncio.Transport, heard.transport)
             transport.pause_reading()
             may_leave.set()
@@ -125,17 +132,21 @@ async def test_so_does_a_reset(tmp_path: Path, *, reads_on: bool) -> None:
             transport.write(b"to nobody")  # which is how it is noticed while nothing is read
             await asyncio.sleep(0.2)
             assert not heard.lost.is_set()
+
             if reads_on:
                 transport.resume_reading()
             else:
                 transport.abort()
+
             await heard.lost.wait()
+
     assert heard.data == (bytes(60_000) if reads_on else b"")
 
 
 async def test_an_end_waits_for_who_is_paused(tmp_path: Path) -> None:
     """What came before it is read first."""
-    may_leave, has_left = threading.Event(), threading.Event()
+    may_leave = threading.Event()
+    has_left = threading.Event()
 
     def talk(secured: ssl.SSLSocket) -> None:
         may_leave.wait(60)
@@ -154,4 +165,5 @@ async def test_an_end_waits_for_who_is_paused(tmp_path: Path) -> None:
             assert not heard.lost.is_set()
             transport.resume_reading()
             await heard.lost.wait()
+
         assert heard.data == bytes(20_000)

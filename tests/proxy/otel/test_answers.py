@@ -6,7 +6,9 @@ from tests.support.cases import each_of
 NOW_S = 1_790_000_000.0
 
 
-def verdict(status: int, body: bytes = b"", retry_after: str = "", tries: int = 1) -> Taken | Later | Refused:
+def verdict(
+    status: int, body: bytes = b"", retry_after: str = "", tries: int = 1
+) -> Taken | Later | Refused:
     """What an answer to ten spans means."""
     return judge(Answer(status, retry_after, "application/json", body), 10, tries, NOW_S)
 
@@ -23,7 +25,12 @@ def verdict(status: int, body: bytes = b"", retry_after: str = "", tries: int = 
         (b'{"partialSuccess": {"rejectedSpans": "-1"}}', 0, ""),
         (b'{"partialSuccess": {"errorMessage": "mind the limit"}}', 0, "mind the limit"),
         (b'{"partialSuccess": {"errorMessage": "one\\n two"}}', 0, "one two"),
-        (b'{"partialSuccess": {"rejectedSpans": 5, "rejectedLogRecords": null, "errorMessage": null}}', 5, ""),
+        (
+            b'{"partialSuccess": {"rejectedSpans": 5, "rejectedLogRecords": null, "errorMessage": '
+            b"null}}",
+            5,
+            "",
+        ),
         (b'{"partialSuccess": {"errorMessage": "\xff"}}', 0, ""),
         (b"\x0a\x00 no JSON", 0, ""),
         (b'{"more":' + b"[" * 60_000, 0, ""),

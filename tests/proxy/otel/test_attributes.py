@@ -19,14 +19,31 @@ from tests.support.otlp import KeyValue, plain
 
 
 def test_values_are_written_with_their_types() -> None:
-    """Integers as text, as proto3 has int64; None not at all; texts cut, and without halves of surrogate pairs."""
+    """Integers as text, as proto3 has int64; None not at all; texts cut, and without halves of
+    surrogate pairs.
+    """
     written = msgspec.json.encode(
         encode_attributes(
-            {"a": "x", "b": 1 << 60, "c": 0.5, "d": ["p", "q"], "e": None, "f": "é" * 9000, "g": "\ud800"}
+            {
+                "a": "x",
+                "b": 1 << 60,
+                "c": 0.5,
+                "d": ["p", "q"],
+                "e": None,
+                "f": "é" * 9000,
+                "g": "\ud800",
+            }
         )
     )
     read = plain(msgspec.json.decode(written, type=list[KeyValue]))
-    assert read == {"a": "x", "b": 1 << 60, "c": 0.5, "d": ["p", "q"], "f": "é" * MAX_CHARACTERS, "g": "?"}
+    assert read == {
+        "a": "x",
+        "b": 1 << 60,
+        "c": 0.5,
+        "d": ["p", "q"],
+        "f": "é" * MAX_CHARACTERS,
+        "g": "?",
+    }
     assert b'"intValue":"1152921504606846976"' in written
 
 
@@ -91,14 +108,21 @@ def test_the_host_is_split(host: str | None, address: str | None, port: int | No
     ],
 )
 def test_errors_have_a_type(changes: dict[str, object], expected: str | None) -> None:
-    """The code of the error, else how the exchange ended, else a status that is an error of the server."""
+    """The code of the error, else how the exchange ended, else a status that is an error of the
+    server.
+    """
     given: dict[str, object] = {"error_type": None, "outcome": "ok", **changes}
     assert error_type(make_record(**given)) == expected
 
 
 def call(**changes: object) -> Record:
     """An LLM call."""
-    given: dict[str, object] = {"path": "/v1/chat/completions", "provider": "openai", "model": "gpt", **changes}
+    given: dict[str, object] = {
+        "path": "/v1/chat/completions",
+        "provider": "openai",
+        "model": "gpt",
+        **changes,
+    }
     return make_record(**given)
 
 
@@ -123,7 +147,9 @@ def test_an_llm_call_has_the_names_of_genai() -> None:
 
 def test_a_document_has_no_first_chunk() -> None:
     """Time to the first chunk is that of streams."""
-    stream = Stream(first_content_us=7, frames=None, longest_gap_us=None, finished=True, is_document=True)
+    stream = Stream(
+        first_content_us=7, frames=None, longest_gap_us=None, finished=True, is_document=True
+    )
     assert exchange_attributes(call(stream=stream))["gen_ai.response.time_to_first_chunk"] is None
 
 

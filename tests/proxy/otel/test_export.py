@@ -1,4 +1,6 @@
-"""The export of all signals: none without an endpoint, and an end that is waited for, though not for ever."""
+"""The export of all signals: none without an endpoint, and an end that is waited for, though not
+for ever.
+"""
 
 import asyncio
 from pathlib import Path
@@ -32,9 +34,14 @@ async def test_without_an_endpoint_there_is_none(tmp_path: Path) -> None:
 async def test_both_signals_are_sent_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was stored after the last look, too."""
     monkeypatch.setattr(module, "FINISH_S", 60.0)
-    receiver, stored = Receiver(), 0
+    receiver = Receiver()
+    stored = 0
+
     with running(receiver.app()) as url:
-        async with await SqliteStorage.open(None, read_budget_s=60.0) as store, asyncio.TaskGroup() as tasks:
+        async with (
+            await SqliteStorage.open(None, read_budget_s=60.0) as store,
+            asyncio.TaskGroup() as tasks,
+        ):
             export = Export(settings(url), store, "sidecar-1", lambda: stored)
             export.begin_at(Progress(0, 0))
             running_export = tasks.create_task(export.run())
@@ -43,6 +50,7 @@ async def test_both_signals_are_sent_before_the_end(monkeypatch: pytest.MonkeyPa
             await export.finish(running_export)
             assert running_export.done()
             shown = export.describe()
+
     assert [len(receiver.spans()), len(receiver.logs())] == [1, 1]
     assert [(each["signal"], each["exported"], each["waiting_records"]) for each in shown] == [
         ("traces", 1, 0), ("logs", 1, 0),
@@ -63,9 +71,11 @@ async def test_an_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) ->
         await store.commit(Batch("sidecar-1", [Entry(make_record())]))
         export = Export(settings(url), store, "sidecar-1", lambda: 1)
         export.begin_at(Progress(0, 0))
+
         async with asyncio.TaskGroup() as tasks:
             running_export = tasks.create_task(export.run())
             await export.finish(running_export)
             assert not running_export.done()
             running_export.cancel()
+
         assert export.exporters[0].waiting_records == 1

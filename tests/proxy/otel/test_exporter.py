@@ -1,4 +1,6 @@
-"""The export of one signal: every record is sent, refused or missed, and nothing is sent twice that was answered."""
+"""The export of one signal: every record is sent, refused or missed, and nothing is sent twice that
+was answered.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -138,7 +140,11 @@ async def test_pauses_double_and_nothing_is_passed_over(world: World) -> None:
     world.receiver.plan = lambda ids, before: OK
     assert await world.exporter.step() == INTERVAL_S
     assert world.receiver.taken == ids
-    assert (world.exporter.problem, world.exporter.waiting_records, world.exporter.lag_s) == ("", 0, 0.0)
+    assert (world.exporter.problem, world.exporter.waiting_records, world.exporter.lag_s) == (
+        "",
+        0,
+        0.0,
+    )
 
 
 async def test_the_receiver_says_when(world: World) -> None:
@@ -150,11 +156,15 @@ async def test_the_receiver_says_when(world: World) -> None:
     assert world.exporter.counters.failures["throttled"] == 2
 
 
-async def test_a_refused_record_is_found_and_passed_over(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_record_is_found_and_passed_over(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """The batch is halved until the one is alone; all others are taken, in order, each once."""
     ids = await world.keep(*(make_record() for _ in range(10)))
     bad = ids[6]
-    world.receiver.plan = lambda ids, before: Answer(400, body=b"bad attribute") if bad in ids else OK
+    world.receiver.plan = lambda ids, before: (
+        Answer(400, body=b"bad attribute") if bad in ids else OK
+    )
     await world.exporter.step()
     assert world.receiver.taken == [each for each in ids if each != bad]
     counted = world.exporter.counters
@@ -213,10 +223,13 @@ async def test_the_position_is_saved_before_the_next_request(world: World) -> No
     assert world.receiver.requests == [ids[:10], ids[10:]]
 
 
-async def test_a_position_that_could_not_be_saved_is_saved_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_position_that_could_not_be_saved_is_saved_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The store went away between answer and position: nothing is sent until it is saved."""
     ids = await world.keep(*(make_record() for _ in range(20)))
-    put, is_away = world.store.put_meta, False
+    put = world.store.put_meta
+    is_away = False
 
     async def put_meta(name: str, value: str, *, replace: bool) -> str:
         if is_away:
@@ -233,14 +246,17 @@ async def test_a_position_that_could_not_be_saved_is_saved_first(world: World, m
     assert await world.exporter.step() == AWAY_S
     assert await world.exporter.step() == AWAY_S
     assert len(world.receiver.requests) == 1
-    world.receiver.plan, is_away = (lambda sent, before: OK), False
+    world.receiver.plan = lambda sent, before: OK
+    is_away = False
     await world.exporter.step()
     assert world.receiver.taken == ids
 
 
 async def test_what_is_gone_before_it_was_sent_is_missed(world: World) -> None:
     """Erased or purged: it is counted, once, and not sent from memory."""
-    ids = await world.keep(make_record(), make_record(path="/secret"), make_record(path="/secret"), make_record())
+    ids = await world.keep(
+        make_record(), make_record(path="/secret"), make_record(path="/secret"), make_record()
+    )
     world.receiver.plan = lambda sent, before: Later("unreachable", "refused")
     await world.exporter.step()
     await world.store.erase(make_filter(path_contains="/secret"))
@@ -283,7 +299,8 @@ async def test_an_empty_store_in_the_place_of_one_begins_anew(world: World) -> N
     await world.exporter.step()
     async with await SqliteStorage.open(None, read_budget_s=60.0) as empty:
         exporter = world.exporter
-        exporter.storage = exporter.reader._storage = empty
+        exporter.storage = empty
+        exporter.reader._storage = empty
         record = make_record()
         await empty.commit(Batch("sidecar-1", [Entry(record)]))
         world.stored += 1 + 3  # three were committed to the old one meanwhile
@@ -301,11 +318,15 @@ async def test_a_store_that_lost_its_newest_commits_is_not_sent_again(world: Wor
     then = await world.progress()
     await world.keep(make_record(), make_record())
     await world.exporter.step()
+
     async with await SqliteStorage.open(None, read_budget_s=60.0) as replica:
         exporter = world.exporter
-        exporter.storage = exporter.reader._storage = replica
+        exporter.storage = replica
+        exporter.reader._storage = replica
         await replica.commit(Batch("sidecar-1", [Entry(record) for record in first]))
-        await replica.put_meta("otel_traces:sidecar-1", msgspec.json.encode(then).decode(), replace=True)
+        await replica.put_meta(
+            "otel_traces:sidecar-1", msgspec.json.encode(then).decode(), replace=True
+        )
         world.stored += 1  # of which the two that are lost are a part
         await exporter.step()
         assert len(world.receiver.taken) == 5
@@ -317,11 +338,14 @@ async def test_a_store_that_lost_its_newest_commits_is_not_sent_again(world: Wor
 
 
 async def test_tool_calls_are_found_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of other sidecars fill the time budget: the search for those with tool calls is taken up again."""
+    """Records of other sidecars fill the time budget: the search for those with tool calls is taken
+    up again.
+    """
     records = [make_record() for _ in range(3)]
     calls = [tool_call(record_id=record.id, position=0) for record in records]
     entries = [Entry(record, None, [call]) for record, call in zip(records, calls, strict=True)]
-    select, is_away = world.store.read, True
+    select = world.store.read
+    is_away = True
 
     async def select_one(query: RecordQuery) -> Page:
         """Answer as a store whose time is up behind one record; before the first, at first."""
@@ -352,7 +376,9 @@ async def test_a_position_that_cannot_be_read_begins_anew(world: World, kept: st
     assert await world.progress() == Progress(1, 1)
 
 
-async def test_a_store_that_is_away_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_away_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a position nothing is said to wait."""
 
     async def away(name: str) -> str | None:
@@ -367,7 +393,9 @@ async def test_a_store_that_is_away_is_waited_for(world: World, monkeypatch: pyt
     assert len(world.receiver.taken) == 1
 
 
-async def test_a_fault_of_ours_is_told_and_tried_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_of_ours_is_told_and_tried_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """It ends neither the export nor what runs beside it."""
 
     def fail(ids: list[str], before: int) -> Answer:

@@ -17,8 +17,11 @@ class LateStorage(MemoryStorage):
 
 
 async def test_what_is_above_the_end_of_the_log_is_not_missed() -> None:
-    """It is stored already, and sent when the end has passed it; what is not there a minute later is missed."""
-    store, now_s = LateStorage(), NOW_S
+    """It is stored already, and sent when the end has passed it; what is not there a minute later
+    is missed.
+    """
+    store = LateStorage()
+    now_s = NOW_S
     world = World(store)
     world.exporter.clock = lambda: now_s
     ids = await world.keep(make_record(), make_record())

@@ -16,7 +16,9 @@ def read(record: Record) -> LogRecord:
 
 def test_an_exchange_is_a_line_within_its_span() -> None:
     """Trace, span and attributes are those of the span; the time is that of its end."""
-    record = make_record(method="GET", path="/a", query="b=1", status=404, level="warn", outcome="ok", duration_us=7)
+    record = make_record(
+        method="GET", path="/a", query="b=1", status=404, level="warn", outcome="ok", duration_us=7
+    )
     told = read(record)
     span = msgspec.json.decode(msgspec.json.encode(exchange_span(record)), type=Span)
     assert (told.trace_id, told.span_id, told.plain) == (span.trace_id, span.span_id, span.plain)
@@ -25,7 +27,9 @@ def test_an_exchange_is_a_line_within_its_span() -> None:
     assert (told.severity_text, told.severity_number, told.event_name) == ("WARN", 13, "")
 
 
-@pytest.mark.parametrize(("outcome", "line"), [("ok", "GET /"), ("client_closed", "GET / client_closed")])
+@pytest.mark.parametrize(
+    ("outcome", "line"), [("ok", "GET /"), ("client_closed", "GET / client_closed")]
+)
 def test_an_odd_end_is_in_the_line(outcome: str, line: str) -> None:
     """An ordinary one is not."""
     record = make_record(method="GET", path="/", query=None, status=None, outcome=outcome)

@@ -1,4 +1,6 @@
-"""Requests as the messages of OpenTelemetry have them: nothing is unknown, and they say what the record says."""
+"""Requests as the messages of OpenTelemetry have them: nothing is unknown, and they say what the
+record says.
+"""
 
 import json
 from collections.abc import Callable
@@ -28,7 +30,10 @@ def values(attributes: Any) -> dict[str, object]:
         kind = each.value.WhichOneof("value")
         assert kind is not None, each.key
         value = getattr(each.value, kind)
-        found[each.key] = [one.string_value for one in value.values] if kind == "array_value" else value
+        found[each.key] = (
+            [one.string_value for one in value.values] if kind == "array_value" else value
+        )
+
     return found
 
 
@@ -38,7 +43,9 @@ def body_of(signal: Any, record: Record, *calls: Call) -> bytes:
 
 
 def test_a_span_is_the_record() -> None:
-    """Ids in bytes, times in nanoseconds, kind and status by the names that OpenTelemetry gives them."""
+    """Ids in bytes, times in nanoseconds, kind and status by the names that OpenTelemetry gives
+    them.
+    """
     record = make_record(
         trace_id=TRACE, span_id=PARENT, outcome=Outcome.UPSTREAM_TIMEOUT, status=504, level="error", model="m",
         provider="openai",
@@ -49,7 +56,11 @@ def test_a_span_is_the_record() -> None:
     (scope,) = resource.scope_spans
     (span,) = scope.spans
     assert values(resource.resource.attributes)["service.name"] == (record.service or "shop")
-    assert (span.trace_id.hex(), span.parent_span_id.hex(), span.span_id) == (TRACE, PARENT, record.id[8:])
+    assert (span.trace_id.hex(), span.parent_span_id.hex(), span.span_id) == (
+        TRACE,
+        PARENT,
+        record.id[8:],
+    )
     assert span.start_time_unix_nano == record.started_at_us * 1000
     assert span.end_time_unix_nano - span.start_time_unix_nano == 1_500_000
     assert (span.kind, span.status.code) == (Span.SPAN_KIND_SERVER, Status.STATUS_CODE_ERROR)
@@ -62,8 +73,14 @@ def test_a_span_is_the_record() -> None:
 
 def test_a_tool_call_is_a_span_below() -> None:
     """In the trace of its exchange, as a client."""
-    record, call = make_record(), tool_call(status="error", error_details=b'{"error": {"type": "timeout"}}')
-    _, span = read_traces(body_of("traces", record, Call(call, TRACE))).resource_spans[0].scope_spans[0].spans
+    record = make_record()
+    call = tool_call(status="error", error_details=b'{"error": {"type": "timeout"}}')
+    _, span = (
+        read_traces(body_of("traces", record, Call(call, TRACE)))
+        .resource_spans[0]
+        .scope_spans[0]
+        .spans
+    )
     assert (span.trace_id.hex(), span.parent_span_id) == (TRACE, call.record_id[8:])
     assert (span.kind, span.status.message) == (Span.SPAN_KIND_CLIENT, "timeout")
 
@@ -71,12 +88,21 @@ def test_a_tool_call_is_a_span_below() -> None:
 @pytest.mark.parametrize("kind", ["exchange", "event"])
 def test_a_log_record_is_the_record(kind: str) -> None:
     """Of an exchange within its trace; of an event without one, and by its name."""
-    record = make_record(kind=kind, level="warn", name="gap" if kind == "event" else None, data=b'{"lost": 1}')
-    ((log,),) = (each.scope_logs[0].log_records for each in read_logs(body_of("logs", record)).resource_logs)
+    record = make_record(
+        kind=kind, level="warn", name="gap" if kind == "event" else None, data=b'{"lost": 1}'
+    )
+    ((log,),) = (
+        each.scope_logs[0].log_records for each in read_logs(body_of("logs", record)).resource_logs
+    )
     assert (log.severity_number, log.severity_text) == (SeverityNumber.SEVERITY_NUMBER_WARN, "WARN")
     assert log.observed_time_unix_nano == record.ended_at_us * 1000
+
     if kind == "event":
-        assert (log.event_name, log.trace_id, log.body.string_value) == ("sidelog.gap", b"", '{"lost": 1}')
+        assert (log.event_name, log.trace_id, log.body.string_value) == (
+            "sidelog.gap",
+            b"",
+            '{"lost": 1}',
+        )
     else:
         assert (log.event_name, log.trace_id, log.span_id) == ("", record.id, record.id[8:])
 
@@ -97,9 +123,12 @@ def short_id(span: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "error"), [(wrong_name, ParseError), (wrong_kind, ParseError), (short_id, AssertionError)]
+    ("spoil", "error"),
+    [(wrong_name, ParseError), (wrong_kind, ParseError), (short_id, AssertionError)],
 )
-def test_what_is_no_otlp_is_refused(spoil: Callable[[dict[str, Any]], None], error: type[Exception]) -> None:
+def test_what_is_no_otlp_is_refused(
+    spoil: Callable[[dict[str, Any]], None], error: type[Exception]
+) -> None:
     """The judge of all tests of the export is strict."""
     request = json.loads(body_of("traces", make_record()))
     spoil(request["resourceSpans"][0]["scopeSpans"][0]["spans"][0])

@@ -17,7 +17,9 @@ def test_spans_are_gathered_by_service() -> None:
     body = write_request("traces", [make_item("traces", record, ()) for record in records])
     read = msgspec.json.decode(body, type=Traces)
     by_service = {
-        plain(each.resource.attributes)["service.name"]: [span.span_id for span in each.scope_spans[0].spans]
+        plain(each.resource.attributes)["service.name"]: [
+            span.span_id for span in each.scope_spans[0].spans
+        ]
         for each in read.resource_spans
     }
     ids = [span_id_of(record.id) for record in records]
@@ -39,7 +41,9 @@ def test_events_are_logs_only() -> None:
     logs = [make_item("logs", record, ()) for record in (event, make_record())]
     body = write_request("logs", logs)
     assert [record.event_name for record in read_logs(body)] == ["sidelog.gap", ""]
-    assert msgspec.json.decode(body, type=Logs).resource_logs[0].scope_logs[0].scope.name == "sidelog"
+    assert (
+        msgspec.json.decode(body, type=Logs).resource_logs[0].scope_logs[0].scope.name == "sidelog"
+    )
 
 
 def item(size_bytes: int) -> Item:

@@ -20,7 +20,9 @@ from tests.support.upstream import running
 
 
 @asynccontextmanager
-async def sending(endpoint: str, *, timeout_s: float = 60.0, **more: object) -> AsyncIterator[Sender]:
+async def sending(
+    endpoint: str, *, timeout_s: float = 60.0, **more: object
+) -> AsyncIterator[Sender]:
     """A sender; it leaves nothing open."""
     sender = Sender(OtelSettings(endpoint=endpoint, **more), timeout_s=timeout_s)  # type: ignore[arg-type]
     try:
@@ -36,12 +38,16 @@ async def test_a_request_arrives_as_it_was_written() -> None:
         headers = {"Authorization": "Bearer secret-1", "X-Scope": "7"}
         async with sending(f"{url}/otlp/", headers=headers) as sender:
             answer = await sender.send("logs", b'{"resourceLogs": []}' * 100)
+
     assert answer == Answer(200, "", "application/json", b"{}")
     (request,) = receiver.received
     assert (request.path, request.body) == ("/otlp/v1/logs", b'{"resourceLogs": []}' * 100)
     assert request.headers["content-type"] == "application/json"
     assert request.headers["content-encoding"] == "gzip"
-    assert (request.headers["authorization"], request.headers["x-scope"]) == ("Bearer secret-1", "7")
+    assert (request.headers["authorization"], request.headers["x-scope"]) == (
+        "Bearer secret-1",
+        "7",
+    )
     assert request.headers["user-agent"].startswith("sidelog/")
 
 
@@ -64,13 +70,21 @@ async def test_an_answer_is_read_up_to_a_bound() -> None:
 @pytest.mark.parametrize(
     ("headers", "said", "told"),
     [
-        ({"Authorization": "Bearer glc_a/b=="}, "no such token: glc_a/b==", "no such token: [REDACTED]"),
+        (
+            {"Authorization": "Bearer glc_a/b=="},
+            "no such token: glc_a/b==",
+            "no such token: [REDACTED]",
+        ),
         (
             {"Authorization": "Bearer glc_a/b=="},
             r'{"message": "got Bearer glc_a\/b=="}',
             '{"message": "got [REDACTED]"}',
         ),
-        ({"X-Key": "0123456789abcdef"}, "0123456789abcdef, 0123456789abcdef", "[REDACTED], [REDACTED]"),
+        (
+            {"X-Key": "0123456789abcdef"},
+            "0123456789abcdef, 0123456789abcdef",
+            "[REDACTED], [REDACTED]",
+        ),
         ({"X-Scope": "7"}, "7 spans were refused", "7 spans were refused"),
         ({}, "no token", "no token"),
     ],
@@ -109,6 +123,7 @@ async def test_no_cookie_is_kept() -> None:
         async with sending(url.replace("127.0.0.1", "localhost")) as sender:
             for _ in range(2):
                 assert isinstance(await sender.send("logs", b"{}"), Answer)
+
     assert ["cookie" in each.headers for each in receiver.received] == [False, False]
 
 
@@ -151,6 +166,7 @@ async def test_a_receiver_has_to_prove_who_it_is(tmp_path: Path) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(str(cert), str(key)))
     await site.start()
+
     url = f"https://localhost:{runner.addresses[0][1]}"
     try:
         async with sending(url, ca_file=str(cert)) as sender:
@@ -159,6 +175,7 @@ async def test_a_receiver_has_to_prove_who_it_is(tmp_path: Path) -> None:
             got = await sender.send("traces", b"{}")
     finally:
         await runner.cleanup()
+
     assert isinstance(got, Later)
     assert "certificate" in got.message
     assert len(receiver.received) == 1

@@ -23,7 +23,9 @@ def read(span: telemetry.Span) -> Span:
 
 def test_a_span_lasts_as_long_as_its_exchange() -> None:
     """From the start by the wall clock, by the monotonic duration."""
-    record = make_record(started_at_us=START_US, duration_us=2500, status=200, outcome="ok", error_type=None)
+    record = make_record(
+        started_at_us=START_US, duration_us=2500, status=200, outcome="ok", error_type=None
+    )
     span = read(exchange_span(record))
     assert (int(span.start_time_unix_nano), int(span.end_time_unix_nano)) == (
         START_US * 1000,
@@ -36,7 +38,11 @@ def test_a_trace_of_the_request_is_joined() -> None:
     """The span is a child of the one that the request names, in another process."""
     record = make_record(trace_id=TRACE, span_id=PARENT)
     span = read(exchange_span(record))
-    assert (span.trace_id, span.parent_span_id, span.span_id) == (TRACE, PARENT, record.id[8:].hex())
+    assert (span.trace_id, span.parent_span_id, span.span_id) == (
+        TRACE,
+        PARENT,
+        record.id[8:].hex(),
+    )
     assert span.flags == 0x301
 
 
@@ -77,7 +83,10 @@ def test_names_are_few(changes: dict[str, Any], name: str) -> None:
     ("changes", "message"),
     [
         ({"status": 500, "outcome": "ok"}, "500"),
-        ({"status": 502, "outcome": "upstream_error", "error_type": "upstream_refused"}, "upstream_refused"),
+        (
+            {"status": 502, "outcome": "upstream_error", "error_type": "upstream_refused"},
+            "upstream_refused",
+        ),
         ({"status": 200, "outcome": "truncated"}, "truncated"),
         ({"status": 404, "outcome": "ok"}, None),
         ({"status": 499, "outcome": "client_closed"}, None),
@@ -87,7 +96,10 @@ def test_names_are_few(changes: dict[str, Any], name: str) -> None:
 )
 def test_a_broken_exchange_is_an_error(changes: dict[str, Any], message: str | None) -> None:
     """What the client did wrong is none, as the conventions of HTTP have it for servers."""
-    graded = {"level": level_of(changes["status"], changes.get("outcome", "ok")), "error_type": None}
+    graded = {
+        "level": level_of(changes["status"], changes.get("outcome", "ok")),
+        "error_type": None,
+    }
     status = read(exchange_span(make_record(**graded | changes))).status
     assert (status and (status.code, status.message)) == (message and (2, message))
 
@@ -96,7 +108,11 @@ def test_a_tool_call_is_a_span_below_its_exchange() -> None:
     """With the names of MCP; arguments and result stay in the store."""
     call = tool_call()
     span = read(tool_span(call, TRACE))
-    assert (span.trace_id, span.parent_span_id, span.name) == (TRACE, span_id_of(call.record_id), "tools/call add")
+    assert (span.trace_id, span.parent_span_id, span.name) == (
+        TRACE,
+        span_id_of(call.record_id),
+        "tools/call add",
+    )
     assert int(span.end_time_unix_nano) - int(span.start_time_unix_nano) == 1_500_000
     assert span.plain == {
         "mcp.method.name": "tools/call", "mcp.session.id": "ab12", "mcp.protocol.version": "2025-11-25",
@@ -104,14 +120,21 @@ def test_a_tool_call_is_a_span_below_its_exchange() -> None:
         "network.protocol.name": "http", "network.transport": "tcp", "sidelog.record.id": format_id(call.record_id),
         "sidelog.mcp.server": "demo", "sidelog.cost_usd": 0.25,
     }  # fmt: skip
-    assert span.span_id != read(tool_span(tool_call(record_id=call.record_id, position=2), TRACE)).span_id
+    assert (
+        span.span_id
+        != read(tool_span(tool_call(record_id=call.record_id, position=2), TRACE)).span_id
+    )
     assert span.span_id == read(tool_span(call, TRACE)).span_id
 
 
 @each_of(
     ("details", "kind", "code"),
     [
-        (b'{"error": {"type": "invalid_params", "code": "-32602", "message": "secret"}}', "-32602", "-32602"),
+        (
+            b'{"error": {"type": "invalid_params", "code": "-32602", "message": "secret"}}',
+            "-32602",
+            "-32602",
+        ),
         (b'{"error": {"type": "tool_error"}}', "tool_error", None),
         (b'{"error": {"code": "", "type": "b"}}', "b", ""),
         (b"no JSON", "tool_error", None),
@@ -138,13 +161,24 @@ def test_the_trace_of_a_record_is_that_of_its_head() -> None:
 
 @pytest.mark.parametrize(
     ("weight", "expected"),
-    [(1, ""), (2, "ot=th:8"), (4, "ot=th:c"), (10, "ot=th:e6666666666668"), (1_000_000, "ot=th:ffffef39085f48")],
+    [
+        (1, ""),
+        (2, "ot=th:8"),
+        (4, "ot=th:c"),
+        (10, "ot=th:e6666666666668"),
+        (1_000_000, "ot=th:ffffef39085f48"),
+    ],
 )
 def test_a_span_of_a_sample_tells_the_threshold(weight: float, expected: str) -> None:
-    """From which receivers know for how many it stands; so does its log record, and the span of its tool call."""
+    """From which receivers know for how many it stands; so does its log record, and the span of its
+    tool call.
+    """
     record = make_record(weight=weight)
     assert read(exchange_span(record)).trace_state == expected
-    assert read(tool_span(tool_call(record_id=record.id, weight=weight), "0" * 31 + "1")).trace_state == expected
+    assert (
+        read(tool_span(tool_call(record_id=record.id, weight=weight), "0" * 31 + "1")).trace_state
+        == expected
+    )
     log = telemetry.log_record(record)
     assert log is not None
     assert (b"sampling.threshold" in bytes(log["attributes"])) == (weight != 1)  # type: ignore[call-overload]

@@ -39,9 +39,11 @@ def test_a_line_may_arrive_in_any_pieces(cuts: list[int]) -> None:
         control = Control(end)
         lines: list[str] = []
         for cut in [*cuts, len(text)]:
-            piece, text = text[:cut], text[cut:]
+            piece = text[:cut]
+            text = text[cut:]
             sender.sendall(piece)
             lines += control.receive()[0]
+
     assert lines == ["ready", "retired 00ff", "", "release 12"]
 
 
@@ -53,15 +55,18 @@ def test_descriptors_travel_beside_a_line(line: tuple[Control, Control]) -> None
     assert ours.send("drain")
     lines: list[str] = []
     received: list[int] = []
+
     while len(lines) < 2:
         some, descriptors, _ = theirs.receive()
         lines += some
         received += descriptors
+
     assert lines == ["rings", "drain"]
     for (_, write_fd), fd in zip(pipes, received, strict=True):
         os.write(write_fd, b"x")
         assert os.read(fd, 1) == b"x"
         assert not os.get_inheritable(fd)
+
     for fd in [*received, *(fd for pipe in pipes for fd in pipe)]:
         os.close(fd)
 

@@ -39,6 +39,7 @@ def test_everything_in_it_is_private(data: DataDir) -> None:
         update_state(data.path, more=1)
     finally:
         os.umask(before)
+
     assert mode(data.path) == 0o700
     assert {path.name: mode(path) for path in data.path.iterdir()} == {
         "lock": 0o600,
@@ -84,8 +85,11 @@ def test_a_named_instance_is_kept(tmp_path: Path) -> None:
 
 def test_a_second_taker_is_refused(data: DataDir) -> None:
     """The message names the directory; once the first has let go, it can be taken."""
-    with pytest.raises(DataDirError, match=f"data directory {data.path} is in use by another sidelog"):
+    with pytest.raises(
+        DataDirError, match=f"data directory {data.path} is in use by another sidelog"
+    ):
         lock_data_dir(data.path, wait_s=0)
+
     descriptors = set(os.listdir("/proc/self/fd"))
     with pytest.raises(DataDirError):
         lock_data_dir(data.path, wait_s=0.1)
@@ -140,7 +144,9 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, name: str) -> 
 
 
 def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A directory where the token should be, or bytes that are no text, are an error and no traceback."""
+    """A directory where the token should be, or bytes that are no text, are an error and no
+    traceback.
+    """
     (tmp_path / TOKEN_FILE).mkdir()
     with pytest.raises(DataDirError, match=f"data directory {tmp_path}: "):
         lock_data_dir(tmp_path)

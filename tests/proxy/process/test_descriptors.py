@@ -12,24 +12,31 @@ from proxy.process import descriptors
 ROOT = Path(__file__).parents[3]
 PROGRAM = (
     "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 400));"
-    "from proxy.process.descriptors import *; assert max_client_connections() == 75; raise_descriptor_limit();"
+    "from proxy.process.descriptors import *; assert max_client_connections() == 75; "
+    "raise_descriptor_limit();"
     "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], max_client_connections())"
 )
 
 
 def test_the_soft_limit_becomes_the_hard_one() -> None:
     """A process of its own, because it cannot be lowered again."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["400", "300"]
 
 
-def test_a_limit_that_cannot_be_raised_or_has_no_end_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_cannot_be_raised_or_has_no_end_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Some systems refuse a hard limit without end."""
 
     def refuse(*_: object) -> None:
         raise ValueError("not allowed to raise maximum limit")
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
     descriptors.raise_descriptor_limit()
     assert descriptors.max_client_connections() >= 1 << 30

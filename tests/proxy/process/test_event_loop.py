@@ -32,6 +32,7 @@ async def test_the_first_signal_asks(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
         async with asyncio.timeout(60):
             await asked.wait()
+
     assert signal.getsignal(number) in (before, signal.SIG_DFL, signal.default_int_handler)
 
 
@@ -51,7 +52,9 @@ with asyncio.Runner(loop_factory=new_event_loop) as runner:
 
 def test_the_second_signal_ends_at_once() -> None:
     """Whatever the process is waiting for."""
-    with subprocess.Popen([sys.executable, "-c", STUBBORN], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,6 @@
-"""A file is read to its end or given up; a replaced one is whole, private, and the old one if it cannot be written."""
+"""A file is read to its end or given up; a replaced one is whole, private, and the old one if it
+cannot be written.
+"""
 
 import errno
 import os
@@ -11,7 +13,9 @@ from proxy.process.files import read_file, replace_file
 
 
 def test_the_new_content_is_private_whatever_stood_there(tmp_path: Path) -> None:
-    """Mode 0600, also when the old file was open to everybody; nothing else is left in the directory."""
+    """Mode 0600, also when the old file was open to everybody; nothing else is left in the
+    directory.
+    """
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(0o666)

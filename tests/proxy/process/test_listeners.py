@@ -1,4 +1,6 @@
-"""Listening sockets: opened before anything starts, shared by the workers, or handed over by a service manager."""
+"""Listening sockets: opened before anything starts, shared by the workers, or handed over by a
+service manager.
+"""
 
 import fcntl
 import os
@@ -12,14 +14,26 @@ from typing import Any
 
 import pytest
 
-from proxy.process.listeners import ListenError, Listeners, open_listeners, path_error, port_of, url_address
+from proxy.process.listeners import (
+    ListenError,
+    Listeners,
+    open_listeners,
+    path_error,
+    port_of,
+    url_address,
+)
 from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT
 
 
-def settings(listen: str = "127.0.0.1:0", admin: str = "127.0.0.1:0", workers: int = 1) -> dict[str, Any]:
+def settings(
+    listen: str = "127.0.0.1:0", admin: str = "127.0.0.1:0", workers: int = 1
+) -> dict[str, Any]:
     """What this module reads of the settings."""
-    return {"proxy": {"listen": listen, "workers": workers, "data_port": True}, "admin": {"listen": admin}}
+    return {
+        "proxy": {"listen": listen, "workers": workers, "data_port": True},
+        "admin": {"listen": admin},
+    }
 
 
 @pytest.fixture
@@ -45,7 +59,9 @@ def test_each_worker_has_a_socket_on_the_same_port(opened: list[Listeners], work
     opened.append(listeners)
     assert len(listeners.data) == max(1, workers)
     assert len({listener.fileno() for listener in listeners.data}) == max(1, workers)
-    assert {listener.getsockname() for listener in listeners.data} == {("127.0.0.1", url_address(listeners.data[0])[1])}
+    assert {listener.getsockname() for listener in listeners.data} == {
+        ("127.0.0.1", url_address(listeners.data[0])[1])
+    }
     assert listeners.admin_address[1] not in (0, url_address(listeners.data[0])[1])
     connect(url_address(listeners.data[0]))
     connect(listeners.admin_address)
@@ -58,6 +74,7 @@ def test_without_a_data_port_only_the_others_are_opened(opened: list[Listeners])
         wanted["proxy"]["data_port"] = False
         listeners = open_listeners(wanted, {})
         opened.append(listeners)
+
     assert listeners.data == []
     connect(listeners.admin_address)
 
@@ -68,11 +85,13 @@ def test_connections_are_shared_out(opened: list[Listeners]) -> None:
     opened.append(listeners)
     clients = [socket.create_connection(url_address(listeners.data[0])) for _ in range(64)]
     clients_of = {client.getsockname(): client for client in clients}
+
     for listener in listeners.data:
         listener.setblocking(False)
         accepted, peer = listener.accept()
         assert peer in clients_of
         accepted.close()
+
     for client in clients:
         client.close()
 
@@ -87,15 +106,21 @@ def test_a_taken_port_is_named_with_its_flag(port: str, flag: str) -> None:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(ListenError) as caught:
             open_listeners(settings(address) if port == "listen" else settings(admin=address), {})
+
     assert str(caught.value) == (
-        f"cannot listen on {address}: address already in use; stop what uses it, or choose another address with {flag}"
+        f"cannot listen on {address}: address already in use; stop what uses it, or choose "
+        f"another address with {flag}"
     )
 
 
 def test_an_address_of_another_machine_and_an_unknown_name_are_refused() -> None:
     """The message says what the system says, and nothing of another program: there is none to stop."""
-    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:1: cannot assign requested address; choose"):
+    with pytest.raises(
+        ListenError,
+        match=r"cannot listen on 192\.0\.2\.1:1: cannot assign requested address; choose",
+    ):
         open_listeners(settings("192.0.2.1:1"), {})
+
     with pytest.raises(ListenError, match=r"cannot listen on no-such-host\.invalid:1: "):
         open_listeners(settings("no-such-host.invalid:1"), {})
 
@@ -128,17 +153,21 @@ def test_ipv6(opened: list[Listeners]) -> None:
     assert len({listener.getsockname()[1] for listener in listeners.data}) == 1
 
 
-def test_a_unix_socket_is_shared_by_workers_and_open_to_all_users(opened: list[Listeners], tmp_path: Path) -> None:
+def test_a_unix_socket_is_shared_by_workers_and_open_to_all_users(
+    opened: list[Listeners], tmp_path: Path
+) -> None:
     """Its directory is what keeps users out; at the end of the data port its file is gone."""
     path = tmp_path / "data.sock"
     listeners = open_listeners(settings(f"unix:{path}", workers=2), {})
     opened.append(listeners)
     assert [port_of(listener) for listener in listeners.data] == [str(path)] * 2
     assert stat.S_IMODE(path.stat().st_mode) == 0o666
+
     for listener in listeners.data:
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
             listener.accept()[0].close()
+
     listeners.close_data()
     assert not path.exists()
 
@@ -154,13 +183,16 @@ def test_what_a_killed_program_left_is_replaced(opened: list[Listeners], tmp_pat
         client.connect(str(path))
 
 
-def test_a_unix_socket_that_took_the_place_of_ours_stays(opened: list[Listeners], tmp_path: Path) -> None:
+def test_a_unix_socket_that_took_the_place_of_ours_stays(
+    opened: list[Listeners], tmp_path: Path
+) -> None:
     """Its file was removed by hand, and another program has begun to listen there."""
     path = tmp_path / "data.sock"
     for _ in range(2):
         opened.append(open_listeners(settings(f"unix:{path}"), {}))
         if len(opened) == 1:
             path.unlink()
+
     opened[0].close_data()
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
@@ -173,26 +205,37 @@ def test_a_unix_socket_that_another_program_has_stays(tmp_path: Path) -> None:
         other.bind(str(path))
         other.listen(0)
         for _ in range(2):
-            with pytest.raises(ListenError, match="address already in use; stop what uses it, or choose another"):
+            with pytest.raises(
+                ListenError, match="address already in use; stop what uses it, or choose another"
+            ):
                 open_listeners(settings(f"unix:{path}"), {})
+
     assert path.exists()
 
 
 def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     """Nor is what a link leads to."""
-    file, link = tmp_path / "Data.toml", tmp_path / "link.sock"
+    file = tmp_path / "Data.toml"
+    link = tmp_path / "link.sock"
     file.write_text("precious")
     link.symlink_to(tmp_path / "nowhere")
+
     for path in (file, link):
-        expected = f"cannot listen on unix:{path}: there is a file that is no socket; choose another address"
+        expected = (
+            f"cannot listen on unix:{path}: there is a file that is no socket; choose another "
+            "address"
+        )
         with pytest.raises(ListenError, match=expected):
             open_listeners(settings(f"unix:{path}"), {})
+
     assert (file.read_text(), link.is_symlink()) == ("precious", True)
 
 
 def test_a_unix_socket_without_its_directory_names_it(tmp_path: Path) -> None:
     """As it is written."""
-    with pytest.raises(ListenError, match=f"there is no directory {tmp_path}/Run; choose another address"):
+    with pytest.raises(
+        ListenError, match=f"there is no directory {tmp_path}/Run; choose another address"
+    ):
         open_listeners(settings(f"unix:{tmp_path}/Run/data.sock"), {})
 
 
@@ -203,9 +246,13 @@ def test_a_unix_socket_goes_with_the_start_that_failed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_unix_socket_of_a_service_manager_stays_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unix_socket_of_a_service_manager_stays_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is used, and its file is not removed."""
-    monkeypatch.setattr("proxy.process.listeners.FIRST_INHERITED", (held := socket.socket(socket.AF_UNIX)).fileno())
+    monkeypatch.setattr(
+        "proxy.process.listeners.FIRST_INHERITED", (held := socket.socket(socket.AF_UNIX)).fileno()
+    )
     held.bind(str(path := tmp_path / "data.sock"))
     held.listen()
     held.detach()
@@ -229,7 +276,9 @@ print([l.getsockname()[1] for l in listeners.data], listeners.admin.getsockname(
 """
 
 
-def activated(pid: str, count: int, names: str | None, sockets: list[socket.socket]) -> tuple[list[int], int]:
+def activated(
+    pid: str, count: int, names: str | None, sockets: list[socket.socket]
+) -> tuple[list[int], int]:
     """Start a process that was handed some sockets from descriptor 3 on; return the ports it uses."""
     environ = {**os.environ, "LISTEN_PID": pid, "LISTEN_FDS": str(count)}
     if names is not None:
@@ -265,10 +314,15 @@ def handed() -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.parametrize(
-    ("names", "order"), [(None, (0, 1)), ("admin:data", (1, 0)), ("data:admin", (0, 1)), ("a.socket:b.socket", (0, 1))]
+    ("names", "order"),
+    [(None, (0, 1)), ("admin:data", (1, 0)), ("data:admin", (0, 1)), ("a.socket:b.socket", (0, 1))],
 )
-def test_socket_activation(handed: list[socket.socket], names: str | None, order: tuple[int, int]) -> None:
-    """Handed sockets are used instead of the settings, by order or by name; workers share the one data socket."""
+def test_socket_activation(
+    handed: list[socket.socket], names: str | None, order: tuple[int, int]
+) -> None:
+    """Handed sockets are used instead of the settings, by order or by name; workers share the one
+    data socket.
+    """
     ports = [listener.getsockname()[1] for listener in handed]
     data, admin = activated("self", 2, names, handed)
     assert data == [ports[order[0]]] * 2

@@ -26,7 +26,9 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def test_a_reader_who_does_not_read_holds_nobody_up(pipe: tuple[int, int]) -> None:
-    """What fits waits, what does not is counted; when it reads, it gets what waited, whole and in order."""
+    """What fits waits, what does not is counted; when it reads, it gets what waited, whole and in
+    order.
+    """
     read_fd, write_fd = pipe
     stream = LogStream(write_fd, max_waiting_bytes=1000)
     for number in range(100):
@@ -87,19 +89,34 @@ def test_it_is_a_stream_like_stderr(pipe: tuple[int, int]) -> None:
     assert found.lstrip(b"\0") == b"\\ud800\n" * 4
 
 
-@pytest.mark.parametrize("ending", ["raise RuntimeError", "import logging; logging.error('x'); sys.exit(1)"])
-def test_a_process_ends_although_nobody_reads_its_last_words(pipe: tuple[int, int], ending: str) -> None:
+@pytest.mark.parametrize(
+    "ending", ["raise RuntimeError", "import logging; logging.error('x'); sys.exit(1)"]
+)
+def test_a_process_ends_although_nobody_reads_its_last_words(
+    pipe: tuple[int, int], ending: str
+) -> None:
     """A crash too, whose traceback Python itself writes."""
-    program = f"import sys; from proxy.process.logs import detach_from_stderr; detach_from_stderr(); {ending}"
-    done = subprocess.run([sys.executable, "-c", program], stderr=pipe[1], timeout=PROGRAM_S, check=False)
+    program = (
+        "import sys; from proxy.process.logs import detach_from_stderr; detach_from_stderr(); "
+        f"{ending}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], stderr=pipe[1], timeout=PROGRAM_S, check=False
+    )
     assert done.returncode == 1
 
 
 def test_the_last_words_of_a_process_are_written() -> None:
     """When somebody reads them."""
     patience = "logs.LogStream.settle.__defaults__ = (60.0,)"
-    program = f"import sys; from proxy.process import logs; {patience}; logs.detach_from_stderr(); 1 / 0"
+    program = (
+        f"import sys; from proxy.process import logs; {patience}; logs.detach_from_stderr(); 1 / 0"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PROGRAM_S, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_S,
+        check=False,
     )
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")

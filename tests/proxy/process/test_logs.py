@@ -46,7 +46,9 @@ def lines(stderr: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 def test_a_line_is_one_json_object(stderr: pytest.CaptureFixture[str]) -> None:
     """Time, level, role, logger, message with its arguments, and the extra fields of any type."""
     set_up_log("info", role="worker 3")
-    logging.getLogger("proxy.x").warning("cannot %s\nthis", "do", extra={"count": 2, "what": ValueError("é")})
+    logging.getLogger("proxy.x").warning(
+        "cannot %s\nthis", "do", extra={"count": 2, "what": ValueError("é")}
+    )
     (line,) = lines(stderr)
     assert str(line.pop("time")).endswith("Z")
     assert line == {
@@ -83,12 +85,15 @@ def test_an_exception_stays_on_its_line(stderr: pytest.CaptureFixture[str]) -> N
         raise RuntimeError("broken")
     except RuntimeError:
         logging.getLogger("proxy.exception").exception("went wrong")
+
     (line,) = lines(stderr)
     assert "RuntimeError: broken" in str(line["exception"])
 
 
 def test_a_message_that_repeats_is_held_back_and_counted(clock: list[float]) -> None:
-    """By its unformatted text; another message passes, and so does the first of the next period, with the count."""
+    """By its unformatted text; another message passes, and so does the first of the next period,
+    with the count.
+    """
     limit = RateLimit()
 
     def passes(message: str, *arguments: object) -> bool:
@@ -98,7 +103,9 @@ def test_a_message_that_repeats_is_held_back_and_counted(clock: list[float]) -> 
         return bool(passed)
 
     suppressed: list[object] = []
-    assert [passes("number %d", number) for number in range(RATE_BURST + 5)] == [True] * RATE_BURST + [False] * 5
+    assert [passes("number %d", number) for number in range(RATE_BURST + 5)] == [
+        True
+    ] * RATE_BURST + [False] * 5
     assert passes("another")
     clock[0] += RATE_PERIOD_S - 0.1
     assert not passes("number %d", 0)
@@ -115,7 +122,9 @@ def test_many_different_messages_do_not_grow_it(clock: list[float]) -> None:
     """At most a thousand messages are followed."""
     limit = RateLimit()
     for number in range(5000):
-        assert limit.filter(logging.LogRecord("proxy", logging.INFO, "", 0, f"message {number}", (), None))
+        assert limit.filter(
+            logging.LogRecord("proxy", logging.INFO, "", 0, f"message {number}", (), None)
+        )
     assert len(limit._seen) <= 1000
 
 
@@ -125,7 +134,11 @@ def test_lines_for_a_person() -> None:
     record.__dict__["count"] = 2
     assert TextFormatter("collector").format(record).endswith("INFO    collector: hello count=2")
     record.msg = "a path: \x1b]0;pwned\x07\u202e"
-    assert TextFormatter("collector").format(record).endswith("a path: \\x1b]0;pwned\\x07\\u202e count=2")
+    assert (
+        TextFormatter("collector")
+        .format(record)
+        .endswith("a path: \\x1b]0;pwned\\x07\\u202e count=2")
+    )
     assert json.loads(JsonFormatter("collector").format(record))["count"] == 2
 
 
@@ -138,7 +151,9 @@ def test_setting_up_twice_writes_once(stderr: pytest.CaptureFixture[str]) -> Non
     assert [line["role"] for line in lines(stderr)] == ["b"]
 
 
-def test_lines_that_were_lost_are_told(monkeypatch: pytest.MonkeyPatch, stderr: pytest.CaptureFixture[str]) -> None:
+def test_lines_that_were_lost_are_told(
+    monkeypatch: pytest.MonkeyPatch, stderr: pytest.CaptureFixture[str]
+) -> None:
     """By the first one that is taken again, once."""
     read_fd, write_fd = os.pipe()
     stream = LogStream(write_fd)

@@ -8,12 +8,18 @@ from proxy.process.memfd import anonymous_file, hand_over, read_document, write_
 
 
 @pytest.mark.parametrize("has_memfd", [True, False])
-def test_a_document_is_read_from_its_start(monkeypatch: pytest.MonkeyPatch, has_memfd: bool) -> None:
-    """Whoever moved the shared offset, with and without anonymous memory; only what is handed over is inherited."""
+def test_a_document_is_read_from_its_start(
+    monkeypatch: pytest.MonkeyPatch, has_memfd: bool
+) -> None:
+    """Whoever moved the shared offset, with and without anonymous memory; only what is handed over
+    is inherited.
+    """
     if not has_memfd:
         monkeypatch.delattr(os, "memfd_create", raising=False)
     document = bytes(range(256)) * 1000
-    fd, own = hand_over(document, "test"), anonymous_file("test")
+    fd = hand_over(document, "test")
+    own = anonymous_file("test")
+
     try:
         os.read(fd, 100)
         assert read_document(fd) == read_document(fd) == document

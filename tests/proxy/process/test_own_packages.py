@@ -1,4 +1,6 @@
-"""Our packages are found wherever sidelog is started, and never mixed with others of the same names."""
+"""Our packages are found wherever sidelog is started, and never mixed with others of the same
+names.
+"""
 
 import importlib.util
 import os
@@ -19,14 +21,22 @@ from tests.support.programs import PROGRAM_S
 
 
 def test_a_child_does_not_import_from_the_current_directory(tmp_path: Path) -> None:
-    """A module of ours runs although packages of its names, and a `secrets.py`, lie where it is started."""
+    """A module of ours runs although packages of its names, and a `secrets.py`, lie where it is
+    started.
+    """
     for name in ("api", "storage", "proxy"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('foreign')\n")
     (tmp_path / "secrets.py").write_text("raise SystemExit('foreign')\n")
     command = module_command("proxy", "version")
     done = subprocess.run(
-        command, cwd=tmp_path, env=module_environment(), capture_output=True, text=True, check=False, timeout=PROGRAM_S
+        command,
+        cwd=tmp_path,
+        env=module_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_S,
     )
     assert (done.returncode, done.stdout[:8]) == (0, "sidelog "), done.stderr
 
@@ -61,7 +71,8 @@ def test_one_thread_is_enough_for_arrays(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_current_directory_is_left_unless_it_is_ours(tmp_path: Path) -> None:
     """`python -m` puts it first; a checkout keeps its own."""
-    foreign, own = [str(tmp_path), "/lib"], [ROOT, "/lib"]
+    foreign = [str(tmp_path), "/lib"]
+    own = [ROOT, "/lib"]
     leave_current_directory(foreign)
     leave_current_directory(own)
     assert (foreign, own) == (["/lib"], [ROOT, "/lib"])

@@ -1,4 +1,6 @@
-"""Whose rings are whose: found again after a kill, never another's, and swept when nobody comes back for them."""
+"""Whose rings are whose: found again after a kill, never another's, and swept when nobody comes
+back for them.
+"""
 
 import contextlib
 import errno
@@ -100,7 +102,9 @@ def test_a_stop_with_rings_leaves_them_to_the_next_start(shared: Path, data: Pat
 
 
 def test_a_kill_with_workers_that_live_on_is_the_same_sidecar(shared: Path, data: Path) -> None:
-    """A worker that still drains holds the directory: its successor shares it instead of making a new one."""
+    """A worker that still drains holds the directory: its successor shares it instead of making a
+    new one.
+    """
     old = claim_ring_home("", data, shared_memory=shared)
     with claimed(shared, data) as again:
         assert again == old.path
@@ -108,7 +112,9 @@ def test_a_kill_with_workers_that_live_on_is_the_same_sidecar(shared: Path, data
 
 
 def test_two_of_one_path_never_share_rings(shared: Path, tmp_path: Path) -> None:
-    """Containers with the same paths and one shared memory: each has its own, and sweeps nothing of the other's."""
+    """Containers with the same paths and one shared memory: each has its own, and sweeps nothing of
+    the other's.
+    """
     data = data_dir(tmp_path / "data")
     with claimed(shared, data) as first:
         (first / "a.ring").write_text("")
@@ -118,13 +124,16 @@ def test_two_of_one_path_never_share_rings(shared: Path, tmp_path: Path) -> None
         assert (first / "a.ring").exists()
 
 
-def test_a_copied_data_directory_does_not_take_the_originals_rings(shared: Path, data: Path) -> None:
+def test_a_copied_data_directory_does_not_take_the_originals_rings(
+    shared: Path, data: Path
+) -> None:
     """Not while the original runs, and not after it was killed: it will be back."""
     copy = data.with_name("copy")
     with claimed(shared, data) as first:
         shutil.copytree(data, copy)
         with claimed(shared, copy) as second:
             assert second != first
+
     path = killed(shared, data, "a.ring")
     shutil.copytree(data, copy, dirs_exist_ok=True)
     with claimed(shared, copy) as second:
@@ -191,7 +200,11 @@ def test_a_directory_made_in_the_place_of_another_has_no_part_in_its_rings(
 
 @pytest.mark.parametrize("is_configured", [False, True])
 def test_a_full_disk_of_the_data_is_no_reason_to_have_no_rings(
-    shared: Path, data: Path, is_configured: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shared: Path,
+    data: Path,
+    is_configured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The state cannot name the directory then, and the next start finds it all the same."""
 
@@ -216,7 +229,9 @@ def test_a_full_disk_of_the_data_is_no_reason_to_have_no_rings(
 def test_the_records_in_swept_rings_are_told(
     shared: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At least so many as were never taken; of a ring that was read in part, one; nothing of what is no ring."""
+    """At least so many as were never taken; of a ring that was read in part, one; nothing of what
+    is no ring.
+    """
     assert (HEAD_AT, PUSHED_AT, RELEASED_AT) == (8 * HEAD, 8 * PUSHED, 8 * RELEASED)
     home = killed(shared, data_dir(tmp_path / "gone"), "a.ring", "b.ring")
     (home / "b.ring").write_bytes(b"x" * 4096)
@@ -229,6 +244,7 @@ def test_the_records_in_swept_rings_are_told(
         assert worker.segment.path is not None
         assert waiting_in(worker.segment.path) == (3 if not released else int(released == 8))
         worker.die()
+
     shutil.rmtree(tmp_path / "gone")
     with claimed(shared, data):
         assert not home.exists()
@@ -236,7 +252,9 @@ def test_the_records_in_swept_rings_are_told(
     assert record.getMessage() == "removed abandoned rings with at least 4 records in them"
 
 
-def test_rings_of_an_owner_out_of_sight_stay_for_a_day(shared: Path, data: Path, tmp_path: Path) -> None:
+def test_rings_of_an_owner_out_of_sight_stay_for_a_day(
+    shared: Path, data: Path, tmp_path: Path
+) -> None:
     """Another container may start again and claim them; when it does not, they are removed."""
     other = data_dir(tmp_path / "other")
     path = killed(shared, other, "a.ring")
@@ -271,7 +289,11 @@ def test_what_is_not_ours_to_judge_stays(shared: Path, data: Path) -> None:
 
 @pytest.mark.parametrize("squat", ["file", "link", "other user"])
 def test_a_squatted_name_means_anonymous_memory(
-    shared: Path, data: Path, squat: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shared: Path,
+    data: Path,
+    squat: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whoever made it first does not keep sidelog from starting; it is said once."""
     own = shared / f"sidelog-{os.getuid()}"
@@ -283,6 +305,7 @@ def test_a_squatted_name_means_anonymous_memory(
         uid = os.getuid()
         monkeypatch.setattr(os, "getuid", lambda: uid + 1)
         (shared / f"sidelog-{uid + 1}").mkdir()
+
     with caplog.at_level(logging.WARNING):
         home = claim_ring_home("", data, shared_memory=shared)
     assert home == RingHome()
@@ -300,7 +323,9 @@ def test_without_shared_memory_rings_are_anonymous(data: Path, tmp_path: Path) -
 def test_a_full_file_system_still_gives_its_rings_back(
     shared: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be written anew is not needed to read them; a new directory that cannot be described is none."""
+    """What cannot be written anew is not needed to read them; a new directory that cannot be
+    described is none.
+    """
     path = killed(shared, data, "a.ring")
 
     def full(*_: object, **__: object) -> None:
@@ -313,13 +338,16 @@ def test_a_full_file_system_still_gives_its_rings_back(
         (path / "a.ring").unlink()
         shutil.rmtree(path)
         assert claim_ring_home("", data, shared_memory=shared).path is None
+
     assert list((shared / f"sidelog-{os.getuid()}").iterdir()) == []
 
 
 def test_a_configured_directory_is_made_or_an_error(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is used whatever /dev/shm offers, stays at a stop, and one that cannot be used ends the start."""
+    """It is used whatever /dev/shm offers, stays at a stop, and one that cannot be used ends the
+    start.
+    """
     home = claim_ring_home(str(tmp_path / "a" / "rings"), data)
     assert home.path is not None
     assert home.path.parent == tmp_path / "a" / "rings"

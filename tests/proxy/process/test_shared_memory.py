@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.process.shared_memory import SharedMemoryError, allocated_bytes, check_room, private_directory
+from proxy.process.shared_memory import (
+    SharedMemoryError,
+    allocated_bytes,
+    check_room,
+    private_directory,
+)
 
 
 def made(path: Path) -> Path:
@@ -32,7 +37,9 @@ def test_a_link_and_a_file_in_its_place_are_refused(tmp_path: Path) -> None:
             private_directory(tmp_path / name)
 
 
-def test_a_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_of_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A directory that another user owns is an error that names both users."""
     uid = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: uid + 1)

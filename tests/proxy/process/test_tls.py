@@ -42,16 +42,29 @@ def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
     """OpenSSL would ask the terminal for it and wait, in every process."""
     cert, key = self_signed(tmp_path)
     locked = tmp_path / "locked.pem"
-    command = ["openssl", "ec", "-aes128", "-passout", "pass:word", "-in", str(key), "-out", str(locked)]
+    command = [
+        "openssl",
+        "ec",
+        "-aes128",
+        "-passout",
+        "pass:word",
+        "-in",
+        str(key),
+        "-out",
+        str(locked),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(ValueError, match="passphrase"):
         server_context(str(cert), str(locked))
 
 
 @pytest.mark.parametrize(
-    ("http2", "both", "only_h2"), [("off", "http/1.1", None), ("on", "http/1.1", "h2"), ("prefer", "h2", "h2")]
+    ("http2", "both", "only_h2"),
+    [("off", "http/1.1", None), ("on", "http/1.1", "h2"), ("prefer", "h2", "h2")],
 )
-def test_a_port_chooses_a_protocol_that_it_speaks(tmp_path: Path, http2: Http2, both: str, only_h2: str | None) -> None:
+def test_a_port_chooses_a_protocol_that_it_speaks(
+    tmp_path: Path, http2: Http2, both: str, only_h2: str | None
+) -> None:
     """Never `h2` where HTTP/2 is off: the client would read HTTP/1.1 as frames (RFC 7301 §3.2)."""
     cert, key = self_signed(tmp_path)
     server = server_context(str(cert), str(key), http2=http2)

@@ -21,10 +21,16 @@ def test_a_library_beside_the_source_is_what_runs(tmp_path: Path) -> None:
     (tmp_path / "proxy/ring").mkdir()
     library = tmp_path / "proxy/ring/ring.abi3.so"
     told = []
+
     for content in (None, b"no library"):
         (tmp_path / "proxy/ring/ring.py").touch()
         if content is not None:
             library.write_bytes(content)
         command = [sys.executable, "-c", "from proxy.process.version import BUILD; print(BUILD)"]
-        told.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip())
+        told.append(
+            subprocess.run(
+                command, cwd=tmp_path, capture_output=True, text=True, check=True
+            ).stdout.strip()
+        )
+
     assert told == ["pure", "compiled"]

@@ -16,7 +16,8 @@ def wakeup() -> Iterator[Wakeup]:
     made = Wakeup.create()
     yield made
     made.close()
-    assert set(os.listdir("/proc/self/fd")) <= before  # tests before may have left some that are closed meanwhile
+    # Tests before may have left some that are closed meanwhile.
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def is_awake(wakeup: Wakeup) -> bool:
@@ -38,7 +39,9 @@ def test_notify_wakes_until_cleared(wakeup: Wakeup) -> None:
 
 
 def test_a_reader_that_never_clears_blocks_nobody(wakeup: Wakeup) -> None:
-    """Far more notifications than a pipe can hold return at once, and one clear brings no more than some sleep back."""
+    """Far more notifications than a pipe can hold return at once, and one clear brings no more than
+    some sleep back.
+    """
     for _ in range(20_000):
         wakeup.notify()
     for _ in range(100):

@@ -26,4 +26,5 @@ def numbers(reader: RingReader, max_records: int = 10_000, max_bytes: int = 1 <<
         assert len(sections) < size + 8
         assert end % 8 == 0
         found.append(number)
+
     return found

@@ -1,4 +1,6 @@
-"""Body windows: head and tail are the true ends of any body, however it is cut, within bounded memory."""
+"""Body windows: head and tail are the true ends of any body, however it is cut, within bounded
+memory.
+"""
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,9 @@ def collected(window: Window, limit: int = -1) -> tuple[bytes, bytes]:
     st.integers(0, 40),
     st.integers(0, 40),
 )
-def test_head_and_tail_are_the_ends_of_the_body(pieces: list[bytes], head_bytes: int, tail_bytes: int) -> None:
+def test_head_and_tail_are_the_ends_of_the_body(
+    pieces: list[bytes], head_bytes: int, tail_bytes: int
+) -> None:
     """For any chunking: the first bytes, the last bytes that are not among them, and the true size."""
     window = Window(head_bytes, tail_bytes)
     body = b""
@@ -68,7 +72,8 @@ def test_tiny_pieces_are_joined(size: int) -> None:
 def test_one_large_piece_is_cut_like_many_small_ones(size: int) -> None:
     """A body in one piece gives the same windows as byte by byte."""
     body = bytes(number % 251 for number in range(size))
-    whole, bytewise = Window(1000, 500), Window(1000, 500)
+    whole = Window(1000, 500)
+    bytewise = Window(1000, 500)
     whole.add(body)
     for byte in body:
         bytewise.add(bytes((byte,)))

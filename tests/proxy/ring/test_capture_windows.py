@@ -1,6 +1,12 @@
 """Which exchanges get the windows of calls: by path, by media type, never more than a ring takes."""
 
-from proxy.ring.capture_windows import CALL_TAIL_BYTES, MAX_MEMO_LINES, SESSION_MESSAGE_BYTES, CaptureWindows, Windows
+from proxy.ring.capture_windows import (
+    CALL_TAIL_BYTES,
+    MAX_MEMO_LINES,
+    SESSION_MESSAGE_BYTES,
+    CaptureWindows,
+    Windows,
+)
 from proxy.settings.model import CaptureSettings
 from proxy.settings.section import GIB, MIB
 from tests.support.cases import each_of
@@ -10,7 +16,9 @@ PLAIN = Windows(65536, 65536, 16384, 16384)
 CALL = Windows(MIB, MIB, CALL_TAIL_BYTES, CALL_TAIL_BYTES)
 
 
-def windows(level: str = "body", provider: str = "auto", ring_bytes: int = 64 * MIB) -> CaptureWindows:
+def windows(
+    level: str = "body", provider: str = "auto", ring_bytes: int = 64 * MIB
+) -> CaptureWindows:
     return CaptureWindows(CAPTURE, ring_bytes, level, provider)  # type: ignore[arg-type]
 
 
@@ -50,7 +58,15 @@ def test_what_shows_the_result_of_a_call_gets_them_too(target: str) -> None:
 
 
 @each_of(
-    "raw", [head("/items"), head("/v1/messages/1"), head("/v1/messages", "GET"), head("/completions/5"), b"", b"POST "]
+    "raw",
+    [
+        head("/items"),
+        head("/v1/messages/1"),
+        head("/v1/messages", "GET"),
+        head("/completions/5"),
+        b"",
+        b"POST ",
+    ],
 )
 def test_others_do_not(raw: bytes) -> None:
     """Other paths, other methods, and what is no request at all."""
@@ -67,7 +83,9 @@ def test_events_in_answer_to_a_post_are_a_call() -> None:
 
 
 def test_levels_and_providers() -> None:
-    """Below `usage` nothing is read; a route that names a provider is all calls, one that names none has none."""
+    """Below `usage` nothing is read; a route that names a provider is all calls, one that names
+    none has none.
+    """
     for level in ("none", "meta"):
         assert windows(level).of(head("/v1/messages")) == Windows(0, 0, 0, 0)
     assert windows(provider="none").of(head("/v1/messages")) == PLAIN

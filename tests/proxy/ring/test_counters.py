@@ -24,7 +24,9 @@ from tests.support.cases import each_of
 @pytest.fixture
 def segment() -> Iterator[Segment]:
     """A segment with counters for two routes."""
-    made = Segment.create(None, b"", ring_bytes=4096, counter_cells=CounterLayout(2).size, inflight_slots=1)
+    made = Segment.create(
+        None, b"", ring_bytes=4096, counter_cells=CounterLayout(2).size, inflight_slots=1
+    )
     yield made
     made.close()
 
@@ -80,7 +82,9 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         (b"HEAD", 999, ("HEAD", "none")),
     ],
 )
-def test_any_method_and_status_has_a_cell(method: bytes, status: int, expected: tuple[str, str]) -> None:
+def test_any_method_and_status_has_a_cell(
+    method: bytes, status: int, expected: tuple[str, str]
+) -> None:
     """Methods are matched exactly, others are "OTHER"; a status outside of 100 to 599 is "none"."""
     layout = CounterLayout(1)
     cells = [0] * layout.size
@@ -154,13 +158,17 @@ def test_a_page_of_another_layout_is_refused(size: int, names: list[str]) -> Non
 
 
 def test_a_dead_worker_keeps_its_counters_and_loses_its_gauges() -> None:
-    """Folding adds counters by name, also of routes that the base does not know, and changes neither side."""
-    one, two = CounterLayout(1), CounterLayout(2)
+    """Folding adds counters by name, also of routes that the base does not know, and changes
+    neither side.
+    """
+    one = CounterLayout(1)
+    two = CounterLayout(2)
     base = one.read(range(1, one.size + 1), ["a"])
     gone = two.read(range(1, two.size + 1), ["b", "a"])
     kept = one.read(range(1, one.size + 1), ["a"])
     total = add_counts(base, gone)
     assert base == kept
+
     for name in (
         "requests",
         "request_bytes",
@@ -171,7 +179,10 @@ def test_a_dead_worker_keeps_its_counters_and_loses_its_gauges() -> None:
         "proxy_failures",
     ):
         left, right, both = (getattr(snapshot, name) for snapshot in (base, gone, total))
-        assert both == {key: left.get(key, 0) + right.get(key, 0) for key in left.keys() | right.keys()}
+        assert both == {
+            key: left.get(key, 0) + right.get(key, 0) for key in left.keys() | right.keys()
+        }
+
     assert total.refused_connections == base.refused_connections + gone.refused_connections
     assert total.upstream_retries == base.upstream_retries + gone.upstream_retries
     assert total.connections_downstream == base.connections_downstream

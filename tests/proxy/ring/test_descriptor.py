@@ -15,14 +15,27 @@ def test_what_was_written_is_read() -> None:
     settings = Settings(
         proxy=ProxySettings(source="edge", stage="production"),
         routes=(
-            RouteSettings(id="a", upstream="http://x", service="shop", container="c1", project="p", client="acme"),
+            RouteSettings(
+                id="a",
+                upstream="http://x",
+                service="shop",
+                container="c1",
+                project="p",
+                client="acme",
+            ),
             RouteSettings(id="b", upstream="http://y", client="other"),
         ),
     )
     read = read_descriptor(write_descriptor(msgspec.to_builtins(settings)))
     assert (read.source, read.stage) == ("edge", "production")
     first, second = read.routes
-    assert (first.id, first.service, first.container, first.project, first.client) == ("a", "shop", "c1", "p", "acme")
+    assert (first.id, first.service, first.container, first.project, first.client) == (
+        "a",
+        "shop",
+        "c1",
+        "p",
+        "acme",
+    )
     assert (second.id, second.service, second.client) == ("b", None, "other")
 
 
@@ -30,12 +43,19 @@ def test_it_says_whether_requests_got_a_trace() -> None:
     """A ring of before, which says nothing of it, made none."""
     for is_made in (False, True):
         settings = Settings(proxy=ProxySettings(trace_context=is_made))
-        assert read_descriptor(write_descriptor(msgspec.to_builtins(settings))).makes_traces is is_made
-    assert read_descriptor(b'{"source": "edge", "stage": null, "routes": []}') == Descriptor("edge", None, ())
+        assert (
+            read_descriptor(write_descriptor(msgspec.to_builtins(settings))).makes_traces is is_made
+        )
+
+    assert read_descriptor(b'{"source": "edge", "stage": null, "routes": []}') == Descriptor(
+        "edge", None, ()
+    )
 
 
 def test_no_secret_is_in_it() -> None:
-    """Headers that routes set, and what is more of an upstream than its name, stay out of shared memory."""
+    """Headers that routes set, and what is more of an upstream than its name, stay out of shared
+    memory.
+    """
     route = RouteSettings(
         id="a",
         upstream="http://me:secret@x:81/secret",
@@ -47,7 +67,16 @@ def test_no_secret_is_in_it() -> None:
 
 
 @each_of(
-    "raw", [b"", b"{}", b"[]", b"null", b"\xff", b'{"source": 1, "stage": 2, "routes": [3]}', b'{"routes": {"a": 1}}']
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"source": 1, "stage": 2, "routes": [3]}',
+        b'{"routes": {"a": 1}}',
+    ],
 )
 def test_a_damaged_one_costs_names_and_no_records(raw: bytes) -> None:
     """Whatever is there instead, the answer is a descriptor without routes."""

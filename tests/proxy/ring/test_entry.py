@@ -16,7 +16,9 @@ def entry(start: int, header: bytes, size: int) -> bytes:
 
 
 @given(st.binary(max_size=160), st.integers(0, 5), st.binary(max_size=20), st.integers(0, 60))
-def test_the_first_entry_behind_any_bytes_is_found(junk: bytes, lap: int, header: bytes, size: int) -> None:
+def test_the_first_entry_behind_any_bytes_is_found(
+    junk: bytes, lap: int, header: bytes, size: int
+) -> None:
     """Random bytes are passed over, the entry behind them is found at its offset, in every lap."""
     junk = junk.ljust((len(junk) + 7) // 8 * 8, b"\0")
     start = lap * 512 + len(junk)
@@ -29,7 +31,9 @@ def test_the_first_entry_behind_any_bytes_is_found(junk: bytes, lap: int, header
 
 
 @given(st.binary(min_size=64, max_size=64), st.integers(0, 7), st.integers(0, 8))
-def test_nothing_is_found_in_random_bytes_and_nothing_is_read_outside(data: bytes, at: int, size: int) -> None:
+def test_nothing_is_found_in_random_bytes_and_nothing_is_read_outside(
+    data: bytes, at: int, size: int
+) -> None:
     """The search ends at head, across the end of the buffer, whatever lengths the bytes pretend."""
     start = at * 8
     assert Buffer(memoryview(data), SALT).find(start, start + size * 8) == start + size * 8

@@ -3,7 +3,8 @@
 from proxy.ring.handshake import MAX_TARGET_BYTES, caller_of, pack_handshake, read_handshake
 
 HEAD = (
-    b"GET /v1/responses?model=m HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer hunter2\r\nSession_Id: s 1\r\n"
+    b"GET /v1/responses?model=m HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "
+    b"hunter2\r\nSession_Id: s 1\r\n"
     b'X-Codex-Turn-Metadata: {"session_id": "s"}\r\nX-Other: no\r\nCookie: session=1\r\n\r\n'
 )
 
@@ -15,7 +16,10 @@ def test_what_names_a_session_comes_along_and_no_credentials() -> None:
     found = read_handshake(packed)
     assert (found.upstream, found.target) == ("api.example:443", "/v1/responses?model=m")
     assert found.caller == caller_of([(b"authorization", b"Bearer hunter2")]) != b""
-    assert found.naming == [(b"session_id", b"s 1"), (b"x-codex-turn-metadata", b'{"session_id": "s"}')]
+    assert found.naming == [
+        (b"session_id", b"s 1"),
+        (b"x-codex-turn-metadata", b'{"session_id": "s"}'),
+    ]
 
 
 def test_it_is_bounded() -> None:

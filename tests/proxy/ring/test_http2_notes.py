@@ -38,7 +38,9 @@ def test_an_exchange_of_http1_notes_no_stream() -> None:
 
 
 def test_a_stream_is_read_back() -> None:
-    """The note has the connection, the stream and no reset where there was none; no messages without gRPC."""
+    """The note has the connection, the stream and no reset where there was none; no messages
+    without gRPC.
+    """
     notes = notes_of(StreamState(1 << 40, 7))
     assert read_stream_note(notes[NOTE_STREAM]) == StreamNote(1 << 40, 7, -1, NOT_RESET)
     assert NOTE_GRPC_MESSAGES not in notes
@@ -50,7 +52,9 @@ def test_the_first_reset_is_noted() -> None:
     state.note_reset(0xFFFFFFFF, BY_UPSTREAM)
     state.note_reset(2, BY_US)
     state.note_reset(8, BY_CLIENT)
-    assert read_stream_note(notes_of(state)[NOTE_STREAM]) == StreamNote(1, 1, 0xFFFFFFFF, BY_UPSTREAM)
+    assert read_stream_note(notes_of(state)[NOTE_STREAM]) == StreamNote(
+        1, 1, 0xFFFFFFFF, BY_UPSTREAM
+    )
 
 
 def test_messages_are_read_back() -> None:
@@ -98,7 +102,9 @@ def test_a_note_of_another_size_says_nothing() -> None:
     room=st.integers(0, 9),
     max_bytes=st.integers(1, 21),
 )
-def test_messages_are_copied_however_they_are_cut(sizes: list[int], cuts: list[int], room: int, max_bytes: int) -> None:
+def test_messages_are_copied_however_they_are_cut(
+    sizes: list[int], cuts: list[int], room: int, max_bytes: int
+) -> None:
     """The beginning of each, in order, as long as there is room; all are counted."""
     sent = [message(size, flag=size & 1) for size in sizes]
     data = b"".join(sent)
@@ -108,21 +114,28 @@ def test_messages_are_copied_however_they_are_cut(sizes: list[int], cuts: list[i
     for start, end in pairwise(places):
         counter.add(data[start:end])
     assert counter.found == [
-        Message(Opcode.BINARY, len(each) - 5, each[5 : 5 + max_bytes], each[0] == 1) for each in sent[:room]
+        Message(Opcode.BINARY, len(each) - 5, each[5 : 5 + max_bytes], each[0] == 1)
+        for each in sent[:room]
     ]
     assert (counter.messages, counter.room) == (len(sizes), max(0, room - len(sizes)))
 
 
 @given(size=st.integers(20, 100), kept=st.integers(5, 20), lost=st.integers(0, 120))
 def test_the_rest_of_a_message_may_be_missing(size: int, kept: int, lost: int) -> None:
-    """Its copy ends before the gap, the next one is found behind it; where more is missing, nothing can be."""
+    """Its copy ends before the gap, the next one is found behind it; where more is missing, nothing
+    can be.
+    """
     counter = MessageCounter(40)
     counter.room = 2
     data = message(size) + message(3)
     counter.add(data[:kept])
     is_found = counter.skip(lost)
     assert is_found == (kept + lost <= 5 + size)
+
     if is_found:
         counter.add(data[kept + lost :])
         copied = kept - 5 if lost else min(size, 40)
-        assert [(each.size, len(each.data)) for each in counter.found or ()] == [(size, copied), (3, 3)]
+        assert [(each.size, len(each.data)) for each in counter.found or ()] == [
+            (size, copied),
+            (3, 3),
+        ]

@@ -54,12 +54,14 @@ def numbers(reader: InflightReader) -> list[int]:
             body=byte * 2000,
         )
         found.append(number)
+
     return found
 
 
 def test_exchanges_are_seen_from_fill_to_clear(segment: Segment) -> None:
     """A scan shows what was filled and not cleared; freed slots are used again."""
-    writer, reader = InflightWriter(segment), InflightReader(segment)
+    writer = InflightWriter(segment)
+    reader = InflightReader(segment)
     assert reader.scan() == []
     slots = [fill(writer, number) for number in (1, 2, 3)]
     assert slots == [0, 1, 2]
@@ -72,30 +74,43 @@ def test_exchanges_are_seen_from_fill_to_clear(segment: Segment) -> None:
 
 def test_the_status_comes_later_and_goes_with_its_exchange(segment: Segment) -> None:
     """0 until it is noted; whoever gets the slot next begins without one."""
-    writer, reader = InflightWriter(segment), InflightReader(segment)
+    writer = InflightWriter(segment)
+    reader = InflightReader(segment)
     slots = [fill(writer, number) for number in (1, 2)]
     writer.note_status(slots[1], 503)
     assert [exchange.status for exchange in reader.scan()] == [0, 503]
     writer.clear(slots[1])
     assert fill(writer, 3) == slots[1]
-    assert [(exchange.started_at_us, exchange.status) for exchange in reader.scan()] == [(1, 0), (3, 0)]
+    assert [(exchange.started_at_us, exchange.status) for exchange in reader.scan()] == [
+        (1, 0),
+        (3, 0),
+    ]
 
 
 def test_a_full_table_takes_no_more(segment: Segment) -> None:
     """Without a free slot the answer is -1; the noted ones are untouched."""
-    writer, reader = InflightWriter(segment), InflightReader(segment)
+    writer = InflightWriter(segment)
+    reader = InflightReader(segment)
     assert [fill(writer, number) for number in range(1, 7)] == [0, 1, 2, 3, -1, -1]
     assert numbers(reader) == [1, 2, 3, 4]
     writer.clear(3)
     assert fill(writer, 9) == 3
 
 
-@given(st.binary(max_size=4000), st.binary(max_size=4000), st.binary(max_size=46), st.integers(0, (1 << 32) - 1))
-def test_heads_and_bodies_are_kept_up_to_their_limits(head: bytes, body: bytes, client: bytes, route: int) -> None:
+@given(
+    st.binary(max_size=4000),
+    st.binary(max_size=4000),
+    st.binary(max_size=46),
+    st.integers(0, (1 << 32) - 1),
+)
+def test_heads_and_bodies_are_kept_up_to_their_limits(
+    head: bytes, body: bytes, client: bytes, route: int
+) -> None:
     """Anything fits: head and body are cut at their limits, and a cut head says so."""
     segment = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=2)
     try:
-        writer, reader = InflightWriter(segment), InflightReader(segment)
+        writer = InflightWriter(segment)
+        reader = InflightReader(segment)
         fill(writer, 7)
         writer.fill(b"i" * 16, 1 << 60, route, client, head, body)
         found = reader.scan()
@@ -114,8 +129,11 @@ def test_heads_and_bodies_are_kept_up_to_their_limits(head: bytes, body: bytes, 
 
 
 def test_a_slot_in_writing_is_passed_over(segment: Segment) -> None:
-    """While a fill goes on, for ever if the worker dies in it, its slot is not seen; the others are."""
-    writer, reader = InflightWriter(segment), InflightReader(segment)
+    """While a fill goes on, for ever if the worker dies in it, its slot is not seen; the others
+    are.
+    """
+    writer = InflightWriter(segment)
+    reader = InflightReader(segment)
     writer.clear(fill(writer, 1))
     seen: list[list[int]] = []
 
@@ -137,7 +155,8 @@ def test_a_slot_in_writing_is_passed_over(segment: Segment) -> None:
 
 def test_a_slot_that_never_rests_is_passed_over(segment: Segment) -> None:
     """A slot that changes during every attempt is left out; the scan ends."""
-    writer, reader = InflightWriter(segment), InflightReader(segment)
+    writer = InflightWriter(segment)
+    reader = InflightReader(segment)
     fill(writer, 1)
     fill(writer, 2)
 
@@ -156,7 +175,8 @@ def test_a_slot_that_never_rests_is_passed_over(segment: Segment) -> None:
 
 def test_a_slot_that_changes_while_it_is_copied_is_read_again(segment: Segment) -> None:
     """A scan that is overtaken by a clear and a new fill gives the new exchange, never a mixture."""
-    writer, reader = InflightWriter(segment), InflightReader(segment)
+    writer = InflightWriter(segment)
+    reader = InflightReader(segment)
     fill(writer, 1)
 
     class Overtaken:
@@ -212,10 +232,13 @@ while True:
 
 
 def test_scans_beside_a_busy_writer_and_after_its_death_are_never_torn(segment: Segment) -> None:
-    """A real worker fills and clears as fast as it can: every exchange that is seen is one whole fill."""
+    """A real worker fills and clears as fast as it can: every exchange that is seen is one whole
+    fill.
+    """
     child = subprocess.Popen([sys.executable, "-c", WRITER, str(segment.fd)], pass_fds=[segment.fd])
     reader = InflightReader(segment)
     seen = 0
+
     with child:
         try:
             deadline = time.monotonic() + PROGRAM_S
@@ -228,6 +251,7 @@ def test_scans_beside_a_busy_writer_and_after_its_death_are_never_torn(segment: 
         finally:
             child.send_signal(signal.SIGKILL)
             child.wait(60)
+
     assert 2 <= len(numbers(reader)) <= 4
 
 
@@ -241,9 +265,14 @@ def test_scans_beside_a_busy_writer_and_after_its_death_are_never_torn(segment: 
         (None, None),
     ],
 )
-def test_a_caller_is_whole_or_unknown(segment: Segment, noted: Caller | None, found: Caller | None) -> None:
-    """Names are never cut: a part of a project's name may be another's. Nothing of the slot's last user stays."""
-    writer, reader = InflightWriter(segment), InflightReader(segment)
+def test_a_caller_is_whole_or_unknown(
+    segment: Segment, noted: Caller | None, found: Caller | None
+) -> None:
+    """Names are never cut: a part of a project's name may be another's. Nothing of the slot's last
+    user stays.
+    """
+    writer = InflightWriter(segment)
+    reader = InflightReader(segment)
     writer.clear(writer.fill(b"1" * 16, 1, 1, b"", b"", b"", Caller(b"x" * 17, b"other", b"other")))
     writer.fill(b"2" * 16, 1, 1, b"", b"", b"", noted)
     (exchange,) = reader.scan()

@@ -31,7 +31,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     """By the hash of the secret, with all that the check needs."""
     write_snapshot(tmp_path, encode_snapshot([KEY, deleted(KEY, 1)]))
     digest = secret_digest(SECRET.encode())
-    assert read_snapshot(tmp_path) == {digest: KnownKey(digest, UUID(KEY.id).bytes, ("agent",), None, 7, False)}
+    assert read_snapshot(tmp_path) == {
+        digest: KnownKey(digest, UUID(KEY.id).bytes, ("agent",), None, 7, False)
+    }
 
 
 def test_it_holds_no_secret_and_no_name(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Rings that few records still come to: memory for what they hold, and never a page that is not there."""
+"""Rings that few records still come to: memory for what they hold, and never a page that is not
+there.
+"""
 
 import contextlib
 import errno
@@ -23,7 +25,11 @@ def segment(request: pytest.FixtureRequest) -> Iterator[Segment]:
     directory.mkdir(mode=0o700)
     try:
         made = Segment.create(
-            directory if request.param == "file" else None, b"", ring_bytes=4 * MIB, counter_cells=1, inflight_slots=1
+            directory if request.param == "file" else None,
+            b"",
+            ring_bytes=4 * MIB,
+            counter_cells=1,
+            inflight_slots=1,
         )
         yield made
         made.unlink()
@@ -38,7 +44,8 @@ def allocated(segment: Segment) -> int:
 
 def test_it_has_what_it_holds_and_a_step(segment: Segment) -> None:
     """Over many laps every record arrives, and what was read is given back."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     segment.hold()
     assert all(push(writer, number, 1000) for number in range(1000))
     whole = allocated(segment)
@@ -46,6 +53,7 @@ def test_it_has_what_it_holds_and_a_step(segment: Segment) -> None:
     assert allocated(segment) <= whole - 4 * MIB + 1000 * 1100
     assert numbers(reader) == list(range(1000))
     reader.release(reader.cursor)
+
     for start in range(1000, 20_000, 100):
         assert all(push(writer, number, 1000) for number in range(start, start + 100))
         assert numbers(reader) == list(range(start, start + 100))
@@ -55,7 +63,8 @@ def test_it_has_what_it_holds_and_a_step(segment: Segment) -> None:
 
 def test_it_may_be_filled_again(segment: Segment) -> None:
     """To the last byte, as ever."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     writer.be_lean(LeanRoom(segment))
     count = 0
     while push(writer, count, 5000):
@@ -65,9 +74,14 @@ def test_it_may_be_filled_again(segment: Segment) -> None:
     assert numbers(reader) == list(range(count))
 
 
-def test_without_room_a_record_is_refused_and_counted(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather than written to a page that is not there, which kills the process; later ones find room again."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+def test_without_room_a_record_is_refused_and_counted(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than written to a page that is not there, which kills the process; later ones find
+    room again.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     writer.be_lean(LeanRoom(segment))
     has_room = False
 
@@ -79,12 +93,15 @@ def test_without_room_a_record_is_refused_and_counted(segment: Segment, monkeypa
         full.setattr(os, "posix_fallocate", allocate)
         assert not push(writer, 1, 5000)
         assert not push(writer, 2, 5000)
+
     assert push(writer, 3, 5000)
     assert reader.refused == 2
     assert numbers(reader) == [3]
 
 
-def test_where_room_cannot_be_asked_for_all_of_it_is_kept(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_room_cannot_be_asked_for_all_of_it_is_kept(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a sandbox that refuses the call."""
 
     def refuse(fd: int, at: int, size: int) -> None:
@@ -99,10 +116,13 @@ def test_where_room_cannot_be_asked_for_all_of_it_is_kept(segment: Segment, monk
 
 def test_one_that_is_made_lean_begins_without_pages() -> None:
     """Nor are they taken when its producer holds it."""
-    made = Segment.create(None, b"", ring_bytes=4 * MIB, counter_cells=1, inflight_slots=1, is_lean=True)
+    made = Segment.create(
+        None, b"", ring_bytes=4 * MIB, counter_cells=1, inflight_slots=1, is_lean=True
+    )
     made.hold()
     assert allocated(made) < MIB
-    writer, reader = RingWriter(made, idle), RingReader(made)
+    writer = RingWriter(made, idle)
+    reader = RingReader(made)
     writer.be_lean(LeanRoom(made))
     assert push(writer, 1, 1000)
     assert numbers(reader) == [1]
@@ -117,6 +137,8 @@ def test_one_that_cannot_be_lean_is_made_whole(monkeypatch: pytest.MonkeyPatch) 
         raise OSError(errno.EPERM, "refused")
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    made = Segment.create(None, b"", ring_bytes=4 * MIB, counter_cells=1, inflight_slots=1, is_lean=True)
+    made = Segment.create(
+        None, b"", ring_bytes=4 * MIB, counter_cells=1, inflight_slots=1, is_lean=True
+    )
     assert allocated(made) >= 4 * MIB
     made.close()

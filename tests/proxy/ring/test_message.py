@@ -39,9 +39,14 @@ def test_every_field_is_read_back(
     kind: int, opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes,
     access: bytes, session: bytes, keeps_text: bool, follows_gap: bool, count: int, padding: int,
 ) -> None:  # fmt: skip
-    """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it with."""
+    """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it
+    with.
+    """
     if count > 1:  # a row: empty messages
-        size, data, is_compressed = 0, b"", False
+        size = 0
+        data = b""
+        is_compressed = False
+
     message = Message(opcode, size, data, is_compressed, count)
     header, sections = encode_message(
         ID,
@@ -80,6 +85,7 @@ def test_damage_is_an_error() -> None:
     """A header of another length, sections that are too short, codes that do not exist."""
     message = Message(Opcode.TEXT, 4, b"text", False)
     header, sections = encode_message(ID, OTHER, 5, 3, IN, message, b"", bytes(ACCESS.size))
+
     raw = b"".join(sections)
     for bad_header, bad_sections in (
         (header[:-1], raw),
@@ -89,6 +95,7 @@ def test_damage_is_an_error() -> None:
     ):
         with pytest.raises(ValueError, match="message"):
             decode_message(KIND_WEBSOCKET, bad_header, bad_sections)
+
     header, sections = encode_message(ID, OTHER, 5, 3, IN, message, b"", b"", b"upstream /target")
     with pytest.raises(ValueError, match="session"):
         decode_message(KIND_WEBSOCKET, header, b"".join(sections)[:-1])

@@ -8,14 +8,18 @@ from tests.proxy.ring.ringing import idle
 
 
 def test_a_writer_hopes_until_its_reader_says_otherwise(segment: Segment) -> None:
-    """A fresh ring, and one without a reader, will have room; the newest word holds, also when its reader is gone."""
+    """A fresh ring, and one without a reader, will have room; the newest word holds, also when its
+    reader is gone.
+    """
     writer = RingWriter(segment, idle)
     assert writer.has_hope
     reader = RingReader(segment)
+
     for said in (Outlook.FULL, Outlook.GIVEN_UP, Outlook.ROOM, Outlook.GIVEN_UP):
         reader.say(said)
         assert reader.outlook == said
         assert writer.has_hope is (said is Outlook.ROOM)
+
     del reader
     assert not writer.has_hope
     assert RingReader(segment).outlook == Outlook.GIVEN_UP

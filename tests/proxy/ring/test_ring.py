@@ -10,8 +10,11 @@ from tests.proxy.ring.ringing import HEADER, idle, numbers, push
 
 
 def test_an_entry_comes_back_as_it_was_pushed(segment: Segment) -> None:
-    """Kind, header and sections of every buffer type arrive, sections joined, with the offset after the entry."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """Kind, header and sections of every buffer type arrive, sections joined, with the offset after
+    the entry.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     assert writer.push(7, b"head", [b"one", bytearray(b"two"), b"", memoryview(b"three")])
     assert writer.push(0xFFFE, b"", [])
     (kind, header, sections, end), (second, empty, nothing, last) = reader.read(10, 1 << 20)
@@ -24,7 +27,8 @@ def test_an_entry_comes_back_as_it_was_pushed(segment: Segment) -> None:
 
 def test_nothing_moves_before_release(segment: Segment) -> None:
     """Reading is private: only release gives room back, never beyond the cursor, never backwards."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     assert push(writer, 1)
     assert push(writer, 2)
     first, second = (entry[3] for entry in reader.read(10, 1 << 20))
@@ -39,8 +43,11 @@ def test_nothing_moves_before_release(segment: Segment) -> None:
 
 
 def test_reads_stop_at_records_and_bytes(segment: Segment) -> None:
-    """A read gives at most max_records, and stops once max_bytes are reached but never with nothing."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """A read gives at most max_records, and stops once max_bytes are reached but never with
+    nothing.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     for number in range(10):
         assert push(writer, number, 22)
     assert numbers(reader, max_records=3) == [0, 1, 2]
@@ -52,8 +59,11 @@ def test_reads_stop_at_records_and_bytes(segment: Segment) -> None:
 
 @pytest.mark.parametrize("rest", [0, 8, 16, 24, 400])
 def test_every_rest_before_the_end_is_wrapped_over(segment: Segment, rest: int) -> None:
-    """Whether the end leaves no room, room for no marker, or just for one, the next entry begins the next lap."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """Whether the end leaves no room, room for no marker, or just for one, the next entry begins
+    the next lap.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     assert push(writer, 1, 4096 - rest - PREFIX.size - HEADER.size - 2)
     assert reader.head == 4096 - rest - (0 if rest % 8 == 0 else 4)
     assert numbers(reader) == [1]
@@ -63,17 +73,22 @@ def test_every_rest_before_the_end_is_wrapped_over(segment: Segment, rest: int) 
     assert reader.cursor > 4096
     assert reader.corrupt_records == 0
     reader.release(reader.cursor)
+
     for number in range(3, 300):
         assert push(writer, number, number)
         assert numbers(reader) == [number]
         reader.release(reader.cursor)
+
     assert (reader.corrupt_records, reader.taken, reader.refused) == (0, 299, 0)
 
 
 def test_what_does_not_fit_is_refused_and_counted_with_its_times(segment: Segment) -> None:
-    """A full ring and an entry larger than the ring are refused, with bytes and the first and last time."""
+    """A full ring and an entry larger than the ring are refused, with bytes and the first and last
+    time.
+    """
     times = iter([1_000_001, 1_000_002, 1_000_003])
-    writer, reader = RingWriter(segment, idle, now_us=lambda: next(times)), RingReader(segment)
+    writer = RingWriter(segment, idle, now_us=lambda: next(times))
+    reader = RingReader(segment)
     assert (reader.first_refused_us, reader.refused) == (0, 0)
     assert not push(writer, 0, 5000)
     assert push(writer, 1, 4000)
@@ -87,8 +102,11 @@ def test_what_does_not_fit_is_refused_and_counted_with_its_times(segment: Segmen
 
 
 def test_free_room_is_used_to_the_last_byte_and_not_beyond(segment: Segment) -> None:
-    """An entry of exactly the room before what is not released, or before the end, is taken; 8 bytes more are not."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """An entry of exactly the room before what is not released, or before the end, is taken; 8
+    bytes more are not.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     overhead = PREFIX.size + HEADER.size
     for number in range(4):
         assert push(writer, number, 1024 - overhead)
@@ -108,7 +126,8 @@ def test_free_room_is_used_to_the_last_byte_and_not_beyond(segment: Segment) -> 
 
 def test_pressure_rises_with_the_fill_and_falls_with_release(segment: Segment) -> None:
     """0 up to 75 %, 1 above, 2 above 90 %, measured against what is released, not what is read."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     entry = 4096 // 64
     levels = []
     for number in range(64):
@@ -125,9 +144,12 @@ def test_pressure_rises_with_the_fill_and_falls_with_release(segment: Segment) -
 
 
 def test_the_writer_wakes_only_a_sleeping_reader_and_once(segment: Segment) -> None:
-    """A wake-up costs the worker a system call, so it happens once per sleep and not while the reader is awake."""
+    """A wake-up costs the worker a system call, so it happens once per sleep and not while the
+    reader is awake.
+    """
     wakes: list[int] = []
-    writer, reader = RingWriter(segment, lambda: wakes.append(reader.pushed)), RingReader(segment)
+    writer = RingWriter(segment, lambda: wakes.append(reader.pushed))
+    reader = RingReader(segment)
     assert push(writer, 1)
     assert not reader.sleep_flag(True)
     assert not reader.sleep_flag(False)
@@ -144,8 +166,11 @@ def test_the_writer_wakes_only_a_sleeping_reader_and_once(segment: Segment) -> N
 
 
 def test_a_reader_continues_where_its_position_says(segment: Segment) -> None:
-    """A new reader begins at the higher of its position and what is released, and knows its count from the caller."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """A new reader begins at the higher of its position and what is released, and knows its count
+    from the caller.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     for number in range(4):
         assert push(writer, number)
     ends = [end for *_, end in reader.read(4, 1 << 20)]
@@ -159,7 +184,9 @@ def test_a_reader_continues_where_its_position_says(segment: Segment) -> None:
 
 
 def test_a_ring_that_was_written_before_gets_no_second_writer(segment: Segment) -> None:
-    """A new worker makes a new segment: continuing an old ring could repeat offsets that are already committed."""
+    """A new worker makes a new segment: continuing an old ring could repeat offsets that are
+    already committed.
+    """
     assert push(RingWriter(segment, idle), 1)
     with pytest.raises(SegmentError, match="written before"):
         RingWriter(segment, idle)
@@ -167,8 +194,11 @@ def test_a_ring_that_was_written_before_gets_no_second_writer(segment: Segment) 
 
 @pytest.mark.parametrize("published", [False, True])
 def test_the_count_is_right_at_every_instant_of_a_push(segment: Segment, published: bool) -> None:
-    """A producer killed before or after publishing head, but before storing its count, leaves both in agreement."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """A producer killed before or after publishing head, but before storing its count, leaves both
+    in agreement.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     for number in range(10):
         assert push(writer, number)
     before = segment.cells[HEAD]
@@ -185,8 +215,10 @@ def test_large_entries_are_whole(size: int) -> None:
     """Entries on both sides of the border between the two ways of copying arrive byte for byte."""
     segment = Segment.create(None, b"", ring_bytes=4 << 20, counter_cells=1, inflight_slots=1)
     try:
-        writer, reader = RingWriter(segment, idle), RingReader(segment)
+        writer = RingWriter(segment, idle)
+        reader = RingReader(segment)
         body = bytes(range(251)) * (size // 251 + 1)
+
         for _ in range(9):
             assert writer.push(1, b"header", [body[:1000], body[1000:size]])
             ((_, header, sections, end),) = reader.read(1, 1)

@@ -1,4 +1,6 @@
-"""A damaged ring: what is hit is skipped and counted, nothing else is lost, and nothing forged is read."""
+"""A damaged ring: what is hit is skipped and counted, nothing else is lost, and nothing forged is
+read.
+"""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -34,10 +36,15 @@ class Clock:
 @each_of("change", [0x01, 0x80, 0xFF])
 @each_of("victim", [0, 3, 5])
 def test_a_damaged_byte_costs_exactly_its_record(position: int, change: int, victim: int) -> None:
-    """Any changed byte of prefix or header, of the first, a middle or the newest entry, costs that entry only."""
+    """Any changed byte of prefix or header, of the first, a middle or the newest entry, costs that
+    entry only.
+    """
     clock = Clock()
-    with closing(Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)) as segment:
-        writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    with closing(
+        Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)
+    ) as segment:
+        writer = RingWriter(segment, idle)
+        reader = RingReader(segment, clock=clock, sleep=clock.sleep)
         starts = []
         for number in range(6):
             starts.append(reader.head)
@@ -51,8 +58,11 @@ def test_a_damaged_byte_costs_exactly_its_record(position: int, change: int, vic
 
 
 def test_damage_skipped_before_a_restart_is_counted_after_it(segment: Segment) -> None:
-    """A reader that ends behind damage, before it has caught up, leaves the counting to the next one."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """A reader that ends behind damage, before it has caught up, leaves the counting to the next
+    one.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     for number in range(6):
         assert push(writer, number, 86)
     segment.data[2 * 104] ^= 0xFF
@@ -64,7 +74,9 @@ def test_damage_skipped_before_a_restart_is_counted_after_it(segment: Segment) -
 
 
 def test_damage_over_many_records_counts_them_all(segment: Segment) -> None:
-    """The producer's count says how many entries lay in a destroyed stretch, also to a reader that began later."""
+    """The producer's count says how many entries lay in a destroyed stretch, also to a reader that
+    began later.
+    """
     writer = RingWriter(segment, idle)
     for number in range(20):
         assert push(writer, number, 86)
@@ -86,17 +98,23 @@ def test_damage_over_many_records_counts_them_all(segment: Segment) -> None:
 def test_any_damage_is_survived_and_every_record_is_read_or_counted(
     sizes: list[int], damages: list[tuple[int, bytes]]
 ) -> None:
-    """Whatever is written over the ring, reading ends at head, in order, and read + corrupt = pushed."""
-    segment, clock = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1), Clock()
+    """Whatever is written over the ring, reading ends at head, in order, and read + corrupt =
+    pushed.
+    """
+    segment = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)
+    clock = Clock()
     try:
-        writer, first = RingWriter(segment, idle), RingReader(segment)
+        writer = RingWriter(segment, idle)
+        first = RingReader(segment)
         pushed = 0
+
         for size in sizes * 2:
             pushed += push(writer, pushed, size)
             # Half is read before the damage, so that the second half wraps.
             if pushed == len(sizes):
                 first.read(pushed, 1 << 20)
                 first.release(first.cursor)
+
         begin = first.taken
         for at, junk in damages:
             segment.data[at : at + len(junk)] = junk
@@ -111,12 +129,16 @@ def test_any_damage_is_survived_and_every_record_is_read_or_counted(
 
 
 def test_a_damaged_marker_costs_no_record(segment: Segment) -> None:
-    """A wrap marker is no record: losing it is not counted as one, and its stale bytes are not taken for entries."""
-    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    """A wrap marker is no record: losing it is not counted as one, and its stale bytes are not
+    taken for entries.
+    """
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment)
     for number in range(59):
         assert push(writer, number, 82)
         assert numbers(reader) == [number]
         reader.release(reader.cursor)
+
     # Half of the second lap is written; behind the marker lie whole entries of the first one.
     at = reader.cursor % 4096
     assert push(writer, 59, 2000)
@@ -131,7 +153,8 @@ def test_a_damaged_marker_costs_no_record(segment: Segment) -> None:
 def test_an_entry_that_becomes_visible_late_is_not_corrupt(segment: Segment) -> None:
     """On a weakly ordered machine head may be seen before the bytes: the newest entry gets 10 ms."""
     clock = Clock()
-    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment, clock=clock, sleep=clock.sleep)
     assert push(writer, 1)
     assert push(writer, 2)
     whole = bytes(segment.data[40:80])
@@ -148,9 +171,12 @@ def test_an_entry_that_becomes_visible_late_is_not_corrupt(segment: Segment) -> 
 
 
 def test_bytes_of_an_earlier_lap_never_pass_for_an_entry(segment: Segment) -> None:
-    """Equal records lie at equal places in each lap; a head that is seen too early must not bring the old one back."""
+    """Equal records lie at equal places in each lap; a head that is seen too early must not bring
+    the old one back.
+    """
     clock = Clock()
-    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment, clock=clock, sleep=clock.sleep)
     for _ in range(64):
         assert push(writer, 1, 46)
     assert len(numbers(reader)) == 64
@@ -163,7 +189,8 @@ def test_bytes_of_an_earlier_lap_never_pass_for_an_entry(segment: Segment) -> No
 def test_an_entry_forged_in_a_body_is_not_read(segment: Segment) -> None:
     """A body that copies a real entry does not become a record when the one around it is damaged."""
     clock = Clock()
-    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    writer = RingWriter(segment, idle)
+    reader = RingReader(segment, clock=clock, sleep=clock.sleep)
     assert push(writer, 1)
     forged = bytes(segment.data[:40])
     assert writer.push(1, HEADER.pack(2, 0), [bytes(6), forged * 20])
@@ -175,7 +202,9 @@ def test_an_entry_forged_in_a_body_is_not_read(segment: Segment) -> None:
 
 @pytest.mark.parametrize("head", [4096 + 8, 1 << 40, (1 << 64) - 8])
 def test_a_damaged_head_is_an_error_not_a_crash(segment: Segment, head: int) -> None:
-    """A head further away than the ring is long is reported as a damaged header, at start and while reading."""
+    """A head further away than the ring is long is reported as a damaged header, at start and while
+    reading.
+    """
     reader = RingReader(segment)
     segment.cells[HEAD] = head
     with pytest.raises(SegmentError, match="damaged header"):

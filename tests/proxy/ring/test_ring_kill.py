@@ -51,18 +51,27 @@ while True:
 
 def process(program: str, *arguments: object) -> "subprocess.Popen[bytes]":
     """Start a program of its own."""
-    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)], stdout=subprocess.PIPE
+    )
 
 
 def drained(reader: RingReader, expected: int) -> int:
-    """Read and release everything; check content and order from record `expected` on; return the next number."""
+    """Read and release everything; check content and order from record `expected` on; return the
+    next number.
+    """
     while entries := reader.read(64, 1 << 20):
         for _, header, sections, _ in entries:
             size = expected * 37 % 3000
-            assert (int.from_bytes(header[:8], "little"), int.from_bytes(header[8:], "little")) == (expected, size)
+            assert (int.from_bytes(header[:8], "little"), int.from_bytes(header[8:], "little")) == (
+                expected,
+                size,
+            )
             assert bytes(sections[:size]) == bytes([expected % 256]) * size
             expected += 1
+
         reader.release(reader.cursor)
+
     return expected
 
 
@@ -77,7 +86,9 @@ def found(directory: Path) -> Path:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_killed_writer_leaves_every_completed_push(tmp_path: Path, seed: int) -> None:
-    """What a push returned True for is there once and whole; of the push that was cut short, nothing or all."""
+    """What a push returned True for is there once and whole; of the push that was cut short,
+    nothing or all.
+    """
     chance = random.Random(seed)
     child = process(WRITER, tmp_path)
     with child:
@@ -92,6 +103,7 @@ def test_a_killed_writer_leaves_every_completed_push(tmp_path: Path, seed: int) 
         finally:
             child.send_signal(signal.SIGKILL)
             child.wait(60)
+
     assert not segment.producer_alive()
     pushed = reader.pushed
     read = drained(reader, read)
@@ -110,28 +122,38 @@ def ring(tmp_path: Path) -> Iterator[Segment]:
 
 
 def test_a_killed_reader_continues_from_its_committed_position(ring: Segment) -> None:
-    """Readers killed anywhere between reading, committing and releasing never miss a record nor read one twice."""
+    """Readers killed anywhere between reading, committing and releasing never miss a record nor
+    read one twice.
+    """
     chance = random.Random(1)
     writer = RingWriter(ring, lambda: None)
-    pushed = offset = taken = 0
+    pushed = 0
+    offset = 0
+    taken = 0
     read: list[int] = []
+
     for number in range(12):
         child = process(READER, ring.path, offset, taken)
         with child:
             assert child.stdout is not None
-            # In every third round an interpreter that is still starting is met; in the others, one that reads.
+            # In every third round an interpreter that is still starting is met; in the others, one
+            # that reads.
             has_begun = number % 3 == 0
+
             end = time.monotonic() + chance.uniform(0.03, 0.2)
             while time.monotonic() < end or not has_begun:
                 if not has_begun and select.select([child.stdout], [], [], 0)[0]:
-                    has_begun, end = True, time.monotonic() + chance.uniform(0.0, 0.1)
+                    has_begun = True
+                    end = time.monotonic() + chance.uniform(0.0, 0.1)
                 pushed += writer.push(1, pushed.to_bytes(8, "little"), [bytes(pushed % 900)])
                 time.sleep(0.0002)
+
             child.send_signal(signal.SIGKILL)
             for line in child.stdout:
                 offset, taken, *numbers = map(int, line.split())
                 read += numbers
             child.wait(60)
+
     reader = RingReader(ring, offset, taken)
     while entries := reader.read(1000, 1 << 20):
         read += [int.from_bytes(header, "little") for _, header, _, _ in entries]

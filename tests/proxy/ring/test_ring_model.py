@@ -1,4 +1,6 @@
-"""The ring against a model: a list of records and the arithmetic of a buffer that wraps, in any order of calls."""
+"""The ring against a model: a list of records and the arithmetic of a buffer that wraps, in any
+order of calls.
+"""
 
 from collections import deque
 
@@ -10,7 +12,11 @@ from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 
 CAPACITY = 4096
-SIZES = st.integers(0, 200) | st.integers(0, 4200) | st.integers(500, 530).map(lambda size: size * 8 - 20)
+SIZES = (
+    st.integers(0, 200)
+    | st.integers(0, 4200)
+    | st.integers(500, 530).map(lambda size: size * 8 - 20)
+)
 
 
 class RingMachine(RuleBasedStateMachine):
@@ -18,14 +24,20 @@ class RingMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.segment = Segment.create(None, b"", ring_bytes=CAPACITY, counter_cells=1, inflight_slots=1)
+        self.segment = Segment.create(
+            None, b"", ring_bytes=CAPACITY, counter_cells=1, inflight_slots=1
+        )
         self.wakes = 0
         self.writer = RingWriter(self.segment, self.wake)
         self.reader = RingReader(self.segment)
         self.unread: deque[tuple[int, bytes, bytes, int]] = deque()
         self.held: deque[tuple[int, bytes, bytes, int]] = deque()
-        self.head = self.released = self.committed = 0
-        self.pushed = self.refused = self.committed_records = 0
+        self.head = 0
+        self.released = 0
+        self.committed = 0
+        self.pushed = 0
+        self.refused = 0
+        self.committed_records = 0
         self.is_asleep = False
 
     def wake(self) -> None:
@@ -34,9 +46,16 @@ class RingMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.segment.close()
 
-    @rule(kind=st.integers(0, 0xFFFE), header=st.binary(max_size=30), size=SIZES, cut=st.integers(0, 4200))
+    @rule(
+        kind=st.integers(0, 0xFFFE),
+        header=st.binary(max_size=30),
+        size=SIZES,
+        cut=st.integers(0, 4200),
+    )
     def push(self, kind: int, header: bytes, size: int, cut: int) -> None:
-        """An entry is accepted exactly when it fits behind the head or, after wrapping, before what is released."""
+        """An entry is accepted exactly when it fits behind the head or, after wrapping, before what
+        is released.
+        """
         body = bytes((self.pushed + index) % 251 for index in range(size))
         length = (12 + len(header) + size + 7) // 8 * 8
         rest = -self.head % CAPACITY
@@ -47,6 +66,7 @@ class RingMachine(RuleBasedStateMachine):
         if not has_room:
             self.refused += 1
             return
+
         self.head = start + length
         self.pushed += 1
         self.unread.append((kind, header, body, self.head))
@@ -56,20 +76,25 @@ class RingMachine(RuleBasedStateMachine):
     @rule(change=st.integers(-3, 3))
     def push_what_is_left(self, change: int) -> None:
         """An entry of just the size that fits, or some words more or less."""
-        rest, free = -self.head % CAPACITY, self.released + CAPACITY - self.head
+        rest = -self.head % CAPACITY
+        free = self.released + CAPACITY - self.head
         room = rest if free <= rest or not free - rest > rest else free - rest
         self.push(kind=1, header=b"", size=max(room - 12 + change * 8, 0), cut=0)
 
     @rule(max_records=st.integers(1, 5), max_bytes=st.integers(0, CAPACITY))
     def read(self, max_records: int, max_bytes: int) -> None:
-        """What is read is the oldest unread, unchanged, and never nothing while something is unread."""
+        """What is read is the oldest unread, unchanged, and never nothing while something is
+        unread.
+        """
         entries = self.reader.read(max_records, max_bytes)
         assert len(entries) <= max_records
         assert bool(entries) == bool(self.unread)
+
         for kind, header, sections, end in entries:
             record = self.unread.popleft()
             assert (kind, header, bytes(sections[: len(record[2])]), end) == record
             self.held.append(record)
+
         assert self.reader.taken == self.committed_records + len(self.held)
 
     def commit(self, records: int) -> None:
@@ -87,7 +112,9 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(records=st.integers(0, 10))
     def reattach(self, records: int) -> None:
-        """A new reader, after a commit that was not released, reads again exactly what was not committed."""
+        """A new reader, after a commit that was not released, reads again exactly what was not
+        committed.
+        """
         self.commit(records)
         self.reader = RingReader(self.segment, self.committed, self.committed_records)
         self.unread.extendleft(reversed(self.held))
@@ -117,7 +144,11 @@ class RingMachine(RuleBasedStateMachine):
             self.released,
             self.head - self.released,
         )
-        assert (reader.pushed, reader.refused, reader.corrupt_records) == (self.pushed, self.refused, 0)
+        assert (reader.pushed, reader.refused, reader.corrupt_records) == (
+            self.pushed,
+            self.refused,
+            0,
+        )
         fill = (self.head - self.released) / CAPACITY
         assert self.writer.pressure() == (fill > 0.75) + (fill > 0.9)
         assert self.pushed == self.committed_records + len(self.held) + len(self.unread)

@@ -1,4 +1,6 @@
-"""Segments: made whole or not at all, read without trust, and alive exactly as long as their producer."""
+"""Segments: made whole or not at all, read without trust, and alive exactly as long as their
+producer.
+"""
 
 import contextlib
 import errno
@@ -27,7 +29,9 @@ def closing() -> Iterator[contextlib.ExitStack]:
 
 def make(closing: contextlib.ExitStack, directory: Path | None) -> Segment:
     """Make a small segment that the stack closes."""
-    made = Segment.create(directory, b'{"routes":[]}', ring_bytes=5000, counter_cells=10, inflight_slots=2)
+    made = Segment.create(
+        directory, b'{"routes":[]}', ring_bytes=5000, counter_cells=10, inflight_slots=2
+    )
     closing.callback(made.close)
     return made
 
@@ -40,11 +44,19 @@ def opened(closing: contextlib.ExitStack, segment: Segment) -> Segment:
 
 
 @pytest.mark.parametrize("is_anonymous", [False, True])
-def test_both_sides_see_the_same_areas(closing: contextlib.ExitStack, tmp_path: Path, is_anonymous: bool) -> None:
-    """What one side writes into any area the other side reads, and both agree on identity and sizes."""
+def test_both_sides_see_the_same_areas(
+    closing: contextlib.ExitStack, tmp_path: Path, is_anonymous: bool
+) -> None:
+    """What one side writes into any area the other side reads, and both agree on identity and
+    sizes.
+    """
     producer = make(closing, None if is_anonymous else tmp_path)
     consumer = opened(closing, producer)
-    assert (consumer.source, consumer.descriptor, consumer.boot_id) == (producer.source, b'{"routes":[]}', boot_id())
+    assert (consumer.source, consumer.descriptor, consumer.boot_id) == (
+        producer.source,
+        b'{"routes":[]}',
+        boot_id(),
+    )
     assert len(producer.source) == 16
     assert consumer.capacity == len(consumer.data) == 2 * PAGE
     assert (len(consumer.counters), consumer.inflight_slots) == (10, 2)
@@ -57,7 +69,9 @@ def test_both_sides_see_the_same_areas(closing: contextlib.ExitStack, tmp_path: 
     assert (consumer.data[0], consumer.data[8191], consumer.cells[64]) == (9, 10, 1 << 63)
 
 
-def test_the_file_is_private_allocated_and_named_by_its_source(closing: contextlib.ExitStack, tmp_path: Path) -> None:
+def test_the_file_is_private_allocated_and_named_by_its_source(
+    closing: contextlib.ExitStack, tmp_path: Path
+) -> None:
     """A ring file has mode 0600, no holes, and the name `<source>.ring`; nothing unfinished stays."""
     made = make(closing, tmp_path)
     path = tmp_path / f"{made.source.hex()}.ring"
@@ -72,7 +86,9 @@ def test_the_file_is_private_allocated_and_named_by_its_source(closing: contextl
 def test_portable_fallbacks_make_the_same_segment(
     closing: contextlib.ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: bool
 ) -> None:
-    """Without posix_fallocate and memfd_create the file is still allocated, zero, private and shareable."""
+    """Without posix_fallocate and memfd_create the file is still allocated, zero, private and
+    shareable.
+    """
     monkeypatch.delattr(os, "posix_fallocate")
     monkeypatch.delattr(os, "memfd_create")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -98,9 +114,14 @@ def test_without_proc_a_descriptor_is_duplicated(
 
 @pytest.mark.parametrize("is_anonymous", [False, True])
 def test_no_space_is_an_error_that_names_the_bytes_and_leaves_nothing(
-    closing: contextlib.ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_anonymous: bool
+    closing: contextlib.ExitStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_anonymous: bool,
 ) -> None:
-    """A file system that is full refuses the segment before it exists, and the message says what was wanted."""
+    """A file system that is full refuses the segment before it exists, and the message says what
+    was wanted.
+    """
 
     def full(fd: int, offset: int, size: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -117,24 +138,30 @@ def test_a_missing_directory_is_named(closing: contextlib.ExitStack, tmp_path: P
         make(closing, tmp_path / "absent")
 
 
-def test_every_damaged_byte_of_the_static_header_is_found(closing: contextlib.ExitStack, tmp_path: Path) -> None:
+def test_every_damaged_byte_of_the_static_header_is_found(
+    closing: contextlib.ExitStack, tmp_path: Path
+) -> None:
     """Whichever byte of the static header is changed, attaching says so; no size is believed."""
     made = make(closing, tmp_path)
     assert made.path is not None
     header = made.path.read_bytes()[:124]
     assert header[:8] == b"sidelogR"
+
     for position in range(124):
         damaged = bytearray(header)
         damaged[position] ^= 0x5A
         os.pwrite(made.fd, damaged, 0)
         with pytest.raises(SegmentError, match="damaged header"):
             Segment.attach(made.path)
+
     os.pwrite(made.fd, header, 0)
     opened(closing, made)
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, PAGE - 1])
-def test_a_truncated_file_is_refused(closing: contextlib.ExitStack, tmp_path: Path, size: int) -> None:
+def test_a_truncated_file_is_refused(
+    closing: contextlib.ExitStack, tmp_path: Path, size: int
+) -> None:
     """A file without the whole of its header page is damaged, not mapped."""
     made = make(closing, tmp_path)
     assert made.path is not None
@@ -146,7 +173,9 @@ def test_a_truncated_file_is_refused(closing: contextlib.ExitStack, tmp_path: Pa
 
 
 def test_what_is_no_ring_is_refused(closing: contextlib.ExitStack, tmp_path: Path) -> None:
-    """A link, a directory, a pipe, a missing file and a closed descriptor are errors and hang nobody."""
+    """A link, a directory, a pipe, a missing file and a closed descriptor are errors and hang
+    nobody.
+    """
     made = make(closing, tmp_path)
     link = tmp_path / "link.ring"
     link.symlink_to(str(made.path))
@@ -159,8 +188,12 @@ def test_what_is_no_ring_is_refused(closing: contextlib.ExitStack, tmp_path: Pat
         Segment.from_fd(9999)
 
 
-def test_a_named_segment_is_held_from_the_first_moment(closing: contextlib.ExitStack, tmp_path: Path) -> None:
-    """A consumer that finds the file sees its producer alive until that closes, and asking does not disturb it."""
+def test_a_named_segment_is_held_from_the_first_moment(
+    closing: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    """A consumer that finds the file sees its producer alive until that closes, and asking does not
+    disturb it.
+    """
     made = make(closing, tmp_path)
     consumer = opened(closing, made)
     assert made.producer_alive()
@@ -174,7 +207,9 @@ def test_a_named_segment_is_held_from_the_first_moment(closing: contextlib.ExitS
     assert not consumer.producer_alive()
 
 
-def test_letting_go_ends_the_producer_and_keeps_the_memory(closing: contextlib.ExitStack, tmp_path: Path) -> None:
+def test_letting_go_ends_the_producer_and_keeps_the_memory(
+    closing: contextlib.ExitStack, tmp_path: Path
+) -> None:
     """A worker that is done lets its consumer finish the ring before it closes it."""
     made = make(closing, tmp_path)
     consumer = opened(closing, made)
@@ -185,8 +220,12 @@ def test_letting_go_ends_the_producer_and_keeps_the_memory(closing: contextlib.E
     assert consumer.data[0] == 1
 
 
-def test_an_inherited_descriptor_does_not_keep_a_dead_producer_alive(closing: contextlib.ExitStack) -> None:
-    """The child that holds an anonymous segment counts as dead after kill -9, though the parent has it open."""
+def test_an_inherited_descriptor_does_not_keep_a_dead_producer_alive(
+    closing: contextlib.ExitStack,
+) -> None:
+    """The child that holds an anonymous segment counts as dead after kill -9, though the parent has
+    it open.
+    """
     made = make(closing, None)
     assert not made.producer_alive()
     program = (
@@ -194,8 +233,12 @@ def test_an_inherited_descriptor_does_not_keep_a_dead_producer_alive(closing: co
         "s = Segment.from_fd(int(sys.argv[1])); s.hold(); s.counters[0] = 1\n"
         "print('held', flush=True); time.sleep(60)"
     )
+
     child = subprocess.Popen(
-        [sys.executable, "-c", program, str(made.fd)], pass_fds=[made.fd], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(made.fd)],
+        pass_fds=[made.fd],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with child:
         assert child.stdout is not None
@@ -204,11 +247,16 @@ def test_an_inherited_descriptor_does_not_keep_a_dead_producer_alive(closing: co
         assert made.producer_alive()
         child.send_signal(signal.SIGKILL)
         child.wait(60)
+
     assert not made.producer_alive()
 
 
-def test_unlink_removes_the_name_and_keeps_the_memory(closing: contextlib.ExitStack, tmp_path: Path) -> None:
-    """After unlink no name is left, both sides still share the bytes, and a second unlink is harmless."""
+def test_unlink_removes_the_name_and_keeps_the_memory(
+    closing: contextlib.ExitStack, tmp_path: Path
+) -> None:
+    """After unlink no name is left, both sides still share the bytes, and a second unlink is
+    harmless.
+    """
     made = make(closing, tmp_path)
     consumer = opened(closing, made)
     consumer.unlink()
@@ -248,7 +296,9 @@ def test_only_abandoned_unfinished_files_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["busy.new", "link.new"]
 
 
-@pytest.mark.parametrize(("released", "head"), [(0, 0), (8, 16), (5000, 30000), (200_000, 300_000), (262_144, 524_288)])
+@pytest.mark.parametrize(
+    ("released", "head"), [(0, 0), (8, 16), (5000, 30000), (200_000, 300_000), (262_144, 524_288)]
+)
 def test_what_a_dead_worker_left_gives_back_all_but_what_is_unread(
     closing: contextlib.ExitStack, released: int, head: int
 ) -> None:
@@ -261,7 +311,9 @@ def test_what_a_dead_worker_left_gives_back_all_but_what_is_unread(
     segment.give_back_inflight()
     freed = before - os.fstat(segment.fd).st_blocks * 512
     assert freed >= (1 << 18) - (head - released) - 2 * PAGE + segment.inflight_slots * 4096
-    assert all(segment.data[at % (1 << 18)] == pattern[at % (1 << 18)] for at in range(released, head))
+    assert all(
+        segment.data[at % (1 << 18)] == pattern[at % (1 << 18)] for at in range(released, head)
+    )
 
 
 def test_a_ring_with_damaged_offsets_gives_nothing_back(closing: contextlib.ExitStack) -> None:

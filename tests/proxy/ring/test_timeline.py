@@ -12,7 +12,9 @@ def test_every_chunk_of_a_short_stream_is_noted() -> None:
 
 
 def test_a_long_stream_keeps_its_shape() -> None:
-    """Entries are thinned by halves: the first and the last stay, the order too, and the number is bounded."""
+    """Entries are thinned by halves: the first and the last stay, the order too, and the number is
+    bounded.
+    """
     timeline = Timeline()
     for number in range(100_000):
         note_chunk(timeline, number, number)

@@ -33,7 +33,19 @@ def test_listen_address_is_read(text: str, expected: tuple[str, int]) -> None:
 
 @each_of(
     "text",
-    ["", "8080", "127.0.0.1", "::1:8080", "[::1]", "[x]:80", "host:65536", "host:-1", "a b:80", "host:80/", "h:٣"],
+    [
+        "",
+        "8080",
+        "127.0.0.1",
+        "::1:8080",
+        "[::1]",
+        "[x]:80",
+        "host:65536",
+        "host:-1",
+        "a b:80",
+        "host:80/",
+        "h:٣",
+    ],
 )
 def test_bad_listen_address_is_refused(text: str) -> None:
     """Anything else is a ValueError."""
@@ -43,7 +55,9 @@ def test_bad_listen_address_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["unix:/run/proxy.sock", "unix:///run/proxy.sock"])
 def test_the_data_port_may_be_a_unix_socket(text: str) -> None:
-    """In the two forms of an upstream; its path takes the place of the host, and only this machine reaches it."""
+    """In the two forms of an upstream; its path takes the place of the host, and only this machine
+    reaches it.
+    """
     path, _ = parse_listen(text)
     assert path == "/run/proxy.sock"
     assert is_loopback(path)
@@ -127,9 +141,9 @@ def test_own_listener_is_recognised(upstream: str, listen: tuple[str, int], expe
 
 def test_loopback_is_told_from_the_network() -> None:
     """Loopback literals and localhost are this machine only; wildcards and names are not."""
-    assert [is_loopback(host) for host in ("127.9.9.9", "::1", "localhost", "0.0.0.0", "::", "app")] == [True] * 3 + [
-        False
-    ] * 3
+    assert [
+        is_loopback(host) for host in ("127.9.9.9", "::1", "localhost", "0.0.0.0", "::", "app")
+    ] == [True] * 3 + [False] * 3
 
 
 def test_addresses_are_values() -> None:
@@ -171,7 +185,9 @@ def test_a_proxy_on_the_way_is_read(text: str, expected: Via | None) -> None:
     assert "bWU6" not in repr(parse_via(text))
 
 
-@each_of("text", ["proxy:3128", "https://proxy", "socks5://proxy", "http://proxy/x", "http://a:b@", "on"])
+@each_of(
+    "text", ["proxy:3128", "https://proxy", "socks5://proxy", "http://proxy/x", "http://a:b@", "on"]
+)
 def test_what_is_no_proxy_is_refused(text: str) -> None:
     """The message does not repeat it: it may hold a password."""
     with pytest.raises(ValueError, match="expected"):
@@ -197,7 +213,11 @@ def test_what_is_no_proxy_is_refused(text: str) -> None:
         ("unix:/run/app.sock", "", False),
     ],
 )
-def test_the_environment_names_a_proxy_for_https(upstream: str, excepted: str, *, is_taken: bool) -> None:
-    """As curl and Go read it: not for what no_proxy lists, nor for this machine; networks are listed too."""
+def test_the_environment_names_a_proxy_for_https(
+    upstream: str, excepted: str, *, is_taken: bool
+) -> None:
+    """As curl and Go read it: not for what no_proxy lists, nor for this machine; networks are
+    listed too.
+    """
     environ = {"HTTPS_PROXY": "http://proxy:3128", "no_proxy": excepted}
     assert via_of(parse_upstream(upstream), environ) == ("http://proxy:3128" if is_taken else "")

@@ -23,21 +23,49 @@ def refusal(environ: dict[str, str]) -> str:
 @each_of(
     ("variable", "value", "expected"),
     [
-        ("REDACT__PATTERNS", '["(a)\\\\1"]', "redact.patterns: expected a regular expression of RE2: invalid escape"),
+        (
+            "REDACT__PATTERNS",
+            '["(a)\\\\1"]',
+            "redact.patterns: expected a regular expression of RE2: invalid escape",
+        ),
         (
             "REDACT__PATTERNS",
             '["x", "a*"]',
             "expected a regular expression that does not match an empty text, got 'a*'",
         ),
-        ("REDACT__PATTERNS", '["E"]', "does not match [REDACTED], which stands for what it finds, got 'E'"),
-        ("REDACT__PATTERNS", '["%s"]' % ("a" * 1001), "expected a regular expression of at most 1000 characters, got"),
+        (
+            "REDACT__PATTERNS",
+            '["E"]',
+            "does not match [REDACTED], which stands for what it finds, got 'E'",
+        ),
+        (
+            "REDACT__PATTERNS",
+            '["%s"]' % ("a" * 1001),
+            "expected a regular expression of at most 1000 characters, got",
+        ),
         ("REDACT__PATTERNS", '["((a|\\\\pL){300}){3}"]', "expected a regular expression of RE2: "),
         ("REDACT__PATTERNS", json.dumps(["x"] * 17), "at most 16 patterns, got 17"),
         ("REDACT__HEADERS", '["a b"]', "redact.headers: expected header names"),
-        ("REDACT__JSON_KEYS", '[""]', "redact.json_keys: expected a name of more than - and _, got ''"),
-        ("REDACT__EXCEPT", '["token", ""]', "redact.except: expected a name of more than - and _, got ''"),
-        ("REDACT__EXCEPT", '["body..a"]', "redact.except: expected a place such as body.properties.*, got 'body..a'"),
-        ("REDACT__QUERY", '["a", "_"]', "redact.query: expected a name of more than - and _, got '_'"),
+        (
+            "REDACT__JSON_KEYS",
+            '[""]',
+            "redact.json_keys: expected a name of more than - and _, got ''",
+        ),
+        (
+            "REDACT__EXCEPT",
+            '["token", ""]',
+            "redact.except: expected a name of more than - and _, got ''",
+        ),
+        (
+            "REDACT__EXCEPT",
+            '["body..a"]',
+            "redact.except: expected a place such as body.properties.*, got 'body..a'",
+        ),
+        (
+            "REDACT__QUERY",
+            '["a", "_"]',
+            "redact.query: expected a name of more than - and _, got '_'",
+        ),
         ("REDACT__QUERY", '[" -"]', "redact.query: expected a name of more than - and _, got ' -'"),
     ],
 )
@@ -51,7 +79,10 @@ def test_bad_value_is_refused_with_its_reason(variable: str, value: str, expecte
 @each_of(
     ("ids", "expected"),
     [
-        (["gitub-token"], "redact.disable: unknown rule 'gitub-token'; did you mean 'github-token'?"),
+        (
+            ["gitub-token"],
+            "redact.disable: unknown rule 'gitub-token'; did you mean 'github-token'?",
+        ),
         (["ibann"], "redact.disable: unknown rule 'ibann'; did you mean 'iban'?"),
         (["acme-kei"], "redact.disable: unknown rule 'acme-kei'; did you mean 'acme-key'?"),
         (["qqqqqqqq"], "redact.disable: unknown rule 'qqqqqqqq'; `sidelog redact list` shows all"),
@@ -59,11 +90,21 @@ def test_bad_value_is_refused_with_its_reason(variable: str, value: str, expecte
             ["iban", "window-edge"],
             "redact.disable: 'window-edge' cannot be switched off: it takes out what may be half",
         ),
-        (["rest-of-many"], "redact.disable: 'rest-of-many' cannot be switched off: it takes out what is behind more"),
-        (["oauth-code"], "redact.disable: 'oauth-code' cannot be switched off: a code beside grant_type is what"),
+        (
+            ["rest-of-many"],
+            "redact.disable: 'rest-of-many' cannot be switched off: it takes out what is behind "
+            "more",
+        ),
+        (
+            ["oauth-code"],
+            "redact.disable: 'oauth-code' cannot be switched off: a code beside grant_type is what",
+        ),
         (["pattern-1"], "redact.disable: 'pattern-1' is one of redact.patterns: take it out there"),
         (["name:"], "redact.disable: expected name: and a name of more than - and _, got 'name:'"),
-        (["name:*"], "redact.disable: expected name: and a name of more than - and _, got 'name:*'"),
+        (
+            ["name:*"],
+            "redact.disable: expected name: and a name of more than - and _, got 'name:*'",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_disabled_is_refused(ids: list[str], expected: str) -> None:
@@ -89,9 +130,14 @@ def test_rules_without_patterns_have_no_effect() -> None:
     [
         (
             {"id": "Acme Key"},
-            "rules[0].id: expected at most 64 small letters and digits, with hyphens between them, got",
+            "rules[0].id: expected at most 64 small letters and digits, with hyphens between "
+            "them, got",
         ),
-        ({"id": "a" * 65}, "rules[0].id: expected at most 64 small letters and digits, with hyphens between them, got"),
+        (
+            {"id": "a" * 65},
+            "rules[0].id: expected at most 64 small letters and digits, with hyphens between "
+            "them, got",
+        ),
         (
             {"id": "github-token"},
             "rules[0].id: is the id of a built-in rule: take another one, or disable that, got 'g",
@@ -99,35 +145,71 @@ def test_rules_without_patterns_have_no_effect() -> None:
         ({"id": "iban"}, "rules[0].id: is the id of a built-in rule"),
         ({"id": "window-edge"}, "rules[0].id: is the id of a built-in rule"),
         ({"id": "pattern-1"}, "rules[0].id: is the id of a built-in rule"),
-        ({"literals": []}, "rules[0].literals: expected 1 to 64 texts, of which each match has one, got 0"),
-        ({"literals": ["xx"] * 65}, "rules[0].literals: expected 1 to 64 texts, of which each match has one, got 65"),
+        (
+            {"literals": []},
+            "rules[0].literals: expected 1 to 64 texts, of which each match has one, got 0",
+        ),
+        (
+            {"literals": ["xx"] * 65},
+            "rules[0].literals: expected 1 to 64 texts, of which each match has one, got 65",
+        ),
         (
             {"literals": ["acme_", "a"]},
-            "literals: expected 2 to 64 characters of ASCII, without quotes, backslashes and ends of lines, got 'a'",
+            "literals: expected 2 to 64 characters of ASCII, without quotes, backslashes and ends "
+            "of lines, got 'a'",
         ),
         (
             {"literals": ["x" * 65]},
-            "literals: expected 2 to 64 characters of ASCII, without quotes, backslashes and ends of lines, got 'xxx",
+            "literals: expected 2 to 64 characters of ASCII, without quotes, backslashes and ends "
+            "of lines, got 'xxx",
         ),
         ({"literals": ["clé_"]}, "without quotes, backslashes and ends of lines, got 'clé_'"),
-        ({"literals": ['"key":']}, """without quotes, backslashes and ends of lines, got '"key":'"""),
+        (
+            {"literals": ['"key":']},
+            """without quotes, backslashes and ends of lines, got '"key":'""",
+        ),
         ({"literals": ["a\\b"]}, "without quotes, backslashes and ends of lines, got 'a\\\\b'"),
         ({"literals": ["key\n"]}, "without quotes, backslashes and ends of lines, got 'key\\n'"),
-        ({"regex": "acme_("}, "rules[0].regex: expected an expression of RE2: missing ): acme_(, got 'acme_('"),
-        ({"regex": r"(?<=a)acme_"}, "rules[0].regex: expected an expression of RE2: invalid perl operator"),
-        ({"regex": "x" * 1001}, "rules[0].regex: expected an expression of at most 1000 characters, got 'xxx"),
+        (
+            {"regex": "acme_("},
+            "rules[0].regex: expected an expression of RE2: missing ): acme_(, got 'acme_('",
+        ),
+        (
+            {"regex": r"(?<=a)acme_"},
+            "rules[0].regex: expected an expression of RE2: invalid perl operator",
+        ),
+        (
+            {"regex": "x" * 1001},
+            "rules[0].regex: expected an expression of at most 1000 characters, got 'xxx",
+        ),
         ({"regex": "acme_((a|\\pL){300}){3}"}, "rules[0].regex: expected an expression of RE2: "),
-        ({"regex": "(acme_|RED)[A-Z]+", "group": 1}, "an expression that does not match [REDACTED], which stands for"),
-        ({"group": 2}, "rules[0].group: expected at most 1, as many groups as the expression has, got 2"),
+        (
+            {"regex": "(acme_|RED)[A-Z]+", "group": 1},
+            "an expression that does not match [REDACTED], which stands for",
+        ),
+        (
+            {"group": 2},
+            "rules[0].group: expected at most 1, as many groups as the expression has, got 2",
+        ),
         ({"before": 257}, "rules[0].before: expected a whole number from 0 to 256, got 257"),
         (
             {"check": "luhn"},
-            "rules[0].check: expected one of base58, base64-login, jwt, long-or-digit, mixed, not-words,",
+            "rules[0].check: expected one of base58, base64-login, jwt, long-or-digit, mixed, "
+            "not-words,",
         ),
         ({"examples": ["x"] * 33}, "rules[0].examples: expected at most 32 texts, got 33"),
-        ({"no-examples": [""]}, "rules[0].no-examples: expected a text of 1 to 4000 characters, got 0"),
-        ({"examples": ["x" * 4001]}, "rules[0].examples: expected a text of 1 to 4000 characters, got 4001"),
-        ({"no_examples": ["x"]}, "rules[0].no_examples: unknown setting; did you mean no-examples?"),
+        (
+            {"no-examples": [""]},
+            "rules[0].no-examples: expected a text of 1 to 4000 characters, got 0",
+        ),
+        (
+            {"examples": ["x" * 4001]},
+            "rules[0].examples: expected a text of 1 to 4000 characters, got 4001",
+        ),
+        (
+            {"no_examples": ["x"]},
+            "rules[0].no_examples: unknown setting; did you mean no-examples?",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_used_is_refused(more: dict[str, object], expected: str) -> None:
@@ -157,9 +239,18 @@ def test_rules_are_as_many_as_allowed_each_with_an_id_of_its_own() -> None:
 
 def test_rules_and_ids_are_read_as_they_are_written() -> None:
     """All ids that code has are known, and what is written with hyphens in TOML."""
-    rule = RULE | {"before": 3, "group": 1, "check": "mixed", "examples": ["acme_«a»"], "no-examples": ["acme_b"]}
+    rule = RULE | {
+        "before": 3,
+        "group": 1,
+        "check": "mixed",
+        "examples": ["acme_«a»"],
+        "no-examples": ["acme_b"],
+    }
     disabled = [*CODE_RULES, "github-token", "acme-key", "name:user[password]"]
-    environ = {"SIDELOG_REDACT__RULES": json.dumps([rule]), "SIDELOG_REDACT__DISABLE": json.dumps(disabled)}
+    environ = {
+        "SIDELOG_REDACT__RULES": json.dumps([rule]),
+        "SIDELOG_REDACT__DISABLE": json.dumps(disabled),
+    }
     redact = load({"proxy.upstream": "http://a"}, environ, None).redact
     assert redact.disable == tuple(disabled)
     (read,) = redact.rules

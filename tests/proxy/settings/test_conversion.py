@@ -14,7 +14,8 @@ from tests.support.cases import each_of
     [
         (
             "[retention]\nmax_bytes = '10 loads'",
-            "retention.max_bytes: expected a whole number of bytes, at least 0, or a text with a unit of B, ",
+            "retention.max_bytes: expected a whole number of bytes, at least 0, or a text with a "
+            "unit of B, ",
         ),
         ("[log]\naccess = true", "log.access: expected one of off, json, common, got true"),
         (
@@ -22,31 +23,51 @@ from tests.support.cases import each_of
             "redact.patterns: expected true or false, or a list of texts in quotes, got 'yes'",
         ),
         ("[redact]\nheaders = 'x-a'", "redact.headers: expected a list, got 'x-a'"),
-        ("[redact]\nheaders = ['x-a', 1]", "redact.headers: expected a list of texts in quotes, got ['x-a', 1]"),
-        ("[otel]\nsignals = ['metrics']", "otel.signals: expected a list of some of traces, logs, got ['metrics']"),
+        (
+            "[redact]\nheaders = ['x-a', 1]",
+            "redact.headers: expected a list of texts in quotes, got ['x-a', 1]",
+        ),
+        (
+            "[otel]\nsignals = ['metrics']",
+            "otel.signals: expected a list of some of traces, logs, got ['metrics']",
+        ),
         (
             "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\ntool_cost_usd = { a = -1 }",
-            "routes[0].tool_cost_usd: expected a table of numbers from 0 to 1000000000, got {'a': -1}",
+            "routes[0].tool_cost_usd: expected a table of numbers from 0 to 1000000000, got {'a': "
+            "-1}",
         ),
         (
-            "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\n[routes.limits]\nmax_body_bytes = 'ten'",
-            "routes[0].limits.max_body_bytes: expected a whole number of bytes, at least 0, or a text with a unit",
+            "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = "
+            "'a'\n[routes.limits]\nmax_body_bytes = 'ten'",
+            "routes[0].limits.max_body_bytes: expected a whole number of bytes, at least 0, or a "
+            "text with a unit",
         ),
-        ("[redact]\npatterns = [1]", "redact.patterns: expected true or false, or a list of texts in quotes, got [1]"),
+        (
+            "[redact]\npatterns = [1]",
+            "redact.patterns: expected true or false, or a list of texts in quotes, got [1]",
+        ),
         ("[tokens]\nname = 'g'", "tokens: expected a list of tables, as in [[tokens]]"),
-        ("[proxy]\nstage = '%s'" % ("x" * 129), "proxy.stage: expected text in quotes, at most 128 characters"),
+        (
+            "[proxy]\nstage = '%s'" % ("x" * 129),
+            "proxy.stage: expected text in quotes, at most 128 characters",
+        ),
         (
             "[proxy.limits]\ntimeout_connect_s = inf",
-            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text with a unit of ms",
+            "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text "
+            "with a unit of ms",
         ),
         (
-            "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\ntool_cost_usd = { a = 1e308 }",
-            "routes[0].tool_cost_usd: expected a table of numbers from 0 to 1000000000, got {'a': 1e+308}",
+            "[[routes]]\nid = 'a'\nupstream = 'http://a'\nhost = 'a'\ntool_cost_usd = { a = 1e308 "
+            "}",
+            "routes[0].tool_cost_usd: expected a table of numbers from 0 to 1000000000, got {'a': "
+            "1e+308}",
         ),
         ("[otel]\nheaders = 'a=b'", "otel.headers: expected a table ("),
     ],
 )
-def test_what_was_expected_is_said_in_words_of_the_file(tmp_path: Path, text: str, expected: str) -> None:
+def test_what_was_expected_is_said_in_words_of_the_file(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     """Neither types of Python nor those of JSON: what to write there, with its bounds."""
     path = tmp_path / "sidelog.toml"
     path.write_text(text)
@@ -75,7 +96,9 @@ def test_what_was_expected_is_said_in_words_of_the_file(tmp_path: Path, text: st
     ],
 )
 @each_of("is_file", [True, False])
-def test_sizes_and_times_may_have_a_unit(tmp_path: Path, name: str, text: str, number: float, *, is_file: bool) -> None:
+def test_sizes_and_times_may_have_a_unit(
+    tmp_path: Path, name: str, text: str, number: float, *, is_file: bool
+) -> None:
     """In the file as text, and in the environment."""
     section, _, key = name.rpartition(".")
     path = tmp_path / "sidelog.toml"

@@ -30,7 +30,9 @@ def problems_of(
 
 def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path) -> None:
     """Each source overrides the ones before it, setting by setting."""
-    path = write(tmp_path, '[proxy]\nlisten = "127.0.0.1:1"\nstage = "file"\nrecord_id_header = "X-File"\n')
+    path = write(
+        tmp_path, '[proxy]\nlisten = "127.0.0.1:1"\nstage = "file"\nrecord_id_header = "X-File"\n'
+    )
     environ = {"SIDELOG_PROXY__LISTEN": "127.0.0.1:2", "SIDELOG_PROXY__STAGE": "env"}
     settings = load(UP | {"proxy.listen": "127.0.0.1:3"}, environ, path)
     assert (settings.proxy.listen, settings.proxy.stage, settings.proxy.record_id_header) == (
@@ -58,7 +60,10 @@ def test_environment_values_take_the_type_of_their_setting() -> None:
 
 def test_routes_of_the_environment_replace_those_of_the_file(tmp_path: Path) -> None:
     """The list of routes is one setting."""
-    path = write(tmp_path, '[[routes]]\nid="f"\nupstream="http://f"\n[[routes]]\nid="g"\nupstream="http://g"\n')
+    path = write(
+        tmp_path,
+        '[[routes]]\nid="f"\nupstream="http://f"\n[[routes]]\nid="g"\nupstream="http://g"\n',
+    )
     settings = load({}, {"SIDELOG_ROUTES": '[{id = "e", upstream = "http://e"}]'}, path)
     assert [route.id for route in settings.routes] == ["e"]
 
@@ -79,19 +84,27 @@ def test_data_directory_is_absolute_and_follows_its_sources(tmp_path: Path) -> N
     assert load(UP, {}, None).data_dir == str(Path.cwd() / "sidelog-data")
     assert load(UP, environ, None).data_dir == "/var/lib/a"
     assert load(UP, environ | {"SIDELOG_DATA_DIR": str(tmp_path)}, None).data_dir == str(tmp_path)
-    assert load(UP | {"data_dir": "/f"}, environ | {"SIDELOG_DATA_DIR": str(tmp_path)}, None).data_dir == "/f"
+    assert (
+        load(UP | {"data_dir": "/f"}, environ | {"SIDELOG_DATA_DIR": str(tmp_path)}, None).data_dir
+        == "/f"
+    )
 
 
 def test_all_problems_come_at_once_each_with_its_origin(tmp_path: Path) -> None:
-    """A wrong type, an unknown key, a bad limit and a bad flag are all in one report, with lines and names."""
+    """A wrong type, an unknown key, a bad limit and a bad flag are all in one report, with lines
+    and names.
+    """
     path = write(
         tmp_path,
-        '[proxy]\nworkers = 65\nlisten = 7\n\n[proxy.limits]\nmax_heders = 1\n[[routes]]\nid = ""\npath = "x"\n',
+        "[proxy]\nworkers = 65\nlisten = 7\n\n[proxy.limits]\nmax_heders = 1\n[[routes]]\nid = "
+        '""\npath = "x"\n',
     )
     found = "\n".join(problems_of({"admin.listen": "nowhere"}, {"SIDELOG_RING__BYTES": "7"}, path))
     assert f"proxy.workers: expected a whole number from 0 to 64, got 65 ({path}:2)" in found
     assert f"proxy.listen: expected text in quotes, got 7 ({path}:3)" in found
-    assert f"proxy.limits.max_heders: unknown setting; did you mean max_headers? ({path}:6)" in found
+    assert (
+        f"proxy.limits.max_heders: unknown setting; did you mean max_headers? ({path}:6)" in found
+    )
     assert f"({path}:8)" in found
     assert f"routes[0].upstream: is missing ({path}:7)" in found
     assert "routes[0].path: expected a raw path" in found
@@ -102,12 +115,25 @@ def test_all_problems_come_at_once_each_with_its_origin(tmp_path: Path) -> None:
 
 def test_unknown_names_are_errors_but_foreign_variables_are_not() -> None:
     """A misspelt setting is refused; what Kubernetes puts into the environment is left alone."""
-    load(UP, {"SIDELOG_PORT": "tcp://10.0.0.1:8080", "SIDELOG_SERVICE_HOST": "10.0.0.1", "OTHER__X": "1"}, None)
+    load(
+        UP,
+        {
+            "SIDELOG_PORT": "tcp://10.0.0.1:8080",
+            "SIDELOG_SERVICE_HOST": "10.0.0.1",
+            "OTHER__X": "1",
+        },
+        None,
+    )
     (problem,) = problems_of(UP, {"SIDELOG_PROXY__LISTN": "x"})
-    assert problem == "proxy.listn: unknown setting; did you mean proxy.listen? (SIDELOG_PROXY__LISTN)"
-    (problem,) = problems_of(UP, {"SIDELOG_LOG_LEVEL": "debug", "SIDELOG_PROXY_DATA_PORT": "tcp://10.0.0.1:80"})
+    assert (
+        problem == "proxy.listn: unknown setting; did you mean proxy.listen? (SIDELOG_PROXY__LISTN)"
+    )
+    (problem,) = problems_of(
+        UP, {"SIDELOG_LOG_LEVEL": "debug", "SIDELOG_PROXY_DATA_PORT": "tcp://10.0.0.1:80"}
+    )
     assert problem == (
-        "log.level: expected two underscores between levels, as in SIDELOG_LOG__LEVEL (SIDELOG_LOG_LEVEL)"
+        "log.level: expected two underscores between levels, as in SIDELOG_LOG__LEVEL "
+        "(SIDELOG_LOG_LEVEL)"
     )
     (problem,) = problems_of(UP | {"proxy.nothing_like_it": "x"})
     assert problem.startswith("proxy.nothing_like_it: unknown setting")
@@ -122,8 +148,10 @@ def test_a_setting_in_the_wrong_section_is_told_its_own(tmp_path: Path) -> None:
     )
     assert problems_of({}, {}, path) == [
         f"upstream: unknown setting; did you mean proxy.upstream? ({path}:1)",
-        f"proxy.timeout_connect_s: unknown setting; did you mean proxy.limits.timeout_connect_s? ({path}:3)",
-        f"routes[0].max_body_bytes: unknown setting; did you mean routes[0].limits.max_body_bytes? ({path}:7)",
+        "proxy.timeout_connect_s: unknown setting; did you mean proxy.limits.timeout_connect_s? "
+        f"({path}:3)",
+        "routes[0].max_body_bytes: unknown setting; did you mean "
+        f"routes[0].limits.max_body_bytes? ({path}:7)",
     ]
 
 
@@ -131,10 +159,13 @@ def test_tables_of_the_environment_replace_those_of_the_file(tmp_path: Path) -> 
     """A list of tables is one value: an empty one takes all of the file away."""
     path = write(
         tmp_path,
-        '[[tokens]]\nname = "a"\ntoken = "a-secret-of-some-length"\n[[admin_hosts]]\nname = "h"\nprojects = ["p"]\n',
+        '[[tokens]]\nname = "a"\ntoken = "a-secret-of-some-length"\n[[admin_hosts]]\nname = '
+        '"h"\nprojects = ["p"]\n',
     )
     assert [token.name for token in load(UP, {}, path).tokens] == ["a"]
-    settings = load(UP, {"SIDELOG_TOKENS": "[]", "SIDELOG_ADMIN_HOSTS": '[{name="i",projects=["q"]}]'}, path)
+    settings = load(
+        UP, {"SIDELOG_TOKENS": "[]", "SIDELOG_ADMIN_HOSTS": '[{name="i",projects=["q"]}]'}, path
+    )
     assert (settings.tokens, [host.name for host in settings.admin_hosts]) == ((), ["i"])
 
 
@@ -147,12 +178,17 @@ def test_a_file_that_cannot_be_read_is_the_only_problem(tmp_path: Path) -> None:
 
 def test_no_route_at_all_says_how_to_give_one() -> None:
     """Without anything to proxy to the report says how to name it."""
-    assert problems_of({}) == ["routes: no upstream configured: use --upstream URL or add [[routes]]"]
+    assert problems_of({}) == [
+        "routes: no upstream configured: use --upstream URL or add [[routes]]"
+    ]
 
 
 def test_secrets_are_read_from_the_environment_and_never_repeated(tmp_path: Path) -> None:
     """env:NAME is resolved; a missing one is named; a bad value is not echoed."""
-    text = '[[routes]]\nid="a"\nupstream="http://a"\nheaders.set_request = { authorization = "env:UPSTREAM_AUTH" }\n'
+    text = (
+        '[[routes]]\nid="a"\nupstream="http://a"\nheaders.set_request = { authorization = '
+        '"env:UPSTREAM_AUTH" }\n'
+    )
     path = write(tmp_path, text)
     settings = load({}, {"UPSTREAM_AUTH": "Bearer s3cret"}, path)
     assert settings.routes[0].headers.set_request == {"authorization": "Bearer s3cret"}
@@ -176,8 +212,12 @@ def test_tables_and_lists_have_to_be_such(tmp_path: Path) -> None:
     """A section given as a value, routes given as a table, text that is neither JSON nor TOML."""
     assert "expected a table" in problems_of(UP, {}, write(tmp_path, "proxy = 1\n"))[0]
     limits = "[[routes]]\nid = 'a'\nupstream = 'http://a'\npath = '/a'\nlimits = 5\n"
-    assert "expected a table, as in [routes.limits]" in problems_of(UP, {}, write(tmp_path, limits))[0]
-    assert "expected a list of tables" in problems_of(UP, {}, write(tmp_path, "[routes]\nid = 1\n"))[0]
+    assert (
+        "expected a table, as in [routes.limits]" in problems_of(UP, {}, write(tmp_path, limits))[0]
+    )
+    assert (
+        "expected a list of tables" in problems_of(UP, {}, write(tmp_path, "[routes]\nid = 1\n"))[0]
+    )
     assert "expected JSON or a TOML value" in problems_of(UP, {"SIDELOG_ROUTES": "["})[0]
     assert "expected JSON or a TOML value" in problems_of(UP, {"SIDELOG_REDACT__QUERY": "a,b"})[0]
     assert "not in a file" in problems_of(UP, {}, write(tmp_path, 'data_dir = "x"\n'))[0]
@@ -205,14 +245,22 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 
 
 def test_what_is_not_utf_8_is_a_problem() -> None:
-    """Such bytes of the environment or of the command line have no place in the document that all processes read."""
+    """Such bytes of the environment or of the command line have no place in the document that all
+    processes read.
+    """
     text = os.fsdecode(b"/tmp/\xff")
     assert problems_of(UP, {"SIDELOG_PROXY__STAGE": text}) == [
         "proxy.stage: expected text in UTF-8, got '/tmp/\\udcff' (SIDELOG_PROXY__STAGE)"
     ]
     assert "data_dir: expected text in UTF-8" in problems_of(UP | {"data_dir": text}, {})[0]
-    assert "redact.query: expected text in UTF-8" in problems_of(UP, {"SIDELOG_REDACT__QUERY": f'["{text}"]'})[0]
-    assert "routes: " in problems_of(UP, {"SIDELOG_ROUTES": f'[{{"id": "{text}", "upstream": "http://a"}}]'})[0]
+    assert (
+        "redact.query: expected text in UTF-8"
+        in problems_of(UP, {"SIDELOG_REDACT__QUERY": f'["{text}"]'})[0]
+    )
+    assert (
+        "routes: "
+        in problems_of(UP, {"SIDELOG_ROUTES": f'[{{"id": "{text}", "upstream": "http://a"}}]'})[0]
+    )
 
 
 def test_a_table_of_a_route_is_named_with_its_line(tmp_path: Path) -> None:
@@ -230,6 +278,7 @@ def test_patterns_are_a_switch_or_a_list(tmp_path: Path) -> None:
     file = tmp_path / "sidelog.toml"
     own = "[redact]\npatterns = ['\\bE-\\d+']\n"
     listed = ("\\bE-\\d+",)
+
     cases: tuple[tuple[str, dict[str, str], bool | tuple[str, ...]], ...] = (
         ("", {}, True),
         ("[redact]\npatterns = false\n", {}, False),

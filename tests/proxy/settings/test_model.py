@@ -24,6 +24,7 @@ def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
             out |= flat(value, f"{prefix}{key}.")
         else:
             out[prefix + key] = value
+
     return out
 
 
@@ -38,9 +39,16 @@ def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> N
     """deploy/example.toml lists exactly the declared settings, each with the declared default."""
     tree = tomllib.loads(EXAMPLE.read_text())
     (route,) = tree.pop("routes")
-    declared = {name: default_of(field) for name, field in leaves() if name != "data_dir" and name not in TABLES}
+    declared = {
+        name: default_of(field)
+        for name, field in leaves()
+        if name != "data_dir" and name not in TABLES
+    }
     assert tree.pop("llm") == {}
-    written = {name: tuple(value) if isinstance(value, list) else value for name, value in flat(tree).items()}
+    written = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in flat(tree).items()
+    }
     assert written == declared
     fields = fields_of(RouteSettings)
     assert list(route) == list(fields)
@@ -55,13 +63,17 @@ def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> N
 
 
 def test_example_file_is_written_from_the_declarations() -> None:
-    """Help and order are those declared; `python -m tests.support.example_config` writes the file anew."""
+    """Help and order are those declared; `python -m tests.support.example_config` writes the file
+    anew.
+    """
     assert EXAMPLE.read_text() == render()
     assert max(map(len, EXAMPLE.read_text().splitlines())) <= WIDTH
 
 
 def test_example_file_explains_every_table_and_loads() -> None:
-    """Each line that sets something obvious or not stands under a commented table, and the file is valid."""
+    """Each line that sets something obvious or not stands under a commented table, and the file is
+    valid.
+    """
     settings = load({}, {}, EXAMPLE)
     assert settings.routes[0].id == "app"
     plain = msgspec.structs.replace(settings, routes=(), data_dir="sidelog-data")
@@ -90,7 +102,9 @@ def test_freeze_and_thaw_keep_everything_with_secrets() -> None:
     """What one process freezes another thaws to equal settings, resolved secrets included."""
     settings = load({"proxy.upstream": "http://app:1"}, {}, None)
     route = RouteSettings(
-        id="a", upstream="unix:/s", headers=HeaderSettings(set_request={"authorization": "Bearer s3cret"})
+        id="a",
+        upstream="unix:/s",
+        headers=HeaderSettings(set_request={"authorization": "Bearer s3cret"}),
     )
     settings = msgspec.structs.replace(settings, routes=(route, *settings.routes))
     assert thaw(freeze(settings)) == settings
@@ -101,7 +115,9 @@ def test_shown_settings_have_no_secrets() -> None:
     """Header values and the storage password are hidden, everything else is shown."""
     settings = load({"proxy.upstream": "http://app:1"}, {}, None)
     route = RouteSettings(
-        id="a", upstream="unix:/s", headers=HeaderSettings(set_request={"authorization": "Bearer s3cret"})
+        id="a",
+        upstream="unix:/s",
+        headers=HeaderSettings(set_request={"authorization": "Bearer s3cret"}),
     )
     url = "postgresql://me:hunter2@db/logs"
     storage = msgspec.structs.replace(settings.storage, url=url)

@@ -18,15 +18,24 @@ def test_each_is_refused_with_what_took_its_place(name: str, tmp_path: Path) -> 
     """In a file, and in the environment; no setting of today has such a name."""
     section, _, key = name.rpartition(".")
     of_table, _, inner = section.partition(".") if section.split(".")[0] in TABLES else ("", "", "")
-    tables = f'[[{of_table}]]\nid = "r"\nupstream = "http://a"\n[{section}]\n' if inner else f"[{section}]\n"
+    tables = (
+        f'[[{of_table}]]\nid = "r"\nupstream = "http://a"\n[{section}]\n'
+        if inner
+        else f"[{section}]\n"
+    )
     if of_table and not inner:
         tables = f'[[{of_table}]]\nid = "r"\nupstream = "http://a"\n'
     path = tmp_path / "sidelog.toml"
     path.write_text(f"{tables}{key} = 1\n")
     assert any(RETIRED[name] in problem for problem in problems({}, path)), problems({}, path)
+
     if not of_table:
         variable = "SIDELOG_" + name.upper().replace(".", "__")
-        assert [RETIRED[name] in problem and variable in problem for problem in problems({variable: "1"})] == [True]
+        assert [
+            RETIRED[name] in problem and variable in problem
+            for problem in problems({variable: "1"})
+        ] == [True]
+
     today = {setting for setting, _ in leaves()}
     today |= {f"{table}.{setting}" for table, kind in TABLES.items() for setting, _ in leaves(kind)}
     assert name not in today

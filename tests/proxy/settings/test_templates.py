@@ -23,7 +23,11 @@ openapi = "OPENAPI"
 @pytest.mark.parametrize(
     "document",
     [
-        {"openapi": "3.1.0", "servers": [{"url": "https://example.org/v1/"}], "paths": {"/pets/{id}": {}, "x-a": {}}},
+        {
+            "openapi": "3.1.0",
+            "servers": [{"url": "https://example.org/v1/"}],
+            "paths": {"/pets/{id}": {}, "x-a": {}},
+        },
         {"swagger": "2.0", "basePath": "/v1", "paths": {"/pets/{id}": {}}},
     ],
 )
@@ -65,7 +69,9 @@ paths:
 
 @pytest.mark.parametrize("name", ["openapi.yaml", "openapi", "openapi.json"])
 def test_a_description_in_yaml_names_the_same(tmp_path: Path, name: str) -> None:
-    """It is known by what stands in it, too; only keys of `paths` and the first server are looked at."""
+    """It is known by what stands in it, too; only keys of `paths` and the first server are looked
+    at.
+    """
     path = tmp_path / name
     path.write_text(PETS)
     assert read_templates(path) == ("/v1/pets/{petId}", "/v1/pets/{petId}/photos", "/v1/pets")
@@ -77,11 +83,16 @@ def test_swagger_in_yaml_has_its_base_path(tmp_path: Path) -> None:
     assert read_templates(path) == ("/api/pets",)
 
 
-def test_yaml_without_its_reader_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_without_its_reader_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     path = tmp_path / "openapi.yaml"
     path.write_text(PETS)
-    with pytest.raises(ValueError, match=r"needs a reader: pip install 'sidelog\[yaml\]', got '.*openapi.yaml'"):
+
+    with pytest.raises(
+        ValueError, match=r"needs a reader: pip install 'sidelog\[yaml\]', got '.*openapi.yaml'"
+    ):
         read_templates(path)
 
 
@@ -90,18 +101,25 @@ def test_yaml_without_its_reader_says_what_to_install(tmp_path: Path, monkeypatc
     [
         (None, "cannot be read: No such file"),
         ("# Pets\nopenapi: 3.1.0", "expected an OpenAPI description with `paths`"),
-        ("openapi: 3.1.0\npaths: [", "as YAML, got did not find expected node content in line 3, column 1: '"),
+        (
+            "openapi: 3.1.0\npaths: [",
+            "as YAML, got did not find expected node content in line 3, column 1: '",
+        ),
         ("paths:\n  /a: " + "[" * 100_000, "as YAML, got more than 200 levels in line 2: '"),
         ("openapi", "expected an OpenAPI description as JSON or YAML, got '"),
         ("[" * 100_000, "expected an OpenAPI description as JSON or YAML, got '"),
         ("{}", "expected an OpenAPI description with `paths`"),
         ("[]", "expected an OpenAPI description with `paths`"),
-        ('{"paths": {"/a?b": {}}}', "expected a path that begins with /, without query, got '/a?b'"),
+        (
+            '{"paths": {"/a?b": {}}}',
+            "expected a path that begins with /, without query, got '/a?b'",
+        ),
     ],
 )
 def test_what_is_no_description_is_refused(tmp_path: Path, text: str | None, reason: str) -> None:
     """The message names the setting, what was expected and the file."""
-    path, config = tmp_path / "openapi.json", tmp_path / "sidelog.toml"
+    path = tmp_path / "openapi.json"
+    config = tmp_path / "sidelog.toml"
     if text is not None:
         path.write_text(text)
     config.write_text(ROUTE.replace("OPENAPI", str(path)))

@@ -1,4 +1,6 @@
-"""[[tokens]] and [[admin_hosts]]: secrets become digests, contradictions are told, nothing is ever shown."""
+"""[[tokens]] and [[admin_hosts]]: secrets become digests, contradictions are told, nothing is ever
+shown.
+"""
 
 import hashlib
 from pathlib import Path
@@ -34,7 +36,8 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
     }[how]
     path = tmp_path / "sidelog.toml"
     path.write_text(
-        f'[proxy]\nupstream = "http://app:1"\n[[tokens]]\nname = "grafana"\nprojects = ["proj_a"]\n{line}\n'
+        '[proxy]\nupstream = "http://app:1"\n[[tokens]]\nname = "grafana"\nprojects = '
+        f'["proj_a"]\n{line}\n'
         '[[admin_hosts]]\nname = "a.logs.example"\nprojects = ["proj_a"]\n'
     )
     settings = load({}, {"GRAFANA": SECRET}, path)
@@ -51,30 +54,48 @@ def test_a_token_becomes_a_digest(tmp_path: Path, how: str) -> None:
     [
         (
             '[[tokens]]\nname = "a"',
-            "tokens[0].token: is missing: expected the secret, or env:NAME, file:PATH or sha256: and its SHA-256 (",
+            "tokens[0].token: is missing: expected the secret, or env:NAME, file:PATH or sha256: "
+            "and its SHA-256 (",
         ),
         ('[[tokens]]\nname = "a"\ntoken = "env:MISSING"', "the environment has no MISSING"),
-        ('[[tokens]]\nname = "a"\ntoken = 12345678901234567890', "tokens[0].token: expected text in quotes ("),
+        (
+            '[[tokens]]\nname = "a"\ntoken = 12345678901234567890',
+            "tokens[0].token: expected text in quotes (",
+        ),
         ('[[tokens]]\nname = "a"\ntoken = "short"', "at least 16 characters"),
-        ('[[tokens]]\nname = "a"\ntoken = "sha256:zz"', "expected 64 hexadecimal digits behind sha256:"),
+        (
+            '[[tokens]]\nname = "a"\ntoken = "sha256:zz"',
+            "expected 64 hexadecimal digits behind sha256:",
+        ),
         ('[[tokens]]\nname = "a"\ntoken = "file:/nowhere/at/all"', "cannot be read"),
         (f'[[tokens]]\nname = "admin"\ntoken = "{SECRET}"', "and not `admin`"),
         (f'[[tokens]]\nname = "a b"\ntoken = "{SECRET}"', "tokens[0].name"),
-        (f'[[tokens]]\nname = "a"\nrole = "admin"\nprojects = ["p"]\ntoken = "{SECRET}"', "an admin sees everything"),
+        (
+            f'[[tokens]]\nname = "a"\nrole = "admin"\nprojects = ["p"]\ntoken = "{SECRET}"',
+            "an admin sees everything",
+        ),
         (
             f'[[tokens]]\nname = "a"\nrole = "boss"\ntoken = "{SECRET}"',
             "tokens[0].role: expected one of reader, operate, admin, got 'boss' (",
         ),
-        (f'[[tokens]]\nname = "a"\ncolour = "red"\ntoken = "{SECRET}"', "tokens[0].colour: unknown setting ("),
+        (
+            f'[[tokens]]\nname = "a"\ncolour = "red"\ntoken = "{SECRET}"',
+            "tokens[0].colour: unknown setting (",
+        ),
         (f'[[tokens]]\ntoken = "{SECRET}"', "tokens[0].name: is missing ("),
         (
-            f'[[tokens]]\nname = "a"\ntoken = "{SECRET}"\n[[tokens]]\nname = "b"\nrole = "admin"\ntoken = "{SECRET}"',
+            f'[[tokens]]\nname = "a"\ntoken = "{SECRET}"\n[[tokens]]\nname = "b"\nrole = '
+            f'"admin"\ntoken = "{SECRET}"',
             "tokens[1]: has the secret of tokens[0], which is found first",
         ),
         ('[[admin_hosts]]\nname = "a.example"', "restricts nothing"),
-        ('[[admin_hosts]]\nname = "A.example:1"\nprojects = ["p"]', "expected a host name in lower case"),
         (
-            '[[admin_hosts]]\nname = "a"\nprojects = ["p"]\n[[admin_hosts]]\nname = "a"\nprojects = ["p"]',
+            '[[admin_hosts]]\nname = "A.example:1"\nprojects = ["p"]',
+            "expected a host name in lower case",
+        ),
+        (
+            '[[admin_hosts]]\nname = "a"\nprojects = ["p"]\n[[admin_hosts]]\nname = "a"\nprojects '
+            '= ["p"]',
             "admin_hosts[1].name: is given twice",
         ),
     ],
@@ -92,7 +113,9 @@ def test_the_example_of_tokens_loads(tmp_path: Path) -> None:
     """The commented tables of the example file are valid when the comment marks are taken off."""
     lines = EXAMPLE.read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("# [[tokens]]"))
-    last = next(number for number, line in enumerate(lines) if number > first and not line.startswith("#"))
+    last = next(
+        number for number, line in enumerate(lines) if number > first and not line.startswith("#")
+    )
     secret = tmp_path / "grafana"
     secret.write_text(SECRET)
     text = "\n".join(line.removeprefix("#").strip() for line in lines[first:last])

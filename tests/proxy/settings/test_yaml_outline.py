@@ -45,5 +45,7 @@ def test_nesting_is_bounded(opening: bytes) -> None:
 
 def test_aliases_do_not_multiply() -> None:
     """Nine lists of ten times the one before would be a thousand million texts."""
-    lists = [b"- &l0 [x, x]"] + [b"- &l%d [%s]" % (n, b", ".join([b"*l%d" % (n - 1)] * 10)) for n in range(1, 10)]
+    lists = [b"- &l0 [x, x]"] + [
+        b"- &l%d [%s]" % (n, b", ".join([b"*l%d" % (n - 1)] * 10)) for n in range(1, 10)
+    ]
     assert outline(b"\n".join(lists), 2) == [["x", "x"]] + [[None] * 10] * 9

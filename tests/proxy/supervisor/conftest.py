@@ -24,7 +24,9 @@ from proxy.supervisor.supervisor import Supervisor
 def settings(tmp_path: Path) -> dict[str, Any]:
     """Two workers on free ports."""
     (tmp_path / "rings").mkdir()
-    made: dict[str, Any] = msgspec.to_builtins(Settings(routes=(RouteSettings(id="a", upstream="http://x"),)))
+    made: dict[str, Any] = msgspec.to_builtins(
+        Settings(routes=(RouteSettings(id="a", upstream="http://x"),))
+    )
     made["proxy"].update(listen="127.0.0.1:0", workers=2)
     made["admin"]["listen"] = "127.0.0.1:0"
     made["ring"].update(bytes=1 << 20, directory=str(tmp_path / "rings"))
@@ -68,15 +70,23 @@ def supervised(
 ) -> Iterator[Supervisor]:
     """A supervisor whose children are processes of `tests.support.child`."""
     for kind in (Collector, Worker):
-        monkeypatch.setattr(kind, "command", lambda self, fd: (["tests.support.child", str(fd)], []))
-    source = {"overrides": {"proxy.upstream": "http://x", "data_dir": str(data.path)}, "config": None}
+        monkeypatch.setattr(
+            kind, "command", lambda self, fd: (["tests.support.child", str(fd)], [])
+        )
+
+    source = {
+        "overrides": {"proxy.upstream": "http://x", "data_dir": str(data.path)},
+        "config": None,
+    }
     source_fd = hand_over(json.dumps(source).encode(), "test-source")
     settings_fd = hand_over(json.dumps(settings).encode(), "test-settings")
     made = Supervisor(RootContext(settings, settings_fd, source_fd, data, listeners, RingHome()))
     yield made
+
     for child in (made._collector, *made._all_workers):
         child.kill()
         if child.control is not None:
             child.control.close()
+
     os.close(made._reload.shared.settings_fd)
     os.close(source_fd)

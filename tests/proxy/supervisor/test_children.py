@@ -48,7 +48,9 @@ class TestWorker(Worker):
 @pytest.fixture
 def shared(tmp_path: Path) -> Iterator[Shared]:
     """What children share, over two workers; closed at the end."""
-    settings: dict[str, Any] = msgspec.to_builtins(Settings(routes=(RouteSettings(id="a", upstream="http://x"),)))
+    settings: dict[str, Any] = msgspec.to_builtins(
+        Settings(routes=(RouteSettings(id="a", upstream="http://x"),))
+    )
     settings["proxy"].update(listen="127.0.0.1:0", workers=2)
     settings["admin"]["listen"] = "127.0.0.1:0"
     settings["ring"].update(bytes=1 << 20, directory=str(tmp_path / "rings"))
@@ -126,12 +128,25 @@ def test_kill_ends_at_once_and_is_repeatable(child: TestChild) -> None:
 
 
 def test_restarts_back_off(shared: Shared) -> None:
-    """At once, then after 0.1 s, doubling to the bound; a child that lived long enough starts afresh."""
+    """At once, then after 0.1 s, doubling to the bound; a child that lived long enough starts
+    afresh.
+    """
     child = TestChild(shared)
     now = 1000.0
     child._started_at = now
     delays = [child.schedule_restart(now) for _ in range(10)]
-    assert delays == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, BACKOFF_MAX_S, BACKOFF_MAX_S, BACKOFF_MAX_S]
+    assert delays == [
+        0.0,
+        0.1,
+        0.2,
+        0.4,
+        0.8,
+        1.6,
+        3.2,
+        BACKOFF_MAX_S,
+        BACKOFF_MAX_S,
+        BACKOFF_MAX_S,
+    ]
     assert child.due_at == now + BACKOFF_MAX_S
     assert not child.is_due(now + BACKOFF_MAX_S - 0.01)
     assert child.is_due(now + BACKOFF_MAX_S)
@@ -154,6 +169,7 @@ def test_a_start_that_fails_backs_off(shared: Shared, monkeypatch: pytest.Monkey
         with pytest.raises(BlockingIOError):
             child.start()
         delays.append(child.schedule_restart(child._started_at))
+
     assert delays == [0.0, 0.1, 0.2, 0.4]
 
 
@@ -215,8 +231,12 @@ def test_a_configured_ring_directory_must_hold_all_rings(shared: Shared) -> None
     shared.settings["ring"]["directory"] = "/rings"
     shared.check_ring_directory()
     shared.settings["ring"]["bytes"] = 1 << 60
-    with pytest.raises(SharedMemoryError, match=f"the rings need {2 * ((1 << 60) + RING_OVERHEAD_BYTES)}"):
+
+    with pytest.raises(
+        SharedMemoryError, match=f"the rings need {2 * ((1 << 60) + RING_OVERHEAD_BYTES)}"
+    ):
         shared.check_ring_directory()
+
     shared.settings["proxy"]["data_port"] = False
     shared.check_ring_directory()
     assert shared.workers == 0
@@ -239,7 +259,8 @@ def is_open(fd: int) -> bool:
 def test_every_ring_is_held_until_it_is_emptied(shared: Shared) -> None:
     """Those of earlier processes too; the collector says when one is needed no more."""
     worker = Worker(shared, 0)
-    first, second = ring_file(), ring_file()
+    first = ring_file()
+    second = ring_file()
     worker.on_ring("ab", first)
     worker.on_ring("cd", second)
     assert worker.rings == {"ab": first, "cd": second}
@@ -270,11 +291,17 @@ def words(theirs: Control) -> tuple[list[list[dict[str, Any]]], int]:
     lines, descriptors, _ = theirs.receive()
     for fd in descriptors:
         os.close(fd)
-    return [json.loads(line.removeprefix("rings ")) for line in lines if line.startswith("rings ")], len(descriptors)
+    return [
+        json.loads(line.removeprefix("rings ")) for line in lines if line.startswith("rings ")
+    ], len(descriptors)
 
 
-def test_a_collector_is_told_of_workers_and_rings(shared: Shared, told: tuple[Collector, Control]) -> None:
-    """At once, although there are none; then only what has changed, and each ring once, until it asks again."""
+def test_a_collector_is_told_of_workers_and_rings(
+    shared: Shared, told: tuple[Collector, Control]
+) -> None:
+    """At once, although there are none; then only what has changed, and each ring once, until it
+    asks again.
+    """
     collector, theirs = told
     assert collector.announce([], {})
     assert words(theirs) == ([[]], 0)
@@ -302,15 +329,23 @@ def test_a_collector_is_told_of_workers_and_rings(shared: Shared, told: tuple[Co
     worker.control.close()
 
 
-def test_what_the_supervisor_counts_is_told_when_it_changes(told: tuple[Collector, Control]) -> None:
+def test_what_the_supervisor_counts_is_told_when_it_changes(
+    told: tuple[Collector, Control],
+) -> None:
     """Behind the rings, which are always first."""
     collector, theirs = told
     for lost in (0, 0, 2):
         assert collector.announce([], {"log_lines_dropped": lost})
-    assert theirs.receive()[0] == ["rings []", 'counts {"log_lines_dropped": 0}', 'counts {"log_lines_dropped": 2}']
+    assert theirs.receive()[0] == [
+        "rings []",
+        'counts {"log_lines_dropped": 0}',
+        'counts {"log_lines_dropped": 2}',
+    ]
 
 
-def test_more_rings_than_a_message_holds_come_in_several(shared: Shared, told: tuple[Collector, Control]) -> None:
+def test_more_rings_than_a_message_holds_come_in_several(
+    shared: Shared, told: tuple[Collector, Control]
+) -> None:
     """None is left out."""
     collector, theirs = told
     worker = Worker(shared, 0)
@@ -321,7 +356,9 @@ def test_more_rings_than_a_message_holds_come_in_several(shared: Shared, told: t
     worker.close_rings()
 
 
-def test_a_collector_that_takes_nothing_in_is_told_later(shared: Shared, told: tuple[Collector, Control]) -> None:
+def test_a_collector_that_takes_nothing_in_is_told_later(
+    shared: Shared, told: tuple[Collector, Control]
+) -> None:
     """Nothing waits for it, and no word is lost or cut."""
     collector, theirs = told
     worker = TestWorker(shared, 0)

@@ -34,5 +34,7 @@ take()
 
 def test_what_came_too_early_is_delivered_later() -> None:
     """A root process hears of it as soon as it can do something about it."""
-    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=PROGRAM_S, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=PROGRAM_S, check=True
+    )
     assert done.stdout == "not yet\nheard\n"

@@ -25,7 +25,9 @@ class Running:
         self.is_ready = True
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.selector = selectors.DefaultSelector()
-        self.health = HealthPort(self.listener, self.selector, lambda: (self.is_ready, {"draining": False}))
+        self.health = HealthPort(
+            self.listener, self.selector, lambda: (self.is_ready, {"draining": False})
+        )
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -120,7 +122,9 @@ def test_probes_get_their_answers(port: Running) -> None:
         (b"GET /healthz HTTP/1.1\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000, 200),
     ],
 )
-def test_whatever_else_is_sent_is_one_answer_and_the_end(port: Running, raw: bytes, status: int) -> None:
+def test_whatever_else_is_sent_is_one_answer_and_the_end(
+    port: Running, raw: bytes, status: int
+) -> None:
     """Other paths and methods, other protocols, heads without end, more than was asked for."""
     answer = port.ask(raw)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
@@ -143,9 +147,15 @@ def test_the_silent_are_closed_after_their_time(port: Running) -> None:
         answered.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
         assert everything(answered).startswith(b"HTTP/1.1 200")
         eventually(lambda: port.open_connections == 2)
+
         for connection in list(port.health._connections.values()):
-            assert time.monotonic() < connection.ends_s <= time.monotonic() + health_port.REQUEST_TIMEOUT_S
+            assert (
+                time.monotonic()
+                < connection.ends_s
+                <= time.monotonic() + health_port.REQUEST_TIMEOUT_S
+            )
             connection.ends_s = 0.0
+
         assert everything(silent) == b""
         eventually(lambda: port.open_connections == 0)
 
@@ -216,10 +226,13 @@ def test_without_descriptors_it_pauses_and_goes_on(monkeypatch: pytest.MonkeyPat
                     key.data()
                 reluctant.is_full = reluctant.asked < 2
                 health.expire()
+
             assert 2 <= reluctant.asked <= 5
             while not selector.get_map() or not health._connections:
                 for key, _ in selector.select(health.due_s()):
                     key.data()
                 health.expire()
+
             assert b"200 OK" in client.recv(1000)
+
         health.close()

@@ -21,7 +21,9 @@ def staying(worker: Worker, line: str, descriptors: list[int] | None = None) -> 
         worker.control.send(line, descriptors)
 
 
-def test_no_reload_cuts_off_clients_of_one_before(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_reload_cuts_off_clients_of_one_before(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Old workers run on, however many reloads follow; the stop ends them."""
     told: list[str] = []
 
@@ -46,7 +48,9 @@ def test_no_reload_cuts_off_clients_of_one_before(supervised: Supervisor, monkey
 def test_beside_too_many_old_workers_a_reload_is_refused(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It says how many there are, and which setting bounds them; once they have ended, the next one works."""
+    """It says how many there are, and which setting bounds them; once they have ended, the next one
+    works.
+    """
     monkeypatch.setattr("proxy.supervisor.reload.LEAVE_S", 0.05)
     monkeypatch.setenv("SIDELOG_PROXY__LIMITS__MAX_OLD_WORKERS", "2")
 
@@ -62,6 +66,7 @@ def test_beside_too_many_old_workers_a_reload_is_refused(
             until(lambda: supervised._reloads["refused"] == 1)
             assert [pid(worker) for worker in supervised._workers] == before
             assert all(pid(worker) for worker in old)
+
         for worker in old:
             worker.send("drain")
         until(lambda: not supervised._leaving)
@@ -69,5 +74,8 @@ def test_beside_too_many_old_workers_a_reload_is_refused(
         until(lambda: supervised._reloads["done"] == 2)
 
     assert run(supervised, steps) == 0
-    refusal = "keeping the current settings: 2 workers of before still serve streams (max_old_workers = 2)"
+    refusal = (
+        "keeping the current settings: 2 workers of before still serve streams (max_old_workers = "
+        "2)"
+    )
     assert capfd.readouterr().err.count(refusal) == 1

@@ -25,10 +25,12 @@ def test_no_descriptor_for_a_reload_is_no_end(caplog: pytest.LogCaptureFixture) 
     next_fd = os.dup(0)
     os.close(next_fd)
     resource.setrlimit(resource.RLIMIT_NOFILE, (next_fd, hard))
+
     try:
         with caplog.at_level(logging.ERROR):
             reload.request()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
     assert refused == [[]]
     assert "Too many open files" in caplog.text

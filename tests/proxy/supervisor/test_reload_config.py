@@ -10,18 +10,31 @@ from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.model import AdminSettings, ProxySettings, Settings, freeze, thaw
 from tests.support.programs import PROGRAM_S
 
-RUNNING = Settings(data_dir=os.path.abspath("sidelog-data"), proxy=ProxySettings(listen="127.0.0.1:2"))
+RUNNING = Settings(
+    data_dir=os.path.abspath("sidelog-data"), proxy=ProxySettings(listen="127.0.0.1:2")
+)
 
 
-def reread(source: object, running: Settings = RUNNING) -> tuple[subprocess.CompletedProcess[str], bytes]:
+def reread(
+    source: object, running: Settings = RUNNING
+) -> tuple[subprocess.CompletedProcess[str], bytes]:
     """Run the reading process."""
-    source_fd, settings_fd = hand_over(json.dumps(source).encode(), "test"), anonymous_file("test")
+    source_fd = hand_over(json.dumps(source).encode(), "test")
+    settings_fd = anonymous_file("test")
+
     running_fd = hand_over(freeze(running), "test")
     try:
         done = subprocess.run(
             module_command(
                 *("proxy.supervisor.reload_config", "--log-level", "info"),
-                *("--source-fd", str(source_fd), "--running-fd", str(running_fd), "--settings-fd", str(settings_fd)),
+                *(
+                    "--source-fd",
+                    str(source_fd),
+                    "--running-fd",
+                    str(running_fd),
+                    "--settings-fd",
+                    str(settings_fd),
+                ),
             ),
             pass_fds=(source_fd, running_fd, settings_fd),
             env={**module_environment(), "SIDELOG_PROXY__STAGE": "from-the-environment"},
@@ -38,13 +51,19 @@ def reread(source: object, running: Settings = RUNNING) -> tuple[subprocess.Comp
 def test_the_configuration_is_read_as_at_the_start(tmp_path: Path) -> None:
     """File, environment and flags, each over the one before."""
     file = tmp_path / "c.toml"
-    file.write_text('[proxy]\nstage = "file"\nrecord_id_header = "X-File"\nlisten = "127.0.0.1:1"\n')
+    file.write_text(
+        '[proxy]\nstage = "file"\nrecord_id_header = "X-File"\nlisten = "127.0.0.1:1"\n'
+    )
     flags = {"proxy.upstream": "http://a", "proxy.listen": "127.0.0.1:2"}
     done, document = reread({"overrides": flags, "config": str(file)})
     assert (done.returncode, done.stderr) == (0, "")
     settings = thaw(document)
     proxy = settings.proxy
-    assert (proxy.stage, proxy.record_id_header, proxy.listen) == ("from-the-environment", "X-File", "127.0.0.1:2")
+    assert (proxy.stage, proxy.record_id_header, proxy.listen) == (
+        "from-the-environment",
+        "X-File",
+        "127.0.0.1:2",
+    )
 
 
 def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
@@ -66,7 +85,11 @@ def test_what_needs_a_restart_stays_and_is_one_line(tmp_path: Path) -> None:
     source = {"overrides": {"proxy.upstream": "http://a"}, "config": str(file)}
     file.write_text("[proxy]\nworkers = 2\n")
     done, document = reread(source, running)
-    assert (done.returncode, thaw(document).proxy.workers, thaw(document).admin) == (0, 1, running.admin)
+    assert (done.returncode, thaw(document).proxy.workers, thaw(document).admin) == (
+        0,
+        1,
+        running.admin,
+    )
     (line,) = done.stderr.splitlines()
     assert "these settings change only with a restart: proxy.workers, admin.listen" in line
     file.write_text('[admin]\nauth = "off"\n')

@@ -10,7 +10,9 @@ from proxy.supervisor.host import notify
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
-def test_states_reach_the_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_abstract: bool) -> None:
+def test_states_reach_the_manager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_abstract: bool
+) -> None:
     """One datagram for each state, on a path or in the abstract namespace."""
     name = f"@sidelog-{tmp_path.name}" if is_abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -22,7 +24,9 @@ def test_states_reach_the_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("address", ["", "/no/such/socket"])
-def test_without_a_listening_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_without_a_listening_manager_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     """Not serving because nobody listens would be absurd."""
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     before = set(os.listdir("/proc/self/fd"))
@@ -30,7 +34,9 @@ def test_without_a_listening_manager_nothing_happens(monkeypatch: pytest.MonkeyP
     assert set(os.listdir("/proc/self/fd")) <= before
 
 
-def test_a_manager_that_reads_nothing_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manager_that_reads_nothing_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its queue is full after some states; the rest are lost, and the process goes on."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))

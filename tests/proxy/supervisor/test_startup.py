@@ -1,4 +1,6 @@
-"""What a root process writes for others to find it, and what becomes of it where nothing can be written."""
+"""What a root process writes for others to find it, and what becomes of it where nothing can be
+written.
+"""
 
 import errno
 import os
@@ -27,14 +29,20 @@ SETTINGS: dict[str, Any] = msgspec.to_builtins(
 def test_a_full_disk_stops_no_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Other ports than before are told in the log; a sidecar without a known holder makes one for this time."""
+    """Other ports than before are told in the log; a sidecar without a known holder makes one for
+    this time.
+    """
 
     def refuse(path: Path, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    data, listeners = lock_data_dir(tmp_path), open_listeners(SETTINGS, {})
+    data = lock_data_dir(tmp_path)
+    listeners = open_listeners(SETTINGS, {})
     monkeypatch.setattr("proxy.process.data_dir.replace_file", refuse)
-    assert write_addresses(data, listeners, SETTINGS) == f"http://127.0.0.1:{listeners.admin_address[1]}"
+    assert (
+        write_addresses(data, listeners, SETTINGS)
+        == f"http://127.0.0.1:{listeners.admin_address[1]}"
+    )
     assert _holder(tmp_path) != _holder(tmp_path)
     assert read_state(tmp_path) == {"instance": data.instance}
     assert caplog.text.count("No space left on device") == 3

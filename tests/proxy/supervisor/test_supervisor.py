@@ -22,7 +22,9 @@ from tests.support.programs import PROGRAM_S
 
 
 class Play(threading.Thread):
-    """What happens to a running supervisor, step by step; it is told to stop at the end, whatever happens."""
+    """What happens to a running supervisor, step by step; it is told to stop at the end, whatever
+    happens.
+    """
 
     def __init__(self, steps: Callable[[], None]) -> None:
         """Begin."""
@@ -76,7 +78,9 @@ def test_all_start_and_a_stop_drains_them(supervised: Supervisor) -> None:
 def test_workers_do_not_wait_for_rings_of_the_last_run(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, is_free: bool
 ) -> None:
-    """They start at once, with rings that take memory as they fill. A store that hangs may hold the old ones."""
+    """They start at once, with rings that take memory as they fill. A store that hangs may hold the
+    old ones.
+    """
     monkeypatch.setattr(RingRoom, "is_free", lambda *_: is_free)
     monkeypatch.setattr(RingRoom, "look", lambda *_: "taken")
 
@@ -87,7 +91,9 @@ def test_workers_do_not_wait_for_rings_of_the_last_run(
     assert [worker.is_lean for worker in supervised._workers] == [not is_free] * 2
 
 
-def test_readiness_is_announced_once_all_are_ready(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_is_announced_once_all_are_ready(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """READY=1 comes once, also when a child is started again later; STOPPING=1 at the stop."""
     told: list[str] = []
     monkeypatch.setattr("proxy.supervisor.supervisor.notify", told.append)
@@ -96,7 +102,11 @@ def test_readiness_is_announced_once_all_are_ready(supervised: Supervisor, monke
         until(lambda: "READY=1" in told)
         first = pid(supervised._workers[0])
         os.kill(first, signal.SIGKILL)
-        until(lambda: supervised._workers[0].is_ready and pid(supervised._workers[0]) not in (first, 0))
+        until(
+            lambda: (
+                supervised._workers[0].is_ready and pid(supervised._workers[0]) not in (first, 0)
+            )
+        )
 
     assert run(supervised, steps) == 0
     assert told == ["READY=1", "STOPPING=1"]
@@ -107,7 +117,9 @@ def test_a_dead_worker_is_started_again_and_adopted_meanwhile(
 ) -> None:
     """The survivor hears `adopt`, and `release` once the owner is ready again."""
     told: list[tuple[int, str]] = []
-    monkeypatch.setattr(Worker, "send", lambda self, line, fds=None: told.append((self.index, line)))
+    monkeypatch.setattr(
+        Worker, "send", lambda self, line, fds=None: told.append((self.index, line))
+    )
 
     def steps() -> None:
         until(lambda: all(child.is_ready for child in supervised._children))
@@ -125,7 +137,9 @@ def test_a_dead_worker_is_started_again_and_adopted_meanwhile(
 def test_a_stop_says_whom_it_waits_for_and_is_bounded(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A worker that does not end is named, and killed when its time is over: here when the other one has ended."""
+    """A worker that does not end is named, and killed when its time is over: here when the other
+    one has ended.
+    """
 
     def clock() -> float:
         is_named = any(text.startswith("waiting for ") for text in caplog.messages)
@@ -141,27 +155,41 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
         os.kill(pid(supervised._workers[1]), signal.SIGSTOP)
 
     run(supervised, steps)
-    said = [record.getMessage() for record in caplog.records if record.name == "proxy.supervisor.supervisor"]
+    said = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "proxy.supervisor.supervisor"
+    ]
     assert {"waiting for worker 1 to stop", "waiting for worker 0, worker 1 to stop"} & set(said)
     assert "worker 1 did not stop in time and is killed; its records stay in the ring" in said
     assert supervised._workers[1].exit_code == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("has_served", [False, True])
-def test_a_child_that_cannot_do_better_ends_the_start(supervised: Supervisor, has_served: bool) -> None:
-    """A collector that says so is not started again, unless it could be before: the workers have clients by then."""
+def test_a_child_that_cannot_do_better_ends_the_start(
+    supervised: Supervisor, has_served: bool
+) -> None:
+    """A collector that says so is not started again, unless it could be before: the workers have
+    clients by then.
+    """
 
     def steps() -> None:
         until(lambda: all(child.is_ready for child in supervised._children))
         supervised._collector.has_served = has_served
         supervised._collector.send(f"exit {EXIT_CONFIG}")
         until(lambda: supervised._collector.exit_code == EXIT_CONFIG)
-        until(lambda: all(child.is_ready == has_served == bool(pid(child)) for child in supervised._children))
+        until(
+            lambda: all(
+                child.is_ready == has_served == bool(pid(child)) for child in supervised._children
+            )
+        )
 
     assert run(supervised, steps) == (0 if has_served else 1)
 
 
-def test_a_child_that_cannot_be_started_is_tried_again(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_cannot_be_started_is_tried_again(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No room for a process or a ring is a matter of time, not the end of the others."""
     start = Worker.start
     failures = 3
@@ -201,7 +229,9 @@ def all_ready(supervisor: Supervisor) -> bool:
     return all(child.is_ready for child in supervisor._children)
 
 
-def test_the_status_goes_to_the_log(supervised: Supervisor, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_status_goes_to_the_log(
+    supervised: Supervisor, caplog: pytest.LogCaptureFixture
+) -> None:
     """SIGUSR1 describes the children."""
     caplog.set_level("INFO")
 
@@ -212,13 +242,23 @@ def test_the_status_goes_to_the_log(supervised: Supervisor, caplog: pytest.LogCa
 
     assert run(supervised, steps) == 0
     (status,) = [record for record in caplog.records if record.message == "status"]
-    assert [child["name"] for child in status.__dict__["children"]] == ["collector", "worker 0", "worker 1"]
+    assert [child["name"] for child in status.__dict__["children"]] == [
+        "collector",
+        "worker 0",
+        "worker 1",
+    ]
 
 
-def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New workers are ready before the old ones retire; the collector follows; the manager hears of both ends."""
+def test_a_reload_replaces_every_child(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New workers are ready before the old ones retire; the collector follows; the manager hears of
+    both ends.
+    """
     told: list[str] = []
-    monkeypatch.setattr("proxy.supervisor.supervisor.notify", lambda text: told.append(text.partition("\n")[0]))
+    monkeypatch.setattr(
+        "proxy.supervisor.supervisor.notify", lambda text: told.append(text.partition("\n")[0])
+    )
     old = supervised._children
     ready_at_retirement: list[bool] = []
     send = Worker.send
@@ -243,7 +283,9 @@ def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pyte
     assert [worker.exit_code for worker in old] == [0, 0, 0]
 
 
-def test_a_second_hangup_waits_for_the_first(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_hangup_waits_for_the_first(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two reloads, one after the other."""
     begun = threading.Event()
     read = Reload._read
@@ -262,7 +304,11 @@ def test_a_second_hangup_waits_for_the_first(supervised: Supervisor, monkeypatch
         os.kill(os.getpid(), signal.SIGHUP)
 
         def third() -> bool:
-            return supervised._reloads["done"] == 2 and all_ready(supervised) and not supervised._leaving
+            return (
+                supervised._reloads["done"] == 2
+                and all_ready(supervised)
+                and not supervised._leaving
+            )
 
         until(third)
         assert not any(pid(worker) for worker in first)
@@ -273,7 +319,9 @@ def test_a_second_hangup_waits_for_the_first(supervised: Supervisor, monkeypatch
 def test_workers_that_do_not_start_take_a_reload_back(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One that ends before it is ready: the old ones go on, the other new one retires, and a later reload works."""
+    """One that ends before it is ready: the old ones go on, the other new one retires, and a later
+    reload works.
+    """
     start = Worker.start
 
     def start_or_fail(worker: Worker) -> None:
@@ -288,9 +336,14 @@ def test_workers_that_do_not_start_take_a_reload_back(
             failing.setattr(Worker, "start", start_or_fail)
             os.kill(os.getpid(), signal.SIGHUP)
             until(lambda: any("keeping the current settings" in text for text in caplog.messages))
+
         assert [pid(worker) for worker in supervised._workers] == before
         os.kill(os.getpid(), signal.SIGHUP)
-        until(lambda: [pid(worker) for worker in supervised._workers] != before and all_ready(supervised))
+        until(
+            lambda: (
+                [pid(worker) for worker in supervised._workers] != before and all_ready(supervised)
+            )
+        )
 
     assert run(supervised, steps) == 0
     assert supervised._reloads == {"done": 1, "refused": 1}
@@ -315,7 +368,9 @@ def test_a_collector_that_does_not_hand_over_is_killed_in_time(
     assert run(supervised, steps) == 0
 
 
-def test_a_child_that_does_not_end_is_killed_in_time(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_does_not_end_is_killed_in_time(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker that never drains does not keep the others from ending."""
     monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 0.1)
     supervised._limits = {**supervised._limits, "drain_timeout_s": 0.1}
@@ -329,8 +384,12 @@ def test_a_child_that_does_not_end_is_killed_in_time(supervised: Supervisor, mon
     assert supervised._collector.exit_code == 0
 
 
-def test_a_stop_starts_a_collector_that_is_due(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It had ended, and would be started again later: the rings of the workers are to be emptied now."""
+def test_a_stop_starts_a_collector_that_is_due(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had ended, and would be started again later: the rings of the workers are to be emptied
+    now.
+    """
     monkeypatch.setattr(Collector, "schedule_restart", lambda self, now: 60.0)
 
     def steps() -> None:
@@ -361,7 +420,9 @@ def test_a_stop_replaces_a_collector_that_does_not_hand_over(supervised: Supervi
 
 
 def test_a_second_signal_kills_what_is_left(supervised: Supervisor) -> None:
-    """Nobody waits for a child that hangs when told twice; the code says that the stop was not in order."""
+    """Nobody waits for a child that hangs when told twice; the code says that the stop was not in
+    order.
+    """
     worker = supervised._workers[0]
 
     def steps() -> None:

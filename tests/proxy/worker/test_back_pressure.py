@@ -1,4 +1,6 @@
-"""The two directions of a client connection: who waits for whom, and what happens when the client leaves."""
+"""The two directions of a client connection: who waits for whom, and what happens when the client
+leaves.
+"""
 
 import socket
 import threading
@@ -41,6 +43,7 @@ def test_a_client_that_leaves_while_waiting_is_499(start: Start, loop: Loop) -> 
         time.sleep(0.02)
         left = time.monotonic()
         client.reset()
+
     exchange = plane.exchange()
     assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
     eventually(lambda: ended)
@@ -49,7 +52,9 @@ def test_a_client_that_leaves_while_waiting_is_499(start: Start, loop: Loop) -> 
 
 
 def test_a_client_that_leaves_in_mid_response_keeps_the_status_it_saw(start: Start) -> None:
-    """The status is what was sent; the outcome says that the client left, and what it got is counted."""
+    """The status is what was sent; the outcome says that the client left, and what it got is
+    counted.
+    """
 
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
@@ -61,12 +66,19 @@ def test_a_client_that_leaves_in_mid_response_keeps_the_status_it_saw(start: Sta
         client.send(GET)
         client.head()
         client.reset()
+
     exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), exchange.response_bytes) == (200, Outcome.CLIENT_CLOSED, 4)
+    assert (exchange.status, outcome(exchange), exchange.response_bytes) == (
+        200,
+        Outcome.CLIENT_CLOSED,
+        4,
+    )
 
 
 def test_a_client_that_leaves_in_mid_upload_is_499(start: Start) -> None:
-    """An upload that breaks off is recorded with what came of it, and never looks complete to the upstream."""
+    """An upload that breaks off is recorded with what came of it, and never looks complete to the
+    upstream.
+    """
     seen: list[bytes] = []
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -84,7 +96,12 @@ def test_a_client_that_leaves_in_mid_upload_is_499(start: Start) -> None:
             eventually(lambda: seen)
             getattr(client, leave)()
             exchange = plane.exchange()
-        assert (exchange.status, outcome(exchange), exchange.request_bytes) == (499, Outcome.CLIENT_CLOSED, 4)
+
+        assert (exchange.status, outcome(exchange), exchange.request_bytes) == (
+            499,
+            Outcome.CLIENT_CLOSED,
+            4,
+        )
         assert not exchange.flags & FLAG_REQUEST_COMPLETE
         assert seen.pop() == b"half"
 
@@ -101,22 +118,29 @@ def test_a_client_that_leaves_while_connecting_leaves_nothing(start: Start) -> N
             client.send(GET)
             eventually(lambda: plane.counters().connections_downstream)
             time.sleep(0.05)
+
         assert plane.exchange().status == 499
         for filler in fillers:
             filler.close()
 
 
-def test_a_half_closed_client_gets_its_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_closed_client_gets_its_answer(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client that only sends no more is answered, all that it asked before, and then closed."""
     monkeypatch.setattr(downstream, "HALF_CLOSE_NS", 60_000_000_000)
     script = Script()
+
     plane = start(script)
     with plane.connect() as client:
-        client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /cut HT")
+        client.send(
+            b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /cut HT"
+        )
         client.finish_sending()
         assert client.answer().body == b"ok"
         assert client.answer().body == b"ok"
         assert client.is_ended()
+
     assert script.targets == [b"/1", b"/2"]
     assert [exchange.status for exchange in plane.exchanges(3)] == [200, 200, 499]
 
@@ -133,12 +157,17 @@ def test_a_half_closed_client_is_not_waited_for_forever(start: Start) -> None:
         client.send(GET)
         client.finish_sending()
         exchange = plane.exchange()
+
     assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
     assert exchange.ended_ns < 20_000_000_000  # any deadline is later
 
 
-def test_the_end_of_sending_drops_no_waiting_request(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that wait until their client reads are answered, although it has closed its sending side."""
+def test_the_end_of_sending_drops_no_waiting_request(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that wait until their client reads are answered, although it has closed its sending
+    side.
+    """
     monkeypatch.setattr(downstream, "HALF_CLOSE_NS", 60_000_000_000)
     plane = start(Script())
     with plane.connect() as client:
@@ -153,11 +182,13 @@ def test_the_end_of_sending_drops_no_waiting_request(start: Start, monkeypatch: 
         plane.run(connection.resume_writing)
         assert [client.answer().status for _ in range(2)] == [200, 200]
         assert client.is_ended()
+
     plane.exchanges(3)
 
 
 BUFFERED_BYTES = 8_000_000 + sum(
-    int(Path("/proc/sys/net/ipv4", name).read_text().split()[2]) for name in ("tcp_rmem", "tcp_wmem")
+    int(Path("/proc/sys/net/ipv4", name).read_text().split()[2])
+    for name in ("tcp_rmem", "tcp_wmem")
 )
 """More than the kernel holds for a client that does not read, with our own buffers."""
 
@@ -166,7 +197,11 @@ def _written(plane: Plane) -> int:
     engine = plane.engine
 
     def written() -> int:
-        return sum(c._transport.get_write_buffer_size() for c in engine.connections if isinstance(c, Downstream))
+        return sum(
+            c._transport.get_write_buffer_size()
+            for c in engine.connections
+            if isinstance(c, Downstream)
+        )
 
     return plane.run(written)
 
@@ -196,30 +231,39 @@ def test_a_slow_reader_holds_the_upstream_back(start: Start, loop: Loop) -> None
         assert _written(plane) < 600_000
         answer = client.answer()
         assert (len(answer.body), answer.is_complete) == (BUFFERED_BYTES, True)
+
     exchange = plane.exchange()
     assert exchange.response_bytes == BUFFERED_BYTES
     assert (len(exchange.response_window), len(exchange.response_tail)) == (65536, 16384)
 
 
 def test_requests_of_a_client_that_does_not_read_wait(start: Start) -> None:
-    """Answers that nobody takes are not piled up: the next request begins when the ones before have drained."""
+    """Answers that nobody takes are not piled up: the next request begins when the ones before have
+    drained.
+    """
     sent = [0]
-    size, count = 100_000, 200
+    size = 100_000
+    count = 200
 
     def upstream(connection: socket.socket, number: int) -> None:
         while read_head(connection):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+            )
             sent[0] += 1
 
     plane = start(upstream)
     with plane.connect(65536) as client:
         for _ in range(count):
             client.send(GET)
-            time.sleep(0.002)  # one packet each: a request that comes after an answer that was not taken
+            # One packet each: a request that comes after an answer that was not taken.
+            time.sleep(0.002)
+
         _settle(plane, sent)
         assert sent[0] < count
         assert _written(plane) < 500_000
         assert [len(client.answer().body) for _ in range(count)] == [size] * count
+
     plane.exchanges(count)
 
 
@@ -262,17 +306,20 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         block = b"x" * 65536
         sent = 0
+
         is_held_back = False
         while not is_held_back and sent < size:
             try:
                 sent += client.socket.send(block[: size - sent])
             except TimeoutError:
                 is_held_back = plane.has_downstream(lambda each: each._relay.is_upload_paused)
+
         assert sent < size
         may_read.set()
         client.socket.settimeout(60)
         client.send(b"x" * (size - sent))
         assert client.answer().status == 200
+
     assert plane.exchange().request_bytes == size
 
 
@@ -281,7 +328,9 @@ LOOP_READ_BYTES = 256_000
 
 
 def test_connections_over_the_limit_get_503(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the limit a connection is turned away unread and unrecorded; below it again all is well."""
+    """Above the limit a connection is turned away unread and unrecorded; below it again all is
+    well.
+    """
     monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     plane = start(Script(), max_connections=1)
     with plane.connect() as first:
@@ -291,6 +340,7 @@ def test_connections_over_the_limit_get_503(start: Start, monkeypatch: pytest.Mo
             answer = second.answer()
             assert (answer.status, answer.field("Retry-After")) == (503, "1")
             assert second.is_ended()
+
     eventually(lambda: plane.counters().connections_downstream == 0)
     assert plane.call(GET) == b"ok"
     plane.exchanges(2)
@@ -320,4 +370,5 @@ def test_read_ahead_is_bounded(start: Start) -> None:
         assert MAX_READ_AHEAD_BYTES < eventually(held)[0] <= MAX_READ_AHEAD_BYTES + LOOP_READ_BYTES
         may_answer.set()
         assert [client.answer().status for _ in range(121)] == [200] * 121
+
     plane.exchanges(121)

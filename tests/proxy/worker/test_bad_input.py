@@ -1,7 +1,9 @@
-"""Bad input on both sides of the data port, line by line, over real sockets: whole, and byte by byte.
+"""Bad input on both sides of the data port, line by line, over real sockets: whole, and byte by
+byte.
 
-The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with the rule it belongs to. What each rule
-says, and which tests hold it, stands in `test_every_rule_has_a_test`, which fails when one of them is renamed.
+The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with the rule it belongs
+to. What each rule says, and which tests hold it, stands in `test_every_rule_has_a_test`, which
+fails when one of them is renamed.
 """
 
 import contextlib
@@ -21,7 +23,12 @@ from tests.fuzz.parsers import Judge
 from tests.fuzz.strict import read_requests
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import outcome
-from tests.proxy.worker.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS, LAST, UNFINISHED
+from tests.proxy.worker.vectors.conformance import (
+    CONFORMANCE_PASSAGES,
+    CONFORMANCE_REFUSALS,
+    LAST,
+    UNFINISHED,
+)
 from tests.proxy.worker.vectors.requests import PASSAGES, REFUSALS, Passage, Refusal
 from tests.proxy.worker.vectors.responses import LIES, Lie
 from tests.support.cases import each_of
@@ -42,58 +49,129 @@ RULES = {
         "hop-by-hop fields go, ours cannot be named away",
         "proxy/http1/test_request_head.py::test_only_what_steers",
     ),
-    "P2": ("one framing, exactly read, written anew", "proxy/http1/test_response_head.py::test_bodies_are_framed_anew"),
-    "P3": ("no malformed lines, names, values", "proxy/http1/test_request_head.py::test_what_two_parsers"),
-    "P4": ("chunks are read strictly; extensions go", "proxy/http1/test_chunked.py::test_malformed_bodies"),
-    "P5": ("Expect: 100-continue or 417", "proxy/worker/test_downstream.py::test_expect_continue_is_passed_on"),
-    "P6": ("HEAD, 1xx, 204, 304 have no body", "proxy/worker/test_relay.py::test_answers_without_a_body"),
-    "P7": ("only websocket upgrades", "proxy/worker/test_bad_input.py::test_an_unasked_upgrade_never_leaves"),
-    "P8": ("target forms", "proxy/http1/test_request_line.py::test_a_request_line_is_brought_into_origin_form"),
+    "P2": (
+        "one framing, exactly read, written anew",
+        "proxy/http1/test_response_head.py::test_bodies_are_framed_anew",
+    ),
+    "P3": (
+        "no malformed lines, names, values",
+        "proxy/http1/test_request_head.py::test_what_two_parsers",
+    ),
+    "P4": (
+        "chunks are read strictly; extensions go",
+        "proxy/http1/test_chunked.py::test_malformed_bodies",
+    ),
+    "P5": (
+        "Expect: 100-continue or 417",
+        "proxy/worker/test_downstream.py::test_expect_continue_is_passed_on",
+    ),
+    "P6": (
+        "HEAD, 1xx, 204, 304 have no body",
+        "proxy/worker/test_relay.py::test_answers_without_a_body",
+    ),
+    "P7": (
+        "only websocket upgrades",
+        "proxy/worker/test_bad_input.py::test_an_unasked_upgrade_never_leaves",
+    ),
+    "P8": (
+        "target forms",
+        "proxy/http1/test_request_line.py::test_a_request_line_is_brought_into_origin_form",
+    ),
     "P9": ("one valid Host", "proxy/http1/test_request_line.py::test_any_other_host_is_refused"),
-    "P10": ("path bytes stay; routes are not fooled", "proxy/worker/test_bad_input.py::test_a_path_that_two_readers"),
-    "P11": ("nothing else is added or changed", "proxy/worker/test_transparency.py::test_targets_methods_and_codings"),
+    "P10": (
+        "path bytes stay; routes are not fooled",
+        "proxy/worker/test_bad_input.py::test_a_path_that_two_readers",
+    ),
+    "P11": (
+        "nothing else is added or changed",
+        "proxy/worker/test_transparency.py::test_targets_methods_and_codings",
+    ),
     "P12": (
         "nothing is shared between clients",
         "proxy/worker/test_bad_input.py::test_nothing_is_shared_between_clients",
     ),
-    "P13": ("one retry, never of a POST", "proxy/worker/upstream/test_connection.py::test_what_may_have_been_done"),
-    "P14": ("an upstream that dies is visible", "proxy/worker/test_relay.py::test_a_cut_response_is_visibly_cut"),
+    "P13": (
+        "one retry, never of a POST",
+        "proxy/worker/upstream/test_connection.py::test_what_may_have_been_done",
+    ),
+    "P14": (
+        "an upstream that dies is visible",
+        "proxy/worker/test_relay.py::test_a_cut_response_is_visibly_cut",
+    ),
     "P15": (
         "a client that leaves is logged",
         "proxy/worker/test_back_pressure.py::test_a_client_that_leaves_while_waiting",
     ),
-    "P16": ("back-pressure, early answers", "proxy/worker/test_relay.py::test_an_early_answer_reaches"),
+    "P16": (
+        "back-pressure, early answers",
+        "proxy/worker/test_relay.py::test_an_early_answer_reaches",
+    ),
     "P17": ("deadlines and limits", "proxy/worker/test_deadlines.py::test_a_slow_head_is_refused"),
     "P18": (
         "X-Forwarded-For, trusted proxies, twins",
         "proxy/worker/test_downstream.py::test_the_client_behind_a_trusted",
     ),
-    "P19": ("loops", "proxy/worker/test_downstream.py::test_a_request_that_passed_before_is_refused"),
-    "P20": ("pipelining is sequential and bounded", "proxy/worker/test_bad_input.py::test_ten_thousand_pipelined"),
-    "P21": ("interim answers are never final", "proxy/worker/test_relay.py::test_interim_answers_are_never"),
-    "P22": ("no injected lines in responses", "proxy/http1/test_response_head.py::test_a_head_that_cannot_be_right"),
-    "P23": ("bounded turns", "proxy/worker/test_fairness.py::test_an_upload_in_small_chunks_goes_in_steps"),
+    "P19": (
+        "loops",
+        "proxy/worker/test_downstream.py::test_a_request_that_passed_before_is_refused",
+    ),
+    "P20": (
+        "pipelining is sequential and bounded",
+        "proxy/worker/test_bad_input.py::test_ten_thousand_pipelined",
+    ),
+    "P21": (
+        "interim answers are never final",
+        "proxy/worker/test_relay.py::test_interim_answers_are_never",
+    ),
+    "P22": (
+        "no injected lines in responses",
+        "proxy/http1/test_response_head.py::test_a_head_that_cannot_be_right",
+    ),
+    "P23": (
+        "bounded turns",
+        "proxy/worker/test_fairness.py::test_an_upload_in_small_chunks_goes_in_steps",
+    ),
     "P24": (
         "the body of a request whose end is known",
         "proxy/worker/test_early_answers.py::test_the_body_of_a_request_to_a_dead_upstream",
     ),
-    "P25": ("TLS connections count from accept", "proxy/network/test_tls_accept.py::test_a_connection_counts_before"),
-    "P26": ("addresses of a name", "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind"),
-    "P27": ("no idle connection holds others", "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once"),
+    "P25": (
+        "TLS connections count from accept",
+        "proxy/network/test_tls_accept.py::test_a_connection_counts_before",
+    ),
+    "P26": (
+        "addresses of a name",
+        "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind",
+    ),
+    "P27": (
+        "no idle connection holds others",
+        "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once",
+    ),
     "P28": ("room", "proxy/worker/test_idle_eviction.py::test_what_runs_never_gives_way"),
-    "P29": ("a stop answers what is coming", "proxy/worker/test_deadlines.py::test_a_stop_waits_for_a_first"),
-    "P30": ("recording slows down", "proxy/worker/test_recording_pace.py::test_requests_wait_in_a_ring_that_fills"),
+    "P29": (
+        "a stop answers what is coming",
+        "proxy/worker/test_deadlines.py::test_a_stop_waits_for_a_first",
+    ),
+    "P30": (
+        "recording slows down",
+        "proxy/worker/test_recording_pace.py::test_requests_wait_in_a_ring_that_fills",
+    ),
 }
 """Rule → what it says, and the test that is closest to it beside the vectors below."""
 
 
 def test_every_rule_has_a_test() -> None:
-    """Each rule is held by a test of its own, and most by vectors too; each vector belongs to a rule."""
+    """Each rule is held by a test of its own, and most by vectors too; each vector belongs to a
+    rule.
+    """
     written = (ROOT.parent / "proxy/http1/RULES.md").read_text()
     assert re.findall(r"^## (P\d+) ", written, re.MULTILINE) == list(RULES)
     for rule, (_, test) in RULES.items():
         path, _, name = test.partition("::")
-        assert re.search(rf"\n(?:async )?def {name}\w*\(", (ROOT / path).read_text()), f"{rule}: no {name} in {path}"
+        assert re.search(rf"\n(?:async )?def {name}\w*\(", (ROOT / path).read_text()), (
+            f"{rule}: no {name} in {path}"
+        )
+
     in_vectors = {vector.rule for vectors in (REFUSALS, PASSAGES, LIES) for vector in vectors}
     assert in_vectors <= RULES.keys()
     assert len(in_vectors) >= 14
@@ -107,9 +185,14 @@ def recording() -> Recording:
 
 @pytest.fixture(scope="module")
 def plane(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """One plane for all request vectors of HTTP/1.1: what one of them leaves behind would disturb the next."""
+    """One plane for all request vectors of HTTP/1.1: what one of them leaves behind would disturb
+    the next.
+    """
     directory = tmp_path_factory.mktemp("plane")
-    with scripted(recording) as url, running_plane(settings_for(url, http2="off"), directory) as running:
+    with (
+        scripted(recording) as url,
+        running_plane(settings_for(url, http2="off"), directory) as running,
+    ):
         yield running
 
 
@@ -134,14 +217,23 @@ def say(client: Client, raw: bytes, manner: str) -> None:
 
 @each_of("manner", [WHOLE, BYTES])
 @each_of("vector", [*REFUSALS, *CONFORMANCE_REFUSALS])
-def test_bad_requests_are_refused(plane: Plane, recording: Recording, vector: Refusal, manner: str) -> None:
-    """The status fits, the connection ends, no whole message is at the upstream, and there is one record."""
+def test_bad_requests_are_refused(
+    plane: Plane, recording: Recording, vector: Refusal, manner: str
+) -> None:
+    """The status fits, the connection ends, no whole message is at the upstream, and there is one
+    record.
+    """
     recording.take()
     with plane.connect() as client:
         say(client, vector.raw, manner)
         answer = client.answer()
-        assert (answer.status, answer.field("Connection"), answer.is_complete) == (vector.status, "close", True)
+        assert (answer.status, answer.field("Connection"), answer.is_complete) == (
+            vector.status,
+            "close",
+            True,
+        )
         assert client.is_ended()
+
     record = plane.exchange()
     assert (record.status, outcome(record)) == (vector.status, Outcome.REJECTED)
     for raw in recording.take():
@@ -157,13 +249,16 @@ def test_bad_requests_are_refused(plane: Plane, recording: Recording, vector: Re
 def test_strange_requests_are_forwarded_as_what_they_are(
     plane: Plane, recording: Recording, judge: Judge, vector: Passage, manner: str
 ) -> None:
-    """Every parser of the upstream reads the messages that were sent and recorded, and nothing else."""
+    """Every parser of the upstream reads the messages that were sent and recorded, and nothing
+    else.
+    """
     recording.take()
     with plane.connect() as client:
         say(client, vector.raw, manner)
         for method, _, _ in vector.messages:
             assert client.answer(method.decode()).status == 200
         assert vector not in LAST or client.is_ended()
+
     records = plane.exchanges(len(vector.messages))
     forwarded = recording.take()
     found = [read_requests(raw, is_canonical=True) for raw in forwarded]
@@ -190,6 +285,7 @@ def test_a_bad_request_after_a_good_one_is_refused_alone(
         assert client.answer().status == 200
         assert client.answer().status == vector.status
         assert client.is_ended()
+
     plane.exchanges(2)
     messages = [message.target for requests in recording.read() for message in requests.messages]
     assert messages == [b"/good"]
@@ -207,10 +303,13 @@ def test_unfinished_heads_are_waited_for(plane: Plane, recording: Recording) -> 
         plane.exchange()
         readable, _, _ = select.select([client.socket for client in clients], [], [], 0)
         assert readable == []
-        assert [message.target for requests in recording.read() for message in requests.messages] == [b"/good"]
+        assert [
+            message.target for requests in recording.read() for message in requests.messages
+        ] == [b"/good"]
         for client, head in zip(clients, UNFINISHED, strict=True):
             client.send(whole[len(head) :])
             assert client.answer().status == 200
+
     assert {record.request_head for record in plane.exchanges(len(UNFINISHED))} == {whole}
 
 
@@ -220,18 +319,25 @@ def test_ten_thousand_pipelined_requests(plane: Plane, recording: Recording) -> 
     with plane.connect() as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for begin in range(0, 10_000, 500):
-            client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(begin, begin + 500)))
+            client.send(
+                b"".join(
+                    b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(begin, begin + 500)
+                )
+            )
             assert all(client.answer().body == b"ok" for _ in range(500))
             assert [e.request_head.split(b" ")[1] for e in plane.exchanges(500)] == [
                 b"/%d" % n for n in range(begin, begin + 500)
             ]
+
     messages = [message.target for requests in recording.read() for message in requests.messages]
     assert messages == [b"/%d" % n for n in range(10_000)]
 
 
 @pytest.mark.parametrize("line", [b"HEAD / HTTP/1.2", b"HEAD a HTTP/1.1", b"HEAD /" + b"x" * 9000])
 def test_no_refusal_of_head_has_a_body(plane: Plane, line: bytes) -> None:
-    """A client that asked with HEAD reads no body, so there must be none, however little of it could be read."""
+    """A client that asked with HEAD reads no body, so there must be none, however little of it
+    could be read.
+    """
     with plane.connect() as client:
         client.send(line + b"\r\nHost: a\r\n\r\n")
         assert client.answer("HEAD").status in (400, 414, 505)
@@ -249,7 +355,9 @@ def liar(lie: Lie, manner: str) -> Callable[[socket.socket, int], None]:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if number == 0:
             read_head(connection)
-            step = 1 if manner == BYTES and len(lie.raw) <= MAX_SINGLE_BYTES else max(1, len(lie.raw))
+            step = (
+                1 if manner == BYTES and len(lie.raw) <= MAX_SINGLE_BYTES else max(1, len(lie.raw))
+            )
             for at in range(0, len(lie.raw), step):
                 connection.sendall(lie.raw[at : at + step])
             if lie.end == "reset":
@@ -257,6 +365,7 @@ def liar(lie: Lie, manner: str) -> Callable[[socket.socket, int], None]:
                 Client(connection).reset()
             if lie.end != "stay":
                 return
+
         while read_head(connection):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhonest")
 
@@ -276,18 +385,23 @@ def test_lies_of_an_upstream(start: Start, lie: Lie, manner: str) -> None:
         assert b"evil" not in answer.head
         record = plane.exchange()
         assert record.status == answer.status
+
         if lie.is_broken:
             assert (answer.status, answer.is_complete) == (lie.expected, False)
             assert outcome(record) is Outcome.TRUNCATED
             return
+
         if lie.expected == 502:
             assert (answer.status, outcome(record)) == (502, Outcome.UPSTREAM_ERROR)
         else:
             assert (answer.status, answer.body, answer.is_complete) == (*lie.expected, True)  # type: ignore[misc]
-        if not lie.is_kept:  # bytes that are still on their way cannot be told from an answer to what follows
+
+        # Bytes that are still on their way cannot be told from an answer to what follows.
+        if not lie.is_kept:
             eventually(lambda: plane.counters().connections_upstream == 0)
         client.send(GOOD)
         assert client.answer().body == b"honest"
+
     second = plane.exchange()
     assert (second.connect_ns < 0) is lie.is_kept
 
@@ -302,6 +416,7 @@ def test_an_answer_before_the_request_is_finished(start: Start, manner: str) -> 
         answer = client.answer()
         assert (answer.status, answer.body, answer.field("Connection")) == (413, b"big", None)
         assert client.is_ended()  # the rest did not come
+
     record = plane.exchange()
     assert not record.flags & FLAG_REQUEST_COMPLETE
     assert plane.unread == 0
@@ -322,6 +437,7 @@ def test_an_unasked_upgrade_never_leaves(plane: Plane, recording: Recording) -> 
         assert (answer.status, answer.field("Upgrade")) == (200, None)
         client.send(GOOD)
         assert client.answer().status == 200
+
     plane.exchanges(2)
     (raw,) = recording.take()
     assert not re.search(rb"(?i)upgrade|http2-settings|h2c", raw)
@@ -334,30 +450,43 @@ def test_an_unasked_upgrade_never_leaves(plane: Plane, recording: Recording) -> 
         b"/a/..;/admin/x", b"/a/..%3bx/admin/x", b"/admin;x/y", b"/admin/..;/x",
     ],
 )  # fmt: skip
-def test_a_path_that_two_readers_could_route_differently_is_refused(tmp_path: Path, path: bytes) -> None:
-    """Dot segments, encoded letters and slashes do not lead past a route that stands before the catch-all."""
+def test_a_path_that_two_readers_could_route_differently_is_refused(
+    tmp_path: Path, path: bytes
+) -> None:
+    """Dot segments, encoded letters and slashes do not lead past a route that stands before the
+    catch-all.
+    """
     recording = Recording()
     with scripted(recording) as url:
         settings = settings_for(url)
         admin = msgspec.structs.replace(settings.routes[0], id="admin", path="/admin/")
+
         settings = msgspec.structs.replace(settings, routes=(admin, *settings.routes))
         with running_plane(settings, tmp_path) as plane, plane.connect() as client:
             client.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
             assert client.answer().status == 400
             plane.exchange()
+
     assert recording.take() == []
 
 
 def test_nothing_is_shared_between_clients(plane: Plane, recording: Recording) -> None:
-    """Neither cookies nor answers of one client reach another, though both use one upstream connection."""
+    """Neither cookies nor answers of one client reach another, though both use one upstream
+    connection.
+    """
     recording.take()
     for name in (b"first", b"second"):
         with plane.connect() as client:
             client.send(b"GET /same HTTP/1.1\r\nHost: a\r\nCookie: who=" + name + b"\r\n\r\n")
             assert client.answer().field("Set-Cookie") is None
+
     with plane.connect() as client:
         client.send(b"GET /same HTTP/1.1\r\nHost: a\r\n\r\n")
         client.answer()
     plane.exchanges(3)
     messages = [message for requests in recording.read() for message in requests.messages]
-    assert [message.values(b"cookie") for message in messages] == [[b"who=first"], [b"who=second"], []]
+    assert [message.values(b"cookie") for message in messages] == [
+        [b"who=first"],
+        [b"who=second"],
+        [],
+    ]

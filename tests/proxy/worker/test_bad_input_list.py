@@ -1,4 +1,6 @@
-"""The bad-input list of the data port: each entry has a vector, or a test of its own where bytes do not tell."""
+"""The bad-input list of the data port: each entry has a vector, or a test of its own where bytes do
+not tell.
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Ends of connections whose client is still sending: what was written for it, or taken from it, arrives."""
+"""Ends of connections whose client is still sending: what was written for it, or taken from it,
+arrives.
+"""
 
 import contextlib
 import socket
@@ -52,7 +54,9 @@ def answer_early(connection: socket.socket, number: int) -> None:
 
 
 def read_all(client: Client, meanwhile: Callable[[], None]) -> int:
-    """Read slowly to the end, which must be an orderly one, and do something else between two reads."""
+    """Read slowly to the end, which must be an orderly one, and do something else between two
+    reads.
+    """
     size = 0
     while data := client.socket.recv(65536):
         size += len(data)
@@ -75,7 +79,10 @@ def test_a_tunnel_that_its_upstream_ends(start: Start, loop: Loop) -> None:
     with plane.connect(65536) as client:
         client.send(HANDSHAKE)
         assert client.head().startswith(b"HTTP/1.1 101 ")
-        assert read_all(client, lambda: client.send(MASKED)) + len(client._buffer) == 100 * len(FRAME) + len(CLOSE)
+        assert read_all(client, lambda: client.send(MASKED)) + len(client._buffer) == 100 * len(
+            FRAME
+        ) + len(CLOSE)
+
     assert outcome(plane.exchange()) == Outcome.OK
 
 
@@ -89,12 +96,16 @@ def test_an_early_answer_to_who_uploads_much(start: Start, loop: Loop) -> None:
         assert outcome(plane.exchange()) == Outcome.OK  # our kernel has room for the response
         client.send(bytes(600_000))
         assert client.head().startswith(b"HTTP/1.1 200 ")
-        assert read_all(client, lambda: client.send(bytes(10_000))) + len(client._buffer) == 1_500_000
+        assert (
+            read_all(client, lambda: client.send(bytes(10_000))) + len(client._buffer) == 1_500_000
+        )
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_last_response_before_a_request_that_was_sent_ahead(start: Start, loop: Loop) -> None:
-    """A drain ends the connection behind the first; the second, which nobody reads, destroys nothing of it."""
+    """A drain ends the connection behind the first; the second, which nobody reads, destroys
+    nothing of it.
+    """
     go_on = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -104,20 +115,27 @@ def test_a_last_response_before_a_request_that_was_sent_ahead(start: Start, loop
 
     plane = start(upstream, loop=loop, drain_timeout_s=PATIENCE_S)
     with plane.connect(65536) as client:
-        client.send(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(900_000))
+        client.send(
+            GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(900_000)
+        )
         eventually(lambda: plane.counters().connections_upstream)
         plane.stop()
         eventually(lambda: plane.run(lambda: plane.engine.is_draining))
         go_on.set()
         head = client.head()
         assert read_all(client, lambda: None) + len(client._buffer) == SIZE
+
     assert head.startswith(b"HTTP/1.1 200 ")
     assert outcome(plane.exchange()) == Outcome.OK
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_refused_client_of_tls_that_never_stops(start_tls: Callable[..., Plane], loop: Loop) -> None:
-    """What it sends behind a refusal is not read for ever: it is cut off soon after it has its answer."""
+def test_a_refused_client_of_tls_that_never_stops(
+    start_tls: Callable[..., Plane], loop: Loop
+) -> None:
+    """What it sends behind a refusal is not read for ever: it is cut off soon after it has its
+    answer.
+    """
     plane = start_tls("http://127.0.0.1:1", loop=loop)
     with connect(plane) as client:
         client.send(b"GET / HTTP/1.1\r\n\r\n")
@@ -127,17 +145,24 @@ def test_a_refused_client_of_tls_that_never_stops(start_tls: Callable[..., Plane
             while True:
                 client.send(bytes(65536))
         assert time.monotonic() - began < 25  # the end of a TLS connection has 30 s
+
     plane.exchange()
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
 def test_what_a_client_leaves_in_a_tunnel_arrives(
-    start: Start, start_tls: Callable[..., Plane], loop: Loop, is_tls: bool, monkeypatch: pytest.MonkeyPatch
+    start: Start,
+    start_tls: Callable[..., Plane],
+    loop: Loop,
+    is_tls: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An upstream that is slow gets all that its client sent before it left."""
-    monkeypatch.setattr(upstream_connection, "STALLED_NS", 60_000_000_000)  # a busy one may take longer than it may
-    may_read, got = threading.Event(), []
+    # A busy one may take longer than it may.
+    monkeypatch.setattr(upstream_connection, "STALLED_NS", 60_000_000_000)
+    may_read = threading.Event()
+    got = []
 
     def upstream(connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -155,13 +180,19 @@ def test_what_a_client_leaves_in_a_tunnel_arrives(
         assert client.head().startswith(b"HTTP/1.1 101 ")
         plane.run(lambda: _leave_little_room(plane))
         client.send(MASKED * 40)
-        eventually(lambda: plane.run(lambda: any(map(_waits_in_our_buffer, plane.engine.pools[0]._connections))))
+        eventually(
+            lambda: plane.run(
+                lambda: any(map(_waits_in_our_buffer, plane.engine.pools[0]._connections))
+            )
+        )
         client.send(MASKED_CLOSE)
+
         if is_tls:
             cast(ssl.SSLSocket, client.socket).unwrap().close()
         else:
             client.finish_sending()
             assert client.is_ended()
+
     exchange = plane.exchange()
     may_read.set()
     eventually(lambda: got)
@@ -171,7 +202,9 @@ def test_what_a_client_leaves_in_a_tunnel_arrives(
 
 def _leave_little_room(plane: Plane) -> None:
     [connection] = plane.engine.pools[0]._connections
-    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    connection.transport.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_SNDBUF, 4096
+    )
 
 
 def _waits_in_our_buffer(connection: UpstreamConnection) -> bool:
@@ -190,7 +223,10 @@ def test_what_is_idle_holds_no_body(start: Start, is_up: bool) -> None:
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n" + bytes(20000))
         assert client.answer().status == (204 if is_up else 502)
-        eventually(lambda: not plane.has_downstream(lambda each: each._reader.body or each._relay.unsent))
+        eventually(
+            lambda: not plane.has_downstream(lambda each: each._reader.body or each._relay.unsent)
+        )
+
     plane.exchange()
 
 
@@ -203,7 +239,9 @@ def test_a_client_that_vanishes_behind_its_last_answer_is_noticed(start: Start, 
         client.send(UPLOAD)
         plane.exchange()
         client.send(bytes(400_000))
-        eventually(lambda: plane.has_downstream(lambda each: each._lingered_bytes > MAX_LINGER_BYTES))
+        eventually(
+            lambda: plane.has_downstream(lambda each: each._lingered_bytes > MAX_LINGER_BYTES)
+        )
         client.reset()
         eventually(lambda: not plane.counters().connections_downstream)
 
@@ -224,6 +262,7 @@ def test_refused_clients_that_take_nothing_give_way(start: Start, loop: Loop) ->
         plane.exchange()
         clients[-1].send(b"GET / HTTP/1.1\r\n\r\n")
         assert plane.exchange().status == 400
+
     assert plane.run(lambda: all(unsent_bytes(each._transport) for each in plane.downstreams))
     eventually(lambda: _is_served(plane))
     plane.exchange()
@@ -238,7 +277,9 @@ def _is_served(plane: Plane) -> bool:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_the_last_response_over_tls_is_seen_to_end(start_tls: Callable[..., Plane], loop: Loop) -> None:
+def test_the_last_response_over_tls_is_seen_to_end(
+    start_tls: Callable[..., Plane], loop: Loop
+) -> None:
     """Without an end of TLS one without a length could not be told from half of one (P14)."""
     go_on = threading.Event()
 
@@ -250,7 +291,9 @@ def test_the_last_response_over_tls_is_seen_to_end(start_tls: Callable[..., Plan
 
     plane = start_tls(upstream, loop=loop, drain_timeout_s=PATIENCE_S)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
     plain = socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)
     with Client(context.wrap_socket(plain, suppress_ragged_eofs=False)) as client:
         client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
@@ -260,6 +303,7 @@ def test_the_last_response_over_tls_is_seen_to_end(start_tls: Callable[..., Plan
         eventually(lambda: plane.run(lambda: plane.engine.is_draining))
         go_on.set()
         assert client.rest().endswith(b"abcdef")
+
     plane.exchange()
 
 
@@ -269,7 +313,8 @@ def test_an_upstream_that_takes_nothing_of_what_is_left_is_given_up(
 ) -> None:
     """Also one that has ended its side: the loop would wait for ever."""
     monkeypatch.setattr(upstream_connection, "STALLED_NS", 300_000_000)  # compiled it stays 10 s
-    may_end, end = threading.Event(), threading.Event()
+    may_end = threading.Event()
+    end = threading.Event()
 
     def upstream(own: socket.socket, number: int) -> None:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -285,8 +330,13 @@ def test_an_upstream_that_takes_nothing_of_what_is_left_is_given_up(
         client.head()
         plane.run(lambda: _leave_little_room(plane))
         client.send(MASKED * 40)
-        eventually(lambda: plane.run(lambda: any(map(_waits_in_our_buffer, plane.engine.pools[0]._connections))))
+        eventually(
+            lambda: plane.run(
+                lambda: any(map(_waits_in_our_buffer, plane.engine.pools[0]._connections))
+            )
+        )
         client.reset()
+
     plane.exchange()
     may_end.set()
     eventually(lambda: not plane.counters().connections_upstream)

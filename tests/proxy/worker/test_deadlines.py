@@ -1,4 +1,6 @@
-"""From when a deadline counts: the first request's from accept, a later one's from its first byte (P17)."""
+"""From when a deadline counts: the first request's from accept, a later one's from its first byte
+(P17).
+"""
 
 import time
 
@@ -42,6 +44,7 @@ def test_the_first_head_shares_the_time_since_accept(start: Start) -> None:
         assert waiting_since_ns(plane) == accepted_ns
         plane.age(60)
         assert client.answer().status == 408
+
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "timeout_headers")
 
@@ -62,6 +65,7 @@ def test_a_slow_head_is_refused(start: Start) -> None:
         answer = client.answer()
         assert (answer.status, answer.field("X-Sidelog-Error")) == (408, "timeout_headers")
         assert client.is_ended()
+
     exchange = plane.exchange()
     assert error(exchange) == "timeout_headers"
     assert exchange.request_head.startswith(b"GET / HTTP/1.1\r\nA: b")
@@ -83,10 +87,13 @@ def test_a_later_head_has_its_time_from_its_first_byte(start: Start) -> None:
             client.send(GET[7:])
             assert client.answer().status == 200
             plane.age(60)
+
     plane.exchanges(2)
 
 
-def test_draining_closes_connections_that_never_spoke(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draining_closes_connections_that_never_spoke(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For a while they have been idle."""
     monkeypatch.setattr(server, "EXPECTED_NS", 50_000_000)
     plane = start(Script(), drain_timeout_s=60)
@@ -95,12 +102,17 @@ def test_draining_closes_connections_that_never_spoke(start: Start, monkeypatch:
         time.sleep(0.1)
         plane.stop()
         assert client.is_ended()
+
     plane.exchange()
 
 
 @pytest.mark.parametrize("sent", [b"", GET[:7]])
-def test_a_stop_waits_for_a_first_request(start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    """It may be on its way where the connection is new, or half of its head is here: it is answered, as the last."""
+def test_a_stop_waits_for_a_first_request(
+    start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """It may be on its way where the connection is new, or half of its head is here: it is
+    answered, as the last.
+    """
     monkeypatch.setattr(server, "EXPECTED_NS", 60_000_000_000)
     plane = start(Script(), drain_timeout_s=60)
     with plane.connect() as client:
@@ -113,10 +125,13 @@ def test_a_stop_waits_for_a_first_request(start: Start, monkeypatch: pytest.Monk
         answer = client.answer()
         assert (answer.status, answer.field("connection")) == (200, "close")
         assert client.is_ended()
+
     assert outcome(plane.exchange()) == Outcome.OK
 
 
-def test_a_stop_waits_for_nothing_where_nothing_comes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_waits_for_nothing_where_nothing_comes(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """New connections that say nothing are closed in the end, without a word."""
     monkeypatch.setattr(server, "EXPECTED_NS", 300_000_000)
     plane = start(Script(), drain_timeout_s=60)
@@ -124,6 +139,7 @@ def test_a_stop_waits_for_nothing_where_nothing_comes(start: Start, monkeypatch:
         eventually(lambda: waiting_since_ns(plane))
         plane.stop()
         assert client.is_ended()
+
     assert plane.unread == 0
 
 

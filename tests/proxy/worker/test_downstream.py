@@ -1,4 +1,6 @@
-"""The client side of the default engine: reading requests, framing, refusals, deadlines, leaving clients."""
+"""The client side of the default engine: reading requests, framing, refusals, deadlines, leaving
+clients.
+"""
 
 import socket
 import threading
@@ -25,7 +27,8 @@ from tests.support.upstream import read_head
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 BOTH: Final[tuple[Loop, ...]] = ("uvloop", "asyncio")
 LOOPS: Final = ("uvloop", long("asyncio"))
-"""The loop that there is without uvloop is asked with `make long`, and here what makes an exchange."""
+"""The loop that there is without uvloop is asked with `make long`, and here what makes an exchange.
+"""
 
 
 def outcome(exchange: CapturedExchange) -> Outcome:
@@ -37,7 +40,9 @@ def error(exchange: CapturedExchange) -> str:
 
 
 @pytest.mark.parametrize("loop", BOTH)
-def test_requests_on_one_connection_are_answered_and_recorded_one_by_one(start: Start, loop: Loop) -> None:
+def test_requests_on_one_connection_are_answered_and_recorded_one_by_one(
+    start: Start, loop: Loop
+) -> None:
     """A kept-alive connection serves one exchange after the other over one upstream connection."""
     script = Script()
     plane = start(script, loop=loop).trust_upstreams()
@@ -47,6 +52,7 @@ def test_requests_on_one_connection_are_answered_and_recorded_one_by_one(start: 
             answer = client.answer()
             assert (answer.status, answer.body) == (200, b"ok")
             assert answer.field("Connection") is None
+
     exchanges = plane.exchanges(5)
     assert [e.request_head.split(b" ")[1] for e in exchanges] == [b"/%d" % n for n in range(5)]
     assert script.connections == 1
@@ -70,6 +76,7 @@ def test_pipelined_bodies_are_kept_apart(start: Start) -> None:
             b"POST /4 HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70000 + GET
         )
         assert [client.answer().status for _ in range(5)] == [200] * 5
+
     bodies = [request.partition(b"\r\n\r\n")[2] for request in script.requests]
     assert bodies[0] == b"first"
     assert unchunked(bodies[1]) == b"second"
@@ -87,11 +94,13 @@ def test_a_request_byte_by_byte_is_the_same_request(start: Start, loop: Loop) ->
     script = Script()
     plane = start(script, loop=loop)
     raw = b"PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+
     with plane.connect() as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(len(raw)):
             client.send(raw[at : at + 1])
         assert client.answer().status == 200
+
     assert unchunked(script.requests[0].partition(b"\r\n\r\n")[2]) == b"body"
     exchange = plane.exchange()
     assert exchange.request_window == b"body"
@@ -103,7 +112,8 @@ def test_the_head_for_the_upstream_is_canonical(start: Start) -> None:
     script = Script()
     plane = start(script)
     plane.call(
-        b"GET http://other:81/p%2F?q=%00 HTTP/1.1\r\nHost: a\r\nConnection: X-Drop, X-Forwarded-For\r\nX-Drop: 1\r\n"
+        b"GET http://other:81/p%2F?q=%00 HTTP/1.1\r\nHost: a\r\nConnection: X-Drop, "
+        b"X-Forwarded-For\r\nX-Drop: 1\r\n"
         b"X-Forwarded-For: 9.9.9.9\r\nX_Forwarded_For: 8.8.8.8\r\nTE: gzip\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: AA\r\n"
         b"Cookie: a=1; sidelog_session=s; b=2\r\nx-KEEP:  two  words \r\nX-Request-Id: r-1\r\n\r\n"
@@ -128,8 +138,11 @@ def test_a_request_that_passed_before_is_refused(start: Start) -> None:
     """The loop guard knows this instance by its name, whatever letters that has."""
     plane = start(Script())
     with plane.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Sidelog-Hop: other, %b\r\n\r\n" % INSTANCE.encode())
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: a\r\nX-Sidelog-Hop: other, %b\r\n\r\n" % INSTANCE.encode()
+        )
         assert client.answer().status == 508
+
     assert error(plane.exchange()) == "loop_detected"
 
 
@@ -156,7 +169,11 @@ REFUSED = [
     (b"Get / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\nContent-Length: 1\r\n\r\nx", 417),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
-    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
     (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
     (b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 101 + b"\r\n", 431),
@@ -169,8 +186,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("raw", "status"), REFUSED)
-def test_what_could_be_read_in_two_ways_is_refused_and_closed(start: Start, raw: bytes, status: int) -> None:
-    """Nothing of a refused request, nor of what follows it, reaches the upstream; it is recorded once."""
+def test_what_could_be_read_in_two_ways_is_refused_and_closed(
+    start: Start, raw: bytes, status: int
+) -> None:
+    """Nothing of a refused request, nor of what follows it, reaches the upstream; it is recorded
+    once.
+    """
     script = Script()
     plane = start(script, http2="off")
     with plane.connect() as client:
@@ -179,8 +200,13 @@ def test_what_could_be_read_in_two_ways_is_refused_and_closed(start: Start, raw:
         assert answer.status == status
         assert answer.field("Connection") == "close"
         assert client.is_ended()
+
     exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), exchange.route) == (status, Outcome.REJECTED, exchange.route)
+    assert (exchange.status, outcome(exchange), exchange.route) == (
+        status,
+        Outcome.REJECTED,
+        exchange.route,
+    )
     assert answer.field("X-Sidelog-Error") == error(exchange)
     assert answer.field("X-Sidelog-Id") is not None
     assert exchange.flags & FLAG_OWN_RESPONSE
@@ -213,6 +239,7 @@ def test_bad_chunks_are_refused_and_the_upstream_is_cut_off(start: Start, chunks
         client.send(chunks)
         assert client.answer().status == 400
         assert client.is_ended()
+
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "bad_request")
     assert not exchange.flags & FLAG_REQUEST_COMPLETE
@@ -231,6 +258,7 @@ def test_no_route_keeps_the_connection(start: Start) -> None:
         client.send(b"GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert client.answer().field("Connection") == "close"
         assert client.is_ended()
+
     refused, passed, last = plane.exchanges(3)
     assert (refused.route, error(refused), passed.route) == (NO_ROUTE, "no_route", 0)
     assert last.flags & FLAG_REQUEST_COMPLETE
@@ -247,6 +275,7 @@ def test_an_error_after_head_has_its_body(start: Start) -> None:
         answer = client.answer()
         assert answer.status == 400
         assert answer.is_complete
+
     plane.exchanges(2)
 
 
@@ -258,9 +287,13 @@ def test_bodies_over_the_limit_are_refused(start: Start) -> None:
         assert client.answer().status == 200
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n" + b"x" * 11)
         assert client.answer().status == 413
+
     with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n" + b"x" * 11)
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n" + b"x" * 11
+        )
         assert client.answer().status == 413
+
     assert [error(e) for e in plane.exchanges(3)] == ["", "body_too_large", "body_too_large"]
 
 
@@ -275,16 +308,21 @@ def test_expect_continue_is_passed_on_and_answered_by_the_upstream(start: Start)
 
     plane = start(upstream)
     with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+        )
         assert client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(b"body")
         assert client.answer().status == 200
+
     exchange = plane.exchange()
     assert (exchange.status, exchange.request_bytes) == (200, 4)
 
 
 def test_a_body_nobody_asked_for_is_never_the_next_request(start: Start) -> None:
-    """Refused without a 100, the body lies unread at the upstream: the next client gets its own answer (P5)."""
+    """Refused without a 100, the body lies unread at the upstream: the next client gets its own
+    answer (P5).
+    """
 
     def upstream(connection: socket.socket, number: int) -> None:
         while head := read_head(connection):
@@ -292,35 +330,47 @@ def test_a_body_nobody_asked_for_is_never_the_next_request(start: Start) -> None
                 connection.sendall(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
             else:
                 target = head.split(b" ")[1]
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target))
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target)
+                )
 
     plane = start(upstream)
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
     fields = b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(smuggled)
+
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + fields + smuggled)
         assert client.answer().status == 417
         client.send(b"GET /same-client HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.answer().body == b"/same-client"
+
     with plane.connect() as client:
         client.send(b"GET /next-client HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.answer().body == b"/next-client"
 
 
 def test_http10_clients_get_a_close_and_no_chunks(start: Start) -> None:
-    """An HTTP/1.0 client is told the length or sees the end of the connection; keep-alive only where it asked."""
+    """An HTTP/1.0 client is told the length or sees the end of the connection; keep-alive only
+    where it asked.
+    """
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
     plane = start(Script(chunked, OK, OK))
     with plane.connect() as client:
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         answer = client.answer()
-        assert (answer.body, answer.field("Transfer-Encoding"), answer.field("Connection")) == (b"ok", None, "close")
+        assert (answer.body, answer.field("Transfer-Encoding"), answer.field("Connection")) == (
+            b"ok",
+            None,
+            "close",
+        )
+
     with plane.connect() as client:
         client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         assert client.answer().field("Connection") == "keep-alive"
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         assert client.answer().field("Connection") == "close"
         assert client.is_ended()
+
     assert all(e.flags & FLAG_HTTP10 for e in plane.exchanges(3))
 
 
@@ -331,6 +381,7 @@ def test_an_idle_connection_is_closed_without_a_word(start: Start) -> None:
         client.send(GET)
         client.answer()
         assert client.is_ended()
+
     plane.exchange()
     assert plane.unread == 0
 
@@ -342,6 +393,7 @@ def test_a_stalled_upload_is_refused(start: Start) -> None:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
         answer = client.answer()
         assert (answer.status, answer.field("X-Sidelog-Error")) == (408, "timeout_body")
+
     exchange = plane.exchange()
     assert (outcome(exchange), exchange.request_bytes) == (Outcome.REJECTED, 4)
     eventually(lambda: plane.counters().connections_upstream == 0)
@@ -358,21 +410,37 @@ def test_the_client_behind_a_trusted_proxy_is_the_one_of_each_request(start: Sta
         client.answer()
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
         client.answer()
-    assert [e.client for e in plane.exchanges(5)] == [b"1.2.3.4", b"5.6.7.8", b"5.6.7.8", b"127.0.0.1", b"127.0.0.1"]
+
+    assert [e.client for e in plane.exchanges(5)] == [
+        b"1.2.3.4",
+        b"5.6.7.8",
+        b"5.6.7.8",
+        b"127.0.0.1",
+        b"127.0.0.1",
+    ]
 
 
 def test_thousands_of_refusals_are_written_in_turns(start: Start) -> None:
-    """Requests that are answered at once wait too when their client does not read, and none is dropped."""
+    """Requests that are answered at once wait too when their client does not read, and none is
+    dropped.
+    """
     plane = start(Script(), route={"path": "/v1/"})
     count = 2000
     with plane.connect(65536) as client:
-        client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(count)))
+        client.send(
+            b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(count))
+        )
         client.finish_sending()
         time.sleep(0.1)
+
         for number in range(count):
             answer = client.answer()
             assert answer.status == 404
             assert b"'/%d'" % number in answer.body
+
         assert client.is_ended()
+
     exchanges = plane.exchanges(count)
-    assert [e.request_head.split(b" ")[1] for e in exchanges] == [b"/%d" % number for number in range(count)]
+    assert [e.request_head.split(b" ")[1] for e in exchanges] == [
+        b"/%d" % number for number in range(count)
+    ]

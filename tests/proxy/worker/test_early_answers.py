@@ -1,4 +1,6 @@
-"""Answers that are there before the request is: the client gets them, and the record what the client was sending."""
+"""Answers that are there before the request is: the client gets them, and the record what the
+client was sending.
+"""
 
 import contextlib
 import json
@@ -24,13 +26,18 @@ from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head, scripted
 
-CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search"}}).encode()
+CALL = json.dumps(
+    {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search"}}
+).encode()
 REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlong"
 
 
 def post(size: int, *fields: bytes) -> bytes:
     """The head of an upload."""
-    return b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (size, b"".join(fields))
+    return b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (
+        size,
+        b"".join(fields),
+    )
 
 
 def refuse(connection: socket.socket, number: int) -> None:
@@ -58,8 +65,12 @@ def await_ending(plane: Plane) -> None:
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.usefixtures("patient")
-def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refusing: str, loop: Loop) -> None:
-    """Most clients send head and body in two writes: the failure is known before the second is here."""
+def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(
+    start: Start, refusing: str, loop: Loop
+) -> None:
+    """Most clients send head and body in two writes: the failure is known before the second is
+    here.
+    """
     plane = start(refusing, loop=loop)
     with plane.connect() as client:
         for number in range(3):
@@ -69,6 +80,7 @@ def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refu
             assert plane.unread == number
             client.send(CALL)
             eventually(lambda: not plane.has_downstream(lambda each: each._relay.is_answered))
+
     for exchange in plane.exchanges(3):
         assert (exchange.request_window, error(exchange)) == (CALL, "upstream_refused")
         assert exchange.flags & FLAG_REQUEST_COMPLETE
@@ -81,7 +93,8 @@ def test_a_chunked_body_is_recorded_too(start: Start, refusing: str) -> None:
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         answer = client.answer()
-        assert (answer.status, answer.field("Connection")) == (502, "close")  # how much would have to be read?
+        # How much would have to be read?
+        assert (answer.status, answer.field("Connection")) == (502, "close")
         client.send(b"4\r\nbody\r\n0\r\n\r\n" + GET)
         assert plane.exchange().request_window == b"body"
         assert client.is_ended()
@@ -89,7 +102,9 @@ def test_a_chunked_body_is_recorded_too(start: Start, refusing: str) -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_a_long_body_is_read_as_far_as_it_is_kept(start: Start, refusing: str) -> None:
-    """The record waits for the window, not for the end of an upload, which its client need not send."""
+    """The record waits for the window, not for the end of an upload, which its client need not
+    send.
+    """
     plane = start(refusing, capture=CaptureSettings(request_body_bytes=1000))
     with plane.connect() as client:
         client.send(post(10_000_000))
@@ -97,6 +112,7 @@ def test_a_long_body_is_read_as_far_as_it_is_kept(start: Start, refusing: str) -
         assert (answer.status, answer.field("Connection")) == (502, "close")
         client.send(bytes(3000))
         exchange = plane.exchange()
+
     assert exchange.request_window == bytes(1000)
     assert not exchange.flags & FLAG_REQUEST_COMPLETE
 
@@ -109,6 +125,7 @@ def test_a_body_that_does_not_come_is_waited_for_a_second(start: Start, refusing
         assert client.answer().status == 502
         exchange = plane.exchange()
         assert client.is_ended()
+
     assert (exchange.request_window, exchange.flags & FLAG_REQUEST_COMPLETE) == (b"part", 0)
     assert exchange.ended_ns < 1_000_000_000  # it ended with its answer
 
@@ -119,7 +136,9 @@ def test_a_body_that_does_not_come_is_waited_for_a_second(start: Start, refusing
 def test_what_an_early_answer_says_is_not_the_matter_of_its_record(
     start: Start, size: int, connection: str | None, level: CaptureLevel
 ) -> None:
-    """The rest of a short body is read in any case; of a long one the client reads at once that it need not come."""
+    """The rest of a short body is read in any case; of a long one the client reads at once that it
+    need not come.
+    """
 
     def upstream(own: socket.socket, number: int) -> None:
         read_head(own)
@@ -131,10 +150,12 @@ def test_what_an_early_answer_says_is_not_the_matter_of_its_record(
         client.send(post(size))
         answer = client.answer()
         assert (answer.status, answer.field("Connection")) == (200, connection)
+
         if connection is None:
             client.send(bytes(size) + GET)
             assert client.answer().status == 200
             plane.exchange()
+
     assert plane.exchange().status == 200
 
 
@@ -158,18 +179,25 @@ def test_a_body_that_is_not_wanted_is_not_waited_for(
         assert client.answer().status == 502
         (connection,) = plane.downstreams
         assert not connection._relay.is_answered
+
     plane.exchange()
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_client_that_leaves_while_its_body_is_waited_for_is_recorded(start: Start, refusing: str) -> None:
+def test_a_client_that_leaves_while_its_body_is_waited_for_is_recorded(
+    start: Start, refusing: str
+) -> None:
     """It was answered before."""
     plane = start(refusing)
     with plane.connect() as client:
         client.send(post(100) + b"part")
         await_ending(plane)
     exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), exchange.request_window) == (502, Outcome.UPSTREAM_ERROR, b"part")
+    assert (exchange.status, outcome(exchange), exchange.request_window) == (
+        502,
+        Outcome.UPSTREAM_ERROR,
+        b"part",
+    )
 
 
 def test_what_stalls_is_cut_off_at_a_stop(start: Start, refusing: str) -> None:
@@ -181,19 +209,25 @@ def test_what_stalls_is_cut_off_at_a_stop(start: Start, refusing: str) -> None:
         time.sleep(0.05)
         plane.stop()
         exchange = plane.exchange()
+
     assert outcome(exchange) in (Outcome.SHUTDOWN, Outcome.UPSTREAM_ERROR)
 
 
 ANSWERS = {
     "in one write": (b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno", b"no"),
-    "in chunks": (b"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", b"no"),
+    "in chunks": (
+        b"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+        b"no",
+    ),
     "empty": (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", b""),
 }
 
 
 @pytest.mark.parametrize(("answer", "body"), ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.usefixtures("patient")
-def test_the_body_behind_an_early_answer_is_recorded(start: Start, answer: bytes, body: bytes) -> None:
+def test_the_body_behind_an_early_answer_is_recorded(
+    start: Start, answer: bytes, body: bytes
+) -> None:
     """An upstream that answers from the head alone takes nothing from the record."""
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -207,6 +241,7 @@ def test_the_body_behind_an_early_answer_is_recorded(start: Start, answer: bytes
         found = client.answer()
         client.send(CALL)
         assert (found.status, found.body, found.is_complete) == (401, body, True)
+
     exchange = plane.exchange()
     assert (exchange.request_window, exchange.status, outcome(exchange)) == (CALL, 401, Outcome.OK)
 
@@ -230,12 +265,15 @@ def test_the_beginning_of_an_early_answer_is_not_held(start: Start) -> None:
         seen.set()
         client.send(b"body")
         assert client._exactly(2) == (b"lf", True)
+
     exchange = plane.exchange()
     assert (exchange.request_window, exchange.response_window) == (b"body", b"half")
 
 
 def upload(plane: Plane, size: int) -> tuple[int, bytes]:
-    """Send an upload as most clients do: all of it, and the answer is read when that ends, well or not."""
+    """Send an upload as most clients do: all of it, and the answer is read when that ends, well or
+    not.
+    """
     with plane.connect() as client:
         with contextlib.suppress(OSError):
             client.send(post(size))
@@ -251,7 +289,9 @@ def test_an_answer_before_a_reset_is_relayed(start: Start, size: int, loop: Loop
     plane = start(refuse, loop=loop)
     found = [upload(plane, size) for _ in range(25)]
     assert found == [(413, b"long")] * 25
-    assert {(exchange.status, outcome(exchange)) for exchange in plane.exchanges(25)} == {(413, Outcome.OK)}
+    assert {(exchange.status, outcome(exchange)) for exchange in plane.exchanges(25)} == {
+        (413, Outcome.OK)
+    }
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -263,7 +303,8 @@ def test_so_is_one_over_tls(start: Start, tmp_path: Path, host: str, loop: Loop)
     context.load_cert_chain(cert, key)
 
     def refuse_secured(connection: socket.socket, number: int) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or it resets before it sends
+        # Or it resets before it sends.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with context.wrap_socket(connection.dup(), server_side=True) as secure:
             refuse(secure, number)
 
@@ -272,7 +313,9 @@ def test_so_is_one_over_tls(start: Start, tmp_path: Path, host: str, loop: Loop)
         plane = start(url, loop=loop, route={"upstream_ca_file": str(cert)})
         found = [upload(plane, 5_000_000) for _ in range(15)]
         assert found == [(413, b"long")] * 15
-        assert {(exchange.status, outcome(exchange)) for exchange in plane.exchanges(15)} == {(413, Outcome.OK)}
+        assert {(exchange.status, outcome(exchange)) for exchange in plane.exchanges(15)} == {
+            (413, Outcome.OK)
+        }
 
 
 def reset_after(answer: bytes) -> Callable[[socket.socket, int], None]:
@@ -293,6 +336,7 @@ def test_half_an_answer_before_a_reset_is_none(start: Start, answer: bytes) -> N
         client.send(post(5_000_000))
         client.send(bytes(5_000_000))
         assert client.answer().status == 502 or answer == REFUSAL[:-2]
+
     exchange = plane.exchange()
     expected = Outcome.TRUNCATED if answer == REFUSAL[:-2] else Outcome.UPSTREAM_ERROR
     assert (outcome(exchange), error(exchange)) == (expected, "upstream_reset")
@@ -313,12 +357,17 @@ def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
             client.send(post(4))
             assert client.answer().status == 200
             client.send(b"body")
+
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
 
 
 @pytest.mark.parametrize("chunks", [10, 1000], ids=["all read", "some in hand"])
-def test_what_follows_a_refused_upload_is_drained(start: Start, chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many chunks were in hand at the refusal: left unread they would turn the close into a reset (P16)."""
+def test_what_follows_a_refused_upload_is_drained(
+    start: Start, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many chunks were in hand at the refusal: left unread they would turn the close into a
+    reset (P16).
+    """
     monkeypatch.setattr(deadlines, "LINGER_NS", 5_000_000_000)
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -327,7 +376,9 @@ def test_what_follows_a_refused_upload_is_drained(start: Start, chunks: int, mon
     plane = start(upstream, max_body_bytes=10)
     chunk = b"2\r\n\r\n\r\n"  # no run of these is taken in one go
     with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * chunks)
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * chunks
+        )
         plane.exchange()
         client.send(chunk * 1000)
         eventually(lambda: plane.counters().connections_downstream == 0)
@@ -355,7 +406,11 @@ def test_a_malformed_body_behind_an_answer_is_not_answered_again() -> None:
     ("answer", "status", "ended"),
     [
         (b"HTTP/1.1 413 Content Too Large\r\n\r\ntoo long", 413, Outcome.OK),
-        (b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 10\r\n\r\ntoo", 413, Outcome.TRUNCATED),
+        (
+            b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 10\r\n\r\ntoo",
+            413,
+            Outcome.TRUNCATED,
+        ),
         (b"", 502, Outcome.UPSTREAM_ERROR),
     ],
     ids=["whole", "cut", "none"],
@@ -385,6 +440,7 @@ def test_an_upstream_that_ends_its_side_and_reads_no_more_is_done(
         with contextlib.suppress(OSError):  # it was reset, with a response that was cut
             client.socket.shutdown(socket.SHUT_RDWR)
         sending.join()
+
     assert (exchange.status, outcome(exchange)) == (status, ended)
 
 

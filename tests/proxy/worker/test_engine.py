@@ -1,4 +1,6 @@
-"""What the connections of one worker share: the tick, the in-flight table, draining, counters, the memo of heads."""
+"""What the connections of one worker share: the tick, the in-flight table, draining, counters, the
+memo of heads.
+"""
 
 import asyncio
 import socket
@@ -42,7 +44,9 @@ def _answers_once(may_answer: threading.Event, connection: socket.socket) -> Non
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_an_old_exchange_is_shown_while_it_runs(start: Start, loop: Loop) -> None:
-    """After a tenth of a second a running exchange is in the in-flight table, with its body; its end clears it."""
+    """After a tenth of a second a running exchange is in the in-flight table, with its body; its
+    end clears it.
+    """
     may_answer = threading.Event()
     plane = start(lambda connection, _: _answers_once(may_answer, connection), loop=loop)
     with plane.connect() as client:
@@ -54,6 +58,7 @@ def test_an_old_exchange_is_shown_while_it_runs(start: Start, loop: Loop) -> Non
         assert client.answer().status == 200
         assert plane.in_flight() == []
         eventually(lambda: plane.counters().requests_in_flight == 0)
+
     plane.exchange()
 
 
@@ -63,7 +68,9 @@ def test_the_status_is_shown_once_the_response_has_begun(start: Start) -> None:
 
     def upstream(connection: socket.socket, _: int) -> None:
         read_head(connection)
-        for step, piece in zip(steps, (b"HTTP/1.1 207 X\r\nContent-Length: 2\r\n\r\na", b"b"), strict=True):
+        for step, piece in zip(
+            steps, (b"HTTP/1.1 207 X\r\nContent-Length: 2\r\n\r\na", b"b"), strict=True
+        ):
             step.wait(60)
             connection.sendall(piece)
 
@@ -79,6 +86,7 @@ def test_the_status_is_shown_once_the_response_has_begun(start: Start) -> None:
         eventually(lambda: statuses() == [207])
         steps[1].set()
         assert client.answer().status == 207
+
     plane.exchange()
 
 
@@ -109,11 +117,21 @@ def test_more_old_exchanges_than_slots_are_served_all_the_same(start: Start) -> 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_draining_lets_exchanges_finish_and_closes_the_idle(start: Start, loop: Loop) -> None:
-    """Idle connections close at once, new ones in a second; what runs ends in order, the last of its connection."""
+    """Idle connections close at once, new ones in a second; what runs ends in order, the last of
+    its connection.
+    """
     may_answer = threading.Event()
     may_answer.set()
-    plane = start(lambda connection, _: _answers_once(may_answer, connection), loop=loop, drain_timeout_s=60)
-    with plane.connect() as idle, plane.connect() as used, plane.connect() as busy, plane.connect() as partial:
+
+    plane = start(
+        lambda connection, _: _answers_once(may_answer, connection), loop=loop, drain_timeout_s=60
+    )
+    with (
+        plane.connect() as idle,
+        plane.connect() as used,
+        plane.connect() as busy,
+        plane.connect() as partial,
+    ):
         used.send(GET)
         assert used.answer().status == 200
         may_answer.clear()
@@ -122,7 +140,9 @@ def test_draining_lets_exchanges_finish_and_closes_the_idle(start: Start, loop: 
         eventually(lambda: plane.counters().connections_downstream == 4)
         engine = plane.engine
         eventually(lambda: plane.run(lambda: len(engine.in_flight)) == 1)
-        eventually(lambda: b"GET / HT" in plane.run(lambda: [c._reader.buffer for c in plane.downstreams]))
+        eventually(
+            lambda: b"GET / HT" in plane.run(lambda: [c._reader.buffer for c in plane.downstreams])
+        )
         plane.stop()
         assert idle.is_ended()
         assert used.is_ended()
@@ -131,6 +151,7 @@ def test_draining_lets_exchanges_finish_and_closes_the_idle(start: Start, loop: 
         assert (answer.body, answer.is_complete) == (b"ok", True)
         assert busy.is_ended()
         assert partial.is_ended()
+
     assert [outcome(e) for e in plane.exchanges(2)] == [Outcome.OK] * 2
 
 
@@ -143,6 +164,7 @@ def test_what_does_not_finish_in_time_is_cut_off(start: Start) -> None:
         eventually(lambda: plane.counters().connections_upstream)
         plane.stop()
         assert client.is_ended()
+
     may_answer.set()
     exchange = plane.exchange()
     assert (exchange.status, outcome(exchange)) == (503, Outcome.SHUTDOWN)
@@ -163,8 +185,10 @@ def test_counters_say_what_happened(start: Start, monkeypatch: pytest.MonkeyPatc
             ):
                 client.send(raw)
                 client.answer()
+
             counted = plane.counters()
             assert (counted.connections_downstream, counted.connections_upstream) == (1, 1)
+
         assert counted.requests == {
             ("0", "GET", "2xx"): 2,
             ("0", "POST", "4xx"): 1,
@@ -172,12 +196,16 @@ def test_counters_say_what_happened(start: Start, monkeypatch: pytest.MonkeyPatc
             ("0", "PROPFIND", "3xx"): 1,
         }
         assert counted.request_bytes == {"0": 10}
-        assert counted.response_bytes == {"0": sum(exchange.response_bytes for exchange in plane.exchanges(5))}
+        assert counted.response_bytes == {
+            "0": sum(exchange.response_bytes for exchange in plane.exchanges(5))
+        }
         eventually(lambda: plane.counters().connections_downstream == 0)
 
 
 def test_many_clients_at_once(start: Start) -> None:
-    """Concurrent exchanges do not disturb each other: each client gets its own bytes, each has one record."""
+    """Concurrent exchanges do not disturb each other: each client gets its own bytes, each has one
+    record.
+    """
     with running(service()) as url:
         plane = start(url, upstream_max_connections=7)
         clients = [plane.connect() for _ in range(25)]
@@ -186,6 +214,7 @@ def test_many_clients_at_once(start: Start) -> None:
                 client.send(b"GET /echo/%d-%d HTTP/1.1\r\nHost: a\r\n\r\n" % (turn, number))
             for number, client in enumerate(clients):
                 assert b'"/echo/%d-%d"' % (turn, number) in client.answer().body
+
         for client in clients:
             client.socket.close()
         exchanges = plane.exchanges(100)
@@ -205,7 +234,9 @@ async def test_heads_that_repeat_are_read_and_rendered_once(tmp_path: Path) -> N
     segment.close()
 
 
-async def test_a_tick_survives_what_one_connection_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_tick_survives_what_one_connection_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """An error in one step is logged, and the tick goes on."""
     engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
 
@@ -220,12 +251,15 @@ async def test_a_tick_survives_what_one_connection_does(tmp_path: Path, caplog: 
             await asyncio.sleep(0.01)
         assert not ticking.done()
         ticking.cancel()
+
     segment.unlink()
     segment.close()
 
 
 async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> None:
-    """Deadlines of a crowd are looked at a few in each turn of the loop; each is, and none that left meanwhile."""
+    """Deadlines of a crowd are looked at a few in each turn of the loop; each is, and none that
+    left meanwhile.
+    """
     engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     turn = 0
     checks: list[tuple[int, object]] = []
@@ -245,10 +279,12 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
                 left = next(idle for idle in crowd if idle not in {found for _, found in checks})
                 engine.connections.discard(left)
                 crowd.remove(left)
+
         while len({found for _, found in checks}) < 999:
             await asyncio.sleep(0)
             turn += 1
         ticking.cancel()
+
     assert {found for _, found in checks} == set(crowd)
     assert max(Counter(when for when, _ in checks).values()) <= 64
     segment.unlink()
@@ -256,7 +292,9 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
 
 
 async def test_deadlines_that_pass_together_are_met_a_few_at_a_time(tmp_path: Path) -> None:
-    """To close a connection costs more than to look at it, and those of a crowd that came together end together."""
+    """To close a connection costs more than to look at it, and those of a crowd that came together
+    end together.
+    """
     engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     turn = 0
     closed: list[int] = []
@@ -273,13 +311,16 @@ async def test_deadlines_that_pass_together_are_met_a_few_at_a_time(tmp_path: Pa
             await asyncio.sleep(0)
             turn += 1
         ticking.cancel()
+
     assert max(Counter(closed).values()) <= 16
     segment.unlink()
     segment.close()
 
 
 async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(tmp_path: Path) -> None:
-    """One after the other they would take every turn of the loop for a while, and each request would wait for one."""
+    """One after the other they would take every turn of the loop for a while, and each request
+    would wait for one.
+    """
     engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     looked_at: list[float] = []
 
@@ -293,6 +334,7 @@ async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(tmp_path: 
         while len(looked_at) <= 640:  # noqa: ASYNC110 - waits for what it counts
             await asyncio.sleep(0.01)
         ticking.cancel()
+
     pauses = [after - before for before, after in pairwise(looked_at[64:641:64])]
     assert min(pauses) >= SWEEP_S / 10 * 0.9
     segment.unlink()
@@ -300,11 +342,14 @@ async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(tmp_path: 
 
 
 async def test_a_look_at_many_exchanges_in_flight_holds_nobody_up(tmp_path: Path) -> None:
-    """Those that became old are shown a few in each turn of the loop; each is, and none that ended meanwhile."""
+    """Those that became old are shown a few in each turn of the loop; each is, and none that ended
+    meanwhile.
+    """
     engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     crowd = _old_exchanges(engine, 1000)
     looked_at = [0]
     ended: Exchange | None = None
+
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         ticking = tasks.create_task(engine.tick(), name="tick")
         while looked_at[-1] < 999:
@@ -313,8 +358,10 @@ async def test_a_look_at_many_exchanges_in_flight_holds_nobody_up(tmp_path: Path
             if ended is None and looked_at[-1]:
                 ended = next(exchange for exchange in crowd if exchange.slot == -1)
                 engine.in_flight.discard(ended)
+
         await asyncio.sleep(3 * TICK_S)
         ticking.cancel()
+
     assert [exchange for exchange in crowd if exchange.slot == -1] == [ended]
     assert max(after - before for before, after in pairwise(looked_at)) <= 128
     assert len(list(InflightReader(segment).scan())) == 8
@@ -338,6 +385,7 @@ async def test_a_drain_closes_a_few_idle_connections_in_a_turn(tmp_path: Path) -
         while not draining.done():
             await asyncio.sleep(0)
             seen.append(len(closed))
+
     assert len(set(closed)) == 1000
     assert max(after - before for before, after in pairwise(seen)) <= 128
     segment.unlink()
@@ -357,6 +405,7 @@ async def test_an_exchange_that_cannot_be_shown_hides_no_other(
         while any(exchange.slot == -1 for exchange in crowd[1::2]):  # noqa: ASYNC110 - a look has no event
             await asyncio.sleep(0.01)
         ticking.cancel()
+
     assert all(exchange.slot == -1 for exchange in crowd[::2])
     assert any("tick failed" in message for message in caplog.messages)
     segment.unlink()
@@ -364,7 +413,9 @@ async def test_an_exchange_that_cannot_be_shown_hides_no_other(
 
 
 def _old_exchanges(engine: Engine, count: int) -> list[Exchange]:
-    exchanges = [engine.recorder.begin(time.monotonic_ns() - 10**9, b"127.0.0.1") for _ in range(count)]
+    exchanges = [
+        engine.recorder.begin(time.monotonic_ns() - 10**9, b"127.0.0.1") for _ in range(count)
+    ]
     for exchange in exchanges:
         exchange.route = 0
     engine.in_flight.update(exchanges)
@@ -373,24 +424,35 @@ def _old_exchanges(engine: Engine, count: int) -> list[Exchange]:
 
 def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
     layout = CounterLayout(1)
-    segment = Segment.create(directory, b"{}", ring_bytes=1 << 20, counter_cells=layout.size, inflight_slots=8)
-    recorder = Recorder(RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment))
+    segment = Segment.create(
+        directory, b"{}", ring_bytes=1 << 20, counter_cells=layout.size, inflight_slots=8
+    )
+    recorder = Recorder(
+        RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment)
+    )
     routes = compile_routes(settings)
     gate = Gate(segment.cells, directory, TrustedProxies(()), recorder, is_keyed=routes.is_keyed)
     tasks = asyncio.TaskGroup()
-    return Engine(settings, routes, recorder, gate, tasks, "me", FairLoop(), partial(Opener, own=frozenset())), segment
+    return Engine(
+        settings, routes, recorder, gate, tasks, "me", FairLoop(), partial(Opener, own=frozenset())
+    ), segment
 
 
 def test_a_full_ring_never_fails_a_request(start: Start) -> None:
     """Records that find no room are counted as refused; every client is answered."""
-    plane = start(Script(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60000), ring_bytes=1 << 20)
+    plane = start(
+        Script(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60000),
+        ring_bytes=1 << 20,
+    )
     with plane.connect() as client:
         for _ in range(800):
             client.send(GET)
             assert len(client.answer().body) == 60000
+
     first = plane.exchanges(10)
     assert {len(e.response_window) for e in first} == {60000}
-    pushed, refused = plane.reader.pushed, plane.reader.refused
+    pushed = plane.reader.pushed
+    refused = plane.reader.refused
     assert pushed + refused == 800
     assert refused
     later = plane.exchanges(pushed - 10)

@@ -18,7 +18,9 @@ from tests.support.upstream import read_head
 EXPECTING = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
 
 
-def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_may_not_begin_yet_does_not_trickle(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its time begins with the 100 it waits for, however long others wait for its connection."""
     monkeypatch.setattr(deadlines, "TRICKLE_NS", 60 * SECOND_NS)
     may_begin = threading.Event()
@@ -52,14 +54,21 @@ def test_an_upload_that_may_not_begin_yet_does_not_trickle(start: Start, monkeyp
         time.sleep(3 * SWEEP_S)
         patient.send(b"ab")
         assert [client.answer().status for client in (patient, waiting)] == [200, 200]
+
     assert [plane.exchange().status for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize(
-    ("sent", "status", "code"), [(b"", 504, "upstream_timeout"), (b"a", 408, "timeout_body")], ids=["waits", "goes on"]
+    ("sent", "status", "code"),
+    [(b"", 504, "upstream_timeout"), (b"a", 408, "timeout_body")],
+    ids=["waits", "goes on"],
 )
-def test_who_is_late_behind_an_expectation(start: Start, sent: bytes, status: int, code: str) -> None:
-    """The upstream, as long as the client waits for its 100; the client, once it has begun to send without."""
+def test_who_is_late_behind_an_expectation(
+    start: Start, sent: bytes, status: int, code: str
+) -> None:
+    """The upstream, as long as the client waits for its 100; the client, once it has begun to send
+    without.
+    """
     may_end = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -71,6 +80,7 @@ def test_who_is_late_behind_an_expectation(start: Start, sent: bytes, status: in
         client.send(EXPECTING + sent)
         assert client.answer().status == status
         exchange = plane.exchange()
+
     may_end.set()
     assert (exchange.status, error(exchange)) == (status, code)
 
@@ -90,11 +100,14 @@ def test_the_deadline_of_a_body_begins_with_its_100(start: Start) -> None:
         client.send(EXPECTING)
         assert client.head().startswith(b"HTTP/1.1 100")
         assert client.answer().status == 408
+
     assert error(plane.exchange()) == "timeout_body"
 
 
 def test_an_upload_that_was_held_back_is_forgotten_with_its_exchange(start: Start) -> None:
-    """One that ends with its last bytes in our buffer leaves nothing to the next, which its own body times."""
+    """One that ends with its last bytes in our buffer leaves nothing to the next, which its own
+    body times.
+    """
     is_over = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -117,13 +130,15 @@ def test_an_upload_that_was_held_back_is_forgotten_with_its_exchange(start: Star
         client.send(EXPECTING)
         assert client.head().startswith(b"HTTP/1.1 100")
         assert client.answer().status == 408
+
     is_over.set()
     plane.exchanges(2)
 
 
 def test_a_body_that_began_before_its_connection_is_timed(start: Start) -> None:
     """A client that goes on without its 100 while its request waits for an upstream connection."""
-    may_answer, is_over = threading.Event(), threading.Event()
+    may_answer = threading.Event()
+    is_over = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
         while head := read_head(connection):
@@ -134,7 +149,11 @@ def test_a_body_that_began_before_its_connection_is_timed(start: Start) -> None:
             connection.sendall(OK)
 
     plane = start(
-        upstream, upstream_max_connections=1, timeout_connect_s=60, timeout_body_idle_s=0.3, timeout_first_byte_s=20
+        upstream,
+        upstream_max_connections=1,
+        timeout_connect_s=60,
+        timeout_body_idle_s=0.3,
+        timeout_first_byte_s=20,
     )
     with plane.connect() as first, plane.connect() as second:
         first.send(GET)
@@ -146,5 +165,6 @@ def test_a_body_that_began_before_its_connection_is_timed(start: Start) -> None:
         may_answer.set()
         assert first.answer().status == 200
         assert second.answer().status == 408
+
     is_over.set()
     plane.exchanges(2)

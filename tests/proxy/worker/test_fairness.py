@@ -1,4 +1,6 @@
-"""What one connection may do before the loop looks at the others (P23), told by how far it gets in each turn."""
+"""What one connection may do before the loop looks at the others (P23), told by how far it gets in
+each turn.
+"""
 
 import asyncio
 import socket
@@ -39,7 +41,8 @@ class Turns:
 
     def __init__(self, plane: Plane, probe: Callable[[], int]) -> None:
         """Sample until `stop`."""
-        self._plane, self._probe = plane, probe
+        self._plane = plane
+        self._probe = probe
         self._is_on = True
         self.seen: list[int] = []
         plane.run(self._turn)
@@ -93,11 +96,14 @@ SMALL = {
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_newcomers_begin_some_in_each_turn(start: Start, loop: Loop) -> None:
-    """One a turn, and whoever comes waits for seconds behind a crowd; all at once, and those who are served wait."""
+    """One a turn, and whoever comes waits for seconds behind a crowd; all at once, and those who
+    are served wait.
+    """
     plane = start(Script(), loop=loop)
     connections = plane.engine.connections
     turns = Turns(plane, lambda: len(connections))
-    crowd = plane.run(lambda: [plane.connect() for _ in range(300)])  # the kernel takes them while the loop is held
+    # The kernel takes them while the loop is held.
+    crowd = plane.run(lambda: [plane.connect() for _ in range(300)])
     eventually(lambda: len(connections) == 300)
     assert 8 <= turns.stop() <= 2 * MAX_PER_TURN
     close_all(crowd)
@@ -105,12 +111,16 @@ def test_newcomers_begin_some_in_each_turn(start: Start, loop: Loop) -> None:
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_those_who_leave_at_once_are_closed_some_in_each_turn(start: Start, loop: Loop) -> None:
-    """A client that ends with all its connections holds up nobody; half a request among them is on record."""
+    """A client that ends with all its connections holds up nobody; half a request among them is on
+    record.
+    """
     plane = start(Script(), loop=loop)
     connections = plane.engine.connections
     crowd = [plane.connect() for _ in range(300)]
     crowd[150].send(GET[:10])
-    eventually(lambda: sum(bool(c._reader.buffer) for c in plane.run(lambda: plane.downstreams)) == 1)
+    eventually(
+        lambda: sum(bool(c._reader.buffer) for c in plane.run(lambda: plane.downstreams)) == 1
+    )
     eventually(lambda: len(connections) == 300)
     turns = Turns(plane, lambda: -len(connections))
     plane.run(partial(close_all, crowd))
@@ -122,17 +132,21 @@ def test_those_who_leave_at_once_are_closed_some_in_each_turn(start: Start, loop
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("kind", SMALL)
 def test_an_upload_in_small_chunks_goes_in_steps(start: Start, kind: str, loop: Loop) -> None:
-    """Each turn reads a part of what one read of the loop brought; in the end all of it has passed and is on record."""
+    """Each turn reads a part of what one read of the loop brought; in the end all of it has passed
+    and is on record.
+    """
     chunk, size = SMALL[kind]
     count = 400_000 // len(chunk)
     plane = start(sink, loop=loop)
     turns = Turns(plane, in_flight(plane, "request"))
+
     with plane.connect() as client:
         client.socket.settimeout(PATIENCE_S)
         client.send(UPLOAD + chunk * count + LAST)
         assert client.answer().body == b"ok"
         client.send(GET)
         assert client.answer().body == b"ok"
+
     assert turns.stop() <= READ_BYTES // len(chunk) * size // 2
     first, _ = plane.exchanges(2)
     assert (first.request_bytes, outcome(first)) == (count * size, Outcome.OK)
@@ -141,7 +155,9 @@ def test_an_upload_in_small_chunks_goes_in_steps(start: Start, kind: str, loop: 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("kind", SMALL)
 def test_a_response_in_small_chunks_goes_in_steps(start: Start, kind: str, loop: Loop) -> None:
-    """The same for what an upstream sends, also when it is gone long before its response has passed."""
+    """The same for what an upstream sends, also when it is gone long before its response has
+    passed.
+    """
     chunk, size = SMALL[kind]
     count = 400_000 // len(chunk)
 
@@ -156,6 +172,7 @@ def test_a_response_in_small_chunks_goes_in_steps(start: Start, kind: str, loop:
         client.send(GET)
         answer = client.answer()
         assert (len(answer.body), answer.is_complete) == (count * size, True)
+
     assert turns.stop() <= READ_BYTES // len(chunk) * size // 2
     assert outcome(plane.exchange()) is Outcome.OK
 
@@ -172,6 +189,7 @@ def test_a_cut_response_in_hand_is_read_before_its_end_is_told(start: Start) -> 
         client.socket.settimeout(PATIENCE_S)
         client.send(GET)
         assert not client.answer().is_complete
+
     exchange = plane.exchange()
     assert (exchange.response_bytes, outcome(exchange)) == (60_000, Outcome.TRUNCATED)
 
@@ -181,10 +199,14 @@ def test_a_large_upload_is_one_read_a_turn(start: Start) -> None:
     size = 8 << 20
     plane = start(sink)
     turns = Turns(plane, in_flight(plane, "request"))
+
     with plane.connect() as client:
         client.socket.settimeout(PATIENCE_S)
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+        )
         assert client.answer().body == b"ok"
+
     assert turns.stop() <= READ_BYTES
     assert plane.exchange().request_bytes == size
 
@@ -209,6 +231,7 @@ def test_a_client_with_its_next_requests_at_hand_lines_up(start: Start) -> None:
         may_answer.set()
         assert waiting.answer().status == 200
         assert [busy.answer().status for _ in range(PIPELINED)] == [200] * PIPELINED
+
     assert targets[1] == b"/waiting"
 
 
@@ -219,17 +242,21 @@ def waits_for_a_connection(plane: Plane) -> bool:
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("padding", [0, 6000])
 def test_refused_requests_are_answered_in_steps(start: Start, padding: int, loop: Loop) -> None:
-    """Requests that need no upstream, sent ahead by the thousand, are answered a few at a time, each once."""
+    """Requests that need no upstream, sent ahead by the thousand, are answered a few at a time,
+    each once.
+    """
     count = 1000
     request = b"GET / HTTP/1.1\r\nHost: a\r\nx:%b\r\n\r\n" % (b"y" * padding)
     plane = start(sink, loop=loop, route={"path": "/only"})
     turns = Turns(plane, lambda: plane.reader.pushed)
+
     with plane.connect() as client:
         client.socket.settimeout(PATIENCE_S)
         sending = threading.Thread(target=client.send, args=(request * count,))
         sending.start()
         assert {client.answer().status for _ in range(count)} == {404}
         sending.join()
+
     assert turns.stop() <= 100
     assert len(plane.exchanges(count)) == count
 
@@ -261,6 +288,7 @@ def entries(plane: Plane, count: int) -> tuple[list[CapturedExchange], list[Capt
             else:
                 exchanges.append(CapturedExchange(header, sections))
             plane.reader.release(end)
+
         return len(exchanges) >= count
 
     eventually(has_all, PATIENCE_S)
@@ -281,17 +309,25 @@ def silent_tunnel(connection: socket.socket, number: int) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize(("frames", "each"), [(MASKED_EMPTY, 1), (MASKED_MIXED, 2)], ids=["empty", "mixed"])
-def test_tiny_frames_of_a_client_go_in_steps(start: Start, frames: bytes, each: int, loop: Loop) -> None:
-    """Each turn reads some; the rate is recorded, the others are counted on the session, its end is right."""
+@pytest.mark.parametrize(
+    ("frames", "each"), [(MASKED_EMPTY, 1), (MASKED_MIXED, 2)], ids=["empty", "mixed"]
+)
+def test_tiny_frames_of_a_client_go_in_steps(
+    start: Start, frames: bytes, each: int, loop: Loop
+) -> None:
+    """Each turn reads some; the rate is recorded, the others are counted on the session, its end is
+    right.
+    """
     count = 100_000
     begin_s = time.monotonic()
+
     plane = start(silent_tunnel, loop=loop)
     with plane.connect() as client:
         client.socket.settimeout(PATIENCE_S)
         client.send(HANDSHAKE)
         assert b" 101 " in client.head()
         client.send(frames * count + MASKED_CLOSE)
+
     (session,), messages = entries(plane, 1)
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
     assert session.request_bytes == len(frames) * count + len(MASKED_CLOSE)
@@ -300,6 +336,7 @@ def test_tiny_frames_of_a_client_go_in_steps(start: Start, frames: bytes, each: 
     assert not messages[0].follows_gap
     assert any(message.follows_gap for message in messages) == (dropped(session) > 0)
     assert plane.counters().dropped_messages == dropped(session)
+
     if frames == MASKED_EMPTY:
         assert dropped(session) == 0  # rows of them are a record each
     else:
@@ -307,7 +344,9 @@ def test_tiny_frames_of_a_client_go_in_steps(start: Start, frames: bytes, each: 
 
 
 def test_tiny_frames_of_an_upstream_go_in_steps(start: Start) -> None:
-    """The same in the other direction; all of it reaches the client, and the session is whole on record."""
+    """The same in the other direction; all of it reaches the client, and the session is whole on
+    record.
+    """
     count = 200_000
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -320,13 +359,18 @@ def test_tiny_frames_of_an_upstream_go_in_steps(start: Start) -> None:
         client.send(HANDSHAKE)
         assert b" 101 " in client.head()
         assert client.rest() == EMPTY * count + CLOSE
+
     (session,), messages = entries(plane, 1)
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
     assert number_of(messages) + dropped(session) == count + 1
 
 
-def test_masses_of_messages_leave_exchanges_their_room(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nobody reads the ring, a flood of messages fills its part; every exchange beside it is recorded."""
+def test_masses_of_messages_leave_exchanges_their_room(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nobody reads the ring, a flood of messages fills its part; every exchange beside it is
+    recorded.
+    """
     monkeypatch.setattr(tunnel, "MAX_MESSAGES_PER_S", 100_000)
     plane = start(silent_tunnel, ring_bytes=1 << 20)
     with plane.connect() as flood, plane.connect() as other:
@@ -334,13 +378,16 @@ def test_masses_of_messages_leave_exchanges_their_room(start: Start, monkeypatch
         other.socket.settimeout(PATIENCE_S)
         flood.send(HANDSHAKE)
         assert b" 101 " in flood.head()
+
         for _ in range(150):
             flood.send(MASKED_MIXED * 1000)
             other.send(GET)
             assert other.answer().body == b"ok"
+
         flood.send(MASKED_CLOSE)
         flood.finish_sending()
         flood.rest()
+
     exchanges, messages = entries(plane, 151)
     assert plane.reader.refused == 0
     session = exchanges[-1]
@@ -356,6 +403,7 @@ def test_a_session_that_is_not_recorded_counts_nothing(start: Start) -> None:
         client.send(HANDSHAKE)
         assert b" 101 " in client.head()
         client.send(MASKED_EMPTY * 5000 + MASKED_CLOSE)
+
     (session,), messages = entries(plane, 1)
     assert (session.close_code, dropped(session), messages) == (1000, 0, [])
     assert plane.counters().dropped_messages == 0
@@ -386,4 +434,5 @@ def test_a_client_that_takes_nothing_stops_a_response_in_steps(start: Start) -> 
         eventually(stands_still, PATIENCE_S)
         assert before < 24_000 * 1024
         assert len(client.answer().body) == 24_000 * 1024
+
     assert plane.exchange().response_bytes == 24_000 * 1024

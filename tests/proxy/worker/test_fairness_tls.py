@@ -1,4 +1,6 @@
-"""Turns of connections over TLS (P23): what the loop holds decrypted comes later, and nothing of it is lost."""
+"""Turns of connections over TLS (P23): what the loop holds decrypted comes later, and nothing of it
+is lost.
+"""
 
 import hashlib
 import os
@@ -56,8 +58,11 @@ def start_tls(start: Start, certificate: tuple[str, str]) -> Callable[..., Plane
 
 def connect(plane: Plane) -> Client:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return Client(context.wrap_socket(socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)))
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return Client(
+        context.wrap_socket(socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S))
+    )
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -83,14 +88,19 @@ def test_frames_and_the_end_behind_them(start_tls: Callable[..., Plane], loop: L
         client.send(HANDSHAKE)
         assert b" 101 " in client.head()
         client.send(MASKED_EMPTY * count + MASKED_CLOSE)
+
     (session,), messages = entries(plane, 1)
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
     assert number_of(messages) + dropped(session) == count + 1
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_large_response_of_an_upstream_over_tls(start: Start, certificate: tuple[str, str], loop: Loop) -> None:
-    """Reads of 64 KiB and more end a turn; the body is the same, also when the upstream leaves at once."""
+def test_a_large_response_of_an_upstream_over_tls(
+    start: Start, certificate: tuple[str, str], loop: Loop
+) -> None:
+    """Reads of 64 KiB and more end a turn; the body is the same, also when the upstream leaves at
+    once.
+    """
     body = os.urandom(600_000)  # little enough that nobody is held back
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
@@ -114,6 +124,7 @@ def test_a_large_response_of_an_upstream_over_tls(start: Start, certificate: tup
             answer = client.answer()
             assert answer.is_complete
             assert hashlib.sha256(answer.body).digest() == hashlib.sha256(body).digest()
+
         assert outcome(plane.exchange()) is Outcome.OK
 
 
@@ -122,7 +133,9 @@ def test_a_large_response_of_an_upstream_over_tls(start: Start, certificate: tup
 def test_a_slow_client_gets_all_of_an_upstream_that_left(
     start: Start, certificate: tuple[str, str], framing: str, loop: Loop
 ) -> None:
-    """What is held back when the connection ends is read first; such an end looks like the end of the body."""
+    """What is held back when the connection ends is read first; such an end looks like the end of
+    the body.
+    """
     body = os.urandom(3_000_000)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
@@ -138,7 +151,9 @@ def test_a_slow_client_gets_all_of_an_upstream_that_left(
 
     with scripted(upstream) as url, socket.socket() as slow:
         plane = start(
-            url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route={"upstream_ca_file": certificate[0]}
+            url.replace("http://127.0.0.1", "https://localhost"),
+            loop=loop,
+            route={"upstream_ca_file": certificate[0]},
         )
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.settimeout(PATIENCE_S)
@@ -153,8 +168,12 @@ def test_a_slow_client_gets_all_of_an_upstream_that_left(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_connection_that_its_loop_has_closed_can_be_drained(start_tls: Callable[..., Plane], loop: Loop) -> None:
-    """The plane is told of a lost connection a turn later than its transport; meanwhile it may begin to drain."""
+def test_a_connection_that_its_loop_has_closed_can_be_drained(
+    start_tls: Callable[..., Plane], loop: Loop
+) -> None:
+    """The plane is told of a lost connection a turn later than its transport; meanwhile it may
+    begin to drain.
+    """
     plane = start_tls(sink, loop=loop)
     with connect(plane) as client:
         client.send(GET)

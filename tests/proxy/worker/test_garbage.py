@@ -27,7 +27,16 @@ from tests.support.upstream import read_head, scripted, switching
 
 COUNT = 20
 PATIENCE_S = 3.0
-OURS = ("proxy.", "traceback", "builtins.traceback", "uvloop.", "asyncio.", "_asyncio", "ssl", "_ssl")
+OURS = (
+    "proxy.",
+    "traceback",
+    "builtins.traceback",
+    "uvloop.",
+    "asyncio.",
+    "_asyncio",
+    "ssl",
+    "_ssl",
+)
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
 
@@ -92,7 +101,9 @@ def tunnel(client: Client) -> None:
 ACTS: dict[str, Callable[[Client], None]] = {
     "a request": lambda client: whole(client, GET),
     "a body": lambda client: whole(client, POST),
-    "a refused request": lambda client: whole(client, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+    "a refused request": lambda client: whole(
+        client, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+    ),
     "an upstream that fails": lambda client: whole(client, POST.replace(b" / ", b" /gone ")),
     "a client that leaves within a response": leaves(b"/half"),
     "a client that leaves before a response": leaves(b"/never"),
@@ -113,7 +124,8 @@ def client_context() -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def without_collections() -> Iterator[None]:
-    gc.freeze()  # what there is need neither be counted nor looked through: most of a second each time
+    # What there is need neither be counted nor looked through: most of a second each time.
+    gc.freeze()
     gc.disable()
     try:
         yield
@@ -129,7 +141,8 @@ def living() -> Counter[str]:
 
 
 def left_behind(plane: Plane, visit: Callable[[], None], ask: Callable[[], None]) -> Counter[str]:
-    """Let connections come and go; return the classes of which there is more than one for every second of them.
+    """Let connections come and go; return the classes of which there is more than one for every
+    second of them.
 
     `ask` opens one that gets an answer.
     """
@@ -148,6 +161,7 @@ def left_behind(plane: Plane, visit: Callable[[], None], ask: Callable[[], None]
         deadline_s = time.monotonic() + PATIENCE_S
         while (left := many(living() - before)) and time.monotonic() < deadline_s:
             time.sleep(0.05)
+
     return left
 
 
@@ -170,8 +184,12 @@ def many(counts: Counter[str]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_a_connection_that_ends_is_freed_at_once(start: Start, act: Callable[[Client], None]) -> None:
-    """Whatever it was, nothing waits for a collection of cycles; asyncio's own transports do, and nobody uses them."""
+def test_a_connection_that_ends_is_freed_at_once(
+    start: Start, act: Callable[[Client], None]
+) -> None:
+    """Whatever it was, nothing waits for a collection of cycles; asyncio's own transports do, and
+    nobody uses them.
+    """
     plane = start(upstream)
     assert left_behind(plane, visiting(plane.connect, act), asking(plane.connect)) == Counter()
     entries(plane, 0)
@@ -185,13 +203,19 @@ def test_so_is_one_over_tls(start: Start, tmp_path: Path, act: Callable[[Client]
     context = client_context()
 
     def connect() -> Client:
-        return Client(context.wrap_socket(socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)))
+        return Client(
+            context.wrap_socket(
+                socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)
+            )
+        )
 
     assert left_behind(plane, visiting(connect, act), asking(connect)) == Counter()
     entries(plane, 0)
 
 
-@pytest.mark.parametrize("hello", [b"", b"\x16\x03\x01\x02\0\1", b"\x16\x03\x01\0\5\xff\0\0\1x", GET], ids=str)
+@pytest.mark.parametrize(
+    "hello", [b"", b"\x16\x03\x01\x02\0\1", b"\x16\x03\x01\0\5\xff\0\0\1x", GET], ids=str
+)
 def test_so_is_one_whose_handshake_fails(start: Start, tmp_path: Path, hello: bytes) -> None:
     """Cut short, malformed, or none of TLS."""
     cert, key = self_signed(tmp_path)
@@ -204,7 +228,9 @@ def test_so_is_one_whose_handshake_fails(start: Start, tmp_path: Path, hello: by
                 client.socket.recv(1000)
 
     def ask() -> None:
-        secured = client_context().wrap_socket(socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S))
+        secured = client_context().wrap_socket(
+            socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S)
+        )
         visiting(lambda: Client(secured), ACTS["a request"])()
 
     assert left_behind(plane, visit, ask) == Counter()

@@ -1,4 +1,6 @@
-"""Calls of gRPC through the data plane: their time, how they are refused, TLS at their upstream, and a drain."""
+"""Calls of gRPC through the data plane: their time, how they are refused, TLS at their upstream,
+and a drain.
+"""
 
 import socket
 import ssl
@@ -37,12 +39,19 @@ def test_a_call_that_no_upstream_takes_is_unavailable(start: Start) -> None:
     with speaking(plane) as client:
         answered = client.ask(CALL, MESSAGE)
     assert (answered.status, answered.body, answered.trailers) == (200, b"", {})
-    assert (answered.fields["content-type"], answered.fields["grpc-status"]) == ("application/grpc", "14")
+    assert (answered.fields["content-type"], answered.fields["grpc-status"]) == (
+        "application/grpc",
+        "14",
+    )
     assert answered.fields["grpc-message"].startswith("cannot connect to the upstream")
     assert answered.fields["x-sidelog-error"] == "upstream_refused"
     assert answered.fields["x-sidelog-id"]
     exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), error(exchange)) == (200, Outcome.UPSTREAM_ERROR, "upstream_refused")
+    assert (exchange.status, outcome(exchange), error(exchange)) == (
+        200,
+        Outcome.UPSTREAM_ERROR,
+        "upstream_refused",
+    )
     assert b"grpc-status: 14\r\n" in exchange.response_head
 
 
@@ -60,7 +69,11 @@ def test_a_call_that_is_no_request_is_refused(
     plane = start(Script(), max_header_bytes=1500)
     with speaking(plane) as client:
         answered = client.ask((*CALL, *fields), MESSAGE)
-    assert (answered.status, answered.fields["grpc-status"], answered.fields["x-sidelog-error"]) == (200, status, code)
+    assert (
+        answered.status,
+        answered.fields["grpc-status"],
+        answered.fields["x-sidelog-error"],
+    ) == (200, status, code)
     assert (error(plane.exchange())) == code
 
 
@@ -74,8 +87,11 @@ def test_a_call_without_a_route_is_unimplemented(start: Start) -> None:
 
 def test_a_call_may_be_silent_on_either_side(start: Start) -> None:
     """No limit of other exchanges is one of calls: first byte, time between reads of either body."""
-    limits: dict[str, Any] = {f"timeout_{name}_s": 0.1 for name in ("first_byte", "body_idle", "upstream_idle")}
+    limits: dict[str, Any] = {
+        f"timeout_{name}_s": 0.1 for name in ("first_byte", "body_idle", "upstream_idle")
+    }
     upstream = Http2Upstream(_answer)
+
     plane = start(upstream, **limits)
     with speaking(plane) as client:
         stream = client.begin(CALL, MESSAGE, is_end=False)
@@ -115,8 +131,12 @@ def test_a_call_that_is_waited_for_no_more_is_ended(start: Start, has_begun: boo
         if has_begun:
             assert answered.reset == ErrorCode.INTERNAL_ERROR
         else:
-            assert answered.fields["grpc-status"] == "4", "DEADLINE_EXCEEDED, as the client itself has it"
+            assert answered.fields["grpc-status"] == "4", (
+                "DEADLINE_EXCEEDED, as the client itself has it"
+            )
+
         eventually(lambda: upstream.requests[0].reset == ErrorCode.CANCEL)
+
     exchange = plane.exchange()
     assert error(exchange) == "upstream_timeout"
     assert b"grpc-timeout" in exchange.notes[NOTE_MESSAGE]
@@ -131,7 +151,9 @@ def _expire(connection: object) -> None:
 # TLS.
 
 
-def _secured(upstream: Http2Upstream, certificate: tuple[str, str], *protocols: str) -> Callable[..., None]:
+def _secured(
+    upstream: Http2Upstream, certificate: tuple[str, str], *protocols: str
+) -> Callable[..., None]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     if protocols:
@@ -144,7 +166,9 @@ def _secured(upstream: Http2Upstream, certificate: tuple[str, str], *protocols: 
     return handle
 
 
-def test_a_call_goes_over_tls_where_the_upstream_agrees(start: Start, certificate: tuple[str, str]) -> None:
+def test_a_call_goes_over_tls_where_the_upstream_agrees(
+    start: Start, certificate: tuple[str, str]
+) -> None:
     """By ALPN, as gRPC servers have it."""
     upstream = Http2Upstream(_answer)
     with scripted(_secured(upstream, certificate, "h2", "http/1.1")) as url:
@@ -166,6 +190,7 @@ def test_an_upstream_that_does_not_agree_speaks_no_http2(
         with speaking(plane) as client:
             assert client.ask(CALL, MESSAGE).fields["x-sidelog-error"] == "grpc_needs_http2"
         plane.stop()
+
     assert not upstream.requests
 
 
@@ -192,12 +217,15 @@ def test_calls_that_run_are_finished_at_a_stop(start: Start) -> None:
         assert client.answer(stream).trailers == {"grpc-status": "0"}
         while client.read():
             pass
+
     assert outcome(plane.exchange()) == Outcome.OK
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
 def test_a_call_that_a_stop_cuts_off_is_unavailable(start: Start, has_begun: bool) -> None:
-    """Its client reads the status of gRPC, and the end of the connection behind it; the record has the same."""
+    """Its client reads the status of gRPC, and the end of the connection behind it; the record has
+    the same.
+    """
 
     def answer(connection: Connection, request: Request) -> None:
         if has_begun and not request.is_answered:
@@ -213,6 +241,7 @@ def test_a_call_that_a_stop_cuts_off_is_unavailable(start: Start, has_begun: boo
         plane.stop()
         ended = client.answer(stream)
         client.hear_out()
+
     lines = ended.trailers if has_begun else ended.fields
     reason = "cut off at the stop (0.2 s, drain_timeout_s)"
     assert (lines["grpc-status"], lines["grpc-message"]) == ("14", reason)

@@ -1,4 +1,6 @@
-"""Messages of gRPC streams as events of the ring: which calls have them, in which order, and what the limits drop."""
+"""Messages of gRPC streams as events of the ring: which calls have them, in which order, and what
+the limits drop.
+"""
 
 import struct
 from collections.abc import Sequence
@@ -76,7 +78,9 @@ PIECES = [
 
 @pytest.mark.parametrize("pieces", PIECES)
 def test_each_message_of_a_stream_is_an_event(start: Start, pieces: tuple[bytes, ...]) -> None:
-    """The first ones too, which came before it was known to be a stream; with what ties them to their call."""
+    """The first ones too, which came before it was known to be a stream; with what ties them to
+    their call.
+    """
     exchange, messages = call(start(answering(*pieces)), b"ask")
     assert said(messages) == [(IN, 3, b"ask"), (OUT, 3, b"one"), (OUT, 3, b"two"), (OUT, 0, b"")]
     assert {(each.kind, each.exchange_id, each.traceparent[:2]) for each in messages} == {
@@ -87,7 +91,11 @@ def test_each_message_of_a_stream_is_an_event(start: Start, pieces: tuple[bytes,
     assert dropped(exchange) == 0
     counted = read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES])
     assert counted is not None
-    assert (counted.request_messages, counted.response_messages, counted.response_largest_bytes) == (1, 3, 3)
+    assert (
+        counted.request_messages,
+        counted.response_messages,
+        counted.response_largest_bytes,
+    ) == (1, 3, 3)
 
 
 def test_a_stream_of_a_client_is_one(start: Start) -> None:
@@ -100,15 +108,23 @@ def test_a_stream_of_a_client_is_one(start: Start) -> None:
 @pytest.mark.parametrize("cut", [0, 3])
 def test_a_large_message_is_cut_and_leads_to_the_next(start: Start, size: int, cut: int) -> None:
     """Whether the window of the body holds it or not, and wherever the next one begins."""
-    first, second = framed(b"x" * size), framed(b"next")
+    first = framed(b"x" * size)
+    second = framed(b"next")
     begun = first + second[:cut]
     pieces = [begun[at : at + 16384] for at in range(0, len(begun), 16384)]
     exchange, messages = call(start(answering(*pieces, second[cut:], framed(b"last"))), b"ask")
-    whole = [(IN, 3, b"ask"), (OUT, size, b"x" * min(size, 4096)), (OUT, 4, b"next"), (OUT, 4, b"last")]
+
+    whole = [
+        (IN, 3, b"ask"),
+        (OUT, size, b"x" * min(size, 4096)),
+        (OUT, 4, b"next"),
+        (OUT, 4, b"last"),
+    ]
     if said(messages) != whole:  # the beginning of the second came by itself, and is kept nowhere
         assert cut
         assert 5 + size + cut > 65536
         del whole[2 if 5 + size <= 65536 else 1 : 3]
+
     assert said(messages) == whole
     assert len(messages) + dropped(exchange) == 4
 
@@ -119,16 +135,24 @@ def _capture(**settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "settings",
-    [_capture(grpc_message_bytes=0), _capture(level="headers"), _capture(request_body_bytes=0, response_body_bytes=0)],
+    [
+        _capture(grpc_message_bytes=0),
+        _capture(level="headers"),
+        _capture(request_body_bytes=0, response_body_bytes=0),
+    ],
 )
-def test_a_stream_whose_bodies_are_not_kept_has_no_events(start: Start, settings: dict[str, Any]) -> None:
+def test_a_stream_whose_bodies_are_not_kept_has_no_events(
+    start: Start, settings: dict[str, Any]
+) -> None:
     """Nor has one where messages are switched off."""
     exchange, messages = call(start(answering(framed(b"one", b"two")), **settings), b"ask")
     assert (messages, dropped(exchange)) == ([], 0)
 
 
 def test_a_stream_records_so_many_messages_a_second(start: Start) -> None:
-    """Others pass; they are counted on its record, by a metric, and the next one says that they are missing."""
+    """Others pass; they are counted on its record, by a metric, and the next one says that they are
+    missing.
+    """
     plane = start(answering(framed(*[b"x"] * 200)))
     exchange, messages = call(plane, b"ask")
     assert said(messages) == [(IN, 3, b"ask"), *[(OUT, 1, b"x")] * 99]
@@ -154,8 +178,12 @@ def test_what_is_no_message_is_not_recorded(start: Start) -> None:
 
 
 @pytest.mark.parametrize(("asked", "answer"), [(b"", b"first"), (b"first", b"")])
-def test_a_call_that_goes_on_shows_its_first_message(start: Start, asked: bytes, answer: bytes) -> None:
-    """Once it is shown as in flight: a service that sends its state and then waits, a client that waits for more."""
+def test_a_call_that_goes_on_shows_its_first_message(
+    start: Start, asked: bytes, answer: bytes
+) -> None:
+    """Once it is shown as in flight: a service that sends its state and then waits, a client that
+    waits for more.
+    """
 
     def begin(connection: Connection, request: Request) -> None:
         if answer and not request.is_answered:
@@ -167,6 +195,7 @@ def test_a_call_that_goes_on_shows_its_first_message(start: Start, asked: bytes,
         eventually(lambda: plane.reader.pushed == 1)
         _, [message] = entries(plane, 0)
         assert said([message]) == [(OUT if answer else IN, 5, b"first")]
+
     assert entries(plane, 1)[1] == []
 
 
@@ -178,4 +207,5 @@ def test_a_unary_call_that_takes_long_is_no_stream(start: Start) -> None:
         eventually(plane.in_flight)
         [connection] = plane.run(lambda: list(plane.engine.connections))
         plane.run(lambda: connection.check(0))
+
     assert entries(plane, 1)[1] == []

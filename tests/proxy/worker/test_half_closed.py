@@ -1,4 +1,6 @@
-"""Clients that end their side while a request of theirs is running, with more of them sent behind it."""
+"""Clients that end their side while a request of theirs is running, with more of them sent behind
+it.
+"""
 
 import socket
 import threading
@@ -39,26 +41,33 @@ def plane(start: Start, may_answer: threading.Event, monkeypatch: pytest.MonkeyP
 
 
 def send_and_end(plane: Plane, client: Client, raw: bytes) -> None:
-    """Send a request and what stands behind it, and end the client's side; return when the worker has seen that."""
+    """Send a request and what stands behind it, and end the client's side; return when the worker
+    has seen that.
+    """
     client.send(FIRST + raw)
     client.finish_sending()
     eventually(lambda: plane.has_downstream(lambda each: each.eof_ns))
 
 
-def test_half_a_head_behind_a_running_request_is_recorded(plane: Plane, may_answer: threading.Event) -> None:
+def test_half_a_head_behind_a_running_request_is_recorded(
+    plane: Plane, may_answer: threading.Event
+) -> None:
     """As it is where none is running."""
     with plane.connect() as client:
         send_and_end(plane, client, b"GET /v1/second HTTP/1.1\r\nHo")
         may_answer.set()
         assert client.answer().status == 200
         assert client.is_ended()
+
     first, second = plane.exchanges(2)
     assert (first.status, second.status) == (200, 499)
     assert OUTCOMES[second.outcome] == Outcome.CLIENT_CLOSED
     assert second.request_head == b"GET /v1/second HTTP/1.1\r\nHo"
 
 
-def test_many_requests_behind_a_running_one_are_all_answered(plane: Plane, may_answer: threading.Event) -> None:
+def test_many_requests_behind_a_running_one_are_all_answered(
+    plane: Plane, may_answer: threading.Event
+) -> None:
     """Those that are answered at once take more than one turn."""
     with plane.connect() as client:
         send_and_end(plane, client, b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n" * 50)
@@ -66,4 +75,5 @@ def test_many_requests_behind_a_running_one_are_all_answered(plane: Plane, may_a
         assert client.answer().status == 200
         assert [client.answer().status for _ in range(50)] == [404] * 50
         assert client.is_ended()
+
     plane.exchanges(51)

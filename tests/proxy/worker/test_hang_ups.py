@@ -24,9 +24,16 @@ def test_half_a_request_is_recorded(start: Start, half: bytes, loop: Loop) -> No
         client.send(GET)
         client.answer()
         client.send(half)
-        eventually(lambda: plane.run(lambda: [c._reader.buffer for c in plane.downstreams]) == [half])
+        eventually(
+            lambda: plane.run(lambda: [c._reader.buffer for c in plane.downstreams]) == [half]
+        )
+
     _, exchange = plane.exchanges(2)
-    assert (exchange.status, outcome(exchange), exchange.request_head) == (499, Outcome.CLIENT_CLOSED, half)
+    assert (exchange.status, outcome(exchange), exchange.request_head) == (
+        499,
+        Outcome.CLIENT_CLOSED,
+        half,
+    )
     assert not exchange.flags & FLAG_REQUEST_COMPLETE
 
 
@@ -54,21 +61,30 @@ def test_a_request_that_was_refused_is_recorded_once(start: Start) -> None:
 
 @pytest.mark.parametrize("is_tunnel", [False, True], ids=["request", "tunnel"])
 @pytest.mark.parametrize("loop", LOOPS)
-def test_the_end_is_the_moment_at_which_the_client_left(start: Start, loop: Loop, is_tunnel: bool) -> None:
-    """A client that ended its side has a while for its answer; when none comes, that while is not its own."""
-    is_asked, may_end = threading.Event(), threading.Event()
+def test_the_end_is_the_moment_at_which_the_client_left(
+    start: Start, loop: Loop, is_tunnel: bool
+) -> None:
+    """A client that ended its side has a while for its answer; when none comes, that while is not
+    its own.
+    """
+    is_asked = threading.Event()
+    may_end = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
         if is_tunnel:
-            connection.sendall(b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            connection.sendall(
+                b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+            )
         is_asked.set()
         may_end.wait(60)
 
     plane = start(upstream, loop=loop)
     with plane.connect() as client:
         client.send(
-            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" if is_tunnel else GET
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+            if is_tunnel
+            else GET
         )
         assert is_asked.wait(60)
         if is_tunnel:
@@ -78,8 +94,12 @@ def test_the_end_is_the_moment_at_which_the_client_left(start: Start, loop: Loop
         began_ns = connection._relay.exchange.started_ns
         client.finish_sending()
         exchange = plane.exchange()
+
     may_end.set()
-    assert (exchange.status, outcome(exchange)) == (101 if is_tunnel else 499, Outcome.CLIENT_CLOSED)
+    assert (exchange.status, outcome(exchange)) == (
+        101 if is_tunnel else 499,
+        Outcome.CLIENT_CLOSED,
+    )
     assert exchange.ended_ns == connection._eof_ns - began_ns > 0
 
 
@@ -98,6 +118,7 @@ def test_silent_peers_are_probed(start: Start, loop: Loop) -> None:
         client.send(GET)
         client.head()
         assert plane.run(lambda: _probes(plane.downstreams)) == [(1, 60), (1, 60)]
+
     may_end.set()
     plane.exchange()
 
@@ -111,4 +132,5 @@ def _probes(connections: list[Downstream]) -> list[tuple[int, int]]:
             own = transport.get_extra_info("socket")
             is_probed = own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             found.append((is_probed, own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)))
+
     return found

@@ -67,12 +67,17 @@ def test_both_versions_leave_the_same_records_and_the_same_requests(start: Start
             for at in range(0, len(body), 10_000):
                 while client.h2.local_flow_control_window(stream_id) < 10_000:
                     assert client.read()
-                client.h2.send_data(stream_id, body[at : at + 10_000], end_stream=at + 10_000 >= len(body))
+                client.h2.send_data(
+                    stream_id, body[at : at + 10_000], end_stream=at + 10_000 >= len(body)
+                )
                 client.flush()
+
             new = client.answer(stream_id)
+
         assert (new.status, new.body) == (old.status, old.body)
         before, after = plane.exchanges(2)
         assert _seen(after) == _seen(before)
+
     sent = [re.sub(rb"X-Request-Id: .*?\r\n", b"", request) for request in script.requests]
     assert sent[::2] == sent[1::2]
 
@@ -120,7 +125,12 @@ request.end("x");
     ],
 )
 def test_over_tls_the_client_offers_it(
-    start: Start, certificate: tuple[Path, Path], loop: Loop, http2: str, offered: list[str], chosen: str | None
+    start: Start,
+    certificate: tuple[Path, Path],
+    loop: Loop,
+    http2: str,
+    offered: list[str],
+    chosen: str | None,
 ) -> None:
     """It is taken where nothing else is offered, or where it is preferred (RFC 7301)."""
     cert, key = certificate
@@ -140,9 +150,12 @@ def test_over_tls_the_client_offers_it(
             with Client(secured) as plain:
                 plain.send(b"GET /s HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert plain.answer().body == b"ok"
+
     exchange = plane.exchanges(plane.unread or 1)[0]
     assert exchange.flags & FLAG_TLS
-    assert exchange.request_head.startswith(b"GET /s HTTP/2" if chosen == "h2" else b"GET /s HTTP/1.1")
+    assert exchange.request_head.startswith(
+        b"GET /s HTTP/2" if chosen == "h2" else b"GET /s HTTP/1.1"
+    )
 
 
 def test_a_weak_cipher_ends_the_connection(start: Start, certificate: tuple[Path, Path]) -> None:
@@ -153,6 +166,7 @@ def test_a_weak_cipher_ends_the_connection(start: Start, certificate: tuple[Path
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA256")
     context.set_alpn_protocols(["h2"])
+
     with (
         socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S) as raw,
         context.wrap_socket(raw, server_hostname="localhost") as secured,
@@ -162,4 +176,5 @@ def test_a_weak_cipher_ends_the_connection(start: Start, certificate: tuple[Path
             pass
         assert client.goaway is not None
         assert client.goaway[0] == ErrorCode.INADEQUATE_SECURITY
+
     assert error(plane.exchange()) == "http2_protocol_error"

@@ -1,4 +1,6 @@
-"""Clients of HTTP/2 before services of HTTP/1.1: every kind of exchange, its end and its record, over real sockets."""
+"""Clients of HTTP/2 before services of HTTP/1.1: every kind of exchange, its end and its record,
+over real sockets.
+"""
 
 import socket
 import threading
@@ -37,7 +39,9 @@ def speaking(plane: Plane, *, takes_all: bool = True) -> Iterator[Http2Client]:
 
 
 def connections(plane: Plane) -> list[Http2Downstream]:
-    return plane.run(lambda: [each for each in plane.engine.connections if isinstance(each, Http2Downstream)])
+    return plane.run(
+        lambda: [each for each in plane.engine.connections if isinstance(each, Http2Downstream)]
+    )
 
 
 def open_streams(plane: Plane) -> int:
@@ -51,9 +55,13 @@ def with_path(path: str, fields: Fields = GET, *others: tuple[str, str]) -> Fiel
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_request_becomes_one_of_http11_and_is_recorded_as_what_it_was(start: Start, loop: Loop) -> None:
+def test_a_request_becomes_one_of_http11_and_is_recorded_as_what_it_was(
+    start: Start, loop: Loop
+) -> None:
     """The upstream reads HTTP/1.1, the record says HTTP/2, and both are one exchange."""
-    script = Script(b"HTTP/1.1 200 OK\r\nServer: s\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
+    script = Script(
+        b"HTTP/1.1 200 OK\r\nServer: s\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+    )
     plane = start(script, loop=loop)
     with speaking(plane) as client:
         answer = client.ask(with_path("/a?b", GET, ("cookie", "a=1"), ("cookie", "b=2")))
@@ -64,7 +72,11 @@ def test_a_request_becomes_one_of_http11_and_is_recorded_as_what_it_was(start: S
     assert request.startswith(b"GET /a?b HTTP/1.1\r\nHost: a\r\ncookie: a=1; b=2\r\n")
     exchange = plane.exchange()
     assert exchange.request_head.startswith(b"GET /a?b HTTP/2\r\nHost: a\r\n")
-    assert (outcome(exchange), exchange.status, exchange.response_window) == (Outcome.OK, 200, b"ok")
+    assert (outcome(exchange), exchange.status, exchange.response_window) == (
+        Outcome.OK,
+        200,
+        b"ok",
+    )
 
 
 def test_the_beginning_may_come_byte_by_byte(start: Start) -> None:
@@ -83,9 +95,19 @@ def test_the_beginning_may_come_byte_by_byte(start: Start) -> None:
         ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 200, b""),
         ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
         ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, b""),
-        ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", 200, b"abc"),
+        (
+            "GET",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+            200,
+            b"abc",
+        ),
         ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, b""),
-        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000), 200, bytes(300_000)),
+        (
+            "GET",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000),
+            200,
+            bytes(300_000),
+        ),
     ],
 )
 def test_every_framing_of_a_response_ends_its_stream(
@@ -110,10 +132,16 @@ def test_a_body_is_framed_anew(start: Start, length: bool) -> None:
         assert client.ask(fields, b"hello").body == b"ok"
     [request] = script.requests
     head, _, body = request.partition(b"\r\n\r\n")
-    assert (b"content-length: 5" in head.lower(), b"transfer-encoding" in head.lower()) == (length, not length)
+    assert (b"content-length: 5" in head.lower(), b"transfer-encoding" in head.lower()) == (
+        length,
+        not length,
+    )
     assert (body if length else unchunked(body)) == b"hello"
     exchange = plane.exchange()
-    assert (exchange.request_window, b"transfer-encoding" in exchange.request_head) == (b"hello", False)
+    assert (exchange.request_window, b"transfer-encoding" in exchange.request_head) == (
+        b"hello",
+        False,
+    )
 
 
 def test_trailers_behind_a_length_are_recorded_as_dropped(start: Start) -> None:
@@ -124,19 +152,23 @@ def test_trailers_behind_a_length_are_recorded_as_dropped(start: Start) -> None:
         client.h2.send_headers(stream_id, [("x-check", "2")], end_stream=True)
         client.flush()
         assert client.answer(stream_id).body == b"ok"
+
     notes = plane.exchange().notes
     assert [notes[tag] for tag in NOTES_REQUEST_TRAILERS] == [b"x-check: 2\r\n", b"x-check"]
 
 
 def test_trailers_pass_both_ways(start: Start) -> None:
     """Those of requests as trailers of chunks, those of responses at the end of the stream."""
-    script = Script(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n")
+    script = Script(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n"
+    )
     plane = start(script)
     with speaking(plane) as client:
         stream_id = client.begin(POST, b"x", is_end=False)
         client.h2.send_headers(stream_id, [("x-check", "2")], end_stream=True)
         client.flush()
         answer = client.answer(stream_id)
+
     assert (answer.body, answer.trailers) == (b"a", {"x-sum": "1"})
     assert script.requests[0].endswith(b"0\r\nx-check: 2\r\n\r\n")
     notes = plane.exchange().notes
@@ -145,7 +177,9 @@ def test_trailers_pass_both_ways(start: Start) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"abc", b"abcdefghi"])
-def test_a_body_that_is_not_as_long_as_said_never_becomes_a_message(start: Start, sent: bytes) -> None:
+def test_a_body_that_is_not_as_long_as_said_never_becomes_a_message(
+    start: Start, sent: bytes
+) -> None:
     """Its stream is reset, its upstream's connection closed, and the record says why (F8)."""
     received: list[bytes] = []
     is_over = threading.Event()
@@ -163,6 +197,7 @@ def test_a_body_that_is_not_as_long_as_said_never_becomes_a_message(start: Start
         client.socket.sendall(raw)
         assert client.answer(stream_id).reset == ErrorCode.PROTOCOL_ERROR
         assert is_over.wait(PATIENCE_S)
+
     assert len(b"".join(received).partition(b"\r\n\r\n")[2]) < 6
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "http2_protocol_error")
@@ -174,18 +209,23 @@ def test_informational_responses_pass(start: Start) -> None:
 
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
-        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+        )
         assert connection.recv(100)
         connection.sendall(OK)
 
     plane = start(upstream)
     with speaking(plane) as client:
-        stream_id = client.begin((*POST, ("content-length", "2"), ("expect", "100-continue")), is_end=False)
+        stream_id = client.begin(
+            (*POST, ("content-length", "2"), ("expect", "100-continue")), is_end=False
+        )
         while client.streams[stream_id].informed != [103, 100]:
             assert client.read()
         client.h2.send_data(stream_id, b"hi", end_stream=True)
         client.flush()
         assert client.answer(stream_id).body == b"ok"
+
     assert plane.exchange().request_window == b"hi"
 
 
@@ -203,7 +243,11 @@ def test_informational_responses_pass(start: Start) -> None:
         (with_path("/" + "x" * 40000), 414, "uri_too_long"),
         ((("x-long", "y" * 40000),), 431, "header_too_large"),
         ((("x-long", "y" * 100_000),), 431, "header_too_large"),
-        ((("x-many", "y" * 600), *(("cookie", "a=b") for _ in range(1200))), 431, "header_too_large"),
+        (
+            (("x-many", "y" * 600), *(("cookie", "a=b") for _ in range(1200))),
+            431,
+            "header_too_large",
+        ),
     ],
 )
 def test_refusals_are_responses(start: Start, fields: Fields, status: int, code: str) -> None:
@@ -212,11 +256,14 @@ def test_refusals_are_responses(start: Start, fields: Fields, status: int, code:
     plane = start(script, route={"path": "/in"}, max_body_bytes=5)
     if fields[0][0].startswith("x-"):
         fields = (*with_path("/in"), *fields)
-    fields = tuple((name, "/in" if (name, value) == (":path", "/") else value) for name, value in fields)
+    fields = tuple(
+        (name, "/in" if (name, value) == (":path", "/") else value) for name, value in fields
+    )
     with speaking(plane) as client:
         answer = client.answer(client.begin(fields, is_end=fields[-1][0] != "content-length"))
         assert (answer.status, answer.fields.get("x-sidelog-error")) == (status, code)
         assert client.ask(with_path("/in")).body == b"ok"
+
     refused, passed = plane.exchanges(2)
     assert (error(refused), error(passed)) == (code, "")
     assert b" HTTP/2\r\n" in refused.request_head
@@ -230,6 +277,7 @@ def test_a_malformed_request_is_reset_and_recorded(start: Start) -> None:
         malformed = client.begin((*GET, ("connection", "close")))
         assert client.answer(malformed).reset == ErrorCode.PROTOCOL_ERROR
         assert client.ask().body == b"ok"
+
     exchange, _ = plane.exchanges(2)
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "http2_protocol_error")
     assert b"connection: close" in exchange.request_head
@@ -253,6 +301,7 @@ def test_a_response_that_is_cut_off_looks_so(start: Start) -> None:
         assert (answer.status, answer.body, answer.is_ended) == (200, b"half", False)
         assert answer.reset == ErrorCode.INTERNAL_ERROR
         assert client.ask().status == 200
+
     assert [outcome(exchange) for exchange in plane.exchanges(2)] == [Outcome.TRUNCATED] * 2
 
 
@@ -267,6 +316,7 @@ def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -
         client.h2.end_stream(held)
         client.flush()
         assert client.answer(held).status == 200
+
     assert plane.exchange().status == 200
 
 
@@ -284,6 +334,7 @@ def test_a_reset_while_nothing_is_taken_frees_the_place(start: Start, size: int)
         client.h2.reset_stream(large, ErrorCode.CANCEL)
         client.flush()
         eventually(lambda: not (connection._waiting or connection._codec.streams.open))
+
     plane.exchange()
 
 
@@ -295,9 +346,12 @@ def test_a_header_block_has_the_time_of_a_head(start: Start) -> None:
         client.socket.sendall(frame(HEADERS, 0, 3, b"\x82"))
         while client.socket.recv(65536):
             pass
+
     _, fault = plane.exchanges(2)
     assert (outcome(fault), error(fault)) == (Outcome.REJECTED, "http2_protocol_error")
-    assert fault.notes[NOTE_MESSAGE] == b"timed out within a header block (0.3 s, timeout_headers_s)"
+    assert (
+        fault.notes[NOTE_MESSAGE] == b"timed out within a header block (0.3 s, timeout_headers_s)"
+    )
 
 
 def test_a_client_that_is_gone_begins_nothing_more(start: Start) -> None:
@@ -313,12 +367,15 @@ def test_a_client_that_is_gone_begins_nothing_more(start: Start) -> None:
         heads = b"".join(head(number) for number in range(1, 1601, 2))
 
         def send_and_leave() -> None:
-            [connection] = [each for each in plane.engine.connections if isinstance(each, Http2Downstream)]
+            [connection] = [
+                each for each in plane.engine.connections if isinstance(each, Http2Downstream)
+            ]
             connection.data_received(heads)
             connection._transport.abort()
 
         plane.run(send_and_leave)
         client.hear_out()
+
     eventually(lambda: not plane.engine.connections and not plane.engine.in_flight)
     may_end.set()
     assert plane.unread < 800

@@ -1,4 +1,6 @@
-"""Streams of HTTP/2 that wait, stall, are reset, flood or are cut off, beside neighbours that are served."""
+"""Streams of HTTP/2 that wait, stall, are reset, flood or are cut off, beside neighbours that are
+served.
+"""
 
 import socket
 import threading
@@ -26,7 +28,9 @@ from tests.support.upstream import read_head
 __all__ = ["certificate"]  # a fixture
 
 
-def holding(is_asked: threading.Event, may_end: threading.Event) -> Callable[[socket.socket, int], None]:
+def holding(
+    is_asked: threading.Event, may_end: threading.Event
+) -> Callable[[socket.socket, int], None]:
     """Return an upstream that answers when it may, or not at all where its client leaves first."""
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -40,7 +44,9 @@ def holding(is_asked: threading.Event, may_end: threading.Event) -> Callable[[so
 
 def test_a_stream_that_its_client_resets_is_a_client_that_left(start: Start) -> None:
     """Its upstream is cancelled; its neighbour is served."""
-    is_asked, may_end = threading.Event(), threading.Event()
+    is_asked = threading.Event()
+    may_end = threading.Event()
+
     plane = start(holding(is_asked, may_end))
     with speaking(plane) as client:
         stream_id = client.begin()
@@ -51,27 +57,36 @@ def test_a_stream_that_its_client_resets_is_a_client_that_left(start: Start) -> 
         assert (outcome(exchange), exchange.status) == (Outcome.CLIENT_CLOSED, 499)
         may_end.set()
         assert client.ask().body == b"ok"
+
     assert plane.counters().http2_resets == {("client", "cancel"): 1}
 
 
 def test_a_client_that_leaves_ends_all_its_streams(start: Start) -> None:
     """Each is recorded."""
-    is_asked, may_end = threading.Event(), threading.Event()
+    is_asked = threading.Event()
+    may_end = threading.Event()
+
     plane = start(holding(is_asked, may_end))
     with speaking(plane) as client:
         for _ in range(5):
             client.begin()
         eventually(lambda: len(plane.engine.in_flight) == 5)
+
     found = plane.exchanges(5)
     may_end.set()
     assert {outcome(exchange) for exchange in found} == {Outcome.CLIENT_CLOSED}
     assert open_streams(plane) == 0
 
 
-def test_an_upload_whose_client_ends_its_side_is_over_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not sent by then never comes; a request that is complete gets its response, for a while (P15)."""
+def test_an_upload_whose_client_ends_its_side_is_over_at_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not sent by then never comes; a request that is complete gets its response, for a
+    while (P15).
+    """
     monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
-    is_gone, may_end = threading.Event(), threading.Event()
+    is_gone = threading.Event()
+    may_end = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
         if b"POST " not in read_head(connection):
@@ -95,13 +110,16 @@ def test_an_upload_whose_client_ends_its_side_is_over_at_once(start: Start, monk
         received = b""
         while not received.endswith(b"ok"):
             received += client.socket.recv(65536)
+
     assert {(outcome(each), each.status, each.request_bytes) for each in found} == {
         (Outcome.CLIENT_CLOSED, 499, 4), (Outcome.CLIENT_CLOSED, 499, 10_000),
     }  # fmt: skip
     assert outcome(plane.exchange()) == Outcome.OK
 
 
-def test_the_end_of_a_side_is_read_behind_what_came_before_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_side_is_read_behind_what_came_before_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An upload whose last bytes are in hand is complete, however late they are read."""
     monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
     may_answer = threading.Event()
@@ -124,16 +142,19 @@ def test_the_end_of_a_side_is_read_behind_what_came_before_it(start: Start, monk
             if not size:
                 assert client.read()
                 continue
+
             left -= size
             client.h2.send_data(stream_id, bytes(size), end_stream=not left)
             if left:
                 client.flush()
+
         client.flush()
         client.socket.shutdown(socket.SHUT_WR)
         may_answer.set()
         received = b""
         while not received.endswith(b"ok"):
             received += client.socket.recv(65536)
+
     assert (outcome(exchange := plane.exchange()), exchange.request_bytes) == (Outcome.OK, 300_000)
 
 
@@ -147,6 +168,7 @@ def test_a_stream_that_is_not_taken_holds_up_itself_alone(start: Start) -> None:
         if b"GET /large " not in head:
             connection.sendall(OK)
             return
+
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 12000000\r\n\r\n")
         for _ in range(120):
             connection.sendall(bytes(100_000))
@@ -168,20 +190,28 @@ def test_a_stream_that_is_not_taken_holds_up_itself_alone(start: Start) -> None:
         client.h2.increment_flow_control_window(1 << 29)
         client.flush()
         assert len(client.answer(large).body) == 12_000_000
+
     assert {outcome(exchange) for exchange in plane.exchanges(4)} == {Outcome.OK}
 
 
-def test_a_client_that_takes_nothing_holds_up_streams_that_had_no_upstream_yet(start: Start) -> None:
+def test_a_client_that_takes_nothing_holds_up_streams_that_had_no_upstream_yet(
+    start: Start,
+) -> None:
     """Windows of any size grant no more memory than one of HTTP/1.1 has (F13)."""
     has_sent_all: list[bool] = []
 
     def upstream(connection: socket.socket, number: int) -> None:
         if b"GET /large " not in read_head(connection):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+            )
             return
+
         connection.settimeout(2)
         try:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 12000000\r\n\r\n" + bytes(12_000_000))
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 12000000\r\n\r\n" + bytes(12_000_000)
+            )
         except TimeoutError:
             has_sent_all.append(False)
         else:
@@ -202,6 +232,7 @@ def test_a_client_that_takes_nothing_holds_up_streams_that_had_no_upstream_yet(s
 
         plane.run(stall)
         eventually(lambda: len(has_sent_all) == 1)
+
     assert has_sent_all == [False]
 
 
@@ -216,14 +247,18 @@ def test_a_stream_that_nothing_is_taken_of_is_reset(start: Start) -> None:
         eventually(lambda: connection._waiting)
 
         def age() -> bool:
-            connection._waiting = {at: (0, queued) for at, (_, queued) in connection._waiting.items()}
+            connection._waiting = {
+                at: (0, queued) for at, (_, queued) in connection._waiting.items()
+            }
             return not connection._waiting
 
-        eventually(lambda: plane.run(age))  # the last small piece may still be sent, which begins the time anew
+        # The last small piece may still be sent, which begins the time anew.
+        eventually(lambda: plane.run(age))
         assert client.answer(large).reset == ErrorCode.CANCEL
         client.h2.increment_flow_control_window(65535)
         client.flush()
         assert client.ask().body == b"ok"
+
     assert sorted(error(exchange) for exchange in plane.exchanges(2)) == ["", "client_stalled"]
 
 
@@ -252,13 +287,16 @@ def test_a_body_waits_for_its_upstream(start: Start) -> None:
                 client.h2.send_data(stream_id, bytes(room), end_stream=not left)
                 client.flush()
                 continue
+
             client.socket.settimeout(PATIENCE_S if may_read.is_set() else 0.5)
             try:
                 assert client.read()
             except TimeoutError:
                 may_read.set()
+
         assert may_read.is_set()
         assert client.answer(stream_id).body == b"ok"
+
     assert plane.exchange().request_bytes == 9_000_000
 
 
@@ -273,11 +311,14 @@ def test_an_early_answer_ends_the_upload(start: Start) -> None:
 
     plane = start(upstream)
     with speaking(plane) as client:
-        stream_id = client.begin((*POST, ("content-length", "90000000")), bytes(16384), is_end=False)
+        stream_id = client.begin(
+            (*POST, ("content-length", "90000000")), bytes(16384), is_end=False
+        )
         stream = client.streams[stream_id]
         while stream.reset is None:
             assert client.read()
         assert (stream.status, stream.body, stream.reset) == (413, b"no", ErrorCode.NO_ERROR)
+
     assert (plane.exchange().status, open_streams(plane)) == (413, 0)
 
 
@@ -298,12 +339,15 @@ def test_events_pass_as_they_come(start: Start) -> None:
             assert client.read()
         may_end.set()
         assert client.answer(stream_id).body == b"data: 1\n\ndata: 2\n\n"
+
     assert len(plane.exchange().timeline) == 2
 
 
 def test_streams_run_side_by_side(start: Start) -> None:
     """A hundred at once, more are refused for the moment and may be sent again."""
-    is_asked, may_end = threading.Event(), threading.Event()
+    is_asked = threading.Event()
+    may_end = threading.Event()
+
     plane = start(holding(is_asked, may_end), upstream_max_connections=200)
     with speaking(plane) as client:
         while client.h2.remote_settings.max_concurrent_streams != 100:
@@ -311,15 +355,20 @@ def test_streams_run_side_by_side(start: Start) -> None:
         asked = [client.begin() for _ in range(100)]
         eventually(lambda: len(plane.engine.in_flight) == 100)
         raw = client.h2.encoder.encode(list(GET))
-        client.socket.sendall(len(raw).to_bytes(3, "big") + b"\1\5" + (201).to_bytes(4, "big") + raw)
+        client.socket.sendall(
+            len(raw).to_bytes(3, "big") + b"\1\5" + (201).to_bytes(4, "big") + raw
+        )
         may_end.set()
         assert {client.answer(stream_id).body for stream_id in asked} == {b"ok"}
+
     assert len(plane.exchanges(100)) == 100
 
 
 def test_streams_count_as_connections_do(start: Start) -> None:
     """Of all connections together there are no more than `max_connections`."""
-    is_asked, may_end = threading.Event(), threading.Event()
+    is_asked = threading.Event()
+    may_end = threading.Event()
+
     plane = start(holding(is_asked, may_end), max_connections=3)
     with speaking(plane) as one, speaking(plane) as other:
         asked = [one.begin() for _ in range(2)] + [one.begin()]
@@ -329,12 +378,21 @@ def test_streams_count_as_connections_do(start: Start) -> None:
         may_end.set()
         assert [one.answer(stream_id).status for stream_id in asked] == [200] * 3
         assert other.ask().status == 200
-    assert sorted(error(exchange) for exchange in plane.exchanges(5)) == ["", "", "", "", "stream_refused"]
+
+    assert sorted(error(exchange) for exchange in plane.exchanges(5)) == [
+        "",
+        "",
+        "",
+        "",
+        "stream_refused",
+    ]
 
 
 def test_a_stop_finishes_what_runs(start: Start) -> None:
     """The client reads that the connection ends, and gets its response (P29)."""
-    is_asked, may_end = threading.Event(), threading.Event()
+    is_asked = threading.Event()
+    may_end = threading.Event()
+
     plane = start(holding(is_asked, may_end), drain_timeout_s=30)
     with speaking(plane) as client:
         stream_id = client.begin()
@@ -346,6 +404,7 @@ def test_a_stop_finishes_what_runs(start: Start) -> None:
         may_end.set()
         assert client.answer(stream_id).body == b"ok"
         client.hear_out()
+
     assert outcome(plane.exchange()) == Outcome.OK
 
 
@@ -365,6 +424,7 @@ def test_what_is_cut_off_at_a_stop_is_recorded(start: Start) -> None:
             assert client.read()
         plane.stop()
         client.hear_out()
+
     may_end.set()
     assert not stream.is_ended
     assert stream.reset in (None, ErrorCode.INTERNAL_ERROR)
@@ -379,6 +439,7 @@ def test_http2_begins_a_connection_or_not_at_all(start: Start) -> None:
         assert client.answer().body == b"ok"
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         answer = client.answer()
+
     assert answer.field("X-Sidelog-Error") == "http2_unsupported"
     assert b"HTTP/2 has to begin a connection, and this one began with HTTP/1.1" in answer.body
     assert len(plane.exchanges(2)) == 2
@@ -416,11 +477,18 @@ def _flood(client: Http2Client, kind: str) -> bytes:
     heads = len(head).to_bytes(3, "big")
     if kind == "resets":
         return b"".join(
-            heads + b"\1\5" + at.to_bytes(4, "big") + head + b"\0\0\4\3\0" + at.to_bytes(4, "big") + b"\0\0\0\x08"
+            heads
+            + b"\1\5"
+            + at.to_bytes(4, "big")
+            + head
+            + b"\0\0\4\3\0"
+            + at.to_bytes(4, "big")
+            + b"\0\0\0\x08"
             for at in range(1, 8001, 2)
         )
     if kind == "empty data":
         return heads + b"\1\4\0\0\0\1" + head + b"\0\0\0\0\0\0\0\0\1" * 4000
+
     raw = FLOODS[kind]
     assert raw is not None
     return raw
@@ -448,6 +516,7 @@ def test_a_flood_ends_its_connection_and_harms_no_other(start: Start, kind: str)
         assert client.goaway is not None
         assert client.goaway[0] == ErrorCode.ENHANCE_YOUR_CALM
         assert neighbour.ask().body == b"ok"
+
     eventually(lambda: not plane.engine.connections)
     found = plane.exchanges(plane.unread)
     [flood] = [exchange for exchange in found if error(exchange) == "http2_flood"]
@@ -461,12 +530,17 @@ def test_refused_heads_are_a_flood_too(start: Start) -> None:
     with speaking(plane) as client:
         head = client.h2.encoder.encode(list(GET)) + b"\0\4host\7another"
         heads = len(head).to_bytes(3, "big")
-        answers, stream_id = b"", 1
+        answers = b""
+        stream_id = 1
+
         while b"too many " not in answers:
             client.socket.sendall(heads + b"\1\5" + stream_id.to_bytes(4, "big") + head)
-            answers, stream_id = b"", stream_id + 2
+            answers = b""
+            stream_id = stream_id + 2
             while b"is not Host" not in answers and b"too many " not in answers:
                 answers += client.socket.recv(65536)
+
         assert stream_id < 2000
+
     eventually(lambda: not plane.engine.connections)
     assert plane.counters().http2_ends == {"enhance_your_calm": 1}

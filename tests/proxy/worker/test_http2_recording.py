@@ -18,17 +18,22 @@ FILLED = 10
 
 
 def test_a_request_waits_once_and_what_follows_it_stays_in_order(start: Start) -> None:
-    """Its body, and the requests behind it on the connection, come after it; its record says how long it waited."""
+    """Its body, and the requests behind it on the connection, come after it; its record says how
+    long it waited.
+    """
     plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=40))
     fill(plane, FILLED)
     release_one(plane.reader)
     before = plane.counters().recording_waits
+
     with speaking(plane) as client:
         first = client.begin(POST, b"first")
         second = client.begin(POST, b"second")
         assert [client.answer(stream_id).body for stream_id in (first, second)] == [b"ok", b"ok"]
+
     assert 1 <= plane.counters().recording_waits - before <= 2
-    one, two = sorted(plane.exchanges(plane.unread)[-2:], key=lambda each: each.request_bytes)  # either may end first
+    # Either may end first.
+    one, two = sorted(plane.exchanges(plane.unread)[-2:], key=lambda each: each.request_bytes)
     assert one.waited_ms > 0
     assert (one.request_bytes, two.request_bytes) == (5, 6)
 
@@ -58,12 +63,15 @@ def test_what_runs_does_not_wait_for_recording(start: Start) -> None:
             client.h2.send_data(upload, b"piece", end_stream=number == 9)
             client.flush()
         assert client.answer(upload).body == b"ok"
+
     assert plane.counters().recording_waits == before
 
 
 def test_a_client_that_leaves_while_its_request_waits_begins_nothing(start: Start) -> None:
     """What waits is forgotten with its connection."""
-    plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=5_000))
+    plane = start(
+        Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=5_000)
+    )
     fill(plane, FILLED)
     release_one(plane.reader)
     count = plane.unread
@@ -75,7 +83,9 @@ def test_a_client_that_leaves_while_its_request_waits_begins_nothing(start: Star
 
 
 def test_a_flood_leaves_no_bodies_in_the_ring(start: Start) -> None:
-    """What it asked for is on record, with sizes; what came of it would hold up the requests of others (P30)."""
+    """What it asked for is on record, with sizes; what came of it would hold up the requests of
+    others (P30).
+    """
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * len(BODY))
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -92,8 +102,12 @@ def test_a_flood_leaves_no_bodies_in_the_ring(start: Start) -> None:
                 assert client.read()
         client.socket.sendall((b"\0\0\x08\6\0\0\0\0\0" + bytes(8)) * 4000)
         client.hear_out()
-    eventually(lambda: not plane.run(lambda: plane.engine.connections))  # on its loop: streams end in the same step
-    found = [exchange for exchange in plane.exchanges(plane.unread) if error(exchange) != "http2_flood"]
+
+    # On its loop: streams end in the same step.
+    eventually(lambda: not plane.run(lambda: plane.engine.connections))
+    found = [
+        exchange for exchange in plane.exchanges(plane.unread) if error(exchange) != "http2_flood"
+    ]
     assert len(found) == 2
     assert sorted(exchange.request_bytes for exchange in found) == [0, 1000]
     for exchange in found:

@@ -1,4 +1,6 @@
-"""Many streams that end at once: a few in a turn of the loop, so that neighbours are served in between."""
+"""Many streams that end at once: a few in a turn of the loop, so that neighbours are served in
+between.
+"""
 
 import itertools
 import time
@@ -34,7 +36,9 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_a_connection_ends_its_streams_in_turns(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_ends_its_streams_in_turns(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One of them at least each; all are recorded, as those of a client that left."""
     plane = start(Http2Upstream(begin), route=HTTP2)
     with speaking(plane) as client:
@@ -51,10 +55,13 @@ def test_a_connection_ends_its_streams_in_turns(start: Start, monkeypatch: pytes
 
         assert plane.run(lose) == COUNT - 1
         assert {outcome(each) for each in plane.exchanges(COUNT)} == {Outcome.CLIENT_CLOSED}
+
     eventually(lambda: open_streams(plane) == 0)
 
 
-def test_an_upstream_connection_fails_in_turns(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upstream_connection_fails_in_turns(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What runs on one that is lost is answered and recorded one after the other."""
     upstream = Http2Upstream(begin)
     plane = start(upstream, route=HTTP2)
@@ -72,6 +79,7 @@ def test_an_upstream_connection_fails_in_turns(start: Start, monkeypatch: pytest
 
         assert plane.run(lose) == COUNT - 1
         assert {client.answer(stream).is_ended for stream in streams} == {False}
+
     exchanges = plane.exchanges(COUNT)
     assert {outcome(each) for each in exchanges} == {Outcome.TRUNCATED}
     assert {error(each) for each in exchanges} == {"upstream_reset"}

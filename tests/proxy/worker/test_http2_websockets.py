@@ -1,4 +1,6 @@
-"""WebSockets on streams of HTTP/2 (RFC 8441): tunnels to services of HTTP/1.1, with records as ever."""
+"""WebSockets on streams of HTTP/2 (RFC 8441): tunnels to services of HTTP/1.1, with records as
+ever.
+"""
 
 import socket
 import threading
@@ -45,11 +47,15 @@ def until(client: Http2Client, stream_id: int, body: bytes) -> None:
 
 
 def test_a_websocket_runs_on_a_stream_beside_others_and_is_recorded(start: Start) -> None:
-    """The service reads an upgrade of HTTP/1.1; the record is that of a WebSocket, with its messages."""
+    """The service reads an upgrade of HTTP/1.1; the record is that of a WebSocket, with its
+    messages.
+    """
     heads.clear()
     plane = start(echo)
     with speaking(plane) as client:
-        chat = client.begin((*OPEN, ("sec-websocket-version", "13"), ("origin", "http://a")), is_end=False)
+        chat = client.begin(
+            (*OPEN, ("sec-websocket-version", "13"), ("origin", "http://a")), is_end=False
+        )
         send(client, chat, HELLO)
         until(client, chat, b"\x81\x05hello")
         stream = client.streams[chat]
@@ -60,6 +66,7 @@ def test_a_websocket_runs_on_a_stream_beside_others_and_is_recorded(start: Start
         answer = client.answer(chat)
         assert (answer.is_ended, client.goaway) == (True, None)
         eventually(lambda: open_streams(plane) == 0)
+
     [head] = heads
     assert head.startswith(b"GET /chat HTTP/1.1\r\nHost: a\r\n")
     assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in head
@@ -89,12 +96,15 @@ def test_the_end_of_a_side_is_the_end_of_its_stream(start: Start) -> None:
         send(client, chat, HELLO, is_end=True)
         assert is_over.wait(PATIENCE_S)
         assert client.answer(chat).is_ended
+
     assert b"".join(received) == HELLO
     (exchange,), messages = entries(plane, 1)
     assert (outcome(exchange), len(messages)) == (Outcome.CLIENT_CLOSED, 1)
 
 
-def test_the_end_of_the_connection_is_that_of_a_side(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_the_connection_is_that_of_a_side(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The service reads it at once, and says what it has to say."""
     monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
 
@@ -111,6 +121,7 @@ def test_the_end_of_the_connection_is_that_of_a_side(start: Start, monkeypatch: 
             assert client.read()
         client.socket.shutdown(socket.SHUT_WR)
         (exchange,), _ = entries(plane, 1)
+
     assert (outcome(exchange), exchange.close_code) == (Outcome.OK, 1000)
 
 
@@ -130,6 +141,7 @@ def test_a_reset_ends_both_sides(start: Start) -> None:
         client.h2.reset_stream(chat, ErrorCode.CANCEL)
         client.flush()
         assert is_over.wait(PATIENCE_S)
+
     (exchange,), _ = entries(plane, 1)
     assert outcome(exchange) == Outcome.CLIENT_CLOSED
 
@@ -145,6 +157,7 @@ def test_a_service_that_takes_nothing_stops_its_client(start: Start) -> None:
         if b"GET /chat " not in head:
             connection.sendall(OK)
             return
+
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.sendall(switching(head))
         may_read.wait(PATIENCE_S)
@@ -164,16 +177,19 @@ def test_a_service_that_takes_nothing_stops_its_client(start: Start) -> None:
                 send(client, chat, frame)
                 sent += len(frame)
                 continue
+
             try:
                 client.read()
             except TimeoutError:
                 break
+
         assert sent < 12_000_000
         client.socket.settimeout(PATIENCE_S)
         assert client.ask().body == b"ok"
         may_read.set()
         send(client, chat, b"", is_end=True)
         assert client.answer(chat).is_ended
+
     entries(plane, 2)
     assert received == sent
 
@@ -187,7 +203,9 @@ def test_a_service_that_takes_nothing_stops_its_client(start: Start) -> None:
         ((*OPEN[:4], (":path", "/other")), 404, "no_route"),
     ],
 )
-def test_what_is_no_websocket_is_refused(start: Start, fields: Fields, status: int, code: str) -> None:
+def test_what_is_no_websocket_is_refused(
+    start: Start, fields: Fields, status: int, code: str
+) -> None:
     """With a response, and a record."""
     plane = start(echo, route={"path": "/chat"})
     with speaking(plane) as client:
@@ -203,7 +221,9 @@ def test_what_is_no_websocket_is_refused(start: Start, fields: Fields, status: i
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 502),
     ],
 )
-def test_a_service_that_does_not_switch_opens_nothing(start: Start, response: bytes, status: int) -> None:
+def test_a_service_that_does_not_switch_opens_nothing(
+    start: Start, response: bytes, status: int
+) -> None:
     """A client of HTTP/2 would take 200 for an open WebSocket."""
     plane = start(Script(response))
     with speaking(plane) as client:
@@ -223,12 +243,18 @@ def test_a_service_that_does_not_switch_opens_nothing(start: Start, response: by
     ],
     ids=["none", "another", "two"],
 )
-def test_a_service_that_does_not_answer_the_key_opens_no_tunnel(start: Start, accept: bytes) -> None:
+def test_a_service_that_does_not_answer_the_key_opens_no_tunnel(
+    start: Start, accept: bytes
+) -> None:
     """The client of HTTP/2 never sees it, so the gateway judges (RFC 6455 §4.1, RFC 8441 §5.1)."""
-    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n" % accept
+    switch = (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n"
+        % accept
+    )
     plane = start(Script(switch))
     with speaking(plane) as client:
         chat = client.begin(OPEN, is_end=False)
         answer = client.answer(chat)
         assert (answer.status, answer.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
+
     assert b"Sec-WebSocket-Accept" in plane.exchange().notes[NOTE_MESSAGE]

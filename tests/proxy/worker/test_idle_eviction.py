@@ -37,8 +37,12 @@ def has_open(plane: Plane, count: int) -> bool:
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost:"])
-def test_a_crowd_of_silent_strangers_keeps_nobody_out(start: Start, loop: Loop, beginning: bytes) -> None:
-    """Each of them that says nothing, or half a head, is closed before a newcomer is refused, in their order."""
+def test_a_crowd_of_silent_strangers_keeps_nobody_out(
+    start: Start, loop: Loop, beginning: bytes
+) -> None:
+    """Each of them that says nothing, or half a head, is closed before a newcomer is refused, in
+    their order.
+    """
     plane = start(Script(), loop=loop, max_connections=CROWD)
     with contextlib.ExitStack() as stack:
         crowd: list[Client] = []
@@ -46,6 +50,7 @@ def test_a_crowd_of_silent_strangers_keeps_nobody_out(start: Start, loop: Loop, 
             crowd.append(stack.enter_context(plane.connect()))
             crowd[-1].send(beginning)
             eventually(partial(has_open, plane, number + 1))
+
         eventually(lambda: noted(plane) == CROWD)
         for stranger in crowd[:2]:
             with plane.connect() as healthy:
@@ -58,6 +63,7 @@ def test_a_crowd_of_silent_strangers_keeps_nobody_out(start: Start, loop: Loop, 
             eventually(partial(has_open, plane, CROWD - 1))
             crowd.append(stack.enter_context(plane.connect()))
             eventually(lambda: noted(plane) == CROWD)
+
     counters = plane.counters()
     assert (counters.displaced_connections, counters.refused_connections) == (2, 0)
     exchanges = plane.exchanges(2 + 5 * bool(beginning))
@@ -83,5 +89,6 @@ def test_what_runs_never_gives_way(start: Start) -> None:
             assert third.answer().status == 503
         may_answer.set()
         assert [client.answer().body for client in (first, second)] == [b"ok"] * 2
+
     plane.exchanges(2)
     assert (plane.counters().displaced_connections, plane.counters().refused_connections) == (0, 1)

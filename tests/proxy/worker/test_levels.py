@@ -20,7 +20,11 @@ def test_the_capture_level_decides_what_is_copied(start: Start, level: str, kept
     plane = start(Script(), route={"capture": level})
     assert plane.call(POST, "POST") == b"ok"
     exchange = plane.exchange()
-    assert (exchange.response_window, exchange.response_bytes, exchange.request_bytes) == (kept, 2, 4)
+    assert (exchange.response_window, exchange.response_bytes, exchange.request_bytes) == (
+        kept,
+        2,
+        4,
+    )
 
 
 def test_a_route_that_records_nothing_is_counted_only(start: Start) -> None:
@@ -36,9 +40,11 @@ def test_a_route_that_records_nothing_is_counted_only(start: Start) -> None:
     running = plane.engine.in_flight
     with plane.connect() as client:
         client.send(GET)
-        eventually(lambda: plane.run(lambda: [each.slot for each in running]) == [NO_SLOT])  # it was to be shown
+        # It was to be shown.
+        eventually(lambda: plane.run(lambda: [each.slot for each in running]) == [NO_SLOT])
         assert plane.in_flight() == []
         may_answer.set()
         assert client.answer().status == 200
+
     assert plane.counters().requests == {("0", "GET", "2xx"): 1}
     assert plane.reader.pushed == 0

@@ -1,4 +1,6 @@
-"""What clients and services do beyond the common: it passes, or is answered at once and recorded as what it is."""
+"""What clients and services do beyond the common: it passes, or is answered at once and recorded as
+what it is.
+"""
 
 import socket
 import threading
@@ -27,6 +29,7 @@ def test_a_method_that_nobody_here_knows_passes(start: Start, method: bytes) -> 
         for _ in range(2):
             client.send(b"%b /v1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" % method)
             assert client.answer().status == 200
+
     assert [request.partition(b" ")[0] for request in script.requests] == [method] * 2
     assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
 
@@ -68,6 +71,7 @@ def test_a_response_with_many_fields_passes(start: Start, number: int) -> None:
         client.send(GET)
         answer = client.answer()
         assert (answer.status, answer.head.count(b"Set-Cookie: ")) == (200, number)
+
     assert plane.exchange().response_head.count(b"Set-Cookie: ") == number
 
 
@@ -85,13 +89,23 @@ def test_a_response_with_fields_without_number_is_refused(start: Start, number: 
 def test_blanks_before_the_colons_of_a_response_are_removed(start: Start) -> None:
     """A proxy has to (RFC 9112 §5.1); what frames the body is read as it is meant."""
     fields = b"Content-Length : 4\r\nX-Odd\t : a : b\r\n"
-    plane = start(once(b"HTTP/1.1 103 Hint\r\nLink : a\r\n\r\nHTTP/1.1 200 OK\r\n" + fields + b"\r\nbody"))
+    plane = start(
+        once(b"HTTP/1.1 103 Hint\r\nLink : a\r\n\r\nHTTP/1.1 200 OK\r\n" + fields + b"\r\nbody")
+    )
     with plane.connect() as client:
         client.send(GET)
         assert client.head() == b"HTTP/1.1 103 Hint\r\nLink: a\r\n\r\n"
         answer = client.answer()
-        assert (answer.body, answer.field("X-Odd"), answer.field("X-Odd ")) == (b"body", "a : b", None)
-    assert plane.exchange().response_head == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Odd: a : b\r\n\r\n"
+        assert (answer.body, answer.field("X-Odd"), answer.field("X-Odd ")) == (
+            b"body",
+            "a : b",
+            None,
+        )
+
+    assert (
+        plane.exchange().response_head
+        == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Odd: a : b\r\n\r\n"
+    )
 
 
 def test_blanks_before_the_colon_of_a_request_are_refused(start: Start) -> None:
@@ -113,12 +127,15 @@ def test_blanks_behind_the_chunk_sizes_of_a_response_are_read(start: Start) -> N
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_empty_lines_between_requests_are_nothing(start: Start, loop: Loop) -> None:
-    """Neither a request nor the beginning of one, for which a connection would be waited for or recorded."""
+    """Neither a request nor the beginning of one, for which a connection would be waited for or
+    recorded.
+    """
     plane = start(Script(), loop=loop)
     with plane.connect() as client:
         for _ in range(2):
             client.send(b"\r\n" + GET + b"\r\n\r\n")
             assert client.answer().status == 200
+
     plane.exchanges(2)
     assert plane.unread == 0
 
@@ -165,11 +182,14 @@ def test_a_response_with_bare_line_ends_is_judged_at_once(start: Start) -> None:
         client.send(GET)
         assert client.answer().status == 502
         exchange = plane.exchange()
+
     may_end.set()
     assert (error(exchange), exchange.notes[NOTE_REFUSED_HEAD]) == ("upstream_bad_response", head)
 
 
-@pytest.mark.parametrize(("raw", "code"), [(PREFACE, "http2_unsupported"), (TLS_HELLO, "tls_on_plain_port")])
+@pytest.mark.parametrize(
+    ("raw", "code"), [(PREFACE, "http2_unsupported"), (TLS_HELLO, "tls_on_plain_port")]
+)
 def test_another_protocol_is_refused_by_its_name(start: Start, raw: bytes, code: str) -> None:
     """A gRPC client speaks HTTP/2 without asking; those of container registries try TLS first."""
     plane = start(Script(), http2="off")
@@ -177,6 +197,7 @@ def test_another_protocol_is_refused_by_its_name(start: Start, raw: bytes, code:
         client.send(raw)
         answer = client.answer()
         assert (answer.status, answer.field("X-Sidelog-Error")) == (400, code)
+
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, code)
 

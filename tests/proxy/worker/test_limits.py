@@ -27,7 +27,9 @@ def test_a_phase_ends_at_its_setting(phase: int, setting: str) -> None:
 
 
 def test_phases_without_a_setting() -> None:
-    """Connecting is the pool's to end; a lingering connection has a second; write stalls have their own setting."""
+    """Connecting is the pool's to end; a lingering connection has a second; write stalls have their
+    own setting.
+    """
     deadlines = Deadlines(LimitSettings(timeout_write_stall_s=1.5))
     assert not deadlines.is_over(Phase.CONNECTING, 0, 1 << 62)
     assert deadlines.is_over(Phase.LINGERING, 0, S)

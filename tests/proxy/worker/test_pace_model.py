@@ -1,9 +1,11 @@
-"""Ring, collector and store as one state machine: whatever stalls, in any order, no record is dropped without a word.
+"""Ring, collector and store as one state machine: whatever stalls, in any order, no record is
+dropped without a word.
 
-The ring and the pace are the real ones, and so is what decides the collector's word; clients, collector, queue, spool
-and store are a model whose time is a count of ticks. Invariants, at every request: a record is dropped only from a ring
-that became full after the collector had said that no room will be made, or nothing had left it for 15 s; nobody waits
-for longer than the limit; waiting ends within 15 s of no movement, and begins again with movement.
+The ring and the pace are the real ones, and so is what decides the collector's word; clients,
+collector, queue, spool and store are a model whose time is a count of ticks. Invariants, at every
+request: a record is dropped only from a ring that became full after the collector had said that no
+room will be made, or nothing had left it for 15 s; nobody waits for longer than the limit; waiting
+ends within 15 s of no movement, and begins again with movement.
 """
 
 import itertools
@@ -29,7 +31,9 @@ REQUESTS_A_TICK = 5
 """Of a connection that does not wait: half of the ring is full within 2 s."""
 RECORD = bytes(24)
 RING_BYTES = 64 << 10
-"""A quarter of it takes what both connections record in 15 s of longest waits, 300 records of 40 bytes."""
+"""A quarter of it takes what both connections record in 15 s of longest waits, 300 records of 40
+bytes.
+"""
 QUEUE_RECORDS = 100
 SPOOL_RECORDS = 2000
 """Full after 4 s of the fastest traffic."""
@@ -40,7 +44,9 @@ class Store:
     """Takes records, hangs, or is away."""
 
     def __init__(self) -> None:
-        self.hangs_until = self.away_until = self.away_since = 0
+        self.hangs_until = 0
+        self.away_until = 0
+        self.away_since = 0
 
 
 @dataclass
@@ -63,7 +69,12 @@ class World:
         self.writer = RingWriter(segment, lambda: None)
         self.timers: list[tuple[int, Callable[[], None]]] = []
         self.pace = RecordingPace(
-            self.writer, MAX_WAIT_MS, lambda wait_ns: None, lambda: None, self._call_later, lambda: self.now * TICK_NS
+            self.writer,
+            MAX_WAIT_MS,
+            lambda wait_ns: None,
+            lambda: None,
+            self._call_later,
+            lambda: self.now * TICK_NS,
         )
         self.clients = [Client(self) for _ in range(CONNECTIONS)]
         self.store = Store()
@@ -76,9 +87,13 @@ class World:
         """Until then each collector dies before it has stored anything."""
         self.moved_at = 0
         self.hoping_since = 0
-        """Since when the ring is more than half full without a word against waiting, or anything that moved."""
+        """Since when the ring is more than half full without a word against waiting, or anything
+        that moved.
+        """
         self.is_excused = False
-        """Whether waiting has ended since the ring was less than three quarters full: it may have become full."""
+        """Whether waiting has ended since the ring was less than three quarters full: it may have
+        become full.
+        """
         self.drops = 0
         self.waits = 0
 
@@ -108,6 +123,7 @@ class World:
             self.is_excused = True
         elif self.fill < 0.75:
             self.is_excused = False
+
         due = [call for at, call in self.timers if at <= self.now]
         self.timers = [(at, call) for at, call in self.timers if at > self.now]
         for call in due:
@@ -125,20 +141,28 @@ class World:
                 return
             self.collector = Collector(RingReader(self.segment), self.now)
             self.collector.reader.say(Outlook.ROOM)
+
         if self.now < self.dies_early_until:
             if self.now > self.collector.attached_at:
                 self.kill()
             return
+
         if self.now >= self.collector.stopped_until:
             self._move(self.collector)
 
     def _move(self, collector: Collector) -> None:
-        """Take what the queue has room for; settle it with the store or the spool; say how it looks."""
-        store, before = self.store, collector.reader.released
+        """Take what the queue has room for; settle it with the store or the spool; say how it
+        looks.
+        """
+        store = self.store
+        before = collector.reader.released
         is_away = self.now < store.away_until
         room = QUEUE_RECORDS - len(collector.queue)
-        collector.queue += [end for _, _, _, end in collector.reader.read(max(room, 0), 1 << 20)] if room else []
+        collector.queue += (
+            [end for _, _, _, end in collector.reader.read(max(room, 0), 1 << 20)] if room else []
+        )
         is_full = len(collector.queue) >= QUEUE_RECORDS
+
         if not is_away and self.now >= store.hangs_until:
             collector.queue, settled = [], collector.queue
             self.spool_records = 0 if self.has_spool else SPOOL_RECORDS
@@ -147,6 +171,7 @@ class World:
             collector.queue, settled = [], collector.queue
         else:
             settled = []
+
         if settled:
             collector.reader.release(settled[-1])
         if collector.reader.released != before:
@@ -169,11 +194,13 @@ class World:
 
     def kill(self) -> None:
         """The collector dies; its queue is lost, its word stays, the next one starts."""
-        self.collector, self.starts_at = None, self.now + START_S * TICKS_A_S
+        self.collector = None
+        self.starts_at = self.now + START_S * TICKS_A_S
 
     def reload(self) -> None:
         """It hands over: the next one has read its settings before."""
-        self.collector, self.starts_at = None, self.now + TICKS_A_S
+        self.collector = None
+        self.starts_at = self.now + TICKS_A_S
 
     def stop(self) -> None:
         if self.collector is not None:
@@ -184,7 +211,8 @@ class World:
 
     def lose_store(self) -> None:
         """The store is away for long: the spool takes over, and becomes full if traffic goes on."""
-        self.store.away_since, self.store.away_until = self.now, self.now + 13 * TICKS_A_S
+        self.store.away_since = self.now
+        self.store.away_until = self.now + 13 * TICKS_A_S
 
     def die_early(self) -> None:
         """The collector dies again and again, before it has stored anything, for 20 s."""
@@ -211,8 +239,11 @@ class Client:
     def act(self) -> None:
         world = self.world
         if self.held_at is not None:
-            assert world.now - self.held_at <= MAX_WAIT_MS * TICKS_A_S // 1000 + 1, "it is not read on"
+            assert world.now - self.held_at <= MAX_WAIT_MS * TICKS_A_S // 1000 + 1, (
+                "it is not read on"
+            )
             return
+
         for _ in range(REQUESTS_A_TICK):
             now_ns = world.now * TICK_NS
             fill = world.fill
@@ -226,6 +257,7 @@ class Client:
                 world.waits += 1
                 world.pace.hold(self, now_ns, wait_ns)
                 return
+
             world.record()
 
 
@@ -263,10 +295,16 @@ def test_no_stall_of_seconds_costs_a_record(pause_s: float) -> None:
 
 @settings(max_examples=30)
 @given(
-    st.lists(st.tuples(st.sampled_from(sorted(SHORT | LONG)), st.floats(0.0, 8.0)), min_size=1, max_size=5),
+    st.lists(
+        st.tuples(st.sampled_from(sorted(SHORT | LONG)), st.floats(0.0, 8.0)),
+        min_size=1,
+        max_size=5,
+    ),
     st.booleans(),
 )
-def test_nothing_is_dropped_without_a_word_nor_waits_in_vain(events: list[tuple[str, float]], has_spool: bool) -> None:
+def test_nothing_is_dropped_without_a_word_nor_waits_in_vain(
+    events: list[tuple[str, float]], has_spool: bool
+) -> None:
     """Also where the spool becomes full, there is none, or collectors die again and again."""
     with world(has_spool=has_spool) as made:
         for name, pause_s in events:
@@ -281,7 +319,9 @@ def test_nothing_is_dropped_without_a_word_nor_waits_in_vain(events: list[tuple[
 
 
 def test_a_collector_that_dies_again_and_again_stops_traffic_for_15_s_only() -> None:
-    """Then records are dropped; with the first that is stored the ring has room again, and requests wait."""
+    """Then records are dropped; with the first that is stored the ring has room again, and requests
+    wait.
+    """
     with world() as made:
         made.run(5 * TICKS_A_S)
         made.die_early()
@@ -296,7 +336,9 @@ def test_a_collector_that_dies_again_and_again_stops_traffic_for_15_s_only() -> 
 
 @each_of(("has_spool",), [(True,), (False,)])
 def test_traffic_goes_on_where_the_collector_has_said_so(has_spool: bool) -> None:
-    """A full spool is said at once, a store without a spool is waited for as long as a database takes to restart."""
+    """A full spool is said at once, a store without a spool is waited for as long as a database
+    takes to restart.
+    """
     with world(has_spool=has_spool) as made:
         made.run(5 * TICKS_A_S)
         made.lose_store()

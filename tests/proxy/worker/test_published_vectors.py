@@ -1,8 +1,9 @@
-"""What llhttp and http-parser publish as their own tests, sent through the data port and judged by our rule (http.md).
+"""What llhttp and http-parser publish as their own tests, sent through the data port and judged by
+our rule (http.md).
 
-Either a request is refused, or what is forwarded is read as the same list of messages by every parser, and recorded as
-that list; of a response the client gets the right one, a 502, or a visibly broken one. The vectors stay where
-`.ci/vectors` put them.
+Either a request is refused, or what is forwarded is read as the same list of messages by every
+parser, and recorded as that list; of a response the client gets the right one, a 502, or a visibly
+broken one. The vectors stay where `.ci/vectors` put them.
 """
 
 import contextlib
@@ -56,23 +57,34 @@ def manners(raw: bytes) -> list[list[int]]:
 
 @needs_vectors
 @each_of("vector", [vector for vector in published() if not vector.is_response])
-def test_a_published_request_is_refused_or_read_alike(vector: Published, world: World, judge: Judge) -> None:
+def test_a_published_request_is_refused_or_read_alike(
+    vector: Published, world: World, judge: Judge
+) -> None:
     """As it stands, and with the Host that it lacks; whole, in two pieces, byte by byte."""
     for raw in {vector.raw, vector.with_host}:
         for cuts in manners(raw):
             for answers in range(3):
-                assert run_request(world, judge, RequestCase(raw, cuts, is_clean=False, answers=answers)) == ""
+                assert (
+                    run_request(
+                        world, judge, RequestCase(raw, cuts, is_clean=False, answers=answers)
+                    )
+                    == ""
+                )
 
 
 @needs_vectors
 @each_of("vector", [vector for vector in published() if vector.is_response])
-def test_a_published_response_is_right_refused_or_broken(vector: Published, world: World, judge: Judge) -> None:
+def test_a_published_response_is_right_refused_or_broken(
+    vector: Published, world: World, judge: Judge
+) -> None:
     """After each kind of request and before each kind of end."""
     ends: tuple[End, ...] = ("stay", "close", "reset")
     for method, request in ASKING:
         for cuts in manners(vector.raw):
             for end in ends:
-                case = ResponseCase(method, request, 0, vector.raw, cuts, end, is_clean=False, order=1)
+                case = ResponseCase(
+                    method, request, 0, vector.raw, cuts, end, is_clean=False, order=1
+                )
                 assert run_response(world, judge, case) == ""
 
 
@@ -93,13 +105,16 @@ def plane(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @needs_vectors
 def test_published_requests_over_sockets(plane: Plane, recording: Recording, judge: Judge) -> None:
-    """The same over real connections, all at once: what arrives at the upstream is read alike by all."""
+    """The same over real connections, all at once: what arrives at the upstream is read alike by
+    all.
+    """
     with contextlib.ExitStack() as stack:
         for vector in published():
             client = stack.enter_context(plane.connect())
             client.send(vector.with_host)
             client.finish_sending()
             stack.callback(_await_end, client)
+
     forwarded = 0
     for raw in recording.take():
         found = read_requests(raw, is_canonical=True)
@@ -107,6 +122,7 @@ def test_published_requests_over_sockets(plane: Plane, recording: Recording, jud
         whole = raw[: len(raw) - len(found.rest)]
         assert judge.disagreement(whole, [message.identity for message in found.messages]) == ""
         forwarded += len(found.messages)
+
     assert forwarded >= 20
 
 
@@ -117,7 +133,9 @@ def _await_end(client: Client) -> None:
 
 @needs_vectors
 def test_published_responses_over_sockets(start: Start) -> None:
-    """The same for an upstream that answers with each of them and closes: right, our own error, or visibly cut."""
+    """The same for an upstream that answers with each of them and closes: right, our own error, or
+    visibly cut.
+    """
     vectors = [vector for vector in published() if vector.is_response]
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -138,4 +156,5 @@ def test_published_responses_over_sockets(start: Start) -> None:
             sent = read_response(vector.raw, b"GET", has_ended=True, is_sent=True)
             assert (answer.status, answer.body) == (sent.status, sent.body), vector.name
             passed += 1
+
     assert passed >= 20

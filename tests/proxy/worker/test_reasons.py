@@ -1,4 +1,6 @@
-"""The reason why an exchange failed is on its record in words: which deadline and setting, which rule (P17, P22)."""
+"""The reason why an exchange failed is on its record in words: which deadline and setting, which
+rule (P17, P22).
+"""
 
 import socket
 import threading
@@ -6,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from proxy.ring.exchange import MAX_REFUSED_HEAD_BYTES, NOTE_MESSAGE, NOTE_REFUSED_HEAD, CapturedExchange
+from proxy.ring.exchange import (
+    MAX_REFUSED_HEAD_BYTES,
+    NOTE_MESSAGE,
+    NOTE_REFUSED_HEAD,
+    CapturedExchange,
+)
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_back_pressure import _endless
@@ -23,14 +30,24 @@ def reason(exchange: CapturedExchange) -> tuple[str, bytes]:
 @pytest.mark.parametrize(
     ("sent", "limits", "code", "message"),
     [
-        (GET[:9], {"timeout_headers_s": 0.2}, "timeout_headers", b"request head (0.2 s, timeout_headers_s)"),
+        (
+            GET[:9],
+            {"timeout_headers_s": 0.2},
+            "timeout_headers",
+            b"request head (0.2 s, timeout_headers_s)",
+        ),
         (
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf",
             {"timeout_body_idle_s": 0.2},
             "timeout_body",
             b"more of the request body (0.2 s, timeout_body_idle_s)",
         ),
-        (GET, {"timeout_first_byte_s": 0.2}, "upstream_timeout", b"the response (0.2 s, timeout_first_byte_s)"),
+        (
+            GET,
+            {"timeout_first_byte_s": 0.2},
+            "upstream_timeout",
+            b"the response (0.2 s, timeout_first_byte_s)",
+        ),
     ],
 )
 def test_a_deadline_is_named_with_its_setting(
@@ -104,7 +121,10 @@ def test_a_client_that_leaves_needs_no_reason(start: Start) -> None:
         (b"SSH-2.0-server\r\n", b"what the upstream speaks is not HTTP"),
         (b"-ERR", b"not HTTP"),
         (b"\x15\x03\x01\x00\x02\x02\x46", b"TLS: write https:// for this upstream"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", b"Transfer-Encoding b'gzip' is not exactly chunked"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            b"Transfer-Encoding b'gzip' is not exactly chunked",
+        ),
         (b"HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", b"Upgrade"),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 24_000, b"head over 131072 bytes"),
     ],

@@ -21,7 +21,9 @@ LAYOUT = CounterLayout(1)
 @pytest.fixture
 def segment(tmp_path: Path) -> Iterator[Segment]:
     """A small segment."""
-    made = Segment.create(tmp_path, b"{}", ring_bytes=1 << 16, counter_cells=LAYOUT.size, inflight_slots=1)
+    made = Segment.create(
+        tmp_path, b"{}", ring_bytes=1 << 16, counter_cells=LAYOUT.size, inflight_slots=1
+    )
     yield made
     made.unlink()
     made.close()
@@ -30,7 +32,9 @@ def segment(tmp_path: Path) -> Iterator[Segment]:
 @pytest.fixture
 def recorder(segment: Segment) -> Recorder:
     """A recorder on it."""
-    return Recorder(RingWriter(segment, lambda: None), segment.counters, LAYOUT, InflightWriter(segment))
+    return Recorder(
+        RingWriter(segment, lambda: None), segment.counters, LAYOUT, InflightWriter(segment)
+    )
 
 
 def test_ids_are_uuids_in_order_of_time(recorder: Recorder) -> None:
@@ -40,6 +44,7 @@ def test_ids_are_uuids_in_order_of_time(recorder: Recorder) -> None:
     after_ms = time.time_ns() // 1_000_000
     ids = [exchange.id for exchange in made]
     assert ids == sorted(set(ids))
+
     for exchange in made:
         uuid = UUID(bytes=exchange.id)
         assert (uuid.version, uuid.variant) == (7, "specified in RFC 4122")
@@ -54,10 +59,15 @@ def test_ids_are_uuids_in_order_of_time(recorder: Recorder) -> None:
     ids=["once", "always"],
 )
 def test_a_worker_held_up_between_two_clocks_dates_nothing_early(
-    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, delays_ns: tuple[int, ...], left: int, within_ns: int
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    delays_ns: tuple[int, ...],
+    left: int,
+    within_ns: int,
 ) -> None:
     """They are read one after the other: of a few attempts the one that took least counts."""
-    delays, now_ns = list(delays_ns), 1_000
+    delays = list(delays_ns)
+    now_ns = 1_000
 
     def wall_ns() -> int:
         nonlocal now_ns
@@ -69,12 +79,15 @@ def test_a_worker_held_up_between_two_clocks_dates_nothing_early(
         patched.setattr(time, "time_ns", wall_ns)
         patched.setattr(time, "monotonic_ns", lambda: now_ns)
         recorder.sample_clock()
+
     assert len(delays) == left
     assert abs(recorder.begin(now_ns, b"c").started_at_ns - now_ns - 7_000_000) <= within_ns
 
 
 def test_an_exchange_is_pushed_and_counted(recorder: Recorder, segment: Segment) -> None:
-    """Finishing pushes one record, with its duration, and counts it; without a response it counts as none."""
+    """Finishing pushes one record, with its duration, and counts it; without a response it counts
+    as none.
+    """
     exchange = recorder.begin(1000, b"c")
     exchange.request_whole = b"12345"
     recorder.finish(exchange, 3000)
@@ -111,7 +124,9 @@ def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None
     table = InflightReader(segment)
     shown: list[int] = []
     assert RingReader(segment).sleep_flag(True)  # so that a push calls
-    recorder = Recorder(RingWriter(segment, pushed), segment.counters, LAYOUT, InflightWriter(segment))
+    recorder = Recorder(
+        RingWriter(segment, pushed), segment.counters, LAYOUT, InflightWriter(segment)
+    )
     exchange = recorder.begin(time.monotonic_ns(), b"c")
     recorder.show(exchange, Caller())
     recorder.finish(exchange, time.monotonic_ns())
@@ -120,7 +135,9 @@ def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None
 
 
 def test_messages_hold_a_part_of_the_ring(recorder: Recorder, segment: Segment) -> None:
-    """However many there are, exchanges find room; when the reader has released them there is room for others."""
+    """However many there are, exchanges find room; when the reader has released them there is room
+    for others.
+    """
     exchange = recorder.begin(time.monotonic_ns(), b"c")
     message = Message(Opcode.TEXT, 5, b"hello", is_compressed=False)
     pushed = 0
@@ -131,22 +148,33 @@ def test_messages_hold_a_part_of_the_ring(recorder: Recorder, segment: Segment) 
     assert pushed * 64 < head <= segment.capacity // 10
     recorder.count_dropped_messages(3)
     recorder.finish(exchange, time.monotonic_ns())
-    assert (reader.pushed, reader.refused, LAYOUT.read(segment.counters).dropped_messages) == (pushed + 1, 0, 4)
+    assert (reader.pushed, reader.refused, LAYOUT.read(segment.counters).dropped_messages) == (
+        pushed + 1,
+        0,
+        4,
+    )
     reader.release(head)
     assert recorder.message(exchange, OUT, message, b"", follows_gap=True)
 
 
-def test_a_message_that_the_ring_refuses_is_not_recorded(recorder: Recorder, segment: Segment) -> None:
-    """Exchanges may fill it; the next message of its direction then follows a gap, and the ring counts this one."""
+def test_a_message_that_the_ring_refuses_is_not_recorded(
+    recorder: Recorder, segment: Segment
+) -> None:
+    """Exchanges may fill it; the next message of its direction then follows a gap, and the ring
+    counts this one.
+    """
     exchange = recorder.begin(time.monotonic_ns(), b"c")
     message = Message(Opcode.TEXT, 5, b"hello", is_compressed=False)
     reader = RingReader(segment)
+
     for size in (1000, 100, 10, 1):
         refused = reader.refused
         while reader.refused == refused:
             large = recorder.begin(time.monotonic_ns(), b"c" * size)
             recorder.finish(large, time.monotonic_ns())
-    pushed, refused = reader.pushed, reader.refused
+
+    pushed = reader.pushed
+    refused = reader.refused
     assert not recorder.message(exchange, OUT, message, b"", follows_gap=False)
     assert (reader.pushed, reader.refused) == (pushed, refused + 1)
     assert LAYOUT.read(segment.counters).dropped_messages == 0

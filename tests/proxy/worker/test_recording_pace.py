@@ -28,7 +28,8 @@ class Ring:
     capacity = CAPACITY
 
     def __init__(self) -> None:
-        self.head = self.released = 0
+        self.head = 0
+        self.released = 0
         self.has_hope = True
 
 
@@ -53,7 +54,9 @@ class Pace(RecordingPace):
         self.standstills = 0
         self.now_ns = 0
         self.timers: list[float] = []
-        super().__init__(ring, max_wait_ms, self.waits.append, self._stood, self._later, lambda: self.now_ns)
+        super().__init__(
+            ring, max_wait_ms, self.waits.append, self._stood, self._later, lambda: self.now_ns
+        )
 
     def _stood(self) -> None:
         self.standstills += 1
@@ -74,7 +77,10 @@ def pace_of(ring: Ring, max_wait_ms: int = 100) -> Pace:
     return Pace(ring, max_wait_ms)
 
 
-@each_of(("fill", "wait_ms"), [(0, 0), (500, 0), (525, 10), (600, 40), (750, 100), (900, 100), (1000, 100)])
+@each_of(
+    ("fill", "wait_ms"),
+    [(0, 0), (500, 0), (525, 10), (600, 40), (750, 100), (900, 100), (1000, 100)],
+)
 def test_the_wait_grows_with_the_fill_beyond_a_half(fill: int, wait_ms: int) -> None:
     """The longest one is reached at three quarters, where bodies begin to be dropped."""
     ring = Ring()
@@ -94,14 +100,17 @@ def test_a_collector_that_has_not_begun_is_waited_for() -> None:
     assert pace_of(ring).looks(3) == [100] * 3
 
 
-def test_waiting_ends_where_nothing_moves_until_something_does(caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_ends_where_nothing_moves_until_something_does(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Each time is counted and logged once, whoever waited."""
     ring = Ring()
     pace = pace_of(ring)
     ring.head = 750
     assert pace.looks(SECONDS + 3) == [100] * SECONDS + [0] * 3
     assert pace.standstills == 1
-    ring.released, ring.head = 100, 850
+    ring.released = 100
+    ring.head = 850
     assert pace.looks(SECONDS + 3) == [100] * SECONDS + [0] * 3
     assert pace.standstills == 2
     words = [record.getMessage() for record in caplog.records]
@@ -150,7 +159,9 @@ def test_none_waits_where_the_collector_says_that_it_wins_nothing() -> None:
 def test_who_waits_goes_on_when_waiting_ends(is_said: bool) -> None:
     """Whoever may wait for a minute is read on at once, and not when that is over."""
     ring = Ring()
-    pace, first, second = pace_of(ring, 60_000), Socket(), Socket()
+    pace = pace_of(ring, 60_000)
+    first = Socket()
+    second = Socket()
     ring.head = 750
     assert pace.request_wait_ns(0) == 60_000 * MS
     pace.hold(first, 0, 60_000 * MS)
@@ -164,6 +175,7 @@ def test_who_waits_goes_on_when_waiting_ends(is_said: bool) -> None:
         ring.has_hope = False
     else:
         pace.now_ns += LOOK_NS
+
     pace._wake()
     assert first.calls == second.calls == [("pause", BY_RECORDING), ("resume", BY_RECORDING)]
     assert pace.timers == [1.0] * SECONDS
@@ -173,7 +185,8 @@ def test_without_a_limit_nothing_waits() -> None:
     """0 is today's rule: records are dropped instead."""
     ring = Ring()
     pace = pace_of(ring, 0)
-    ring.released, ring.head = 1, 1001
+    ring.released = 1
+    ring.head = 1001
     assert pace.request_wait_ns(1) == 0
     assert pace.message_wait_ns(1, 1.0) == 0
 
@@ -182,7 +195,8 @@ def test_waits_below_a_timers_step_are_added_up() -> None:
     """Of ten that are due 0.2 ms each, two wait for a millisecond."""
     ring = Ring()
     pace = pace_of(ring, 10)
-    ring.released, ring.head = 1000, 1505
+    ring.released = 1000
+    ring.head = 1505
     assert sorted(pace.request_wait_ns(1) for _ in range(10)) == [0] * 8 + [MS] * 2
 
 
@@ -191,12 +205,19 @@ def test_the_sender_of_messages_waits_by_their_share() -> None:
     ring = Ring()
     pace = pace_of(ring)
     ring.released = 8
-    assert [pace.message_wait_ns(MS, filled) // MS for filled in (0.2, 0.5, 0.75, 1.0)] == [0, 0, 50, 100]
+    assert [pace.message_wait_ns(MS, filled) // MS for filled in (0.2, 0.5, 0.75, 1.0)] == [
+        0,
+        0,
+        50,
+        100,
+    ]
 
 
 def test_who_waits_is_paused_counted_and_read_on() -> None:
     """In the order of coming, and by no more than was said."""
-    pace, first, second = pace_of(Ring()), Socket(), Socket()
+    pace = pace_of(Ring())
+    first = Socket()
+    second = Socket()
     pace.now_ns = MS
     pace.hold(first, 0, MS)
     pace.hold(second, 1 << 62, MS)
@@ -210,7 +231,9 @@ def fill(plane: Plane, count: int) -> None:
     """Have so many exchanges recorded that carry a body of 64 KiB."""
     with plane.connect() as client:
         for _ in range(count):
-            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n" + bytes(65536))
+            client.send(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n" + bytes(65536)
+            )
             client.answer("POST")
 
 
@@ -221,8 +244,12 @@ def release_one(reader: RingReader) -> None:
 
 @pytest.mark.parametrize("max_wait_ms", [40, 0])
 def test_requests_wait_in_a_ring_that_fills(start: Start, max_wait_ms: int) -> None:
-    """The request is forwarded all the same, its record says how long it waited, and so do the counters."""
-    plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=max_wait_ms))
+    """The request is forwarded all the same, its record says how long it waited, and so do the
+    counters.
+    """
+    plane = start(
+        Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=max_wait_ms)
+    )
     fill(plane, 7)
     assert plane.counters().recording_waits == 0
     plane.reader.say(Outlook.FULL)
@@ -238,15 +265,19 @@ def test_requests_wait_in_a_ring_that_fills(start: Start, max_wait_ms: int) -> N
     assert not any(waited[:-1])
 
 
-def test_requests_that_wait_for_recording_are_served_when_their_client_ends_its_side(start: Start) -> None:
+def test_requests_that_wait_for_recording_are_served_when_their_client_ends_its_side(
+    start: Start,
+) -> None:
     """Also those that were sent ahead; the connection ends behind the last response."""
     plane = start(Script(*[OK] * 40), ring_bytes=1 << 20, capture=CaptureSettings(max_wait_ms=50))
     fill(plane, 10)
     release_one(plane.reader)
+
     with plane.connect() as client:
         client.send(GET * 2)
         client.socket.shutdown(1)
         assert [client.answer().body for _ in range(2)] == [b"ok", b"ok"]
+
     assert plane.counters().recording_waits > 0
 
 
@@ -266,15 +297,19 @@ def test_a_process_that_stood_still_records_its_longest_wait(start: Start) -> No
         client.send(GET)
         eventually(lambda: plane.run(move_back))
         assert client.answer().body == b"ok"
+
     assert plane.exchanges(plane.unread)[-1].waited_ms == MAX_WAITED_MS
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 200), st.booleans()), max_size=200))
 def test_what_is_not_released_stays_below_the_share(steps: list[tuple[int, int, bool]]) -> None:
-    """Whatever is pushed beside it, and however late the reader is, the share is held but for one entry."""
+    """Whatever is pushed beside it, and however late the reader is, the share is held but for one
+    entry.
+    """
     ring = Ring()
     share = Share(ring, 200)
     pushed: list[tuple[int, int]] = []
+
     for size, others, is_read in steps:
         if share.take(size):
             ring.head += size

@@ -1,4 +1,6 @@
-"""The answering half of a client connection: responses, failures, back-pressure, what is recorded when."""
+"""The answering half of a client connection: responses, failures, back-pressure, what is recorded
+when.
+"""
 
 import socket
 import threading
@@ -53,9 +55,13 @@ def test_answers_without_a_body_leave_both_connections_open(
     with plane.connect() as client:
         client.send(raw)
         found = client.answer(raw.partition(b" ")[0].decode())
-        assert (found.status, found.field("Content-Length"), found.field("Transfer-Encoding")) == (status, *framing)
+        assert (found.status, found.field("Content-Length"), found.field("Transfer-Encoding")) == (
+            status,
+            *framing,
+        )
         client.send(GET)
         assert client.answer().body == b"ok"
+
     first, _ = plane.exchanges(2)
     assert (first.status, first.response_bytes, outcome(first)) == (status, 0, Outcome.OK)
     assert script.connections == 1
@@ -76,13 +82,17 @@ def test_chunks_pass_as_they_come(start: Start, loop: Loop) -> None:
         assert b"Transfer-Encoding: chunked" in client.head()
         assert client._line() == (b"2", True)
         assert client._exactly(2) == (b"ab", True)
+
     exchange = plane.exchange()
     assert (outcome(exchange), exchange.response_window) == (Outcome.CLIENT_CLOSED, b"ab")
 
 
 def test_chunked_responses_are_kept_apart(start: Start) -> None:
     """A chunked response cut into any packets is the same body, and the connections live on."""
-    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=f\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
+    raw = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n3\r\nabc\r\n2;e=f\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
+    )
 
     def upstream(connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -96,6 +106,7 @@ def test_chunked_responses_are_kept_apart(start: Start) -> None:
             client.send(GET)
             answer = client.answer()
             assert (answer.body, answer.is_complete) == (b"abcde", True)
+
     assert [e.response_window for e in plane.exchanges(3)] == [b"abcde"] * 3
 
 
@@ -107,6 +118,7 @@ def test_a_response_without_length_ends_with_its_connection(start: Start) -> Non
             client.send(GET)
             answer = client.answer()
             assert (answer.body, answer.field("Transfer-Encoding")) == (b"until close", "chunked")
+
     assert [outcome(e) for e in plane.exchanges(2)] == [Outcome.OK] * 2
 
 
@@ -121,7 +133,9 @@ def test_a_response_without_length_ends_with_its_connection(start: Start) -> Non
     ],
 )
 def test_a_cut_response_is_visibly_cut(start: Start, answer: bytes, loop: Loop) -> None:
-    """What the upstream did not finish never looks finished: the client sees a reset, the record says truncated."""
+    """What the upstream did not finish never looks finished: the client sees a reset, the record
+    says truncated.
+    """
     plane = start(once(answer, wait_s=0.02), loop=loop)
     with plane.connect() as client:
         client.send(GET)
@@ -129,12 +143,17 @@ def test_a_cut_response_is_visibly_cut(start: Start, answer: bytes, loop: Loop) 
     exchange = plane.exchange()
     assert (exchange.status, outcome(exchange)) == (200, Outcome.TRUNCATED)
     assert error(exchange) in ("upstream_reset", "upstream_bad_response")
-    assert exchange.response_window in (b"", b"short")  # a chunk error takes what came in the same packet along
+    # A chunk error takes what came in the same packet along.
+    assert exchange.response_window in (b"", b"short")
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("body", [b"Content-Length: 9\r\n\r\nshort", b"Transfer-Encoding: chunked\r\n\r\n9\r\nshort"])
-def test_what_comes_together_with_the_cut_is_passed_on(start: Start, body: bytes, loop: Loop) -> None:
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 9\r\n\r\nshort", b"Transfer-Encoding: chunked\r\n\r\n9\r\nshort"]
+)
+def test_what_comes_together_with_the_cut_is_passed_on(
+    start: Start, body: bytes, loop: Loop
+) -> None:
     """A worker that finds both at once breaks off behind what it has, as its record says."""
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -149,13 +168,20 @@ def test_what_comes_together_with_the_cut_is_passed_on(start: Start, body: bytes
     with plane.connect() as client:
         client.send(GET)
         answer = client.answer()
-    assert (answer.body, answer.is_complete, plane.exchange().response_window) == (b"short", False, b"short")
+    assert (answer.body, answer.is_complete, plane.exchange().response_window) == (
+        b"short",
+        False,
+        b"short",
+    )
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_cut_response_to_an_http10_client_is_a_reset(start: Start, loop: Loop) -> None:
     """Where the end of the connection is the end of the body, only a reset tells a cut from an end."""
-    plane = start(once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n", wait_s=0.05), loop=loop)
+    plane = start(
+        once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n", wait_s=0.05),
+        loop=loop,
+    )
     with plane.connect() as client:
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         assert not client.answer().is_complete
@@ -180,9 +206,15 @@ def test_a_response_cut_off_by_shutdown_is_a_reset(start: Start, loop: Loop) -> 
         plane.stop()
         assert not _ends_in_order(client)
         assert waiting.is_ended()
+
     exchanges = plane.exchanges(2)
-    assert {(e.status, outcome(e)) for e in exchanges} == {(200, Outcome.SHUTDOWN), (503, Outcome.SHUTDOWN)}
-    assert {e.notes[NOTE_MESSAGE] for e in exchanges} == {b"cut off at the stop (0.05 s, drain_timeout_s)"}
+    assert {(e.status, outcome(e)) for e in exchanges} == {
+        (200, Outcome.SHUTDOWN),
+        (503, Outcome.SHUTDOWN),
+    }
+    assert {e.notes[NOTE_MESSAGE] for e in exchanges} == {
+        b"cut off at the stop (0.05 s, drain_timeout_s)"
+    }
 
 
 def _ends_in_order(client: object) -> bool:
@@ -198,7 +230,10 @@ def _ends_in_order(client: object) -> bool:
     [
         (b"", "upstream_reset"),
         (b"HTTP/1.1 200 OK\r\nContent-", "upstream_reset"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "upstream_bad_response"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "upstream_bad_response",
+        ),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n", "upstream_bad_response"),
         (b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", "upstream_bad_response"),
@@ -213,24 +248,39 @@ def _ends_in_order(client: object) -> bool:
     ],
 )
 def test_no_response_from_the_upstream_is_502(start: Start, answer: bytes, code: str) -> None:
-    """An upstream that breaks off before a head, or sends none that can be believed, is answered for."""
+    """An upstream that breaks off before a head, or sends none that can be believed, is answered
+    for.
+    """
     plane = start(once(answer))
     with plane.connect() as client:
         client.send(GET)
         found = client.answer()
-        assert (found.status, found.field("X-Sidelog-Error"), found.field("Connection")) == (502, code, None)
+        assert (found.status, found.field("X-Sidelog-Error"), found.field("Connection")) == (
+            502,
+            code,
+            None,
+        )
+
     exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), error(exchange)) == (502, Outcome.UPSTREAM_ERROR, code)
+    assert (exchange.status, outcome(exchange), error(exchange)) == (
+        502,
+        Outcome.UPSTREAM_ERROR,
+        code,
+    )
     assert exchange.flags & FLAG_OWN_RESPONSE
     assert plane.counters().upstream_errors == {("0", code.removeprefix("upstream_")): 1}
 
 
 def test_nobody_listening_is_502_and_the_client_may_go_on(start: Start) -> None:
-    """A refused upstream connection is answered, large upload or not, and the client's connection is not stuck."""
+    """A refused upstream connection is answered, large upload or not, and the client's connection
+    is not stuck.
+    """
     plane = start(f"http://127.0.0.1:{free_port()}")
     with plane.connect() as client:
         for size in (0, 3, 200_000):
-            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+            client.send(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+            )
             answer = client.answer()
             assert (answer.status, answer.field("X-Sidelog-Error")) == (502, "upstream_refused")
             if answer.field("Connection") == "close":
@@ -240,11 +290,14 @@ def test_nobody_listening_is_502_and_the_client_may_go_on(start: Start) -> None:
             assert client.answer("HEAD").status == 502
             assert plane.exchanges(4)[3].response_bytes == 0
             return
+
     plane.exchanges(3)
 
 
 def test_silence_is_504(start: Start) -> None:
-    """An upstream that does not begin to answer in time, or stalls where that is limited, is given up."""
+    """An upstream that does not begin to answer in time, or stalls where that is limited, is given
+    up.
+    """
     for_silence = start(_silent, timeout_first_byte_s=0.3)
     with for_silence.connect() as client:
         client.send(GET)
@@ -253,9 +306,18 @@ def test_silence_is_504(start: Start) -> None:
     with for_stalls.connect() as client:
         client.send(b"GET /start HTTP/1.1\r\nHost: a\r\n\r\n")
         assert not client.answer().is_complete
-    silent, stalled = for_silence.exchange(), for_stalls.exchange()
-    assert (silent.status, outcome(silent), error(silent)) == (504, Outcome.UPSTREAM_TIMEOUT, "upstream_timeout")
-    assert (stalled.status, outcome(stalled), error(stalled)) == (200, Outcome.TRUNCATED, "upstream_timeout")
+    silent = for_silence.exchange()
+    stalled = for_stalls.exchange()
+    assert (silent.status, outcome(silent), error(silent)) == (
+        504,
+        Outcome.UPSTREAM_TIMEOUT,
+        "upstream_timeout",
+    )
+    assert (stalled.status, outcome(stalled), error(stalled)) == (
+        200,
+        Outcome.TRUNCATED,
+        "upstream_timeout",
+    )
 
 
 def _silent(connection: socket.socket, number: int) -> None:
@@ -266,7 +328,9 @@ def _silent(connection: socket.socket, number: int) -> None:
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_an_early_answer_reaches_a_client_that_still_uploads(start: Start, loop: Loop) -> None:
-    """The upstream's answer is passed on, then both connections end; the record says the request was not complete."""
+    """The upstream's answer is passed on, then both connections end; the record says the request
+    was not complete.
+    """
 
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
@@ -274,10 +338,13 @@ def test_an_early_answer_reaches_a_client_that_still_uploads(start: Start, loop:
 
     plane = start(upstream, loop=loop)
     with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 100_000)
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 100_000
+        )
         answer = client.answer()
         assert (answer.status, answer.body, answer.field("Connection")) == (413, b"big", "close")
         assert client.is_ended()
+
     exchange = plane.exchange()
     assert (exchange.status, outcome(exchange)) == (413, Outcome.OK)
     assert not exchange.flags & FLAG_REQUEST_COMPLETE
@@ -300,19 +367,29 @@ def test_a_response_may_begin_before_the_request_ends(start: Start) -> None:
         assert b"Connection: close" not in client.head()
         client.send(b"body")
         assert client._exactly(4) == (b"abcd", True)
+
     exchange = plane.exchange()
-    assert (outcome(exchange), exchange.request_bytes, exchange.response_window) == (Outcome.OK, 4, b"abcd")
+    assert (outcome(exchange), exchange.request_bytes, exchange.response_window) == (
+        Outcome.OK,
+        4,
+        b"abcd",
+    )
     assert exchange.flags & FLAG_REQUEST_COMPLETE
 
 
 def test_interim_answers_are_never_the_final_one(start: Start) -> None:
-    """A 103 goes to the client and the final answer follows; an unasked 100 is dropped, 1.0 clients get neither."""
-    script = Script(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK)
+    """A 103 goes to the client and the final answer follows; an unasked 100 is dropped, 1.0 clients
+    get neither.
+    """
+    script = Script(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK
+    )
     plane = start(script)
     with plane.connect() as client:
         client.send(GET)
         assert client.head() == b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
         assert client.answer().body == b"ok"
+
     with plane.connect() as client:
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         assert client.head().startswith(b"HTTP/1.1 200")
@@ -328,12 +405,15 @@ def test_the_record_is_there_before_the_last_byte(start: Start) -> None:
             client.send(GET)
             client.answer()
             assert plane.reader.pushed == count
+
     plane.exchanges(100)
 
 
 def test_chunks_of_event_streams_are_timed(start: Start) -> None:
     """The timeline of an event stream notes each chunk; other responses have none."""
-    events = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    events = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     has_passed = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -350,17 +430,27 @@ def test_chunks_of_event_streams_are_timed(start: Start) -> None:
         assert client._line() == (b"3", True)
         has_passed.set()
         assert client.socket.recv(1)
+
     exchange = plane.exchange()
     assert [size for size, _ in exchange.timeline] == [3, 6]
     times = [at_us for _, at_us in exchange.timeline]
     assert times[1] - times[0] >= 20_000
 
 
-@pytest.mark.parametrize(("provider", "is_timed"), [("ollama", True), ("openai", True), ("none", False)])
-def test_chunks_are_timed_on_a_route_that_names_its_provider(start: Start, provider: str, is_timed: bool) -> None:
+@pytest.mark.parametrize(
+    ("provider", "is_timed"), [("ollama", True), ("openai", True), ("none", False)]
+)
+def test_chunks_are_timed_on_a_route_that_names_its_provider(
+    start: Start, provider: str, is_timed: bool
+) -> None:
     """Lines of JSON and arrays stream as events do."""
-    lines = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
-    plane = start(Script(lines + b"3\r\n{}\n\r\n3\r\n{}\n\r\n0\r\n\r\n"), route={"provider": provider})
+    lines = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n"
+    )
+    plane = start(
+        Script(lines + b"3\r\n{}\n\r\n3\r\n{}\n\r\n0\r\n\r\n"), route={"provider": provider}
+    )
     plane.call(b"POST /api/chat HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "POST")
     assert bool(plane.exchange().timeline) is is_timed
 
@@ -374,7 +464,9 @@ REFUSED = (
 
 
 @pytest.mark.parametrize("request_bytes", REFUSED)
-@pytest.mark.parametrize(("trusted", "client"), [(("127.0.0.1",), b"192.0.2.9"), ((), b"127.0.0.1")])
+@pytest.mark.parametrize(
+    ("trusted", "client"), [(("127.0.0.1",), b"192.0.2.9"), ((), b"127.0.0.1")]
+)
 def test_a_refusal_is_recorded_with_its_client(
     start: Start, request_bytes: bytes, trusted: tuple[str, ...], client: bytes
 ) -> None:

@@ -35,8 +35,12 @@ def is_held_back(plane: Plane) -> bool:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_slow_client_gets_what_came_before_a_reset(start: Start, tmp_path: Path, loop: Loop) -> None:
-    """What is held back when the reset comes, here and in the kernel, is read first, or the response says it is cut."""
+def test_a_slow_client_gets_what_came_before_a_reset(
+    start: Start, tmp_path: Path, loop: Loop
+) -> None:
+    """What is held back when the reset comes, here and in the kernel, is read first, or the
+    response says it is cut.
+    """
     cert, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
@@ -59,12 +63,15 @@ def test_a_slow_client_gets_what_came_before_a_reset(start: Start, tmp_path: Pat
             send(secure)
             secure.sendall(b"0\r\n\r\n")
             eventually(lambda: is_taken(secure))
+
         connection.close()  # with the upload unread: a reset
         has_left.set()
 
     with scripted(refuse) as url, socket.socket() as slow:
         route = {"upstream_ca_file": str(cert)}
-        planes.append(start(url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route=route))
+        planes.append(
+            start(url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route=route)
+        )
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.settimeout(PATIENCE_S)
         slow.connect(("127.0.0.1", planes[0].port))
@@ -75,4 +82,7 @@ def test_a_slow_client_gets_what_came_before_a_reset(start: Start, tmp_path: Pat
         is_whole = answer.body == body
         assert is_whole or (loop == "asyncio" and not answer.is_complete)
         exchange = planes[0].exchange()
-        assert (exchange.status, outcome(exchange)) == (413, Outcome.OK if is_whole else Outcome.TRUNCATED)
+        assert (exchange.status, outcome(exchange)) == (
+            413,
+            Outcome.OK if is_whole else Outcome.TRUNCATED,
+        )

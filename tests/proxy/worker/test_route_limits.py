@@ -1,4 +1,6 @@
-"""Limits of a route in place of the general ones: bodies and deadlines; each overrides, each can be lifted."""
+"""Limits of a route in place of the general ones: bodies and deadlines; each overrides, each can be
+lifted.
+"""
 
 import socket
 import time
@@ -26,7 +28,11 @@ def test_what_a_route_leaves_out_is_general() -> None:
 
 @pytest.mark.parametrize(
     ("target", "own", "status"),
-    [(b"/v1/chat/completions", None, 200), (b"/items", None, 504), (b"/v1/chat/completions", 0.1, 504)],
+    [
+        (b"/v1/chat/completions", None, 200),
+        (b"/items", None, 504),
+        (b"/v1/chat/completions", 0.1, 504),
+    ],
 )
 def test_models_may_think(start: Start, target: bytes, own: float | None, status: int) -> None:
     """An LLM call has a longer time to begin its answer, unless its route says how long."""
@@ -46,15 +52,23 @@ def test_models_may_think(start: Start, target: bytes, own: float | None, status
         assert client.answer().status == status
 
 
-@pytest.mark.parametrize("framing", [b"Content-Length: 9\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n9\r\n"])
-@pytest.mark.parametrize(("general", "own", "status"), [(0, 5, 413), (5, 0, 200), (5, 20, 200), (5, None, 413)])
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 9\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n9\r\n"]
+)
+@pytest.mark.parametrize(
+    ("general", "own", "status"), [(0, 5, 413), (5, 0, 200), (5, 20, 200), (5, None, 413)]
+)
 def test_a_body_is_measured_by_its_route(
     start: Start, framing: bytes, general: int, own: int | None, status: int
 ) -> None:
     """Announced or found while it is read."""
-    plane = start(Script(), route={"limits": RouteLimitSettings(max_body_bytes=own)}, max_body_bytes=general)
+    plane = start(
+        Script(), route={"limits": RouteLimitSettings(max_body_bytes=own)}, max_body_bytes=general
+    )
     with plane.connect() as client:
-        client.send(POST + framing + b"123456789" + (b"\r\n0\r\n\r\n" if b"chunked" in framing else b""))
+        client.send(
+            POST + framing + b"123456789" + (b"\r\n0\r\n\r\n" if b"chunked" in framing else b"")
+        )
         assert client.answer().status == status
 
 
@@ -81,7 +95,9 @@ def test_a_route_without_a_deadline_waits(start: Start) -> None:
         time.sleep(0.8)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    plane = start(slow, route={"limits": RouteLimitSettings(timeout_first_byte_s=0)}, timeout_first_byte_s=0.1)
+    plane = start(
+        slow, route={"limits": RouteLimitSettings(timeout_first_byte_s=0)}, timeout_first_byte_s=0.1
+    )
     assert plane.call(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") == b"ok"
 
 
@@ -90,6 +106,9 @@ def test_a_route_has_its_table() -> None:
     given = '[{"id": "a", "upstream": "http://a", "limits": {"max_body_bytes": %s}}]'
     settings = load({}, {"SIDELOG_ROUTES": given % 7}, None)
     assert redacted(settings)["routes"][0]["limits"] == {"max_body_bytes": 7}
+
     for wrong in ("-1", '"x"', '1, "timeout_headers_s": 3'):
-        with pytest.raises(SettingsError, match=r"routes\[0\]\.limits\.(max_body_bytes|timeout_headers_s)"):
+        with pytest.raises(
+            SettingsError, match=r"routes\[0\]\.limits\.(max_body_bytes|timeout_headers_s)"
+        ):
             load({}, {"SIDELOG_ROUTES": given % wrong}, None)

@@ -24,14 +24,18 @@ UPSTREAM = "http://up:81"
 
 
 def route(index: int = 0, **settings: Any) -> Route:
-    return Route(index, RouteSettings(**{"id": f"r{index}", "upstream": UPSTREAM, **settings}), Settings())
+    return Route(
+        index, RouteSettings(**{"id": f"r{index}", "upstream": UPSTREAM, **settings}), Settings()
+    )
 
 
 def table(*routes: dict[str, Any]) -> RouteTable:
     return RouteTable([route(index, **settings) for index, settings in enumerate(routes)])
 
 
-TABLE = table({"path": "/v1/", "host": "api.local"}, {"path": "/v1/"}, {"path": "/exact"}, {"path": "/"})
+TABLE = table(
+    {"path": "/v1/", "host": "api.local"}, {"path": "/v1/"}, {"path": "/exact"}, {"path": "/"}
+)
 
 
 @each_of(
@@ -44,7 +48,9 @@ TABLE = table({"path": "/v1/", "host": "api.local"}, {"path": "/v1/"}, {"path": 
         (b"a", b"/v1/./x", 1), (b"a", b"/v1//x", 1), (b"a", b"/other/%2e%2e/x", 3),
     ],
 )  # fmt: skip
-def test_the_first_route_whose_host_and_path_match_is_taken(host: bytes, target: bytes, index: int) -> None:
+def test_the_first_route_whose_host_and_path_match_is_taken(
+    host: bytes, target: bytes, index: int
+) -> None:
     """Prefixes of the raw path, narrowed by host without port, in the order written."""
     found = TABLE.match(host, target)
     assert found is not None
@@ -54,7 +60,9 @@ def test_the_first_route_whose_host_and_path_match_is_taken(host: bytes, target:
 @each_of("name", ["a.example", "A.example."])
 @each_of("host", [b"a.example", b"a.example.", b"A.Example.:80"])
 def test_a_dot_behind_a_name_says_that_it_is_whole(name: str, host: bytes) -> None:
-    """It names the same host (RFC 3986 §3.2.2), so it must not lead past a route that asks for a key."""
+    """It names the same host (RFC 3986 §3.2.2), so it must not lead past a route that asks for a
+    key.
+    """
     found = table({"host": name}, {}).match(host, b"/")
     assert found is not None
     assert found.index == 0
@@ -68,7 +76,9 @@ def test_a_dot_behind_a_name_says_that_it_is_whole(name: str, host: bytes) -> No
     ],
 )  # fmt: skip
 def test_a_path_that_two_readers_could_route_differently_is_refused(target: bytes) -> None:
-    """Encoded, doubled, back or dotted separators may not lead to another route than the raw path (P10)."""
+    """Encoded, doubled, back or dotted separators may not lead to another route than the raw path
+    (P10).
+    """
     with pytest.raises(Refused) as caught:
         TABLE.match(b"a", target)
     assert caught.value.code == "bad_request"
@@ -142,7 +152,9 @@ def test_a_stripped_prefix_leaves_a_path(path: str, target: bytes, expected: byt
         (False, b"*", b"*"),
     ],
 )
-def test_the_path_of_the_upstream_comes_first(*, strip: bool, target: bytes, expected: bytes) -> None:
+def test_the_path_of_the_upstream_comes_first(
+    *, strip: bool, target: bytes, expected: bytes
+) -> None:
     """Behind it is what would have been sent without it."""
     found = route(path="/v1/", upstream="http://app:1/base/", strip_prefix=strip)
     assert found.changes_target
@@ -171,7 +183,9 @@ def test_the_host_sent_upstream(settings: dict[str, Any], client: bytes, expecte
     assert route(**settings).render(head, b"me").split(b"\r\n")[0] == b"Host: " + expected
 
 
-@pytest.mark.parametrize("upstream", ["https://api.local", "https://api.local.", "https://api.local.:8443"])
+@pytest.mark.parametrize(
+    "upstream", ["https://api.local", "https://api.local.", "https://api.local.:8443"]
+)
 def test_no_certificate_names_the_dot_behind_a_name(upstream: str) -> None:
     """It spares the resolver its search list, and is no part of the name that TLS asks for."""
     found = route(upstream=upstream)
@@ -187,7 +201,9 @@ def test_set_headers_replace_the_clients() -> None:
     head.request_id = b"r1"
     head.content_length = 3
     head.lines = [b"AUTHORIZATION: client", b"X: 1", b"x-Set: client"]
-    rendered = route(headers=HeaderSettings(set_request={"Authorization": "ours", "X-Set": "s"})).render(head, b"me")
+    rendered = route(
+        headers=HeaderSettings(set_request={"Authorization": "ours", "X-Set": "s"})
+    ).render(head, b"me")
     assert rendered.split(b"\r\n") == [
         b"Host: a", b"X: 1", b"Authorization: ours", b"X-Set: s", b"X-Request-Id: r1", b"X-Sidelog-Hop: other, me",
         b"Content-Length: 3", b"",
@@ -205,9 +221,13 @@ def test_set_headers_replace_the_clients() -> None:
         ("none", FLAG_BODIES_OFF | FLAG_HEADS_OFF, False, 0),
     ],
 )
-def test_the_capture_level_of_a_route(level: str, flags: int, is_recorded: bool, window: int) -> None:
+def test_the_capture_level_of_a_route(
+    level: str, flags: int, is_recorded: bool, window: int
+) -> None:
     """The route's own level wins over the general one, and decides windows and flags."""
-    settings = Settings(capture=CaptureSettings(level="headers", request_body_bytes=11, response_body_bytes=11))
+    settings = Settings(
+        capture=CaptureSettings(level="headers", request_body_bytes=11, response_body_bytes=11)
+    )
     found = Route(0, RouteSettings(id="r", upstream=UPSTREAM, capture=level), settings)  # type: ignore[arg-type]
     assert (found.flags, found.is_recorded) == (flags, is_recorded)
     assert found.windows.plain == Windows(*(window,) * 4)
@@ -220,9 +240,14 @@ def test_header_rules_of_all_and_of_a_route_meet_on_a_request() -> None:
     general = HeaderSettings(set_request={"X-A": "1", "X-Gone": "", "Via-Us": "1"})
     own = HeaderSettings(set_request={"x-a": "2", "X-Set": "ours"})
     made = Settings(proxy=ProxySettings(headers=general))
-    fields = b"Host: a\r\nX-Gone: 1\r\nx-A: client\r\nX_a: client\r\nx_Gone: client\r\nX-Kept: 1\r\nX_b: 1\r\n"
+    fields = (
+        b"Host: a\r\nX-Gone: 1\r\nx-A: client\r\nX_a: client\r\nx_Gone: client\r\nX-Kept: "
+        b"1\r\nX_b: 1\r\n"
+    )
     head = parse_request_head(b"HTTP/1.1\r\n" + fields + b"\r\n", max_headers=9, max_line_bytes=99)
-    rendered = Route(0, RouteSettings(id="a", upstream="http://a", headers=own), made).render(head, b"me")
+    rendered = Route(0, RouteSettings(id="a", upstream="http://a", headers=own), made).render(
+        head, b"me"
+    )
     assert b"X-Kept: 1\r\nX_b: 1\r\nVia-Us: 1\r\nx-a: 2\r\nX-Set: ours\r\n" in rendered
     assert b"client" not in rendered
     assert b"X-Gone" not in rendered
@@ -232,24 +257,40 @@ def test_a_rule_with_underscores_means_both_spellings() -> None:
     """CGI-style servers take them for the same, so a client must not write the one beside ours."""
     headers = HeaderSettings(set_request={"X_User": "service", "X_Gone": ""})
     settings = Settings(proxy=ProxySettings(headers=headers))
-    route = Route(0, RouteSettings(id="r", upstream="http://u", auth="required", key_header="x_key"), settings)
+    route = Route(
+        0, RouteSettings(id="r", upstream="http://u", auth="required", key_header="x_key"), settings
+    )
     block = b"HTTP/1.1\r\nHost: a\r\nX-User: admin\r\nX_user: admin\r\nx-gone: 1\r\n\r\n"
     head = parse_request_head(block, max_headers=9, max_line_bytes=99)
     rendered = route.render(head, b"here")
-    assert (rendered.count(b"admin"), rendered.count(b"X_User: service\r\n"), b"gone" in rendered) == (0, 1, False)
+    assert (
+        rendered.count(b"admin"),
+        rendered.count(b"X_User: service\r\n"),
+        b"gone" in rendered,
+    ) == (0, 1, False)
     section = b"X-User: admin\r\nX-Gone: 1\r\nX-Key: sk_1\r\n"
     assert forwarded_trailers(section, b"", route.request_trailers_without)[0] == b""
 
 
 @pytest.mark.parametrize("engine", ["protocol", "reference"])
 def test_header_rules_change_what_clients_get(start: Start, engine: EngineName) -> None:
-    """Again and again, also for a head that was read before; the record keeps what the upstream sent."""
+    """Again and again, also for a head that was read before; the record keeps what the upstream
+    sent.
+    """
     rules = HeaderSettings(set_response={"X-Frame-Options": "DENY", "X-Powered-By": ""})
     upstream = Script(b"HTTP/1.1 200 OK\r\nX-Powered-By: leaky/1\r\nContent-Length: 2\r\n\r\nok")
+
     plane = start(upstream, engine=engine, route={"headers": rules})
     with plane.connect() as client:
         for _ in range(2):
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             answer = client.answer()
-            assert (answer.body, answer.field("X-Frame-Options"), answer.field("X-Powered-By")) == (b"ok", "DENY", None)
-    assert all(b"X-Powered-By: leaky/1" in exchange.response_head for exchange in plane.exchanges(2))
+            assert (answer.body, answer.field("X-Frame-Options"), answer.field("X-Powered-By")) == (
+                b"ok",
+                "DENY",
+                None,
+            )
+
+    assert all(
+        b"X-Powered-By: leaky/1" in exchange.response_head for exchange in plane.exchanges(2)
+    )

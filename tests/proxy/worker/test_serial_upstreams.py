@@ -1,4 +1,6 @@
-"""Upstreams that serve one connection at a time, as Python's `http.server` does: an idle connection would hold them."""
+"""Upstreams that serve one connection at a time, as Python's `http.server` does: an idle connection
+would hold them.
+"""
 
 import socket
 import threading

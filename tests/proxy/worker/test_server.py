@@ -13,7 +13,14 @@ from msgspec.structs import replace
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SharedMemoryError
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import SegmentError
-from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze, read_settings
+from proxy.settings.model import (
+    ProxySettings,
+    RingSettings,
+    RouteSettings,
+    Settings,
+    freeze,
+    read_settings,
+)
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import DataPlane, data_plane, make_segment
 
@@ -38,6 +45,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[DataPlane]:
         made.start()
         yield made
         await made.drain()
+
     segment.close()
 
 
@@ -50,8 +58,12 @@ def listeners() -> Iterator[list[socket.socket]]:
         listener.close()
 
 
-async def test_a_dead_workers_socket_is_adopted_and_released(plane: DataPlane, listeners: list[socket.socket]) -> None:
-    """The plane accepts on both, then only on its own again; a released socket stays open for its owner."""
+async def test_a_dead_workers_socket_is_adopted_and_released(
+    plane: DataPlane, listeners: list[socket.socket]
+) -> None:
+    """The plane accepts on both, then only on its own again; a released socket stays open for its
+    owner.
+    """
     addresses = [listener.getsockname() for listener in listeners]
     plane.listen(listeners[0])
     plane.listen(listeners[1])
@@ -66,7 +78,9 @@ async def test_a_dead_workers_socket_is_adopted_and_released(plane: DataPlane, l
     assert not await asyncio.to_thread(is_served, addresses[0], 0.5)
 
 
-async def test_the_last_one_to_close_ends_the_queue(plane: DataPlane, listeners: list[socket.socket]) -> None:
+async def test_the_last_one_to_close_ends_the_queue(
+    plane: DataPlane, listeners: list[socket.socket]
+) -> None:
     """Once plane and owner have closed a socket, a connection is refused."""
     address = listeners[0].getsockname()
     plane.listen(listeners[0])
@@ -116,8 +130,12 @@ def test_without_a_directory_a_segment_is_anonymous(tmp_path: Path) -> None:
     seen.close()
 
 
-def test_a_ring_that_no_longer_fits_is_anonymous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another worker took the room between the look and the allocation; a configured directory must have it."""
+def test_a_ring_that_no_longer_fits_is_anonymous(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker took the room between the look and the allocation; a configured directory must
+    have it.
+    """
 
     def no_space(fd: int, total: int, needed: int) -> None:
         if not os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
@@ -178,7 +196,9 @@ def test_a_small_place_has_a_small_ring(
     assert made.capacity == 1 << 20
     made.close()
     (line,) = caplog.messages
-    assert line.startswith("the ring has 1048576 bytes instead of 8388608 ([ring] bytes): memfd_create is refused")
+    assert line.startswith(
+        "the ring has 1048576 bytes instead of 8388608 ([ring] bytes): memfd_create is refused"
+    )
     assert "/dev/shm has" in line
 
 
@@ -189,5 +209,8 @@ def test_no_place_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         make_segment(settings(tmp_path, ""), None)
     message = str(caught.value)
     assert "cannot make an anonymous ring of" in message
-    assert "No space left on device: memfd_create is refused (Operation not permitted), and /dev/shm has" in message
+    assert (
+        "No space left on device: memfd_create is refused (Operation not permitted), and /dev/shm "
+        "has" in message
+    )
     assert message.endswith("bytes free: allow the call, or make that larger")

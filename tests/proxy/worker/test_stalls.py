@@ -25,7 +25,9 @@ SECOND_NS = 1_000_000_000
 
 @contextlib.contextmanager
 def _sending(client: Client, size: int) -> Iterator[None]:
-    """Meanwhile send zeros, as many as the other side takes: nobody knows how soon a busy one has taken its share."""
+    """Meanwhile send zeros, as many as the other side takes: nobody knows how soon a busy one has
+    taken its share.
+    """
 
     def send() -> None:
         with contextlib.suppress(OSError):
@@ -51,9 +53,11 @@ def test_an_upstream_that_takes_nothing_is_given_up(start: Start, size: int) -> 
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         with _sending(client, size):
-            if size < 1_000_000:  # of a larger one bytes are still on their way: whether they meet a reset is not ours
+            # Of a larger one bytes are still on their way: whether they meet a reset is not ours.
+            if size < 1_000_000:
                 assert client.answer().status == 504
             exchange = plane.exchange()
+
     may_end.set()
     assert (exchange.status, outcome(exchange)) == (504, Outcome.UPSTREAM_TIMEOUT)
     assert bool(exchange.flags & FLAG_REQUEST_COMPLETE) is (size < 1_000_000)
@@ -61,8 +65,12 @@ def test_an_upstream_that_takes_nothing_is_given_up(start: Start, size: int) -> 
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["kept alive", "closed"])
-def test_a_client_that_never_takes_the_rest_is_cut_off(start: Start, last: bytes, loop: Loop) -> None:
-    """What it leaves may be so little that nobody waits for it: closing its connection would wait for ever."""
+def test_a_client_that_never_takes_the_rest_is_cut_off(
+    start: Start, last: bytes, loop: Loop
+) -> None:
+    """What it leaves may be so little that nobody waits for it: closing its connection would wait
+    for ever.
+    """
     # On a busy machine some seconds may pass between two requests.
     plane = start(_fill, timeout_write_stall_s=6.0, timeout_keep_alive_s=60.0, loop=loop)
     with plane.connect(4096) as client:
@@ -95,11 +103,14 @@ def test_a_client_that_takes_the_rest_slowly_gets_it(start: Start) -> None:
         plane.exchange()
         eventually(lambda: plane.run(stalled))
         taken = 0
+
         for _ in range(4):
             plane.run(has_stalled_long)
-            while not plane.run(has_gone_on):  # what is taken may be too little for the kernel to ask for more
+            # What is taken may be too little for the kernel to ask for more.
+            while not plane.run(has_gone_on):
                 taken += len(client.socket.recv(65536))
                 time.sleep(0.2)
+
         assert taken + len(client.rest()) > count * len(_BODY)
 
 
@@ -113,7 +124,9 @@ def _fill(connection: socket.socket, number: int) -> None:
 
 
 def _leave_some(plane: Plane, client: Client) -> int:
-    """Ask until a response, or part of it, is left in our buffer, and too little to stop us; return how many came."""
+    """Ask until a response, or part of it, is left in our buffer, and too little to stop us; return
+    how many came.
+    """
     count = 0
     while not count or not plane.run(lambda: any(c.is_flushing for c in plane.engine.connections)):
         client.send(GET)
@@ -137,8 +150,13 @@ def test_an_upstream_that_takes_little_is_waited_for(start: Start) -> None:
 
     plane = start(upstream, timeout_write_stall_s=6.0)
     with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + bytes(8_999_999) + b".")
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n"
+            + bytes(8_999_999)
+            + b"."
+        )
         assert client.answer().status == 200
+
     assert plane.exchange().request_bytes == 9_000_000
 
 
@@ -154,13 +172,20 @@ def test_a_tunnel_whose_upstream_takes_nothing_is_ended(start: Start) -> None:
 
     plane = start(upstream, timeout_write_stall_s=0.4)
     with plane.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        )
         assert client.head().startswith(b"HTTP/1.1 101")
         client.send(b"\x82\x7f" + (40_000_000).to_bytes(8, "big"))
         with _sending(client, 40_000_000):
             exchange = plane.exchange()
+
     may_end.set()
-    assert (exchange.status, outcome(exchange), error(exchange)) == (101, Outcome.TRUNCATED, "upstream_timeout")
+    assert (exchange.status, outcome(exchange), error(exchange)) == (
+        101,
+        Outcome.TRUNCATED,
+        "upstream_timeout",
+    )
     message = b"the upstream stopped reading the request (0.4 s, timeout_write_stall_s)"
     assert exchange.notes[NOTE_MESSAGE] == message
 
@@ -182,6 +207,7 @@ def test_a_client_that_vanishes_while_it_is_not_read_is_noticed(start: Start, lo
         client.reset()
         exchange = plane.exchange()
         assert time.monotonic() - left < 20  # any deadline is later
+
     may_end.set()
     assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
 
@@ -216,11 +242,14 @@ def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:
         go_on.set()
         assert [client.answer().status for client in (first, second)] == [200, 200]
         sending.join()
+
     assert [exchange.status for exchange in plane.exchanges(2)] == [200, 200]
 
 
 def test_trickling_uploads_give_way_to_who_waits_for_their_connections(start: Start) -> None:
-    """As many as there are connections would keep everybody else out; one that comes as it should goes on."""
+    """As many as there are connections would keep everybody else out; one that comes as it should
+    goes on.
+    """
     may_end = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -229,7 +258,8 @@ def test_trickling_uploads_give_way_to_who_waits_for_their_connections(start: St
             connection.sendall(OK)
 
     def sending(client: Client) -> None:
-        client.send(bytes(100_000))  # enough for a moment in which a busy machine does not come to it
+        # Enough for a moment in which a busy machine does not come to it.
+        client.send(bytes(100_000))
         while not may_end.wait(0.1):
             client.send(bytes(1000))
 
@@ -244,12 +274,17 @@ def test_trickling_uploads_give_way_to_who_waits_for_their_connections(start: St
         slow.send(b"x")
         began = time.monotonic()
         assert plane.call(GET) == b"ok"
-        assert time.monotonic() - began < 30  # the deadline of a body is later, and that of a connection
+        # The deadline of a body is later, and that of a connection.
+        assert time.monotonic() - began < 30
         ended = [plane.exchange() for _ in range(2)]
         may_end.set()
         thread.join()
         assert plane.call(GET) == b"ok"  # nobody waits for it: the other one may take its time
-    assert sorted((exchange.status, error(exchange)) for exchange in ended) == [(200, ""), (408, "timeout_body")]
+
+    assert sorted((exchange.status, error(exchange)) for exchange in ended) == [
+        (200, ""),
+        (408, "timeout_body"),
+    ]
     [cut] = [exchange for exchange in ended if exchange.status == 408]
     assert cut.notes[NOTE_MESSAGE] == (
         b"the request body was slower than 500 bytes/s while requests queued for this upstream"
@@ -276,7 +311,9 @@ def test_clients_that_take_nothing_give_way_to_who_waits_for_their_connections(
     assert plane.call(GET) == b"ok"
     cut = plane.exchange()
     assert (cut.status, error(cut)) == (200, "client_stalled")
-    assert cut.notes[NOTE_MESSAGE].startswith(b"the client stopped reading the response (it read nothing for 10 s")
+    assert cut.notes[NOTE_MESSAGE].startswith(
+        b"the client stopped reading the response (it read nothing for 10 s"
+    )
     answered = [client.answer().is_complete for client in clients]
     assert sorted(answered) == [False, True]
     for client in clients:

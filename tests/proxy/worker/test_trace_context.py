@@ -13,7 +13,11 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 def contexts(upstream: Script) -> list[list[bytes]]:
     """The trace contexts of the requests that arrived."""
     return [
-        [line.partition(b": ")[2] for line in request.split(b"\r\n") if line.lower().startswith(b"traceparent:")]
+        [
+            line.partition(b": ")[2]
+            for line in request.split(b"\r\n")
+            if line.lower().startswith(b"traceparent:")
+        ]
         for request in upstream.requests
     ]
 
@@ -27,8 +31,12 @@ def test_a_request_without_a_context_gets_its_own(start: Start, engine: EngineNa
         for fields in (b"", b"", b"traceparent: x\r\n", VALID + b"\r\n"):
             client.send(GET + fields + b"\r\n")
             assert client.answer().status == 200
+
     ids = [exchange.id for exchange in plane.exchanges(4)]
-    made = [[b"00-%b-%b-01" % (record_id.hex().encode(), record_id.hex()[16:].encode())] for record_id in ids[:3]]
+    made = [
+        [b"00-%b-%b-01" % (record_id.hex().encode(), record_id.hex()[16:].encode())]
+        for record_id in ids[:3]
+    ]
     assert contexts(upstream) == [*made, [VALID.partition(b": ")[2]]]
 
 

@@ -19,12 +19,15 @@ METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"
 CODINGS = (b"", b"gzip", b"br", b"deflate", b"zstd", b"x-unknown")
 FRAMINGS = ("none", "length", "chunked")
 FIELDS = (
-    b"host: a.example:8080\r\nACCEPT:text/html,  */*;q=0.8\t\r\nx-Empty:\r\nX-Twice: 1\r\nx-twice: 2\r\n"
-    b"Authorization: Basic dTpw\r\nCookie: a=1; a=2\r\nRange: bytes=0-9\r\nX-Utf: \xc3\xa4\xff\r\nForwarded: for=x\r\n"
+    b"host: a.example:8080\r\nACCEPT:text/html,  */*;q=0.8\t\r\nx-Empty:\r\nX-Twice: "
+    b"1\r\nx-twice: 2\r\n"
+    b"Authorization: Basic dTpw\r\nCookie: a=1; a=2\r\nRange: bytes=0-9\r\nX-Utf: "
+    b"\xc3\xa4\xff\r\nForwarded: for=x\r\n"
 )
 KEPT = FIELDS.partition(b"\r\n")[2]
 ANSWER_FIELDS = (
-    b"server: x\r\nSET-Cookie: a=1; Path=/\r\nset-cookie: b=2\r\nDate: now\r\nX-Odd:  \xff \r\nLocation: /%2F?\r\n"
+    b"server: x\r\nSET-Cookie: a=1; Path=/\r\nset-cookie: b=2\r\nDate: now\r\nX-Odd:  \xff "
+    b"\r\nLocation: /%2F?\r\n"
     b"Vary: *\r\nETag: W/\"x\"\r\nVia: 1.0 there\r\nContent-Encoding: "
 )  # fmt: skip
 PATH_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b"#")
@@ -41,7 +44,11 @@ def answer(request: Request) -> bytes:
     if request.method == b"HEAD":
         return head + b"Content-Length: 7\r\n\r\n"
     if request.values(b"transfer-encoding"):
-        return head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(request.body), request.body)
+        return head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+            len(request.body),
+            request.body,
+        )
+
     return head + b"Content-Length: %d\r\n\r\n" % len(request.body) + request.body
 
 
@@ -65,9 +72,11 @@ def targets() -> list[bytes]:
     found = [b"/" + bytes([byte]) for byte in PATH_BYTES] + [b"/" + piece for piece in PIECES]
     while len(found) < TARGETS:
         pieces = [
-            random.choice(PIECES) if random.random() < 0.5 else random.randbytes(3).hex().encode() for _ in range(5)
+            random.choice(PIECES) if random.random() < 0.5 else random.randbytes(3).hex().encode()
+            for _ in range(5)
         ]
         found.append(b"/" + b"".join(pieces))
+
     return found[:TARGETS]
 
 
@@ -80,6 +89,7 @@ def request(method: bytes, target: bytes, coding: bytes, framing: str, body: byt
         return head + b"\r\n"
     if framing == "length":
         return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
     return head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
@@ -91,8 +101,11 @@ def judge() -> Iterator[Judge]:
     found.close()
 
 
-def test_targets_methods_and_codings_pass_byte_for_byte(plane: Plane, recording: Recording, judge: Judge) -> None:
-    """300 targets with each method, codings and framings in turn: request and answer differ by our own fields only.
+def test_targets_methods_and_codings_pass_byte_for_byte(
+    plane: Plane, recording: Recording, judge: Judge
+) -> None:
+    """300 targets with each method, codings and framings in turn: request and answer differ by our
+    own fields only.
 
     And what is forwarded is read by every parser as what was sent.
     """
@@ -100,22 +113,32 @@ def test_targets_methods_and_codings_pass_byte_for_byte(plane: Plane, recording:
     random = Random(4)
     with plane.connect() as client:
         for target in targets():
-            cases = [(method, *next(turns), random.randbytes(random.choice((1, 40, 900)))) for method in METHODS]
+            cases = [
+                (method, *next(turns), random.randbytes(random.choice((1, 40, 900))))
+                for method in METHODS
+            ]
             client.send(b"".join(request(m, target, c, f, body) for m, c, f, body in cases))
             answers = [client.answer(method.decode()) for method, *_ in cases]
             records = plane.exchanges(len(cases))
             rest = b"".join(recording.take())
-            sent = [(method, target, b"" if framing == "none" else body) for method, _, framing, body in cases]
+            sent = [
+                (method, target, b"" if framing == "none" else body)
+                for method, _, framing, body in cases
+            ]
             assert judge.disagreement(rest, sent) == ""
+
             for case, found, record in zip(cases, answers, records, strict=True):
                 rest = _check_forwarded(rest, target, *case)
                 body = b"" if case[2] == "none" or case[0] == b"HEAD" else case[3]
                 _check_answered(found.head, found.body, body, case[1])
                 assert record.response_window == body
+
             assert rest == b""
 
 
-def _check_forwarded(raw: bytes, target: bytes, method: bytes, coding: bytes, framing: str, body: bytes) -> bytes:
+def _check_forwarded(
+    raw: bytes, target: bytes, method: bytes, coding: bytes, framing: str, body: bytes
+) -> bytes:
     """Compare the next forwarded request, to the byte; return what follows it."""
     head, _, rest = raw.partition(b"\r\n\r\n")
     line, host, lines = head.split(b"\r\n", 2)
@@ -124,9 +147,11 @@ def _check_forwarded(raw: bytes, target: bytes, method: bytes, coding: bytes, fr
     kept = KEPT + (b"Content-Encoding: " + coding + b"\r\n" if coding else b"")
     assert (lines + b"\r\n").startswith(kept)
     added = (lines + b"\r\n")[len(kept) :].split(b"\r\n")[:-1]
-    size = {"none": [], "length": [b"Content-Length: %d" % len(body)], "chunked": [b"Transfer-Encoding: chunked"]}[
-        framing
-    ]
+    size = {
+        "none": [],
+        "length": [b"Content-Length: %d" % len(body)],
+        "chunked": [b"Transfer-Encoding: chunked"],
+    }[framing]
     assert added[:-1] == [
         b"X-Sidelog-Hop: " + INSTANCE.encode(),
         *size,
@@ -139,7 +164,10 @@ def _check_forwarded(raw: bytes, target: bytes, method: bytes, coding: bytes, fr
     assert message.body == (b"" if framing == "none" else body)
     if framing == "none":
         return rest
-    return rest[len(body) :] if framing == "length" else rest[len(b"%x" % len(body)) + len(body) + 9 :]
+    if framing == "length":
+        return rest[len(body) :]
+
+    return rest[len(b"%x" % len(body)) + len(body) + 9 :]
 
 
 def _check_answered(head: bytes, found: bytes, body: bytes, coding: bytes) -> None:
@@ -170,7 +198,11 @@ def test_the_field_of_the_record_id_may_have_any_name(start: Start) -> None:
     """A percent sign may be in a name of a field (RFC 9110 §5.6.2), and means nothing."""
     plane = start(Script(), record_id_header="X-100%-Id")
     with plane.connect() as client:
-        for request in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        for request in (
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ):
             client.send(request)
             assert client.answer().field("X-100%-Id")
+
     plane.exchanges(2)

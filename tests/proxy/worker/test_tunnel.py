@@ -61,14 +61,21 @@ def test_a_service_that_leaves_without_a_close_frame(
         client.send(b"\x81\x80\0\0\0\0")
         assert client.is_ended()
         (exchange,), messages = entries(plane, 1)
-    assert (exchange.status, outcome(exchange), error(exchange)) == (101, Outcome.TRUNCATED, "upstream_reset")
+
+    assert (exchange.status, outcome(exchange), error(exchange)) == (
+        101,
+        Outcome.TRUNCATED,
+        "upstream_reset",
+    )
     assert exchange.notes[NOTE_MESSAGE].startswith(said)
     assert messages[0].data == b"hello"
     assert plane.counters().upstream_errors == {("0", "reset"): 1}
 
 
 @pytest.mark.parametrize("leave", [lambda connection: None, reset], ids=["end", "reset"])
-def test_a_service_that_leaves_behind_a_close_frame(start: Start, leave: Callable[[socket.socket], None]) -> None:
+def test_a_service_that_leaves_behind_a_close_frame(
+    start: Start, leave: Callable[[socket.socket], None]
+) -> None:
     """All was said: however the connection ends, nothing failed."""
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -82,12 +89,15 @@ def test_a_service_that_leaves_behind_a_close_frame(start: Start, leave: Callabl
         client.send(b"\x88\x82\0\0\0\0\x03\xe8")
         client.rest()
         (exchange,), _ = entries(plane, 1)
+
     assert (outcome(exchange), exchange.close_code, error(exchange)) == (Outcome.OK, 1000, "")
     assert plane.counters().upstream_errors == {}
 
 
 @pytest.mark.parametrize("leave", [Client.finish_sending, Client.reset], ids=["end", "reset"])
-def test_a_client_that_leaves_without_a_close_frame(start: Start, leave: Callable[[Client], None]) -> None:
+def test_a_client_that_leaves_without_a_close_frame(
+    start: Start, leave: Callable[[Client], None]
+) -> None:
     """It is no failure of the service, whichever side's end is read first."""
 
     def upstream(connection: socket.socket, number: int) -> None:

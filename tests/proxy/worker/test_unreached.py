@@ -23,11 +23,14 @@ def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     cert, key = self_signed(tmp_path_factory.mktemp("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    ready, ended = threading.Event(), threading.Event()
+    ready = threading.Event()
+    ended = threading.Event()
     ports: list[int] = []
 
     async def serve() -> None:
-        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        server = await asyncio.start_server(
+            lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
+        )
         async with server:
             ports.append(server.sockets[0].getsockname()[1])
             ready.set()
@@ -52,8 +55,12 @@ def refusing() -> str:
 def test_each_reason_has_a_code_of_its_own(
     tmp_path: Path, untrusted: str, refusing: str, engine: EngineName, reason: str
 ) -> None:
-    """Nothing listens, the name leads nowhere (RFC 6761 §6.4), the certificate is not trusted: 502, nothing sent."""
-    url = {"refused": refusing, "unresolved": "http://nowhere.invalid", "untrusted": untrusted}[reason]
+    """Nothing listens, the name leads nowhere (RFC 6761 §6.4), the certificate is not trusted: 502,
+    nothing sent.
+    """
+    url = {"refused": refusing, "unresolved": "http://nowhere.invalid", "untrusted": untrusted}[
+        reason
+    ]
     with running_plane(settings_for(url), tmp_path, engine=engine) as plane:
         with plane.connect() as client:
             client.send(GET)

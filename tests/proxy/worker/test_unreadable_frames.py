@@ -1,4 +1,6 @@
-"""Bytes in a WebSocket that are no frames: they pass, and the record says that what followed them could not be read."""
+"""Bytes in a WebSocket that are no frames: they pass, and the record says that what followed them
+could not be read.
+"""
 
 import pytest
 
@@ -13,14 +15,19 @@ TEXT = b"\x81\x85\0\0\0\0hello"
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("odd", [b"\x83\x80mask", b"\xa1\x80mask", b"\x89\xfe\0\x7emask" + bytes(126)])
+@pytest.mark.parametrize(
+    "odd", [b"\x83\x80mask", b"\xa1\x80mask", b"\x89\xfe\0\x7emask" + bytes(126)]
+)
 def test_messages_behind_what_is_no_frame_are_missed(start: Start, odd: bytes, loop: Loop) -> None:
-    """A reserved opcode, a bit that nobody agreed on, a ping that is too long: nobody can hide behind them."""
+    """A reserved opcode, a bit that nobody agreed on, a ping that is too long: nobody can hide
+    behind them.
+    """
     plane = start(silent_tunnel, loop=loop)
     with plane.connect() as client:
         client.send(HANDSHAKE)
         client.head()
         client.send(TEXT + odd + TEXT * 50)
+
     (exchange,), messages = entries(plane, 1)
     assert [message.data for message in messages] == [b"hello"]
     assert exchange.notes[NOTE_MESSAGES_UNREADABLE] == b"\x01"
@@ -42,6 +49,7 @@ def test_each_direction_is_told(start: Start) -> None:
         client.send(HANDSHAKE)
         client.head()
         client.send(TEXT + b"\x83\x80mask")
+
     (exchange,), messages = entries(plane, 1)
     assert [message.data for message in messages] == [b"hello"]
     assert exchange.notes[NOTE_MESSAGES_UNREADABLE] == b"\x03"

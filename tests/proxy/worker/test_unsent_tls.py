@@ -32,7 +32,9 @@ STEP_BYTES = 16_384
 def slow_client(plane: Plane) -> Iterator[Client]:
     """A client over TLS whose kernel takes little at a time."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
     with socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.settimeout(PATIENCE_S)
@@ -55,7 +57,9 @@ def read_until_handed_down(plane: Plane, client: Client, read: bytearray) -> Non
     def is_upper_half_done() -> bool:
         [connection] = plane.engine.connections
         assert isinstance(connection, Downstream)
-        return connection._relay.exchange is None and not connection._transport.get_write_buffer_size()
+        return (
+            connection._relay.exchange is None and not connection._transport.get_write_buffer_size()
+        )
 
     read += client.socket.recv(STEP_BYTES)
     while not plane.run(is_upper_half_done):
@@ -64,7 +68,9 @@ def read_until_handed_down(plane: Plane, client: Client, read: bytearray) -> Non
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
-def test_a_stop_waits_for_a_finished_response(start: Start, tmp_path: Path, loop: Loop, connection: bytes) -> None:
+def test_a_stop_waits_for_a_finished_response(
+    start: Start, tmp_path: Path, loop: Loop, connection: bytes
+) -> None:
     """It is recorded as whole: then its client gets the whole of it, as long as it reads."""
     plane = start_large(start, tmp_path, loop)
     with slow_client(plane) as client:
@@ -75,6 +81,7 @@ def test_a_stop_waits_for_a_finished_response(start: Start, tmp_path: Path, loop
         time.sleep(0.5)
         while piece := client.socket.recv(STEP_BYTES):
             read += piece
+
     assert read.partition(b"\r\n\r\n")[2] == BODY
     assert outcome(plane.exchange()) == Outcome.OK
 
@@ -83,7 +90,9 @@ def test_a_stop_waits_for_a_finished_response(start: Start, tmp_path: Path, loop
 def test_the_end_of_a_response_may_take_its_time(
     start: Start, tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit for a peer's own end begins when it has everything; until then that of a stalled client counts."""
+    """The limit for a peer's own end begins when it has everything; until then that of a stalled
+    client counts.
+    """
     monkeypatch.setattr(closing_connection, "CLOSE_NS", 200_000_000)
     plane = start_large(start, tmp_path, loop)
     with slow_client(plane) as client:
@@ -98,7 +107,9 @@ def test_the_end_of_a_response_may_take_its_time(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_who_says_goodbye_and_reads_no_more_is_left(start: Start, tmp_path: Path, loop: Loop) -> None:
+def test_who_says_goodbye_and_reads_no_more_is_left(
+    start: Start, tmp_path: Path, loop: Loop
+) -> None:
     """Its loop waits for ever to hand over the rest; the deadline of a client that stalls does not."""
     plane = start_large(start, tmp_path, loop)
     with slow_client(plane) as client:
@@ -119,6 +130,7 @@ def test_a_peer_that_does_not_end_its_side_is_left(
     """Its connection is closed, though it answers no close_notify."""
     monkeypatch.setattr(closing_connection, "CLOSE_NS", 200_000_000)
     cert, key = self_signed(tmp_path)
+
     plane = start(Script(), loop=loop, tls_cert_file=str(cert), tls_key_file=str(key))
     with slow_client(plane) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -127,8 +139,12 @@ def test_a_peer_that_does_not_end_its_side_is_left(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_an_upstream_that_has_not_taken_its_request_is_not_used_again(start: Start, tmp_path: Path, loop: Loop) -> None:
-    """It answers to half a body, and would read the other half, or the next request, as something else."""
+def test_an_upstream_that_has_not_taken_its_request_is_not_used_again(
+    start: Start, tmp_path: Path, loop: Loop
+) -> None:
+    """It answers to half a body, and would read the other half, or the next request, as something
+    else.
+    """
     cert, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
@@ -157,7 +173,10 @@ def test_an_upstream_that_has_not_taken_its_request_is_not_used_again(start: Sta
 
         try:
             with plane.connect() as client:
-                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
+                client.send(
+                    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+                    % (len(BODY), BODY)
+                )
                 assert client.answer().body == b"ok"
                 assert not plane.run(lambda: list(pool._idle))
         finally:

@@ -27,7 +27,9 @@ def admin(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryStorage]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         stop = asyncio.Event()
-        started.set_result((f"http://127.0.0.1:{runner.addresses[0][1]}", asyncio.get_running_loop(), stop))
+        started.set_result(
+            (f"http://127.0.0.1:{runner.addresses[0][1]}", asyncio.get_running_loop(), stop)
+        )
         await stop.wait()
         await runner.cleanup()
 

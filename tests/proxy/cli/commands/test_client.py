@@ -34,7 +34,15 @@ def record(seq: int) -> dict[str, Any]:
 
 def body(**fields: Any) -> dict[str, Any]:
     """Make a body as the native API shows it."""
-    plain = {"head": "", "tail": "", "head_bytes": 0, "tail_bytes": 0, "size": 0, "truncated": False, "omitted": None}
+    plain = {
+        "head": "",
+        "tail": "",
+        "head_bytes": 0,
+        "tail_bytes": 0,
+        "size": 0,
+        "truncated": False,
+        "omitted": None,
+    }
     return plain | {"encoding": "utf-8", "coding": None, "coding_error": None} | fields
 
 
@@ -50,28 +58,51 @@ class Admin(BaseHTTPRequestHandler):
         parameters = parse_qs(parts.query)
         if parts.path == "/readyz":
             kind = type(self)
-            return self.answer(200 if kind.is_ready else 503, {"ready": kind.is_ready, "reasons": kind.reasons})
+            return self.answer(
+                200 if kind.is_ready else 503, {"ready": kind.is_ready, "reasons": kind.reasons}
+            )
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.answer(401, {"title": "Unauthorized", "status": 401, "detail": "no token"})
+
         if parts.path == "/api/records":
             if "status" in parameters and parameters["status"] != ["404", "5xx"]:
-                return self.answer(400, {"title": "Bad Request", "detail": "status is 'x', expected a status"})
+                return self.answer(
+                    400, {"title": "Bad Request", "detail": "status is 'x', expected a status"}
+                )
             if "request_id" in parameters:
                 return self.answer(200, {"records": [], "next_cursor": None, "complete": True})
+
             start = int(parameters.get("cursor", ["0"])[0])
             count = min(int(parameters["limit"][0]), 2)
             rows = [record(seq) for seq in range(start, min(start + count, 5))]
             following = str(start + count) if start + count < 5 else None
             return self.answer(200, {"records": rows, "next_cursor": following, "complete": True})
+
         if parts.path.endswith("/response-body"):
             return self.answer_bytes(200, b"\x00raw\xff")
+
         if parts.path == f"/api/records/{record(1)['id']}":
             image = body(head="iVBORw0K", size=6, encoding="base64")
             headers = [["host", "app"], ["Content-Type", "image/png; a=b"]]
-            request = {"start_line": "GET /p HTTP/1.1", "headers": headers, "body": image, "trailers": []}
-            kept = body(head="first", tail="last\x1b", head_bytes=5, tail_bytes=5, size=999, truncated=True)
-            response = {"start_line": "HTTP/1.1 200 OK", "headers": [], "body": kept, "trailers": []}
-            return self.answer(200, record(1) | {"request": request, "response": response, "timeline": []})
+            request = {
+                "start_line": "GET /p HTTP/1.1",
+                "headers": headers,
+                "body": image,
+                "trailers": [],
+            }
+            kept = body(
+                head="first", tail="last\x1b", head_bytes=5, tail_bytes=5, size=999, truncated=True
+            )
+            response = {
+                "start_line": "HTTP/1.1 200 OK",
+                "headers": [],
+                "body": kept,
+                "trailers": [],
+            }
+            return self.answer(
+                200, record(1) | {"request": request, "response": response, "timeline": []}
+            )
+
         return self.answer(404, {"error": {"message": "no such record"}})
 
     def answer(self, status: int, document: object) -> None:
@@ -95,7 +126,9 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    (tmp_path / "state.json").write_text(json.dumps({"admin_url": f"http://127.0.0.1:{server.server_port}"}))
+    (tmp_path / "state.json").write_text(
+        json.dumps({"admin_url": f"http://127.0.0.1:{server.server_port}"})
+    )
     (tmp_path / "admin-token").write_text(f"{TOKEN}\n")
     for name in list(os.environ):
         if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
@@ -114,13 +147,19 @@ def test_query_follows_cursors_up_to_the_limit(capsys: pytest.CaptureFixture[str
     assert app.main(["query", "--json", "--limit", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["status"] for line in lines] == [500, 501, 502]
-    assert app.main(["query", "--json", "--limit", "100", "--status", "404", "--status", "5xx"]) == 0
+    assert (
+        app.main(["query", "--json", "--limit", "100", "--status", "404", "--status", "5xx"]) == 0
+    )
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_query_table_shows_records_without_their_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table has one line per record; an escape sequence in a path is made visible; no colour off a terminal."""
+def test_query_table_shows_records_without_their_control_characters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The table has one line per record; an escape sequence in a path is made visible; no colour
+    off a terminal.
+    """
     assert app.main(["query"]) == 0
     out = capsys.readouterr().out
     assert len(out.splitlines()) == 6
@@ -134,7 +173,9 @@ def test_tail_says_that_it_looks_forward_only(capfd: pytest.CaptureFixture[str])
     """A time in the past is no mistake to a filter, and nothing would come of it."""
     assert app.main(["tail", "--since", "1h"]) == 1  # the stand-in has no stream
     note, _ = capfd.readouterr().err.splitlines()
-    assert note == "sidelog: tail shows new records only; `sidelog query --since …` shows older ones"
+    assert (
+        note == "sidelog: tail shows new records only; `sidelog query --since …` shows older ones"
+    )
     assert app.main(["tail"]) == 1
     assert len(capfd.readouterr().err.splitlines()) == 1
 
@@ -175,7 +216,9 @@ def test_refusals_are_the_servers_own_words(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_health_is_the_readiness(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_is_the_readiness(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """0 when ready; 1 when not ready, in words or JSON."""
     assert app.main(["health"]) == 0
     assert capsys.readouterr().out == "ready\n"
@@ -185,7 +228,10 @@ def test_health_is_the_readiness(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setattr(Admin, "is_ready", False)
     monkeypatch.setattr(Admin, "reasons", ("no worker accepts connections", "the store is away"))
     assert app.main(["health"]) == 1
-    assert capsys.readouterr().err == f"not ready: no worker accepts connections; the store is away\n{NEXT}\n"
+    assert (
+        capsys.readouterr().err
+        == f"not ready: no worker accepts connections; the store is away\n{NEXT}\n"
+    )
     assert app.main(["health", "--json"]) == 1
     detail = {"ready": False, "reasons": ["no worker accepts connections", "the store is away"]}
     assert json.loads(capsys.readouterr().out) == {"ready": False, "status": 503, "detail": detail}
@@ -222,12 +268,18 @@ def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("headers", "content", "expected"),
     [
-        ({"x-sidelog-id": "0190"}, b'{"error": {"message": "no"}}', "404 Not Found from the data port; pass the --url"),
+        (
+            {"x-sidelog-id": "0190"},
+            b'{"error": {"message": "no"}}',
+            "404 Not Found from the data port; pass the --url",
+        ),
         ({}, b"404: Not Found", "404 Not Found; is this the admin port?"),
         ({}, b'{"title": "Not Found", "detail": "there is no record"}', "there is no record"),
     ],
 )
-def test_an_answer_of_another_port_is_told(headers: dict[str, str], content: bytes, expected: str) -> None:
+def test_an_answer_of_another_port_is_told(
+    headers: dict[str, str], content: bytes, expected: str
+) -> None:
     """The service's own 404 says nothing about records."""
     assert refusal(Answer(404, headers, content)).startswith(expected)
 
@@ -241,7 +293,11 @@ def test_an_error_of_a_connection_is_told_in_words(capsys: pytest.CaptureFixture
         assert app.main(["health", "--url", f"https://127.0.0.1:{server.server_port}"]) == 1
         server.shutdown()
         thread.join()
-    assert ": the port does not speak TLS, as in http://; is sidelog running?" in capsys.readouterr().err
+
+    assert (
+        ": the port does not speak TLS, as in http://; is sidelog running?"
+        in capsys.readouterr().err
+    )
     assert app.main(["health", "--url", f"http://127.0.0.1:{server.server_port}"]) == 1
     assert ": Connection refused; is sidelog running?" in capsys.readouterr().err
 
@@ -250,8 +306,13 @@ def test_an_error_of_a_connection_is_told_in_words(capsys: pytest.CaptureFixture
 def test_a_token_that_is_none_is_not_sent(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor shown. What a variable has around it, such as the end of a file's line, is no part of it."""
     assert app.main([command, "--url", "http://127.0.0.1:1", "--token", "s3cret\ns3cret"]) == 2
-    assert capsys.readouterr().err == "sidelog: the token contains characters that no valid token has\n"
-    assert connect("http://127.0.0.1:1", None, None, {"SIDELOG_TOKEN": "s3cret\r\n"}).token == "s3cret"
+    assert (
+        capsys.readouterr().err
+        == "sidelog: the token contains characters that no valid token has\n"
+    )
+    assert (
+        connect("http://127.0.0.1:1", None, None, {"SIDELOG_TOKEN": "s3cret\r\n"}).token == "s3cret"
+    )
 
 
 def test_a_variable_that_is_empty_is_not_given(tmp_path: Path) -> None:
@@ -262,8 +323,12 @@ def test_a_variable_that_is_empty_is_not_given(tmp_path: Path) -> None:
     assert (client.url, client.token) == ("http://127.0.0.1:1", "t0ken")
 
 
-@pytest.mark.parametrize("url", ["http://a..b:1", f"http://{'a' * 64}:1", "http://[:1", "http://a:99999"])
-def test_a_host_that_no_resolver_takes_is_a_wrong_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "url", ["http://a..b:1", f"http://{'a' * 64}:1", "http://[:1", "http://a:99999"]
+)
+def test_a_host_that_no_resolver_takes_is_a_wrong_url(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert app.main(["query", "--url", url]) == 2
     assert f"{url!r} is not a URL" in capsys.readouterr().err
 
@@ -287,14 +352,27 @@ def answered_once(answer: Callable[[socket.socket], object]) -> Iterator[int]:
 def test_a_certificate_that_nobody_trusts_is_told_with_the_way_to_trust_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By its own name and the system's authorities, wherever it leads that is not the port of the data directory."""
+    """By its own name and the system's authorities, wherever it leads that is not the port of the
+    data directory.
+    """
     cert, key = map(str, self_signed(tmp_path))
     context = server_context(cert, key)
     assert context is not None
-    with answered_once(lambda connection: context.wrap_socket(connection, server_side=True)) as port:
-        assert app.main(["export", "csv", "--url", f"https://127.0.0.1:{port}", "--data-dir", str(tmp_path)]) == 1
+
+    with answered_once(
+        lambda connection: context.wrap_socket(connection, server_side=True)
+    ) as port:
+        assert (
+            app.main(
+                ["export", "csv", "--url", f"https://127.0.0.1:{port}", "--data-dir", str(tmp_path)]
+            )
+            == 1
+        )
+
     said = capsys.readouterr().err
-    assert f"no response from https://127.0.0.1:{port}: its certificate is not trusted, self" in said
+    assert (
+        f"no response from https://127.0.0.1:{port}: its certificate is not trusted, self" in said
+    )
     assert said.endswith("; SSL_CERT_FILE=FILE names the authority that signed it\n")
 
 
@@ -309,21 +387,37 @@ def test_a_certificate_of_any_name_is_trusted_on_this_machine_only(tmp_path: Pat
     """Whoever is asked elsewhere gets the token, and has to be who it says it is."""
     state = '{"admin_url": "https://10.0.0.5:8090", "admin_cert_file": "/etc/sidelog/cert.pem"}'
     (tmp_path / "state.json").write_text(state)
-    urls = (None, "https://10.0.0.5:8090/", "https://localhost:8090", "https://logs.example.com:8090", "https://[")
+    urls = (
+        None,
+        "https://10.0.0.5:8090/",
+        "https://localhost:8090",
+        "https://logs.example.com:8090",
+        "https://[",
+    )
     trusted = [connect(url, "t0ken", str(tmp_path), {}).cert_file for url in urls]
     assert trusted == [*["/etc/sidelog/cert.pem"] * 3, "", ""]
 
 
-def test_a_certificate_that_is_gone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_certificate_that_is_gone_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     gone = tmp_path / "cert.pem"
-    (tmp_path / "state.json").write_text(f'{{"admin_url": "https://127.0.0.1:1", "admin_cert_file": "{gone}"}}')
+    (tmp_path / "state.json").write_text(
+        f'{{"admin_url": "https://127.0.0.1:1", "admin_cert_file": "{gone}"}}'
+    )
     assert app.main(["health", "--data-dir", str(tmp_path)]) == 1
-    assert f"the admin port's certificate {gone} cannot be used: No such file or directory" in capsys.readouterr().err
+    assert (
+        f"the admin port's certificate {gone} cannot be used: No such file or directory"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("output", [[], ["-o", "day.csv"]])
 def test_an_export_from_nowhere_is_no_traceback(
-    output: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    output: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Nor is it said that the file cannot be written, and what the file has is left to it."""
     monkeypatch.chdir(tmp_path)
@@ -343,7 +437,11 @@ class Opening(BaseHTTPRequestHandler):
         """Count, and answer."""
         type(self).asked += 1
         is_open = self.asked > 3
-        content = b'{"records": [], "next_cursor": null}' if is_open else b'{"detail": "the store is being opened"}'
+        content = (
+            b'{"records": [], "next_cursor": null}'
+            if is_open
+            else b'{"detail": "the store is being opened"}'
+        )
         self.send_response(200 if is_open else 503)
         self.send_header("Retry-After", self.after)
         self.send_header("Content-Length", str(len(content)))
@@ -355,7 +453,8 @@ class Opening(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(
-    ("after", "patience_s", "waits", "code"), [("1", 600.0, [1, 1, 1], 0), ("1", 0.5, [], 1), ("5", 10.0, [], 1)]
+    ("after", "patience_s", "waits", "code"),
+    [("1", 600.0, [1, 1, 1], 0), ("1", 0.5, [], 1), ("5", 10.0, [], 1)],
 )
 @pytest.mark.parametrize("command", ["query", "tail"])
 def test_a_store_that_is_being_opened_is_waited_for(
@@ -367,11 +466,14 @@ def test_a_store_that_is_being_opened_is_waited_for(
     waits: list[int],
     code: int,
 ) -> None:
-    """A moment, and not when the server wants to be left alone for longer; then its own words are the error."""
+    """A moment, and not when the server wants to be left alone for longer; then its own words are
+    the error.
+    """
     handler = type("Handler", (Opening,), {"after": after})
     slept: list[int] = []
     monkeypatch.setattr("proxy.cli.commands.client.PATIENCE_S", patience_s)
     monkeypatch.setattr("proxy.cli.commands.client.time.sleep", slept.append)
+
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -383,10 +485,15 @@ def test_a_store_that_is_being_opened_is_waited_for(
                 assert answer.status == (200 if code == 0 else 503)
                 assert refusal(answer) == ("200 OK" if code == 0 else "the store is being opened")
             else:
-                done = nullcontext() if code == 0 else pytest.raises(CommandError, match="the store is being opened")
+                done = (
+                    nullcontext()
+                    if code == 0
+                    else pytest.raises(CommandError, match="the store is being opened")
+                )
                 with done, client.stream("/api/records/stream", {}, {}, 60.0) as response:
                     assert response.status == 200
         finally:
             server.shutdown()
             thread.join()
+
     assert slept == waits

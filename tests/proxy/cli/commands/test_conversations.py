@@ -24,13 +24,17 @@ async def data_dir(tmp_path: Path) -> Path:
     async with await open_storage("sqlite:///sidelog.db", tmp_path) as storage:
         for failed in (False, False, True):
             fields = {"level": "error", "status": 529, "error_type": "overloaded"} if failed else {}
-            record = make_record(conversation=ID, provider="openai", model="gpt", input_tokens=1000, cost_usd=0.5)
+            record = make_record(
+                conversation=ID, provider="openai", model="gpt", input_tokens=1000, cost_usd=0.5
+            )
             for name, value in fields.items():
                 setattr(record, name, value)
             payload = Payload(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", ASKED, None)
             await storage.commit(Batch("sidecar-1", [Entry(record, payload)]))
+
         alone = make_record(conversation=bytes(16), provider="openai", model="alone")
         await storage.commit(Batch("sidecar-1", [Entry(alone)]))
+
     return tmp_path
 
 
@@ -44,7 +48,9 @@ def told(data_dir: Path, *arguments: str) -> str:
 
 
 def test_a_line_each(data_dir: Path) -> None:
-    """Turns, failures, tokens, cost and what it is about; single calls can be left out, and filters hold."""
+    """Turns, failures, tokens, cost and what it is about; single calls can be left out, and filters
+    hold.
+    """
     line = next(line for line in told(data_dir).splitlines() if format_id(ID) in line)
     for part in (" 3 ", " 1 ", "3,000", "$1.5000", "gpt", "Make the tests pass"):
         assert part in line
@@ -54,8 +60,12 @@ def test_a_line_each(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160, 240])
-def test_the_list_fits_the_terminal(data_dir: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """Columns go on a narrow one, then words of what each is about; an id can always be copied, and still opens."""
+def test_the_list_fits_the_terminal(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Columns go on a narrow one, then words of what each is about; an id can always be copied, and
+    still opens.
+    """
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
     monkeypatch.setattr(listing, "console", lambda: out)
     CliRunner().invoke(PROGRAM, ["conversations", "--data-dir", str(data_dir)])
@@ -63,7 +73,11 @@ def test_the_list_fits_the_terminal(data_dir: Path, monkeypatch: pytest.MonkeyPa
     head, *lines = out.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     line = next(line for line in lines if ID.hex()[:16] in line.replace("-", ""))
-    [shown] = [part for part in line.split() if ID.hex().startswith(part.replace("-", "")) and len(part) >= 16]
+    [shown] = [
+        part
+        for part in line.split()
+        if ID.hex().startswith(part.replace("-", "")) and len(part) >= 16
+    ]
     assert "turns     3" in told(data_dir, shown)
     assert "Make" in line
     assert ("cost" in head, "model" in head, "input" in head) == (True, width >= 80, width >= 160)
@@ -95,6 +109,7 @@ def test_one_that_opens(data_dir: Path) -> None:
         "529  overloaded",
     ):
         assert part in shown
+
     calls = json.loads(told(data_dir, format_id(ID), "--json"))["calls"]
     assert [call["status"] for call in calls] == [200, 200, 529]
 
@@ -112,7 +127,11 @@ def test_a_run_is_written_into_a_file(data_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.html"
     told(data_dir, format_id(ID), "--html", str(path))
     assert "Make the tests pass" in path.read_text()
+
     for arguments in (("--html", str(path)), ("f" * 32, "--html", str(tmp_path / "no"))):
-        run = CliRunner().invoke(PROGRAM, ["conversations", *arguments, "--data-dir", str(data_dir)])
+        run = CliRunner().invoke(
+            PROGRAM, ["conversations", *arguments, "--data-dir", str(data_dir)]
+        )
         assert run.exit_code != 0
+
     assert not (tmp_path / "no").exists()

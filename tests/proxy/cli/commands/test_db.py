@@ -23,25 +23,35 @@ async def data_dir(tmp_path: Path) -> Path:
             entries = []
             for number in range(20):
                 payload = make_payload(number)
-                payload.response_body = make_body(bytes((number * place * place) % 251 for place in range(20_000)))
+                payload.response_body = make_body(
+                    bytes((number * place * place) % 251 for place in range(20_000))
+                )
                 entries.append(Entry(make_record(started_at_us=hour * 3_600_000_000), payload))
+
             await store.commit(Batch("sidecar-1", entries))
+
         await store.move_floors(15 * 3_600_000_000, 0)
         while not (await store.purge(100)).is_done:
             pass
+
     return tmp_path
 
 
 @pytest.mark.parametrize("command", ["db status", "query"])
 def test_an_address_that_can_never_work_is_no_traceback(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The driver judges its own options, when the store is opened."""
     pytest.importorskip("asyncpg")
     monkeypatch.setenv("SIDELOG_STORAGE__URL", "postgresql://127.0.0.1:1/db?sslmode=wrong")
     assert main([*command.split(), "--data-dir", str(tmp_path)]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("sidelog: the address of the store cannot be used: `sslmode` parameter must be one of")
+    assert said.startswith(
+        "sidelog: the address of the store cannot be used: `sslmode` parameter must be one of"
+    )
 
 
 def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
@@ -62,7 +72,9 @@ def test_status_describes_the_store(data_dir: Path, capsys: pytest.CaptureFixtur
     assert "retention lag s" in capsys.readouterr().out
 
 
-def test_status_changes_no_old_store_and_migrate_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_changes_no_old_store_and_migrate_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A file of an older layout is described as it is; `migrate` brings it up to date."""
     with closing(sqlite3.connect(tmp_path / "sidelog.db")) as connection:
         connection.execute("PRAGMA user_version = 0")
@@ -97,7 +109,9 @@ def test_backup_copies_the_store(data_dir: Path, capsys: pytest.CaptureFixture[s
     assert asked(capsys, "db", "status", "--data-dir", str(moved))["records"] == 20
 
 
-def test_a_backup_in_a_directory_is_named_by_its_time(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backup_in_a_directory_is_named_by_its_time(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """So that one command makes a copy each night."""
     directory = data_dir / "copies"
     directory.mkdir()
@@ -109,7 +123,9 @@ def test_a_backup_in_a_directory_is_named_by_its_time(data_dir: Path, capsys: py
     assert before <= made <= datetime.now(UTC)
 
 
-def test_backup_copies_a_store_of_an_older_layout_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backup_copies_a_store_of_an_older_layout_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As before an upgrade."""
     with closing(sqlite3.connect(tmp_path / "sidelog.db")) as connection:
         connection.execute("PRAGMA user_version = 0")
@@ -128,13 +144,24 @@ def test_backup_replaces_no_file(data_dir: Path, capsys: pytest.CaptureFixture[s
         assert name in capsys.readouterr().err
         assert there.read_text() == "something else"
         there.unlink()
+
     assert not copy.exists()
 
 
-def test_backup_of_another_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backup_of_another_store_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With what copies that one."""
-    (tmp_path / "sidelog.toml").write_text('storage.url = "postgresql://user:secret@127.0.0.1:1/logs"')
-    command = ["db", "backup", str(tmp_path / "copy.db"), "--config", str(tmp_path / "sidelog.toml")]
+    (tmp_path / "sidelog.toml").write_text(
+        'storage.url = "postgresql://user:secret@127.0.0.1:1/logs"'
+    )
+    command = [
+        "db",
+        "backup",
+        str(tmp_path / "copy.db"),
+        "--config",
+        str(tmp_path / "sidelog.toml"),
+    ]
     assert main([*command, "--data-dir", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert "the store is postgresql" in error
@@ -143,7 +170,10 @@ def test_backup_of_another_store_is_refused(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize("command", [["status"], ["migrate"], ["vacuum"], ["backup", "copy.db"]])
 def test_a_store_that_is_not_there_is_not_made(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without a file, and for a store in memory, the command fails with one line and makes nothing."""
     monkeypatch.chdir(tmp_path)

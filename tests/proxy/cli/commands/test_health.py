@@ -23,7 +23,11 @@ class Answering(Client):
             "id": "msg_1", "alert": "errors", "group": "", "status": "firing", "value": 0.0987654,
             "at_us": 1_700_000_000_000_000, "taken_us": 0, "problem": "status 500",
         }  # fmt: skip
-        return {"alerts": [alert], "waiting": [message], "history": [message | {"id": "msg_0", "taken_us": 1}]}
+        return {
+            "alerts": [alert],
+            "waiting": [message],
+            "history": [message | {"id": "msg_0", "taken_us": 1}],
+        }
 
 
 def test_a_share_is_listed_with_what_it_is_of(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,7 +40,15 @@ def test_what_was_sent_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """With rounded figures, and why a message was not taken; as JSON with its alert."""
     assert list_alerts(Answering(), as_json=False) == 0
     *_, waiting, taken = capsys.readouterr().out.splitlines()
-    assert waiting.split() == ["2023-11-14T22:13:20.000Z", "firing", "errors", "9.88", "%", "status", "500"]
+    assert waiting.split() == [
+        "2023-11-14T22:13:20.000Z",
+        "firing",
+        "errors",
+        "9.88",
+        "%",
+        "status",
+        "500",
+    ]
     assert taken.split()[-1] == "taken"
     assert list_alerts(Answering(), as_json=True) == 0
     [alert] = json.loads(capsys.readouterr().out)

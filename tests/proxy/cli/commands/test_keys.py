@@ -16,9 +16,14 @@ def run(*arguments: str) -> int:
     return app.main(["keys", *arguments])
 
 
-def test_a_key_is_created_listed_switched_and_deleted(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_is_created_listed_switched_and_deleted(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The secret stands alone on stdout, once; a key is found by its name or id."""
-    assert run("create", "Production Key", "--scope", "agent", "--project", "shop", "--expires", "30d") == 0
+    assert (
+        run("create", "Production Key", "--scope", "agent", "--project", "shop", "--expires", "30d")
+        == 0
+    )
     printed = capsys.readouterr()
     secret = printed.out.strip()
     assert secret.startswith("sk_")
@@ -34,7 +39,12 @@ def test_a_key_is_created_listed_switched_and_deleted(admin: MemoryStorage, caps
     assert capsys.readouterr().out.startswith("disabled key")
     assert run("list", "--json") == 0
     (key,) = json.loads(capsys.readouterr().out)
-    assert (key["disabled"], key["scopes"], key["agents"], key["project"]) == (True, ["agent"], "all", "shop")
+    assert (key["disabled"], key["scopes"], key["agents"], key["project"]) == (
+        True,
+        ["agent"],
+        "all",
+        "shop",
+    )
     assert run("enable", key["id"], "--json") == 0
     assert json.loads(capsys.readouterr().out)["disabled"] is False
     assert run("delete", key["id"]) == 0
@@ -43,9 +53,14 @@ def test_a_key_is_created_listed_switched_and_deleted(admin: MemoryStorage, caps
     assert capsys.readouterr().err.strip() == "no keys"
 
 
-def test_json_has_the_secret_beside_the_key(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_secret_beside_the_key(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     """For programs, the answer of the API as it is."""
-    assert run("create", "n", "--agent", "a", "--agent", "b", "--disabled", "--user", "ann", "--json") == 0
+    assert (
+        run("create", "n", "--agent", "a", "--agent", "b", "--disabled", "--user", "ann", "--json")
+        == 0
+    )
     key = json.loads(capsys.readouterr().out)
     assert key["secret"].startswith("sk_")
     assert (key["agents"], key["disabled"], key["user_id"]) == (["a", "b"], True, "ann")
@@ -63,14 +78,22 @@ def test_mistakes_are_one_line(admin: MemoryStorage, capsys: pytest.CaptureFixtu
     assert run("delete", "twin") == 1
     assert "2 keys are named 'twin'" in capsys.readouterr().err
     assert run("create", "n", "--expires", "soon") == 2
-    assert "--expires is 'soon', expected a time such as 2026-11-20T10:32Z, or one from" in capsys.readouterr().err
+    assert (
+        "--expires is 'soon', expected a time such as 2026-11-20T10:32Z, or one from"
+        in capsys.readouterr().err
+    )
     assert run("create", "n", "--expires", "30") == 2
-    assert "--expires is '30', expected a number with a unit (s, m, h, d or w), such as 30d" in capsys.readouterr().err
+    assert (
+        "--expires is '30', expected a number with a unit (s, m, h, d or w), such as 30d"
+        in capsys.readouterr().err
+    )
     assert run("create", "n", "--expires", "2026-13-01") == 2
     assert "expires_at is '2026-13-01'" in capsys.readouterr().err
 
 
-def test_names_cannot_move_the_cursor(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_cannot_move_the_cursor(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A direction override in a name is shown, not obeyed."""
     assert run("create", "a\u202eb") == 0
     assert run("list") == 0

@@ -1,4 +1,6 @@
-"""Records on terminals of several widths: whole ids, no wrapped lines, nothing that moves the cursor."""
+"""Records on terminals of several widths: whole ids, no wrapped lines, nothing that moves the
+cursor.
+"""
 
 import io
 import re
@@ -20,8 +22,19 @@ ID = "01a1f8cc-74e8-77fe-86e2-1cc5def00007"
 
 def record(**changes: Any) -> dict[str, Any]:
     """A record as the API shows one."""
-    shown = {"id": ID, "kind": "exchange", "started_at": "2026-01-02T03:04:05.678Z", "status": 502, "level": "error"}
-    shown |= {"method": "POST", "host": "app.example", "path": "/v1/" + "long/" * 40, "outcome": "upstream_error"}
+    shown = {
+        "id": ID,
+        "kind": "exchange",
+        "started_at": "2026-01-02T03:04:05.678Z",
+        "status": 502,
+        "level": "error",
+    }
+    shown |= {
+        "method": "POST",
+        "host": "app.example",
+        "path": "/v1/" + "long/" * 40,
+        "outcome": "upstream_error",
+    }
     return {**shown, "duration_us": 1_234_567, **changes}
 
 
@@ -37,7 +50,12 @@ def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """A terminal of a width, colours and all."""
     width: int = request.param
     made = Console(
-        file=io.StringIO(), width=width, force_terminal=True, color_system="standard", highlight=False, markup=False
+        file=io.StringIO(),
+        width=width,
+        force_terminal=True,
+        color_system="standard",
+        highlight=False,
+        markup=False,
     )
     monkeypatch.setattr(listing, "console", lambda: made)
     return made
@@ -53,13 +71,20 @@ HALF_ID = ID.replace("-", "")[:16]
 
 
 def test_a_path_is_never_cut(terminal: Console) -> None:
-    """What is said too well goes first, then the path is folded: no line is wider than the terminal."""
+    """What is said too well goes first, then the path is folded: no line is wider than the
+    terminal.
+    """
     print_records(ODD, View())
     shown = plain(terminal)
     assert all(len(line.rstrip()) <= terminal.width for line in shown.splitlines())
     assert shown.count(HALF_ID) == len(ODD)
     assert all(word in shown for word in ("502", "POST", "upstream_error", "/v1/long/"))
-    letters = "".join(character for line in shown.splitlines()[2:] for character in line[:-31] if character in "long/")
+    letters = "".join(
+        character
+        for line in shown.splitlines()[2:]
+        for character in line[:-31]
+        if character in "long/"
+    )
     assert ("…" not in shown, letters.count("n") >= 38) == (True, True)
 
 
@@ -67,8 +92,16 @@ def test_a_path_is_never_cut(terminal: Console) -> None:
     ("width", "present", "absent"),
     [
         (200, ("2026-01-02", "app.example/v1/orders", "http_502: no such host", ID), ()),
-        (120, ("app.example/v1/orders", "http_502: no such host", ID.replace("-", "")), ("2026-01-02",)),
-        (90, ("POST /v1/orders", "http_502: no such host", HALF_ID), ("app.example", HALF_ID + "8")),
+        (
+            120,
+            ("app.example/v1/orders", "http_502: no such host", ID.replace("-", "")),
+            ("2026-01-02",),
+        ),
+        (
+            90,
+            ("POST /v1/orders", "http_502: no such host", HALF_ID),
+            ("app.example", HALF_ID + "8"),
+        ),
         (80, ("POST /v1/orders", "http_502", HALF_ID), (HALF_ID + "8",)),
         (60, ("POST /v1/orders", "http_502", HALF_ID), (HALF_ID + "8",)),
     ],
@@ -78,7 +111,10 @@ def test_date_host_id_and_message_go_before_the_path(
 ) -> None:
     """One line a record as long as that is enough; why it failed is always in it."""
     terminal.width = width
-    print_records([record(path="/v1/orders", outcome="ok", data={"error_message": "no such host"})], View(zone=UTC))
+    print_records(
+        [record(path="/v1/orders", outcome="ok", data={"error_message": "no such host"})],
+        View(zone=UTC),
+    )
     _, line = plain(terminal).splitlines()
     assert all(part in line for part in present), line
     assert not any(part in line for part in absent), line
@@ -91,7 +127,8 @@ def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
     assert isinstance(terminal.file, io.StringIO)
     assert re.search("\x1b\\[31m *200", terminal.file.getvalue())
     results = [
-        line_of(record(status=status, outcome="ok"), View(fields=("result",)), terminal) for status in (399, 400)
+        line_of(record(status=status, outcome="ok"), View(fields=("result",)), terminal)
+        for status in (399, 400)
     ]
     assert [Text.from_ansi(result).plain for result in results] == ["ok", "http_400"]
 
@@ -109,7 +146,9 @@ def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, An
 def test_lines_of_a_live_list_are_aligned(terminal: Console, width: int) -> None:
     """In a window beside an editor; `get` takes the beginning of an id."""
     terminal.width = width
-    line = Text.from_ansi(line_of(record(path="/api", method="GET", error_type="http2"), View(), terminal)).plain
+    line = Text.from_ansi(
+        line_of(record(path="/api", method="GET", error_type="http2"), View(), terminal)
+    ).plain
     assert "GET /api " in line
     assert (len(line), line.endswith(f"  {HALF_ID}")) == (width, True)
 
@@ -172,8 +211,20 @@ def test_fields_are_columns_in_their_order(terminal: Console) -> None:
     """Columns and members of a record alike; without its titles a table is for other programs."""
     view = View(fields=("id", "status", "time", "duration_us", "data"), has_header=False, zone=UTC)
     print_records([record(data={"a": [1]})], view)
-    assert plain(terminal).split() == [ID, "502", "2026-01-02", "03:04:05.678", "1234567", '{"a":', "[1]}"]
-    assert selected(record(), View(fields=("ms", "status", "query"))) == {"ms": "1234.6", "status": 502, "query": None}
+    assert plain(terminal).split() == [
+        ID,
+        "502",
+        "2026-01-02",
+        "03:04:05.678",
+        "1234567",
+        '{"a":',
+        "[1]}",
+    ]
+    assert selected(record(), View(fields=("ms", "status", "query"))) == {
+        "ms": "1234.6",
+        "status": 502,
+        "query": None,
+    }
     assert selected(record(), View()) == record()
 
 
@@ -191,10 +242,16 @@ def test_every_member_of_the_json_is_a_field() -> None:
     names = (*COMPUTED, *members, "header.x-tenant", "response_body.choices.0.text")
     assert read_fields(" , ".join(names)) == names
     assert read_fields(None) == ()
-    with pytest.raises(CommandError, match="unknown field 'nope', expected some of: time, code") as caught:
+
+    with pytest.raises(
+        CommandError, match="unknown field 'nope', expected some of: time, code"
+    ) as caught:
         read_fields("id,nope")
+
     assert caught.value.exit_code == 2
-    with pytest.raises(CommandError, match=r"unknown field 'tme'; did you mean time\? Expected some of: time, code"):
+    with pytest.raises(
+        CommandError, match=r"unknown field 'tme'; did you mean time\? Expected some of: time, code"
+    ):
         read_fields("tme")
 
 
@@ -210,13 +267,24 @@ def test_headers_and_places_in_bodies_are_columns() -> None:
     }
     row = {"status": 200, "fields": shown}
     assert selected(row, view) == {"status": 200, **shown}
-    assert line_of(row, view, Console(file=io.StringIO(), width=200)).split() == ["200", "=1", "[not", "JSON]"]
+    assert line_of(row, view, Console(file=io.StringIO(), width=200)).split() == [
+        "200",
+        "=1",
+        "[not",
+        "JSON]",
+    ]
 
 
 def test_titles_are_not_obeyed(terminal: Console) -> None:
     """A view that somebody else saved may name any place in a body."""
-    print_records([record(fields={})], View(fields=("body.\x1b]0;mine\x07", "body.a\nb", "body.[/x]")))
-    assert plain(terminal).splitlines()[0].split() == ["body.\\x1b]0;mine\\x07", "body.a\\x0ab", "body.[/x]"]
+    print_records(
+        [record(fields={})], View(fields=("body.\x1b]0;mine\x07", "body.a\nb", "body.[/x]"))
+    )
+    assert plain(terminal).splitlines()[0].split() == [
+        "body.\\x1b]0;mine\\x07",
+        "body.a\\x0ab",
+        "body.[/x]",
+    ]
 
 
 @each_of(

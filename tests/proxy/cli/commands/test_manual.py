@@ -14,7 +14,9 @@ PAGE = manual_page(PROGRAM, CONTEXT, "1.2.3")
 
 def plain(text: str) -> str:
     """The page as it is read: without fonts and escapes."""
-    return re.sub(r"\\f[BIR]", "", text).replace("\\-", "-").replace("\\(dq", '"').replace("\\e", "\\")
+    return (
+        re.sub(r"\\f[BIR]", "", text).replace("\\-", "-").replace("\\(dq", '"').replace("\\e", "\\")
+    )
 
 
 def leaves(command: Any, words: str) -> list[tuple[str, Any]]:
@@ -30,12 +32,14 @@ def test_every_command_and_option_is_on_it() -> None:
     page = plain(PAGE)
     commands = leaves(PROGRAM, "sidelog")
     assert len(commands) > 25
+
     for words, command in commands:
         assert f'.SS "{words} [options]' in page
         assert " ".join(command.help.partition("Example: ")[0].split()).replace("`", "") in page
         for option in command.params:
             if option.param_type_name == "option":
                 assert re.search(rf"^{option.opts[0]}\b", page, re.MULTILINE), option.opts
+
     assert len(re.findall("^--finish-reason ", page, re.MULTILINE)) == 1
     assert "Takes the options of FILTERS and of WHICH SIDELOG, too." in page
 
@@ -48,11 +52,15 @@ def test_arguments_are_written_as_in_manuals() -> None:
 
 
 def test_nothing_of_a_text_is_a_macro() -> None:
-    """Lines begin with a macro that is known, or with text; hyphens are those that can be searched and copied."""
+    """Lines begin with a macro that is known, or with text; hyphens are those that can be searched
+    and copied.
+    """
     macros = {line.split()[0] for line in PAGE.splitlines() if line.startswith(".")}
     assert macros == {".TH", ".SH", ".SS", ".TP", ".PP", ".RS", ".RE", ".nf", ".fi", ".B", ".br"}
     assert not re.search(r"(?<!\\)-", PAGE)
-    assert PAGE.startswith('.TH SIDELOG 1 "" "sidelog 1.2.3" "User Commands"\n.SH NAME\nsidelog \\- a logging')
+    assert PAGE.startswith(
+        '.TH SIDELOG 1 "" "sidelog 1.2.3" "User Commands"\n.SH NAME\nsidelog \\- a logging'
+    )
 
 
 def test_odd_texts_are_escaped() -> None:

@@ -8,7 +8,13 @@ from proxy.cli.commands.client import Client
 from proxy.cli.commands.messages import print_messages, read_messages
 from tests.support.cases import each_of
 
-RECORD = {"id": "r-1", "started_at_us": 1_000_000, "status": 101, "has_messages": True, "grpc": None}
+RECORD = {
+    "id": "r-1",
+    "started_at_us": 1_000_000,
+    "status": 101,
+    "has_messages": True,
+    "grpc": None,
+}
 
 
 def message(**changes: Any) -> dict[str, Any]:
@@ -24,7 +30,10 @@ def message(**changes: Any) -> dict[str, Any]:
     ("shown", "line"),
     [
         (message(), "+    0.250 s  -> in   text                 5 B  hello"),
-        (message(direction="out", text="a\x1b[2J\nb"), "<- out  text                 5 B  a\\x1b[2J\\x0ab"),
+        (
+            message(direction="out", text="a\x1b[2J\nb"),
+            "<- out  text                 5 B  a\\x1b[2J\\x0ab",
+        ),
         (message(inflated_size=1200), "text       5 B (1,200 B)  hello"),
         (message(truncated=True, kept=5, size=9000), "9,000 B  hello [cut: the first 5 bytes]"),
         (message(omitted="context", text=None), "[not kept: context]"),
@@ -32,10 +41,15 @@ def message(**changes: Any) -> dict[str, Any]:
         (message(opcode="binary", base64="MAB0b3AKAA==", text=None), "[binary] 0.top.."),
         (message(opcode="binary", base64="YWFh" * 100, text=None), f"[binary] {'a' * 200}…"),
         (message(opcode="close", code=1000, text="bye"), "1000 bye"),
-        (message(opcode="ping", size=0, count=4000, text=""), "0 B  [4,000 of these, one after the other]"),
+        (
+            message(opcode="ping", size=0, count=4000, text=""),
+            "0 B  [4,000 of these, one after the other]",
+        ),
     ],
 )
-def test_a_message_is_a_line(shown: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_is_a_line(
+    shown: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """When, which way, what, how much, and the text, without anything a terminal would obey."""
     print_messages({"messages": [shown], "next_cursor": None}, RECORD)
     assert line in capsys.readouterr().out
@@ -62,7 +76,10 @@ class Pages:
         assert path == "/api/records/r-1/messages"
         number = int(query.get("cursor", "0"))
         following = str(number + 1) if number + 1 < len(self.pages) else None
-        return {"messages": [message(text=text) for text in self.pages[number]], "next_cursor": following}
+        return {
+            "messages": [message(text=text) for text in self.pages[number]],
+            "next_cursor": following,
+        }
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,9 @@ async def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
             monkeypatch.delenv(name)
     monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
-    records = [make_record(n, method="POST", status=503 if n % 3 == 0 else 200) for n in range(RECORDS)]
+    records = [
+        make_record(n, method="POST", status=503 if n % 3 == 0 else 200) for n in range(RECORDS)
+    ]
     async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
         await store.commit(Batch("side-1", [Entry(record, PAYLOAD) for record in records]))
     return [format_id(record.id) for record in records]
@@ -54,14 +56,19 @@ def output(capsys: pytest.CaptureFixture[str], command: str) -> str:
     return capsys.readouterr().out
 
 
-def test_every_reading_command_reads_the_store(ids: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_reading_command_reads_the_store(
+    ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """query, get, stats and export answer as over the API, filters included."""
     lines = output(capsys, "query --json --status 5xx").splitlines()
     assert [json.loads(line)["id"] for line in lines] == ids[::3][::-1]
     assert ids[0] in output(capsys, "query --limit 1000")
     assert "POST /v1/users?page=1" in output(capsys, f"get {ids[0]}")
     assert "service.test/v1/users/0" in output(capsys, f"get {ids[0]} --curl")
-    assert json.loads(output(capsys, f"get {ids[0]} --har"))["log"]["entries"][0]["response"]["status"] == 503
+    assert (
+        json.loads(output(capsys, f"get {ids[0]} --har"))["log"]["entries"][0]["response"]["status"]
+        == 503
+    )
     assert json.loads(output(capsys, "stats --json"))["status"] == {"2xx": 20, "5xx": 10}
     rows = list(csv.DictReader(io.StringIO(output(capsys, "export csv --status 200"), newline="")))
     assert len(rows) == 20
@@ -71,7 +78,9 @@ def test_every_reading_command_reads_the_store(ids: list[str], capsys: pytest.Ca
 async def test_endpoints_have_their_names_of_today(
     ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a running sidelog shows and finds them; what it learned is in the store, which stays as it is."""
+    """As a running sidelog shows and finds them; what it learned is in the store, which stays as it
+    is.
+    """
     async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
         learned = LearnedEndpoints(store, Settings())
         for number in range(100):
@@ -81,6 +90,7 @@ async def test_endpoints_have_their_names_of_today(
         kept = await store.meta(META)
         record = make_record(RECORDS, method="GET", endpoint="/people/b")
         await store.commit(Batch("side-1", [Entry(record)]))
+
     for line in (
         "query --json --endpoint /people/{name}",
         "query --json endpoint:/people/{name}",
@@ -89,6 +99,7 @@ async def test_endpoints_have_their_names_of_today(
     ):
         shown = await asyncio.to_thread(output, capsys, line)
         assert json.loads(shown)["endpoint"] == "/people/{name}", line
+
     assert "/people/{name}" in await asyncio.to_thread(output, capsys, "top")
     assert "/people/{name}" not in await asyncio.to_thread(output, capsys, "top --by path")
     async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
@@ -107,7 +118,9 @@ def test_percentiles_that_are_estimated_say_so(
     assert "≈" in output(capsys, "top")
 
 
-def test_raw_bytes_come_from_the_store(ids: list[str], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_raw_bytes_come_from_the_store(
+    ids: list[str], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     """`get --raw` writes what is stored of a body; that it was cut is said in it and beside it."""
     assert app.main(["get", ids[1], "--raw"]) == 0
     written = capfdbinary.readouterr()
@@ -125,8 +138,12 @@ def test_refusals_are_those_of_the_api(ids: list[str], capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("ids")
-def test_a_refused_export_leaves_the_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The one of yesterday is there until there is another; one without records is empty all the same."""
+def test_a_refused_export_leaves_the_file_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one of yesterday is there until there is another; one without records is empty all the
+    same.
+    """
     file = tmp_path / "day.csv"
     file.write_text("of yesterday")
     assert app.main(["export", "csv", "--status", "0xx", "-o", str(file)]) == 2
@@ -136,7 +153,9 @@ def test_a_refused_export_leaves_the_file_alone(tmp_path: Path, capsys: pytest.C
     assert file.read_text() == ""
 
 
-def test_nothing_in_the_store_changes(ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_in_the_store_changes(
+    ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The file is byte for byte what it was."""
     before = (tmp_path / "sidelog.db").read_bytes()
     for command in ("query", "stats", "export ndjson", f"get {ids[0]}", "db status"):
@@ -145,7 +164,9 @@ def test_nothing_in_the_store_changes(ids: list[str], tmp_path: Path, capsys: py
 
 
 @pytest.mark.usefixtures("ids")
-def test_the_store_of_the_last_start_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_store_of_the_last_start_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`state.json` names it, a configuration names another, and what is in memory is gone."""
     (tmp_path / "sidelog.db").rename(tmp_path / "other.db")
     assert app.main(["query"]) == 1
@@ -160,17 +181,21 @@ def test_the_store_of_the_last_start_is_found(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.usefixtures("ids")
-def test_a_running_sidelog_is_asked_and_not_passed_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_running_sidelog_is_asked_and_not_passed_by(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """While the lock is held the store is left alone, also when the admin port does not answer."""
     update_state(tmp_path, admin_url="http://127.0.0.1:1")
     assert not is_in_use(tmp_path)
     taken = lock_data_dir(tmp_path)
+
     try:
         assert is_in_use(tmp_path)
         assert app.main(["query"]) == 1
         assert "is sidelog running?" in capsys.readouterr().err
     finally:
         os.close(taken.lock_fd)
+
     assert len(output(capsys, "query --json").splitlines()) == RECORDS
 
 
@@ -186,10 +211,16 @@ def test_an_older_layout_says_how_it_is_read(
 
 
 @pytest.mark.usefixtures("ids")
-def test_the_beginning_of_an_id_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_beginning_of_an_id_is_enough(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As long as it means one record; with several or none the command says so."""
-    times = [START_US + n // 2 * 1000 for n in range(100, 105)]  # two in each millisecond but the last
-    records = [make_record(n, id=new_id(at * 1000, 7, n << 4), started_at_us=at) for n, at in enumerate(times)]
+    # Two in each millisecond but the last.
+    times = [START_US + n // 2 * 1000 for n in range(100, 105)]
+    records = [
+        make_record(n, id=new_id(at * 1000, 7, n << 4), started_at_us=at)
+        for n, at in enumerate(times)
+    ]
 
     async def store() -> None:
         async with await open_storage("sqlite:///sidelog.db", tmp_path) as opened:
@@ -200,6 +231,7 @@ def test_the_beginning_of_an_id_is_enough(tmp_path: Path, capsys: pytest.Capture
     assert made[4] in output(capsys, f"get {made[4][:13]}")
     assert made[0] in output(capsys, f"get {made[0][:-1].replace('-', '').upper()}")
     assert json.loads(output(capsys, f"get {made[0][:35]} --har"))["log"]["entries"]
+
     for beginning, why in (
         (made[0][:13], "several ids begin"),
         (made[0][:8], "several"),
@@ -213,8 +245,12 @@ REQUEST_ID = "550e8400-e29b-41d4-a716-446655440000"
 
 
 @pytest.mark.usefixtures("ids")
-def test_the_request_id_of_a_client_is_one_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a user has in hand, also where it is a UUID; one that several records have is not guessed at."""
+def test_the_request_id_of_a_client_is_one_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a user has in hand, also where it is a UUID; one that several records have is not
+    guessed at.
+    """
     told = ["req-from-jo-1", REQUEST_ID, "again", "again"]
     records = [make_record(100 + n, request_id=text) for n, text in enumerate(told)]
 
@@ -226,6 +262,10 @@ def test_the_request_id_of_a_client_is_one_too(tmp_path: Path, capsys: pytest.Ca
     made = [format_id(record.id) for record in records]
     assert made[0] in output(capsys, "get req-from-jo-1")
     assert json.loads(output(capsys, f"get {REQUEST_ID} --json"))["id"] == made[1]
-    for text, why in (("again", "several records have the request id 'again'"), ("nobody's", "there is no record")):
+
+    for text, why in (
+        ("again", "several records have the request id 'again'"),
+        ("nobody's", "there is no record"),
+    ):
         assert app.main(["get", text]) == 1
         assert why in capsys.readouterr().err

@@ -15,7 +15,9 @@ ELSEWHERE = "01980a5f-6c1e-7cc3-9a55-0123456789ab"
 """As ids of records are, of a gateway that makes such ids of requests."""
 
 
-@pytest.mark.parametrize("request_id", ["1234567", "20261126", "deadbeef", "ffffffffffff", ELSEWHERE, "req 7"])
+@pytest.mark.parametrize(
+    "request_id", ["1234567", "20261126", "deadbeef", "ffffffffffff", ELSEWHERE, "req 7"]
+)
 def test_a_request_id_may_look_like_an_id(admin: MemoryStorage, request_id: str) -> None:
     """Where no record's id is meant, it is the record's that has it."""
     record = make_record(1, request_id=request_id)
@@ -34,8 +36,11 @@ def test_what_is_neither_is_told(admin: MemoryStorage) -> None:
         record.started_at_us = int.from_bytes(record.id[:6]) * 1000
     asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in records])))
     client = client_from_environment(None, None, None)
-    with pytest.raises(CommandError, match="no record's id begins with 'abcdef0', and none has it as request id"):
+    with pytest.raises(
+        CommandError, match="no record's id begins with 'abcdef0', and none has it as request id"
+    ):
         find_id(client, "abcdef0")
+
     with pytest.raises(CommandError, match="several ids begin with"):
         find_id(client, format_id(records[0].id)[:8])
     assert find_id(client, ELSEWHERE) == ELSEWHERE
@@ -43,5 +48,7 @@ def test_what_is_neither_is_told(admin: MemoryStorage) -> None:
 
 def test_too_few_digits_say_how_many_are_needed(admin: MemoryStorage) -> None:
     """They may be a request id; else it is not said that there is no record."""
-    with pytest.raises(CommandError, match="'01a2' is too short: at least 6 digits of an id are needed"):
+    with pytest.raises(
+        CommandError, match="'01a2' is too short: at least 6 digits of an id are needed"
+    ):
         find_id(client_from_environment(None, None, None), "01a2")

@@ -19,8 +19,12 @@ from tests.support.memory_store import MemoryStorage
 SECOND_US = 1_000_000
 
 
-def test_get_says_first_what_came_of_it(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
-    """Method, target, status, time, error, model, tool; then the request. Every other field is for --all."""
+def test_get_says_first_what_came_of_it(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Method, target, status, time, error, model, tool; then the request. Every other field is for
+    --all.
+    """
     asked = make_record(
         1, method="POST", scheme="http", host="api.test", path="/v1/chat/completions", query="a=1", status=200,
         duration_us=427_700, first_byte_us=963, outcome="truncated", error_type="overloaded_error",
@@ -30,9 +34,13 @@ def test_get_says_first_what_came_of_it(admin: MemoryStorage, capsys: pytest.Cap
     )  # fmt: skip
     call = ToolCall(
         record_id=asked.id, started_at_us=START_US, created_at_us=START_US, tool_name="restart", server_label="s",
-        status="error", error_details=b'{"error": {"type": "tool_error", "message": "permission denied"}}',
+        status="error", error_details=(
+            b'{"error": {"type": "tool_error", "message": "permission denied"}}'
+        ),
     )  # fmt: skip
-    payload = Payload(b"POST /v1/chat/completions?a=1 HTTP/1.1\r\nHost: api.test", b"HTTP/1.1 200 OK", None, None)
+    payload = Payload(
+        b"POST /v1/chat/completions?a=1 HTTP/1.1\r\nHost: api.test", b"HTTP/1.1 200 OK", None, None
+    )
     asyncio.run(admin.commit(Batch("side-1", [Entry(asked, payload, [call])])))
     assert app.main(["get", format_id(asked.id)]) == 0
     summary, request, _ = capsys.readouterr().out.split("\n\n", 2)
@@ -54,7 +62,9 @@ def test_get_says_first_what_came_of_it(admin: MemoryStorage, capsys: pytest.Cap
     assert whole.index("\ntimings\n") < whole.index("\nrequest\n")
 
 
-def test_get_says_what_was_taken_out(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_says_what_was_taken_out(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In a line, also where a name would move the cursor; --json and --fields have it, too."""
     record = make_record(1, redactions={"github-token": 1, "name:pass\x1b[2J": 2})
     asyncio.run(admin.commit(Batch("side-1", [Entry(record), Entry(make_record(2))])))
@@ -63,15 +73,20 @@ def test_get_says_what_was_taken_out(admin: MemoryStorage, capsys: pytest.Captur
         lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
         said = [line for line in lines if "github-token" in line]
         assert said == ["taken out github-token (1), name:pass\\x1b[2J (2)"]
+
     assert app.main(["get", format_id(record.id), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["redactions"] == record.redactions
     assert app.main(["query", "redacted:*", "--fields", "redactions", "--no-header"]) == 0
     assert capsys.readouterr().out.strip() == "github-token (1), name:pass\\x1b[2J (2)"
-    assert app.main(["query", "--redacted", "github-token", "--fields", "redactions", "--json"]) == 0
+    assert (
+        app.main(["query", "--redacted", "github-token", "--fields", "redactions", "--json"]) == 0
+    )
     assert json.loads(capsys.readouterr().out) == {"redactions": record.redactions}
 
 
-def test_get_of_what_asks_for_no_path(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_of_what_asks_for_no_path(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The target as it was sent, and where to."""
     asked = [
         make_record(1, method="OPTIONS", scheme="http", host="api.test", path="*"),
@@ -84,12 +99,20 @@ def test_get_of_what_asks_for_no_path(admin: MemoryStorage, capsys: pytest.Captu
     for record in asked:
         assert app.main(["get", format_id(record.id)]) == 0
         said.append(capsys.readouterr().out.splitlines()[0])
-    assert said == ["OPTIONS * at http://api.test", "CONNECT api.test:1", "GET http://api.test", "invalid request"]
+    assert said == [
+        "OPTIONS * at http://api.test",
+        "CONNECT api.test:1",
+        "GET http://api.test",
+        "invalid request",
+    ]
 
 
 @pytest.mark.parametrize("screen", ["", "DISPLAY", "BROWSER"])
 def test_open_shows_a_record_where_there_is_a_screen(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, screen: str
+    admin: MemoryStorage,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    screen: str,
 ) -> None:
     """Its address is printed, and no browser of text takes a terminal."""
     record = make_record(1)
@@ -110,21 +133,33 @@ def test_open_shows_a_record_where_there_is_a_screen(
     assert "no record's id begins" in capsys.readouterr().err
 
 
-def test_get_says_why_a_call_has_no_tokens(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_says_why_a_call_has_no_tokens(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A stream of chat has them only where they are asked for; a refused call has none to report."""
-    asked = {"method": "POST", "path": "/v1/chat/completions", "provider": "openai", "model": "gpt-x"}
+    asked = {
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "provider": "openai",
+        "model": "gpt-x",
+    }
     ended = Stream(None, None, None, finished=True, finish_reason="stop", end="complete")
     silent = make_record(1, status=200, usage_state="absent", stream=ended, **asked)
     other = make_record(2, status=200, usage_state="absent", **(asked | {"path": "/v1/responses"}))
     refused = make_record(3, status=429, usage_state="absent", **asked)
     asyncio.run(admin.commit(Batch("side-1", [Entry(silent), Entry(other), Entry(refused)])))
     said = []
+
     for record in (silent, other, refused):
         assert app.main(["get", format_id(record.id)]) == 0
-        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("model "))
+        line = next(
+            line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")
+        )
         said.append(" ".join(line.split()[1:]))
+
     assert said == [
-        "gpt-x, no tokens reported: a stream has them where stream_options.include_usage is set, ended by stop",
+        "gpt-x, no tokens reported: a stream has them where stream_options.include_usage is set, "
+        "ended by stop",
         "gpt-x, no tokens reported",
         "gpt-x",
     ]
@@ -135,7 +170,10 @@ def test_get_says_why_a_call_has_no_tokens(admin: MemoryStorage, capsys: pytest.
     [
         (b'{"error": {"message": "too many tokens", "code": "context"}}', "too many tokens"),
         (b'{"detail": [{"loc": ["a"], "msg": "Field required"}]}', "Field required"),
-        (b'{"error": "invalid_grant", "error_description": "the code has expired"}', "the code has expired"),
+        (
+            b'{"error": "invalid_grant", "error_description": "the code has expired"}',
+            "the code has expired",
+        ),
         (b'{"error": {"message": "no such model", "code": 404}}', "no such model"),
         (b'{"error": "deadlock"}', "deadlock"),
         (b'{"detail": [{"loc": ["a"]}], "message": "a is missing"}', "a is missing"),
@@ -146,26 +184,43 @@ def test_get_says_why_a_call_has_no_tokens(admin: MemoryStorage, capsys: pytest.
     ],
 )
 def test_get_says_what_an_error_says(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str | None
+    admin: MemoryStorage,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+    said: str | None,
 ) -> None:
     """The words of the response's body, wherever such bodies have them."""
     record = make_record(1, status=500, level="error", error_type=None, outcome="ok")
-    payload = Payload(b"GET / HTTP/1.1", b"HTTP/1.1 500 E", None, None if content is None else make_body(content))
+    payload = Payload(
+        b"GET / HTTP/1.1", b"HTTP/1.1 500 E", None, None if content is None else make_body(content)
+    )
     asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
     assert app.main(["get", format_id(record.id)]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert [line for line in lines if line.startswith("error ")] == ([] if said is None else [f"error {said}"])
+    assert [line for line in lines if line.startswith("error ")] == (
+        [] if said is None else [f"error {said}"]
+    )
 
 
-def test_get_says_of_a_refusal_what_it_said_once(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_says_of_a_refusal_what_it_said_once(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The code is in record and answer; also where the level alarms nobody."""
-    record = make_record(1, status=400, level="info", error_type="tls_on_plain_port", outcome="rejected")
-    content = b'{"error": {"code": "tls_on_plain_port", "message": "TLS was spoken to a port without it: use http://"}}'
+    record = make_record(
+        1, status=400, level="info", error_type="tls_on_plain_port", outcome="rejected"
+    )
+    content = (
+        b'{"error": {"code": "tls_on_plain_port", "message": "TLS was spoken to a port without '
+        b'it: use http://"}}'
+    )
     payload = Payload(b"\x16\x03\x01", b"HTTP/1.1 400 Bad Request", None, make_body(content))
     asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
     assert app.main(["get", format_id(record.id)]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "error tls_on_plain_port, rejected, TLS was spoken to a port without it: use http://" in lines
+    assert (
+        "error tls_on_plain_port, rejected, TLS was spoken to a port without it: use http://"
+        in lines
+    )
 
 
 def test_get_keeps_the_answer_in_sight_of_a_long_question(
@@ -173,7 +228,9 @@ def test_get_keeps_the_answer_in_sight_of_a_long_question(
 ) -> None:
     """Of a long body its beginning is shown, and how to see the rest."""
     record = make_record(1)
-    payload = Payload(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", make_body(b"a" * 9000 + b"z"), make_body(b"answer"))
+    payload = Payload(
+        b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", make_body(b"a" * 9000 + b"z"), make_body(b"answer")
+    )
     asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
     assert app.main(["get", format_id(record.id)]) == 0
     shown = capsys.readouterr().out
@@ -191,12 +248,19 @@ def test_around_a_record_are_the_nearest(
     records = [make_record(n, path=f"/{n}", started_at_us=START_US + n * 1000) for n in range(9)]
     asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in records])))
     assert app.main(["get", format_id(records[4].id), "--around", "--json"]) == 0
-    assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["/2", "/3", "/4", "/5"]
+    assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == [
+        "/2",
+        "/3",
+        "/4",
+        "/5",
+    ]
 
 
 def test_get_of_an_event_names_it(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
     """It has neither status nor duration."""
-    event = make_record(1, kind="event", name="gap", method=None, status=None, host=None, data=b'{"records": 7}')
+    event = make_record(
+        1, kind="event", name="gap", method=None, status=None, host=None, data=b'{"records": 7}'
+    )
     asyncio.run(admin.commit(Batch("side-1", [Entry(event)])))
     assert app.main(["get", format_id(event.id)]) == 0
     shown = capsys.readouterr().out
@@ -211,11 +275,18 @@ def _time_of(moment_us: int) -> str:
 
 
 def fill(store: MemoryStorage, service: str | None) -> str:
-    """Store records before and after one, near and far, and one elsewhere; return the id of the one."""
+    """Store records before and after one, near and far, and one elsewhere; return the id of the
+    one.
+    """
     moments = {"/earlier": -70, "/before": -59, "/shown": 0, "/after": 59, "/later": 70}
     records = [
         make_record(
-            n, path=path, service=service, route_id="r", started_at_us=START_US + s * SECOND_US, ended_at_us=START_US
+            n,
+            path=path,
+            service=service,
+            route_id="r",
+            started_at_us=START_US + s * SECOND_US,
+            ended_at_us=START_US,
         )
         for n, (path, s) in enumerate(moments.items())
     ]
@@ -228,7 +299,9 @@ def fill(store: MemoryStorage, service: str | None) -> str:
 def test_around_a_record_is_the_minute_before_and_after(
     admin: MemoryStorage, service: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In its service, or where it has none on its route, oldest first; as a table or as lines of JSON."""
+    """In its service, or where it has none on its route, oldest first; as a table or as lines of
+    JSON.
+    """
     shown = fill(admin, service)
     assert app.main(["get", shown, "--around", "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -268,16 +341,24 @@ def test_the_data_port_is_not_taken_for_the_admin_port(
     with ThreadingHTTPServer(("127.0.0.1", 0), DataPort) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        for command in ("health", "query", "export ndjson", f"get {format_id(make_record(1).id)} --raw"):
+        for command in (
+            "health",
+            "query",
+            "export ndjson",
+            f"get {format_id(make_record(1).id)} --raw",
+        ):
             url = f"http://127.0.0.1:{server.server_port}"
             assert app.main([*command.split(), "--url", url]) == 1
             said = "sidelog: 200 OK from the data port; pass the --url of the admin port\n"
             assert capsys.readouterr() == ("", said), command
+
         server.shutdown()
         thread.join()
 
 
-@pytest.mark.parametrize("command", ["get", "compare", "conversations", "alerts test", "view delete", "keys disable"])
+@pytest.mark.parametrize(
+    "command", ["get", "compare", "conversations", "alerts test", "view delete", "keys disable"]
+)
 def test_an_empty_id_or_name_is_none(capsys: pytest.CaptureFixture[str], command: str) -> None:
     """As of a variable that is not set: no condition would be every record."""
     assert app.main([*command.split(), ""]) == 2

@@ -30,7 +30,9 @@ def config(tmp_path: Path) -> str:
 
 
 def test_all_rules_are_listed(config: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Own ones first; each on one line, with an example without its marks; below, what else records name."""
+    """Own ones first; each on one line, with an example without its marks; below, what else records
+    name.
+    """
     assert app.main(["redact", "list", "--config", config]) == 0
     lines = capsys.readouterr().out.splitlines()
     count = 1 + len(built_in_rules()) + len(CODE_RULES)
@@ -48,9 +50,16 @@ def test_all_rules_are_listed(config: str, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(
     ("text", "first"),
-    [("Acme", "acme-key"), ("ghp_", "github-token"), ("gitHub-fine", "github-fine-grained-token"), ("bank", "iban")],
+    [
+        ("Acme", "acme-key"),
+        ("ghp_", "github-token"),
+        ("gitHub-fine", "github-fine-grained-token"),
+        ("bank", "iban"),
+    ],
 )
-def test_rules_are_found_by_a_part(config: str, capsys: pytest.CaptureFixture[str], text: str, first: str) -> None:
+def test_rules_are_found_by_a_part(
+    config: str, capsys: pytest.CaptureFixture[str], text: str, first: str
+) -> None:
     """Of their id, of whose they are, or of a literal."""
     assert app.main(["redact", "list", text, "--config", config, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -59,7 +68,9 @@ def test_rules_are_found_by_a_part(config: str, capsys: pytest.CaptureFixture[st
     assert list(rows[0]) == ["id", "of", "example", "origin", "disabled"]
 
 
-def test_json_says_which_are_own_and_which_are_disabled(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_says_which_are_own_and_which_are_disabled(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert app.main(["redact", "list", "--config", config, "--json"]) == 0
     rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
     assert [id_ for id_, row in rows.items() if row["origin"] == "own"] == ["acme-key"]

@@ -36,7 +36,9 @@ def test_places_and_rules_are_shown(file: Path, capsys: pytest.CaptureFixture[st
     assert captured.err == ""
 
 
-def test_the_text_is_shown_as_it_would_be_stored(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_is_shown_as_it_would_be_stored(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Behind an empty line."""
     assert app.main(["redact", "try", str(file), "--show"]) == 1
     shown = capsys.readouterr().out.partition("\n\n")[2]
@@ -49,7 +51,13 @@ def test_json_says_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> N
     shown = json.loads(capsys.readouterr().out)
     assert shown == {
         "found": [
-            {"line": 1, "column": 15, "length": 1, "rule": "name:password", "of": "what stands under this name"},
+            {
+                "line": 1,
+                "column": 15,
+                "length": 1,
+                "rule": "name:password",
+                "of": "what stands under this name",
+            },
             {"line": 2, "column": 8, "length": 34, "rule": "github-token", "of": "GitHub"},
         ]
     }
@@ -60,11 +68,21 @@ def test_json_says_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_settings_count(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Rules that are disabled, own ones, names and patterns."""
     config = tmp_path / "sidelog.toml"
-    more = 'disable = ["iban", "github-token"]\nexcept = ["password"]\npatterns = [\'"\\w"\', "ghp.{3}"]'
+    more = (
+        'disable = ["iban", "github-token"]\nexcept = ["password"]\npatterns = [\'"\\w"\', '
+        '"ghp.{3}"]'
+    )
     config.write_text(CONFIG.replace('disable = ["iban", "github-token"]', more))
     assert app.main(["redact", "try", str(file), "--config", str(config), "--json"]) == 1
-    found = [(each["column"], each["rule"], each["of"]) for each in json.loads(capsys.readouterr().out)["found"]]
-    assert found == [(15, "pattern-1", '"\\w"'), (8, "pattern-2", "ghp.{3}"), (43, "acme-key", "Acme")]
+    found = [
+        (each["column"], each["rule"], each["of"])
+        for each in json.loads(capsys.readouterr().out)["found"]
+    ]
+    assert found == [
+        (15, "pattern-1", '"\\w"'),
+        (8, "pattern-2", "ghp.{3}"),
+        (43, "acme-key", "Acme"),
+    ]
 
 
 def test_nothing_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,12 +95,19 @@ def test_nothing_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out) == {"found": []}
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4)
     assert app.main(["redact", "try", str(path)]) == 0
-    assert capsys.readouterr().err.startswith("nothing is taken out: it is stored as it is, as pictures")
+    assert capsys.readouterr().err.startswith(
+        "nothing is taken out: it is stored as it is, as pictures"
+    )
 
 
-def test_what_cannot_be_read_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_read_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As 1 says that something was found."""
-    for path, reason in ((tmp_path / "no", "No such file or directory"), (tmp_path, "Is a directory")):
+    for path, reason in (
+        (tmp_path / "no", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
         assert app.main(["redact", "try", str(path)]) == 2
         assert capsys.readouterr() == ("", f"sidelog: {path}: {reason}\n")
 
@@ -99,7 +124,12 @@ def test_what_cannot_be_read_ends_with_2(tmp_path: Path, capsys: pytest.CaptureF
     ],
 )
 def test_a_text_is_read_by_its_type(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, options: list[str], text: str, count: int
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    options: list[str],
+    text: str,
+    count: int,
 ) -> None:
     """Which the ending of the file says where no other is given."""
     (tmp_path / name).write_text(text)
@@ -107,7 +137,9 @@ def test_a_text_is_read_by_its_type(
     assert len(json.loads(capsys.readouterr().out)["found"]) == count
 
 
-def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_standard_input_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where a hyphen stands for the file."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"see {GITHUB}".encode())))
     assert app.main(["redact", "try", "-"]) == 1
@@ -122,6 +154,10 @@ def test_it_can_stand_in_a_pipe(file: Path) -> None:
     assert (done.returncode, done.stdout) == (0, data)
     read_end, write_end = os.pipe()
     os.close(read_end)
+
     with os.fdopen(write_end, "wb") as gone:
-        done = subprocess.run(command, input=data, stdout=gone, stderr=subprocess.PIPE, timeout=PROGRAM_S, check=False)
+        done = subprocess.run(
+            command, input=data, stdout=gone, stderr=subprocess.PIPE, timeout=PROGRAM_S, check=False
+        )
+
     assert b"Traceback" not in done.stderr

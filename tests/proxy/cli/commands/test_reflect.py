@@ -19,7 +19,9 @@ from tests.support.grpc_secrets import field, frame
 SHOP = FileDescriptorProto(name="shop.proto", package="shop")
 BASE = FileDescriptorProto(name="base.proto", package="base")
 SHOP.dependency.append("base.proto")
-SHOP.service.add(name="Cart").method.add(name="Add", input_type=".base.Item", output_type=".base.Item")
+SHOP.service.add(name="Cart").method.add(
+    name="Add", input_type=".base.Item", output_type=".base.Item"
+)
 BASE.message_type.add(name="Item")
 FILES = {"shop.Cart": SHOP, "shop.proto": SHOP, "base.proto": BASE}
 
@@ -28,11 +30,16 @@ def answer_of(message: bytes) -> bytes:
     """Answer a request of reflection as a service does that sends each file alone."""
     request = values_of(message)
     name = text_of(request, 3) or text_of(request, 4)
-    number, content = 7, b"\x12\x07no such"
+    number = 7
+    content = b"\x12\x07no such"
+
     if 7 in request:
-        number, content = 6, field(field(b"shop.Cart"))
+        number = 6
+        content = field(field(b"shop.Cart"))
     elif name in FILES:
-        number, content = 4, field(FILES[name].SerializeToString())
+        number = 4
+        content = field(FILES[name].SerializeToString())
+
     return bytes((number << 3 | 2, len(content))) + content
 
 
@@ -58,15 +65,24 @@ class Service:
         codec = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         codec.initiate_connection()
         connection.sendall(codec.data_to_send())
+
         while data := connection.recv(65536):
             for event in codec.receive_data(data):
                 if isinstance(event, h2.events.RequestReceived):
                     path = dict(event.headers or ()).get(b":path", b"").decode()
-                    self._is_known = path == f"/grpc.reflection.{self._known}.ServerReflection/ServerReflectionInfo"
+                    self._is_known = (
+                        path
+                        == f"/grpc.reflection.{self._known}.ServerReflection/ServerReflectionInfo"
+                    )
                     status = [] if self._is_known else [("grpc-status", "12")]
-                    codec.send_headers(event.stream_id or 0, [(":status", "200"), *status], end_stream=bool(status))
+                    codec.send_headers(
+                        event.stream_id or 0, [(":status", "200"), *status], end_stream=bool(status)
+                    )
                 elif isinstance(event, h2.events.DataReceived) and self._is_known:
-                    codec.send_data(event.stream_id or 0, frame(0, answer_of((event.data or b"")[5:])))
+                    codec.send_data(
+                        event.stream_id or 0, frame(0, answer_of((event.data or b"")[5:]))
+                    )
+
             connection.sendall(codec.data_to_send())
 
 

@@ -8,15 +8,31 @@ from proxy.cli.commands.files.report import MAX_CHANGES, Endpoint, Report, lines
 from proxy.cli.commands.files.results import Result, Verdict
 
 
-def change(kind: str, path: str, a: str | None = None, b: str | None = None, was: str | None = None) -> dict[str, Any]:
-    return {"change": kind, "path": path, "old_path": was, "a": a, "b": b, "segments": [], "times": 1}
+def change(
+    kind: str, path: str, a: str | None = None, b: str | None = None, was: str | None = None
+) -> dict[str, Any]:
+    return {
+        "change": kind,
+        "path": path,
+        "old_path": was,
+        "a": a,
+        "b": b,
+        "segments": [],
+        "times": 1,
+    }
 
 
 def part(name: str, *changes: dict[str, Any]) -> dict[str, Any]:
     return {"part": name, "changes": [*changes]}
 
 
-def result(number: int, *parts: dict[str, Any], status: int | None = 200, took_us: int = 10_000, **more: Any) -> Result:
+def result(
+    number: int,
+    *parts: dict[str, Any],
+    status: int | None = 200,
+    took_us: int = 10_000,
+    **more: Any,
+) -> Result:
     verdict: Verdict = more.pop("verdict", "different" if parts else "equal")
     known: dict[str, Any] = {
         "endpoint": "/users/{id}",
@@ -24,7 +40,9 @@ def result(number: int, *parts: dict[str, Any], status: int | None = 200, took_u
         "status": status,
         "duration_us": took_us,
     }
-    return Result(f"r{number}", verdict, "GET", f"/users/{number}", 200, parts=[*parts], **(known | more))
+    return Result(
+        f"r{number}", verdict, "GET", f"/users/{number}", 200, parts=[*parts], **(known | more)
+    )
 
 
 def reported(*results: Result, slower: float | None = None) -> list[Endpoint]:
@@ -41,10 +59,16 @@ def lines(*results: Result) -> list[str]:
 
 def test_the_same_change_is_one_line_with_its_count_and_an_example() -> None:
     """Whatever its values; a changed status says both, and what is changed inside of it is shown."""
-    renamed = [change("added", ".user.full_name", None, '"n"'), change("removed", ".user.name", '"n"')]
+    renamed = [
+        change("added", ".user.full_name", None, '"n"'),
+        change("removed", ".user.name", '"n"'),
+    ]
     results = [
         result(
-            n, part("status", change("changed", "status", "200", "201")), part("response_body", *renamed), status=201
+            n,
+            part("status", change("changed", "status", "200", "201")),
+            part("response_body", *renamed),
+            status=201,
         )
         for n in range(3)
     ]
@@ -65,10 +89,22 @@ def test_indices_are_left_open_and_one_answer_counts_once() -> None:
 def test_each_kind_of_change_has_its_words() -> None:
     """Of bodies, headers, trailers and events."""
     parts = [
-        part("response_headers", change("removed", "x-a", "1"), change("changed", "server", "a", "b" * 99)),
+        part(
+            "response_headers",
+            change("removed", "x-a", "1"),
+            change("changed", "server", "a", "b" * 99),
+        ),
         part("response_trailers", change("added", "digest", None, "1")),
-        part("response_body", change("type", ".n", "1", '"1"'), change("moved", ".list", "[1]", "[2]")),
-        part("events", change("moved", ".[3]", "{}", "{}", ".[2]"), change("removed", "all of it", "x")),
+        part(
+            "response_body",
+            change("type", ".n", "1", '"1"'),
+            change("moved", ".list", "[1]", "[2]"),
+        ),
+        part(
+            "events",
+            change("moved", ".[3]", "{}", "{}", ".[2]"),
+            change("removed", "all of it", "x"),
+        ),
     ]
     assert [line.partition(": ")[2].partition("  (")[0] for line in lines(result(1, *parts))] == [
         "header x-a is gone",
@@ -97,7 +133,11 @@ def test_of_another_class_only_the_status_is_said() -> None:
 def test_latency_is_judged_only_where_it_is_asked_for() -> None:
     """By its median, of many answers by its 95th percentile, too, and not by a few milliseconds."""
     slow = [result(n, took_us=30_000) for n in range(3)]
-    assert [reported(*slow, slower=factor)[0].latency.slower for factor in (None, 4, 2)] == [False, False, True]
+    assert [reported(*slow, slower=factor)[0].latency.slower for factor in (None, 4, 2)] == [
+        False,
+        False,
+        True,
+    ]
     latency = reported(*slow)[0].latency
     assert (latency.before.p50_us, latency.now.p50_us, latency.factor) == (10_000, 30_000, 3)
     tail = [result(n, took_us=90_000 if n < 10 else 10_000) for n in range(100)]
@@ -118,8 +158,12 @@ def test_what_is_kept_of_an_endpoint_is_bounded() -> None:
 def test_a_ci_system_reads_the_report() -> None:
     """An endpoint is a case; whatever a service wrote makes no XML of its own."""
     bad = result(1, part("response_body", change("changed", '.a<&"\x00', "\x1b", "]]>")))
-    failed = result(2, verdict="failed", reason="refused", endpoint="/b", status=None, duration_us=None)
-    endpoints = reported(bad, failed, result(3, endpoint="/c"), result(4, took_us=99_000, endpoint="/d"), slower=2)
+    failed = result(
+        2, verdict="failed", reason="refused", endpoint="/b", status=None, duration_us=None
+    )
+    endpoints = reported(
+        bad, failed, result(3, endpoint="/c"), result(4, took_us=99_000, endpoint="/d"), slower=2
+    )
     root = ET.fromstring(junit_xml(endpoints, {"unsafe": 2}, 'http://a/?x="<&'))
     assert root.attrib == {"tests": "5", "failures": "2", "errors": "1", "skipped": "1"}
     [suite] = root

@@ -12,7 +12,8 @@ from proxy.cli.commands.output import CommandError
 
 def test_a_file_that_is_refused_is_closed(tmp_path: Path) -> None:
     """One of another replay, or of none."""
-    path, before = tmp_path / "results.ndjson", len(os.listdir("/proc/self/fd"))
+    path = tmp_path / "results.ndjson"
+    before = len(os.listdir("/proc/self/fd"))
     for text in ('{"replay": {"of": "a"}}\n', "no results"):
         path.write_text(text)
         with pytest.raises(CommandError) as refusal:

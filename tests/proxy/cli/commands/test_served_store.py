@@ -17,7 +17,8 @@ print("storage.sqlite.store" in sys.modules)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "is_imported"), [(("--url", "http://127.0.0.1:9"), False), (("--data-dir", "."), True)]
+    ("arguments", "is_imported"),
+    [(("--url", "http://127.0.0.1:9"), False), (("--data-dir", "."), True)],
 )
 def test_a_running_sidelog_is_asked_without_what_opens_stores(
     tmp_path: Path, arguments: tuple[str, ...], is_imported: bool

@@ -20,7 +20,13 @@ class _Client:
 
     def get_json(self, path: str, parameters: object) -> dict[str, object]:
         rows = [{**ROW, "value": "one\ntwo  999  100.0%"}, {**ROW, "value": "\x1b[2J"}]
-        return {"by": "body.\x1b]0;mine\x07", "rows": rows, "values": 2, "complete": True, "seen": 6}
+        return {
+            "by": "body.\x1b]0;mine\x07",
+            "rows": rows,
+            "values": 2,
+            "complete": True,
+            "seen": 6,
+        }
 
 
 def test_a_group_is_one_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,11 +46,17 @@ def test_a_cost_that_is_not_there_is_no_amount(capsys: pytest.CaptureFixture[str
             return {"by": "model", "rows": rows, "values": 2, "complete": True, "seen": 6}
 
     assert stats.run_top(Costs(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
-    assert [row.split()[-1] for row in capsys.readouterr().out.splitlines()] == ["cost", "$0.0480", "–"]
+    assert [row.split()[-1] for row in capsys.readouterr().out.splitlines()] == [
+        "cost",
+        "$0.0480",
+        "–",
+    ]
 
 
 def test_calls_of_tools_fail_without_a_status(capsys: pytest.CaptureFixture[str]) -> None:
-    """One share of failures in the place of two, and words for calls where only the newest are counted."""
+    """One share of failures in the place of two, and words for calls where only the newest are
+    counted.
+    """
 
     class Tools(_Client):
         def get_json(self, path: str, parameters: object) -> dict[str, object]:
@@ -65,7 +77,9 @@ def test_calls_of_tools_fail_without_a_status(capsys: pytest.CaptureFixture[str]
         ("2026-11-23T02:02:00Z", "   2.50/s from 2026-11-22 02:00:00 to 2026-11-23 02:02:00 UTC"),
     ],
 )
-def test_a_rate_says_of_what_time_it_is(until: str, span: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rate_says_of_what_time_it_is(
+    until: str, span: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of the time that has records, not of the one asked for."""
 
     class Totals(_Client):
@@ -84,13 +98,38 @@ def test_a_rate_says_of_what_time_it_is(until: str, span: str, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("priced", [2, 3])
-def test_a_cost_says_of_how_many_calls_it_is(priced: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where a price is not known of all of them, of each model and together; tokens nobody counted are no number."""
-    counts = dict.fromkeys(("input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens"), 0)
-    known = counts | {"provider": "openai", "model": "known", "calls": 2, "counted": 2, "priced": 2, "cost_usd": 0.5}
-    mute = counts | {"provider": "openai", "model": "mute", "calls": 1, "counted": 0, "priced": priced - 2}
+def test_a_cost_says_of_how_many_calls_it_is(
+    priced: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a price is not known of all of them, of each model and together; tokens nobody counted
+    are no number.
+    """
+    counts = dict.fromkeys(
+        ("input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens"), 0
+    )
+    known = counts | {
+        "provider": "openai",
+        "model": "known",
+        "calls": 2,
+        "counted": 2,
+        "priced": 2,
+        "cost_usd": 0.5,
+    }
+    mute = counts | {
+        "provider": "openai",
+        "model": "mute",
+        "calls": 1,
+        "counted": 0,
+        "priced": priced - 2,
+    }
     mute |= {"cost_usd": 0.25 if priced == 3 else None}
-    usage = counts | {"calls": 3, "counted": 2, "priced": priced, "cost_usd": 0.5, "models": [known, mute]}
+    usage = counts | {
+        "calls": 3,
+        "counted": 2,
+        "priced": priced,
+        "cost_usd": 0.5,
+        "models": [known, mute],
+    }
     stats._print_usage(usage)
     lines = [line for line in capsys.readouterr().out.splitlines() if line]
     assert lines[2].split()[:4] == ["openai", "mute", "1", "–"]
@@ -109,18 +148,29 @@ def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str
     assert stats.run_top(Endpoints(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
     _, row, _, note = capsys.readouterr().out.splitlines()
     assert row.startswith("GET {unknown}  ")
-    assert note == "{unknown}: paths that were only refused, redirected or not answered, never served."
+    assert (
+        note == "{unknown}: paths that were only refused, redirected or not answered, never served."
+    )
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_figures_are_whole_on_any_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """Columns go where there is no room, the one that rows are sorted by last; then names are cut, never a figure."""
+    """Columns go where there is no room, the one that rows are sorted by last; then names are cut,
+    never a figure.
+    """
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
     monkeypatch.setattr(listing, "console", lambda: out)
 
     class Endpoints(_Client):
         def get_json(self, path: str, parameters: object) -> dict[str, object]:
-            rows = [{**ROW, "value": "/a/rather/long/path/of/a/service", "method": "GET", "response_bytes": 1_048_576}]
+            rows = [
+                {
+                    **ROW,
+                    "value": "/a/rather/long/path/of/a/service",
+                    "method": "GET",
+                    "response_bytes": 1_048_576,
+                }
+            ]
             return {"by": "endpoint", "rows": rows, "values": 1, "complete": True, "seen": 3}
 
     assert stats.run_top(Endpoints(), {"sort": "bytes"}, as_json=False) == 0  # type: ignore[arg-type]  # as above
@@ -132,12 +182,20 @@ def test_figures_are_whole_on_any_terminal(monkeypatch: pytest.MonkeyPatch, widt
 
 
 @pytest.mark.parametrize(("sort", "shown"), [("p99", "8.0 ms"), ("tokens", "1,230")])
-def test_what_rows_are_sorted_by_is_shown(sort: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_rows_are_sorted_by_is_shown(
+    sort: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Also a figure that has no column otherwise; a table that is sorted by another has none of it."""
 
     class Endpoints(_Client):
         def get_json(self, path: str, parameters: object) -> dict[str, object]:
-            row = {**ROW, "value": "/a", "input_tokens": 1200, "output_tokens": 30, "duration_ms": LATENCY | {"p99": 8}}
+            row = {
+                **ROW,
+                "value": "/a",
+                "input_tokens": 1200,
+                "output_tokens": 30,
+                "duration_ms": LATENCY | {"p99": 8},
+            }
             return {"by": "path", "rows": [row], "values": 1, "complete": True, "seen": 3}
 
     assert stats.run_top(Endpoints(), {"sort": sort}, as_json=False) == 0  # type: ignore[arg-type]  # as above

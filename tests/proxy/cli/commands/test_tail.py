@@ -15,11 +15,19 @@ CONNECTED = (200, b"retry: 2000\nid: 7\n\n")
 
 def test_an_id_without_data_is_told() -> None:
     """Once, and before anything else of its stream."""
-    lines = b"retry: 2000\nid: 7\n\n:\n\nid: 8\ndata: a\n\n:\n\nevent: gap\ndata: b\n\n".splitlines(keepends=True)
-    assert list(parse_events(lines)) == [Event("id", "7", ""), Event("message", "8", "a"), Event("gap", "8", "b")]
+    lines = b"retry: 2000\nid: 7\n\n:\n\nid: 8\ndata: a\n\n:\n\nevent: gap\ndata: b\n\n".splitlines(
+        keepends=True
+    )
+    assert list(parse_events(lines)) == [
+        Event("id", "7", ""),
+        Event("message", "8", "a"),
+        Event("gap", "8", "b"),
+    ]
 
 
-def follow(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, bytes]) -> tuple[int, list[str | None]]:
+def follow(
+    monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, bytes]
+) -> tuple[int, list[str | None]]:
     """Run the command against a server that answers so; its exit code, and the ids it came with."""
     monkeypatch.setattr(tail, "RETRY_S", 0.01)
     asked: list[str | None] = []
@@ -39,24 +47,36 @@ def follow(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, bytes]) -> tupl
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            code = app.main(["tail", "--url", f"http://127.0.0.1:{server.server_port}", "--token", "t"])
+            code = app.main(
+                ["tail", "--url", f"http://127.0.0.1:{server.server_port}", "--token", "t"]
+            )
         finally:
             server.shutdown()
             thread.join()
+
     return code, asked
 
 
-def test_the_newest_records_come_first(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """Oldest first, before what is new, and none twice; they are asked for once the stream has begun."""
+def test_the_newest_records_come_first(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Oldest first, before what is new, and none twice; they are asked for once the stream has
+    begun.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
             content = CONNECTED[1]
-            content += b"".join(b'id: %d\ndata: {"id": "%d"}\n\n' % (number, number) for number in (8, 9))
+            content += b"".join(
+                b'id: %d\ndata: {"id": "%d"}\n\n' % (number, number) for number in (8, 9)
+            )
             if "/stream" not in self.path:
-                content = b'{"records": [{"id": "8"}, {"id": "7"}], "next_cursor": null, "complete": true}'
+                content = (
+                    b'{"records": [{"id": "8"}, {"id": "7"}], "next_cursor": null, "complete": '
+                    b"true}"
+                )
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
@@ -70,10 +90,16 @@ def test_the_newest_records_come_first(monkeypatch: pytest.MonkeyPatch, capfd: p
         thread.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}"
-            assert app.main(["tail", "-n", "2", "--json", "--status", "5xx", "--url", url, "--token", "t"]) == 0
+            assert (
+                app.main(
+                    ["tail", "-n", "2", "--json", "--status", "5xx", "--url", url, "--token", "t"]
+                )
+                == 0
+            )
         finally:
             server.shutdown()
             thread.join()
+
     assert capfd.readouterr().out.splitlines() == ['{"id": "7"}', '{"id": "8"}', '{"id": "9"}']
     assert [path.partition("?")[0] for path in asked] == ["/api/records/stream", "/api/records"]
     assert all("status=5xx" in path for path in asked)
@@ -83,24 +109,36 @@ def test_the_newest_records_come_first(monkeypatch: pytest.MonkeyPatch, capfd: p
 def test_who_was_connected_is_not_turned_away(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: int
 ) -> None:
-    """A restart, or a balancer before it, answers for a while; the tail resumes behind the id it was told first."""
+    """A restart, or a balancer before it, answers for a while; the tail resumes behind the id it
+    was told first.
+    """
     refused = (status, b'{"detail": "the store is being opened"}')
-    assert follow(monkeypatch, CONNECTED, refused, refused, (200, END)) == (0, [None, "7", "7", "7"])
+    assert follow(monkeypatch, CONNECTED, refused, refused, (200, END)) == (
+        0,
+        [None, "7", "7", "7"],
+    )
     said = capfd.readouterr().err
     assert said.count("; reconnecting") == 1, "once, however many attempts it takes"
     assert said.count("connected again to") == 1
 
 
 @pytest.mark.parametrize("answers", [[(503, b"{}")], [CONNECTED, (401, b"{}")]])
-def test_a_refusal_that_stays_ends_it(monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]]) -> None:
+def test_a_refusal_that_stays_ends_it(
+    monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]]
+) -> None:
     """At the first connection any, later one that no time will change."""
     code, asked = follow(monkeypatch, *answers)
     assert (code, len(asked)) == (1, len(answers))
 
 
-def test_a_stop_of_the_server_is_said_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_stop_of_the_server_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """By the end of the connection, not by the event before it as well."""
-    stopping = (200, CONNECTED[1] + b'event: shutdown\ndata: {"reason": "sidelog is shutting down"}\n\n')
+    stopping = (
+        200,
+        CONNECTED[1] + b'event: shutdown\ndata: {"reason": "sidelog is shutting down"}\n\n',
+    )
     assert follow(monkeypatch, stopping, (200, END))[0] == 0
     said = capfd.readouterr().err
     assert ("shutdown" in said, said.count("reconnecting")) == (False, 1)

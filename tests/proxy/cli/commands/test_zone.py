@@ -25,7 +25,11 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("given", "local", "utc"),
     [
         ("2026-11-20T10:32", "2026-11-20T10:32:00+09:00", "2026-11-20T10:32:00+00:00"),
-        ("2026-11-20 10:32:45.5", "2026-11-20T10:32:45.500000+09:00", "2026-11-20T10:32:45.500000+00:00"),
+        (
+            "2026-11-20 10:32:45.5",
+            "2026-11-20T10:32:45.500000+09:00",
+            "2026-11-20T10:32:45.500000+00:00",
+        ),
         (" 2026-11-20", "2026-11-20T00:00:00+09:00", "2026-11-20T00:00:00+00:00"),
         ("2026-11-20T10:32:45Z", "2026-11-20T10:32:45Z", "2026-11-20T10:32:45Z"),
         ("2026-11-20T10:32+01:00", "2026-11-20T10:32+01:00", "2026-11-20T10:32+01:00"),
@@ -42,7 +46,11 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_only_times_without_an_offset_get_one(given: str, local: str, utc: str) -> None:
     """What the API cannot read is left for it to say so."""
     filters = {"since": given, "q": given, "path": "2026-11-20"}
-    assert with_offsets(filters, zone_of(False)) == {"since": local, "q": given, "path": "2026-11-20"}
+    assert with_offsets(filters, zone_of(False)) == {
+        "since": local,
+        "q": given,
+        "path": "2026-11-20",
+    }
     assert with_offsets({"until": given}, zone_of(True)) == {"until": utc}
     assert zone_of(True) is UTC
 
@@ -58,11 +66,17 @@ def test_only_times_without_an_offset_get_one(given: str, local: str, utc: str) 
         ("14:00", "16:00", ("2026-11-20T14:00:00+09:00", "2026-11-20T16:00:00+09:00")),
         ("today", None, ("2026-11-20T00:00:00+09:00", None)),
         ("yesterday", "today", ("2026-11-19T00:00:00+09:00", "2026-11-20T00:00:00+09:00")),
-        ("yesterday 9:30:10", "today 16:00", ("2026-11-19T09:30:10+09:00", "2026-11-20T16:00:00+09:00")),
+        (
+            "yesterday 9:30:10",
+            "today 16:00",
+            ("2026-11-19T09:30:10+09:00", "2026-11-20T16:00:00+09:00"),
+        ),
         ("9:30", "9:45:10", ("2026-11-20T09:30:00+09:00", "2026-11-20T09:45:10+09:00")),
     ],
 )
-def test_a_time_of_day_is_the_last_one(since: str, until: str | None, expected: tuple[str, str | None]) -> None:
+def test_a_time_of_day_is_the_last_one(
+    since: str, until: str | None, expected: tuple[str, str | None]
+) -> None:
     """Of the machine's zone; the end of a period is behind its beginning, also over midnight."""
     now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)  # 15:00 there
     filters: dict[str, str | list[str]] = {"since": since, **({"until": until} if until else {})}
@@ -70,11 +84,16 @@ def test_a_time_of_day_is_the_last_one(since: str, until: str | None, expected: 
     assert (found["since"], found.get("until")) == expected
 
 
-@each_of(("since", "until"), [("today", "yesterday"), ("1h", "2h"), ("14:05", "1h"), ("2026-11-20T06:00:00Z", "14:00")])
+@each_of(
+    ("since", "until"),
+    [("today", "yesterday"), ("1h", "2h"), ("14:05", "1h"), ("2026-11-20T06:00:00Z", "14:00")],
+)
 def test_a_period_that_ends_before_it_begins_is_refused(since: str, until: str) -> None:
     """It has nothing, whatever was recorded; both ends are read as the API reads them."""
     now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)  # 15:00 there
-    with pytest.raises(CommandError, match=f"the period is empty: --until {until} is before --since {since}"):
+    with pytest.raises(
+        CommandError, match=f"the period is empty: --until {until} is before --since {since}"
+    ):
         with_offsets({"since": since, "until": until}, None, now)
     assert with_offsets({"since": until, "until": since}, None, now)
 

@@ -35,7 +35,9 @@ def kept(entry: Entry, *rules: CaptureRuleSettings) -> Entry | None:
     ],
 )
 def test_any_search_finds_what_is_left_out(query: str, is_found: bool) -> None:
-    """By path, beginning of a path, method, status, user agent, and whatever else can be searched for."""
+    """By path, beginning of a path, method, status, user agent, and whatever else can be searched
+    for.
+    """
     entry = Entry(make_record(path="/healthz", user_agent="kube-probe/1.31"), make_payload(1))
     assert (kept(entry, CaptureRuleSettings(query=query, share=0)) is None) is is_found
 
@@ -81,19 +83,25 @@ def test_a_lower_level_leaves_out_bodies_or_all_text() -> None:
     headers = kept(entry, CaptureRuleSettings(query="method:GET", level="headers"))
     assert headers is not None
     assert headers.payload is not None
-    assert (headers.payload.request_head, headers.payload.response_body) == (payload.request_head, None)
+    assert (headers.payload.request_head, headers.payload.response_body) == (
+        payload.request_head,
+        None,
+    )
     usage = kept(entry, CaptureRuleSettings(query="method:GET", level="usage"))
     assert usage == Entry(entry.record)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_a_share_is_a_share(share: float) -> None:
-    """Of many ids as sidelog makes them, one after the other; an id meets the same decision each time."""
+    """Of many ids as sidelog makes them, one after the other; an id meets the same decision each
+    time.
+    """
     rules = [CaptureRuleSettings(query="method:GET", share=share)]
     ids = [new_id(START_US * 1000 + number * 10_000, 5, number) for number in range(50_000)]
     found = [kept(Entry(make_record(id=id)), *rules) is not None for id in ids[:2000]]
     assert found == [kept(Entry(make_record(id=id)), *rules) is not None for id in ids[:2000]]
-    rule, record = CaptureRules(rules), make_record()
+    rule = CaptureRules(rules)
+    record = make_record()
     count = 0
     for record.id in ids:
         count += rule.apply(Entry(record)) is not None
@@ -101,7 +109,9 @@ def test_a_share_is_a_share(share: float) -> None:
 
 
 def test_what_is_kept_stands_for_what_is_not() -> None:
-    """Its weight is 1 / share, its tool calls' too; what failed or was slow stands for itself, whatever the rule."""
+    """Its weight is 1 / share, its tool calls' too; what failed or was slow stands for itself,
+    whatever the rule.
+    """
     rule = CaptureRuleSettings(query="path:/items", share=0.3)
     weights = set()
     for record in (make_record(path="/items") for _ in range(100)):
@@ -109,12 +119,20 @@ def test_what_is_kept_stands_for_what_is_not() -> None:
         entry = kept(Entry(record, tool_calls=[call]), rule)
         if entry is not None:
             weights.add((entry.record.weight, call.weight))
+
     assert weights == {(3.333333, 3.333333)}
-    for changes in ({"status": 503, "level": "error"}, {"duration_us": 2_000_000}, {"path": "/other"}):
+    for changes in (
+        {"status": 503, "level": "error"},
+        {"duration_us": 2_000_000},
+        {"path": "/other"},
+    ):
         entry = kept(Entry(make_record(**({"path": "/items"} | changes))), rule)
         assert entry is not None
         assert entry.record.weight == 1
-    lowered = kept(Entry(make_record(path="/items")), CaptureRuleSettings(query="path:/items", level="headers"))
+
+    lowered = kept(
+        Entry(make_record(path="/items")), CaptureRuleSettings(query="path:/items", level="headers")
+    )
     assert lowered is not None
     assert lowered.record.weight == 1
 
@@ -130,6 +148,7 @@ def test_one_decision_for_a_trace_or_a_conversation(by: str) -> None:
         decisions = {CaptureRules([rule]).apply(Entry(record)) is not None for record in records}
         assert len(decisions) == 1
         count += decisions.pop()
+
     assert count / 4000 == pytest.approx(0.25, abs=0.03)
 
 
@@ -140,7 +159,14 @@ def test_a_session_of_tools_is_a_conversation() -> None:
         entries = []
         for _ in range(10):
             record = make_record(path="/mcp", trace_id=None, conversation=None)
-            entries.append(Entry(record, tool_calls=[make_call(record_id=record.id, session=str(session))]))
+            entries.append(
+                Entry(record, tool_calls=[make_call(record_id=record.id, session=str(session))])
+            )
+
         assert len({kept(entry, rule) is not None for entry in entries}) == 1
-    alone = {kept(Entry(make_record(path="/mcp", conversation=None)), rule) is not None for _ in range(50)}
+
+    alone = {
+        kept(Entry(make_record(path="/mcp", conversation=None)), rule) is not None
+        for _ in range(50)
+    }
     assert alone == {True, False}

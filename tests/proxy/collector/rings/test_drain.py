@@ -1,4 +1,6 @@
-"""Whatever a ring held becomes a record or a counted drop, exactly once, wherever the collector is killed."""
+"""Whatever a ring held becomes a record or a counted drop, exactly once, wherever the collector is
+killed.
+"""
 
 import asyncio
 import json
@@ -36,9 +38,13 @@ def told(records: list[Record]) -> dict[str, int]:
 
 
 async def test_entries_become_records_and_are_released_after_the_commit(tmp_path: Path) -> None:
-    """Rows are in the order of the ring, metrics see them, and the ring is free again once they are committed."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    """Rows are in the order of the ring, metrics see them, and the ring is free again once they are
+    committed.
+    """
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     ids = worker.record(7)
+
     async with collecting(tmp_path, store) as plane:
         source = plane.sources.attached[worker.source]
         assert source.reader.released == 0
@@ -50,26 +56,32 @@ async def test_entries_become_records_and_are_released_after_the_commit(tmp_path
         more = worker.record(2)
         await plane.until(lambda: plane.ledger().stored == 9)
         assert [record.id for record in await rows(store)] == ids + more
+
     worker.die()
 
 
 async def test_nothing_is_released_before_it_is_committed(tmp_path: Path) -> None:
     """While a commit does not return the ring keeps everything, and the ledger shows it as waiting."""
-    worker, store = RingWorker(tmp_path), MortalStore()
+    worker = RingWorker(tmp_path)
+    store = MortalStore()
     store.dies_at = 1
     worker.record(5)
+
     async with collecting(tmp_path, store) as plane:
         await store.has_died.wait()
         assert plane.sources.attached[worker.source].reader.released == 0
         assert (plane.ledger().received, plane.ledger().waiting, plane.ledger().stored) == (5, 5, 0)
+
     worker.die()
 
 
 async def test_a_refusing_ring_leaves_one_gap_with_the_exact_count(tmp_path: Path) -> None:
     """What the full ring refused is counted as dropped, and an event says how many, and when."""
-    worker, store = RingWorker(tmp_path, ring_bytes=4096), MemoryStorage()
+    worker = RingWorker(tmp_path, ring_bytes=4096)
+    store = MemoryStorage()
     pushed = worker.fill()
     assert worker.ring.push(1, b"", []) is False
+
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.ledger().dropped.get("poison") == pushed)
         ledger = plane.ledger()
@@ -77,6 +89,7 @@ async def test_a_refusing_ring_leaves_one_gap_with_the_exact_count(tmp_path: Pat
         (gap,) = [gap for gap in events(await rows(store), "gap") if gap["reason"] == "ring_full"]
         assert gap["count"] == 2
         assert 0 < int(str(gap["fromMs"])) <= int(str(gap["toMs"]))
+
     worker.die()
     async with collecting(tmp_path, store) as plane:
         ledger = await plane.until_empty()
@@ -87,9 +100,11 @@ async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ring is not closed as long as a full writer keeps its gap from being told."""
-    worker, store = RingWorker(tmp_path, ring_bytes=4096), MemoryStorage()
+    worker = RingWorker(tmp_path, ring_bytes=4096)
+    store = MemoryStorage()
     pushed = worker.fill()
     worker.die()
+
     async with collecting(tmp_path, store, is_draining=False) as plane:
         while await plane.drain._move():
             pass
@@ -99,16 +114,24 @@ async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
                 patch.setattr(Writer, "is_full", True)
                 plane.drain._update_sources(closing)
             plane.drain._update_sources(closing)
+
         ledger = await plane.until_empty()
+
     assert told(await rows(store)) == ledger.dropped == {"poison": pushed, "ring_full": 1}
 
 
 async def test_every_ring_is_told_whether_room_will_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also one that comes later; what a collector said dies with it, because the next one begins anew."""
-    workers, store = [RingWorker(tmp_path)], MemoryStorage()
-    async with collecting(tmp_path, store, is_draining=False) as plane, asyncio.TaskGroup() as closing:
+    """Also one that comes later; what a collector said dies with it, because the next one begins
+    anew.
+    """
+    workers = [RingWorker(tmp_path)]
+    store = MemoryStorage()
+    async with (
+        collecting(tmp_path, store, is_draining=False) as plane,
+        asyncio.TaskGroup() as closing,
+    ):
         plane.drain._tell_workers()
         assert workers[0].ring.has_hope
         plane.writer.availability.note_down(OSError("away"))
@@ -121,6 +144,7 @@ async def test_every_ring_is_told_whether_room_will_be_made(
         plane.drain._update_sources(closing)
         plane.drain._tell_workers()
         assert [worker.ring.has_hope for worker in workers] == [False, False]
+
     assert [worker.ring.has_hope for worker in workers] == [False, False]
     async with collecting(tmp_path, store, is_draining=False) as plane:
         assert [worker.ring.has_hope for worker in workers] == [True, True]
@@ -130,7 +154,12 @@ async def test_every_ring_is_told_whether_room_will_be_made(
         plane.writer.availability.note_up()
         plane.drain._tell_workers()
         assert [worker.ring.has_hope for worker in workers] == [True, True]
-    words = [record.getMessage() for record in caplog.records if record.getMessage().startswith("requests")]
+
+    words = [
+        record.getMessage()
+        for record in caplog.records
+        if record.getMessage().startswith("requests")
+    ]
     full = "requests no longer wait for recording: the store is away, queue and spool are full"
     assert words == [full, full, "requests may wait for room in the rings again"]
     for worker in workers:
@@ -141,7 +170,8 @@ async def test_a_ring_that_is_held_back_without_a_spool_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start without the store reads nothing where no spool takes it: that is said after a while."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     async with collecting(tmp_path, store, is_draining=False) as plane:
         plane.writer.availability.note_down(OSError("away"))
         plane.drain.start_offline(is_holding=True)
@@ -150,21 +180,27 @@ async def test_a_ring_that_is_held_back_without_a_spool_is_given_up(
         monkeypatch.setattr(Availability, "away_s", GIVE_UP_S)
         plane.drain._tell_workers()
         assert not worker.ring.has_hope
+
     worker.die()
 
 
 async def test_an_entry_that_cannot_be_read_is_dropped_and_the_next_is_read(tmp_path: Path) -> None:
-    """A header of a wrong length, lengths beyond the sections, and a kind from the future are `poison`."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    """A header of a wrong length, lengths beyond the sections, and a kind from the future are
+    `poison`.
+    """
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     ids = worker.record()
     worker.ring.push(1, b"short", [])
     worker.ring.push(1, b"\xff" * 116, [b"x"])
     worker.ring.push(77, b"", [b"from a later version"])
     ids += worker.record()
+
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.ledger().stored == 3)
         assert plane.ledger().dropped == {"poison": 3}
         assert plane.ledger().waiting == 0
+
     stored = await rows(store)
     assert [record.id for record in stored if record.kind == "exchange"] == ids
     assert told(stored) == {"poison": 3}
@@ -173,9 +209,13 @@ async def test_an_entry_that_cannot_be_read_is_dropped_and_the_next_is_read(tmp_
 
 @pytest.mark.parametrize("damaged", [0, 1, 2])
 async def test_damage_is_counted_wherever_it_lies(tmp_path: Path, damaged: int) -> None:
-    """A damaged entry, the newest one too, is dropped as `corrupt`; its ring is let go like any other."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
-    ids, starts = [], []
+    """A damaged entry, the newest one too, is dropped as `corrupt`; its ring is let go like any
+    other.
+    """
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
+    ids = []
+    starts = []
     for _ in range(3):
         starts.append(worker.segment.cells[HEAD] & ~7)
         ids += worker.record()
@@ -192,9 +232,13 @@ async def test_damage_is_counted_wherever_it_lies(tmp_path: Path, damaged: int) 
 
 
 async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_path: Path) -> None:
-    """Nothing in a header that cannot be trusted is counted; the ledger can still be read and balances."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    """Nothing in a header that cannot be trusted is counted; the ledger can still be read and
+    balances.
+    """
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     worker.record(2)
+
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.ledger().stored == 2)
         worker.segment.cells[HEAD] = 1 << 60
@@ -202,15 +246,20 @@ async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_pa
         await plane.until(lambda: worker.source not in plane.committed.positions)
         ledger = plane.ledger()
         assert (ledger.received, ledger.stored, ledger.waiting) == (3, 3, 0)
+
     (event,) = events(await rows(store), "unclean_start")
     assert (event["reason"], event["ring"]) == ("ring_damaged", worker.source.hex())
     worker.die()
 
 
 async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_path: Path) -> None:
-    """Until its end is committed its header still promises entries: nobody waits for those without a pause."""
-    worker, store = RingWorker(tmp_path), MortalStore()
+    """Until its end is committed its header still promises entries: nobody waits for those without
+    a pause.
+    """
+    worker = RingWorker(tmp_path)
+    store = MortalStore()
     worker.record(2)
+
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.ledger().stored == 2)
         store.dies_at = store.commits + 1
@@ -222,12 +271,16 @@ async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_
         healthy.record()
         await plane.until(lambda: plane.writer.waiting_records == 2)  # its event, and the record
         healthy.die()
+
     worker.die()
 
 
 async def test_a_ring_that_is_gone_is_told_once(tmp_path: Path) -> None:
-    """A position without its ring is closed with an `unclean_start` event; further starts say nothing more."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    """A position without its ring is closed with an `unclean_start` event; further starts say
+    nothing more.
+    """
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     worker.record(4)
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.ledger().stored == 4)
@@ -237,16 +290,22 @@ async def test_a_ring_that_is_gone_is_told_once(tmp_path: Path) -> None:
         async with collecting(tmp_path, store) as plane:
             ledger = await plane.until_empty()
             assert (ledger.received, ledger.stored, ledger.waiting) == (5, 5, 0)
+
     (event,) = events(await rows(store), "unclean_start")
     assert event == {"count": None, "reason": "ring_lost", "ring": worker.source.hex()}
 
 
-async def test_a_ring_of_another_boot_is_drained_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a ring of an earlier boot holds is stored; that its newest entries may be missing is an event."""
+async def test_a_ring_of_another_boot_is_drained_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a ring of an earlier boot holds is stored; that its newest entries may be missing is an
+    event.
+    """
     with monkeypatch.context() as patch:
         patch.setattr("proxy.ring.segment_layout.boot_id", lambda: "0" * 36)
         worker = RingWorker(tmp_path)
-    ids, store = worker.record(3), MemoryStorage()
+    ids = worker.record(3)
+    store = MemoryStorage()
     worker.die()
     async with collecting(tmp_path, store) as plane:
         await plane.until_empty()
@@ -256,7 +315,9 @@ async def test_a_ring_of_another_boot_is_drained_and_told(tmp_path: Path, monkey
 
 
 def eventful_worker(directory: Path) -> tuple[RingWorker, list[bytes], bytes]:
-    """A dead worker with records, poison, damage, refusals, and an exchange in flight; what must be stored."""
+    """A dead worker with records, poison, damage, refusals, and an exchange in flight; what must be
+    stored.
+    """
     worker = RingWorker(directory, ring_bytes=4096)
     lost = worker.show(worker.begin("/lost"))
     ids = worker.record(4)
@@ -264,39 +325,50 @@ def eventful_worker(directory: Path) -> tuple[RingWorker, list[bytes], bytes]:
     damaged_at = worker.segment.cells[HEAD] & ~7
     worker.record()
     worker.segment.data[damaged_at + PREFIX.size] ^= 0xFF
+
     while len(ids) < 200 and not worker.segment.cells[REFUSED_RECORDS]:
         exchange = worker.begin()
         before = worker.segment.cells[PUSHED]
         worker.finish(exchange)
         if worker.segment.cells[PUSHED] > before:
             ids.append(exchange.id)
+
     worker.die()
     return worker, ids, lost
 
 
 @pytest.mark.parametrize("has_stored_it", [False, True], ids=["before", "after"])
-async def test_a_kill_at_any_commit_loses_and_doubles_nothing(tmp_path: Path, has_stored_it: bool) -> None:
-    """Killed before or after each commit from the first record to the folded counts, the end is the same."""
+async def test_a_kill_at_any_commit_loses_and_doubles_nothing(
+    tmp_path: Path, has_stored_it: bool
+) -> None:
+    """Killed before or after each commit from the first record to the folded counts, the end is the
+    same.
+    """
     kills = 0
     for dies_at in range(1, 60):
         directory = tmp_path / str(dies_at)
         directory.mkdir()
         _, ids, lost = eventful_worker(directory)
         store = MortalStore()
-        store.dies_at, store.has_stored_it = dies_at, has_stored_it
+        store.dies_at = dies_at
+        store.has_stored_it = has_stored_it
+
         async with collecting(directory, store) as plane, asyncio.TaskGroup() as tasks:
             death = tasks.create_task(store.has_died.wait())
             done = tasks.create_task(plane.until_empty())
             await asyncio.wait((death, done), return_when=asyncio.FIRST_COMPLETED)
             death.cancel()
             done.cancel()
+
         has_died = store.has_died.is_set()
         kills += has_died
         store.dies_at = None
         async with collecting(directory, store) as plane:
             ledger = await plane.until_empty()
         stored = await rows(store)
-        assert sorted(record.id for record in stored if record.kind == "exchange") == sorted([*ids, lost])
+        assert sorted(record.id for record in stored if record.kind == "exchange") == sorted(
+            [*ids, lost]
+        )
         # What was read and not counted yet is missed by the next reader: corrupt for it.
         assert ledger.dropped["ring_full"] == 1
         assert sum(ledger.dropped.values()) == 3
@@ -305,13 +377,18 @@ async def test_a_kill_at_any_commit_loses_and_doubles_nothing(tmp_path: Path, ha
         assert set(await store.positions(INSTANCE)) == {RETIRED_TOTALS, SOURCE_INTERNAL}
         if not has_died:
             break
+
     assert kills > 5
 
 
 async def test_anonymous_rings_are_drained_through_their_descriptor(tmp_path: Path) -> None:
-    """A ring without a name is adopted once, read, and forgotten; offering it again changes nothing."""
-    worker, store = RingWorker(None), MemoryStorage()
+    """A ring without a name is adopted once, read, and forgotten; offering it again changes
+    nothing.
+    """
+    worker = RingWorker(None)
+    store = MemoryStorage()
     ids = worker.record(3)
+
     async with collecting(None, store) as plane:
         plane.sources.attach_fd(worker.segment.fd)
         plane.sources.attach_fd(worker.segment.fd)
@@ -321,25 +398,31 @@ async def test_anonymous_rings_are_drained_through_their_descriptor(tmp_path: Pa
         plane.sources.attach_fd(worker.segment.fd)
         assert not plane.sources.attached
         await plane.until_empty()
+
     worker.die()
     assert [record.id for record in await rows(store)] == ids
 
 
 async def test_stop_empties_the_rings_and_ends(tmp_path: Path) -> None:
     """After `stop` the drain ends by itself, once nothing is left to read and every ring is let go."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     worker.record(200)
     worker.die()
     wakeup = Wakeup.create()
+
     async with collecting(tmp_path, store, is_draining=False) as plane:
         plane.drain.stop()
         async with asyncio.timeout(60):
             await plane.drain.run(wakeup)
         assert plane.ledger().stored == 200
+
     wakeup.close()
 
 
-async def test_a_push_wakes_a_sleeping_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_push_wakes_a_sleeping_drain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once nothing comes for a while the rings ask for a wake-up, and the next push gives it."""
     monkeypatch.setattr(drain, "MAX_SLEEP_S", 3600.0)
     store = MemoryStorage()
@@ -350,13 +433,15 @@ async def test_a_push_wakes_a_sleeping_drain(tmp_path: Path, monkeypatch: pytest
         worker.record()
         await plane.until(lambda: plane.ledger().stored == 1)
         assert plane.ledger().received == 1
+
     worker.die()
 
 
 async def test_a_file_that_is_no_ring_is_left_alone(tmp_path: Path) -> None:
     """What cannot be read as a ring stays for the operator, is tried once, and holds nothing up."""
     (tmp_path / "garbage.ring").write_bytes(b"x" * 10_000)
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     worker.record()
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.ledger().stored == 1)

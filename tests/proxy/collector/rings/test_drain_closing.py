@@ -1,4 +1,6 @@
-"""The end of a dead worker's ring: what was in flight is recorded once, and no other ring waits for it."""
+"""The end of a dead worker's ring: what was in flight is recorded once, and no other ring waits for
+it.
+"""
 
 import asyncio
 from pathlib import Path
@@ -13,12 +15,16 @@ from tests.support.rings import INSTANCE, RingWorker, collecting, rows
 
 
 async def test_what_a_dead_worker_left_in_flight_is_recorded_once(tmp_path: Path) -> None:
-    """An exchange in the table whose id was not stored becomes `worker_lost`, over any number of restarts."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    """An exchange in the table whose id was not stored becomes `worker_lost`, over any number of
+    restarts.
+    """
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     lost = worker.show(worker.begin("/slow?token=secret"))
     both = worker.begin()
     worker.show(both)
-    slot, both.slot = both.slot, -1
+    slot = both.slot
+    both.slot = -1
     worker.finish(both)  # pushed, and killed before its slot was cleared
     assert slot >= 0
     async with collecting(tmp_path, store) as plane:
@@ -28,32 +34,43 @@ async def test_what_a_dead_worker_left_in_flight_is_recorded_once(tmp_path: Path
         async with collecting(tmp_path, store) as plane:
             ledger = await plane.until_empty()
             assert (ledger.received, ledger.stored) == (2, 2)
+
     stored = {record.id: record for record in await rows(store)}
     assert stored.keys() == {lost, both.id}
-    assert (stored[lost].outcome, stored[lost].status, stored[lost].level) == ("worker_lost", None, "error")
+    assert (stored[lost].outcome, stored[lost].status, stored[lost].level) == (
+        "worker_lost",
+        None,
+        "error",
+    )
     assert (stored[lost].path, stored[lost].query) == ("/slow", "token=[REDACTED]")
     assert stored[both.id].outcome == "ok"
 
 
 async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path) -> None:
     """The file goes, the row goes, the counts and the counters stay."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     worker.record(6)
     worker.die()
+
     async with collecting(tmp_path, store) as plane:
         removed: list[bytes] = []
         plane.sources.subscribe(on_removed=removed.append)
         await plane.until_empty()
         assert removed == [worker.source]
         assert plane.sources.counters().requests == {("shop", "GET", "2xx"): 6}
+
     positions = await store.positions(INSTANCE)
     assert positions == {RETIRED_TOTALS: Position(taken=6, stored=6, received=6, closed=True)}
     assert not segments_in(tmp_path)
 
 
 async def test_a_closed_position_needs_only_its_file_removed(tmp_path: Path) -> None:
-    """A kill between the closing commit and the unlinking leaves a file whose entries are not read again."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    """A kill between the closing commit and the unlinking leaves a file whose entries are not read
+    again.
+    """
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     worker.record(2)
     await store.commit(Batch(INSTANCE, [], {worker.source: Position(1, 2, 2, 2, {}, closed=True)}))
     worker.die()
@@ -80,9 +97,12 @@ class AskedStore(MemoryStorage):
 
 async def test_two_dead_workers_may_go_in_the_same_moment(tmp_path: Path) -> None:
     """While the store is asked about one ring's last exchanges, others are drained, and go."""
-    dead, also_dead, alive = RingWorker(tmp_path), RingWorker(tmp_path), RingWorker(tmp_path)
+    dead = RingWorker(tmp_path)
+    also_dead = RingWorker(tmp_path)
+    alive = RingWorker(tmp_path)
     dead.show(dead.begin())
     dead.die()
+
     store = AskedStore()
     async with collecting(tmp_path, store) as plane:
         await store.is_asked.wait()
@@ -95,19 +115,29 @@ async def test_two_dead_workers_may_go_in_the_same_moment(tmp_path: Path) -> Non
         await plane.until(lambda: plane.sources.attached.keys() == {alive.source})
         alive.die()
         ledger = await plane.until_empty()
+
     assert (ledger.received, ledger.stored) == (6, 6)
 
 
-async def test_a_ring_that_is_given_up_while_the_store_is_asked_is_closed_once(tmp_path: Path) -> None:
-    """Its header breaks between the question and the answer: what was in flight is not known any more."""
-    dead, store = RingWorker(tmp_path), AskedStore()
+async def test_a_ring_that_is_given_up_while_the_store_is_asked_is_closed_once(
+    tmp_path: Path,
+) -> None:
+    """Its header breaks between the question and the answer: what was in flight is not known any
+    more.
+    """
+    dead = RingWorker(tmp_path)
+    store = AskedStore()
     dead.show(dead.begin())
     dead.die()
+
     async with collecting(tmp_path, store) as plane:
         await store.is_asked.wait()
         plane.sources.attached[dead.source].segment.cells[HEAD] = 1 << 60
         await plane.until(lambda: not plane.sources.attached)
         store.may_answer.set()
         ledger = await plane.until_empty()
+
     assert (ledger.received, ledger.stored) == (1, 1)
-    assert [event["reason"] for event in events(await rows(store), "unclean_start")] == ["ring_damaged"]
+    assert [event["reason"] for event in events(await rows(store), "unclean_start")] == [
+        "ring_damaged"
+    ]

@@ -1,4 +1,6 @@
-"""What a rule of capture leaves out is a term of the ledger, exactly, wherever the collector is killed."""
+"""What a rule of capture leaves out is a term of the ledger, exactly, wherever the collector is
+killed.
+"""
 
 from pathlib import Path
 
@@ -13,14 +15,18 @@ HEALTH = [CaptureRuleSettings(query="path:/healthz", share=0)]
 
 def record(worker: RingWorker, paths: str) -> list[bytes]:
     """Record an exchange a letter, `h` of a health check; return the ids of the others."""
-    ids = [(worker.finish(worker.begin("/healthz" if path == "h" else "/items")), path) for path in paths]
+    ids = [
+        (worker.finish(worker.begin("/healthz" if path == "h" else "/items")), path)
+        for path in paths
+    ]
     return [record_id for record_id, path in ids if path != "h"]
 
 
 @pytest.mark.parametrize("paths", ["h", "hhhh", "ihih", "hiih", "iihhhhi", "hhhhhhhhhi"])
 async def test_what_is_left_out_is_counted_and_released(tmp_path: Path, paths: str) -> None:
     """The ring is free again, metrics have seen it, and no row is there."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     async with collecting(tmp_path, store, rules=HEALTH) as plane:
         expected = record(worker, paths)
         source = plane.sources.attached[worker.source]
@@ -31,6 +37,7 @@ async def test_what_is_left_out_is_counted_and_released(tmp_path: Path, paths: s
             len(paths), len(expected), paths.count("h"), {},
         )  # fmt: skip
         assert len(plane.observed) == len(paths)
+
     worker.die()
     async with collecting(tmp_path, store, rules=HEALTH) as plane:
         ledger = await plane.until_empty()
@@ -39,13 +46,17 @@ async def test_what_is_left_out_is_counted_and_released(tmp_path: Path, paths: s
 
 async def test_a_share_is_counted_by_both_sides(tmp_path: Path) -> None:
     """What is stored and what is left out add up, whatever the weights of what is stored."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
+
     share = CaptureRuleSettings(query="path:/items", share=0.25)
     async with collecting(tmp_path, store, rules=[share]) as plane:
         record(worker, "i" * 200)
         source = plane.sources.attached[worker.source]
         await plane.until(lambda: source.reader.released == source.reader.head > 0)
-        ledger, stored = plane.ledger(), await rows(store)
+        ledger = plane.ledger()
+        stored = await rows(store)
+
     assert 0 < len(stored) < 200
     assert {row.weight for row in stored} == {4}
     assert (ledger.received, ledger.stored, ledger.sampled) == (200, len(stored), 200 - len(stored))
@@ -54,11 +65,15 @@ async def test_a_share_is_counted_by_both_sides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dies_at", range(1, 9))
 @pytest.mark.parametrize("has_stored_it", [False, True])
-async def test_a_kill_at_any_commit_counts_each_once(tmp_path: Path, dies_at: int, *, has_stored_it: bool) -> None:
+async def test_a_kill_at_any_commit_counts_each_once(
+    tmp_path: Path, dies_at: int, *, has_stored_it: bool
+) -> None:
     """Before or behind the commit: the next collector goes on where the store is."""
     paths = "hhihihhhiihhhhhhih" * 2
-    worker, store = RingWorker(tmp_path), MortalStore()
-    store.dies_at, store.has_stored_it = dies_at, has_stored_it
+    worker = RingWorker(tmp_path)
+    store = MortalStore()
+    store.dies_at = dies_at
+    store.has_stored_it = has_stored_it
     expected = record(worker, paths)
     async with collecting(tmp_path, store, rules=HEALTH) as plane:
         await plane.until(lambda: store.has_died.is_set() or plane.ledger().waiting == 0)
@@ -66,6 +81,12 @@ async def test_a_kill_at_any_commit_counts_each_once(tmp_path: Path, dies_at: in
     store.dies_at = None
     async with collecting(tmp_path, store, rules=HEALTH) as plane:
         ledger = await plane.until_empty()
-    assert (ledger.received, ledger.stored, ledger.sampled) == (len(paths), len(expected), paths.count("h"))
+    assert (ledger.received, ledger.stored, ledger.sampled) == (
+        len(paths),
+        len(expected),
+        paths.count("h"),
+    )
     assert [row.id for row in await rows(store)] == expected
-    assert sum(position.stored for position in (await store.positions(INSTANCE)).values()) == len(expected)
+    assert sum(position.stored for position in (await store.positions(INSTANCE)).values()) == len(
+        expected
+    )

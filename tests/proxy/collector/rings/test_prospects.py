@@ -22,7 +22,11 @@ from tests.support.cases import each_of
         (True, 0.0, False, False, Outlook.ROOM),
     ],
 )
-def test_what_is_said(is_stuck: bool, away_s: float, has_spool: bool, is_spool_full: bool, said: Outlook) -> None:
+def test_what_is_said(
+    is_stuck: bool, away_s: float, has_spool: bool, is_spool_full: bool, said: Outlook
+) -> None:
     """Only a way to the store that is stuck and known to stay so is no reason to wait."""
-    prospects = Prospects(is_stuck=is_stuck, away_s=away_s, has_spool=has_spool, is_spool_full=is_spool_full)
+    prospects = Prospects(
+        is_stuck=is_stuck, away_s=away_s, has_spool=has_spool, is_spool_full=is_spool_full
+    )
     assert outlook(prospects) is said

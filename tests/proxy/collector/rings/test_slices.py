@@ -16,13 +16,16 @@ from tests.support.memory_store import MemoryStorage
 from tests.support.rings import MortalStore, RingWorker, collecting, rows
 
 MAX_HOLD_S = 0.15
-"""CPU time of the loop's thread in one iteration; about 10 ms is usual, 80 on cores that many share, and a body that is
-not taken apart takes 350."""
+"""CPU time of the loop's thread in one iteration; about 10 ms is usual, 80 on cores that many
+share, and a body that is not taken apart takes 350.
+"""
 
 
 @pytest.fixture(autouse=True)
 def few_objects() -> Iterator[None]:
-    """What the test run has loaded is not looked through for cycles, as what the collector has loaded is not."""
+    """What the test run has loaded is not looked through for cycles, as what the collector has
+    loaded is not.
+    """
     gc.freeze()
     yield
     gc.unfreeze()
@@ -43,7 +46,9 @@ def record_hostile(worker: RingWorker, body: HostileBody, windows: tuple[int, in
 
 
 async def watch(holds: list[float]) -> None:
-    """Note how much CPU time this thread takes between two looks, that is, in little more than one iteration."""
+    """Note how much CPU time this thread takes between two looks, that is, in little more than one
+    iteration.
+    """
     before_s = time.thread_time()
     while True:
         await asyncio.sleep(0.001)
@@ -53,11 +58,16 @@ async def watch(holds: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "windows", [long((30_000, 1000)), (65_536, 16_384), long((1 << 20, 16_384))], ids=["small", "usual", "1 MiB"]
+    "windows",
+    [long((30_000, 1000)), (65_536, 16_384), long((1 << 20, 16_384))],
+    ids=["small", "usual", "1 MiB"],
 )
 async def test_hostile_bodies_hold_nobody_up(tmp_path: Path, windows: tuple[int, int]) -> None:
-    """Whatever a body is, the loop goes round, and the records before and behind it are stored in order."""
-    worker, store = RingWorker(tmp_path, ring_bytes=64 << 20), MemoryStorage()
+    """Whatever a body is, the loop goes round, and the records before and behind it are stored in
+    order.
+    """
+    worker = RingWorker(tmp_path, ring_bytes=64 << 20)
+    store = MemoryStorage()
     expected: list[bytes] = []
     for body in HOSTILE.values():
         expected += [*worker.record(), record_hostile(worker, body, windows), *worker.record()]
@@ -67,6 +77,7 @@ async def test_hostile_bodies_hold_nobody_up(tmp_path: Path, windows: tuple[int,
         await plane.until(lambda: plane.ledger().stored == len(expected), 200)
         watching.cancel()
         ledger = plane.ledger()
+
     worker.die()
     assert ledger.dropped == {}
     assert [record.id for record in await rows(store)] == expected
@@ -75,13 +86,18 @@ async def test_hostile_bodies_hold_nobody_up(tmp_path: Path, windows: tuple[int,
 
 async def test_a_crowd_of_hostile_bodies_is_taken_apart(tmp_path: Path) -> None:
     """Many that are short enough for the loop, in one slice, are taken with pauses between them."""
-    worker, store = RingWorker(tmp_path, ring_bytes=16 << 20), MemoryStorage()
-    expected = [record_hostile(worker, body, (4000, 0)) for body in HOSTILE.values() for _ in range(4)]
+    worker = RingWorker(tmp_path, ring_bytes=16 << 20)
+    store = MemoryStorage()
+    expected = [
+        record_hostile(worker, body, (4000, 0)) for body in HOSTILE.values() for _ in range(4)
+    ]
     holds: list[float] = []
+
     async with collecting(tmp_path, store) as plane:
         watching = asyncio.get_running_loop().create_task(watch(holds))
         await plane.until(lambda: plane.ledger().stored == len(expected), 200)
         watching.cancel()
+
     worker.die()
     assert [record.id for record in await rows(store)] == expected
     assert max(holds) < MAX_HOLD_S
@@ -89,11 +105,16 @@ async def test_a_crowd_of_hostile_bodies_is_taken_apart(tmp_path: Path) -> None:
 
 async def test_what_waits_is_counted_as_it_reads(tmp_path: Path) -> None:
     """A compressed body waits for the store as its text, and its text is what fills the queue."""
-    worker, store = RingWorker(tmp_path), MortalStore()
+    worker = RingWorker(tmp_path)
+    store = MortalStore()
     store.dies_at = 1
     text = b"".join(b"%d: a line of a log\n" % number for number in range(2000))
+
     for _ in range(8):
-        record_hostile(worker, HostileBody("/logs", "text/plain", gzip.compress(text), "gzip"), (65_536, 0))
+        record_hostile(
+            worker, HostileBody("/logs", "text/plain", gzip.compress(text), "gzip"), (65_536, 0)
+        )
+
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.writer.waiting_records == 8, 60)
         held_bytes = plane.writer.held_bytes

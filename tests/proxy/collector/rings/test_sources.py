@@ -42,7 +42,10 @@ def test_each_step_of_a_position_is_absolute(worker: RingWorker) -> None:
     assert list(source.take(ends[:1]).positions) == [Position(ends[0], 1, 1)]
     source.drop(ends[1], "poison")
     assert list(source.take(ends[2:]).positions) == [Position(ends[2], 2, 2)]
-    assert (source.report_drop(), source.position) == (("poison", 1), Position(ends[2], 3, 2, 0, {"poison": 1}))
+    assert (source.report_drop(), source.position) == (
+        ("poison", 1),
+        Position(ends[2], 3, 2, 0, {"poison": 1}),
+    )
     assert source.report_refusals(4) == Position(ends[2], 3, 2, 0, {"poison": 1, "ring_full": 4})
     assert source.report_drop() is None
     assert source.producer_counts == ProducerCounts(3, 0)
@@ -53,15 +56,18 @@ def test_each_step_of_a_position_is_absolute(worker: RingWorker) -> None:
 
 async def test_shed_messages_stay_in_the_ledger(tmp_path: Path) -> None:
     """Counted while their worker lives, after it, and by a collector that comes later."""
-    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker = RingWorker(tmp_path)
+    store = MemoryStorage()
     worker.record(2)
     worker.shed(5)
+
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.ledger().stored == 2)
         assert (plane.ledger().received, plane.ledger().dropped) == (7, {"message_limit": 5})
         worker.shed(1)
         worker.die()
         assert (await plane.until_empty()).dropped == {"message_limit": 6}
+
     async with collecting(tmp_path, store) as plane:
         assert (plane.ledger().received, plane.ledger().dropped) == (8, {"message_limit": 6})
 
@@ -115,7 +121,9 @@ def test_files_are_found_once(tmp_path: Path, worker: RingWorker) -> None:
 
 
 def test_a_ring_whose_moving_part_is_damaged_is_left_alone(tmp_path: Path) -> None:
-    """Positions that are none of this ring's: it is not attached, not unlinked, and nothing stays open."""
+    """Positions that are none of this ring's: it is not attached, not unlinked, and nothing stays
+    open.
+    """
     worker = RingWorker(tmp_path)
     worker.segment.cells[HEAD] = 1 << 50
     sources = Sources(tmp_path, {})
@@ -153,7 +161,9 @@ def test_a_ring_is_attached_once_however_it_comes(worker: RingWorker, tmp_path: 
     assert segments_in(tmp_path) == []
 
 
-def test_a_ring_whose_name_was_removed_is_read_through_its_descriptor(worker: RingWorker, tmp_path: Path) -> None:
+def test_a_ring_whose_name_was_removed_is_read_through_its_descriptor(
+    worker: RingWorker, tmp_path: Path
+) -> None:
     """Whatever has its name meanwhile is left alone."""
     assert worker.segment.path is not None
     worker.record(2)
@@ -168,7 +178,9 @@ def test_a_ring_whose_name_was_removed_is_read_through_its_descriptor(worker: Ri
 
 
 def test_an_anonymous_ring_that_was_closed_is_given_back(tmp_path: Path) -> None:
-    """A collector killed before it could say so: the next one says it, and does not read the ring again."""
+    """A collector killed before it could say so: the next one says it, and does not read the ring
+    again.
+    """
     worker = RingWorker(None)
     worker.record()
     removed: list[bytes] = []
@@ -212,6 +224,7 @@ def test_counters_of_the_gone_outlive_the_collector(tmp_path: Path) -> None:
         sources.remove(sources.attached[worker.source])
         assert sources.counters().requests == {("shop", "GET", "2xx"): 4}
         sources.close()
+
     os.close(counters_fd)
 
 
@@ -238,8 +251,11 @@ async def test_rings_that_are_gone_leave_no_descriptor(tmp_path: Path) -> None:
             worker.die()
             del worker
             await plane.until_empty()
+
         assert plane.ledger().stored == 20
-        await plane.until(lambda: not any(str(tmp_path) in link_of(fd) for fd in os.listdir("/proc/self/fd")))
+        await plane.until(
+            lambda: not any(str(tmp_path) in link_of(fd) for fd in os.listdir("/proc/self/fd"))
+        )
 
 
 def link_of(fd: str) -> str:
@@ -251,20 +267,32 @@ def link_of(fd: str) -> str:
 
 
 async def test_what_a_replaced_store_had_is_counted_as_such(tmp_path: Path) -> None:
-    """Records that another store took are neither waiting nor damaged, at this start and at all that follow."""
-    worker, first, second = RingWorker(tmp_path), MemoryStorage(), MemoryStorage()
+    """Records that another store took are neither waiting nor damaged, at this start and at all
+    that follow.
+    """
+    worker = RingWorker(tmp_path)
+    first = MemoryStorage()
+    second = MemoryStorage()
     worker.record(4)
+
     async with collecting(tmp_path, first) as plane:
-        await plane.until(lambda: worker.segment.cells[RELEASED] == plane.sources.attached[worker.source].reader.head)
+        await plane.until(
+            lambda: (
+                worker.segment.cells[RELEASED] == plane.sources.attached[worker.source].reader.head
+            )
+        )
+
     ids = [*worker.record(2)]
     for _ in range(3):
         async with collecting(tmp_path, second) as plane:
             await plane.until(lambda: plane.ledger().dropped and not plane.ledger().waiting)
             ledger = plane.ledger()
             assert (ledger.received, ledger.dropped) == (4 + ledger.stored, {"other_store": 4})
+
         assert [record.id for record in await rows(second) if record.kind == "exchange"] == ids
         assert [event["count"] for event in events(await rows(second), "gap")] == [4]
         ids += worker.record(1)
+
     worker.die()
     async with collecting(tmp_path, second) as plane:
         assert (await plane.until_empty()).dropped == {"other_store": 4}

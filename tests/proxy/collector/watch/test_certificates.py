@@ -11,11 +11,19 @@ from tests.support.certificate import self_signed
 
 
 def read(certificates: Certificates) -> dict[str, float]:
-    return {sample.labels["port"]: sample.value for family in certificates.families() for sample in family.samples}
+    return {
+        sample.labels["port"]: sample.value
+        for family in certificates.families()
+        for sample in family.samples
+    }
 
 
-def test_a_certificate_is_read_again_when_it_was_renewed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is gone for a moment keeps its date; what is no certificate has none, and the log says so once."""
+def test_a_certificate_is_read_again_when_it_was_renewed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is gone for a moment keeps its date; what is no certificate has none, and the log
+    says so once.
+    """
     cert, key = self_signed(tmp_path)
     certificates = Certificates({"data": (str(cert), str(key))})
     assert read(certificates) == {"data": pytest.approx(time.time() + 2 * 86_400, abs=600)}

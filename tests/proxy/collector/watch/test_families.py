@@ -1,4 +1,6 @@
-"""What runs is in the exposition: sums over all workers, processes and ports, the way to the store, exports."""
+"""What runs is in the exposition: sums over all workers, processes and ports, the way to the store,
+exports.
+"""
 
 import json
 import os
@@ -77,7 +79,9 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
     assert (read["request_bytes", "default"], read["request_bytes", "none"]) == (10, 3)
     assert read["response_bytes", "default"] == 20
     opened = [
-        read["connections_open", side, name] for side in ("downstream", "upstream") for name in ("http1", "http2")
+        read["connections_open", side, name]
+        for side in ("downstream", "upstream")
+        for name in ("http1", "http2")
     ]
     assert opened == [2, 1, 2, 0]
     assert read["requests_in_flight",] == 1
@@ -93,13 +97,19 @@ async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
     for worker in workers:
         worker.record(2)
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
-        assert values(worker_families(plane.sources.counters()))["requests", "shop", "GET", "2xx"] == 4
+        assert (
+            values(worker_families(plane.sources.counters()))["requests", "shop", "GET", "2xx"] == 4
+        )
         plane.sources.attached[workers[1].source].reader.say(Outlook.FULL)
         rings = values(ring_families(plane.sources, 0))
         assert rings.pop(("ring_capacity_bytes",)) == 1 << 20
-        assert (rings.pop(("rings_hopeless", "full")), rings.pop(("rings_hopeless", "given_up"))) == (1, 0)
+        assert (
+            rings.pop(("rings_hopeless", "full")),
+            rings.pop(("rings_hopeless", "given_up")),
+        ) == (1, 0)
         assert len(rings) == 2
         assert all(used > 0 for used in rings.values())
+
     for worker in workers:
         worker.die()
 
@@ -111,11 +121,16 @@ async def test_the_way_to_the_store_has_its_values(tmp_path: Path) -> None:
     async def open_store(_: str) -> Storage:
         return store
 
-    async with collecting(None, store, is_draining=False, spool_directory=tmp_path / "spool") as plane:
-        size_cap, retention = SizeCap(store, 1 << 30), Retention(store, Limits.of(1, 1))
+    async with collecting(
+        None, store, is_draining=False, spool_directory=tmp_path / "spool"
+    ) as plane:
+        size_cap = SizeCap(store, 1 << 30)
+        retention = Retention(store, Limits.of(1, 1))
         deferred = DeferredStorage(open_store)
         deferred.replaced["damaged"] = 1
-        size_cap.total.rows, size_cap.total.bodies, retention.rows_purged = 5, 3, 7
+        size_cap.total.rows = 5
+        size_cap.total.bodies = 3
+        retention.rows_purged = 7
         parts = plane.writer, retention, size_cap, plane.spool, deferred
         read = values(store_families(*parts))
         assert (read["storage_up",], read["oldest_unstored_seconds",]) == (1, 0)
@@ -131,8 +146,12 @@ async def test_the_way_to_the_store_has_its_values(tmp_path: Path) -> None:
 async def test_every_process_has_its_values(tmp_path: Path) -> None:
     """What the supervisor counts, what is gone, and rings that nobody reads."""
     async with collecting(None, MemoryStorage(), is_draining=False) as plane:
-        workers, places = Workers({}), WatchedPaths({}, {})
-        left = ({"name": "worker 0", "pid": pid, "ready": True, "ring": "", "leaving": pid > 7} for pid in (7, 8, 9))
+        workers = Workers({})
+        places = WatchedPaths({}, {})
+        left = (
+            {"name": "worker 0", "pid": pid, "ready": True, "ring": "", "leaving": pid > 7}
+            for pid in (7, 8, 9)
+        )
         workers.update(json.dumps([*left]))
         assert {name for name in process_ids(workers) if "worker" in name} == {
             "worker 0",
@@ -158,7 +177,9 @@ async def test_every_process_has_its_values(tmp_path: Path) -> None:
 
 def test_ports_have_every_reason_from_the_start() -> None:
     """By port and reason."""
-    assert values(port_families({"admin": {"displaced": 3, "head": 0}, "metrics": {"head": 1}})) == {
+    assert values(
+        port_families({"admin": {"displaced": 3, "head": 0}, "metrics": {"head": 1}})
+    ) == {
         ("admin_connections_closed", "admin", "displaced"): 3,
         ("admin_connections_closed", "admin", "head"): 0,
         ("admin_connections_closed", "metrics", "head"): 1,
@@ -166,7 +187,9 @@ def test_ports_have_every_reason_from_the_start() -> None:
 
 
 def test_the_processes_are_those_the_supervisor_names() -> None:
-    """A worker that leaves beside its successor has a name of its own; with one process there is one name."""
+    """A worker that leaves beside its successor has a name of its own; with one process there is
+    one name.
+    """
     workers = Workers({})
     assert process_ids(workers) == {"sidelog": os.getpid()}
     shown = [
@@ -178,7 +201,9 @@ def test_the_processes_are_those_the_supervisor_names() -> None:
     assert process_ids(workers) == {
         "supervisor": os.getppid(), "collector": os.getpid(), "worker 0": 11, "worker 0 leaving": 12,
     }  # fmt: skip
-    workers.update(msgspec.json.encode([WorkerShown(name="worker 0", pid=os.getpid(), ready=True, ring="")]))
+    workers.update(
+        msgspec.json.encode([WorkerShown(name="worker 0", pid=os.getpid(), ready=True, ring="")])
+    )
     assert process_ids(workers) == {"sidelog": os.getpid()}
 
 
@@ -202,10 +227,20 @@ def test_replicas_are_counted_by_state_and_told_apart_by_host() -> None:
     )
     assert values(replica_families(replicas)) == {
         **{("store_replicas", state): 1 for state in ("whole", "left_out", "away", "unknown")},
-        **{("store_replica_waiting", host): steps for host, steps in (("a", 0), ("b", 7), ("d", 0))},
-        **{("store_replica_delay_seconds", host): delay for host, delay in (("a", 0), ("b", 61), ("d", 0))},
-        **{("store_replica_whole", host): whole for host, whole in (("a", 1), ("b", 0), ("c", 0), ("d", 0))},
-        **{("store_replica_read_only", host): only for host, only in (("a", 0), ("b", 0), ("d", 1))},
+        **{
+            ("store_replica_waiting", host): steps for host, steps in (("a", 0), ("b", 7), ("d", 0))
+        },
+        **{
+            ("store_replica_delay_seconds", host): delay
+            for host, delay in (("a", 0), ("b", 61), ("d", 0))
+        },
+        **{
+            ("store_replica_whole", host): whole
+            for host, whole in (("a", 1), ("b", 0), ("c", 0), ("d", 0))
+        },
+        **{
+            ("store_replica_read_only", host): only for host, only in (("a", 0), ("b", 0), ("d", 1))
+        },
     }
 
 
@@ -222,14 +257,22 @@ def exporter(signal: Signal) -> Exporter:
         signal, Reader(store, "sidecar-1", max_records=10), FakeSender().send, store,
         stored_records=lambda: 4, max_bytes=1 << 20, interval_s=7.0, start=Progress(0, 0),
     )  # fmt: skip
-    made.counters.exported, made.counters.rejected, made.counters.missed_records = 5, 1, 2
+    made.counters.exported = 5
+    made.counters.rejected = 1
+    made.counters.missed_records = 2
     made.counters.failures = {"timeout": 3}
     return made
 
 
 def test_each_signal_is_told_apart() -> None:
     """Counts, failures by reason, and how far it is behind."""
-    counted = {"exported": 5, "rejected": 1, "missed_records": 2, "waiting_records": 0, "lag_seconds": 0}
+    counted = {
+        "exported": 5,
+        "rejected": 1,
+        "missed_records": 2,
+        "waiting_records": 0,
+        "lag_seconds": 0,
+    }
     read = values(otel_families([exporter("traces"), exporter("logs")]))
     for signal in ("traces", "logs"):
         assert read.pop(("otel_failures", signal, "timeout")) == 3

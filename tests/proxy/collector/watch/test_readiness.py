@@ -78,7 +78,9 @@ def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
     is_ready, members = world.readiness.answer()
     assert not is_ready
     assert members["rings_unread"] == 1
-    assert members["reasons"] == ["the ring of worker 0 is unread: its records are lost when it ends"]
+    assert members["reasons"] == [
+        "the ring of worker 0 is unread: its records are lost when it ends"
+    ]
 
 
 def test_keys_that_are_away_degrade() -> None:
@@ -104,7 +106,12 @@ def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:
     """The first is a reason to send nothing more, the second only one to look."""
     world = World()
     world.fake.is_storage_up = False
-    expected = {"draining": False, "degraded": True, "away": ["store"], "reasons": ["the store is away"]}
+    expected = {
+        "draining": False,
+        "degraded": True,
+        "away": ["store"],
+        "reasons": ["the store is away"],
+    }
     assert world.readiness.answer() == (True, expected)
     world.fake.is_draining = True
     expected = {**expected, "draining": True, "reasons": ["it is stopping", "the store is away"]}
@@ -132,10 +139,12 @@ async def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "LOOK_EVERY_S", 0.001)
     world = World()
     world.workers.update(READY)
+
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         looking = tasks.create_task(world.readiness.run(), name="looking")
         while not world.workers.unread:
             world.now_s += GRACE_S
             await asyncio.sleep(0.001)
         looking.cancel()
+
     assert not world.readiness.answer()[0]

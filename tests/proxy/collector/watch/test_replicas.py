@@ -27,7 +27,11 @@ async def test_a_store_that_is_not_open_yet_changes_nothing() -> None:
     watch = ReplicaWatch(store)
     await watch.look()
     assert watch.describe() == []
-    store.answer = [Replica(host="a:8123", name="first", version="18.16.1", has_all=False, waiting=3, delay_s=2.0)]
+    store.answer = [
+        Replica(
+            host="a:8123", name="first", version="18.16.1", has_all=False, waiting=3, delay_s=2.0
+        )
+    ]
     await watch.look()
     store.answer = None
     await watch.look()

@@ -9,7 +9,9 @@ from tests.support.rings import INSTANCE, SETTINGS, RingWorker, collecting
 
 
 async def test_what_runs_is_shown_while_its_worker_lives(tmp_path: Path) -> None:
-    """A preliminary record for each exchange of a living worker; those of a dead one are the drain's."""
+    """A preliminary record for each exchange of a living worker; those of a dead one are the
+    drain's.
+    """
     worker = RingWorker(tmp_path)
     shown = worker.show(worker.begin("/slow?token=secret"))
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
@@ -17,6 +19,11 @@ async def test_what_runs_is_shown_while_its_worker_lives(tmp_path: Path) -> None
         ((record, payload),) = [(entry.record, entry.payload) for entry in running.exchanges()]
         assert payload is not None
         assert payload.request_head.startswith(b"GET /slow?token=[REDACTED] HTTP/1.1")
-        assert (record.id, record.path, record.query, record.status) == (shown, "/slow", "token=[REDACTED]", None)
+        assert (record.id, record.path, record.query, record.status) == (
+            shown,
+            "/slow",
+            "token=[REDACTED]",
+            None,
+        )
         worker.die()
         assert running.exchanges() == []

@@ -59,11 +59,20 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
         await plane.until(lambda: plane.ledger().stored == 3)
         shown = msgspec.json.decode(msgspec.json.encode(view.describe()))
         (ring,) = shown["rings"]
-        known = {"name": "worker 0", "pid": 7, "ready": True, "ring": "", "leaving": False, "read": True}
+        known = {
+            "name": "worker 0",
+            "pid": 7,
+            "ready": True,
+            "ring": "",
+            "leaving": False,
+            "read": True,
+        }
         assert shown["workers"] == [known]
         assert ring["source"] == worker.source.hex()
         assert ring["worker_alive"] is True
-        assert {name: ring[name] for name in ("used_bytes", "pushed", "taken", "refused", "corrupt")} == {
+        assert {
+            name: ring[name] for name in ("used_bytes", "pushed", "taken", "refused", "corrupt")
+        } == {
             "used_bytes": 0,
             "pushed": 3,
             "taken": 3,
@@ -73,9 +82,16 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
         assert ring["pid"] == os.getpid()
         assert 0 <= ring["uptime_s"] < 60
         assert (ring["requests"], ring["in_flight"]) == (3, 0)
-        assert (ring["recording_waits"], ring["recording_standstills"], ring["outlook"]) == (0, 0, "room")
+        assert (ring["recording_waits"], ring["recording_standstills"], ring["outlook"]) == (
+            0,
+            0,
+            "room",
+        )
         plane.sources.attached[worker.source].reader.say(Outlook.FULL)
-        assert msgspec.json.decode(msgspec.json.encode(view.describe()))["rings"][0]["outlook"] == "full"
+        assert (
+            msgspec.json.decode(msgspec.json.encode(view.describe()))["rings"][0]["outlook"]
+            == "full"
+        )
         assert shown["collector"]["pid"] == os.getpid()
         known_to_all = msgspec.to_builtins(msgspec.convert(shown, StatusShown))
         assert known_to_all.keys() >= shown.keys() - {"uptime_s"}
@@ -95,6 +111,7 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
         )
         assert shown["keys"] == {"own_store": False, "reason": None}
         assert shown["configuration"]["routes"][0]["id"] == "shop"
+
     worker.die()
 
 

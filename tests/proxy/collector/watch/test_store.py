@@ -1,4 +1,6 @@
-"""A store that was replaced is told in the log at once, and as an event as soon as there can be one."""
+"""A store that was replaced is told in the log at once, and as an event as soon as there can be
+one.
+"""
 
 from typing import Any, cast
 
@@ -28,7 +30,8 @@ class Seen:
 
 def test_events_wait_until_there_can_be_some(caplog: pytest.LogCaptureFixture) -> None:
     """Each is told once, in order."""
-    notices, seen = StoreNotices(), Seen()
+    notices = StoreNotices()
+    seen = Seen()
     notices.on_set_aside("records.db.damaged-1", "malformed")
     notices.on_removed(7)
     assert "set aside" in caplog.text

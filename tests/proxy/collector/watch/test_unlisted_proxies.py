@@ -16,10 +16,20 @@ SAID = "X-Forwarded-Proto: https"
 
 
 def redirect(
-    said: str = SAID, location: str = "https://shop.example/cart?a=1", *, has_heads: bool = True, **columns: Any
+    said: str = SAID,
+    location: str = "https://shop.example/cart?a=1",
+    *,
+    has_heads: bool = True,
+    **columns: Any,
 ) -> Entry:
     """Make a redirect of the upstream; by default one that never ends."""
-    fields = {"scheme": "http", "host": "shop.example", "path": "/cart", "status": 301, "client_ip": "10.0.0.7"}
+    fields = {
+        "scheme": "http",
+        "host": "shop.example",
+        "path": "/cart",
+        "status": 301,
+        "client_ip": "10.0.0.7",
+    }
     record = make_record(1, **(fields | columns))
     request = f"GET /cart HTTP/1.1\r\nHost: shop.example\r\n{said}".encode()
     response = f"HTTP/1.1 301 Moved\r\nLocation: {location}".encode()
@@ -53,7 +63,11 @@ def test_a_redirect_to_the_same_url_with_https_leads_back(entry: Entry) -> None:
         redirect(location="https://www.shop.example/cart"),
         redirect(location="/cart/"),
         redirect(location="https://[/cart"),
-        redirect(location="https://shop.example/\ud800".encode("utf-8", "surrogatepass").decode("latin-1")),
+        redirect(
+            location="https://shop.example/\ud800".encode("utf-8", "surrogatepass").decode(
+                "latin-1"
+            )
+        ),
         redirect(host=None),
         redirect(host="[a", location="https://a/cart"),
         redirect(path=None),
@@ -66,19 +80,33 @@ def test_any_other_redirect_does_not(entry: Entry) -> None:
 
 
 def test_each_address_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With the setting that ends it: in the log, as an event, and in the state, for `sidelog doctor`."""
+    """With the setting that ends it: in the log, as an event, and in the state, for `sidelog
+    doctor`.
+    """
     events: list[tuple[str, dict[str, object]]] = []
     proxies = UnlistedProxies(lambda *event: events.append(event), tmp_path)
     with caplog.at_level(logging.WARNING):
-        for address in ("10.0.0.7", "10.0.0.7", *(f"192.0.2.{number}" for number in range(MAX_ADDRESSES))):
-            proxies.observe([redirect(client_ip=address), redirect(status=200), redirect(scheme="https")])
+        for address in (
+            "10.0.0.7",
+            "10.0.0.7",
+            *(f"192.0.2.{number}" for number in range(MAX_ADDRESSES)),
+        ):
+            proxies.observe(
+                [redirect(client_ip=address), redirect(status=200), redirect(scheme="https")]
+            )
+
     assert len(caplog.records) == len(events) == MAX_ADDRESSES
     assert "add it to [proxy] trusted_proxies" in caplog.text
-    assert events[0] == ("unlisted_proxy", {"address": "10.0.0.7", "setting": "proxy.trusted_proxies"})
+    assert events[0] == (
+        "unlisted_proxy",
+        {"address": "10.0.0.7", "setting": "proxy.trusted_proxies"},
+    )
     assert "10.0.0.7" in read_state(tmp_path)[UNLISTED_NAME]
 
 
-def test_what_cannot_be_saved_is_still_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_saved_is_still_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A full or read-only disk takes nothing else with it."""
     events: list[tuple[str, dict[str, object]]] = []
     UnlistedProxies(lambda *event: events.append(event), tmp_path / "gone").observe([redirect()])

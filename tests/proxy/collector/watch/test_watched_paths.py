@@ -52,7 +52,8 @@ def test_a_directory_that_is_gone_or_another_is_said_once(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith(
-        "the data directory was removed or replaced while sidelog runs: the next start will not find its data"
+        "the data directory was removed or replaced while sidelog runs: the next start will not "
+        "find its data"
     )
     places.close()
 
@@ -82,7 +83,9 @@ def test_what_was_watched_can_be_let_go(tmp_path: Path) -> None:
     assert places.gone == []
 
 
-def test_a_ring_without_its_name_is_missed_until_it_is_empty(tmp_path: Path, ring: RingWorker) -> None:
+def test_a_ring_without_its_name_is_missed_until_it_is_empty(
+    tmp_path: Path, ring: RingWorker
+) -> None:
     """Whoever found it by name, or was given its descriptor later."""
     assert ring.segment.path is not None
     sources = Sources(tmp_path / "rings", {})

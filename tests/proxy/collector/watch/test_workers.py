@@ -93,7 +93,8 @@ def test_who_does_not_serve_yet_needs_no_ring() -> None:
     """It is starting; and one that leaves accepts nothing more."""
     world = World()
     world.say(
-        WorkerShown("worker 0", 7, ready=False, ring=""), WorkerShown("worker 1", 8, ready=True, ring="", leaving=True)
+        WorkerShown("worker 0", 7, ready=False, ring=""),
+        WorkerShown("worker 1", 8, ready=True, ring="", leaving=True),
     )
     world.look()
     assert world.look(GRACE_S) == ("worker 1",)

@@ -25,12 +25,23 @@ class Client:
         self.builder = RecordBuilder("i", self._settings)
 
     def call(
-        self, body: object, *, path: str = "/v1/chat/completions", answer: object = CHAT_ANSWER, **more: Any
+        self,
+        body: object,
+        *,
+        path: str = "/v1/chat/completions",
+        answer: object = CHAT_ANSWER,
+        **more: Any,
     ) -> Record:
         """Make one call and return its record."""
         headers = "".join(f"{name}: {value}\r\n" for name, value in more.pop("headers", {}).items())
         flags = more.pop("flags", 0)
-        made = exchange(path, json.dumps(body).encode(), json.dumps(answer).encode(), request_headers=headers, **more)
+        made = exchange(
+            path,
+            json.dumps(body).encode(),
+            json.dumps(answer).encode(),
+            request_headers=headers,
+            **more,
+        )
         made.flags |= flags
         return self.builder.build(made, descriptor_of(self._settings)).record
 
@@ -63,7 +74,11 @@ def test_a_growing_history_is_one_conversation(client: Client) -> None:
     met = []
     for turn in range(20):
         met.append(client.chat(*history))
-        history += [model(f"step {turn}"), {"role": "tool", "tool_call_id": str(turn), "content": "done"}]
+        history += [
+            model(f"step {turn}"),
+            {"role": "tool", "tool_call_id": str(turn), "content": "done"},
+        ]
+
     assert len(set(met)) == 1
 
 
@@ -79,7 +94,10 @@ def test_another_run_with_the_same_words_is_another_conversation(client: Client)
     second = [client.chat(user("a")), client.chat(user("a"), model("b"), user("c"))]
     assert (len(set(first)), len(set(second)), len({*first, *second})) == (1, 1, 2)
     begun = [client.chat(user("x")), client.chat(user("x"))]
-    went_on = [client.chat(user("x"), model("1"), user("y")), client.chat(user("x"), model("2"), user("y"))]
+    went_on = [
+        client.chat(user("x"), model("1"), user("y")),
+        client.chat(user("x"), model("2"), user("y")),
+    ]
     assert sorted(begun) == sorted(went_on)
     assert len(set(begun)) == 2
 
@@ -93,7 +111,9 @@ def test_another_try_belongs_to_the_conversation(client: Client) -> None:
 
 
 def test_a_question_alone_continues_nothing(client: Client) -> None:
-    """Two users' words one after the other without the model between them are no answer to anything."""
+    """Two users' words one after the other without the model between them are no answer to
+    anything.
+    """
     assert client.chat(user("a")) != client.chat(user("a"), user("b"))
 
 
@@ -118,9 +138,12 @@ def test_a_branch_stays_with_its_conversation(client: Client) -> None:
 )
 def test_a_session_that_a_header_names(client: Client, headers: dict[str, str]) -> None:
     """Calls of a session belong together, whatever they say; its name is nowhere in the record."""
-    first, second = client.call({"messages": [user("a")]}, headers=headers), client.chat(user("b"), headers=headers)
+    first = client.call({"messages": [user("a")]}, headers=headers)
+    second = client.chat(user("b"), headers=headers)
     assert first.conversation == second
-    assert first.conversation != client.chat(user("a"), headers=dict.fromkeys(headers, SESSION[::-1]))
+    assert first.conversation != client.chat(
+        user("a"), headers=dict.fromkeys(headers, SESSION[::-1])
+    )
     assert SESSION not in repr(first)
 
 
@@ -146,15 +169,25 @@ def test_a_session_that_the_body_names(client: Client, members: dict[str, Any]) 
 
 def test_gemini_cli_wraps_its_session(client: Client) -> None:
     """The session lies beside the contents."""
-    path, answer = "/v1internal:generateContent", {"response": {"candidates": [{"finishReason": "STOP"}]}}
-    asked = ({"contents": [{"role": "user", "parts": [{"text": text}]}], "session_id": SESSION} for text in "ab")
-    ids = {client.call({"model": "g", "request": each}, path=path, answer=answer).conversation for each in asked}
+    path = "/v1internal:generateContent"
+    answer = {"response": {"candidates": [{"finishReason": "STOP"}]}}
+    asked = (
+        {"contents": [{"role": "user", "parts": [{"text": text}]}], "session_id": SESSION}
+        for text in "ab"
+    )
+    ids = {
+        client.call({"model": "g", "request": each}, path=path, answer=answer).conversation
+        for each in asked
+    }
     assert len(ids) == 1
 
 
 def test_one_cache_key_for_all_is_no_session(client: Client) -> None:
     """Applications use one key for all their calls."""
-    keyed = [client.call({"messages": [user(text)], "prompt_cache_key": "my-app"}).conversation for text in "ab"]
+    keyed = [
+        client.call({"messages": [user(text)], "prompt_cache_key": "my-app"}).conversation
+        for text in "ab"
+    ]
     assert keyed[0] != keyed[1]
 
 
@@ -170,7 +203,11 @@ def respond(client: Client, number: int, previous: str | None, **more: Any) -> b
 def test_a_response_that_is_continued(client: Client) -> None:
     """By the id of the response before, known or not."""
     begun = respond(client, 1, None)
-    assert [respond(client, 2, "resp_1"), respond(client, 3, "resp_2"), respond(client, 4, "resp_1")] == [begun] * 3
+    assert [
+        respond(client, 2, "resp_1"),
+        respond(client, 3, "resp_2"),
+        respond(client, 4, "resp_1"),
+    ] == [begun] * 3
     unknown = respond(client, 6, "resp_5")
     assert unknown not in (begun, None)
     assert [respond(client, 7, "resp_5"), respond(client, 8, "resp_6")] == [unknown] * 2
@@ -180,7 +217,12 @@ def test_an_interaction_that_is_continued(client: Client) -> None:
     """By the id of the one before, or by its steps."""
 
     def interact(number: int, asked: object, **more: Any) -> bytes | None:
-        answer = {"id": f"v1_{number}", "object": "interaction", "status": "completed", "model": "g"}
+        answer = {
+            "id": f"v1_{number}",
+            "object": "interaction",
+            "status": "completed",
+            "model": "g",
+        }
         body = {"model": "g", "input": asked} | more
         return client.call(body, path="/v1beta/interactions", answer=answer).conversation
 
@@ -221,7 +263,9 @@ def test_a_history_that_refers_to_what_the_model_made(client: Client, made: Mess
 def test_a_streamed_response_that_is_continued(client: Client) -> None:
     """The id is read from the stream."""
     response = {"id": "resp_s", "object": "response", "status": "completed", "model": "m"}
-    events = ({"type": f"response.{kind}", "response": response} for kind in ("created", "completed"))
+    events = (
+        {"type": f"response.{kind}", "response": response} for kind in ("created", "completed")
+    )
     answer = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events)
     made = exchange("/v1/responses", b'{"input": "a"}', answer, content_type="text/event-stream")
     begun = client.builder.build(made, descriptor_of(settings())).record
@@ -230,12 +274,23 @@ def test_a_streamed_response_that_is_continued(client: Client) -> None:
 
 
 def test_a_response_that_is_fetched_later(client: Client) -> None:
-    """The exchange that counts a background response belongs to the call that began it, others that ask do not."""
-    begun = {"id": "resp_b", "object": "response", "status": "queued", "model": "m", "background": True}
+    """The exchange that counts a background response belongs to the call that began it, others that
+    ask do not.
+    """
+    begun = {
+        "id": "resp_b",
+        "object": "response",
+        "status": "queued",
+        "model": "m",
+        "background": True,
+    }
     done = begun | {"status": "completed", "usage": {"input_tokens": 5, "output_tokens": 7}}
-    first = client.call({"model": "m", "input": "a", "background": True}, path="/v1/responses", answer=begun)
+    first = client.call(
+        {"model": "m", "input": "a", "background": True}, path="/v1/responses", answer=begun
+    )
     polls = [
-        client.call("", path="/v1/responses/resp_b", method="GET", answer=answer) for answer in (begun, done, done)
+        client.call("", path="/v1/responses/resp_b", method="GET", answer=answer)
+        for answer in (begun, done, done)
     ]
     assert first.conversation is not None
     assert [poll.conversation for poll in polls] == [None, first.conversation, None]
@@ -243,15 +298,20 @@ def test_a_response_that_is_fetched_later(client: Client) -> None:
 
 
 def test_nothing_crosses_a_tenant() -> None:
-    """The same words, responses and sessions, seen by one collector, in two projects, or with two credentials."""
+    """The same words, responses and sessions, seen by one collector, in two projects, or with two
+    credentials.
+    """
     routes = [{"id": name, "path": f"/{name}/", "project": name} for name in ("p", "q")]
-    client, other = Client(**routes[0]), Client(**routes[1])
+    client = Client(**routes[0])
+    other = Client(**routes[1])
     other.builder = client.builder
     for headers in ({}, {"x-session-id": SESSION}):
         met = {each.chat(*words, headers=headers) for each in (client, other) for words in _turns()}
         assert len(met) == 2
     responses = {
-        respond(each, number, previous) for each in (client, other) for number, previous in ((1, None), (2, "resp_1"))
+        respond(each, number, previous)
+        for each in (client, other)
+        for number, previous in ((1, None), (2, "resp_1"))
     }
     assert len(responses) == 2
 
@@ -261,11 +321,14 @@ def _turns() -> list[tuple[Message, ...]]:
 
 
 def test_credentials_tell_callers_apart(client: Client) -> None:
-    """Without projects, by the credentials of the upstream; a session's long name outlives a token that is renewed."""
+    """Without projects, by the credentials of the upstream; a session's long name outlives a token
+    that is renewed.
+    """
     for name in ("authorization", "x-api-key"):
         begun = client.chat(user("a"), headers={name: "one"})
         assert client.chat(user("a"), model("b"), user("c"), headers={name: "two"}) != begun
         assert client.chat(user("a"), model("b"), user("c"), headers={name: "one"}) == begun
+
     sessions = {
         client.chat(user(key), headers={"authorization": key, "x-session-id": name})
         for name in (SESSION, "7") for key in ("one", "two")
@@ -278,7 +341,8 @@ def test_credentials_tell_callers_apart(client: Client) -> None:
 
 def test_calls_without_messages_belong_to_none(client: Client) -> None:
     """Embeddings and the like; in a session they are part of it."""
-    body, answer = {"model": "m", "input": ["a"]}, {"object": "list", "data": [], "usage": {"prompt_tokens": 1}}
+    body = {"model": "m", "input": ["a"]}
+    answer = {"object": "list", "data": [], "usage": {"prompt_tokens": 1}}
     assert client.call(body, path="/v1/embeddings", answer=answer).conversation is None
     headers = {"x-session-id": SESSION}
     embedded = client.call(body, path="/v1/embeddings", answer=answer, headers=headers).conversation
@@ -286,7 +350,9 @@ def test_calls_without_messages_belong_to_none(client: Client) -> None:
 
 
 def test_a_history_longer_than_the_window(client: Client) -> None:
-    """What is seen of it tells: calls whose history is cut are found by the messages before the cut."""
+    """What is seen of it tells: calls whose history is cut are found by the messages before the
+    cut.
+    """
     history = [user("do it")]
     met = []
     for turn in range(30):
@@ -310,10 +376,14 @@ def test_a_call_is_remembered_over_a_restart(client: Client) -> None:
 
 
 def test_texts_that_are_not_kept_leave_no_hashes(client: Client) -> None:
-    """At the level `usage` the conversation is told, and nothing that tells whether a text was guessed right."""
+    """At the level `usage` the conversation is told, and nothing that tells whether a text was
+    guessed right.
+    """
     record = client.call({"messages": [user("a")]}, flags=FLAG_BODIES_OFF)
     assert (record.conversation, record.marks) == (record.id, None)
-    assert client.chat(user("a"), model("b"), user("c"), flags=FLAG_BODIES_OFF) == record.conversation
+    assert (
+        client.chat(user("a"), model("b"), user("c"), flags=FLAG_BODIES_OFF) == record.conversation
+    )
 
 
 def test_what_is_remembered_is_bounded() -> None:

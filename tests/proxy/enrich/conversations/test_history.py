@@ -3,7 +3,13 @@
 import json
 from typing import Any
 
-from proxy.enrich.conversations.history import MAX_MESSAGES, History, is_spoken, messages_of, read_history
+from proxy.enrich.conversations.history import (
+    MAX_MESSAGES,
+    History,
+    is_spoken,
+    messages_of,
+    read_history,
+)
 from tests.support.cases import each_of
 
 USER = {"role": "user", "content": "hi"}
@@ -58,7 +64,9 @@ def test_other_messages_have_other_hashes(other: object) -> None:
 
 def test_what_a_tool_answered_counts() -> None:
     """Two answers of the same text to two calls are not the same message."""
-    one, other = ({"role": "tool", "tool_call_id": number, "content": "ok"} for number in ("1", "2"))
+    one, other = (
+        {"role": "tool", "tool_call_id": number, "content": "ok"} for number in ("1", "2")
+    )
     assert of(one).hashes != of(other).hashes
 
 
@@ -85,7 +93,9 @@ def test_the_model_has_spoken() -> None:
 
 
 def test_messages_are_found_in_every_api() -> None:
-    """Chat and Anthropic, Gemini, the wrapped form of Gemini CLI, Responses with a list or one text."""
+    """Chat and Anthropic, Gemini, the wrapped form of Gemini CLI, Responses with a list or one
+    text.
+    """
 
     def messages(body: dict[str, Any], *, has_input: bool = False) -> list[bytes]:
         members = {name: json.dumps(value).encode() for name, value in body.items()}
@@ -103,6 +113,12 @@ def test_messages_are_found_in_every_api() -> None:
 
 def test_strange_messages_are_hashed_as_they_are() -> None:
     """Nothing in a message fails; what is beyond the limit is left out."""
-    strange = [b"[1]", b'{"role": 7}', b'{"role": "user", "content": [[1]]}', b'{"content"', b'{"role":"\xff"}']
+    strange = [
+        b"[1]",
+        b'{"role": 7}',
+        b'{"role": "user", "content": [[1]]}',
+        b'{"content"',
+        b'{"role":"\xff"}',
+    ]
     assert len(set(read_history(strange, b"").hashes)) == len(strange)
     assert len(read_history([b"1"] * (MAX_MESSAGES + 5), b"").hashes) == MAX_MESSAGES

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from proxy.enrich.conversations.conversation import MAX_ALIKE, Known, Marks
 from proxy.enrich.formats.hashes import HASH_BYTES
 
-KNOWN = st.builds(Known, st.binary(min_size=HASH_BYTES, max_size=HASH_BYTES), st.booleans(), st.booleans())
+KNOWN = st.builds(
+    Known, st.binary(min_size=HASH_BYTES, max_size=HASH_BYTES), st.booleans(), st.booleans()
+)
 
 
 @given(st.lists(KNOWN, min_size=1, max_size=2 * MAX_ALIKE))

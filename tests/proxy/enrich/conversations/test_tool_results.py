@@ -23,14 +23,25 @@ RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model"
 def anthropic(*, is_error: bool, later: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """Ask again with the result of a tool, and what came after that."""
     use = {"type": "tool_use", "id": "toolu_1", "name": "read_file", "input": {"is_error": True}}
-    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "no such file", "is_error": is_error}
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "toolu_1",
+        "content": "no such file",
+        "is_error": is_error,
+    }
     messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [use]}]
-    return ANTHROPIC | {"stream": False, "messages": [*messages, {"role": "user", "content": [result]}, *(later or [])]}
+    return ANTHROPIC | {
+        "stream": False,
+        "messages": [*messages, {"role": "user", "content": [result]}, *(later or [])],
+    }
 
 
 CALL = {"type": "function_call", "call_id": "c1", "name": "read_file", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "no", "status": "incomplete"}
-CHAT_CALL = {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "read_file"}}]}
+CHAT_CALL = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "read_file"}}],
+}
 
 
 @each_of(
@@ -60,7 +71,9 @@ CHAT_CALL = {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function"
             {"type": "mcp_tool_result", "tool_use_id": "m1", "is_error": True, "content": []}]}),
     ],
 )  # fmt: skip
-def test_a_call_that_tells_of_a_failure_has_it_on_its_record(path: str, body: Any, answer: Any) -> None:
+def test_a_call_that_tells_of_a_failure_has_it_on_its_record(
+    path: str, body: Any, answer: Any
+) -> None:
     """By the tool's name, with a code and a level that failures are found, counted and grouped by."""
     record = record_of(path, body, answer)
     assert record.stream is not None
@@ -79,7 +92,11 @@ def test_a_stream_tells_of_the_tools_that_the_server_ran() -> None:
         {"type": "message_start", "message": MESSAGE | {"stop_reason": None}},
         {"type": "content_block_start", "index": 0, "content_block": use},
         {"type": "content_block_start", "index": 1, "content_block": result},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {"output_tokens": 3},
+        },
         {"type": "message_stop"},
     )
     record = record_of("/v1/messages", ANTHROPIC, answer, content_type="text/event-stream")
@@ -92,7 +109,9 @@ def test_a_stream_tells_of_the_tools_that_the_server_ran() -> None:
 
 
 def test_a_failure_is_told_once() -> None:
-    """Clients send the history with every call: what the model has answered is no news; nor is what went well."""
+    """Clients send the history with every call: what the model has answered is no news; nor is what
+    went well.
+    """
     spoken = {"role": "assistant", "content": "let me see"}
     for body in (
         anthropic(is_error=False),
@@ -102,7 +121,13 @@ def test_a_failure_is_told_once() -> None:
         assert (record.error_type, record.level) == (None, "info")
         assert record.stream is not None
         assert record.stream.failed_tools is None
-    refused = record_of("/v1/messages", anthropic(is_error=True), {"error": {"type": "overloaded_error"}}, status=529)
+
+    refused = record_of(
+        "/v1/messages",
+        anthropic(is_error=True),
+        {"error": {"type": "overloaded_error"}},
+        status=529,
+    )
     assert (refused.error_type, refused.level) == ("overloaded_error", "error")
 
 
@@ -113,7 +138,12 @@ def test_calls_over_a_web_socket_tell_of_failures() -> None:
         world.say(asked(input=items), IN)
         record = world.say(answered())
         assert record.stream is not None
-        assert (record.stream.failed_tools, record.error_type, record.level) == ([name], "tool_error", "warn")
+        assert (record.stream.failed_tools, record.error_type, record.level) == (
+            [name],
+            "tool_error",
+            "warn",
+        )
+
     world.say(asked(input=[]), IN)
     assert world.say(answered()).error_type is None
 
@@ -122,7 +152,11 @@ def test_names_are_redacted_and_bounded() -> None:
     """Whatever a client calls its tools."""
     key = "sk-proj-" + "aB3dE5gH7jK9" * 4
     results = [{"functionResponse": {"name": key, "response": {"error": 1}}}] * 100
-    record = record_of("/v1beta/models/g:generateContent", {"contents": [{"role": "user", "parts": results}]}, GEMINI)
+    record = record_of(
+        "/v1beta/models/g:generateContent",
+        {"contents": [{"role": "user", "parts": results}]},
+        GEMINI,
+    )
     assert record.stream is not None
     assert record.stream.failed_tools == ["[REDACTED]"] * 32
 

@@ -14,8 +14,12 @@ from tests.proxy.enrich.endpoints.traffic import Asked, ask, traffic
 from tests.support.cases import each_of
 
 
-def name(endpoints: Endpoints, path: str | None, status: int | None = 200, project: str | None = None) -> str | None:
-    record = Record(0, b"", "i", "exchange", 0, 0, path=path, method="GET", status=status, project=project)
+def name(
+    endpoints: Endpoints, path: str | None, status: int | None = 200, project: str | None = None
+) -> str | None:
+    record = Record(
+        0, b"", "i", "exchange", 0, 0, path=path, method="GET", status=status, project=project
+    )
     return endpoints.name(record)
 
 
@@ -32,7 +36,10 @@ def test_only_answers_teach() -> None:
     assert name(endpoints, None) is None
 
 
-@each_of(("method", "status"), [("SEARCH", 500), ("PROPFIND", 200), ("MOVE", 200), ("LOCK", 200), ("REPORT", None)])
+@each_of(
+    ("method", "status"),
+    [("SEARCH", 500), ("PROPFIND", 200), ("MOVE", 200), ("LOCK", 200), ("REPORT", None)],
+)
 def test_no_client_makes_a_share_of_an_api(method: str, status: int | None) -> None:
     """Any server may fail at a method of WebDAV, or say 200 to it: that is no tree of files."""
     endpoints = Endpoints()
@@ -62,6 +69,7 @@ def test_projects_learn_apart() -> None:
         word = "".join(chr(97 + int(digit)) for digit in str(number))
         name(endpoints, f"/people/{word}", project="a")
         name(endpoints, "/people/zoe", project="b")
+
     assert name(endpoints, "/people/ann", project="a") == "/people/{name}"
     assert name(endpoints, "/people/ann", project="b") == "/people/ann"
     assert endpoints.current(None, "a", "/people/b") == "/people/{name}"
@@ -82,22 +90,27 @@ def test_projects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_memo_is_bounded_and_follows_what_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path is never named by an endpoint that is none any more, however often it was asked for before."""
+    """A path is never named by an endpoint that is none any more, however often it was asked for
+    before.
+    """
     monkeypatch.setattr(module, "MAX_MEMO_PATHS", 10)
     monkeypatch.setattr(module, "MAX_MEMO_TOTAL", 15)
     endpoints = Endpoints()
+
     for number in range(300):
         word = "".join(chr(97 + int(digit)) for digit in str(number))
         for project in ("a", "b"):
             name(endpoints, f"/people/{word}", project=project)
             if number % 10 == 0:
                 name(endpoints, "/people/a", project=project)
+
     assert name(endpoints, "/people/a", project="a") == "/people/{name}"
 
 
 def test_what_was_learned_is_kept() -> None:
     """What another process learned is known after reading it, and is no change of our own."""
-    endpoints, again = Endpoints(), Endpoints()
+    endpoints = Endpoints()
+    again = Endpoints()
     name(endpoints, "/users/1", project="a")
     assert endpoints.is_changed
     kept = msgspec.json.decode(msgspec.json.encode(endpoints.take_changes()), type=module.Learned)
@@ -111,7 +124,11 @@ def check(asked: list[Asked]) -> set[str | None]:
     endpoints = Endpoints()
     given = [endpoints.name(each.record, each.operation) for each in asked]
     now = [None if each is None else endpoints.current("default", None, each) for each in given]
-    wrong = Counter((each.endpoint, name) for each, name in zip(asked, now, strict=True) if each.endpoint != name)
+    wrong = Counter(
+        (each.endpoint, name)
+        for each, name in zip(asked, now, strict=True)
+        if each.endpoint != name
+    )
     assert wrong.total() <= len(asked) / 100, wrong.most_common(5)
     at_once = sum(each.endpoint == name for each, name in zip(asked, given, strict=True))
     assert at_once >= len(asked) * 0.99
@@ -123,7 +140,9 @@ def check(asked: list[Asked]) -> set[str | None]:
     "count", [30_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )
 def test_endpoints_are_those_that_a_person_would_write(count: int) -> None:
-    """REST, GraphQL, static files, WebDAV and a scanner: 99 of 100 requests, few endpoints, the same in any order."""
+    """REST, GraphQL, static files, WebDAV and a scanner: 99 of 100 requests, few endpoints, the
+    same in any order.
+    """
     asked = list(traffic(count))
     found = check(asked)
     random.Random(2).shuffle(asked)
@@ -133,7 +152,9 @@ def test_endpoints_are_those_that_a_person_would_write(count: int) -> None:
 
 
 def test_what_no_record_has_any_more_is_forgotten() -> None:
-    """Names, places of values and names of before go; what is left is found as before, and again what is new."""
+    """Names, places of values and names of before go; what is left is found as before, and again
+    what is new.
+    """
     endpoints = Endpoints()
     for number in range(100):
         name(endpoints, "/people/" + "".join(chr(97 + int(digit)) for digit in str(number)))

@@ -19,7 +19,9 @@ from tests.support.cases import each_of
 JSON, SSE, XML = "application/json", "text/event-stream", "text/xml; charset=utf-8"
 
 
-def record(answer: object, content_type: str = JSON, *, path: str = "/x", flags: int = 0, **more: Any) -> Record:
+def record(
+    answer: object, content_type: str = JSON, *, path: str = "/x", flags: int = 0, **more: Any
+) -> Record:
     """Build the record of an exchange with an answer, JSON unless it is bytes or text."""
     given = settings()
     raw = answer.encode() if isinstance(answer, str) else answer
@@ -29,7 +31,9 @@ def record(answer: object, content_type: str = JSON, *, path: str = "/x", flags:
     return RecordBuilder("i", given).build(captured, descriptor_of(given)).record
 
 
-def said(answer: object, content_type: str = JSON, **more: Any) -> tuple[str | None, str, str | None]:
+def said(
+    answer: object, content_type: str = JSON, **more: Any
+) -> tuple[str | None, str, str | None]:
     """Return code, level and message of an answer."""
     made = record(answer, content_type, **more)
     return made.error_type, made.level, msgspec.json.decode(made.data or b"{}").get("error_message")
@@ -48,8 +52,13 @@ def aws_message(kind: bytes, name: bytes, data: bytes) -> bytes:
     return prelude + header + data + zlib.crc32(prelude + header + data).to_bytes(4, "big")
 
 
-WATCH_ERROR = json.dumps({"type": "ERROR", "object": {"message": f"too old{'.' * 200}", "code": 410}}) + "\n"
-DAV = '<?xml?><D:multistatus xmlns:D="DAV:"><D:response><D:href>/a</D:href>%s</D:response></D:multistatus>'
+WATCH_ERROR = (
+    json.dumps({"type": "ERROR", "object": {"message": f"too old{'.' * 200}", "code": 410}}) + "\n"
+)
+DAV = (
+    "<?xml?><D:multistatus "
+    'xmlns:D="DAV:"><D:response><D:href>/a</D:href>%s</D:response></D:multistatus>'
+)
 MESSAGE = rpc_frame(0, b"\x0a\x05hello")
 
 
@@ -57,7 +66,11 @@ def test_connect() -> None:
     """The last message of a stream has the error."""
     failed = rpc_frame(2, b'{"error":{"code":"permission_denied","message":"no"},"metadata":{}}')
     kind = "application/connect+json"
-    assert said(MESSAGE + failed, kind) == ("connect_permission_denied", "warn", "permission_denied: no")
+    assert said(MESSAGE + failed, kind) == (
+        "connect_permission_denied",
+        "warn",
+        "permission_denied: no",
+    )
     odd = rpc_frame(2, b'{"error":{"code":"strange"}}')
     assert said(odd, "application/connect+proto") == ("connect_unknown", "error", "strange")
     assert said(MESSAGE + rpc_frame(2, b"{}"), kind)[0] is None
@@ -71,21 +84,41 @@ RPC_RESULT = {"jsonrpc": "2.0", "id": 1, "result": {"error": {"message": "a resu
     ("answer", "content_type", "wanted"),
     [
         (RPC_ERROR, JSON, ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
-        ([RPC_RESULT, RPC_ERROR], JSON, ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
+        (
+            [RPC_RESULT, RPC_ERROR],
+            JSON,
+            ("jsonrpc_method_not_found", "warn", "-32601: no such method"),
+        ),
         (
             RPC_ERROR | {"error": {"code": -32603, "message": "x"}},
             JSON,
             ("jsonrpc_internal_error", "error", "-32603: x"),
         ),
-        (RPC_ERROR | {"error": {"code": -32000, "message": "x"}}, JSON, ("jsonrpc_error", "error", "-32000: x")),
-        (RPC_ERROR | {"error": {"code": 404, "message": "x"}}, JSON, ("jsonrpc_error", "warn", "404: x")),
-        ({"result": None, "error": {"code": -8, "message": "x"}, "id": 7}, JSON, ("jsonrpc_error", "error", "-8: x")),
+        (
+            RPC_ERROR | {"error": {"code": -32000, "message": "x"}},
+            JSON,
+            ("jsonrpc_error", "error", "-32000: x"),
+        ),
+        (
+            RPC_ERROR | {"error": {"code": 404, "message": "x"}},
+            JSON,
+            ("jsonrpc_error", "warn", "404: x"),
+        ),
+        (
+            {"result": None, "error": {"code": -8, "message": "x"}, "id": 7},
+            JSON,
+            ("jsonrpc_error", "error", "-8: x"),
+        ),
         (
             f"data: {json.dumps(RPC_ERROR)}\n\ndata: {{}}\n\n",
             SSE,
             ("jsonrpc_method_not_found", "warn", "-32601: no such method"),
         ),
-        (json.dumps(RPC_ERROR), "application/json-rpc", ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
+        (
+            json.dumps(RPC_ERROR),
+            "application/json-rpc",
+            ("jsonrpc_method_not_found", "warn", "-32601: no such method"),
+        ),
         (RPC_RESULT, JSON, (None, "info", None)),
         ([RPC_RESULT, RPC_RESULT | {"error": None}], JSON, (None, "info", None)),
     ],
@@ -116,7 +149,10 @@ def test_a_stream_is_told_by_how_it_begins(answer: object, content_type: str) ->
     ("answer", "wanted"),
     [
         ('event: error\ndata: {"message":"boom","code":500}\n\n', ("error", "500: boom")),
-        ('data: {}\n\nevent:error\ndata: {"message":"slow down","status":429}\n\n', ("warn", "429: slow down")),
+        (
+            'data: {}\n\nevent:error\ndata: {"message":"slow down","status":429}\n\n',
+            ("warn", "429: slow down"),
+        ),
         ("event: error\ndata: the upstream\ndata: is gone\n\n", ("error", "the upstream\nis gone")),
         (
             'event: error\ndata: {"error":{"type":"overloaded_error","message":"x"}}\n\n',
@@ -134,7 +170,9 @@ def test_a_stream_is_told_by_how_it_begins(answer: object, content_type: str) ->
 )
 @each_of("path", ["/events", "/v1/chat/completions"])
 def test_error_events(answer: str, wanted: tuple[str, str] | None, path: str) -> None:
-    """An event of that name says that the stream failed, whatever its data is; of a model's stream as of any."""
+    """An event of that name says that the stream failed, whatever its data is; of a model's stream
+    as of any.
+    """
     request = b'{"model":"gpt-4o","stream":true,"messages":[]}'
     captured = exchange(path, request, answer.encode(), content_type=SSE)
     given = settings()
@@ -142,6 +180,7 @@ def test_error_events(answer: str, wanted: tuple[str, str] | None, path: str) ->
     if wanted is None:
         assert (made.error_type, made.level) == (None, "info")
         return
+
     assert made.level == wanted[0] or path != "/events"
     assert (made.error_type is not None, made.level in ("warn", "error")) == (True, True)
     if path == "/events":
@@ -154,7 +193,10 @@ def test_a_models_stream_that_ends_with_such_an_event_has_ended_so() -> None:
     chunk = 'data: {"id":"a","model":"gpt-4o","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
     stream = chunk + 'event: error\ndata: {"message":"boom","code":500}\n\n'
     captured = exchange(
-        "/v1/chat/completions", b'{"model":"gpt-4o","stream":true,"messages":[]}', stream.encode(), content_type=SSE
+        "/v1/chat/completions",
+        b'{"model":"gpt-4o","stream":true,"messages":[]}',
+        stream.encode(),
+        content_type=SSE,
     )
     given = settings()
     made = RecordBuilder("i", given).build(captured, descriptor_of(given)).record
@@ -163,15 +205,22 @@ def test_a_models_stream_that_ends_with_such_an_event_has_ended_so() -> None:
     assert (made.stream.end, made.stream.finished) == ("error", False)
 
 
-SOAP = '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>%s</s:Body></s:Envelope>'
-SOAP_11 = SOAP % "<s:Fault><faultcode>s:Server</faultcode><faultstring>no &lt;disk&gt;</faultstring></s:Fault>"
+SOAP = (
+    '<?xml version="1.0"?><s:Envelope '
+    'xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>%s</s:Body></s:Envelope>'
+)
+SOAP_11 = (
+    SOAP
+    % "<s:Fault><faultcode>s:Server</faultcode><faultstring>no &lt;disk&gt;</faultstring></s:Fault>"
+)
 SOAP_12 = SOAP % (
     "\n <s:Fault><s:Code><s:Value>s:Sender</s:Value></s:Code>"
     '<s:Reason><s:Text xml:lang="en">bad</s:Text></s:Reason></s:Fault>'
 )
 XML_RPC = (
     "<?xml version='1.0'?><methodResponse><fault><value><struct><member><name>faultCode</name>"
-    "<value><int>4</int></value></member><member><name>faultString</name><value><string>Too many</string></value>"
+    "<value><int>4</int></value></member><member><name>faultString</name><value><string>Too "
+    "many</string></value>"
     "</member></struct></value></fault></methodResponse>"
 )
 S3 = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><Message>again</Message></Error>'
@@ -184,7 +233,11 @@ S3 = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><
         (SOAP_12, "application/soap+xml", ("soap_fault", "warn", "s:Sender: bad")),
         (XML_RPC, XML, ("xmlrpc_fault", "error", "4: Too many")),
         ("    \n  " + S3, "application/xml", ("xml_error", "error", "InternalError: again")),
-        (S3.replace("InternalError", "AccessDenied"), "application/xml", ("xml_error", "warn", "AccessDenied: again")),
+        (
+            S3.replace("InternalError", "AccessDenied"),
+            "application/xml",
+            ("xml_error", "warn", "AccessDenied: again"),
+        ),
         (SOAP % "<Fault>of a mountain</Fault>", XML, ("soap_fault", "error", "no message")),
         (SOAP % "<r><Fault>of a mountain</Fault></r>", XML, (None, "info", None)),
         ("<list><Error><Code>5</Code></Error></list>", XML, (None, "info", None)),
@@ -193,7 +246,9 @@ S3 = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><
     ],
 )
 def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
-    """SOAP of both versions, XML-RPC, and S3, which sends its head before it knows; by their place, not by a word."""
+    """SOAP of both versions, XML-RPC, and S3, which sends its head before it knows; by their place,
+    not by a word.
+    """
     assert said(answer, content_type) == wanted
 
 
@@ -249,9 +304,18 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
             "application/graphql-response+json",
             ("graphql_error", "error", "x"),
         ),
-        ('{"a":1}\n{"error":{"message":"x"}}\n', "application/x-ndjson", ("error_response", "error", "x")),
         (
-            {"responses": [{"id": "1", "status": 200}, {"id": "2", "status": 403, "body": {"error": {}}}]},
+            '{"a":1}\n{"error":{"message":"x"}}\n',
+            "application/x-ndjson",
+            ("error_response", "error", "x"),
+        ),
+        (
+            {
+                "responses": [
+                    {"id": "1", "status": 200},
+                    {"id": "2", "status": 403, "body": {"error": {}}},
+                ]
+            },
             JSON,
             ("batch_error", "warn", "403"),
         ),
@@ -262,11 +326,18 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
             ("batch_error", "error", "Unavailable: m"),
         ),
         (
-            {"FailedRecordCount": 1, "Records": [{"ErrorCode": "ThrottlingException", "ErrorMessage": "m"}]},
+            {
+                "FailedRecordCount": 1,
+                "Records": [{"ErrorCode": "ThrottlingException", "ErrorMessage": "m"}],
+            },
             "application/x-amz-json-1.1",
             ("batch_error", "warn", "ThrottlingException: m"),
         ),
-        ({"FailedRecordCount": 0, "Records": []}, "application/x-amz-json-1.1", (None, "info", None)),
+        (
+            {"FailedRecordCount": 0, "Records": []},
+            "application/x-amz-json-1.1",
+            (None, "info", None),
+        ),
         (
             "<?xml?>\n<DeleteResult><Deleted/><Error><Key>b</Key><Code>AccessDenied</Code></Error></DeleteResult>",
             "application/xml",
@@ -284,53 +355,95 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
         ),
         (WATCH_ERROR, JSON, ("error_response", "warn", f"410: too old{'.' * 200}")),
         (
-            json.dumps({"type": "ADDED", "object": {"kind": "Pod", "name": "a b" * 99}}) + "\n" + WATCH_ERROR,
+            json.dumps({"type": "ADDED", "object": {"kind": "Pod", "name": "a b" * 99}})
+            + "\n"
+            + WATCH_ERROR,
             JSON,
             ("error_response", "warn", f"410: too old{'.' * 200}"),
         ),
-        (DAV % "<D:status>HTTP/1.1 423 Locked</D:status>", XML, ("batch_error", "warn", "HTTP/1.1 423 Locked")),
+        (
+            DAV % "<D:status>HTTP/1.1 423 Locked</D:status>",
+            XML,
+            ("batch_error", "warn", "HTTP/1.1 423 Locked"),
+        ),
         (DAV % "<D:status>HTTP/1.1 404 Not Found</D:status>", XML, (None, "info", None)),
-        (DAV % "<D:propstat><D:status>HTTP/1.1 403 No</D:status></D:propstat>", XML, (None, "info", None)),
-        ('\x1e{"a":1}\n\x1e{"error":{"message":"x"}}\n', "application/json-seq", ("error_response", "error", "x")),
+        (
+            DAV % "<D:propstat><D:status>HTTP/1.1 403 No</D:status></D:propstat>",
+            XML,
+            (None, "info", None),
+        ),
+        (
+            '\x1e{"a":1}\n\x1e{"error":{"message":"x"}}\n',
+            "application/json-seq",
+            ("error_response", "error", "x"),
+        ),
         ({"error": 3, "version": 2}, JSON, (None, "info", None)),
         (
             aws_message(b":error-code", b"InternalError", b""),
             "application/vnd.amazon.eventstream",
             ("aws_exception", "error", "InternalError"),
         ),
-        ('data: 1\n\nerror: {"code":400,"message":"too long"}\n\n', SSE, ("stream_error", "warn", "400: too long")),
+        (
+            'data: 1\n\nerror: {"code":400,"message":"too long"}\n\n',
+            SSE,
+            ("stream_error", "warn", "400: too long"),
+        ),
         (
             {"status": "error", "errorType": "bad_data", "error": "parse error"},
             JSON,
             ("error_response", "warn", "bad_data: parse error"),
         ),
-        (aws_message(b":event-type", b"a", b"{}"), "application/vnd.amazon.eventstream", (None, "info", None)),
+        (
+            aws_message(b":event-type", b"a", b"{}"),
+            "application/vnd.amazon.eventstream",
+            (None, "info", None),
+        ),
         ({"errors": [], "data": []}, "application/vnd.api+json", (None, "info", None)),
-        ("--b\r\n\r\nHTTP/1.1 204 No\r\n\r\n--b--", "multipart/mixed; boundary=b", (None, "info", None)),
+        (
+            "--b\r\n\r\nHTTP/1.1 204 No\r\n\r\n--b--",
+            "multipart/mixed; boundary=b",
+            (None, "info", None),
+        ),
         ('{"error":{"message":"x"}}\n{"a":1}\n', "application/x-ndjson", (None, "info", None)),
     ],
 )
 def test_other_envelopes(answer: object, content_type: str, wanted: object) -> None:
-    """Bulk answers, batches, exceptions of AWS, problem details, JSON:API, GraphQL by its type, lines."""
+    """Bulk answers, batches, exceptions of AWS, problem details, JSON:API, GraphQL by its type,
+    lines.
+    """
     assert said(answer, content_type, windows=(65536, 4096)) == wanted
 
 
 def test_messages_of_json_rpc_over_a_websocket() -> None:
     """Their events have the same codes; what a client sends is its own."""
     given = settings()
-    builder, descriptor = RecordBuilder("i", given), descriptor_of(given)
+    builder = RecordBuilder("i", given)
+    descriptor = descriptor_of(given)
     made = [
-        builder.message(captured_message(json.dumps(told).encode(), direction=direction), descriptor).record
+        builder.message(
+            captured_message(json.dumps(told).encode(), direction=direction), descriptor
+        ).record
         for told in (RPC_ERROR, [RPC_RESULT, RPC_ERROR], RPC_RESULT, {"error": "x"})
         for direction in (OUT, IN)
     ]
     failed = ("jsonrpc_method_not_found", "warn")
     fine = (None, "debug")
-    assert [(one.error_type, one.level) for one in made] == [failed, fine, failed, fine, fine, fine, fine, fine]
+    assert [(one.error_type, one.level) for one in made] == [
+        failed,
+        fine,
+        failed,
+        fine,
+        fine,
+        fine,
+        fine,
+        fine,
+    ]
 
 
 def test_the_record_of_one() -> None:
-    """What was said is redacted, and kept where bodies are; a coding hides nothing; a status of its own stays."""
+    """What was said is redacted, and kept where bodies are; a coding hides nothing; a status of its
+    own stays.
+    """
     told = {"error": {"message": "no user for sk-Abcdefghij0123456789ABCDEFGHIJ"}}
     assert said(told) == ("error_response", "error", "no user for [REDACTED]")
     assert said(told, flags=FLAG_BODIES_OFF) == ("error_response", "error", None)

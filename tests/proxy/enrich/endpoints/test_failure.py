@@ -5,7 +5,12 @@ from typing import Any
 
 import msgspec
 
-from proxy.enrich.endpoints.error_documents import GRAPHQL_ERROR, Failure, failure_of, message_failure
+from proxy.enrich.endpoints.error_documents import (
+    GRAPHQL_ERROR,
+    Failure,
+    failure_of,
+    message_failure,
+)
 from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
@@ -19,7 +24,10 @@ _QUERY = b'{"query": "query GetUser {user {id}}"}'
 
 
 def _multipart(*documents: object) -> bytes:
-    parts = (f"\r\nContent-Type: application/json\r\n\r\n{json.dumps(document)}\r\n" for document in documents)
+    parts = (
+        f"\r\nContent-Type: application/json\r\n\r\n{json.dumps(document)}\r\n"
+        for document in documents
+    )
     return ("---" + "---".join(parts) + "-----\r\n").encode()
 
 
@@ -31,9 +39,15 @@ def _multipart(*documents: object) -> bytes:
         (json.dumps([{"data": {}}, {"errors": [_ERROR]}]).encode(), "no such user"),
         (b'{"errors": [{"message": 5, "extensions": "?"}]}', "5"),
         (b'{"errors": [{}]}', "no message"),
-        (_multipart({"data": {}}, {"incremental": [{"data": {}}, {"errors": [_ERROR]}]}), "no such user"),
+        (
+            _multipart({"data": {}}, {"incremental": [{"data": {}}, {"errors": [_ERROR]}]}),
+            "no such user",
+        ),
         (_multipart({"payload": {"data": {}}}, {"payload": {"errors": [_ERROR]}}), "no such user"),
-        (f":\n\nevent: next\ndata: {{}}\n\ndata: {json.dumps({'errors': [_ERROR]})}\n\n".encode(), "no such user"),
+        (
+            f":\n\nevent: next\ndata: {{}}\n\ndata: {json.dumps({'errors': [_ERROR]})}\n\n".encode(),
+            "no such user",
+        ),
         (json.dumps({"data": {"save": {"errors": [_ERROR]}}}).encode(), None),
         (json.dumps({"data": {}, "errors": []}).encode(), None),
         (json.dumps({"data": {}, "errors": None}).encode(), None),
@@ -43,7 +57,9 @@ def _multipart(*documents: object) -> bytes:
     ],
 )
 def test_the_first_error_is_found(answer: bytes, said: str | None) -> None:
-    """At its place, in whichever way the answer comes; a member of the data that is called so is none."""
+    """At its place, in whichever way the answer comes; a member of the data that is called so is
+    none.
+    """
     found = failure_of(DecodedBody.beginning(answer, len(answer)))
     assert (None if found is None else found.message) == said
 
@@ -56,18 +72,31 @@ def test_an_answer_that_was_cut() -> None:
     )
     within = b'{"errors": [{"message": "a", "path": ["b"'
     assert failure_of(DecodedBody.beginning(within, 1 << 20)) == Failure("a", False, GRAPHQL_ERROR)
+
     for lost in (b'{"errors": [{"message": "a', b'{"errors": [{"a": "' + b"}" * 16_000):
-        assert failure_of(DecodedBody.beginning(lost, 1 << 20)) == Failure("no message", False, GRAPHQL_ERROR)
-    assert failure_of(DecodedBody.beginning(b'{"data": {"errors": [{"message": "a"}]', 1 << 20)) is None
+        assert failure_of(DecodedBody.beginning(lost, 1 << 20)) == Failure(
+            "no message", False, GRAPHQL_ERROR
+        )
+
+    assert (
+        failure_of(DecodedBody.beginning(b'{"data": {"errors": [{"message": "a"}]', 1 << 20))
+        is None
+    )
     assert failure_of(None) is None
 
 
 @each_of(
     ("message", "said"),
     [
-        ({"id": "1", "type": "next", "payload": {"data": None, "errors": [_ERROR]}}, "no such user"),
+        (
+            {"id": "1", "type": "next", "payload": {"data": None, "errors": [_ERROR]}},
+            "no such user",
+        ),
         ({"id": "1", "type": "data", "payload": {"errors": [_ERROR]}}, "no such user"),
-        ({"id": "1", "type": "error", "payload": [_INVALID]}, "GRAPHQL_VALIDATION_FAILED: no field"),
+        (
+            {"id": "1", "type": "error", "payload": [_INVALID]},
+            "GRAPHQL_VALIDATION_FAILED: no field",
+        ),
         (
             {"id": "1", "type": "error", "payload": {"message": "mutations are not allowed"}},
             "mutations are not allowed",
@@ -94,7 +123,9 @@ def _record(answer: object, *, flags: int = 0, **more: Any) -> Record:
 
 def test_the_record_tells() -> None:
     """With a level, a code and what was said, redacted; a caller's own failure is a warning."""
-    failed = _record({"data": None, "errors": [{"message": "no user for sk-Abcdefghij0123456789ABCDEFGHIJ"}]})
+    failed = _record(
+        {"data": None, "errors": [{"message": "no user for sk-Abcdefghij0123456789ABCDEFGHIJ"}]}
+    )
     assert (failed.level, failed.error_type, failed.outcome, failed.endpoint) == (
         *("error", GRAPHQL_ERROR, "ok", "/graphql#GetUser"),
     )

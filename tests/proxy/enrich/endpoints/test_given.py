@@ -5,7 +5,9 @@ from proxy.enrich.endpoints.endpoints import MAX_PATH_CHARACTERS, Given
 
 def test_paths_are_found_by_their_template() -> None:
     """Parameters are any segment or part of one; a star at the end is anything below."""
-    given = Given(["/users/{name}", "/users/me", "/pets/{id}.json", "/files/*", "/a/{x}/b", "/a/c/{y}", "/"])
+    given = Given(
+        ["/users/{name}", "/users/me", "/pets/{id}.json", "/files/*", "/a/{x}/b", "/a/c/{y}", "/"]
+    )
     paths = {
         "/users/ann": "/users/{name}",
         "/users/me": "/users/me",

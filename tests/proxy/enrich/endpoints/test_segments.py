@@ -1,6 +1,14 @@
 """What a segment of a path tells by itself."""
 
-from proxy.enrich.endpoints.segments import MAX_SEGMENTS, PATH, Class, asset, class_of, placeholder, split
+from proxy.enrich.endpoints.segments import (
+    MAX_SEGMENTS,
+    PATH,
+    Class,
+    asset,
+    class_of,
+    placeholder,
+    split,
+)
 from tests.support.cases import each_of
 
 
@@ -38,7 +46,17 @@ def test_values_are_known_by_their_shape(segment: str, shown: str) -> None:
 
 @each_of(
     "segment",
-    ["users", "v1", "oauth2", "deadbeef", "web3", "user-profile", "internationalization", "get_metadata", "report.pdf"],
+    [
+        "users",
+        "v1",
+        "oauth2",
+        "deadbeef",
+        "web3",
+        "user-profile",
+        "internationalization",
+        "get_metadata",
+        "report.pdf",
+    ],
 )
 def test_names_are_no_values(segment: str) -> None:
     """What may be the name of a resource is left alone."""

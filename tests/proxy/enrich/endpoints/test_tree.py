@@ -37,9 +37,15 @@ def test_names_stay_until_there_are_too_many() -> None:
 @each_of("stem", ["u", "user", "Room", "acct"])
 @each_of("order", [1, -1])
 def test_names_that_are_counted_are_ids(stem: str, order: int) -> None:
-    """Those with one digit, which look like words, and those with more; where a place has some of them."""
+    """Those with one digit, which look like words, and those with more; where a place has some of
+    them.
+    """
     names = [f"{stem}{number}" for number in range(1, 22)][::order]
-    paths = [*(f"/users/{name}/posts" for name in names), *(f"/users/{name}" for name in names), "/users/me"]
+    paths = [
+        *(f"/users/{name}/posts" for name in names),
+        *(f"/users/{name}" for name in names),
+        "/users/me",
+    ]
     tree = learned(paths)
     assert endpoints(tree) == {"/users/{id}", "/users/{id}/posts", "/users/me"}
     again = Tree()
@@ -51,7 +57,11 @@ def test_names_that_are_counted_are_ids(stem: str, order: int) -> None:
 
 def test_few_that_are_counted_are_names() -> None:
     """As versions are, and steps; many versions are none of a kind."""
-    paths = [f"/{name}{number}" for name in ("v", "step", "oauth") for number in range(1, MAX_NUMBERED + 1)]
+    paths = [
+        f"/{name}{number}"
+        for name in ("v", "step", "oauth")
+        for number in range(1, MAX_NUMBERED + 1)
+    ]
     assert endpoints(learned(paths)) == set(paths)
     versions = {f"/v{number}" for number in range(1, 10)}
     assert endpoints(learned(versions)) == versions
@@ -70,7 +80,9 @@ def test_some_names_are_never_values() -> None:
 
 
 def test_what_has_endpoints_of_its_own_is_no_value() -> None:
-    """A name with a structure below it that its neighbours do not have stays: pages at the root do not hide an API."""
+    """A name with a structure below it that its neighbours do not have stays: pages at the root do
+    not hide an API.
+    """
     api = ["/v1/users", "/v1/orders", "/v1/items"]
     tree = learned([*api, *(f"/{word(number)}" for number in range(100))])
     assert endpoints(tree) == {"/{name}", *api}
@@ -78,13 +90,23 @@ def test_what_has_endpoints_of_its_own_is_no_value() -> None:
 
 def test_what_is_learned_does_not_depend_on_the_order() -> None:
     """The same paths forwards and backwards make the same endpoints."""
-    paths = [f"/people/{word(number)}/{below}" for number in range(80) for below in ("posts", f"likes/{number}")]
-    paths += [f"/blog/how-to-do-{word(number)}" for number in range(30)] + ["/people/me/posts", "/x", "/x/9"]
+    paths = [
+        f"/people/{word(number)}/{below}"
+        for number in range(80)
+        for below in ("posts", f"likes/{number}")
+    ]
+    paths += [f"/blog/how-to-do-{word(number)}" for number in range(30)] + [
+        "/people/me/posts",
+        "/x",
+        "/x/9",
+    ]
     assert endpoints(learned(paths)) == endpoints(learned(reversed(paths)))
 
 
 def test_trees_of_files_are_one_endpoint() -> None:
-    """What WebDAV's methods are used on is one tree, whatever its paths are, from what they have in common on."""
+    """What WebDAV's methods are used on is one tree, whatever its paths are, from what they have in
+    common on.
+    """
     tree = learned(["/remote/dav/ann/a.txt", "/remote/dav/bob/b/c.png", "/remote/dav"], "PROPFIND")
     tree.learn("/remote/dav/eve/x/y/z.js")
     tree.learn("/remote/status")
@@ -103,7 +125,9 @@ def test_trees_of_files_are_bounded() -> None:
 
 def test_static_files_are_grouped() -> None:
     """By their first folder and kind; below a value by that."""
-    tree = learned(["/static/js/a.1.js", "/static/b.js", "/users/12/avatar.png", "/favicon.ico", "/x.css"])
+    tree = learned(
+        ["/static/js/a.1.js", "/static/b.js", "/users/12/avatar.png", "/favicon.ico", "/x.css"]
+    )
     assert endpoints(tree) == {"/static/*.js", "/users/{id}/*.png", "/favicon.ico", "/*.css"}
 
 
@@ -127,15 +151,21 @@ def test_what_is_unknown_stays_unknown() -> None:
 
 def test_endpoints_are_bounded() -> None:
     """However paths are made up, endpoints and names of before stay within their limits."""
-    tree = learned(f"/{word(a)}/{word(b)}/{word(c)}" for a in range(30) for b in range(30) for c in range(30))
+    tree = learned(
+        f"/{word(a)}/{word(b)}/{word(c)}" for a in range(30) for b in range(30) for c in range(30)
+    )
     assert tree.endpoints == len(endpoints(tree)) <= MAX_ENDPOINTS
     assert len(tree.former) <= MAX_FORMER
-    calls = learned(f"/rpc/{word(a)}.get{word(b).title()}/{word(b)}" for a in range(40) for b in range(40))
+    calls = learned(
+        f"/rpc/{word(a)}.get{word(b).title()}/{word(b)}" for a in range(40) for b in range(40)
+    )
     assert calls.endpoints == len(endpoints(calls)) <= MAX_ENDPOINTS
 
 
 def test_a_full_tree_is_not_searched_for_room_with_every_path() -> None:
-    """Where every path is answered, whoever makes them up must not cost each of them a walk over all that is known."""
+    """Where every path is answered, whoever makes them up must not cost each of them a walk over
+    all that is known.
+    """
     paths = ["/".join(["", *map(word, places)]) for places in product(range(3), repeat=6)]
     tree = learned(paths)
     assert (tree.endpoints, tree.is_settled, tree.learn(paths[-1])) == (MAX_ENDPOINTS, True, None)
@@ -161,7 +191,8 @@ def test_what_was_learned_is_learned_again() -> None:
 
 def test_what_two_learned_is_put_together() -> None:
     """What one tree knows to be values are values in the other from then on."""
-    one, other = learned(f"/people/{word(n)}" for n in range(100)), learned(["/people/zoe", "/x"])
+    one = learned(f"/people/{word(n)}" for n in range(100))
+    other = learned(["/people/zoe", "/x"])
     other.merge(one.learned())
     assert endpoints(other) == {"/people/{name}", "/x"}
     assert other.former["/people/zoe"] == "/people/{name}"
@@ -171,7 +202,8 @@ def test_what_two_learned_is_put_together() -> None:
 
 def test_operations_with_slashes_are_learned_again() -> None:
     """What MCP's methods are called; a restart finds them as they were."""
-    tree, again = Tree(), Tree()
+    tree = Tree()
+    again = Tree()
     for operation in ("tools/list", "tools/call/add", "tools/call/sub"):
         tree.learn("/mcp", operation)
     again.merge(tree.learned())

@@ -1,4 +1,6 @@
-"""Generated traffic of several kinds of services, each request with the endpoint that a person would write for it."""
+"""Generated traffic of several kinds of services, each request with the endpoint that a person
+would write for it.
+"""
 
 import random
 import uuid
@@ -15,13 +17,65 @@ class Asked(NamedTuple):
 
 
 _RESOURCES = (
-    *("users", "orders", "items", "invoices", "payments", "products", "carts", "sessions", "reports", "teams"),
-    *("projects", "tasks", "comments", "files", "events", "webhooks", "tags", "roles", "audits", "plans", "coupons"),
-    *("shipments", "returns", "stocks", "suppliers", "prices", "taxes", "regions", "devices", "alerts"),
+    *(
+        "users",
+        "orders",
+        "items",
+        "invoices",
+        "payments",
+        "products",
+        "carts",
+        "sessions",
+        "reports",
+        "teams",
+    ),
+    *(
+        "projects",
+        "tasks",
+        "comments",
+        "files",
+        "events",
+        "webhooks",
+        "tags",
+        "roles",
+        "audits",
+        "plans",
+        "coupons",
+    ),
+    *(
+        "shipments",
+        "returns",
+        "stocks",
+        "suppliers",
+        "prices",
+        "taxes",
+        "regions",
+        "devices",
+        "alerts",
+    ),
 )
 _ACTIONS = ("search", "export", "count")
-_SYLLABLES = ["ka", "lo", "mi", "ra", "te", "su", "no", "vi", "dan", "el", "po", "ri", "sha", "tu", "ber", "gan"]
-_OPERATIONS = [f"{verb}{what.title()}" for verb in ("Get", "List", "Save") for what in _RESOURCES[:12]]
+_SYLLABLES = [
+    "ka",
+    "lo",
+    "mi",
+    "ra",
+    "te",
+    "su",
+    "no",
+    "vi",
+    "dan",
+    "el",
+    "po",
+    "ri",
+    "sha",
+    "tu",
+    "ber",
+    "gan",
+]
+_OPERATIONS = [
+    f"{verb}{what.title()}" for verb in ("Get", "List", "Save") for what in _RESOURCES[:12]
+]
 _DIRECTORIES = ("js", "css", "img", "fonts")
 _KINDS = {"js": "js", "css": "css", "img": "png", "fonts": "woff2"}
 
@@ -29,13 +83,31 @@ _KINDS = {"js": "js", "css": "css", "img": "png", "fonts": "woff2"}
 def traffic(count: int, seed: int = 1) -> Iterator[Asked]:
     """Make so many requests; the same ones for the same seed."""
     draw = random.Random(seed)
-    kinds: list[Callable[[random.Random], Asked]] = [_rest, _people, _pages, _graphql, _static, _dav, _scanner, _other]
+    kinds: list[Callable[[random.Random], Asked]] = [
+        _rest,
+        _people,
+        _pages,
+        _graphql,
+        _static,
+        _dav,
+        _scanner,
+        _other,
+    ]
     for _ in range(count):
         yield draw.choices(kinds, (40, 10, 10, 12, 12, 6, 8, 2))[0](draw)
 
 
-def ask(path: str, endpoint: str, *, method: str = "GET", status: int = 200, operation: str | None = None) -> Asked:
-    record = Record(0, b"", "i", "exchange", 0, 0, path=path, method=method, status=status, route_id="default")
+def ask(
+    path: str,
+    endpoint: str,
+    *,
+    method: str = "GET",
+    status: int = 200,
+    operation: str | None = None,
+) -> Asked:
+    record = Record(
+        0, b"", "i", "exchange", 0, 0, path=path, method=method, status=status, route_id="default"
+    )
     return Asked(record, operation, endpoint)
 
 
@@ -58,9 +130,11 @@ def _rest(draw: random.Random) -> Asked:
     if kind < 0.85:
         action = draw.choice(_ACTIONS)
         return ask(f"{base}/{action}", f"{base}/{action}", method="POST")
+
     below = _RESOURCES[(number + draw.randrange(1, 4)) % len(_RESOURCES)]
     if kind < 0.93:
         return ask(f"{base}/{value}/{below}", f"{base}/{name}/{below}")
+
     return ask(f"{base}/{value}/{below}/{draw.randrange(1, 99)}", f"{base}/{name}/{below}/{{id}}")
 
 
@@ -92,20 +166,37 @@ def _graphql(draw: random.Random) -> Asked:
 def _static(draw: random.Random) -> Asked:
     directory = draw.choice(_DIRECTORIES)
     kind = _KINDS[directory]
-    return ask(f"/static/{directory}/{_word(draw, 3)}.{draw.getrandbits(32):08x}.{kind}", f"/static/*.{kind}")
+    return ask(
+        f"/static/{directory}/{_word(draw, 3)}.{draw.getrandbits(32):08x}.{kind}",
+        f"/static/*.{kind}",
+    )
 
 
 def _dav(draw: random.Random) -> Asked:
     method = draw.choice(("PROPFIND", "GET", "PUT", "MKCOL", "LOCK"))
     folders = "/".join(_word(draw, 2) for _ in range(draw.randrange(1, 6)))
     path = f"/remote/dav/{folders}/{_word(draw, 3)}.txt"
-    return ask(path, "/remote/dav/{path}", method=method, status=207 if method == "PROPFIND" else 201)
+    return ask(
+        path, "/remote/dav/{path}", method=method, status=207 if method == "PROPFIND" else 201
+    )
 
 
 def _scanner(draw: random.Random) -> Asked:
-    path = draw.choice(("/wp-{}.php", "/{}/admin", "/.{}", "/api/v1/{}", "/cgi-bin/{}.cgi", "/{}/{}/{}.asp", "/{}.js"))
+    path = draw.choice(
+        (
+            "/wp-{}.php",
+            "/{}/admin",
+            "/.{}",
+            "/api/v1/{}",
+            "/cgi-bin/{}.cgi",
+            "/{}/{}/{}.asp",
+            "/{}.js",
+        )
+    )
     return ask(
-        path.replace("{}", _word(draw, draw.randrange(2, 6))), "{unknown}", status=draw.choice((404, 403, 401, 302))
+        path.replace("{}", _word(draw, draw.randrange(2, 6))),
+        "{unknown}",
+        status=draw.choice((404, 403, 401, 302)),
     )
 
 

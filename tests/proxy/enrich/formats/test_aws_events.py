@@ -8,7 +8,9 @@ def test_a_window_has_the_frames_that_begin_in_it() -> None:
     """Wherever it begins and ends."""
     raw = b"".join(STREAM[:4])
     whole = split_aws(raw)
-    assert [frame.event for frame in whole] == [b"messageStart", b"contentBlockStart"] + [b"contentBlockDelta"] * 2
+    assert [frame.event for frame in whole] == [b"messageStart", b"contentBlockStart"] + [
+        b"contentBlockDelta"
+    ] * 2
     assert whole[-1].end == len(raw)
     for cut in range(len(raw)):
         assert split_aws(raw[:cut]) == [frame for frame in whole if frame.end <= cut]
@@ -22,7 +24,11 @@ def test_damage_is_noted_and_passed_over() -> None:
     whole = split_aws(bytes(raw))
     raw[len(STREAM[0])] ^= 255
     frames = split_aws(bytes(raw), is_ended=True)
-    assert [frame.event for frame in frames] == [whole[0].event, DAMAGED, *(frame.event for frame in whole[2:])]
+    assert [frame.event for frame in frames] == [
+        whole[0].event,
+        DAMAGED,
+        *(frame.event for frame in whole[2:]),
+    ]
     assert frames[-1].end == len(raw)
     assert [frame.event for frame in split_aws(bytes(1000), is_ended=True)] == [DAMAGED]
 
@@ -36,7 +42,10 @@ def test_a_message_that_is_cut_is_damaged() -> None:
 def test_an_exception_is_a_member_of_its_name() -> None:
     """As clients show it."""
     (frame,) = split_aws(event("validationException", {"message": "no"}, kind=b":exception-type"))
-    assert (frame.event, frame.data) == (b"validationException", b'{"validationException":{"message": "no"}}')
+    assert (frame.event, frame.data) == (
+        b"validationException",
+        b'{"validationException":{"message": "no"}}',
+    )
 
 
 def test_headers_come_in_any_order() -> None:
@@ -47,5 +56,8 @@ def test_headers_come_in_any_order() -> None:
     )
     raw = b"".join(message(headers, b"") for headers in texts)
     whole = split_aws(raw)
-    assert [(frame.event, frame.data) for frame in whole] == [(b"Records", b""), (b"X", b'{"X":{"message":"no"}}')]
+    assert [(frame.event, frame.data) for frame in whole] == [
+        (b"Records", b""),
+        (b"X", b'{"X":{"message":"no"}}'),
+    ]
     assert split_aws(raw[1:], start=1, is_inside=True) == whole[1:]

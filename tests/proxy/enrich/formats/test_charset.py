@@ -1,4 +1,6 @@
-"""Text in any charset is read as UTF-8: no secret hides in it, and nothing else is taken for such text."""
+"""Text in any charset is read as UTF-8: no secret hides in it, and nothing else is taken for such
+text.
+"""
 
 import json
 from encodings.aliases import aliases
@@ -39,7 +41,9 @@ SAMPLES = {
 }
 
 
-def shown(body: bytes, kind: bytes = b"", tail: bytes = b"", size: int = -1) -> tuple[bytes, bytes, str | None]:
+def shown(
+    body: bytes, kind: bytes = b"", tail: bytes = b"", size: int = -1
+) -> tuple[bytes, bytes, str | None]:
     """Read a body as the record builder does, and redact it."""
     decoded = decode_body(body, tail, max(size, len(body) + len(tail)), b"", content_type=kind)
     assert decoded is not None
@@ -50,9 +54,17 @@ def shown(body: bytes, kind: bytes = b"", tail: bytes = b"", size: int = -1) -> 
 @each_of(("charset", "text"), SAMPLES.items())
 def test_declared_charset_is_read(charset: str, text: str) -> None:
     """In any spelling; what is noted writes the text as it came."""
-    codec = charset.strip("'\"").removeprefix("x-").replace("windows-31j", "cp932").replace("windows-874", "cp874")
+    codec = (
+        charset.strip("'\"")
+        .removeprefix("x-")
+        .replace("windows-31j", "cp932")
+        .replace("windows-874", "cp874")
+    )
     sent = f'{{"a": "{text}", "password": "hunter2"}}'.encode(codec)
-    for kind in (f"application/json; charset={charset}", f"TEXT/PLAIN;CHARSET = {charset.upper()}; x=y"):
+    for kind in (
+        f"application/json; charset={charset}",
+        f"TEXT/PLAIN;CHARSET = {charset.upper()}; x=y",
+    ):
         head, _, noted = shown(sent, kind.encode())
         assert head.decode() == f'{{"a": "{text}", "password": "[REDACTED]"}}'
         assert noted is not None
@@ -61,7 +73,9 @@ def test_declared_charset_is_read(charset: str, text: str) -> None:
         assert whole[0].decode().encode(noted) == sent
 
 
-@each_of("charset", ["utf-8", "iso-8859-1", "windows-1252", "gbk", "shift_jis", "us-ascii", "koi8-r"])
+@each_of(
+    "charset", ["utf-8", "iso-8859-1", "windows-1252", "gbk", "shift_jis", "us-ascii", "koi8-r"]
+)
 @each_of("text", ["Grüße aus Köln", "价格上涨", "plain"])
 def test_utf8_stays_as_it_is_whatever_is_declared(charset: str, text: str) -> None:
     """Servers declare a default; text of several bytes a character is no other by chance."""
@@ -83,7 +97,20 @@ def test_what_a_name_is_used_for_is_read_too() -> None:
 
 
 @each_of(
-    "name", ["rot13", "zlib", "base64", "hex", "idna", "punycode", "unicode_escape", "bz2", "no-such", "../x", "uu"]
+    "name",
+    [
+        "rot13",
+        "zlib",
+        "base64",
+        "hex",
+        "idna",
+        "punycode",
+        "unicode_escape",
+        "bz2",
+        "no-such",
+        "../x",
+        "uu",
+    ],
 )
 def test_other_codecs_are_not_asked_for(name: str) -> None:
     """They are no charsets, or none that exists."""
@@ -99,18 +126,25 @@ def test_every_charset_of_python_takes_any_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["image/png; charset=ISO-8859-1", "application/zip;charset=gbk", "text/plain; charset=koi8-r"]
+    "kind",
+    ["image/png; charset=ISO-8859-1", "application/zip;charset=gbk", "text/plain; charset=koi8-r"],
 )
 def test_bytes_with_control_characters_are_no_text(kind: str) -> None:
     """Servers add a charset to what is none."""
-    assert to_utf8(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)), b"", kind.encode()) is None
+    assert (
+        to_utf8(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)), b"", kind.encode())
+        is None
+    )
 
 
 @each_of(
     ("kind", "page"),
     [
         ("text/html", '<html><head><meta charset="shift_jis"><title>日本語</title>'),
-        ("text/html", "<META http-equiv='Content-Type' content='text/html; charset=Shift_JIS'><p>日本語"),
+        (
+            "text/html",
+            "<META http-equiv='Content-Type' content='text/html; charset=Shift_JIS'><p>日本語",
+        ),
         ("application/xml", '<?xml version="1.0" encoding="Shift_JIS"?><a>日本語</a>'),
         ("application/soap+xml", "<?xml version='1.0' encoding='shift_jis' ?><a>日本語</a>"),
         ("text/css", '@charset "shift_jis"; a { content: "日本語" }'),
@@ -126,11 +160,17 @@ def test_markup_names_its_charset_itself(kind: str, page: str) -> None:
     assert other == ("<meta charset=gbk>é".encode(), b"", "latin_1")
 
 
-@each_of(("charset", "text"), [("gbk", "价格"), ("shift_jis", "日本"), ("big5", "繁體"), ("euc-kr", "한국")])
+@each_of(
+    ("charset", "text"),
+    [("gbk", "价格"), ("shift_jis", "日本"), ("big5", "繁體"), ("euc-kr", "한국")],
+)
 @each_of("cut", range(6))
 def test_characters_at_the_edges_of_windows(charset: str, text: str, cut: int) -> None:
-    """One that is cut is left out; a tail begins behind the first place where a character surely does."""
-    head, tail = f'{{"a": "{text * 9}'.encode(charset), f'{text * 9}", "b": "{text}"}}'.encode(charset)
+    """One that is cut is left out; a tail begins behind the first place where a character surely
+    does.
+    """
+    head = f'{{"a": "{text * 9}'.encode(charset)
+    tail = f'{text * 9}", "b": "{text}"}}'.encode(charset)
     read = to_utf8(head[: len(head) - cut], tail[cut:], f"text/json; charset={charset}".encode())
     assert read is not None
     assert f'{{"a": "{text * 9}'.startswith(read[0].decode())
@@ -148,16 +188,25 @@ def test_tail_of_a_charset_of_single_bytes_is_whole() -> None:
     assert to_utf8(b"plain", "öä ü".encode()[1:], b"text/plain; charset=latin1") is None
 
 
-@each_of("body", [b'{"password": "S"}', b"data: {}\n\n", b'{"a":1}\n{"a":2}\n', b"name,password\nx,y\n", b""])
+@each_of(
+    "body",
+    [b'{"password": "S"}', b"data: {}\n\n", b'{"a":1}\n{"a":2}\n', b"name,password\nx,y\n", b""],
+)
 def test_byte_order_mark_is_taken_off(body: bytes) -> None:
     """Of any format, whatever the content type says; it is noted."""
     assert to_utf8(b"\xef\xbb\xbf" + body) == (body, b"", "utf-8-sig")
-    assert shown(b"\xef\xbb\xbf" + body[:9], b"text/plain; charset=gbk", body[9:], 999)[2] == "utf-8-sig"
+    assert (
+        shown(b"\xef\xbb\xbf" + body[:9], b"text/plain; charset=gbk", body[9:], 999)[2]
+        == "utf-8-sig"
+    )
 
 
 def test_secrets_behind_a_byte_order_mark_are_redacted() -> None:
     """The first name of a line of names is one."""
-    assert shown(b"\xef\xbb\xbfpassword,name\nhunter2,x\n", b"text/csv")[0] == b"password,name\n[REDACTED],x\n"
+    assert (
+        shown(b"\xef\xbb\xbfpassword,name\nhunter2,x\n", b"text/csv")[0]
+        == b"password,name\n[REDACTED],x\n"
+    )
     assert shown(b"\xef\xbb\xbfpassword=hunter2&a=b", b"")[0] == b"password=[REDACTED]&a=b"
 
 
@@ -175,7 +224,9 @@ def test_secret_in_wide_json_is_redacted(encoding: str) -> None:
 @each_of("encoding", WIDE)
 @each_of("cut", [1, 2, 3])
 def test_cut_character_is_left_out(encoding: str, cut: int) -> None:
-    """A window may end within a character; a wide tail window is dropped, its characters have no known start."""
+    """A window may end within a character; a wide tail window is dropped, its characters have no
+    known start.
+    """
     body = '{"password": "hunter2"}'.encode(encoding)[:-cut]
     assert shown(body, b"", body, 9999)[:2] == (b'{"password": "[REDACTED]"', b"")
 
@@ -192,12 +243,22 @@ def test_other_bytes_are_not_wide_text(text: bytes) -> None:
     assert to_utf8(text) is None
 
 
-@given(st.binary(max_size=60), st.binary(max_size=20), st.sampled_from(["", "text/plain; charset=", "text/html"]))
+@given(
+    st.binary(max_size=60),
+    st.binary(max_size=20),
+    st.sampled_from(["", "text/plain; charset=", "text/html"]),
+)
 def test_any_bytes_are_taken(text: bytes, tail: bytes, kind: str) -> None:
-    """Nothing raises, and what comes back is UTF-8 but for lone surrogates and what a byte order mark lies about."""
+    """Nothing raises, and what comes back is UTF-8 but for lone surrogates and what a byte order
+    mark lies about.
+    """
     for charset in ("", "gbk", "iso-2022-jp", "utf-16", "utf-7"):
         read = to_utf8(text, tail, (kind + charset).encode())
-        assert read is None or read[2] == "utf-8-sig" or read[0].decode("utf-8", "surrogatepass") is not None
+        assert (
+            read is None
+            or read[2] == "utf-8-sig"
+            or read[0].decode("utf-8", "surrogatepass") is not None
+        )
 
 
 @each_of("encoding", WIDE)
@@ -205,9 +266,9 @@ def test_surrogates_that_stand_alone_hide_nothing(encoding: str) -> None:
     """Parsers take them: a document with one is read, and so is what else it has."""
     body = '{"a": "\ud800", "password": "hunter2"}'.encode(encoding, "surrogatepass")
     assert json.loads(body)["password"] == "hunter2"
-    assert shown(body, b"application/json")[0] == '{"a": "\ud800", "password": "[REDACTED]"}'.encode(
-        "utf-8", "surrogatepass"
-    )
+    assert shown(body, b"application/json")[
+        0
+    ] == '{"a": "\ud800", "password": "[REDACTED]"}'.encode("utf-8", "surrogatepass")
 
 
 @each_of("charset", ["utf-16", "UTF-16LE", '"utf-16"', "utf16", "ucs-2", "iso-10646-ucs-2"])
@@ -221,6 +282,7 @@ def test_a_content_type_says_that_text_is_wide(charset: str, encoding: str) -> N
         ("\u4f60 and more", "\u4f60 and more".encode()),
     ):
         assert shown(text.encode(encoding), kind) == (wanted, b"", encoding)
+
     assert shown(b"plain text", kind) == (b"plain text", b"", None)
     assert to_utf8(b"plain\x00\x00\xd8a\x00\x00\x00b", b"", kind) is None
 

@@ -1,8 +1,9 @@
-"""Our frames against those of the decoders of real clients, and against the standard read literally.
+"""Our frames against those of the decoders of real clients, and against the standard read
+literally.
 
-To clients, every stream of the corpus is cut in two at every byte. Where a client is known to read a stream otherwise
-than the standard says (WHATWG HTML §9.2.6), the streams it is not asked about are named beside it: we follow the
-standard.
+To clients, every stream of the corpus is cut in two at every byte. Where a client is known to read
+a stream otherwise than the standard says (WHATWG HTML §9.2.6), the streams it is not asked about
+are named beside it: we follow the standard.
 """
 
 import json
@@ -67,23 +68,30 @@ def ours(stream: bytes) -> list[Event]:
 
 
 def standard(stream: bytes) -> list[Event]:
-    """What the standard says, step by step, of a whole stream; ids and times of retry matter to nobody here."""
+    """What the standard says, step by step, of a whole stream; ids and times of retry matter to
+    nobody here.
+    """
     text = stream.decode().removeprefix("\ufeff")
     *lines, _ = re.split("\r\n|\n|\r", text)
     events: list[Event] = []
-    name, data = "", ""
+    name = ""
+    data = ""
+
     for line in lines:
         if not line:
             if data:
                 events.append((name, data.removesuffix("\n")))
-            name, data = "", ""
+            name = ""
+            data = ""
             continue
+
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "event":
             name = value
         elif field == "data":
             data += value + "\n"
+
     return events
 
 
@@ -148,7 +156,10 @@ def mcp_events(pieces: Pieces) -> list[Event]:
         content=iter(pieces),
         request=httpx2.Request("POST", "http://upstream.test/mcp"),
     )
-    return [("" if event.event == "message" else event.event, event.data) for event in httpx2.EventSource(response)]
+    return [
+        ("" if event.event == "message" else event.event, event.data)
+        for event in httpx2.EventSource(response)
+    ]
 
 
 def gemini_events(pieces: Pieces) -> list[Event]:
@@ -176,7 +187,9 @@ READERS: dict[str, tuple[Callable[[Pieces], list[Event]], set[str]]] = {
 
 @each_of("reader", READERS)
 def test_clients_read_events_alike(reader: str) -> None:
-    """What a client gets out of a stream, we get, cut at every byte; it gives names without data too, we do not."""
+    """What a client gets out of a stream, we get, cut at every byte; it gives names without data
+    too, we do not.
+    """
     read, left_out = READERS[reader]
     for name in STREAMS.keys() - left_out - ENDS:
         for pieces in cuts(STREAMS[name]):
@@ -190,7 +203,10 @@ def test_clients_read_the_end_alike(reader: str) -> None:
     read, _ = READERS[reader]
     for name in ("no final empty line", "no final end"):
         for pieces in cuts(STREAMS[name]):
-            assert [frame.data for frame in split_events(STREAMS[name], is_ended=True)] == [b"a", b"b"]
+            assert [frame.data for frame in split_events(STREAMS[name], is_ended=True)] == [
+                b"a",
+                b"b",
+            ]
             assert read(pieces) in ([("", "a")], [("", "a"), ("", "b")])
 
 
@@ -201,5 +217,7 @@ def test_ollama_reads_lines_alike(stream: bytes) -> None:
 
     frames = split_lines(stream, is_ended=True)
     for pieces in cuts(stream):
-        theirs: list[Any] = [json.loads(line) for line in httpx.Response(200, content=iter(pieces)).iter_lines()]
+        theirs: list[Any] = [
+            json.loads(line) for line in httpx.Response(200, content=iter(pieces)).iter_lines()
+        ]
         assert [json.loads(frame.data) for frame in frames] == theirs

@@ -35,7 +35,9 @@ def test_counts_of_several_places() -> None:
     ],
 )
 def test_halves_of_surrogate_pairs(text: str, read: str) -> None:
-    """As JavaScript and Python write a text that was cut within an emoji: it costs that character, not the document."""
+    """As JavaScript and Python write a text that was cut within an emoji: it costs that character,
+    not the document.
+    """
     document = json.dumps({"text": text}).encode()
     assert decode(msgspec.json.Decoder(dict[str, str]), document) == {"text": read}
     assert decode(msgspec.json.Decoder(), document[:-1]) is None
@@ -50,7 +52,12 @@ def test_a_member_of_another_kind(member: bytes) -> None:
         {"a": "x"} if member == b'{"a":"x"}' else None,
         [],
     )
-    assert (object_in({}, "m"), objects_in({}, "m"), value_in({}, "m"), members_of(None)) == (None, [], None, {})
+    assert (object_in({}, "m"), objects_in({}, "m"), value_in({}, "m"), members_of(None)) == (
+        None,
+        [],
+        None,
+        {},
+    )
     assert [*members_of(raw)] == (["a"] if member == b'{"a":"x"}' else [])
 
 
@@ -74,6 +81,8 @@ def test_objects_and_arrays() -> None:
     ],
 )
 def test_values_at_a_path(document: bytes, values: list[object]) -> None:
-    """Each object of an array counts; what is something else than the path wants, or no JSON, has none."""
+    """Each object of an array counts; what is something else than the path wants, or no JSON, has
+    none.
+    """
     assert values_at(document, "a", "b", "c") == values
     assert value_at(document, "a", "b", "c") == next(iter(values), None)

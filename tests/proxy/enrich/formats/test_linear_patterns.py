@@ -1,4 +1,6 @@
-"""Patterns read bytes as bytes, and the short way to ask whether a text holds one gives the answer of the long one."""
+"""Patterns read bytes as bytes, and the short way to ask whether a text holds one gives the answer
+of the long one.
+"""
 
 import re
 

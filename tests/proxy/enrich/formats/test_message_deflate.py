@@ -25,9 +25,11 @@ class Sender:
 
 def test_context_is_taken_over_within_a_direction_only() -> None:
     """The second message refers to the first; the other direction knows nothing of it."""
-    inflaters, sender = MessageInflaters(), Sender()
+    inflaters = MessageInflaters()
+    sender = Sender()
     secret = os.urandom(200)
-    first, second = sender.send(secret), sender.send(secret)
+    first = sender.send(secret)
+    second = sender.send(secret)
     assert len(second) < 50
     assert inflaters.inflate(HERE, first, is_whole=True) == Inflated(secret, 200)
     assert inflaters.inflate((b"exchange", 1), second, is_whole=True) is None
@@ -36,7 +38,8 @@ def test_context_is_taken_over_within_a_direction_only() -> None:
 
 def test_behind_a_message_in_part_the_text_is_unknown_until_one_stands_alone() -> None:
     """What refers to the missing part is None, never wrong; the beginning of the cut one is told."""
-    inflaters, sender = MessageInflaters(), Sender()
+    inflaters = MessageInflaters()
+    sender = Sender()
     long = os.urandom(5000)
     cut = sender.send(long)[:4096]
     inflated = inflaters.inflate(HERE, cut, is_whole=False)
@@ -51,31 +54,46 @@ def test_behind_a_message_in_part_the_text_is_unknown_until_one_stands_alone() -
 @each_of("bounds", [PLAIN, CALL])
 @each_of("more", [-1, 0, 1])
 def test_sizes_are_exact_up_to_the_bound(bounds: Bounds, more: int) -> None:
-    """Also where the buffer is full to the byte; a long one is kept in part, and the context goes on behind it."""
+    """Also where the buffer is full to the byte; a long one is kept in part, and the context goes
+    on behind it.
+    """
     for size in (1 + more, bounds.kept_bytes + more, bounds.inflated_bytes - 2 + more):
-        inflaters, sender = MessageInflaters(), Sender()
+        inflaters = MessageInflaters()
+        sender = Sender()
         inflated = inflaters.inflate(HERE, sender.send(b"a" * size), bounds, is_whole=True)
         assert inflated == Inflated(b"a" * min(size, bounds.kept_bytes), size)
-        assert inflaters.inflate(HERE, sender.send(b"a" * 300), bounds, is_whole=True) == Inflated(b"a" * 300, 300)
+        assert inflaters.inflate(HERE, sender.send(b"a" * 300), bounds, is_whole=True) == Inflated(
+            b"a" * 300, 300
+        )
 
 
 @pytest.mark.parametrize("bounds", [PLAIN, CALL])
 def test_a_large_message_says_how_large_it_is(bounds: Bounds) -> None:
     """A few kilobytes may be megabytes of text; its context goes on."""
-    inflaters, sender = MessageInflaters(), Sender()
+    inflaters = MessageInflaters()
+    sender = Sender()
     large = sender.send(bytes(4_000_000))
     assert len(large) < 4096
-    assert inflaters.inflate(HERE, large, bounds, is_whole=True) == Inflated(bytes(bounds.kept_bytes), 4_000_000)
-    assert inflaters.inflate(HERE, sender.send(bytes(100)), bounds, is_whole=True) == Inflated(bytes(100), 100)
+    assert inflaters.inflate(HERE, large, bounds, is_whole=True) == Inflated(
+        bytes(bounds.kept_bytes), 4_000_000
+    )
+    assert inflaters.inflate(HERE, sender.send(bytes(100)), bounds, is_whole=True) == Inflated(
+        bytes(100), 100
+    )
 
 
 @pytest.mark.parametrize("bounds", [PLAIN, CALL])
 def test_bombs_in_a_row_are_not_inflated_to_their_ends(bounds: Bounds) -> None:
-    """The size of the next stays unknown, and its context is given up; small ones give back what may be counted."""
-    inflaters, sender = MessageInflaters(), Sender()
+    """The size of the next stays unknown, and its context is given up; small ones give back what
+    may be counted.
+    """
+    inflaters = MessageInflaters()
+    sender = Sender()
     bomb = sender.send(bytes(4_000_000))
     assert inflaters.inflate((b"other", 0), bomb, bounds, is_whole=True) is not None
-    assert inflaters.inflate(HERE, bomb, bounds, is_whole=True) == Inflated(bytes(bounds.kept_bytes), None)
+    assert inflaters.inflate(HERE, bomb, bounds, is_whole=True) == Inflated(
+        bytes(bounds.kept_bytes), None
+    )
     for _ in range(64):
         inflaters.inflate((b"small", 0), Sender().send(b"small"), is_whole=True)
     assert inflaters.inflate((b"third", 0), bomb, bounds, is_whole=True) == Inflated(

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from google.protobuf import any_pb2, descriptor_pb2, json_format, message_factory, timestamp_pb2
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from hypothesis import given
@@ -36,14 +40,19 @@ SCALARS = {
 
 
 def make_file() -> FileDescriptorProto:
-    """Declare a message with every type, alone and repeated, a map, and a service with every kind of method."""
+    """Declare a message with every type, alone and repeated, a map, and a service with every kind
+    of method.
+    """
     file = FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
     file.dependency.extend(["google/protobuf/any.proto", "google/protobuf/timestamp.proto"])
     enum = file.enum_type.add(name="Colour")
     for number, name in enumerate(("NONE", "RED")):
         enum.value.add(name=name, number=number)
     message = file.message_type.add(name="Order")
-    fields: list[tuple[str, Any, str]] = [(name.lower(), FieldDescriptorProto.Type.Value(name), "") for name in SCALARS]
+    fields: list[tuple[str, Any, str]] = [
+        (name.lower(), FieldDescriptorProto.Type.Value(name), "") for name in SCALARS
+    ]
+
     fields += [
         ("inner", 11, ".shop.Order"),
         ("any", 11, ".google.protobuf.Any"),
@@ -52,16 +61,24 @@ def make_file() -> FileDescriptorProto:
     for number, (name, type_, of) in enumerate(fields, 1):
         type_name = ".shop.Colour" if type_ == 14 else of or None
         message.field.add(name=name, number=number, type=type_, type_name=type_name, label=1)
-        message.field.add(name=f"{name}s", number=number + 100, type=type_, type_name=type_name, label=3)
+        message.field.add(
+            name=f"{name}s", number=number + 100, type=type_, type_name=type_name, label=3
+        )
+
     entry = message.nested_type.add(name="PriceEntry")
     entry.options.map_entry = True
     entry.field.add(name="key", number=1, type=9, label=1)
     entry.field.add(name="value", number=2, type=5, label=1)
-    message.field.add(name="price", number=300, type=11, type_name=".shop.Order.PriceEntry", label=3)
+    message.field.add(
+        name="price", number=300, type=11, type_name=".shop.Order.PriceEntry", label=3
+    )
     service = file.service.add(name="Cart")
+
     for name, client, server in METHODS:
         method = service.method.add(name=name, input_type=".shop.Order", output_type=".shop.Order")
-        method.client_streaming, method.server_streaming = client, server
+        method.client_streaming = client
+        method.server_streaming = server
+
     return file
 
 
@@ -94,24 +111,30 @@ def shown(data: bytes, type_name: str = "shop.Order", schema: Schema = SCHEMA) -
 
 
 def plain(value: Any) -> Any:
-    """Bring numbers into one form: Google's library writes those of 64 bits, and infinities, as texts."""
+    """Bring numbers into one form: Google's library writes those of 64 bits, and infinities, as
+    texts.
+    """
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list):
         return [plain(each) for each in value]
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
+
     text = {"Infinity": "inf", "-Infinity": "-inf", "NaN": "nan"}.get(str(value), str(value))
     try:
         number = float(text)
     except ValueError:
         return text
+
     return text if math.isnan(number) else f"{number:.6g}"
 
 
 @given(
     st.fixed_dictionaries({}, optional={name.lower(): values for name, values in SCALARS.items()}),
-    st.fixed_dictionaries({}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}),
+    st.fixed_dictionaries(
+        {}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}
+    ),
     st.dictionaries(st.text(max_size=5), INT32, max_size=3),
 )
 def test_every_type_is_shown_as_googles_library_shows_it(
@@ -128,10 +151,15 @@ def test_a_message_that_names_its_type_is_shown_by_it() -> None:
     """Of a type that is not known, as without a schema."""
     message = ORDER()
     message.any.Pack(timestamp_pb2.Timestamp(seconds=5))
-    known = {"@type": "type.googleapis.com/google.protobuf.Timestamp", "value": "1970-01-01T00:00:05Z"}
+    known = {
+        "@type": "type.googleapis.com/google.protobuf.Timestamp",
+        "value": "1970-01-01T00:00:05Z",
+    }
     assert shown(message.SerializeToString()) == {"any": known}
     message.any.type_url = "x/unknown.Type"
-    assert shown(message.SerializeToString()) == {"any": {"type_url": "x/unknown.Type", "value": {"1": 5}}}
+    assert shown(message.SerializeToString()) == {
+        "any": {"type_url": "x/unknown.Type", "value": {"1": 5}}
+    }
 
 
 def test_methods_have_their_kind_and_types() -> None:
@@ -174,7 +202,9 @@ def test_any_octets_are_a_schema_or_refused(data: bytes) -> None:
         pass
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", b"\x0a\x02\x0a\x00", make_file().SerializeToString()])
+@pytest.mark.parametrize(
+    "data", [b"", b"junk", b"\x0a\x02\x0a\x00", make_file().SerializeToString()]
+)
 def test_what_is_no_schema_is_refused(data: bytes) -> None:
     """Nothing at all, something else, and a file that is in no set."""
     with pytest.raises(ValueError, match="it "):

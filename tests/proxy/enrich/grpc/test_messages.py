@@ -24,7 +24,9 @@ from proxy.enrich.http.exchange import DecodedBody
 
 def framed(*messages: bytes, flags: int = 0) -> bytes:
     """Write messages as they go over the wire."""
-    return b"".join(bytes((flags,)) + len(message).to_bytes(4, "big") + message for message in messages)
+    return b"".join(
+        bytes((flags,)) + len(message).to_bytes(4, "big") + message for message in messages
+    )
 
 
 def body_of(wire: bytes, head: int | None = None, tail: int = 0) -> DecodedBody:
@@ -45,13 +47,18 @@ def test_a_whole_body_gives_its_messages(messages: list[bytes]) -> None:
 
 
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=8), st.data())
-def test_a_cut_body_gives_nothing_that_was_not_sent(messages: list[bytes], data: st.DataObject) -> None:
-    """What is there stands in its order, whole or as the beginning of a message; the rest is known to lack."""
+def test_a_cut_body_gives_nothing_that_was_not_sent(
+    messages: list[bytes], data: st.DataObject
+) -> None:
+    """What is there stands in its order, whole or as the beginning of a message; the rest is known
+    to lack.
+    """
     wire = framed(*messages)
     head = data.draw(st.integers(0, len(wire) - 1))
     tail = data.draw(st.integers(0, len(wire) - head - 1))
     found = split(body_of(wire, head, tail), None)
     assert not found.is_whole
+
     for sent, message in zip(messages, found.found, strict=False):
         assert message.size == len(sent)
         assert sent.startswith(message.data)
@@ -62,18 +69,25 @@ def test_lengths_lead_over_what_was_not_captured() -> None:
     """A long message that ends in the tail leads to those behind it."""
     wire = framed(b"first", b"x" * 1000, b"last")
     found = split(body_of(wire, 50, 20), None)
-    assert [(message.size, message.is_whole) for message in found.found] == [(5, True), (1000, False), (4, True)]
+    assert [(message.size, message.is_whole) for message in found.found] == [
+        (5, True),
+        (1000, False),
+        (4, True),
+    ]
     assert found.found[2].data == b"last"
 
 
 @pytest.mark.parametrize(
-    ("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", None), ("snappy", None)]
+    ("encoding", "compress"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", None), ("snappy", None)],
 )
 def test_compressed_messages_are_inflated(encoding: str, compress: object) -> None:
     """By the encoding of the call; of one that is unknown nothing is shown."""
     data = compress(b"hello" * 20) if callable(compress) else b"\x28\xb5\x2f\xfd\xff\xff"
     found = split(body_of(framed(data, flags=1) + framed(b"plain")), encoding)
-    expected = Message(b"hello" * 20 if callable(compress) else b"", len(data), callable(compress), True)
+    expected = Message(
+        b"hello" * 20 if callable(compress) else b"", len(data), callable(compress), True
+    )
     assert found.found == [expected, Message(b"plain", 5, True)]
     assert found.is_whole is callable(compress)
 
@@ -104,7 +118,9 @@ def test_any_octets_are_split(wire: bytes, encoding: str | None) -> None:
 
 def test_what_is_no_prefix_ends_the_list() -> None:
     """A flag that does not exist says that these are no messages."""
-    assert split(body_of(framed(b"a") + b"\x40\0\0\0\0"), None) == Messages([Message(b"a", 1, True)], False)
+    assert split(body_of(framed(b"a") + b"\x40\0\0\0\0"), None) == Messages(
+        [Message(b"a", 1, True)], False
+    )
 
 
 def test_trailers_of_grpc_web_are_known() -> None:
@@ -120,7 +136,9 @@ def test_trailers_of_grpc_web_are_known() -> None:
 
 def test_of_cut_text_the_beginning_is_read() -> None:
     """Whole groups of its characters; the trailers are in its tail, wherever that begins."""
-    wire = base64.b64encode(framed(b"first", b"x" * 90)) + base64.b64encode(framed(b"grpc-status:5", flags=0x80))
+    wire = base64.b64encode(framed(b"first", b"x" * 90)) + base64.b64encode(
+        framed(b"grpc-status:5", flags=0x80)
+    )
     for head, tail in ((30, 33), (31, 32), (32, 30)):
         cut = body_of(wire, head, tail)
         text = without_text_coding(cut)

@@ -55,17 +55,25 @@ def call(
     answer_type: str = "",
     **more: Any,
 ) -> Entry:
-    """Build the record of a call as a worker pushes it: with counts of messages where they are gRPC."""
+    """Build the record of a call as a worker pushes it: with counts of messages where they are
+    gRPC.
+    """
     headers = f"Content-Type: {content_type}\r\n" + more.pop("request_headers", "")
-    captured = exchange_of(PATH, asked, answer, content_type=answer_type or content_type, request_headers="", **more)
+    captured = exchange_of(
+        PATH, asked, answer, content_type=answer_type or content_type, request_headers="", **more
+    )
     made = Exchange(captured.id, b"", 0, captured.started_at_ns, b"10.0.0.1")
-    made.route, made.method, made.status = 0, b"POST", captured.status
+    made.route = 0
+    made.method = b"POST"
+    made.status = captured.status
     made.flags = (FLAG_REQUEST_COMPLETE if is_asked else 0) | flags
     made.outcome = captured.outcome
     made.ended_ns = 9_900_000
     made.request_head = f"POST {PATH} HTTP/2\r\nHost: api.test\r\n{headers}\r\n".encode()
     made.response_head = captured.response_head
-    made.request_whole, made.response_whole = asked, answer
+    made.request_whole = asked
+    made.response_whole = answer
+
     if counts:
         made.stream = stream or StreamState(1, 1)
         made.stream.count_messages()
@@ -73,11 +81,14 @@ def call(
         assert made.stream.responses is not None
         made.stream.requests.add(asked)
         made.stream.responses.add(answer)
+
     if trailers:
         made.note_trailers(NOTES_RESPONSE_TRAILERS, trailers, [])
     header, sections = made.encode(0)
     given = settings()
-    return RecordBuilder("i", given).build(CapturedExchange(header, b"".join(sections)), descriptor_of(given))
+    return RecordBuilder("i", given).build(
+        CapturedExchange(header, b"".join(sections)), descriptor_of(given)
+    )
 
 
 def grpc_of(entry: Entry) -> Grpc:
@@ -95,9 +106,16 @@ def json_of(body: Body | None) -> Any:
 def test_a_call_is_recorded() -> None:
     """Its status and its counts; the endpoint is the path as it was called."""
     entry = call(request_headers="grpc-timeout: 2S\r\n")
-    assert grpc_of(entry) == Grpc(0, None, 1, 1, 7, None, 2_000_000, "unary", "trailers", is_stream=False)
+    assert grpc_of(entry) == Grpc(
+        0, None, 1, 1, 7, None, 2_000_000, "unary", "trailers", is_stream=False
+    )
     record = entry.record
-    assert (record.endpoint, record.http_version, record.level, record.error_type) == (PATH, "2", "info", None)
+    assert (record.endpoint, record.http_version, record.level, record.error_type) == (
+        PATH,
+        "2",
+        "info",
+        None,
+    )
 
 
 @each_of(
@@ -108,11 +126,17 @@ def test_a_call_is_recorded() -> None:
 def test_a_status_that_is_not_ok_is_the_reason(code: int, name: str, level: str) -> None:
     """Whether it comes as trailers, or in the head as the only thing; its message is decoded."""
     fields = f"grpc-status: {code}\r\ngrpc-message: no%20one %E2%82%AC\r\n"
-    behind, only = call(answer=b"", trailers=fields.encode()), call(answer=b"", trailers=b"", response_headers=fields)
+    behind = call(answer=b"", trailers=fields.encode())
+    only = call(answer=b"", trailers=b"", response_headers=fields)
+
     assert [grpc_of(entry).end for entry in (behind, only)] == ["trailers", "trailers_only"]
     for entry in (behind, only):
         assert (grpc_of(entry).status, grpc_of(entry).message) == (code, "no one €")
-        assert (entry.record.error_type, entry.record.level, entry.record.outcome) == (name, level, "ok")
+        assert (entry.record.error_type, entry.record.level, entry.record.outcome) == (
+            name,
+            level,
+            "ok",
+        )
         assert (grpc_of(entry).kind, grpc_of(entry).response_messages) == (None, 0)
         assert json.loads(entry.record.data or b"") == {"error_message": "no one €"}
 
@@ -123,11 +147,24 @@ def test_nothing_is_claimed_where_nothing_was_said() -> None:
     stream.note_reset(ErrorCode.CANCEL, BY_CLIENT)
     entry = call(answer=b"", trailers=b"", stream=stream, outcome=Outcome.CLIENT_CLOSED)
     call_ = grpc_of(entry)
-    assert (call_.status, call_.end, call_.reset_code, entry.record.error_type) == (None, "reset", "CANCEL", None)
+    assert (call_.status, call_.end, call_.reset_code, entry.record.error_type) == (
+        None,
+        "reset",
+        "CANCEL",
+        None,
+    )
     stream = StreamState(1, 1)
     stream.note_reset(77, BY_UPSTREAM)
-    assert (grpc_of(call(stream=stream)).end, grpc_of(call(stream=stream)).reset_code) == ("trailers", "77")
-    lost = call(answer=b"", trailers=b"", outcome=Outcome.CLIENT_CLOSED, request_headers="grpc-timeout: 9S\r\n")
+    assert (grpc_of(call(stream=stream)).end, grpc_of(call(stream=stream)).reset_code) == (
+        "trailers",
+        "77",
+    )
+    lost = call(
+        answer=b"",
+        trailers=b"",
+        outcome=Outcome.CLIENT_CLOSED,
+        request_headers="grpc-timeout: 9S\r\n",
+    )
     assert (grpc_of(lost).status, lost.record.error_type) == (None, None)
 
 
@@ -148,13 +185,18 @@ def test_an_answer_that_ends_without_a_status_has_that_of_its_client(
     status: int, answer_type: str, trailers: bytes, headers: str, wanted: object
 ) -> None:
     """By the mapping that clients of gRPC have in common; the end says that nothing was said."""
-    entry = call(trailers=trailers, status=status, answer_type=answer_type, response_headers=headers)
-    record, found = entry.record, grpc_of(entry)
+    entry = call(
+        trailers=trailers, status=status, answer_type=answer_type, response_headers=headers
+    )
+    record = entry.record
+    found = grpc_of(entry)
     assert (found.status_name, record.level, found.response_messages) == wanted
     assert (record.error_type, found.end, found.message) == (found.status_name, "none", None)
 
 
-@each_of("outcome", [Outcome.CLIENT_CLOSED, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.OK])
+@each_of(
+    "outcome", [Outcome.CLIENT_CLOSED, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.OK]
+)
 @each_of("timeout", ["5m", "5000u", "10m"])
 def test_a_call_that_reached_its_deadline_has_exceeded_it(outcome: Outcome, timeout: str) -> None:
     """Its client has this status whoever ended the stream; clocks may differ by some milliseconds."""
@@ -175,7 +217,11 @@ def test_the_deadline_of_a_client_is_rounded() -> None:
 
 @each_of(
     ("answer", "windows", "status"),
-    [(b"", (4096, 512), 2), (framed(said("x")), (4096, 512), 2), (framed(b"y" * 9000), (0, 0), None)],
+    [
+        (b"", (4096, 512), 2),
+        (framed(said("x")), (4096, 512), 2),
+        (framed(b"y" * 9000), (0, 0), None),
+    ],
 )
 def test_trailers_of_grpc_web_that_were_not_captured_may_have_a_status(
     answer: bytes, windows: tuple[int, int], status: int | None
@@ -190,7 +236,9 @@ def test_trailers_of_grpc_web_that_were_not_captured_may_have_a_status(
 def test_a_page_in_the_place_of_an_answer_has_no_messages() -> None:
     """As gateways send it; at every level of capture."""
     for flags in (0, FLAG_HEADS_OFF | FLAG_BODIES_OFF):
-        entry = call(answer=b"<h1>away</h1>", trailers=b"", status=503, answer_type="text/html", flags=flags)
+        entry = call(
+            answer=b"<h1>away</h1>", trailers=b"", status=503, answer_type="text/html", flags=flags
+        )
         call_ = grpc_of(entry)
         assert (call_.request_messages, call_.response_messages, call_.largest_bytes) == (1, 0, 5)
         assert (call_.kind, call_.status_name, entry.record.level) == (None, "UNAVAILABLE", "error")
@@ -198,16 +246,27 @@ def test_a_page_in_the_place_of_an_answer_has_no_messages() -> None:
 
 @each_of(
     ("asked", "answered", "kind"),
-    [(1, 1, "unary"), (3, 1, "client"), (1, 3, "server"), (2, 2, "bidi"), (3, 0, None), (0, 0, None)],
+    [
+        (1, 1, "unary"),
+        (3, 1, "client"),
+        (1, 3, "server"),
+        (2, 2, "bidi"),
+        (3, 0, None),
+        (0, 0, None),
+    ],
 )
-def test_the_kind_is_inferred_from_the_messages(asked: int, answered: int, kind: str | None) -> None:
+def test_the_kind_is_inferred_from_the_messages(
+    asked: int, answered: int, kind: str | None
+) -> None:
     """Of a call that failed before an answer it cannot be known."""
     grpc = grpc_of(call(framed(*[b""] * asked), framed(*[b""] * answered)))
     assert (grpc.kind, grpc.request_messages, grpc.response_messages) == (kind, asked, answered)
     cancelled = grpc_of(call(framed(*[b""] * asked), framed(*[b""] * answered), b""))
     assert cancelled.kind == (kind if answered > 1 else None)
     early = grpc_of(call(framed(*[b""] * asked), framed(*[b""] * answered), is_asked=False))
-    assert early.kind == (kind if asked > 1 else None), "who was answered early may have had more to send"
+    assert early.kind == (kind if asked > 1 else None), (
+        "who was answered early may have had more to send"
+    )
 
 
 def test_bodies_are_lists_of_messages() -> None:
@@ -217,7 +276,11 @@ def test_bodies_are_lists_of_messages() -> None:
     assert json_of(payload.request_body) == [{"1": "a"}, {"1": "b"}]
     assert json_of(payload.response_body) == [{"1": "c"}]
     assert payload.request_body is not None
-    assert (payload.request_body.size, payload.request_body.coding, payload.request_body.truncated) == (
+    assert (
+        payload.request_body.size,
+        payload.request_body.coding,
+        payload.request_body.truncated,
+    ) == (
         16,
         "protobuf",
         False,
@@ -248,16 +311,33 @@ def test_what_is_no_message_stays_as_it_came() -> None:
 
 
 def test_secrets_are_in_no_part_of_a_record() -> None:
-    """In texts, in bytes, in metadata that is base64, in the message of the status, percent-encoded or not."""
+    """In texts, in bytes, in metadata that is base64, in the message of the status, percent-encoded
+    or not.
+    """
     hidden = "".join(f"%{byte:02X}" for byte in KEY.encode())
     binary = base64.b64encode(b"\x0a\x28" + KEY.encode()).rstrip(b"=").decode()
-    body = framed(said(f"key {KEY}")) + framed(b"\x12\x2a\xff\x00" + KEY.encode()) + framed(b"\xff" + KEY.encode())
-    trailers = f"grpc-status: 2\r\ngrpc-message: {KEY} {hidden}\r\ngrpc-status-details-bin: {binary}\r\nx: {KEY}\r\n"
-    entry = call(body, body, trailers.encode(), request_headers=f"x-blob-bin: {binary}\r\nx-b-bin: AAAA,{binary}==\r\n")
+    body = (
+        framed(said(f"key {KEY}"))
+        + framed(b"\x12\x2a\xff\x00" + KEY.encode())
+        + framed(b"\xff" + KEY.encode())
+    )
+    trailers = (
+        f"grpc-status: 2\r\ngrpc-message: {KEY} {hidden}\r\ngrpc-status-details-bin: "
+        f"{binary}\r\nx: {KEY}\r\n"
+    )
+    entry = call(
+        body,
+        body,
+        trailers.encode(),
+        request_headers=f"x-blob-bin: {binary}\r\nx-b-bin: AAAA,{binary}==\r\n",
+    )
     stored = msgspec.json.encode(entry) + msgspec.msgpack.encode(entry) + repr(entry).encode()
     assert entry.payload is not None
     stored += b"".join(
-        map(base64.b64decode, [m["base64"] for m in json_of(entry.payload.request_body) if "base64" in m])
+        map(
+            base64.b64decode,
+            [m["base64"] for m in json_of(entry.payload.request_body) if "base64" in m],
+        )
     )
     stored += base64.b64decode(json_of(entry.payload.request_body)[1]["2"]["base64"])
     for secret in (KEY, hidden, binary, base64.b64encode(KEY.encode()).decode()):
@@ -290,11 +370,21 @@ TRAILER = framed(b"grpc-status: 13\r\ngrpc-message: out%20of%20memory\r\n", flag
 @each_of(
     ("answer", "content_type", "headers", "wanted"),
     [
-        (b"", WEB, "grpc-status: 7\r\ngrpc-message: no\r\n", ("PERMISSION_DENIED", "warn", "no", 0)),
+        (
+            b"",
+            WEB,
+            "grpc-status: 7\r\ngrpc-message: no\r\n",
+            ("PERMISSION_DENIED", "warn", "no", 0),
+        ),
         (b"", "application/grpc-web", "Grpc-Status: 14\r\n", ("UNAVAILABLE", "error", None, 0)),
         (MESSAGE + TRAILER, WEB, "", ("INTERNAL", "error", "out of memory", 1)),
         (as_text(MESSAGE, TRAILER), TEXT, "", ("INTERNAL", "error", "out of memory", 1)),
-        (as_text(MESSAGE + TRAILER), TEXT + "+proto", "", ("INTERNAL", "error", "out of memory", 1)),
+        (
+            as_text(MESSAGE + TRAILER),
+            TEXT + "+proto",
+            "",
+            ("INTERNAL", "error", "out of memory", 1),
+        ),
         (framed(b"GRPC-Status: 99\r\n", flags=0x80), WEB, "", ("UNKNOWN", "error", None, 0)),
         (MESSAGE + framed(b"grpc-status:0\r\n", flags=0x80), WEB, "", (None, "info", None, 1)),
         (b"", WEB, "grpc-status: 0\r\n", (None, "info", None, 0)),
@@ -305,9 +395,16 @@ TRAILER = framed(b"grpc-status: 13\r\ngrpc-message: out%20of%20memory\r\n", flag
 )
 def test_grpc_web(answer: bytes, content_type: str, headers: str, wanted: object) -> None:
     """The status stands in the head, or in the frame that ends the body."""
-    entry = call(b"", answer, b"", content_type=content_type, response_headers=headers, counts=False)
+    entry = call(
+        b"", answer, b"", content_type=content_type, response_headers=headers, counts=False
+    )
     grpc = grpc_of(entry)
-    assert (entry.record.error_type, entry.record.level, grpc.message, grpc.response_messages) == wanted
+    assert (
+        entry.record.error_type,
+        entry.record.level,
+        grpc.message,
+        grpc.response_messages,
+    ) == wanted
 
 
 @pytest.mark.parametrize("answer", [MESSAGE * 9000 + TRAILER, as_text(*[MESSAGE] * 9000, TRAILER)])
@@ -330,11 +427,18 @@ def test_with_a_schema_messages_have_names_and_lose_named_secrets(tmp_path: Path
     for number, name in enumerate(("user", "password"), 1):
         message.field.add(name=name, number=number, type=9, label=1)
     service = file.service.add(name="Cart")
-    service.method.add(name="Add", input_type=".shop.Login", output_type=".shop.Login", server_streaming=True)
+    service.method.add(
+        name="Add", input_type=".shop.Login", output_type=".shop.Login", server_streaming=True
+    )
     (tmp_path / "api.pb").write_bytes(FileDescriptorSet(file=[file]).SerializeToString())
     login = framed(b"\x0a\x03ann\x12\x07hunter2")
-    captured = exchange_of(PATH, login, login, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n")
-    captured.request_head = captured.request_head.replace(b"Content-Type: application/json\r\n", b"")
+    captured = exchange_of(
+        PATH, login, login, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n"
+    )
+    captured.request_head = captured.request_head.replace(
+        b"Content-Type: application/json\r\n", b""
+    )
+
     for schema, wanted in (
         ("api.pb", {"user": "ann", "password": "[REDACTED]"}),
         ("none", {"1": "ann", "2": "hunter2"}),
@@ -342,7 +446,9 @@ def test_with_a_schema_messages_have_names_and_lose_named_secrets(tmp_path: Path
         given = settings(protobuf=str(tmp_path / schema))
         entry = RecordBuilder("i", given).build(captured, descriptor_of(given))
         assert entry.payload is not None
-        assert json_of(entry.payload.request_body) == json_of(entry.payload.response_body) == [wanted]
+        assert (
+            json_of(entry.payload.request_body) == json_of(entry.payload.response_body) == [wanted]
+        )
         assert grpc_of(entry).kind == ("server" if schema == "api.pb" else None)
 
 
@@ -350,19 +456,28 @@ def test_a_long_call_is_left_to_a_thread() -> None:
     """Messages of many fields would hold up the collector's loop."""
     given = settings()
     many = framed(b"\x08\x01" * 4000)
-    captured = exchange_of(PATH, many, many, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n")
-    captured.request_head = captured.request_head.replace(b"Content-Type: application/json\r\n", b"")
-    builder, descriptor = RecordBuilder("i", given), descriptor_of(given)
+    captured = exchange_of(
+        PATH, many, many, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n"
+    )
+    captured.request_head = captured.request_head.replace(
+        b"Content-Type: application/json\r\n", b""
+    )
+    builder = RecordBuilder("i", given)
+    descriptor = descriptor_of(given)
     with pytest.raises(TooLong):
         builder.build(captured, descriptor, 65_536)
     assert grpc_of(builder.build(captured, descriptor)).request_messages == 1
 
 
 def test_of_a_message_larger_than_what_is_kept_its_beginning_is_shown() -> None:
-    """Of 140 KB what was captured, in protobuf and in JSON; the key at the cut is not half shown, nor is it whole."""
-    given, kept = settings(), 65_536
+    """Of 140 KB what was captured, in protobuf and in JSON; the key at the cut is not half shown,
+    nor is it whole.
+    """
+    given = settings()
+    kept = 65_536
     text = "all of it, " * 13_000
     at = text.rindex(" ", 0, kept - 30)
+
     text = f"{text[:at]} {KEY} {text[at:]}"
     for content_type, message, wanted in (
         (GRPC, said(text), '[{"1":"all of it, all'),
@@ -373,13 +488,20 @@ def test_of_a_message_larger_than_what_is_kept_its_beginning_is_shown() -> None:
             PATH, body, body, content_type=content_type, windows=(kept, 0),
             request_headers=f"Content-Type: {content_type}\r\n",
         )  # fmt: skip
-        captured.request_head = captured.request_head.replace(b"Content-Type: application/json\r\n", b"")
+        captured.request_head = captured.request_head.replace(
+            b"Content-Type: application/json\r\n", b""
+        )
         payload = RecordBuilder("i", given).build(captured, descriptor_of(given)).payload
         assert payload is not None
+
         for stored in (payload.request_body, payload.response_body):
             assert stored is not None
             shown = stored.head.decode()
-            assert (stored.truncated, stored.size, shown[: len(wanted)]) == (True, len(body), wanted)
+            assert (stored.truncated, stored.size, shown[: len(wanted)]) == (
+                True,
+                len(body),
+                wanted,
+            )
             assert len(shown) > kept - 200
             assert KEY[:10] not in shown
 
@@ -398,7 +520,9 @@ LONG = KEY + "x" * 17
     ],
 )
 def test_secrets_of_a_message_without_a_schema(message: bytes) -> None:
-    """Behind a length that is a digit, also in bytes; and values of maps, by the names that are their keys."""
+    """Behind a length that is a digit, also in bytes; and values of maps, by the names that are
+    their keys.
+    """
     payload = call(framed(message)).payload
     assert payload is not None
     assert payload.request_body is not None
@@ -416,14 +540,22 @@ def test_text_of_grpc_web_is_read_however_it_is_written(content_type: str, cut: 
     """In any case, in pieces of any size, and where its end is missing."""
     body = framed(said(KEY)) + framed(f"grpc-status: 2\r\nx: {KEY}\r\n".encode(), flags=0x80)
     text = as_text(*(body[at : at + 8] for at in range(0, len(body), 8)))
-    entry = call(text[: len(text) - cut], text[: len(text) - cut], b"", content_type=content_type, counts=False)
+    entry = call(
+        text[: len(text) - cut],
+        text[: len(text) - cut],
+        b"",
+        content_type=content_type,
+        counts=False,
+    )
     assert entry.payload is not None
     assert json_of(entry.payload.request_body) == [{"1": "[REDACTED]"}]
     assert cut or grpc_of(entry).status == 2
 
 
 def test_details_of_an_error_are_data_and_redacted() -> None:
-    """So that a search finds the field that was wrong; with or without padding, in trailers or a head alone."""
+    """So that a search finds the field that was wrong; with or without padding, in trailers or a
+    head alone.
+    """
 
     def part(number: int, data: bytes) -> bytes:
         return bytes((number << 3 | 2, len(data))) + data
@@ -436,6 +568,8 @@ def test_details_of_an_error_are_data_and_redacted() -> None:
     [shown] = data["error_details"]
     assert shown["@type"].endswith("BadRequest")
     assert shown["field_violations"] == [{"field": "email", "description": "got [REDACTED]"}]
-    assert "error_details" not in json.loads(call(trailers=b"grpc-status: 3\r\n").record.data or b"{}")
+    assert "error_details" not in json.loads(
+        call(trailers=b"grpc-status: 3\r\n").record.data or b"{}"
+    )
     broken = b"grpc-status: 3\r\ngrpc-status-details-bin: AAAAA\r\n"
     assert "error_details" not in json.loads(call(trailers=broken).record.data or b"{}")

@@ -23,7 +23,9 @@ from tests.support.cases import each_of
         (b"", None),
     ],
 )
-def test_a_status_is_read_from_its_own_field_alone(fields: bytes, wanted: tuple[int, bytes | None] | None) -> None:
+def test_a_status_is_read_from_its_own_field_alone(
+    fields: bytes, wanted: tuple[int, bytes | None] | None
+) -> None:
     """In any case and place, its message percent-decoded; what is no number is none."""
     assert status_in(fields) == wanted
 
@@ -31,7 +33,12 @@ def test_a_status_is_read_from_its_own_field_alone(fields: bytes, wanted: tuple[
 @given(st.binary(max_size=200))
 def test_any_octets_are_read(fields: bytes) -> None:
     """Whatever they are, nothing raises."""
-    for line in (fields, b"grpc-status: " + fields, b"grpc-timeout: " + fields, b"grpc-encoding: " + fields):
+    for line in (
+        fields,
+        b"grpc-status: " + fields,
+        b"grpc-timeout: " + fields,
+        b"grpc-encoding: " + fields,
+    ):
         status_in(line)
         timeout_us(line)
         encoding_in(line)

@@ -1,4 +1,6 @@
-"""Messages of gRPC streams from ring entries to events: what they say, as JSON, redacted, and what is missing of it."""
+"""Messages of gRPC streams from ring entries to events: what they say, as JSON, redacted, and what
+is missing of it.
+"""
 
 import gzip
 import json
@@ -22,10 +24,17 @@ ID, CALL = bytes(range(16)), bytes(range(16, 32))
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def captured(data: bytes, size: int | None = None, *, coding: bytes = b"", **more: Any) -> CapturedMessage:
+def captured(
+    data: bytes, size: int | None = None, *, coding: bytes = b"", **more: Any
+) -> CapturedMessage:
     """Return a message as the collector reads it from a ring."""
     session = b"/shop.Cart/Add\n" + more.pop("content_type", b"application/grpc") + b"\n" + coding
-    fields: dict[str, Any] = {"direction": OUT, "is_compressed": bool(coding), "traceparent": b"", "access": b""} | more
+    fields: dict[str, Any] = {
+        "direction": OUT,
+        "is_compressed": bool(coding),
+        "traceparent": b"",
+        "access": b"",
+    } | more
     return CapturedMessage(
         ID, CALL, 5_000_000, len(data) if size is None else size, 0, 2, data=data, session=session, kind=KIND_GRPC,
         **fields,
@@ -44,7 +53,12 @@ def data_of(message: CapturedMessage, **given: Any) -> Any:
 def test_a_message_is_an_event_of_the_trace_of_its_call() -> None:
     """Or of one that is named as the call is, where the client named none."""
     record = event(captured(said("hello"), direction=IN))
-    assert (record.kind, record.name, record.level, record.started_at_us) == ("event", "grpc_message", "debug", 5000)
+    assert (record.kind, record.name, record.level, record.started_at_us) == (
+        "event",
+        "grpc_message",
+        "debug",
+        5000,
+    )
     assert (record.trace_id, record.route_id) == (CALL.hex(), "default")
     assert json.loads(record.data or b"") == {"direction": "in", "size": 7, "text": '{"1":"hello"}'}
     record = event(captured(said("hello"), traceparent=TRACE))
@@ -57,14 +71,20 @@ def test_a_message_is_an_event_of_the_trace_of_its_call() -> None:
     [
         (captured(b""), {"size": 0, "text": "{}"}),
         (captured(b"", 300), {"size": 300, "text": None, "omitted": "shed"}),
-        (captured(b"\x0a\x05hello\x12\x09cut", 90), {"text": '{"1":"hello"}', "truncated": True, "kept": 12}),
+        (
+            captured(b"\x0a\x05hello\x12\x09cut", 90),
+            {"text": '{"1":"hello"}', "truncated": True, "kept": 12},
+        ),
         (captured(b"\xff\xff"), {"text": '{"base64":"//8="}'}),
         (captured(b"\x08\x05", follows_gap=True), {"text": '{"1":5}', "follows_gap": True}),
         (
             captured(gzip.compress(said("hello")), coding=b"gzip"),
             {"text": '{"1":"hello"}', "compressed": True, "inflated_size": 7},
         ),
-        (captured(b"junk", coding=b"gzip"), {"text": None, "omitted": "coding", "inflated_size": None}),
+        (
+            captured(b"junk", coding=b"gzip"),
+            {"text": None, "omitted": "coding", "inflated_size": None},
+        ),
         (captured(b"junk", coding=b"snappy"), {"text": None, "omitted": "coding"}),
         (captured(b'{"a": [1]}', content_type=b"application/grpc+json"), {"text": '{"a": [1]}'}),
         (
@@ -114,8 +134,13 @@ def test_with_a_schema_it_has_names(tmp_path: Path) -> None:
     for name, field in (("Asked", "password"), ("Answer", "user")):
         file.message_type.add(name=name).field.add(name=field, number=1, type=9, label=1)
     service = file.service.add(name="Cart")
-    service.method.add(name="Add", input_type=".shop.Asked", output_type=".shop.Answer", server_streaming=True)
+    service.method.add(
+        name="Add", input_type=".shop.Asked", output_type=".shop.Answer", server_streaming=True
+    )
     (tmp_path / "api.pb").write_bytes(FileDescriptorSet(file=[file]).SerializeToString())
     schema = {"protobuf": str(tmp_path / "api.pb")}
-    assert data_of(captured(said("hunter2"), direction=IN), **schema)["text"] == '{"password":"[REDACTED]"}'
+    assert (
+        data_of(captured(said("hunter2"), direction=IN), **schema)["text"]
+        == '{"password":"[REDACTED]"}'
+    )
     assert data_of(captured(said("ann")), **schema)["text"] == '{"user":"ann"}'

@@ -1,4 +1,6 @@
-"""Types with a JSON form of their own, judged by Google's parser of JSON; and what services say of errors."""
+"""Types with a JSON form of their own, judged by Google's parser of JSON; and what services say of
+errors.
+"""
 
 import json
 from typing import Any
@@ -42,12 +44,18 @@ TYPES = {
 
 
 def declare() -> tuple[Any, Any]:
-    """Declare a message with a field of each type, and with a map by a bool; return its class and our schema."""
+    """Declare a message with a field of each type, and with a map by a bool; return its class and
+    our schema.
+    """
     file = descriptor_pb2.FileDescriptorProto(name="shown.proto", package="shown", syntax="proto3")
     file.dependency.extend(each.DESCRIPTOR.name for each in FILES)
     message = file.message_type.add(name="M")
+
     for number, (name, type_name) in enumerate(TYPES.items(), 1):
-        message.field.add(name=name, number=number, label=1, type=11, type_name=f".google.protobuf.{type_name}")
+        message.field.add(
+            name=name, number=number, label=1, type=11, type_name=f".google.protobuf.{type_name}"
+        )
+
     entry = message.nested_type.add(name="FlagsEntry")
     entry.options.map_entry = True
     entry.field.add(name="key", number=1, label=1, type=8)
@@ -57,7 +65,10 @@ def declare() -> tuple[Any, Any]:
 
     pool = descriptor_pool.Default()
     pool.Add(file)
-    files = [descriptor_pb2.FileDescriptorProto.FromString(each.DESCRIPTOR.serialized_pb) for each in FILES]
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(each.DESCRIPTOR.serialized_pb)
+        for each in FILES
+    ]
     whole = descriptor_pb2.FileDescriptorSet(file=[*files, file])
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("shown.M")), read_schema(
         whole.SerializeToString()
@@ -94,7 +105,10 @@ def test_what_is_shown_is_read_by_the_parser_of_protobuf() -> None:
     assert tree["at"] == "2026-11-29T06:32:53.250Z"
     assert tree["took"] == "-1.000000001s"
     assert tree["mask"] == "user.displayName,photo"
-    assert tree["detail"] == {"@type": "type.googleapis.com/google.protobuf.Timestamp", "value": "1970-01-01T00:00:01Z"}
+    assert tree["detail"] == {
+        "@type": "type.googleapis.com/google.protobuf.Timestamp",
+        "value": "1970-01-01T00:00:01Z",
+    }
     assert tree["fields"] == {"a": 1.5, "b": ["x", None, True], "c": {"d": "e"}}
     assert (tree["share"], tree["flags"], tree["far"]) == (0.0, {"true": "yes"}, "-Infinity")
     assert json_format.ParseDict(json.loads(json.dumps(tree)), M()) == message
@@ -106,11 +120,15 @@ def test_what_is_shown_is_read_by_the_parser_of_protobuf() -> None:
     st.integers(0, 315_576_000_000),
     st.sampled_from((1, -1)),
 )
-def test_every_moment_and_duration_is_read_back(seconds: int, nanos: int, length_s: int, sign: int) -> None:
+def test_every_moment_and_duration_is_read_back(
+    seconds: int, nanos: int, length_s: int, sign: int
+) -> None:
     """Years before 1000, and the last nanosecond, too."""
     message = M()
-    message.at.seconds, message.at.nanos = seconds, nanos
-    message.took.seconds, message.took.nanos = sign * length_s, sign * nanos
+    message.at.seconds = seconds
+    message.at.nanos = nanos
+    message.took.seconds = sign * length_s
+    message.took.nanos = sign * nanos
     assert json_format.ParseDict(shown(message), M()) == message
 
 
@@ -136,7 +154,10 @@ def test_what_has_no_such_form_stays_as_it_is(type_name: str, tree: dict[str, An
 
 def test_types_that_the_schema_does_not_declare_are_known_by_number() -> None:
     """As where a set of descriptors was made without imports."""
-    assert canonical("google.protobuf.Timestamp", {"1": 1, "2": 500_000_000}) == "1970-01-01T00:00:01.500Z"
+    assert (
+        canonical("google.protobuf.Timestamp", {"1": 1, "2": 500_000_000})
+        == "1970-01-01T00:00:01.500Z"
+    )
 
 
 def test_details_of_an_error_are_shown_by_name() -> None:

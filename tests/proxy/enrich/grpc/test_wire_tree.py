@@ -45,7 +45,10 @@ def test_numbers_and_texts_are_shown_by_field() -> None:
         (wrappers_pb2.FloatValue(value=0.1), 0.1),
         (wrappers_pb2.Int64Value(value=-1), -1),
         (wrappers_pb2.UInt64Value(value=(1 << 60) + 1), str((1 << 60) + 1)),
-        (wrappers_pb2.BytesValue(value=b"\xff\0"), {"base64": base64.b64encode(b"\xff\0").decode()}),
+        (
+            wrappers_pb2.BytesValue(value=b"\xff\0"),
+            {"base64": base64.b64encode(b"\xff\0").decode()},
+        ),
         (wrappers_pb2.StringValue(value="line\nline"), "line\nline"),
         (wrappers_pb2.StringValue(value="(A"), "(A"),
         (wrappers_pb2.StringValue(value="\n\n"), "\n\n"),
@@ -58,7 +61,10 @@ def test_a_value_is_shown_as_what_it_most_likely_is(message: Any, wanted: object
 
 def test_fixed_numbers_that_are_no_plain_floats_are_whole() -> None:
     """Identifiers, mostly."""
-    assert tree_of(b"\x09" + struct.pack("<q", 5) + b"\x15" + struct.pack("<I", 7)) == {"1": 5, "2": 7}
+    assert tree_of(b"\x09" + struct.pack("<q", 5) + b"\x15" + struct.pack("<I", 7)) == {
+        "1": 5,
+        "2": 7,
+    }
 
 
 def test_a_message_within_another_is_shown_as_one() -> None:
@@ -67,7 +73,11 @@ def test_a_message_within_another_is_shown_as_one() -> None:
     assert tree_of(b"\x1a" + length(inner)) == {"3": {"1": inner[2:].decode()}}
     file = FileDescriptorProto(name="a.proto", package="p")
     file.message_type.add(name="Outer").nested_type.add(name="Inner")
-    assert tree_of(file.SerializeToString()) == {"1": "a.proto", "2": "p", "4": {"1": "Outer", "3": {"1": "Inner"}}}
+    assert tree_of(file.SerializeToString()) == {
+        "1": "a.proto",
+        "2": "p",
+        "4": {"1": "Outer", "3": {"1": "Inner"}},
+    }
 
 
 def test_what_is_no_message_is_shown_as_bytes() -> None:
@@ -97,7 +107,9 @@ def beginning_of(data: bytes, kept: int, type_name: str = "") -> Any:
 @given(st.integers(0, 40))
 def test_of_a_cut_value_the_last_word_is_left_out(at: int) -> None:
     """Half a secret looks like none."""
-    message = DescriptorProto(name="a name", reserved_name=["secret-one", "secret-two"]).SerializeToString()
+    message = DescriptorProto(
+        name="a name", reserved_name=["secret-one", "secret-two"]
+    ).SerializeToString()
     tree = beginning_of(message, min(at, len(message)))
     assert "secret-" not in json.dumps(tree).replace("secret-one", "").replace("secret-two", "")
     assert WireReader(bytes).show(b"\xffab", is_whole=False) == ({"base64": ""}, False)
@@ -108,14 +120,17 @@ def test_of_a_cut_message_all_that_is_here_is_shown() -> None:
     text = "Café au lait " * 10_000
     nested = DescriptorProto(name="a")
     nested.field.add(name="n", json_name=text)
+
     for message, wanted in (
         (wrappers_pb2.StringValue(value=text), {"1": text[:1000].rpartition(" ")[0]}),
         (wrappers_pb2.StringValue(value="(" + text), {"1": "(" + text[:999].rpartition(" ")[0]}),
         (nested, {"1": "a", "2": {"1": "n", "10": text[:990].rpartition(" ")[0]}}),
     ):  # fmt: skip
         found = beginning_of(message.SerializeToString(), 1090)
-        shown, expected = json.dumps(found), json.dumps(wanted)
+        shown = json.dumps(found)
+        expected = json.dumps(wanted)
         assert shown[: len(expected) - 40] == expected[: len(expected) - 40], shown[:200]
+
     image = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR " + bytes(range(256)) * 600
     found = beginning_of(wrappers_pb2.BytesValue(value=image).SerializeToString(), 1000)
     assert base64.b64decode(found["1"]["base64"]) == image[:996].rpartition(b" ")[0]
@@ -126,7 +141,9 @@ def test_what_says_that_it_is_longer_than_its_message_is_none() -> None:
     inner = b"\x08\x05\x12\xff\x7f" + b"\x80" * 500
     outer = b"\x0a" + _varint(900) + inner
     assert beginning_of(outer + bytes(500), len(outer)) == {}
-    assert beginning_of(b"\x0a" + _varint(20_000) + inner + bytes(30_000), len(outer)) == {"1": {"1": 5}}
+    assert beginning_of(b"\x0a" + _varint(20_000) + inner + bytes(30_000), len(outer)) == {
+        "1": {"1": 5}
+    }
 
 
 def test_of_a_cut_message_with_a_schema_fields_have_their_types() -> None:
@@ -139,7 +156,9 @@ def test_of_a_cut_message_with_a_schema_fields_have_their_types() -> None:
     entry = b"\x0a\x01k\x12" + _varint(495) + b"some words " * 45
     pairs = b"\x1a" + _varint(len(entry)) + entry
     assert beginning_of(pairs, 30, "test.All") == {"pairs": {"k": "some words some"}}
-    named = b"\x0a\x0etype/test.Text\x12" + _varint(498) + b"\x0a" + _varint(495) + b"some words " * 45
+    named = (
+        b"\x0a\x0etype/test.Text\x12" + _varint(498) + b"\x0a" + _varint(495) + b"some words " * 45
+    )
     shown = beginning_of(b"\x22" + _varint(len(named)) + named, 50, "test.All")
     assert shown == {"any": {"@type": "type/test.Text", "text": "some words some words"}}
 
@@ -155,10 +174,14 @@ _SCHEMA.add_message(
     },
     is_map=False,
 )
-_SCHEMA.add_message("test.Pair", {1: Field("key", 9, "", False), 2: Field("value", 9, "", False)}, is_map=True)
+_SCHEMA.add_message(
+    "test.Pair", {1: Field("key", 9, "", False), 2: Field("value", 9, "", False)}, is_map=True
+)
 _SCHEMA.add_message("test.Text", {1: Field("text", 9, "", False)}, is_map=False)
 _SCHEMA.add_message(
-    "google.protobuf.Any", {1: Field("type_url", 9, "", False), 2: Field("value", 12, "", False)}, is_map=False
+    "google.protobuf.Any",
+    {1: Field("type_url", 9, "", False), 2: Field("value", 12, "", False)},
+    is_map=False,
 )
 
 
@@ -170,7 +193,13 @@ def _varint(value: int) -> bytes:
     return written + bytes((value,))
 
 
-@given(st.dictionaries(st.text(max_size=8), st.none() | st.booleans() | st.text(max_size=30) | st.floats(), max_size=5))
+@given(
+    st.dictionaries(
+        st.text(max_size=8),
+        st.none() | st.booleans() | st.text(max_size=30) | st.floats(),
+        max_size=5,
+    )
+)
 def test_every_value_that_was_sent_is_there(values: dict[str, Any]) -> None:
     """Its texts, in any message of Google's library."""
     message = struct_pb2.Struct()
@@ -191,7 +220,12 @@ def test_depth_and_fields_are_bounded() -> None:
     """What is deeper is bytes, and what is more is left out."""
     data = b"\x08\x01"
     for _ in range(60):
-        data = b"\x0a" + (length(data) if len(data) < 128 else bytes((len(data) & 127 | 128, len(data) >> 7)) + data)
+        data = b"\x0a" + (
+            length(data)
+            if len(data) < 128
+            else bytes((len(data) & 127 | 128, len(data) >> 7)) + data
+        )
+
     msgspec.json.encode(tree_of(data))
     tree, is_whole = WireReader(bytes).show(b"\x08\x01" * (MAX_FIELDS + 1))
     assert isinstance(tree, dict)

@@ -1,4 +1,6 @@
-"""Messages written from how they are shown, judged by Google's own library and by the reader that shows them."""
+"""Messages written from how they are shown, judged by Google's own library and by the reader that
+shows them.
+"""
 
 from typing import Any
 
@@ -23,7 +25,9 @@ from tests.support.cases import each_of
 
 @given(
     st.fixed_dictionaries({}, optional={name.lower(): values for name, values in SCALARS.items()}),
-    st.fixed_dictionaries({}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}),
+    st.fixed_dictionaries(
+        {}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}
+    ),
     st.dictionaries(st.text(max_size=5), INT32, max_size=3),
 )
 def test_every_type_is_written_as_it_is_read(

@@ -9,14 +9,21 @@ from storage.record import Payload
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=secret; Path=/"
 
 
-def recorded(body: bytes, head: bytes = HEAD, *, is_whole: bool = True, secrets: tuple[str, ...] = ()) -> Payload:
+def recorded(
+    body: bytes, head: bytes = HEAD, *, is_whole: bool = True, secrets: tuple[str, ...] = ()
+) -> Payload:
     return recorded_answer(None, head, body, is_whole, Redactor(), secrets)
 
 
 def test_it_is_decoded_and_redacted() -> None:
     """Heads and bodies alike."""
-    payload = recorded(gzip.compress(b'{"password": "hunter2", "a": 1}'), HEAD + b"\r\nContent-Encoding: gzip")
-    assert payload.response_head == HEAD.replace(b"secret", b"[REDACTED]") + b"\r\nContent-Encoding: gzip"
+    payload = recorded(
+        gzip.compress(b'{"password": "hunter2", "a": 1}'), HEAD + b"\r\nContent-Encoding: gzip"
+    )
+    assert (
+        payload.response_head
+        == HEAD.replace(b"secret", b"[REDACTED]") + b"\r\nContent-Encoding: gzip"
+    )
     assert payload.response_body is not None
     assert payload.response_body.head == b'{"password": "[REDACTED]", "a": 1}'
 
@@ -24,7 +31,9 @@ def test_it_is_decoded_and_redacted() -> None:
 def test_of_what_was_given_nothing_is_left() -> None:
     """Wherever the answer echoes it; short values, which any text has, stay."""
     secrets = ("correct horse", "", "a")
-    payload = recorded(b'{"a": "was correct horse"}', HEAD + b"\r\nX-Echo: correct horse", secrets=secrets)
+    payload = recorded(
+        b'{"a": "was correct horse"}', HEAD + b"\r\nX-Echo: correct horse", secrets=secrets
+    )
     assert payload.response_body is not None
     assert payload.response_body.head == b'{"a": "was [REDACTED]"}'
     assert payload.response_head.endswith(b"X-Echo: [REDACTED]")
@@ -35,7 +44,11 @@ def test_what_is_missing_is_known() -> None:
     bodies = [
         recorded(b"x", is_whole=False).response_body,
         recorded(b"x" * (MAX_BODY_BYTES + 1)).response_body,
-        recorded(gzip.compress(b"abc" * 99)[:20], HEAD + b"\r\nContent-Encoding: gzip").response_body,
+        recorded(
+            gzip.compress(b"abc" * 99)[:20], HEAD + b"\r\nContent-Encoding: gzip"
+        ).response_body,
     ]
-    assert [body is not None and (body.truncated or body.omitted is not None) for body in bodies] == [True] * 3
+    assert [
+        body is not None and (body.truncated or body.omitted is not None) for body in bodies
+    ] == [True] * 3
     assert recorded(b"").response_body is None

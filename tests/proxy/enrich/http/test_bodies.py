@@ -14,7 +14,9 @@ from storage.zstd import zstd
 REDACTOR = Redactor()
 
 
-def made(head: bytes, tail: bytes = b"", size: int = -1, *, coding: bytes = b"", max_bytes: int = 1000) -> Body:
+def made(
+    head: bytes, tail: bytes = b"", size: int = -1, *, coding: bytes = b"", max_bytes: int = 1000
+) -> Body:
     """Decode and redact a JSON body as the record builder does."""
     size = len(head) + len(tail) if size < 0 else size
     decoded = decode_body(head, tail, size, coding)
@@ -25,7 +27,9 @@ def made(head: bytes, tail: bytes = b"", size: int = -1, *, coding: bytes = b"",
 
 def test_small_body_is_kept_whole() -> None:
     """Head and tail that meet become one, redacted."""
-    assert made(b'{"token": "S', b'S", "a": 1}') == Body(b'{"token": "[REDACTED]", "a": 1}', b"", 23, False, None, None)
+    assert made(b'{"token": "S', b'S", "a": 1}') == Body(
+        b'{"token": "[REDACTED]", "a": 1}', b"", 23, False, None, None
+    )
 
 
 def test_gap_between_the_windows_is_truncation() -> None:
@@ -52,13 +56,17 @@ def test_truncated_coded_body_is_its_decodable_prefix() -> None:
     assert text.startswith(body.head)
 
 
-@pytest.mark.parametrize(("coding", "error"), [(b"compress", "compress: unknown"), (b"gzip", "gzip: not coded")])
+@pytest.mark.parametrize(
+    ("coding", "error"), [(b"compress", "compress: unknown"), (b"gzip", "gzip: not coded")]
+)
 def test_text_whose_coding_is_not_undone_is_redacted(coding: bytes, error: str) -> None:
     """It is kept as it came, both ends of a long one, and says why."""
     whole = Body(b'{"token": "[REDACTED]"}', b"", 14, False, None, None, error)
     assert made(b'{"token": "S"}', coding=coding) == whole
     body = made(b'{"a": 1, "b": "', b'xy", "token": "S"}', 9999, coding=coding)
-    assert body == Body(b'{"a": 1, "b": "', b'"token": "[REDACTED]"}', 9999, True, None, None, error)
+    assert body == Body(
+        b'{"a": 1, "b": "', b'"token": "[REDACTED]"}', 9999, True, None, None, error
+    )
 
 
 def test_what_is_compressed_still_is_not_stored() -> None:
@@ -66,17 +74,25 @@ def test_what_is_compressed_still_is_not_stored() -> None:
     packed = gzip.compress(b'{"token": "S"}')[:10]
     assert made(packed, coding=b"snappy") == Body(b"", b"", len(packed), True, "snappy", "coding")
     data = bytes(range(256))
-    assert made(data, coding=b"snappy") == Body(data, b"", 256, False, None, None, "snappy: unknown", content="octets")
-    assert made(data, coding=b"gzip") == Body(data, b"", 256, False, None, None, "gzip: not coded", content="octets")
+    assert made(data, coding=b"snappy") == Body(
+        data, b"", 256, False, None, None, "snappy: unknown", content="octets"
+    )
+    assert made(data, coding=b"gzip") == Body(
+        data, b"", 256, False, None, None, "gzip: not coded", content="octets"
+    )
 
 
 def test_what_is_compressed_without_a_word_is_read_where_it_is_said_to_be_text() -> None:
     """A header that is missing, or denies it; a file of compressed data stays one."""
-    for packed, coding in ((gzip.compress(b'{"token": "S"}'), "gzip"), (zstd.compress(b'{"token": "S"}'), "zstd")):
+    for packed, coding in (
+        (gzip.compress(b'{"token": "S"}'), "gzip"),
+        (zstd.compress(b'{"token": "S"}'), "zstd"),
+    ):
         for named in (b"", b"identity", b"utf-8"):
             decoded = decode_body(packed, b"", len(packed), named, content_type=b"application/json")
             assert decoded is not None
             assert (decoded.head, decoded.coding) == (b'{"token": "S"}', coding)
+
         decoded = decode_body(packed, b"", len(packed), b"", content_type=b"application/gzip")
         assert decoded is not None
         assert (decoded.head, decoded.coding) == (packed, None)
@@ -123,15 +139,24 @@ def test_of_a_huge_window_only_so_much_is_redacted() -> None:
 
 
 def test_a_body_that_unpacks_to_too_much_is_left_to_the_caller() -> None:
-    """With a limit, what is longer or was coded more than once is not opened here; without one it is."""
+    """With a limit, what is longer or was coded more than once is not opened here; without one it
+    is.
+    """
     text = b"".join(b"%d," % number for number in range(3000))[:10_000]
-    once, twice = gzip.compress(text), gzip.compress(gzip.compress(text))
-    for packed, coding, limit in ((once, b"gzip", 9_999), (once, b"gzip", 10_000), (twice, b"gzip, gzip", 60_000)):
+    once = gzip.compress(text)
+
+    twice = gzip.compress(gzip.compress(text))
+    for packed, coding, limit in (
+        (once, b"gzip", 9_999),
+        (once, b"gzip", 10_000),
+        (twice, b"gzip, gzip", 60_000),
+    ):
         with pytest.raises(TooLong):
             decode_body(packed, b"", len(packed), coding, limit)
         opened = decode_body(packed, b"", len(packed), coding)
         assert opened is not None
         assert opened.head == text
+
     opened = decode_body(once, b"", len(once), b"gzip", 10_001)
     assert opened is not None
     assert (opened.head, opened.is_truncated) == (text, False)

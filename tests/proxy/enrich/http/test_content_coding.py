@@ -50,7 +50,9 @@ def named(coding: str) -> str:
 @given(data=st.binary(max_size=2000))
 def test_round_trip(coding: str, data: bytes) -> None:
     """What was compressed comes back whole."""
-    assert decode(ENCODERS[coding](data), [named(coding)]) == Decoded(data, True, undone=(named(coding),))
+    assert decode(ENCODERS[coding](data), [named(coding)]) == Decoded(
+        data, True, undone=(named(coding),)
+    )
 
 
 @codings
@@ -91,7 +93,8 @@ def test_bombs_are_bounded(coding: str, size: int) -> None:
 def test_head_and_tail_of_long_text(coding: str) -> None:
     """The end is reached in bounded memory, and places on the wire become places in the text."""
     lines = [b"line %d of some text that goes on and on\n" % number for number in range(60_000)]
-    text, packed = b"".join(lines), ENCODERS[coding](b"".join(lines))
+    text = b"".join(lines)
+    packed = ENCODERS[coding](b"".join(lines))
     decoded = decode(packed, [named(coding)], tail_bytes=10_000, marks=(100, len(packed)))
     assert decoded is not None
     assert (decoded.data, decoded.tail) == (text[:MAX_OUTPUT_BYTES], text[-10_000:])
@@ -106,7 +109,10 @@ def test_head_and_tail_of_long_text(coding: str) -> None:
 def test_marks_of_pieces_that_were_flushed_apart() -> None:
     """A server that flushes each event: the text of an event is there as soon as its bytes are."""
     compressor = zlib.compressobj(wbits=31)
-    pieces = [compressor.compress(b"event %d\n" % n) + compressor.flush(zlib.Z_SYNC_FLUSH) for n in range(2000)]
+    pieces = [
+        compressor.compress(b"event %d\n" % n) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        for n in range(2000)
+    ]
     ends = [sum(map(len, pieces[: n + 1])) for n in range(0, 2000, 100)]
     decoded = decode(b"".join(pieces), ["gzip"], marks=ends)
     assert decoded is not None
@@ -134,7 +140,9 @@ def test_bomb_in_a_bomb_is_bounded_by_the_outer_input() -> None:
     assert decoded is None or len(decoded.data) <= MAX_RATIO * len(packed)
 
 
-@pytest.mark.parametrize("names", [["gzip"], ["deflate"], ["br"], ["zstd"], ["gzip", "br"], ["zstd", "deflate"]])
+@pytest.mark.parametrize(
+    "names", [["gzip"], ["deflate"], ["br"], ["zstd"], ["gzip", "br"], ["zstd", "deflate"]]
+)
 @given(data=st.binary(max_size=300))
 def test_random_bytes_never_raise(names: list[str], data: bytes) -> None:
     """Anything may claim to be coded."""
@@ -177,11 +185,20 @@ TEXT = b'{"a": "words that nothing has coded", "password": "hunter2"}'
 
 
 @each_of(
-    "text", [TEXT, b"<p>no", b'{"ok":1}', "<p>\u2014 \u00fc</p>".encode() * 9, "\u8a9e\u3092".encode("shift_jis") * 20]
+    "text",
+    [
+        TEXT,
+        b"<p>no",
+        b'{"ok":1}',
+        "<p>\u2014 \u00fc</p>".encode() * 9,
+        "\u8a9e\u3092".encode("shift_jis") * 20,
+    ],
 )
 @each_of("coding", ["gzip", "deflate", "br", "zstd", "aws-chunked"])
 def test_text_that_nothing_has_coded_is_left_as_it_is(coding: str, text: bytes) -> None:
-    """Whatever the header says, also in part: what one coding gave is text, so the other was never applied."""
+    """Whatever the header says, also in part: what one coding gave is text, so the other was never
+    applied.
+    """
     assert decode(text, [coding]) == Decoded(text, True, error=f"{coding}: not coded")
     once = decode(gzip.compress(text), [coding, "gzip"])
     assert once == Decoded(text, True, undone=("gzip",), error=f"{coding}: not coded")
@@ -216,13 +233,17 @@ def test_what_is_compressed_still_is_not_returned() -> None:
 
 def test_names_that_code_nothing_are_left_out() -> None:
     """Those of MIME, of Amazon's protocols and of charsets."""
-    assert codings_of(b"binary, 8bit, 7BIT, amz-1.0, aws-chunked, utf-8, chunked") == ["aws-chunked"]
+    assert codings_of(b"binary, 8bit, 7BIT, amz-1.0, aws-chunked, utf-8, chunked") == [
+        "aws-chunked"
+    ]
 
 
 def aws_chunks(*chunks: bytes, extension: bytes = b"", trailer: bytes = b"") -> bytes:
     """Frame chunks as Amazon's clients do."""
     return (
-        b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), extension, chunk) for chunk in (*chunks, b""))[:-2]
+        b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), extension, chunk) for chunk in (*chunks, b""))[
+            :-2
+        ]
         + trailer
         + b"\r\n"
     )
@@ -231,10 +252,14 @@ def aws_chunks(*chunks: bytes, extension: bytes = b"", trailer: bytes = b"") -> 
 @pytest.mark.parametrize("extension", [b"", b";chunk-signature=" + b"0f" * 32])
 @pytest.mark.parametrize("trailer", [b"", b"x-amz-checksum-crc32:sOO8/Q==\r\n"])
 def test_chunks_of_amazon_are_put_together(extension: bytes, trailer: bytes) -> None:
-    """Signed or not, of any size, with fields behind them or without; wherever the header names them."""
+    """Signed or not, of any size, with fields behind them or without; wherever the header names
+    them.
+    """
     chunks = [os.urandom(size) for size in (1, 5000, 8192, 3)]
     framed = aws_chunks(*chunks, extension=extension, trailer=trailer)
-    assert decode(framed, ["aws-chunked"]) == Decoded(b"".join(chunks), True, undone=("aws-chunked",))
+    assert decode(framed, ["aws-chunked"]) == Decoded(
+        b"".join(chunks), True, undone=("aws-chunked",)
+    )
     packed = gzip.compress(TEXT)
     for names in (["aws-chunked", "gzip"], ["gzip", "aws-chunked"]):
         framed = aws_chunks(packed[:9], packed[9:], extension=extension, trailer=trailer)
@@ -254,12 +279,18 @@ def test_chunks_that_break_off_give_what_came_before(cut: int, junk: bytes) -> N
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_further_members_are_read(coding: str) -> None:
-    """gzip members and zstd frames may follow each other, at any distance; padding after them is left out."""
+    """gzip members and zstd frames may follow each other, at any distance; padding after them is
+    left out.
+    """
     for size in (10, 4095, 4096, 4097, 5000):
-        first, second = os.urandom(size), os.urandom(size)
+        first = os.urandom(size)
+        second = os.urandom(size)
         packed = ENCODERS[coding](first) + ENCODERS[coding](second)
         assert decode(packed, [coding]) == Decoded(first + second, True, undone=(coding,))
-    assert decode(gzip.compress(b"a") + bytes(9000), ["gzip"]) == Decoded(b"a", True, undone=("gzip",))
+
+    assert decode(gzip.compress(b"a") + bytes(9000), ["gzip"]) == Decoded(
+        b"a", True, undone=("gzip",)
+    )
     for pad in range(40):  # the second member's magic falls on both sides of the edge of a piece
         filler = os.urandom(4080 - pad)
         packed = gzip.compress(filler, 0) + gzip.compress(b"tail")
@@ -268,11 +299,19 @@ def test_further_members_are_read(coding: str) -> None:
 
 def test_zstd_frames_are_bounded() -> None:
     """Each takes a decoder of its own, which costs far more than the bytes of an empty one."""
-    frame, skipped = zstd.compress(b"a"), b"\x50\x2a\x4d\x18" + bytes(4)
-    assert decode(frame * MAX_FRAMES, ["zstd"]) == Decoded(b"a" * MAX_FRAMES, True, undone=("zstd",))
+    frame = zstd.compress(b"a")
+    skipped = b"\x50\x2a\x4d\x18" + bytes(4)
+    assert decode(frame * MAX_FRAMES, ["zstd"]) == Decoded(
+        b"a" * MAX_FRAMES, True, undone=("zstd",)
+    )
     cut = decode(frame * (MAX_FRAMES - 1) + skipped * 1000 + frame, ["zstd"])
     assert cut == Decoded(
-        b"a" * (MAX_FRAMES - 1), False, is_broken=True, is_damaged=True, undone=("zstd",), error="zstd: damaged"
+        b"a" * (MAX_FRAMES - 1),
+        False,
+        is_broken=True,
+        is_damaged=True,
+        undone=("zstd",),
+        error="zstd: damaged",
     )
 
 

@@ -6,7 +6,9 @@ from proxy.enrich.http.exchange import DecodedBody
 
 def test_frames_behind_a_gap_are_those_that_begin_there() -> None:
     """The one that the gap cuts is left out on both sides; places count in the whole text."""
-    body = DecodedBody(b"data: 1\n\ndata: 2", b"\n\ndata: 8\n\ndata: 9\n\n", 100, True, None, 100, True)
+    body = DecodedBody(
+        b"data: 1\n\ndata: 2", b"\n\ndata: 8\n\ndata: 9\n\n", 100, True, None, 100, True
+    )
     assert [frame.data for frame in body.frames()] == [b"1", b"8", b"9"]
 
 

@@ -10,18 +10,28 @@ from proxy.enrich.http.exchange_decoder import (
 )
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
-from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange, Exchange
+from proxy.ring.exchange import (
+    FLAG_BODIES_OFF,
+    FLAG_HEADS_OFF,
+    SHED_BODIES,
+    CapturedExchange,
+    Exchange,
+)
 from proxy.ring.inflight import InflightExchange
 
 LABELS = RouteLabels("", None, None, None, None, None)
 
 
-def captured(flags: int = 0, pressure: int = 0, response: bytes = b'{"a":1}', coding: str = "") -> CapturedExchange:
+def captured(
+    flags: int = 0, pressure: int = 0, response: bytes = b'{"a":1}', coding: str = ""
+) -> CapturedExchange:
     made = Exchange(bytes(16), b"", 0, 0, b"10.0.0.1")
-    made.status, made.flags = 200, flags
+    made.status = 200
+    made.flags = flags
     made.request_head = b"POST /a?token=x HTTP/1.1\r\nHost: shop\r\nCookie: a=b\r\n\r\n"
     made.response_head = f"HTTP/1.1 200 OK\r\n{coding}Content-Type: text/plain\r\n\r\n".encode()
-    made.request_whole, made.response_whole = b"question", response
+    made.request_whole = b"question"
+    made.response_whole = response
     header, sections = made.encode(pressure)
     return CapturedExchange(header, b"".join(sections))
 
@@ -30,19 +40,31 @@ def test_both_sides_are_read() -> None:
     """Codings are undone, and of the head only what is not secret is left."""
     exchange = captured(response=gzip.compress(b"answer"), coding="Content-Encoding: gzip\r\n")
     decoded = ExchangeDecoder(Redactor()).decode(exchange, LABELS)
-    assert (decoded.line.path, decoded.line.query, decoded.request.host) == ("/a", "token=[REDACTED]", "shop")
+    assert (decoded.line.path, decoded.line.query, decoded.request.host) == (
+        "/a",
+        "token=[REDACTED]",
+        "shop",
+    )
     assert decoded.request.redacted == b"\r\nHost: shop\r\nCookie: a=[REDACTED]"
-    assert (decoded.status_line, decoded.response.content_type) == (b"HTTP/1.1 200 OK", b"text/plain")
+    assert (decoded.status_line, decoded.response.content_type) == (
+        b"HTTP/1.1 200 OK",
+        b"text/plain",
+    )
     assert decoded.request_body is not None
     assert decoded.response_body is not None
     assert (decoded.request_body.head, decoded.response_body.head) == (b"question", b"answer")
 
 
 def test_what_is_not_kept_is_not_read() -> None:
-    """Bodies of a route that keeps none are read for their counts alone, those that were shed not at all."""
+    """Bodies of a route that keeps none are read for their counts alone, those that were shed not
+    at all.
+    """
     decoder = ExchangeDecoder(Redactor())
     assert decoder.decode(captured(FLAG_BODIES_OFF), LABELS).keeps_text is False
-    assert decoder.decode(captured(FLAG_HEADS_OFF | FLAG_BODIES_OFF), LABELS).status_line == b"HTTP/1.1 200 OK"
+    assert (
+        decoder.decode(captured(FLAG_HEADS_OFF | FLAG_BODIES_OFF), LABELS).status_line
+        == b"HTTP/1.1 200 OK"
+    )
     shed = decoder.decode(captured(pressure=SHED_BODIES), LABELS)
     assert (shed.request_body, shed.response_body) == (None, None)
 
@@ -51,7 +73,12 @@ def test_status_lines_are_redacted() -> None:
     """An upstream chooses the reason; many different ones leave all others as they are."""
     decoder = ExchangeDecoder(Redactor())
     secret = b"HTTP/1.1 401 no ghp_" + b"aB3" * 12
-    for line in (secret, b"HTTP/1.1 200 OK", *(b"HTTP/1.1 200 %d" % n for n in range(2 * MAX_STATUS_LINES)), secret):
+    for line in (
+        secret,
+        b"HTTP/1.1 200 OK",
+        *(b"HTTP/1.1 200 %d" % n for n in range(2 * MAX_STATUS_LINES)),
+        secret,
+    ):
         expected = b"HTTP/1.1 401 no [REDACTED]" if line is secret else line
         assert decoder.read_status_line(line) == decoder.read_status_line(line) == expected
 
@@ -65,8 +92,14 @@ def test_heads_are_split_behind_their_first_line() -> None:
 def in_flight(head: bytes) -> InflightExchange:
     """An exchange whose head was longer than the table keeps."""
     return InflightExchange(
-        record_id=bytes(16), started_at_us=1, route=0, client_ip=b"", head=head, head_truncated=True, body=b""
-    )  # fmt: skip
+        record_id=bytes(16),
+        started_at_us=1,
+        route=0,
+        client_ip=b"",
+        head=head,
+        head_truncated=True,
+        body=b"",
+    )
 
 
 def test_a_head_that_was_cut_shows_no_half_line() -> None:

@@ -10,7 +10,13 @@ from tests.support.cases import each_of
 
 @each_of(
     ("raw", "text"),
-    [(b"plain", "plain"), (b"\xc3\xa4", "\u00e4"), (b"\xff\\", "\\xff\\\\"), (b"a\\", "a\\"), (b"", "")],
+    [
+        (b"plain", "plain"),
+        (b"\xc3\xa4", "\u00e4"),
+        (b"\xff\\", "\\xff\\\\"),
+        (b"a\\", "a\\"),
+        (b"", ""),
+    ],
 )
 def test_bytes_become_text_without_loss(raw: bytes, text: str) -> None:
     """UTF-8, else escaped, backslashes doubled then."""
@@ -19,7 +25,9 @@ def test_bytes_become_text_without_loss(raw: bytes, text: str) -> None:
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"])
 def test_head_is_split(end: bytes) -> None:
-    """Start line, lower-case names, values without blanks, in order; folded lines join; junk is left out."""
+    """Start line, lower-case names, values without blanks, in order; folded lines join; junk is
+    left out.
+    """
     head = end.join((b"GET / HTTP/1.1", b"Host:  a ", b"X: 1", b"  2", b"junk", b"x:3", b"", b""))
     assert parse_head(head) == (b"GET / HTTP/1.1", [(b"host", b"a"), (b"x", b"1 2"), (b"x", b"3")])
 

@@ -22,12 +22,27 @@ def read(raw: bytes) -> RequestLine:
     [
         (b"GET / HTTP/1.1", RequestLine(b"GET / HTTP/1.1", "GET", None, "/", None)),
         (b"GET /a? HTTP/1.1", RequestLine(b"GET /a? HTTP/1.1", "GET", None, "/a", "")),
-        (b"GET /token= HTTP/1.1", RequestLine(b"GET /token= HTTP/1.1", "GET", None, "/token=", None)),
-        (b"GET /a?b=c?d HTTP/1.0", RequestLine(b"GET /a?b=c?d HTTP/1.0", "GET", None, "/a", "b=c?d")),
+        (
+            b"GET /token= HTTP/1.1",
+            RequestLine(b"GET /token= HTTP/1.1", "GET", None, "/token=", None),
+        ),
+        (
+            b"GET /a?b=c?d HTTP/1.0",
+            RequestLine(b"GET /a?b=c?d HTTP/1.0", "GET", None, "/a", "b=c?d"),
+        ),
         (b"OPTIONS * HTTP/1.1", RequestLine(b"OPTIONS * HTTP/1.1", "OPTIONS", None, "*", None)),
-        (b"GET http://h:1 HTTP/1.1", RequestLine(b"GET http://h:1 HTTP/1.1", "GET", "h:1", "/", None)),
-        (b"GET HTTP://h/a?b HTTP/1.1", RequestLine(b"GET HTTP://h/a?b HTTP/1.1", "GET", "h", "/a", "b")),
-        (b"CONNECT h:443 HTTP/1.1", RequestLine(b"CONNECT h:443 HTTP/1.1", "CONNECT", None, "h:443", None)),
+        (
+            b"GET http://h:1 HTTP/1.1",
+            RequestLine(b"GET http://h:1 HTTP/1.1", "GET", "h:1", "/", None),
+        ),
+        (
+            b"GET HTTP://h/a?b HTTP/1.1",
+            RequestLine(b"GET HTTP://h/a?b HTTP/1.1", "GET", "h", "/a", "b"),
+        ),
+        (
+            b"CONNECT h:443 HTTP/1.1",
+            RequestLine(b"CONNECT h:443 HTTP/1.1", "CONNECT", None, "h:443", None),
+        ),
         (b"GET /a b HTTP/1.1", RequestLine(b"GET /a b HTTP/1.1")),
         (b"GET /a\nX: y HTTP/1.1", RequestLine(b"GET /a\nX: y HTTP/1.1")),
         (b"", RequestLine(b"")),
@@ -60,7 +75,9 @@ def test_secrets_are_in_no_column(raw: bytes) -> None:
 
 
 def test_lines_are_remembered_within_bounds() -> None:
-    """A line that comes again is not read again; those with a query, long ones, and too many are not kept."""
+    """A line that comes again is not read again; those with a query, long ones, and too many are
+    not kept.
+    """
     lines = RequestLineReader(Redactor())
     assert lines.read(b"GET /a HTTP/1.1") is lines.read(b"GET /a HTTP/1.1")
     assert lines.read(b"GET /a?b HTTP/1.1") is not lines.read(b"GET /a?b HTTP/1.1")
@@ -73,9 +90,28 @@ def test_lines_are_remembered_within_bounds() -> None:
 
 PARTS = st.sampled_from(
     [
-        *(b"/", b"a", b"items", b"?", b"&", b"=", b";", b"#", b"%", b"token", b"key", b"user[password]", b"%74oken"),
+        *(
+            b"/",
+            b"a",
+            b"items",
+            b"?",
+            b"&",
+            b"=",
+            b";",
+            b"#",
+            b"%",
+            b"token",
+            b"key",
+            b"user[password]",
+            b"%74oken",
+        ),
         KEY,
-        *(b"hunter22", b"sk%2Dproj%2D" + b"a1B2" * 12, b"eyJhbGciOi.eyJzdWIi.sig", b"https://h/?sig=abcdef0123"),
+        *(
+            b"hunter22",
+            b"sk%2Dproj%2D" + b"a1B2" * 12,
+            b"eyJhbGciOi.eyJzdWIi.sig",
+            b"https://h/?sig=abcdef0123",
+        ),
     ]
 )
 
@@ -89,12 +125,18 @@ def test_one_search_finds_what_the_whole_redaction_finds(target: bytes) -> None:
     assert read(line).redacted + b"\r\n\r\n" == Redactor().redact_head(line + b"\r\n\r\n")
 
 
-@given(st.lists(st.lists(PARTS, max_size=12).map(b"".join), max_size=4), st.sampled_from([b"GET", b"X-OWN", b"PUT"]))
-def test_lines_that_were_searched_together_are_read_as_each_by_itself(targets: list[bytes], method: bytes) -> None:
+@given(
+    st.lists(st.lists(PARTS, max_size=12).map(b"".join), max_size=4),
+    st.sampled_from([b"GET", b"X-OWN", b"PUT"]),
+)
+def test_lines_that_were_searched_together_are_read_as_each_by_itself(
+    targets: list[bytes], method: bytes
+) -> None:
     """A plain line is read as any other is, and what is known of all holds for each."""
     lines = [b"%b /%b HTTP/1.1" % (method, target) for target in targets]
     redactor = Redactor()
     is_clean = redactor.are_clean(lines)
+
     for line in lines:
         expected = RequestLineReader(redactor)._read(line)
         assert RequestLineReader(redactor).read(line, is_clean=is_clean) == expected

@@ -1,4 +1,6 @@
-"""Jobs as providers document them: begun, asked for, answered, counted once; what is no job stays none."""
+"""Jobs as providers document them: begun, asked for, answered, counted once; what is no job stays
+none.
+"""
 
 import json
 from dataclasses import dataclass, field
@@ -23,7 +25,13 @@ USED = {
 }  # fmt: skip
 DONE = RESPONSE | {"status": "completed", "usage": USED}
 # https://platform.openai.com/docs/api-reference/batch/object
-BATCH = {"id": "batch_abc", "object": "batch", "status": "in_progress", "input_file_id": "file-in", "created_at": 17}
+BATCH = {
+    "id": "batch_abc",
+    "object": "batch",
+    "status": "in_progress",
+    "input_file_id": "file-in",
+    "created_at": 17,
+}
 CHAT = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [], "usage": {
     "prompt_tokens": 22, "completion_tokens": 2, "total_tokens": 24}}  # fmt: skip
 # https://docs.anthropic.com/en/api/retrieving-message-batch-results
@@ -51,21 +59,33 @@ class Sidelog:
         merged = {job.id: job for entry in self.entries for job in entry.jobs}
         self._builder.know_jobs(sorted(merged.values(), key=lambda job: -job.started_at_us))
 
-    def see(self, method: str, path: str, answer: object, body: object = None, **more: Any) -> Record:
+    def see(
+        self, method: str, path: str, answer: object, body: object = None, **more: Any
+    ) -> Record:
         """Record one exchange."""
         raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         asked = b"" if body is None else json.dumps(body).encode()
-        captured = exchange(path, asked, raw, method=method, **{"windows": (1 << 20, 1 << 18)} | more)
+        captured = exchange(
+            path, asked, raw, method=method, **{"windows": (1 << 20, 1 << 18)} | more
+        )
         self.entries.append(self._builder.build(captured, descriptor_of(self._settings)))
         return self.entries[-1].record
 
 
 def used(record: Record) -> tuple[Any, ...]:
-    return record.provider, record.resolved_model, record.input_tokens, record.output_tokens, record.usage_state
+    return (
+        record.provider,
+        record.resolved_model,
+        record.input_tokens,
+        record.output_tokens,
+        record.usage_state,
+    )
 
 
 def begun_by(record: Record) -> str | None:
-    return None if record.stream is None else record.stream.begun_by
+    if record.stream is None:
+        return None
+    return record.stream.begun_by
 
 
 def lines(*documents: object) -> bytes:
@@ -81,14 +101,27 @@ def test_a_background_response_is_counted_when_it_is_first_seen_whole(*, restart
     """Never on the call that began it, on no poll before, and on no poll after, over a restart too."""
     sidelog = Sidelog()
     begun = sidelog.see("POST", "/v1/responses", RESPONSE, ASKED)
-    assert (begun.model, begun.provider, begun.usage_state, begun.input_tokens) == ("gpt-5.1", None, "later", None)
+    assert (begun.model, begun.provider, begun.usage_state, begun.input_tokens) == (
+        "gpt-5.1",
+        None,
+        "later",
+        None,
+    )
     waits = sidelog.see("GET", "/v1/responses/resp_1", RESPONSE | {"status": "in_progress"})
-    assert (waits.provider, waits.usage_state, begun_by(waits)) == (None, "later", format_id(begun.id))
+    assert (waits.provider, waits.usage_state, begun_by(waits)) == (
+        None,
+        "later",
+        format_id(begun.id),
+    )
     if restarts:
         sidelog.restart()
     done = sidelog.see("GET", "/v1/responses/resp_1", DONE)
     assert used(done) == ("openai", "gpt-5.1-2025", 36, 87, "exact")
-    assert (done.cache_read_tokens, done.reasoning_tokens, begun_by(done)) == (4, 7, format_id(begun.id))
+    assert (done.cache_read_tokens, done.reasoning_tokens, begun_by(done)) == (
+        4,
+        7,
+        format_id(begun.id),
+    )
     if restarts:
         sidelog.restart()
     again = sidelog.see("GET", "/v1/responses/resp_1", DONE)
@@ -97,23 +130,38 @@ def test_a_background_response_is_counted_when_it_is_first_seen_whole(*, restart
 
 
 def test_a_background_stream_is_counted_where_it_was_whole() -> None:
-    """A stream that is read to its end has the counts itself; one that broke off leaves them to the one resumed."""
-    events = named({"type": "response.queued", "response": RESPONSE}, {"type": "response.completed", "response": DONE})
+    """A stream that is read to its end has the counts itself; one that broke off leaves them to the
+    one resumed.
+    """
+    events = named(
+        {"type": "response.queued", "response": RESPONSE},
+        {"type": "response.completed", "response": DONE},
+    )
     whole = Sidelog()
-    assert used(whole.see("POST", "/v1/responses", events, ASKED | {"stream": True}, content_type="text/event-stream"))[
-        2:
-    ] == (36, 87, "exact")
+    assert used(
+        whole.see(
+            "POST",
+            "/v1/responses",
+            events,
+            ASKED | {"stream": True},
+            content_type="text/event-stream",
+        )
+    )[2:] == (36, 87, "exact")
     assert used(whole.see("GET", "/v1/responses/resp_1", DONE)) == NOTHING
     broken = Sidelog()
     first = named(
-        {"type": "response.queued", "response": RESPONSE}, {"type": "response.output_text.delta", "delta": "a"}
+        {"type": "response.queued", "response": RESPONSE},
+        {"type": "response.output_text.delta", "delta": "a"},
     )
     begun = broken.see(
         "POST", "/v1/responses", first, ASKED | {"stream": True}, content_type="text/event-stream",
         outcome=Outcome.TRUNCATED,
     )  # fmt: skip
     assert used(begun) == (None, None, None, None, "later")
-    rest = named({"type": "response.output_text.delta", "delta": "b"}, {"type": "response.completed", "response": DONE})
+    rest = named(
+        {"type": "response.output_text.delta", "delta": "b"},
+        {"type": "response.completed", "response": DONE},
+    )
     path = "/v1/responses/resp_1?stream=true&starting_after=1"
     resumed = broken.see("GET", path, rest, content_type="text/event-stream")
     assert (*used(resumed)[2:], begun_by(resumed)) == (36, 87, "exact", format_id(begun.id))
@@ -124,7 +172,9 @@ def test_a_response_that_was_not_asked_for_in_the_background_is_no_job() -> None
     """Who asked for it has its counts."""
     sidelog = Sidelog()
     plain = DONE | {"background": False}
-    assert used(sidelog.see("POST", "/v1/responses", plain, {"model": "gpt-5.1", "input": "hi"}))[2:] == (
+    assert used(sidelog.see("POST", "/v1/responses", plain, {"model": "gpt-5.1", "input": "hi"}))[
+        2:
+    ] == (
         36,
         87,
         "exact",
@@ -148,20 +198,40 @@ def test_a_job_that_failed_or_was_cancelled_is_a_call_once() -> None:
 
 
 def test_a_batch_is_counted_with_its_file() -> None:
-    """Where the batch itself says nothing of usage; twice downloaded, once counted, at the price of batches."""
+    """Where the batch itself says nothing of usage; twice downloaded, once counted, at the price of
+    batches.
+    """
     sidelog = Sidelog()
-    begun = sidelog.see("POST", "/v1/batches", BATCH, {"input_file_id": "file-in", "endpoint": "/v1/chat/completions"})
+    begun = sidelog.see(
+        "POST",
+        "/v1/batches",
+        BATCH,
+        {"input_file_id": "file-in", "endpoint": "/v1/chat/completions"},
+    )
     assert (begun.usage_state, begun.provider) == ("later", None)
-    polled = sidelog.see("GET", "/v1/batches/batch_abc", BATCH | {"status": "completed", "output_file_id": "file-out"})
+    polled = sidelog.see(
+        "GET",
+        "/v1/batches/batch_abc",
+        BATCH | {"status": "completed", "output_file_id": "file-out"},
+    )
     assert (polled.usage_state, begun_by(polled)) == ("later", format_id(begun.id))
     sidelog.restart()
-    errors = lines({"id": "batch_req_9", "custom_id": "c", "response": None, "error": {"code": "batch_expired"}})
+    errors = lines(
+        {
+            "id": "batch_req_9",
+            "custom_id": "c",
+            "response": None,
+            "error": {"code": "batch_expired"},
+        }
+    )
     assert used(sidelog.see("GET", "/v1/files/file-err/content", errors)) == NOTHING
     file = lines(*[
         {"id": f"batch_req_{n}", "custom_id": f"r{n}", "response": {"status_code": 200, "body": CHAT}, "error": None}
         for n in range(3)
     ], {"id": "batch_req_8", "custom_id": "r8", "response": {"status_code": 400, "body": {"error": {}}}})  # fmt: skip
-    done = sidelog.see("GET", "/v1/files/file-out/content", file, content_type="application/octet-stream")
+    done = sidelog.see(
+        "GET", "/v1/files/file-out/content", file, content_type="application/octet-stream"
+    )
     assert used(done) == ("openai", "gpt-4o-2024-08-06", 66, 6, "exact")
     assert begun_by(done) == format_id(begun.id)
     assert json.loads(done.data or b"")["batch"]["requests"] == 3
@@ -174,13 +244,21 @@ def test_a_batch_without_results_is_a_call_without_tokens() -> None:
     """No file will come: why it failed is said once, and nothing more is waited for."""
     sidelog = Sidelog()
     sidelog.see("POST", "/v1/batches", BATCH, {"input_file_id": "file-in"})
-    failed = BATCH | {"status": "failed", "errors": {"object": "list", "data": [{"code": "invalid_json", "line": 1}]}}
+    failed = BATCH | {
+        "status": "failed",
+        "errors": {"object": "list", "data": [{"code": "invalid_json", "line": 1}]},
+    }
     ended = sidelog.see("GET", "/v1/batches/batch_abc", failed)
     assert (ended.usage_state, ended.error_type, ended.level) == ("absent", "invalid_json", "error")
     assert used(sidelog.see("GET", "/v1/batches/batch_abc", failed)) == NOTHING
     cancelled = BATCH | {"id": "batch_b", "status": "cancelled", "output_file_id": None}
     assert sidelog.see("GET", "/v1/batches/batch_b", cancelled).usage_state == "absent"
-    failed = {"name": "batches/b1", "done": True, "error": {"code": 8, "message": "no"}, "metadata": {}}
+    failed = {
+        "name": "batches/b1",
+        "done": True,
+        "error": {"code": 8, "message": "no"},
+        "metadata": {},
+    }
     ended = sidelog.see("GET", "/v1beta/batches/b1", failed)
     assert (ended.usage_state, ended.error_type, ended.level) == ("absent", "8", "error")
 
@@ -189,12 +267,30 @@ def test_a_batch_that_says_what_it_used_is_counted_with_that() -> None:
     """Its file, which may be too large to be read, is not counted again; a file of input never is."""
     sidelog = Sidelog()
     sidelog.see("POST", "/v1/batches", BATCH, {"input_file_id": "file-in"})
-    whole = BATCH | {"status": "completed", "output_file_id": "file-out", "usage": USED, "model": "gpt-5.1-2025"}
-    assert used(sidelog.see("GET", "/v1/batches/batch_abc", whole)) == ("openai", "gpt-5.1-2025", 36, 87, "exact")
+    whole = BATCH | {
+        "status": "completed",
+        "output_file_id": "file-out",
+        "usage": USED,
+        "model": "gpt-5.1-2025",
+    }
+    assert used(sidelog.see("GET", "/v1/batches/batch_abc", whole)) == (
+        "openai",
+        "gpt-5.1-2025",
+        36,
+        87,
+        "exact",
+    )
     assert used(sidelog.see("GET", "/v1/batches/batch_abc", whole)) == NOTHING
     file = lines({"id": "batch_req_1", "custom_id": "r", "response": {"body": CHAT}})
     assert used(sidelog.see("GET", "/v1/files/file-out/content", file)) == NOTHING
-    asked = lines({"custom_id": "r", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-4o"}})
+    asked = lines(
+        {
+            "custom_id": "r",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": "gpt-4o"},
+        }
+    )
     assert used(sidelog.see("GET", "/v1/files/file-in/content", asked)) == NOTHING
 
 
@@ -234,7 +330,9 @@ def test_a_batch_of_anthropic_with_two_models() -> None:
         {"custom_id": "b", "result": {"type": "succeeded", "message": haiku}},
         {"custom_id": "c", "result": {"type": "errored", "error": {"type": "error"}}},
     )
-    done = sidelog.see("GET", "/v1/messages/batches/msgbatch_1/results", file, content_type="application/x-jsonl")
+    done = sidelog.see(
+        "GET", "/v1/messages/batches/msgbatch_1/results", file, content_type="application/x-jsonl"
+    )
     assert used(done) == ("anthropic", None, 22, 72, "exact")
     assert done.cost_usd == pytest.approx((11 * 3 + 36 * 15 + 11 * 1 + 36 * 5) / 2e6)
     models = json.loads(done.data or b"")["batch"]["models"]
@@ -247,18 +345,31 @@ def test_a_batch_of_gemini_inline_and_in_a_file() -> None:
     sidelog = Sidelog()
     path = "/v1beta/models/gemini-2.5-flash:batchGenerateContent"
     begun = sidelog.see(
-        "POST", path, {"name": "batches/b1", "metadata": {"state": "BATCH_STATE_PENDING"}}, {"batch": {}}
+        "POST",
+        path,
+        {"name": "batches/b1", "metadata": {"state": "BATCH_STATE_PENDING"}},
+        {"batch": {}},
     )
     assert (begun.model, begun.usage_state) == ("gemini-2.5-flash", "later")
-    inline = {"inlinedResponses": {"inlinedResponses": [{"response": GENERATED}, {"response": GENERATED}]}}
-    done = sidelog.see("GET", "/v1beta/batches/b1", {"name": "batches/b1", "done": True, "response": inline})
+    inline = {
+        "inlinedResponses": {"inlinedResponses": [{"response": GENERATED}, {"response": GENERATED}]}
+    }
+    done = sidelog.see(
+        "GET", "/v1beta/batches/b1", {"name": "batches/b1", "done": True, "response": inline}
+    )
     assert used(done) == ("gemini", "gemini-2.5-flash", 10, 18, "exact")
     sidelog.see("POST", path, {"name": "batches/b2", "metadata": {}}, {"batch": {}})
     sidelog.see(
-        "GET", "/v1beta/batches/b2", {"name": "batches/b2", "done": True, "response": {"responsesFile": "files/f"}}
+        "GET",
+        "/v1beta/batches/b2",
+        {"name": "batches/b2", "done": True, "response": {"responsesFile": "files/f"}},
     )
     file = lines({"key": "a", "response": GENERATED})
-    assert used(sidelog.see("GET", "/download/v1beta/files/f:download?alt=media", file))[2:] == (5, 9, "exact")
+    assert used(sidelog.see("GET", "/download/v1beta/files/f:download?alt=media", file))[2:] == (
+        5,
+        9,
+        "exact",
+    )
     assert used(sidelog.see("GET", "/download/v1beta/files/g:download?alt=media", file)) == NOTHING
 
 
@@ -272,7 +383,9 @@ RESULTS = {
 
 @each_of("path", RESULTS)
 def test_results_of_a_batch_nobody_saw_begin_count_only_if_they_are_a_providers(path: str) -> None:
-    """A client of a server of files cannot invent cost; where the server is a provider's, or said to be, it counts."""
+    """A client of a server of files cannot invent cost; where the server is a provider's, or said
+    to be, it counts.
+    """
     host, line = RESULTS[path]
     assert used(Sidelog().see("GET", path, lines(line))) == NOTHING
     assert used(Sidelog().see("GET", path, lines(line), upstream=f"{host}.example:443")) == NOTHING
@@ -284,7 +397,12 @@ def test_results_of_a_batch_nobody_saw_begin_count_only_if_they_are_a_providers(
 def test_a_file_that_was_not_seen_whole_has_no_figures() -> None:
     """Nor is it counted: a later download may be seen whole."""
     sidelog = Sidelog()
-    sidelog.see("POST", "/v1/messages/batches", {"id": "msgbatch_1", "type": "message_batch"}, {"requests": []})
+    sidelog.see(
+        "POST",
+        "/v1/messages/batches",
+        {"id": "msgbatch_1", "type": "message_batch"},
+        {"requests": []},
+    )
     file = lines(*[{"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}}] * 50)
     path = "/v1/messages/batches/msgbatch_1/results"
     for more in ({"windows": (1000, 500)}, {"outcome": Outcome.CLIENT_CLOSED}, {"status": 206}):
@@ -295,26 +413,52 @@ def test_a_file_that_was_not_seen_whole_has_no_figures() -> None:
 def test_videos_and_operations() -> None:
     """They have no tokens; an operation counts only where its beginning was seen."""
     sidelog = Sidelog()
-    video = {"id": "video_1", "object": "video", "model": "sora-2", "status": "queued", "seconds": "8"}
+    video = {
+        "id": "video_1",
+        "object": "video",
+        "model": "sora-2",
+        "status": "queued",
+        "seconds": "8",
+    }
     sidelog.see("POST", "/v1/videos", video, {"model": "sora-2", "prompt": "x"})
     done = sidelog.see("GET", "/v1/videos/video_1", video | {"status": "completed"})
     assert (done.provider, done.model, done.usage_state) == ("openai", "sora-2", "exact")
     assert done.stream is not None
     assert done.stream.meters == {"video_seconds": 8}
-    assert used(sidelog.see("GET", "/v1/videos/video_1", video | {"status": "completed"})) == NOTHING
+    assert (
+        used(sidelog.see("GET", "/v1/videos/video_1", video | {"status": "completed"})) == NOTHING
+    )
     name = "models/veo-3.1-generate-preview/operations/op1"
-    ended = {"name": name, "done": True, "response": {"generateVideoResponse": {"generatedSamples": []}}}
+    ended = {
+        "name": name,
+        "done": True,
+        "response": {"generateVideoResponse": {"generatedSamples": []}},
+    }
     assert used(sidelog.see("GET", f"/v1beta/{name}", ended)) == NOTHING
-    begun = sidelog.see("POST", "/v1beta/models/veo-3.1-generate-preview:predictLongRunning", {"name": name}, {})
+    begun = sidelog.see(
+        "POST", "/v1beta/models/veo-3.1-generate-preview:predictLongRunning", {"name": name}, {}
+    )
     assert (begun.model, begun.usage_state) == ("veo-3.1-generate-preview", "later")
     done = sidelog.see("GET", f"/v1beta/{name}", ended)
-    assert (done.provider, done.usage_state, begun_by(done)) == ("gemini", "absent", format_id(begun.id))
+    assert (done.provider, done.usage_state, begun_by(done)) == (
+        "gemini",
+        "absent",
+        format_id(begun.id),
+    )
     assert used(sidelog.see("GET", f"/v1beta/{name}", ended)) == NOTHING
 
 
 # https://ai.google.dev/api/interactions-api
-INTERACTION = {"id": "v1_7", "object": "interaction", "status": "in_progress", "model": "gemini-3.8-flash"}
-ENDED = INTERACTION | {"status": "completed", "usage": {"total_input_tokens": 5, "total_output_tokens": 9}}
+INTERACTION = {
+    "id": "v1_7",
+    "object": "interaction",
+    "status": "in_progress",
+    "model": "gemini-3.8-flash",
+}
+ENDED = INTERACTION | {
+    "status": "completed",
+    "usage": {"total_input_tokens": 5, "total_output_tokens": 9},
+}
 
 
 def test_an_interaction_in_the_background_is_counted_once() -> None:
@@ -335,7 +479,12 @@ def test_an_interaction_in_the_background_is_counted_once() -> None:
 def test_an_interaction_that_is_looked_at_again_is_not_counted_again() -> None:
     """The provider keeps each of them; who asked for it has its counts."""
     sidelog = Sidelog()
-    assert sidelog.see("POST", "/v1beta/interactions", ENDED, {"model": "g", "input": "hi"}).input_tokens == 5
+    assert (
+        sidelog.see(
+            "POST", "/v1beta/interactions", ENDED, {"model": "g", "input": "hi"}
+        ).input_tokens
+        == 5
+    )
     assert used(sidelog.see("GET", "/v1beta/interactions/v1_7", ENDED)) == NOTHING
     assert sidelog.entries[-1].jobs == []
 
@@ -346,15 +495,25 @@ def test_a_video_of_no_length(seconds: object) -> None:
     sidelog = Sidelog()
     video = {"id": "video_1", "object": "video", "model": "sora-2", "status": "queued"}
     sidelog.see("POST", "/v1/videos", video, {"model": "sora-2", "prompt": "x"})
-    done = sidelog.see("GET", "/v1/videos/video_1", video | {"status": "completed", "seconds": seconds})
+    done = sidelog.see(
+        "GET", "/v1/videos/video_1", video | {"status": "completed", "seconds": seconds}
+    )
     assert (done.status, done.stream is None or done.stream.meters) == (200, None)
 
 
-@pytest.mark.parametrize("path", ["/v1/videos/video_1/remix", "/v1/videos/edits", "/v1/videos/extensions"])
+@pytest.mark.parametrize(
+    "path", ["/v1/videos/video_1/remix", "/v1/videos/edits", "/v1/videos/extensions"]
+)
 def test_a_video_that_is_made_of_another(path: str) -> None:
     """It is begun where it is asked for: https://platform.openai.com/docs/api-reference/videos"""
     sidelog = Sidelog()
-    video = {"id": "video_2", "object": "video", "model": "sora-2", "status": "queued", "seconds": "8"}
+    video = {
+        "id": "video_2",
+        "object": "video",
+        "model": "sora-2",
+        "status": "queued",
+        "seconds": "8",
+    }
     begun = sidelog.see("POST", path, video, {"prompt": "x"})
     assert (begun.model, begun.usage_state) == ("sora-2", "later")
     done = sidelog.see("GET", "/v1/videos/video_2", video | {"status": "completed"})
@@ -369,7 +528,11 @@ def batch_line(number: int, given: int) -> dict[str, Any]:
         "output": [],
         "usage": {"input_tokens": given, "output_tokens": 0},
     }
-    return {"custom_id": f"r{number}", "response": {"status_code": 200, "body": body}, "error": None}
+    return {
+        "custom_id": f"r{number}",
+        "response": {"status_code": 200, "body": body},
+        "error": None,
+    }
 
 
 def test_answers_of_a_batch_are_priced_one_by_one() -> None:
@@ -384,7 +547,11 @@ def test_a_batch_is_priced_by_its_average_request() -> None:
     """Where the sum alone is told, with how many there were."""
     usage = {"input_tokens": 400_000, "output_tokens": 0, "total_tokens": 400_000}
     batch = BATCH | {"status": "completed", "model": "gpt-5.6-sol", "usage": usage}
-    done = Sidelog().see("GET", "/v1/batches/batch_abc", batch | {"request_counts": {"total": 41, "completed": 40}})
+    done = Sidelog().see(
+        "GET", "/v1/batches/batch_abc", batch | {"request_counts": {"total": 41, "completed": 40}}
+    )
     assert done.cost_usd == pytest.approx(400_000 * 2 / 1e6)
-    alone = Sidelog().see("GET", "/v1/batches/batch_abc", batch | {"request_counts": {"total": 1, "completed": 1}})
+    alone = Sidelog().see(
+        "GET", "/v1/batches/batch_abc", batch | {"request_counts": {"total": 1, "completed": 1}}
+    )
     assert alone.cost_usd == pytest.approx(400_000 * 4 / 1e6)

@@ -3,11 +3,20 @@
 import json
 
 from proxy.enrich.http.exchange import DecodedBody
-from proxy.enrich.jobs.results import MAX_MODELS, is_result_line, read_anthropic, read_gemini, read_inlined, read_openai
+from proxy.enrich.jobs.results import (
+    MAX_MODELS,
+    is_result_line,
+    read_anthropic,
+    read_gemini,
+    read_inlined,
+    read_openai,
+)
 
 
 def body_of(*lines: object) -> DecodedBody:
-    head = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    head = b"\n".join(
+        line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines
+    )
     return DecodedBody.beginning(head, len(head))
 
 
@@ -25,7 +34,10 @@ def test_hostile_lines_fail_alone() -> None:
 
 def test_models_are_bounded() -> None:
     """Those beyond the limit count together."""
-    lines = [{"response": {"body": {"model": f"m{n}", "usage": {"prompt_tokens": 1}}}} for n in range(MAX_MODELS + 9)]
+    lines = [
+        {"response": {"body": {"model": f"m{n}", "usage": {"prompt_tokens": 1}}}}
+        for n in range(MAX_MODELS + 9)
+    ]
     found = read_openai(body_of(*lines))
     assert len(found.models) == MAX_MODELS + 1
     assert found.total().input_tokens == MAX_MODELS + 9
@@ -38,7 +50,9 @@ def test_an_advisor_is_a_model_of_its_own() -> None:
     usage: dict[str, object] = {"input_tokens": 1, "output_tokens": 2}
     usage |= {"iterations": [{"type": "message"} | usage, advisor]}
     message = {"type": "message", "model": "a", "usage": usage}
-    found = read_anthropic(body_of({"custom_id": "x", "result": {"type": "succeeded", "message": message}}))
+    found = read_anthropic(
+        body_of({"custom_id": "x", "result": {"type": "succeeded", "message": message}})
+    )
     assert found.answers == {"a": 1, "b": 0}
     assert [(each.input_tokens, each.output_tokens, each.meters) for each in found.models.values()] == [
         (1, 2, {}), (5, 7, {}),

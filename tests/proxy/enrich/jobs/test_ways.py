@@ -1,7 +1,9 @@
-"""The table of answers that come later: every kind × whole, coded, larger than every window, cut, client gone.
+"""The table of answers that come later: every kind × whole, coded, larger than every window, cut,
+client gone.
 
-No cell shows a wrong figure: it is right, or null and said to be so; and what could not be read is counted by the next
-answer that can. The documents are those of `test_report.py`, which names their sources.
+No cell shows a wrong figure: it is right, or null and said to be so; and what could not be read is
+counted by the next answer that can. The documents are those of `test_report.py`, which names their
+sources.
 """
 
 import gzip
@@ -10,7 +12,17 @@ from typing import Any, NamedTuple
 
 from storage.record import Outcome
 from tests.proxy.enrich.calls import named
-from tests.proxy.enrich.jobs.test_report import BATCH, CHAT, DONE, GENERATED, MESSAGE, RESPONSE, Sidelog, lines, used
+from tests.proxy.enrich.jobs.test_report import (
+    BATCH,
+    CHAT,
+    DONE,
+    GENERATED,
+    MESSAGE,
+    RESPONSE,
+    Sidelog,
+    lines,
+    used,
+)
 from tests.support.cases import each_of
 
 PAD = "".join(f"word {number} of it, " for number in range(800))
@@ -60,9 +72,13 @@ BODY: Any = {"model": "gpt-5.1", "input": "hi", "requests": [], "batch": {}, "ba
 
 
 def ways_of(kind: Kind) -> dict[str, tuple[bytes, dict[str, Any], bool]]:
-    """Each way that an answer may come: its bytes, what else is said of it, and whether its counts are seen."""
-    data, more = kind.answer[1], {"content_type": kind.content_type}
-    small, half = {"windows": (4096, 2048)}, data[: len(data) // 2]
+    """Each way that an answer may come: its bytes, what else is said of it, and whether its counts
+    are seen.
+    """
+    data = kind.answer[1]
+    more = {"content_type": kind.content_type}
+    small = {"windows": (4096, 2048)}
+    half = data[: len(data) // 2]
     coded = gzip.compress(data)
     gzipped = more | {"response_headers": "Content-Encoding: gzip\r\n"}
     return {
@@ -77,13 +93,20 @@ def ways_of(kind: Kind) -> dict[str, tuple[bytes, dict[str, Any], bool]]:
 
 @each_of("kind", KINDS)
 def test_no_cell_is_wrong(kind: str) -> None:
-    """What is seen is right, what is not is null; asked once more, whole, it is counted if it was not."""
+    """What is seen is right, what is not is null; asked once more, whole, it is counted if it was
+    not.
+    """
     of = KINDS[kind]
     for way, (data, more, is_seen) in ways_of(of).items():
         sidelog = Sidelog()
         sidelog.see("POST", of.begin[0], of.begin[1], BODY)
         if kind == "batch file":
-            sidelog.see("GET", "/v1/batches/batch_abc", BATCH | {"status": "completed", "output_file_id": "file-out"})
+            sidelog.see(
+                "GET",
+                "/v1/batches/batch_abc",
+                BATCH | {"status": "completed", "output_file_id": "file-out"},
+            )
+
         found = used(sidelog.see("GET", of.answer[0], data, **more))
         assert found[2:4] == (of.expected if is_seen else (None, None)), (kind, way)
         assert found[4] in (("exact",) if is_seen else ("later", "lost", None)), (kind, way)

@@ -39,12 +39,22 @@ def asked(**members: Any) -> dict[str, Any]:
 
 def answered(**members: Any) -> dict[str, Any]:
     """The event that ends its response."""
-    response = {"id": f"resp_{next(_numbers)}", "object": "response", "status": "completed", "output": []}
-    return {"type": "response.completed", "response": response | {"usage": {"input_tokens": 3}} | members}
+    response = {
+        "id": f"resp_{next(_numbers)}",
+        "object": "response",
+        "status": "completed",
+        "output": [],
+    }
+    return {
+        "type": "response.completed",
+        "response": response | {"usage": {"input_tokens": 3}} | members,
+    }
 
 
 def test_a_call_says_how_long_it_took_and_what_was_said() -> None:
-    """From the request to the message that ends it; both are its bodies, redacted, and there are no heads."""
+    """From the request to the message that ends it; both are its bodies, redacted, and there are no
+    heads.
+    """
     world = World(RESPONSES)
     at_ns = time.time_ns()
     request = asked(input=[{"role": "user", "content": "hi"}], password="hunter2")
@@ -55,11 +65,17 @@ def test_a_call_says_how_long_it_took_and_what_was_said() -> None:
         world.say(delta, at_ns=at_ns + number * 20_000_000)
     output = [{"type": "custom_tool_call", "name": "exec", "input": "x"}]
     entry = world.pass_on(answered(output=output), at_ns=at_ns + 90_000_000)
-    record, payload = entry.record, entry.payload
+    record = entry.record
+    payload = entry.payload
     assert (record.duration_us, record.started_at_us) == (90_000, record.ended_at_us)
     stream = record.stream
     assert stream is not None
-    assert (stream.first_content_us, stream.frames, stream.finished, stream.end) == (20_000, 4, True, "complete")
+    assert (stream.first_content_us, stream.frames, stream.finished, stream.end) == (
+        20_000,
+        4,
+        True,
+        "complete",
+    )
     assert (stream.finish_reason, stream.tools) == ("completed", ["exec"])
     assert payload is not None
     assert (payload.request_head, payload.response_head) == (b"", b"")
@@ -71,8 +87,11 @@ def test_a_call_says_how_long_it_took_and_what_was_said() -> None:
 
 
 def test_calls_of_a_connection_are_one_conversation() -> None:
-    """Also without a name; one that a request states is that of calls that were posted, for each tenant its own."""
-    world, other = World(RESPONSES), World(RESPONSES)
+    """Also without a name; one that a request states is that of calls that were posted, for each
+    tenant its own.
+    """
+    world = World(RESPONSES)
+    other = World(RESPONSES)
     ids = []
     for members in ({}, {"previous_response_id": "resp_1"}, {"prompt_cache_key": "short"}):
         world.say(asked(**members), IN)
@@ -84,7 +103,10 @@ def test_calls_of_a_connection_are_one_conversation() -> None:
     assert other.say(answered()).conversation == named, "it is stated once"
     body = json.dumps({"model": "gpt-5.1", "input": "hi", "prompt_cache_key": SESSION}).encode()
     posted = exchange("/v1/responses", body=body, answer=b'{"object":"response"}')
-    assert RecordBuilder("i", settings()).build(posted, descriptor_of(settings())).record.conversation == named
+    assert (
+        RecordBuilder("i", settings()).build(posted, descriptor_of(settings())).record.conversation
+        == named
+    )
     owned = settings(project="p")
     entry = RecordBuilder("i", owned).build(posted, descriptor_of(owned))
     assert entry.record.conversation not in (None, named)
@@ -106,11 +128,18 @@ TURN = json.dumps({"session_id": SESSION, "turn_id": "t", "sandbox": "none"})
         ("session_id: short", {}),
     ],
 )
-def test_a_session_is_one_conversation_over_connections_and_posts(lines: str, members: dict[str, Any]) -> None:
-    """However it is named, in the heads of two upgrades or in what is asked; a short name of another caller is not."""
+def test_a_session_is_one_conversation_over_connections_and_posts(
+    lines: str, members: dict[str, Any]
+) -> None:
+    """However it is named, in the heads of two upgrades or in what is asked; a short name of
+    another caller is not.
+    """
 
     def connect(key: str) -> bytes:
-        head = f"GET /v1/responses HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n{lines}\r\n\r\n"
+        head = (
+            "GET /v1/responses HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "
+            f"{key}\r\n{lines}\r\n\r\n"
+        )
         world = World(pack_handshake(b"api.openai.com:443", head.encode()))
         world.say(asked(**members), IN)
         found = world.say(answered()).conversation
@@ -124,11 +153,16 @@ def test_a_session_is_one_conversation_over_connections_and_posts(lines: str, me
     body = json.dumps({"model": "gpt-5.1", "input": "hi"} | members).encode()
     headers = "Authorization: Bearer k1\r\n" + (lines and f"{lines}\r\n")
     posted = exchange("/v1/responses", body, b'{"object":"response"}', request_headers=headers)
-    assert RecordBuilder("i", settings()).build(posted, descriptor_of(settings())).record.conversation == named
+    assert (
+        RecordBuilder("i", settings()).build(posted, descriptor_of(settings())).record.conversation
+        == named
+    )
 
 
 def test_a_request_that_was_cut_still_begins_a_call() -> None:
-    """Its beginning is kept, and its size; the name of its session stands behind its input, and is then not known."""
+    """Its beginning is kept, and its size; the name of its session stands behind its input, and is
+    then not known.
+    """
     world = World(RESPONSES)
     raw = json.dumps(asked(input="x" * 5000, prompt_cache_key=SESSION)).encode()
     world.say(raw[:300], IN, size=len(raw))
@@ -143,12 +177,20 @@ def test_a_request_that_was_cut_still_begins_a_call() -> None:
 def test_a_request_that_is_refused_is_a_call_that_failed() -> None:
     """The error stands for its response; one that comes by itself is no call."""
     world = World(RESPONSES)
-    error = {"type": "error", "status": 429, "error": {"type": "requests", "code": "rate_limit_exceeded"}}
+    error = {
+        "type": "error",
+        "status": 429,
+        "error": {"type": "requests", "code": "rate_limit_exceeded"},
+    }
     alone = world.say(error)
     assert (alone.error_type, alone.provider) == ("rate_limit_exceeded", None)
     world.say(asked(), IN)
     failed = world.say(error)
-    assert (failed.error_type, failed.level, failed.usage_state) == ("rate_limit_exceeded", "error", "absent")
+    assert (failed.error_type, failed.level, failed.usage_state) == (
+        "rate_limit_exceeded",
+        "error",
+        "absent",
+    )
     assert (failed.conversation, failed.model) == (world.id, "gpt-5.1")
     assert failed.stream is not None
     assert failed.stream.end == "error"
@@ -156,7 +198,9 @@ def test_a_request_that_is_refused_is_a_call_that_failed() -> None:
 
 
 def test_a_turn_that_nobody_asked_for_begins_by_itself() -> None:
-    """Realtime answers when somebody stops speaking; what the client asks there has its session's own form."""
+    """Realtime answers when somebody stops speaking; what the client asks there has its session's
+    own form.
+    """
     world = World()
     at_ns = time.time_ns()
     world.say({"type": "response.created", "response": {}}, at_ns=at_ns)
@@ -176,7 +220,10 @@ def test_a_transcription_ends_no_response() -> None:
     world = World()
     at_ns = time.time_ns()
     world.say({"type": "response.create"}, IN, at_ns=at_ns)
-    heard = {"type": "conversation.item.input_audio_transcription.completed", "usage": {"input_tokens": 5}}
+    heard = {
+        "type": "conversation.item.input_audio_transcription.completed",
+        "usage": {"input_tokens": 5},
+    }
     assert world.say(heard, at_ns=at_ns + 2_000_000).duration_us == 0
     assert world.say(done(), at_ns=at_ns + 9_000_000).duration_us == 9000
 
@@ -203,6 +250,7 @@ def test_requests_that_wait_are_bounded() -> None:
         assert isinstance(ended, EndedCall)
         assert ended.begun is not None
         kept.append(bool(ended.begun.request))
+
     assert kept == [False, False, False, False, True], "half of them at a time"
     assert sessions.evictions == 4
     for world in worlds:
@@ -216,7 +264,9 @@ def test_requests_that_wait_are_bounded() -> None:
 
 
 def test_sessions_are_bounded() -> None:
-    """Of one that made room for another it is known that something of it is missing, should it go on."""
+    """Of one that made room for another it is known that something of it is missing, should it go
+    on.
+    """
     sessions = LiveSessions(max_sessions=1)
     request = json.dumps(asked(input="x")).encode()
     first, second = (bytes([number]) * 16 for number in range(2))
@@ -245,6 +295,7 @@ def test_an_agent_that_leaves_between_calls_has_had_everything() -> None:
         assert (world.record.outcome, world.record.level) == (
             ("client_closed", "warn") if has_more else ("ok", "info")
         )  # fmt: skip
+
     plain = World(RESPONSES)
     plain.say({"type": "session.update"}, IN)
     plain.end(outcome=Outcome.CLIENT_CLOSED)

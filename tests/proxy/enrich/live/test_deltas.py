@@ -1,6 +1,8 @@
-"""Secrets that a model's messages split: pieces of a text are stored as their size, all of it with the event behind.
+"""Secrets that a model's messages split: pieces of a text are stored as their size, all of it with
+the event behind.
 
-Messages as in https://developers.openai.com/api/reference/resources/responses/streaming-events and .../realtime.
+Messages as in https://developers.openai.com/api/reference/resources/responses/streaming-events and
+.../realtime.
 """
 
 import json
@@ -15,7 +17,13 @@ from tests.support.cases import each_of
 RESPONSES = b"api.openai.com:443 /v1/responses"
 KEY = ("sk-proj-Abc12", "3Def456Ghi78", "9Jkl012Mno345")
 ARGUMENTS = ('{"user":"bob","pass', 'word":"hun', 'ter2-and-more"}')
-PLACE = {"response_id": "resp_1", "item_id": "msg_1", "output_index": 0, "content_index": 1, "sequence_number": 7}
+PLACE = {
+    "response_id": "resp_1",
+    "item_id": "msg_1",
+    "output_index": 0,
+    "content_index": 1,
+    "sequence_number": 7,
+}
 
 
 def text_of(record: Record) -> str:
@@ -41,7 +49,9 @@ def shown(record: Record) -> Any:
         (REALTIME, "response.function_call_arguments", "arguments", ARGUMENTS),
     ],
 )
-def test_no_secret_is_stored_in_pieces(handshake: bytes, name: str, whole: str, pieces: tuple[str, ...]) -> None:
+def test_no_secret_is_stored_in_pieces(
+    handshake: bytes, name: str, whole: str, pieces: tuple[str, ...]
+) -> None:
     """Of a piece there is its size and its place; the event that has the whole text is redacted."""
     world = World(handshake)
     kind = f"{name}.delta"
@@ -49,6 +59,7 @@ def test_no_secret_is_stored_in_pieces(handshake: bytes, name: str, whole: str, 
         told = shown(world.say({"type": kind, **PLACE, "delta": piece, "logprobs": []}))
         omitted = {"omitted": "text", "characters": len(piece)}
         assert told == {"type": kind, **PLACE, "delta": omitted, "logprobs": []}
+
     done = world.say({"type": f"{name}.done", **PLACE, whole: "".join(pieces)})
     assert "[REDACTED]" in text_of(done)
     assert not any(piece in text_of(done) for piece in pieces[1:])
@@ -57,7 +68,11 @@ def test_no_secret_is_stored_in_pieces(handshake: bytes, name: str, whole: str, 
 def test_tokens_beside_a_piece_are_its_text() -> None:
     """So is whatever else stands there, but for names and numbers."""
     tokens = [{"token": piece, "logprob": -0.1, "bytes": [1]} for piece in KEY]
-    told = shown(World(RESPONSES).say({"type": "response.output_text.delta", "delta": {"a": 1}, "logprobs": tokens}))
+    told = shown(
+        World(RESPONSES).say(
+            {"type": "response.output_text.delta", "delta": {"a": 1}, "logprobs": tokens}
+        )
+    )
     assert told["delta"] == {"omitted": "text", "bytes": 8}
     assert told["logprobs"].keys() == {"omitted", "bytes"}
 
@@ -69,10 +84,15 @@ def test_a_piece_that_was_cut_is_left_out() -> None:
     last = json.dumps({**PLACE, "delta": piece, "type": "response.output_text.delta"}).encode()
     named = {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "msg_1"}
     omitted = {"delta": {"omitted": "text", "truncated": True}}
+
     for raw, size, kept in (
         (first[:2000], len(first), named),
         (last[:2000], len(last), {"response_id": "resp_1", "item_id": "msg_1"}),
-        (b'{"type":"response.output_text.delta","delta":"' + KEY[1].encode() + b'","n":NaN}', None, None),
+        (
+            b'{"type":"response.output_text.delta","delta":"' + KEY[1].encode() + b'","n":NaN}',
+            None,
+            None,
+        ),
     ):
         told = shown(World(RESPONSES).say(raw, **({} if size is None else {"size": size})))
         assert told == (kept or {"type": "response.output_text.delta"}) | omitted
@@ -80,7 +100,9 @@ def test_a_piece_that_was_cut_is_left_out() -> None:
 
 def test_a_long_piece_is_left_out_before_it_is_cut_to_size() -> None:
     """More was copied than is stored."""
-    record = World(RESPONSES).say({"type": "response.function_call_arguments.delta", "delta": "x" * 100_000})
+    record = World(RESPONSES).say(
+        {"type": "response.function_call_arguments.delta", "delta": "x" * 100_000}
+    )
     assert shown(record)["delta"] == {"omitted": "text", "characters": 100_000}
     assert "truncated" not in json.loads(record.data or b"")
 
@@ -96,13 +118,20 @@ def test_a_compressed_piece_is_left_out() -> None:
 
 
 def test_other_messages_stay_as_they_are() -> None:
-    """Sound, which does not come again; what a client says; what only speaks of pieces; other WebSockets."""
+    """Sound, which does not come again; what a client says; what only speaks of pieces; other
+    WebSockets.
+    """
     sound = {"type": "response.output_audio.delta", "delta": "QUFB" * 20}
-    quoted = {"type": "response.output_text.done", "text": '{"type":"response.output_text.delta","delta":"a"}'}
+    quoted = {
+        "type": "response.output_text.done",
+        "text": '{"type":"response.output_text.delta","delta":"a"}',
+    }
+
     chat = {"type": "room.delta", "delta": "hello"}
     for handshake, what, direction in (
         (REALTIME, sound, {}), (RESPONSES, quoted, {}), (RESPONSES, chat, {"direction": IN}), (b"", chat, {}),
     ):  # fmt: skip
         assert shown(World(handshake).say(what, **direction)) == what
+
     raw = json.dumps(sound | {"delta": "QUFB" * 5000}).encode()
     assert text_of(World(REALTIME).say(raw[:9000], size=len(raw))).startswith(raw[:1000].decode())

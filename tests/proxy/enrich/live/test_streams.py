@@ -1,4 +1,5 @@
-"""Responses that run side by side on one connection: each end meets its own request; one that is told twice is one.
+"""Responses that run side by side on one connection: each end meets its own request; one that is
+told twice is one.
 
 Messages as in https://developers.openai.com/api/docs/guides/websocket-mode.
 """
@@ -15,17 +16,29 @@ RESPONSES = b"api.openai.com:443 /v1/responses"
 SECOND_NS = 1_000_000_000
 
 
-def ask(world: World, stream: str | None, model: str = "gpt-5.1", at_s: int = 0, **members: Any) -> None:
+def ask(
+    world: World, stream: str | None, model: str = "gpt-5.1", at_s: int = 0, **members: Any
+) -> None:
     """Ask for a response in a stream."""
     named = {} if stream is None else {"stream_id": stream}
-    world.say({"type": "response.create", "model": model, **named, **members}, IN, at_ns=at_s * SECOND_NS)
+    world.say(
+        {"type": "response.create", "model": model, **named, **members}, IN, at_ns=at_s * SECOND_NS
+    )
 
 
-def ended(stream: str | None, response: str, kind: str = "response.completed", **members: Any) -> dict[str, Any]:
+def ended(
+    stream: str | None, response: str, kind: str = "response.completed", **members: Any
+) -> dict[str, Any]:
     """The event that ends a response in a stream."""
     named = {} if stream is None else {"stream_id": stream}
     usage = {"input_tokens": 10, "output_tokens": 5}
-    document = {"id": response, "object": "response", "status": "completed", "output": [], "usage": usage}
+    document = {
+        "id": response,
+        "object": "response",
+        "status": "completed",
+        "output": [],
+        "usage": usage,
+    }
     return {"type": kind, **named, "response": document | members}
 
 
@@ -40,18 +53,34 @@ def test_each_stream_has_its_own_call() -> None:
     world = World(RESPONSES)
     ask(world, "a", "gpt-5.1", 0, input="A")
     ask(world, "b", "gpt-5-mini", 5, input="B")
-    world.say({"type": "response.created", "stream_id": "a", "response": {"id": "ra"}}, at_ns=6 * SECOND_NS)
-    world.say({"type": "response.output_text.delta", "delta": "x", "stream_id": "b"}, at_ns=7 * SECOND_NS)
-    world.say({"type": "response.output_text.delta", "stream_id": "a", "delta": "x"}, at_ns=8 * SECOND_NS)
+    world.say(
+        {"type": "response.created", "stream_id": "a", "response": {"id": "ra"}},
+        at_ns=6 * SECOND_NS,
+    )
+    world.say(
+        {"type": "response.output_text.delta", "delta": "x", "stream_id": "b"}, at_ns=7 * SECOND_NS
+    )
+    world.say(
+        {"type": "response.output_text.delta", "stream_id": "a", "delta": "x"}, at_ns=8 * SECOND_NS
+    )
     first = world.pass_on(ended("a", "ra"), at_ns=10 * SECOND_NS)
+
     second = world.pass_on(ended("b", "rb"), at_ns=11 * SECOND_NS)
     for entry, model, text, seconds, content_s, frames in (
         (first, "gpt-5.1", "A", 10, 8, 3), (second, "gpt-5-mini", "B", 6, 2, 2),
     ):  # fmt: skip
         record = entry.record
-        assert (record.model, record.duration_us, asked_for(entry)["input"]) == (model, seconds * 1_000_000, text)
+        assert (record.model, record.duration_us, asked_for(entry)["input"]) == (
+            model,
+            seconds * 1_000_000,
+            text,
+        )
         assert record.stream is not None
-        assert (record.stream.first_content_us, record.stream.frames) == (content_s * 1_000_000, frames)
+        assert (record.stream.first_content_us, record.stream.frames) == (
+            content_s * 1_000_000,
+            frames,
+        )
+
     summed = world.end()
     assert (summed["calls"], summed["complete"]) == (2, True)
 
@@ -62,11 +91,16 @@ def test_requests_of_one_stream_are_answered_in_order() -> None:
         world = World(RESPONSES)
         for text in "AB":
             ask(world, stream, input=text)
-        assert [asked_for(world.pass_on(ended(stream, text)))["input"] for text in "AB"] == ["A", "B"]
+        assert [asked_for(world.pass_on(ended(stream, text)))["input"] for text in "AB"] == [
+            "A",
+            "B",
+        ]
 
 
 def test_an_error_is_that_of_its_stream() -> None:
-    """Each of two that were refused is a call, and a server that names no stream means the only one there is."""
+    """Each of two that were refused is a call, and a server that names no stream means the only one
+    there is.
+    """
     world = World(RESPONSES)
     ask(world, "a", "gpt-5.1")
     ask(world, "b", "gpt-5-mini")
@@ -87,7 +121,9 @@ def test_calls_of_a_stream_are_of_the_session_that_it_states() -> None:
 
 
 def test_an_end_that_is_told_twice_is_one_call() -> None:
-    """`response.done` may follow, also where it was cut; the next call, which may be under way, is not ended by it."""
+    """`response.done` may follow, also where it was cut; the next call, which may be under way, is
+    not ended by it.
+    """
     world = World(RESPONSES)
     for number in range(2):
         ask(world, "a", input=str(number))
@@ -133,13 +169,19 @@ def test_a_message_that_was_cut_is_of_its_stream() -> None:
 
 
 def test_calls_that_wait_are_bounded() -> None:
-    """Of those that waited longest nothing is known but their end, and the session says that something is missing."""
+    """Of those that waited longest nothing is known but their end, and the session says that
+    something is missing.
+    """
     world = World(RESPONSES)
     for number in range(MAX_PENDING + 2):
         ask(world, "a", at_s=number, input=str(number))
     ask(world, "b", at_s=999, input="b")
-    found = [asked_for(world.pass_on(ended("a", f"r{number}"))) for number in range(MAX_PENDING + 2)]
-    assert [request["input"] for request in found[:-3]] == [str(number) for number in range(3, MAX_PENDING + 2)]
+    found = [
+        asked_for(world.pass_on(ended("a", f"r{number}"))) for number in range(MAX_PENDING + 2)
+    ]
+    assert [request["input"] for request in found[:-3]] == [
+        str(number) for number in range(3, MAX_PENDING + 2)
+    ]
     assert asked_for(world.pass_on(ended("b", "rb")))["input"] == "b"
     summed = world.end()
     assert (summed["calls"], summed["complete"]) == (MAX_PENDING + 3, False)

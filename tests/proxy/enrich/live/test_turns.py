@@ -1,4 +1,5 @@
-"""Texts of Gemini's Live API: pieces are stored as their size, all of a text with the end of its turn, redacted.
+"""Texts of Gemini's Live API: pieces are stored as their size, all of a text with the end of its
+turn, redacted.
 
 Messages as in https://ai.google.dev/api/live.
 """
@@ -50,7 +51,9 @@ def omitted(text: str) -> dict[str, Any]:
 
 
 def test_a_text_stands_with_the_end_of_its_turn() -> None:
-    """Redacted as one, in the event and with the call, also in binary frames; of its pieces there are sizes."""
+    """Redacted as one, in the event and with the call, also in binary frames; of its pieces there
+    are sizes.
+    """
     for more in ({}, {"opcode": Opcode.BINARY}):
         world = begun()
         for piece in KEY[:2]:
@@ -84,40 +87,75 @@ def test_transcriptions_stand_where_they_are_finished() -> None:
     """Or with the end of the turn; what may still change comes again."""
     world = begun()
     for piece in KEY:
-        told = shown(world.say(content(inputTranscription={"text": piece}, outputTranscription={"text": piece})))
+        told = shown(
+            world.say(
+                content(inputTranscription={"text": piece}, outputTranscription={"text": piece})
+            )
+        )
         assert told == content(
-            inputTranscription={"text": omitted(piece)}, outputTranscription={"text": omitted(piece)}
+            inputTranscription={"text": omitted(piece)},
+            outputTranscription={"text": omitted(piece)},
         )
         world.say(content(interimInputTranscription={"text": piece}))
+
     told = shown(world.say(content(inputTranscription={"finished": True})))
     assert told == content(inputTranscription={"finished": True, "text": WHOLE})
-    assert shown(world.say(content(turnComplete=True)))["serverContent"]["outputTranscription"] == {"text": WHOLE}
+    assert shown(world.say(content(turnComplete=True)))["serverContent"]["outputTranscription"] == {
+        "text": WHOLE
+    }
 
 
 def test_a_text_of_which_something_is_missing_is_left_out() -> None:
-    """It may begin or end within a secret: after a gap, a message that was cut, in the middle of a session."""
+    """It may begin or end within a secret: after a gap, a message that was cut, in the middle of a
+    session.
+    """
     raw = json.dumps(said("x" * 3000)).encode()
-    for more in ({"follows_gap": True}, {"data": raw[:200], "size": len(raw)}, {"data": b"", "size": 9}, None):
+    for more in (
+        {"follows_gap": True},
+        {"data": raw[:200], "size": len(raw)},
+        {"data": b"", "size": 9},
+        None,
+    ):
         world = World(LIVE) if more is None else begun()
         world.say(said(KEY[0]))
         if more is not None:
             record = world.say(said(KEY[1]), **more)
             assert KEY[1] not in str(record.data)
             assert "xxx" not in str(record.data)
+
         world.say(said(KEY[1]))
         told = shown(world.say(said(KEY[2], turnComplete=True)))["serverContent"]
         assert told["modelTurn"]["parts"] == [{"text": omitted(KEY[2])}]
-        assert shown(world.say(said("short", turnComplete=True))) == said("short", turnComplete=True)
+        assert shown(world.say(said("short", turnComplete=True))) == said(
+            "short", turnComplete=True
+        )
 
 
 def test_what_has_no_piece_stays_as_it_is() -> None:
     """Sound, calls of tools, what is no object, what a client says."""
-    sound = content(modelTurn={"parts": [{"inlineData": {"mimeType": "audio/pcm", "data": "QUFB"}}]})
-    call = {"toolCall": {"functionCalls": [{"id": "c", "name": "n", "args": {"text": "all of it"}}]}}
-    asked = {"clientContent": {"turns": [{"role": "user", "parts": [{"text": "all of it"}]}], "turnComplete": True}}
+    sound = content(
+        modelTurn={"parts": [{"inlineData": {"mimeType": "audio/pcm", "data": "QUFB"}}]}
+    )
+    call = {
+        "toolCall": {"functionCalls": [{"id": "c", "name": "n", "args": {"text": "all of it"}}]}
+    }
+    asked = {
+        "clientContent": {
+            "turns": [{"role": "user", "parts": [{"text": "all of it"}]}],
+            "turnComplete": True,
+        }
+    }
     world = begun()
-    for what in (sound, call, content(modelTurn={"parts": [7, {"text": 7}]}), content(modelTurn="text"), {"text": 1}):
+
+    for what in (
+        sound,
+        call,
+        content(modelTurn={"parts": [7, {"text": 7}]}),
+        content(modelTurn="text"),
+        {"text": 1},
+    ):
         assert shown(world.say(what)) == what
+
     assert shown(world.say(asked, IN)) == asked
     assert (
         json.loads(world.say(b'["text"]').data or b"")["text"]

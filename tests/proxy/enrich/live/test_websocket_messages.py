@@ -68,7 +68,11 @@ def test_a_compressed_message_has_both_sizes() -> None:
     """As sent, and inflated; its text is redacted like any other."""
     data = deflated(b'{"password": "hunter2"}' * 50)
     shown = describe(reader(), captured(data, is_compressed=True))
-    assert (shown["size"], shown["compressed"], shown["inflated_size"]) == (len(data), True, 23 * 50)
+    assert (shown["size"], shown["compressed"], shown["inflated_size"]) == (
+        len(data),
+        True,
+        23 * 50,
+    )
     assert "hunter2" not in str(shown)
     assert "truncated" not in shown
 
@@ -87,7 +91,10 @@ def test_a_message_that_cannot_be_read_says_why() -> None:
         "direction": "in", "opcode": "text", "size": 70, "text": None, "omitted": "shed",
     }  # fmt: skip
     deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    first, second = ((deflater.compress(bytes(range(200))) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4] for _ in range(2))
+    first, second = (
+        (deflater.compress(bytes(range(200))) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        for _ in range(2)
+    )
     assert describe(one, captured(b"", size=len(first), is_compressed=True))["omitted"] == "shed"
     assert describe(one, captured(second, is_compressed=True)) == {
         "direction": "in", "opcode": "text", "size": len(second), "compressed": True, "inflated_size": None,
@@ -96,13 +103,17 @@ def test_a_message_that_cannot_be_read_says_why() -> None:
 
 
 def test_a_message_behind_a_gap_is_not_read_with_an_old_window() -> None:
-    """One that refers back over messages that were not recorded is unknown, never wrong; one that does not is read."""
+    """One that refers back over messages that were not recorded is unknown, never wrong; one that
+    does not is read.
+    """
     deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
 
     def next_one(text: bytes) -> bytes:
         return (deflater.compress(text) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
-    first, _, third = next_one(b"first " * 20), next_one(b"second" * 20), next_one(b"second" * 20)
+    first = next_one(b"first " * 20)
+    _ = next_one(b"second" * 20)
+    third = next_one(b"second" * 20)
     read = reader()
     assert describe(read, captured(first, is_compressed=True))["text"] == "first " * 20
     shown = describe(read, captured(third, is_compressed=True, follows_gap=True))
@@ -131,22 +142,28 @@ def test_binary_messages_are_redacted_too() -> None:
 
 def test_a_close_frame_has_its_code_and_reason() -> None:
     """And ends the contexts of its connection."""
-    shown = describe(reader(), captured((4001).to_bytes(2, "big") + b"asked to", opcode=Opcode.CLOSE))
+    shown = describe(
+        reader(), captured((4001).to_bytes(2, "big") + b"asked to", opcode=Opcode.CLOSE)
+    )
     assert (shown["code"], shown["text"]) == (4001, "asked to")
 
 
 def test_the_exchange_is_named_where_the_trace_does_not_tell_it() -> None:
     """A trace may have many exchanges."""
     given = settings()
-    message = captured(b"x")._replace(traceparent=b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    message = captured(b"x")._replace(
+        traceparent=b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    )
     record = RecordBuilder("i", given).message(message, descriptor_of(given)).record
     assert b'"exchange_id":"00010203-0405-0607-0809-0a0b0c0d0e0f"' in (record.data or b"")
 
 
 def test_a_password_of_mqtt_goes_from_what_the_client_sends() -> None:
     """Over several messages, and with what follows a gap anew."""
-    packet, of = connect(), reader()
-    first, rest = captured(packet[:30], opcode=Opcode.BINARY), captured(packet[30:], opcode=Opcode.BINARY)
+    packet = connect()
+    of = reader()
+    first = captured(packet[:30], opcode=Opcode.BINARY)
+    rest = captured(packet[30:], opcode=Opcode.BINARY)
     assert describe(of, first)["base64"] == base64.b64encode(packet[:30]).decode()
     assert (
         base64.b64decode(str(describe(of, rest)["base64"]))

@@ -55,13 +55,17 @@ class World:
             "route": 0, "opcode": Opcode.TEXT, "direction": direction, "is_compressed": False, "traceparent": b"",
             "data": data, "session": self.handshake,
         }  # fmt: skip
-        return self._builder.message(CapturedMessage(**fields | more), descriptor_of(self._settings))
+        return self._builder.message(
+            CapturedMessage(**fields | more), descriptor_of(self._settings)
+        )
 
     def end(
         self, *, dropped: int = 0, started_at_ns: int | None = None, outcome: Outcome = Outcome.OK
     ) -> dict[str, Any]:
         """End the session; return what its record sums up."""
-        captured = exchange(self.handshake.partition(b" ")[2].decode(), method="GET", status=101, outcome=outcome)
+        captured = exchange(
+            self.handshake.partition(b" ")[2].decode(), method="GET", status=101, outcome=outcome
+        )
         captured.id = self.id
         captured.started_at_ns = started_at_ns or captured.started_at_ns
         if dropped:

@@ -18,10 +18,15 @@ def test_model_between_the_windows() -> None:
         "tools": ["y" * 9000],
     }
     answer = {"type": "message", "model": "claude-x", "usage": ANTHROPIC_USAGE}
-    assert facts_of(record_of("/v1/messages", body, answer, windows=(1000, 500)))[1:3] == ("claude-x", "claude-x")
+    assert facts_of(record_of("/v1/messages", body, answer, windows=(1000, 500)))[1:3] == (
+        "claude-x",
+        "claude-x",
+    )
 
 
-def iteration(kind: str, given: int, output: int, *, cached: int = 0, **more: Any) -> dict[str, Any]:
+def iteration(
+    kind: str, given: int, output: int, *, cached: int = 0, **more: Any
+) -> dict[str, Any]:
     """One time that the server sampled for a message."""
     return {
         "type": kind, "input_tokens": given, "output_tokens": output, "cache_read_input_tokens": cached,
@@ -31,9 +36,20 @@ def iteration(kind: str, given: int, output: int, *, cached: int = 0, **more: An
 
 def test_other_models_are_bounded() -> None:
     """Whatever an answer says, few prices are looked up for it."""
-    iterations = [iteration("advisor_message", 1, 2, model=f"m{number % 40}") for number in range(4000)]
-    usage = {"input_tokens": 5, "output_tokens": 6, "iterations": [iteration("message", 5, 6), *iterations]}
-    answer = {"type": "message", "model": "claude-opus-5", "stop_reason": "end_turn", "usage": usage}
+    iterations = [
+        iteration("advisor_message", 1, 2, model=f"m{number % 40}") for number in range(4000)
+    ]
+    usage = {
+        "input_tokens": 5,
+        "output_tokens": 6,
+        "iterations": [iteration("message", 5, 6), *iterations],
+    }
+    answer = {
+        "type": "message",
+        "model": "claude-opus-5",
+        "stop_reason": "end_turn",
+        "usage": usage,
+    }
     found = CallUsage()
     read(found, json.dumps(answer).encode())
     assert len(found.others) == 9
@@ -55,8 +71,12 @@ def test_other_models_are_bounded() -> None:
     ],
 )
 @each_of("action", ["rawPredict", "streamRawPredict"])
-def test_a_region_of_vertex_has_a_price_of_its_own(location: str, model: str, lacks: list[str], action: str) -> None:
-    """From Sonnet 4.5 on: what the list says is the price of the global endpoint, so the cost is partial."""
+def test_a_region_of_vertex_has_a_price_of_its_own(
+    location: str, model: str, lacks: list[str], action: str
+) -> None:
+    """From Sonnet 4.5 on: what the list says is the price of the global endpoint, so the cost is
+    partial.
+    """
     usage = {"input_tokens": 1000, "output_tokens": 300}
     name = model.partition("@")[0]
     message = {"type": "message", "model": name, "stop_reason": "end_turn", "usage": usage}
@@ -81,7 +101,12 @@ def test_no_secret_of_an_answer_is_among_what_a_cost_lacks(name: str) -> None:
     """Whatever stands in the place of a tier or a region."""
     key = "sk-proj-" + "aB3dE5gH7jK9" * 4
     usage = {"input_tokens": 1000, "output_tokens": 300, name: key}
-    answer = {"type": "message", "model": "claude-sonnet-4-5", "stop_reason": "end_turn", "usage": usage}
+    answer = {
+        "type": "message",
+        "model": "claude-sonnet-4-5",
+        "stop_reason": "end_turn",
+        "usage": usage,
+    }
     record = record_of("/v1/messages", ANTHROPIC | {"stream": False}, answer)
     assert record.stream is not None
     assert name == "speed" or record.stream.cost_lacks

@@ -21,12 +21,18 @@ USAGE = {"inputTokens": 30, "outputTokens": 62, "totalTokens": 102, "cacheReadIn
 
 def event(name: str, payload: object, kind: bytes = b":event-type") -> bytes:
     """An event, or an exception, as AWS sends it."""
-    return message([(kind, name.encode()), (b":content-type", b"application/json")], json.dumps(payload).encode())
+    return message(
+        [(kind, name.encode()), (b":content-type", b"application/json")],
+        json.dumps(payload).encode(),
+    )
 
 
 def message(texts: list[tuple[bytes, bytes]], payload: bytes) -> bytes:
     """A message as the Amazon Event Stream Specification writes it."""
-    headers = b"".join(pack(">B", len(key)) + key + b"\x07" + pack(">H", len(value)) + value for key, value in texts)
+    headers = b"".join(
+        pack(">B", len(key)) + key + b"\x07" + pack(">H", len(value)) + value
+        for key, value in texts
+    )
     prelude = pack(">II", 16 + len(headers) + len(payload), len(headers))
     whole = prelude + pack(">I", zlib.crc32(prelude)) + headers + payload
     return whole + pack(">I", zlib.crc32(whole))
@@ -34,8 +40,14 @@ def message(texts: list[tuple[bytes, bytes]], payload: bytes) -> bytes:
 
 STREAM = [
     event("messageStart", {"role": "assistant"}),
-    event("contentBlockStart", {"start": {"toolUse": {"toolUseId": "t", "name": "weather"}}, "contentBlockIndex": 0}),
-    *(event("contentBlockDelta", {"delta": {"text": f"word {n}"}, "contentBlockIndex": 0}) for n in range(300)),
+    event(
+        "contentBlockStart",
+        {"start": {"toolUse": {"toolUseId": "t", "name": "weather"}}, "contentBlockIndex": 0},
+    ),
+    *(
+        event("contentBlockDelta", {"delta": {"text": f"word {n}"}, "contentBlockIndex": 0})
+        for n in range(300)
+    ),
     event("messageStop", {"stopReason": "tool_use"}),
     event("metadata", {"usage": USAGE, "metrics": {"latencyMs": 1}}),
 ]
@@ -44,12 +56,20 @@ STREAM = [
 @pytest.mark.parametrize("windows", [(1 << 20, 0), (3000, 1000)])
 def test_converse_stream(windows: tuple[int, int]) -> None:
     """The last event has the counts, also behind a gap."""
-    record = record_of("/model/m/converse-stream", BODY, b"".join(STREAM), content_type=KIND, windows=windows)
+    record = record_of(
+        "/model/m/converse-stream", BODY, b"".join(STREAM), content_type=KIND, windows=windows
+    )
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (40, 62, "exact")
     assert record.stream is not None
     assert (record.stream.end, record.stream.finish_reason) == ("complete", "tool_use")
     assert record.stream.tools == ["weather"]
-    cut = record_of("/model/m/converse-stream", BODY, b"".join(STREAM)[:-40], content_type=KIND, windows=(1 << 20, 0))
+    cut = record_of(
+        "/model/m/converse-stream",
+        BODY,
+        b"".join(STREAM)[:-40],
+        content_type=KIND,
+        windows=(1 << 20, 0),
+    )
     assert (cut.input_tokens, cut.usage_state) == (None, "lost")
     assert stream_of(b"".join(STREAM)[:-40], outcome=Outcome.TRUNCATED).usage_state == "absent"
 
@@ -60,21 +80,30 @@ def stream_of(raw: bytes, **more: Any) -> Record:
 
 @pytest.mark.parametrize("place", [0, 1, 5, len(STREAM) - 1])
 def test_a_damaged_stream_is_not_believed(place: int) -> None:
-    """Behind damage the next message is found; what the damaged one may have counted is lost, not absent."""
+    """Behind damage the next message is found; what the damaged one may have counted is lost, not
+    absent.
+    """
     damaged = bytearray(b"".join(STREAM))
     damaged[sum(map(len, STREAM[:place])) + 3] ^= 255
     record = stream_of(bytes(damaged))
     assert record.stream is not None
     has_counts = place < len(STREAM) - 1
-    assert (record.input_tokens, record.usage_state) == ((40, "exact") if has_counts else (None, "lost"))
+    assert (record.input_tokens, record.usage_state) == (
+        (40, "exact") if has_counts else (None, "lost")
+    )
     assert record.stream.frames is None
 
 
 def test_errors_that_no_document_says() -> None:
     """Of a stream in the headers of a message, of a refusal in the head of the response."""
     record = stream_of(b"".join(STREAM[:4]) + message([(b":error-code", b"InternalError")], b""))
-    assert (record.error_type, record.level, record.stream and record.stream.end) == ("InternalError", "error", "error")
-    path, fields = "/model/a.b/converse", "x-amzn-ErrorType: ValidationException:http://internal\r\n"
+    assert (record.error_type, record.level, record.stream and record.stream.end) == (
+        "InternalError",
+        "error",
+        "error",
+    )
+    path = "/model/a.b/converse"
+    fields = "x-amzn-ErrorType: ValidationException:http://internal\r\n"
     record = record_of(path, BODY, {"message": "no"}, status=400, response_headers=fields)
     assert (record.error_type, record.level) == ("ValidationException", "warn")
 
@@ -85,23 +114,45 @@ def invoked(*documents: dict[str, Any]) -> list[bytes]:
     return [event("chunk", {"bytes": base64.b64encode(text).decode()}) for text in texts]
 
 
-CLAUDE: dict[str, Any] = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": []}
+CLAUDE: dict[str, Any] = {
+    "anthropic_version": "bedrock-2023-05-31",
+    "max_tokens": 5,
+    "messages": [],
+}
 
 
 def test_a_tool_after_much_text_of_an_invoke_stream() -> None:
-    """Claude's words come in many events, each in base64; the one that names a tool is read however many they are."""
-    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}}
-    written = {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{"}}
+    """Claude's words come in many events, each in base64; the one that names a tool is read however
+    many they are.
+    """
+    said = {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "text_delta", "text": "word"},
+    }
+    written = {
+        "type": "content_block_delta",
+        "index": 1,
+        "delta": {"type": "input_json_delta", "partial_json": "{"},
+    }
     used = {"type": "tool_use", "id": "t", "name": "weather", "input": {}}
     events = invoked(
-        {"type": "message_start", "message": {"model": "claude-x", "usage": {"input_tokens": 25, "output_tokens": 1}}},
+        {
+            "type": "message_start",
+            "message": {"model": "claude-x", "usage": {"input_tokens": 25, "output_tokens": 1}},
+        },
         *[said] * 600,
         {"type": "content_block_start", "index": 1, "content_block": used},
         *[written] * 600,
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 15}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "tool_use"},
+            "usage": {"output_tokens": 15},
+        },
         {"type": "message_stop"},
     )
-    path, raw = "/model/m/invoke-with-response-stream", b"".join(events)
+    path = "/model/m/invoke-with-response-stream"
+    raw = b"".join(events)
     record = record_of(path, CLAUDE, raw, content_type=KIND, windows=(1 << 20, 0))
     assert facts_of(record)[:5] == ("bedrock", "m", "claude-x", 25, 15)
     assert record.stream is not None
@@ -110,10 +161,15 @@ def test_a_tool_after_much_text_of_an_invoke_stream() -> None:
 
 def test_a_tool_after_much_input_of_another() -> None:
     """Input comes in parts under the same member as the name of its tool."""
-    written = event("contentBlockDelta", {"delta": {"toolUse": {"input": "{"}}, "contentBlockIndex": 0})
+    written = event(
+        "contentBlockDelta", {"delta": {"toolUse": {"input": "{"}}, "contentBlockIndex": 0}
+    )
     second = {"start": {"toolUse": {"toolUseId": "u", "name": "clock"}}, "contentBlockIndex": 1}
-    begun, end = STREAM[:2], STREAM[-2:]
-    raw = b"".join((*begun, *[written] * 600, event("contentBlockStart", second), *[written] * 600, *end))
+    begun = STREAM[:2]
+    end = STREAM[-2:]
+    raw = b"".join(
+        (*begun, *[written] * 600, event("contentBlockStart", second), *[written] * 600, *end)
+    )
     record = stream_of(raw, windows=(1 << 20, 0))
     assert record.stream is not None
     assert record.stream.tools == ["weather", "clock"]
@@ -125,7 +181,11 @@ def test_the_first_content_of_an_invoke_stream() -> None:
         {"type": "message_start", "message": {"model": "claude-x"}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         {"type": "ping"},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": "word"},
+        },
     )
     first = PROVIDER.content.search(b"".join(events))
     assert first is not None
@@ -138,5 +198,7 @@ def test_parts_within_parts() -> None:
     """They are of no response; the deepest that can be decoded at all cost nothing."""
     for depth in range(800, 1000):
         usage = CallUsage()
-        PROVIDER.read(usage, b'{"metadata":' * depth + b'{"usage":{"inputTokens":1}}' + b"}" * depth)
+        PROVIDER.read(
+            usage, b'{"metadata":' * depth + b'{"usage":{"inputTokens":1}}' + b"}" * depth
+        )
         assert usage.input_tokens is None

@@ -8,10 +8,19 @@ HEADERS = "X-Amzn-Bedrock-Input-Token-Count: 11\r\nx-amzn-bedrock-output-token-c
 
 
 def test_heads_stand_in_for_what_was_not_seen() -> None:
-    """A document whose middle is missing has counts in the head; nothing of a head replaces a model's own counts."""
+    """A document whose middle is missing has counts in the head; nothing of a head replaces a
+    model's own counts.
+    """
     body = {"message": "hi", "chat_history": []}
-    answer = {"response_id": "r", "text": "word " * 5000, "generation_id": "g", "finish_reason": "COMPLETE"}
-    record = record_of("/model/m/invoke", body, answer, response_headers=HEADERS, windows=(3000, 1000))
+    answer = {
+        "response_id": "r",
+        "text": "word " * 5000,
+        "generation_id": "g",
+        "finish_reason": "COMPLETE",
+    }
+    record = record_of(
+        "/model/m/invoke", body, answer, response_headers=HEADERS, windows=(3000, 1000)
+    )
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (11, 22, "exact")
     usage = CallUsage(input_tokens=1)
     read_headers(usage, b"\r\nx-amzn-bedrock-input-token-count: 9")

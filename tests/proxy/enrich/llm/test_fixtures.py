@@ -1,7 +1,8 @@
 """Calls of each provider and what a record says of them: a line each in tests/fixtures/llm.
 
-A line has the request and the answer, as JSON, `text`, `base64`, or the documents of an event stream (`sse`; `named`,
-where each event has the name of its type), what else is not usual of the exchange, and the members that are `expected`.
+A line has the request and the answer, as JSON, `text`, `base64`, or the documents of an event
+stream (`sse`; `named`, where each event has the name of its type), what else is not usual of the
+exchange, and the members that are `expected`.
 """
 
 import base64
@@ -20,7 +21,11 @@ from tests.proxy.enrich.calls import named, record_of, sse
 from tests.support.cases import each_of
 
 FIXTURES: Final = Path(__file__).parents[3] / "fixtures" / "llm"
-CASES: Final = [json.loads(line) for file in sorted(FIXTURES.glob("*.jsonl")) for line in file.read_text().splitlines()]
+CASES: Final = [
+    json.loads(line)
+    for file in sorted(FIXTURES.glob("*.jsonl"))
+    for line in file.read_text().splitlines()
+]
 
 
 def body_of(given: Any) -> object:
@@ -40,9 +45,13 @@ def body_of(given: Any) -> object:
 
 @each_of("case", CASES)
 def test_a_record_says_what_was_called(case: dict[str, Any]) -> None:
-    """Model, counts, cost, error and the end of a stream, of every shape in which a provider answers."""
+    """Model, counts, cost, error and the end of a stream, of every shape in which a provider
+    answers.
+    """
     more = {
-        name: value for name, value in case.items() if name not in ("says", "path", "request", "answer", "expected")
+        name: value
+        for name, value in case.items()
+        if name not in ("says", "path", "request", "answer", "expected")
     }
     if "outcome" in more:
         more["outcome"] = Outcome(more["outcome"])
@@ -64,8 +73,15 @@ STRANGE: Final = {
 
 
 @each_of(("read", "raw"), [(read, raw) for read, raws in STRANGE.items() for raw in raws])
-def test_what_is_strange_counts_nothing(read: Callable[[CallUsage, bytes], None], raw: bytes) -> None:
+def test_what_is_strange_counts_nothing(
+    read: Callable[[CallUsage, bytes], None], raw: bytes
+) -> None:
     """It is read as far as it has the shape."""
     usage = CallUsage()
     read(usage, raw)
-    assert (usage.has_usage, usage.is_finished, usage.has_failed, usage.tools) == (False, False, False, {})
+    assert (usage.has_usage, usage.is_finished, usage.has_failed, usage.tools) == (
+        False,
+        False,
+        False,
+        {},
+    )

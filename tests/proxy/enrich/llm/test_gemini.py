@@ -28,7 +28,9 @@ def gemini_chunk(text: str, reason: str | None = None, **more: Any) -> dict[str,
 @pytest.mark.parametrize("kind", ["events", "array"])
 @pytest.mark.parametrize("windows", [(65536, 16384), (700, 700)])
 def test_gemini_streams(kind: str, windows: tuple[int, int]) -> None:
-    """Counts repeat and the last ones win, in events and in a streamed array, with and without its middle."""
+    """Counts repeat and the last ones win, in events and in a streamed array, with and without its
+    middle.
+    """
     chunks = [
         gemini_chunk("a", usageMetadata={"promptTokenCount": 10, "candidatesTokenCount": 1}),
         *[gemini_chunk("word " * 20)] * 20,
@@ -40,7 +42,13 @@ def test_gemini_streams(kind: str, windows: tuple[int, int]) -> None:
         else b"[" + b"\n,\r\n".join(json.dumps(c, indent=2).encode() for c in chunks) + b"\n]\n"
     )
     content_type = "text/event-stream" if kind == "events" else "application/json; charset=UTF-8"
-    record = record_of("/v1beta/models/g:streamGenerateContent", {}, answer, content_type=content_type, windows=windows)
+    record = record_of(
+        "/v1beta/models/g:streamGenerateContent",
+        {},
+        answer,
+        content_type=content_type,
+        windows=windows,
+    )
     assert facts_of(record)[3:5] == (13, 25)
     assert record.usage_state == "exact"
     assert record.stream is not None

@@ -35,16 +35,31 @@ def stream(*documents: dict[str, Any] | str) -> bytes:
 
     return b"".join(
         b"event: %b\ndata: %b\n\n"
-        % ((b"done", one.encode()) if isinstance(one, str) else (one["event_type"].encode(), json.dumps(one).encode()))
+        % (
+            (b"done", one.encode())
+            if isinstance(one, str)
+            else (one["event_type"].encode(), json.dumps(one).encode())
+        )
         for one in documents
     )
 
 
 SAID = [
     {"index": 0, "step": {"type": "thought"}, "event_type": "step.start"},
-    {"index": 0, "delta": {"type": "thought_signature", "signature": "x"}, "event_type": "step.delta"},
+    {
+        "index": 0,
+        "delta": {"type": "thought_signature", "signature": "x"},
+        "event_type": "step.delta",
+    },
     {"index": 1, "step": {"type": "model_output"}, "event_type": "step.start"},
-    *[{"index": 1, "delta": {"type": "text", "text": 'the "usage" of words '}, "event_type": "step.delta"}] * 30,
+    *[
+        {
+            "index": 1,
+            "delta": {"type": "text", "text": 'the "usage" of words '},
+            "event_type": "step.delta",
+        }
+    ]
+    * 30,
     {"index": 1, "event_type": "step.stop"},
 ]
 COMPLETED = {"interaction": interaction(usage=USAGE), "event_type": "interaction.completed"}
@@ -52,9 +67,13 @@ COMPLETED = {"interaction": interaction(usage=USAGE), "event_type": "interaction
 
 @pytest.mark.parametrize("windows", [(65536, 16384), (900, 700), (900, 500)])
 def test_a_stream(windows: tuple[int, int]) -> None:
-    """The last event has the counts, also where the middle, or the beginning of that event, was not kept."""
+    """The last event has the counts, also where the middle, or the beginning of that event, was not
+    kept.
+    """
     answer = stream(*events(*SAID, COMPLETED))
-    record = record_of("/v1beta/interactions", ASKED, answer, content_type="text/event-stream", windows=windows)
+    record = record_of(
+        "/v1beta/interactions", ASKED, answer, content_type="text/event-stream", windows=windows
+    )
     assert facts_of(record) == FACTS
     assert record.usage_state == "exact"
     assert record.stream is not None
@@ -62,13 +81,17 @@ def test_a_stream(windows: tuple[int, int]) -> None:
 
 
 def test_what_ends_early_and_what_fails() -> None:
-    """A stream that stops has no counts; a failure is named by what it is called, in an event and in the document."""
+    """A stream that stops has no counts; a failure is named by what it is called, in an event and
+    in the document.
+    """
     cut = stream(*events(*SAID, is_done=False))
     record = record_of("/v1beta/interactions", ASKED, cut, content_type="text/event-stream")
     assert (record.usage_state, record.stream and record.stream.end) == ("absent", "cut")
     assert (record.error_type, record.level) == ("stream_cut", "error")
     error = {"event_type": "error", "error": {"code": "deadline_exceeded", "message": "too long"}}
-    record = record_of("/v1beta/interactions", ASKED, stream(*events(error)), content_type="text/event-stream")
+    record = record_of(
+        "/v1beta/interactions", ASKED, stream(*events(error)), content_type="text/event-stream"
+    )
     assert (record.error_type, record.level) == ("deadline_exceeded", "error")
     failed = interaction("failed", errors=[{"code": "internal", "message": "sorry"}])
     assert record_of("/v1beta/interactions", ASKED, failed).error_type == "internal"

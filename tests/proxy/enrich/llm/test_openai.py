@@ -23,7 +23,10 @@ RESPONSE: dict[str, Any] = {
 }
 
 
-CUT_RESPONSE = RESPONSE | {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+CUT_RESPONSE = RESPONSE | {
+    "status": "incomplete",
+    "incomplete_details": {"reason": "max_output_tokens"},
+}
 
 
 GEMINI = "/v1beta/models/gemini-2.5-flash:generateContent"
@@ -31,7 +34,11 @@ GEMINI = "/v1beta/models/gemini-2.5-flash:generateContent"
 
 REASONS = [
     ("/v1/chat/completions", CHAT_ANSWER, "stop"),
-    ("/v1/completions", {"object": "text_completion", "choices": [{"text": "a", "finish_reason": "length"}]}, "length"),
+    (
+        "/v1/completions",
+        {"object": "text_completion", "choices": [{"text": "a", "finish_reason": "length"}]},
+        "length",
+    ),
     ("/v1/responses", RESPONSE, "completed"),
     ("/v1/responses", CUT_RESPONSE, "max_output_tokens"),
     ("/v1/messages", {"type": "message", "content": [], "stop_reason": "tool_use"}, "tool_use"),
@@ -47,9 +54,18 @@ def test_reason_of_a_document(path: str, answer: dict[str, Any], reason: str, is
     """A plain answer says why it ended, in every shape, also when the middle of it was not kept."""
     windows = (65536, 16384)
     if is_cut:
-        begin = {name: value for name, value in answer.items() if name not in ("candidates", "choices", "done_reason")}
-        middle = {"output": [{"type": "message", "status": "completed", "text": "x" * 4000}], "text": "y" * 4000}
-        answer, windows = begin | middle | answer | {"output": middle["output"]}, (1024, 1024)
+        begin = {
+            name: value
+            for name, value in answer.items()
+            if name not in ("candidates", "choices", "done_reason")
+        }
+        middle = {
+            "output": [{"type": "message", "status": "completed", "text": "x" * 4000}],
+            "text": "y" * 4000,
+        }
+        answer = begin | middle | answer | {"output": middle["output"]}
+        windows = (1024, 1024)
+
     record = record_of(path, CHAT, answer, windows=windows)
     assert record.stream is not None
     assert (record.stream.frames, record.stream.finish_reason) == (None, reason)
@@ -64,7 +80,13 @@ RESPONSES_USAGE = {
 
 def response_object(status: str, **more: Any) -> dict[str, Any]:
     """An object of the responses API."""
-    return {"object": "response", "model": "o4-mini-2025-04-16", "status": status, "error": None, "usage": None} | more
+    return {
+        "object": "response",
+        "model": "o4-mini-2025-04-16",
+        "status": status,
+        "error": None,
+        "usage": None,
+    } | more
 
 
 def test_responses_answer_and_embeddings_and_completions() -> None:
@@ -77,7 +99,9 @@ def test_responses_answer_and_embeddings_and_completions() -> None:
         "model": "te-3",
         "usage": {"prompt_tokens": 8, "total_tokens": 8},
     }
-    record = record_of("/v1/embeddings", {"model": "text-embedding-3", "input": "x"}, vectors, windows=(1000, 500))
+    record = record_of(
+        "/v1/embeddings", {"model": "text-embedding-3", "input": "x"}, vectors, windows=(1000, 500)
+    )
     assert facts_of(record)[:5] == ("openai", "text-embedding-3", "te-3", 8, None)
     old = {
         "object": "text_completion",
@@ -85,12 +109,17 @@ def test_responses_answer_and_embeddings_and_completions() -> None:
         "choices": [{"text": "x", "finish_reason": "length"}],
         "usage": CHAT_USAGE,
     }
-    assert facts_of(record_of("/v1/completions", {"model": "m", "prompt": "x"}, old))[3:5] == (19, 10)
+    assert facts_of(record_of("/v1/completions", {"model": "m", "prompt": "x"}, old))[3:5] == (
+        19,
+        10,
+    )
 
 
 def item(kind: str, action: str | None = None) -> dict[str, Any]:
     """An item of a response's output that the provider's own tools made."""
-    return {"type": kind, "status": "completed"} | ({} if action is None else {"action": {"type": action}})
+    return {"type": kind, "status": "completed"} | (
+        {} if action is None else {"action": {"type": action}}
+    )
 
 
 OUTPUT = [
@@ -98,7 +127,13 @@ OUTPUT = [
     item("web_search_call", "search"), item("file_search_call"), item("image_generation_call"),
     item("code_interpreter_call"), item("x_search_call"),
 ]  # fmt: skip
-PAID = {"web_searches": 2, "file_searches": 1, "image_generations": 1, "code_interpreter_calls": 1, "x_searches": 1}
+PAID = {
+    "web_searches": 2,
+    "file_searches": 1,
+    "image_generations": 1,
+    "code_interpreter_calls": 1,
+    "x_searches": 1,
+}
 
 
 @pytest.mark.parametrize("kind", ["document", "stream", "without its end"])
@@ -118,21 +153,29 @@ def test_tools_of_the_provider_are_paid_by_what_they_did(kind: str) -> None:
         )
     ]
     end = {"type": "response.completed", "response": whole}
+
     if kind == "document":
         record = record_of("/v1/responses", asked, whole)
     else:
         answer = named(*events, *([end] if kind == "stream" else []))
         record = record_of("/v1/responses", asked, answer, content_type="text/event-stream")
+
     assert record.stream is not None
     assert record.stream.meters == PAID
     if kind != "without its end":
         assert record.cost_usd == pytest.approx(1000 * 1.25e-6 + 2 * 0.01 + 0.0025)
-        assert record.stream.cost_lacks == ["image_generations", "code_interpreter_calls", "x_searches"]
+        assert record.stream.cost_lacks == [
+            "image_generations",
+            "code_interpreter_calls",
+            "x_searches",
+        ]
 
 
 @each_of(("said", "searches"), [(1, 1), (2, 2), (0, 0), (None, 3), ("1", 3)])
 @each_of("kind", ["document", "stream", "cut"])
-def test_searches_are_paid_by_the_request_where_their_number_is_said(said: object, searches: int, kind: str) -> None:
+def test_searches_are_paid_by_the_request_where_their_number_is_said(
+    said: object, searches: int, kind: str
+) -> None:
     """Several items of the output may belong to one request."""
     whole: dict[str, Any] = {
         "id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5",
@@ -151,6 +194,7 @@ def test_searches_are_paid_by_the_request_where_their_number_is_said(said: objec
     )  # fmt: skip
     if kind == "cut" and not isinstance(said, int):
         return  # the items were not captured
+
     assert record.stream is not None
     assert (record.stream.meters or {}).get("web_searches", 0) == searches
     assert record.cost_usd == pytest.approx(0.004 + 0.01 * searches)
@@ -159,8 +203,16 @@ def test_searches_are_paid_by_the_request_where_their_number_is_said(said: objec
 def test_an_image_that_is_longer_than_what_is_kept() -> None:
     """Its last event has the counts behind the data, and its name before them."""
     usage = {"total_tokens": 100, "input_tokens": 50, "output_tokens": 50}
-    end = {"type": "image_generation.completed", "b64_json": "A" * 9000, "output_format": "png", "usage": usage}
-    answer = named({"type": "image_generation.partial_image", "b64_json": "A" * 9000, "output_format": "png"}, end)
+    end = {
+        "type": "image_generation.completed",
+        "b64_json": "A" * 9000,
+        "output_format": "png",
+        "usage": usage,
+    }
+    answer = named(
+        {"type": "image_generation.partial_image", "b64_json": "A" * 9000, "output_format": "png"},
+        end,
+    )
     asked = {"model": "gpt-image-1", "prompt": "a sheep", "stream": True}
     more: dict[str, Any] = {"content_type": "text/event-stream", "windows": (2000, 1000)}
     record = record_of("/v1/images/generations", asked, answer, **more)

@@ -8,13 +8,19 @@ from proxy.enrich.llm.prices import LISTED, OWN, PARTLY, REPORTED, Cost, Price, 
 from proxy.settings.model import PriceSettings
 from tests.support.cases import each_of
 
-CONTRACT = PriceSettings(model="acme-*", input_usd=2, output_usd=10, cache_read_usd=0.2, since="2026-03-01")
+CONTRACT = PriceSettings(
+    model="acme-*", input_usd=2, output_usd=10, cache_read_usd=0.2, since="2026-03-01"
+)
 LOCAL = PriceSettings(model="*", provider="ollama", call_usd=0.001)
 
 
 def cost(own: Sequence[PriceSettings], provider: str = "openai", **usage: Any) -> Cost:
     """What a call costs, where the list has a dollar for everything."""
-    counts: dict[str, Any] = {"model": "acme-large", "input_tokens": 1000, "output_tokens": 100} | usage
+    counts: dict[str, Any] = {
+        "model": "acme-large",
+        "input_tokens": 1000,
+        "output_tokens": 100,
+    } | usage
     found = Prices(lambda: lambda *_: Price(1.0), own).cost_of(provider, CallUsage(**counts))
     assert found is not None
     return found._replace(usd=round(found.usd, 9))
@@ -44,7 +50,9 @@ def test_what_the_provider_reported_comes_before_all() -> None:
         (PriceSettings(model="*", since="2999-01-01", call_usd=3), "openai", False),
     ],
 )
-def test_a_price_is_taken_where_all_of_it_fits(price: PriceSettings, provider: str, *, is_taken: bool) -> None:
+def test_a_price_is_taken_where_all_of_it_fits(
+    price: PriceSettings, provider: str, *, is_taken: bool
+) -> None:
     """Pattern, provider and day; * is any text, all else stands for itself."""
     found = cost([price], provider)
     assert (found.usd == 3) is is_taken
@@ -58,8 +66,14 @@ def test_the_first_that_fits_is_taken() -> None:
 
 def test_cached_input_has_its_price_or_that_of_input() -> None:
     """Counts of input include it."""
-    counts: dict[str, Any] = {"cache_read_tokens": 600, "cache_write_tokens": 300, "output_tokens": 0}
-    assert cost([CONTRACT], **counts) == Cost(round((100 * 2 + 600 * 0.2 + 300 * 2) / 1e6, 9), f"{OWN}, 2026-03-01")
+    counts: dict[str, Any] = {
+        "cache_read_tokens": 600,
+        "cache_write_tokens": 300,
+        "output_tokens": 0,
+    }
+    assert cost([CONTRACT], **counts) == Cost(
+        round((100 * 2 + 600 * 0.2 + 300 * 2) / 1e6, 9), f"{OWN}, 2026-03-01"
+    )
     dear = PriceSettings(model="*", input_usd=2, cache_write_usd=5)
     assert cost([dear], **counts) == Cost(round((100 * 2 + 600 * 2 + 300 * 5) / 1e6, 9), OWN)
 

@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from proxy.enrich.llm.call import CallUsage
-from proxy.enrich.llm.prices import LISTED, PARTLY, REPORTED, Cost, Price, PriceOf, Prices, load_list
+from proxy.enrich.llm.prices import (
+    LISTED,
+    PARTLY,
+    REPORTED,
+    Cost,
+    Price,
+    PriceOf,
+    Prices,
+    load_list,
+)
 from tests.support.cases import each_of
 
 
@@ -40,7 +49,9 @@ def test_reported_cost_wins() -> None:
 
 
 def test_listed_cost() -> None:
-    """The list is loaded at the first need, asked under its own name of the provider, for the model that answered."""
+    """The list is loaded at the first need, asked under its own name of the provider, for the model
+    that answered.
+    """
     listed = Listed()
     prices = Prices(listed.load)
     assert prices.cost_of("gemini", CallUsage(model="gemini-pro")) is None
@@ -54,9 +65,15 @@ def test_listed_cost() -> None:
 
 
 def test_a_profile_of_bedrock_has_its_own_price() -> None:
-    """A global one is a tenth cheaper than what its answer, without a place in its name, would be taken for."""
+    """A global one is a tenth cheaper than what its answer, without a place in its name, would be
+    taken for.
+    """
     resolved = "claude-haiku-4-5-20251001"
-    usage: dict[str, Any] = {"input_tokens": 1_000_000, "output_tokens": 100_000, "resolved_model": resolved}
+    usage: dict[str, Any] = {
+        "input_tokens": 1_000_000,
+        "output_tokens": 100_000,
+        "resolved_model": resolved,
+    }
     prices = Prices(load_list)
     world = prices.cost_of("bedrock", CallUsage(model=f"global.anthropic.{resolved}-v1:0", **usage))
     region = prices.cost_of("bedrock", CallUsage(model=f"eu.anthropic.{resolved}-v1:0", **usage))
@@ -64,7 +81,8 @@ def test_a_profile_of_bedrock_has_its_own_price() -> None:
     assert region is not None
     assert (world.usd, region.usd) == pytest.approx((1.5, 1.65))
     unnamed = prices.cost_of(
-        "bedrock", CallUsage(model="arn:aws:bedrock:eu-west-1:1:application-inference-profile/x", **usage)
+        "bedrock",
+        CallUsage(model="arn:aws:bedrock:eu-west-1:1:application-inference-profile/x", **usage),
     )
     assert unnamed == region
 
@@ -75,7 +93,10 @@ def test_trouble_of_the_list_is_no_price() -> None:
     for model in ("broken", "unknown"):
         assert Prices(listed.load).cost_of("openai", CallUsage(model=model, input_tokens=1)) is None
     assert Prices(lambda: None).cost_of("openai", CallUsage(model="x", input_tokens=1)) is None
-    assert Prices().cost_of("no-such-provider", CallUsage(model="no-such-model", input_tokens=1)) is None
+    assert (
+        Prices().cost_of("no-such-provider", CallUsage(model="no-such-model", input_tokens=1))
+        is None
+    )
 
 
 def test_who_must_load_the_list_is_told_before() -> None:
@@ -92,13 +113,16 @@ def test_who_must_load_the_list_is_told_before() -> None:
 def test_what_the_list_cannot_price_is_said() -> None:
     """A cost that is not all of it is partial, and names what it lacks."""
     usage = CallUsage(model="gemini-pro", input_tokens=5, meters={"web_searches": 2})
-    assert Prices(Listed().load).cost_of("gemini", usage) == Cost(0.5, LISTED + PARTLY, ("web_searches",))
+    assert Prices(Listed().load).cost_of("gemini", usage) == Cost(
+        0.5, LISTED + PARTLY, ("web_searches",)
+    )
 
 
 @each_of(
     ("provider", "usage", "usd", "lacks"),
     [
-        # Prices per million of the list of 0.2.3: gpt-4o 2.5 in, 1.25 cached, 10 out; 10 a thousand searches.
+        # Prices per million of the list of 0.2.3: gpt-4o 2.5 in, 1.25 cached, 10 out; 10 a thousand
+        # searches.
         ("openai", CallUsage(model="gpt-4o", input_tokens=1000, output_tokens=100, cache_read_tokens=400), 0.003, ()),
         ("openai", CallUsage(model="gpt-4o", input_tokens=1000, meters={"web_searches": 2}), 0.0225, ()),
         ("openai", CallUsage(model="gpt-4o", input_tokens=1000, service_tier="default"), 0.0025, ()),
@@ -126,7 +150,9 @@ def test_what_the_list_cannot_price_is_said() -> None:
         ("gemini", CallUsage(model="gemini-2.5-flash", input_tokens=9, meters={"grounded_prompts": 1}), 0.0350027, ()),
     ],
 )  # fmt: skip
-def test_all_meters_are_priced_by_the_list(provider: str, usage: CallUsage, usd: float, lacks: tuple[str, ...]) -> None:
+def test_all_meters_are_priced_by_the_list(
+    provider: str, usage: CallUsage, usd: float, lacks: tuple[str, ...]
+) -> None:
     """Each by its own price where there is one, and said where there is none."""
     pytest.importorskip("genai_prices")
     cost = Prices(load_list).cost_of(provider, usage)
@@ -150,7 +176,9 @@ def test_vertex_names_its_tiers_otherwise(tier: str) -> None:
 
 
 def test_prices_change_on_the_half_hour() -> None:
-    """So long they are remembered, from one half hour to the next: no constraint of the list begins in between."""
+    """So long they are remembered, from one half hour to the next: no constraint of the list begins
+    in between.
+    """
     snapshot: Any = pytest.importorskip("genai_prices.data_snapshot").get_snapshot()
     for provider in snapshot.providers:
         for model in provider.models:

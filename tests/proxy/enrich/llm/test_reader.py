@@ -1,4 +1,6 @@
-"""What holds for calls of every provider: cut and hostile streams, strange numbers, what is no call."""
+"""What holds for calls of every provider: cut and hostile streams, strange numbers, what is no
+call.
+"""
 
 import gzip
 import json
@@ -24,7 +26,11 @@ def test_cut_stream_is_partial() -> None:
     """The last counts seen are kept when a stream breaks off, and said to be partial."""
     answer = sse(chunk("a", usage={"prompt_tokens": 19, "completion_tokens": 1}), chunk("b"))
     record = record_of(
-        "/v1/chat/completions", CHAT, answer, content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED
+        "/v1/chat/completions",
+        CHAT,
+        answer,
+        content_type="text/event-stream",
+        outcome=Outcome.CLIENT_CLOSED,
     )
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (19, 1, "partial")
     assert record.stream is not None
@@ -36,27 +42,54 @@ def test_leaving_at_the_terminator_is_no_interruption() -> None:
     """A client that closes at `[DONE]` had everything."""
     answer = sse(chunk("a"), chunk(None, "stop"), "[DONE]")
     record = record_of(
-        "/v1/chat/completions", CHAT, answer, content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED
+        "/v1/chat/completions",
+        CHAT,
+        answer,
+        content_type="text/event-stream",
+        outcome=Outcome.CLIENT_CLOSED,
     )
     assert (record.outcome, record.level) == ("ok", "info")
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(499, Outcome.CLIENT_CLOSED), (503, Outcome.SHUTDOWN)])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(499, Outcome.CLIENT_CLOSED), (503, Outcome.SHUTDOWN)]
+)
 def test_a_status_that_no_provider_gave_is_no_error_of_its(status: int, outcome: Outcome) -> None:
     """Why there is no response is said by how it ended, as for every other exchange."""
     path = "/v1/chat/completions"
     left = record_of(path, CHAT, b"", status=status, outcome=outcome, has_response=False)
-    assert (left.error_type, left.outcome, left.model, left.usage_state) == (None, outcome, "gpt-4o", "absent")
+    assert (left.error_type, left.outcome, left.model, left.usage_state) == (
+        None,
+        outcome,
+        "gpt-4o",
+        "absent",
+    )
     assert record_of(path, CHAT, {}, status=status, outcome=outcome).error_type == f"http_{status}"
 
 
 def test_usage_behind_a_missing_middle() -> None:
     """The tail window of a long stream has the counts; its first frame, cut, is passed over."""
-    answer = sse(*[chunk("word " * 10)] * 1000, chunk(None, "stop"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]")
-    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4096, 2048))
-    assert (record.input_tokens, record.usage_state, record.resolved_model) == (19, "exact", "gpt-4o-2024-08-06")
+    answer = sse(
+        *[chunk("word " * 10)] * 1000,
+        chunk(None, "stop"),
+        chunk(choices=[], usage=CHAT_USAGE),
+        "[DONE]",
+    )
+    record = record_of(
+        "/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4096, 2048)
+    )
+    assert (record.input_tokens, record.usage_state, record.resolved_model) == (
+        19,
+        "exact",
+        "gpt-4o-2024-08-06",
+    )
     long = CHAT_ANSWER | {
-        "choices": [{"message": {"content": 'x "usage": {"prompt_tokens": 1} ' * 1000}, "finish_reason": "stop"}]
+        "choices": [
+            {
+                "message": {"content": 'x "usage": {"prompt_tokens": 1} ' * 1000},
+                "finish_reason": "stop",
+            }
+        ]
     }
     record = record_of("/v1/chat/completions", CHAT, long, windows=(4096, 2048))
     assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
@@ -65,7 +98,9 @@ def test_usage_behind_a_missing_middle() -> None:
 
 def test_usage_at_the_end_of_a_coded_stream() -> None:
     """A compressed answer is read as far as it was captured."""
-    answer = gzip.compress(sse(chunk("a"), chunk(None, "stop"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]"))
+    answer = gzip.compress(
+        sse(chunk("a"), chunk(None, "stop"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]")
+    )
     record = record_of(
         "/v1/chat/completions", gzip.compress(json.dumps(CHAT).encode()), answer, content_type="text/event-stream",
         request_headers="Content-Encoding: gzip\r\n", response_headers="Content-Encoding: gzip\r\n",
@@ -74,22 +109,35 @@ def test_usage_at_the_end_of_a_coded_stream() -> None:
 
 
 def test_times_of_a_stream_come_from_the_timeline() -> None:
-    """First content is when the chunk with its last byte came; the longest silence is between two chunks."""
+    """First content is when the chunk with its last byte came; the longest silence is between two
+    chunks.
+    """
     frames = [sse(chunk("", None)), sse(chunk("a")), sse(chunk("b")), sse("[DONE]")]
     ends = [sum(map(len, frames[: place + 1])) for place in range(4)]
     timeline = list(zip(ends, (1000, 5000, 90_000, 91_000), strict=True))
     record = record_of(
-        "/v1/chat/completions", CHAT, b"".join(frames), content_type="text/event-stream", timeline=timeline
+        "/v1/chat/completions",
+        CHAT,
+        b"".join(frames),
+        content_type="text/event-stream",
+        timeline=timeline,
     )
     assert record.stream is not None
-    assert (record.stream.first_content_us, record.stream.longest_gap_us, record.stream.frames) == (5000, 85_000, 4)
+    assert (record.stream.first_content_us, record.stream.longest_gap_us, record.stream.frames) == (
+        5000,
+        85_000,
+        4,
+    )
 
 
 @pytest.mark.parametrize(("before", "is_known"), [(1, True), (120, True), (200, False)])
 def test_first_content_of_a_long_stream(before: int, is_known: bool) -> None:
-    """A timeline that was thinned knows the time of each of its first chunks, and none where it cannot tell."""
+    """A timeline that was thinned knows the time of each of its first chunks, and none where it
+    cannot tell.
+    """
     frames = [sse(chunk("", None))] * before + [sse(chunk("a"))] * 5000 + [sse("[DONE]")]
-    size, timeline = 0, []
+    size = 0
+    timeline = []
     for number, frame in enumerate(frames, 1):
         size += len(frame)
         timeline.append((size, number * 1000))
@@ -105,7 +153,9 @@ def test_first_content_of_a_long_stream(before: int, is_known: bool) -> None:
 def test_content_that_begins_where_nothing_was_kept_has_no_time() -> None:
     """Behind the head window nobody knows whether it had begun before."""
     frames = [sse(chunk("", None))] * 30 + [sse(chunk("a"))] * 30 + [sse("[DONE]")]
-    timeline = [(sum(map(len, frames[:number])), number * 1000) for number in range(1, len(frames) + 1)]
+    timeline = [
+        (sum(map(len, frames[:number])), number * 1000) for number in range(1, len(frames) + 1)
+    ]
     record = record_of(
         "/v1/chat/completions", CHAT, b"".join(frames), content_type="text/event-stream", timeline=timeline,
         windows=(1000, 1000),
@@ -139,8 +189,14 @@ def test_strange_numbers_are_null(number: object) -> None:
 @each_of("kind", ["application/json", "text/event-stream", "application/x-ndjson"])
 def test_hostile_answers_make_a_record(answer: bytes, windows: tuple[int, int], kind: str) -> None:
     """Whatever comes back, the exchange is recorded with what the request said."""
-    for path in ("/v1/chat/completions", "/v1/messages", "/v1beta/models/gpt-4o:streamGenerateContent", "/api/chat"):
-        route = {"provider": "ollama" if path == "/api/chat" else "auto"}  # that path alone says nothing
+    for path in (
+        "/v1/chat/completions",
+        "/v1/messages",
+        "/v1beta/models/gpt-4o:streamGenerateContent",
+        "/api/chat",
+    ):
+        # That path alone says nothing.
+        route = {"provider": "ollama" if path == "/api/chat" else "auto"}
         record = record_of(path, CHAT, answer, content_type=kind, windows=windows, route=route)
         assert record.model == "gpt-4o"
 
@@ -182,7 +238,9 @@ def test_the_end_of_a_very_long_stream_counts() -> None:
     """Of thousands of frames the last ones are read, whatever stood in those between."""
     running = [chunk("a", usage={"prompt_tokens": 19, "completion_tokens": n}) for n in range(5000)]
     answer = sse(*running, chunk(None, "stop", usage=CHAT_USAGE), "[DONE]")
-    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4 << 20, 0))
+    record = record_of(
+        "/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4 << 20, 0)
+    )
     assert (record.output_tokens, record.usage_state) == (10, "exact")
     assert record.stream is not None
     assert record.stream.frames == 5002
@@ -191,7 +249,10 @@ def test_the_end_of_a_very_long_stream_counts() -> None:
 @pytest.mark.parametrize("is_settled", [False, True])
 def test_an_error_cuts_a_stream(is_settled: bool) -> None:
     """Counts before an error are those so far, unless the output had ended already."""
-    counted = [chunk("a", usage=CHAT_USAGE), *([chunk(None, "stop", usage=CHAT_USAGE)] if is_settled else [])]
+    counted = [
+        chunk("a", usage=CHAT_USAGE),
+        *([chunk(None, "stop", usage=CHAT_USAGE)] if is_settled else []),
+    ]
     answer = sse(*counted, {"error": {"type": "server_error", "message": "sorry"}})
     record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
     assert (record.error_type, record.input_tokens) == ("server_error", 19)

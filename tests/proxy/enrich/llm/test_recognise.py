@@ -1,24 +1,50 @@
-"""What is a call and what is none: path and bodies must agree, and no application's own API is taken for one."""
+"""What is a call and what is none: path and bodies must agree, and no application's own API is
+taken for one.
+"""
 
 from typing import Any
 
 from proxy.enrich.llm.recognise import _SUFFIXES, PROVIDERS, candidate_of
 from proxy.ring.capture_windows import CaptureWindows
-from tests.proxy.enrich.calls import ANTHROPIC, CHAT, CHAT_ANSWER, CHAT_USAGE, facts_of, record_of, sse
+from tests.proxy.enrich.calls import (
+    ANTHROPIC,
+    CHAT,
+    CHAT_ANSWER,
+    CHAT_USAGE,
+    facts_of,
+    record_of,
+    sse,
+)
 from tests.support.cases import each_of
 
-MESSAGE = {"type": "message", "model": "c", "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 2}}
-RESPONSE = {"object": "response", "model": "gpt-5", "status": "completed", "usage": {"input_tokens": 1}}
-GENERATED = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 5}, "modelVersion": "g"}
+MESSAGE = {
+    "type": "message",
+    "model": "c",
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 1, "output_tokens": 2},
+}
+RESPONSE = {
+    "object": "response",
+    "model": "gpt-5",
+    "status": "completed",
+    "usage": {"input_tokens": 1},
+}
+GENERATED = {
+    "candidates": [{"finishReason": "STOP"}],
+    "usageMetadata": {"promptTokenCount": 5},
+    "modelVersion": "g",
+}
 INPUT = {"model": "m", "input": "x"}
 VERTEX = "/v1/projects/p/locations/l/publishers/anthropic/models"
 CALLS: list[tuple[str, Any, Any, str, str]] = [
-    # DeepSeek, Perplexity and Copilot have no /v1: https://api-docs.deepseek.com, https://docs.perplexity.ai
+    # DeepSeek, Perplexity and Copilot have no /v1: https://api-docs.deepseek.com,
+    # https://docs.perplexity.ai
     ("/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
     # https://docs.github.com/en/rest/models/inference
     ("/models/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
     ("/inference/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
-    ("/v1/chat/completion%73", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),  # as servers that unescape a path read it
+    # As servers that unescape a path read it.
+    ("/v1/chat/completion%73", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
     ("/v1%2Fchat/completions/", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
     ("/v1/message%73", ANTHROPIC, MESSAGE, "anthropic", "claude-sonnet-4-5"),
     ("/some/prefix/v1/chat/completions", CHAT, CHAT_ANSWER, "openai", "gpt-4o"),
@@ -60,7 +86,11 @@ def test_calls_are_recognised_without_configuration(
 
 
 OTHERS: list[tuple[str, Any, Any]] = [
-    ("/api/chat", {"messages": [{"role": "user", "parts": []}], "id": "x"}, b'data: {"type":"text-delta"}\n\n'),
+    (
+        "/api/chat",
+        {"messages": [{"role": "user", "parts": []}], "id": "x"},
+        b'data: {"type":"text-delta"}\n\n',
+    ),
     ("/api/chat", CHAT, {"ok": True}),
     ("/api/generate", {"prompt": "an image"}, {"url": "/1.png"}),
     ("/surveys/1/responses", {"model": "x", "input": "y"}, {"id": 5}),
@@ -70,8 +100,16 @@ OTHERS: list[tuple[str, Any, Any]] = [
     (f"{VERTEX}/count-tokens:rawPredict", ANTHROPIC, {"input_tokens": 5}),
     ("/v1beta/models/g:countTokens", {"contents": []}, {"totalTokens": 5}),
     ("/v1/responses/resp_1/cancel", {"model": "x", "input": "y"}, RESPONSE),
-    ("/v1/batches", {"input_file_id": "f", "endpoint": "/v1/chat/completions", "model": "m"}, {"object": "batch"}),
-    ("/v1/files", b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n{"model": "gpt"}\r\n--x--', {"id": "f"}),
+    (
+        "/v1/batches",
+        {"input_file_id": "f", "endpoint": "/v1/chat/completions", "model": "m"},
+        {"object": "batch"},
+    ),
+    (
+        "/v1/files",
+        b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n{"model": "gpt"}\r\n--x--',
+        {"id": "f"},
+    ),
     ("/v1/completions", {"completions": 1}, {"object": "list"}),
     ("/embeddings", {"input": "x"}, {"vectors": 1}),
 ]
@@ -97,15 +135,29 @@ def test_what_is_like_a_call_is_none(path: str, body: object, answer: object) ->
 )
 def test_a_route_that_names_its_provider_has_other_paths_too(path: str, body: object) -> None:
     """What creates, counts or cancels is no call, whatever the route says."""
-    assert record_of(path, body, {"id": 1, "usage": {"input_tokens": 5}}, route={"provider": "anthropic"}).model is None
+    assert (
+        record_of(
+            path, body, {"id": 1, "usage": {"input_tokens": 5}}, route={"provider": "anthropic"}
+        ).model
+        is None
+    )
 
 
 def test_the_model_is_that_of_the_call() -> None:
     """A tool's argument or a message is not asked for it, wherever the windows end."""
     schema = {"properties": {"model": {"enum": ["haiku"]}}}
     tool = {"name": "agent", "input_schema": schema, "defaults": {"model": "haiku"}}
-    body = {"tools": [tool] * 40, "messages": [{"content": "x" * 9000}], "max_tokens": 5, "model": "opus"}
-    answer = {"type": "message", "model": "opus-1", "usage": {"input_tokens": 1, "output_tokens": 2}}
+    body = {
+        "tools": [tool] * 40,
+        "messages": [{"content": "x" * 9000}],
+        "max_tokens": 5,
+        "model": "opus",
+    }
+    answer = {
+        "type": "message",
+        "model": "opus-1",
+        "usage": {"input_tokens": 1, "output_tokens": 2},
+    }
     for windows in ((1000, 500), (6000, 20), (100_000, 0)):
         record = record_of("/v1/messages", body, answer, windows=windows)
         assert record.model == "opus"
@@ -114,10 +166,17 @@ def test_the_model_is_that_of_the_call() -> None:
 
 
 def test_the_model_of_a_multipart_request() -> None:
-    """Transcriptions and image edits name it in a part: https://platform.openai.com/docs/api-reference/audio."""
+    """Transcriptions and image edits name it in a part:
+    https://platform.openai.com/docs/api-reference/audio.
+    """
     part = b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
     body = part % (b"file", b"RIFF" * 5000) + part % (b"model", b"gpt-4o-transcribe") + b"--x--\r\n"
-    usage = {"type": "tokens", "input_tokens": 14, "input_token_details": {"audio_tokens": 14}, "output_tokens": 45}
+    usage = {
+        "type": "tokens",
+        "input_tokens": 14,
+        "input_token_details": {"audio_tokens": 14},
+        "output_tokens": 45,
+    }
     record = record_of(
         "/v1/audio/transcriptions", body, {"text": "hello", "usage": usage}, windows=(4000, 1000),
         request_headers="Content-Type: multipart/form-data; boundary=x\r\n",
@@ -138,20 +197,31 @@ def test_routes_and_methods() -> None:
 
 def test_history_with_half_a_character() -> None:
     """A provider that refuses it was asked nevertheless, and for which model is known."""
-    refusal = {"type": "error", "error": {"type": "invalid_request_error", "message": "no low surrogate in string"}}
+    refusal = {
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": "no low surrogate in string"},
+    }
     body = ANTHROPIC | {"messages": [{"role": "user", "content": "cut \ud83d"}]}
     record = record_of("/v1/messages", body, refusal, status=400)
     assert (record.provider, record.model) == ("anthropic", "claude-sonnet-4-5")
     assert (record.error_type, record.usage_state) == ("invalid_request_error", "absent")
 
 
-OPENAI_ANSWER = {"object": "chat.completion", "model": "m", "choices": [{"finish_reason": "stop"}]} | {
-    "usage": {"prompt_tokens": 7, "completion_tokens": 3}
-}
+OPENAI_ANSWER = {
+    "object": "chat.completion",
+    "model": "m",
+    "choices": [{"finish_reason": "stop"}],
+} | {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 ANTHROPIC_ANSWER = {"type": "message", "model": "claude-sonnet-4-5", "stop_reason": "end_turn"} | {
     "usage": {"input_tokens": 100, "cache_read_input_tokens": 9900, "output_tokens": 3}
 }
-OLLAMA_ANSWER = {"model": "m", "done": True, "done_reason": "stop", "prompt_eval_count": 7, "eval_count": 3}
+OLLAMA_ANSWER = {
+    "model": "m",
+    "done": True,
+    "done_reason": "stop",
+    "prompt_eval_count": 7,
+    "eval_count": 3,
+}
 GEMINI_ANSWER = {"modelVersion": "m", "candidates": [{"finishReason": "STOP"}]} | {
     "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3}
 }
@@ -178,7 +248,9 @@ CHAT_PATH, MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
 def test_the_path_decides_on_a_route_that_names_its_provider(
     setting: str, path: str, answer: dict[str, Any], facts: tuple[str, int, int]
 ) -> None:
-    """One server speaks several APIs; the route says whose the call is, unless it says OpenAI, whom all others copy."""
+    """One server speaks several APIs; the route says whose the call is, unless it says OpenAI, whom
+    all others copy.
+    """
     record = record_of(path, CHAT, answer, route={"provider": setting}, upstream="10.0.0.7:8000")
     assert (record.provider, record.input_tokens, record.output_tokens) == facts
     assert record.usage_state == "exact"
@@ -187,7 +259,9 @@ def test_the_path_decides_on_a_route_that_names_its_provider(
 def test_a_stream_of_another_api_on_such_a_route_ends_as_it_ended() -> None:
     """OpenAI's events on a route to Ollama."""
     answer = sse({"model": "m", "choices": [{"delta": {"content": "a"}}]}, OPENAI_ANSWER, "[DONE]")
-    record = record_of(CHAT_PATH, CHAT, answer, route={"provider": "ollama"}, content_type="text/event-stream")
+    record = record_of(
+        CHAT_PATH, CHAT, answer, route={"provider": "ollama"}, content_type="text/event-stream"
+    )
     assert record.stream is not None
     assert (record.input_tokens, record.stream.end, record.error_type) == (7, "complete", None)
 

@@ -1,6 +1,8 @@
-"""The table: every API × plain, stream, coded, larger than every window, cut, error inside, client gone.
+"""The table: every API × plain, stream, coded, larger than every window, cut, error inside, client
+gone.
 
-No cell shows a wrong figure: it is right, or null and said to be so. Each fixture names the document it follows.
+No cell shows a wrong figure: it is right, or null and said to be so. Each fixture names the
+document it follows.
 """
 
 import gzip
@@ -43,11 +45,21 @@ class Api(NamedTuple):
 
 
 USAGE = {"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29}
-CHOICE = {"index": 0, "message": {"role": "assistant", "content": "".join(PAD)}, "finish_reason": "stop"}
-CHAT = Api(  # https://platform.openai.com/docs/api-reference/chat/create and /chat-streaming/streaming
+CHOICE = {
+    "index": 0,
+    "message": {"role": "assistant", "content": "".join(PAD)},
+    "finish_reason": "stop",
+}
+# Https://platform.openai.com/docs/api-reference/chat/create and /chat-streaming/streaming.
+CHAT = Api(
     "/v1/chat/completions",
     {"model": "gpt-4o", "messages": MESSAGES},
-    {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [CHOICE], "usage": USAGE},
+    {
+        "object": "chat.completion",
+        "model": "gpt-4o-2024-08-06",
+        "choices": [CHOICE],
+        "usage": USAGE,
+    },
     [chunk(""), chunk(None, "stop"), chunk(choices=[], usage=USAGE), "[DONE]"],  # type: ignore[list-item]
     lambda text: chunk(text),
     {"error": {"type": "server_error", "message": "sorry"}},
@@ -66,7 +78,10 @@ RESPONSES = Api(  # https://platform.openai.com/docs/api-reference/responses-str
     {"model": "gpt-5", "input": "hi"},
     RESPONSE,
     [
-        {"type": "response.created", "response": RESPONSE | {"status": "in_progress", "usage": None}},
+        {
+            "type": "response.created",
+            "response": RESPONSE | {"status": "in_progress", "usage": None},
+        },
         {"type": "response.completed", "response": RESPONSE},
     ],
     lambda text: {"type": "response.output_text.delta", "delta": text},
@@ -77,7 +92,8 @@ RESPONSES = Api(  # https://platform.openai.com/docs/api-reference/responses-str
 )
 
 CONTENT = [{"type": "text", "text": "".join(PAD)}]
-MESSAGE = Api(  # https://docs.anthropic.com/en/api/messages and /en/docs/build-with-claude/streaming
+# Https://docs.anthropic.com/en/api/messages and /en/docs/build-with-claude/streaming.
+MESSAGE = Api(
     "/v1/messages",
     {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": MESSAGES},
     {
@@ -102,7 +118,11 @@ def generated(text: str, count: int, **candidate: Any) -> dict[str, Any]:
     """A response of https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse."""
     return {
         "candidates": [{"content": {"parts": [{"text": text}], "role": "model"}} | candidate],
-        "usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": count, "totalTokenCount": count + 4},
+        "usageMetadata": {
+            "promptTokenCount": 4,
+            "candidatesTokenCount": count,
+            "totalTokenCount": count + 4,
+        },
         "modelVersion": "gemini-2.5-flash-001",
     }
 
@@ -117,7 +137,8 @@ GEMINI = Api(
     ("gemini-2.5-flash-001", 4, 12, "STOP"),
     "UNAVAILABLE",
 )
-CLI = GEMINI._replace(  # https://github.com/google-gemini/gemini-cli: packages/core/src/code_assist/converter.ts
+# Https://github.com/google-gemini/gemini-cli: packages/core/src/code_assist/converter.ts.
+CLI = GEMINI._replace(
     path="/v1internal:streamGenerateContent",
     body={"model": "gemini-2.5-flash", "request": GEMINI.body},
     document={"response": GEMINI.document, "traceId": "t"},
@@ -127,7 +148,11 @@ CLI = GEMINI._replace(  # https://github.com/google-gemini/gemini-cli: packages/
 
 
 def line(text: str, **more: Any) -> dict[str, Any]:
-    return {"model": "llama3.2:3b", "message": {"role": "assistant", "content": text}, "done": False} | more
+    return {
+        "model": "llama3.2:3b",
+        "message": {"role": "assistant", "content": text},
+        "done": False,
+    } | more
 
 
 OLLAMA = Api(  # https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion
@@ -149,12 +174,16 @@ def events(*parts: dict[str, Any]) -> bytes:
     raw = b""
     for part in parts:
         ((name, payload),) = part.items()
-        raw += event(name, payload, kind=b":exception-type" if name.endswith("Exception") else b":event-type")
+        raw += event(
+            name, payload, kind=b":exception-type" if name.endswith("Exception") else b":event-type"
+        )
+
     return raw
 
 
 CONVERSED = {"inputTokens": 30, "outputTokens": 628, "totalTokens": 658}
-CONVERSE = Api(  # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+# Https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html.
+CONVERSE = Api(
     "/model/us.amazon.nova-lite-v1%3A0/converse-stream",
     {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
     {
@@ -198,14 +227,21 @@ COHERE = Api(  # https://docs.cohere.com/reference/chat and /reference/chat-stre
 
 
 def predicted(text: str, **more: Any) -> dict[str, Any]:
-    return {"index": 0, "content": text, "stop": False, "tokens_predicted": 5, "tokens_evaluated": 26} | more
+    return {
+        "index": 0,
+        "content": text,
+        "stop": False,
+        "tokens_predicted": 5,
+        "tokens_evaluated": 26,
+    } | more
 
 
 LAST = {
     "stop": True, "model": "qwen3-8b.gguf", "tokens_predicted": 298, "stop_type": "limit", "stopping_word": "",
     "timings": {"cache_n": 0, "prompt_n": 26, "predicted_n": 298}, "generation_settings": {"stop": ["x"]},
 }  # fmt: skip
-LLAMA = Api(  # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md: POST /completion
+# Https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md: POST /completion.
+LLAMA = Api(
     "/completion",
     {"prompt": "hi", "n_predict": 298},
     predicted("".join(PAD), **LAST),
@@ -215,7 +251,8 @@ LLAMA = Api(  # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/R
     ("qwen3-8b.gguf", 26, 298, "limit"),
     "server_error",
 )
-GROK = CHAT._replace(  # https://docs.x.ai/docs/guides/reasoning: reasoning is counted beside the completion
+# Https://docs.x.ai/docs/guides/reasoning: reasoning is counted beside the completion.
+GROK = CHAT._replace(
     body=CHAT.body | {"model": "grok-3-mini"},
     document=CHAT.document | {"usage": (THOUGHT := {
         "prompt_tokens": 19, "completion_tokens": 4, "total_tokens": 29,
@@ -223,19 +260,35 @@ GROK = CHAT._replace(  # https://docs.x.ai/docs/guides/reasoning: reasoning is c
     })},
     frames=[chunk(""), chunk(None, "stop"), chunk(choices=[], usage=THOUGHT), "[DONE]"],  # type: ignore[list-item]
 )  # fmt: skip
-MISTRAL = CHAT._replace(  # https://docs.mistral.ai/api/#tag/chat: counts on the chunk that ends the output
+# Https://docs.mistral.ai/api/#tag/chat: counts on the chunk that ends the output.
+MISTRAL = CHAT._replace(
     body={"model": "mistral-small-latest", "messages": MESSAGES},
     frames=[chunk(""), chunk("", "stop", usage=USAGE), "[DONE]"],  # type: ignore[list-item]
-    error={"object": "error", "message": "busy", "type": "rate_limited", "param": None, "code": "1300"},
+    error={
+        "object": "error",
+        "message": "busy",
+        "type": "rate_limited",
+        "param": None,
+        "code": "1300",
+    },
     error_type="rate_limited",
 )
-LM_STUDIO = CHAT._replace(  # https://lmstudio.ai/docs/app/api/endpoints/openai: errors are events, and mere text
+# Https://lmstudio.ai/docs/app/api/endpoints/openai: errors are events, and mere text.
+LM_STUDIO = CHAT._replace(
     error={"error": "The model has crashed without additional information."},
     error_type="error",
 )
 VLLM = CHAT._replace(  # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
     frames=[chunk(""), chunk(None, "stop"), chunk(choices=None, usage=USAGE), "[DONE]"],  # type: ignore[list-item]
-    error={"error": {"object": "error", "message": "sorry", "type": "InternalServerError", "param": None, "code": 500}},
+    error={
+        "error": {
+            "object": "error",
+            "message": "sorry",
+            "type": "InternalServerError",
+            "param": None,
+            "code": 500,
+        }
+    },
     error_type="InternalServerError",
 )
 APIS = {
@@ -257,7 +310,12 @@ def stream(api: Api) -> bytes:
 
 def is_right(api: Api, record: Record) -> bool:
     assert record.stream is not None
-    read_off = (record.resolved_model, record.input_tokens, record.output_tokens, record.stream.finish_reason)
+    read_off = (
+        record.resolved_model,
+        record.input_tokens,
+        record.output_tokens,
+        record.stream.finish_reason,
+    )
     return read_off == api.expected and record.usage_state == "exact" and record.error_type is None
 
 
@@ -268,6 +326,7 @@ def test_plain(name: str) -> None:
     packed = gzip.compress(json.dumps(api.document).encode())
     assert is_right(api, read(api, api.document))
     assert is_right(api, read(api, packed, response_headers="Content-Encoding: gzip\r\n"))
+
     if name != "gemini cli":  # which has no endpoint that answers with one document of this size
         cut = read(api, api.document, windows=SMALL)
         assert is_right(api, cut) or cut.usage_state == "lost"
@@ -277,17 +336,26 @@ def test_plain(name: str) -> None:
 @each_of("name", APIS)
 @each_of("windows", [(1 << 20, 1 << 18), (3000, 1000), (3000, 200)])
 def test_stream(name: str, windows: tuple[int, int]) -> None:
-    """Whole, coded, and larger than every window: right, or lost where the end is too large even for its members."""
+    """Whole, coded, and larger than every window: right, or lost where the end is too large even
+    for its members.
+    """
     api = APIS[name]
     record = read(api, stream(api), content_type=api.kind, windows=windows)
     assert record.stream is not None
+
     if windows[1] > 200:
-        figures = (record.resolved_model, record.input_tokens, record.output_tokens, record.usage_state)
+        figures = (
+            record.resolved_model,
+            record.input_tokens,
+            record.output_tokens,
+            record.usage_state,
+        )
         assert figures == (*api.expected[:3], "exact")
         assert record.stream.end == "complete"
     else:
         assert record.output_tokens in (api.expected[2], None)
         assert (record.output_tokens is None) == (record.usage_state != "exact")
+
     coded = gzip.compress(stream(api))
     headers = "Content-Encoding: gzip\r\n"
     record = read(api, coded, content_type=api.kind, windows=(1 << 20, 0), response_headers=headers)
@@ -305,7 +373,10 @@ def test_cut_and_client_gone(name: str, outcome: Outcome, windows: tuple[int, in
         record = read(api, answer[:size], content_type=api.kind, outcome=outcome, windows=windows)
         assert record.stream is not None
         assert record.stream.end == ("cut" if outcome is Outcome.TRUNCATED else "client_closed")
-        assert (record.usage_state in ("partial", "absent", "lost"), record.cost_usd) == (True, None)
+        assert (record.usage_state in ("partial", "absent", "lost"), record.cost_usd) == (
+            True,
+            None,
+        )
         assert record.output_tokens in (None, 5)
         assert record.input_tokens in (None, api.expected[1])
 
@@ -317,5 +388,13 @@ def test_error_inside(name: str) -> None:
     answer = api.write(api.frames[0], api.pad("a"), api.error)
     record = read(api, answer, content_type=api.kind)
     assert record.stream is not None
-    assert (record.error_type, record.stream.end, record.stream.finished) == (api.error_type, "error", False)
-    assert (record.status, record.usage_state in ("partial", "absent"), record.cost_usd) == (200, True, None)
+    assert (record.error_type, record.stream.end, record.stream.finished) == (
+        api.error_type,
+        "error",
+        False,
+    )
+    assert (record.status, record.usage_state in ("partial", "absent"), record.cost_usd) == (
+        200,
+        True,
+        None,
+    )

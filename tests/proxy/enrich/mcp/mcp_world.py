@@ -12,9 +12,14 @@ OLD = SESSION + "mcp-protocol-version: 2025-06-18\r\n"
 NEW = "mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: add\r\n"
 
 
-def ask(rpc_id: object = 1, name: str = "add", arguments: object = None, **params: Any) -> dict[str, Any]:
+def ask(
+    rpc_id: object = 1, name: str = "add", arguments: object = None, **params: Any
+) -> dict[str, Any]:
     """A request."""
-    params = {"name": name, "arguments": {"a": 1, "b": 2} if arguments is None else arguments} | params
+    params = {
+        "name": name,
+        "arguments": {"a": 1, "b": 2} if arguments is None else arguments,
+    } | params
     return {"method": "tools/call", "params": params, "jsonrpc": "2.0", "id": rpc_id}
 
 
@@ -26,7 +31,10 @@ def answer(rpc_id: object = 1, text: str = "3", **result: Any) -> dict[str, Any]
 
 def events(*messages: object) -> bytes:
     """Messages as the SDK's server streams them."""
-    return b"".join(b"event: message\r\ndata: " + json.dumps(message).encode() + b"\r\n\r\n" for message in messages)
+    return b"".join(
+        b"event: message\r\ndata: " + json.dumps(message).encode() + b"\r\n\r\n"
+        for message in messages
+    )
 
 
 class World:
@@ -38,7 +46,9 @@ class World:
 
     def pass_on(self, body: object, reply: object, path: str = "/mcp", **more: Any) -> Entry:
         """Build the entry of an exchange whose bodies are JSON unless they are bytes."""
-        raw = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (body, reply)]
+        raw = [
+            part if isinstance(part, bytes) else json.dumps(part).encode() for part in (body, reply)
+        ]
         made = exchange(path, raw[0], raw[1], **({"request_headers": OLD} | more))
         return self.builder.build(made, descriptor_of(self.settings))
 

@@ -14,14 +14,26 @@ CALL = ask(name="add", arguments={"name": "x", "method": "tools/list"})
     ("message", "operation"),
     [
         (CALL, "tools/call/add"),
-        ({"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "greet"}}, "prompts/get/greet"),
         (
-            {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "a://b", "name": "c"}},
+            {"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "greet"}},
+            "prompts/get/greet",
+        ),
+        (
+            {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "resources/read",
+                "params": {"uri": "a://b", "name": "c"},
+            },
             "resources/read",
         ),
         ({"jsonrpc": "2.0", "method": "notifications/initialized"}, "notifications/initialized"),
         (
-            {"params": {"arguments": {"method": "x"}, "name": "add"}, "method": "tools/call", "jsonrpc": "2.0"},
+            {
+                "params": {"arguments": {"method": "x"}, "name": "add"},
+                "method": "tools/call",
+                "jsonrpc": "2.0",
+            },
             "tools/call/add",
         ),
         (ask(name="an odd name"), "tools/call"),
@@ -31,7 +43,12 @@ CALL = ask(name="add", arguments={"name": "x", "method": "tools/list"})
         (ask() | {"method": 7}, None),
         ({"method": "tools/call"}, None),
         (
-            {"params": {"name": "add"}, "method": "tools/call", "more": "y" * MAX_BYTES, "jsonrpc": "2.0"},
+            {
+                "params": {"name": "add"},
+                "method": "tools/call",
+                "more": "y" * MAX_BYTES,
+                "jsonrpc": "2.0",
+            },
             "tools/call/add",
         ),
         ({"method": "run", "more": "y" * MAX_BYTES, "jsonrpc": "2.0"}, None),
@@ -41,25 +58,34 @@ CALL = ask(name="add", arguments={"name": "x", "method": "tools/list"})
     ],
 )
 def test_operations_are_read(message: object, operation: str | None) -> None:
-    """Method, and name of a tool or prompt; of members of the message alone, also where its end is cut off."""
+    """Method, and name of a tool or prompt; of members of the message alone, also where its end is
+    cut off.
+    """
     body = json.dumps(message).encode()
     found = read_operation(DecodedBody.beginning(body, len(body)))
     assert (None if found is None else str(found)) == operation
 
 
 def test_endpoints_and_records_name_them() -> None:
-    """Requests of one path are told apart, the ones that fail too; what a client answers names nothing."""
+    """Requests of one path are told apart, the ones that fail too; what a client answers names
+    nothing.
+    """
     world = World()
     called = world.pass_on(CALL, answer())
     listed = world.pass_on(CALL | {"method": "tools/list"}, answer())
-    assert [entry.record.endpoint for entry in (called, listed)] == ["/mcp#tools/call/add", "/mcp#tools/list"]
+    assert [entry.record.endpoint for entry in (called, listed)] == [
+        "/mcp#tools/call/add",
+        "/mcp#tools/list",
+    ]
     assert json.loads(called.record.data or b"") == {"mcp": {"method": "tools/call", "name": "add"}}
     assert json.loads(listed.record.data or b"") == {"mcp": {"method": "tools/list"}}
     assert world.pass_on(answer(), b"", status=202).record.data is None
 
 
 def test_a_refused_operation_stays_with_its_path() -> None:
-    """No client makes endpoints with names that no server knows; the record says what was asked for all the same."""
+    """No client makes endpoints with names that no server knows; the record says what was asked for
+    all the same.
+    """
     world = World()
     world.pass_on(CALL, answer())
     error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "no"}}
@@ -80,6 +106,8 @@ def test_the_messages_of_the_old_transport() -> None:
 
 def test_other_json_is_no_operation() -> None:
     """A service may accept what looks like it."""
-    entry = World().pass_on({"method": "tools/call", "params": {}}, b"", "/jobs", status=202, request_headers="")
+    entry = World().pass_on(
+        {"method": "tools/call", "params": {}}, b"", "/jobs", status=202, request_headers=""
+    )
     assert (entry.record.endpoint, entry.record.data) == ("/jobs", None)
     assert World().pass_on(b"", b"", method="GET", request_headers=SESSION).record.data is None

@@ -7,15 +7,32 @@ import pytest
 from proxy.ring.inflight import InflightExchange
 from storage.record import Outcome, new_id
 from tests.proxy.enrich.exchanges import descriptor_of
-from tests.proxy.enrich.mcp.mcp_world import NEW, OLD, SESSION, World, answer, ask, details, events, only
+from tests.proxy.enrich.mcp.mcp_world import (
+    NEW,
+    OLD,
+    SESSION,
+    World,
+    answer,
+    ask,
+    details,
+    events,
+    only,
+)
 from tests.support.cases import each_of
 
 
 def test_call_answered_as_json() -> None:
-    """Name, arguments, result, label, latency, price and metadata of a plain call; it is no LLM call."""
+    """Name, arguments, result, label, latency, price and metadata of a plain call; it is no LLM
+    call.
+    """
     entry = World(tool_cost_usd={"add": 0.002}).pass_on(ask(), answer(structuredContent={"sum": 3}))
     call = only(entry)
-    assert (call.tool_name, call.server_label, call.status, call.latency_us) == ("add", "tools", "success", 5000)
+    assert (call.tool_name, call.server_label, call.status, call.latency_us) == (
+        "add",
+        "tools",
+        "success",
+        5000,
+    )
     assert (json.loads(call.arguments or b""), json.loads(call.result or b"")["structuredContent"]) == (
         {"a": 1, "b": 2}, {"sum": 3},
     )  # fmt: skip
@@ -52,17 +69,39 @@ def test_call_answered_by_events() -> None:
     ("reply", "status", "kind", "code"),
     [
         (answer(text="unknown tool: x", isError=True), 200, "tool_error", None),
-        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}}, 200, "invalid_params", "-32602"),
-        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}}, 400, "invalid_params", "-32602"),
-        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no"}}, 404, "method_not_found", "-32601"),
-        ({"jsonrpc": "2.0", "id": None, "error": {"code": -32800, "message": "x"}}, 200, "cancelled", "-32800"),
+        (
+            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}},
+            200,
+            "invalid_params",
+            "-32602",
+        ),
+        (
+            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}},
+            400,
+            "invalid_params",
+            "-32602",
+        ),
+        (
+            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no"}},
+            404,
+            "method_not_found",
+            "-32601",
+        ),
+        (
+            {"jsonrpc": "2.0", "id": None, "error": {"code": -32800, "message": "x"}},
+            200,
+            "cancelled",
+            "-32800",
+        ),
         ({"jsonrpc": "2.0", "id": 1, "error": {"code": "odd"}}, 200, "server_error", "odd"),
         (b"bad gateway", 502, "http_502", None),
         (b"", 404, "http_404", None),
     ],
 )
 def test_three_levels_of_failure(reply: object, status: int, kind: str, code: str | None) -> None:
-    """The tool's, JSON-RPC's and the transport's failures are told apart; none of them costs anything."""
+    """The tool's, JSON-RPC's and the transport's failures are told apart; none of them costs
+    anything.
+    """
     call = only(World(tool_cost_usd={"add": 1}).pass_on(ask(), reply, status=status))
     error = details(call)
     assert (call.status, call.cost_usd) == ("error", 0)
@@ -74,9 +113,17 @@ def test_three_levels_of_failure(reply: object, status: int, kind: str, code: st
     ("reply", "kind", "level"),
     [
         (answer(text="no such document", isError=True), "tool_error", "error"),
-        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "x"}}, "internal_error", "error"),
+        (
+            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "x"}},
+            "internal_error",
+            "error",
+        ),
         ({"jsonrpc": "2.0", "id": 1, "error": "words"}, "server_error", "error"),
-        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "x"}}, "invalid_params", "warn"),
+        (
+            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "x"}},
+            "invalid_params",
+            "warn",
+        ),
         ({"jsonrpc": "2.0"}, "no_answer", "error"),
         (answer(), None, "info"),
     ],
@@ -114,7 +161,11 @@ def test_failure_of_another_request_is_on_the_record() -> None:
     assert (record.error_type, record.level) == ("server_error", "error")
     refused = World().pass_on(listing, error, status=404).record
     assert (refused.error_type, refused.level) == ("server_error", "warn")
-    cut = World().pass_on(ask(), answer(isError=True), outcome=Outcome.UPSTREAM_TIMEOUT, status=504).record
+    cut = (
+        World()
+        .pass_on(ask(), answer(isError=True), outcome=Outcome.UPSTREAM_TIMEOUT, status=504)
+        .record
+    )
     assert cut.level == "error"
 
 
@@ -127,7 +178,9 @@ def test_upstream_that_failed() -> None:
 
 
 def test_batch_is_matched_by_id() -> None:
-    """One row per element, whatever the order of the answers; `1` and `"1"` are two ids; notifications make none."""
+    """One row per element, whatever the order of the answers; `1` and `"1"` are two ids;
+    notifications make none.
+    """
     batch = [
         ask(1, "a"),
         {"method": "notifications/x", "jsonrpc": "2.0"},
@@ -136,18 +189,30 @@ def test_batch_is_matched_by_id() -> None:
         ask(2, "c"),
     ]
     replies = [answer(2, "for c"), answer("1", "for b"), answer(1, "for a", isError=True)]
-    for reply, kind in ((json.dumps(replies).encode(), "application/json"), (events(*replies), "text/event-stream")):
+    for reply, kind in (
+        (json.dumps(replies).encode(), "application/json"),
+        (events(*replies), "text/event-stream"),
+    ):
         calls = World().pass_on(batch, reply, content_type=kind).tool_calls
         assert [(call.position, call.tool_name, call.status) for call in calls] == [
             (0, "a", "error"), (1, "b", "success"), (2, "c", "success"),
         ]  # fmt: skip
-        assert [f"for {call.tool_name}".encode() in (call.result or b"") for call in calls] == [True] * 3
+        assert [f"for {call.tool_name}".encode() in (call.result or b"") for call in calls] == [
+            True
+        ] * 3
 
 
 def test_server_and_client_names() -> None:
-    """Old era: from `initialize`, per session; new era: from `_meta`. The default route is labelled by the server."""
+    """Old era: from `initialize`, per session; new era: from `_meta`. The default route is labelled
+    by the server.
+    """
     world = World(id="default")
-    start = {"method": "initialize", "id": 0, "jsonrpc": "2.0", "params": {"clientInfo": {"name": "inspector"}}}
+    start = {
+        "method": "initialize",
+        "id": 0,
+        "jsonrpc": "2.0",
+        "params": {"clientInfo": {"name": "inspector"}},
+    }
     reply = {
         "jsonrpc": "2.0",
         "id": 0,
@@ -162,7 +227,9 @@ def test_server_and_client_names() -> None:
         "2025-06-18",
     )
     meta = {"io.modelcontextprotocol/serverInfo": {"name": "new-tools", "version": "1"}}
-    call = only(world.pass_on(ask(), answer(_meta=meta, resultType="input_required"), request_headers=NEW))
+    call = only(
+        world.pass_on(ask(), answer(_meta=meta, resultType="input_required"), request_headers=NEW)
+    )
     assert (call.server_label, call.status) == ("new-tools", "success")
     assert json.loads(call.metadata)["result_type"] == "input_required"
 
@@ -172,16 +239,28 @@ INFO = "io.modelcontextprotocol"
 
 @pytest.mark.parametrize("method", ["server/discover", "tools/call"])
 def test_names_without_a_session(method: str) -> None:
-    """An endpoint that once named its server labels the calls that fail, too; the client names itself in each call."""
+    """An endpoint that once named its server labels the calls that fail, too; the client names
+    itself in each call.
+    """
     world = World(id="default")
-    named = {"resultType": "complete", "content": [], "_meta": {f"{INFO}/serverInfo": {"name": "srv", "version": "1"}}}
+    named = {
+        "resultType": "complete",
+        "content": [],
+        "_meta": {f"{INFO}/serverInfo": {"name": "srv", "version": "1"}},
+    }
     reply = {"jsonrpc": "2.0", "id": 1, "result": named}
     world.pass_on(ask() | {"method": method}, reply, request_headers=NEW)
     error = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32602, "message": "no"}}
     asked = ask(2, _meta={f"{INFO}/clientInfo": {"name": "cli", "version": "1"}})
     call = only(world.pass_on(asked, error, request_headers=NEW, status=400))
-    assert (call.server_label, call.status, json.loads(call.metadata)["client"]) == ("srv", "error", "cli")
-    call = only(world.pass_on(ask(3), error | {"id": 3}, "/other/mcp", request_headers=NEW, status=400))
+    assert (call.server_label, call.status, json.loads(call.metadata)["client"]) == (
+        "srv",
+        "error",
+        "cli",
+    )
+    call = only(
+        world.pass_on(ask(3), error | {"id": 3}, "/other/mcp", request_headers=NEW, status=400)
+    )
     assert (call.server_label, "client" in json.loads(call.metadata)) == ("default", False)
 
 
@@ -189,18 +268,34 @@ def test_link_to_the_llm_call() -> None:
     """Only where the client states it."""
     world = World()
     assert (
-        only(world.pass_on(ask(), answer(), request_headers=OLD + "x-llm-request-id: r-1\r\n")).llm_request_id == "r-1"
+        only(
+            world.pass_on(ask(), answer(), request_headers=OLD + "x-llm-request-id: r-1\r\n")
+        ).llm_request_id
+        == "r-1"
     )
-    assert only(world.pass_on(ask(_meta={"llm_request_id": "r-2"}), answer())).llm_request_id == "r-2"
+    assert (
+        only(world.pass_on(ask(_meta={"llm_request_id": "r-2"}), answer())).llm_request_id == "r-2"
+    )
     assert only(world.pass_on(ask(), answer())).llm_request_id is None
 
 
 def test_client_that_leaves_with_its_answer() -> None:
     """Closing on the response is the older clients' way; closing before it is an interruption."""
-    entry = World().pass_on(ask(), events(answer()), content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED)
-    assert (entry.record.outcome, entry.record.level, only(entry).status) == ("ok", "info", "success")
-    entry = World().pass_on(ask(), b": ping\n\n", content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED)
-    assert (entry.record.outcome, details(only(entry))["error"]["type"]) == ("client_closed", "client_closed")
+    entry = World().pass_on(
+        ask(), events(answer()), content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED
+    )
+    assert (entry.record.outcome, entry.record.level, only(entry).status) == (
+        "ok",
+        "info",
+        "success",
+    )
+    entry = World().pass_on(
+        ask(), b": ping\n\n", content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED
+    )
+    assert (entry.record.outcome, details(only(entry))["error"]["type"]) == (
+        "client_closed",
+        "client_closed",
+    )
 
 
 def test_windows_with_a_missing_middle() -> None:
@@ -217,21 +312,30 @@ def test_windows_with_a_missing_middle() -> None:
 
 @each_of("is_error", [False, True])
 @each_of("windows", [(65_536, 16_384), (2000, 0), (2000, 10)])
-def test_a_result_that_is_not_kept_whole_has_the_size_that_was_sent(is_error: bool, windows: tuple[int, int]) -> None:
+def test_a_result_that_is_not_kept_whole_has_the_size_that_was_sent(
+    is_error: bool, windows: tuple[int, int]
+) -> None:
     """As JSON and as the event that a server of the SDK sends, before which others may come."""
-    big = answer(isError=is_error, text="word " * 600_000) if is_error else answer(text="word " * 600_000)
+    big = (
+        answer(isError=is_error, text="word " * 600_000)
+        if is_error
+        else answer(text="word " * 600_000)
+    )
     progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
     for kind, reply in (
         ("application/json", json.dumps(big).encode()),
         ("text/event-stream", events(big)),
         ("text/event-stream", b": ping\n\n" + events(progress, big).replace(b"\r\n", b"\n")),
     ):
-        timeline = [(len(reply) // 2, 1000), (len(reply), 4000)] if kind != "application/json" else None
+        timeline = (
+            [(len(reply) // 2, 1000), (len(reply), 4000)] if kind != "application/json" else None
+        )
         entry = World().pass_on(ask(), reply, content_type=kind, windows=windows, timeline=timeline)
         call = only(entry)
         result = json.loads(call.result or b"")
         assert result["omitted"] == "truncated"
-        line_ends = 0 if windows[1] or timeline is None else len("\r\n\r\n")  # which are not seen then
+        # Which are not seen then.
+        line_ends = 0 if windows[1] or timeline is None else len("\r\n\r\n")
         assert 0 <= result["bytes"] - len(json.dumps(big["result"])) <= line_ends
         assert "word word" in result["text"]
         is_seen = windows[1] > 100  # `isError` stands at the end
@@ -241,14 +345,24 @@ def test_a_result_that_is_not_kept_whole_has_the_size_that_was_sent(is_error: bo
 
 def test_a_request_of_the_server_that_was_cut_is_no_response() -> None:
     """Whatever its parameters are called."""
-    asks_back = {"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {"result": "x" * 9000}}
-    entry = World().pass_on(ask(), events(asks_back), content_type="text/event-stream", windows=(2000, 1000))
+    asks_back = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "sampling/createMessage",
+        "params": {"result": "x" * 9000},
+    }
+    entry = World().pass_on(
+        ask(), events(asks_back), content_type="text/event-stream", windows=(2000, 1000)
+    )
     assert details(only(entry))["error"]["type"] == "not_captured"
 
 
 def test_values_are_redacted_and_compacted() -> None:
-    """Names, looks and payloads are dealt with as in bodies; the search text shows no more than that."""
-    secret, image = "ghp_" + "aB3" * 12, "QUJD" * 1000
+    """Names, looks and payloads are dealt with as in bodies; the search text shows no more than
+    that.
+    """
+    secret = "ghp_" + "aB3" * 12
+    image = "QUJD" * 1000
     call = only(
         World().pass_on(
             ask(arguments={"password": "hunter2", "note": f"use {secret}"}),
@@ -298,24 +412,41 @@ def test_hostile_messages_cost_nothing_else(body: bytes) -> None:
 
 
 def test_call_in_flight_is_processing() -> None:
-    """The slot's head and the beginning of the body name the tool, also when the body is longer than the slot."""
+    """The slot's head and the beginning of the body name the tool, also when the body is longer
+    than the slot.
+    """
     world = World()
     descriptor = descriptor_of(world.settings)
-    for body in (json.dumps(ask()).encode(), json.dumps(ask(arguments={"x": "y" * 5000})).encode()[:2048]):
+    for body in (
+        json.dumps(ask()).encode(),
+        json.dumps(ask(arguments={"x": "y" * 5000})).encode()[:2048],
+    ):
         flying = InflightExchange(
             record_id=new_id(1, 2, 3), started_at_us=5, route=0, client_ip=b"10.0.0.1",
             head=b"POST /mcp HTTP/1.1\r\nHost: x\r\n" + OLD.encode() + b"\r\n", head_truncated=False, body=body,
         )  # fmt: skip
         (call,) = world.builder.running_tools(flying, descriptor)
-        assert (call.tool_name, call.status, call.latency_us, call.server_label) == ("add", "processing", None, "tools")
+        assert (call.tool_name, call.status, call.latency_us, call.server_label) == (
+            "add",
+            "processing",
+            None,
+            "tools",
+        )
 
 
 def test_text_cut_within_a_character() -> None:
-    """Servers that cut by UTF-16 unit, or by byte, are answered all the same, and what is kept is JSON in UTF-8."""
+    """Servers that cut by UTF-16 unit, or by byte, are answered all the same, and what is kept is
+    JSON in UTF-8.
+    """
     asked = only(World().pass_on(ask(arguments={"a": "cut \ud83d"}), answer(text="sum \ud83d")))
     assert (asked.status, json.loads(asked.arguments or b"")) == ("success", {"a": "cut \ufffd"})
     assert json.loads(asked.result or b"")["content"][0]["text"] == "sum \ufffd"
-    [request, reply] = [json.dumps(part).encode() for part in (ask(arguments={"a": "@"}), answer(text="@"))]
+    [request, reply] = [
+        json.dumps(part).encode() for part in (ask(arguments={"a": "@"}), answer(text="@"))
+    ]
     octets = only(World().pass_on(request.replace(b"@", b"\xe2\x82"), reply.replace(b"@", b"\xff")))
-    assert (octets.status, json.loads((octets.arguments or b"").decode())) == ("success", {"a": "\ufffd"})
+    assert (octets.status, json.loads((octets.arguments or b"").decode())) == (
+        "success",
+        {"a": "\ufffd"},
+    )
     assert json.loads((octets.result or b"").decode())["content"][0]["text"] == "\ufffd"

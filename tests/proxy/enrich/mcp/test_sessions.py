@@ -20,7 +20,9 @@ def test_a_task_of_another_tenant_is_not_ended(headers: str) -> None:
     as_tenant(world, "a")
     begun = world.pass_on(ask(task={}), reply({"task": task()}, 1), request_headers=headers)
     as_tenant(world, "b")
-    other = world.pass_on(request("tasks/result"), answer(2, "secret of b"), request_headers=headers)
+    other = world.pass_on(
+        request("tasks/result"), answer(2, "secret of b"), request_headers=headers
+    )
     assert other.tool_calls == []
     assert other.record.stream is None
     as_tenant(world, "a")
@@ -48,7 +50,18 @@ def test_who_keeps_many_calls_pending_evicts_its_own(monkeypatch: pytest.MonkeyP
     as_tenant(world, "a")
     world.pass_on(ask("first"), b"", status=202)
     as_tenant(world, "b")
-    calls = [call for number in range(9) for call in world.pass_on(ask(number), b"", status=202).tool_calls]
-    assert [call.rpc_id for call in calls if call.status == "error"] == ["0", "1", "2", "3", "4", "5"]
+    calls = [
+        call
+        for number in range(9)
+        for call in world.pass_on(ask(number), b"", status=202).tool_calls
+    ]
+    assert [call.rpc_id for call in calls if call.status == "error"] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+    ]
     as_tenant(world, "a")
     assert only(world.pass_on(b"", answer("first"))).status == "success"

@@ -27,7 +27,9 @@ SSE = "text/event-stream"
     ],
 )
 def test_no_answer_can_come(reply: bytes, kind: str) -> None:
-    """A stream that ended without event ids, nothing at all, a page: the call failed, and took as long as that."""
+    """A stream that ended without event ids, nothing at all, a page: the call failed, and took as
+    long as that.
+    """
     world = World()
     call = only(world.pass_on(ask(), reply, content_type=kind))
     assert (call.status, details(call)["error"]["type"]) == ("error", "no_answer")
@@ -36,7 +38,9 @@ def test_no_answer_can_come(reply: bytes, kind: str) -> None:
 
 
 def test_a_stream_that_can_be_resumed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Event ids let the client ask for the rest; without it the time is up by itself, without other traffic."""
+    """Event ids let the client ask for the rest; without it the time is up by itself, without other
+    traffic.
+    """
     world = World()
     broken = b"id: 7\r\n" + events(PROGRESS)
     assert only(world.pass_on(ask(), broken, content_type=SSE)).status == "processing"
@@ -69,20 +73,33 @@ def test_an_answer_with_the_id_of_another() -> None:
     assert only(world.pass_on(ask(1), answer(99))).status == "processing"
     assert only(world.pass_on(ask("7"), answer("8"))).status == "processing"
     settled = world.pass_on(ask(3), events(answer(1), answer(3)), content_type=SSE).tool_calls
-    assert sorted((call.rpc_id, call.status) for call in settled) == [("1", "success"), ("3", "success")]
+    assert sorted((call.rpc_id, call.status) for call in settled) == [
+        ("1", "success"),
+        ("3", "success"),
+    ]
     assert [call.rpc_id for call in world.builder.waiting_tools()] == ['"7"']
     nameless = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "what?"}}
     assert details(only(world.pass_on(ask(4), nameless)))["error"]["type"] == "parse_error"
 
 
-_OTHER_TYPES: list[tuple[object, object]] = [(1, "1"), ("1", 1), (1, 1.0), ("1", 1.0), (1.0, 1), (-1, "-1")]
+_OTHER_TYPES: list[tuple[object, object]] = [
+    (1, "1"),
+    ("1", 1),
+    (1, 1.0),
+    ("1", 1.0),
+    (1.0, 1),
+    (-1, "-1"),
+]
 
 
 @each_of(("asked", "answered"), _OTHER_TYPES)
 @each_of("way", ["json", "batch", "events", "other stream", "early", "cancelled"])
 def test_an_id_of_another_type(asked: object, answered: object, way: str) -> None:
-    """Official clients take `"1"` for the answer to 1, and the other way round, on whichever way it comes."""
-    world, reply = World(), answer(answered)
+    """Official clients take `"1"` for the answer to 1, and the other way round, on whichever way it
+    comes.
+    """
+    world = World()
+    reply = answer(answered)
     if way == "json":
         entry = world.pass_on(ask(asked), reply)
     elif way == "batch":
@@ -97,8 +114,13 @@ def test_an_id_of_another_type(asked: object, answered: object, way: str) -> Non
         entry = world.pass_on(ask(asked), b"", status=202)
     else:
         world.pass_on(ask(asked), b"", status=202)
-        stop = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": answered}}
+        stop = {
+            "jsonrpc": "2.0",
+            "method": "notifications/cancelled",
+            "params": {"requestId": answered},
+        }
         entry = world.pass_on(stop, b"", status=202)
+
     call = entry.tool_calls[0]
     assert call.status == ("error" if way == "cancelled" else "success")
     assert call.rpc_id == json.dumps(asked)
@@ -108,7 +130,9 @@ def test_an_id_of_another_type(asked: object, answered: object, way: str) -> Non
 def test_ids_that_differ_in_nothing_but_their_type() -> None:
     """They are those of two calls, each with its own answer, whatever the order."""
     world = World()
-    calls = world.pass_on([ask(1), ask("1")], [answer("1", "of the text"), answer(1, "of the number")]).tool_calls
+    calls = world.pass_on(
+        [ask(1), ask("1")], [answer("1", "of the text"), answer(1, "of the number")]
+    ).tool_calls
     assert [b"of the number" in (call.result or b"") for call in calls] == [True, False]
     world.pass_on([ask(2), ask("2")], b"", status=202)
     (call,) = world.pass_on(b"", events(answer("2")), method="GET", content_type=SSE).tool_calls
@@ -135,7 +159,8 @@ def test_such_a_failure_has_one_name(status: int) -> None:
 
 REFUSED = {"error": "invalid_token", "error_description": "it has expired"}
 SCOPE = (
-    'WWW-Authenticate: Bearer resource_metadata="https://a.example/x?error=no", error="insufficient_scope", '
+    'WWW-Authenticate: Bearer resource_metadata="https://a.example/x?error=no", '
+    'error="insufficient_scope", '
     'scope="files:write", error_description="it has \\"few\\" scopes"\r\n'
 )
 
@@ -158,7 +183,11 @@ def test_a_refusal_of_a_token_has_the_code_of_oauth(
     status: int, reply: object, headers: str, code: str, message: str | None, request_headers: str
 ) -> None:
     """In body or challenge: one word on the record, for searches, and of the tool's call."""
-    more: dict[str, Any] = {"status": status, "response_headers": headers, "request_headers": request_headers}
+    more: dict[str, Any] = {
+        "status": status,
+        "response_headers": headers,
+        "request_headers": request_headers,
+    }
     entry = World().pass_on(ask(), reply, **more)
     assert (
         entry.record.error_type,
@@ -175,7 +204,9 @@ def test_an_id_that_is_a_secret_is_not_kept() -> None:
     """Neither of a call nor of its metadata; its response still finds it, also on another stream."""
     ids = ["sk-proj-" + letter + "B3dE5gH7jK9" * 4 for letter in "ab"]
     world = World()
-    calls = world.pass_on([ask(rpc_id) for rpc_id in ids], [answer(ids[1], "one"), answer(ids[0], "two")]).tool_calls
+    calls = world.pass_on(
+        [ask(rpc_id) for rpc_id in ids], [answer(ids[1], "one"), answer(ids[0], "two")]
+    ).tool_calls
     assert [b"two" in (call.result or b"") for call in calls] == [True, False]
     world.pass_on(ask(ids[0]), b"", status=202)
     (late,) = world.pass_on(b"", events(answer(ids[0])), method="GET", content_type=SSE).tool_calls
@@ -193,42 +224,68 @@ def test_what_is_no_code_of_oauth_is_none() -> None:
         (401, {"error": ["invalid_token"]}),
     ):
         assert World().pass_on(ask(), reply, status=status).record.error_type is None
+
     said = {"error": "invalid_token", "error_description": f"{key} is old"}
     assert key not in repr(World().pass_on(ask(), said, status=401))
 
 
 def test_names_inside_huge_arguments() -> None:
     """Whatever stands in the arguments, the tool is the one that was called, or unknown."""
-    inside = {"name": "inner", "id": 55, "method": "tools/list", "isError": True, "text": "x" * 9000}
+    inside = {
+        "name": "inner",
+        "id": 55,
+        "method": "tools/list",
+        "isError": True,
+        "text": "x" * 9000,
+    }
     for params in ({"name": "real", "arguments": inside}, {"arguments": inside, "name": "real"}):
         sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         call = only(World().pass_on(sent, answer(), windows=(2000, 500)))
         assert (call.tool_name, call.rpc_id, call.status) == ("real", "1", "success")
-    turned = {"params": {"arguments": inside, "name": "real"}, "method": "tools/call", "id": 1, "jsonrpc": "2.0"}
+
+    turned = {
+        "params": {"arguments": inside, "name": "real"},
+        "method": "tools/call",
+        "id": 1,
+        "jsonrpc": "2.0",
+    }
     assert only(World().pass_on(turned, answer(), windows=(2000, 500))).tool_name == "real"
-    hidden = {"method": "tools/call", "id": 1, "params": {"a": "y" * 4000, "name": "real", "arguments": inside}}
+    hidden = {
+        "method": "tools/call",
+        "id": 1,
+        "params": {"a": "y" * 4000, "name": "real", "arguments": inside},
+    }
     assert only(World().pass_on(hidden, answer(), windows=(2000, 500))).tool_name == "unknown"
 
 
 def test_failures_inside_huge_results() -> None:
     """`isError` is that of the result, wherever it stands, not a word of its content."""
     for failed in (False, True):
-        result: dict[str, Any] = {"structuredContent": {"isError": not failed, "text": "z" * 9000}, "isError": failed}
+        result: dict[str, Any] = {
+            "structuredContent": {"isError": not failed, "text": "z" * 9000},
+            "isError": failed,
+        }
         reply = {"jsonrpc": "2.0", "id": 1, "result": result}
         for windows in ((2000, 500), (2000, 30)):
-            assert only(World().pass_on(ask(), reply, windows=windows)).status == ("error" if failed else "success")
+            assert only(World().pass_on(ask(), reply, windows=windows)).status == (
+                "error" if failed else "success"
+            )
 
 
 def test_a_coded_stream_is_timed_to_the_answer() -> None:
     """The latency ends with the chunk that brought the answer, not with the stream."""
-    first, second = events(PROGRESS, answer()), events(PROGRESS)
+    first = events(PROGRESS, answer())
+    second = events(PROGRESS)
     packed = gzip.compress(first), gzip.compress(second)
     timeline = [(len(packed[0]), 40_000), (len(packed[0]) + len(packed[1]), 900_000)]
     entry: Entry = World().pass_on(
         ask(), b"".join(packed), content_type=SSE, response_headers="Content-Encoding: gzip\r\n", timeline=timeline,
         request_headers=OLD,
     )  # fmt: skip
-    assert (only(entry).latency_us, json.loads(only(entry).metadata)["transport"]) == (40_000, "sse")
+    assert (only(entry).latency_us, json.loads(only(entry).metadata)["transport"]) == (
+        40_000,
+        "sse",
+    )
 
 
 def test_evicted_calls_have_a_latency(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +293,9 @@ def test_evicted_calls_have_a_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mcp_sessions, "MAX_PENDING", 1)
     world = World()
     world.pass_on(ask(1), b"", status=202)
-    ended = [call for call in world.pass_on(ask(2), b"", status=202).tool_calls if call.status == "error"]
+    ended = [
+        call for call in world.pass_on(ask(2), b"", status=202).tool_calls if call.status == "error"
+    ]
     assert [call.rpc_id for call in ended] == ["1"]
     assert ended[0].latency_us is not None
 
@@ -244,14 +303,23 @@ def test_evicted_calls_have_a_latency(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_client_that_stops_listening_was_not_interrupted() -> None:
     """The stream of a session has no other end; what was waited for on it is missing all the same."""
     world = World()
-    listening: dict[str, Any] = {"method": "GET", "content_type": SSE, "outcome": Outcome.CLIENT_CLOSED}
+    listening: dict[str, Any] = {
+        "method": "GET",
+        "content_type": SSE,
+        "outcome": Outcome.CLIENT_CLOSED,
+    }
     idle = world.pass_on(b"", events(PROGRESS), **listening).record
     assert (idle.outcome, idle.level) == ("ok", "info")
-    assert only(world.pass_on(ask(), b"id: 7\r\n" + events(PROGRESS), content_type=SSE)).status == "processing"
+    assert (
+        only(world.pass_on(ask(), b"id: 7\r\n" + events(PROGRESS), content_type=SSE)).status
+        == "processing"
+    )
     waited = world.pass_on(b"", events(PROGRESS), **listening).record
     assert (waited.outcome, waited.level) == ("client_closed", "warn")
     assert only(world.pass_on(b"", events(answer()), **listening)).status == "success"
-    elsewhere = world.pass_on(b"", b"data: 1\n\n", "/prices", request_headers="", **listening).record
+    elsewhere = world.pass_on(
+        b"", b"data: 1\n\n", "/prices", request_headers="", **listening
+    ).record
     assert elsewhere.outcome == "client_closed"
 
 
@@ -260,7 +328,11 @@ def test_who_ends_a_subscription_was_not_interrupted() -> None:
     listen = {"jsonrpc": "2.0", "id": 3, "method": "subscriptions/listen", "params": {}}
     told = events({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {}})
     new = "mcp-protocol-version: 2026-07-28\r\n"
-    left: dict[str, Any] = {"content_type": SSE, "outcome": Outcome.CLIENT_CLOSED, "request_headers": new}
+    left: dict[str, Any] = {
+        "content_type": SSE,
+        "outcome": Outcome.CLIENT_CLOSED,
+        "request_headers": new,
+    }
     record = World().pass_on(listen, told, **left).record
     assert (record.outcome, record.level) == ("ok", "info")
     assert World().pass_on([listen, ask(4)], told, **left).record.outcome == "client_closed"
@@ -272,9 +344,17 @@ def test_the_stream_of_the_oldest_transport_ends_when_its_client_leaves() -> Non
     """All answers came on it; one that did not is lost with it."""
     world = World()
     opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
-    listening: dict[str, Any] = {"method": "GET", "content_type": SSE, "outcome": Outcome.CLIENT_CLOSED}
+    listening: dict[str, Any] = {
+        "method": "GET",
+        "content_type": SSE,
+        "outcome": Outcome.CLIENT_CLOSED,
+    }
     listening |= {"path": "/sse", "request_headers": ""}
-    asked: dict[str, Any] = {"path": "/messages/?session_id=s-1", "request_headers": "", "status": 202}
+    asked: dict[str, Any] = {
+        "path": "/messages/?session_id=s-1",
+        "request_headers": "",
+        "status": 202,
+    }
     world.pass_on(ask(1), b"", **asked)
     assert world.pass_on(b"", opening + events(answer(1)), **listening).record.outcome == "ok"
     world.pass_on(ask(2), b"", **asked)
@@ -288,14 +368,27 @@ def test_an_answer_that_was_not_captured_is_not_missing() -> None:
     """Of a long stream the middle is not kept: what came there nobody knows."""
     world = World()
     opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
-    asked: dict[str, Any] = {"path": "/messages/?session_id=s-1", "request_headers": "", "status": 202}
+    asked: dict[str, Any] = {
+        "path": "/messages/?session_id=s-1",
+        "request_headers": "",
+        "status": 202,
+    }
     stream = opening + events(answer(1, "x" * 9000), answer(2))
     for number in (1, 2, 3):
         world.pass_on(ask(number), b"", **asked)
     ended = world.pass_on(
-        b"", stream, "/sse", method="GET", content_type=SSE, request_headers="", windows=(2000, 1000)
+        b"",
+        stream,
+        "/sse",
+        method="GET",
+        content_type=SSE,
+        request_headers="",
+        windows=(2000, 1000),
     ).tool_calls
-    kinds = {call.rpc_id: None if call.error_details is None else details(call)["error"]["type"] for call in ended}
+    kinds = {
+        call.rpc_id: None if call.error_details is None else details(call)["error"]["type"]
+        for call in ended
+    }
     assert kinds == {"1": "not_captured", "2": None, "3": "not_captured"}
 
 

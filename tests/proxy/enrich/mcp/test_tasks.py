@@ -40,9 +40,13 @@ def headers(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_call_ends_with_the_result_of_its_task(headers: str, *, restarts: bool) -> None:
-    """Not with the answer that names the task, nor with a state; the time is from the call to the result."""
+    """Not with the answer that names the task, nor with a state; the time is from the call to the
+    result.
+    """
     world = World()
-    begun = world.pass_on(ask(task={"ttl": 60000}), reply({"task": task()}, 1), request_headers=headers)
+    begun = world.pass_on(
+        ask(task={"ttl": 60000}), reply({"task": task()}, 1), request_headers=headers
+    )
     waits = only(begun)
     assert (waits.status, waits.latency_us) == ("processing", None)
     assert json.loads(waits.metadata)["task"] == "786512e2"
@@ -77,7 +81,9 @@ def test_a_result_that_comes_as_events() -> None:
     world.pass_on(ask(task={}), reply({"task": task()}, 1))
     progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {}}
     entry = world.pass_on(
-        request("tasks/result"), events(progress, answer(2, "3", isError=True)), content_type="text/event-stream"
+        request("tasks/result"),
+        events(progress, answer(2, "3", isError=True)),
+        content_type="text/event-stream",
     )
     assert only(entry).status == "error"
 
@@ -96,8 +102,10 @@ def test_a_cancelled_task_ends_its_call() -> None:
 @each_of(("status", "kind"), [("failed", "server_error"), ("cancelled", "cancelled")])
 def test_a_task_that_has_ended_badly_ends_its_call(way: str, status: str, kind: str) -> None:
     """Its state is all that is said of it, in whichever message: a client asks for no result then."""
-    world, ended = World(), task(status, statusMessage="out of memory")
+    world = World()
+    ended = task(status, statusMessage="out of memory")
     told = {"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": ended}
+
     if way == "created":
         entry = world.pass_on(ask(task={}), reply({"task": ended}, 1))
     else:
@@ -106,7 +114,10 @@ def test_a_task_that_has_ended_badly_ends_its_call(way: str, status: str, kind: 
             entry = world.pass_on(b"", events(told), method="GET", content_type="text/event-stream")
         else:
             method = "tasks/get" if way == "task" else way
-            entry = world.pass_on(request(method), reply({"task": ended} if way == "task" else ended))
+            entry = world.pass_on(
+                request(method), reply({"task": ended} if way == "task" else ended)
+            )
+
     call = only(entry)
     assert (call.status, details(call)["error"]) == (
         *("error", details(call)["error"] | {"type": kind, "message": "out of memory"}),
@@ -119,8 +130,15 @@ def test_a_task_that_is_not_known_to_the_server_fails() -> None:
     """The error of `tasks/result` is that of the call."""
     world = World()
     world.pass_on(ask(task={}), reply({"task": task()}, 1))
-    error = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32602, "message": "Failed to retrieve task: expired"}}
-    assert details(only(world.pass_on(request("tasks/result"), error)))["error"]["type"] == "invalid_params"
+    error = {
+        "jsonrpc": "2.0",
+        "id": 2,
+        "error": {"code": -32602, "message": "Failed to retrieve task: expired"},
+    }
+    assert (
+        details(only(world.pass_on(request("tasks/result"), error)))["error"]["type"]
+        == "invalid_params"
+    )
 
 
 def test_strange_tasks_are_results() -> None:
@@ -130,13 +148,26 @@ def test_strange_tasks_are_results() -> None:
     for strange in stranges:
         world = World()
         world.pass_on(ask(task={}), reply({"task": task()}, 1))
-        assert world.pass_on(request("tasks/get"), reply(task() | {"status": strange})).tool_calls == []
+        assert (
+            world.pass_on(request("tasks/get"), reply(task() | {"status": strange})).tool_calls
+            == []
+        )
+
     world.pass_on(ask(task={}), reply({"task": task()}, 1))
     said = world.pass_on(request("tasks/result"), answer(2, status="failed"))
     assert only(said).status == "success"
-    for result in ({"task": 5}, {"task": {"taskId": None}}, {"content": [], "task": {"taskId": {}}}):
+
+    for result in (
+        {"task": 5},
+        {"task": {"taskId": None}},
+        {"content": [], "task": {"taskId": {}}},
+    ):
         assert only(World().pass_on(ask(), reply(result, 1))).status == "success"
-    assert World().pass_on({"id": 1, "method": "tasks/get", "params": 5}, reply({}, 1)).tool_calls == []
+
+    assert (
+        World().pass_on({"id": 1, "method": "tasks/get", "params": 5}, reply({}, 1)).tool_calls
+        == []
+    )
 
 
 NEW = "mcp-protocol-version: 2026-07-28\r\n"
@@ -145,7 +176,13 @@ NEW = "mcp-protocol-version: 2026-07-28\r\n"
 
 def state(status: str = "working", **more: Any) -> dict[str, Any]:
     """State of a task of the extension: https://github.com/modelcontextprotocol/ext-tasks"""
-    return {"resultType": "task", "taskId": "786512e2", "status": status, "ttlMs": 60000, "pollIntervalMs": 1} | more
+    return {
+        "resultType": "task",
+        "taskId": "786512e2",
+        "status": status,
+        "ttlMs": 60000,
+        "pollIntervalMs": 1,
+    } | more
 
 
 RESULT = {"content": [{"type": "text", "text": "42"}]}
@@ -153,19 +190,29 @@ RESULT = {"content": [{"type": "text", "text": "42"}]}
 
 @pytest.mark.parametrize("way", ["answer", "notification"])
 def test_a_task_of_the_extension_has_its_result_in_its_state(way: str) -> None:
-    """The server decides to answer later; the state that the client asks for, or is told, ends the call."""
+    """The server decides to answer later; the state that the client asks for, or is told, ends the
+    call.
+    """
     world = World()
     begun = world.pass_on(ask(), reply(state(), 1), request_headers=NEW)
     assert only(begun).status == "processing"
     waits = world.pass_on(request("tasks/get"), reply(state()), request_headers=NEW)
     assert waits.tool_calls == []
     done = state("completed", result=RESULT)
+
     if way == "answer":
-        entry = world.pass_on(request("tasks/get", 3), reply(done | {"resultType": "complete"}, 3), request_headers=NEW)
+        entry = world.pass_on(
+            request("tasks/get", 3),
+            reply(done | {"resultType": "complete"}, 3),
+            request_headers=NEW,
+        )
     else:
         listen = {"jsonrpc": "2.0", "id": 3, "method": "subscriptions/listen", "params": {}}
         told = {"jsonrpc": "2.0", "method": "notifications/tasks", "params": done}
-        entry = world.pass_on(listen, events(told), content_type="text/event-stream", request_headers=NEW)
+        entry = world.pass_on(
+            listen, events(told), content_type="text/event-stream", request_headers=NEW
+        )
+
     call = only(entry)
     assert (call.status, call.record_id, call.tool_name) == ("success", begun.record.id, "add")
     assert json.loads(call.result or b"") == RESULT

@@ -35,7 +35,16 @@ def redacted(body: bytes, content_type: bytes = b"") -> bytes:
 
 def test_what_was_set_aside_comes_back() -> None:
     """Of any mixture of octets, runs and texts."""
-    pieces = [OCTETS, STANDARD.encode(), LINES.encode(), b" some text ", b"\x00", OCTETS.hex().encode(), b'"', b"\\"]
+    pieces = [
+        OCTETS,
+        STANDARD.encode(),
+        LINES.encode(),
+        b" some text ",
+        b"\x00",
+        OCTETS.hex().encode(),
+        b'"',
+        b"\\",
+    ]
     for _ in range(200):
         text = b"".join(G.choices(pieces, k=6))
         for content in (None, "octets"):
@@ -59,7 +68,9 @@ def test_secrets_beside_a_run_are_found(name: str) -> None:
     for run in (STANDARD, URL, LINES, OCTETS.hex()):
         for place in ('{"image": "%s", "note": "use %s"}', '{"note": "%s", "image": "%s"}'):
             texts = (run, secret) if "use" in place else (secret, run)
-            text = place.replace("%s", json.dumps(texts[0])[1:-1], 1).replace("%s", json.dumps(texts[1])[1:-1], 1)
+            text = place.replace("%s", json.dumps(texts[0])[1:-1], 1).replace(
+                "%s", json.dumps(texts[1])[1:-1], 1
+            )
             shown = redacted(text.encode(), b"application/json").decode()
             assert json.dumps(secret)[1:-1] not in shown, place
             assert json.dumps(run)[1:-1] in shown
@@ -73,7 +84,9 @@ def test_secrets_within_a_run_are_found(name: str) -> None:
     for run, sign in ((STANDARD, "/"), (URL.rstrip("="), "-")):
         for before in (0, 50, 600, 3000):
             text = f'"{run[:before]}{sign}{secret}{sign}{run}"'.encode()
-            assert (secret.encode() in redacted(text)) == (secret.encode() in SecretPatterns().redact(text)), before
+            assert (secret.encode() in redacted(text)) == (
+                secret.encode() in SecretPatterns().redact(text)
+            ), before
 
 
 def long_token(size: int = 1200) -> str:
@@ -88,15 +101,21 @@ LONG = {
     "facebook": "EAA" + "".join(G.choices("ABCDEFabcdef0123456789xyzXYZ", k=600)),
     "aws session": "IQoJb3JpZ2luX2Vj" + base64.b64encode(G.randbytes(900)).decode(),
     "bearer": f"Bearer {long_token()}",
-    "basic": "Basic " + base64.b64encode(b"c" * 300 + b":" + G.randbytes(90).hex().encode()).decode(),
-    "basic in a field": "_auth=" + base64.b64encode(b"c" * 300 + b":" + G.randbytes(90).hex().encode()).decode(),
+    "basic": "Basic "
+    + base64.b64encode(b"c" * 300 + b":" + G.randbytes(90).hex().encode()).decode(),
+    "basic in a field": "_auth="
+    + base64.b64encode(b"c" * 300 + b":" + G.randbytes(90).hex().encode()).decode(),
     "pem": "-----BEGIN PRIVATE KEY-----\n" + LINES + "-----END PRIVATE KEY-----",
-    "pem in base64": base64.b64encode(b"-----BEGIN RSA PRIVATE KEY-----\n%b" % base64.encodebytes(OCTETS)).decode(),
+    "pem in base64": base64.b64encode(
+        b"-----BEGIN RSA PRIVATE KEY-----\n%b" % base64.encodebytes(OCTETS)
+    ).decode(),
     "certificate and key": base64.b64encode(
         b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n%b"
         % (base64.encodebytes(OCTETS), base64.encodebytes(OCTETS))
     ).decode(),
-    "docker": base64.b64encode(b'{"auths":{"x":{"auth":"%b"}}}' % G.randbytes(400).hex().encode()).decode(),
+    "docker": base64.b64encode(
+        b'{"auths":{"x":{"auth":"%b"}}}' % G.randbytes(400).hex().encode()
+    ).decode(),
     "assignment": f"client_secret={STANDARD}",
     "behind a name": f"{URL.rstrip('=')}-password=hunter2hunter2",
 }
@@ -108,10 +127,17 @@ def test_long_secrets_go_whole(name: str) -> None:
     secret = LONG[name]
     kept = URL if name == "behind a name" else ""
     words = [secret[at : at + 24] for at in range(24, len(secret) - 24, 16)]
-    words = [word for word in words if word not in kept and "\n" not in word and "CERTIFICATE" not in word]
+    words = [
+        word
+        for word in words
+        if word not in kept and "\n" not in word and "CERTIFICATE" not in word
+    ]
+
     written = secret, json.dumps(secret), json.dumps(json.dumps({"a": [secret]}))
     for text in written:
-        shown = redacted(b'{"note": %b}' % text.encode() if text[0] == '"' else b"see %b here" % text.encode())
+        shown = redacted(
+            b'{"note": %b}' % text.encode() if text[0] == '"' else b"see %b here" % text.encode()
+        )
         assert b"[REDACTED]" in shown
         assert [word for word in words if word.encode() in shown] == []
 
@@ -121,15 +147,26 @@ def test_what_has_a_secret_name_goes_whole(name: str) -> None:
     """However long; what follows it stays."""
     for value in (STANDARD, URL, LINES, OCTETS.hex()):
         text = json.dumps({name: value, "image": value})
-        assert json.loads(redacted(text.encode(), b"application/json")) == {name: "[REDACTED]", "image": value}
+        assert json.loads(redacted(text.encode(), b"application/json")) == {
+            name: "[REDACTED]",
+            "image": value,
+        }
 
 
 def test_octets_keep_their_texts_searched() -> None:
-    """Strings of formats of programs, parts of a form, a picture with a text behind it, a picture that is none."""
+    """Strings of formats of programs, parts of a form, a picture with a text behind it, a picture
+    that is none.
+    """
     token = b"ghp_" + b"a1B2c3D4e5F6" * 3
     picture = b"\x89PNG\r\n\x1a\n" + OCTETS
     part = b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
-    form = part % (b"file", picture) + part % (b"password", b"hunter2") + part % (b"note", b"use " + token) + b"--b--"
+    form = (
+        part % (b"file", picture)
+        + part % (b"password", b"hunter2")
+        + part % (b"note", b"use " + token)
+        + b"--b--"
+    )
+
     bodies = {
         OCTETS + b"\x12\x28" + token + b"\x18\x01" + OCTETS: b"application/x-protobuf",
         OCTETS + b"\x12\x04note" + token + OCTETS: b"",
@@ -144,21 +181,31 @@ def test_octets_keep_their_texts_searched() -> None:
         assert token not in shown
         assert b"hunter2" not in shown
         assert b"[REDACTED]" in shown
+
     assert redacted(form, b"multipart/form-data; boundary=b").startswith(part % (b"file", picture))
 
 
-@each_of("content_type", [b"image/png", b"", b"application/octet-stream", b"multipart/form-data; boundary=b"])
+@each_of(
+    "content_type",
+    [b"image/png", b"", b"application/octet-stream", b"multipart/form-data; boundary=b"],
+)
 def test_octets_stay_as_they_are(content_type: bytes) -> None:
     """Of pictures, archives, forms with files."""
     picture = b"\x89PNG\r\n\x1a\n" + zlib.compress(OCTETS * 3)
-    for body in (picture, OCTETS, b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + picture + b"\r\n--b--"):
+    for body in (
+        picture,
+        OCTETS,
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + picture + b"\r\n--b--",
+    ):
         assert redacted(body, content_type) == body
 
 
 def test_windows_of_octets() -> None:
     """Of a body that was cut."""
     token = b"ghp_" + b"a1B2c3D4e5F6" * 3
-    head, tail = redactor.redact_body(OCTETS + b"\0" + token + b"\0" + OCTETS, OCTETS, b"", True, content="octets")
+    head, tail = redactor.redact_body(
+        OCTETS + b"\0" + token + b"\0" + OCTETS, OCTETS, b"", True, content="octets"
+    )
     assert token not in head + tail
     assert OCTETS in head
     picture = DecodedBody(b"\x89PNG\r\n\x1a\n" + OCTETS, OCTETS, 90_000, True, None, 90_000, True)
@@ -167,7 +214,9 @@ def test_windows_of_octets() -> None:
 
 
 def test_octets_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """64 KiB of a picture by no pattern; of other octets a fiftieth, in a few searches, and so of base64."""
+    """64 KiB of a picture by no pattern; of other octets a fiftieth, in a few searches, and so of
+    base64.
+    """
     asked: list[int] = []
 
     def look(text: bytes) -> bool:
@@ -182,5 +231,7 @@ def test_octets_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redacted_body(picture, b"image/png", own, 1 << 20).head is picture.head
     assert asked == []
     own.redact_body(body, b"", b"", False, content="octets")
-    own.redact_body(json.dumps({"a": base64.b64encode(body).decode()}).encode(), b"", b"application/json", False)
+    own.redact_body(
+        json.dumps({"a": base64.b64encode(body).decode()}).encode(), b"", b"application/json", False
+    )
     assert sum(asked) < 65_536 / 20

@@ -39,7 +39,11 @@ def test_base64_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("token", "is_one"),
-    [(b"eyJhbGciOiJIUzI1NiJ9.e30.x", True), (b"sk.eyJhbGciOiJIUzI1NiJ9.e30.x", True), (b"eyJ.a.b", False)],
+    [
+        (b"eyJhbGciOiJIUzI1NiJ9.e30.x", True),
+        (b"sk.eyJhbGciOiJIUzI1NiJ9.e30.x", True),
+        (b"eyJ.a.b", False),
+    ],
 )
 def test_a_token_begins_with_an_object(token: bytes, is_one: bool) -> None:
     """RFC 7515 §3.1."""

@@ -16,7 +16,9 @@ TEXT = base64.b64encode(RAW).decode()
 DIGEST = hashlib.sha256(RAW).hexdigest()
 
 
-@pytest.mark.parametrize("encoded", [TEXT, base64.urlsafe_b64encode(RAW).decode(), TEXT.rstrip("=")])
+@pytest.mark.parametrize(
+    "encoded", [TEXT, base64.urlsafe_b64encode(RAW).decode(), TEXT.rstrip("=")]
+)
 def test_base64_is_replaced(encoded: str) -> None:
     """Size and hash of what was there stay; the document stays JSON."""
     document = {"a": 1, "data": encoded, "b": [encoded]}
@@ -31,12 +33,23 @@ def test_data_url_is_replaced_with_its_type() -> None:
     """An image part says what kind of image it was."""
     part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
     shown = json.loads(compact(json.dumps(part).encode()))
-    assert shown["image_url"]["url"] == {"omitted": "base64", "type": "image/png", "bytes": 3000, "sha256": DIGEST}
+    assert shown["image_url"]["url"] == {
+        "omitted": "base64",
+        "type": "image/png",
+        "bytes": 3000,
+        "sha256": DIGEST,
+    }
 
 
 def test_numbers_are_replaced() -> None:
     """Long arrays of numbers say how many there were; short ones and others stay."""
-    vectors = {"e": [0.1 * n for n in range(300)], "f": [1e-7, -2] * 100, "g": [1, 2, 3], "h": ["1"] * 100, "i": [[]]}
+    vectors = {
+        "e": [0.1 * n for n in range(300)],
+        "f": [1e-7, -2] * 100,
+        "g": [1, 2, 3],
+        "h": ["1"] * 100,
+        "i": [[]],
+    }
     shown = json.loads(compact(json.dumps(vectors, indent=1).encode()))
     assert shown["e"] == {"omitted": "numbers", "count": 300}
     assert shown["f"] == {"omitted": "numbers", "count": 200}
@@ -54,7 +67,13 @@ def test_payloads_cut_by_the_window() -> None:
 
 def test_other_text_is_left_alone() -> None:
     """The same object comes back."""
-    for text in (b"x" * 5000, json.dumps({"a": ["word " * 50] * 50}).encode(), b'"' * 5000, b"[" * 5000, b"[1," * 3000):
+    for text in (
+        b"x" * 5000,
+        json.dumps({"a": ["word " * 50] * 50}).encode(),
+        b'"' * 5000,
+        b"[" * 5000,
+        b"[1," * 3000,
+    ):
         assert compact(text) is text or compact(text) == text
 
 
@@ -68,7 +87,12 @@ def test_other_text_is_left_alone() -> None:
 def test_a_look_at_samples_misses_no_payload(
     before: bytes, characters: int, unit: bytes, numbers: int, number: bytes
 ) -> None:
-    """Whatever the patterns would replace, the quick look lets through, at any offset, however short its spelling."""
-    for text in (before + b'"' + unit * characters + b'"', before + b"[" + number * numbers + b"1]"):
+    """Whatever the patterns would replace, the quick look lets through, at any offset, however
+    short its spelling.
+    """
+    for text in (
+        before + b'"' + unit * characters + b'"',
+        before + b"[" + number * numbers + b"1]",
+    ):
         if _BASE64.search(text) or _NUMBERS.search(text):
             assert may_hold_payload(text)

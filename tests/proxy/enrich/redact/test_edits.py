@@ -15,7 +15,12 @@ def test_edits_are_counted_by_rule() -> None:
     """But for what was taken out before, and the rest of what has a mark elsewhere."""
     hits: Counter[str] = Counter()
     text = b"one two [REDACTED] four"
-    edits = [Edit(0, 3, MARK, "a"), Edit(4, 7, b"", "a"), Edit(8, 18, MARK, "b"), Edit(19, 23, MARK, "a")]
+    edits = [
+        Edit(0, 3, MARK, "a"),
+        Edit(4, 7, b"", "a"),
+        Edit(8, 18, MARK, "b"),
+        Edit(19, 23, MARK, "a"),
+    ]
     assert edited(text, edits, hits) == b"[REDACTED]  [REDACTED] [REDACTED]"
     assert hits == {"a": 2}
     assert edited(text, [], hits) is text

@@ -16,9 +16,20 @@ FOUND = "found is 'acme_12345678'"
 NO_MATCH = "nothing matches, or not at the beginning of a word"
 
 
-def rule(examples: tuple[str, ...] = (), no_examples: tuple[str, ...] = (), regex: str = "acme_[a-z0-9]{8}") -> Rule:
+def rule(
+    examples: tuple[str, ...] = (),
+    no_examples: tuple[str, ...] = (),
+    regex: str = "acme_[a-z0-9]{8}",
+) -> Rule:
     """Make an own rule."""
-    return Rule(id="acme-key", of="x", literals=("acme_",), regex=regex, examples=examples, no_examples=no_examples)
+    return Rule(
+        id="acme-key",
+        of="x",
+        literals=("acme_",),
+        regex=regex,
+        examples=examples,
+        no_examples=no_examples,
+    )
 
 
 def test_an_example_is_a_secret_or_has_one() -> None:
@@ -36,34 +47,45 @@ def test_an_example_is_a_secret_or_has_one() -> None:
         (
             ("acne",),
             (),
-            "examples: expected a text in which a secret is found; it has none of the literals, got 'acne'",
+            "examples: expected a text in which a secret is found; it has none of the literals, "
+            "got 'acne'",
         ),
-        (("acme_1",), (), f"examples: expected a text in which a secret is found; {NO_MATCH}, got 'acme_1'"),
+        (
+            ("acme_1",),
+            (),
+            f"examples: expected a text in which a secret is found; {NO_MATCH}, got 'acme_1'",
+        ),
         (
             ("x acme_12345678",),
             (),
-            f"examples: expected that 'x acme_12345678' is found, and nothing else; {FOUND}, got 'x acme_12345678'",
+            f"examples: expected that 'x acme_12345678' is found, and nothing else; {FOUND}, got "
+            "'x acme_12345678'",
         ),
         (
             ("acme_12345678 «acme_12345678»",),
             (),
-            f"examples: expected that 'acme_12345678' is found, and nothing else; {FOUND}, 'acme_12345678', got "
+            f"examples: expected that 'acme_12345678' is found, and nothing else; {FOUND}, "
+            "'acme_12345678', got "
             "'acme_12345678 «acme_12345678»'",
         ),
         (
             (),
             ("a", "to acme_12345678"),
-            f"no-examples: expected a text in which nothing is found; {FOUND}, got 'to acme_12345678'",
+            f"no-examples: expected a text in which nothing is found; {FOUND}, got 'to "
+            "acme_12345678'",
         ),
         (
             (),
             ("acme_12345678 " * 9,),
-            f"no-examples: expected a text in which nothing is found; {FOUND}, 'acme_12345678', 'acme_12345678' …, got "
+            f"no-examples: expected a text in which nothing is found; {FOUND}, 'acme_12345678', "
+            "'acme_12345678' …, got "
             "'acme_12345678 acme_12345678 acme_12345678 acme_12345678 acme_12345678 acme_1...",
         ),
     ],
 )
-def test_examples_are_tried(examples: tuple[str, ...], no_examples: tuple[str, ...], expected: str) -> None:
+def test_examples_are_tried(
+    examples: tuple[str, ...], no_examples: tuple[str, ...], expected: str
+) -> None:
     """Each says what was found instead."""
     found = [f"{name}: {text}" for name, text in problems_of((rule(), rule(examples, no_examples)))]
     assert found == ([f"redact.rules[1].{expected}"] if expected else [])
@@ -85,7 +107,11 @@ def test_built_in_rules_would_pass() -> None:
 def test_the_rule_that_contributors_are_shown_works() -> None:
     """It is written as those of the files are, and none of them finds its near miss."""
     (diff,) = re.findall(r"```diff\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
-    lines = [line[1:] for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    lines = [
+        line[1:]
+        for line in diff.splitlines()
+        if line.startswith("+") and not line.startswith("+++")
+    ]
     (table,) = tomllib.loads("\n".join(lines))["rules"]
     assert list(table) == [key for key in KEYS if key in table]
     shown = msgspec.convert(table, Rule)

@@ -95,7 +95,9 @@ def json_in_json(depth: int) -> str:
         ),
     ],
 )  # fmt: skip
-def test_places_are_those_of_the_text_as_sent(content_type: str, text: str, expected: list[tuple[str, str]]) -> None:
+def test_places_are_those_of_the_text_as_sent(
+    content_type: str, text: str, expected: list[tuple[str, str]]
+) -> None:
     """Of a value all that stands for it, escapes included; without the quotes around it."""
     assert taken(text, content_type) == expected
 
@@ -108,21 +110,37 @@ def test_lines_and_columns_are_those_of_an_editor() -> None:
     assert explain(make, text.encode("utf-16"), b"text/plain").found == expected
     assert explain(make, text.encode("utf-8-sig")).found == expected
     latin = f"é {GITHUB}".encode("latin-1")
-    assert explain(make, latin, b"text/plain; charset=iso-8859-1").found == [Found(1, 3, 40, "github-token")]
-    assert explain(make, b"\x80\x81 " + GITHUB.encode(), b"text/plain").found == [Found(1, 4, 40, "github-token")]
+    assert explain(make, latin, b"text/plain; charset=iso-8859-1").found == [
+        Found(1, 3, 40, "github-token")
+    ]
+    assert explain(make, b"\x80\x81 " + GITHUB.encode(), b"text/plain").found == [
+        Found(1, 4, 40, "github-token")
+    ]
 
 
 def test_secrets_in_base64_are_where_it_is() -> None:
-    """Known by its beginning, below a name although its middle is set aside, and within documents of events."""
+    """Known by its beginning, below a name although its middle is set aside, and within documents
+    of events.
+    """
     pem = base64.b64encode(b"-----BEGIN EC PRIVATE KEY-----\n" + b"A" * 900).decode()
     long = base64.b64encode(bytes(range(256)) * 8).decode()
     text = f"k: {pem} " + json.dumps({"a": long, "password": long, "b": GITHUB})
-    assert taken(text, "text/plain") == [(pem, "kubernetes-pem"), (long, "name:password"), (GITHUB, "github-token")]
-    messages = [{"type": "x", "delta": {"text": piece}} for piece in (f"see {GITHUB[:9]}", GITHUB[9:], " and more")]
+    assert taken(text, "text/plain") == [
+        (pem, "kubernetes-pem"),
+        (long, "name:password"),
+        (GITHUB, "github-token"),
+    ]
+    messages = [
+        {"type": "x", "delta": {"text": piece}}
+        for piece in (f"see {GITHUB[:9]}", GITHUB[9:], " and more")
+    ]
     body = b"".join(invoked({"type": "start"}, *messages))
     explanation = explain(make, body, KIND.encode())
     assert [each.rule for each in explanation.found] == ["github-token", "github-token"]
-    values = [base64.b64encode(json.dumps(message, separators=(",", ":")).encode()).decode() for message in messages]
+    values = [
+        base64.b64encode(json.dumps(message, separators=(",", ":")).encode()).decode()
+        for message in messages
+    ]
     assert [each.length for each in explanation.found] == [len(value) for value in values[:2]]
     assert explanation.redacted == Redactor().redact_body(body, b"", KIND.encode(), False)[0]
 
@@ -155,7 +173,9 @@ def test_so_many_are_found_one_by_one() -> None:
     """Each once, what is behind them as a whole."""
     text = f"{GITHUB}\n" * 510
     found = explain(make, text.encode()).found
-    assert [(each.line, each.column, each.length) for each in found[:500]] == [(n, 1, 40) for n in range(1, 501)]
+    assert [(each.line, each.column, each.length) for each in found[:500]] == [
+        (n, 1, 40) for n in range(1, 501)
+    ]
     assert (found[500].line, found[500].column) == (501, 1)
     assert len(found) == 501
     form = "&".join(f"password=x{number}" for number in range(700))
@@ -182,7 +202,9 @@ values = st.recursive(
     st.one_of(st.sampled_from((*PIECES, GITHUB, IBAN)), st.integers(0, 99999)),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(("password", "a", "token", "db.pin", "session")), inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(("password", "a", "token", "db.pin", "session")), inner, max_size=3
+        ),
         inner.map(json.dumps),
     ),
     max_leaves=8,
@@ -194,7 +216,8 @@ def test_all_that_is_gone_is_found_and_nothing_else(value: object, content_type:
     """What is left between the places is what is left between the marks."""
     text = json.dumps(value, ensure_ascii=False)
     explanation = explain(make, text.encode(), content_type.encode())
-    rest, at = "", 0
+    rest = ""
+    at = 0
     for found in explanation.found:
         rest += text[at : found.column - 1]
         at = found.column - 1 + found.length

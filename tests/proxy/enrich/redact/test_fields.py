@@ -1,4 +1,6 @@
-"""Fields of whose values something stays: names and attributes do, values and tokens go, and what may be one too."""
+"""Fields of whose values something stays: names and attributes do, values and tokens go, and what
+may be one too.
+"""
 
 import base64
 import json
@@ -30,10 +32,19 @@ CASES = [
     (b" ; ", b"R"),
 ]
 TOKEN = b"sk-proj-aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"
-_JSON = base64.b64encode(json.dumps({"session_id": "4qB25zPpzwvreveRTA7R9VoP", "expiry": 1795409243}).encode())
+_JSON = base64.b64encode(
+    json.dumps({"session_id": "4qB25zPpzwvreveRTA7R9VoP", "expiry": 1795409243}).encode()
+)
 _HEX = b"c25dcefbe4abc3f524b7eb93b9402f55"
 ATTRIBUTES = (
-    *(b"Secure", b"HttpOnly", b"Partitioned", b"Path=/app/x", b"Domain=.example.com", b"Max-Age=-1"),
+    *(
+        b"Secure",
+        b"HttpOnly",
+        b"Partitioned",
+        b"Path=/app/x",
+        b"Domain=.example.com",
+        b"Max-Age=-1",
+    ),
     *(
         b"SameSite=Lax",
         b"Priority=High",
@@ -67,7 +78,10 @@ def test_attributes_of_a_cookie_stay(attribute: bytes) -> None:
         (b"Secure; Secure", b"R; Secure"),
         (b"a=S3CRET; Path=/, b=S3CRET; HttpOnly", b"a=R; Path=R; HttpOnly"),
         (b"a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=S3CRET", b"a=R; Expires=R"),
-        (b"a=1; Domain=S3CRET_; Max-Age=S3CRET; x=S3CRET; S3CRET", b"a=R; Domain=R; Max-Age=R; x=R; R"),
+        (
+            b"a=1; Domain=S3CRET_; Max-Age=S3CRET; x=S3CRET; S3CRET",
+            b"a=R; Domain=R; Max-Age=R; x=R; R",
+        ),
         (b'a="1; Path=/; S3CRET', b"R"),
         (b"", b"R"),
     ],
@@ -83,7 +97,10 @@ def test_what_is_no_attribute_goes(value: bytes, expected: bytes) -> None:
     ("line", "expected"),
     [
         ("Referer: https://h/a;token=S3CRET", "Referer: https://h/a;token=[REDACTED]"),
-        ("location:/cb;token=S3CRET/b?c=d;token=S3CRET", "location:/cb;token=[REDACTED]/b?c=d;token=[REDACTED]"),
+        (
+            "location:/cb;token=S3CRET/b?c=d;token=S3CRET",
+            "location:/cb;token=[REDACTED]/b?c=d;token=[REDACTED]",
+        ),
         ('Link: </a;api_key=S3CRET>; rel="next"', 'Link: </a;api_key=[REDACTED]>; rel="next"'),
         ("X-Original-URI: /a;v=1;password=S3CRET", "X-Original-URI: /a;v=1;password=[REDACTED]"),
         ("Accept: text/html;token=1", "Accept: text/html;token=1"),
@@ -91,28 +108,48 @@ def test_what_is_no_attribute_goes(value: bytes, expected: bytes) -> None:
 )
 def test_parameters_of_paths_in_urls_are_those_of_the_target(line: str, expected: str) -> None:
     """In fields that hold URLs; elsewhere a semicolon has another meaning."""
-    assert Redactor().redact_head(f"GET / HTTP/1.1\r\n{line}".encode()).decode() == f"GET / HTTP/1.1\r\n{expected}"
+    assert (
+        Redactor().redact_head(f"GET / HTTP/1.1\r\n{line}".encode()).decode()
+        == f"GET / HTTP/1.1\r\n{expected}"
+    )
 
 
 def test_cookies_of_a_head() -> None:
     """In any spelling of the fields; a name that looks like a key goes by its looks."""
     key = b"sk-ant-api03-" + b"aB3dE5gH7jK9" * 4
     redactor = Redactor()
-    head = b"GET / HTTP/1.1\r\nCookie: a=S3CRET; b=1\r\nset_cookie:c=S3CRET; Secure\r\nCookie: %b=1\r\n\r\n" % key
+    head = (
+        b"GET / HTTP/1.1\r\nCookie: a=S3CRET; b=1\r\nset_cookie:c=S3CRET; Secure\r\nCookie: "
+        b"%b=1\r\n\r\n" % key
+    )
     redacted = redactor.redact_head(head)
-    assert b"\r\nCookie: a=[REDACTED]; b=[REDACTED]\r\nset_cookie: c=[REDACTED]; Secure\r\n" in redacted
+    assert (
+        b"\r\nCookie: a=[REDACTED]; b=[REDACTED]\r\nset_cookie: c=[REDACTED]; Secure\r\n"
+        in redacted
+    )
     assert S not in redacted
     assert key not in redacted
     assert key not in redactor.redact_field(b"Cookie: %b=1" % key)
     assert redactor.redact_head(redacted) == redacted
 
 
-@given(st.lists(st.sampled_from([S, b"=", b";", b'"', b" ", b",", b"a", b"Path=/", b"\\"]), max_size=12).map(b"".join))
+@given(
+    st.lists(
+        st.sampled_from([S, b"=", b";", b'"', b" ", b",", b"a", b"Path=/", b"\\"]), max_size=12
+    ).map(b"".join)
+)
 @example(b"a;Path=/S3CRET")
 def test_no_value_survives(value: bytes) -> None:
-    """A secret stays only where the name of a cookie is expected, alone before the first equals sign, or in a path."""
-    cookie, set_cookie = redact_cookies(value).split(b"; "), redact_set_cookie(value).split(b"; ")
-    for piece in (*cookie, set_cookie[0], *(piece for piece in set_cookie[1:] if not piece.startswith(b"Path=/"))):
+    """A secret stays only where the name of a cookie is expected, alone before the first equals
+    sign, or in a path.
+    """
+    cookie = redact_cookies(value).split(b"; ")
+    set_cookie = redact_set_cookie(value).split(b"; ")
+    for piece in (
+        *cookie,
+        set_cookie[0],
+        *(piece for piece in set_cookie[1:] if not piece.startswith(b"Path=/")),
+    ):
         name, _, rest = piece.partition(b"=")
         assert S not in rest
         assert S not in name or rest == M
@@ -121,7 +158,12 @@ def test_no_value_survives(value: bytes) -> None:
 @each_of(
     "value",
     [
-        *(b"graphql-transport-ws", b"mqtt, mqttv3.1", b"v1.kernel.websocket.jupyter.org", b"ocpp1.6, ocpp2.0.1"),
+        *(
+            b"graphql-transport-ws",
+            b"mqtt, mqttv3.1",
+            b"v1.kernel.websocket.jupyter.org",
+            b"ocpp1.6, ocpp2.0.1",
+        ),
         *(
             b"v5.channel.k8s.io, v4.channel.k8s.io",
             b"wamp.2.msgpack.batched",
@@ -170,7 +212,10 @@ def test_subprotocols_of_a_head() -> None:
         (b"x-note-bin: AAAA," + base64.b64encode(TOKEN) + b",AAA=", b"x-note-bin: AAAA,R,AAA="),
         (b"x-note-bin:" + base64.urlsafe_b64encode(b"\xff\xfe\xff" + TOKEN), b"x-note-bin:R"),
         (b"x-note-bin: " + base64.b64encode(TOKEN) + b"A", b"x-note-bin: R"),
-        (b"x-note-bin: " + base64.b64encode(b'{"password": "S3CRET"}').rstrip(b"="), b"x-note-bin: R"),
+        (
+            b"x-note-bin: " + base64.b64encode(b'{"password": "S3CRET"}').rstrip(b"="),
+            b"x-note-bin: R",
+        ),
         (b"x-note-bin: " + base64.b64encode(b"\x123" + TOKEN), b"x-note-bin: R"),
         (b"x-note-bin: " + base64.b64encode(b"23" + TOKEN), b"x-note-bin: R"),
         (b"x-note-bin: " + base64.b64encode(b"\x123risk-averse-people"), None),
@@ -178,7 +223,9 @@ def test_subprotocols_of_a_head() -> None:
     ],
 )
 def test_binary_metadata_is_looked_into(line: bytes, expected: bytes | None) -> None:
-    """By name, by what it says in either alphabet of base64, and whatever the length before a text looks like."""
+    """By name, by what it says in either alphabet of base64, and whatever the length before a text
+    looks like.
+    """
     redacted = Redactor().redact_field(line)
     assert redacted == (line if expected is None else expected.replace(b"R", M))
     assert Redactor().redact_head(b"GET / HTTP/1.1\r\n" + line) == b"GET / HTTP/1.1\r\n" + redacted
@@ -189,7 +236,9 @@ def test_json_that_is_percent_encoded_is_redacted_in_fields() -> None:
     redact = Redactor().redact_field
     line = b"grpc-message: %7B%22password%22%3A%22S3CRET%22%2C%22a%22%3A1%7D"
     assert redact(line) == b"grpc-message: %7B%22password%22%3A%22[REDACTED]%22%2C%22a%22%3A1%7D"
-    assert redact(b"grpc-message: no%20such%20%22file%22") == b"grpc-message: no%20such%20%22file%22"
+    assert (
+        redact(b"grpc-message: no%20such%20%22file%22") == b"grpc-message: no%20such%20%22file%22"
+    )
 
 
 def test_a_name_that_is_excepted_makes_no_secret_of_a_field() -> None:

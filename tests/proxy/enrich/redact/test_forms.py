@@ -3,8 +3,14 @@
 from proxy.enrich.redact.forms import Form
 from proxy.enrich.redact.rule import Rule
 
-_KEY = Form(Rule(id="key", of="x", literals=("k-", "k-live-"), regex="k-[A-Za-z0-9-]{8,}", check="not-words"))
-_PART = Form(Rule(id="part", of="x", literals=("@h",), regex="[a-z]{1,8}:([a-z0-9]+)@h", before=32, group=1))
+_KEY = Form(
+    Rule(
+        id="key", of="x", literals=("k-", "k-live-"), regex="k-[A-Za-z0-9-]{8,}", check="not-words"
+    )
+)
+_PART = Form(
+    Rule(id="part", of="x", literals=("@h",), regex="[a-z]{1,8}:([a-z0-9]+)@h", before=32, group=1)
+)
 
 
 def test_what_is_behind_the_literal_is_judged() -> None:

@@ -32,7 +32,11 @@ def never() -> Edit:
 @each_of(
     ("content_type", "text", "expected"),
     [
-        ("multipart/form-data; boundary=x", PART.format("password") + PART.format("a") + "--x--", {"name:password": 1}),
+        (
+            "multipart/form-data; boundary=x",
+            PART.format("password") + PART.format("a") + "--x--",
+            {"name:password": 1},
+        ),
         ("multipart/form-data; boundary=x", PART.format("a") * 1002 + "--x--", {"rest-of-many": 1}),
         (FORM, "x;token=abc;y=2&https://x/?token=a", {"name:token": 2}),
         (FORM, "a=1;token=abc;y=2", {"name:token": 1}),
@@ -40,7 +44,9 @@ def never() -> Edit:
         ("text/plain", "query { a }", None),
     ],
 )
-def test_what_is_taken_out_is_counted(content_type: str, text: str, expected: dict[str, int] | None) -> None:
+def test_what_is_taken_out_is_counted(
+    content_type: str, text: str, expected: dict[str, int] | None
+) -> None:
     """Also of parts and of paths, by the name as such; what stood before it is none of it."""
     redactor = Redactor()
     redacted, _ = redactor.redact_body(text.encode(), b"", content_type.encode(), False)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
-from proxy.enrich.redact.naming.values import is_fact, is_folder, is_member_kept, is_number_kept, is_sign, is_word_kept
+from proxy.enrich.redact.naming.values import (
+    is_fact,
+    is_folder,
+    is_member_kept,
+    is_number_kept,
+    is_sign,
+    is_word_kept,
+)
 from tests.support.cases import each_of
 
 SECRET_NAMES = SecretNames(BUILT_IN)
@@ -17,9 +24,15 @@ REDACTOR = JsonRedactor(SECRET_NAMES)
 MARK = "[REDACTED]"
 
 texts = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), max_size=12)
-keys = st.one_of(texts, st.sampled_from([*BUILT_IN, "accessToken", "PASSWORD", "max_tokens", "Api_Key"]))
+keys = st.one_of(
+    texts, st.sampled_from([*BUILT_IN, "accessToken", "PASSWORD", "max_tokens", "Api_Key"])
+)
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False), texts
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(allow_nan=False, allow_infinity=False),
+    texts,
 )
 documents = st.recursive(
     scalars,
@@ -27,7 +40,9 @@ documents = st.recursive(
         st.lists(inner, max_size=4),
         st.dictionaries(keys, inner, max_size=4),
         st.dictionaries(keys, inner, max_size=3).map(json.dumps),  # JSON inside a string
-        st.dictionaries(keys, inner, max_size=3).map(lambda value: json.dumps(value, ensure_ascii=False, indent=1)),
+        st.dictionaries(keys, inner, max_size=3).map(
+            lambda value: json.dumps(value, ensure_ascii=False, indent=1)
+        ),
     ),
     max_leaves=12,
 )
@@ -36,10 +51,16 @@ documents = st.recursive(
 def model(value: Any) -> Any:
     """Redact by parsing, strings that hold JSON included."""
     if isinstance(value, dict):
-        return {key: secret(key, inner) if is_secret(key) else model(inner) for key, inner in value.items()}
+        return {
+            key: secret(key, inner) if is_secret(key) else model(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [model(inner) for inner in value]
-    return ["inner", model(parsed)] if (parsed := inner_of(value)) is not None else value
+    if (parsed := inner_of(value)) is not None:
+        return ["inner", model(parsed)]
+
+    return value
 
 
 def secret(name: str, value: Any, member: str = "", outer: str = "", is_in: bool = False) -> Any:
@@ -50,16 +71,22 @@ def secret(name: str, value: Any, member: str = "", outer: str = "", is_in: bool
         return [secret(name, inner, member, outer, is_in=True) for inner in value]
     if isinstance(value, str):
         return judged(name, value, member, outer, is_in=is_in)
+
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (
-        MARK
-        if is_number and not member and not is_number_kept(normalise(name.encode()), str(value).encode())
-        else value
-    )
+    if (
+        is_number
+        and not member
+        and not is_number_kept(normalise(name.encode()), str(value).encode())
+    ):
+        return MARK
+
+    return value
 
 
 class Undecided(str):
-    """A string that may stay or go: it is judged as it is written, and its spellings are judged differently."""
+    """A string that may stay or go: it is judged as it is written, and its spellings are judged
+    differently.
+    """
 
     __hash__ = str.__hash__
 
@@ -71,10 +98,16 @@ def judged(name: str, value: str, member: str, outer: str, *, is_in: bool) -> st
     """Judge a string in each way it may be written, alone and in strings within strings."""
     spellings = {value}
     for _ in range(3):
-        spellings |= {json.dumps(each, ensure_ascii=is_ascii)[1:-1] for each in spellings for is_ascii in (False, True)}
+        spellings |= {
+            json.dumps(each, ensure_ascii=is_ascii)[1:-1]
+            for each in spellings
+            for is_ascii in (False, True)
+        }
+
     kept = {is_string_kept(name, each.encode(), member, outer, is_in=is_in) for each in spellings}
     if len(kept) == 2:
         return Undecided(value)
+
     return value if kept == {True} else MARK
 
 
@@ -85,6 +118,7 @@ def is_string_kept(name: str, value: bytes, member: str, outer: str, *, is_in: b
         return True
     if not is_in:
         return is_sign(value) or is_folder(compared, value)
+
     endings = ("value", "password", "secret", "token", "key")
     is_word = not member.lower().endswith(endings) and is_word_kept(compared, value)
     return is_word or is_member_kept(member.encode(), outer.encode(), value, is_refused=False)
@@ -93,10 +127,15 @@ def is_string_kept(name: str, value: bytes, member: str, outer: str, *, is_in: b
 def parsed_alike(value: Any) -> Any:
     """Parse strings that hold JSON as the model does, without redacting."""
     if isinstance(value, dict):
-        return {key: inner if is_secret(key) else parsed_alike(inner) for key, inner in value.items()}
+        return {
+            key: inner if is_secret(key) else parsed_alike(inner) for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [parsed_alike(inner) for inner in value]
-    return ["inner", parsed_alike(parsed)] if (parsed := inner_of(value)) is not None else value
+    if (parsed := inner_of(value)) is not None:
+        return ["inner", parsed_alike(parsed)]
+
+    return value
 
 
 def inner_of(value: Any) -> Any:
@@ -116,7 +155,9 @@ def is_secret(key: str) -> bool:
 
 @given(documents, st.booleans(), st.sampled_from([None, 0, 2]))
 def test_same_as_parsing(document: Any, is_ascii: bool, indent: int | None) -> None:
-    """Valid JSON in, valid JSON out, equal to redacting the parsed document; twice is the same as once."""
+    """Valid JSON in, valid JSON out, equal to redacting the parsed document; twice is the same as
+    once.
+    """
     text = json.dumps(document, ensure_ascii=is_ascii, indent=indent).encode()
     shown, end = REDACTOR.redact(text)
     assert parsed_alike(json.loads(shown)) == model(document)
@@ -135,7 +176,9 @@ def test_document_without_secrets_comes_back_itself(document: dict[str, Any]) ->
 def test_any_bytes_around_a_secret(noise: bytes, where: int) -> None:
     """Whatever stands before or behind, the string of a secret key is gone."""
     planted = b'"password": "S3CRET-VALUE"'
-    text = (planted + noise, noise + planted, noise + planted + noise, noise + b"\n" + planted)[where]
+    text = (planted + noise, noise + planted, noise + planted + noise, noise + b"\n" + planted)[
+        where
+    ]
     shown, _ = REDACTOR.redact(text)
     assert b"S3CRET-VALUE" not in shown or b"S3CRET-VALUE" in noise
     assert REDACTOR.redact(shown)[0] == shown
@@ -207,7 +250,9 @@ def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> N
     ],
 )  # fmt: skip
 def test_spellings_and_values(text: bytes, expected: bytes) -> None:
-    """Escaped names, every kind of value, JSON in strings, what is not quite JSON; other bytes stay."""
+    """Escaped names, every kind of value, JSON in strings, what is not quite JSON; other bytes
+    stay.
+    """
     assert REDACTOR.redact(text) == (expected, End.OUTSIDE)
     assert REDACTOR.redact(expected)[0] == expected
 
@@ -242,7 +287,11 @@ def test_values_that_no_name_stands_beside_stay(text: bytes) -> None:
         (b'{"password": \'S', b'{"password": "[REDACTED]"', End.IN_STRING),
         (b'{"password": 12', b'{"password": "[REDACTED]"', End.OUTSIDE),
         (b'{"password"', b'{"password"', End.OUTSIDE),
-        (b'{"name":"password","value":"S', b'{"name":"password","value":"[REDACTED]"', End.IN_STRING),
+        (
+            b'{"name":"password","value":"S',
+            b'{"name":"password","value":"[REDACTED]"',
+            End.IN_STRING,
+        ),
     ],
 )
 def test_text_that_ends_within_a_value_says_so(text: bytes, expected: bytes, end: End) -> None:
@@ -266,7 +315,9 @@ def test_text_that_ends_within_a_value_says_so(text: bytes, expected: bytes, end
     ],
 )
 def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes) -> None:
-    """Half a megabyte of beginnings ends at once; a search that starts over each time would meet the time limit."""
+    """Half a megabyte of beginnings ends at once; a search that starts over each time would meet
+    the time limit.
+    """
     text = unit * (500_000 // len(unit))
     shown, _ = REDACTOR.redact(text)
     assert len(shown) <= 3 * len(text)
@@ -299,7 +350,10 @@ def test_a_code_beside_a_grant_is_a_secret(text: str, is_secret: bool) -> None:
     redacted, _ = REDACTOR.redact((text % CODE).encode())
     assert (CODE.encode() not in redacted) is is_secret
     assert REDACTOR.redact(redacted)[0] == redacted
-    assert REDACTOR.redact(b'{"grant_type":"password","code":"DE"}')[0] == b'{"grant_type":"password","code":"DE"}'
+    assert (
+        REDACTOR.redact(b'{"grant_type":"password","code":"DE"}')[0]
+        == b'{"grant_type":"password","code":"DE"}'
+    )
 
 
 @each_of(

@@ -34,13 +34,22 @@ def test_bodies(content_type: bytes, head: bytes, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("a.yml", "yaml"), ("a.tsv", "separated"), (".env", "assignments"), ("a", "other")]
+    ("name", "kind"),
+    [("a.yml", "yaml"), ("a.tsv", "separated"), (".env", "assignments"), ("a", "other")],
 )
 def test_parts(name: str, kind: Kind) -> None:
     """By the name of their file."""
-    assert kind_of_text(f'content-disposition: form-data; name="f"; filename="{name}"'.encode(), b"x") == kind
+    assert (
+        kind_of_text(f'content-disposition: form-data; name="f"; filename="{name}"'.encode(), b"x")
+        == kind
+    )
 
 
 def test_settings_that_are_markup() -> None:
     """As of .NET."""
-    assert kind_of_text(b'content-disposition: form-data; name="f"; filename="web.config"', b"\n<?xml ?>") == "other"
+    assert (
+        kind_of_text(
+            b'content-disposition: form-data; name="f"; filename="web.config"', b"\n<?xml ?>"
+        )
+        == "other"
+    )

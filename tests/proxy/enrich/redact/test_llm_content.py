@@ -1,4 +1,6 @@
-"""Tokens of text and realtime sessions are content; the same names elsewhere are secrets, and so is what is inside."""
+"""Tokens of text and realtime sessions are content; the same names elsewhere are secrets, and so is
+what is inside.
+"""
 
 import json
 from typing import Any
@@ -22,7 +24,8 @@ LOGPROBS: list[Any] = [
     {"token": "Hello", "logprob": -0.31725305, "bytes": [72, 101], "top_logprobs": TOP},
     {"token": '\\n"', "bytes": None, "logprob": 0},  # of a response's output_text
     {"id": 5, "token": " the", "bytes": [32], "logprob": -0.1},  # llama-server
-    {"token": "a", "tokenId": 7, "logProbability": -0.25},  # https://ai.google.dev/api/generate-content#Candidate_1
+    # Https://ai.google.dev/api/generate-content#Candidate_1.
+    {"token": "a", "tokenId": 7, "logProbability": -0.25},
 ]
 
 
@@ -50,7 +53,10 @@ def test_text_tokens_are_kept(part: dict[str, Any]) -> None:
         {"session": "S3CRET", "turn_detection": None},
         {"session": {"id": "S3CRET", "user": 5}},
         {"session": ["S3CRET"], "modalities": ["text"]},
-        {"type": "session.update", "session": {"modalities": ["text"], "client_secret": {"value": "S3CRET"}}},
+        {
+            "type": "session.update",
+            "session": {"modalities": ["text"], "client_secret": {"value": "S3CRET"}},
+        },
         {"session": {"type": "realtime", "password": "S3CRET", "token": "S3CRET"}},
     ],
 )

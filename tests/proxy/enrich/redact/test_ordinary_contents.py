@@ -14,8 +14,10 @@ from tests.support.cases import each_of
 
 WORDS: Final = re.findall(
     r"\w+",
-    "order customer shipping address invoice total amount product category review status pending active running item "
-    "list page account name email street city country number time created updated service report message warning info "
+    "order customer shipping address invoice total amount product category review status pending "
+    "active running item "
+    "list page account name email street city country number time created updated service report "
+    "message warning info "
     "Größe Straße schön müssen Lieferung Rechnung 東京 注文 お客様 заказ клиент café naïve",
 )
 BODY_BYTES = 16_384
@@ -51,14 +53,19 @@ def record_of(g: random.Random) -> dict[str, object]:
 
 def log_line(g: random.Random) -> str:
     return (
-        f'10.0.0.{g.randrange(255)} - - [28/Nov/2026:10:11:12] "GET /{words(g, 1)}/{g.randrange(10**6)} HTTP/1.1" '
-        f"200 {g.randrange(10**5)} rt={g.random()} trace={g.getrandbits(128):032x} span={g.getrandbits(80):020x}\n"
+        f'10.0.0.{g.randrange(255)} - - [28/Nov/2026:10:11:12] "GET '
+        f'/{words(g, 1)}/{g.randrange(10**6)} HTTP/1.1" '
+        f"200 {g.randrange(10**5)} rt={g.random()} trace={g.getrandbits(128):032x} "
+        f"span={g.getrandbits(80):020x}\n"
     )
 
 
 def html_line(g: random.Random) -> str:
     link = f"/p/{g.randrange(10**5)}?a={words(g, 1)}&amp;page=2"
-    return f'<div id="{uuid_of(g)}" data-n="{g.randrange(10**9)}"><a href="{link}">{words(g, 5)}</a></div>\n'
+    return (
+        f'<div id="{uuid_of(g)}" data-n="{g.randrange(10**9)}"><a '
+        f'href="{link}">{words(g, 5)}</a></div>\n'
+    )
 
 
 def csv_line(g: random.Random) -> str:
@@ -73,7 +80,9 @@ def script_line(g: random.Random) -> str:
 Make = Callable[[random.Random], bytes]
 
 
-def parts(line: Callable[[random.Random], str], before: str = "", behind: str = "", between: str = "") -> Make:
+def parts(
+    line: Callable[[random.Random], str], before: str = "", behind: str = "", between: str = ""
+) -> Make:
     """Make bodies of pieces."""
 
     def body(g: random.Random) -> bytes:
@@ -90,7 +99,9 @@ def parts(line: Callable[[random.Random], str], before: str = "", behind: str = 
 CONTENTS: dict[str, Make] = {
     "JSON": parts(lambda g: json.dumps(record_of(g), ensure_ascii=False), "[", "]", ","),
     "JSON with escapes": parts(lambda g: json.dumps(record_of(g)), "[", "]", ","),
-    "JSON in JSON": lambda g: json.dumps({"arguments": json.dumps([record_of(g) for _ in range(40)])}).encode(),
+    "JSON in JSON": lambda g: json.dumps(
+        {"arguments": json.dumps([record_of(g) for _ in range(40)])}
+    ).encode(),
     "UUIDs": parts(uuid_of, '["', '"]', '", "'),
     "hexadecimal ids": parts(lambda g: f"{g.getrandbits(96):024x}", '["', '"]', '", "'),
     "floats": parts(lambda g: repr(g.random() * 10 ** g.randrange(-3, 6)), "[", "]", ", "),
@@ -103,15 +114,20 @@ CONTENTS: dict[str, Make] = {
     "prose": parts(lambda g: words(g, 12) + ". "),
     "picture": lambda g: b"\x89PNG\r\n\x1a\n" + g.randbytes(BODY_BYTES),
     "octets": lambda g: g.randbytes(BODY_BYTES),
-    "base64": lambda g: json.dumps({"image": base64.b64encode(g.randbytes(BODY_BYTES)).decode()}).encode(),
-    "mail": lambda g: b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(g.randbytes(BODY_BYTES)),
+    "base64": lambda g: json.dumps(
+        {"image": base64.b64encode(g.randbytes(BODY_BYTES)).decode()}
+    ).encode(),
+    "mail": lambda g: (
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(g.randbytes(BODY_BYTES))
+    ),
 }
 
 
 @each_of("kind", [*CONTENTS])
 def test_ordinary_contents_are_clean_at_a_glance(kind: str) -> None:
     """All but one of twenty at most, by chance: who looks closer takes ten times as long."""
-    make, g = CONTENTS[kind], random.Random(12)
+    make = CONTENTS[kind]
+    g = random.Random(12)
     bodies = [make(g) for _ in range(100)]
     unclean = [body for body in bodies if not redactor.are_clean([without_aside(body)])]
     assert len(unclean) <= len(bodies) // 20

@@ -15,7 +15,9 @@ def own(regex: str, literal: str = "key=", **more: object) -> Rule:
 
 
 def test_own_expressions_are_of_re2() -> None:
-    """Whatever an own rule says, it takes linear time; those of our files are matched by `re`, which is faster."""
+    """Whatever an own rule says, it takes linear time; those of our files are matched by `re`,
+    which is faster.
+    """
     form = Form(own("key=(a|a)*b"))
     assert form.match(b"key=" + b"a" * 20 + b"b", 0, is_octets=False) == (0, 25, True)
     assert not isinstance(form._pattern, re.Pattern)
@@ -30,8 +32,12 @@ def test_own_expressions_are_of_re2() -> None:
 
 
 @pytest.mark.parametrize("regex", ["key=[^;]*", "key=[^;]*;", "key=(?:[^;]*x)?[^;]*", "key=[^;]*$"])
-def test_an_own_expression_reads_a_text_a_few_times(monkeypatch: pytest.MonkeyPatch, regex: str) -> None:
-    """Beside a window for each literal in it, also where what it begins with does not end as it wants."""
+def test_an_own_expression_reads_a_text_a_few_times(
+    monkeypatch: pytest.MonkeyPatch, regex: str
+) -> None:
+    """Beside a window for each literal in it, also where what it begins with does not end as it
+    wants.
+    """
     read = [0]
     around = Form._around
 
@@ -65,5 +71,7 @@ def test_a_group_that_is_not_there_is_no_secret() -> None:
 def test_what_stands_before_the_literal_belongs_to_a_match() -> None:
     """As far as the rule says."""
     scanner = Scanner((own("[a-f0-9]{4,}-us[0-9]+", "-us", before=8),))
-    assert [(edit.start, edit.stop) for edit in scanner.forms(b"x: 01234567-us12, 01-us1")] == [(3, 16)]
+    assert [(edit.start, edit.stop) for edit in scanner.forms(b"x: 01234567-us12, 01-us1")] == [
+        (3, 16)
+    ]
     assert scanner.forms(b"x: 0123456789-us12") == [], "a word that begins before it is another one"

@@ -12,7 +12,8 @@ from tests.support.cases import each_of
 texts = st.one_of(
     st.binary(max_size=40),
     st.lists(
-        st.sampled_from((b"%41", b"%", b"%2", b"+", b"%2b", b"%zz", b"a", b"&", b"\xff", b"[x]")), max_size=12
+        st.sampled_from((b"%41", b"%", b"%2", b"+", b"%2b", b"%zz", b"a", b"&", b"\xff", b"[x]")),
+        max_size=12,
     ).map(b"".join),
 )
 

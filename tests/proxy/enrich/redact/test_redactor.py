@@ -18,7 +18,9 @@ from proxy.enrich.redact.redactor import Redactor
 from tests.support.cases import each_of
 
 SECRET = "hunter2-Zq7Xv9Kw4Jd8"
-SECRETS_COMPARED = {normalise(name.encode()) for name in (*BUILT_IN, *QUERY_ONLY, *PARAMETERS_ONLY, *HEADERS_ONLY)}
+SECRETS_COMPARED = {
+    normalise(name.encode()) for name in (*BUILT_IN, *QUERY_ONLY, *PARAMETERS_ONLY, *HEADERS_ONLY)
+}
 ENDINGS_COMPARED = tuple(normalise(name.encode()) for name in (*ENDINGS, *HEADER_ENDINGS))
 
 
@@ -29,11 +31,16 @@ def is_plain(name: str) -> bool:
     compared = normalise(name.encode())
     if compared in SECRETS_COMPARED or compared.endswith(ENDINGS_COMPARED):
         return False
-    return not OWN.is_secret_header(name.encode())  # `Cookie0`: digits behind a name say which of several it is
+    # `Cookie0`: digits behind a name say which of several it is.
+    return not OWN.is_secret_header(name.encode())
 
 
-plain_names = st.text("abcdefghijklmnopqrstuvwxyz-_ABCXYZ0123456789", min_size=1, max_size=12).filter(is_plain)
-plain_values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="?#"), max_size=30)
+plain_names = st.text(
+    "abcdefghijklmnopqrstuvwxyz-_ABCXYZ0123456789", min_size=1, max_size=12
+).filter(is_plain)
+plain_values = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="?#"), max_size=30
+)
 
 
 @st.composite
@@ -50,7 +57,10 @@ def head_of(lines: list[str]) -> bytes:
 
 
 @given(
-    st.lists(st.one_of(st.tuples(plain_names, plain_values), st.tuples(secret_names(), st.just(SECRET))), max_size=12)
+    st.lists(
+        st.one_of(st.tuples(plain_names, plain_values), st.tuples(secret_names(), st.just(SECRET))),
+        max_size=12,
+    )
 )
 def test_heads_lose_their_secrets_and_nothing_else(fields: list[tuple[str, str]]) -> None:
     """Secret values are replaced, all other lines stay as they are, twice is the same as once."""
@@ -83,7 +93,8 @@ def test_heads_lose_their_secrets_and_nothing_else(fields: list[tuple[str, str]]
         (b"G\r\n Cookie: S\r\n", b"G\r\n Cookie: [REDACTED]\r\n"),
         (
             b"G\r\nReferer: http://a/?x=1&token=S'S#sig=S\r\nLink: <http://a/?sig=S>; rel=next",
-            b"G\r\nReferer: http://a/?x=1&token=[REDACTED]\r\nLink: <http://a/?sig=[REDACTED]>; rel=next",
+            b"G\r\nReferer: http://a/?x=1&token=[REDACTED]\r\nLink: <http://a/?sig=[REDACTED]>; "
+            b"rel=next",
         ),
         (b"G\r\nHost: user:S=S@a:80\r\nB: c@d", b"G\r\nHost: [REDACTED]@a:80\r\nB: c@d"),
         (b"G\r\n:authority: user:S=S@a b\r\nB: c", b"G\r\n:authority: [REDACTED]@a b\r\nB: c"),
@@ -114,17 +125,24 @@ def test_any_head_is_taken(head: bytes) -> None:
 @given(st.data(), st.integers(0, 2))
 def test_queries_lose_their_secrets_and_nothing_else(data: st.DataObject, rounds: int) -> None:
     """Secret parameters, percent-encoded or not, lose their value; the others stay byte for byte."""
-    parts, expected = [], []
+    parts = []
+    expected = []
     for is_secret in data.draw(st.lists(st.booleans(), max_size=8)):
-        name = data.draw(secret_names(BUILT_IN + QUERY_ONLY)) if is_secret else data.draw(plain_names)
+        name = (
+            data.draw(secret_names(BUILT_IN + QUERY_ONLY)) if is_secret else data.draw(plain_names)
+        )
         for _ in range(rounds):
             name = "".join(
-                f"%{ord(letter):02x}" if data.draw(st.booleans()) else letter for letter in quote(name, safe="")
+                f"%{ord(letter):02x}" if data.draw(st.booleans()) else letter
+                for letter in quote(name, safe="")
             )
+
         value = SECRET if is_secret else quote(data.draw(plain_values))
         parts.append(f"{name}={value}")
         expected.append(f"{name}=[REDACTED]" if is_secret else parts[-1])
-    query, redacted = "&".join(parts).encode(), "&".join(expected).encode()
+
+    query = "&".join(parts).encode()
+    redacted = "&".join(expected).encode()
     redactor = Redactor()
     assert redactor.redact_query(query) == redacted
     assert redactor.redact_query(redacted) == redacted
@@ -133,15 +151,25 @@ def test_queries_lose_their_secrets_and_nothing_else(data: st.DataObject, rounds
 def test_paths_lose_the_secrets_of_their_parameters() -> None:
     """Parameters of segments and of a fragment; a path without them comes back itself."""
     redactor = Redactor()
-    assert redactor.redact_path(b"/a;Token=S;v=1/b#a=1&sig=S/S") == b"/a;Token=[REDACTED];v=1/b#a=1&sig=[REDACTED]"
+    assert (
+        redactor.redact_path(b"/a;Token=S;v=1/b#a=1&sig=S/S")
+        == b"/a;Token=[REDACTED];v=1/b#a=1&sig=[REDACTED]"
+    )
     path = b"/plain/path=1"
     assert redactor.redact_path(path) is path
 
 
-@given(st.lists(st.sampled_from(["a", "a=1", "token", "token=S", "b;token=S", "x?sig=S", "#key=S", "", "%74oken=S"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["a", "a=1", "token", "token=S", "b;token=S", "x?sig=S", "#key=S", "", "%74oken=S"]
+        )
+    )
+)
 def test_a_query_without_names_of_secrets_comes_back_itself(parts: list[str]) -> None:
     """Any other is redacted as queries are."""
-    redactor, query = Redactor(), "&".join(parts).encode()
+    redactor = Redactor()
+    query = "&".join(parts).encode()
     redacted = redactor.redact_query_names(query)
     assert redacted == redactor.redact_query(query)
     assert (redacted is query) == (redacted == query)
@@ -149,9 +177,29 @@ def test_a_query_without_names_of_secrets_comes_back_itself(parts: list[str]) ->
 
 TEXTS = st.sampled_from(
     [
-        *(b'{"a": 1}', b'{"token": 1}', b'{"token"', b": 1}", b"", b"Bearer", b"0123456789abcdefghij", b"plain\n"),
-        *(b"Bearer 0123456789abcdefghij", b"sk-0123456789abcdefghij0123456789", b"-----BEGIN PRIVATE KEY-----"),
-        *(b"ask-0123456789abcdefghij0123456789", b"sk-", b"http://a:b@c", b"\\u0073k", b'"password', b'":1'),
+        *(
+            b'{"a": 1}',
+            b'{"token": 1}',
+            b'{"token"',
+            b": 1}",
+            b"",
+            b"Bearer",
+            b"0123456789abcdefghij",
+            b"plain\n",
+        ),
+        *(
+            b"Bearer 0123456789abcdefghij",
+            b"sk-0123456789abcdefghij0123456789",
+            b"-----BEGIN PRIVATE KEY-----",
+        ),
+        *(
+            b"ask-0123456789abcdefghij0123456789",
+            b"sk-",
+            b"http://a:b@c",
+            b"\\u0073k",
+            b'"password',
+            b'":1',
+        ),
     ]
 )
 
@@ -162,12 +210,17 @@ def test_texts_that_are_clean_together_are_clean_each(texts: list[bytes]) -> Non
     redactor = Redactor()
     assert not redactor.are_clean(texts) or all(redactor.are_clean([text]) for text in texts)
     assert not redactor.are_clean([b"{}", b'{ login(password: "x") { id } }'])
-    assert redactor.are_clean([text for text in texts if text in (b'{"a": 1}', b"", b"plain\n", b"sk-")])
+    assert redactor.are_clean(
+        [text for text in texts if text in (b'{"a": 1}', b"", b"plain\n", b"sk-")]
+    )
 
 
 def test_query_of_any_text_is_taken() -> None:
     """Bytes beyond ASCII, and those of no character, pass through."""
-    assert Redactor().redact_query(b"\xc3\xbc=\xed\xa0\x80&token=\xfc") == b"\xc3\xbc=\xed\xa0\x80&token=[REDACTED]"
+    assert (
+        Redactor().redact_query(b"\xc3\xbc=\xed\xa0\x80&token=\xfc")
+        == b"\xc3\xbc=\xed\xa0\x80&token=[REDACTED]"
+    )
 
 
 def test_configured_names_are_redacted_where_they_belong() -> None:
@@ -175,8 +228,13 @@ def test_configured_names_are_redacted_where_they_belong() -> None:
     redactor = Redactor(headers=["X-Mine"], query=["q"], json_keys=["my_key"])
     assert redactor.redact_head(b"G\r\nx_mine: S\r\nq: 1") == b"G\r\nx_mine: [REDACTED]\r\nq: 1"
     assert redactor.redact_query(b"q=S&mykey=1&x-mine=2") == b"q=[REDACTED]&mykey=1&x-mine=2"
-    assert redactor.redact_body(b'{"myKey": "S", "q": 1}', b"", b"", False)[0] == b'{"myKey": "[REDACTED]", "q": 1}'
-    form = redactor.redact_body(b"q=S&my-key=S&a=1", b"", b"application/x-www-form-urlencoded", False)[0]
+    assert (
+        redactor.redact_body(b'{"myKey": "S", "q": 1}', b"", b"", False)[0]
+        == b'{"myKey": "[REDACTED]", "q": 1}'
+    )
+    form = redactor.redact_body(
+        b"q=S&my-key=S&a=1", b"", b"application/x-www-form-urlencoded", False
+    )[0]
     assert form == b"q=[REDACTED]&my-key=[REDACTED]&a=1"
 
 
@@ -193,7 +251,11 @@ FORM = b"application/x-www-form-urlencoded"
         (b'{"password": "a&token=S"}', FORM, b'{"password": "[REDACTED]"}'),
         (b'{"q": "a&token=b"}', FORM, b'{"q": "a&token=b"}'),
         (b'{"password": "S"}', b"image/png", b'{"password": "[REDACTED]"}'),
-        (b'data: {"token": "S"}\n\n: c\n\n', b"text/event-stream", b'data: {"token": "[REDACTED]"}\n\n: c\n\n'),
+        (
+            b'data: {"token": "S"}\n\n: c\n\n',
+            b"text/event-stream",
+            b'data: {"token": "[REDACTED]"}\n\n: c\n\n',
+        ),
         (b"plain words, password = none", b"text/plain", b"plain words, password = none"),
         (b"\x00\xff" * 50, b"application/octet-stream", b"\x00\xff" * 50),
         (b"", b"application/json", b""),
@@ -207,7 +269,9 @@ def test_whole_bodies(body: bytes, content_type: bytes, expected: bytes) -> None
 
 
 def test_windows_that_meet_are_one_body() -> None:
-    """Without a gap a secret that lies across both windows is found, and the tail is part of the head."""
+    """Without a gap a secret that lies across both windows is found, and the tail is part of the
+    head.
+    """
     body = b'{"a": 1, "password": "' + SECRET.encode() + b'"}'
     for cut in range(len(body)):
         assert Redactor().redact_body(body[:cut], body[cut:], b"", False) == (
@@ -237,7 +301,9 @@ def survivors(text: bytes) -> list[str]:
         ),
     ],
 )
-def test_no_half_secret_survives_at_the_edge_of_a_window(template: str, content_type: bytes) -> None:
+def test_no_half_secret_survives_at_the_edge_of_a_window(
+    template: str, content_type: bytes
+) -> None:
     """Wherever head window and tail window end and begin, no piece of the secret is kept."""
     body = (template % SECRET).encode()
     redactor = Redactor()
@@ -248,9 +314,13 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str, content_
 
 
 def test_tail_keeps_what_is_safe() -> None:
-    """Of a long stream's tail only the edge goes: up to the next key or line, or a bounded number of bytes."""
+    """Of a long stream's tail only the edge goes: up to the next key or line, or a bounded number
+    of bytes.
+    """
     redactor = Redactor()
-    head, tail = redactor.redact_body(b'{"a": "x', b'yz", "usage": {"total": 7}}', b"application/json", True)
+    head, tail = redactor.redact_body(
+        b'{"a": "x', b'yz", "usage": {"total": 7}}', b"application/json", True
+    )
     assert (head, tail) == (b'{"a": "', b'"usage": {"total": 7}}')
     prose = b"some words of prose " * 100
     assert len(redactor.redact_body(prose, prose, b"text/plain", True)[1]) >= len(prose) - 256 - 10
@@ -266,7 +336,9 @@ def test_tail_keeps_what_is_safe() -> None:
 
 
 @given(
-    st.binary(max_size=500), st.binary(max_size=500), st.sampled_from([b"", FORM, b"multipart/form-data; boundary=B"])
+    st.binary(max_size=500),
+    st.binary(max_size=500),
+    st.sampled_from([b"", FORM, b"multipart/form-data; boundary=B"]),
 )
 def test_any_body_is_taken(head: bytes, tail: bytes, content_type: bytes) -> None:
     """Nothing raises; a second pass over a whole body changes nothing."""
@@ -277,7 +349,9 @@ def test_any_body_is_taken(head: bytes, tail: bytes, content_type: bytes) -> Non
 
 
 def test_an_argument_that_is_repeated_in_a_header() -> None:
-    """A client of MCP does so where the tool's schema says; it is as secret as in the body, whatever its value is."""
+    """A client of MCP does so where the tool's schema says; it is as secret as in the body,
+    whatever its value is.
+    """
     redactor = Redactor(json_keys=["ssn"])
     head = head_of([
         "POST /mcp HTTP/1.1", "Mcp-Name: login", "Mcp-Param-City: Bern", "Mcp-Param-Password: hunter2",
@@ -285,7 +359,10 @@ def test_an_argument_that_is_repeated_in_a_header() -> None:
     ])  # fmt: skip
     redacted = redactor.redact_head(head)
     assert not any(secret in redacted for secret in (b"hunter2", b"k1", b"MTIz"))
-    assert all(line in redacted for line in (b"Mcp-Name: login", b"Mcp-Param-City: Bern", b"Ssn: no argument"))
+    assert all(
+        line in redacted
+        for line in (b"Mcp-Name: login", b"Mcp-Param-City: Bern", b"Ssn: no argument")
+    )
 
 
 def test_a_text_that_was_cut_ends_in_no_half_secret() -> None:
@@ -297,6 +374,7 @@ def test_a_text_that_was_cut_ends_in_no_half_secret() -> None:
         assert shown.endswith("[REDACTED]")
         assert half[-8:] not in shown
         assert redactor.redact_text(f"a short text, {half}") == f"a short text, {half}"
+
     assert redactor.redact_text("word " * 60) == "word " * 60
 
 

@@ -1,4 +1,6 @@
-"""The rule files of secrets: their form, and that each rule finds its examples and leaves near misses alone."""
+"""The rule files of secrets: their form, and that each rule finds its examples and leaves near
+misses alone.
+"""
 
 import json
 import re
@@ -16,8 +18,12 @@ from tests.support.cases import each_of
 from tests.support.patterns.judge import judge
 
 FILES = sorted((Path(proxy.enrich.redact.__file__).parent / "rules").glob("*.toml"))
-TABLES: list[dict[str, Any]] = [table for file in FILES for table in tomllib.loads(file.read_text())["rules"]]
-SECRETS = [json.loads(line) for line in Path(__file__).with_name("secrets.jsonl").read_text().splitlines()]
+TABLES: list[dict[str, Any]] = [
+    table for file in FILES for table in tomllib.loads(file.read_text())["rules"]
+]
+SECRETS = [
+    json.loads(line) for line in Path(__file__).with_name("secrets.jsonl").read_text().splitlines()
+]
 KEYS = ["id", "of", "literals", "before", "regex", "group", "check", "examples", "no-examples"]
 REQUIRED = {"id", "of", "literals", "regex", "examples", "no-examples"}
 SHORT_LITERALS = {
@@ -84,7 +90,9 @@ def test_ids_are_unique() -> None:
 
 @each_of("id", RULES)
 def test_expressions_are_shared_and_linear(id: str) -> None:
-    """Both engines read them; `re` takes linear time where a literal was found; borders are the scanner's."""
+    """Both engines read them; `re` takes linear time where a literal was found; borders are the
+    scanner's.
+    """
     rule = RULES[id]
     pattern = re.compile(rule.regex.encode())
     assert re2.compile(pattern.pattern).groups == pattern.groups
@@ -105,7 +113,9 @@ def test_examples_are_found(id: str) -> None:
 @each_of("id", RULES)
 def test_near_misses_stay(id: str) -> None:
     """No rule finds anything in what is none of one rule."""
-    found = [(text, edit.rule) for text in RULES[id].no_examples for edit in ALL.forms(text.encode())]
+    found = [
+        (text, edit.rule) for text in RULES[id].no_examples for edit in ALL.forms(text.encode())
+    ]
     assert found == []
 
 

@@ -22,7 +22,11 @@ def chat(*pieces: str) -> bytes:
 def test_split_secret_is_taken_out(kind: str, size: int) -> None:
     """The mark stands where the secret began; the frames stay JSON, and the words around it stay."""
     secret = SECRETS[kind]
-    pieces = ["key: ", *(secret[place : place + size] for place in range(0, len(secret), size)), " end"]
+    pieces = [
+        "key: ",
+        *(secret[place : place + size] for place in range(0, len(secret), size)),
+        " end",
+    ]
     body, _ = Redactor().redact_body(chat(*pieces), b"", b"text/event-stream", False)
     frames = [json.loads(line[6:]) for line in body.splitlines() if line]
     joined = "".join(frame["choices"][0]["delta"]["content"] for frame in frames)
@@ -53,7 +57,13 @@ def turns(kind: str, index: int, piece: str) -> dict[str, object]:
     if kind == "blocks":
         return {"type": "content_block_delta", "index": index, "delta": {"text": piece}}
     if kind == "responses":
-        return {"type": "response.output_text.delta", "output_index": index, "content_index": 0, "delta": piece}
+        return {
+            "type": "response.output_text.delta",
+            "output_index": index,
+            "content_index": 0,
+            "delta": piece,
+        }
+
     return {"choices": [{"index": index, "delta": {"content": piece}}]}
 
 
@@ -66,11 +76,17 @@ def test_choices_that_take_turns(kind: str, separators: tuple[str, str]) -> None
         ('{"password":"hunter2-Zq7X"}', '{"password":"[REDACTED]"}'),
     ):
         pieces = [secret[place : place + 7] for place in range(0, len(secret), 7)]
-        frames = [frame for piece in pieces for frame in (turns(kind, 0, piece), turns(kind, 1, "word "))]
-        body = b"".join(f"data: {json.dumps(frame, separators=separators)}\n\n".encode() for frame in frames)
+        frames = [
+            frame for piece in pieces for frame in (turns(kind, 0, piece), turns(kind, 1, "word "))
+        ]
+        body = b"".join(
+            f"data: {json.dumps(frame, separators=separators)}\n\n".encode() for frame in frames
+        )
         redacted, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
         assert redacted.count(b"word ") == len(pieces)
-        assert "".join(text_in(json.loads(line[6:])) for line in redacted.splitlines()[::4]) == shown
+        assert (
+            "".join(text_in(json.loads(line[6:])) for line in redacted.splitlines()[::4]) == shown
+        )
 
 
 def text_in(frame: object) -> str:
@@ -120,8 +136,11 @@ def test_other_members(name: str) -> None:
 def test_halves_at_the_edges_of_windows() -> None:
     """A key that begins in the last frames of the head, or goes on in the tail, leaves nothing."""
     secret = SECRETS["openai"]
-    head, tail = chat("key ", secret[:6], secret[6:14]), chat("x", secret[30:40], secret[40:50], " end")
-    first, second = Redactor().redact_body(head, b"data: cut\n\n" + tail, b"text/event-stream", True)
+    head = chat("key ", secret[:6], secret[6:14])
+    tail = chat("x", secret[30:40], secret[40:50], " end")
+    first, second = Redactor().redact_body(
+        head, b"data: cut\n\n" + tail, b"text/event-stream", True
+    )
     assert secret[:8].encode() not in first
     assert secret[6:14].encode() not in first
     assert secret[30:40].encode() not in second
@@ -136,14 +155,23 @@ def test_streams_without_secrets_are_the_same_object() -> None:
 
 
 ARGUMENTS = (
-    '{"user": "bob", "password": "hunter2-Zq7X", "token": 12345678, "session": {"id": "hunter2-Zq7X"}, "a": [1]}'
+    '{"user": "bob", "password": "hunter2-Zq7X", "token": 12345678, "session": {"id": '
+    '"hunter2-Zq7X"}, "a": [1]}'
 )
-SHOWN = {"user": "bob", "password": "[REDACTED]", "token": 12345678, "session": {"id": "[REDACTED]"}, "a": [1]}
+SHOWN = {
+    "user": "bob",
+    "password": "[REDACTED]",
+    "token": 12345678,
+    "session": {"id": "[REDACTED]"},
+    "a": [1],
+}
 
 
 def calls(name: str, pieces: list[str]) -> bytes:
     """A stream of the arguments of a tool."""
-    return b"".join(f"data: {json.dumps({'i': 0, name: piece, 'o': 'x'})}\n\n".encode() for piece in pieces)
+    return b"".join(
+        f"data: {json.dumps({'i': 0, name: piece, 'o': 'x'})}\n\n".encode() for piece in pieces
+    )
 
 
 def arguments_in(name: str, body: bytes) -> str:
@@ -153,7 +181,9 @@ def arguments_in(name: str, body: bytes) -> str:
 @each_of("name", ["arguments", "partial_json", "delta", "input"])
 @each_of("size", [1, 2, 5, 11, 30, 200])
 def test_keys_that_a_stream_splits_are_found(name: str, size: int) -> None:
-    """Arguments of tools come in pieces that know nothing of JSON; what is left is JSON, with the same frames."""
+    """Arguments of tools come in pieces that know nothing of JSON; what is left is JSON, with the
+    same frames.
+    """
     pieces = [ARGUMENTS[place : place + size] for place in range(0, len(ARGUMENTS), size)]
     for redactor in (Redactor(), Redactor(patterns=False)):
         body, _ = redactor.redact_body(calls(name, pieces), b"", b"text/event-stream", False)
@@ -167,13 +197,19 @@ def test_no_half_value_survives_between_windows(size: int) -> None:
     """Of a value that begins in the head and ends in the tail, whose key only the head has."""
     text = '{"user": "bob", "password": "hunter2 is a phrase, with blanks", "more": "words"}'
     pieces = [text[place : place + size] for place in range(0, len(text), size)]
-    begin, end = text.index("hunter2"), text.index('", "more')
+    begin = text.index("hunter2")
+
+    end = text.index('", "more')
     for head_pieces in range(-(-begin // size), end // size, 3):
         for tail_pieces in range(head_pieces + 1, end // size + 1, 2):
             head = calls("arguments", pieces[:head_pieces])
             tail = b"cut\n\n" + calls("arguments", pieces[tail_pieces:])
             first, second = Redactor().redact_body(head, tail, b"text/event-stream", True)
-            shown = arguments_in("arguments", first) + "|" + arguments_in("arguments", second.removeprefix(b"cut"))
+            shown = (
+                arguments_in("arguments", first)
+                + "|"
+                + arguments_in("arguments", second.removeprefix(b"cut"))
+            )
             assert not any(word in shown for word in ("hunt", "phra", "blan")), shown
             assert "more" in shown
 
@@ -187,9 +223,14 @@ def test_a_stream_full_of_secrets_is_linear() -> None:
 
 
 def test_choices_full_of_secrets_are_linear() -> None:
-    """Which of several a piece belongs to is looked up once for each frame; without line ends they are one frame."""
+    """Which of several a piece belongs to is looked up once for each frame; without line ends they
+    are one frame.
+    """
     for end in (b"\n\n", b""):
-        frames = (b'data: {"index":%d,"content":"%b"}%b' % (n % 3, SECRETS["github"].encode(), end) for n in range(400))
+        frames = (
+            b'data: {"index":%d,"content":"%b"}%b' % (n % 3, SECRETS["github"].encode(), end)
+            for n in range(400)
+        )
         body = b"".join(frames) + b'data: {"index":1,"content":"a"}%b' % end * 12_000
         shown, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
         assert shown.count(b"[REDACTED]") == 400

@@ -40,7 +40,9 @@ def test_what_a_disabled_rule_finds_stays(id: str, stays: str, goes: str) -> Non
     assert body(redactor, text) == f"{stays} and [REDACTED] "
     assert not Redactor(disabled=(id,)).may_hold_secret(stays.encode()) or "%" in stays
     redactor.take_hits()
-    assert body(redactor, json.dumps({"a": text}), "application/json") == json.dumps({"a": f"{stays} and [REDACTED] "})
+    assert body(redactor, json.dumps({"a": text}), "application/json") == json.dumps(
+        {"a": f"{stays} and [REDACTED] "}
+    )
     assert sum((redactor.take_hits() or {}).values()) == 1
 
 
@@ -49,7 +51,10 @@ def test_what_stays_does_not_count() -> None:
     text = f"{IBAN} " * 600
     assert body(Redactor(disabled=("iban",)), f"{text}{CARD} x") == f"{text}[REDACTED] x"
     text = "DB_PASSWORD=hunter22x\n" * 600
-    assert body(Redactor(disabled=("name:db_password",)), f"{text}X_TOKEN=hunter22x\n") == f"{text}X_TOKEN=[REDACTED]\n"
+    assert (
+        body(Redactor(disabled=("name:db_password",)), f"{text}X_TOKEN=hunter22x\n")
+        == f"{text}X_TOKEN=[REDACTED]\n"
+    )
 
 
 @each_of(
@@ -95,7 +100,9 @@ def test_a_name_is_disabled_as_records_show_it(content_type: str, text: str) -> 
     hits = redactor.take_hits()
     assert hits is not None
     assert body(Redactor(disabled=hits), text, content_type) == text
-    assert "hunter22x" not in body(Redactor(disabled=hits), '{"password": "hunter22x"}', "application/json")
+    assert "hunter22x" not in body(
+        Redactor(disabled=hits), '{"password": "hunter22x"}', "application/json"
+    )
 
 
 @each_of(
@@ -104,11 +111,17 @@ def test_a_name_is_disabled_as_records_show_it(content_type: str, text: str) -> 
         ("text/plain", "ac_12345", "[REDACTED]"),
         ("text/plain", "a ac_12345, xac_12345", "a [REDACTED], xac_12345"),
         ("application/json", '{"a": "x\\nac_12345"}', '{"a": "x\\n[REDACTED]"}'),
-        ("application/json", '{"a": "{\\"b\\": \\"\\\\u0061c_12345\\"}"}', '{"a": "{\\"b\\": \\"[REDACTED]\\"}"}'),
+        (
+            "application/json",
+            '{"a": "{\\"b\\": \\"\\\\u0061c_12345\\"}"}',
+            '{"a": "{\\"b\\": \\"[REDACTED]\\"}"}',
+        ),
         ("application/x-www-form-urlencoded", "a=b%26ac_12345", "a=b%26[REDACTED]"),
     ],
 )
-def test_an_own_rule_finds_what_a_built_in_one_would(content_type: str, text: str, expected: str) -> None:
+def test_an_own_rule_finds_what_a_built_in_one_would(
+    content_type: str, text: str, expected: str
+) -> None:
     """In what a text says, however short it is."""
     redactor = Redactor(rules=(OWN,))
     assert redactor.may_hold_secret(text.encode())
@@ -126,7 +139,9 @@ def test_half_a_secret_of_an_own_rule_goes_at_an_edge() -> None:
     redactor = Redactor(rules=(replace(OWN, regex="ac_[a-z0-9]{700,}"),))
     head, _ = redactor.redact_body(b"see ac_" + b"a1" * 300, b"", b"text/plain", True)
     assert head == b"see "
-    frames = b"".join(b'data: {"delta": {"content": "%b"}}\n\n' % piece for piece in (b"see ac", b"_12"))
+    frames = b"".join(
+        b'data: {"delta": {"content": "%b"}}\n\n' % piece for piece in (b"see ac", b"_12")
+    )
     head, _ = redactor.redact_body(frames, b"", b"text/event-stream", True)
     assert b"_12" not in head
 
@@ -136,4 +151,6 @@ def test_settings_say_both() -> None:
     settings = Settings(redact=RedactSettings(disable=("iban", "name:session"), rules=(OWN,)))
     text = f"ac_12345 {IBAN} {CARD}"
     assert body(redactor_of(settings), text) == f"[REDACTED] {IBAN} [REDACTED]"
-    assert body(redactor_of(settings), '{"session": "x1"}', "application/json") == '{"session": "x1"}'
+    assert (
+        body(redactor_of(settings), '{"session": "x1"}', "application/json") == '{"session": "x1"}'
+    )

@@ -17,7 +17,9 @@ def test_an_end_goes_back_to_the_last_delimiter() -> None:
     assert cut_end(b"in 2024 ") == b"in 2024 "
 
 
-@pytest.mark.parametrize("number", [b"4111 1111 1111 1111", b"3782-822463-10005", b"DE89 3704 0044 0532 0130 00"])
+@pytest.mark.parametrize(
+    "number", [b"4111 1111 1111 1111", b"3782-822463-10005", b"DE89 3704 0044 0532 0130 00"]
+)
 def test_no_two_groups_of_a_number_survive_a_window(number: bytes) -> None:
     """Wherever it is cut."""
     text = b"pay with " + number + b", please"

@@ -44,4 +44,7 @@ def test_a_private_key_goes_in_a_string_of_json() -> None:
     """Its literals have quotes, which are escaped there."""
     key = "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"
     text = json.dumps({"a": json.dumps({"kty": "EC", "d": key})})
-    assert key not in Redactor().redact_body(text.encode(), b"", b"application/json", False)[0].decode()
+    assert (
+        key
+        not in Redactor().redact_body(text.encode(), b"", b"application/json", False)[0].decode()
+    )

@@ -6,18 +6,34 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from proxy.http1.memo.head_templates import MATCHED_FROM_USES, MAX_MATCHED_BYTES, MAX_MATCHERS, ConnectionHeads
+from proxy.http1.memo.head_templates import (
+    MATCHED_FROM_USES,
+    MAX_MATCHED_BYTES,
+    MAX_MATCHERS,
+    ConnectionHeads,
+)
 from proxy.http1.memo.request_heads import Reading, RequestHeads
 from proxy.http1.request_head import parse_request_head
-from tests.proxy.http1.memo.test_request_heads import LINES, MAX_LINE_BYTES, VALUES, block, parse, read
+from tests.proxy.http1.memo.test_request_heads import (
+    LINES,
+    MAX_LINE_BYTES,
+    VALUES,
+    block,
+    parse,
+    read,
+)
 
-FRAME = b"HTTP/1.1\r\nHost: a\r\nX-Request-Id: %d\r\nCookie: a=%d\r\nContent-Length: %d\r\nAccept: %b\r\n\r\n"
+FRAME = (
+    b"HTTP/1.1\r\nHost: a\r\nX-Request-Id: %d\r\nCookie: a=%d\r\nContent-Length: %d\r\nAccept: "
+    b"%b\r\n\r\n"
+)
 LONG = 4096
 
 
 def reader(max_line_bytes: int = MAX_LINE_BYTES) -> RequestHeads:
     return RequestHeads(
-        partial(parse_request_head, max_headers=9, max_line_bytes=max_line_bytes), max_line_bytes=max_line_bytes
+        partial(parse_request_head, max_headers=9, max_line_bytes=max_line_bytes),
+        max_line_bytes=max_line_bytes,
     )
 
 
@@ -31,11 +47,17 @@ def warmed_up(heads: RequestHeads, accept: bytes = b"*/*") -> ConnectionHeads[Re
 
 @settings(max_examples=40)
 @given(
-    LINES, st.sampled_from(["Cookie", "X-Request-Id", "Content-Length", "Traceparent"]), st.lists(VALUES, max_size=6)
+    LINES,
+    st.sampled_from(["Cookie", "X-Request-Id", "Content-Length", "Traceparent"]),
+    st.lists(VALUES, max_size=6),
 )
 @example([], "Content-Length", [b"7", b"007", b"+1", b"9" * 18, b"9" * 19, b"", b"1 "])
 @example([], "X-Request-Id", [b"a", b"a/b", b"x" * 128, b"x" * 129, b"a\tb"])
-@example([], "Cookie", [b"a=b", b"a=b; sidelog_session=x", b"50% off", b"caf\xc3\xa9", b"\0", b"a ", b"x" * 299])
+@example(
+    [],
+    "Cookie",
+    [b"a=b", b"a=b; sidelog_session=x", b"50% off", b"caf\xc3\xa9", b"\0", b"a ", b"x" * 299],
+)
 @example([("Cookie", b": ", b"c")], "Cookie", [b"a=b", b"sidelog_session=x"])
 def test_a_head_is_read_as_if_it_were_the_first(
     lines: list[tuple[str, bytes, bytes]], name: str, values: list[bytes]
@@ -72,6 +94,7 @@ def test_heads_of_others_in_between_do_no_harm() -> None:
     heads = reader()
     connection = warmed_up(heads)
     plain = block([("Accept", b": ", b"x")])
+
     for number in range(3):
         for raw in (
             plain,
@@ -83,7 +106,9 @@ def test_heads_of_others_in_between_do_no_harm() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """When as many expressions are there as may be, all begin anew; who remembers an old one reads on."""
+    """When as many expressions are there as may be, all begin anew; who remembers an old one reads
+    on.
+    """
     heads = reader()
     first = warmed_up(heads)
     for number in range(MAX_MATCHERS + 3):
@@ -94,7 +119,9 @@ def test_what_is_remembered_is_bounded() -> None:
         assert read(first, raw) == read(reader(), raw)
 
 
-@pytest.mark.parametrize(("length", "matchers"), [(MAX_MATCHED_BYTES // 2, 1), (MAX_MATCHED_BYTES, 0)])
+@pytest.mark.parametrize(
+    ("length", "matchers"), [(MAX_MATCHED_BYTES // 2, 1), (MAX_MATCHED_BYTES, 0)]
+)
 def test_long_heads_get_no_expression(length: int, matchers: int) -> None:
     heads = reader(max_line_bytes=LONG)
     warmed_up(heads, b"x" * length)

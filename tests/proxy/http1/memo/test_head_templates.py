@@ -27,7 +27,9 @@ class _Texts(HeadTemplates[str]):
         self.parsed.append(raw)
         return "parsed"
 
-    def _template_of(self, head: str, left: bytes, names: list[bytes], values: list[bytes]) -> Template[str] | None:
+    def _template_of(
+        self, head: str, left: bytes, names: list[bytes], values: list[bytes]
+    ) -> Template[str] | None:
         self.left.append((left, names, values))
         return None if b"never" in left else _Text(len(values))
 

@@ -1,4 +1,6 @@
-"""Heads that differ in the lines that always do are looked up, and are what they would be had they been read."""
+"""Heads that differ in the lines that always do are looked up, and are what they would be had they
+been read.
+"""
 
 from dataclasses import fields
 from functools import partial
@@ -51,7 +53,9 @@ VALUES = st.one_of(
     ),
     st.binary(max_size=6),
 )  # fmt: skip
-LINES = st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b":  ", b" : "]), VALUES), max_size=6)
+LINES = st.lists(
+    st.tuples(NAMES, st.sampled_from([b":", b": ", b":  ", b" : "]), VALUES), max_size=6
+)
 """Name, what stands between, value."""
 HEADS = st.lists(LINES, min_size=1, max_size=6)
 
@@ -59,7 +63,9 @@ parse = partial(parse_request_head, max_headers=9, max_line_bytes=MAX_LINE_BYTES
 
 
 def block(lines: list[tuple[str, bytes, bytes]]) -> bytes:
-    fields = b"".join(b"%b%b%b\r\n" % (name.encode(), between, value) for name, between, value in lines)
+    fields = b"".join(
+        b"%b%b%b\r\n" % (name.encode(), between, value) for name, between, value in lines
+    )
     return b"HTTP/1.1\r\nHost: a.example\r\n" + fields + b"\r\n"
 
 
@@ -89,11 +95,24 @@ def read(heads: RequestHeads | ConnectionHeads[Reading], raw: bytes) -> dict[str
 @given(HEADS)
 @example([[("Cookie", b": ", b"a=1")], [("Cookie", b": ", b"50% off, 100%")]])
 @example([[("Content-Length", b": ", b"1")], [("Content-Length", b":", b"17")]])
-@example([[("Content-Length", b": ", b"0"), ("Upgrade", b": ", b"websocket"), ("Connection", b": ", b"upgrade")]] * 2)
-@example([[("X-Request-Id", b": ", value), ("X-Request-ID", b":  ", b"0")] for value in (b"0", b"1")])
+@example(
+    [
+        [
+            ("Content-Length", b": ", b"0"),
+            ("Upgrade", b": ", b"websocket"),
+            ("Connection", b": ", b"upgrade"),
+        ]
+    ]
+    * 2
+)
+@example(
+    [[("X-Request-Id", b": ", value), ("X-Request-ID", b":  ", b"0")] for value in (b"0", b"1")]
+)
 @example([[("Content-Length", b":  ", b"1"), ("Cookie", b": ", value)] for value in (b"a=b", b"z")])
 @example([[("X-Request-Id", b": ", value), ("X-Request-ID", b":", b"")] for value in (b"0", b"1")])
-def test_a_head_is_read_as_if_it_were_the_first(heads: list[list[tuple[str, bytes, bytes]]]) -> None:
+def test_a_head_is_read_as_if_it_were_the_first(
+    heads: list[list[tuple[str, bytes, bytes]]],
+) -> None:
     """Whatever was read before it, in any order, refused ones too."""
     together = RequestHeads(parse, max_line_bytes=MAX_LINE_BYTES)
     for lines in (*heads, *reversed(heads)):
@@ -102,17 +121,23 @@ def test_a_head_is_read_as_if_it_were_the_first(heads: list[list[tuple[str, byte
 
 
 @given(LINES, st.lists(VALUES, min_size=1, max_size=4))
-def test_one_line_with_other_values(lines: list[tuple[str, bytes, bytes]], values: list[bytes]) -> None:
+def test_one_line_with_other_values(
+    lines: list[tuple[str, bytes, bytes]], values: list[bytes]
+) -> None:
     """The case that templates are for, whatever stands around the line."""
     together = RequestHeads(parse, max_line_bytes=MAX_LINE_BYTES)
     for name in ("Cookie", "X-Request-Id", "Content-Length", "Traceparent"):
         for value in values:
             raw = block([*lines, (name, b": ", value), ("Accept", b": ", b"*/*")])
-            assert read(together, raw) == read(RequestHeads(parse, max_line_bytes=MAX_LINE_BYTES), raw)
+            assert read(together, raw) == read(
+                RequestHeads(parse, max_line_bytes=MAX_LINE_BYTES), raw
+            )
 
 
 def test_what_varies_is_not_parsed_again() -> None:
-    """Trace context, id, cookie, credentials and length: one head for all, with what fills its gaps."""
+    """Trace context, id, cookie, credentials and length: one head for all, with what fills its
+    gaps.
+    """
     parsed: list[bytes] = []
 
     def counted(raw: bytes) -> RequestHead:
@@ -121,7 +146,8 @@ def test_what_varies_is_not_parsed_again() -> None:
 
     heads = RequestHeads(counted, max_line_bytes=MAX_LINE_BYTES)
     frame = (
-        b"HTTP/1.1\r\nHost: a\r\nCookie: n=%d\r\nX-Request-ID: %d-x\r\nAccept: */*\r\ncontent-length:%d\r\n"
+        b"HTTP/1.1\r\nHost: a\r\nCookie: n=%d\r\nX-Request-ID: %d-x\r\nAccept: "
+        b"*/*\r\ncontent-length:%d\r\n"
         b"Traceparent: 00-%032x-%016x-01\r\nAuthorization: Bearer %d\r\n\r\n"
     )
     readings = [heads.read(frame % ((number,) * 6)) for number in range(5)]
@@ -166,7 +192,9 @@ def test_a_block_with_bytes_that_look_like_gaps_is_refused() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     """Both memos start anew when they are full, and keep no long heads."""
-    heads = RequestHeads(partial(parse_request_head, max_headers=9, max_line_bytes=9999), max_line_bytes=9999)
+    heads = RequestHeads(
+        partial(parse_request_head, max_headers=9, max_line_bytes=9999), max_line_bytes=9999
+    )
     for number in range(MAX_MEMO_HEADS + 100):
         heads.read(b"HTTP/1.1\r\nHost: a\r\nA: %d\r\nCookie: a\r\n\r\n" % number)
     assert len(heads._templates) <= MAX_MEMO_HEADS

@@ -1,4 +1,6 @@
-"""Response heads that differ in what always does are looked up, and are what they would be had they been read."""
+"""Response heads that differ in what always does are looked up, and are what they would be had they
+been read.
+"""
 
 import pytest
 from hypothesis import example, given
@@ -11,11 +13,31 @@ from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.memo.varying_fields import GAP
 from proxy.http1.response_head import ResponseHead, parse_response_head
 
-STATUSES = st.sampled_from(["1.1 200 OK", "1.0 200 OK", "1.1 204 None", "1.1 304 Same", "1.1 101 Up", "1.1 100 Go on"])
+STATUSES = st.sampled_from(
+    ["1.1 200 OK", "1.0 200 OK", "1.1 204 None", "1.1 304 Same", "1.1 101 Up", "1.1 100 Go on"]
+)
 NAMES = st.sampled_from(
     [
-        *("Date", "date", "DATE", "ETag", "Content-Length", "content-length", "Set-Cookie", "X-Request-Id", "Age"),
-        *("Connection", "Transfer-Encoding", "Keep-Alive", "Content-Type", "Upgrade", "Added", "Server"),
+        *(
+            "Date",
+            "date",
+            "DATE",
+            "ETag",
+            "Content-Length",
+            "content-length",
+            "Set-Cookie",
+            "X-Request-Id",
+            "Age",
+        ),
+        *(
+            "Connection",
+            "Transfer-Encoding",
+            "Keep-Alive",
+            "Content-Type",
+            "Upgrade",
+            "Added",
+            "Server",
+        ),
     ]
 )
 VALUES = st.one_of(
@@ -55,7 +77,15 @@ def raw_head(head: Head) -> bytes:
 
 
 SAID = (
-    *("status_line", "status", "has_no_body", "is_http10", "is_keep_alive", "keep_alive_s", "content_length"),
+    *(
+        "status_line",
+        "status",
+        "has_no_body",
+        "is_http10",
+        "is_keep_alive",
+        "keep_alive_s",
+        "content_length",
+    ),
     *("is_chunked", "prefix", "framing", "is_event_stream", "is_websocket"),
 )
 """All that a head has."""
@@ -71,7 +101,12 @@ def read(heads: ResponseHeads, raw: bytes) -> list[object] | str:
 
 
 @given(HEADS)
-@example([("1.1 200 OK", [("Content-Length", b": ", value), ("Date", b": ", b"50% off")]) for value in (b"1", b"007")])
+@example(
+    [
+        ("1.1 200 OK", [("Content-Length", b": ", value), ("Date", b": ", b"50% off")])
+        for value in (b"1", b"007")
+    ]
+)
 @example([("1.1 200 OK", [("Set-Cookie", b": ", value)]) for value in (b"a", b"z", b"b")])
 def test_a_head_is_read_as_if_it_were_the_first(heads: list[Head]) -> None:
     """Whatever was read before it, in any order, refused ones too."""
@@ -89,7 +124,9 @@ def test_one_line_with_other_values(
     together = reader()
     for name in ("Date", "Content-Length", "X-Request-Id", "Set-Cookie"):
         for value in values:
-            raw = raw_head((status, [*lines, (name, b": ", value), ("Accept-Ranges", b": ", b"none")]))
+            raw = raw_head(
+                (status, [*lines, (name, b": ", value), ("Accept-Ranges", b": ", b"none")])
+            )
             assert read(together, raw) == read(reader(), raw)
 
 

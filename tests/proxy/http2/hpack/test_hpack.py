@@ -26,8 +26,12 @@ from proxy.http2.hpack.table import TABLE_BYTES, Table
 
 MAX_BYTES = 65536
 Pairs = list[tuple[bytes, bytes]]
-STORIES = Path(os.environ.get("SIDELOG_TEST_VECTORS", Path(__file__).resolve().parents[4] / ".vectors"))
-"""Where `hpack-test-case.tar.xz` is, if anywhere: stories of eight encoders, published under the MIT licence."""
+STORIES = Path(
+    os.environ.get("SIDELOG_TEST_VECTORS", Path(__file__).resolve().parents[4] / ".vectors")
+)
+"""Where `hpack-test-case.tar.xz` is, if anywhere: stories of eight encoders, published under the
+MIT licence.
+"""
 
 
 def pairs(fields: list[Field]) -> Pairs:
@@ -52,11 +56,22 @@ CODED_REQUESTS = [
     "828684be5886a8eb10649cbf",
     "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
 ]
-BASE = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"www.example.com")]
+BASE = [
+    (b":method", b"GET"),
+    (b":scheme", b"http"),
+    (b":path", b"/"),
+    (b":authority", b"www.example.com"),
+]
 READ_REQUESTS = [
     BASE,
     [*BASE, (b"cache-control", b"no-cache")],
-    [BASE[0], (b":scheme", b"https"), (b":path", b"/index.html"), BASE[3], (b"custom-key", b"custom-value")],
+    [
+        BASE[0],
+        (b":scheme", b"https"),
+        (b":path", b"/index.html"),
+        BASE[3],
+        (b"custom-key", b"custom-value"),
+    ],
 ]
 
 
@@ -81,7 +96,9 @@ def test_the_representations_of_the_rfc(block: str, field: tuple[bytes, bytes]) 
     assert decoded(bytes.fromhex(block)) == [[field]]
 
 
-@pytest.mark.parametrize(("value", "mask", "octets"), [(10, 31, "0a"), (1337, 31, "1f9a0a"), (42, 255, "2a")])
+@pytest.mark.parametrize(
+    ("value", "mask", "octets"), [(10, 31, "0a"), (1337, 31, "1f9a0a"), (42, 255, "2a")]
+)
 def test_the_integers_of_the_rfc(value: int, mask: int, octets: str) -> None:
     """C.1: in the prefix, and behind it."""
     assert encode_integer(value, mask, 0) == bytes.fromhex(octets)
@@ -115,7 +132,12 @@ def test_the_responses_of_the_rfc(blocks: list[str]) -> None:
         [(b":status", b"302"), *DATED],
         [(b":status", b"307"), *DATED],
         [
-            *((b":status", b"200"), DATED[0], (b"date", b"Mon, 21 Oct 2013 20:13:22 GMT"), DATED[2]),
+            *(
+                (b":status", b"200"),
+                DATED[0],
+                (b"date", b"Mon, 21 Oct 2013 20:13:22 GMT"),
+                DATED[2],
+            ),
             *((b"content-encoding", b"gzip"), (b"set-cookie", COOKIE)),
         ],
     ]
@@ -155,7 +177,9 @@ def test_the_static_table_and_the_code_are_those_of_the_rfc() -> None:
 @given(st.binary(max_size=60))
 def test_huffman_strings_are_read_back(text: bytes) -> None:
     """All bytes, as another encoder writes them."""
-    encoder = hpack.huffman.HuffmanEncoder(hpack.huffman_constants.REQUEST_CODES, REQUEST_CODES_LENGTH)
+    encoder = hpack.huffman.HuffmanEncoder(
+        hpack.huffman_constants.REQUEST_CODES, REQUEST_CODES_LENGTH
+    )
     assert read_huffman(encoder.encode(text)) == text
 
 
@@ -174,8 +198,10 @@ def test_arbitrary_huffman_strings_are_read_as_others_read_them(coded: bytes) ->
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5000)), max_size=60))
 def test_a_table_never_exceeds_its_size(steps: list[tuple[int, int]]) -> None:
     """Additions, evictions and changes of size: a model agrees."""
-    table, most = Table(), TABLE_BYTES
+    table = Table()
+    most = TABLE_BYTES
     model: list[Field] = []
+
     for kind, number in steps:
         if kind:
             field = Field(b"x", b"y" * (number % 1500))
@@ -184,6 +210,7 @@ def test_a_table_never_exceeds_its_size(steps: list[tuple[int, int]]) -> None:
         elif number <= TABLE_BYTES:
             table.resize(number)
             most = number
+
         while sum(field.size_bytes for field in model) > most:
             model.pop()
         assert table.size_bytes == sum(field.size_bytes for field in model) <= most
@@ -198,11 +225,16 @@ def test_a_list_over_the_limit_is_read_to_its_end() -> None:
     decoder = Decoder(100)
     fields = decoder.decode(b"\x40\1a\1b" * 4)
     assert (len(fields), decoder.is_over) == (4, True)
-    assert (pairs(decoder.decode(b"\xc1\x82")), decoder.is_over) == ([(b"a", b"b"), (b":method", b"GET")], False)
+    assert (pairs(decoder.decode(b"\xc1\x82")), decoder.is_over) == (
+        [(b"a", b"b"), (b":method", b"GET")],
+        False,
+    )
 
 
 def test_every_reference_counts() -> None:
-    """A short block of references to a long field ends the connection before it becomes a long list."""
+    """A short block of references to a long field ends the connection before it becomes a long
+    list.
+    """
     decoder = Decoder(8192)
     decoder.decode(b"\x40\1x\x7f\x81\x1e" + b"y" * 3968)
     with pytest.raises(ConnectionFault) as caught:
@@ -226,13 +258,21 @@ def test_blocks_that_repeat_are_read_again_when_the_table_has_changed() -> None:
 
 # Judges.
 
-HEADS = st.lists(st.tuples(st.sampled_from([b":path", b"x", b"accept", b"a-b"]), st.binary(max_size=20)), max_size=8)
+HEADS = st.lists(
+    st.tuples(st.sampled_from([b":path", b"x", b"accept", b"a-b"]), st.binary(max_size=20)),
+    max_size=8,
+)
 
 
-@given(st.lists(HEADS, max_size=6), st.booleans(), st.lists(st.sampled_from([0, 64, 4096]), max_size=6))
-def test_what_another_encoder_writes_is_read(heads: list[Pairs], coded: bool, table_bytes: list[int]) -> None:
+@given(
+    st.lists(HEADS, max_size=6), st.booleans(), st.lists(st.sampled_from([0, 64, 4096]), max_size=6)
+)
+def test_what_another_encoder_writes_is_read(
+    heads: list[Pairs], coded: bool, table_bytes: list[int]
+) -> None:
     """With its dynamic table, in either form of strings, and with changes of the table's size."""
-    encoder, decoder = hpack.Encoder(), Decoder(MAX_BYTES)
+    encoder = hpack.Encoder()
+    decoder = Decoder(MAX_BYTES)
     for at, head in enumerate(heads):
         if at < len(table_bytes):
             encoder.header_table_size = table_bytes[at]
@@ -242,26 +282,33 @@ def test_what_another_encoder_writes_is_read(heads: list[Pairs], coded: bool, ta
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
 def test_arbitrary_blocks_are_read_as_another_decoder_reads_them(blocks: list[bytes]) -> None:
     """Or refused; where we are stricter, the other one has read them."""
-    decoder, other = Decoder(MAX_BYTES), hpack.Decoder(max_header_list_size=MAX_BYTES * 8)
+    decoder = Decoder(MAX_BYTES)
+    other = hpack.Decoder(max_header_list_size=MAX_BYTES * 8)
     for block in blocks:
         try:
             found = pairs(decoder.decode(block))
         except ConnectionFault:
             return
-        assert found == [(bytes(name), bytes(value)) for name, value in other.decode(block, raw=True)]
+
+        assert found == [
+            (bytes(name), bytes(value)) for name, value in other.decode(block, raw=True)
+        ]
 
 
 def test_what_we_write_is_read_by_another_decoder() -> None:
     """Behind the block that closes its table; secrets are never indexed."""
     lines = b"Cookie: a=b\r\nX: %b\r\nAccept-Encoding: gzip, deflate\r\n\r\n" % (b"y" * 300)
-    encoder, decoder = LineEncoder(), hpack.Decoder()
+    encoder = LineEncoder()
+    decoder = hpack.Decoder()
     decoder.max_allowed_table_size = 4096
+
     for prefix in (NO_TABLE, b"", b""):
         found = decoder.decode(prefix + encoder.encode(lines), raw=True)
         assert [(bytes(n), bytes(v)) for n, v in found] == [
             *((b"cookie", b"a=b"), (b"x", b"y" * 300), (b"accept-encoding", b"gzip, deflate")),
         ]
         assert [field.indexable for field in found] == [False, True, True]
+
     for at in range(5000):
         assert encoder.encode(b"x: %d\r\n" % at) == encode_field(b"x", b"%d" % at)
     assert encoder.encode(b":status: 200\r\n") == b""
@@ -279,6 +326,7 @@ def stories() -> Iterator[Any]:
                 marks = [] if number % 8 == 0 else [pytest.mark.long]
                 cases = json.loads((files.extractfile(member) or io.BytesIO()).read())["cases"]
                 yield pytest.param(cases, id=member.name, marks=marks)
+
     encoder = hpack.Encoder()
     heads = [[*BASE, (b"x-id", b"%d" % (at % 7)), (b"cookie", b"s=%d" % at)] for at in range(100)]
     yield pytest.param(
@@ -298,14 +346,21 @@ def test_a_story_is_read_as_it_was_told(cases: list[dict[str, Any]]) -> None:
     """Every block of a connection, in order."""
     decoder = Decoder(MAX_BYTES)
     for case in cases:
-        expected = [(name.encode(), value.encode()) for field in case["headers"] for name, value in field.items()]
+        expected = [
+            (name.encode(), value.encode())
+            for field in case["headers"]
+            for name, value in field.items()
+        ]
         assert pairs(decoder.decode(bytes.fromhex(case["wire"]))) == expected
 
 
 def test_a_literal_that_is_written_alike_is_one_field_of_all_connections() -> None:
-    """Clients of one kind say the same; a name of a dynamic table is another one on each connection."""
+    """Clients of one kind say the same; a name of a dynamic table is another one on each
+    connection.
+    """
     plain = b"\x40\x01a\x04b: c"
-    first, second = Decoder(1000), Decoder(1000)
+    first = Decoder(1000)
+    second = Decoder(1000)
     assert first.decode(plain)[0] is second.decode(plain)[0]
     assert pairs(first.decode(b"\x40\x04a: b\x01c")) == [(b"a: b", b"c")]
     named = b"\x0f\x2f\x01x"  # the first entry of the table
@@ -322,7 +377,8 @@ def test_a_malformed_literal_is_refused_each_time(literal: str) -> None:
 
 def test_a_block_of_a_server_without_a_table_is_remembered() -> None:
     """nginx sets its table to nothing, and adds each field to it; the next block means the same."""
-    decoder, added = Decoder(1000), b"\x88\x76\x05nginx"
+    decoder = Decoder(1000)
+    added = b"\x88\x76\x05nginx"
     assert pairs(decoder.decode(b"\x20" + added)) == [(b":status", b"200"), (b"server", b"nginx")]
     assert decoder.decode(added) is decoder.decode(added)
     with_table = Decoder(1000)

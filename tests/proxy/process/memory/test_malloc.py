@@ -26,7 +26,12 @@ def own_mib():
 def run(code: str) -> list[float]:
     """Run it in a fresh process; return the numbers it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PROGRAM_S
+        [sys.executable, "-c", PRELUDE + code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PROGRAM_S,
     )
     return [float(word) for word in done.stdout.split()]
 
@@ -79,6 +84,7 @@ async def test_memory_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     trimmed = threading.Event()
     monkeypatch.setattr(malloc, "TRIM_EVERY_S", 0.0)
     monkeypatch.setattr(malloc, "trim", trimmed.set)
+
     async with asyncio.TaskGroup() as tasks:
         trimming = tasks.create_task(malloc.trim_regularly(), name="memory")
         assert await asyncio.to_thread(trimmed.wait, 30)

@@ -6,7 +6,13 @@ import pytest
 from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
 from proxy.ring.exchange import FLAG_BODIES_OFF, Exchange
-from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RouteSettings, Settings
+from proxy.settings.model import (
+    CaptureSettings,
+    LimitSettings,
+    ProxySettings,
+    RouteSettings,
+    Settings,
+)
 from proxy.worker.admission.admission import Admission
 from proxy.worker.engine import MAX_RENDERED_ROUTES
 from tests.fuzz.world import INSTANCE, World
@@ -19,7 +25,9 @@ SETTINGS = Settings(
 WORLD = World(SETTINGS)
 
 
-def admitted(target: str, *lines: str, admission: Admission | None = None) -> tuple[bytes, Exchange]:
+def admitted(
+    target: str, *lines: str, admission: Admission | None = None
+) -> tuple[bytes, Exchange]:
     """Admit a request; return the head for its upstream."""
     engine = WORLD.engine
     reader = RequestReader(engine.heads.read, max_head_bytes=9999, max_line_bytes=999, is_tls=False)
@@ -50,7 +58,9 @@ def test_repeated_heads_give_the_same_bytes() -> None:
 
 def test_a_head_is_kept_as_rendered_for_a_few_routes() -> None:
     """One client's heads would otherwise fill memory with their number times that of the routes."""
-    routes = tuple(RouteSettings(id=f"r{n}", path=f"/r{n}/", upstream="http://up:81") for n in range(40))
+    routes = tuple(
+        RouteSettings(id=f"r{n}", path=f"/r{n}/", upstream="http://up:81") for n in range(40)
+    )
     world = World(msgspec.structs.replace(SETTINGS, routes=routes))
     head, _, _ = world.engine.heads.read(b"HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n")
     lines = [world.engine.render(head, route) for route in world.engine.routes.routes]
@@ -60,16 +70,23 @@ def test_a_head_is_kept_as_rendered_for_a_few_routes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "proto", "host"), [(b"10.0.0.1", b"https", b"app.example"), (b"8.8.8.8", b"http", b"a")]
+    ("peer", "proto", "host"),
+    [(b"10.0.0.1", b"https", b"app.example"), (b"8.8.8.8", b"http", b"a")],
 )
 def test_behind_an_ingress_the_service_is_told_what_the_client_asked_for(
     peer: bytes, proto: bytes, host: bytes
 ) -> None:
     """From one that is trusted; Forwarded and the port pass on from anybody, as they came."""
-    engine = World(msgspec.structs.replace(SETTINGS, proxy=ProxySettings(trusted_proxies=("10.0.0.0/8",)))).engine
+    engine = World(
+        msgspec.structs.replace(SETTINGS, proxy=ProxySettings(trusted_proxies=("10.0.0.0/8",)))
+    ).engine
     said = ("X-Forwarded-Port: 443", 'Forwarded: for="1.2.3.4:5";proto=https;host=app.example')
     raw, exchange = admitted("/in/x", *said, admission=Admission(engine, peer, is_tls=False))
-    assert b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (peer, proto, host) in raw
+    assert (
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n"
+        % (peer, proto, host)
+        in raw
+    )
     assert all(line.encode() + b"\r\n" in raw for line in said)
     assert exchange.client == (b"1.2.3.4\nhttps\napp.example" if proto == b"https" else peer)
 

@@ -1,4 +1,6 @@
-"""The key check in the data plane, both engines: what reaches the upstream, what is answered, what is recorded."""
+"""The key check in the data plane, both engines: what reaches the upstream, what is answered, what
+is recorded.
+"""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +23,9 @@ from tests.support.upstream import running, service
 
 ID = "01920000-0000-7000-8000-000000000001"
 SECRET = new_secret()
-KEY = ApiKey(id=ID, name="n", last4="aaaa", secret_sha256=secret_digest(SECRET.encode()), scopes=("agent",))
+KEY = ApiKey(
+    id=ID, name="n", last4="aaaa", secret_sha256=secret_digest(SECRET.encode()), scopes=("agent",)
+)
 ENGINES = ("protocol", "reference")
 
 
@@ -71,10 +75,17 @@ def seen(echo: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("trusted", [["127.0.0.1"], []])
 def test_a_running_exchange_shows_whose_it_is(start: Start, trusted: list[str]) -> None:
-    """Its key and what a trusted proxy names are noted, also from behind more than the slot keeps of a head."""
+    """Its key and what a trusted proxy names are noted, also from behind more than the slot keeps
+    of a head.
+    """
     headers = {"project_header": "X-Project", "user_header": "X-User"}
     plane = start("protocol", [KEY], trusted_proxies=tuple(trusted), **headers)
-    lines = ["GET /slow?s=60 HTTP/1.1", "Host: a", f"X-Long: {'x' * 2 * HEAD_BYTES}", f"api-key: {SECRET}"]
+    lines = [
+        "GET /slow?s=60 HTTP/1.1",
+        "Host: a",
+        f"X-Long: {'x' * 2 * HEAD_BYTES}",
+        f"api-key: {SECRET}",
+    ]
     lines += ["x-project:  tenant-b ", "X-Project: another", "x-user: ann", "", ""]
     with plane.connect() as client:
         client.send("\r\n".join(lines).encode())
@@ -109,13 +120,21 @@ def test_a_good_key_opens_and_is_not_forwarded(start: Start, engine: EngineName)
     ],
 )
 def test_a_refused_call_never_reaches_the_upstream(
-    start: Start, engine: EngineName, lines: list[str], members: dict[str, Any], status: int, code: str
+    start: Start,
+    engine: EngineName,
+    lines: list[str],
+    members: dict[str, Any],
+    status: int,
+    code: str,
 ) -> None:
     """It is answered with its code, counted under it, and recorded with the key when that is known."""
     plane = start(engine, [msgspec.structs.replace(KEY, **members)], scope="agent", agent="billing")
     with plane.connect() as client:
-        client.send("".join(f"{line}\r\n" for line in ("GET /x HTTP/1.1", "Host: a", *lines, "")).encode())
+        client.send(
+            "".join(f"{line}\r\n" for line in ("GET /x HTTP/1.1", "Host: a", *lines, "")).encode()
+        )
         answer = client.answer()
+
     assert answer.status == status
     assert answer.field("X-Sidelog-Error") == code
     assert (answer.field("WWW-Authenticate") is not None) == (status == 401)
@@ -123,7 +142,9 @@ def test_a_refused_call_never_reaches_the_upstream(
     exchange = plane.exchange()
     assert ERROR_CODES[exchange.error] == code
     assert (exchange.upstream, exchange.sent_ns) == (b"", -1)
-    assert (ACCESS.unpack(exchange.access)[1] != NO_KEY) == (code not in ("missing_token", "invalid_token"))
+    assert (ACCESS.unpack(exchange.access)[1] != NO_KEY) == (
+        code not in ("missing_token", "invalid_token")
+    )
     assert plane.counters().auth_failures == {code: 1}
 
 
@@ -135,6 +156,7 @@ def test_a_refused_connection_goes_on(start: Start) -> None:
         assert client.answer().status == 401
         client.send(f"GET /x HTTP/1.1\r\nHost: a\r\napi-key: {SECRET}\r\n\r\n".encode())
         assert client.answer().status == 200
+
     assert plane.exchanges(2)
 
 
@@ -156,7 +178,9 @@ def test_optional_lets_others_values_through(start: Start, engine: EngineName) -
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_without_a_snapshot_a_route_is_closed(start: Start, engine: EngineName, tmp_path: Path) -> None:
+def test_without_a_snapshot_a_route_is_closed(
+    start: Start, engine: EngineName, tmp_path: Path
+) -> None:
     """503 until the collector has announced one; then open within a tick."""
     plane = start(engine, None)
     status, error = ask(plane, f"api-key: {SECRET}")
@@ -168,14 +192,18 @@ def test_without_a_snapshot_a_route_is_closed(start: Start, engine: EngineName, 
 
 
 def await_look(plane: Plane, generation: int) -> None:
-    """Return when the keys of a generation were found to be none; the reference engine looks at each request."""
+    """Return when the keys of a generation were found to be none; the reference engine looks at
+    each request.
+    """
     if isinstance(plane.plane, DataPlane):
         gate = plane.engine.gate
         eventually(lambda: gate._failed_generation == generation)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_change_is_seen_when_it_is_announced(start: Start, engine: EngineName, tmp_path: Path) -> None:
+def test_a_change_is_seen_when_it_is_announced(
+    start: Start, engine: EngineName, tmp_path: Path
+) -> None:
     """A damaged or missing file leaves the keys that are known in force, until there is a good one."""
     plane = start(engine, [KEY])
     assert ask(plane, f"api-key: {SECRET}")[0] == 200
@@ -200,6 +228,7 @@ def test_a_body_of_a_refused_call_is_not_forwarded(start: Start) -> None:
             answer = client.answer("POST")
             assert answer.status == 401
             assert answer.field("Connection") == "close"
+
     assert [exchange.sent_ns for exchange in plane.exchanges(2)] == [-1, -1]
 
 
@@ -240,7 +269,9 @@ def test_a_route_without_keys_forwards_everything(start: Start, engine: EngineNa
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("trusted", "word"), [(("127.0.0.1",), 1), (("10.0.0.0/8",), 0), ((), 0)])
-def test_a_trusted_proxys_word_is_marked(start: Start, trusted: tuple[str, ...], word: int, engine: EngineName) -> None:
+def test_a_trusted_proxys_word_is_marked(
+    start: Start, trusted: tuple[str, ...], word: int, engine: EngineName
+) -> None:
     """The record is told whether the connection came from one, where a route believes headers."""
     plane = start(engine, None, auth="off", user_header="x-user", trusted_proxies=trusted)
     assert ask(plane, "x-user: ann", "X-Forwarded-For: 192.0.2.9")[0] == 200

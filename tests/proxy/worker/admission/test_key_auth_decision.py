@@ -1,4 +1,6 @@
-"""The key check as a pure decision: six codes in order, what counts as a key of ours, what is withheld."""
+"""The key check as a pure decision: six codes in order, what counts as a key of ours, what is
+withheld.
+"""
 
 import dataclasses
 from typing import Any
@@ -17,7 +19,12 @@ from tests.support.cases import each_of
 NOW_US = 1_790_000_000_000_000
 SECRET = b"sk_" + b"a" * 43
 REQUIRED = Access(
-    is_keyed=True, is_required=True, header=b"api-key", scope="agent", agent="billing", believes_headers=False
+    is_keyed=True,
+    is_required=True,
+    header=b"api-key",
+    scope="agent",
+    agent="billing",
+    believes_headers=False,
 )
 OPTIONAL = dataclasses.replace(REQUIRED, is_required=False)
 
@@ -47,7 +54,9 @@ def known(**members: Any) -> KnownKey:
     ],
 )
 def test_the_first_objection_counts(members: dict[str, Any], code: str) -> None:
-    """Of several reasons the one that comes first in the documented order is named, and the key with it."""
+    """Of several reasons the one that comes first in the documented order is named, and the key
+    with it.
+    """
     key = known(**members)
     assert evaluate(REQUIRED, [SECRET], {key.secret_sha256: key}, NOW_US) == (key, code)
     assert evaluate(OPTIONAL, [SECRET], {key.secret_sha256: key}, NOW_US) == (key, code)
@@ -72,14 +81,18 @@ def test_the_first_objection_counts(members: dict[str, Any], code: str) -> None:
     ],
 )
 def test_what_is_no_key(presented: list[bytes], required: str, optional: str) -> None:
-    """Where keys are required everything else is refused; where they are optional only what looks like ours."""
+    """Where keys are required everything else is refused; where they are optional only what looks
+    like ours.
+    """
     key = known()
     assert evaluate(REQUIRED, presented, {key.secret_sha256: key}, NOW_US) == (None, required)
     assert evaluate(OPTIONAL, presented, {key.secret_sha256: key}, NOW_US) == (None, optional)
 
 
 def test_without_a_snapshot_it_is_closed() -> None:
-    """Nobody passes where keys are required; where they are optional, only who presents none of ours."""
+    """Nobody passes where keys are required; where they are optional, only who presents none of
+    ours.
+    """
     for presented in ([], [b"azure-key"], [SECRET]):
         assert evaluate(REQUIRED, presented, None, NOW_US) == (None, KEYS_UNAVAILABLE)
     assert evaluate(OPTIONAL, [SECRET], None, NOW_US) == (None, KEYS_UNAVAILABLE)
@@ -109,7 +122,12 @@ _names = st.none() | st.lists(st.sampled_from(("agent", "billing", "")), max_siz
     has_snapshot=st.booleans(),
 )  # fmt: skip
 def test_a_call_passes_exactly_when_nothing_objects(
-    key: KnownKey, presented: list[bytes], scope: str, agent: str, is_required: bool, has_snapshot: bool
+    key: KnownKey,
+    presented: list[bytes],
+    scope: str,
+    agent: str,
+    is_required: bool,
+    has_snapshot: bool,
 ) -> None:
     """The code is the first objection of the list that holds, whatever else holds behind it."""
     access = dataclasses.replace(REQUIRED, is_required=is_required, scope=scope, agent=agent)
@@ -138,8 +156,12 @@ def test_a_call_passes_exactly_when_nothing_objects(
     ],
 )  # fmt: skip
 def test_a_value_is_taken_out_of_its_line(line: bytes, value: bytes) -> None:
-    """Whatever the case of the name and the blanks around the value; the word Bearer may come before it."""
-    assert REQUIRED.presented([b"accept: */*", line, b"x-api-key: sk_2", b"api-key2: sk_3"]) == [value]
+    """Whatever the case of the name and the blanks around the value; the word Bearer may come
+    before it.
+    """
+    assert REQUIRED.presented([b"accept: */*", line, b"x-api-key: sk_2", b"api-key2: sk_3"]) == [
+        value
+    ]
 
 
 def test_every_line_of_the_field_is_seen() -> None:
@@ -155,7 +177,9 @@ def test_a_key_of_ours_is_withheld(name: bytes, value: bytes) -> None:
     assert REQUIRED.without_key(lines) == b"A: 1\r\nB: 2\r\n"
 
 
-@pytest.mark.parametrize("line", [b"api-key: azure", b"x-api-key: sk_1", b"api-key: ask_1", b"authorization: sk_1"])
+@pytest.mark.parametrize(
+    "line", [b"api-key: azure", b"x-api-key: sk_1", b"api-key: ask_1", b"authorization: sk_1"]
+)
 def test_everything_else_is_forwarded(line: bytes) -> None:
     """Values of others under the same name, and other fields whatever they hold."""
     assert OPTIONAL.without_key(line + b"\r\n") == line + b"\r\n"
@@ -187,5 +211,8 @@ def test_every_code_has_words_and_a_status() -> None:
 def test_any_value_can_be_presented(value: bytes) -> None:
     """It is a key of ours or not, and never an error."""
     key = known()
-    assert evaluate(REQUIRED, [value], {key.secret_sha256: key}, NOW_US)[1] in ("missing_token", "invalid_token")
+    assert evaluate(REQUIRED, [value], {key.secret_sha256: key}, NOW_US)[1] in (
+        "missing_token",
+        "invalid_token",
+    )
     assert is_own(value) == any(part.strip(b" \t").startswith(b"sk_") for part in value.split(b","))

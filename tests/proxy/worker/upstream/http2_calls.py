@@ -17,7 +17,11 @@ from tests.support.plane import Plane
 
 HTTP2 = {"upstream_protocol": "http2"}
 HTTP1 = {"upstream_protocol": "http1"}
-CALL: Fields = (*with_path("/s.Service/Do", POST), ("content-type", "application/grpc"), ("te", "trailers"))
+CALL: Fields = (
+    *with_path("/s.Service/Do", POST),
+    ("content-type", "application/grpc"),
+    ("te", "trailers"),
+)
 MESSAGE = b"\0\0\0\0\3abc"
 GRPC: Fields = (*OK, ("content-type", "application/grpc"))
 MAX_STREAMS = SettingCodes.MAX_CONCURRENT_STREAMS
@@ -37,4 +41,8 @@ def reset_of(exchange: CapturedExchange) -> tuple[int, int]:
 
 
 def upstream_streams(plane: Plane) -> int:
-    return plane.run(lambda: sum(len(each.codec.streams.open) for each in plane.engine.http2_pools[0]._connections))
+    return plane.run(
+        lambda: sum(
+            len(each.codec.streams.open) for each in plane.engine.http2_pools[0]._connections
+        )
+    )

@@ -9,7 +9,9 @@ from proxy.worker.upstream.connect_tunnel import MAX_HEAD_BYTES, open_tunnel
 
 
 async def ask(answer: bytes, credentials: bytes = b"") -> tuple[bytes, bytes]:
-    """Open a tunnel at a proxy that gives an answer; return what it was asked, and what is left to read."""
+    """Open a tunnel at a proxy that gives an answer; return what it was asked, and what is left to
+    read.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
@@ -36,7 +38,10 @@ async def test_credentials_are_shown() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"HTTP/1.1 407 Authentication Required\r\n\r\n", "answered 'HTTP/1.1 407 Authentication Required' to CONNECT"),
+        (
+            b"HTTP/1.1 407 Authentication Required\r\n\r\n",
+            "answered 'HTTP/1.1 407 Authentication Required' to CONNECT",
+        ),
         (b"HTTP/1.1 503 \x1b[31m\r\n\r\n", "answered 'HTTP/1.1 503"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "answered 'SSH-2.0-OpenSSH'"),
         (b"HTTP/1.1 200 OK\r\n", "closed the connection"),

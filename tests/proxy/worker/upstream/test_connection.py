@@ -1,4 +1,6 @@
-"""The upstream side of the default engine: when a connection is kept, lent again, retried, waited for, given up."""
+"""The upstream side of the default engine: when a connection is kept, lent again, retried, waited
+for, given up.
+"""
 
 import socket
 import threading
@@ -42,13 +44,16 @@ def idle(plane: Plane) -> int:
     ],
 )
 def test_a_connection_that_cannot_be_trusted_is_not_kept(start: Start, answer: bytes) -> None:
-    """Surplus bytes, `close` or HTTP/1.0 end the connection; the surplus never becomes anybody's response."""
+    """Surplus bytes, `close` or HTTP/1.0 end the connection; the surplus never becomes anybody's
+    response.
+    """
     script = Script(answer)
     plane = start(script)
     with plane.connect() as client:
         for _ in range(3):
             client.send(GET)
             assert client.answer().body in (b"", b"ok")
+
     assert script.connections == 3
     assert [outcome(e) for e in plane.exchanges(3)] == [Outcome.OK] * 3
 
@@ -70,6 +75,7 @@ def test_late_surplus_closes_an_idle_connection(start: Start) -> None:
         eventually(lambda: plane.counters().connections_upstream == 0)
         client.send(GET)
         assert client.answer().body == b"ok"
+
     plane.exchanges(2)
 
 
@@ -84,7 +90,9 @@ def test_an_http10_upstream_may_keep_alive(start: Start) -> None:
 
 
 def _dies_on_reuse(raw: list[bytes], closing: bytes = b"") -> Callable[[socket.socket, int], None]:
-    """Answer the first request of each connection; break off at the second, without having read it or after it."""
+    """Answer the first request of each connection; break off at the second, without having read it
+    or after it.
+    """
 
     def upstream(connection: socket.socket, number: int) -> None:
         raw.append(read_head(connection))
@@ -93,6 +101,7 @@ def _dies_on_reuse(raw: list[bytes], closing: bytes = b"") -> Callable[[socket.s
             raw.append(read_head(connection))
             connection.sendall(closing)
             return
+
         while head := read_head(connection):
             raw.append(head)
             connection.sendall(OK)
@@ -101,7 +110,9 @@ def _dies_on_reuse(raw: list[bytes], closing: bytes = b"") -> Callable[[socket.s
 
 
 @pytest.mark.parametrize("request_bytes", [GET, PUT])
-def test_a_stale_connection_is_retried_once_for_idempotent_requests(start: Start, request_bytes: bytes) -> None:
+def test_a_stale_connection_is_retried_once_for_idempotent_requests(
+    start: Start, request_bytes: bytes
+) -> None:
     """A reused connection that closes without an answer costs the client nothing, and is counted."""
     raw: list[bytes] = []
     plane = start(_dies_on_reuse(raw)).trust_upstreams()
@@ -109,6 +120,7 @@ def test_a_stale_connection_is_retried_once_for_idempotent_requests(start: Start
         for _ in range(2):
             client.send(request_bytes)
             assert client.answer().status == 200
+
     assert len(raw) == 3
     assert [e.status for e in plane.exchanges(2)] == [200, 200]
     assert plane.counters().upstream_retries == 1
@@ -121,12 +133,14 @@ def test_what_may_have_been_done_is_never_sent_twice(
     """A POST, and anything with a body, is answered 502 when its reused connection dies."""
     monkeypatch.setattr(pool, "POST_IDLE_NS", 60_000_000_000)
     raw: list[bytes] = []
+
     plane = start(_dies_on_reuse(raw)).trust_upstreams()
     with plane.connect() as client:
         client.send(GET)
         assert client.answer().status == 200
         client.send(request_bytes)
         assert client.answer().status == 502
+
     assert len(raw) == 2
     assert [error(e) for e in plane.exchanges(2)] == ["", "upstream_reset"]
     assert plane.counters().upstream_retries == 0
@@ -142,6 +156,7 @@ def test_a_connection_that_began_to_answer_is_not_stale(start: Start, closing: b
         client.answer()
         client.send(GET)
         assert client.answer().status == 502
+
     assert len(raw) == 2
     plane.exchanges(2)
 
@@ -158,7 +173,9 @@ def test_a_fresh_connection_that_dies_is_not_retried(start: Start) -> None:
 
 
 def test_idle_connections_expire(start: Start) -> None:
-    """An idle upstream connection is closed after its time, checked once a second, and not lent when it is over."""
+    """An idle upstream connection is closed after its time, checked once a second, and not lent
+    when it is over.
+    """
     script = Script()
     plane = start(script, upstream_keep_alive_s=0.1)
     plane.call(GET)
@@ -211,10 +228,14 @@ def test_a_body_is_not_sent_on_an_old_connection(start: Start) -> None:
         for client in (one, other):
             client.send(GET)
         assert [client.answer().status for client in (one, other)] == [200, 200]
+
     time.sleep(1.05)
     for length in (0, 2):
-        plane.call(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length + bytes(length))
+        plane.call(
+            b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length + bytes(length)
+        )
         time.sleep(1.05)
+
     assert numbers[2] in (0, 1)
     assert numbers[3] == 2
     plane.exchanges(4)
@@ -246,7 +267,9 @@ def test_the_last_used_connection_is_lent_first(start: Start) -> None:
 
 
 def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
-    """With all upstream connections busy a request waits for one, and is answered 503 after the connect timeout."""
+    """With all upstream connections busy a request waits for one, and is answered 503 after the
+    connect timeout.
+    """
     go_on = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -257,18 +280,24 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
     plane = start(upstream, upstream_max_connections=1)
     [pool] = plane.engine.pools
     usual = pool.limits
+
     with plane.connect() as first, plane.connect() as second, plane.connect() as third:
         first.send(GET)
         eventually(lambda: plane.counters().connections_upstream)
         pool.limits = msgspec.structs.replace(usual, timeout_connect_s=0.3)
         second.send(GET)
         answer = second.answer()
-        assert (answer.status, answer.field("X-Sidelog-Error"), answer.field("Retry-After")) == (503, "overloaded", "1")
+        assert (answer.status, answer.field("X-Sidelog-Error"), answer.field("Retry-After")) == (
+            503,
+            "overloaded",
+            "1",
+        )
         pool.limits = usual
         third.send(GET)
         eventually(lambda: plane.run(lambda: pool.is_awaited))
         go_on.set()
         assert first.answer().status == third.answer().status == 200
+
     refused, *_ = plane.exchanges(3)
     assert (outcome(refused), error(refused)) == (Outcome.UPSTREAM_ERROR, "overloaded")
 
@@ -286,7 +315,9 @@ def test_a_paused_connection_is_lent_as_new(start: Start) -> None:
     plane = start(upstream).trust_upstreams()
 
     def answer_while_paused(answer: bytes) -> None:
-        """What happens when the write of a first part fills the client's buffer, with the rest read already."""
+        """What happens when the write of a first part fills the client's buffer, with the rest read
+        already.
+        """
         (client,) = plane.downstreams
         upstream = client._relay.upstream
         assert isinstance(upstream, UpstreamConnection)
@@ -304,7 +335,9 @@ def test_a_paused_connection_is_lent_as_new(start: Start) -> None:
             assert client.answer().body == b"ok"
             client.send(GET)
             assert client.answer().body == b"ok"
+
         assert numbers == [0, 0]
+
     plane.exchanges(4)
 
 
@@ -328,6 +361,7 @@ def test_unix_sockets_are_upstreams_too(start: Start, tmp_path: Path) -> None:
         exchange = plane.exchange()
         plane.stop()
         thread.join()
+
     assert exchange.upstream == path.encode()
     assert b"\r\nHost: a\r\n" in script.requests[0]
 
@@ -344,7 +378,9 @@ def test_a_name_that_cannot_exist_is_502(start: Start) -> None:
 
 @pytest.mark.parametrize("unsent_bytes", [0, 5])
 def test_an_answer_to_half_a_body_ends_the_connection(unsent_bytes: int) -> None:
-    """Whoever answers before the body is out may leave the rest unread: it must not be read as the next request."""
+    """Whoever answers before the body is out may leave the rest unread: it must not be read as the
+    next request.
+    """
     world = World()
     client = world.client()
     client.deliver(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst")
@@ -364,7 +400,9 @@ def test_an_answer_to_half_a_body_ends_the_connection(unsent_bytes: int) -> None
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_interim_responses_are_read_some_in_each_turn(ends: bool) -> None:
-    """An upstream that sends thousands at once holds up nobody, and its response is read behind all of them."""
+    """An upstream that sends thousands at once holds up nobody, and its response is read behind all
+    of them.
+    """
     interim = b"HTTP/1.1 103 Early Hints\r\n\r\n"
     world = World()
     client = world.client()

@@ -1,4 +1,6 @@
-"""Connections of HTTP/2 to an upstream: its heads, its rules, the end of a connection, over real sockets."""
+"""Connections of HTTP/2 to an upstream: its heads, its rules, the end of a connection, over real
+sockets.
+"""
 
 import socket
 import threading
@@ -58,7 +60,9 @@ def test_informational_responses_pass(start: Start) -> None:
 def test_a_response_that_is_trailers_only_stays_one(start: Start) -> None:
     """Clients of gRPC take a head without an end for the beginning of a response."""
     plane = start(
-        Http2Upstream(lambda c, r: c.respond(r, fields=(*GRPC, ("grpc-status", "5"))) if r.is_ended else None)
+        Http2Upstream(
+            lambda c, r: c.respond(r, fields=(*GRPC, ("grpc-status", "5"))) if r.is_ended else None
+        )
     )
     with speaking(plane) as client:
         answered = client.ask(CALL, MESSAGE)
@@ -70,8 +74,12 @@ def test_a_response_that_is_trailers_only_stays_one(start: Start) -> None:
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", "200"), ("GET", "204"), ("GET", "304")])
 @pytest.mark.parametrize("rest", ["end", "trailers", "body", "body that goes on"])
-def test_no_body_follows_a_head_that_has_none(start: Start, method: str, status: str, rest: str) -> None:
-    """Not the end of one either, where the stream ends later: a client of HTTP/1.1 took it for the next response."""
+def test_no_body_follows_a_head_that_has_none(
+    start: Start, method: str, status: str, rest: str
+) -> None:
+    """Not the end of one either, where the stream ends later: a client of HTTP/1.1 took it for the
+    next response.
+    """
 
     def answer(connection: Connection, request: Request) -> None:
         if request.fields[":path"] == "/next":
@@ -82,17 +90,26 @@ def test_no_body_follows_a_head_that_has_none(start: Start, method: str, status:
         if rest == "trailers":
             connection.h2.send_headers(request.id, [("x", "1")], end_stream=True)
         else:
-            connection.h2.send_data(request.id, b"" if rest == "end" else b"body", end_stream="on" not in rest)
+            connection.h2.send_data(
+                request.id, b"" if rest == "end" else b"body", end_stream="on" not in rest
+            )
+
         connection.flush()
 
     may_end = threading.Event()
     plane = start(Http2Upstream(answer), route=HTTP2)
     with plane.connect() as client:
-        client.send(b"%b / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n" % method.encode())
+        client.send(
+            b"%b / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n"
+            % method.encode()
+        )
         assert client.answer(method).status == int(status)
         may_end.set()
         assert client.answer().body == b"next"
-    assert [(outcome(exchange), error(exchange)) for exchange in plane.exchanges(2)] == [(Outcome.OK, "")] * 2
+
+    assert [(outcome(exchange), error(exchange)) for exchange in plane.exchanges(2)] == [
+        (Outcome.OK, "")
+    ] * 2
     assert plane.counters().connections_upstream == 1
 
 
@@ -124,6 +141,7 @@ def test_a_malformed_response_is_a_502(start: Start, fields: list[tuple[str, str
         bad = client.ask(with_path("/bad"))
         assert (bad.status, bad.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
         assert client.ask().body == b"fine"
+
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.UPSTREAM_ERROR, "upstream_bad_response")
     assert exchange.notes[NOTE_MESSAGE]
@@ -134,7 +152,9 @@ def test_a_body_of_another_length_is_cut_off(start: Start) -> None:
     """A client that has begun to read it sees that it is not whole (F8)."""
 
     def answer(connection: Connection, request: Request) -> None:
-        head = frames.header_frames(request.id, block([(b":status", b"200"), (b"content-length", b"9")]), is_end=False)
+        head = frames.header_frames(
+            request.id, block([(b":status", b"200"), (b"content-length", b"9")]), is_end=False
+        )
         connection.socket.sendall(head + frames.frame(frames.DATA, 0, request.id, b"four"))
         connection.socket.sendall(frames.frame(frames.DATA, frames.END_STREAM, request.id, b"four"))
 
@@ -167,6 +187,7 @@ def test_a_goaway_retires_a_connection(start: Start) -> None:
         upstream.connections[0].respond(kept, b"kept")
         assert client.answer(first).body == b"kept"
         eventually(lambda: plane.counters().connections_upstream == 1)
+
     assert len(upstream.connections) == 2
 
 
@@ -179,6 +200,7 @@ def test_a_goaway_without_a_last_stream_announces_the_end(start: Start) -> None:
         upstream.connections[0].socket.sendall(frames.goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR))
         eventually(lambda: not plane.counters().connections_upstream)
         assert client.ask().status == 200
+
     assert len(upstream.connections) == 2
     assert plane.counters().upstream_retries == 0
 
@@ -197,13 +219,15 @@ def test_a_lost_connection_fails_what_ran_on_it(start: Start) -> None:
     upstream = Http2Upstream(answer)
     plane = start(upstream, route=HTTP2)
     with speaking(plane) as client:
-        waiting, begun = client.begin(POST, b"x"), client.begin(with_path("/part"))
+        waiting = client.begin(POST, b"x")
+        begun = client.begin(with_path("/part"))
         assert parts.wait(60)
         eventually(lambda: len(upstream.requests) == 2)
         upstream.connections[0].socket.shutdown(socket.SHUT_RDWR)
         assert client.answer(waiting).status == 502
         assert client.answer(begun).reset == ErrorCode.INTERNAL_ERROR
         assert client.ask(with_path("/fine")).body == b"fine"
+
     assert {error(exchange) for exchange in plane.exchanges(2)} == {"upstream_reset"}
 
 
@@ -223,12 +247,17 @@ def test_a_stale_connection_is_noticed_with_the_next_request(start: Start) -> No
 
 BROKEN: dict[str, Callable[[Connection, Request], bytes]] = {
     "DATA behind the end": lambda c, r: (
-        frames.header_frames(r.id, block([(b":status", b"200")]), is_end=True) + frames.frame(0, 0, r.id, b"more")
+        frames.header_frames(r.id, block([(b":status", b"200")]), is_end=True)
+        + frames.frame(0, 0, r.id, b"more")
     ),
-    "a frame on a stream that was never opened": lambda c, r: frames.frame(frames.DATA, 0, 99, b"x"),
+    "a frame on a stream that was never opened": lambda c, r: frames.frame(
+        frames.DATA, 0, 99, b"x"
+    ),
     "a push": lambda c, r: frames.frame(frames.PUSH_PROMISE, frames.END_HEADERS, r.id, b"\0\0\0\2"),
     "a frame over the limit": lambda c, r: b"\0\x80\0\0\0\0\0\0\1",
-    "HPACK that cannot be": lambda c, r: frames.frame(frames.HEADERS, frames.END_HEADERS, r.id, b"\x80"),
+    "HPACK that cannot be": lambda c, r: frames.frame(
+        frames.HEADERS, frames.END_HEADERS, r.id, b"\x80"
+    ),
 }
 
 
@@ -251,8 +280,12 @@ def test_an_upstream_that_breaks_rules_of_the_connection_loses_it(
         eventually(lambda: upstream.requests)
         client.begin(with_path("/bad"))
         answered = client.answer(beside)
-        assert (answered.status, answered.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
+        assert (answered.status, answered.fields["x-sidelog-error"]) == (
+            502,
+            "upstream_bad_response",
+        )
         assert client.ask().body == b"fine"
+
     assert len(upstream.connections) == 2
 
 
@@ -278,6 +311,7 @@ def test_grpc_on_a_route_of_http1(start: Start) -> None:
         answered = client.ask(CALL, MESSAGE)
         assert answered.fields["x-sidelog-error"] == "grpc_needs_http2"
         assert client.ask().body == b"ok"
+
     assert len(script.requests) == 1
     assert error(plane.exchange()) == "grpc_needs_http2"
 
@@ -294,7 +328,9 @@ def test_http2_and_an_upstream_of_http1(start: Start) -> None:
 def test_an_upstream_that_says_nothing(start: Start) -> None:
     """Its time is that of connecting."""
     hold = threading.Event()
-    plane = start(lambda connection, number: (hold.wait(60), None)[1], route=HTTP2, timeout_connect_s=0.2)
+    plane = start(
+        lambda connection, number: (hold.wait(60), None)[1], route=HTTP2, timeout_connect_s=0.2
+    )
     with speaking(plane) as client:
         assert client.ask().status == 504
     hold.set()

@@ -1,4 +1,6 @@
-"""One exchange on a stream to its upstream: bodies both ways, cancels and resets, over real sockets."""
+"""One exchange on a stream to its upstream: bodies both ways, cancels and resets, over real
+sockets.
+"""
 
 import pytest
 from h2.settings import SettingCodes
@@ -19,7 +21,15 @@ from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import error, outcome
 from tests.proxy.worker.test_http2_downstream import open_streams, speaking, with_path
-from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP2, MESSAGE, STATUS, reset_of, upstream_streams
+from tests.proxy.worker.upstream.http2_calls import (
+    CALL,
+    GRPC,
+    HTTP2,
+    MESSAGE,
+    STATUS,
+    reset_of,
+    upstream_streams,
+)
 from tests.support.http2_client import GET, POST, Http2Client
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.plane import eventually
@@ -33,6 +43,7 @@ def _echo_slowly(connection: Connection, request: Request) -> None:
         piece = request.body[: min(room, 16384)]
         connection.h2.send_data(request.id, piece)
         request.body = request.body[len(piece) :]
+
     if request.is_ended and not request.body and not request.is_done:
         request.is_done = True
         connection.h2.end_stream(request.id)
@@ -45,9 +56,11 @@ def _send_all(client: Http2Client, stream: int, body: bytes) -> None:
         if not room:
             assert client.read()
             continue
+
         client.h2.send_data(stream, body[:room])
         client.flush()
         body = body[room:]
+
     client.h2.end_stream(stream)
     client.flush()
 
@@ -63,6 +76,7 @@ def test_both_bodies_stream_at_once(start: Start) -> None:
         else:
             connection.h2.send_data(request.id, request.body)
             request.body = b""
+
         connection.flush()
 
     plane = start(Http2Upstream(answer))
@@ -73,28 +87,37 @@ def test_both_bodies_stream_at_once(start: Start) -> None:
             client.flush()
             while len(client.streams[stream].body) < count * len(MESSAGE):
                 assert client.read()
+
         client.h2.end_stream(stream)
         client.flush()
         assert client.answer(stream).trailers == {"grpc-status": "0"}
+
     exchange = plane.exchange()
-    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(19, 3, 19, 3, is_stream=True)
+    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(
+        19, 3, 19, 3, is_stream=True
+    )
     assert (exchange.request_bytes, exchange.response_bytes) == (19 * 8, 19 * 8)
 
 
 def test_a_large_body_passes_in_both_directions(start: Start) -> None:
     """Through windows of 64 KiB at each end."""
-    plane = start(Http2Upstream(_echo_slowly, on_window=_echo_slowly), route=HTTP2, max_body_bytes=0)
+    plane = start(
+        Http2Upstream(_echo_slowly, on_window=_echo_slowly), route=HTTP2, max_body_bytes=0
+    )
     body = bytes(range(256)) * 8192
     with speaking(plane) as client:
         stream = client.begin(POST, is_end=False)
         _send_all(client, stream, body)
         assert client.answer(stream).body == body
+
     exchange = plane.exchange()
     assert (exchange.request_bytes, exchange.response_bytes) == (len(body), len(body))
 
 
 def test_an_upload_that_is_not_taken_stops_and_holds_up_no_other(start: Start) -> None:
-    """The client may send no more than two windows of it, and other streams of both connections go on."""
+    """The client may send no more than two windows of it, and other streams of both connections go
+    on.
+    """
 
     def answer(connection: Connection, request: Request) -> None:
         if request.is_ended:
@@ -110,6 +133,7 @@ def test_an_upload_that_is_not_taken_stops_and_holds_up_no_other(start: Start) -
                 sent += min(room, 16384)
                 client.flush()
             assert sent <= 3 * 65535
+
         for _ in range(5):
             assert client.ask().body == b"fine"
         for stream in stuck:
@@ -120,7 +144,9 @@ def test_an_upload_that_is_not_taken_stops_and_holds_up_no_other(start: Start) -
 
 
 def test_responses_that_are_not_taken_hold_up_no_other(start: Start) -> None:
-    """Forty stalled ones of 64 KiB each wait here and no more; one beside them passes, over the same connections."""
+    """Forty stalled ones of 64 KiB each wait here and no more; one beside them passes, over the
+    same connections.
+    """
 
     def answer(connection: Connection, request: Request) -> None:
         if request.fields[":path"] == "/":
@@ -139,11 +165,14 @@ def test_responses_that_are_not_taken_hold_up_no_other(start: Start) -> None:
         with speaking(plane) as other:
             for _ in range(5):
                 assert other.ask().body == b"fine"
+
     eventually(lambda: open_streams(plane) == 0)
     assert len(upstream.connections) == 1
 
 
-@pytest.mark.parametrize("code", [0, ErrorCode.CANCEL, ErrorCode.ENHANCE_YOUR_CALM, ErrorCode.INTERNAL_ERROR, 0x99])
+@pytest.mark.parametrize(
+    "code", [0, ErrorCode.CANCEL, ErrorCode.ENHANCE_YOUR_CALM, ErrorCode.INTERNAL_ERROR, 0x99]
+)
 def test_a_reset_of_the_upstream_passes(start: Start, code: int) -> None:
     """Before a head and behind one: clients of gRPC make a status of its code.
 
@@ -160,6 +189,7 @@ def test_a_reset_of_the_upstream_passes(start: Start, code: int) -> None:
         assert client.ask().reset == (code or ErrorCode.INTERNAL_ERROR)
         late = client.ask(with_path("/late"))
         assert (late.body, late.reset) == (b"part", code or ErrorCode.INTERNAL_ERROR)
+
     first, second = plane.exchanges(2)
     assert (outcome(first), error(first)) == (Outcome.UPSTREAM_ERROR, "upstream_reset")
     assert (outcome(second), error(second)) == (Outcome.TRUNCATED, "upstream_reset")
@@ -170,7 +200,9 @@ def test_a_reset_of_the_upstream_passes(start: Start, code: int) -> None:
 
 def test_a_client_of_http1_reads_of_a_reset(start: Start) -> None:
     """It gets a 502, which says so."""
-    plane = start(Http2Upstream(lambda c, r: c.socket.sendall(frames.rst_stream(r.id, 8))), route=HTTP2)
+    plane = start(
+        Http2Upstream(lambda c, r: c.socket.sendall(frames.rst_stream(r.id, 8))), route=HTTP2
+    )
     with plane.connect() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         answered = client.answer()
@@ -189,6 +221,7 @@ def test_a_cancelled_request_is_cancelled_upstream(start: Start) -> None:
         client.flush()
         eventually(lambda: upstream.requests[0].reset == ErrorCode.CANCEL)
         assert upstream_streams(plane) == 0
+
     exchange = plane.exchange()
     assert outcome(exchange) == Outcome.CLIENT_CLOSED
     assert reset_of(exchange) == (BY_CLIENT, ErrorCode.CANCEL)
@@ -203,6 +236,7 @@ def test_a_client_that_leaves_cancels_all_it_asked_for(start: Start) -> None:
             client.begin()
         other.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually(lambda: len(upstream.requests) == 4)
+
     eventually(lambda: all(request.reset == ErrorCode.CANCEL for request in upstream.requests))
     assert {outcome(exchange) for exchange in plane.exchanges(4)} == {Outcome.CLIENT_CLOSED}
 
@@ -269,7 +303,9 @@ def test_an_upload_that_was_refused_while_it_waited_goes_on(start: Start) -> Non
 
 def test_a_request_that_is_refused_again_is_refused(start: Start) -> None:
     """The client reads that it may send it again itself."""
-    upstream = Http2Upstream(lambda c, r: c.socket.sendall(frames.rst_stream(r.id, ErrorCode.REFUSED_STREAM)))
+    upstream = Http2Upstream(
+        lambda c, r: c.socket.sendall(frames.rst_stream(r.id, ErrorCode.REFUSED_STREAM))
+    )
     plane = start(upstream, route=HTTP2)
     with speaking(plane) as client:
         assert client.ask().reset == ErrorCode.REFUSED_STREAM

@@ -17,7 +17,15 @@ from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import LOOPS, outcome
 from tests.proxy.worker.test_http2_downstream import speaking
-from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP2, MAX_STREAMS, MESSAGE, STATUS, stream_note
+from tests.proxy.worker.upstream.http2_calls import (
+    CALL,
+    GRPC,
+    HTTP2,
+    MAX_STREAMS,
+    MESSAGE,
+    STATUS,
+    stream_note,
+)
 from tests.support.http2_client import POST
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
 from tests.support.plane import Loop, eventually
@@ -26,7 +34,9 @@ from tests.support.script import Script
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_call_of_grpc_goes_by_http2_and_is_recorded(start: Start, loop: Loop) -> None:
-    """Without any setting; trailers, their record, the counts of messages and the stream are those of the call."""
+    """Without any setting; trailers, their record, the counts of messages and the stream are those
+    of the call.
+    """
 
     def answer(connection: Connection, request: Request) -> None:
         if request.is_ended:
@@ -49,7 +59,9 @@ def test_a_call_of_grpc_goes_by_http2_and_is_recorded(start: Start, loop: Loop) 
     assert exchange.response_head.startswith(b"HTTP/2 200\r\ncontent-type: application/grpc\r\n")
     assert exchange.notes[NOTES_RESPONSE_TRAILERS[0]] == b"grpc-status: 0\r\nx-bin: AP8B\r\n"
     assert (exchange.request_window, exchange.response_window) == (MESSAGE, MESSAGE * 2)
-    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(1, 3, 2, 3, is_stream=True)
+    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(
+        1, 3, 2, 3, is_stream=True
+    )
     assert stream_note(exchange) == StreamNote(1, 1, -1, NOT_RESET)
     assert outcome(exchange) == Outcome.OK
 
@@ -60,14 +72,21 @@ def test_all_else_goes_by_http1_in_auto(start: Start) -> None:
     plane = start(script)
     with speaking(plane) as client:
         assert client.ask().body == b"ok"
-        assert client.ask((*POST, ("content-type", "application/grpc-web+proto")), b"x").body == b"ok"
+        assert (
+            client.ask((*POST, ("content-type", "application/grpc-web+proto")), b"x").body == b"ok"
+        )
         assert client.ask((*POST, ("content-type", "text/application/grpc")), b"x").body == b"ok"
-    plane.call(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n")
+
+    plane.call(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n"
+    )
     assert len(script.requests) == 4
     assert not any(NOTE_GRPC_MESSAGES in exchange.notes for exchange in plane.exchanges(4))
 
 
-@pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto", "application/grpc;v=1"])
+@pytest.mark.parametrize(
+    "content_type", ["application/grpc", "application/grpc+proto", "application/grpc;v=1"]
+)
 def test_grpc_is_known_by_its_content_type(start: Start, content_type: str) -> None:
     """With a format or a parameter behind it."""
     plane = start(Http2Upstream())
@@ -110,6 +129,7 @@ def test_all_goes_by_http2_where_the_route_says_so(start: Start) -> None:
         )
         answered = client.answer()
         assert (answered.body, answered.field("transfer-encoding")) == (b"bodyabcde", "chunked")
+
     last = upstream.requests[-1]
     assert (last.body, last.trailers) == (b"abcde", {"x-check": "2"})
     exchange = plane.exchanges(5)[-1]
@@ -148,9 +168,14 @@ def test_exchanges_at_once_share_a_connection(start: Start) -> None:
 
 
 def test_what_is_beyond_the_streams_of_a_connection_opens_another_or_waits(start: Start) -> None:
-    """Two streams each on two connections at most: five requests, the last waits for the first to end."""
+    """Two streams each on two connections at most: five requests, the last waits for the first to
+    end.
+    """
     held: list[tuple[Connection, Request]] = []
-    upstream = Http2Upstream(lambda c, r: held.append((c, r)) if r.is_ended else None, {MAX_STREAMS: 2})
+    upstream = Http2Upstream(
+        lambda c, r: held.append((c, r)) if r.is_ended else None, {MAX_STREAMS: 2}
+    )
+
     plane = start(upstream, route=HTTP2, upstream_max_connections=2)
     with speaking(plane) as client:
         streams = [client.begin() for _ in range(5)]
@@ -161,7 +186,10 @@ def test_what_is_beyond_the_streams_of_a_connection_opens_another_or_waits(start
         eventually(lambda: len(held) == 5)
         for connection, request in held[1:]:
             connection.respond(request, b"later")
-        assert sorted(client.answer(stream).body for stream in streams) == [b"first", *[b"later"] * 4]
+        assert sorted(client.answer(stream).body for stream in streams) == [
+            b"first",
+            *[b"later"] * 4,
+        ]
 
 
 def test_an_upstream_that_takes_no_streams_yet_is_waited_for(start: Start) -> None:
@@ -175,6 +203,7 @@ def test_an_upstream_that_takes_no_streams_yet_is_waited_for(start: Start) -> No
         [connection] = eventually(lambda: upstream.connections)
         _allow(connection, 9)
         assert {client.answer(stream).status for stream in streams} == {200}
+
     assert len(upstream.connections) == 1
 
 
@@ -182,6 +211,7 @@ def test_an_upstream_that_takes_more_streams_than_before_gets_what_waits(start: 
     """At once, not when one of its streams ends."""
     held: list[tuple[Connection, Request]] = []
     upstream = Http2Upstream(lambda c, r: held.append((c, r)), {MAX_STREAMS: 1})
+
     plane = start(upstream, route=HTTP2, upstream_max_connections=1)
     with speaking(plane) as client:
         streams = [client.begin() for _ in range(3)]
@@ -222,6 +252,7 @@ def test_a_connection_is_kept_and_used_again(start: Start) -> None:
         assert len(upstream.connections) == 1
         eventually(lambda: not plane.counters().connections_upstream)
         assert client.ask().status == 200
+
     assert len(upstream.connections) == 2
 
 

@@ -26,6 +26,7 @@ async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
             pool.release(first, time.monotonic_ns())
             leaving.cancel()
             assert await staying is first
+
     assert sum(opened) == 0
 
 
@@ -44,7 +45,9 @@ async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
 
 
 async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
-    """Where all places are taken by idle connections that a request must not use, it gets the place of one (P13)."""
+    """Where all places are taken by idle connections that a request must not use, it gets the place
+    of one (P13).
+    """
     opened: list[int] = []
     async with silent_pool(opened, upstream_max_connections=2, upstream_keep_alive_s=60) as pool:
         idle = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
@@ -59,7 +62,9 @@ async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
 
 
 async def test_who_waited_in_vain_leaves_nothing() -> None:
-    """A place may be taken for days, by a WebSocket; requests that give up meanwhile are not remembered."""
+    """A place may be taken for days, by a WebSocket; requests that give up meanwhile are not
+    remembered.
+    """
     async with silent_pool(upstream_max_connections=1) as pool:
         await opener_of(pool).open(may_repeat=True)
         pool.limits = msgspec.structs.replace(pool.limits, timeout_connect_s=0.02)
@@ -70,7 +75,9 @@ async def test_who_waited_in_vain_leaves_nothing() -> None:
 
 
 async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
-    """One that asks as a connection comes back, such as a client with its next request at hand, is the last in line."""
+    """One that asks as a connection comes back, such as a client with its next request at hand, is
+    the last in line.
+    """
     async with silent_pool(upstream_max_connections=1) as pool:
         connection = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
@@ -83,19 +90,25 @@ async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
             assert (first.done(), newcomer.done()) == (True, False)
             pool.release(connection, time.monotonic_ns())
             assert await newcomer is connection
+
         pool.release(connection, time.monotonic_ns())
         assert pool.acquire(time.monotonic_ns(), may_repeat=True) is connection
 
 
 async def test_who_was_woken_for_nothing_is_next_again() -> None:
-    """A connection may be lost between waking one for it and its turn, and its place taken: then it is still next."""
+    """A connection may be lost between waking one for it and its turn, and its place taken: then it
+    is still next.
+    """
     async with silent_pool(upstream_max_connections=1) as pool:
         lost = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
             waiting = []
             for number in range(3):
-                waiting.append(tasks.create_task(opener_of(pool).open(may_repeat=True), name=str(number)))
+                waiting.append(
+                    tasks.create_task(opener_of(pool).open(may_repeat=True), name=str(number))
+                )
                 await asyncio.sleep(0.01)
+
             pool.release(lost, time.monotonic_ns())
             lost.close()
             connection = await waiting[0]
@@ -106,7 +119,9 @@ async def test_who_was_woken_for_nothing_is_next_again() -> None:
 
 
 async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
-    """Two places become free for one that waits: a newcomer that lined up meanwhile is given the other."""
+    """Two places become free for one that waits: a newcomer that lined up meanwhile is given the
+    other.
+    """
     async with silent_pool(upstream_max_connections=2) as pool:
         both = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         async with asyncio.TaskGroup() as tasks:
@@ -126,13 +141,21 @@ async def test_the_place_of_an_idle_connection_that_expires_is_taken() -> None:
         assert await opener_of(pool).open(may_repeat=True) is not idle
 
 
-@pytest.mark.parametrize("leaves", [True, False], ids=["the client leaves", "the address is silent"])
+@pytest.mark.parametrize(
+    "leaves", [True, False], ids=["the client leaves", "the address is silent"]
+)
 async def test_only_what_an_address_did_counts_against_it(leaves: bool) -> None:
-    """One that takes connections and never answers a TLS handshake comes after the others for a while (P26)."""
+    """One that takes connections and never answers a TLS handshake comes after the others for a
+    while (P26).
+    """
     accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
-    server = await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), "127.0.0.1", 0)
+    server = await asyncio.start_server(
+        lambda _, writer: accepted.put_nowait(writer), "127.0.0.1", 0
+    )
     address = socket.AF_INET, server.sockets[0].getsockname()
-    pool = new_pool(f"https://localhost:{address[1][1]}", [], timeout_connect_s=30 if leaves else 10)
+    pool = new_pool(
+        f"https://localhost:{address[1][1]}", [], timeout_connect_s=30 if leaves else 10
+    )
     opener = opener_of(pool)
 
     async def fail() -> None:
@@ -146,6 +169,7 @@ async def test_only_what_an_address_did_counts_against_it(leaves: bool) -> None:
             opening.cancel()
         await opening
         writer.close()
+
     pool.close()
     assert opener._dialer is not None
     assert (address in opener._dialer._order._avoided) is not leaves

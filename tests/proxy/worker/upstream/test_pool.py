@@ -34,11 +34,14 @@ def opener_of(pool: Pool) -> Opener[UpstreamConnection]:
 
 @asynccontextmanager
 async def silent_pool(opened: list[int] | None = None, **limits: float) -> AsyncIterator[Pool]:
-    """A pool whose upstream takes connections and answers nothing; all of them are closed at the end."""
+    """A pool whose upstream takes connections and answers nothing; all of them are closed at the
+    end.
+    """
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     pool = new_pool(url, [] if opened is None else opened, **limits)
+
     async with server, asyncio.timeout(60):
         yield pool
         pool.close()
@@ -156,7 +159,9 @@ async def test_idle_connections_are_kept_once_two_were_served() -> None:
 
 
 async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> None:
-    """A new connection without an answer beside as many as were ever served: they go, and the suspicion stays."""
+    """A new connection without an answer beside as many as were ever served: they go, and the
+    suspicion stays.
+    """
     async with silent_pool(upstream_keep_alive_s=60) as pool:
         first, second = await _answered(pool, 2)
         waiting = await opener_of(pool).open(may_repeat=True)
@@ -182,7 +187,9 @@ async def test_a_slow_answer_beside_fewer_than_were_served_changes_nothing() -> 
         assert list(pool._idle) == connections[1:]
 
 
-needs_source = pytest.mark.skipif(BUILD == "compiled", reason="a compiled pool takes no connections but its own")
+needs_source = pytest.mark.skipif(
+    BUILD == "compiled", reason="a compiled pool takes no connections but its own"
+)
 
 
 class Looked:
@@ -191,7 +198,9 @@ class Looked:
     looks = 0
     is_reused = False
     idle_since_ns = 0
-    keep_alive_ns = retires_ns = uses_left = 1 << 62
+    keep_alive_ns = 1 << 62
+    retires_ns = keep_alive_ns
+    uses_left = keep_alive_ns
     has_failed = False
 
     @property
@@ -213,13 +222,16 @@ class Looked:
 
 @needs_source
 def test_what_a_connection_costs_does_not_depend_on_how_many_are_open() -> None:
-    """A thousand that are answered, become idle, and are closed, oldest first, are looked at a few times each."""
+    """A thousand that are answered, become idle, and are closed, oldest first, are looked at a few
+    times each.
+    """
     pool = new_pool("http://127.0.0.1:1", [])
     crowd = cast("list[UpstreamConnection]", [Looked() for _ in range(1000)])
     for connection in crowd:
         pool.begin_opening()
         pool.opened(connection)
         pool.release(connection, 0)
+
     for connection in crowd:
         pool.remove(connection)
     assert not pool._idle

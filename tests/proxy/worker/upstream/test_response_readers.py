@@ -22,9 +22,13 @@ def test_each_reads_by_its_own_rules() -> None:
     plain = readers.reader(compile_rules(), 100)
     ruled = readers.reader(compile_rules({"X-Set": "1", "server": ""}), 100)
     strict = readers.reader(compile_rules(), 2)
+
     for _ in range(2):
         assert plain.read(HEAD).prefix == HEAD[:-2]
-        assert ruled.read(HEAD).prefix == b"HTTP/1.1 200 OK\r\nX-Two: 2\r\nX-Set: 1\r\nContent-Length: 0\r\n"
+        assert (
+            ruled.read(HEAD).prefix
+            == b"HTTP/1.1 200 OK\r\nX-Two: 2\r\nX-Set: 1\r\nContent-Length: 0\r\n"
+        )
         with pytest.raises(UpstreamError, match="3 header fields, the limit is 2"):
             strict.read(HEAD)
 

@@ -1,1 +1,3 @@
-"""Input that is refused, and what is forwarded in its place: the bad-input list of the data port, as data."""
+"""Input that is refused, and what is forwarded in its place: the bad-input list of the data port,
+as data.
+"""

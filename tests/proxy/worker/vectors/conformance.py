@@ -1,7 +1,9 @@
-"""What conformance suites in the manner of h1spec ask of a server, written down from the RFCs by section.
+"""What conformance suites in the manner of h1spec ask of a server, written down from the RFCs by
+section.
 
-h1spec itself is no package of any index, so it cannot be installed and read; each fact it checks is here, or in
-`requests.py` where it was before. Beside refusals and passages there are heads that may still become requests.
+h1spec itself is no package of any index, so it cannot be installed and read; each fact it checks is
+here, or in `requests.py` where it was before. Beside refusals and passages there are heads that may
+still become requests.
 """
 
 from typing import Final
@@ -38,27 +40,59 @@ CONFORMANCE_REFUSALS: Final = [
     Refusal("blank before the colon of Host", "P3", _request(_GET, b"Host : example.com\r\n")),
     Refusal("folded first field", "P3", _request(_GET, _HOST + b"  folded\r\n")),
     Refusal("BEL in a value", "P3", _request(_GET, _HOST + b"X-Odd: x\x07\r\n")),
-    Refusal("CR before a name, after an empty line", "P3", b"GET / HTTP/1.1\r\nHost: a\r\n\rOdd: x\r\n\r\n"),
+    Refusal(
+        "CR before a name, after an empty line",
+        "P3",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\rOdd: x\r\n\r\n",
+    ),
     # RFC 9112 §6, RFC 9110 §8.6: lengths are digits, said once; with chunks there is none.
     Refusal("length -1234", "P2", _request(_GET, _HOST + b"Content-Length: -1234\r\n")),
-    Refusal("length far below zero", "P2", _request(_GET, _HOST + b"Content-Length: -%s\r\n" % (b"123456789" * 3))),
-    Refusal("length of letters", "P2", _request(_POST, _HOST + b"Content-Length: xyz\r\n", b"hello")),
     Refusal(
-        "lengths 5 and 7", "P2", _request(_POST, _HOST + b"Content-Length: 5\r\nContent-Length: 7\r\n", b"hello!!")
+        "length far below zero",
+        "P2",
+        _request(_GET, _HOST + b"Content-Length: -%s\r\n" % (b"123456789" * 3)),
     ),
-    Refusal("chunks and a length, no body", "P2", _request(_GET, _HOST + CHUNKED + b"\r\nContent-Length: 5\r\n")),
+    Refusal(
+        "length of letters", "P2", _request(_POST, _HOST + b"Content-Length: xyz\r\n", b"hello")
+    ),
+    Refusal(
+        "lengths 5 and 7",
+        "P2",
+        _request(_POST, _HOST + b"Content-Length: 5\r\nContent-Length: 7\r\n", b"hello!!"),
+    ),
+    Refusal(
+        "chunks and a length, no body",
+        "P2",
+        _request(_GET, _HOST + CHUNKED + b"\r\nContent-Length: 5\r\n"),
+    ),
     Refusal(
         "chunks and a length, then a request",
         "P2",
-        _request(_POST, _HOST + CHUNKED + b"\r\nContent-Length: 5\r\n", b"5\r\nhello\r\n0\r\n\r\n" + SMUGGLED),
+        _request(
+            _POST,
+            _HOST + CHUNKED + b"\r\nContent-Length: 5\r\n",
+            b"5\r\nhello\r\n0\r\n\r\n" + SMUGGLED,
+        ),
     ),
     # RFC 9112 §6.1, §7.1: what is coded in an unknown way has no known end.
-    Refusal("chunks in HTTP/1.0", "P2", _request(b"POST / HTTP/1.0", _HOST + CHUNKED + b"\r\n", b"0\r\n\r\n")),
-    Refusal("unknown coding", "P2", _request(_POST, _HOST + b"Transfer-Encoding: nonsense\r\n", b"hello")),
+    Refusal(
+        "chunks in HTTP/1.0",
+        "P2",
+        _request(b"POST / HTTP/1.0", _HOST + CHUNKED + b"\r\n", b"0\r\n\r\n"),
+    ),
+    Refusal(
+        "unknown coding",
+        "P2",
+        _request(_POST, _HOST + b"Transfer-Encoding: nonsense\r\n", b"hello"),
+    ),
     Refusal(
         "chunked not last, then a request",
         "P2",
-        _request(_POST, _HOST + b"Transfer-Encoding: chunked, gzip\r\n", b"5\r\nhello\r\n0\r\n\r\n" + SMUGGLED),
+        _request(
+            _POST,
+            _HOST + b"Transfer-Encoding: chunked, gzip\r\n",
+            b"5\r\nhello\r\n0\r\n\r\n" + SMUGGLED,
+        ),
     ),
     Refusal(
         "chunk size of a letter, then a request",
@@ -74,11 +108,26 @@ CONFORMANCE_REFUSALS: Final = [
     ),
     # RFC 9110 §9.1, §10.1.1: methods are case-sensitive, expectations known.
     Refusal("method in lower case, with Host", "P8", _request(b"get / HTTP/1.1"), 501),
-    Refusal("unknown expectation", "P5", _request(_POST, _HOST + b"Expect: something\r\nContent-Length: 0\r\n"), 417),
+    Refusal(
+        "unknown expectation",
+        "P5",
+        _request(_POST, _HOST + b"Expect: something\r\nContent-Length: 0\r\n"),
+        417,
+    ),
     # Limits: the next request is answered on a connection of its own.
     Refusal("path of 9 000 bytes", "P17", _request(b"GET /" + b"a" * 9000 + b" HTTP/1.1"), 414),
-    Refusal("value of 9 000 bytes", "P17", _request(_GET, _HOST + b"X-Big: " + b"x" * 9000 + b"\r\n"), 431),
-    Refusal("102 fields", "P17", _request(_GET, _HOST + b"".join(b"X-%d: x\r\n" % n for n in range(101))), 431),
+    Refusal(
+        "value of 9 000 bytes",
+        "P17",
+        _request(_GET, _HOST + b"X-Big: " + b"x" * 9000 + b"\r\n"),
+        431,
+    ),
+    Refusal(
+        "102 fields",
+        "P17",
+        _request(_GET, _HOST + b"".join(b"X-%d: x\r\n" % n for n in range(101))),
+        431,
+    ),
 ]
 
 CONFORMANCE_PASSAGES: Final = [
@@ -92,9 +141,23 @@ CONFORMANCE_PASSAGES: Final = [
         [(b"GET", b"/", b"")],
         b"example.com",
     ),
-    Passage("a blank value", "P3", _request(_GET, _HOST + b"X: \r\n"), [(b"GET", b"/", b"")], b"example.com"),
-    Passage("asterisk-form", "P8", _request(b"OPTIONS * HTTP/1.1"), [(b"OPTIONS", b"*", b"")], b"example.com"),
-    Passage("absolute-form", "P8", _request(b"GET http://b/ HTTP/1.1"), [(b"GET", b"/", b"")], b"b"),
+    Passage(
+        "a blank value",
+        "P3",
+        _request(_GET, _HOST + b"X: \r\n"),
+        [(b"GET", b"/", b"")],
+        b"example.com",
+    ),
+    Passage(
+        "asterisk-form",
+        "P8",
+        _request(b"OPTIONS * HTTP/1.1"),
+        [(b"OPTIONS", b"*", b"")],
+        b"example.com",
+    ),
+    Passage(
+        "absolute-form", "P8", _request(b"GET http://b/ HTTP/1.1"), [(b"GET", b"/", b"")], b"b"
+    ),
     Passage(
         "a length",
         "P2",
@@ -119,12 +182,21 @@ CONFORMANCE_PASSAGES: Final = [
 ]
 
 LAST: Final = [
-    Passage("close", "P1", _request(_GET, _HOST + b"Connection: close\r\n"), [(b"GET", b"/", b"")], b"example.com"),
+    Passage(
+        "close",
+        "P1",
+        _request(_GET, _HOST + b"Connection: close\r\n"),
+        [(b"GET", b"/", b"")],
+        b"example.com",
+    ),
     Passage("HTTP/1.0", "P1", _request(b"GET / HTTP/1.0"), [(b"GET", b"/", b"")], b"example.com"),
 ]
 """After these the connection is closed (RFC 9112 §9.3, §9.6)."""
 
 UNFINISHED: Final = [
-    _request(b"GET /hello HTTP/1.1")[:size] for size in (1, 4, 10, 11, 15, 19, 20, 21, 24, 26, 27, 37, 38, 39, 40)
+    _request(b"GET /hello HTTP/1.1")[:size]
+    for size in (1, 4, 10, 11, 15, 19, 20, 21, 24, 26, 27, 37, 38, 39, 40)
 ]
-"""Heads cut at every kind of place: they are waited for, neither refused nor forwarded (RFC 9112 §2.2)."""
+"""Heads cut at every kind of place: they are waited for, neither refused nor forwarded (RFC 9112
+§2.2).
+"""

@@ -1,4 +1,6 @@
-"""Requests, bad and strange. `rule` is the rule it belongs to, P1 to P22 (test_bad_input.py says which)."""
+"""Requests, bad and strange. `rule` is the rule it belongs to, P1 to P22 (test_bad_input.py says
+which).
+"""
 
 from typing import Final, NamedTuple
 
@@ -11,7 +13,9 @@ class Refusal(NamedTuple):
     raw: bytes
     status: int = 400
     is_begun: bool = False
-    """Its head is in order and was forwarded before the body turned out to be bad: no whole message went upstream."""
+    """Its head is in order and was forwarded before the body turned out to be bad: no whole message
+    went upstream.
+    """
 
 
 class Passage(NamedTuple):
@@ -117,7 +121,12 @@ FIELDS: Final = [
 
 LIMITS: Final = [
     Refusal("101 header fields", "P17", _get(b"\r\n".join(b"H%d: x" % n for n in range(100))), 431),
-    Refusal("head of 33 KiB", "P17", _get(b"\r\n".join(b"H%d: " % n + b"x" * 1000 for n in range(33))), 431),
+    Refusal(
+        "head of 33 KiB",
+        "P17",
+        _get(b"\r\n".join(b"H%d: " % n + b"x" * 1000 for n in range(33))),
+        431,
+    ),
     Refusal("head of 33 KiB without an end", "P17", _get(b"A: b\r\n" * 6000)[:-4], 431),
     Refusal("field line of 9 KiB", "P17", _get(b"A: " + b"x" * 9216), 431),
     Refusal("request line of 9 KiB", "P17", _line(b"GET /" + b"x" * 9216 + b" HTTP/1.1"), 414),
@@ -158,7 +167,11 @@ TARGETS: Final = [
     Refusal("HTTP/0.9", "P8", b"GET /\r\n\r\n"),
     Refusal("HTTP/0.9 with a version", "P8", _line(b"GET / HTTP/0.9"), 505),
     Refusal("HTTP/1.2", "P8", _line(b"GET / HTTP/1.2"), 505),
-    Refusal("HTTP/2 preface", "P8", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
+    Refusal(
+        "HTTP/2 preface",
+        "P8",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+    ),
     Refusal("TLS hello", "P8", b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(range(154))),
     Refusal("SOCKS hello", "P8", b"\x05\x01\x00"),
 ]
@@ -167,10 +180,14 @@ OTHERS: Final = [
     Refusal("expect of something else", "P5", _get(b"Expect: 200-ok"), 417),
     Refusal("expect of more", "P5", _get(b"Expect: 100-continue, x"), 417),
     Refusal(
-        "websocket with a body", "P7", _post(b"Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 4", b"body")
+        "websocket with a body",
+        "P7",
+        _post(b"Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 4", b"body"),
     ),
     Refusal(
-        "websocket of a draft", "P7", _get(b"Upgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key1: 4 @1")
+        "websocket of a draft",
+        "P7",
+        _get(b"Upgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key1: 4 @1"),
     ),
     Refusal("our own hop", "P19", _get(b"X-Sidelog-Hop: other, Side-1"), 508),
     Refusal("bytes after a request that are none", "P20", b"\x00\x00\x00\x00\r\n\r\n"),
@@ -179,15 +196,37 @@ OTHERS: Final = [
 REFUSALS: Final = [*LENGTHS, *FRAMINGS, *CHUNKS, *FIELDS, *LIMITS, *HOSTS, *TARGETS, *OTHERS]
 
 PASSAGES: Final = [
-    Passage("absolute-form", "P8", _line(b"GET http://other/ HTTP/1.1"), [(b"GET", b"/", b"")], b"other"),
     Passage(
-        "absolute-form with a query only", "P8", _line(b"GET http://o:81?q HTTP/1.1"), [(b"GET", b"/?q", b"")], b"o:81"
+        "absolute-form", "P8", _line(b"GET http://other/ HTTP/1.1"), [(b"GET", b"/", b"")], b"other"
     ),
-    Passage("absolute-form without a path", "P8", _line(b"OPTIONS http://o HTTP/1.1"), [(b"OPTIONS", b"*", b"")], b"o"),
-    Passage("path that looks like a host", "P10", _line(b"GET //host/ HTTP/1.1"), [(b"GET", b"//host/", b"")]),
-    Passage("method that nobody knows", "P8", _line(b"LIST /v1 HTTP/1.1"), [(b"LIST", b"/v1", b"")]),
     Passage(
-        "byte from 0x80 in the target", "P10", _line(b"GET /\xc3\xa4?\xff HTTP/1.1"), [(b"GET", b"/\xc3\xa4?\xff", b"")]
+        "absolute-form with a query only",
+        "P8",
+        _line(b"GET http://o:81?q HTTP/1.1"),
+        [(b"GET", b"/?q", b"")],
+        b"o:81",
+    ),
+    Passage(
+        "absolute-form without a path",
+        "P8",
+        _line(b"OPTIONS http://o HTTP/1.1"),
+        [(b"OPTIONS", b"*", b"")],
+        b"o",
+    ),
+    Passage(
+        "path that looks like a host",
+        "P10",
+        _line(b"GET //host/ HTTP/1.1"),
+        [(b"GET", b"//host/", b"")],
+    ),
+    Passage(
+        "method that nobody knows", "P8", _line(b"LIST /v1 HTTP/1.1"), [(b"LIST", b"/v1", b"")]
+    ),
+    Passage(
+        "byte from 0x80 in the target",
+        "P10",
+        _line(b"GET /\xc3\xa4?\xff HTTP/1.1"),
+        [(b"GET", b"/\xc3\xa4?\xff", b"")],
     ),
     Passage(
         "empty lines before requests",
@@ -211,7 +250,9 @@ PASSAGES: Final = [
     Passage(
         "h2c with a body that looks like a request",
         "P7",
-        _post(b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: %d" % len(SMUGGLED), SMUGGLED),
+        _post(
+            b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: %d" % len(SMUGGLED), SMUGGLED
+        ),
         [(b"POST", b"/", SMUGGLED)],
     ),
     Passage(
@@ -220,12 +261,26 @@ PASSAGES: Final = [
         _get(b"Upgrade: websocket\r\nConnection: Upgrade") + SMUGGLED,
         [(b"GET", b"/", b""), (b"GET", b"/smuggled", b"")],
     ),
-    Passage("tab before chunked", "P2", _post(b"Transfer-Encoding:\tchunked", b"0\r\n\r\n"), [(b"POST", b"/", b"")]),
-    Passage("zeros before the length", "P2", _post(b"Content-Length: 0004", b"body"), [(b"POST", b"/", b"body")]),
+    Passage(
+        "tab before chunked",
+        "P2",
+        _post(b"Transfer-Encoding:\tchunked", b"0\r\n\r\n"),
+        [(b"POST", b"/", b"")],
+    ),
+    Passage(
+        "zeros before the length",
+        "P2",
+        _post(b"Content-Length: 0004", b"body"),
+        [(b"POST", b"/", b"body")],
+    ),
     Passage(
         "chunk extensions and trailers",
         "P4",
-        _post(CHUNKED, b'2;a="b"\r\nbo\r\n002 ;x\r\ndy\r\n0;z\r\nTransfer-Encoding: chunked\r\nHost: b\r\n\r\n')
+        _post(
+            CHUNKED,
+            b'2;a="b"\r\nbo\r\n002 ;x\r\ndy\r\n0;z\r\nTransfer-Encoding: chunked\r\nHost: '
+            b"b\r\n\r\n",
+        )
         + SMUGGLED,
         [(b"POST", b"/", b"body"), (b"GET", b"/smuggled", b"")],
     ),

@@ -14,7 +14,9 @@ from tests.support import postgres
 from tests.support.cases import each_of
 
 
-def test_a_clock_that_was_never_set_is_a_failure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_was_never_set_is_a_failure(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A machine without a battery begins in 1970."""
     monkeypatch.setattr(time, "time", lambda: 12.0)
     (finding,) = check_clock(settings)
@@ -23,7 +25,13 @@ def test_a_clock_that_was_never_set_is_a_failure(settings: Settings, monkeypatch
 
 @each_of(
     ("their_s", "expected"),
-    [(100.0, None), (95.0, None), (107.0, None), (94.0, "6 s ahead of that of db"), (112.0, "10 s behind that of db")],
+    [
+        (100.0, None),
+        (95.0, None),
+        (107.0, None),
+        (94.0, "6 s ahead of that of db"),
+        (112.0, "10 s behind that of db"),
+    ],
 )
 def test_clocks_of_a_database_and_ours_agree(their_s: float, expected: str | None) -> None:
     """Asked at 100, answered at 102: what lies between is no difference, nor are five seconds."""
@@ -39,4 +47,5 @@ def test_a_database_with_another_time_is_told_of(monkeypatch: pytest.MonkeyPatch
     assert (store.state, skew.state, skew.name) == ("ok", "warn", "clock")
     found = re.search(r"ours is (\d+) s behind that of", skew.text)
     assert found is not None, skew.text
-    assert 3500 < int(found[1]) <= 3600  # what passed since the database was asked counts as difference
+    # What passed since the database was asked counts as difference.
+    assert 3500 < int(found[1]) <= 3600

@@ -31,14 +31,27 @@ def states(findings: object) -> list[str]:
     return [finding.state for finding in findings]
 
 
-def test_report_ends_with_1_only_on_a_failure(capsys: pytest.CaptureFixture[str], settings: Settings) -> None:
+def test_report_ends_with_1_only_on_a_failure(
+    capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
     """Warnings pass; wrong settings fail; JSON holds every finding."""
     assert doctor.run(settings, [], as_json=True) == 0
     names = [finding["name"] for finding in json.loads(capsys.readouterr().out)]
-    assert {"settings", "open files", "ring space", "data directory", "storage", "sqlite", "clock"} <= set(names)
+    assert {
+        "settings",
+        "open files",
+        "ring space",
+        "data directory",
+        "storage",
+        "sqlite",
+        "clock",
+    } <= set(names)
     assert doctor.run(settings, ["proxy.listen: wrong"], as_json=False) == 1
     out = capsys.readouterr().out
-    assert ("fail  settings        proxy.listen: wrong" in out, "config check" in out) == (True, False)
+    assert ("fail  settings        proxy.listen: wrong" in out, "config check" in out) == (
+        True,
+        False,
+    )
 
 
 def test_command_works_without_valid_settings(
@@ -54,12 +67,16 @@ def test_command_works_without_valid_settings(
 
 
 def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> None:
-    """The limit is compared with what proxy.limits.max_connections needs, and the number to set is named."""
+    """The limit is compared with what proxy.limits.max_connections needs, and the number to set is
+    named.
+    """
     few = msgspec.structs.replace(settings.proxy.limits, max_connections=10)
     many = msgspec.structs.replace(settings.proxy.limits, max_connections=10**9)
     well, ill = (
         next(doctor.check_descriptors(msgspec.structs.replace(settings, proxy=proxy)))
-        for proxy in (msgspec.structs.replace(settings.proxy, limits=limits) for limits in (few, many))
+        for proxy in (
+            msgspec.structs.replace(settings.proxy, limits=limits) for limits in (few, many)
+        )
     )
     assert (well.state, ill.state) == ("ok", "warn")
     assert f"ulimit -n {2 * 10**9 + 64}" in ill.fix
@@ -67,7 +84,9 @@ def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> N
 
 def test_without_a_data_port_nothing_is_said_of_it(settings: Settings) -> None:
     """No room for rings is needed, no port, and no upstream."""
-    shows = msgspec.structs.replace(settings, routes=(), proxy=msgspec.structs.replace(settings.proxy, data_port=False))
+    shows = msgspec.structs.replace(
+        settings, routes=(), proxy=msgspec.structs.replace(settings.proxy, data_port=False)
+    )
     (ring_space,) = check_ring_space(shows)
     assert (ring_space.state, ring_space.text) == ("ok", "none needed: there is no data port")
     assert [finding.name for finding in doctor_network.check_ports(shows)] == ["admin port"]
@@ -103,10 +122,14 @@ def test_storage_file(settings: Settings) -> None:
     path.write_bytes(b"not a database at all" * 100)
     assert states(doctor_store.check_storage(settings)) == ["fail"]
     memory = msgspec.structs.replace(settings.storage, url="memory:")
-    assert states(doctor_store.check_storage(msgspec.structs.replace(settings, storage=memory))) == ["ok"]
+    assert states(
+        doctor_store.check_storage(msgspec.structs.replace(settings, storage=memory))
+    ) == ["ok"]
 
 
-def test_prices_that_are_not_installed_are_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prices_that_are_not_installed_are_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No fault, but the reason why a cost is missing; the command that adds them is named."""
     (found,) = doctor.check_prices(settings)
     assert found.text == "the price list of models is installed"
@@ -115,7 +138,9 @@ def test_prices_that_are_not_installed_are_told(settings: Settings, monkeypatch:
     assert (found.state, "pip install 'sidelog[llm]'" in found.text) == ("ok", True)
 
 
-def test_a_container_that_is_read_only(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_that_is_read_only(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The write-ahead log is tried in the data directory, and nowhere if nothing can be written."""
 
     def nowhere() -> str:
@@ -125,7 +150,9 @@ def test_a_container_that_is_read_only(settings: Settings, tmp_path: Path, monke
     (finding,) = doctor_store.check_sqlite(settings)
     assert "WAL works" in finding.text
     assert list(Path(settings.data_dir).iterdir()) == []
-    (finding,) = doctor_store.check_sqlite(msgspec.structs.replace(settings, data_dir=str(tmp_path / "none")))
+    (finding,) = doctor_store.check_sqlite(
+        msgspec.structs.replace(settings, data_dir=str(tmp_path / "none"))
+    )
     assert (finding.state, "no writable directory" in finding.text) == ("ok", True)
 
 
@@ -133,7 +160,9 @@ def test_a_container_that_is_read_only(settings: Settings, tmp_path: Path, monke
 def test_places_that_cannot_be_written_say_why(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_read_only: bool
 ) -> None:
-    """A volume is missing, or the place is somebody else's; that there is room in it is beside the point."""
+    """A volume is missing, or the place is somebody else's; that there is room in it is beside the
+    point.
+    """
     real = os.statvfs
 
     def statvfs(path: str) -> os.statvfs_result:
@@ -163,23 +192,32 @@ def test_what_hangs_is_a_finding(settings: Settings) -> None:
 
     found, is_hanging = doctor.run_checks((check_hanging, check_clock), settings, limit_s=3.0)
     over.set()
-    assert ([finding.name for finding in found], is_hanging) == (["first", "hanging", "clock"], True)
+    assert ([finding.name for finding in found], is_hanging) == (
+        ["first", "hanging", "clock"],
+        True,
+    )
     assert "no answer within 3 s" in found[1].text
 
 
 def test_without_an_upstream_the_machine_is_looked_at(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nothing to proxy to is a warning, and none where a sidelog runs that was told on its command line."""
+    """Nothing to proxy to is a warning, and none where a sidelog runs that was told on its command
+    line.
+    """
     monkeypatch.chdir(tmp_path)
     for name in ("PROXY", "ADMIN"):
         monkeypatch.setenv(f"SIDELOG_{name}__LISTEN", "127.0.0.1:0")
     assert app.main(["doctor"]) == 0
     assert "warn  settings        no upstream configured" in capsys.readouterr().out
     data = lock_data_dir(tmp_path / "sidelog-data")
+
     try:
         assert app.main(["doctor"]) == 0
-        assert "ok    settings        no upstream here; the sidelog that runs in" in capsys.readouterr().out
+        assert (
+            "ok    settings        no upstream here; the sidelog that runs in"
+            in capsys.readouterr().out
+        )
     finally:
         os.close(data.lock_fd)
 
@@ -197,7 +235,9 @@ def test_a_store_of_a_newer_sidelog_is_a_failure(settings: Settings) -> None:
 def test_absolute_sqlite_url(settings: Settings) -> None:
     """Four slashes leave the data directory."""
     storage = msgspec.structs.replace(settings.storage, url="sqlite:////var/x.db")
-    assert doctor_store.sqlite_path(msgspec.structs.replace(settings, storage=storage)) == Path("/var/x.db")
+    assert doctor_store.sqlite_path(msgspec.structs.replace(settings, storage=storage)) == Path(
+        "/var/x.db"
+    )
 
 
 def test_damaged_store_is_found(settings: Settings) -> None:
@@ -232,7 +272,9 @@ def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None
     """The data directory is private: a look at it as oneself finds nothing else."""
 
     def check_rings(_: Settings) -> Iterator[Finding]:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json")
+        raise PermissionError(
+            errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json"
+        )
 
     (finding,), _ = doctor.run_checks((check_rings,), settings)
     fix = "run it as the user that sidelog runs as"
@@ -241,7 +283,9 @@ def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None
 
 def with_url(settings: Settings, url: str) -> Settings:
     """Put the store elsewhere."""
-    return msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=url))
+    return msgspec.structs.replace(
+        settings, storage=msgspec.structs.replace(settings.storage, url=url)
+    )
 
 
 def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
@@ -252,7 +296,9 @@ def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
         assert "will be created at the first start" in findings[0].text
 
 
-def test_a_driver_that_is_not_installed_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_is_not_installed_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the extra nothing of Postgres can be asked; the command that adds it is the fix."""
     monkeypatch.setattr(databases, "find_spec", lambda name: None)
     (finding,) = doctor_store.check_storage(with_url(settings, "postgresql://me@127.0.0.1:1/db"))
@@ -274,7 +320,9 @@ def test_a_store_of_keys_is_looked_over_by_itself(settings: Settings, tmp_path: 
 @pytest.mark.clickhouse
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_clickhouse_is_reached_and_not_changed(engine: str) -> None:
-    """A database that was never used will do; nothing is made in it. One that is not there is to be made."""
+    """A database that was never used will do; nothing is made in it. One that is not there is to be
+    made.
+    """
     running = clickhouse.server(engine)
     name = running.database()
     (finding,) = databases.check_clickhouse("storage", running.url(name))
@@ -282,7 +330,10 @@ def test_a_clickhouse_is_reached_and_not_changed(engine: str) -> None:
     assert "tables will be created at the first start" in finding.text
     assert running.ask(f"SELECT count() FROM system.tables WHERE database = '{name}'") == "0\n"
     (finding,) = databases.check_clickhouse("storage", running.url("nowhere"))
-    assert (finding.state, finding.fix) == ("fail", "clickhouse-client --query 'CREATE DATABASE nowhere'")
+    assert (finding.state, finding.fix) == (
+        "fail",
+        "clickhouse-client --query 'CREATE DATABASE nowhere'",
+    )
 
 
 @pytest.mark.clickhouse
@@ -297,22 +348,30 @@ def test_a_clickhouse_of_a_newer_sidelog_is_a_failure() -> None:
 
 @pytest.mark.clickhouse
 def test_a_clickhouse_that_cannot_be_used_is_a_failure() -> None:
-    """A wrong password, one that may only read, one that is away: each one line without the password."""
+    """A wrong password, one that may only read, one that is away: each one line without the
+    password.
+    """
     running = clickhouse.server("debian")
     place = f"127.0.0.1:{running.port}/{running.database()}"
-    for user, expected in (("locked:tiger", "does not let this user in"), ("guest", "guest may not write there")):
+    for user, expected in (
+        ("locked:tiger", "does not let this user in"),
+        ("guest", "guest may not write there"),
+    ):
         (finding,) = databases.check_clickhouse("storage", f"clickhouse://{user}@{place}")
         assert finding.state == "fail"
         assert expected in finding.text
         assert "tiger" not in finding.text
         assert "\n" not in finding.text
+
     away = databases.check_clickhouse("storage", f"clickhouse://127.0.0.1:1,{place}")
     assert states(away) == ["warn", "ok"]
 
 
 def test_a_postgres_that_is_away_is_a_failure(settings: Settings, tmp_path: Path) -> None:
     """The finding names the place and never the password."""
-    findings = list(doctor_store.check_storage(with_url(settings, f"postgresql://me:tiger@/db?host={tmp_path}")))
+    findings = list(
+        doctor_store.check_storage(with_url(settings, f"postgresql://me:tiger@/db?host={tmp_path}"))
+    )
     assert states(findings) == ["fail"]
     assert str(tmp_path) in findings[0].text
     assert "tiger" not in str(findings)

@@ -1,4 +1,6 @@
-"""The doctor as a process, where something it looks at never answers: it ends by itself, and names what hangs."""
+"""The doctor as a process, where something it looks at never answers: it ends by itself, and names
+what hangs.
+"""
 
 import json
 import os
@@ -27,22 +29,36 @@ def test_a_database_that_never_answers_is_not_waited_for(tmp_path: Path) -> None
             capture_output=True,
             timeout=PROGRAM_S,
         )
+
     texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
     assert (done.returncode, done.stderr) == (1, b"")
     assert texts["storage"] == "no answer within 4 s"
 
 
 def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
-    """In a container without a home, a volume and its resolver: the command ends, and names what hangs."""
+    """In a container without a home, a volume and its resolver: the command ends, and names what
+    hangs.
+    """
     hanging = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(3600)"
-    command = [sys.executable, "-m", "proxy", "doctor", "--json", "--upstream", "http://app", "--data-dir", "/proc/no"]
+    command = [
+        sys.executable,
+        "-m",
+        "proxy",
+        "doctor",
+        "--json",
+        "--upstream",
+        "http://app",
+        "--data-dir",
+        "/proc/no",
+    ]
     environ = {"PATH": os.environ["PATH"], **customized(tmp_path, hanging)}
     done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=PROGRAM_S)
     texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
     assert (done.returncode, done.stderr) == (1, b"")
     assert (texts["ports"], texts["upstreams"]) == ("no answer within 4 s",) * 2
     assert {"settings", "data directory", "storage", "sqlite", "clock"} <= set(texts)
-    assert {"open files", "descriptors"} & set(texts)  # a check that is late is named after what it looks at
+    # A check that is late is named after what it looks at.
+    assert {"open files", "descriptors"} & set(texts)
 
 
 def test_a_file_system_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:

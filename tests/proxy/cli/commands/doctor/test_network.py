@@ -1,4 +1,6 @@
-"""The doctor on the network: ports that are free or held, Unix sockets, and upstreams that are there or not."""
+"""The doctor on the network: ports that are free or held, Unix sockets, and upstreams that are
+there or not.
+"""
 
 import contextlib
 import os
@@ -30,10 +32,12 @@ def test_ports_of_the_sidelog_of_this_directory_are_its_own(settings: Settings) 
         both = msgspec.structs.replace(settings, proxy=proxy, admin=admin)
         data = lock_data_dir(directory)
         update_state(directory, **{LISTENS_NAME: {"proxy.listen": ports[0]}})
+
         try:
             assert states(doctor_network.check_ports(both)) == ["ok", "fail"]
         finally:
             os.close(data.lock_fd)
+
         assert states(doctor_network.check_ports(both)) == ["fail", "fail"]
 
 
@@ -43,10 +47,12 @@ def test_of_a_running_sidelog_its_own_ports_count(settings: Settings) -> None:
     directory = Path(usual.data_dir)
     data = lock_data_dir(directory)
     update_state(directory, **{LISTENS_NAME: {"proxy.listen": 18080, "admin.listen": 18090}})
+
     try:
         texts = [finding.text for finding in doctor_network.check_ports(usual)]
     finally:
         os.close(data.lock_fd)
+
     assert texts == [f"{port} is in use; sidelog is running here" for port in (18080, 18090)]
 
 
@@ -66,14 +72,19 @@ def test_a_unix_socket_is_looked_at_and_left_alone(settings: Settings, tmp_path:
         assert (look().state, "--listen" in look().fix) == ("fail", True)
         data = lock_data_dir(Path(settings.data_dir))
         update_state(Path(settings.data_dir), **{LISTENS_NAME: {"proxy.listen": str(path)}})
+
         try:
             assert look().text == f"unix:{path} is in use; sidelog is running here"
         finally:
             os.close(data.lock_fd)
+
     assert (look().state, path.exists()) == ("ok", True)
     path.unlink()
     path.write_text("precious")
-    assert (look().state, look().text) == ("fail", f"unix:{path}: there is a file that is no socket")
+    assert (look().state, look().text) == (
+        "fail",
+        f"unix:{path}: there is a file that is no socket",
+    )
 
 
 def test_an_upstream_is_reached_or_warned_of(settings: Settings, tmp_path: Path) -> None:
@@ -84,10 +95,18 @@ def test_an_upstream_is_reached_or_warned_of(settings: Settings, tmp_path: Path)
         local.bind(str(tmp_path / "app.sock"))
         local.listen()
         port = listener.getsockname()[1]
-        upstreams = [f"http://127.0.0.1:{port}"] * 2 + [f"unix:{tmp_path}/app.sock", "http://127.0.0.1:1"]
+        upstreams = [f"http://127.0.0.1:{port}"] * 2 + [
+            f"unix:{tmp_path}/app.sock",
+            "http://127.0.0.1:1",
+        ]
         upstreams.append(f"unix:{tmp_path}/none.sock")
-        routes = tuple(msgspec.structs.replace(settings.routes[0], upstream=upstream) for upstream in upstreams)
-        findings = list(doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=routes)))
+        routes = tuple(
+            msgspec.structs.replace(settings.routes[0], upstream=upstream) for upstream in upstreams
+        )
+        findings = list(
+            doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=routes))
+        )
+
     assert states(findings) == ["ok", "ok", "warn", "warn"]
     assert "refused" in findings[2].text
 
@@ -102,6 +121,7 @@ def test_an_upstream_whose_certificate_nobody_trusts(settings: Settings, tmp_pat
         ({"tls_verify": False}, "ok"),
         ({"upstream_ca_file": str(cert)}, "ok"),
     )
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -113,11 +133,15 @@ def test_an_upstream_whose_certificate_nobody_trusts(settings: Settings, tmp_pat
         thread = threading.Thread(target=serve)
         thread.start()
         upstream = f"https://127.0.0.1:{listener.getsockname()[1]}"
+
         for changes, state in cases:
             route = msgspec.structs.replace(settings.routes[0], upstream=upstream, **changes)
-            (finding,) = doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=(route,)))
+            (finding,) = doctor_network.check_upstreams(
+                msgspec.structs.replace(settings, routes=(route,))
+            )
             assert finding.state == state
             assert ("certificate" in finding.text) is (state == "warn")
+
         thread.join()
 
 
@@ -126,12 +150,17 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{listener.getsockname()[1]}")
+        proxy = msgspec.structs.replace(
+            settings.proxy, listen=f"127.0.0.1:{listener.getsockname()[1]}"
+        )
         data, admin = doctor_network.check_ports(msgspec.structs.replace(settings, proxy=proxy))
         assert (data.state, admin.state) == ("fail", "ok")
         assert "--listen" in data.fix
         admin_settings = msgspec.structs.replace(settings.admin, health_listen=proxy.listen)
-        *_, health = doctor_network.check_ports(msgspec.structs.replace(settings, admin=admin_settings))
+        *_, health = doctor_network.check_ports(
+            msgspec.structs.replace(settings, admin=admin_settings)
+        )
+
     assert (health.state, health.name) == ("fail", "health port")
     assert "admin.health_listen" in health.fix
 

@@ -23,7 +23,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("workers", [1, long(0)])
 def test_the_rate_follows_from_what_a_request_costs(settings: Settings, workers: int) -> None:
     """The finding names both; in one process all of it is the collector's."""
-    settings = msgspec.structs.replace(settings, proxy=msgspec.structs.replace(settings.proxy, workers=workers))
+    settings = msgspec.structs.replace(
+        settings, proxy=msgspec.structs.replace(settings.proxy, workers=workers)
+    )
     (finding,) = check_rate(settings)
     assert finding.state == "ok"
     found = re.fullmatch(
@@ -33,7 +35,9 @@ def test_the_rate_follows_from_what_a_request_costs(settings: Settings, workers:
         finding.text,
     )
     assert found is not None, finding.text
-    rate, all_us, worker_us, collector_us, requests = (int(text.replace(",", "")) for text in found.groups())
+    rate, all_us, worker_us, collector_us, requests = (
+        int(text.replace(",", "")) for text in found.groups()
+    )
     assert requests > 0
     assert abs(worker_us + collector_us - all_us) <= 1
     assert (worker_us > 0) == (workers > 0)

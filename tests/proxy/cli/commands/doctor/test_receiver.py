@@ -17,7 +17,14 @@ def test_a_receiver_is_reached_or_warned_of() -> None:
     assert list(check_receiver(settings(""))) == []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        endpoints = [f"http://127.0.0.1:{port}/otlp", "http://127.0.0.1:1", "https://127.0.0.1:1/otlp/"]
-        findings = [finding for endpoint in endpoints for finding in check_receiver(settings(endpoint))]
+        endpoints = [
+            f"http://127.0.0.1:{port}/otlp",
+            "http://127.0.0.1:1",
+            "https://127.0.0.1:1/otlp/",
+        ]
+        findings = [
+            finding for endpoint in endpoints for finding in check_receiver(settings(endpoint))
+        ]
+
     assert [finding.state for finding in findings] == ["ok", "warn", "warn"]
     assert "refused" in findings[1].text

@@ -21,7 +21,9 @@ def octets(text: str | bytes) -> bytes:
 
 def kept(content: str | bytes) -> Body | None:
     raw = octets(content)
-    return Body(raw, b"", len(raw), False, None, None) if raw else None
+    if raw:
+        return Body(raw, b"", len(raw), False, None, None)
+    return None
 
 
 def head(line: str, fields: str) -> bytes:
@@ -39,19 +41,25 @@ def exchange(
 ) -> Recorded:
     method, target, lines, body = asked
     path, mark, query = target.partition("?")
-    record = Record(1, b"", "", "exchange", 0, 0, status=status, method=method, path=path, host=host)
+    record = Record(
+        1, b"", "", "exchange", 0, 0, status=status, method=method, path=path, host=host
+    )
     record.query = query if mark else None
     record.request_bytes, record.response_bytes = len(octets(body)), len(octets(answer))
     request_head = head(f"{method} {target} HTTP/1.1", lines)
     response_head = head(f"HTTP/1.1 {status} OK", fields)
     return Recorded(
-        name or f"{method} {target}", record, Payload(request_head, response_head, kept(body), kept(answer))
+        name or f"{method} {target}",
+        record,
+        Payload(request_head, response_head, kept(body), kept(answer)),
     )
 
 
 def ask(service: Service, asked: Asked, host: str = "127.0.0.1:9000") -> Reply:
     method, target, lines, body = asked
-    return service.answer(method, target, host, head(f"{method} {target} HTTP/1.1", lines), octets(body))
+    return service.answer(
+        method, target, host, head(f"{method} {target} HTTP/1.1", lines), octets(body)
+    )
 
 
 def matched(reply: Reply) -> str:

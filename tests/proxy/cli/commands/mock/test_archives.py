@@ -1,4 +1,6 @@
-"""Archives as browsers and proxies write them, their text decoded and its coding still named, read by real clients."""
+"""Archives as browsers and proxies write them, their text decoded and its coding still named, read
+by real clients.
+"""
 
 import asyncio
 import base64
@@ -24,7 +26,9 @@ ENTRIES = {path.stem: json.loads(path.read_text())["log"]["entries"] for path in
 Fetch = Callable[[str, str, Mapping[str, str], bytes | None], tuple[int, bytes]]
 
 
-def by_urllib(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+def by_urllib(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> tuple[int, bytes]:
     class AsItIs(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_: Any) -> None:
             return None
@@ -38,33 +42,58 @@ def by_urllib(method: str, url: str, headers: Mapping[str, str], body: bytes | N
             return error.code, error.read()
 
 
-def by_requests(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+def by_requests(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> tuple[int, bytes]:
     with requests.Session() as session:
-        answer = session.request(method, url, headers=dict(headers), data=body, allow_redirects=False, timeout=60)
+        answer = session.request(
+            method, url, headers=dict(headers), data=body, allow_redirects=False, timeout=60
+        )
         return answer.status_code, answer.content
 
 
-def by_httpx(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+def by_httpx(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> tuple[int, bytes]:
     answer = httpx.request(method, url, headers=dict(headers), content=body, timeout=60)
     return answer.status_code, answer.content
 
 
-def by_aiohttp(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+def by_aiohttp(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> tuple[int, bytes]:
     async def fetch() -> tuple[int, bytes]:
         async with (
             aiohttp.ClientSession() as client,
-            client.request(method, url, headers=headers, data=body, allow_redirects=False) as answer,
+            client.request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            ) as answer,
         ):
             return answer.status, await answer.read()
 
     return asyncio.run(fetch())
 
 
-def by_curl(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
-    command = ["curl", "--silent", "--show-error", "--compressed", "--request", method, "--write-out", "%{http_code}"]
-    command += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
+def by_curl(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> tuple[int, bytes]:
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--compressed",
+        "--request",
+        method,
+        "--write-out",
+        "%{http_code}",
+    ]
+    command += [
+        word for name, value in headers.items() for word in ("--header", f"{name}: {value}")
+    ]
     command += ["--data-binary", "@-"] if body is not None else []
-    answer = subprocess.run([*command, url], input=body or b"", capture_output=True, check=True, timeout=60).stdout
+    answer = subprocess.run(
+        [*command, url], input=body or b"", capture_output=True, check=True, timeout=60
+    ).stdout
     return int(answer[-3:]), answer[:-3]
 
 
@@ -75,12 +104,18 @@ async def test_every_answer_is_readable(archive: Path, fetch: Fetch) -> None:
     service = Service(recorded_in(archive))
     entries = ENTRIES[archive.stem]
     assert (service.answers, service.left_out) == (len(entries), {})
+
     async with listening(service, "127.0.0.1", 0) as port:
         for entry in entries:
-            asked, answer = entry["request"], entry["response"]
+            asked = entry["request"]
+            answer = entry["response"]
             url = asked["url"].replace("https://shop.example", f"http://127.0.0.1:{port}")
             wanted = {"accept", "content-type", "accept-encoding"}
-            headers = {each["name"]: each["value"] for each in asked["headers"] if each["name"].lower() in wanted}
+            headers = {
+                each["name"]: each["value"]
+                for each in asked["headers"]
+                if each["name"].lower() in wanted
+            }
             body = asked["postData"]["text"].encode() if "postData" in asked else None
             status, content = await asyncio.to_thread(fetch, asked["method"], url, headers, body)
             text = answer["content"].get("text", "")

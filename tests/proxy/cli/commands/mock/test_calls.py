@@ -30,8 +30,13 @@ def call(path: str, asked: list[bytes], answers: list[bytes], schema: Schema = S
     made = exchange(("POST", path, CALL, ""), fields="Content-Type: application/grpc", name=path)
     assert made.payload is not None
     for messages, name in ((asked, "request_body"), (answers, "response_body")):
-        text = json.dumps([shown(each, "shop.Order" if schema is SCHEMA else "", schema) for each in messages]).encode()
-        setattr(made.payload, name, Body(text, b"", len(framed(*messages)), False, "protobuf", None))
+        text = json.dumps(
+            [shown(each, "shop.Order" if schema is SCHEMA else "", schema) for each in messages]
+        ).encode()
+        setattr(
+            made.payload, name, Body(text, b"", len(framed(*messages)), False, "protobuf", None)
+        )
+
     made.payload.response_trailers = b"grpc-status: 0\r\ngrpc-message: fine"
     return made
 
@@ -42,13 +47,16 @@ def grpc(*suite: Recorded, schema: Schema = SCHEMA) -> Service:
 
 def test_the_same_message_has_its_answer() -> None:
     """Byte for byte, with the status behind it; another has its own or a status that says why not."""
-    first, second = order(type_string="a", type_int64=7), order(type_string="b")
+    first = order(type_string="a", type_int64=7)
+    second = order(type_string="b")
     answers = order(type_double=1.5, type_fixed32=4), order(type_sint32=-9, type_bytes=b"\xff")
     mock = grpc(call(ADD, [first], [answers[0]]), call(ADD, [second], [answers[1]]))
+
     for asked, answer in ((second, answers[1]), (first, answers[0])):
         reply = ask(mock, ("POST", ADD, CALL, framed(asked)))
         assert (reply.status, reply.content) == (200, framed(answer))
         assert reply.trailers == (("grpc-status", "0"), ("grpc-message", "fine"))
+
     miss = ask(mock, ("POST", ADD, CALL, framed(order(type_string="c"))))
     fields = dict(miss.fields)
     assert (miss.status, miss.content, fields["grpc-status"]) == (200, b"", "12")
@@ -65,21 +73,26 @@ def test_all_messages_of_a_server_stream_are_sent() -> None:
 def test_fields_in_another_order_are_the_same_message() -> None:
     """As parsers take them."""
     mock = grpc(call(ADD, [order(type_string="a", type_bool=True)], [order()]))
-    text, boolean = order(type_string="a"), order(type_bool=True)
+    text = order(type_string="a")
+    boolean = order(type_bool=True)
     for message in (text + boolean, boolean + text):
         assert dict(ask(mock, ("POST", ADD, CALL, framed(message))).trailers)["grpc-status"] == "0"
 
 
 def test_without_a_schema_messages_are_taken_that_are_as_long() -> None:
     """Others are left out, and the start says what is wanted."""
-    asked, answer = order(type_string="a", type_int32=300), order(type_string="b", type_int64=-1)
+    asked = order(type_string="a", type_int32=300)
+    answer = order(type_string="b", type_int64=-1)
     mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA), schema=NO_SCHEMA)
     assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
+
     for lossy in (order(type_fixed64=1 << 60), order(type_string="hunter2")):
         recorded = call(ADD, [asked], [lossy], NO_SCHEMA)
         assert recorded.payload is not None
         assert recorded.payload.response_body is not None
-        recorded.payload.response_body.head = recorded.payload.response_body.head.replace(b"hunter2", b"[REDACTED]")
+        recorded.payload.response_body.head = recorded.payload.response_body.head.replace(
+            b"hunter2", b"[REDACTED]"
+        )
         mock = grpc(recorded, schema=NO_SCHEMA)
         assert (mock.answers, len(mock.left_out)) == (0, 1)
         assert "--protobuf" in next(iter(mock.left_out))
@@ -87,7 +100,8 @@ def test_without_a_schema_messages_are_taken_that_are_as_long() -> None:
 
 def test_what_was_recorded_without_a_schema_is_answered_by_one() -> None:
     """Numbers of fields are those of the schema."""
-    asked, answer = order(type_string="a"), order(type_fixed64=1 << 40)
+    asked = order(type_string="a")
+    answer = order(type_fixed64=1 << 40)
     mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA))
     assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
 
@@ -107,10 +121,13 @@ def test_streams_of_clients_are_left_out() -> None:
     """As are calls of gRPC-Web, and those whose end is not known."""
     web = call(ADD, [order()], [order()])
     unknown = call(ADD, [order()], [order()])
-    for recorded in (web, unknown):
-        assert recorded.payload is not None
-    web.payload.request_head = web.payload.request_head.replace(b"application/grpc", b"application/grpc-web")  # type: ignore[union-attr]
-    unknown.payload.response_trailers = b""  # type: ignore[union-attr]
-    mock = grpc(call(UP, [order()], [order()]), call("/x/Y", [order(), order()], [order()]), web, unknown)
+    assert web.payload is not None
+    head = web.payload.request_head
+    web.payload.request_head = head.replace(b"application/grpc", b"application/grpc-web")
+    assert unknown.payload is not None
+    unknown.payload.response_trailers = b""
+    mock = grpc(
+        call(UP, [order()], [order()]), call("/x/Y", [order(), order()], [order()]), web, unknown
+    )
     assert mock.answers == 0
     assert sum(mock.left_out.values()) == 4

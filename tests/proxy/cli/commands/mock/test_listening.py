@@ -19,7 +19,9 @@ CALL: Fields = (("content-type", "application/grpc"), ("te", "trailers"))
 LARGE = "x" * 3_000_000
 
 
-async def with_mock(suite: list[Recorded], ask: Callable[[int], Answer], *, is_grpc: bool = False) -> Answer:
+async def with_mock(
+    suite: list[Recorded], ask: Callable[[int], Answer], *, is_grpc: bool = False
+) -> Answer:
     """Ask a mock, by its port."""
     mock = grpc(*suite) if is_grpc else service(*suite)
     async with listening(mock, "127.0.0.1", 0) as port:
@@ -44,7 +46,8 @@ async def test_octets_of_fields_are_sent_as_they_were() -> None:
     """Those that are no UTF-8, too."""
     fields = "X-Name: caf\udce9\nX-City: Z\u00fcrich\nContent-Type: text/plain"
     (came,) = await with_mock(
-        [exchange(("GET", "/", "", ""), "hi", fields=fields)], sent("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        [exchange(("GET", "/", "", ""), "hi", fields=fields)],
+        sent("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
     )
     head, _, body = came.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -80,7 +83,9 @@ async def test_head_has_the_length_and_no_body() -> None:
         exchange(("GET", "/a", "", ""), "0123456789"),
         exchange(("HEAD", "/b", "", ""), "", fields="Content-Length: 77"),
     ]
-    came = await with_mock(suite, sent(*(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n" for path in ("/a", "/b"))))
+    came = await with_mock(
+        suite, sent(*(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n" for path in ("/a", "/b")))
+    )
     for answer, length in zip(came, (10, 77), strict=True):
         assert b"\r\nContent-Length: %d\r\n" % length in answer
         assert answer.endswith(b"\r\n\r\n")
@@ -106,7 +111,10 @@ async def test_a_large_body_comes_in_chunks() -> None:
     """More than the server of a web application takes usually."""
     recorded = exchange(("POST", "/up", "", LARGE), "stored")
     size = f"{len(LARGE):x}\r\n"
-    request = f"POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{size}{LARGE}\r\n0\r\n\r\n"
+    request = (
+        "POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        f"chunked\r\n\r\n{size}{LARGE}\r\n0\r\n\r\n"
+    )
     (came,) = await with_mock([recorded], sent(request))
     assert came.endswith(b"stored")
 
@@ -115,12 +123,18 @@ async def test_http2_is_answered_as_http1_is() -> None:
     """Several streams of one connection, bodies beyond its windows, HEAD, a miss."""
     suite = [
         exchange(("GET", "/large", "", ""), LARGE),
-        exchange(("POST", "/ask", JSON, '{"a": 1, "b": 2}'), "asked", fields="X-Name: x\nConnection: close"),
+        exchange(
+            ("POST", "/ask", JSON, '{"a": 1, "b": 2}'),
+            "asked",
+            fields="X-Name: x\nConnection: close",
+        ),
     ]
 
     def ask(port: int) -> None:
         with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
-            large, missing = (client.begin((*GET[:3], (":path", path))) for path in ("/large", "/none"))
+            large, missing = (
+                client.begin((*GET[:3], (":path", path))) for path in ("/large", "/none")
+            )
             json = ("content-type", "application/json")
             asked = client.begin((*POST[:3], (":path", "/ask"), json), b'{"b": 2, "a": 1}')
             upload = client.begin((*POST[:3], (":path", "/ask"), json), b'{"a": "', is_end=False)
@@ -141,9 +155,14 @@ async def test_http2_is_answered_as_http1_is() -> None:
 
 
 async def test_calls_of_grpc_are_answered() -> None:
-    """Messages, then trailers; several for a stream of the server; a status without messages for a miss."""
+    """Messages, then trailers; several for a stream of the server; a status without messages for a
+    miss.
+    """
     answers = [order(type_string=name * 30_000) for name in "abc"]
-    suite = [call(ADD, [order(type_string="a")], [order(type_int32=7)]), call(DOWN, [order()], answers)]
+    suite = [
+        call(ADD, [order(type_string="a")], [order(type_int32=7)]),
+        call(DOWN, [order()], answers),
+    ]
 
     def ask(port: int) -> None:
         with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:

@@ -1,10 +1,20 @@
-"""Requests that are only spelled differently get one answer; those that mean something else get their own."""
+"""Requests that are only spelled differently get one answer; those that mean something else get
+their own.
+"""
 
 import json
 from typing import Final
 
 from api.identity.match import Level
-from tests.proxy.cli.commands.mock.exchanges import FORM, JSON, Asked, ask, exchange, matched, service
+from tests.proxy.cli.commands.mock.exchanges import (
+    FORM,
+    JSON,
+    Asked,
+    ask,
+    exchange,
+    matched,
+    service,
+)
 from tests.support.cases import each_of
 
 
@@ -22,7 +32,9 @@ def graphql(query: str, **more: object) -> Asked:
 
 def multipart(boundary: str, *parts: str) -> Asked:
     body = "".join(f"--{boundary}\r\nContent-Disposition: form-data; {part}\r\n" for part in parts)
-    return post(f"{body}--{boundary}--\r\n", f"Content-Type: multipart/form-data; boundary={boundary}")
+    return post(
+        f"{body}--{boundary}--\r\n", f"Content-Type: multipart/form-data; boundary={boundary}"
+    )
 
 
 def compressed(text: str) -> Asked:
@@ -103,7 +115,9 @@ def test_there_are_enough_pairs() -> None:
 
 @each_of(("name", "pair"), SPELLED.items())
 def test_spelling_is_no_difference(name: str, pair: tuple[Asked, Asked]) -> None:
-    """Each of a pair is exactly the other, whichever was recorded; what was coded is recorded decoded."""
+    """Each of a pair is exactly the other, whichever was recorded; what was coded is recorded
+    decoded.
+    """
     is_coded = isinstance(pair[1][3], bytes)
     for recorded, asked in (pair,) if is_coded else (pair, pair[::-1]):
         reply = ask(service(exchange(recorded, "answer")), asked)
@@ -175,10 +189,17 @@ def test_meaning_is_a_difference(name: str, pair: tuple[Asked, Asked]) -> None:
 
 def test_a_header_that_the_answer_varies_by_counts() -> None:
     """One that it does not name does not."""
-    german, english = get("/a", "Accept-Language: de"), get("/a", "Accept-Language: en")
-    suite = [exchange(each, each[2], fields="Vary: Accept-Language, Accept-Encoding") for each in (german, english)]
+    german = get("/a", "Accept-Language: de")
+    english = get("/a", "Accept-Language: en")
+    suite = [
+        exchange(each, each[2], fields="Vary: Accept-Language, Accept-Encoding")
+        for each in (german, english)
+    ]
     mock = service(*suite)
-    assert [ask(mock, each).content for each in (english, german)] == [english[2].encode(), german[2].encode()]
+    assert [ask(mock, each).content for each in (english, german)] == [
+        english[2].encode(),
+        german[2].encode(),
+    ]
     assert ask(mock, get("/a", "Accept-Language: fr")).status == 404
     plain = service(exchange(german, "any"))
     assert ask(plain, english).content == b"any"
@@ -186,21 +207,35 @@ def test_a_header_that_the_answer_varies_by_counts() -> None:
 
 def test_what_is_made_anew_is_set_apart() -> None:
     """Moments and ids of requests; ids of the path and UUIDs as well; not numbers, dates, words."""
-    recorded = post('{"at": "2026-01-01T00:00:00Z", "request_id": "a", "sent_at": 1718201234, "n": 1}', target="/u/7")
-    again = post('{"at": "2026-02-02T10:00:00Z", "request_id": "b", "sent_at": 1718209999, "n": 1}', target="/u/7")
+    recorded = post(
+        '{"at": "2026-01-01T00:00:00Z", "request_id": "a", "sent_at": 1718201234, "n": 1}',
+        target="/u/7",
+    )
+    again = post(
+        '{"at": "2026-02-02T10:00:00Z", "request_id": "b", "sent_at": 1718209999, "n": 1}',
+        target="/u/7",
+    )
     mock = service(exchange(recorded, "yes", name="it"))
     expected = "same; recorded=it; differs=body.at; differs=body.request_id; differs=body.sent_at"
     assert matched(ask(mock, again)) == expected
     other = ask(mock, ("POST", "/u/8", JSON, recorded[3]))
     assert matched(other) == "same; recorded=it; differs=path[2]"
+
     for member in ('"n": 2', '"day": "2026-01-01"'):
-        assert ask(mock, post(f'{{"at": "2026-02-02T10:00:00Z", {member}}}', target="/u/7")).status == 404
+        assert (
+            ask(mock, post(f'{{"at": "2026-02-02T10:00:00Z", {member}}}', target="/u/7")).status
+            == 404
+        )
 
 
 def test_strength_decides_what_is_refused() -> None:
     """Exact, same, endpoint: what is weaker than wanted is a miss."""
     suite = (exchange(get("/users/7?full=1"), "7"),)
-    asked = {"exact": get("/users/7?full=1"), "same": get("/users/8?full=1"), "endpoint": get("/users/8?full=0")}
+    asked = {
+        "exact": get("/users/7?full=1"),
+        "same": get("/users/8?full=1"),
+        "endpoint": get("/users/8?full=0"),
+    }
     for least, answered in ((Level.EXACT, 1), (Level.SAME, 2), (Level.ENDPOINT, 3)):
         mock = service(*suite, least=least)
         found = [matched(ask(mock, each)).partition(";")[0] for each in asked.values()]

@@ -1,4 +1,6 @@
-"""What a request gets of a recorded answer: all of it, its head, a range, the word that it is known; or why nothing."""
+"""What a request gets of a recorded answer: all of it, its head, a range, the word that it is
+known; or why nothing.
+"""
 
 import gzip
 import json
@@ -14,7 +16,10 @@ from tests.support.cases import each_of
 FILE = exchange(
     ("GET", "/file", "", ""),
     "0123456789",
-    fields='Content-Type: text/plain\nETag: "e1"\nLast-Modified: Sat, 28 Nov 2026 10:00:00 GMT\nContent-Length: 99',
+    fields=(
+        'Content-Type: text/plain\nETag: "e1"\nLast-Modified: Sat, 28 Nov 2026 10:00:00 '
+        "GMT\nContent-Length: 99"
+    ),
 )
 
 
@@ -39,7 +44,9 @@ def named(reply: Reply, name: str) -> list[str]:
         ("bytes=0-1, -2", 200, b"0123456789", None),
     ],
 )
-def test_a_range_is_taken_of_a_whole_answer(wanted: str, status: int, content: bytes, span: str | None) -> None:
+def test_a_range_is_taken_of_a_whole_answer(
+    wanted: str, status: int, content: bytes, span: str | None
+) -> None:
     """By RFC 9110 §14; what is no range of bytes is not regarded."""
     reply = ask(service(FILE), ("GET", "/file", f"Range: {wanted}", ""))
     assert (reply.status, reply.content) == (status, content)
@@ -83,13 +90,20 @@ def test_conditions_are_met_by_the_recorded_validators(lines: str, status: int) 
     reply = ask(service(FILE), ("GET", "/file", lines, ""))
     assert reply.status == status
     if status == 304:
-        assert (reply.content, named(reply, "etag"), named(reply, "content-type")) == (b"", ['"e1"'], [])
+        assert (reply.content, named(reply, "etag"), named(reply, "content-type")) == (
+            b"",
+            ['"e1"'],
+            [],
+        )
 
 
 def test_what_was_recorded_for_a_range_is_not_cut_again() -> None:
     """Of a service that regards no ranges, or no conditions."""
     asked = ("GET", "/file", 'Range: bytes=0-3\nIf-None-Match: "e1"', "")
-    assert ask(service(exchange(asked, "0123456789", fields='ETag: "e1"')), asked).content == b"0123456789"
+    assert (
+        ask(service(exchange(asked, "0123456789", fields='ETag: "e1"')), asked).content
+        == b"0123456789"
+    )
 
 
 def test_a_recorded_304_answers_its_condition_only() -> None:
@@ -130,18 +144,27 @@ def test_a_coding_is_named_only_over_what_is_coded() -> None:
 
 
 def test_several_answers_come_in_their_order() -> None:
-    """Then the last one again; requests that differ in what is made anew share them, those of others do not."""
+    """Then the last one again; requests that differ in what is made anew share them, those of
+    others do not.
+    """
 
     def at(moment: str, target: str = "/job/1") -> tuple[str, str, str, str]:
         return "GET", f"{target}?at=2026-01-0{moment}T00:00:00Z", "", ""
 
     states = ("pending", "running", "done")
     jobs = [
-        exchange(at(str(n), f"/job/{job}"), f"{state} {job}") for n, state in enumerate(states, 1) for job in (1, 2)
+        exchange(at(str(n), f"/job/{job}"), f"{state} {job}")
+        for n, state in enumerate(states, 1)
+        for job in (1, 2)
     ]
     mock = service(*jobs)
-    assert [ask(mock, at("9")).content.decode() for _ in range(4)] == [f"{s} 1" for s in (*states, "done")]
-    assert [ask(mock, at("9", "/job/2")).content.decode() for _ in range(2)] == ["pending 2", "running 2"]
+    assert [ask(mock, at("9")).content.decode() for _ in range(4)] == [
+        f"{s} 1" for s in (*states, "done")
+    ]
+    assert [ask(mock, at("9", "/job/2")).content.decode() for _ in range(2)] == [
+        "pending 2",
+        "running 2",
+    ]
 
 
 def test_a_miss_names_the_nearest_and_its_first_difference() -> None:
@@ -163,7 +186,10 @@ def test_a_miss_names_the_nearest_and_its_first_difference() -> None:
     other = json.loads(ask(service(*suite), ("GET", "/asks", "", "")).content)
     assert other["first_difference"] == 'method: "POST" recorded, "GET" asked for'
     accept = ask(service(FILE), ("GET", "/file", "Accept: image/png", ""))
-    assert json.loads(accept.content)["first_difference"] == 'header:accept: nothing recorded, "image/png" asked for'
+    assert (
+        json.loads(accept.content)["first_difference"]
+        == 'header:accept: nothing recorded, "image/png" asked for'
+    )
 
 
 @each_of(
@@ -196,11 +222,19 @@ def test_a_header_is_left_out() -> None:
 
 def test_lenient_answers_by_the_endpoint() -> None:
     """The same path first, whatever query, body and headers are."""
-    suite = [exchange(("GET", target, "Accept: a/b", ""), target) for target in ("/u/7?x=1", "/u/8?x=1", "/u/8?x=2")]
+    suite = [
+        exchange(("GET", target, "Accept: a/b", ""), target)
+        for target in ("/u/7?x=1", "/u/8?x=1", "/u/8?x=2")
+    ]
     mock = Service(suite, is_lenient=True)
-    for target, answer in (("/u/8?x=2", "/u/8?x=2"), ("/u/8?x=3", "/u/8?x=1"), ("/u/9", "/u/7?x=1")):
+    for target, answer in (
+        ("/u/8?x=2", "/u/8?x=2"),
+        ("/u/8?x=3", "/u/8?x=1"),
+        ("/u/9", "/u/7?x=1"),
+    ):
         reply = ask(mock, ("GET", target, "Accept: c/d", ""))
         assert reply.content.decode() == answer
+
     assert ask(mock, ("GET", "/v/9", "", "")).status == 404
 
 
@@ -208,7 +242,11 @@ def test_the_host_that_is_asked_for_answers() -> None:
     """Where the suite has several; one that it does not have, as that of the mock, stands for all."""
     asked = ("GET", "/", "", "")
     mock = service(*(exchange(asked, host, host=host) for host in ("a.example", "b.example")))
-    for host, answer in (("b.example", b"b.example"), ("a.example", b"a.example"), ("127.0.0.1:9", b"a.example")):
+    for host, answer in (
+        ("b.example", b"b.example"),
+        ("a.example", b"a.example"),
+        ("127.0.0.1:9", b"a.example"),
+    ):
         assert ask(mock, asked, host).content == answer
 
 

@@ -13,12 +13,16 @@ from tests.support.cases import each_of
 URL = "http://127.0.0.1:1"
 
 
-def started(command: list[str], environ: dict[str, str], executable: Path | None = None) -> tuple[Start, list[str]]:
+def started(
+    command: list[str], environ: dict[str, str], executable: Path | None = None
+) -> tuple[Start, list[str]]:
     """How a command is started, and the upstreams of its routes."""
     program = program_of(command)
     found = program.find(environ, [str(executable or "/nowhere"), *command[1:]])
     planned = plan(found.places, found.given, {})
-    start = program.start(command, {place: URL + target.path for place, target in planned.targets.items()}, environ)
+    start = program.start(
+        command, {place: URL + target.path for place, target in planned.targets.items()}, environ
+    )
     return start, [*dict.fromkeys(target.route.upstream for target in planned.targets.values())]
 
 
@@ -48,7 +52,9 @@ def test_any_program_gets_the_variables_of_all_providers(home: Path) -> None:
     assert len(upstreams) > 10
 
 
-def test_a_program_in_javascript_may_add_the_version_to_the_address_of_anthropic(home: Path) -> None:
+def test_a_program_in_javascript_may_add_the_version_to_the_address_of_anthropic(
+    home: Path,
+) -> None:
     """Or may not: what stands twice in a path counts once."""
     start, _ = started(["node", "agent.js"], {})
     assert start.variables["ANTHROPIC_BASE_URL"] == f"{URL}/anthropic/v1"
@@ -62,13 +68,19 @@ def test_claude_code_gets_its_variable_and_no_other(home: Path) -> None:
     assert upstreams == ["https://api.anthropic.com"]
 
 
-@each_of("name", [".claude/settings.json", ".claude/settings.local.json", "../.claude/settings.json"])
-def test_an_address_in_the_settings_of_claude_code_is_where_its_route_leads(home: Path, name: str) -> None:
+@each_of(
+    "name", [".claude/settings.json", ".claude/settings.local.json", "../.claude/settings.json"]
+)
+def test_an_address_in_the_settings_of_claude_code_is_where_its_route_leads(
+    home: Path, name: str
+) -> None:
     """It prefers them to its environment, so they are overridden for this start, by an argument."""
     path = Path(name)
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": "https://gate.example.com/claude"}}))
-    start, upstreams = started(["/bin/claude", "-p", "hello"], {"ANTHROPIC_BASE_URL": "https://other.example.com"})
+    start, upstreams = started(
+        ["/bin/claude", "-p", "hello"], {"ANTHROPIC_BASE_URL": "https://other.example.com"}
+    )
     path.unlink()
     assert upstreams == ["https://gate.example.com/claude"]
     settings = json.dumps({"env": {"ANTHROPIC_BASE_URL": f"{URL}/anthropic"}})
@@ -94,7 +106,9 @@ def test_codex_gets_an_override_before_the_arguments_of_the_user(home: Path) -> 
         ),
     ],
 )
-def test_codex_is_set_up_for_another_address(home: Path, text: str, key: str, upstream: str) -> None:
+def test_codex_is_set_up_for_another_address(
+    home: Path, text: str, key: str, upstream: str
+) -> None:
     """The route leads there, and the override is of that provider."""
     (home / ".codex").mkdir(exist_ok=True)
     (home / ".codex" / "config.toml").write_text(text)
@@ -124,7 +138,10 @@ def test_opencode_gets_settings_over_its_own(home: Path) -> None:
     assert start.command == ["opencode", "run", "hello"]
     settings = json.loads(start.variables["OPENCODE_CONFIG_CONTENT"])
     assert settings["share"] == "disabled"
-    assert settings["provider"]["anthropic"] == {"models": {"x": {}}, "options": {"baseURL": f"{URL}/anthropic/v1"}}
+    assert settings["provider"]["anthropic"] == {
+        "models": {"x": {}},
+        "options": {"baseURL": f"{URL}/anthropic/v1"},
+    }
     assert settings["provider"]["My Box"]["options"]["baseURL"] == f"{URL}/my-box"
     assert settings["provider"]["groq"]["options"]["baseURL"] == f"{URL}/groq/openai/v1"
     assert set(settings["provider"]) == {"anthropic", "My Box", "groq", "opencode"}

@@ -18,9 +18,13 @@ def own_routes(planned: Plan) -> dict[str, str]:
 
 
 def test_each_known_provider_has_a_route() -> None:
-    """Variables lead to it, with what clients expect behind an address; what has no fixed upstream has no route."""
+    """Variables lead to it, with what clients expect behind an address; what has no fixed upstream
+    has no route.
+    """
     planned = plan(VARIABLES, {}, {})
-    assert own_routes(planned) == {f"/{name}": upstream for name, upstream in UPSTREAMS.items() if name in VARIABLES}
+    assert own_routes(planned) == {
+        f"/{name}": upstream for name, upstream in UPSTREAMS.items() if name in VARIABLES
+    }
     found = paths(planned)
     assert found["ANTHROPIC_BASE_URL"] == "/anthropic"
     assert found["OPENAI_BASE_URL"] == found["OPENAI_API_BASE"] == "/openai/v1"
@@ -37,9 +41,21 @@ def test_the_known_upstreams_can_be_those_of_routes() -> None:
 @each_of(
     ("given", "upstream", "expected"),
     [
-        ({"OPENAI_BASE_URL": "http://localhost:1234/v1"}, "http://localhost:1234", ("/openai/v1", "/openai/v1")),
-        ({"OPENAI_BASE_URL": "http://localhost:1234/v1/"}, "http://localhost:1234", ("/openai/v1", "/openai/v1")),
-        ({"OPENAI_API_BASE": "https://gate/llm/v1"}, "https://gate/llm", ("/openai/v1", "/openai/v1")),
+        (
+            {"OPENAI_BASE_URL": "http://localhost:1234/v1"},
+            "http://localhost:1234",
+            ("/openai/v1", "/openai/v1"),
+        ),
+        (
+            {"OPENAI_BASE_URL": "http://localhost:1234/v1/"},
+            "http://localhost:1234",
+            ("/openai/v1", "/openai/v1"),
+        ),
+        (
+            {"OPENAI_API_BASE": "https://gate/llm/v1"},
+            "https://gate/llm",
+            ("/openai/v1", "/openai/v1"),
+        ),
         ({"OPENAI_BASE_URL": "https://gate/llm"}, "https://gate/llm", ("/openai", "/openai")),
         ({"OPENAI_BASE_URL": ""}, "https://api.openai.com", ("/openai/v1", "/openai/v1")),
         (
@@ -102,7 +118,10 @@ def test_further_routes_have_a_variable_and_known_ones_lead_elsewhere() -> None:
     """What is asked for by name goes before what the user has set."""
     wanted = {"web-search": "https://search.example.com/v2", "openai": "http://localhost:1234/v1"}
     planned = plan({"openai": VARIABLES["openai"]}, {"OPENAI_BASE_URL": "https://gate/v1"}, wanted)
-    assert own_routes(planned) == {"/openai": "http://localhost:1234", "/web-search": "https://search.example.com/v2"}
+    assert own_routes(planned) == {
+        "/openai": "http://localhost:1234",
+        "/web-search": "https://search.example.com/v2",
+    }
     assert paths(planned)["WEB_SEARCH_BASE_URL"] == "/web-search"
     assert paths(planned)["OPENAI_API_BASE"] == "/openai/v1"
 

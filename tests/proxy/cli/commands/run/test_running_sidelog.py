@@ -23,7 +23,10 @@ def test_a_route_for_everything_is_one_to_its_upstream() -> None:
 
 def test_a_route_below_a_path_is_asked_there() -> None:
     """Also where it leads to a part of what the upstream has in front of it."""
-    routes = [route("https://api.anthropic.com", "/claude/"), route("https://openrouter.ai", "/or/")]
+    routes = [
+        route("https://api.anthropic.com", "/claude/"),
+        route("https://openrouter.ai", "/or/"),
+    ]
     found = addresses_in(PROXY, routes, PLAN)
     assert found["ANTHROPIC_BASE_URL"] == f"{PROXY}/claude"
     assert found["OPENROUTER_BASE_URL"] == f"{PROXY}/or/api/v1"

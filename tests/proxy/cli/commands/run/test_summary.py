@@ -21,13 +21,20 @@ def usage(**more: Any) -> dict[str, Any]:
     return known | more
 
 
-def figures(exchanges: int, used: dict[str, Any] | None, failures: list[Any], tools: list[Any]) -> Figures:
+def figures(
+    exchanges: int, used: dict[str, Any] | None, failures: list[Any], tools: list[Any]
+) -> Figures:
     """Figures of a run through one route."""
-    rows = [{"status": status, "error": error, "exchanges": count} for status, error, count in failures]
+    rows = [
+        {"status": status, "error": error, "exchanges": count} for status, error, count in failures
+    ]
     return Figures(
         {"exchanges": exchanges, "usage": used},
         rows,
-        [{"value": name, "exchanges": calls, "server_errors": failed} for name, calls, failed in tools],
+        [
+            {"value": name, "exchanges": calls, "server_errors": failed}
+            for name, calls, failed in tools
+        ],
         [{"value": "search", "count": exchanges}],
         None,
         0,
@@ -42,7 +49,12 @@ def figures(exchanges: int, used: dict[str, Any] | None, failures: list[Any], to
             ["2 calls: 2 × m", "no call failed; 1,200 tokens in, 30 out; $0.5000"],
         ),
         (
-            figures(1, usage(cache_read_tokens=1000), [(429, "rate_limit_error", 1)], [("Bash", 3, 1), ("Edit", 4, 0)]),
+            figures(
+                1,
+                usage(cache_read_tokens=1000),
+                [(429, "rate_limit_error", 1)],
+                [("Bash", 3, 1), ("Edit", 4, 0)],
+            ),
             [
                 "2 calls in 1 request: 2 × m; tools: 4 × Edit, 3 × Bash",
                 "failed: 1 × 429 rate_limit_error; tools that failed: 1 × Bash; "
@@ -51,7 +63,11 @@ def figures(exchanges: int, used: dict[str, Any] | None, failures: list[Any], to
         ),
         (
             figures(2, usage(priced=1, cost_usd=0.00001), [(200, "tool_error", 1)], []),
-            ["2 calls: 2 × m", "no call failed; 1,200 tokens in, 30 out; less than $0.0001 and 1 call of unknown cost"],
+            [
+                "2 calls: 2 × m",
+                "no call failed; 1,200 tokens in, 30 out; less than $0.0001 and 1 call of unknown "
+                "cost",
+            ],
         ),
         (
             figures(2, usage(priced=0, counted=0, cost_usd=None), [(None, None, 2)], []),
@@ -59,7 +75,9 @@ def figures(exchanges: int, used: dict[str, Any] | None, failures: list[Any], to
         ),
         (figures(3, None, [], []), ["3 requests: 3 × search", "no call failed"]),
         (
-            figures(5, usage(calls=5, models=[{"model": f"m{n}", "calls": 1} for n in range(5)]), [], []),
+            figures(
+                5, usage(calls=5, models=[{"model": f"m{n}", "calls": 1} for n in range(5)]), [], []
+            ),
             [
                 "5 calls: 1 × m0, 1 × m1, 1 × m2, 1 × m3, 1 more",
                 "no call failed; 1,200 tokens in, 30 out; $0.5000 and 3 calls of unknown cost",
@@ -67,6 +85,8 @@ def figures(exchanges: int, used: dict[str, Any] | None, failures: list[Any], to
         ),
     ],
 )
-def test_what_was_called_failed_and_cost_is_said_in_two_lines(given: Figures, lines: list[str]) -> None:
+def test_what_was_called_failed_and_cost_is_said_in_two_lines(
+    given: Figures, lines: list[str]
+) -> None:
     """With names and counts; what is not known is said to be so."""
     assert lines_of(given) == lines

@@ -47,6 +47,7 @@ class Receiver:
             self.got.append((request.headers["webhook-id"], json.loads(body)["type"]))
         if not self.statuses:
             return web.Response(status=204)
+
         headers = {"Retry-After": self.retry_after} if self.retry_after else None
         return web.Response(status=self.statuses.pop(0), headers=headers)
 
@@ -72,10 +73,16 @@ async def receiving() -> AsyncIterator[Receiver]:
         yield receiver
 
 
-def alerting(storage: Storage, receiver: Receiver, clock: Clock, instance: str = "one", **more: Any) -> Alerting:
+def alerting(
+    storage: Storage, receiver: Receiver, clock: Clock, instance: str = "one", **more: Any
+) -> Alerting:
     """Make the alerts of one sidecar: more than one failure in a minute."""
-    alert = AlertSettings(name="failures", url=receiver.url, query="status:5xx", above=1.0, window_s=60.0)
-    return Alerting((alert,), storage, storage, instance, is_shared=False, **({"now_us": clock} | more))
+    alert = AlertSettings(
+        name="failures", url=receiver.url, query="status:5xx", above=1.0, window_s=60.0
+    )
+    return Alerting(
+        (alert,), storage, storage, instance, is_shared=False, **({"now_us": clock} | more)
+    )
 
 
 async def test_an_alert_fires_and_recovers(tmp_path: Path) -> None:
@@ -124,17 +131,23 @@ REST_DATE = format_datetime(datetime.fromtimestamp(START_US / 1e6 + 46, UTC), us
 
 
 @pytest.mark.parametrize(("retry_after", "rest_s"), [("45", 45), ("86400", 3600), (REST_DATE, 45)])
-async def test_a_receiver_that_wants_rest_gets_it(tmp_path: Path, retry_after: str, rest_s: int) -> None:
-    """One that answers 429 with Retry-After (seconds or a date) is not called before, but within the hour."""
+async def test_a_receiver_that_wants_rest_gets_it(
+    tmp_path: Path, retry_after: str, rest_s: int
+) -> None:
+    """One that answers 429 with Retry-After (seconds or a date) is not called before, but within
+    the hour.
+    """
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
         ClientSession() as http,
     ):
         clock = Clock()
-        receiver.statuses, receiver.retry_after = [429], retry_after
+        receiver.statuses = [429]
+        receiver.retry_after = retry_after
         await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
         one = alerting(storage, receiver, clock)
+
         for wait_s, calls in ((0, 1), (rest_s - 1, 1), (2, 2)):
             clock.us += wait_s * 1_000_000
             await one.look(http)
@@ -149,7 +162,8 @@ async def test_a_receiver_that_wants_rest_gets_it_from_all_alerts(tmp_path: Path
         ClientSession() as http,
     ):
         clock = Clock()
-        receiver.statuses, receiver.retry_after = [503], "45"
+        receiver.statuses = [503]
+        receiver.retry_after = "45"
         await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
         both = alerting(storage, receiver, clock)
         [alert] = both.alerts
@@ -157,6 +171,7 @@ async def test_a_receiver_that_wants_rest_gets_it_from_all_alerts(tmp_path: Path
         await both.look(http)
         assert len(receiver.calls) == 1
         both.alerts = (alert, other)
+
         for wait_s, calls in ((40, 1), (6, 3)):
             clock.us += wait_s * 1_000_000
             await both.look(http)
@@ -177,7 +192,9 @@ async def test_a_receiver_that_wants_rest_gets_it_from_all_alerts(tmp_path: Path
     ],
     ids=lambda settings: str(settings.get("format", "body" if settings else "standard")),
 )
-async def test_each_format_arrives_with_page_and_requests(tmp_path: Path, settings: dict[str, str]) -> None:
+async def test_each_format_arrives_with_page_and_requests(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
     """And with the headers of the settings; a test of it as well."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
@@ -193,12 +210,16 @@ async def test_each_format_arrives_with_page_and_requests(tmp_path: Path, settin
         assert (await one.test("failures"))["problem"] is None
         assert len(receiver.calls) == 2
         newest = [format_id(make_record(n).id) for n in (4, 3, 2)]
+
         for headers, body in receiver.calls:
             assert headers["authorization"] == "Bearer tk"
-            everything = (body + headers.get("click", "")).replace("\\u0026", "&").replace("&amp;", "&")
+            everything = (
+                (body + headers.get("click", "")).replace("\\u0026", "&").replace("&amp;", "&")
+            )
             assert "https://logs.example/requests?filter=status%3A5xx&since=" in everything
             if "body" not in settings:
                 assert [id for id in newest if id in body] == newest
+
         [firing] = (await one.describe())["history"]
         assert (firing["search"], firing["ids"]) == ("status:5xx", newest)
         assert "Bearer" not in json.dumps(await one.describe())
@@ -251,7 +272,8 @@ class _Failing:
     """A store that goes away after some writes."""
 
     def __init__(self, storage: Storage, writes: int) -> None:
-        self.storage, self.writes = storage, writes
+        self.storage = storage
+        self.writes = writes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.storage, name)
@@ -268,7 +290,9 @@ class _Failing:
 async def test_what_dies_between_two_steps_sends_nothing_unstored_and_loses_nothing(
     tmp_path: Path, writes: int, calls: int
 ) -> None:
-    """Before the state is stored nothing is sent; behind the call, the call may come twice, under one id."""
+    """Before the state is stored nothing is sent; behind the call, the call may come twice, under
+    one id.
+    """
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -276,11 +300,13 @@ async def test_what_dies_between_two_steps_sends_nothing_unstored_and_loses_noth
     ):
         clock = Clock()
         await storage.commit(make_batch(*(make_record(n, status=500) for n in range(2))))
+
         dying = alerting(_Failing(storage, writes), receiver, clock)
         try:
             await dying.look(http)
         except StorageUnavailable:
             assert receiver.got == []
+
         clock.us += 1_000_000
         await alerting(storage, receiver, clock).look(http)
         assert [kind for _, kind in receiver.got] == ["alert.firing"] * calls
@@ -303,19 +329,24 @@ async def test_of_many_one_evaluates(tmp_path: Path) -> None:
             for each in fleet:
                 await each.look(http)
             clock.us += 1_000_000
+
         evaluator = (await fleet[0].describe())["evaluator"]
         assert len(receiver.got) == 1
         others = [each for each in fleet if each.instance != evaluator]
         clock.us += round((LEASE_S + 61) * 1e6)
+
         for _ in range(3):
             for each in others:
                 await each.look(http)
             clock.us += 1_000_000
+
         assert [kind for _, kind in receiver.got] == ["alert.firing", "alert.resolved"]
 
 
 async def test_an_alert_is_silenced_and_tested_by_its_name(tmp_path: Path) -> None:
-    """A test says that it is one and changes nothing; of a silenced alert nothing is sent until the silence is over."""
+    """A test says that it is one and changes nothing; of a silenced alert nothing is sent until the
+    silence is over.
+    """
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,

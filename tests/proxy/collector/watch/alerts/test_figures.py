@@ -41,7 +41,13 @@ async def test_a_figure_is_that_of_its_window(
     tmp_path: Path, changes: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """Of the requests that a search finds in it, together or apart."""
-    call = {"provider": "openai", "model": "gpt-4o", "usage_state": "exact", "input_tokens": 1, "cost_usd": 0.25}
+    call = {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "usage_state": "exact",
+        "input_tokens": 1,
+        "cost_usd": 0.25,
+    }
     records = [
         make_record(1, project="shop", **call),
         make_record(2, project="shop", **call),
@@ -50,7 +56,10 @@ async def test_a_figure_is_that_of_its_window(
         make_record(-100_000, project="web"),
         make_record(-100_001, project="web"),
     ]
-    alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes})
+    alert = AlertSettings(
+        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
+    )
+
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
         await storage.commit(make_batch(*records))
         found = await read_figures(storage, alert, NOW_US)
@@ -75,12 +84,22 @@ async def test_calls_over_a_web_socket_cost_what_they_cost_over_http(
     """Each is an event of its own, and counts before its connection has ended."""
     call: dict[str, Any] = {"kind": "event", "level": "debug", "name": "websocket_message"}
     call |= {"status": None, "method": None}
-    call |= {"provider": "openai", "model": "gpt-5.1", "usage_state": "exact", "input_tokens": 5, "cost_usd": 0.25}
+    call |= {
+        "provider": "openai",
+        "model": "gpt-5.1",
+        "usage_state": "exact",
+        "input_tokens": 5,
+        "cost_usd": 0.25,
+    }
     records = [make_record(number, project="shop", **call) for number in (1, 2, 3)]
-    records.append(make_record(4, project="shop", kind="event", level="debug", name="websocket_message"))
+    records.append(
+        make_record(4, project="shop", kind="event", level="debug", name="websocket_message")
+    )
     if has_ended:
         records.append(make_record(5, project="shop", status=101, model="gpt-5.1"))
-    alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes})
+    alert = AlertSettings(
+        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
+    )
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
         await storage.commit(make_batch(*records))
         found = await read_figures(storage, alert, NOW_US)
@@ -110,7 +129,10 @@ async def test_a_figure_has_the_search_for_its_requests(
         make_record(1, project="my shop", path="/a b", **fields),
         make_record(2, project="web", path="/c", **fields),
     ]
-    alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes})
+    alert = AlertSettings(
+        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
+    )
+
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
         await storage.commit(make_batch(*records))
         found = await read_figures(storage, alert, NOW_US)

@@ -23,12 +23,22 @@ LINK = (
 )
 
 
-def called(status: Status = "firing", group: str = "k1", *, public_url: str = "", **changes: Any) -> Call:
+def called(
+    status: Status = "firing", group: str = "k1", *, public_url: str = "", **changes: Any
+) -> Call:
     """What is sent of a message of an alert."""
-    fields: dict[str, Any] = {"name": "spend", "url": "http://x/", "above": 5.0, "figure": "cost", "by": "key"}
+    fields: dict[str, Any] = {
+        "name": "spend",
+        "url": "http://x/",
+        "above": 5.0,
+        "figure": "cost",
+        "by": "key",
+    }
     alert = AlertSettings(**(fields | changes))
     message = Message("msg_1", alert.name, group, status, 7.25, AT_US - 60_000_000, AT_US)
-    message.search, message.begin_us, message.ids = "path:/a key:k1", AT_US - 60_000_000, [ID]
+    message.search = "path:/a key:k1"
+    message.begin_us = AT_US - 60_000_000
+    message.ids = [ID]
     return call_of(Notice(alert, message, public_url), 1_700_000_001)
 
 
@@ -42,7 +52,12 @@ def test_a_standard_webhook_has_type_time_and_data() -> None:
     content = sent(query="model:gpt-*")
     assert (content["type"], content["timestamp"]) == ("alert.firing", "2023-11-14T22:13:20.000Z")
     data = content["data"]
-    assert (data["alert"], data["group"], data["value"], data["above"]) == ("spend", "k1", 7.25, 5.0)
+    assert (data["alert"], data["group"], data["value"], data["above"]) == (
+        "spend",
+        "k1",
+        7.25,
+        5.0,
+    )
     assert data["since"] == "2023-11-14T22:12:20.000Z"
     assert "cost over 10 min is $7.25, the limit is above $5.00" in data["text"]
 
@@ -59,21 +74,36 @@ def test_the_signature_is_that_of_the_id_the_time_and_the_body() -> None:
     call = called(secret=SECRET)
     expected = hmac.new(b"k" * 32, b"msg_1.1700000001." + call.body, sha256).digest()
     assert call.headers["webhook-signature"] == "v1," + base64.b64encode(expected).decode()
-    assert (call.headers["webhook-id"], call.headers["webhook-timestamp"]) == ("msg_1", "1700000001")
+    assert (call.headers["webhook-id"], call.headers["webhook-timestamp"]) == (
+        "msg_1",
+        "1700000001",
+    )
     assert "webhook-signature" not in called().headers
 
 
 def test_the_headers_of_the_settings_count_before_those_of_a_format() -> None:
     """However they are written."""
-    headers = called(format="ntfy", headers={"Authorization": "Bearer tk", "PRIORITY": "urgent"}).headers
-    assert (headers["authorization"], headers["priority"], headers["tags"]) == ("Bearer tk", "urgent", "rotating_light")
+    headers = called(
+        format="ntfy", headers={"Authorization": "Bearer tk", "PRIORITY": "urgent"}
+    ).headers
+    assert (headers["authorization"], headers["priority"], headers["tags"]) == (
+        "Bearer tk",
+        "urgent",
+        "rotating_light",
+    )
 
 
 def test_alertmanager_gets_labels_and_both_ends() -> None:
-    """One that fires ends far ahead, as Alertmanager would end it otherwise; one that is over ends now."""
+    """One that fires ends far ahead, as Alertmanager would end it otherwise; one that is over ends
+    now.
+    """
     [firing] = sent(format="alertmanager", public_url=PUBLIC_URL)
     [resolved] = sent("resolved", format="alertmanager")
-    assert firing["labels"] == {"alertname": "spend", "source": "sidelog", "group": "k1"} == resolved["labels"]
+    assert (
+        firing["labels"]
+        == {"alertname": "spend", "source": "sidelog", "group": "k1"}
+        == resolved["labels"]
+    )
     assert firing["startsAt"] == resolved["startsAt"] == "2023-11-14T22:12:20.000Z"
     assert firing["endsAt"] > "2024-11"
     assert resolved["endsAt"] == "2023-11-14T22:13:20.000Z"
@@ -83,17 +113,23 @@ def test_alertmanager_gets_labels_and_both_ends() -> None:
 
 def test_slack_gets_no_mention_that_a_client_wrote() -> None:
     """A group is called as a client says; and a name may have an ampersand."""
-    text = str(sent(format="slack", name="a & <b>", group="<!channel> & co", query="body:<b>")["text"])
+    text = str(
+        sent(format="slack", name="a & <b>", group="<!channel> & co", query="body:<b>")["text"]
+    )
     assert text.startswith("[firing] a &amp; &lt;b&gt; (key &lt;!channel&gt; &amp; co): ")
     assert text.splitlines()[0].endswith("body:&lt;b&gt;")
 
 
 def test_slack_gets_a_line_its_requests_and_a_link() -> None:
     """With all that a reader needs at three in the morning."""
-    line = "[firing] spend (key k1): cost over 10 min is $7.25, the limit is above $5.00; project:shop"
+    line = (
+        "[firing] spend (key k1): cost over 10 min is $7.25, the limit is above $5.00; project:shop"
+    )
     assert sent(format="slack", query="project:shop") == {"text": f"{line}\nRequests: {ID}"}
     link = LINK.replace("&", "&amp;")
-    assert sent(format="slack", query="project:shop", public_url=PUBLIC_URL)["text"].splitlines() == [
+    assert sent(format="slack", query="project:shop", public_url=PUBLIC_URL)[
+        "text"
+    ].splitlines() == [
         line,
         f"Requests: <{PUBLIC_URL}/requests?record={ID}|{ID}>",
         f"<{link}|Show all of them>",
@@ -111,7 +147,9 @@ def test_discord_gets_an_embed_that_mentions_no_one() -> None:
     assert embed["timestamp"] == "2023-11-14T22:13:20.000Z"
     assert embed["description"] == "cost over 10 min is $7.25, the limit is above $5.00"
     assert "@everyone" not in embed["title"]
-    assert embed["title"].replace("\u200b", "").replace("\\", "") == f"[firing] spend (key {hostile})"
+    assert (
+        embed["title"].replace("\u200b", "").replace("\\", "") == f"[firing] spend (key {hostile})"
+    )
     for mark in ("**", "](", "<@", "||"):
         assert mark not in embed["title"]
     search, requests = embed["fields"]
@@ -121,9 +159,13 @@ def test_discord_gets_an_embed_that_mentions_no_one() -> None:
 
 @pytest.mark.parametrize("character", ["@", "\\", "_", "é"])
 def test_discord_gets_no_more_than_it_takes(character: str) -> None:
-    """256 characters of a title, 4096 of a description, 1024 of a field; Discord refuses longer ones."""
+    """256 characters of a title, 4096 of a description, 1024 of a field; Discord refuses longer
+    ones.
+    """
     long = character * 5000
-    [embed] = sent(format="discord", name="n" * 100, group=long, query=long, figure="share", of=long)["embeds"]
+    [embed] = sent(
+        format="discord", name="n" * 100, group=long, query=long, figure="share", of=long
+    )["embeds"]
     assert len(embed["title"]) <= 256
     assert len(embed["description"]) <= 4096
     assert max(len(field["value"]) for field in embed["fields"]) <= 1024
@@ -147,14 +189,25 @@ def test_teams_gets_a_card_whose_texts_are_no_markdown() -> None:
         "path:/a",
         f"Requests: {ID}",
     ]
-    assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Show the requests", "url": LINK}]
+    assert card["actions"] == [
+        {"type": "Action.OpenUrl", "title": "Show the requests", "url": LINK}
+    ]
     assert "actions" not in sent(format="teams")["attachments"][0]["content"]
 
 
 def test_ntfy_gets_a_text_and_headers() -> None:
     """A title of any script, and no line end that a client wrote."""
-    call = called(format="ntfy", name="Köln 🚨", group="k\r\nX-Email: a@b", query="path:/a", public_url=PUBLIC_URL)
-    assert str(make_header(decode_header(call.headers["title"]))) == "[firing] Köln 🚨 (key k  X-Email: a@b)"
+    call = called(
+        format="ntfy",
+        name="Köln 🚨",
+        group="k\r\nX-Email: a@b",
+        query="path:/a",
+        public_url=PUBLIC_URL,
+    )
+    assert (
+        str(make_header(decode_header(call.headers["title"])))
+        == "[firing] Köln 🚨 (key k  X-Email: a@b)"
+    )
     assert (call.headers["priority"], call.headers["tags"]) == ("high", "rotating_light")
     assert call.headers["click"] == LINK
     assert call.body.decode().splitlines() == [
@@ -170,8 +223,16 @@ def test_pagerduty_gets_one_incident_for_all_messages_of_a_firing() -> None:
     key = "0123456789abcdef0123456789abcdef"
     firing = sent(format="pagerduty", secret=key, query="q" * 5000, public_url=PUBLIC_URL)
     resolved = sent("resolved", format="pagerduty", secret=key)
-    assert (firing["routing_key"], firing["event_action"], resolved["event_action"]) == (key, "trigger", "resolve")
-    assert firing["dedup_key"] == resolved["dedup_key"] != sent(format="pagerduty", group="k2")["dedup_key"]
+    assert (firing["routing_key"], firing["event_action"], resolved["event_action"]) == (
+        key,
+        "trigger",
+        "resolve",
+    )
+    assert (
+        firing["dedup_key"]
+        == resolved["dedup_key"]
+        != sent(format="pagerduty", group="k2")["dedup_key"]
+    )
     assert len(firing["dedup_key"]) <= 255
     payload = firing["payload"]
     assert payload["summary"].startswith("[firing] spend (key k1): cost over 10 min is $7.25")
@@ -187,7 +248,8 @@ def test_pagerduty_gets_one_incident_for_all_messages_of_a_firing() -> None:
 def test_a_body_of_ones_own_has_the_fields_of_the_message() -> None:
     """Escaped, so that what a client wrote stays a text."""
     body = (
-        '{"text": "{alert} {status}: {value}, {limit} ({window})", "who": "{group}", "n": {number}, "at": ["{link}"]}'
+        '{"text": "{alert} {status}: {value}, {limit} ({window})", "who": "{group}", "n": '
+        '{number}, "at": ["{link}"]}'
     )
     hostile = '", "admin": true, "x": "\\ \n é {link}'
     assert sent(body=body, group=hostile, public_url=PUBLIC_URL) == {

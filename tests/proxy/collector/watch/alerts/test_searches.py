@@ -1,4 +1,6 @@
-"""Searches for the requests that alerts are about, and their page; that they find them is in test_figures.py."""
+"""Searches for the requests that alerts are about, and their page; that they find them is in
+test_figures.py.
+"""
 
 import pytest
 
@@ -23,14 +25,19 @@ def test_searches_are_joined_so_that_both_hold(searches: tuple[str, str], joined
     assert narrowed(*searches) == joined
 
 
-@pytest.mark.parametrize("value", ["*", ">5", "a..b", "!OK", "-x", "", HOSTILE, "…", "a" * 201, "cut…"])
+@pytest.mark.parametrize(
+    "value", ["*", ">5", "a..b", "!OK", "-x", "", HOSTILE, "…", "a" * 201, "cut…"]
+)
 def test_a_value_is_searched_as_it_is(value: str) -> None:
     """Nothing in it is read as a pattern, a comparison or a word; what was cut is left out."""
-    alert = AlertSettings(name="a", url="http://x/", above=1, query="status:5xx", by="header.x-tenant")
+    alert = AlertSettings(
+        name="a", url="http://x/", above=1, query="status:5xx", by="header.x-tenant"
+    )
     search = search_of(alert, (value,))
     if not value or value.endswith("…") or len(value) > 200:
         assert search == "status:5xx"
         return
+
     quoted = value.replace("\\", "\\\\").replace('"', '\\"')
     assert search == f'status:5xx header.x-tenant:="{quoted}"'
     assert parse_search(search, 0) is not None

@@ -53,7 +53,11 @@ def test_each_value_fires_by_itself() -> None:
     state.advance(alert(by="key"), figures({"k1": 11.0, "k2": 3.0}), S)
     state.advance(alert(by="key"), figures({"k2": 30.0}), 2 * S)
     assert told(state) == [("k1", "firing", 11.0), ("k1", "resolved", None), ("k2", "firing", 30.0)]
-    state.advance(alert(by="key"), figures({str(number): 20.0 + number for number in range(2 * MAX_GROUPS)}), 3 * S)
+    state.advance(
+        alert(by="key"),
+        figures({str(number): 20.0 + number for number in range(2 * MAX_GROUPS)}),
+        3 * S,
+    )
     assert len(state.firing["a"]) == MAX_GROUPS
 
 
@@ -65,6 +69,7 @@ def test_the_same_step_makes_the_same_message() -> None:
         state = msgspec.json.decode(stored, type=State)
         state.advance(alert(), figures({"": 11.0}), now_us)
         ids.append(state.outbox[0].id)
+
     assert ids[0] == ids[1]
     other = State(seed="t")
     other.advance(alert(), figures({"": 11.0}), S)
@@ -100,16 +105,20 @@ def test_what_is_no_longer_configured_or_too_old_is_given_up() -> None:
     assert [message.alert for message in state.outbox] == ["a"]
     state.forget({"a"}, 2 * S + EXPIRES_US)
     assert (state.outbox, state.dropped) == ([], 2)
+
     for second in range(2 * MAX_HISTORY):
         state.advance(alert(), figures({"": 11.0 if second % 2 else 1.0}), second * S)
         for message in state.outbox[:]:
             state.settle(message, second * S)
+
     assert len(state.history) == MAX_HISTORY
     assert state.history[0].at_us > state.history[-1].at_us
 
 
 def test_what_does_not_last_is_not_told() -> None:
-    """With `for_s` it fires when it has been so for that long, also for who reads the state anew; a gap begins anew."""
+    """With `for_s` it fires when it has been so for that long, also for who reads the state anew; a
+    gap begins anew.
+    """
     state = State()
     for second, value in ((0, 11.0), (20, 12.0), (40, 9.0), (50, 11.0), (80, 12.0), (109, 13.0)):
         state = msgspec.json.decode(msgspec.json.encode(state), type=State)
@@ -141,7 +150,11 @@ def test_what_waits_to_fire_is_bounded_and_goes_with_its_alert() -> None:
 @pytest.mark.parametrize(
     ("settings", "values", "expected"),
     [
-        ({"resolve_below": 8.0}, (11.0, 9.0, 8.0, 11.0, 7.9), [("firing", 11.0), ("resolved", 7.9)]),
+        (
+            {"resolve_below": 8.0},
+            (11.0, 9.0, 8.0, 11.0, 7.9),
+            [("firing", 11.0), ("resolved", 7.9)],
+        ),
         ({"resolve_below": 8.0}, (9.0, 11.0, None), [("firing", 11.0), ("resolved", None)]),
         (
             {"above": None, "below": 5.0, "resolve_above": 8.0},
@@ -151,7 +164,9 @@ def test_what_waits_to_fire_is_bounded_and_goes_with_its_alert() -> None:
     ],
 )
 def test_what_comes_and_goes_around_the_threshold_is_told_once(
-    settings: dict[str, Any], values: tuple[float | None, ...], expected: list[tuple[str, float | None]]
+    settings: dict[str, Any],
+    values: tuple[float | None, ...],
+    expected: list[tuple[str, float | None]],
 ) -> None:
     """It is over behind a second threshold; what has not fired is judged by the first."""
     state = State()

@@ -2,7 +2,13 @@
 
 import pytest
 
-from proxy.collector.watch.alerts.wording import limit_text, line_of, span_text, title_of, value_text
+from proxy.collector.watch.alerts.wording import (
+    limit_text,
+    line_of,
+    span_text,
+    title_of,
+    value_text,
+)
 from proxy.settings.alert_model import AlertSettings
 from tests.support.cases import each_of
 

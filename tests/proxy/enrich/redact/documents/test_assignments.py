@@ -1,4 +1,6 @@
-"""Settings: what is assigned to a secret name is gone, however it is written, and the rest stays byte for byte."""
+"""Settings: what is assigned to a secret name is gone, however it is written, and the rest stays
+byte for byte.
+"""
 
 import configparser
 import json
@@ -25,12 +27,18 @@ def shown(text: str, kind: str = "application/toml") -> str:
         ("a=1\r\npassword=@\r\nb=2\r\n", "a=1\r\npassword=R\r\nb=2\r\n"),
         ('[db]\npassword = "@" # c\nuser = "u"\n', '[db]\npassword = "R"\nuser = "u"\n'),
         ("'db'.\"api-key\"='@'\nb = 1", '\'db\'."api-key"="R"\nb = 1'),
-        ("spring.datasource.password=@\n%prod.db.password: @", "spring.datasource.password=R\n%prod.db.password: R"),
+        (
+            "spring.datasource.password=@\n%prod.db.password: @",
+            "spring.datasource.password=R\n%prod.db.password: R",
+        ),
         (
             "users[0].secret=@\n//registry.example/:_authToken=@\n",
             "users[0].secret=R\n//registry.example/:_authToken=R\n",
         ),
-        ("export db_password=@\n# password = @\n;token: @", "export db_password=R\n# password = R\n;token: R"),
+        (
+            "export db_password=@\n# password = @\n;token: @",
+            "export db_password=R\n# password = R\n;token: R",
+        ),
         ('secret = """\n@\n@""" # c\nb = 1', 'secret = "R"\nb = 1'),
         ("secret = '''@\n@'''\nb = 1", 'secret = "R"\nb = 1'),
         ('token = [\n  """]"x""", "@", # ]\n  "@",\n]\nb = 1', 'token = "R"\nb = 1'),
@@ -45,7 +53,10 @@ def shown(text: str, kind: str = "application/toml") -> str:
         ('[db.secret]\na = "@"\nb = "@"\n\n[c]\nb = 1', "[db.secret]\n# R\n[c]\nb = 1"),
         ("\ufeffpassword = @\n  @\nb = 1", "\ufeffpassword = R\nb = 1"),
         ("[[auths]]\na = '@'", "[[auths]]\n# R"),
-        ("db = {\n  user = 'u',\n  password = '@',\n}", "db = {\n  user = 'u',\n  password = \"R\"\n}"),
+        (
+            "db = {\n  user = 'u',\n  password = '@',\n}",
+            "db = {\n  user = 'u',\n  password = \"R\"\n}",
+        ),
         ("password = none\ndb_password=1.2.3\n", "password = R\ndb_password=R\n"),
         ("jdbc=driver,user=u,password=@,b=1\n", "jdbc=driver,user=u,password=R,b=1\n"),
     ],
@@ -100,33 +111,46 @@ def test_other_text_is_not(kind: str) -> None:
 def test_a_form_whose_values_have_lines_is_still_one() -> None:
     """Some programs do not encode them."""
     assert (
-        shown("note=a\nb&password=x1&c=2", "application/x-www-form-urlencoded") == "note=a\nb&password=[REDACTED]&c=2"
+        shown("note=a\nb&password=x1&c=2", "application/x-www-form-urlencoded")
+        == "note=a\nb&password=[REDACTED]&c=2"
     )
 
 
 def test_json_that_is_named_like_settings_is_still_json() -> None:
     """Its commas stay."""
     text = '{\n  "password": "x1",\n  "a": 1\n}'
-    assert json.loads(shown(text, "application/vnd.example.config+json")) == {"password": "[REDACTED]", "a": 1}
+    assert json.loads(shown(text, "application/vnd.example.config+json")) == {
+        "password": "[REDACTED]",
+        "a": 1,
+    }
 
 
 @pytest.mark.parametrize("name", [".env", "pyproject.toml", "application.properties", "tox.ini"])
 def test_files_in_forms(name: str) -> None:
     """By their name."""
-    part = f'--B\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n\r\npassword={SECRET}\r\n--B--\r\n'
+    part = (
+        '--B\r\nContent-Disposition: form-data; name="f"; '
+        f'filename="{name}"\r\n\r\npassword={SECRET}\r\n--B--\r\n'
+    )
     assert SECRET not in shown(part, "multipart/form-data; boundary=B")
 
 
 NAMES = st.sampled_from(["password", "user", "db_password", "items", "api-key", "note"])
-PLAIN = st.sampled_from(["a b", "x: y", "x = y", "[z]", "'", '"', "# n", "{", "true", "1", "é", "\\", "l\nm"])
-SECRETS = st.sampled_from([SECRET, f"{SECRET} # {SECRET}", f"{SECRET}'\"{SECRET}", f"[{SECRET}", f"x\n{SECRET}\\"])
+PLAIN = st.sampled_from(
+    ["a b", "x: y", "x = y", "[z]", "'", '"', "# n", "{", "true", "1", "é", "\\", "l\nm"]
+)
+SECRETS = st.sampled_from(
+    [SECRET, f"{SECRET} # {SECRET}", f"{SECRET}'\"{SECRET}", f"[{SECRET}", f"x\n{SECRET}\\"]
+)
 
 
 def _is_secret(name: str) -> bool:
     return name.endswith(("password", "api-key"))
 
 
-def _tables(plain: st.SearchStrategy[str], secrets: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
+def _tables(
+    plain: st.SearchStrategy[str], secrets: st.SearchStrategy[str]
+) -> st.SearchStrategy[dict[str, Any]]:
     members = st.dictionaries(NAMES, plain, max_size=4).flatmap(
         lambda table: st.fixed_dictionaries(
             {name: secrets if _is_secret(name) else st.just(value) for name, value in table.items()}
@@ -137,7 +161,9 @@ def _tables(plain: st.SearchStrategy[str], secrets: st.SearchStrategy[str]) -> s
 
 def _without_secrets(tables: dict[str, Any]) -> dict[str, Any]:
     return {
-        table: {name: "[REDACTED]" if _is_secret(name) else value for name, value in members.items()}
+        table: {
+            name: "[REDACTED]" if _is_secret(name) else value for name, value in members.items()
+        }
         for table, members in tables.items()
     }
 
@@ -151,8 +177,15 @@ def _string(value: str, style: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-@given(_tables(PLAIN, SECRETS), st.sampled_from(['"', "'", '"""']), st.booleans(), st.sampled_from(["\n", "\r\n"]))
-def test_toml_as_programs_write_it(tables: dict[str, Any], style: str, is_inline: bool, line_end: str) -> None:
+@given(
+    _tables(PLAIN, SECRETS),
+    st.sampled_from(['"', "'", '"""']),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_toml_as_programs_write_it(
+    tables: dict[str, Any], style: str, is_inline: bool, line_end: str
+) -> None:
     """No secret is left, and the rest is read as it was."""
     lines = []
     for table, members in tables.items():
@@ -161,6 +194,7 @@ def test_toml_as_programs_write_it(tables: dict[str, Any], style: str, is_inline
             lines.append(f'"{table}" = {{{", ".join(pairs)}}}')
         else:
             lines += [f'["{table}"]', *pairs]
+
     text = line_end.join(lines)
     assert tomllib.loads(text) == tables or style == '"""'
     redacted = shown(text)
@@ -185,12 +219,18 @@ def test_ini_as_python_writes_it(tables: dict[str, Any], has_spaces: bool) -> No
     assert SECRET not in redacted
     again = configparser.RawConfigParser()
     again.read_string(redacted)
-    assert {name: dict(section) for name, section in again.items() if name != "DEFAULT"} == _without_secrets(tables)
+    assert {
+        name: dict(section) for name, section in again.items() if name != "DEFAULT"
+    } == _without_secrets(tables)
 
 
 @pytest.mark.parametrize(
     "template",
-    ["a = 1\npassword = %s\nb = 1\n", 'a = 1\nsecret = """\n%s"""\nb = 1\n', "a = {b = 1, password = '%s'}\nb = 1\n"],
+    [
+        "a = 1\npassword = %s\nb = 1\n",
+        'a = 1\nsecret = """\n%s"""\nb = 1\n',
+        "a = {b = 1, password = '%s'}\nb = 1\n",
+    ],
 )
 def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
     """Wherever the head window ends, with a tail that begins behind the value or within it."""

@@ -18,7 +18,11 @@ TYPE = KIND.encode()
 
 def delta(piece: str, name: str = "text", index: int = 0) -> dict[str, Any]:
     """A part of what Claude says."""
-    return {"type": "content_block_delta", "index": index, "delta": {"type": f"{name}_delta", name: piece}}
+    return {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": f"{name}_delta", name: piece},
+    }
 
 
 def documents_in(stored: bytes) -> list[bytes]:
@@ -57,23 +61,42 @@ def test_arguments_of_a_tool(size: int) -> None:
     """By the name of a key, also without patterns, and where blocks take turns."""
     text = '{"password":"hunter2-hunter2","a":1}'
     pieces = [text[place : place + size] for place in range(0, len(text), size)]
-    turns = (part for piece in pieces for part in (delta(piece, "partial_json"), delta("word ", "partial_json", 1)))
+    turns = (
+        part
+        for piece in pieces
+        for part in (delta(piece, "partial_json"), delta("word ", "partial_json", 1))
+    )
     stored = shown(b"".join(invoked(*turns)), redactor=Redactor(patterns=False))
     own = [text for text in documents_in(stored) if b'"index":0' in text]
-    assert "".join(json.loads(text)["delta"]["partial_json"] for text in own) == '{"password":"[REDACTED]","a":1}'
+    assert (
+        "".join(json.loads(text)["delta"]["partial_json"] for text in own)
+        == '{"password":"[REDACTED]","a":1}'
+    )
     assert said_in(stored, "partial_json").count("word ") == len(pieces)
 
 
 def test_halves_at_the_edges_of_windows() -> None:
-    """A secret whose middle was not captured leaves nothing, nor does an event that is cut anywhere."""
-    pieces = ["hello ", SECRET[:14], SECRET[14:24], SECRET[24:34], SECRET[34:44], SECRET[44:], " bye "]
+    """A secret whose middle was not captured leaves nothing, nor does an event that is cut
+    anywhere.
+    """
+    pieces = [
+        "hello ",
+        SECRET[:14],
+        SECRET[14:24],
+        SECRET[24:34],
+        SECRET[34:44],
+        SECRET[44:],
+        " bye ",
+    ]
     events = invoked(*map(delta, pieces))
     raw = b"".join(events)
+
     for cut in range(len(events[0]), sum(map(len, events[:4])), 7):
         stored = shown(raw[:cut], raw[cut + 1 :])
         said = b"".join(documents_in(stored)).decode("latin-1")
         assert "bye" in said
         assert not any(piece in said for piece in pieces[1:4]), (cut, said)
+
     stored = shown(b"".join(events[:3]), b"".join(events[4:]))
     assert said_in(stored) == "hello [REDACTED][REDACTED] bye "
 
@@ -88,13 +111,16 @@ def test_a_value_of_a_secret_key_between_windows() -> None:
 
 
 def test_an_event_that_is_cut_goes() -> None:
-    """What it holds cannot be told from half a secret; whether its end was lost on the way or not captured."""
+    """What it holds cannot be told from half a secret; whether its end was lost on the way or not
+    captured.
+    """
     events = invoked(delta(" hello"), delta(f"{SECRET} ok"))
     raw = b"".join(events)
     for windows in ((raw[:-30],), (raw[:-30], b""), (raw[:-30] + b"\\",)):
         stored = shown(*windows)
         assert stored.startswith(events[0])
         assert stored.endswith(b'"bytes": "[REDACTED]')
+
     rest = shown(events[0] + events[1][:180], events[1][180:] + events[0])
     assert [rest.count(part) for part in (b"[REDACTED]", b'"bytes"')] == [1, 3]
     assert json.loads(documents_in(rest)[-1]) == delta(" hello")
@@ -125,7 +151,10 @@ def test_what_is_no_document_stays() -> None:
 
 def test_streams_without_secrets_are_the_same_object() -> None:
     """Nothing is copied for nothing."""
-    for body in (b"".join(invoked(delta("hello "), delta("world"))), event("messageStop", {"stopReason": "end_turn"})):
+    for body in (
+        b"".join(invoked(delta("hello "), delta("world"))),
+        event("messageStop", {"stopReason": "end_turn"}),
+    ):
         assert Redactor().redact_body(body, b"", TYPE, False)[0] is body
 
 

@@ -21,7 +21,9 @@ PARTS = re.compile(rb'"[^"]*+(?:"|\Z)|#[^\n]*|[{}\[\]]')
     ],
 )
 def test_what_is_opened_is_closed(text: bytes, rest: bytes) -> None:
-    """By its own bracket or quote, not by one in a string or comment; by the end where there is none."""
+    """By its own bracket or quote, not by one in a string or comment; by the end where there is
+    none.
+    """
     assert text[closing(text, 0, PARTS) :] == rest
 
 

@@ -24,9 +24,15 @@ _DOCUMENTS = [
 
 @each_of("document", _DOCUMENTS)
 def test_in_a_body(document: str) -> None:
-    """As JSON, in an array, in a WebSocket message, as a string in JSON in a string, as a part of a form, and plain."""
+    """As JSON, in an array, in a WebSocket message, as a string in JSON in a string, as a part of a
+    form, and plain.
+    """
     body = {"query": document, "variables": {"name": "bob"}}
-    form = f"--b\r\nContent-Disposition: form-data; name=operations\r\n\r\n{json.dumps(body)}\r\n--b--\r\n"
+    form = (
+        "--b\r\nContent-Disposition: form-data; "
+        f"name=operations\r\n\r\n{json.dumps(body)}\r\n--b--\r\n"
+    )
+
     bodies = [
         (json.dumps(body), b"application/json"),
         (json.dumps([body, body]), b"application/json"),
@@ -39,34 +45,66 @@ def test_in_a_body(document: str) -> None:
         redacted, _ = Redactor().redact_body(text.encode(), b"", content_type, is_truncated=False)
         assert b"hunter2" not in redacted, text
         assert b"[REDACTED]" in redacted
-        assert Redactor().redact_body(redacted, b"", content_type, is_truncated=False)[0] == redacted
+        assert (
+            Redactor().redact_body(redacted, b"", content_type, is_truncated=False)[0] == redacted
+        )
         if content_type == b"application/json":
             json.loads(redacted)
 
 
 _VARIABLES: list[Any] = [
-    {"query": "mutation($p: String!) { login(user: $u, password: $p) { id } }", "variables": {"u": "bob", "p": "@"}},
-    {"query": "mutation L($p: String) {\n a(input: {password:\t$p}) }", "variables": {"p": {"value": "@"}, "u": "bob"}},
-    {"query": "mutation($p: [String]) { a(passwords: [$p]) b(u: $u) }", "variables": {"u": "bob", "p": ["@", "@"]}},
+    {
+        "query": "mutation($p: String!) { login(user: $u, password: $p) { id } }",
+        "variables": {"u": "bob", "p": "@"},
+    },
+    {
+        "query": "mutation L($p: String) {\n a(input: {password:\t$p}) }",
+        "variables": {"p": {"value": "@"}, "u": "bob"},
+    },
+    {
+        "query": "mutation($p: [String]) { a(passwords: [$p]) b(u: $u) }",
+        "variables": {"u": "bob", "p": ["@", "@"]},
+    },
     {"query": 'query($p: String! = "@", $u: String = "bob") { a(token: $p) }', "variables": None},
     {"query": 'query($apiKey: ID = "@") { a(x: $apiKey, u: "bob") }', "variables": {"apiKey": "@"}},
-    {"query": 'query($i: In = {user: "bob", password: "@"}) { a(input: $i) }', "variables": {"i": {"password": "@"}}},
-    {"variables": {"u": "bob", "p": "@"}, "extensions": {"persistedQuery": {}}, "query": "{ a(pin: $p) }"},
+    {
+        "query": 'query($i: In = {user: "bob", password: "@"}) { a(input: $i) }',
+        "variables": {"i": {"password": "@"}},
+    },
+    {
+        "variables": {"u": "bob", "p": "@"},
+        "extensions": {"persistedQuery": {}},
+        "query": "{ a(pin: $p) }",
+    },
 ]
 
 
 @each_of("body", _VARIABLES)
 def test_variables(body: Any) -> None:
-    """What an argument takes from a variable: in one operation, in several, in strings, in parts, in messages."""
+    """What an argument takes from a variable: in one operation, in several, in strings, in parts,
+    in messages.
+    """
     one = json.dumps(body).replace("@", "hunter2")
-    bodies = [one, f'[{one},{{"query":"{{ a }}","variables":{{"q":1}}}}]', json.dumps({"payload": one})]
-    bodies.append(f'--b\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{one}\r\n--b--\r\n')
+    bodies = [
+        one,
+        f'[{one},{{"query":"{{ a }}","variables":{{"q":1}}}}]',
+        json.dumps({"payload": one}),
+    ]
+    bodies.append(
+        f'--b\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{one}\r\n--b--\r\n'
+    )
     bodies.append(f'{{"id":"1","type":"subscribe","payload":{one}}}')
+
     for text in bodies:
-        redacted, _ = Redactor().redact_body(text.encode(), b"", b"application/json", is_truncated=False)
+        redacted, _ = Redactor().redact_body(
+            text.encode(), b"", b"application/json", is_truncated=False
+        )
         assert b"hunter2" not in redacted, redacted
         assert b"bob" in redacted
-        assert Redactor().redact_body(redacted, b"", b"application/json", is_truncated=False)[0] == redacted
+        assert (
+            Redactor().redact_body(redacted, b"", b"application/json", is_truncated=False)[0]
+            == redacted
+        )
         if not text.startswith("--"):
             json.loads(redacted)
 
@@ -74,7 +112,10 @@ def test_variables(body: Any) -> None:
 def test_other_variables_stay() -> None:
     """Also those of their name where no document is."""
     for body in (
-        {"query": "query($id: ID!) { user(id: $id) { token } }", "variables": {"id": "7", "p": "x"}},
+        {
+            "query": "query($id: ID!) { user(id: $id) { token } }",
+            "variables": {"id": "7", "p": "x"},
+        },
         {"text": "login(password: $p)", "variables": {"p": "x"}},
     ):
         text = json.dumps(body).encode()
@@ -104,20 +145,30 @@ def test_in_a_query(encode: type[str]) -> None:
     """The rest of the document can still be read."""
     query = "a=1&query=" + encode('{ viewer(token: "hunter2") { id } }') + "&operationName=V"
     redacted = Redactor().redact_query(query.encode()).decode()
-    assert unquote_plus(redacted) == 'a=1&query={ viewer(token: "[REDACTED]") { id } }&operationName=V'
+    assert (
+        unquote_plus(redacted) == 'a=1&query={ viewer(token: "[REDACTED]") { id } }&operationName=V'
+    )
     assert Redactor().redact_query(redacted.encode()).decode() == redacted
 
 
 def test_a_document_larger_than_a_query_may_be() -> None:
-    """In a form: what is behind its beginning counts as a secret, and words that only look for something stay."""
+    """In a form: what is behind its beginning counts as a secret, and words that only look for
+    something stay.
+    """
     document = quote_plus('mutation { login(password: "hunter2") { id } }')
     redacted, _ = Redactor().redact_body(
-        f"query={document}{'+' * 65_536}{document}&a=1".encode(), b"", b"application/x-www-form-urlencoded", False
+        f"query={document}{'+' * 65_536}{document}&a=1".encode(),
+        b"",
+        b"application/x-www-form-urlencoded",
+        False,
     )
     assert b"hunter2" not in redacted
     assert redacted.endswith(b"[REDACTED]&a=1")
     words = b"query=" + b"some+words+" * 10_000
-    assert Redactor().redact_body(words, b"", b"application/x-www-form-urlencoded", False) == (words, b"")
+    assert Redactor().redact_body(words, b"", b"application/x-www-form-urlencoded", False) == (
+        words,
+        b"",
+    )
 
 
 @each_of(
@@ -133,7 +184,12 @@ def test_a_document_larger_than_a_query_may_be() -> None:
 def test_what_is_none_stays(text: str) -> None:
     """Variables, aliases, documents without arguments, and what is no document."""
     redactor = Redactor()
-    assert redactor.redact_body(text.encode(), b"", b"application/json", is_truncated=False)[0].decode() == text
+    assert (
+        redactor.redact_body(text.encode(), b"", b"application/json", is_truncated=False)[
+            0
+        ].decode()
+        == text
+    )
     assert redactor.redact_query(text.encode()).decode() == text
 
 

@@ -21,7 +21,8 @@ def shown(text: str, kind: str = "text/xml") -> str:
         "<a><password>@</password><b>1</b></a>",
         "\r\n" * 33 + "<a><password>@</password></a>",
         " " * 5000 + '<input name="csrf_token" value="@">',
-        '<?xml version="1.0"?>\n<s:Envelope><wsse:Password Type="text">@</wsse:Password></s:Envelope>',
+        '<?xml version="1.0"?>\n<s:Envelope><wsse:Password '
+        'Type="text">@</wsse:Password></s:Envelope>',
         "<R><SecretAccessKey>@</SecretAccessKey><SessionToken>@</SessionToken><Expiration>1</Expiration></R>",
         "<a><DB_PASSWORD>@</DB_PASSWORD></a>",
         '<login user="bob" password="@" b="1"/>',
@@ -38,9 +39,11 @@ def shown(text: str, kind: str = "text/xml") -> str:
         "<input type=password value=@>",
         "<INPUT VALUE='@' id=a TYPE='password'>text",
         '<input name="x" type="password" class="b" value="@"/>',
-        '<input autocomplete="one-time-code" value="@"><input autocomplete="current-password" value=@ name=p>',
+        '<input autocomplete="one-time-code" value="@"><input autocomplete="current-password" '
+        "value=@ name=p>",
         '<input type="hidden" name="userPwd" value="@">',
-        '<property name="password"><value>@</value></property><property name="user"><value>u</value></property>',
+        '<property name="password"><value>@</value></property><property '
+        'name="user"><value>u</value></property>',
         "<member><name>password</name><value>@</value></member>",
         "<dict><key>Password</key>\n<string>@</string><key>User</key><string>u</string></dict>",
         "<configuration><property><name>db.password</name><value>@</value></property></configuration>",
@@ -60,7 +63,10 @@ def test_all_of_an_element_goes() -> None:
         f"<value>{SECRET}</value>",
         f"\n  {SECRET}\n",
     ):
-        assert shown(f"<a><secret>{inside}</secret><b>1</b></a>") == "<a><secret>[REDACTED]</secret><b>1</b></a>"
+        assert (
+            shown(f"<a><secret>{inside}</secret><b>1</b></a>")
+            == "<a><secret>[REDACTED]</secret><b>1</b></a>"
+        )
 
 
 @each_of(
@@ -105,7 +111,8 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
 
 def test_a_long_value_leaves_nothing_in_the_tail() -> None:
     """As an assertion of SAML in the form that a browser posts."""
-    head, tail = b'<form><input name="SAMLResponse" value="' + b"Ab" * 5000, b"Ab " * 5000 + b'"/>'
+    head = b'<form><input name="SAMLResponse" value="' + b"Ab" * 5000
+    tail = b"Ab " * 5000 + b'"/>'
     shown = REDACTOR.redact_body(head, tail, b"text/html", True)
     assert shown == (b'<form><input name="SAMLResponse" value="[REDACTED]', b"")
     assert b"Ab" not in REDACTOR.redact_body(head + tail, b"", b"text/html", False)[0]
@@ -116,7 +123,9 @@ def test_parts_are_searched() -> None:
     part = f"--B\r\nContent-Type: text/xml\r\n\r\n<a><pwd>{SECRET}</pwd></a>\r\n--B--\r\n"
     assert SECRET not in shown(part, "multipart/related; boundary=B")
     assert SECRET not in shown(f"\ufeff <a><pwd>{SECRET}</pwd></a>")
-    wide = decode_body(f"<a><pwd>{SECRET}</pwd></a>".encode("utf-16"), b"", 99, b"", content_type=b"text/xml")
+    wide = decode_body(
+        f"<a><pwd>{SECRET}</pwd></a>".encode("utf-16"), b"", 99, b"", content_type=b"text/xml"
+    )
     assert wide is not None
     assert SECRET not in REDACTOR.redact_body(wide.head, b"", b"text/xml", False)[0].decode()
 

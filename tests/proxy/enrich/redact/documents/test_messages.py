@@ -63,7 +63,8 @@ def test_batches_are_entered() -> None:
     """A changeset of OData is a body of parts in a body of parts, whose parts are messages."""
     inner = (
         b"--cs\r\nContent-Type: application/http\r\n\r\n"
-        b"POST /Orders HTTP/1.1\r\nX-Api-Key: %b\r\nCookie: sid=%b\r\n\r\n{}\r\n--cs--\r\n" % (SECRET, SECRET)
+        b"POST /Orders HTTP/1.1\r\nX-Api-Key: %b\r\nCookie: sid=%b\r\n\r\n{}\r\n--cs--\r\n"
+        % (SECRET, SECRET)
     )
     body = b"--b\r\nContent-Type: multipart/mixed; boundary=cs\r\n\r\n" + inner + b"--b--\r\n"
     shown = redacted(body, b"multipart/mixed; boundary=b")
@@ -81,8 +82,14 @@ def test_nesting_has_an_end(kind: bytes) -> None:
             body = b"POST / HTTP/1.1\r\nContent-Type: message/http\r\n\r\n" + body
         else:
             edge = b"b%d" % level
-            body = b"--" + edge + b"\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (level - 1) + body
+            body = (
+                b"--"
+                + edge
+                + b"\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (level - 1)
+                + body
+            )
             kind = b"multipart/mixed; boundary=" + edge
+
     assert SECRET not in redacted(body, kind)
 
 
@@ -93,7 +100,9 @@ def test_a_secret_part_that_a_window_cuts_goes_on_in_the_next() -> None:
         b'--i\r\nContent-Disposition: form-data; name="password"\r\n\r\nwort wort wort'
     )
     tail = b"wort " * 200 + SECRET + b"\r\n--i--\r\n--b\r\n\r\nkept\r\n--b--"
-    shown, rest = Redactor().redact_body(head, tail, b"multipart/mixed; boundary=b", is_truncated=True)
+    shown, rest = Redactor().redact_body(
+        head, tail, b"multipart/mixed; boundary=b", is_truncated=True
+    )
     assert b"wort" not in shown + rest
     assert rest == b"--b\r\n\r\nkept\r\n--b--"
 

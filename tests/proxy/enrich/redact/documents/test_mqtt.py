@@ -15,16 +15,28 @@ def _text(value: bytes) -> bytes:
 
 
 def connect(
-    *, level: int = 4, user: bytes = b"alice", password: bytes = _SECRET, will: bytes = b"", properties: bytes = b""
+    *,
+    level: int = 4,
+    user: bytes = b"alice",
+    password: bytes = _SECRET,
+    will: bytes = b"",
+    properties: bytes = b"",
 ) -> bytes:
     """Make the packet, as §3.1 says."""
     flags = 2 | 0x80 * bool(user) | 0x40 * bool(password) | 4 * bool(will)
     v5 = bytes((len(properties),)) + properties if level == 5 else b""
-    rest = _text(b"MQIsdp" if level == 3 else b"MQTT") + bytes((level, flags, 0, 60)) + v5 + _text(b"client-1")
+    rest = (
+        _text(b"MQIsdp" if level == 3 else b"MQTT")
+        + bytes((level, flags, 0, 60))
+        + v5
+        + _text(b"client-1")
+    )
     if will:
         rest += (b"\x00" if level == 5 else b"") + _text(b"w/t") + _text(will)
     rest += (_text(user) if user else b"") + (_text(password) if password else b"")
-    length = bytes((len(rest),)) if len(rest) < 128 else bytes((len(rest) & 127 | 128, len(rest) >> 7))
+    length = (
+        bytes((len(rest),)) if len(rest) < 128 else bytes((len(rest) & 127 | 128, len(rest) >> 7))
+    )
     return b"\x10" + length + rest
 
 
@@ -56,7 +68,14 @@ def test_other_secrets_of_the_packet() -> None:
 
 @each_of(
     "data",
-    [b"\x10", b"\x10\x05hello", b"\x10\xff\xff\xff\xff\xff", b"0\x07\x00\x03a/bhi", b"\x82" + connect(), b"RFB 003"],
+    [
+        b"\x10",
+        b"\x10\x05hello",
+        b"\x10\xff\xff\xff\xff\xff",
+        b"0\x07\x00\x03a/bhi",
+        b"\x82" + connect(),
+        b"RFB 003",
+    ],
 )
 def test_other_messages_stay(data: bytes) -> None:
     """The same object, and what follows it, too."""
@@ -68,12 +87,15 @@ def test_other_messages_stay(data: bytes) -> None:
 def test_of_what_cannot_be_followed_the_rest_goes() -> None:
     """Too long, or captured in part: up to the end of the packet, not beyond."""
     packet = connect(will=b"x" * 300)
-    end, behind = packet[60:], b"\xc0\x00"
+    end = packet[60:]
+    behind = b"\xc0\x00"
+
     for captured, size in ((packet[:40], 60), (packet[:60], None)):
         logins = MqttLogins()
         logins.redact(_ID, captured, size)
         assert logins.redact(_ID, end, len(end)) == MARK
         assert logins.redact(_ID, behind, 2) is behind
+
     long = b"\x10\x80\x80\x01" + packet[3:] + b"x" * (MAX_PACKET_BYTES + 1)
     logins = MqttLogins()
     logins.redact(_ID, long, len(long))

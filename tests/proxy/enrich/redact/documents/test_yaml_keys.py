@@ -1,4 +1,6 @@
-"""YAML: what stands behind a secret key is gone, however it is written, and the rest stays byte for byte."""
+"""YAML: what stands behind a secret key is gone, however it is written, and the rest stays byte for
+byte.
+"""
 
 from typing import Any
 
@@ -39,7 +41,10 @@ def shown(text: str, kind: str = "application/yaml") -> str:
         ("note: a,\npassword: x, @\n  and @\nb: 1", 'note: a,\npassword: "R"\nb: 1'),
         ("# password: @\n#  password: @\n    a: 1", '# password: "R"\n#  password: "R"\n    a: 1'),
         ("login: {user: bob, password: @, b: 1}", 'login: {user: bob, password: "R", b: 1}'),
-        ("login: {'password': \"@, }\",\n  token: [@, @]}", 'login: {\'password\': "R",\n  token: "R"}'),
+        (
+            "login: {'password': \"@, }\",\n  token: [@, @]}",
+            'login: {\'password\': "R",\n  token: "R"}',
+        ),
         ("login: {password: '@''', user: u}", 'login: {password: "R", user: u}'),
         ("env:\n- name: DB_PASSWORD\n  value: @\n- name: A\n  value: b", None),
         ("env:\n  - name: 'ACCESS_TOKEN' # c\n    value: @\n  - name: API_KEY\n    value: @", None),
@@ -63,7 +68,8 @@ def test_values_go_by_their_keys(text: str, expected: str | None) -> None:
         "password: # from the environment\nb: 1",
         "a: {password: null, token: ~}\nsecret: ''\ntoken: true # c\n",
         "tokens: 3\nbypass: 1\nmax_token: 1\n",
-        "text: to enter a password press OK\nenv:\n- name: DB_PASSWORD\n  valueFrom: {configMapKeyRef: {name: a}}",
+        "text: to enter a password press OK\nenv:\n- name: DB_PASSWORD\n  valueFrom: "
+        "{configMapKeyRef: {name: a}}",
         "password:x\nhttp://password:80",
     ],
 )
@@ -90,13 +96,20 @@ def test_what_is_taken_for_yaml(kind: str, beginning: str) -> None:
 
 def test_files_in_forms() -> None:
     """By their name."""
-    part = f'--B\r\nContent-Disposition: form-data; name="f"; filename="a.yml"\r\n\r\npassword: {SECRET}\r\n--B--\r\n'
+    part = (
+        '--B\r\nContent-Disposition: form-data; name="f"; filename="a.yml"\r\n\r\npassword: '
+        f"{SECRET}\r\n--B--\r\n"
+    )
     assert SECRET not in shown(part, "multipart/form-data; boundary=B")
-    assert SECRET not in shown(part.replace("password:", "<<: *a\npassword:"), "multipart/form-data; boundary=B")
+    assert SECRET not in shown(
+        part.replace("password:", "<<: *a\npassword:"), "multipart/form-data; boundary=B"
+    )
 
 
 NAMES = st.sampled_from(["password", "user", "db_password", "items", "api-key", "note"])
-PLAIN = st.sampled_from(["", "a b", "x: y", "- z", "l\nm", "'", '"', "# n", "[", "{", "true", "  s", "1", "é"])
+PLAIN = st.sampled_from(
+    ["", "a b", "x: y", "- z", "l\nm", "'", '"', "# n", "[", "{", "true", "  s", "1", "é"]
+)
 SECRETS = st.sampled_from([
     SECRET, f"{SECRET} x {SECRET}", f"{SECRET}\n{SECRET}", f"x: {SECRET} # 1", f"  {SECRET}'", f'"{SECRET}\n\n z',
 ])  # fmt: skip
@@ -116,15 +129,22 @@ def _member(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, Any]
 
 DOCUMENTS = st.recursive(
     PLAIN,
-    lambda values: st.one_of(st.lists(values, max_size=3), st.lists(_member(values), max_size=4).map(dict)),
+    lambda values: st.one_of(
+        st.lists(values, max_size=3), st.lists(_member(values), max_size=4).map(dict)
+    ),
     max_leaves=8,
 ).filter(lambda document: isinstance(document, dict))
 
 
 def _without_secrets(document: Any) -> Any:
     if isinstance(document, dict):
-        return {name: "[REDACTED]" if _is_secret(name) else _without_secrets(value) for name, value in document.items()}
-    return list(map(_without_secrets, document)) if isinstance(document, list) else document
+        return {
+            name: "[REDACTED]" if _is_secret(name) else _without_secrets(value)
+            for name, value in document.items()
+        }
+    if isinstance(document, list):
+        return list(map(_without_secrets, document))
+    return document
 
 
 @given(
@@ -137,7 +157,9 @@ def _without_secrets(document: Any) -> Any:
 def test_documents_as_programs_write_them(
     document: Any, style: str | None, flow: bool | None, indent: int, width: int
 ) -> None:
-    """In every style of PyYAML: no secret is left, and all else is as it was, but what follows in a broken flow."""
+    """In every style of PyYAML: no secret is left, and all else is as it was, but what follows in a
+    broken flow.
+    """
     text = yaml.safe_dump(
         document, default_style=style, default_flow_style=flow, indent=indent, width=width, allow_unicode=True,
     )  # fmt: skip
@@ -163,7 +185,10 @@ def test_no_half_secret_survives_at_the_edge_of_a_window(template: str) -> None:
         for start in range(end + 1, len(body), 3):
             head, tail = REDACTOR.redact_body(body[:end], body[start:], b"text/yaml", True)
             left = [piece for piece in pieces if piece in head + b"|" + tail]
-            assert not left or (template.count("%s") == 2 and b"secret: |" not in body[:end]), (end, start)
+            assert not left or (template.count("%s") == 2 and b"secret: |" not in body[:end]), (
+                end,
+                start,
+            )
 
 
 @each_of(

@@ -20,15 +20,28 @@ def is_found(quoted: bytes) -> bool:
 
 
 parts = st.sampled_from(
-    [*BUILT_IN, *COMMON_ENDINGS, *TAILS, *(word.decode() for word in WORDS), "db", "has", "next", "x"]
+    [
+        *BUILT_IN,
+        *COMMON_ENDINGS,
+        *TAILS,
+        *(word.decode() for word in WORDS),
+        "db",
+        "has",
+        "next",
+        "x",
+    ]
 )
 joiners = st.sampled_from(["", "-", "_", "."])
 
 
 @given(
-    st.lists(st.tuples(joiners, parts), min_size=1, max_size=4), st.booleans(), st.sampled_from(["", "1", "_2", "s"])
+    st.lists(st.tuples(joiners, parts), min_size=1, max_size=4),
+    st.booleans(),
+    st.sampled_from(["", "1", "_2", "s"]),
 )
-def test_what_the_names_know_is_found(words: list[tuple[str, str]], is_camel: bool, end: str) -> None:
+def test_what_the_names_know_is_found(
+    words: list[tuple[str, str]], is_camel: bool, end: str
+) -> None:
     """Each name of such words in some spelling."""
     name = "".join(joiner + (word.title() if is_camel else word) for joiner, word in words) + end
     if NAMES.has(name.encode()):

@@ -25,7 +25,9 @@ INLINE = Naming(rb"[{,][ \t]*", rb":", rb"\w")
         (b"max_tokens: 5", None),
     ],
 )
-def test_names_are_found_with_what_is_around_them(text: bytes, found: tuple[int, int, bytes] | None) -> None:
+def test_names_are_found_with_what_is_around_them(
+    text: bytes, found: tuple[int, int, bytes] | None
+) -> None:
     """A sentence is none, though it ends in such a word."""
     assert NameFinder(text, NAMES, (LINE, INLINE), SCANNER).search(0) == found
 

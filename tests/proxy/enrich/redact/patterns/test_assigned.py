@@ -27,7 +27,9 @@ TEXTS = {
     "token = \"{}\"": "abc123def456",
     "ALTER USER bob\n  WITH\n  LOGIN PASSWORD\n {};": "'hunter2'",
     "CREATE USER x IDENTIFIED\n\tBY {}": "'hunter2'",
-    "x\n{}\nrest": "-----BEGIN RSA PRIVATE KEY-----\nMIIBhunter2\nabc\n-----END RSA PRIVATE KEY-----",
+    "x\n{}\nrest": (
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIBhunter2\nabc\n-----END RSA PRIVATE KEY-----"
+    ),
     "postgres://{}@db/x": "u:hunter2",
     "set password = {} y": "hun\\w0rd!x",
     "curl -s -u bob:{} https://h/x": "hunter2",
@@ -57,22 +59,37 @@ TEXTS = {
     "<p>refused, password={}</p>": "hunter2",
     "smtp://{}@mail.example.com": "bob%40example.com:hunter2",
     "VAULT_SECRET_ID={}": "6a174c20-f6de-a53c-74d2-6018fcceff64",
-    "x\n{}\nlast": "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nMIIBhunter2\n---- END SSH2 ENCRYPTED PRIVATE KEY ----",
+    "x\n{}\nlast": (
+        "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nMIIBhunter2\n---- END SSH2 ENCRYPTED PRIVATE "
+        "KEY ----"
+    ),
 }  # fmt: skip
 WRITERS: dict[str, tuple[str, Callable[[str], str]]] = {
     "text": ("text/plain", str),
     "json": ("application/json", lambda text: json.dumps({"f": text})),
     "json in json": ("application/json", lambda text: json.dumps({"f": json.dumps({"g": text})})),
-    "json in json in json": ("application/json", lambda text: json.dumps({"f": json.dumps({"g": json.dumps([text])})})),
+    "json in json in json": (
+        "application/json",
+        lambda text: json.dumps({"f": json.dumps({"g": json.dumps([text])})}),
+    ),
     "escapes by number": (
         "application/json",
         lambda text: (
-            json.dumps({"f": text}).replace("\\n", "\\u000a").replace("\\t", "\\u0009").replace("\\r", "\\u000D")
+            json.dumps({"f": text})
+            .replace("\\n", "\\u000a")
+            .replace("\\t", "\\u0009")
+            .replace("\\r", "\\u000D")
         ),
     ),
-    "tool": ("application/json", lambda text: json.dumps({"messages": [{"role": "tool", "content": text}]})),
+    "tool": (
+        "application/json",
+        lambda text: json.dumps({"messages": [{"role": "tool", "content": text}]}),
+    ),
     "form": ("application/x-www-form-urlencoded", lambda text: urlencode({"a": 1, "note": text})),
-    "json in a form": ("application/x-www-form-urlencoded", lambda text: urlencode({"p": json.dumps({"g": text})})),
+    "json in a form": (
+        "application/x-www-form-urlencoded",
+        lambda text: urlencode({"p": json.dumps({"g": text})}),
+    ),
     "json in json in a form": (
         "application/x-www-form-urlencoded",
         lambda text: urlencode({"p": json.dumps({"g": json.dumps([text])}), "b": 2}),
@@ -89,7 +106,9 @@ def test_it_is_found_in_every_encoding(text: str, writer: str) -> None:
     sent = write(text.replace("{}", TEXTS[text])).encode()
     redactor = Redactor()
     once, _ = redactor.redact_body(sent, b"", kind.encode(), False)
-    assert once.decode().replace('"[REDACTED]"', "[REDACTED]").replace("%5BREDACTED%5D", "[REDACTED]") == (
+    assert once.decode().replace('"[REDACTED]"', "[REDACTED]").replace(
+        "%5BREDACTED%5D", "[REDACTED]"
+    ) == (
         write(text.replace("{}", "[REDACTED]"))
         .replace("%5BREDACTED%5D", "[REDACTED]")
         .replace('"[REDACTED]"', "[REDACTED]")
@@ -104,7 +123,9 @@ def test_it_is_found_across_the_frames_of_a_stream(text: str, size: int) -> None
     said = text.replace("{}", TEXTS[text])
     for member, whole in (("content", said), ("partial_json", json.dumps({"command": said}))):
         pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
-        frames = "".join(f"data: {json.dumps({'index': 0, 'delta': {member: piece}})}\n\n" for piece in pieces)
+        frames = "".join(
+            f"data: {json.dumps({'index': 0, 'delta': {member: piece}})}\n\n" for piece in pieces
+        )
         shown, _ = Redactor().redact_body(frames.encode(), b"", b"text/event-stream", False)
         lines = [line for line in shown.decode().splitlines() if line]
         joined = "".join(json.loads(line.removeprefix("data: "))["delta"][member] for line in lines)
@@ -148,7 +169,10 @@ def test_a_long_value_goes_as_a_whole() -> None:
 
 def test_arguments_and_keys_in_json_are_found() -> None:
     """Arguments of a container, and the private half of a JSON Web Key."""
-    given = {"args": ["--api-token", "abc-def-123", "-x"], "keys": [{"kty": "EC", "d": "a1" * 22, "x": "b2" * 22}]}
+    given = {
+        "args": ["--api-token", "abc-def-123", "-x"],
+        "keys": [{"kty": "EC", "d": "a1" * 22, "x": "b2" * 22}],
+    }
     assert json.loads(redact(json.dumps(given).encode())) == {
         "args": ["--api-token", "[REDACTED]", "-x"],
         "keys": [{"kty": "EC", "d": "[REDACTED]", "x": "b2" * 22}],
@@ -159,12 +183,19 @@ def test_keys_written_as_a_list_of_lines_are_found() -> None:
     """One string in place of all of them, so that JSON stays JSON."""
     lines = ["-----BEGIN PRIVATE KEY-----", "MIIBhunter2", "abc=", "-----END PRIVATE KEY-----"]
     for indent in (None, 1):
-        shown = json.loads(redact(json.dumps({"a": ["x"], "key": lines, "b": 1}, indent=indent).encode()))
+        shown = json.loads(
+            redact(json.dumps({"a": ["x"], "key": lines, "b": 1}, indent=indent).encode())
+        )
         assert shown == {"a": ["x"], "key": ["[REDACTED]"], "b": 1}
 
 
 def test_json_in_attributes_of_markup_is_found() -> None:
     """As frameworks hand it to the browser; the rest of it stays."""
-    data = "{&quot;user&quot;:&quot;bob&quot;,&quot;csrfToken&quot;: &quot;@&quot;,&#34;token&#34;:&#34;@&#34;}"
+    data = (
+        "{&quot;user&quot;:&quot;bob&quot;,&quot;csrfToken&quot;: "
+        "&quot;@&quot;,&#34;token&#34;:&#34;@&#34;}"
+    )
     page = f"<div data-page='{data}'>"
-    assert redact(page.replace("@", "hunter2Zq").encode()) == page.replace("@", "[REDACTED]").encode()
+    assert (
+        redact(page.replace("@", "hunter2Zq").encode()) == page.replace("@", "[REDACTED]").encode()
+    )

@@ -20,8 +20,14 @@ PATTERNS = SecretPatterns(rules=(), names=SecretNames(BUILT_IN))
         (b"run --mnemonic one two", b"run --mnemonic one two"),
         (b"run --token please now", b"run --token please now"),
         (b"run --max-tokens 4096000", b"run --max-tokens 4096000"),
-        (b"see <w:Password a=b>hunter22</w:Password>", b"see <w:Password a=b>[REDACTED]</w:Password>"),
-        (b"f(a: Promise<AccessToken>(resolve, reject)", b"f(a: Promise<AccessToken>(resolve, reject)"),
+        (
+            b"see <w:Password a=b>hunter22</w:Password>",
+            b"see <w:Password a=b>[REDACTED]</w:Password>",
+        ),
+        (
+            b"f(a: Promise<AccessToken>(resolve, reject)",
+            b"f(a: Promise<AccessToken>(resolve, reject)",
+        ),
         (b"password&quot;: &quot;hunter22&quot;,", b"password&quot;: &quot;[REDACTED]&quot;,"),
         (b"env DB_PASSWORD hunter22", b"env DB_PASSWORD [REDACTED]"),
         (b"define('DB_PASSWORD', 'hunter22');", b"define('DB_PASSWORD', '[REDACTED]');"),

@@ -21,7 +21,8 @@ def redacted(text: str, kind: bytes = b"text/plain") -> str:
         "userPin = 471100",
         "otp: 123456 is valid",
         "LDAP_BIND_PASSWORD: PmKdklMVZNwysxyM",
-        "mnemonic: accuse about address absurd achieve adult across actor actual adapt addict admit",
+        "mnemonic: accuse about address absurd achieve adult across actor actual adapt addict "
+        "admit",
         "login passwort: geh31m!x",
         "wachtwoord = geh31m!x",
         "mot_de_passe: s3cr3t-x",
@@ -35,8 +36,12 @@ def redacted(text: str, kind: bytes = b"text/plain") -> str:
 def test_values_go(text: str) -> None:
     """Wherever in a text, also within JSON."""
     assert "[REDACTED]" in redacted(f"a line\n{text}\nlast")
-    assert "[REDACTED]" in redacted(json.dumps({"content": f"a line\n{text}\nlast"}), b"application/json")
-    assert "[REDACTED]" in redacted(json.dumps({"content": text}, ensure_ascii=False), b"application/json")
+    assert "[REDACTED]" in redacted(
+        json.dumps({"content": f"a line\n{text}\nlast"}), b"application/json"
+    )
+    assert "[REDACTED]" in redacted(
+        json.dumps({"content": text}, ensure_ascii=False), b"application/json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,9 @@ def test_others_stay(text: str) -> None:
     assert redacted(f"a line\n{text}\nlast") == f"a line\n{text}\nlast"
 
 
-@pytest.mark.parametrize("name", ["пароль", "Пароль", "パスワード", "hasło", "contraseña", "비밀번호", "user_密码"])
+@pytest.mark.parametrize(
+    "name", ["пароль", "Пароль", "パスワード", "hasło", "contraseña", "비밀번호", "user_密码"]
+)
 def test_names_of_members_are_known_in_any_script(name: str) -> None:
     """As they are, and with escapes, also of JSON within JSON."""
     for is_escaped in (True, False):

@@ -25,7 +25,9 @@ from tests.support.cases import each_of
 redact_patterns = SecretPatterns().redact
 SECRETS = make_secrets()
 FURTHER = make_further_secrets()
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\n" + "MIIBkTCB+wIJAKHHIG" * 20 + "\n-----END CERTIFICATE-----\n"
+CERTIFICATE = (
+    "-----BEGIN CERTIFICATE-----\n" + "MIIBkTCB+wIJAKHHIG" * 20 + "\n-----END CERTIFICATE-----\n"
+)
 
 
 def percent(text: str) -> str:
@@ -35,16 +37,21 @@ def percent(text: str) -> str:
 
 @each_of("kind", [*SECRETS, *FURTHER])
 def test_every_kind_is_found(kind: str) -> None:
-    """Alone, in prose, in JSON, behind an escaped line end, in a query, with escaped letters: nothing of it stays."""
+    """Alone, in prose, in JSON, behind an escaped line end, in a query, with escaped letters:
+    nothing of it stays.
+    """
     secret = (SECRETS | FURTHER)[kind]
     escaped = json.dumps(secret)[1:-1]
+
     places = {
         "alone": secret,
         "prose": f"my key is {secret}, keep it",
         "json": json.dumps({"note": f"see:\n{secret}\n"}),
         "query": f"/x?q={secret}",
         "slashes": json.dumps({"note": f"see {secret}"}).replace("/", "\\/"),
-        "ampersands": json.dumps({"note": f"see {secret}"}).replace("&", "\\u0026").replace("=", "\\u003d"),
+        "ampersands": json.dumps({"note": f"see {secret}"})
+        .replace("&", "\\u0026")
+        .replace("=", "\\u003d"),
         "json in json": json.dumps(json.dumps({"note": secret}).replace("/", "\\/")),
         "letters": "".join(chr(92) + f"u{ord(c):04x}" if c in "sAeg" else c for c in escaped),
         "percent": f"a=1&q={percent(secret)}",
@@ -64,36 +71,75 @@ def test_every_kind_is_found(kind: str) -> None:
     ("text", "expected"),
     [
         ("Authorization: Bearer abcdefghij0123456789", "Authorization: Bearer [REDACTED]"),
-        ("curl -H 'authorization: bearer AbCdEfGhIjKlMnOp1'", "curl -H 'authorization: bearer [REDACTED]'"),
+        (
+            "curl -H 'authorization: bearer AbCdEfGhIjKlMnOp1'",
+            "curl -H 'authorization: bearer [REDACTED]'",
+        ),
         ("Basic dXNlcjpwYXNzd29yZA==", "Basic [REDACTED]"),
         ("postgres://user:p4ss@db:5432/x", "postgres://[REDACTED]@db:5432/x"),
         ("https://x/?api_key=hunter2000&a=1", "https://x/?api_key=[REDACTED]&a=1"),
-        ("https://x/?a=1&X-Amz-Signature=0123456789abcdef", "https://x/?a=1&X-Amz-Signature=[REDACTED]"),
+        (
+            "https://x/?a=1&X-Amz-Signature=0123456789abcdef",
+            "https://x/?a=1&X-Amz-Signature=[REDACTED]",
+        ),
         ("aws_secret_access_key = " + "a1/B" * 10, "aws_secret_access_key = [REDACTED]"),
         ("https://x/a?db_password=hunter2000&a=1", "https://x/a?db_password=[REDACTED]&a=1"),
         ("https://x/#access_token=hunter2000&a=1", "https://x/#access_token=[REDACTED]&a=1"),
-        ("https://x/o?X-Goog-Signature=0123456789abcdef", "https://x/o?X-Goog-Signature=[REDACTED]"),
+        (
+            "https://x/o?X-Goog-Signature=0123456789abcdef",
+            "https://x/o?X-Goog-Signature=[REDACTED]",
+        ),
         ("Location: /a;jsessionid=0123456789ABCDEF?b=1", "Location: /a;jsessionid=[REDACTED]?b=1"),
         ("https://x/a?ticket=ST-4711-" + "aB3" * 9, "https://x/a?ticket=[REDACTED]"),
-        ("https://x/a?reset_password_token=hunter2000&b=1", "https://x/a?reset_password_token=[REDACTED]&b=1"),
+        (
+            "https://x/a?reset_password_token=hunter2000&b=1",
+            "https://x/a?reset_password_token=[REDACTED]&b=1",
+        ),
         ("https://x/a?jwt=hunter2000", "https://x/a?jwt=[REDACTED]"),
-        ("Server=x;User ID=sa;Password=hunter2;Encrypt=true", "Server=x;User ID=sa;Password=[REDACTED];Encrypt=true"),
+        (
+            "Server=x;User ID=sa;Password=hunter2;Encrypt=true",
+            "Server=x;User ID=sa;Password=[REDACTED];Encrypt=true",
+        ),
         ("export DB_PASSWORD=hunter2x\nA=b", "export DB_PASSWORD=[REDACTED]\nA=b"),
-        (r'"text":"A=1\nSTRIPE_API_KEY=\"hunter two\"\nB=2"', r'"text":"A=1\nSTRIPE_API_KEY=\"[REDACTED]\"\nB=2"'),
+        (
+            r'"text":"A=1\nSTRIPE_API_KEY=\"hunter two\"\nB=2"',
+            r'"text":"A=1\nSTRIPE_API_KEY=\"[REDACTED]\"\nB=2"',
+        ),
         ('["BASIC_AUTH_PASSWORD=hunter2x","A=1"]', '["BASIC_AUTH_PASSWORD=[REDACTED]","A=1"]'),
         (r'{"u":"https:\/\/user:p4ss@db\/x"}', r'{"u":"https:\/\/[REDACTED]@db\/x"}'),
-        (r'{"u":"https://x/?a=1\u0026api_key=hunter2000"}', r'{"u":"https://x/?a=1\u0026api_key=[REDACTED]"}'),
+        (
+            r'{"u":"https://x/?a=1\u0026api_key=hunter2000"}',
+            r'{"u":"https://x/?a=1\u0026api_key=[REDACTED]"}',
+        ),
         (r'{"a":"Basic dXP\/OnBhc3M="}', '{"a":"Basic [REDACTED]"}'),
         (r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}', r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}'),
-        ("CONNECT\nlogin:me\npasscode:hunter2\n\n\0", "CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\0"),
-        (r'["CONNECT\nlogin:me\npasscode:hunter2\n\n\u0000"]', r'["CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\u0000"]'),
+        (
+            "CONNECT\nlogin:me\npasscode:hunter2\n\n\0",
+            "CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\0",
+        ),
+        (
+            r'["CONNECT\nlogin:me\npasscode:hunter2\n\n\u0000"]',
+            r'["CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\u0000"]',
+        ),
         ("mysql --password=hunter2x -u a", "mysql --password=[REDACTED] -u a"),
-        ('"docker login --registry-token=abc-def \\"x\\""', '"docker login --registry-token=[REDACTED] \\"x\\""'),
+        (
+            '"docker login --registry-token=abc-def \\"x\\""',
+            '"docker login --registry-token=[REDACTED] \\"x\\""',
+        ),
         ("PGPASSWORD='hunter two' psql -h db", "PGPASSWORD='[REDACTED]' psql -h db"),
         ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
-        ("https://hooks.slack.com/services/T0/B0/abcdefgh12345678", "https://hooks.slack.com/services/[REDACTED]"),
-        ("https://hooks.slack.com/commands/T0/1/abcdefgh12345678", "https://hooks.slack.com/commands/[REDACTED]"),
-        ("https://x.webhook.office.com/webhookb2/" + "aB3-" * 12, "https://x.webhook.office.com/webhookb2/[REDACTED]"),
+        (
+            "https://hooks.slack.com/services/T0/B0/abcdefgh12345678",
+            "https://hooks.slack.com/services/[REDACTED]",
+        ),
+        (
+            "https://hooks.slack.com/commands/T0/1/abcdefgh12345678",
+            "https://hooks.slack.com/commands/[REDACTED]",
+        ),
+        (
+            "https://x.webhook.office.com/webhookb2/" + "aB3-" * 12,
+            "https://x.webhook.office.com/webhookb2/[REDACTED]",
+        ),
         ("POST /bot7123456789:AA" + "aB3" * 11 + "/sendMessage", "POST /bot[REDACTED]/sendMessage"),
     ],
 )
@@ -134,17 +180,23 @@ def test_lookalikes_stay(text: str) -> None:
 WORDS = tuple(
     word
     for line in (
-        "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they",
-        "one you were all her she there would their we him been has when who will no more if out so up said what its",
-        "than into them can only other time new some could these two may first then do any like my now over such our",
-        "token secret password key bearer basic session signature request-response state-of-the-art e-mail sk task",
+        "the of and to in a is that for it as was with be by on not he his but at are this have "
+        "from or had an they",
+        "one you were all her she there would their we him been has when who will no more if out "
+        "so up said what its",
+        "than into them can only other time new some could these two may first then do any like "
+        "my now over such our",
+        "token secret password key bearer basic session signature request-response "
+        "state-of-the-art e-mail sk task",
     )
     for word in line.split()
 )
 
 
 def ordinary_texts() -> list[str]:
-    """Prose, identifiers, hashes, numbers, addresses, documents, and all source code of this program."""
+    """Prose, identifiers, hashes, numbers, addresses, documents, and all source code of this
+    program.
+    """
     g = random.Random(7)
     texts: list[str] = []
     for number in range(3000):
@@ -153,10 +205,25 @@ def ordinary_texts() -> list[str]:
         raw = g.randbytes(g.choice((16, 20, 32, 64)))
         texts += [raw.hex(), base64.b64encode(raw).decode(), str(uuid.UUID(bytes=raw[:16]))]
         texts.append(hashlib.sha256(raw).hexdigest()[: g.randrange(7, 40)])
-        texts.append(f"https://example.com/{g.choice(WORDS)}/{number}?page={number}&q={g.choice(WORDS)}#{number}")
-        texts.append(json.dumps({"id": raw.hex(), "etag": f'W/"{raw.hex()}"', "n": number, "text": g.choice(WORDS)}))
-        texts.append("".join(g.choice(string.ascii_letters + string.digits + "-_") for _ in range(g.randrange(4, 120))))
-        texts.append(f"2026-11-20T10:{number % 60:02}:00Z {g.choice(WORDS)}@{g.choice(WORDS)}.example took {number} ms")
+        texts.append(
+            f"https://example.com/{g.choice(WORDS)}/{number}?page={number}&q={g.choice(WORDS)}#{number}"
+        )
+        texts.append(
+            json.dumps(
+                {"id": raw.hex(), "etag": f'W/"{raw.hex()}"', "n": number, "text": g.choice(WORDS)}
+            )
+        )
+        texts.append(
+            "".join(
+                g.choice(string.ascii_letters + string.digits + "-_")
+                for _ in range(g.randrange(4, 120))
+            )
+        )
+        texts.append(
+            f"2026-11-20T10:{number % 60:02}:00Z {g.choice(WORDS)}@{g.choice(WORDS)}.example took "
+            f"{number} ms"
+        )
+
     root = Path(proxy.__file__).parents[1]
     for package in ("proxy", "storage", "api"):
         for file in sorted((root / package).rglob("*.py")):
@@ -165,7 +232,9 @@ def ordinary_texts() -> list[str]:
 
 
 def test_ordinary_text_is_left_alone() -> None:
-    """Of ordinary lines, at most one in a thousand is changed; a redactor that changes everything fails here."""
+    """Of ordinary lines, at most one in a thousand is changed; a redactor that changes everything
+    fails here.
+    """
     texts = ordinary_texts()
     changed = [text for text in texts if redact_patterns(text.encode()) != text.encode()]
     assert len(texts) > 30_000
@@ -182,8 +251,12 @@ def test_ordinary_text_is_left_alone() -> None:
     ids=["sources of the standard library", "descriptions of packages", "licences"],
 )
 def test_text_that_people_wrote_is_left_alone(root: str, pattern: str, at_least: int) -> None:
-    """Of what is installed here, at most one line in a thousand is changed: 0 of 300 000, 6 of 61 000 when measured."""
-    files = [file for file in sorted(Path(sysconfig.get_paths()[root]).glob(pattern)) if file.is_file()]
+    """Of what is installed here, at most one line in a thousand is changed: 0 of 300 000, 6 of 61
+    000 when measured.
+    """
+    files = [
+        file for file in sorted(Path(sysconfig.get_paths()[root]).glob(pattern)) if file.is_file()
+    ]
     lines = [line for file in files for line in file.read_bytes().splitlines()]
     changed = [line for line in lines if redact_patterns(line) != line]
     assert len(lines) > at_least
@@ -194,8 +267,13 @@ def test_patterns_can_be_switched_off() -> None:
     """Then only names count."""
     text = json.dumps({"note": SECRETS["github"], "password": "x"}).encode()
     redactor = Redactor(patterns=False)
-    assert SECRETS["github"].encode() in redactor.redact_body(text, b"", b"application/json", False)[0]
-    assert b'"password": "[REDACTED]"' in redactor.redact_body(text, b"", b"application/json", False)[0]
+    assert (
+        SECRETS["github"].encode() in redactor.redact_body(text, b"", b"application/json", False)[0]
+    )
+    assert (
+        b'"password": "[REDACTED]"'
+        in redactor.redact_body(text, b"", b"application/json", False)[0]
+    )
 
 
 @each_of("kind", SECRETS)
@@ -205,11 +283,15 @@ def test_no_half_secret_survives_a_window(kind: str, content_type: bytes) -> Non
     secret = json.dumps(SECRETS[kind])[1:-1].encode()
     text = b'{"note": "before ' + secret + b' after"}\n' + b'{"more": 1}\n'
     redactor = Redactor()
+
     begin = text.index(secret)
     for cut in range(begin + 8, begin + len(secret), 7):
         head, tail = redactor.redact_body(text[:cut], text[cut + 1 :], content_type, True)
         kept = head + b"|" + tail
-        parts = [secret[place : place + 12] for place in range(32 if kind == "pem" else 13, len(secret) - 40)]
+        parts = [
+            secret[place : place + 12]
+            for place in range(32 if kind == "pem" else 13, len(secret) - 40)
+        ]
         assert [part for part in parts if part in kept] == [], (cut - begin, kept)
 
 
@@ -230,7 +312,9 @@ def test_hostile_text_is_linear() -> None:
         assert len(redact_patterns(text)) <= len(text)
 
 
-@pytest.mark.parametrize("piece", ['"password": "hunter%d", ', "ghp_%08daB3dE5fG7hI9jK1lM2nO4pQ6rS8t "])
+@pytest.mark.parametrize(
+    "piece", ['"password": "hunter%d", ', "ghp_%08daB3dE5fG7hI9jK1lM2nO4pQ6rS8t "]
+)
 def test_a_text_full_of_secrets_is_cut(piece: str) -> None:
     """So many are taken out one by one; what follows goes as a whole, and nothing of any is left."""
     text = ("{" + "".join(piece % number for number in range(3000))).encode()
@@ -262,7 +346,11 @@ def test_passwords_of_statements_go(text: str, expected: str) -> None:
 
 def test_statements_without_a_password_stay() -> None:
     """Columns have names like it."""
-    for text in ("select password from user where id = 'a'", "identified by 'id'", "with password: no"):
+    for text in (
+        "select password from user where id = 'a'",
+        "identified by 'id'",
+        "with password: no",
+    ):
         assert redact_patterns(text.encode()).decode() == text
 
 
@@ -285,7 +373,9 @@ def test_escapes_are_no_reason_to_skip_a_body(body: bytes) -> None:
 
 @pytest.mark.parametrize("end", [b"/ x", b" \\u0026 x", b"u00 \\/"])
 def test_a_run_of_backslashes_is_read_once(end: bytes) -> None:
-    """However long: one client's bytes must not hold the collector. Read from each of its places it takes minutes."""
+    """However long: one client's bytes must not hold the collector. Read from each of its places it
+    takes minutes.
+    """
     text = b"\\" * 1_000_000 + end
     assert redact_patterns(text) == text
 
@@ -327,7 +417,9 @@ OWN = (r"\bE-\d{6}\b", r"(?i)file no[.:]? *([a-z]{2}/\d{4})", r"\b\d{9}\b")
     ],
 )
 def test_own_patterns_are_searched_like_the_others(text: str, expected: str) -> None:
-    """In what a text says, however short it is; of one with a group only that goes; twice changes nothing."""
+    """In what a text says, however short it is; of one with a group only that goes; twice changes
+    nothing.
+    """
     patterns = SecretPatterns(OWN)
     assert patterns.redact(text.encode()).decode() == expected
     assert patterns.redact(expected.encode()).decode() == expected
@@ -339,7 +431,9 @@ def test_own_patterns_are_searched_like_the_others(text: str, expected: str) -> 
 def test_own_patterns_are_found_across_frames() -> None:
     """Of a stream; and in heads and queries."""
     redactor = Redactor(patterns=OWN)
-    frames = "".join(f'data: {{"delta": {{"content": "{piece}"}}}}\n\n' for piece in ("no E-12", "34", "56 x"))
+    frames = "".join(
+        f'data: {{"delta": {{"content": "{piece}"}}}}\n\n' for piece in ("no E-12", "34", "56 x")
+    )
     shown, _ = redactor.redact_body(frames.encode(), b"", b"text/event-stream", False)
     assert b"34" not in shown
     assert redactor.redact_query(b"e=E-123456") == b"e=[REDACTED]"

@@ -35,10 +35,13 @@ def test_text_without_escapes_is_its_own_view() -> None:
 
 
 @given(
-    st.text(max_size=60), st.sampled_from([json.dumps, quote, quote_plus, lambda text: json.dumps(json.dumps(text))])
+    st.text(max_size=60),
+    st.sampled_from([json.dumps, quote, quote_plus, lambda text: json.dumps(json.dumps(text))]),
 )
 def test_each_place_is_found_again(text: str, write: object) -> None:
-    """What lies between two places of the view is what lies between where they stand, read by itself."""
+    """What lies between two places of the view is what lies between where they stand, read by
+    itself.
+    """
     assert callable(write)
     sent = str(write(text)).encode()
     view = View(sent)
