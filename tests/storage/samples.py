@@ -135,6 +135,8 @@ def make_body(content: bytes, tail: bytes = b"") -> Body:
 
 
 def make_batch(*records: Record, offset: int = 0) -> Batch:
-    """Make a batch of rows without payloads; with an offset it moves the position of `SOURCE` there."""
+    """Make a batch of rows without payloads; with an offset it moves the position of `SOURCE`
+    there.
+    """
     positions = {SOURCE: Position(offset=offset, taken=offset, stored=offset)} if offset else {}
     return Batch("sidecar-1", [Entry(record) for record in records], positions)

@@ -37,9 +37,13 @@ DISTRIBUTIONS: dict[str, Callable[[random.Random], float]] = {
     "exponential": lambda chance: chance.expovariate(1 / 20_000),
     "log-normal": lambda chance: chance.lognormvariate(9, 1.5),
     "heavy tail": lambda chance: 500 * chance.paretovariate(0.9),
-    "two humps": lambda chance: chance.gauss(900, 40) if chance.random() < 0.7 else chance.gauss(3_000_000, 200_000),
+    "two humps": lambda chance: (
+        chance.gauss(900, 40) if chance.random() < 0.7 else chance.gauss(3_000_000, 200_000)
+    ),
     "steps": lambda chance: chance.choice((250, 5_000, 5_001, 30_000_000)),
-    "a few slow ones": lambda chance: 3_000_000_000 if chance.random() < 0.03 else chance.uniform(30, 60),
+    "a few slow ones": lambda chance: (
+        3_000_000_000 if chance.random() < 0.03 else chance.uniform(30, 60)
+    ),
 }
 
 
@@ -53,7 +57,8 @@ def test_an_estimate_is_at_most_5_per_cent_off(name: str, number: int) -> None:
     """Of any distribution from microseconds to an hour, and within what was measured."""
     chance = random.Random(f"{name} {number}")
     values = [round(DISTRIBUTIONS[name](chance)) for _ in range(number)]
-    found, true = Latencies.of(values).percentiles(), exact(values)
+    found = Latencies.of(values).percentiles()
+    true = exact(values)
     assert found.is_estimated
     for estimate, value in zip(figures(found), figures(true), strict=True):
         assert abs(estimate - value) <= max(1, 0.05 * value)
@@ -63,7 +68,8 @@ def test_an_estimate_is_at_most_5_per_cent_off(name: str, number: int) -> None:
 @given(st.lists(st.integers(0, 4_096_000_000), min_size=1, max_size=60))
 def test_an_estimate_is_near_any_values(values: list[int]) -> None:
     """The same of values that nobody chose; and percentiles rise."""
-    found, true = figures(Latencies.of(values).percentiles()), figures(exact(values))
+    found = figures(Latencies.of(values).percentiles())
+    true = figures(exact(values))
     assert found == sorted(found)
     assert all(
         abs(estimate - value) <= max(1, 0.05 * value) and min(values) <= estimate <= max(values)
@@ -88,7 +94,9 @@ def figures(found: Percentiles) -> list[int]:
         (list(range(1, 22)), Percentiles(11, 20, 21)),
     ],
 )
-def test_a_percentile_of_values_is_the_nearest_rank(values: list[int], expected: Percentiles) -> None:
+def test_a_percentile_of_values_is_the_nearest_rank(
+    values: list[int], expected: Percentiles
+) -> None:
     """The least value that so many per cent do not exceed, whatever the order of the values."""
     assert exact(values) == expected
 
@@ -125,7 +133,9 @@ def test_sums_are_those_of_all_values() -> None:
 
 
 def test_bounds_are_those_of_native_histograms() -> None:
-    """Each is the whole part of an eighth of a doubling; a second is one of them, and belongs to its bucket."""
+    """Each is the whole part of an eighth of a doubling; a second is one of them, and belongs to
+    its bucket.
+    """
     assert (BOUNDS_US[0], BOUNDS_US[-1], BUCKETS) == (1, 4_096_000_000, 256)
     assert BOUNDS_US[-FIRST_STEP] == 1_000_000
     assert all(low <= high <= (low + 1) * 2 ** (1 / 8) for low, high in pairwise(BOUNDS_US))
@@ -133,21 +143,32 @@ def test_bounds_are_those_of_native_histograms() -> None:
 
 
 def test_the_rows_of_a_heat_map_are_as_narrow_as_they_may_be() -> None:
-    """Single buckets where there is room, whole doublings where there is not; the slowest row may have no end."""
+    """Single buckets where there is room, whole doublings where there is not; the slowest row may
+    have no end.
+    """
     durations: tuple[list[int], ...] = ([1_000_000, 1_000_001], [], [1_900_000, 5 * 10**9])
     columns = [Tally(duration=Latencies.of(values)).bucket(0) for values in durations]
     bounds, counts = fold(columns, 200)
     assert (len(bounds), [sum(column) for column in counts]) == (98, [2, 0, 2])
     assert (bounds[0], bounds[-1]) == ((917_005, 1_000_000), (4_096_000_001, None))
     bounds, counts = fold(columns, 15)
-    assert [bounds[0], bounds[1], bounds[-1]] == [(500_001, 1_000_000), (1_000_001, 2_000_000), (4_096_000_001, None)]
+    assert [bounds[0], bounds[1], bounds[-1]] == [
+        (500_001, 1_000_000),
+        (1_000_001, 2_000_000),
+        (4_096_000_001, None),
+    ]
     assert [column[:2] for column in counts] == [[1, 1], [0, 0], [0, 1]]
     assert fold([Tally().bucket(0)], 5) == ([], [[]])
 
 
 def test_names_of_classes() -> None:
     """A status class is written as a filter takes it, and `none` without a status."""
-    assert (status_class(404), status_class(None), class_name(2), class_name(0)) == ("4xx", "none", "2xx", "none")
+    assert (status_class(404), status_class(None), class_name(2), class_name(0)) == (
+        "4xx",
+        "none",
+        "2xx",
+        "none",
+    )
 
 
 def test_most_frequent_first_then_by_name() -> None:
@@ -167,7 +188,11 @@ def test_most_frequent_first_then_by_name() -> None:
     ],
 )
 def test_a_rate_is_of_the_time_that_has_records(
-    asked: tuple[int | None, int | None], oldest: int | None, newest: int | None, span: object, rate: float | None
+    asked: tuple[int | None, int | None],
+    oldest: int | None,
+    newest: int | None,
+    span: object,
+    rate: float | None,
 ) -> None:
     """Exchanges per second of the range asked for, as far as there is anything in it; none without."""
     tally = Tally(status_classes={"2xx": 10})

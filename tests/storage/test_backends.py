@@ -19,7 +19,16 @@ POSTGRES = (
 )
 
 
-@each_of("url", ["memory:", "sqlite:///records.db", "sqlite:////var/lib/x.db", "sqlite:///a%20b/c.db", *POSTGRES])
+@each_of(
+    "url",
+    [
+        "memory:",
+        "sqlite:///records.db",
+        "sqlite:////var/lib/x.db",
+        "sqlite:///a%20b/c.db",
+        *POSTGRES,
+    ],
+)
 def test_known_stores_are_accepted(url: str) -> None:
     """A complete URL of a known scheme passes."""
     check_url(url)
@@ -79,7 +88,9 @@ async def test_a_path_is_relative_to_the_data_directory(tmp_path: Path) -> None:
 def test_stores_that_others_write_are_known() -> None:
     """Streams over them look for what others have committed."""
     shared = ("postgresql://h/d", "postgres://h/d", "clickhouse://h/d", "clickhouses://h/d")
-    assert [is_shared(url) for url in (*shared, "sqlite:///a.db", "memory:")] == [True] * 4 + [False] * 2
+    assert [is_shared(url) for url in (*shared, "sqlite:///a.db", "memory:")] == [True] * 4 + [
+        False
+    ] * 2
 
 
 async def test_memory_needs_no_place(tmp_path: Path) -> None:

@@ -53,7 +53,12 @@ def test_a_line_has_an_end() -> None:
         ({"status": 502}, "text/plain", b"\xff\xfe no", "\ufffd\ufffd no"),
         ({"status": 200, "outcome": "client_closed"}, "text/plain", b"hello", None),
         ({"status": 200}, "application/json", b'{"message": "no user 7"}', None),
-        ({"status": 502, "data": b'{"error_message": "refused by 10.0.0.7"}'}, "text/plain", b"x", "refused by …"),
+        (
+            {"status": 502, "data": b'{"error_message": "refused by 10.0.0.7"}'},
+            "text/plain",
+            b"x",
+            "refused by …",
+        ),
     ],
 )
 def test_words_come_from_a_note_or_from_the_response(
@@ -79,4 +84,7 @@ def test_the_names_of_tools_stay_as_they_are(names: list[str], note: str, said: 
     """Before what the first of them said, unless something else is the reason."""
     stream = Stream(None, None, None, True, failed_tools=names)
     data = f'{{"error_message": "{note}"}}'.encode()
-    assert failure_line(make_record(1, error_type="tool_error", stream=stream, data=data), None) == said
+    assert (
+        failure_line(make_record(1, error_type="tool_error", stream=stream, data=data), None)
+        == said
+    )

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from storage.keys import ApiKey, KeyChanges, changed, deleted, new_secret, secret_digest, used
 
-KEY = ApiKey(id="k", name="n", last4="a1b2", secret_sha256=bytes(32), scopes=("a",), expires_at_us=5)
+KEY = ApiKey(
+    id="k", name="n", last4="a1b2", secret_sha256=bytes(32), scopes=("a",), expires_at_us=5
+)
 
 
 def test_a_secret_is_long_random_text_without_punctuation() -> None:
@@ -37,7 +39,12 @@ def test_what_is_given_is_changed_and_nothing_else(
 def test_a_deleted_key_has_no_hash() -> None:
     """Its name stays."""
     after = deleted(KEY, 9)
-    assert (after.secret_sha256, after.deleted_at_us, after.disabled, after.name) == (None, 9, True, "n")
+    assert (after.secret_sha256, after.deleted_at_us, after.disabled, after.name) == (
+        None,
+        9,
+        True,
+        "n",
+    )
 
 
 @given(st.lists(st.integers(1, 100)))

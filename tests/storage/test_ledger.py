@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, Ledger, ProducerCounts, add_counts, balance
+from storage.ledger import (
+    RETIRED_TOTALS,
+    SOURCE_INTERNAL,
+    Ledger,
+    ProducerCounts,
+    add_counts,
+    balance,
+)
 from storage.record import Position
 
 REASONS = ["poison", "corrupt"]
@@ -33,7 +40,9 @@ class History(RuleBasedStateMachine):
         """Positions whose ring is gone and that nobody has accounted for yet."""
         self.past = Position(closed=True)
         self.own = Position(closed=True)
-        self.stored = self.dropped = self.made = 0
+        self.stored = 0
+        self.dropped = 0
+        self.made = 0
 
     def ring(self, number: int) -> Ring | None:
         """One of the living rings that are not closed."""
@@ -62,7 +71,10 @@ class History(RuleBasedStateMachine):
             old = ring.position
             count = min(count, ring.pushed - old.taken)
             ring.position = msgspec.structs.replace(
-                old, offset=old.offset + 8 * count, taken=old.taken + count, stored=old.stored + count
+                old,
+                offset=old.offset + 8 * count,
+                taken=old.taken + count,
+                stored=old.stored + count,
             )
             self.stored += count
 
@@ -118,13 +130,18 @@ class History(RuleBasedStateMachine):
                 self.past = add_counts(self.past, self.rings.pop(source).position)
         for position in self.lost.values():
             received = position.taken + position.dropped.get("ring_full", 0)
-            self.past = add_counts(self.past, msgspec.structs.replace(position, received=received, closed=True))
+            self.past = add_counts(
+                self.past, msgspec.structs.replace(position, received=received, closed=True)
+            )
+
         self.lost.clear()
 
     def ledger(self) -> Ledger:
         """The accounting now."""
         positions = {source: ring.position for source, ring in self.rings.items()} | self.lost
-        readings = {source: ProducerCounts(ring.pushed, ring.refused) for source, ring in self.rings.items()}
+        readings = {
+            source: ProducerCounts(ring.pushed, ring.refused) for source, ring in self.rings.items()
+        }
         return balance(positions | {RETIRED_TOTALS: self.past, SOURCE_INTERNAL: self.own}, readings)
 
     @invariant()
@@ -134,7 +151,9 @@ class History(RuleBasedStateMachine):
         assert ledger.is_balanced, ledger
         assert ledger.stored == self.stored
         assert sum(ledger.dropped.get(reason, 0) for reason in REASONS) == self.dropped
-        assert ledger.waiting == sum(ring.pushed - ring.position.taken for ring in self.rings.values())
+        assert ledger.waiting == sum(
+            ring.pushed - ring.position.taken for ring in self.rings.values()
+        )
         assert 0 not in ledger.dropped.values()
 
     @invariant()
@@ -143,7 +162,9 @@ class History(RuleBasedStateMachine):
         for source, ring in self.rings.items():
             if ring.position.stored:
                 wrong = msgspec.structs.replace(ring.position, stored=ring.position.stored - 1)
-                readings = {other: ProducerCounts(r.pushed, r.refused) for other, r in self.rings.items()}
+                readings = {
+                    other: ProducerCounts(r.pushed, r.refused) for other, r in self.rings.items()
+                }
                 positions = {other: r.position for other, r in self.rings.items()} | self.lost
                 assert not balance(positions | {source: wrong}, readings).is_balanced
 
@@ -167,10 +188,14 @@ def test_a_ring_that_nobody_has_read_waits() -> None:
 def test_shed_messages_were_received_and_dropped() -> None:
     """While their ring lives, once it is closed, and beside what other rings shed before."""
     past = Position(received=7, dropped={"message_limit": 7}, closed=True)
-    closed = Position(offset=80, taken=3, stored=3, received=8, dropped={"message_limit": 5}, closed=True)
+    closed = Position(
+        offset=80, taken=3, stored=3, received=8, dropped={"message_limit": 5}, closed=True
+    )
     living = {b"r" * 16: ProducerCounts(pushed=3, refused=0, messages_shed=5)}
     ledger = balance({RETIRED_TOTALS: past, b"r" * 16: Position(80, 3, 3)}, living)
-    assert ledger == Ledger(received=15, stored=3, spooled=0, waiting=0, dropped={"message_limit": 12})
+    assert ledger == Ledger(
+        received=15, stored=3, spooled=0, waiting=0, dropped={"message_limit": 12}
+    )
     assert balance({RETIRED_TOTALS: past, b"r" * 16: closed}, living) == ledger
     assert balance({RETIRED_TOTALS: add_counts(past, closed)}, {}) == ledger
     assert ledger.is_balanced
@@ -184,7 +209,9 @@ def test_a_lost_or_doubled_count_is_not_balanced(stored: int, expected: bool) ->
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 100)] * 4), max_size=8), st.randoms())
-def test_folding_keeps_every_count_in_any_order(counts: list[tuple[int, int, int, int]], chance: object) -> None:
+def test_folding_keeps_every_count_in_any_order(
+    counts: list[tuple[int, int, int, int]], chance: object
+) -> None:
     """The ledger is the same before and after sources are folded."""
     sources = {
         number.to_bytes(16, "big"): Position(
@@ -200,7 +227,8 @@ def test_folding_keeps_every_count_in_any_order(counts: list[tuple[int, int, int
     past = Position(closed=True)
     for position in sources.values():
         past = add_counts(past, position)
-    before, after = balance(sources, {}), balance({RETIRED_TOTALS: past}, {})
+    before = balance(sources, {})
+    after = balance({RETIRED_TOTALS: past}, {})
     assert after.is_balanced
     assert (after.received, after.stored) == (before.received, before.stored)
     assert {reason: count for reason, count in after.dropped.items() if count} == {

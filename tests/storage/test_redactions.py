@@ -14,7 +14,9 @@ def test_ids_stay_and_names_are_in_small_letters() -> None:
 
 
 def test_a_hostile_id_becomes_a_short_line() -> None:
-    """Control characters, line ends, halves of surrogate pairs and what reverses a line are replaced; all is cut."""
+    """Control characters, line ends, halves of surrogate pairs and what reverses a line are
+    replaced; all is cut.
+    """
     given_ids = {"name:" + "x" * 10_000: 1, "name:a\x1b[2J\n\0\u202e\udc80": 2, "y" * 10_000: 3}
     assert bounded(given_ids) == {
         "name:" + "x" * MAX_CHARACTERS: 1, "name:a\ufffd[2j" + 4 * "\ufffd": 2, "y" * MAX_CHARACTERS: 3,
@@ -40,7 +42,9 @@ def test_what_is_bounded_stays_so(places: dict[str, int]) -> None:
 
 def test_a_person_reads_ids_with_their_numbers() -> None:
     """In one line."""
-    assert described({"github-token": 1, "name:password": 2}) == "github-token (1), name:password (2)"
+    assert (
+        described({"github-token": 1, "name:password": 2}) == "github-token (1), name:password (2)"
+    )
     assert (name_of("name:a:b"), name_of("name:"), name_of("names")) == ("a:b", "", None)
 
 

@@ -11,7 +11,12 @@ def row(*names: str | None, exchanges: int) -> TopRow:
 
 def test_rows_of_one_name_are_one() -> None:
     """What is renamed to the same is added up; equal ones are sorted by name, nothing first."""
-    rows = [row("b", exchanges=2), row("a", exchanges=3), row("c", exchanges=1), row(None, exchanges=3)]
+    rows = [
+        row("b", exchanges=2),
+        row("a", exchanges=3),
+        row("c", exchanges=1),
+        row(None, exchanges=3),
+    ]
     found = most(rows, lambda names: ("a",) if names == ("c",) else names)
     assert [(row.names, row.exchanges) for row in found] == [(("a",), 4), ((None,), 3), (("b",), 2)]
     assert (found[0].client_errors, found[0].request_bytes, found[0].cost_nano_usd) == (2, 20, 1000)

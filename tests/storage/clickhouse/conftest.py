@@ -1,4 +1,6 @@
-"""Every engine in turn, with an empty database: what `make test-clickhouse` asks, where a server is."""
+"""Every engine in turn, with an empty database: what `make test-clickhouse` asks, where a server
+is.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +16,9 @@ DELAY_MS = 500
 """How late an insert may be, where a test does not say otherwise."""
 
 
-@pytest.fixture(params=[pytest.param(each, marks=pytest.mark.clickhouse) for each in ("debian", "chdb")])
+@pytest.fixture(
+    params=[pytest.param(each, marks=pytest.mark.clickhouse) for each in ("debian", "chdb")]
+)
 def engine(request: pytest.FixtureRequest) -> Server:
     """A running server of every engine in turn, shared by all tests."""
     return server(request.param)

@@ -1,7 +1,9 @@
-"""A writer to be killed: `python -m tests.storage.clickhouse.endless_writer URL SEED NAME` goes on where NAME left off.
+"""A writer to be killed: `python -m tests.storage.clickhouse.endless_writer URL SEED NAME` goes on
+where NAME left off.
 
-Record n has the path `/n`, and heads and bodies; the position of its source says how many there are. It prints a line
-when it begins. Some of its commits it gives up after a moment, and comes with the same records again.
+Record n has the path `/n`, and heads and bodies; the position of its source says how many there
+are. It prints a line when it begins. Some of its commits it gives up after a moment, and comes with
+the same records again.
 """
 
 import asyncio
@@ -31,6 +33,7 @@ async def begin(url: str, instance: str) -> tuple[ClickhouseStorage, int]:
                 await store.close()
         except StorageUnavailable:
             pass
+
         await asyncio.sleep(_PAUSE_S)
 
 
@@ -40,13 +43,22 @@ async def write(url: str, seed: int, instance: str) -> None:
     store, number = await begin(url, instance)
     sys.stdout.write("begun\n")
     sys.stdout.flush()
+
     while True:
         entries = []
         for _ in range(chance.choice((1, 10, 60))):
             record_id = new_id(time.time_ns(), chance.getrandbits(42), number & 0xFFFFF)
-            entries.append(Entry(make_record(id=record_id, path=f"/{number}", instance=instance), make_payload(number)))
+            entries.append(
+                Entry(
+                    make_record(id=record_id, path=f"/{number}", instance=instance),
+                    make_payload(number),
+                )
+            )
             number += 1
-        batch = Batch(instance, entries, {SOURCE: Position(offset=number, taken=number, stored=number)})
+
+        batch = Batch(
+            instance, entries, {SOURCE: Position(offset=number, taken=number, stored=number)}
+        )
         while True:
             try:
                 async with asyncio.timeout(chance.choice(_LIMITS_S)):
@@ -54,6 +66,7 @@ async def write(url: str, seed: int, instance: str) -> None:
                 break
             except (StorageUnavailable, TimeoutError):
                 await asyncio.sleep(_PAUSE_S)
+
         await asyncio.sleep(chance.random() * 0.1)
 
 

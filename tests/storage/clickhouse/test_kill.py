@@ -1,4 +1,6 @@
-"""Kills, of whoever writes and of the server, at any moment: every record is there once, and a tail sees it once."""
+"""Kills, of whoever writes and of the server, at any moment: every record is there once, and a tail
+sees it once.
+"""
 
 import asyncio
 import random
@@ -22,7 +24,9 @@ DELAY_MS = 2000
 NAMES = "abcd"
 Row = tuple[int, str, str]
 """Its number, its sidecar and its path."""
-_ROWS = "SELECT seq, instance, path FROM records WHERE kind = 0 AND seq > $1 AND seq <= $2 ORDER BY seq"
+_ROWS = (
+    "SELECT seq, instance, path FROM records WHERE kind = 0 AND seq > $1 AND seq <= $2 ORDER BY seq"
+)
 
 
 class Writers:
@@ -36,7 +40,14 @@ class Writers:
     def begin(self, name: str) -> None:
         """Begin one, which goes on where the one before left off."""
         self._begun += 1
-        command = ["setpriv", "--pdeathsig=KILL", "--", sys.executable, "-m", "tests.storage.clickhouse.endless_writer"]
+        command = [
+            "setpriv",
+            "--pdeathsig=KILL",
+            "--",
+            sys.executable,
+            "-m",
+            "tests.storage.clickhouse.endless_writer",
+        ]
         self._running[name] = subprocess.Popen(
             [*command, self._url, str(self._begun), name], cwd=ROOT, stdout=subprocess.DEVNULL
         )
@@ -95,14 +106,21 @@ class Victim(Protocol):
 
 
 async def kill_at_random(
-    victims: Sequence[Victim], writers: Writers, store: ClickhouseStorage, rounds: int, most_s: float
+    victims: Sequence[Victim],
+    writers: Writers,
+    store: ClickhouseStorage,
+    rounds: int,
+    most_s: float,
 ) -> None:
     """Kill a server or a writer, once each of them has stored something."""
     chance = random.Random(rounds)
     writing: set[str] = set()
     while writing < set(NAMES):
         await asyncio.sleep(0.2)
-        writing = {instance for _, instance, _ in await store._link.fetch(_ROWS, (0, 1 << 52), limit_s=30)}
+        writing = {
+            instance for _, instance, _ in await store._link.fetch(_ROWS, (0, 1 << 52), limit_s=30)
+        }
+
     for _ in range(rounds):
         await asyncio.sleep(chance.uniform(0.1, most_s))
         if chance.random() < 0.35:
@@ -114,6 +132,7 @@ async def kill_at_random(
             name = chance.choice(NAMES)
             writers.kill(name)
             writers.begin(name)
+
     await asyncio.sleep(2)
 
 
@@ -128,13 +147,20 @@ async def settled(store: ClickhouseStorage) -> list[Row]:
             newest = rows[-1][0] if rows else -1
         except StorageUnavailable:
             pass
+
         await asyncio.sleep(0.3)
 
 
 async def survive(
-    victims: Sequence[Victim], writers: Writers, store: ClickhouseStorage, rounds: int, most_s: float = 1.2
+    victims: Sequence[Victim],
+    writers: Writers,
+    store: ClickhouseStorage,
+    rounds: int,
+    most_s: float = 1.2,
 ) -> list[Row]:
-    """Kill at random, compare all that is stored with what was sent, and with what a tail saw; returns it."""
+    """Kill at random, compare all that is stored with what was sent, and with what a tail saw;
+    returns it.
+    """
     tail = Tail(store)
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(tail.follow(), name="follow")
@@ -144,8 +170,10 @@ async def survive(
             await kill_at_random(victims, writers, store, rounds, most_s)
         finally:
             writers.kill_all()
+
         rows = await settled(store)
         following.cancel()
+
     await tail.read()
     check(rows)
     assert tail.seen == rows
@@ -161,7 +189,9 @@ async def survive(
 )
 @pytest.mark.parametrize("engine_name", ["debian", "chdb"])
 async def test_servers_and_writers_that_are_killed(engine_name: str, rounds: int) -> None:
-    """In any order, under load: nothing is lost, doubled or torn, and a tail beside sees each record once, in order."""
+    """In any order, under load: nothing is lost, doubled or torn, and a tail beside sees each
+    record once, in order.
+    """
     with own_server(engine_name) as own:
         address = own.address(own.database())
         async with await ClickhouseStorage.open(address, order_delay_ms=DELAY_MS) as store:
@@ -172,8 +202,10 @@ async def test_a_writer_that_is_killed_goes_on(engine: Server) -> None:
     """Whatever the one before left on its way."""
     database = engine.database()
     async with await ClickhouseStorage.open(engine.address(database), order_delay_ms=500) as store:
-        writers, chance = Writers(engine.url(database)), random.Random(3)
+        writers = Writers(engine.url(database))
+        chance = random.Random(3)
         stored = 0
+
         for _ in range(4):
             writers.begin("a")
             before = stored
@@ -182,4 +214,5 @@ async def test_a_writer_that_is_killed_goes_on(engine: Server) -> None:
                 stored = len(await store._link.fetch(_ROWS, (0, 1 << 52), limit_s=30))
             await asyncio.sleep(chance.uniform(0.0, 0.7))
             writers.kill("a")
+
         check(await settled(store))

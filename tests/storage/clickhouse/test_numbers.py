@@ -19,9 +19,14 @@ def numbers_of(*lanes: int, server_ms: int = 1_000_000) -> Numbers:
     counts=st.lists(st.integers(1, 3000), min_size=1, max_size=8),
     clocks=st.lists(st.integers(0, 3 * DAY_MS), min_size=8, max_size=8),
 )
-def test_numbers_rise_and_a_batch_has_those_of_one_day(lanes: set[int], counts: list[int], clocks: list[int]) -> None:
-    """Along a batch and from batch to batch, also when the clock goes back; each in one of the lanes."""
-    numbers, last = numbers_of(*sorted(lanes)), 0
+def test_numbers_rise_and_a_batch_has_those_of_one_day(
+    lanes: set[int], counts: list[int], clocks: list[int]
+) -> None:
+    """Along a batch and from batch to batch, also when the clock goes back; each in one of the
+    lanes.
+    """
+    numbers = numbers_of(*sorted(lanes))
+    last = 0
     for count, server_ms in zip(counts, clocks, strict=False):
         numbers.hear(server_ms)
         taken = list(numbers.take(count))
@@ -40,7 +45,8 @@ def test_a_batch_that_would_cross_midnight_begins_there() -> None:
 
 def test_numbers_of_one_lane_run_ahead_of_the_clock() -> None:
     """One a millisecond, and of several lanes as many more."""
-    one, four = numbers_of(7), numbers_of(1, 2, 3, 4)
+    one = numbers_of(7)
+    four = numbers_of(1, 2, 3, 4)
     one.take(4000)
     four.take(4000)
     assert (one.ahead_ms, four.ahead_ms) == (4000, 1000)

@@ -1,4 +1,6 @@
-"""What goes wrong on a server: said in a line, nothing lost, and the same batch is stored when it is over."""
+"""What goes wrong on a server: said in a line, nothing lost, and the same batch is stored when it
+is over.
+"""
 
 from dataclasses import replace
 
@@ -20,12 +22,20 @@ TROUBLES = [
 ]
 
 
-@pytest.mark.parametrize(("breaks", "mends", "named"), TROUBLES, ids=[named for _, _, named in TROUBLES])
-async def test_a_table_that_was_altered(link: Link, features: Features, breaks: str, mends: str, named: str) -> None:
+@pytest.mark.parametrize(
+    ("breaks", "mends", "named"), TROUBLES, ids=[named for _, _, named in TROUBLES]
+)
+async def test_a_table_that_was_altered(
+    link: Link, features: Features, breaks: str, mends: str, named: str
+) -> None:
     """The batch is refused for now, in words that name what is missing; mended, it is stored once."""
     store = make_store(link, features)
-    await store.store(Batch("a", [Entry(make_record(), make_payload())], {SOURCE: Position(offset=1)}))
-    batch = Batch("a", [Entry(make_record(project="new"), make_payload())], {SOURCE: Position(offset=2)})
+    await store.store(
+        Batch("a", [Entry(make_record(), make_payload())], {SOURCE: Position(offset=1)})
+    )
+    batch = Batch(
+        "a", [Entry(make_record(project="new"), make_payload())], {SOURCE: Position(offset=2)}
+    )
     await link.execute(breaks, limit_s=30)
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match=named):
@@ -45,7 +55,9 @@ async def test_too_many_parts(current: Server) -> None:
     async with await ClickhouseStorage.open(address, order_delay_ms=DELAY_MS) as store:
         await store.commit(Batch("a", [Entry(make_record())]))
         current.ask(f"SYSTEM STOP MERGES {address.database}.records")
-        current.ask(f"ALTER TABLE {address.database}.records MODIFY SETTING parts_to_throw_insert = 1")
+        current.ask(
+            f"ALTER TABLE {address.database}.records MODIFY SETTING parts_to_throw_insert = 1"
+        )
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="Too many parts"):
                 await store.commit(batch)

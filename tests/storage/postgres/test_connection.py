@@ -16,7 +16,9 @@ def leave(budget: Budget, rest_s: float) -> None:
     budget._deadline = time.monotonic() + rest_s
 
 
-async def test_a_budget_ends_every_query_but_the_first(other: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def test_a_budget_ends_every_query_but_the_first(
+    other: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
     """Also one that is only a part of what follows; the transaction goes on."""
     budget = Budget(600.0)
     async with other.transaction():
@@ -29,7 +31,9 @@ async def test_a_budget_ends_every_query_but_the_first(other: "asyncpg.Connectio
         assert await other.fetchval("SELECT 7") == 7
 
 
-async def test_parts_of_the_first_query_are_not_limited(other: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def test_parts_of_the_first_query_are_not_limited(
+    other: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
     """However little time there is, the first slice of a read is searched."""
     budget = Budget(0.0)
     async with other.transaction():
@@ -40,7 +44,9 @@ async def test_parts_of_the_first_query_are_not_limited(other: "asyncpg.Connecti
 
 
 async def test_limits_are_set_now_and_then(other: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Not with each query, and anew where another budget may have set one, or the server has ended a query."""
+    """Not with each query, and anew where another budget may have set one, or the server has ended
+    a query.
+    """
 
     async def limit(budget: Budget) -> str:
         rows = await budget.fetch(other, "SELECT current_setting('statement_timeout')", ())
@@ -64,8 +70,12 @@ async def test_limits_are_set_now_and_then(other: "asyncpg.Connection[asyncpg.Re
         assert [await is_set_anew(budget) for _ in range(2)] == [True, False]
 
 
-async def test_what_no_budget_ends_outlasts_its_limit(other: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Of several limits, one after the other, none is left: what is fetched then takes as long as it takes."""
+async def test_what_no_budget_ends_outlasts_its_limit(
+    other: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    """Of several limits, one after the other, none is left: what is fetched then takes as long as
+    it takes.
+    """
     budget = Budget(600.0)
     async with other.transaction():
         for rest_s in (600.0, 60.0, 1.0):
@@ -77,7 +87,9 @@ async def test_what_no_budget_ends_outlasts_its_limit(other: "asyncpg.Connection
         assert await budget.another(0.0).fetch(other, "SELECT 8", ()) is not None
 
 
-async def test_an_error_names_the_rule_and_no_row(other: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def test_an_error_names_the_rule_and_no_row(
+    other: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
     """In one line: logs outlive what is erased, and the server's detail has the row."""
     await other.execute("CREATE TEMPORARY TABLE rows_ (path text, kind int NOT NULL)")
     with pytest.raises(StorageRejected) as raised, translated():

@@ -20,7 +20,8 @@ from tests.contract.test_storage_repeated_bodies import Log, bodies, entry, hist
 async def grown(other: "asyncpg.Connection[asyncpg.Record]") -> list[int]:
     """List the blocks of conversations; what all blocks take must be what is counted."""
     counted, size = await other.fetchrow(  # type: ignore[misc]
-        "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) FROM sidelog.blocks"
+        "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) FROM "
+        "sidelog.blocks"
     )
     assert counted == (size or 0)
     rows = await other.fetch("SELECT id FROM sidelog.blocks WHERE kind = $1 ORDER BY id", GROWN)
@@ -40,7 +41,9 @@ async def test_a_conversation_is_stored_once(
 
 
 async def test_a_block_stays_in_the_partition_of_its_day(
-    store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+    store: PostgresStorage,
+    other: "asyncpg.Connection[asyncpg.Record]",
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After midnight the next one begins, and the day before can go as a whole."""
     now = now_us()
@@ -59,7 +62,9 @@ async def test_a_block_stays_in_the_partition_of_its_day(
 async def test_what_another_sidecar_erases_is_not_written_again(
     store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """The batch that finds its block changed begins the next one, and nothing of what is left is lost."""
+    """The batch that finds its block changed begins the next one, and nothing of what is left is
+    lost.
+    """
     async with await open_storage(url, tmp_path) as second:
         for turn in range(3):
             await store.commit(Batch("sidecar-1", [entry(turn)]))
@@ -68,7 +73,9 @@ async def test_what_another_sidecar_erases_is_not_written_again(
         await second.erase(Filter(where=Substring("secretive")))
         for turn in range(4, 7):
             await store.commit(Batch("sidecar-1", [entry(turn)]))
-        assert await bodies(second, 1, 2, 3, 5, 6, 7) == [history(turn) for turn in (0, 1, 2, 4, 5, 6)]
+        assert await bodies(second, 1, 2, 3, 5, 6, 7) == [
+            history(turn) for turn in (0, 1, 2, 4, 5, 6)
+        ]
         assert len(await grown(other)) == 2
         await second.erase(Filter())
         assert await grown(other) == []
@@ -96,6 +103,7 @@ async def test_sidecars_that_erase_and_write_at_once_lose_nothing(
             group.create_task(write_all(store, 0))
             group.create_task(write_all(second, 30))
             group.create_task(erase_some())
+
         await second.erase(Filter(where=Substring("secretive")))
         left = sorted(found for found in await bodies_of_all(store))
         assert left == sorted(history(turn) for turn in range(60) if turn % 3)
@@ -105,4 +113,6 @@ async def test_sidecars_that_erase_and_write_at_once_lose_nothing(
 async def bodies_of_all(store: PostgresStorage) -> list[bytes]:
     """Request bodies of all records that are left."""
     found = await store.payloads(range(1, 61))
-    return [payload.request_body.head for payload in found.values() if payload.request_body is not None]
+    return [
+        payload.request_body.head for payload in found.values() if payload.request_body is not None
+    ]

@@ -1,4 +1,6 @@
-"""Index keys are coarse, lists are not: order, cursors and bounds are exact across buckets, and rows stay small."""
+"""Index keys are coarse, lists are not: order, cursors and bounds are exact across buckets, and
+rows stay small.
+"""
 
 import random
 from collections.abc import Iterator
@@ -50,17 +52,29 @@ def test_buckets_rise_with_ids(one: int, other: int) -> None:
 
 @pytest.fixture
 async def mixed(store: PostgresStorage) -> list[Record]:
-    """Rows of some projects, levels and routes, committed in another order than they were received in."""
-    chance, start_us = random.Random(7), now_us() - 600_000_000
+    """Rows of some projects, levels and routes, committed in another order than they were received
+    in.
+    """
+    chance = random.Random(7)
+    start_us = now_us() - 600_000_000
     numbers = sorted(range(ROWS), key=lambda number: number + chance.random() * 400)
     records = []
+
     for number in numbers:
         started_at_us = start_us + number * 100_000
-        values = {"project": chance.choice(PROJECTS), "level": chance.choice(LEVELS), "route_id": f"r{number % 4}"}
+        values = {
+            "project": chance.choice(PROJECTS),
+            "level": chance.choice(LEVELS),
+            "route_id": f"r{number % 4}",
+        }
         record_id = new_id(started_at_us * 1000, 7, number)
         records.append(make_record(id=record_id, started_at_us=started_at_us, client="c", **values))
+
     for first in range(0, ROWS, 700):
-        await store.commit(Batch("sidecar-1", [Entry(record) for record in records[first : first + 700]]))
+        await store.commit(
+            Batch("sidecar-1", [Entry(record) for record in records[first : first + 700]])
+        )
+
     return records
 
 
@@ -84,13 +98,19 @@ async def test_pages_join_across_buckets(
     """Every filter's pages, one behind the other, are its rows in order, none twice."""
     for filter in FILTERS:
         kept = [record for record in mixed if matches(filter, record)]
-        expected = sorted(kept, key=lambda record: record.seq if by == "seq" else record.id, reverse=order == "desc")
+        expected = sorted(
+            kept,
+            key=lambda record: record.seq if by == "seq" else record.id,
+            reverse=order == "desc",
+        )
         query = RecordQuery(filter=filter, by=by, order=order, limit=271)
         assert await collected(store, query) == [record.id for record in expected]
         assert len(expected) > 600
 
 
-async def test_what_is_erased_across_buckets_is_gone(store: PostgresStorage, mixed: list[Record]) -> None:
+async def test_what_is_erased_across_buckets_is_gone(
+    store: PostgresStorage, mixed: list[Record]
+) -> None:
     """Rows, and nothing but them."""
     erased = await store.erase(make_filter(projects=("p1",)))
     assert erased.exchanges == sum(record.project == "p1" for record in mixed)
@@ -101,12 +121,16 @@ async def test_what_is_erased_across_buckets_is_gone(store: PostgresStorage, mix
 async def test_rows_of_some_ranges_are_read_without_those_beside_them(
     store: PostgresStorage, mixed: list[Record], other: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """Of ranges of some dozens of rows, as cells of the index of words are, at most thirty-two at each end too many."""
+    """Of ranges of some dozens of rows, as cells of the index of words are, at most thirty-two at
+    each end too many.
+    """
     ranges = [Range(first, first + 39) for first in (100, 1000, 1500, 2300, 2900)]
     condition = seq_in_parts("$1", "$2", "$3")
     values = keys_of(ranges), [rows.first for rows in ranges], [rows.last for rows in ranges]
     found = await other.fetch(f"SELECT seq FROM sidelog.records WHERE {condition}", *values)
-    assert sorted(seq for (seq,) in found) == [seq for rows in ranges for seq in range(rows.first, rows.last + 1)]
+    assert sorted(seq for (seq,) in found) == [
+        seq for rows in ranges for seq in range(rows.first, rows.last + 1)
+    ]
     for step in ("seqscan", "hashjoin", "mergejoin"):  # Of so few rows it would read all.
         await other.execute(f"SET enable_{step} = off")
     for filtered in (condition, f"project IS NOT NULL AND {condition}"):
@@ -125,12 +149,17 @@ def removed(plan: dict[str, Any]) -> Iterator[float]:
 async def test_a_row_with_its_indexes_stays_small(
     store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """The rows of the benches' mixed service, each with a project, a client, a key or a model now and then."""
-    rows, batch = 24_000, 3000
+    """The rows of the benches' mixed service, each with a project, a client, a key or a model now
+    and then.
+    """
+    rows = 24_000
+    batch = 3000
     for first in range(0, rows, batch):
         records = [
-            make_mixed_record(number, rows, 0.03, now_us() - 3_000_000_000) for number in range(first, first + batch)
+            make_mixed_record(number, rows, 0.03, now_us() - 3_000_000_000)
+            for number in range(first, first + batch)
         ]
         await store.commit(Batch("sidecar-1", [Entry(record) for record in records]))
+
     size = await postgres.size_of_rows(other)
     assert size / rows < MAX_ROW_BYTES

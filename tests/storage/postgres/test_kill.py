@@ -59,10 +59,16 @@ async def read_seqs(store: Storage) -> list[int]:
         query = replace(query, after=page.next_after)
 
 
-async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Server, tmp_path: Path) -> None:
-    """Killed in the middle of batches and started again, the server has every record once, as the position says."""
-    url, chance = await make_database(server, "killed"), random.Random(5)
+async def test_kills_of_the_server_lose_and_double_nothing(
+    server: postgres.Server, tmp_path: Path
+) -> None:
+    """Killed in the middle of batches and started again, the server has every record once, as the
+    position says.
+    """
+    url = await make_database(server, "killed")
+    chance = random.Random(5)
     seqs: list[int] = []
+
     async with await open_storage(url, tmp_path) as store, asyncio.TaskGroup() as group:
         writer = Writer(
             store,
@@ -71,9 +77,14 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
             limits=BacklogLimits(max_records=100, max_age_s=0.01),
             availability=Availability(jitter=lambda: 0.0),
         )
-        writer.subscribe(Listener(on_commit=lambda batch: seqs.extend(entry.record.seq for entry in batch.entries)))
+        writer.subscribe(
+            Listener(
+                on_commit=lambda batch: seqs.extend(entry.record.seq for entry in batch.entries)
+            )
+        )
         group.create_task(writer.run())
         added = 0
+
         for _ in range(5):
             rounds = chance.randrange(20, 60)
             for _ in range(rounds):
@@ -82,9 +93,11 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
                     position = Position(offset=added, taken=added, stored=added)
                     writer.add(Entry(make_record(), make_payload()), 500, SOURCE, position)
                 await asyncio.sleep(0.002)
+
             server.kill()
             await asyncio.sleep(0.05)
             server.start()
+
         assert await writer.close(180.0) == 0
         assert seqs == list(range(1, added + 1))
         assert await store.last_seq() == (await store.info()).rows == added
@@ -93,13 +106,16 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
         assert len(await store.payloads(range(1, added + 1))) == added
         assert writer.counters.records_quarantined == writer.counters.records_escaped == 0
         assert await read_seqs(store) == list(range(1, added + 1))
+
     assert os.listdir(tmp_path) == []
 
 
 async def test_a_hung_server_is_unavailable_and_takes_the_batch_later(
     server: postgres.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that does not answer is given up after the limit; the same batch is stored once when it goes on."""
+    """A server that does not answer is given up after the limit; the same batch is stored once when
+    it goes on.
+    """
     url = await make_database(server, "hung")
     async with await open_storage(url, tmp_path) as store:
         await store.commit(make_batch(make_record(), offset=1))
@@ -114,6 +130,7 @@ async def test_a_hung_server_is_unavailable_and_takes_the_batch_later(
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
+
         monkeypatch.undo()
         assert await store.commit(batch) == 3
         assert (await store.info()).rows == 3

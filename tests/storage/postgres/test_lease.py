@@ -1,4 +1,6 @@
-"""One instance name, one sidecar at a time: the second is refused until the first is gone or silent."""
+"""One instance name, one sidecar at a time: the second is refused until the first is gone or
+silent.
+"""
 
 import time
 from pathlib import Path
@@ -40,10 +42,15 @@ async def execute(url: str, sql: str) -> None:
 
 
 async def test_a_second_of_the_same_name_is_refused(opened: Open, url: str, tmp_path: Path) -> None:
-    """With what to do about it; another name, a reader, and the same sidecar after a kill are welcome."""
+    """With what to do about it; another name, a reader, and the same sidecar after a kill are
+    welcome.
+    """
     async with await opened("a"):
-        with pytest.raises(StorageUnavailable, match="another sidelog writes to this database as instance 'one'"):
+        with pytest.raises(
+            StorageUnavailable, match="another sidelog writes to this database as instance 'one'"
+        ):
             await opened("b")
+
         async with await open_storage(url, tmp_path, instance="two", holder="b"):
             pass
         async with await open_storage(url, tmp_path, is_read_only=True):
@@ -73,6 +80,7 @@ async def test_who_was_silent_for_long_has_lost_its_name(opened: Open, url: str)
             with pytest.raises(StorageUnavailable, match="another sidelog"):
                 await first.commit(Batch("one", [Entry(make_record())]))
             assert await second.is_in_place()
+
         assert await first.is_in_place()
         assert await first.commit(Batch("one", [Entry(make_record())])) == 3
 
@@ -89,10 +97,13 @@ async def test_who_was_stopped_for_long_asks_before_it_commits(
             with pytest.raises(StorageUnavailable, match="another sidelog"):
                 await first.commit(Batch("one", [Entry(make_record())]))
             assert await first.last_seq() == 0
+
         assert await first.commit(Batch("one", [Entry(make_record())])) == 1
 
 
-async def test_machines_that_share_a_data_directory_are_told(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+async def test_machines_that_share_a_data_directory_are_told(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     """Not for one that hands over to its successor; for two that both go on."""
     async with await opened("a") as first, await opened("a") as second:
         await first.is_in_place()

@@ -37,14 +37,18 @@ async def purged_wholly(store: PostgresStorage) -> list[int]:
 
 async def placed(other: "Other[asyncpg.Record]", table: str) -> dict[str, int]:
     """Count the rows of each partition of a table."""
-    rows = await other.fetch(f"SELECT tableoid::regclass::text, count(*) FROM sidelog.{table} GROUP BY 1")
+    rows = await other.fetch(
+        f"SELECT tableoid::regclass::text, count(*) FROM sidelog.{table} GROUP BY 1"
+    )
     return {name.removeprefix("sidelog."): number for name, number in rows}
 
 
 async def test_rows_go_to_the_partition_of_their_day(
     store: PostgresStorage, other: "Other[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Records and blocks of today are in its partitions, ids of far days in the default one, and all are found."""
+    """Records and blocks of today are in its partitions, ids of far days in the default one, and
+    all are found.
+    """
     now = now_us()
     monkeypatch.setattr(write, "now_us", lambda: now)
     today = partitions.day_of(now)
@@ -74,7 +78,10 @@ async def test_a_day_that_has_rows_already_stays_where_it_is(
     assert Partition("records", future) not in made
     assert {Partition("records", future + 1), Partition("blocks", future)} <= set(made)
     await store.commit(make_batch(record_of(future + 1, 2), record_of(future, 3)))
-    assert await placed(other, "records") == {"records_default": 2, Partition("records", future + 1).name: 1}
+    assert await placed(other, "records") == {
+        "records_default": 2,
+        Partition("records", future + 1).name: 1,
+    }
 
 
 async def test_a_day_goes_as_a_whole(
@@ -98,30 +105,41 @@ async def test_a_day_goes_as_a_whole(
     assert (await store.retention()).purged_through_seq == 50
     assert (await store.info()).rows == 5
     await store.commit(make_batch(record_of(today - 1, 77)))
-    assert await placed(other, "records") == {"records_default": 1, Partition("records", today).name: 5}
+    assert await placed(other, "records") == {
+        "records_default": 1,
+        Partition("records", today).name: 5,
+    }
 
 
 async def test_a_reader_in_the_way_makes_the_day_go_in_slices(
     store: PostgresStorage, other: "Other[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A day whose partition cannot be dropped now is deleted row by row, and dropped when the reader is gone."""
+    """A day whose partition cannot be dropped now is deleted row by row, and dropped when the
+    reader is gone.
+    """
     monkeypatch.setattr(purge, "_DROP_WAIT_MS", 50)
     today = partitions.day_of(now_us())
     await partitions.prepare(other, today - 1)
     await store.commit(make_batch(*[record_of(today - 1, number) for number in range(25)]))
     await store.move_floors(today * DAY_US, 0)
+
     async with other.transaction(readonly=True):
         await other.fetchval("SELECT count(*) FROM sidelog.records")
         assert (await store.purge(10)).rows == 10
         # Of its blocks' partition there is no reader.
         assert (await store.purge(10)).rows == 10
+
     assert await purged_wholly(store) == [5]
     assert Partition("records", today - 1) not in await partitions.listed(other)
 
 
-async def test_sidecars_purge_one_at_a_time(store: PostgresStorage, url: str, tmp_path: Path) -> None:
+async def test_sidecars_purge_one_at_a_time(
+    store: PostgresStorage, url: str, tmp_path: Path
+) -> None:
     """Two sidecars that delete, while a third commits, do not get into each other's way."""
-    await store.commit(Batch("sidecar-1", [Entry(record_of(9, number), make_payload()) for number in range(300)]))
+    await store.commit(
+        Batch("sidecar-1", [Entry(record_of(9, number), make_payload()) for number in range(300)])
+    )
     await store.move_floors(10 * DAY_US, 0)
 
     async def delete(purger: PostgresStorage) -> int:
@@ -130,8 +148,10 @@ async def test_sidecars_purge_one_at_a_time(store: PostgresStorage, url: str, tm
             rows += purged.rows
         return rows
 
-    second, third = await open_storage(url, tmp_path), await open_storage(url, tmp_path)
+    second = await open_storage(url, tmp_path)
+    third = await open_storage(url, tmp_path)
     assert isinstance(second, PostgresStorage)
+
     async with second, third:
         async with asyncio.TaskGroup() as group:
             deleting = [group.create_task(delete(purger)) for purger in (store, second)]
@@ -148,8 +168,12 @@ def test_partitions_are_named_by_their_day(day: int, name: str) -> None:
 
 
 def test_ids_of_whole_days_are_those_between() -> None:
-    """From the first of the first day to the last of the last, whether they are one day or all time."""
-    days = [partitions.id_bounds(day * 86_400_000, day * 86_400_000) for day in range(20_000, 20_003)]
+    """From the first of the first day to the last of the last, whether they are one day or all
+    time.
+    """
+    days = [
+        partitions.id_bounds(day * 86_400_000, day * 86_400_000) for day in range(20_000, 20_003)
+    ]
     (first, last), (second, _), (third, _) = days
     before_third = UUID(int=third.int - 1)
     assert partitions.of_whole_days((first, last)) == (first, UUID(int=second.int - 1))

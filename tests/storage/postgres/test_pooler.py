@@ -1,4 +1,6 @@
-"""Behind pgbouncer in transaction mode, where every transaction may meet another session of the server."""
+"""Behind pgbouncer in transaction mode, where every transaction may meet another session of the
+server.
+"""
 
 import asyncio
 import os
@@ -53,12 +55,15 @@ def pooled(url: str) -> Iterator[str]:
         if os.environ.get("CI") == "true":
             pytest.fail("pgbouncer is not installed")
         pytest.skip("pgbouncer is not installed")
+
     query = urlsplit(url).query
     server = query.removeprefix("host=").replace("%2F", "/")
     with tempfile.TemporaryDirectory(prefix="sidelog-pool-") as name:
         directory = Path(name)
-        directory.chmod(0o777)  # It refuses to run as root, and nobody else may enter a test's directory.
+        # It refuses to run as root, and nobody else may enter a test's directory.
+        directory.chmod(0o777)
         (directory / "ini").write_text(CONFIGURATION.format(server=server, directory=directory))
+
         user = "nobody" if os.geteuid() == 0 else None
         with subprocess.Popen([program, "-q", str(directory / "ini")], user=user) as process:
             try:
@@ -73,7 +78,9 @@ def pooled(url: str) -> Iterator[str]:
 
 
 async def test_a_pooler_is_noticed(pooled: str, url: str, tmp_path: Path) -> None:
-    """Statements are kept prepared on a connection to the server, and never behind a pooler, unless the URL says so."""
+    """Statements are kept prepared on a connection to the server, and never behind a pooler, unless
+    the URL says so.
+    """
     for address, size in ((url, 200), (pooled, 0), (f"{url}&statement_cache_size=7", 7)):
         async with await open_storage(address, tmp_path) as store:
             assert isinstance(store, PostgresStorage)
@@ -81,21 +88,32 @@ async def test_a_pooler_is_noticed(pooled: str, url: str, tmp_path: Path) -> Non
 
 
 async def test_sidecars_share_the_sessions_of_a_pooler(pooled: str, tmp_path: Path) -> None:
-    """Writers and readers of two stores, more than there are sessions, see what they would see without the pooler."""
-    batches, size = 15, 20
+    """Writers and readers of two stores, more than there are sessions, see what they would see
+    without the pooler.
+    """
+    batches = 15
+    size = 20
 
     async def write(store: PostgresStorage, source: bytes) -> None:
         for number in range(1, batches + 1):
-            entries = [Entry(make_record(user_agent=f"{source.hex()} {number}"), make_payload()) for _ in range(size)]
-            await store.commit(Batch("sidecar-1", entries, {source: Position(offset=number * size)}))
+            entries = [
+                Entry(make_record(user_agent=f"{source.hex()} {number}"), make_payload())
+                for _ in range(size)
+            ]
+            await store.commit(
+                Batch("sidecar-1", entries, {source: Position(offset=number * size)})
+            )
 
     async def read(store: PostgresStorage) -> None:
         seen: list[int] = []
         while len(seen) < 2 * batches * size:
-            page = await store.read(RecordQuery(filter=ALL, order="asc", limit=77, after=seen[-1] if seen else None))
+            page = await store.read(
+                RecordQuery(filter=ALL, order="asc", limit=77, after=seen[-1] if seen else None)
+            )
             seen += [record.seq for record in page.records]
             await store.read(CountQuery(make_filter(path_contains="items")))
             await store.read(FacetQuery(ALL, ("project", "host")))
+
         assert seen == list(range(1, 2 * batches * size + 1))
 
     stores = [await open_storage(pooled, tmp_path) for _ in range(2)]
@@ -106,6 +124,7 @@ async def test_sidecars_share_the_sessions_of_a_pooler(pooled: str, tmp_path: Pa
                 group.create_task(write(store, bytes([number]) * 16))
                 for _ in range(3):
                     group.create_task(read(store))
+
         with pytest.raises(StorageRejected):
             await stores[0].commit(make_batch(make_record(path="\udc80")))
         assert (await stores[0].read(StatsQuery())).total == 4 * batches * size

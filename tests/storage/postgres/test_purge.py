@@ -31,7 +31,9 @@ def usual(number: int) -> Record:
 
 @pytest.mark.parametrize("make", [message, long_query, usual])
 async def test_rows_take_what_is_said(
-    store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]", make: Callable[[int], Record]
+    store: PostgresStorage,
+    other: "asyncpg.Connection[asyncpg.Record]",
+    make: Callable[[int], Record],
 ) -> None:
     """The cap on size is held by this figure."""
     before = (await store.retention()).used_bytes

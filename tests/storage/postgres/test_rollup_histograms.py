@@ -10,7 +10,9 @@ from storage.aggregates import BOUNDS_US, BUCKETS
 from storage.postgres.rollups import LANE, bucket_of, pack_histogram, unpack_histogram
 
 Other = asyncpg.Connection
-counts = st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 10**LANE - 1), max_size=BUCKETS)
+counts = st.dictionaries(
+    st.integers(0, BUCKETS - 1), st.integers(1, 10**LANE - 1), max_size=BUCKETS
+)
 
 
 def written_out(number: str) -> str:
@@ -32,16 +34,25 @@ def test_nothing_is_no_histogram() -> None:
 
 async def test_the_server_adds_histograms_up(other: "Other[asyncpg.Record]") -> None:
     """As numbers; what is taken off again leaves nothing."""
-    one, two = {0: 1, 3: 9_999_999_998, 255: 4}, {3: 1, 4: 5}
+    one = {0: 1, 3: 9_999_999_998, 255: 4}
+    two = {3: 1, 4: 5}
     sql = "SELECT sum(number::numeric)::text FROM unnest($1::text[]) AS number"
-    found = await other.fetchval(sql, [pack_histogram(one), pack_histogram(two), pack_histogram({})])
+    found = await other.fetchval(
+        sql, [pack_histogram(one), pack_histogram(two), pack_histogram({})]
+    )
     assert unpack_histogram(found) == {0: 1, 3: 9_999_999_999, 4: 5, 255: 4}
-    found = await other.fetchval(sql, [pack_histogram(one), pack_histogram(two), pack_histogram(one, -1)])
+    found = await other.fetchval(
+        sql, [pack_histogram(one), pack_histogram(two), pack_histogram(one, -1)]
+    )
     assert unpack_histogram(found) == two
 
 
 async def test_the_server_finds_the_bucket_of_a_value(other: "Other[asyncpg.Record]") -> None:
     """At each bound, before and behind it."""
     values = sorted({max(0, bound + step) for bound in BOUNDS_US for step in (-1, 0, 1)} | {2**62})
-    found = await other.fetch(f"SELECT value, {bucket_of('value')} FROM unnest($1::bigint[]) AS value", values)
-    assert [tuple(row) for row in found] == [(value, bisect_left(BOUNDS_US, value)) for value in values]
+    found = await other.fetch(
+        f"SELECT value, {bucket_of('value')} FROM unnest($1::bigint[]) AS value", values
+    )
+    assert [tuple(row) for row in found] == [
+        (value, bisect_left(BOUNDS_US, value)) for value in values
+    ]

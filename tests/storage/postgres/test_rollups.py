@@ -1,4 +1,6 @@
-"""Rollups by status in Postgres: kept beside the others, told without the rows, gone with their hours."""
+"""Rollups by status in Postgres: kept beside the others, told without the rows, gone with their
+hours.
+"""
 
 import asyncpg
 import pytest
@@ -37,23 +39,34 @@ async def test_totals_are_told_without_the_rows(
         make_batch(
             *[make_record(host="a", project="p", status=404, keyed=True) for _ in range(3)],
             *[make_record(host="a", error_type="internal") for _ in range(2)],
-            *[make_record(host="b", model="large", provider=provider) for provider in ("openai", None) * 2],
+            *[
+                make_record(host="b", model="large", provider=provider)
+                for provider in ("openai", None) * 2
+            ],
         )
     )
     await other.execute("TRUNCATE sidelog.records")
     assert await store.read(CountQuery(filter)) == Count(exchanges, 0)
 
 
-async def test_sums_go_with_their_hours(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+async def test_sums_go_with_their_hours(
+    store: PostgresStorage, other: "Other[asyncpg.Record]"
+) -> None:
     """What lies below the floor is deleted, and what has come down to nothing is taken off."""
     hour = START_US // HOUR_US // 24 * 24 + 22
 
     async def left() -> tuple[list[int], list[int]]:
-        hours = await other.fetch("SELECT hour - $1 FROM sidelog.status_rollups ORDER BY hour", hour)
-        days = await other.fetch("SELECT day - $1 FROM sidelog.status_rollups_daily ORDER BY day", hour // 24)
+        hours = await other.fetch(
+            "SELECT hour - $1 FROM sidelog.status_rollups ORDER BY hour", hour
+        )
+        days = await other.fetch(
+            "SELECT day - $1 FROM sidelog.status_rollups_daily ORDER BY day", hour // 24
+        )
         return [row[0] for row in hours], [row[0] for row in days]
 
-    await store.commit(make_batch(*[make_record(started_at_us=(hour + number) * HOUR_US) for number in range(4)]))
+    await store.commit(
+        make_batch(*[make_record(started_at_us=(hour + number) * HOUR_US) for number in range(4)])
+    )
     await store.commit(make_batch(make_record(started_at_us=(hour + 5) * HOUR_US)))
     assert await left() == ([0, 1, 2, 3, 5], [0, 1])
     await store.move_floors((hour + 1) * HOUR_US, 0)
@@ -68,7 +81,9 @@ async def test_sums_go_with_their_hours(store: PostgresStorage, other: "Other[as
     assert await left() == ([], [])
 
 
-async def test_an_hour_is_folded_when_nobody_adds_to_it(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+async def test_an_hour_is_folded_when_nobody_adds_to_it(
+    store: PostgresStorage, other: "Other[asyncpg.Record]"
+) -> None:
     """Another sidecar that adds to rollups is not waited for: a later batch folds the hour."""
     hour = START_US // HOUR_US
 
@@ -82,5 +97,6 @@ async def test_an_hour_is_folded_when_nobody_adds_to_it(store: PostgresStorage, 
         await other.execute("SELECT until_hour FROM sidelog.folded FOR SHARE")
         assert sum(await commit(2)) == 0
         assert await store.read(CountQuery(Filter())) == Count(2, 0)
+
     assert sum(await commit(2)) == 1
     assert await store.read(CountQuery(Filter())) == Count(3, 0)

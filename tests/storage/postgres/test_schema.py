@@ -85,7 +85,9 @@ async def test_a_newer_database_is_left_alone(url: str, tmp_path: Path) -> None:
 async def test_a_database_of_before_the_first_version_is_left_alone(
     url: str, tmp_path: Path, change: str, is_read_only: bool
 ) -> None:
-    """Its layout has our number and other columns: it is not opened, and the message says whose it is."""
+    """Its layout has our number and other columns: it is not opened, and the message says whose it
+    is.
+    """
     connection = await asyncpg.connect(url)
     await connection.execute(change)
     await connection.close()
@@ -96,7 +98,9 @@ async def test_a_database_of_before_the_first_version_is_left_alone(
 async def test_text_of_another_encoding_is_refused(tmp_path: Path) -> None:
     """Only UTF-8 can hold all text."""
     admin = await asyncpg.connect(postgres.url("postgres"))
-    await admin.execute("CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+    await admin.execute(
+        "CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
     try:
         with pytest.raises(StorageUnavailable, match="SQL_ASCII"):
             await open_storage(postgres.url("plain"), tmp_path)

@@ -1,4 +1,6 @@
-"""What is particular to the Postgres store: sessions that end, locks, budgets, and what is kept in memory."""
+"""What is particular to the Postgres store: sessions that end, locks, budgets, and what is kept in
+memory.
+"""
 
 import asyncio
 import contextlib
@@ -54,17 +56,20 @@ async def test_sessions_that_were_ended_are_opened_again(
         "WHERE datname = current_database() AND application_name = 'sidelog'"
     )
     batch = make_batch(make_record(project="second"), make_record(project="first"), offset=2)
+
     for _ in range(2):
         try:
             assert await store.commit(batch) == 3
             break
         except StorageUnavailable:
             pass
+
     for _ in range(READERS):
         try:
             await store.last_seq()
         except StorageUnavailable:
             pass
+
     assert [record.project for record in await read_on(store)] == ["first", "second", "first"]
 
 
@@ -76,7 +81,9 @@ async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
 
 
 async def test_a_certificate_that_is_refused_is_unavailable(tmp_path: Path) -> None:
-    """One that has expired says nothing of the records that wait, nor of the address: it will be renewed."""
+    """One that has expired says nothing of the records that wait, nor of the address: it will be
+    renewed.
+    """
     made = [tmp_path / name for name in ("server", "trusted")]
     for directory in made:
         directory.mkdir()
@@ -120,6 +127,7 @@ async def test_a_locked_counter_is_unavailable(url: str, other: "Other[asyncpg.R
             await other.execute("SELECT FROM sidelog.counter FOR UPDATE")
             with pytest.raises(StorageUnavailable, match="lock timeout"):
                 await store.commit(make_batch(record))
+
         assert await store.last_seq() == 0
         assert await store.commit(make_batch(record)) == 1
 
@@ -136,8 +144,11 @@ async def test_a_sidecar_that_was_stopped_does_not_keep_the_others_waiting(
         assert await store.commit(make_batch(make_record())) == 1
 
 
-async def test_a_read_only_server_is_unavailable(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
-    """A replica takes no batch, and it is not the batch's fault; behind the same address there may be a primary soon.
+async def test_a_read_only_server_is_unavailable(
+    store: PostgresStorage, other: "Other[asyncpg.Record]"
+) -> None:
+    """A replica takes no batch, and it is not the batch's fault; behind the same address there may
+    be a primary soon.
 
     Neither writer nor readers stay with the replica, which would answer for ever.
     """
@@ -164,7 +175,9 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
     """A firewall may have forgotten it: nobody would answer, and nobody say so."""
 
     async def pid() -> object:
-        return await store._read(lambda session: session.connection.fetchval("SELECT pg_backend_pid()"))
+        return await store._read(
+            lambda session: session.connection.fetchval("SELECT pg_backend_pid()")
+        )
 
     first = await pid()
     assert await pid() == first
@@ -173,11 +186,18 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("safe", "on"), ("fast", "off")])
-async def test_safe_waits_for_the_disk(url: str, tmp_path: Path, durability: Durability, synchronous: str) -> None:
+async def test_safe_waits_for_the_disk(
+    url: str, tmp_path: Path, durability: Durability, synchronous: str
+) -> None:
     """`safe` commits as the server is set up to, `fast` without waiting for its disk."""
     async with await open_storage(url, tmp_path, durability=durability) as store:
         assert isinstance(store, PostgresStorage)
-        assert await store._write(lambda session: session.connection.fetchval("SHOW synchronous_commit")) == synchronous
+        assert (
+            await store._write(
+                lambda session: session.connection.fetchval("SHOW synchronous_commit")
+            )
+            == synchronous
+        )
 
 
 async def test_readers_cannot_write(store: PostgresStorage) -> None:
@@ -214,7 +234,9 @@ async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
 ) -> None:
     """Bodies are searched within the budget too: page by page everything is found once."""
     monkeypatch.setattr(rows_module, "FIRST_ROWS", 10)
-    await slow.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for number in range(50)]))
+    await slow.commit(
+        Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for number in range(50)])
+    )
     wanted = Filter(where=Substring('"RESPONSE": 1'), kind="all")
     page = await slow.read(RecordQuery(filter=wanted))
     assert (page.complete, page.next_after, page.records) == (False, 91, [])
@@ -244,6 +266,7 @@ async def test_a_deep_offset_is_the_same_with_and_without_holes(
             page = await store.read(query)
             assert page.records == left[offset : offset + 5]
             assert (page.next_after is None) == (offset + 5 >= len(left))
+
     assert (await store.read(RecordQuery(filter=Filter(kind="event"), offset=3))).records == []
 
 
@@ -252,7 +275,9 @@ async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
 ) -> None:
     """Where rollups count values together, stats of one of them come from the rows."""
     store._batches._limits = Limits(3)
-    await store.commit(make_batch(*[make_record(project=f"p{number}", container=None) for number in range(6)]))
+    await store.commit(
+        make_batch(*[make_record(project=f"p{number}", container=None) for number in range(6)])
+    )
     await store.commit(make_batch(make_record(project="p5", kind="event", level="debug")))
     stats = await store.read(StatsQuery(Filter(scope=Scope(projects=("p5",)))))
     assert (stats.total, stats.by_project) == (3, {"p5": 3})
@@ -277,7 +302,9 @@ async def test_a_running_statement_is_ended(store: PostgresStorage) -> None:
 
 
 async def test_the_rest_of_a_budget_limits_nothing_else(store: PostgresStorage) -> None:
-    """What a search fetches beside its statements, blocks for example, may take longer than was left for the last."""
+    """What a search fetches beside its statements, blocks for example, may take longer than was
+    left for the last.
+    """
 
     async def work(session: PostgresSession) -> list[object]:
         session = session.limited(0.2)
@@ -295,14 +322,22 @@ async def test_the_rest_of_a_budget_limits_nothing_else(store: PostgresStorage) 
 async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(
     url: str, other: "Other[asyncpg.Record]"
 ) -> None:
-    """Nobody waits for the rest of a cancelled read, the server neither, and the next read can use its connection."""
+    """Nobody waits for the rest of a cancelled read, the server neither, and the next read can use
+    its connection.
+    """
     async with await opened(url, readers=1) as store:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(600)"))
+                await store._read(
+                    lambda session: session.connection.fetchval("SELECT pg_sleep(600)")
+                )
+
         async with asyncio.timeout(60):
             assert await store.last_seq() == 0
-        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
+        running = (
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> "
+            "pg_backend_pid()"
+        )
         await postgres.until(other, f"{running} AND state = 'active'", lambda count: count == 0)
 
 
@@ -321,12 +356,16 @@ async def test_as_many_reads_run_at_once_as_have_turns(store: PostgresStorage) -
 # What the writer remembers.
 
 
-async def test_what_is_remembered_is_bounded(store: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_is_bounded(
+    store: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With more values than are remembered, every row still reads back as it was."""
     monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(packing, "MAX_COMBINATIONS", 3)
-    records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
+    records = [
+        make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)
+    ]
     for start in range(0, 60, 20):
         await store.commit(make_batch(*records[start : start + 20]))
     assert await read_on(store, limit=7) == records
@@ -337,34 +376,58 @@ async def test_values_are_kept_once_whoever_brings_them(
 ) -> None:
     """Stores that meet the same new values at the same time agree about their ids."""
     names = [f"name {number}" for number in range(40)]
-    async with await open_storage(url, tmp_path) as first, await open_storage(url, tmp_path) as second:
+    async with (
+        await open_storage(url, tmp_path) as first,
+        await open_storage(url, tmp_path) as second,
+    ):
         async with asyncio.TaskGroup() as group:
             for store, order in ((first, names), (second, names[::-1])):
-                group.create_task(store.commit(make_batch(*[make_record(user_agent=name) for name in order])))
+                group.create_task(
+                    store.commit(make_batch(*[make_record(user_agent=name) for name in order]))
+                )
         found = (await first.read(RecordQuery(filter=ALL, limit=100))).records
+
     assert sorted(record.user_agent or "" for record in found) == sorted(names * 2)
-    assert await other.fetchval("SELECT count(*) FROM sidelog.dictionary WHERE value LIKE 'name %'") == len(names)
+    assert await other.fetchval(
+        "SELECT count(*) FROM sidelog.dictionary WHERE value LIKE 'name %'"
+    ) == len(names)
 
 
 # Payloads.
 
 
-async def test_blocks_are_kept_under_ids_of_their_own(url: str, tmp_path: Path, other: "Other[asyncpg.Record]") -> None:
-    """Two stores that write at the same time never give an id twice, and what they take of space is counted."""
-    async with await open_storage(url, tmp_path) as first, await open_storage(url, tmp_path) as second:
+async def test_blocks_are_kept_under_ids_of_their_own(
+    url: str, tmp_path: Path, other: "Other[asyncpg.Record]"
+) -> None:
+    """Two stores that write at the same time never give an id twice, and what they take of space is
+    counted.
+    """
+    async with (
+        await open_storage(url, tmp_path) as first,
+        await open_storage(url, tmp_path) as second,
+    ):
         for number in range(3):
             for store in (first, second):
-                await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for _ in range(5)]))
+                await store.commit(
+                    Batch(
+                        "sidecar-1", [Entry(make_record(), make_payload(number)) for _ in range(5)]
+                    )
+                )
+
         assert len(await first.payloads(range(1, 31))) == 30
         counted, size = await other.fetchrow(  # type: ignore[misc]
-            "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) FROM sidelog.blocks"
+            "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) FROM "
+            "sidelog.blocks"
         )
         assert counted == size > 0
         await first.erase(ALL)
+
     assert await other.fetchval("SELECT block_bytes FROM sidelog.counter") == 0
 
 
-async def test_vacuum_gives_space_back(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+async def test_vacuum_gives_space_back(
+    store: PostgresStorage, other: "Other[asyncpg.Record]"
+) -> None:
     """What was erased takes no space on the disk any more."""
     await store.commit(make_batch(*[make_record(path="x" * 2000) for _ in range(500)]))
     before = await other.fetchval("SELECT pg_relation_size('sidelog.records_default')")
@@ -376,7 +439,9 @@ async def test_vacuum_gives_space_back(store: PostgresStorage, other: "Other[asy
         await store.vacuum()
 
 
-async def test_vacuum_reaches_every_table(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+async def test_vacuum_reaches_every_table(
+    store: PostgresStorage, other: "Other[asyncpg.Record]"
+) -> None:
     """Those that came with a later layout, too."""
     await store.vacuum()
     left = await other.fetch(
@@ -389,7 +454,9 @@ async def test_vacuum_reaches_every_table(store: PostgresStorage, other: "Other[
 async def test_keys_are_read_beside_slow_answers(url: str) -> None:
     """Workers learn of changed keys while every other reader is busy."""
     async with await opened(url, readers=1) as store, asyncio.TaskGroup() as group:
-        slow = group.create_task(store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(60)")))
+        slow = group.create_task(
+            store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(60)"))
+        )
         await asyncio.sleep(0)
         assert (await store.key_version(), await store.keys()) == (0, [])
         assert not slow.done()

@@ -41,7 +41,10 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def entry_of(number: int) -> Entry:
     """Make a record with a body, and the word in some."""
     word = "seldom" if number % EVERY == 3 else "often"
-    return Entry(make_record(), Payload(b"GET / HTTP/1.1", b"", make_body(b'{"said": "%s"}' % word.encode()), None))
+    return Entry(
+        make_record(),
+        Payload(b"GET / HTTP/1.1", b"", make_body(b'{"said": "%s"}' % word.encode()), None),
+    )
 
 
 async def test_cells_are_looked_into_together(
@@ -52,6 +55,7 @@ async def test_cells_are_looked_into_together(
     monkeypatch.setattr(build, "CELL_ROWS", CELL_ROWS)
     monkeypatch.setattr(build, "LEAST_CELLS", SEGMENT_CELLS)
     monkeypatch.setattr(merge, "MAX_CELLS", SEGMENT_CELLS)
+
     async with await open_storage(url, tmp_path, durability="fast") as store:
         await store.commit(Batch("sidecar-1", [entry_of(number) for number in range(ROWS)]))
         while not (await store.index_text()).is_done:
@@ -60,6 +64,7 @@ async def test_cells_are_looked_into_together(
         await store.read(query)
         statements.clear()
         page = await store.read(query)
+
     assert page.complete
     assert len(page.records) == ROWS // EVERY
     assert 5 < len(statements) < 30

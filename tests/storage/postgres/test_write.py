@@ -1,4 +1,6 @@
-"""Several sidecars write into one database, and commits whose answer was lost are neither lost nor doubled."""
+"""Several sidecars write into one database, and commits whose answer was lost are neither lost nor
+doubled.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,15 +33,25 @@ async def listed(store: Storage) -> list[Record]:
 async def test_batches_of_two_writers_are_dense_and_in_commit_order(
     url: str, tmp_path: Path, instances: tuple[str, str]
 ) -> None:
-    """While two stores commit at once, a reader of "greater than" sees every row once, in whole batches."""
-    batches, size = 25, 30
+    """While two stores commit at once, a reader of "greater than" sees every row once, in whole
+    batches.
+    """
+    batches = 25
+    size = 30
 
     async def write_all(store: Storage, instance: str, source: bytes) -> None:
         for number in range(1, batches + 1):
-            records = [make_record(instance=instance, project=f"p{number % 3}", status=500) for _ in range(size)]
+            records = [
+                make_record(instance=instance, project=f"p{number % 3}", status=500)
+                for _ in range(size)
+            ]
             position = Position(offset=number * size)
             await store.commit(
-                Batch(instance, [Entry(record, make_payload()) for record in records], {source: position})
+                Batch(
+                    instance,
+                    [Entry(record, make_payload()) for record in records],
+                    {source: position},
+                )
             )
             seqs = [record.seq for record in records]
             assert seqs == list(range(seqs[0], seqs[0] + size))
@@ -52,11 +64,15 @@ async def test_batches_of_two_writers_are_dense_and_in_commit_order(
             assert (await store.last_seq()) % size == 0
         return seen
 
-    async with await open_storage(url, tmp_path) as first, await open_storage(url, tmp_path) as second:
+    async with (
+        await open_storage(url, tmp_path) as first,
+        await open_storage(url, tmp_path) as second,
+    ):
         async with asyncio.TaskGroup() as group:
             followers = [group.create_task(follow(store)) for store in (first, second)]
             group.create_task(write_all(first, instances[0], b"1" * 16))
             group.create_task(write_all(second, instances[1], b"2" * 16))
+
         for follower in followers:
             assert follower.result() == list(range(1, 2 * batches * size + 1))
         assert (await first.read(StatsQuery())).total == 4 * batches * size
@@ -66,7 +82,9 @@ async def test_batches_of_two_writers_are_dense_and_in_commit_order(
 
 
 class Relay:
-    """Stands between a store and the server, and cuts the line when a commit comes by, if it was told to."""
+    """Stands between a store and the server, and cuts the line when a commit comes by, if it was
+    told to.
+    """
 
     def __init__(self, server: Path) -> None:
         self._server = str(server / ".s.PGSQL.5432")
@@ -103,6 +121,7 @@ class Relay:
                 self.cut = None
                 answers.cancel()
                 await asyncio.wait((answers,))
+
             if cut != "before":
                 up_writer.write(data)
                 await up_writer.drain()
@@ -133,7 +152,9 @@ async def relay(url: str, tmp_path: Path) -> AsyncIterator[tuple[Relay, str]]:
 async def test_a_commit_without_an_answer_is_settled_by_the_next(
     relay: tuple[Relay, str], tmp_path: Path, cut: str
 ) -> None:
-    """Whether the server heard of a commit or not, trying the same batch again stores it exactly once."""
+    """Whether the server heard of a commit or not, trying the same batch again stores it exactly
+    once.
+    """
     line, url = relay
     async with await open_storage(url, tmp_path) as store:
         await store.commit(make_batch(make_record(), offset=1))
@@ -150,7 +171,9 @@ async def test_a_commit_without_an_answer_is_settled_by_the_next(
         assert (await store.read(StatsQuery())).total == 82
 
 
-async def test_a_doubtful_batch_may_come_back_in_other_parts(relay: tuple[Relay, str], tmp_path: Path) -> None:
+async def test_a_doubtful_batch_may_come_back_in_other_parts(
+    relay: tuple[Relay, str], tmp_path: Path
+) -> None:
     """Records that turned out to be stored are left out of whatever batch brings them again."""
     line, url = relay
     records = [make_record() for _ in range(6)]
@@ -166,8 +189,12 @@ async def test_a_doubtful_batch_may_come_back_in_other_parts(relay: tuple[Relay,
         assert (await store.positions("sidecar-1"))[SOURCE].offset == 6
 
 
-async def test_positions_wait_for_a_commit_under_way(store: PostgresStorage, url: str, tmp_path: Path) -> None:
-    """A sidecar that starts again reads its positions behind the lock that an unfinished commit of its own holds."""
+async def test_positions_wait_for_a_commit_under_way(
+    store: PostgresStorage, url: str, tmp_path: Path
+) -> None:
+    """A sidecar that starts again reads its positions behind the lock that an unfinished commit of
+    its own holds.
+    """
     insert = "INSERT INTO sidelog.ingest_position VALUES ('sidecar-1', $1, 9, 0, 0, 0, '{}', false)"
     async with (
         await open_storage(url, tmp_path) as again,
@@ -180,16 +207,24 @@ async def test_positions_wait_for_a_commit_under_way(store: PostgresStorage, url
         await asyncio.sleep(0.1)
         assert not reading.done()
         await connection.execute("COMMIT")
+
     assert reading.result() == {SOURCE: Position(offset=9)}
 
 
 async def test_spans_cover_every_row_and_are_few(
-    store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+    store: PostgresStorage,
+    other: "asyncpg.Connection[asyncpg.Record]",
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Small batches share a span until it is long enough, a large batch is one span, and none overlap."""
+    """Small batches share a span until it is long enough, a large batch is one span, and none
+    overlap.
+    """
     monkeypatch.setattr(write, "SPAN_RECORDS", 20)
     for place, size in enumerate((1, 5, 13, 1, 1, 60, 2, 2)):
-        await store.commit(make_batch(*[make_record(started_at_us=START_US + place) for _ in range(size)]))
+        await store.commit(
+            make_batch(*[make_record(started_at_us=START_US + place) for _ in range(size)])
+        )
+
     rows = await other.fetch("SELECT * FROM sidelog.spans ORDER BY first_seq")
     assert [tuple(row)[:4] for row in rows] == [
         (1, 20, START_US, START_US + 3),
@@ -201,7 +236,9 @@ async def test_spans_cover_every_row_and_are_few(
 async def test_a_server_that_lost_commits_is_noticed_behind_a_pooler(
     store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    """After a failover it may not know texts that this sidecar remembers, though no session of ours ended."""
+    """After a failover it may not know texts that this sidecar remembers, though no session of ours
+    ended.
+    """
 
     async def commit(to: Storage, instance: str) -> None:
         record = make_record(instance=instance, host="shop.test")
@@ -214,7 +251,9 @@ async def test_a_server_that_lost_commits_is_noticed_behind_a_pooler(
         store._batches._server_since = datetime.now(UTC)
         await commit(store, "sidecar-1")
         assert [record.host for record in await listed(second)] == [None, "shop.test", "shop.test"]
-        assert store._batches._server_since == await other.fetchval("SELECT pg_postmaster_start_time()")
+        assert store._batches._server_since == await other.fetchval(
+            "SELECT pg_postmaster_start_time()"
+        )
 
 
 async def test_the_default_isolation_of_a_database_is_no_matter(
@@ -227,7 +266,9 @@ async def test_the_default_isolation_of_a_database_is_no_matter(
     async def commit(to: Storage, instance: str) -> None:
         for number in range(10):
             records = [make_record(instance=instance, host=f"{number}.test") for _ in range(5)]
-            await to.commit(Batch(instance, [Entry(record) for record in records], {SOURCE: Position()}))
+            await to.commit(
+                Batch(instance, [Entry(record) for record in records], {SOURCE: Position()})
+            )
 
     async with await open_storage(url, tmp_path) as second, asyncio.TaskGroup() as group:
         group.create_task(commit(store, "sidecar-1"))
@@ -239,13 +280,20 @@ async def test_the_default_isolation_of_a_database_is_no_matter(
     "back",
     [
         "ALTER TABLE sidelog.dictionary ALTER id RESTART",
-        "SELECT setval('sidelog.block_reservation', last_value, false) FROM sidelog.block_reservation",
+        "SELECT setval('sidelog.block_reservation', last_value, false) FROM "
+        "sidelog.block_reservation",
     ],
 )
 async def test_a_sequence_that_was_set_back_is_no_record_s_fault(
-    store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]", back: str
+    store: PostgresStorage,
+    url: str,
+    tmp_path: Path,
+    other: "asyncpg.Connection[asyncpg.Record]",
+    back: str,
 ) -> None:
-    """As on a server that logical replication has filled: records wait until somebody has set it right."""
+    """As on a server that logical replication has filled: records wait until somebody has set it
+    right.
+    """
     await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
     await other.execute(back)
     async with await open_storage(url, tmp_path) as second:

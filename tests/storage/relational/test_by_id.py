@@ -24,16 +24,22 @@ def test_the_milliseconds_of_an_id_are_its_upper_bits(ms: int, nonce: int) -> No
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @given(first=MS, last=MS, after=st.none() | IDS)
-def test_slices_cover_the_range_once_in_order(order: Order, first: int, last: int, after: int | None) -> None:
+def test_slices_cover_the_range_once_in_order(
+    order: Order, first: int, last: int, after: int | None
+) -> None:
     """Neighbours touch, ends are the range's, or the cursor's where that is inside."""
     parts = list(id_slices(Range(first, last), order, after))
     if order == "desc":
         parts.reverse()
     for earlier, later in itertools.pairwise(parts):
         assert later.first == earlier.last + 1
-    least, most = first << 80, (last + 1 << 80) - 1
+    least = first << 80
+    most = (last + 1 << 80) - 1
     if after is not None:
-        least, most = (max(least, after + 1), most) if order == "asc" else (least, min(most, after - 1))
+        least, most = (
+            (max(least, after + 1), most) if order == "asc" else (least, min(most, after - 1))
+        )
+
     if least > most:
         assert parts == []
     else:
@@ -41,6 +47,8 @@ def test_slices_cover_the_range_once_in_order(order: Order, first: int, last: in
 
 
 def test_a_year_without_a_row_is_crossed_quickly() -> None:
-    """Ten slices, each eight times as wide as the one before where there is nothing; some more on a busy machine."""
+    """Ten slices, each eight times as wide as the one before where there is nothing; some more on a
+    busy machine.
+    """
     assert len(list(id_slices(Range(0, 365 * 86_400_000), "desc", None))) <= 15
     assert FIRST_SLICE_MS == 1000

@@ -40,5 +40,8 @@ def test_a_period_larger_than_the_bound_is_not_kept() -> None:
 def test_counts_are_added_without_touching_what_is_remembered() -> None:
     """Sums are new dictionaries; every facet asked for is in them."""
     part: Counts = {"route": {1: 1, 2: 5}}
-    assert merged(("route", "level"), (part, {"route": {2: 1}})) == {"route": {1: 1, 2: 6}, "level": {}}
+    assert merged(("route", "level"), (part, {"route": {2: 1}})) == {
+        "route": {1: 1, 2: 6},
+        "level": {},
+    }
     assert part == {"route": {1: 1, 2: 5}}

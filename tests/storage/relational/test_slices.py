@@ -17,11 +17,15 @@ def widths(seconds: list[float], whole: Range) -> list[int]:
     """Walk a range with slices that take so long, and answer how wide each was."""
     # The clock is read before and after each slice.
     times = iter(list(chain.from_iterable((0.0, took_s) for took_s in seconds)) + [0.0] * 1000)
-    return [part.last - part.first + 1 for part in slices(whole, "asc", Pace(clock=lambda: next(times)))]
+    return [
+        part.last - part.first + 1 for part in slices(whole, "asc", Pace(clock=lambda: next(times)))
+    ]
 
 
 def test_quick_slices_widen_and_slow_ones_narrow() -> None:
-    """By how much too quick or too slow they were: eight times, or a quarter, at most, never below the first width."""
+    """By how much too quick or too slow they were: eight times, or a quarter, at most, never below
+    the first width.
+    """
     found = widths([0.001, 0.05, 0.5, 2.0, 2.0, 2.0], Range(1, 100 * FIRST))
     assert [width // FIRST for width in found[:7]] == [1, 8, 40, 20, 5, 1, 1]
 
@@ -34,14 +38,18 @@ def test_a_patient_walk_widens_longer() -> None:
 
 
 def test_a_walk_that_has_nearly_enough_goes_on_in_few_rows() -> None:
-    """Twice as many as should have the rest, never fewer than at first; where nothing is found it widens again."""
+    """Twice as many as should have the rest, never fewer than at first; where nothing is found it
+    widens again.
+    """
     pace = Pace(1000, lambda: 0.0)
     found = slices(Range(1, 100_000), "asc", pace)
     widths = []
+
     for part, rows in zip(found, (None, 1200, 10, None, None), strict=False):
         widths.append(part.size)
         if rows is not None:
             pace.expect(rows)
+
     assert widths == [1000, 8000, 2400, 1000, 8000]
 
 
@@ -53,7 +61,8 @@ def test_a_walk_that_has_nearly_enough_goes_on_in_few_rows() -> None:
 )
 def test_slices_are_the_range(first: int, length: int, order: Order, took_s: float) -> None:
     """Slices follow each other without gap or overlap, in the order asked for."""
-    whole, now_s = Range(first, first + length - 1), [0.0]
+    whole = Range(first, first + length - 1)
+    now_s = [0.0]
 
     def clock() -> float:
         now_s[0] += took_s
@@ -82,8 +91,11 @@ def parts_of(part: Range) -> tuple[Range, ...]:
 def test_slices_of_ranges_are_their_rows(
     lengths: list[tuple[int, int]], order: Order, took_s: float, first_rows: int
 ) -> None:
-    """All rows of the ranges and no others, each once, in the order asked for; only one that is wide is cut."""
-    ranges, first = [], 1
+    """All rows of the ranges and no others, each once, in the order asked for; only one that is
+    wide is cut.
+    """
+    ranges = []
+    first = 1
     for length, gap in lengths:
         ranges.append(Range(first, first + length - 1))
         first += length + gap
@@ -94,12 +106,15 @@ def test_slices_of_ranges_are_their_rows(
         return now_s[0]
 
     found: list[Range] = []
-    for part in joint_slices(ranges if order == "asc" else ranges[::-1], order, Pace(first_rows, clock)):
+    for part in joint_slices(
+        ranges if order == "asc" else ranges[::-1], order, Pace(first_rows, clock)
+    ):
         parts = parts_of(part)
         assert (part.first, part.last) == (parts[0].first, parts[-1].last)
         walked = parts if order == "asc" else parts[::-1]
         assert all(each in ranges for each in walked[1:])
         found += walked
+
     assert all(not part.is_empty for part in found)
     if order == "desc":
         found.reverse()
@@ -110,7 +125,10 @@ def test_slices_of_ranges_are_their_rows(
 def test_short_ranges_share_a_slice_within_bounds() -> None:
     """As many as the width has room for, more after a quick one, and never more than some."""
     ranges = [Range(number * 1000, number * 1000 + 99) for number in range(2000)]
-    sizes = [sum(each.size for each in parts_of(part)) for part in joint_slices(ranges, "asc", Pace(1000, lambda: 0.0))]
+    sizes = [
+        sum(each.size for each in parts_of(part))
+        for part in joint_slices(ranges, "asc", Pace(1000, lambda: 0.0))
+    ]
     assert sizes[:2] == [1000, module.MAX_JOINED]
     assert max(sizes) == module.MAX_JOINED
 
@@ -125,12 +143,17 @@ def test_walks_at_one_pace_go_on_as_wide() -> None:
 def test_ranges_that_are_not_joined_have_slices_of_their_own() -> None:
     """They begin narrow, and widen only by slices that were as wide as could be."""
     ranges = [Range(number * 1000, number * 1000 + 124) for number in range(20)]
-    found = list(joint_slices([*ranges, Range(50_000, 70_000)], "asc", Pace(16, lambda: 0.0), joins=False))
+    found = list(
+        joint_slices([*ranges, Range(50_000, 70_000)], "asc", Pace(16, lambda: 0.0), joins=False)
+    )
     assert found[:2] == [Range(0, 15), Range(16, 124)]
     assert found[2:21] == ranges[1:]
     assert found[21:23] == [Range(50_000, 50_127), Range(50_128, 51_151)]
     dear = iter(range(1000))
-    assert [part.size for part in joint_slices(ranges[:2], "asc", Pace(100, lambda: next(dear)), joins=False)] == [
+    assert [
+        part.size
+        for part in joint_slices(ranges[:2], "asc", Pace(100, lambda: next(dear)), joins=False)
+    ] == [
         100,
         25,
     ] * 2
@@ -144,16 +167,23 @@ def test_ranges_that_are_not_joined_have_slices_of_their_own() -> None:
 def test_windows_tell_which_of_their_rows_are_in_ranges(
     lengths: list[tuple[int, int]], first: int, order: Order
 ) -> None:
-    """They are the slices of the whole, and what they tell, together, is what is in it of the ranges."""
-    told, start = [], 1
+    """They are the slices of the whole, and what they tell, together, is what is in it of the
+    ranges.
+    """
+    told = []
+    start = 1
     for length, gap in lengths:
         told.append(Range(start, start + length - 1))
         start += length + gap
     whole = Range(first, first + 5000)
     found = list(windows(whole, told, order, Pace(100)))
-    assert {row for part in found for row in range(part.first, part.last + 1)} == set(range(first, first + 5001))
+    assert {row for part in found for row in range(part.first, part.last + 1)} == set(
+        range(first, first + 5001)
+    )
     assert sum(part.size for part in found) == whole.size
-    rows = [row for part in found for each in part.possible for row in range(each.first, each.last + 1)]
+    rows = [
+        row for part in found for each in part.possible for row in range(each.first, each.last + 1)
+    ]
     assert sorted(rows) == [
         row for each in told for row in range(each.first, each.last + 1) if 0 <= row - first <= 5000
     ]

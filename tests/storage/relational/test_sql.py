@@ -28,33 +28,56 @@ IDS = {"project": {"a": 1, "b": 2}, "method": {"GET": 5}}
     [
         (Filter(kind="all"), "1 = 1", ()),
         (Filter(), "kind = ?", (0,)),
-        (make_filter(kind="event", projects=("a",)), "project = ? AND project <> 0 AND kind = 1", (1,)),
+        (
+            make_filter(kind="event", projects=("a",)),
+            "project = ? AND project <> 0 AND kind = 1",
+            (1,),
+        ),
         (
             make_filter(kind="all", scope=Scope(projects=("a", "b")), projects=("b", "zzz")),
             "project IN (?, ?) AND project <> 0 AND project = ? AND project <> 0",
             (1, 2, 2),
         ),
-        (make_filter(kind="all", levels=("error", "warn")), "level >= 2 AND level IN (?, ?)", (2, 3)),
+        (
+            make_filter(kind="all", levels=("error", "warn")),
+            "level >= 2 AND level IN (?, ?)",
+            (2, 3),
+        ),
         (make_filter(kind="all", levels=("info", "error", "x")), "level IN (?, ?)", (1, 3)),
         (make_filter(kind="all", statuses=(200,)), "+status = ?", (200,)),
-        (make_filter(kind="all", status_classes=(2, 5)), "(status / 100 = ? OR status / 100 = ?)", (2, 5)),
+        (
+            make_filter(kind="all", status_classes=(2, 5)),
+            "(status / 100 = ? OR status / 100 = ?)",
+            (2, 5),
+        ),
         (
             make_filter(kind="all", statuses=(404,), status_classes=(5,)),
             "status >= 400 AND status / 100 IN (?, ?) AND (+status = ? OR status / 100 = ?)",
             (4, 5, 404, 5),
         ),
-        (Filter(kind="all", since_us=5, until_us=9), "(started_at_us >= ? AND started_at_us <= ?)", (5, 8)),
+        (
+            Filter(kind="all", since_us=5, until_us=9),
+            "(started_at_us >= ? AND started_at_us <= ?)",
+            (5, 8),
+        ),
         (make_filter(kind="all", min_duration_us=0), "(duration_us >= ?)", (0,)),
-        (make_filter(kind="all", path_contains="_X"), "(path <> 0 AND instr(lower(path), ?) > 0)", ("_x",)),
+        (
+            make_filter(kind="all", path_contains="_X"),
+            "(path <> 0 AND instr(lower(path), ?) > 0)",
+            ("_x",),
+        ),
         (
             make_filter(kind="all", path_contains="%Ä_X"),
-            "((path <> 0 AND instr(lower(path), ?) > 0) OR (path <> 0 AND instr(lower(path), ?) > 0))",
+            "((path <> 0 AND instr(lower(path), ?) > 0) OR (path <> 0 AND instr(lower(path), ?) > "
+            "0))",
             ("%Ä_x", "%25%c3%84_x"),
         ),
         (Filter(kind="all", since_us=-(1 << 80)), "(started_at_us >= ?)", (0,)),
     ],
 )
-def test_a_filter_becomes_a_clause(filter: Filter, text: str, parameters: tuple[int | str, ...]) -> None:
+def test_a_filter_becomes_a_clause(
+    filter: Filter, text: str, parameters: tuple[int | str, ...]
+) -> None:
     """Each field is a condition over bound values."""
     assert conditions(filter, IDS, SQLITE) == Where(text, parameters)
 
@@ -88,15 +111,17 @@ def test_parameters_are_numbered_for_dialects_that_need_it() -> None:
 
 def test_rollups_have_a_status_class() -> None:
     """Over rollups, the class is a column."""
-    assert rollup_conditions(make_filter(methods=("GET",), status_classes=(4, 5)), IDS, SQLITE) == Where(
-        "method = ? AND (status_class = ? OR status_class = ?) AND kind = ?", (5, 4, 5, 0)
-    )
+    assert rollup_conditions(
+        make_filter(methods=("GET",), status_classes=(4, 5)), IDS, SQLITE
+    ) == Where("method = ? AND (status_class = ? OR status_class = ?) AND kind = ?", (5, 4, 5, 0))
     assert rollup_conditions(make_filter(statuses=(0,)), IDS, SQLITE) is None
 
 
 def test_texts_are_named_by_column() -> None:
     """All values to look up are named once per column, without those that cannot be stored."""
-    filter = make_filter(scope=Scope(projects=("a",)), projects=("b", "\ud800"), keys=("k",), outcomes=("ok",))
+    filter = make_filter(
+        scope=Scope(projects=("a",)), projects=("b", "\ud800"), keys=("k",), outcomes=("ok",)
+    )
     assert texts(filter) == {"project": ("a", "b"), "key_id": ("k",), "outcome": ("ok",)}
 
 
@@ -112,8 +137,12 @@ def test_only_ascii_is_lowered() -> None:
 
 
 def test_postgres_is_told_the_type_of_numbers() -> None:
-    """Numbers are bound as 64 bits, so that one too large for its column matches nothing instead of failing."""
-    filter = make_filter(kind="all", projects=("a",), trace_id="t", statuses=(1 << 40,), path_contains="X")
+    """Numbers are bound as 64 bits, so that one too large for its column matches nothing instead of
+    failing.
+    """
+    filter = make_filter(
+        kind="all", projects=("a",), trace_id="t", statuses=(1 << 40,), path_contains="X"
+    )
     found = conditions(filter, IDS, POSTGRES)
     assert found is not None
     assert found.parameters == (1, 1 << 40, "x", "t")
@@ -122,7 +151,9 @@ def test_postgres_is_told_the_type_of_numbers() -> None:
 
 
 def test_combinations_are_searched_under_their_kind() -> None:
-    """Their texts, of which Postgres has a partial index of each kind, and then their rows, in a partial index, too."""
+    """Their texts, of which Postgres has a partial index of each kind, and then their rows, in a
+    partial index, too.
+    """
     schema = files("storage.postgres.migrations").joinpath("0001_records.sql").read_text()
     for field, column in COMBINATIONS.items():
         kind = f"kind = {PART_KINDS[column]}"
@@ -132,13 +163,18 @@ def test_combinations_are_searched_under_their_kind() -> None:
             assert found is not None
             assert found.text.count(f"{kind} AND (") == 3
             assert f" AND {column} <> 0 AND " in found.text
+
         assert f"WHERE {kind};" in schema
 
 
 def test_a_database_may_divide_in_its_own_way() -> None:
     """Quotients, and columns whose index is not wanted, are written as the dialect says."""
-    dialect = replace(NUMBERED, divided=lambda number, by: f"intDiv({number}, {by})", unindexed="{}")
+    dialect = replace(
+        NUMBERED, divided=lambda number, by: f"intDiv({number}, {by})", unindexed="{}"
+    )
     found = conditions(make_filter(kind="event", statuses=(404,), levels=("info",)), {}, dialect)
     assert found is not None
-    assert found.text.startswith("level = $1 AND status >= 400 AND intDiv(status, 100) = $2 AND status = $3")
+    assert found.text.startswith(
+        "level = $1 AND status >= 400 AND intDiv(status, 100) = $2 AND status = $3"
+    )
     assert found.text.endswith("AND kind = 1 AND level >= 1")

@@ -19,7 +19,9 @@ NOTHING = (0,) * (len(DIMENSIONS) - 1)
 
 
 def test_only_calls_of_models_count() -> None:
-    """Other exchanges, and other events, are none; unknown tokens and costs are not zero but not counted."""
+    """Other exchanges, and other events, are none; unknown tokens and costs are not zero but not
+    counted.
+    """
     tally = UsageTally()
     count_usage(tally, make_record())
     count_usage(tally, make_record(kind="event"))
@@ -28,7 +30,13 @@ def test_only_calls_of_models_count() -> None:
     count_usage(tally, make_record(provider="openai", model="m", cost_usd=0.2))
     count_usage(tally, make_record(provider="openai", model="m"))
     (found,) = tally.models()
-    assert (found.calls, found.counted, found.priced, found.input_tokens, found.cost_usd) == (4, 1, 2, 5, 0.3)
+    assert (found.calls, found.counted, found.priced, found.input_tokens, found.cost_usd) == (
+        4,
+        1,
+        2,
+        5,
+        0.3,
+    )
 
 
 def test_what_is_claimed_does_not_overflow() -> None:
@@ -43,7 +51,10 @@ def test_the_total_is_that_of_all_models() -> None:
     """Also where there are none."""
     tally = UsageTally()
     for number in range(3):
-        count_usage(tally, make_record(provider="p", model=f"m{number}", input_tokens=number, cost_usd=0.1))
+        count_usage(
+            tally, make_record(provider="p", model=f"m{number}", input_tokens=number, cost_usd=0.1)
+        )
+
     assert (total(tally.models()).calls, total(tally.models()).input_tokens) == (3, 3)
     assert total(tally.models()).cost_usd == 0.3
     assert total([]).calls == 0
@@ -51,9 +62,14 @@ def test_the_total_is_that_of_all_models() -> None:
 
 def test_an_hour_counts_so_many_models_apart() -> None:
     """Further ones are counted as others, and the store is told of which dimension."""
-    sums, limits = UsageSums(), Limits(max_values=2, places=range(len(DIMENSIONS)))
+    sums = UsageSums()
+    limits = Limits(max_values=2, places=range(len(DIMENSIONS)))
     for model in range(1, 6):
-        sums.add(make_record(provider="p", started_at_us=7 * HOUR_US, input_tokens=1), (*NOTHING[:-1], model, 0))
+        sums.add(
+            make_record(provider="p", started_at_us=7 * HOUR_US, input_tokens=1),
+            (*NOTHING[:-1], model, 0),
+        )
+
     assert sums.hours == {7}
     limits.learn(7, [])
     rows, capped = sums.admitted(limits)
@@ -66,7 +82,9 @@ def test_an_hour_counts_so_many_models_apart() -> None:
 
 def test_what_the_rollup_can_tell() -> None:
     """Any tenant, route, key and model over any time; nothing else."""
-    assert is_counted(make_filter(routes=("r",), keys=("k",), models=("m",), since_us=5, is_llm=True))
+    assert is_counted(
+        make_filter(routes=("r",), keys=("k",), models=("m",), since_us=5, is_llm=True)
+    )
     assert not is_counted(make_filter(statuses=(200,)))
     assert not is_counted(make_filter(levels=("info",)))
     assert not is_counted(make_filter(hosts=("x",)))

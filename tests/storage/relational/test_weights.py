@@ -18,6 +18,11 @@ def test_a_weight_reads_back(weight: float) -> None:
 
 def test_bounds_lie_between_weights() -> None:
     """The lowest that is no less than a number, and the highest that is no more."""
-    assert (first_code(0), first_code(1), first_code(1.0000000001), first_code(2.5)) == (0, 0, 1, 1_500_000)
+    assert (first_code(0), first_code(1), first_code(1.0000000001), first_code(2.5)) == (
+        0,
+        0,
+        1,
+        1_500_000,
+    )
     assert (last_code(1), last_code(1.9999999), last_code(0.5)) == (0, 999_999, -500_000)
     assert weight_of(None) == 1

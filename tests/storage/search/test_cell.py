@@ -52,7 +52,9 @@ def test_headers(field: str, expected: Cell) -> None:
 )
 def test_places(field: str, expected: Cell) -> None:
     """Scalars as they are read, what is larger as JSON; null is not absent."""
-    request = b'{"user": {"id": 42}, "items": [{"price": 1}, {"price": 2.5}], "ok": true, "none": null}'
+    request = (
+        b'{"user": {"id": 42}, "items": [{"price": 1}, {"price": 2.5}], "ok": true, "none": null}'
+    )
     assert Cells(payload(request, b'{"user": {"id": 7}}')).cell(field) == expected
 
 
@@ -62,7 +64,9 @@ def test_deep_values(depth: int) -> None:
     inner = b'{"a": "\xc3\xa4", "b": [], "c": {}, "d": [1, null, true], "e":'
     text = b'{"x": ' + inner * depth + b"7" + b"}" * depth + b"}"
     whole = (inner * depth).decode().replace(" ", "")
-    assert Cells(payload(text)).cell("body.x") == Cell("known", whole[:MAX_CELL_CHARACTERS] + "…", is_cut=True)
+    assert Cells(payload(text)).cell("body.x") == Cell(
+        "known", whole[:MAX_CELL_CHARACTERS] + "…", is_cut=True
+    )
 
 
 def test_why_there_is_no_value() -> None:
@@ -77,6 +81,7 @@ def test_why_there_is_no_value() -> None:
         (None, "absent"),
     ):
         assert Cells(payload(body)).cell("request_body.a") == Cell(state)  # type: ignore[arg-type]  # a test's own
+
     assert Cells(payload(cut, b'{"a": 2}')).cell("body.a") == Cell("known", "2")
     assert Cells(payload(cut, b'{"b": 2}')).cell("body.a") == Cell("cut")
     assert Cells(None).cell("header.x") == Cells(None).cell("body.a") == Cell("not_kept")

@@ -42,8 +42,17 @@ def text(words: str) -> Text:
 
 
 def test_all_of_some_words() -> None:
-    """Of phrases that are joined by and; not what must not be there, and words of scripts without spaces together."""
-    found = And((text("reset 東 京"), Text(Phrase(("pe",), is_prefix=True)), Not(text("no")), Is("method", ("GET",))))
+    """Of phrases that are joined by and; not what must not be there, and words of scripts without
+    spaces together.
+    """
+    found = And(
+        (
+            text("reset 東 京"),
+            Text(Phrase(("pe",), is_prefix=True)),
+            Not(text("no")),
+            Is("method", ("GET",)),
+        )
+    )
     assert clues_of(found) == (("reset",), ("東京",), ("pe",))
     assert clues_of(InNetwork(b"\0" * 4, b"\0" * 4)) == ()
 
@@ -96,7 +105,9 @@ STRINGS = st.sampled_from(
         "4.20",
     )
 )
-NUMBERS = st.sampled_from(("42", "4.20", "-5", "-0", "-55e-1", "1E21", "1e2", "100.0", "1" + "0" * 30, "true"))
+NUMBERS = st.sampled_from(
+    ("42", "4.20", "-5", "-0", "-55e-1", "1E21", "1e2", "100.0", "1" + "0" * 30, "true")
+)
 ALL_ESCAPED = "all escaped"
 
 
@@ -134,7 +145,9 @@ def searches(draw: st.DrawFn, subject: Subject) -> Expression:
 
 
 @given(payloads(), STRINGS, st.data())
-def test_what_fulfils_a_search_has_its_clues_and_its_terms(payload: Payload, path: str, data: st.DataObject) -> None:
+def test_what_fulfils_a_search_has_its_clues_and_its_terms(
+    payload: Payload, path: str, data: st.DataObject
+) -> None:
     """However values and names are written in JSON, and whatever folds to something else."""
     subject = Subject(make_record(path=path), payload)
     parts = [data.draw(searches(subject)) for _ in range(3)]
@@ -144,6 +157,7 @@ def test_what_fulfils_a_search_has_its_clues_and_its_terms(payload: Payload, pat
     terms = Terms()
     terms.add(texts)
     told = set(unpacked(terms.signature()))
+
     for each in (*parts, negated_at_leaves(search)):
         if fulfils(subject, each):
             assert can_have(texts, clues_of(each))
@@ -155,7 +169,14 @@ def test_a_mark_behind_a_letter_makes_another_of_it() -> None:
     """Where neither is written as it is, no reading has the letter."""
     name = "cafe\u0301"
     body = f'{{"name": {json_text(name, ALL_ESCAPED)}}}'.encode()
-    subject = Subject(make_record(), Payload(b"", b"", Body(body, b"", len(body), False, None, None), None))
-    for search in (Is("body.name", (name,)), Like("body.name", ("cafe", "")), Like("body.name", ("", "e", ""))):
+    subject = Subject(
+        make_record(), Payload(b"", b"", Body(body, b"", len(body), False, None, None), None)
+    )
+
+    for search in (
+        Is("body.name", (name,)),
+        Like("body.name", ("cafe", "")),
+        Like("body.name", ("", "e", "")),
+    ):
         assert fulfils(subject, search)
         assert can_have([body], clues_of(search))

@@ -36,7 +36,12 @@ def test_leaves() -> None:
     """Every leaf, wherever it stands, and the field it asks."""
     assert list(leaves(And((Not(A), Or((B, C)))))) == [A, B, C]
     assert list(leaves(None)) == []
-    assert [field_of(leaf) for leaf in (A, B, C, InNetwork(b"", b""))] == ["method", "header.x", "text", "client_ip"]
+    assert [field_of(leaf) for leaf in (A, B, C, InNetwork(b"", b""))] == [
+        "method",
+        "header.x",
+        "text",
+        "client_ip",
+    ]
 
 
 def test_leaves_are_replaced_where_they_stand() -> None:
@@ -58,7 +63,9 @@ def test_what_is_needed() -> None:
 
 
 def test_negations_go_to_the_leaves() -> None:
-    """And and or change places under each, two of them cancel, and what must hold is found by itself."""
+    """And and or change places under each, two of them cancel, and what must hold is found by
+    itself.
+    """
     assert negated_at_leaves(A) == A
     assert negated_at_leaves(Not(Not(A))) == A
     assert negated_at_leaves(Not(Or((A, Not(B))))) == And((Not(A), B))

@@ -16,7 +16,18 @@ from storage.search.words import decoded, fold, readings, runs, words
 
 ASCII = ("a", "B", "s", "S", "k", "f", "i", "t", "0", "1", "_", " ", "-", "\n", "(", "%", "\\", '"')
 ESCAPES = (
-    *("\\\\", "\\n", "\\/", '\\"', "\\u0041", "\\u0073", "\\\\u0073", "\\u005c", "\\u005cu0073", "\\\\\\u0075"),
+    *(
+        "\\\\",
+        "\\n",
+        "\\/",
+        '\\"',
+        "\\u0041",
+        "\\u0073",
+        "\\\\u0073",
+        "\\u005c",
+        "\\u005cu0073",
+        "\\\\\\u0075",
+    ),
     *(
         "u0041",
         "\\\\u00\\u0037\\u0033",
@@ -56,7 +67,24 @@ BEYOND = (
         "𝐬",
         "𝟏",
     ),
-    *("é", "e\u0301", "ö", "Ö", "o\u0308", "\u0308", "\u0323", "\u0301", "ȫ", "ῴ", "ΐ", "ς", "Σ", "й", "Й", "и\u0306"),
+    *(
+        "é",
+        "e\u0301",
+        "ö",
+        "Ö",
+        "o\u0308",
+        "\u0308",
+        "\u0323",
+        "\u0301",
+        "ȫ",
+        "ῴ",
+        "ΐ",
+        "ς",
+        "Σ",
+        "й",
+        "Й",
+        "и\u0306",
+    ),
     *(
         "数",
         "据",
@@ -84,7 +112,8 @@ BEYOND = (
 )
 TEXTS = st.lists(st.sampled_from((*ASCII, *ESCAPES, *BEYOND)), max_size=12).map("".join)
 BYTES = st.lists(
-    st.one_of(TEXTS.map(str.encode), st.sampled_from((b"\xe6", b"\xe6\x95", b"\xff", b"\xf0\x9d"))), max_size=4
+    st.one_of(TEXTS.map(str.encode), st.sampled_from((b"\xe6", b"\xe6\x95", b"\xff", b"\xf0\x9d"))),
+    max_size=4,
 ).map(b"".join)
 
 
@@ -119,6 +148,7 @@ def test_all_characters_that_fold_to_ascii_are_known() -> None:
         for run in runs(fold(chr(point))):
             if run.isascii():
                 written.setdefault(run, []).append(chr(point))
+
     assert sum(map(len, written.values())) > 1400
     for run, characters in written.items():
         wanted = pattern((run,))
@@ -145,7 +175,9 @@ def escaped(units: str) -> str:
     ],
 )
 def test_what_is_not_there_is_not_found(word: str, text: str) -> None:
-    """What is frequent in texts is taken for nothing else: typographic quotes, umlauts, sharp s, Chinese."""
+    """What is frequent in texts is taken for nothing else: typographic quotes, umlauts, sharp s,
+    Chinese.
+    """
     assert not pattern((word,)).search(text.encode())
 
 

@@ -16,15 +16,22 @@ STANDARD = base64.b64encode(OCTETS).rstrip(b"=")
 URL = base64.urlsafe_b64encode(OCTETS)
 LINES = base64.encodebytes(OCTETS).rstrip()
 PEM = b"\n".join(STANDARD[at : at + 64] for at in range(0, len(STANDARD), 64))
-VECTOR = base64.b64encode(b"".join(G.randbytes(3) + bytes((0x3C + G.randrange(3),)) for _ in range(513)))
-JSON = base64.b64encode(json.dumps([{"id": number, "name": "Anna"} for number in range(40)]).encode()).rstrip(b"=")
+VECTOR = base64.b64encode(
+    b"".join(G.randbytes(3) + bytes((0x3C + G.randrange(3),)) for _ in range(513))
+)
+JSON = base64.b64encode(
+    json.dumps([{"id": number, "name": "Anna"} for number in range(40)]).encode()
+).rstrip(b"=")
 
 
 def runs(text: bytes) -> list[bytes]:
     return [text[start:stop] for start, stop in long_runs(text)]
 
 
-@each_of("run", [STANDARD, URL, LINES, PEM, VECTOR, JSON, OCTETS.hex().encode(), OCTETS.hex().upper().encode()])
+@each_of(
+    "run",
+    [STANDARD, URL, LINES, PEM, VECTOR, JSON, OCTETS.hex().encode(), OCTETS.hex().upper().encode()],
+)
 def test_a_run_is_found_wherever_it_stands(run: bytes) -> None:
     """In JSON, in a data URL, in markup, in a message of mail; alone; twice."""
     for before, behind in (
@@ -34,9 +41,13 @@ def test_a_run_is_found_wherever_it_stands(run: bytes) -> None:
             (b'<img src="data:;base64,', b'">'),
             (b"", b""),
         ),
-        (b"Content-Transfer-Encoding: base64\r\n\r\n" if b"\n" not in run else b"encoding: ", b" end of it"),
+        (
+            b"Content-Transfer-Encoding: base64\r\n\r\n" if b"\n" not in run else b"encoding: ",
+            b" end of it",
+        ),
     ):
         assert runs(before + run + behind) == [run]
+
     assert runs(b"%b %b" % (run, run)) == [run, run]
 
 
@@ -45,8 +56,13 @@ def test_lines_are_one_run(line_end: bytes) -> None:
     """Those of certificates and of mail, with the shorter line that ends them; escaped ones, too."""
     for lines in (LINES, PEM):
         run = line_end.join(lines.split(b"\n"))
-        block = b'"-----BEGIN CERTIFICATE-----%b%b%b-----END CERTIFICATE-----"' % (line_end, run, line_end)
+        block = b'"-----BEGIN CERTIFICATE-----%b%b%b-----END CERTIFICATE-----"' % (
+            line_end,
+            run,
+            line_end,
+        )
         assert runs(block) == [run]
+
     joined = line_end.join((b"some words", LINES.replace(b"\n", line_end), b"others"))
     assert runs(joined) == [LINES.replace(b"\n", line_end)]
 
@@ -66,9 +82,15 @@ def test_shorter_ones_are_none() -> None:
 
 
 NO_RUNS: dict[str, Callable[[], bytes]] = {
-    "path": lambda: b"/".join(G.choice([b"api", b"Users", b"v2", b"orders", b"9f3c"]) for _ in range(100)),
-    "long names": lambda: b"/".join(b"Customer%04dAddress" % number for number in range(40)).replace(b"C", b"-C"),
-    "slug": lambda: b"-".join(G.choice([b"how", b"to", b"bake", b"bread", b"fast"]) for _ in range(100)),
+    "path": lambda: b"/".join(
+        G.choice([b"api", b"Users", b"v2", b"orders", b"9f3c"]) for _ in range(100)
+    ),
+    "long names": lambda: b"/".join(
+        b"Customer%04dAddress" % number for number in range(40)
+    ).replace(b"C", b"-C"),
+    "slug": lambda: b"-".join(
+        G.choice([b"how", b"to", b"bake", b"bread", b"fast"]) for _ in range(100)
+    ),
     "snake": lambda: b"_".join(b"Long%d" % number for number in range(80)),
     "ids": lambda: "\n".join(str(uuid.UUID(int=G.getrandbits(128))) for _ in range(40)).encode(),
     "hashes": lambda: b"\n".join(G.randbytes(20).hex().encode() for _ in range(40)),
@@ -91,7 +113,19 @@ def test_other_long_texts_are_none(name: str) -> None:
 
 def test_runs_of_any_text_are_in_order() -> None:
     """They do not overlap, are long, and are found again when they stand alone."""
-    pieces = [STANDARD, URL, LINES, LINES.replace(b"\n", rb"\n"), b"a" * 300, b'"', b"\\", b"/", b"\n", b"\r\n", b" x "]
+    pieces = [
+        STANDARD,
+        URL,
+        LINES,
+        LINES.replace(b"\n", rb"\n"),
+        b"a" * 300,
+        b'"',
+        b"\\",
+        b"/",
+        b"\n",
+        b"\r\n",
+        b" x ",
+    ]
     for _ in range(300):
         text = b"".join(G.choices(pieces, k=8))
         stop_before = 0

@@ -1,7 +1,21 @@
-"""What a search means, said by hand; backends are compared with it in tests/contract/test_storage_search.py."""
+"""What a search means, said by hand; backends are compared with it in
+tests/contract/test_storage_search.py.
+"""
 
 from storage.record import Payload
-from storage.search.expression import And, Between, Expression, Has, InNetwork, Is, Like, Not, Or, Substring, Text
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    InNetwork,
+    Is,
+    Like,
+    Not,
+    Or,
+    Substring,
+    Text,
+)
 from storage.search.meaning import fulfils, pack_address
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
@@ -9,7 +23,14 @@ from tests.storage.samples import make_body, make_record
 from tests.support.cases import each_of
 
 SUBJECT = Subject(
-    make_record(seq=1, path="/api/Users/7", query="q=caf%C3%A9", status=503, client_ip="10.1.2.3", model=None),
+    make_record(
+        seq=1,
+        path="/api/Users/7",
+        query="q=caf%C3%A9",
+        status=503,
+        client_ip="10.1.2.3",
+        model=None,
+    ),
     Payload(
         b"POST /api/Users/7 HTTP/1.1\r\nx-tenant: Acme",
         b"HTTP/1.1 503 Service Unavailable",

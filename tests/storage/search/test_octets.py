@@ -46,13 +46,17 @@ def test_runs_are_those_that_a_look_at_each_byte_finds() -> None:
     for number in range(400):
         size = g.randrange(200)
         data = bytes(
-            g.choice(b"abc \n\x00\x01\x7f") if g.random() < number / 400 else g.randrange(128) for _ in range(size)
+            g.choice(b"abc \n\x00\x01\x7f") if g.random() < number / 400 else g.randrange(128)
+            for _ in range(size)
         )
-        expected, start = [], 0
+        expected = []
+        start = 0
+
         for at in range(size + 1):
             if at == size or not reads(data, at):
                 expected += [data[start:at]] if at - start >= MIN_READABLE_BYTES else []
                 start = at + 1
+
         assert runs(data) == expected
 
 

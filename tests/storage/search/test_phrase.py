@@ -78,8 +78,14 @@ def test_a_text_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read == ["a%20b c"]
 
 
-@given(st.lists(WORDS, max_size=3), st.lists(WORDS, min_size=1, max_size=3), st.lists(WORDS, max_size=3))
-def test_a_phrase_is_found_between_others(before: list[str], phrase: list[str], after: list[str]) -> None:
+@given(
+    st.lists(WORDS, max_size=3),
+    st.lists(WORDS, min_size=1, max_size=3),
+    st.lists(WORDS, max_size=3),
+)
+def test_a_phrase_is_found_between_others(
+    before: list[str], phrase: list[str], after: list[str]
+) -> None:
     """Whatever stands before and behind it, in JSON or not."""
     text = " ".join([*before, *phrase, *after])
     wanted = Phrase.of(" ".join(phrase))

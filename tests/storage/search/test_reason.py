@@ -15,7 +15,10 @@ REASONS: list[tuple[dict[str, Any], str | None]] = [
     ({"status": 304}, None),
     ({"status": 429, "error_type": "rate_limit_error"}, "rate_limit_error"),
     ({"status": 200, "error_type": "overloaded_error"}, "overloaded_error"),
-    ({"status": 504, "outcome": "upstream_timeout", "error_type": "upstream_timeout"}, "upstream_timeout"),
+    (
+        {"status": 504, "outcome": "upstream_timeout", "error_type": "upstream_timeout"},
+        "upstream_timeout",
+    ),
     ({"status": 504, "outcome": "upstream_timeout"}, "upstream_timeout"),
     ({"status": 503}, "http_503"),
     ({"status": 599, "error_type": "http_599"}, "http_599"),
@@ -27,7 +30,9 @@ REASONS: list[tuple[dict[str, Any], str | None]] = [
 
 
 @each_of(("changes", "reason"), REASONS)
-def test_the_reason_is_the_most_exact_name_known(changes: dict[str, Any], reason: str | None) -> None:
+def test_the_reason_is_the_most_exact_name_known(
+    changes: dict[str, Any], reason: str | None
+) -> None:
     """Provider's or proxy's code, else how it ended, else the status; none of success."""
     record = make_record(1, **changes)
     assert reason_of(record.error_type, record.outcome, record.status) == reason
@@ -37,7 +42,9 @@ def test_the_reason_is_the_most_exact_name_known(changes: dict[str, Any], reason
 def test_each_reason_that_is_shown_finds_the_records_that_show_it(wanted: str) -> None:
     """Those, and no others."""
     search = has_reason((wanted,))
-    found = [reason for changes, reason in REASONS if fulfils(Subject(make_record(1, **changes)), search)]
+    found = [
+        reason for changes, reason in REASONS if fulfils(Subject(make_record(1, **changes)), search)
+    ]
     assert set(found) == {wanted}
     assert len(found) == sum(reason == wanted for _, reason in REASONS)
 
@@ -51,7 +58,11 @@ def test_each_reason_that_is_shown_finds_the_records_that_show_it(wanted: str) -
         (("", ""), {reason for _, reason in REASONS} - {None}),
     ],
 )
-def test_a_pattern_finds_the_reasons_that_it_matches(parts: tuple[str, ...], reasons: set[str]) -> None:
+def test_a_pattern_finds_the_reasons_that_it_matches(
+    parts: tuple[str, ...], reasons: set[str]
+) -> None:
     """Codes, outcomes and statuses alike; `*` is every failure."""
     search = has_reason(parts)
-    assert {reason for changes, reason in REASONS if fulfils(Subject(make_record(1, **changes)), search)} == reasons
+    assert {
+        reason for changes, reason in REASONS if fulfils(Subject(make_record(1, **changes)), search)
+    } == reasons

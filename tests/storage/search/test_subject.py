@@ -18,7 +18,9 @@ HEAD = b"GET / HTTP/1.1\r\nHost: a\r\nX-Tag:  one \r\nx-tag: tw\xf6"
 
 def body_values(body: Body | None, path: str) -> list[str]:
     """Read a path of a body."""
-    return list(texts_of(Subject(make_record(), Payload(HEAD, b"", body, None)), f"request_body.{path}"))
+    return list(
+        texts_of(Subject(make_record(), Payload(HEAD, b"", body, None)), f"request_body.{path}")
+    )
 
 
 def test_headers() -> None:
@@ -40,12 +42,16 @@ def test_headers() -> None:
     ],
 )
 def test_a_line_is_a_name_and_a_value(line: bytes, field: tuple[bytes, bytes] | None) -> None:
-    """Pseudo-fields of HTTP/2, which malformed heads are kept with, have a colon in their name (RFC 9113 §8.3)."""
+    """Pseudo-fields of HTTP/2, which malformed heads are kept with, have a colon in their name (RFC
+    9113 §8.3).
+    """
     assert split_line(line) == field
 
 
 def test_body_fields() -> None:
-    """A path leads through objects and lists to scalars; a body that was cut, or is no JSON, has none."""
+    """A path leads through objects and lists to scalars; a body that was cut, or is no JSON, has
+    none.
+    """
     body = make_body(b'{"a":[{"b":1},{"b":"x"},{"b":null}],"c":true,"d":[[1,2],3],"e":1.50}')
     assert body_values(body, "a.b") == ["1", "x"]
     assert body_values(body, "a.1.b") == ["x"]
@@ -76,7 +82,9 @@ def test_body_fields() -> None:
     ],
 )
 def test_an_object_is_a_value(body: bytes, has: bool) -> None:
-    """Whoever asks for `body.error:*` wants the answers with an error, which most APIs write as an object."""
+    """Whoever asks for `body.error:*` wants the answers with an error, which most APIs write as an
+    object.
+    """
     subject = Subject(make_record(), Payload(HEAD, b"", None, make_body(body)))
     assert fulfils(subject, Has("body.error")) is has
     assert fulfils(subject, Has("response_body.error")) is has
@@ -85,7 +93,9 @@ def test_an_object_is_a_value(body: bytes, has: bool) -> None:
 
 
 def test_a_body_of_lists_within_each_other_ends_the_search() -> None:
-    """What is nested deeper than anybody means is not there: no body makes the reader run out of stack."""
+    """What is nested deeper than anybody means is not there: no body makes the reader run out of
+    stack.
+    """
     nested = make_body(b"[" * 900 + b"1" + b"]" * 900)
     assert body_values(nested, "a") == []
     assert body_values(make_body(b'{"a":' + b"[" * 900 + b"1" + b"]" * 900 + b"}"), "a") == []
@@ -107,14 +117,22 @@ def test_a_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fulfils(Subject(make_record(), payload), Not(search))
     assert parsed == [b'{"a":1}', b'{"b":[2,3]}']
     subject = Subject(make_record(), payload)
-    assert list(texts_of(subject, "body.b")) == list(texts_of(subject, "response_body.b")) == ["2", "3"]
+    assert (
+        list(texts_of(subject, "body.b"))
+        == list(texts_of(subject, "response_body.b"))
+        == ["2", "3"]
+    )
     assert list(texts_of(subject, "request_body.b")) == []
 
 
 def test_fields() -> None:
     """Columns, sums, and what else belongs to a record; what is not known has no value."""
-    record = make_record(seq=3, request_bytes=2, response_bytes=3, input_tokens=None, output_tokens=7, path=None)
-    subject = Subject(record, Payload(HEAD, b"HTTP/1.1 200", make_body(b'{"n":"4"}'), None), ("search",))
+    record = make_record(
+        seq=3, request_bytes=2, response_bytes=3, input_tokens=None, output_tokens=7, path=None
+    )
+    subject = Subject(
+        record, Payload(HEAD, b"HTTP/1.1 200", make_body(b'{"n":"4"}'), None), ("search",)
+    )
     assert list(texts_of(subject, "id")) == [format_id(record.id)]
     assert list(texts_of(subject, "path")) == []
     assert list(texts_of(subject, "tool")) == ["search"]

@@ -20,7 +20,9 @@ from storage.search.words import (
 )
 from tests.support.cases import each_of
 
-TEXTS = st.text() | st.text(alphabet=st.sampled_from('abcXYZ019_ -/.é漢字カなไทยéß\u0301İﬁ２²"\\%20nu'))
+TEXTS = st.text() | st.text(
+    alphabet=st.sampled_from('abcXYZ019_ -/.é漢字カなไทยéß\u0301İﬁ２²"\\%20nu')
+)
 
 
 @each_of(
@@ -50,7 +52,9 @@ def test_long_words_are_cut() -> None:
     assert words("x" * 100_000 + " y") == ["x" * MAX_WORD_CHARACTERS, "y"]
 
 
-@pytest.mark.parametrize("marks", ["\u0301\u0323", "\uff9e\u0301", "\u0344\u0323", "\U0001d165\u0301"])
+@pytest.mark.parametrize(
+    "marks", ["\u0301\u0323", "\uff9e\u0301", "\u0344\u0323", "\U0001d165\u0301"]
+)
 def test_marks_in_a_row_are_sorted_in_parts(marks: str) -> None:
     """All at once take a time that grows with their square; no letter has so many."""
     folded = fold("e" + marks * 1000 + " b")
@@ -83,7 +87,9 @@ def test_ascii_is_no_other_case(text: str) -> None:
 
 @given(TEXTS.filter(lambda text: all(not 0xD800 <= ord(c) < 0xE000 for c in text)), st.booleans())
 def test_escaped_text_is_read_as_it_was(text: str, ascii_only: bool) -> None:
-    """A string in JSON, or in JSON in JSON, and a part of an address are found as a person writes them."""
+    """A string in JSON, or in JSON in JSON, and a part of an address are found as a person writes
+    them.
+    """
     once = json.dumps(text, ensure_ascii=ascii_only)
     twice = json.dumps(once, ensure_ascii=ascii_only)
     assert any(words(reading) == words(text) for reading in readings(once))
@@ -91,7 +97,11 @@ def test_escaped_text_is_read_as_it_was(text: str, ascii_only: bool) -> None:
     assert any(words(reading) == words(text) for reading in readings(quote(text)))
 
 
-@given(st.lists(st.sampled_from(("%", "\\", "u", "0", "41", "a", "F", " ", "é")), max_size=12).map("".join))
+@given(
+    st.lists(st.sampled_from(("%", "\\", "u", "0", "41", "a", "F", " ", "é")), max_size=12).map(
+        "".join
+    )
+)
 def test_bytes_are_as_plain_as_their_text(text: str) -> None:
     """A % or a backslash alone reads as it is written."""
     assert is_plain(text.encode()) == reads_as_written(text)

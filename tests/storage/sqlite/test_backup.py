@@ -19,23 +19,36 @@ async def test_a_copy_made_beside_commits_is_of_one_moment(tmp_path: Path) -> No
 
         async def write() -> None:
             for _ in range(5):
-                await store.commit(Batch("a", [Entry(make_record(), make_payload(1)) for _ in range(100)]))
+                await store.commit(
+                    Batch("a", [Entry(make_record(), make_payload(1)) for _ in range(100)])
+                )
+
             written.set()
             while not stop.is_set():
-                await store.commit(Batch("a", [Entry(make_record(), make_payload(1)) for _ in range(100)]))
+                await store.commit(
+                    Batch("a", [Entry(make_record(), make_payload(1)) for _ in range(100)])
+                )
 
         written = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(write(), name="write")
             await written.wait()
             for number in range(3):
-                await asyncio.to_thread(back_up, tmp_path / "sidelog.db", tmp_path / f"copy-{number}.db")
+                await asyncio.to_thread(
+                    back_up, tmp_path / "sidelog.db", tmp_path / f"copy-{number}.db"
+                )
+
             stop.set()
+
         newest = (await store.info()).rows
+
     rows = []
     for number in range(3):
-        async with await SqliteStorage.open(tmp_path / f"copy-{number}.db", is_read_only=True) as copy:
+        async with await SqliteStorage.open(
+            tmp_path / f"copy-{number}.db", is_read_only=True
+        ) as copy:
             rows.append((await copy.info()).rows)
+
     assert rows == sorted(rows)
     assert 500 <= rows[0] <= rows[-1] <= newest
     assert all(count % 100 == 0 for count in rows)

@@ -25,7 +25,12 @@ class RecordingBudget(Budget):
     plans: list[str]
 
     def execute(
-        self, connection: sqlite3.Connection, sql: str, parameters: tuple[object, ...], *, is_part: bool = False
+        self,
+        connection: sqlite3.Connection,
+        sql: str,
+        parameters: tuple[object, ...],
+        *,
+        is_part: bool = False,
     ) -> list[tuple[object, ...]] | None:
         """Note the plan, then run it."""
         rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
@@ -47,8 +52,17 @@ async def test_an_index_has_the_rows_in_order(tmp_path: Path, filter: Filter, in
     """No page sorts, and none looks at rows of other projects, or of other routes."""
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
-        names = {"project": "a", "client": "acme", "route_id": "r", "container": "c", "provider": "p"}
-        await store.commit(make_batch(*(make_record(id=new_id(START_US * 1000, 1, n), **names) for n in range(9))))
+        names = {
+            "project": "a",
+            "client": "acme",
+            "route_id": "r",
+            "container": "c",
+            "provider": "p",
+        }
+        await store.commit(
+            make_batch(*(make_record(id=new_id(START_US * 1000, 1, n), **names) for n in range(9)))
+        )
+
     connection = sqlite3.connect(path, isolation_level=None)
     prepare_reader(connection)
     budget = RecordingBudget(10)
@@ -66,16 +80,20 @@ async def test_an_index_has_the_rows_in_order(tmp_path: Path, filter: Filter, in
 async def test_a_page_that_is_cut_says_where_to_go_on(tmp_path: Path) -> None:
     """The first slice is read whatever the budget; what follows is found from the cursor on."""
     records = [make_record(id=new_id((START_US - n * 10_000_000) * 1000, 1, n)) for n in range(5)]
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast", read_budget_s=0) as store:
+    async with await SqliteStorage.open(
+        tmp_path / "records.db", durability="fast", read_budget_s=0
+    ) as store:
         await store.commit(make_batch(*records))
         after: int | None = None
         found = []
+
         for _ in range(100):
             page = await store.read(RecordQuery(by="id", limit=10, after=after))
             found += page.records
             after = page.next_after
             if page.complete:
                 break
+
         assert found == records
         skipping = await store.read(RecordQuery(by="id", limit=10, offset=3))
         assert (skipping.records, skipping.complete, skipping.next_after) == ([], False, None)

@@ -1,4 +1,6 @@
-"""The time budget of a read, an opening that is cancelled, and connections beside those of other processes."""
+"""The time budget of a read, an opening that is cancelled, and connections beside those of other
+processes.
+"""
 
 import asyncio
 import contextlib
@@ -17,11 +19,16 @@ from storage.sqlite.connection import Budget
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_record
 
-ENDLESS = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT count(*) FROM numbers"
+ENDLESS = (
+    "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT count(*) "
+    "FROM numbers"
+)
 
 
 def test_a_budget_ends_a_query_wherever_it_is() -> None:
-    """Time that runs out within a query of a function that SQL calls ends the read like any other, without an error."""
+    """Time that runs out within a query of a function that SQL calls ends the read like any other,
+    without an error.
+    """
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("endless", 0, lambda: connection.execute(ENDLESS).fetchone()[0])
         for sql in (ENDLESS, "SELECT endless()"):
@@ -45,11 +52,18 @@ async def test_an_error_names_the_file(tmp_path: Path) -> None:
         await SqliteStorage.open(path, is_read_only=True)
 
 
-def test_an_opening_that_is_cancelled_leaves_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the disk is: a thread that answers a loop that is closed writes a traceback as the program ends."""
-    begun, make = threading.Event(), Path.mkdir
+def test_an_opening_that_is_cancelled_leaves_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the disk is: a thread that answers a loop that is closed writes a traceback as
+    the program ends.
+    """
+    begun = threading.Event()
+    make = Path.mkdir
 
-    def make_slowly(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+    def make_slowly(
+        path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False
+    ) -> None:
         begun.set()
         time.sleep(0.3)
         make(path, mode, parents, exist_ok)
@@ -79,12 +93,16 @@ file.close()
 
 def counted(path: Path) -> int:
     """Let another process open the file, count its records, and close it."""
-    done = subprocess.run([sys.executable, "-c", COUNT, str(path)], capture_output=True, check=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT, str(path)], capture_output=True, check=True, text=True
+    )
     return int(done.stdout)
 
 
 async def test_another_process_that_closes_the_file_takes_nothing_away(tmp_path: Path) -> None:
-    """It does not mistake itself for the last one and delete the journal, in which later commits would be lost."""
+    """It does not mistake itself for the last one and delete the journal, in which later commits
+    would be lost.
+    """
     path = tmp_path / "sidelog.db"
     for start in range(2):
         store = await SqliteStorage.open(path)
@@ -93,4 +111,5 @@ async def test_another_process_that_closes_the_file_takes_nothing_away(tmp_path:
             assert counted(path) == 3 * start + number + 1
             assert path.with_name("sidelog.db-wal").exists()
         await store.close()
+
     assert path.stat().st_mode & 0o777 == 0o600

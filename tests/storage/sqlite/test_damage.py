@@ -1,4 +1,6 @@
-"""A file whose end was torn or flipped: the store opens, what was whole before is there, and writing goes on."""
+"""A file whose end was torn or flipped: the store opens, what was whole before is there, and
+writing goes on.
+"""
 
 import shutil
 import sqlite3
@@ -49,13 +51,16 @@ def tear(path: Path, page: int) -> None:
 
 
 async def killed(path: Path) -> tuple[Path, list[bytes]]:
-    """Make a file as a kill leaves it, its newest batches in the journal; answers a copy, and the ids in it."""
+    """Make a file as a kill leaves it, its newest batches in the journal; answers a copy, and the
+    ids in it.
+    """
     store = await SqliteStorage.open(path / "live.db")
     ids = []
     for number in range(1, BATCHES + 1):
         entry = Entry(make_record(), make_payload())
         await store.commit(Batch("sidecar-1", [entry], {RING: Position(number, number, number)}))
         ids.append(entry.record.id)
+
     copy = path / "copy.db"
     for suffix in ("", "-wal"):
         shutil.copy(path / f"live.db{suffix}", f"{copy}{suffix}")
@@ -64,7 +69,9 @@ async def killed(path: Path) -> tuple[Path, list[bytes]]:
 
 
 async def opened_and_used(path: Path, ids: list[bytes]) -> int:
-    """Open a damaged file: positions and rows agree, and one more can be stored; answers how many were left."""
+    """Open a damaged file: positions and rows agree, and one more can be stored; answers how many
+    were left.
+    """
     async with await SqliteStorage.open(path) as store:
         page = await store.read(RecordQuery(filter=ALL, order="asc", limit=100))
         left = len(page.records)
@@ -72,13 +79,18 @@ async def opened_and_used(path: Path, ids: list[bytes]) -> int:
         position = (await store.positions("sidecar-1")).get(RING, Position())
         assert (position.taken, await store.last_seq()) == (left, left)
         entry = Entry(make_record(), make_payload())
-        await store.commit(Batch("sidecar-1", [entry], {RING: Position(left + 1, left + 1, left + 1)}))
+        await store.commit(
+            Batch("sidecar-1", [entry], {RING: Position(left + 1, left + 1, left + 1)})
+        )
         assert entry.record.seq == left + 1
+
     return left
 
 
 @pytest.mark.parametrize("cut_bytes", [1, FRAME_BYTES - 1, FRAME_BYTES, 3 * FRAME_BYTES + 100])
-async def test_a_journal_that_was_cut_costs_its_last_batches(tmp_path: Path, cut_bytes: int) -> None:
+async def test_a_journal_that_was_cut_costs_its_last_batches(
+    tmp_path: Path, cut_bytes: int
+) -> None:
     """Whole batches from the end, never one from the middle, and never half a batch."""
     path, ids = await killed(tmp_path)
     cut(Path(f"{path}-wal"), cut_bytes)
@@ -86,7 +98,9 @@ async def test_a_journal_that_was_cut_costs_its_last_batches(tmp_path: Path, cut
 
 
 @pytest.mark.parametrize("frames_from_end", [1, 4, 12])
-async def test_a_journal_with_a_flipped_byte_ends_before_it(tmp_path: Path, frames_from_end: int) -> None:
+async def test_a_journal_with_a_flipped_byte_ends_before_it(
+    tmp_path: Path, frames_from_end: int
+) -> None:
     """Its checksums tell: what is behind the damage is not read, what is before it is whole."""
     path, ids = await killed(tmp_path)
     flip(Path(f"{path}-wal"), -frames_from_end * FRAME_BYTES + 1000)
@@ -106,13 +120,17 @@ async def test_a_journal_without_frames_is_no_journal(tmp_path: Path, length: in
 
 @pytest.mark.parametrize("page", [-1, -2, 1, 0])
 async def test_a_torn_page_of_the_file_itself_is_an_outage(tmp_path: Path, page: int) -> None:
-    """Reads that meet it say that the store cannot be used; nothing else is raised, and a sidecar spools meanwhile."""
+    """Reads that meet it say that the store cannot be used; nothing else is raised, and a sidecar
+    spools meanwhile.
+    """
     path = tmp_path / "sidelog.db"
     async with await SqliteStorage.open(path) as store:
         for _ in range(BATCHES):
             await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
     tear(path, page)
-    is_told, records = False, []
+    is_told = False
+
+    records = []
     try:
         async with await SqliteStorage.open(path) as store:
             records = (await store.read(RecordQuery(filter=ALL, order="asc", limit=100))).records
@@ -120,13 +138,16 @@ async def test_a_torn_page_of_the_file_itself_is_an_outage(tmp_path: Path, page:
             await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
     except StorageUnavailable:
         is_told = True
+
     assert is_told or len(records) == BATCHES
 
 
 async def kept_file(directory: Path) -> Path:
     """Make a store with a record, a position and a key, all of it in its file."""
     async with await open_storage("sqlite:///records.db", directory) as store:
-        await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())], {RING: Position(1, 1, 1)}))
+        await store.commit(
+            Batch("sidecar-1", [Entry(make_record(), make_payload())], {RING: Position(1, 1, 1)})
+        )
         await store.create_key(make_key("key"))
     return directory / "records.db"
 
@@ -153,22 +174,35 @@ def names(directory: Path) -> list[str]:
 def schema_places(path: Path) -> list[int]:
     """Find where the file has the text of its schema."""
     with closing(sqlite3.connect(path)) as connection:
-        texts = [text.encode() for (text,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql <> ''")]
+        texts = [
+            text.encode()
+            for (text,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql <> ''")
+        ]
+
     raw = path.read_bytes()
-    return [place for text in texts if (start := raw.find(text)) >= 0 for place in range(start, start + len(text))]
+    return [
+        place
+        for text in texts
+        if (start := raw.find(text)) >= 0
+        for place in range(start, start + len(text))
+    ]
 
 
 @pytest.mark.parametrize("part", range(8))
 async def test_a_flip_in_the_schema_sets_the_file_aside(tmp_path: Path, part: int) -> None:
-    """Wherever it is: a new store opens and has the keys and positions, and the damaged file keeps its bytes."""
+    """Wherever it is: a new store opens and has the keys and positions, and the damaged file keeps
+    its bytes.
+    """
     path = await kept_file(tmp_path)
     whole = path.read_bytes()
+
     places = schema_places(path)
     for number, place in enumerate(places[part * 131 :: len(places) // 5]):
         path.unlink()
         raw = bytearray(whole)
         raw[place] ^= 1 << number % 7
         path.write_bytes(raw)
+
         aside, store = await opened_anyway(tmp_path)
         async with store:
             assert len(aside) == 1, f"byte {place}"
@@ -183,6 +217,7 @@ async def test_what_can_be_saved_goes_on_in_the_new_file(tmp_path: Path) -> None
     """With one word of one index flipped, everything small is still there."""
     path = await kept_file(tmp_path)
     flip(path, path.read_bytes().index(b"CREATE INDEX records_project "))
+
     aside, store = await opened_anyway(tmp_path)
     async with store:
         assert len(aside) == 1

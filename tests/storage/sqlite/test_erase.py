@@ -19,9 +19,11 @@ from tests.support.filters import make_filter
 async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
     """What only the erased record had is in no file any more; its neighbour in the block is."""
     noise = bytes((place * place * 31 + place * 7) % 256 for place in range(9000))
-    secret, other = make_payload(1), make_payload(2)
+    secret = make_payload(1)
+    other = make_payload(2)
     secret.response_body = make_body(b"THE-SECRET" + noise)
     gone = Entry(make_record(project="a", path="/the-secret-path"), secret)
+
     async with await SqliteStorage.open(tmp_path / "records.db") as store:
         await store.commit(Batch("sidecar-1", [gone, Entry(make_record(project="b"), other)]))
         assert "/the-secret-path" in files_in(tmp_path)
@@ -32,15 +34,21 @@ async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
 
 
 async def test_no_byte_of_a_block_that_grew_is_left(tmp_path: Path) -> None:
-    """Nor what was in pages that it gave up while it grew, or that went with older bodies, at any time of a process."""
-    conversation, bodies = bytes(16), [os.urandom(2600) for _ in range(5)]
+    """Nor what was in pages that it gave up while it grew, or that went with older bodies, at any
+    time of a process.
+    """
+    conversation = bytes(16)
+    bodies = [os.urandom(2600) for _ in range(5)]
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         await store.commit(make_batch(make_record()))
         await store.erase(Filter())
         for number, body in enumerate(bodies):
             payload = make_payload(number)
             payload.request_body = make_body(body)
-            await store.commit(Batch("sidecar-1", [Entry(make_record(conversation=conversation), payload)]))
+            await store.commit(
+                Batch("sidecar-1", [Entry(make_record(conversation=conversation), payload)])
+            )
+
         while not (await store.trim(1)).is_done:
             pass
         assert pieces_in(tmp_path, bodies[-1])
@@ -52,7 +60,10 @@ async def test_a_large_erasure_takes_many_slices(tmp_path: Path) -> None:
     """More rows than a slice holds are erased completely, and sums are exact."""
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         number = 2 * erase.SLICE_ROWS + 5
-        entries = [Entry(make_record(project="ab"[place % 2]), make_payload(place)) for place in range(2 * number)]
+        entries = [
+            Entry(make_record(project="ab"[place % 2]), make_payload(place))
+            for place in range(2 * number)
+        ]
         await store.commit(Batch("sidecar-1", entries))
         receipt = await store.erase(make_filter(projects=("a",)))
         assert (receipt.exchanges, receipt.through_seq) == (number, 2 * number)
@@ -60,7 +71,9 @@ async def test_a_large_erasure_takes_many_slices(tmp_path: Path) -> None:
         assert len(await store.payloads(range(2 * number + 1))) == number
 
 
-async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each slice is a transaction, and batches wait for its end."""
     slices: list[Slice] = []
 
@@ -71,8 +84,11 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(tmp_path: Path, mo
     inner = erase._erase
     monkeypatch.setattr(erase, "_erase", erase_slice)
     monkeypatch.setattr(erase, "SLICE_ROWS", 10)
+
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(place)) for place in range(35)]))
+        await store.commit(
+            Batch("sidecar-1", [Entry(make_record(), make_payload(place)) for place in range(35)])
+        )
         await store.erase(Filter(where=Substring("nowhere to be found")))
         assert [each.next_seq for each in slices] == [11, 21, 31, None]
         slices.clear()
@@ -82,10 +98,15 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(tmp_path: Path, mo
 
 def files_in(directory: Path) -> str:
     """Read all files of a directory, byte by byte as text."""
-    return b"".join(file.read_bytes() for file in directory.iterdir() if file.is_file()).decode("latin-1")
+    return b"".join(file.read_bytes() for file in directory.iterdir() if file.is_file()).decode(
+        "latin-1"
+    )
 
 
 def pieces_in(directory: Path, body: bytes) -> int:
     """Count the pieces of some bytes that are in the files of a directory."""
     files = files_in(directory)
-    return sum(body[start : start + 48].decode("latin-1") in files for start in range(0, len(body) - 47, 48))
+    return sum(
+        body[start : start + 48].decode("latin-1") in files
+        for start in range(0, len(body) - 47, 48)
+    )

@@ -21,7 +21,9 @@ async def test_a_conversation_is_stored_once(tmp_path: Path) -> None:
         assert (len(first), len(await _grown(store))) == (2, 4)
 
 
-async def test_a_conversation_whose_newest_call_was_erased_goes_with_its_last_row(tmp_path: Path) -> None:
+async def test_a_conversation_whose_newest_call_was_erased_goes_with_its_last_row(
+    tmp_path: Path,
+) -> None:
     """The cap on size takes its block with the newest call that is left."""
     async with await SqliteStorage.open(tmp_path / "s.db", durability="fast") as store:
         for turn in range(4):
@@ -38,5 +40,7 @@ async def test_a_conversation_whose_newest_call_was_erased_goes_with_its_last_ro
 
 async def _grown(store: SqliteStorage) -> list[int]:
     return await store._writer.run(
-        lambda connection: [row[0] for row in connection.execute("SELECT id FROM blocks WHERE kind = ?", (GROWN,))]
+        lambda connection: [
+            row[0] for row in connection.execute("SELECT id FROM blocks WHERE kind = ?", (GROWN,))
+        ]
     )

@@ -19,7 +19,9 @@ from storage.sqlite.histograms import (
 )
 from tests.support.cases import each_of
 
-counts = st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 2**26) | st.integers(1, 9), max_size=BUCKETS)
+counts = st.dictionaries(
+    st.integers(0, BUCKETS - 1), st.integers(1, 2**26) | st.integers(1, 9), max_size=BUCKETS
+)
 
 
 @given(counts)
@@ -31,7 +33,9 @@ def test_what_is_packed_is_read_back(histogram: dict[int, int]) -> None:
 
 
 @given(st.lists(st.tuples(counts, st.sampled_from((1, -1))), max_size=5))
-def test_pieces_that_follow_each_other_are_added_up(pieces: list[tuple[dict[int, int], int]]) -> None:
+def test_pieces_that_follow_each_other_are_added_up(
+    pieces: list[tuple[dict[int, int], int]],
+) -> None:
     """So SQL may append one to another."""
     sums: Counter[int] = Counter()
     for piece, sign in pieces:
@@ -51,18 +55,33 @@ def test_sql_adds_histograms_up() -> None:
     """In an update, and over rows, whatever bytes they have; what comes down to nothing is empty."""
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         add_histogram_functions(connection)
-        one, other = pack_histogram({3: 2, 9: 1}), pack_histogram({3: 300, 255: 1})
+        one = pack_histogram({3: 2, 9: 1})
+        other = pack_histogram({3: 300, 255: 1})
         [merged] = connection.execute(f"SELECT {MERGE}(?, ?)", (one, other)).fetchone()
         assert unpack_histogram(merged) == {3: 302, 9: 1, 255: 1}
-        assert connection.execute(f"SELECT {MERGE}(?, ?)", (one, pack_histogram({3: 2, 9: 1}, -1))).fetchone() == (b"",)
-        sql = f"SELECT {SUM.format('packed')} FROM (SELECT ? AS packed UNION ALL SELECT ? UNION ALL SELECT x'')"
-        assert unpack_histogram(connection.execute(sql, (one, other)).fetchone()[0]) == {3: 302, 9: 1, 255: 1}
+        assert connection.execute(
+            f"SELECT {MERGE}(?, ?)", (one, pack_histogram({3: 2, 9: 1}, -1))
+        ).fetchone() == (b"",)
+        sql = (
+            f"SELECT {SUM.format('packed')} FROM (SELECT ? AS packed UNION ALL SELECT ? UNION ALL "
+            "SELECT x'')"
+        )
+        assert unpack_histogram(connection.execute(sql, (one, other)).fetchone()[0]) == {
+            3: 302,
+            9: 1,
+            255: 1,
+        }
 
 
 def test_sql_joins_every_byte_of_histograms() -> None:
-    """Each bucket with each low byte of a count, those among them that are no text or end one, grouped and not."""
+    """Each bucket with each low byte of a count, those among them that are no text or end one,
+    grouped and not.
+    """
     counts = [
-        {bucket: sign * count} for bucket in range(BUCKETS) for count in (1, 0x80, 0xFF00, 0x7FC3A9) for sign in (1, -1)
+        {bucket: sign * count}
+        for bucket in range(BUCKETS)
+        for count in (1, 0x80, 0xFF00, 0x7FC3A9)
+        for sign in (1, -1)
     ]
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE packed (key INTEGER, histogram BLOB)")
@@ -71,7 +90,9 @@ def test_sql_joins_every_byte_of_histograms() -> None:
         joined = f"SELECT {SUM.format('histogram')} FROM packed"
         assert connection.execute(joined).fetchone() == (b"".join(packed for _, packed in rows),)
         grouped = connection.execute(f"{joined} GROUP BY key ORDER BY key").fetchall()
-        assert grouped == [(b"".join(packed for key, packed in rows if key == wanted),) for wanted in range(3)]
+        assert grouped == [
+            (b"".join(packed for key, packed in rows if key == wanted),) for wanted in range(3)
+        ]
         assert unpack_histogram(connection.execute(f"{joined} WHERE key > 3").fetchone()[0]) == {}
 
 

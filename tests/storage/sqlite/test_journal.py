@@ -1,4 +1,6 @@
-"""Readers keep the journal no longer than its limit: those of another program are named, our own make room for it."""
+"""Readers keep the journal no longer than its limit: those of another program are named, our own
+make room for it.
+"""
 
 import asyncio
 import contextlib
@@ -21,7 +23,9 @@ from tests.storage.samples import make_record
 CAP = 16 << 20
 BODY_BYTES = 64 << 10
 HOLD_S = 0.05
-"""How long a read waits at most for the next one to begin: a store that cuts its journal lets none begin."""
+"""How long a read waits at most for the next one to begin: a store that cuts its journal lets none
+begin.
+"""
 
 
 def batch(entries: int = 4) -> Batch:
@@ -49,8 +53,11 @@ def other_program(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 async def test_a_reader_that_does_not_end_bounds_the_journal(tmp_path: Path) -> None:
-    """All that writes much waits for it, and it is named; when it is gone all goes on, and the journal is short."""
-    path, journal = tmp_path / "records.db", tmp_path / "records.db-wal"
+    """All that writes much waits for it, and it is named; when it is gone all goes on, and the
+    journal is short.
+    """
+    path = tmp_path / "records.db"
+    journal = tmp_path / "records.db-wal"
     async with await SqliteStorage.open(path, durability="fast", max_bytes=CAP) as store:
         await store.commit(batch())
         ways: tuple[Callable[[], Awaitable[object]], ...] = (
@@ -66,6 +73,7 @@ async def test_a_reader_that_does_not_end_bounds_the_journal(tmp_path: Path) -> 
                 with pytest.raises(StorageUnavailable, match="end it"):
                     await write()
             assert journal.stat().st_size <= journal_limit(CAP) + 4 * 4 * BODY_BYTES
+
         await store.commit(batch())
         assert journal.stat().st_size < journal_limit(CAP)
         assert not store.warning
@@ -95,16 +103,21 @@ class Relay:
 
     async def _pass_on(self) -> None:
         self._began.set()
-        self._began = began = asyncio.Event()
+        began = asyncio.Event()
+        self._began = began
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HOLD_S):
                 await began.wait()
 
 
 async def test_overlapping_reads_of_our_own_leave_gaps_for_the_journal(tmp_path: Path) -> None:
-    """Batches are never refused for them, the journal stays at its limit, and all readers go on reading."""
-    path, journal = tmp_path / "records.db", tmp_path / "records.db-wal"
+    """Batches are never refused for them, the journal stays at its limit, and all readers go on
+    reading.
+    """
+    path = tmp_path / "records.db"
+    journal = tmp_path / "records.db-wal"
     longest = 0
+
     opened = SqliteStorage.open(path, durability="fast", max_bytes=CAP, read_budget_s=60)
     async with await opened as store, asyncio.TaskGroup() as tasks:
         relay = Relay(store)
@@ -114,7 +127,9 @@ async def test_overlapping_reads_of_our_own_leave_gaps_for_the_journal(tmp_path:
             await store.commit(batch())
             longest = max(longest, journal.stat().st_size)
             assert not store.warning
+
         relay.is_over = True
+
     assert longest < journal_limit(CAP) + 2 * 4 * BODY_BYTES
     for counts in relay.counts:
         assert len(counts) > 1
@@ -122,8 +137,12 @@ async def test_overlapping_reads_of_our_own_leave_gaps_for_the_journal(tmp_path:
         assert counts[-1] > 200  # it went on to the end
 
 
-async def test_reads_do_not_make_room_for_another_program(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Once they have found that it keeps the journal they go on; it is named before batches are refused, and after."""
+async def test_reads_do_not_make_room_for_another_program(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once they have found that it keeps the journal they go on; it is named before batches are
+    refused, and after.
+    """
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast", max_bytes=CAP) as store:
         await store.commit(batch())
@@ -132,26 +151,34 @@ async def test_reads_do_not_make_room_for_another_program(tmp_path: Path, caplog
                 await store.commit(batch())
                 await store.last_seq()
             assert "another program" in store.warning
-            assert [record.levelname for record in caplog.records if "another program" in record.message] == ["WARNING"]
+            assert [
+                record.levelname for record in caplog.records if "another program" in record.message
+            ] == ["WARNING"]
             cuts: list[object] = []
             await store._writer.run(lambda raw: raw.set_trace_callback(cuts.append))
             for _ in range(5):
                 await store.last_seq()
             assert not cuts
+
         while store.warning:
             await store.commit(batch())
             await store.last_seq()
 
 
 def test_reads_of_our_own_are_never_taken_for_another_program(tmp_path: Path) -> None:
-    """Nothing is refused while one runs, however long, or where one began and ended meanwhile; they are named."""
+    """Nothing is refused while one runs, however long, or where one began and ended meanwhile; they
+    are named.
+    """
     path = tmp_path / "records.db"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = wal").close()
         writer.execute("CREATE TABLE records (content)").close()
         journal = Journal(path, CAP)
+
         with other_program(path) as reader:
-            writer.execute("INSERT INTO records VALUES (zeroblob(?))", (2 * journal_limit(CAP),)).close()
+            writer.execute(
+                "INSERT INTO records VALUES (zeroblob(?))", (2 * journal_limit(CAP),)
+            ).close()
             with journal.reading(reader):
                 journal.check(writer)
             assert journal.is_full
@@ -166,6 +193,7 @@ def test_reads_of_our_own_are_never_taken_for_another_program(tmp_path: Path) ->
             writer.set_trace_callback(None)
             with pytest.raises(StorageUnavailable, match="another program"):
                 journal.check(writer)
+
         journal.check(writer)
         assert (journal.warning, journal.size_bytes) == ("", 0)
 

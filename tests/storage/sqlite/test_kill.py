@@ -37,7 +37,9 @@ asyncio.run(write())
 
 def write_and_kill(path: Path, delay_s: float) -> int:
     """Run a writer, kill it a moment after its first commit; answers the last position it told."""
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         told = process.stdout.readline()
         time.sleep(delay_s)
@@ -46,8 +48,11 @@ def write_and_kill(path: Path, delay_s: float) -> int:
 
 
 async def test_a_kill_leaves_whole_batches(tmp_path: Path) -> None:
-    """After each of several kills, rows, counts and position agree, and nothing that was told is missing."""
-    path, chance = tmp_path / "records.db", random.Random(11)
+    """After each of several kills, rows, counts and position agree, and nothing that was told is
+    missing.
+    """
+    path = tmp_path / "records.db"
+    chance = random.Random(11)
     for _ in range(2):
         told = write_and_kill(path, chance.random() * 0.05)
         async with await SqliteStorage.open(path) as store:
@@ -56,6 +61,7 @@ async def test_a_kill_leaves_whole_batches(tmp_path: Path) -> None:
             assert await store.last_seq() == (await store.info()).rows == offset
             assert (await store.read(StatsQuery())).total == 2 * offset
             assert len(await store.payloads(range(offset - SIZE + 1, offset + 1))) == SIZE
+
         with contextlib.closing(sqlite3.connect(path)) as connection:
             assert connection.execute("SELECT count(*) FROM records").fetchone() == (offset,)
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -21,7 +21,9 @@ async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
     """Some rows always go, but not the whole slice; the rest goes when nobody waits."""
     now = now_us()
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000))))
+        await store.commit(
+            make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000)))
+        )
         await store.commit(make_batch(make_record(started_at_us=now)))
         await store.move_floors(now // HOUR_US * HOUR_US, 0)
         waited = await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))
@@ -36,8 +38,10 @@ async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
 async def test_a_connection_tells_that_it_is_wanted(tmp_path: Path) -> None:
     """While a function runs it can see whether another one was handed in behind it."""
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        loop, is_running = asyncio.get_running_loop(), asyncio.Event()
-        handed_in, seen = threading.Event(), []
+        loop = asyncio.get_running_loop()
+        is_running = asyncio.Event()
+        handed_in = threading.Event()
+        seen = []
 
         def look(_: sqlite3.Connection) -> None:
             seen.append(store._writer.is_wanted)
@@ -51,6 +55,7 @@ async def test_a_connection_tells_that_it_is_wanted(tmp_path: Path) -> None:
             tasks.create_task(store.positions("sidecar-1"), name="second")
             await asyncio.sleep(0)
             handed_in.set()
+
         assert seen == [False, True]
 
 
@@ -62,47 +67,80 @@ def number(path: Path, sql: str, *, is_journal_read: bool = True) -> int:
 
 
 async def test_slices_leave_the_journal_to_a_reader(tmp_path: Path) -> None:
-    """No slice writes the journal back, however long it is; after a few the store does so on another connection."""
-    path, now = tmp_path / "records.db", now_us()
+    """No slice writes the journal back, however long it is; after a few the store does so on
+    another connection.
+    """
+    path = tmp_path / "records.db"
+    now = now_us()
     in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
+
     async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000))))
+        await store.commit(
+            make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000)))
+        )
         await store.move_floors(now // HOUR_US * HOUR_US, 0)
         await store._writer.run(empty_journal)
-        await store._writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall())
+        await store._writer.run(
+            lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall()
+        )
         assert (await store._writer.run(partial(purge, max_rows=10))).rows == 10
         assert in_file() == 1000
         for _ in range(JOURNAL_SLICES):
             await store.purge(10)
         assert in_file() == 1000 - 10 - 10 * JOURNAL_SLICES
         await store.put_meta("tail", "1", replace=True)
-        in_meta = partial(number, path, "SELECT count(*) FROM meta WHERE name = 'value:tail'", is_journal_read=False)
+        in_meta = partial(
+            number,
+            path,
+            "SELECT count(*) FROM meta WHERE name = 'value:tail'",
+            is_journal_read=False,
+        )
         assert in_meta() == 1  # batches do so as before
 
 
 async def test_sums_go_in_slices(tmp_path: Path) -> None:
     """An hour may have thousands of sums: they do not go at once."""
-    path, now = tmp_path / "records.db", now_us()
+    path = tmp_path / "records.db"
+    now = now_us()
     sums = partial(number, path, "SELECT count(*) FROM rollups")
+
     async with await SqliteStorage.open(path, durability="fast") as store:
         names = [f"project-{each}" for each in range(250)]
-        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US, project=name) for name in names)))
+        await store.commit(
+            make_batch(
+                *(make_record(started_at_us=now - 2 * DAY_US, project=name) for name in names)
+            )
+        )
         await store.move_floors(now // HOUR_US * HOUR_US, 0)
         left = [sums()]
-        while not (await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))).is_done:
+
+        while not (
+            await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))
+        ).is_done:
             left.append(sums())
+
         assert (left[0], left[-1]) == (250, 0)
         assert max(before - after for before, after in pairwise(left)) == 100
-        for table in ("rollups_daily", "status_rollups", "status_rollups_daily", "host_rollups", "host_rollups_daily"):
+        for table in (
+            "rollups_daily",
+            "status_rollups",
+            "status_rollups_daily",
+            "host_rollups",
+            "host_rollups_daily",
+        ):
             assert number(path, f"SELECT count(*) FROM {table}") == 0
 
 
 async def test_a_slice_gives_back_more_than_a_page(tmp_path: Path) -> None:
     """Free pages are given back many in a transaction, and the file ends without any."""
-    path, now = tmp_path / "records.db", now_us()
+    path = tmp_path / "records.db"
+    now = now_us()
     free = partial(number, path, "PRAGMA freelist_count")
+
     async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(3000))))
+        await store.commit(
+            make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(3000)))
+        )
         await store.move_floors(now // HOUR_US * HOUR_US, 0)
         while not (await store.purge(5000)).is_done:
             pass

@@ -1,4 +1,6 @@
-"""Reads of a real file: when the journal is due those that come wait until those that run have ended."""
+"""Reads of a real file: when the journal is due those that come wait until those that run have
+ended.
+"""
 
 import asyncio
 import threading
@@ -44,7 +46,9 @@ class LongRead:
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
     """A store with a cap, whose reads are meant to take no time."""
-    opened = SqliteStorage.open(tmp_path / "records.db", durability="fast", max_bytes=CAP, read_budget_s=0.05)
+    opened = SqliteStorage.open(
+        tmp_path / "records.db", durability="fast", max_bytes=CAP, read_budget_s=0.05
+    )
     async with await opened as store:
         yield store
 
@@ -69,6 +73,7 @@ async def test_reads_wait_for_those_that_run(store: SqliteStorage) -> None:
         read.may_end.set()
         await running
         assert len({await task for task in waiting}) == 1
+
     assert (store.warning, store._journal.size_bytes) == ("", 0)
     assert store._journal.size_bytes < journal_limit(CAP)
 
@@ -85,6 +90,7 @@ async def test_a_read_that_is_given_up_is_waited_for(store: SqliteStorage) -> No
         assert not waiting.done()
         read.may_end.set()
         await waiting
+
     assert store._journal.size_bytes == 0
 
 
@@ -102,5 +108,6 @@ async def test_who_cuts_the_journal_may_be_given_up(store: SqliteStorage) -> Non
         read.may_end.set()
         await running
         assert await waiting[1] == await waiting[2]
+
     assert store._journal.size_bytes == 0
     assert store._reads._idle.qsize() == len(store._readers)

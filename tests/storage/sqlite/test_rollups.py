@@ -9,7 +9,16 @@ import pytest
 
 from storage import aggregates
 from storage.aggregates import FacetValue
-from storage.query import Count, CountQuery, FacetQuery, Filter, Scope, StatsQuery, SummaryQuery, TopQuery
+from storage.query import (
+    Count,
+    CountQuery,
+    FacetQuery,
+    Filter,
+    Scope,
+    StatsQuery,
+    SummaryQuery,
+    TopQuery,
+)
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
@@ -21,7 +30,9 @@ from tests.support.filters import make_filter
 async def sums(path: Path, *columns: str) -> list[tuple[Any, ...]]:
     """Read columns of all rollup rows."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return connection.execute(f"SELECT {', '.join(columns)} FROM rollups ORDER BY {', '.join(columns)}").fetchall()
+        return connection.execute(
+            f"SELECT {', '.join(columns)} FROM rollups ORDER BY {', '.join(columns)}"
+        ).fetchall()
 
 
 async def histograms(path: Path, table: str = "rollups") -> list[tuple[dict[int, int], ...]]:
@@ -44,7 +55,9 @@ def usage(path: Path) -> list[tuple[int, ...]]:
 
 
 async def test_batches_add_up(tmp_path: Path) -> None:
-    """Records of one hour and the same dimensions are one row, over all batches; others have rows of their own."""
+    """Records of one hour and the same dimensions are one row, over all batches; others have rows
+    of their own.
+    """
     path = tmp_path / "records.db"
     hour = START_US // HOUR_US
     async with await SqliteStorage.open(path, durability="fast") as store:
@@ -58,7 +71,16 @@ async def test_batches_add_up(tmp_path: Path) -> None:
                     make_record(status=503),
                 )
             )
-    columns = ("hour", "kind", "status_class", "exchanges", "events", "request_bytes", "response_bytes")
+
+    columns = (
+        "hour",
+        "kind",
+        "status_class",
+        "exchanges",
+        "events",
+        "request_bytes",
+        "response_bytes",
+    )
     assert await sums(path, *columns) == [
         (hour, 0, 2, 6, 0, 21, 90),
         (hour, 0, 5, 3, 0, 0, 1410),
@@ -69,14 +91,29 @@ async def test_batches_add_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("duration_us", "bucket"),
-    [(0, 0), (1, 0), (2, 7), (1_000_000, 158), (1_000_001, 159), (4_096_000_000, 254), (2**62, 255)],
+    [
+        (0, 0),
+        (1, 0),
+        (2, 7),
+        (1_000_000, 158),
+        (1_000_001, 159),
+        (4_096_000_000, 254),
+        (2**62, 255),
+    ],
 )
-async def test_a_bucket_includes_its_upper_bound(tmp_path: Path, duration_us: int, bucket: int) -> None:
-    """A duration is counted in the first bucket whose bound it does not exceed, and so is the first byte."""
+async def test_a_bucket_includes_its_upper_bound(
+    tmp_path: Path, duration_us: int, bucket: int
+) -> None:
+    """A duration is counted in the first bucket whose bound it does not exceed, and so is the first
+    byte.
+    """
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(make_batch(make_record(duration_us=duration_us, first_byte_us=duration_us)))
+        await store.commit(
+            make_batch(make_record(duration_us=duration_us, first_byte_us=duration_us))
+        )
         await store.commit(make_batch(make_record(duration_us=duration_us, first_byte_us=None)))
+
     [(durations, first_bytes)] = await histograms(path)
     assert (durations, first_bytes) == ({bucket: 2}, {bucket: 1})
     columns = ("duration_least_us", "duration_most_us", "first_byte_least_us", "first_byte_most_us")
@@ -88,7 +125,10 @@ async def test_histograms_of_rows_stay_short(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
         for number in range(60):
-            await store.commit(make_batch(make_record(duration_us=10 + number % 3, first_byte_us=None)))
+            await store.commit(
+                make_batch(make_record(duration_us=10 + number % 3, first_byte_us=None))
+            )
+
     [(durations, first_bytes)] = await histograms(path)
     assert (sum(durations.values()), first_bytes) == (60, {})
     [(length,)] = await sums(path, "length(durations)")
@@ -119,18 +159,29 @@ async def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
         for hour in range(0, 60, 7):
-            await store.commit(make_batch(*[make_record(started_at_us=START_US + hour * HOUR_US) for _ in range(3)]))
+            await store.commit(
+                make_batch(
+                    *[make_record(started_at_us=START_US + hour * HOUR_US) for _ in range(3)]
+                )
+            )
+
     newest = START_US // HOUR_US + 56
-    hours = [row for row in await sums(path, "hour", "exchanges", "response_bytes") if row[0] < newest]
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        days = connection.execute("SELECT day, exchanges, response_bytes FROM rollups_daily ORDER BY day").fetchall()
-    assert len(days) == 3
-    assert [sum(durations.values()) for durations, _ in await histograms(path, "rollups_daily")] == [
-        exchanges for _, exchanges, _ in days
+    hours = [
+        row for row in await sums(path, "hour", "exchanges", "response_bytes") if row[0] < newest
     ]
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        days = connection.execute(
+            "SELECT day, exchanges, response_bytes FROM rollups_daily ORDER BY day"
+        ).fetchall()
+
+    assert len(days) == 3
+    assert [
+        sum(durations.values()) for durations, _ in await histograms(path, "rollups_daily")
+    ] == [exchanges for _, exchanges, _ in days]
     for day, *counts in days:
         assert counts == [
-            sum(column) for column in zip(*(row[1:] for row in hours if row[0] // 24 == day), strict=True)
+            sum(column)
+            for column in zip(*(row[1:] for row in hours if row[0] // 24 == day), strict=True)
         ]
 
 
@@ -149,6 +200,7 @@ async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> N
             )
         )
         summary = await store.read(SummaryQuery(Filter()))
+
     assert statuses(path, "status", "keyed", "exchanges", "events") == [
         (0, 0, 0, 1), (200, 0, 2, 0), (404, 0, 1, 0), (500, 1, 1, 0), (501, 0, 1, 0),
     ]  # fmt: skip
@@ -169,7 +221,9 @@ async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> N
         (make_filter(models=("large",)), 4),
     ],
 )
-async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Filter, exchanges: int) -> None:
+async def test_such_totals_are_told_without_the_rows(
+    tmp_path: Path, filter: Filter, exchanges: int
+) -> None:
     """They are right even if somebody takes all rows away."""
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
@@ -177,7 +231,10 @@ async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Fil
             make_batch(
                 *[make_record(host="a", project="p", status=404, keyed=True) for _ in range(3)],
                 *[make_record(host="a", error_type="internal") for _ in range(2)],
-                *[make_record(host="b", model="large", provider=provider) for provider in ("openai", None) * 2],
+                *[
+                    make_record(host="b", model="large", provider=provider)
+                    for provider in ("openai", None) * 2
+                ],
             )
         )
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
@@ -186,13 +243,18 @@ async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Fil
 
 
 @pytest.mark.parametrize(
-    "filter", [make_filter(statuses=(404,)), make_filter(hosts=("a",)), make_filter(endpoints=("/a",))]
+    "filter",
+    [make_filter(statuses=(404,)), make_filter(hosts=("a",)), make_filter(endpoints=("/a",))],
 )
-async def test_a_summary_of_totals_reads_no_rows_of_whole_hours(tmp_path: Path, filter: Filter) -> None:
+async def test_a_summary_of_totals_reads_no_rows_of_whole_hours(
+    tmp_path: Path, filter: Filter
+) -> None:
     """Whichever rollups have the filter's dimensions tell them."""
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(make_batch(*[make_record(host="a", status=404, endpoint="/a") for _ in range(3)]))
+        await store.commit(
+            make_batch(*[make_record(host="a", status=404, endpoint="/a") for _ in range(3)])
+        )
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM records")
         assert (await store.read(SummaryQuery(filter, only_totals=True))).exchanges == 3
@@ -202,8 +264,11 @@ async def test_hosts_make_no_rows_of_sums_by_status(tmp_path: Path) -> None:
     """What does not ask for hosts is added up from as few rows as if there were one."""
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(make_batch(*[make_record(host=f"h{number % 50}") for number in range(100)]))
+        await store.commit(
+            make_batch(*[make_record(host=f"h{number % 50}") for number in range(100)])
+        )
         assert (await store.read(SummaryQuery(Filter()))).exchanges == 100
+
     assert statuses(path, "exchanges") == [(100,)]
     assert statuses(path, "exchanges", table="host_rollups") == [(2,)] * 50
 
@@ -221,11 +286,18 @@ async def test_hosts_make_no_rows_of_sums_by_status(tmp_path: Path) -> None:
 async def test_rows_are_not_looked_at_for_what_rollups_tell(
     tmp_path: Path, by: str, names: list[tuple[str | None, int]]
 ) -> None:
-    """Groups are added up from sums: also without any row, with and without a filter of the same field."""
+    """Groups are added up from sums: also without any row, with and without a filter of the same
+    field.
+    """
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
-        calls = [make_record(host="a", provider="openai", model="large", user_id="eve") for _ in range(4)]
-        others = [make_record(host="a", user_id="bob"), make_record(host="a", user_id="bob", status=404)]
+        calls = [
+            make_record(host="a", provider="openai", model="large", user_id="eve") for _ in range(4)
+        ]
+        others = [
+            make_record(host="a", user_id="bob"),
+            make_record(host="a", user_id="bob", status=404),
+        ]
         await store.commit(make_batch(*calls, *others, make_record(host="a", user_id="eve")))
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM records")
@@ -237,50 +309,91 @@ async def test_rows_are_not_looked_at_for_what_rollups_tell(
 
 
 async def test_users_and_models_beyond_the_limit_are_rows_again(tmp_path: Path) -> None:
-    """An hour counts so many apart; groups by them are then those of the rows, totals are exact as ever."""
+    """An hour counts so many apart; groups by them are then those of the rows, totals are exact as
+    ever.
+    """
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         store._batches.limits = Limits(max_values=3)
-        records = [make_record(user_id=f"u{n}", model=f"m{n}", provider="p") for n in range(6) for _ in range(2)]
+        records = [
+            make_record(user_id=f"u{n}", model=f"m{n}", provider="p")
+            for n in range(6)
+            for _ in range(2)
+        ]
         await store.commit(make_batch(*records))
         assert len(statuses(tmp_path / "records.db", "user_id", table="user_rollups")) == 4
+
         for by, letter in (("user", "u"), ("model", "m")):
             top = await store.read(TopQuery(Filter(), by))
-            assert [(row.names[0], row.exchanges) for row in top.rows] == [(f"{letter}{n}", 2) for n in range(6)]
+            assert [(row.names[0], row.exchanges) for row in top.rows] == [
+                (f"{letter}{n}", 2) for n in range(6)
+            ]
+
         assert await store.read(CountQuery(make_filter(providers=("p",)))) == Count(12, 0)
 
 
 async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
-    """An hour counts so many apart; totals by host are then scanned, those of whole projects are not touched by it."""
+    """An hour counts so many apart; totals by host are then scanned, those of whole projects are
+    not touched by it.
+    """
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         store._batches.limits = Limits(max_values=3)
         for start in (0, 4):
             hosts = [f"h{number}" for number in range(start, start + 4)]
-            await store.commit(make_batch(*[make_record(host=host, project="p", status=404) for host in hosts * 2]))
+            await store.commit(
+                make_batch(*[make_record(host=host, project="p", status=404) for host in hosts * 2])
+            )
+
         for number in range(8):
             assert await store.read(CountQuery(make_filter(hosts=(f"h{number}",)))) == Count(2, 0)
-        assert await store.read(CountQuery(make_filter(projects=("p",), statuses=(404,)))) == Count(16, 0)
+        assert await store.read(CountQuery(make_filter(projects=("p",), statuses=(404,)))) == Count(
+            16, 0
+        )
         await store.erase(make_filter(hosts=("h1", "h6")))
         assert await store.read(CountQuery(make_filter(statuses=(404,)))) == Count(12, 0)
         assert await store.read(CountQuery(make_filter(hosts=("h0", "h6")))) == Count(2, 0)
-    assert statuses(tmp_path / "records.db", "exchanges", table="host_rollups") == [(2,), (2,), (8,)]
+
+    assert statuses(tmp_path / "records.db", "exchanges", table="host_rollups") == [
+        (2,),
+        (2,),
+        (8,),
+    ]
 
 
 async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
-    """An hour counts so many values apart and the rest as `other`; counts by it are scanned, and exact."""
+    """An hour counts so many values apart and the rest as `other`; counts by it are scanned, and
+    exact.
+    """
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         store._batches.limits = Limits(max_values=3)
         for start in (0, 4):
             await store.commit(
-                make_batch(*[make_record(project=f"p{number}") for number in range(start, start + 4) for _ in range(2)])
+                make_batch(
+                    *[
+                        make_record(project=f"p{number}")
+                        for number in range(start, start + 4)
+                        for _ in range(2)
+                    ]
+                )
             )
-        assert (await store.read(StatsQuery())).by_project == {"p0": 4, "p1": 4, "p2": 4, "other": 20}
+
+        assert (await store.read(StatsQuery())).by_project == {
+            "p0": 4,
+            "p1": 4,
+            "p2": 4,
+            "other": 20,
+        }
         for number in range(8):
-            assert (await store.read(CountQuery(make_filter(projects=(f"p{number}",))))).exchanges == 2
+            assert (
+                await store.read(CountQuery(make_filter(projects=(f"p{number}",))))
+            ).exchanges == 2
+
         assert (await store.read(CountQuery(make_filter(services=("catalogue",))))).exchanges == 16
         scoped = await store.read(StatsQuery(Filter(scope=Scope(projects=("p1", "p6")))))
         assert (scoped.total, scoped.by_project) == (8, {"p1": 4, "p6": 4})
         facet = (await store.read(FacetQuery(Filter(), ("project",))))["project"]
-        assert [(value.value, value.count) for value in facet] == [(f"p{number}", 2) for number in range(8)]
+        assert [(value.value, value.count) for value in facet] == [
+            (f"p{number}", 2) for number in range(8)
+        ]
         await store.erase(make_filter(projects=("p1", "p5")))
         assert (await store.read(StatsQuery())).by_project == {"p0": 4, "p2": 4, "other": 16}
         await store.commit(make_batch(make_record(project="p9")))
@@ -290,25 +403,39 @@ async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> N
 async def test_what_another_hour_counts_together_is_no_part_of_a_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Values counted apart in one hour and among the others in the next have all their records, or no count."""
+    """Values counted apart in one hour and among the others in the next have all their records, or
+    no count.
+    """
     hour = START_US // HOUR_US * HOUR_US
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         store._batches.limits = Limits(max_values=3)
         for number, names in enumerate(("abcd", "defaaa", "")):
             at = {"started_at_us": hour + number * HOUR_US, "level": "error"}
-            records = [make_record(project=name, key_id=name, error_type=name, **at) for name in names]
+            records = [
+                make_record(project=name, key_id=name, error_type=name, **at) for name in names
+            ]
             await store.commit(make_batch(*records, make_record(project=None, **at)))
+
         every = [("a", 4), ("d", 2), ("b", 1), ("c", 1), ("e", 1), ("f", 1)]
-        for filter in (Filter(), make_filter(levels=("error",)), Filter(since_us=hour, until_us=hour + 2 * HOUR_US)):
-            summary, facets = (
-                await store.read(SummaryQuery(filter)),
-                await store.read(FacetQuery(filter, ("project", "key", "level"))),
-            )
+        for filter in (
+            Filter(),
+            make_filter(levels=("error",)),
+            Filter(since_us=hour, until_us=hour + 2 * HOUR_US),
+        ):
+            summary = await store.read(SummaryQuery(filter))
+            facets = await store.read(FacetQuery(filter, ("project", "key", "level")))
             assert summary.complete
-            assert [counts_of(summary.top[name]) for name in ("project", "key", "error_type")] == [every] * 3
+            assert [counts_of(summary.top[name]) for name in ("project", "key", "error_type")] == [
+                every
+            ] * 3
             number = (await store.read(CountQuery(filter))).exchanges
-            assert [counts_of(values) for values in facets.values()] == [every, every, [("error", number)]]
+            assert [counts_of(values) for values in facets.values()] == [
+                every,
+                every,
+                [("error", number)],
+            ]
             assert counts_of(summary.top["service"]) == [("catalogue", number)]
+
         monkeypatch.setattr(aggregates, "SAMPLE_ROWS", 5)
         facets = await store.read(FacetQuery(Filter(), ("project", "level")))
         assert sorted(counts_of(facets["project"])) == [(name, None) for name in "abcdef"]
@@ -326,7 +453,10 @@ async def test_limits_are_read_again_after_a_start(tmp_path: Path) -> None:
     for _ in range(2):
         async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
             store._batches.limits = Limits(max_values=2)
-            await store.commit(make_batch(*[make_record(project=f"p{number}") for number in range(4)]))
+            await store.commit(
+                make_batch(*[make_record(project=f"p{number}") for number in range(4)])
+            )
             by_project = (await store.read(StatsQuery())).by_project
             found.append((by_project["p0"], by_project["p1"], by_project["other"]))
+
     assert found == [(2, 2, 4), (4, 4, 8)]

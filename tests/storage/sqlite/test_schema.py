@@ -11,7 +11,9 @@ from storage.sqlite import schema
 
 def tables(connection: sqlite3.Connection) -> set[str]:
     """Name the tables there are."""
-    return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return {
+        row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
 
 
 def test_only_missing_steps_are_applied(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +21,9 @@ def test_only_missing_steps_are_applied(monkeypatch: pytest.MonkeyPatch) -> None
     connection = sqlite3.connect(":memory:", isolation_level=None)
     monkeypatch.setattr(schema, "migrations", lambda: ["CREATE TABLE a (x);"])
     assert schema.prepare_writer(connection, "fast") == 1
-    monkeypatch.setattr(schema, "migrations", lambda: ["CREATE TABLE a (x);", "-- more\nCREATE TABLE b (x);\n"])
+    monkeypatch.setattr(
+        schema, "migrations", lambda: ["CREATE TABLE a (x);", "-- more\nCREATE TABLE b (x);\n"]
+    )
     assert schema.prepare_writer(connection, "fast") == 2
     assert schema.prepare_writer(connection, "fast") == 2
     assert tables(connection) == {"a", "b"}
@@ -27,19 +31,33 @@ def test_only_missing_steps_are_applied(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_comments_are_no_part_of_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file whose comments are others, or are in it, is whole; one whose columns are others is not."""
+    """A file whose comments are others, or are in it, is whole; one whose columns are others is
+    not.
+    """
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    monkeypatch.setattr(schema, "migrations", lambda: ["CREATE TABLE a (\n  x, -- one\n  -- two\n  y\n);"])
+    monkeypatch.setattr(
+        schema, "migrations", lambda: ["CREATE TABLE a (\n  x, -- one\n  -- two\n  y\n);"]
+    )
     assert schema.prepare_writer(connection, "fast") == 1
     assert "--" not in connection.execute("SELECT sql FROM sqlite_master").fetchone()[0]
-    for columns, is_whole in (("x,\n  -- other\n  y", True), ("x,  -- one\n\n  y -- z", True), ("x,\n\n  z", False)):
+
+    for columns, is_whole in (
+        ("x,\n  -- other\n  y", True),
+        ("x,  -- one\n\n  y -- z", True),
+        ("x,\n\n  z", False),
+    ):
         older = sqlite3.connect(":memory:", isolation_level=None)
         older.execute(f"CREATE TABLE a (\n  {columns}\n)")
         older.execute("PRAGMA user_version = 1")
         older.execute("PRAGMA application_id = 0")
-        with nullcontext() if is_whole else pytest.raises(SchemaBeforeRelease, match=r"before 1\.0"):
+
+        with (
+            nullcontext() if is_whole else pytest.raises(SchemaBeforeRelease, match=r"before 1\.0")
+        ):
             schema.prepare_writer(older, "fast")
+
         older.close()
+
     connection.close()
 
 

@@ -7,7 +7,9 @@ import contextlib
 import gc
 import sqlite3
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +58,9 @@ async def test_files_are_private(store: SqliteStorage, path: Path) -> None:
 async def test_what_all_connections_take_is_bounded(store: SqliteStorage) -> None:
     """Caches and statements of writer and readers together, in bytes."""
     for each in (store._writer, *store._readers):
-        assert await each.run(lambda own: own.execute("PRAGMA soft_heap_limit").fetchone()) == (12 << 20,)
+        assert await each.run(lambda own: own.execute("PRAGMA soft_heap_limit").fetchone()) == (
+            12 << 20,
+        )
 
 
 async def test_a_locked_file_is_unavailable(store: SqliteStorage, path: Path) -> None:
@@ -67,6 +71,7 @@ async def test_a_locked_file_is_unavailable(store: SqliteStorage, path: Path) ->
         with pytest.raises(StorageUnavailable):
             await store.commit(make_batch(record))
         assert await store.last_seq() == 0
+
     assert await store.commit(make_batch(record)) == 1
 
 
@@ -77,7 +82,10 @@ async def test_a_full_disk_is_unavailable(store: SqliteStorage) -> None:
     pages = await writer.run(lambda raw: raw.execute("PRAGMA page_count").fetchone()[0])
     await writer.run(lambda raw: raw.execute(f"PRAGMA max_page_count = {pages + 3}"))
     body = make_body(bytes(range(256)) * 2000)
-    entries = [Entry(make_record(project="new", path="x" * 100_000), Payload(b"", b"", body, None)) for _ in range(3)]
+    entries = [
+        Entry(make_record(project="new", path="x" * 100_000), Payload(b"", b"", body, None))
+        for _ in range(3)
+    ]
     with pytest.raises(StorageUnavailable):
         await store.commit(Batch("sidecar-1", entries))
     assert await store.last_seq() == 1
@@ -113,14 +121,20 @@ async def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("safe", 2), ("fast", 1)])
-async def test_safe_syncs_every_commit(path: Path, durability: Durability, synchronous: int) -> None:
-    """`safe` is SQLite's full synchronous mode, `fast` syncs only when it checkpoints; both use the write-ahead log."""
+async def test_safe_syncs_every_commit(
+    path: Path, durability: Durability, synchronous: int
+) -> None:
+    """`safe` is SQLite's full synchronous mode, `fast` syncs only when it checkpoints; both use the
+    write-ahead log.
+    """
     async with await SqliteStorage.open(path, durability=durability) as store:
         pragmas = ("synchronous", "journal_mode", "auto_vacuum")
-        found = [
-            await store._writer.run(lambda raw, name=pragma: raw.execute(f"PRAGMA {name}").fetchone()[0])  # type: ignore[misc]
-            for pragma in pragmas
-        ]
+
+        def read(name: str, raw: Any) -> Any:
+            return raw.execute(f"PRAGMA {name}").fetchone()[0]
+
+        found = [await store._writer.run(partial(read, pragma)) for pragma in pragmas]
+
     assert found == [synchronous, "wal", 2]
 
 
@@ -131,12 +145,17 @@ async def test_readers_cannot_write(store: SqliteStorage) -> None:
 
 
 async def test_a_reader_keeps_few_statements(path: Path) -> None:
-    """Each length of a list makes a statement of its own, of 40 KB: four readers with 256 of them took 40 MB."""
+    """Each length of a list makes a statement of its own, of 40 KB: four readers with 256 of them
+    took 40 MB.
+    """
     async with await SqliteStorage.open(path, readers=1) as store:
         await store.commit(make_batch(make_record()))
         before = prepared_statements()
         for length in range(1, 2 * READ_STATEMENTS):
-            await store.read(RecordQuery(filter=make_filter(statuses=tuple(range(200, 200 + length)))))
+            await store.read(
+                RecordQuery(filter=make_filter(statuses=tuple(range(200, 200 + length))))
+            )
+
         assert READ_STATEMENTS // 2 < prepared_statements() - before <= READ_STATEMENTS
 
 
@@ -151,17 +170,23 @@ def prepared_statements() -> int:
 
 async def test_a_running_statement_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The budget ends a statement in its middle, and the connection is good for the next."""
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    )
     async with await SqliteStorage.open(path) as store:
         budget = connection.Budget(0.05)
-        assert await store._readers[0].run(lambda raw: budget.execute(raw, "SELECT 1", ())) == [(1,)]
+        assert await store._readers[0].run(lambda raw: budget.execute(raw, "SELECT 1", ())) == [
+            (1,)
+        ]
         assert await store._readers[0].run(lambda raw: budget.execute(raw, endless, ())) is None
         assert await store._readers[0].run(lambda raw: raw.execute("SELECT 2").fetchall()) == [(2,)]
 
 
 async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(path: Path) -> None:
     """Nobody waits for the rest of a cancelled read, and the next read can use its connection."""
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    )
     async with await SqliteStorage.open(path, readers=1, read_budget_s=60.0) as store:
 
         async def work(session: SqliteSession) -> None:
@@ -183,12 +208,18 @@ async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
     monkeypatch.setattr(packing, "MAX_COMBINATIONS", 3)
-    records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
+    records = [
+        make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)
+    ]
+
     async with await SqliteStorage.open(path, durability="fast") as store:
         for start in range(0, 60, 20):
             await store.commit(make_batch(*records[start : start + 20]))
         assert await read_on(store, limit=7) == records
-    assert ask(path, "SELECT count(*) - count(DISTINCT kind || ' ' || value) FROM dictionary") == [(0,)]
+
+    assert ask(path, "SELECT count(*) - count(DISTINCT kind || ' ' || value) FROM dictionary") == [
+        (0,)
+    ]
 
 
 async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> None:
@@ -196,9 +227,20 @@ async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> 
     await store.commit(make_batch(make_record(project="first")))
     for number in range(3):
         with pytest.raises(StorageRejected):
-            await store.commit(make_batch(make_record(project=f"lost {number}"), make_record(path="\udc80")))
-    await store.commit(make_batch(*[make_record(project=name) for name in ("other", "lost 1", "lost 0", "first")]))
-    assert [record.project for record in await read_on(store)] == ["first", "other", "lost 1", "lost 0", "first"]
+            await store.commit(
+                make_batch(make_record(project=f"lost {number}"), make_record(path="\udc80"))
+            )
+
+    await store.commit(
+        make_batch(*[make_record(project=name) for name in ("other", "lost 1", "lost 0", "first")])
+    )
+    assert [record.project for record in await read_on(store)] == [
+        "first",
+        "other",
+        "lost 1",
+        "lost 0",
+        "first",
+    ]
 
 
 # Lists are served by an index.
@@ -224,7 +266,10 @@ async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> 
         (make_filter(tool_errors=("search",)), "records_failed_tools"),
         (Filter(where=Is("message", ("no such user",))), "records_message"),
         (make_filter(redacted=("name:password",)), "records_redactions"),
-        (Filter(where=Or((Is("redacted", ("name:pin",)), Is("redacted", ("iban",))))), "records_redactions"),
+        (
+            Filter(where=Or((Is("redacted", ("name:pin",)), Is("redacted", ("iban",))))),
+            "records_redactions",
+        ),
         (make_filter(kind="event", levels=("info", "warn")), "records_events"),
         (make_filter(kind="event", levels=("error",)), "records_events"),
     ],
@@ -236,14 +281,23 @@ async def test_common_lists_use_an_index(
     stream = Stream(None, None, None, True, "length", tools=["search"], failed_tools=["search"])
     found = {"name:password": 1}
     call = make_record(
-        provider="openai", model="gpt", resolved_model="gpt-1", stream=stream, redactions=found, message="no such user"
+        provider="openai",
+        model="gpt",
+        resolved_model="gpt-1",
+        stream=stream,
+        redactions=found,
+        message="no such user",
     )
     await store.commit(make_batch(make_record(trace_id="0af7", status=404), call))
     plans: list[str] = []
     execute = connection.Budget.execute
 
     def explain(
-        budget: connection.Budget, raw: sqlite3.Connection, sql: str, parameters: tuple[object, ...], **how: bool
+        budget: connection.Budget,
+        raw: sqlite3.Connection,
+        sql: str,
+        parameters: tuple[object, ...],
+        **how: bool,
     ) -> list[tuple[object, ...]] | None:
         plans.extend(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", parameters))
         return execute(budget, raw, sql, parameters, **how)
@@ -253,7 +307,9 @@ async def test_common_lists_use_an_index(
     assert f"USING INDEX {index}" in "\n".join(plans)
     assert not any(plan.startswith("SCAN") for plan in plans)
     asked = {leaf.field: leaf.values for leaf in leaves(filter.where) if isinstance(leaf, Is)}
-    has_alternatives = isinstance(filter.where, Or) or any(len(values) > 1 for values in asked.values())
+    has_alternatives = isinstance(filter.where, Or) or any(
+        len(values) > 1 for values in asked.values()
+    )
     is_ordered = index == "records_events" or not (has_alternatives or asked.keys() & COMBINATIONS)
     assert (len(plans) == 1) == is_ordered
 
@@ -262,8 +318,12 @@ async def test_common_lists_use_an_index(
 
 
 async def test_bodies_can_go_before_heads(store: SqliteStorage, path: Path) -> None:
-    """When the blocks of bodies are gone, bodies are null and heads are there; without heads there is no payload."""
-    await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(1)), Entry(make_record())]))
+    """When the blocks of bodies are gone, bodies are null and heads are there; without heads there
+    is no payload.
+    """
+    await store.commit(
+        Batch("sidecar-1", [Entry(make_record(), make_payload(1)), Entry(make_record())])
+    )
     ask(path, "DELETE FROM blocks WHERE kind = 1")
     heads = make_payload(1)
     assert await store.payloads([1, 2]) == {
@@ -275,7 +335,9 @@ async def test_bodies_can_go_before_heads(store: SqliteStorage, path: Path) -> N
 
 async def test_a_block_holds_many_payloads(store: SqliteStorage, path: Path) -> None:
     """Blocks hold at most 64 KiB, except a larger body, which has one of its own, ids rise."""
-    large = Payload(b"h" * 100, b"r" * 100, Body(b"x" * 200_000, b"", 200_000, False, None, None), None)
+    large = Payload(
+        b"h" * 100, b"r" * 100, Body(b"x" * 200_000, b"", 200_000, False, None, None), None
+    )
     small = Payload(b"h" * 100, b"r" * 100, Body(b"x" * 1000, b"", 1000, False, None, None), None)
     entries = [Entry(make_record(), large if number == 100 else small) for number in range(200)]
     await store.commit(Batch("sidecar-1", entries))

@@ -11,15 +11,25 @@ from tests.contract.test_storage_text_sums import WORD, make_entry, queries
 
 
 async def test_rows_are_looked_into_once(tmp_path: Path) -> None:
-    """For totals, groups, latencies, models and steps as for a count; events of calls are looked at apart."""
+    """For totals, groups, latencies, models and steps as for a count; events of calls are looked at
+    apart.
+    """
     chance = random.Random(3)
     asked: list[str] = []
-    async with await SqliteStorage.open(tmp_path / "records.db", readers=1, durability="fast") as store:
-        await store.commit(Batch("sidecar-1", [make_entry(number, chance) for number in range(200)]))
+    async with await SqliteStorage.open(
+        tmp_path / "records.db", readers=1, durability="fast"
+    ) as store:
+        await store.commit(
+            Batch("sidecar-1", [make_entry(number, chance) for number in range(200)])
+        )
         await store._readers[0].run(lambda connection: connection.set_trace_callback(asked.append))
 
         def exchanges_looked_into() -> int:
-            looks = [sql for sql in asked if sql.startswith(f"SELECT {COLUMNS} ") and "kind = 1" not in sql]
+            looks = [
+                sql
+                for sql in asked
+                if sql.startswith(f"SELECT {COLUMNS} ") and "kind = 1" not in sql
+            ]
             asked.clear()
             return len(looks)
 

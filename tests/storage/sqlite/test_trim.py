@@ -40,14 +40,22 @@ async def test_slices_of_any_length_take_the_same_statements(tmp_path: Path) -> 
     texts: list[str] = []
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         for _ in range(8):
-            await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(seq)) for seq in range(100)]))
+            await store.commit(
+                Batch("sidecar-1", [Entry(make_record(), make_payload(seq)) for seq in range(100)])
+            )
+
         await store._writer.run(lambda connection: connection.set_trace_callback(texts.append))
-        rows = bodies = 0
+        rows = 0
+        bodies = 0
+
         for most in (170, 90) * 4:
             trimmed = await store.trim(most)
-            rows, bodies = rows + trimmed.rows, bodies + trimmed.bodies
+            rows = rows + trimmed.rows
+            bodies = bodies + trimmed.bodies
+
         assert rows > 90 < bodies
         assert (await store.read(CountQuery(Filter()))).exchanges == 800 - rows
+
     assert any("json_each" in text for text in texts)
     assert not [text for text in texts if _NUMBERS.search(text)]
 
@@ -65,10 +73,14 @@ async def listed(store: SqliteStorage) -> list[Record]:
 
 
 async def test_texts_that_clients_choose_do_not_pass_the_cap(tmp_path: Path) -> None:
-    """Within one day, another User-Agent and Host with each request: they go with their rows, the newest stay."""
+    """Within one day, another User-Agent and Host with each request: they go with their rows, the
+    newest stay.
+    """
     chance = random.Random(7)
-    path, shown = tmp_path / "records.db", 0
+    path = tmp_path / "records.db"
+    shown = 0
     agents: list[str] = []
+
     async with await SqliteStorage.open(path, durability="fast", max_bytes=CAP) as store:
         cap = SizeCap(store, CAP)
         while len(agents) < 4000:
@@ -76,9 +88,12 @@ async def test_texts_that_clients_choose_do_not_pass_the_cap(tmp_path: Path) -> 
             for _ in range(10):
                 agents.append(chance.randbytes(1500).hex())
                 record = make_record(
-                    user_agent=agents[-1], host=f"{chance.randbytes(300).hex()}.example", project="one"
+                    user_agent=agents[-1],
+                    host=f"{chance.randbytes(300).hex()}.example",
+                    project="one",
                 )
                 entries.append(Entry(record, None))
+
             await cap.make_room(len(entries), 10 * 3800)
             await store.commit(Batch("sidecar-1", entries))
             used = (await store.retention()).used_bytes
@@ -87,53 +102,83 @@ async def test_texts_that_clients_choose_do_not_pass_the_cap(tmp_path: Path) -> 
             if cap.total.rows:
                 shown += 1
                 assert used >= 0.85 * CAP
+
         records = await listed(store)
         assert shown > 50
         assert len(records) > 4 * KEPT_ROWS
         assert [record.user_agent for record in records] == agents[-len(records) :]
         # Those of the newest rows and, beside them, few that wait to be looked for.
         assert len(texts(path, "user_agent")) < 1.2 * len(records)
-        assert (await store.read(CountQuery(make_filter(projects=("one",))))).exchanges == len(records)
+        assert (await store.read(CountQuery(make_filter(projects=("one",))))).exchanges == len(
+            records
+        )
 
 
-async def test_a_text_that_a_row_still_uses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However old its id is, and if a batch brings it while it is looked for; what went comes back under another id."""
+async def test_a_text_that_a_row_still_uses_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However old its id is, and if a batch brings it while it is looked for; what went comes back
+    under another id.
+    """
     monkeypatch.setattr(unused_texts, "STEP_ROWS", 40)
     monkeypatch.setattr(unused_texts, "STEP_TEXTS", 3)
     monkeypatch.setattr(unused_texts, "WAITING_SHARE", 10_000)
     path = tmp_path / "records.db"
     expected: list[tuple[str, str]] = []
-    gone, chance = 0, random.Random(7)
+    gone = 0
+    chance = random.Random(7)
+
     async with await SqliteStorage.open(path, durability="fast") as store:
         for number in range(120):
             agents = [f"agent {10 * number + place}" for place in range(10)] + ["agent"]
             # Of rows that went, and of those that go next.
-            agents += [agent for agent, _ in chance.sample(expected[max(0, gone - 500) : gone + 50], 9 if gone else 0)]
+            agents += [
+                agent
+                for agent, _ in chance.sample(
+                    expected[max(0, gone - 500) : gone + 50], 9 if gone else 0
+                )
+            ]
             records = [
-                make_record(user_agent=each, model=f"model {each}", provider="p", redactions={f"name:{each}": 2})
+                make_record(
+                    user_agent=each,
+                    model=f"model {each}",
+                    provider="p",
+                    redactions={f"name:{each}": 2},
+                )
                 for each in agents
             ]
             expected += [(agent, f"model {agent}") for agent in agents]
             await store.commit(Batch("sidecar-1", [Entry(record, None) for record in records]))
+
             if number > 30:
                 while (trimmed := await store.trim(20)).bodies:
                     pass
                 gone += trimmed.rows
+
             # Not from a list: the store remembers what it has read.
             assert {agent for agent, _ in expected[gone:]} <= texts(path, "user_agent")
+
         found = [(record.user_agent, record.model) for record in await listed(store)]
         assert found == expected[gone:]
-        assert [record.redactions for record in await listed(store)] == [{f"name:{each}": 2} for each, _ in found]
+        assert [record.redactions for record in await listed(store)] == [
+            {f"name:{each}": 2} for each, _ in found
+        ]
         for column in ("user_agent", "redactions"):
             assert len(texts(path, column)) < 1000 < len({agent for agent, _ in expected})
         calls = sum(agent == "agent" for agent, _ in expected[gone:])
-        assert (await store.read(CountQuery(make_filter(models=("model agent",))))).exchanges == calls
+        assert (
+            await store.read(CountQuery(make_filter(models=("model agent",))))
+        ).exchanges == calls
 
 
-async def test_a_project_that_a_tool_call_still_has_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_project_that_a_tool_call_still_has_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Calls name a project of their own."""
     monkeypatch.setattr(unused_texts, "WAITING_SHARE", 10_000)
-    path, names = tmp_path / "records.db", [f"project {number}" for number in range(200)]
+    path = tmp_path / "records.db"
+    names = [f"project {number}" for number in range(200)]
+
     async with await SqliteStorage.open(path, durability="fast") as store:
         entries = [Entry(make_record(project=name, user_agent=name), None) for name in names]
         for name in names[:50]:
@@ -153,8 +198,10 @@ async def test_a_slice_that_failed_leaves_the_texts_of_its_rows(
     monkeypatch.setattr(unused_texts, "STEP_ROWS", 40)
     monkeypatch.setattr(unused_texts, "WAITING_SHARE", 10_000)
     refuse = (
-        "CREATE TEMP TRIGGER refuse BEFORE UPDATE ON meta WHEN old.name = 'trims' BEGIN SELECT raise(ABORT, 'no'); END"
+        "CREATE TEMP TRIGGER refuse BEFORE UPDATE ON meta WHEN old.name = 'trims' BEGIN SELECT "
+        "raise(ABORT, 'no'); END"
     )
+
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
         records = [make_record(user_agent=f"agent {number}") for number in range(600)]
@@ -163,27 +210,41 @@ async def test_a_slice_that_failed_leaves_the_texts_of_its_rows(
         await store._writer.run(lambda connection: connection.execute(refuse).close())
         with pytest.raises(StorageRejected, match="no"):
             await store.trim(50)
-        await store._writer.run(lambda connection: connection.execute("DROP TRIGGER refuse").close())
+        await store._writer.run(
+            lambda connection: connection.execute("DROP TRIGGER refuse").close()
+        )
         for _ in range(60):
             await store.trim(1)
-            assert {record.user_agent for record in await listed(store)} <= texts(path, "user_agent")
+            assert {record.user_agent for record in await listed(store)} <= texts(
+                path, "user_agent"
+            )
+
         assert 555 < len(await listed(store)) < 580
 
 
 async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
-    """One step always goes, but not the whole slice; each slice leaves all sums those of what is left."""
+    """One step always goes, but not the whole slice; each slice leaves all sums those of what is
+    left.
+    """
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(seq)) for seq in range(1000)]))
+        await store.commit(
+            Batch("sidecar-1", [Entry(make_record(), make_payload(seq)) for seq in range(1000)])
+        )
 
         def take(connection: sqlite3.Connection) -> Trimmed:
-            batches, session = store._batches, store._session(connection, Budget(60))
-            return trim(session, 400, batches.limits, batches.usage_limits, store._unused, lambda: True)
+            batches = store._batches
+            session = store._session(connection, Budget(60))
+            return trim(
+                session, 400, batches.limits, batches.usage_limits, store._unused, lambda: True
+            )
 
-        left, steps = 1000, []
+        left = 1000
+        steps = []
         while left > 900:
             steps.append(await store._writer.run(take))
             left -= steps[-1].rows
             assert (await store.read(CountQuery(Filter()))).exchanges == left
+
         assert {0, STEP_ROWS} == {step.rows for step in steps}
         assert max(step.rows + step.bodies for step in steps) == STEP_ROWS
 
@@ -195,8 +256,11 @@ async def test_slices_leave_the_journal_to_another_connection(tmp_path: Path) ->
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(Batch("sidecar-1", [Entry(make_record()) for _ in range(1000)]))
         await store._writer.run(empty_journal)
-        await store._writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall())
-        left, rows = 1000, 0
+        await store._writer.run(
+            lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall()
+        )
+        left = 1000
+        rows = 0
         while not rows or store._slices % JOURNAL_SLICES == 0:
             rows = (await store.trim(200)).rows
             left -= rows
@@ -207,20 +271,25 @@ async def test_slices_leave_the_journal_to_another_connection(tmp_path: Path) ->
 
 
 async def test_batches_that_make_room_do_not_wait_for_searches(tmp_path: Path) -> None:
-    """With each read connection in use the size is measured, slices are taken, and the journal is written back."""
+    """With each read connection in use the size is measured, slices are taken, and the journal is
+    written back.
+    """
     path = tmp_path / "records.db"
     in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store._writer.run(empty_journal)
         await store.commit(Batch("sidecar-1", [Entry(make_record()) for _ in range(1000)]))
         assert in_file() == 0
+
         async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
             for _ in range(READERS):
                 read = await stack.enter_async_context(LongRead())
                 tasks.create_task(store._read(read))
                 await asyncio.to_thread(read.began.wait, 60)
+
             async with asyncio.timeout(60):
                 assert (await store.retention()).last_seq == 1000
                 for _ in range(JOURNAL_SLICES):
                     await store.trim(10)
+
             assert in_file() == 1000  # as of when they began

@@ -14,15 +14,24 @@ from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 
 
-async def test_spans_cover_every_row_and_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small batches share a span until it is long enough, a large batch is one span, and none overlap."""
+async def test_spans_cover_every_row_and_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small batches share a span until it is long enough, a large batch is one span, and none
+    overlap.
+    """
     monkeypatch.setattr(write, "SPAN_RECORDS", 20)
-    path, chance = tmp_path / "records.db", random.Random(3)
+    path = tmp_path / "records.db"
+    chance = random.Random(3)
+
     async with await SqliteStorage.open(path, durability="fast") as store:
         for size in (1, 5, 13, 1, 1, 60, 2, 2):
-            records = [make_record(started_at_us=START_US + chance.randrange(10**6)) for _ in range(size)]
+            records = [
+                make_record(started_at_us=START_US + chance.randrange(10**6)) for _ in range(size)
+            ]
             await store.commit(make_batch(*records))
         rows = (await store.read(RecordQuery(order="asc", limit=1000))).records
+
     with contextlib.closing(sqlite3.connect(path)) as connection:
         spans = connection.execute("SELECT * FROM spans ORDER BY last_seq").fetchall()
     assert [(first, last) for last, first, *_ in spans] == [(1, 20), (21, 81), (82, 85)]
@@ -39,6 +48,12 @@ async def test_a_time_without_rows_is_empty(tmp_path: Path) -> None:
         await store.commit(make_batch(make_record(), make_record(started_at_us=START_US + 10)))
         pages = [
             await store.read(RecordQuery(filter=Filter(since_us=since_us, until_us=until_us)))
-            for since_us, until_us in [(0, START_US), (START_US + 11, None), (START_US + 1, START_US + 10), (9, 3)]
+            for since_us, until_us in [
+                (0, START_US),
+                (START_US + 11, None),
+                (START_US + 1, START_US + 10),
+                (9, 3),
+            ]
         ]
+
     assert [page.records for page in (empty, *pages)] == [[]] * 5

@@ -48,9 +48,11 @@ class FickleStore(MemoryStorage):
             raise StorageUnavailable("away for the test")
         if any(entry.record.id in self.refused_ids for entry in batch.entries):
             raise StorageRejected("refused for the test")
+
         last_seq = await super().commit(batch)
         if self.loses_answers:
             raise StorageUnavailable("committed, but nobody will hear of it")
+
         return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
@@ -73,7 +75,9 @@ class Rig:
     def __init__(self, storage: Storage, directory: Path, **options: object) -> None:
         self.storage = storage
         self.directory = directory
-        limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=QUEUE_RECORDS * ENTRY_BYTES)
+        limits = BacklogLimits(
+            max_age_s=0.002, max_records=7, queue_max_bytes=QUEUE_RECORDS * ENTRY_BYTES
+        )
         self.options: dict[str, object] = {"limits": limits} | options
         self.ring: list[Record] = []
         self.effective: dict[bytes, Position] = {}
@@ -97,12 +101,16 @@ class Rig:
             availability=Availability(jitter=lambda: 0.0),
             **self.options,  # type: ignore[arg-type]
         )  # fmt: skip
-        self.writer.subscribe(Listener(on_commit=lambda batch: self.take_over(batch), on_spooled=self.take_over))
+        self.writer.subscribe(
+            Listener(on_commit=lambda batch: self.take_over(batch), on_spooled=self.take_over)
+        )
         self.check()
+
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(self.writer.run(), name="writer")
             yield self.writer
             running.cancel()
+
         self.spool.close()
 
     def take_over(self, batch: Batch) -> None:
@@ -119,14 +127,18 @@ class Rig:
     def drain(self) -> None:
         """Move from the ring what the writer takes."""
         while self.position.taken < len(self.ring) and not self.writer.is_full:
-            record, old, payload = self.ring[self.position.taken], self.position, make_payload()
+            record = self.ring[self.position.taken]
+            old = self.position
+            payload = make_payload()
             payload.response_body = make_body(random.Random(old.taken).randbytes(self.body_bytes))
             self.position = Position(old.offset + 8, old.taken + 1, old.stored + 1)
             self.writer.add(Entry(record, payload), ENTRY_BYTES, RING, self.position)
 
     def ledger(self) -> Ledger:
         """Read the accounting."""
-        readings = {RING: ProducerCounts(len(self.ring), 0)} if RING in self.effective or self.ring else {}
+        readings = (
+            {RING: ProducerCounts(len(self.ring), 0)} if RING in self.effective or self.ring else {}
+        )
         return balance(self.effective, readings, self.spool.pending_records)
 
     def check(self) -> None:
@@ -141,12 +153,16 @@ class Rig:
                 await asyncio.sleep(0.001)
 
     async def close(self, monkeypatch: pytest.MonkeyPatch) -> int:
-        """Close the writer: it soon gives up a store that hangs, and the spool has time on a busy machine, too."""
+        """Close the writer: it soon gives up a store that hangs, and the spool has time on a busy
+        machine, too.
+        """
         limit = self.writer._timeout.limit
         monkeypatch.setattr(self.writer._timeout, "limit", lambda timeout_s: limit(timeout_s / 100))
         return await self.writer.close(60.0)
 
-    async def lose_store(self, store: FickleStore, writer: Writer, *, records: int, spooled: int) -> None:
+    async def lose_store(
+        self, store: FickleStore, writer: Writer, *, records: int, spooled: int
+    ) -> None:
         """Take the store away until so many records are spooled of those that come."""
         store.is_away = True
         self.push(records)

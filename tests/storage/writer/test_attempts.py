@@ -19,7 +19,9 @@ def test_pauses_double_up_to_a_bound_and_begin_anew(chance: float, share: float)
         availability.note_down(OSError("refused"))
         pauses.append(availability.retry_at_s - 100.0)
     assert (availability.is_up, availability.reason) == (False, "refused")
-    assert pauses[:3] == pytest.approx([FIRST_PAUSE_S * share, 2 * FIRST_PAUSE_S * share, 4 * FIRST_PAUSE_S * share])
+    assert pauses[:3] == pytest.approx(
+        [FIRST_PAUSE_S * share, 2 * FIRST_PAUSE_S * share, 4 * FIRST_PAUSE_S * share]
+    )
     assert pauses[-1] == MAX_PAUSE_S * share
     availability.note_up()
     assert (availability.is_up, availability.reason, availability.retry_at_s) == (True, "", 0.0)
@@ -48,9 +50,12 @@ class Tried:
 
 
 def attempt(tried: list["weakref.ref[Tried]"]) -> None:
-    """Fail as a driver does: a frame holds the batch, and what keeps the error that went through it."""
+    """Fail as a driver does: a frame holds the batch, and what keeps the error that went through
+    it.
+    """
     batch = Tried()
     tried.append(weakref.ref(batch))
+
     kept = [ConnectionError("no answer")]
     try:
         raise kept[0]
@@ -63,6 +68,7 @@ def test_what_an_error_went_through_is_let_go_of() -> None:
     availability = Availability(lambda: 100.0, lambda: 0.0, is_up=True)
     tried: list[weakref.ref[Tried]] = []
     gc.disable()
+
     try:
         try:
             attempt(tried)
@@ -84,7 +90,9 @@ async def hang(limit: CommitTimeout, *, is_urgent: bool = False) -> None:
     [(CommitTimeout(0.01, 600.0), False), (CommitTimeout(600.0, 0.01), True)],
     ids=["room", "none"],
 )
-async def test_an_answer_that_does_not_come_is_given_up(limit: CommitTimeout, is_urgent: bool) -> None:
+async def test_an_answer_that_does_not_come_is_given_up(
+    limit: CommitTimeout, is_urgent: bool
+) -> None:
     """After the one time or the other; a later question has its own."""
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="did not answer"):
@@ -104,7 +112,9 @@ async def test_a_full_queue_shortens_what_is_being_waited_for() -> None:
 
 
 async def test_a_store_is_slow_before_it_counts_as_away() -> None:
-    """Short attempts say little of it, until they are as long as one with room in the queue; an answer forgets them."""
+    """Short attempts say little of it, until they are as long as one with room in the queue; an
+    answer forgets them.
+    """
     timeout = CommitTimeout(0.05, 0.02)
     for _ in range(2):
         kinds = []
@@ -112,15 +122,27 @@ async def test_a_store_is_slow_before_it_counts_as_away() -> None:
             with pytest.raises(StorageUnavailable) as caught:
                 await hang(timeout, is_urgent=True)
             kinds.append(caught.type)
+
         assert kinds == [StorageSlow, StorageSlow, StorageUnavailable]
         async with timeout.bounded(is_urgent=False):
             pass
 
 
 async def test_commits_that_take_long_are_waited_for() -> None:
-    """Four times as long as they took, when the queue is full; small ones between them change little."""
-    timeout, loop = CommitTimeout(600.0, 1.0), asyncio.get_running_loop()
-    for took_s, limit_s in [(0.1, 1.0), (3.0, 12.0), (0.1, 6.0), (0.1, 3.0), (0.1, 1.5), (0.1, 1.0), (500.0, 600.0)]:
+    """Four times as long as they took, when the queue is full; small ones between them change
+    little.
+    """
+    timeout = CommitTimeout(600.0, 1.0)
+    loop = asyncio.get_running_loop()
+    for took_s, limit_s in [
+        (0.1, 1.0),
+        (3.0, 12.0),
+        (0.1, 6.0),
+        (0.1, 3.0),
+        (0.1, 1.5),
+        (0.1, 1.0),
+        (500.0, 600.0),
+    ]:
         timeout.note_commit(took_s)
         began_s = loop.time()
         async with timeout.bounded(is_urgent=True):
@@ -162,4 +184,5 @@ async def test_without_a_spool_it_is_endless() -> None:
         timeout.limit(0.0)
         await asyncio.sleep(0.02)
         has_answered = True
+
     assert has_answered

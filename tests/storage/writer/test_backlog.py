@@ -40,7 +40,9 @@ def test_batches_come_in_order_when_they_are_full_or_due() -> None:
 
 
 def test_a_run_that_is_cut_keeps_its_positions_and_its_size() -> None:
-    """Each part carries the positions of its own entries; together they have the bytes of the whole."""
+    """Each part carries the positions of its own entries; together they have the bytes of the
+    whole.
+    """
     backlog = make_backlog(max_records=4)
     extend(backlog, 10, 55)
     backlog.close_open()
@@ -51,7 +53,9 @@ def test_a_run_that_is_cut_keeps_its_positions_and_its_size() -> None:
 
 
 def test_spilling_lasts_from_full_to_half() -> None:
-    """Nothing goes elsewhere before it is full; then half of it does, and no more until it is full again."""
+    """Nothing goes elsewhere before it is full; then half of it does, and no more until it is full
+    again.
+    """
     backlog = make_backlog(max_records=1)
     for _ in range(9):
         extend(backlog, 1, 10)
@@ -75,6 +79,7 @@ def test_what_is_reserved_counts_until_it_is_released() -> None:
         assert (backlog.size_bytes, backlog.is_full) == (99, False)
         extend(backlog, 1, 1)
         assert backlog.is_full
+
     assert (backlog.size_bytes, backlog.is_full) == (50, False)
     small = Backlog(BacklogLimits(max_bytes=10, queue_max_bytes=100))
     with small.reserve():

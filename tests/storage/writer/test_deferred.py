@@ -47,9 +47,13 @@ class Opening:
         return self.store
 
 
-async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Until then every call says why it is away; the same reason is logged once."""
-    opening = Opening(*[StorageUnavailable("refused") for _ in range(4)], StorageUnavailable("starting up"))
+    opening = Opening(
+        *[StorageUnavailable("refused") for _ in range(4)], StorageUnavailable("starting up")
+    )
     deferred = DeferredStorage(opening, retry_s=0.0)
     storage = deferred.as_storage()
     with pytest.raises(StorageOpening, match="the store is being opened"):
@@ -82,6 +86,7 @@ async def test_the_first_look_is_bounded() -> None:
         opening = tasks.create_task(deferred.open())
         assert not await deferred.first_attempt(0.01)
         opening.cancel()
+
     await deferred.close()
 
 
@@ -101,7 +106,8 @@ async def test_a_store_of_a_newer_sidelog_is_waited_for(caplog: pytest.LogCaptur
 
 async def test_keys_have_a_store_of_their_own() -> None:
     """What is about keys goes there, and only that; either store can be away without the other."""
-    records, keys = Opening(), Opening(StorageUnavailable("refused"))
+    records = Opening()
+    keys = Opening(StorageUnavailable("refused"))
     own = DeferredStorage(keys, retry_s=0.0, name="the store of API keys")
     deferred = DeferredStorage(records, retry_s=0.0, keys=own)
     storage = deferred.as_storage()
@@ -154,14 +160,18 @@ class Files:
         monkeypatch.setattr("storage.writer.deferred.WATCH_S", 0.01)
         await self.deferred.open()
         self.deferred.enable()
+
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(self.deferred.watch())
             yield self.deferred.as_storage()
             watching.cancel()
+
         await self.deferred.close()
 
     def put(self, other: Path) -> None:
-        """Put another file into the place of the store's, as docs/operations/backup.md says, but while it is open."""
+        """Put another file into the place of the store's, as docs/operations/backup.md says, but
+        while it is open.
+        """
         for journal in ("-wal", "-shm"):
             self.path.with_name(self.path.name + journal).unlink(missing_ok=True)
         other.replace(self.path)
@@ -179,8 +189,12 @@ def batch(taken: int, *more: Entry) -> Batch:
 
 
 @pytest.mark.parametrize("what", ["file", "directory", "other file"])
-async def test_a_file_that_is_removed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """Its records are counted; keys and positions go on in a new one, so that nothing is stored twice."""
+async def test_a_file_that_is_removed_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Its records are counted; keys and positions go on in a new one, so that nothing is stored
+    twice.
+    """
     files = Files(tmp_path / "data")
     async with files.running(monkeypatch) as storage:
         for taken in range(1, 4):
@@ -190,6 +204,7 @@ async def test_a_file_that_is_removed_is_noticed(tmp_path: Path, monkeypatch: py
             shutil.rmtree(files.directory)
         else:
             files.path.unlink()
+
         if what == "other file":
             sqlite3.connect(files.path).close()
         await files.replaced("removed")
@@ -223,9 +238,13 @@ async def test_a_file_that_turns_out_to_be_damaged_is_set_aside(
         assert await storage.positions("sidecar-1") == {RING: Position(1, 1, 1)}
         assert await storage.commit(batch(2)) == 2
         assert commit is not None
+
     (place,) = files.set_aside
-    async with await open_storage(f"sqlite:///{Path(place).name}", tmp_path, is_read_only=True) as old:
+    async with await open_storage(
+        f"sqlite:///{Path(place).name}", tmp_path, is_read_only=True
+    ) as old:
         assert (await old.read(CountQuery(Filter(kind="all")))).exchanges == 1
+
     assert "the store is damaged" in caplog.text
 
 
@@ -234,7 +253,10 @@ async def zeroed_file(files: Files, records: int = 3000) -> None:
     files.directory.mkdir(exist_ok=True)
     async with await files.open("") as store:
         first = Entry(make_record(path="/the-first-of-all"))
-        await store.commit(Batch("sidecar-1", [first, *(Entry(make_record()) for _ in range(records))], {}))
+        await store.commit(
+            Batch("sidecar-1", [first, *(Entry(make_record()) for _ in range(records))], {})
+        )
+
     raw = bytearray(files.path.read_bytes())
     page_bytes = int.from_bytes(raw[16:18], "big")
     place = raw.index(b"/the-first-of-all") // page_bytes * page_bytes
@@ -255,6 +277,7 @@ async def test_a_file_whose_oldest_records_are_damaged_is_set_aside(
         await files.replaced("damaged")
         await cap.make_room(1, 100)
         assert await storage.commit(batch(1)) > 3000
+
     assert len(files.set_aside) == 1
 
 
@@ -265,6 +288,7 @@ async def test_damage_that_is_met_before_it_is_enabled_is_mended_first(
     files = Files(tmp_path)
     monkeypatch.setattr("storage.writer.deferred.WATCH_S", 0.01)
     await files.deferred.open()
+
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(files.deferred.watch())
         before = await files.deferred.opened()
@@ -275,6 +299,7 @@ async def test_damage_that_is_met_before_it_is_enabled_is_mended_first(
         files.deferred.enable()
         assert await files.deferred.as_storage().commit(batch(1)) == 1
         watching.cancel()
+
     await files.deferred.close()
 
 
@@ -318,11 +343,14 @@ async def test_a_file_of_a_newer_sidelog_in_its_place_is_waited_for(
 async def test_another_store_in_its_place_goes_on_behind_its_own_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when somebody brings back a backup that has more than what was stored since: nothing of either is refused."""
+    """As when somebody brings back a backup that has more than what was stored since: nothing of
+    either is refused.
+    """
     async with await open_storage("sqlite:///backup.db", tmp_path) as backup:
         for taken in range(1, 6):
             await backup.commit(batch(taken))
         await backup.create_key(make_key("older"))
+
     files = Files(tmp_path / "data")
     async with files.running(monkeypatch) as storage:
         await storage.commit(batch(1))

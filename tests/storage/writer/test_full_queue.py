@@ -1,4 +1,6 @@
-"""A full queue: the spool takes what comes, and a store that gives no answer is not waited for longer than it can."""
+"""A full queue: the spool takes what comes, and a store that gives no answer is not waited for
+longer than it can.
+"""
 
 import asyncio
 import time
@@ -9,7 +11,9 @@ from tests.storage.writer.spool_rig import SPOOL_BYTES, FickleStore, Rig
 
 
 async def test_the_spool_takes_all_that_comes_while_the_store_is_left_alone(tmp_path: Path) -> None:
-    """A queue that gets full in the midst of a group is relieved at once, and not when the store is asked again."""
+    """A queue that gets full in the midst of a group is relieved at once, and not when the store is
+    asked again.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -17,11 +21,14 @@ async def test_the_spool_takes_all_that_comes_while_the_store_is_left_alone(tmp_
             rig.push(5)
             await rig.until(lambda: writer.counters.batches["retried"] > 0)
             writer.availability.retry_at_s = time.monotonic() + 1000
+
             for _ in range(100):  # one by one: it has looked before the next comes
                 rig.push(1)
                 rig.drain()
                 await asyncio.sleep(0.001)
+
             await rig.until(lambda: writer.spooled_records >= 80)
+
         assert await store.stored_ids() == []
 
 
@@ -56,11 +63,14 @@ async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
             store.hangs = False
             writer._timeout._timeout_s = 60.0  # one that answers again may be slow
             await rig.until(rig.is_settled)
+
         assert len(set(await store.stored_ids())) == 100
 
 
 async def test_a_store_that_hangs_is_not_waited_for_when_there_is_no_room(tmp_path: Path) -> None:
-    """Whatever is being asked is given up when the queue is full, so the spool takes all that comes."""
+    """Whatever is being asked is given up when the queue is full, so the spool takes all that
+    comes.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path, timeout=CommitTimeout(timeout_s=600.0, full_timeout_s=0.01))
         async with rig.running() as writer:
@@ -74,10 +84,13 @@ async def test_a_store_that_hangs_is_not_waited_for_when_there_is_no_room(tmp_pa
             assert writer.is_storage_up  # for all that is known it is slow
             store.hangs = False
             await rig.until(rig.is_settled)
+
         assert len(set(await store.stored_ids())) == 505
 
 
-async def test_a_store_that_hangs_is_waited_for_when_the_spool_has_no_room_either(tmp_path: Path) -> None:
+async def test_a_store_that_hangs_is_waited_for_when_the_spool_has_no_room_either(
+    tmp_path: Path,
+) -> None:
     """To give up an attempt wins nothing then, and a slow store would never get one to its end."""
     async with FickleStore() as store:
         rig = Rig(store, tmp_path, timeout=CommitTimeout(timeout_s=600.0, full_timeout_s=0.01))

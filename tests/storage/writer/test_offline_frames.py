@@ -1,4 +1,6 @@
-"""Frames of a start without the store: what a commit without an answer had stored of them is not stored again."""
+"""Frames of a start without the store: what a commit without an answer had stored of them is not
+stored again.
+"""
 
 import asyncio
 from pathlib import Path
@@ -25,7 +27,8 @@ class SlowStore(FickleStore):
 
     def __init__(self, answers: int) -> None:
         super().__init__()
-        self.answers = self.left = answers
+        self.answers = answers
+        self.left = answers
         self.lookups = 0
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
@@ -48,10 +51,14 @@ def position(count: int) -> Position:
 
 
 async def spool_again(rig: Rig, store: FickleStore, *, stored: int) -> None:
-    """Store the first of some records, and write them all to the spool as a start without the store does."""
+    """Store the first of some records, and write them all to the spool as a start without the store
+    does.
+    """
     rig.push(RECORDS)
     entries = [Entry(record, make_payload()) for record in rig.ring]
-    await store.commit(Batch("sidecar-1", entries[:stored], {RING: position(stored)} if stored else {}))
+    await store.commit(
+        Batch("sidecar-1", entries[:stored], {RING: position(stored)} if stored else {})
+    )
     origins = Origins.of(5, [RING] * RECORDS, [8 * (place + 1) for place in range(RECORDS)])
     spool = Spool(rig.directory / "spool", SPOOL_BYTES)
     spool.load(Position())
@@ -68,7 +75,9 @@ async def erase(store: FickleStore, records: list[Record]) -> None:
 
 @pytest.mark.parametrize("stored", [0, long(1), 200, long(RECORDS)])
 @pytest.mark.parametrize("is_overtaken", [False, True])
-async def test_a_slow_store_is_asked_on_where_it_was_given_up(tmp_path: Path, stored: int, is_overtaken: bool) -> None:
+async def test_a_slow_store_is_asked_on_where_it_was_given_up(
+    tmp_path: Path, stored: int, is_overtaken: bool
+) -> None:
     """Each attempt goes on with what those before have found."""
     async with SlowStore(answers=3) as store:
         rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
@@ -77,11 +86,13 @@ async def test_a_slow_store_is_asked_on_where_it_was_given_up(tmp_path: Path, st
             rig.push(7)
             live = [Entry(record, make_payload()) for record in rig.ring[RECORDS:]]
             await store.commit(Batch("sidecar-1", live, {RING: position(len(rig.ring))}))
+
         async with rig.running() as writer:
             await rig.until(rig.is_settled)
             total = len(rig.ring)
             assert rig.ledger() == Ledger(received=total, stored=total, spooled=0, waiting=0)
             assert writer.counters.records_quarantined == 0
+
         assert sorted(await store.stored_ids()) == sorted(record.id for record in rig.ring)
 
 
@@ -101,10 +112,12 @@ async def test_what_was_erased_meanwhile_does_not_come_back(tmp_path: Path) -> N
         rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
         await spool_again(rig, store, stored=RECORDS)
         await erase(store, rig.ring[:5])
+
         async with rig.running() as writer:
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=RECORDS, stored=RECORDS, spooled=0, waiting=0)
             assert writer.counters.records_quarantined == 0
+
         assert await store.stored_ids() == [record.id for record in rig.ring[5:]]
 
 
@@ -130,31 +143,40 @@ async def test_what_was_found_is_known_when_the_frame_is_read_again(tmp_path: Pa
             await rig.until(rig.is_settled)
             assert store.has_been_away
             assert writer.counters.records_quarantined == 0
+
         assert await store.stored_ids() == [record.id for record in rig.ring]
 
 
 async def test_positions_tell_what_was_stored_before_an_offline_start(tmp_path: Path) -> None:
-    """Nothing is looked up, so nothing that is erased is missed: of several rings, whatever the batches were."""
+    """Nothing is looked up, so nothing that is erased is missed: of several rings, whatever the
+    batches were.
+    """
     first, second = ([make_record() for _ in range(100)] for _ in range(2))
     async with SlowStore(answers=0) as store:
         for source, records, stored in ((OTHER, second, 15), (RING, first, 33), (RING, first, 40)):
             known = (await store.positions("sidecar-1")).get(source, Position()).taken
             entries = [Entry(record, make_payload()) for record in records[known:stored]]
             await store.commit(Batch("sidecar-1", entries, {source: position(stored)}))
+
         await erase(store, first[:30] + first[35:40] + second[:15])
         store.is_away = True
         rig = Rig(store, tmp_path)
         rig.offline_since = 5
+
         async with rig.running() as writer:
             for place in range(100):
                 for source, record in ((RING, first[place]), (OTHER, second[place])):
                     await rig.until(lambda: not writer.is_full)
-                    writer.add(Entry(record, make_payload()), ENTRY_BYTES, source, position(place + 1))
+                    writer.add(
+                        Entry(record, make_payload()), ENTRY_BYTES, source, position(place + 1)
+                    )
+
             await rig.until(lambda: writer.spooled_records > 150)
             store.is_away = False
             writer.reconcile(await store.positions("sidecar-1"))
             await rig.until(lambda: not writer.spooled_records and not writer.waiting_records)
             assert writer.counters.records_quarantined == 0
+
         left = first[30:35] + first[40:] + second[15:]
         assert sorted(await store.stored_ids()) == sorted(record.id for record in left)
         stored_positions = await store.positions("sidecar-1")
@@ -163,19 +185,28 @@ async def test_positions_tell_what_was_stored_before_an_offline_start(tmp_path: 
 
 
 async def test_events_have_no_offset_and_are_looked_up(tmp_path: Path) -> None:
-    """What the collector tells of a start is new, though its position is not ahead of the store's by any byte."""
+    """What the collector tells of a start is new, though its position is not ahead of the store's
+    by any byte.
+    """
     async with SlowStore(answers=3) as store:
         old = Entry(make_record(kind="event"))
-        await store.commit(Batch("sidecar-1", [old], {SOURCE_INTERNAL: Position(0, 1, 1, 1, {}, True)}))
+        await store.commit(
+            Batch("sidecar-1", [old], {SOURCE_INTERNAL: Position(0, 1, 1, 1, {}, True)})
+        )
         store.is_away = True
         rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
         rig.offline_since = 5
         events = [Entry(make_record(kind="event")) for _ in range(20)]
+
         async with rig.running() as writer:
             for count, event in enumerate(events, 2):
-                writer.add(event, ENTRY_BYTES, SOURCE_INTERNAL, Position(0, count, count, count, {}, True))
+                writer.add(
+                    event, ENTRY_BYTES, SOURCE_INTERNAL, Position(0, count, count, count, {}, True)
+                )
+
             await rig.until(lambda: writer.spooled_records > 0)
             store.is_away = False
             writer.reconcile(await store.positions("sidecar-1"))
             await rig.until(lambda: not writer.spooled_records and not writer.waiting_records)
+
         assert (await store.read(CountQuery(ALL))).events == 21

@@ -17,9 +17,13 @@ def make_backlog(max_records: int = 3) -> Backlog:
     return Backlog(BacklogLimits(max_records=max_records, max_bytes=1000, max_age_s=0.5))
 
 
-def add(backlog: Backlog, size_bytes: int = 1, now_s: float = 0.0, offset: int = 1) -> PendingBatch | None:
+def add(
+    backlog: Backlog, size_bytes: int = 1, now_s: float = 0.0, offset: int = 1
+) -> PendingBatch | None:
     """Add one entry of `RING`; return the batch that it closed."""
-    backlog.extend([Entry(make_record())], size_bytes, SourceRun(RING, (Position(offset=offset),)), now_s)
+    backlog.extend(
+        [Entry(make_record())], size_bytes, SourceRun(RING, (Position(offset=offset),)), now_s
+    )
     return taken(backlog) if list(backlog.batches) else None
 
 
@@ -91,9 +95,12 @@ def test_positions_without_entries_do_not_pile_up() -> None:
             backlog.advance(RING, Position(offset=offset), 0.0)
             backlog.advance(OTHER, Position(offset=2 * offset), 0.0)
         add(backlog, offset=1000)
+
     pending = taken(backlog)
     assert pending is not None
-    assert [(update.settled, update.source, update.position.offset) for update in pending.updates] == [
+    assert [
+        (update.settled, update.source, update.position.offset) for update in pending.updates
+    ] == [
         (0, RING, 99),
         (0, OTHER, 198),
         (1, RING, 99),
@@ -110,14 +117,18 @@ def test_the_newest_position_of_a_source_wins() -> None:
     backlog.advance(RING, Position(offset=25), now_s=0.0)
     pending = taken(backlog)
     assert pending is not None
-    assert pending.batch("sidecar-1", {}).positions == {RING: Position(offset=25), OTHER: Position(offset=7)}
+    assert pending.batch("sidecar-1", {}).positions == {
+        RING: Position(offset=25),
+        OTHER: Position(offset=7),
+    }
 
 
 def test_positions_are_corrected_for_poison() -> None:
     """Records that were dropped move from `stored` to `dropped`, on top of what was dropped before."""
     position = Position(offset=9, taken=9, stored=8, dropped={"poison": 1})
     pending = PendingBatch(
-        0.0, updates=[PositionUpdate(0, RING, position), PositionUpdate(0, OTHER, Position(offset=1))]
+        0.0,
+        updates=[PositionUpdate(0, RING, position), PositionUpdate(0, OTHER, Position(offset=1))],
     )
     batch = pending.batch("sidecar-1", {RING: 2, b"elsewhere": 5})
     assert batch.positions[RING] == Position(offset=9, taken=9, stored=6, dropped={"poison": 3})
@@ -126,10 +137,16 @@ def test_positions_are_corrected_for_poison() -> None:
 
 
 @given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=20), st.data())
-def test_the_steps_of_a_run_are_as_if_taken_one_by_one(ends: list[int], data: st.DataObject) -> None:
-    """Every position counts the entries up to it, and parts of a run go on where the part before ended."""
+def test_the_steps_of_a_run_are_as_if_taken_one_by_one(
+    ends: list[int], data: st.DataObject
+) -> None:
+    """Every position counts the entries up to it, and parts of a run go on where the part before
+    ended.
+    """
     base = Position(offset=3, taken=10, stored=7, received=5, dropped={"corrupt": 3})
-    expected = [Position(end, 11 + place, 8 + place, 0, base.dropped) for place, end in enumerate(ends)]
+    expected = [
+        Position(end, 11 + place, 8 + place, 0, base.dropped) for place, end in enumerate(ends)
+    ]
     cut = data.draw(st.integers(0, len(ends)))
     steps = LazyPositions(base, ends)
     assert list(steps) == [*steps[:cut], *steps[cut:]] == expected
@@ -138,7 +155,9 @@ def test_the_steps_of_a_run_are_as_if_taken_one_by_one(ends: list[int], data: st
 
 @given(st.lists(st.sampled_from(["ring", "other", "advance"]), min_size=2, max_size=40))
 def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
-    """However often a batch is split, each part's positions cover its own entries and those before, nothing else."""
+    """However often a batch is split, each part's positions cover its own entries and those before,
+    nothing else.
+    """
     backlog = Backlog(BacklogLimits(max_records=1000, max_bytes=1 << 30, max_age_s=1.0))
     added = {RING: 0, OTHER: 0}
     for step in steps:
@@ -150,13 +169,18 @@ def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
             ends = list(range(added[source] + 1, added[source] + count + 1))
             steps_of = LazyPositions(Position(offset=added[source]), ends)
             added[source] += count
-            backlog.extend([Entry(make_record()) for _ in ends], count, SourceRun(source, steps_of), 0.0)
+            backlog.extend(
+                [Entry(make_record()) for _ in ends], count, SourceRun(source, steps_of), 0.0
+            )
+
     backlog.drop_source(b"gone", 0.0)
     pending = taken(backlog)
     assert pending is not None
     whole = [entry.record.id for entry in pending.entries]
 
-    parts, leaves = [pending], []
+    parts = [pending]
+    leaves = []
+
     while parts:
         part = parts.pop()
         if len(part.entries) > 1:
@@ -173,13 +197,16 @@ def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
             reached[source] = position.offset
         for source, _ in leaf.runs:
             assert source in batch.positions
+
     assert reached == {source: offset for source, offset in added.items() if offset}
     assert [source for _, source in leaves[-1].retired] == [b"gone"]
     assert all(not leaf.retired for leaf in leaves[:-1])
 
 
 def test_a_source_goes_in_the_part_that_folds_its_counts() -> None:
-    """However a pending is cut, a position and the removal that belongs to it stay in one transaction."""
+    """However a pending is cut, a position and the removal that belongs to it stay in one
+    transaction.
+    """
     backlog = make_backlog(10)
     for number in range(2):
         add(backlog, offset=10 + number)
@@ -195,7 +222,9 @@ def test_a_source_goes_in_the_part_that_folds_its_counts() -> None:
 
 
 def test_what_a_store_turned_out_to_have_is_forgotten() -> None:
-    """Of each source the first entries go, and positions that are not ahead; marks stay where they were between."""
+    """Of each source the first entries go, and positions that are not ahead; marks stay where they
+    were between.
+    """
     other = b"o" * 16
     pending = PendingBatch(0.0)
     for source, ends in ((RING, (8, 16, 24)), (other, (8, 16)), (RING, (32,))):
@@ -203,11 +232,16 @@ def test_what_a_store_turned_out_to_have_is_forgotten() -> None:
         base = Position(ends[0] - 8, ends[0] // 8 - 1, ends[0] // 8 - 1)
         pending.runs.append(SourceRun(source, LazyPositions(base, ends)))
         pending.updates.append(
-            PositionUpdate(len(pending.entries), source, Position(ends[-1], ends[-1] // 8, ends[-1] // 8 - 1))
+            PositionUpdate(
+                len(pending.entries), source, Position(ends[-1], ends[-1] // 8, ends[-1] // 8 - 1)
+            )
         )
+
     pending.discard_stored({RING: Position(16, 2, 2), other: Position(24, 3, 3)})
     assert [entry.record.path for entry in pending.entries] == ["/r24", "/r32"]
-    assert [(update.settled, update.source, update.position.offset) for update in pending.updates] == [
+    assert [
+        (update.settled, update.source, update.position.offset) for update in pending.updates
+    ] == [
         (1, RING, 24),
         (2, RING, 32),
     ]

@@ -1,4 +1,6 @@
-"""What a store makes of a batch before its commit: in no commit's time, once for all attempts, of its very entries."""
+"""What a store makes of a batch before its commit: in no commit's time, once for all attempts, of
+its very entries.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -57,7 +59,9 @@ class PreparingStore(FickleStore):
 
 
 async def test_preparing_has_no_time_limit_of_a_commit(tmp_path: Path) -> None:
-    """However long it takes: the store is up, the batch is stored at the first attempt, and the queue has its bound."""
+    """However long it takes: the store is up, the batch is stored at the first attempt, and the
+    queue has its bound.
+    """
     async with PreparingStore() as store:
         rig = Rig(store, tmp_path, timeout=CommitTimeout(0.01, 0.01))
         async with rig.running() as writer:
@@ -70,11 +74,14 @@ async def test_preparing_has_no_time_limit_of_a_commit(tmp_path: Path) -> None:
             store.gate.set()
             await rig.until(rig.is_settled)
             assert (writer.counters.batches["retried"], writer.spooled_records) == (0, 0)
+
         assert store.committed == [record.id for record in rig.ring]
 
 
 async def test_a_batch_is_prepared_once_for_all_attempts(tmp_path: Path) -> None:
-    """The one that is refused and the one that succeeds are given the same; it counts among what the queue holds."""
+    """The one that is refused and the one that succeeds are given the same; it counts among what
+    the queue holds.
+    """
     async with PreparingStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -87,13 +94,16 @@ async def test_a_batch_is_prepared_once_for_all_attempts(tmp_path: Path) -> None
             await rig.until(rig.is_settled)
             assert len(store.prepared) == 1
             assert writer.held_bytes == 0
+
         refused, taken = store.attempts
         assert refused is taken is not None
         assert store.committed == [record.id for record in rig.ring]
 
 
 async def test_parts_of_a_batch_are_prepared_anew(tmp_path: Path) -> None:
-    """A refused record parts its batch; the record itself is tried escaped, then goes: each attempt has its own."""
+    """A refused record parts its batch; the record itself is tried escaped, then goes: each attempt
+    has its own.
+    """
     async with PreparingStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -102,12 +112,17 @@ async def test_parts_of_a_batch_are_prepared_anew(tmp_path: Path) -> None:
             await rig.until(lambda: writer.counters.records_quarantined == 1)
             await rig.until(rig.is_settled)
             assert writer.held_bytes == 0
-        assert store.committed == [record.id for record in rig.ring if record.id not in store.refused_ids]
+
+        assert store.committed == [
+            record.id for record in rig.ring if record.id not in store.refused_ids
+        ]
         assert len(store.prepared) == len(store.attempts) - 1  # the last one has positions alone
 
 
 async def test_nothing_is_prepared_for_the_spool(tmp_path: Path) -> None:
-    """While the store is away batches go to the spool as they are; what comes back from it is prepared then."""
+    """While the store is away batches go to the spool as they are; what comes back from it is
+    prepared then.
+    """
     async with PreparingStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -118,6 +133,7 @@ async def test_nothing_is_prepared_for_the_spool(tmp_path: Path) -> None:
             frames = store.prepared[1:]
             assert len(frames) == len(set(frames)) >= 10
             assert writer.held_bytes == 0
+
         assert len(store.committed) > 100
 
 
@@ -135,7 +151,9 @@ async def test_a_store_that_is_not_open_prepares_nothing(tmp_path: Path) -> None
 def test_what_is_prepared_is_of_the_entries_that_are_there() -> None:
     """It goes when one of them does, and with the whole when that is parted."""
     entries = [Entry(make_record(), make_payload()) for _ in range(4)]
-    run = SourceRun(RING, [Position(offset=10 * count, taken=count, stored=count) for count in range(1, 5)])
+    run = SourceRun(
+        RING, [Position(offset=10 * count, taken=count, stored=count) for count in range(1, 5)]
+    )
     pending = PendingBatch(0.0, list(entries), [run], prepared=Prepared(7))
     pending.discard_stored({RING: Position(offset=0)})
     assert pending.batch("sidecar-1", {}).prepared is pending.prepared is not None

@@ -15,7 +15,11 @@ from tests.support.memory_store import MemoryStorage
 
 def unescape(text: str) -> str:
     """Undo `escape_text`, for text that it changed."""
-    return re.sub(r"\\(\\|u[0-9a-f]{4})", lambda match: "\\" if match[1] == "\\" else chr(int(match[1][1:], 16)), text)
+    return re.sub(
+        r"\\(\\|u[0-9a-f]{4})",
+        lambda match: "\\" if match[1] == "\\" else chr(int(match[1][1:], 16)),
+        text,
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,9 @@ def unescape(text: str) -> str:
     ],
 )
 def test_only_text_that_needs_it_is_escaped(text: str, escaped: str) -> None:
-    """Text that stores hold is left alone; in other text NUL, surrogates and backslashes are escaped."""
+    """Text that stores hold is left alone; in other text NUL, surrogates and backslashes are
+    escaped.
+    """
     assert escape_text(text) == escaped
 
 
@@ -47,13 +53,16 @@ def test_escaping_can_be_undone(before: str, bad: str, after: str) -> None:
 
 def test_a_storable_record_keeps_its_values() -> None:
     """What is not at fault stays, only the pace of a stream and the bodies are left out."""
-    record, payload = make_full_record(), make_payload()
+    record = make_full_record()
+    payload = make_payload()
     escaped = escape(Entry(record, payload))
     assert escaped.record == msgspec.structs.replace(record, stream=None)
     assert escaped.payload is not None
     assert escaped.payload.request_head == payload.request_head
     assert payload.response_body is not None
-    assert escaped.payload.response_body == Body(b"", b"", payload.response_body.size, True, None, "poison")
+    assert escaped.payload.response_body == Body(
+        b"", b"", payload.response_body.size, True, None, "poison"
+    )
 
 
 async def test_a_record_that_is_wrong_everywhere_becomes_storable() -> None:
@@ -70,14 +79,25 @@ async def test_a_record_that_is_wrong_everywhere_becomes_storable() -> None:
         stream=Stream(1 << 64, 1 << 64, None, False),
         redactions={"\udc80": 1 << 64, "github-token": 1},
     )
-    payload = Payload(b"head", b"", Body(b"", b"", 1 << 64, False, "\udc00", None), None, [(1 << 64, 0)])
+    payload = Payload(
+        b"head", b"", Body(b"", b"", 1 << 64, False, "\udc00", None), None, [(1 << 64, 0)]
+    )
     escaped = escape(Entry(record, payload))
     async with MemoryStorage() as store:
         await store.commit(Batch("sidecar-1", [escaped]))
         found = await store.get(record.id)
     assert found is not None
-    assert (found.path, found.level, found.status, found.input_tokens) == ("\\ud800", "error", None, None)
-    assert (found.duration_us, found.request_bytes, found.cost_usd) == ((1 << 63) - 1, -(1 << 63) + 1, None)
+    assert (found.path, found.level, found.status, found.input_tokens) == (
+        "\\ud800",
+        "error",
+        None,
+        None,
+    )
+    assert (found.duration_us, found.request_bytes, found.cost_usd) == (
+        (1 << 63) - 1,
+        -(1 << 63) + 1,
+        None,
+    )
     assert found.redactions == {"\ufffd": (1 << 63) - 1, "github-token": 1}
 
 
@@ -99,5 +119,10 @@ async def test_tool_calls_of_a_poison_record_are_kept() -> None:
     async with MemoryStorage() as store:
         await store.commit(Batch("sidecar-1", [escaped]))
         (kept,) = await store.tool_calls_of(1)
-    assert (kept.tool_name, kept.arguments, kept.search, kept.cost_usd) == ("a\\u0000b\\udc00", None, "", 0.0)
+    assert (kept.tool_name, kept.arguments, kept.search, kept.cost_usd) == (
+        "a\\u0000b\\udc00",
+        None,
+        "",
+        0.0,
+    )
     assert kept.started_at_us == (1 << 63) - 1

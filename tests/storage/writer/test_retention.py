@@ -25,7 +25,13 @@ ALL = Filter(kind="all")
 
 def state(**changes: int | None) -> RetentionState:
     """Make the state of a store that has never purged anything."""
-    values = {"purge_floor_us": 0, "body_floor_us": 0, "purged_through_seq": 0, "oldest_us": None, "used_bytes": 0}
+    values = {
+        "purge_floor_us": 0,
+        "body_floor_us": 0,
+        "purged_through_seq": 0,
+        "oldest_us": None,
+        "used_bytes": 0,
+    }
     return RetentionState(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -62,12 +68,16 @@ async def test_old_records_are_deleted_and_told() -> None:
         new = make_record(started_at_us=NOW)
         await store.commit(Batch("sidecar-1", [Entry(record) for record in (*old, new)]))
         retention = Retention(
-            store, Limits(max_age_us=HOUR_US), lambda rows, floors: told.append((rows, floors)), clock_us=lambda: NOW
+            store,
+            Limits(max_age_us=HOUR_US),
+            lambda rows, floors: told.append((rows, floors)),
+            clock_us=lambda: NOW,
         )
         await retention.tidy()
         await retention.tidy()
         assert (await store.read(CountQuery(ALL))).exchanges == 1
         assert (await store.retention()).oldest_us == NOW
+
     assert told == [(5, ago(1, 1))]
     assert (retention.rows_purged, retention.lag_s) == (5, 0.0)
 
@@ -93,11 +103,15 @@ async def test_what_was_deleted_before_the_store_went_away_is_told_as_well() -> 
         new = make_record(started_at_us=NOW)
         await store.commit(Batch("sidecar-1", [Entry(record) for record in (*old, new)]))
         retention = Retention(
-            store, Limits(max_age_us=HOUR_US), lambda rows, floors: told.append(rows), clock_us=lambda: NOW
+            store,
+            Limits(max_age_us=HOUR_US),
+            lambda rows, floors: told.append(rows),
+            clock_us=lambda: NOW,
         )
         with pytest.raises(StorageUnavailable):
             await retention.tidy()
         await retention.tidy()
+
     assert told == [2, 3]
 
 
@@ -123,13 +137,19 @@ class Clocks:
     def retention(self, store: Storage, limits: Limits) -> Retention:
         """Make the task, as after a start."""
         wall = lambda: NOW + self.boot_us + self.ahead_us  # noqa: E731 - read where it is used
-        return Retention(store, limits, clock_us=wall, trusted=TrustedClock(wall, lambda: self.boot_us))
+        return Retention(
+            store, limits, clock_us=wall, trusted=TrustedClock(wall, lambda: self.boot_us)
+        )
 
 
 @pytest.mark.parametrize("ahead_us", [60_000_000, 40 * 24 * HOUR_US, 30 * 365 * 24 * HOUR_US])
 @pytest.mark.parametrize("has_restarted", [False, True])
-async def test_a_clock_that_jumps_ahead_deletes_nothing(ahead_us: int, *, has_restarted: bool) -> None:
-    """Neither what was there nor what is recorded meanwhile and after, over a restart too; then age counts again."""
+async def test_a_clock_that_jumps_ahead_deletes_nothing(
+    ahead_us: int, *, has_restarted: bool
+) -> None:
+    """Neither what was there nor what is recorded meanwhile and after, over a restart too; then age
+    counts again.
+    """
     clocks = Clocks()
     async with await SqliteStorage.open(None) as store:
 
@@ -149,6 +169,7 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(ahead_us: int, *, has_re
             await commit()
             if has_restarted:
                 retention = clocks.retention(store, Limits(max_age_us=HOUR_US))
+
         clocks.ahead_us = 0
         await retention.tidy()
         await commit()
@@ -161,7 +182,9 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(ahead_us: int, *, has_re
 
 @pytest.mark.parametrize("ahead_us", [0, 40 * 24 * HOUR_US])
 async def test_without_a_record_no_clock_is_believed(ahead_us: int) -> None:
-    """An empty store gets no floor, under which what comes in from rings of the last run would be gone at once."""
+    """An empty store gets no floor, under which what comes in from rings of the last run would be
+    gone at once.
+    """
     clocks = Clocks()
     clocks.ahead_us = ahead_us
     async with MemoryStorage() as store:
@@ -187,7 +210,9 @@ class SharedStorage(MemoryStorage):
 
 
 async def test_one_clock_that_is_ahead_deletes_nothing_of_others() -> None:
-    """However long it holds: the server's says otherwise; what a wrong one has hidden is shown again."""
+    """However long it holds: the server's says otherwise; what a wrong one has hidden is shown
+    again.
+    """
     clocks = Clocks()
     async with SharedStorage() as store:
         await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=NOW))]))
@@ -213,4 +238,5 @@ async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptu
         assert (await store.read(CountQuery(ALL))).exchanges == 0
         await Clocks().retention(store, Limits(max_age_us=9 * HOUR_US)).tidy()
         assert (await store.read(CountQuery(ALL))).exchanges == 1
+
     assert "a clock was ahead, this is undone" in caplog.text

@@ -7,7 +7,15 @@ import pytest
 
 from storage.purge import KEPT_ROWS, RetentionState, Trimmed
 from storage.record import Batch, Entry
-from storage.writer.size_cap import EARLY, HIGH, LOW, MIN_BATCH_BYTES, SizeCap, Trims, batch_max_bytes
+from storage.writer.size_cap import (
+    EARLY,
+    HIGH,
+    LOW,
+    MIN_BATCH_BYTES,
+    SizeCap,
+    Trims,
+    batch_max_bytes,
+)
 from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
 
@@ -20,7 +28,8 @@ class Sized(MemoryStorage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.looks = self.reclaimed = 0
+        self.looks = 0
+        self.reclaimed = 0
 
     async def retention(self) -> RetentionState:
         self.looks += 1
@@ -29,7 +38,8 @@ class Sized(MemoryStorage):
 
     async def used_bytes(self) -> int:
         """Measure: four tenths of a row are its body."""
-        rows, bodies = (await self.info()).rows, await self.last_seq() - self._bodies_through_seq
+        rows = (await self.info()).rows
+        bodies = await self.last_seq() - self._bodies_through_seq
         return (ROW * 6 * rows + ROW * 4 * min(rows, bodies)) // 10
 
     async def reclaim(self) -> None:
@@ -53,7 +63,9 @@ async def test_a_batch_makes_room_for_itself() -> None:
 
 
 async def test_the_size_is_looked_at_when_it_could_matter() -> None:
-    """Not before every batch: only when what came since could have reached the mark; always when that is unknown."""
+    """Not before every batch: only when what came since could have reached the mark; always when
+    that is unknown.
+    """
     async with Sized() as store:
         await store.fill(100)
         cap = SizeCap(store, CAP)
@@ -116,17 +128,25 @@ async def test_what_went_is_told_once_and_counted() -> None:
     told: list[tuple[Trims, int | None]] = []
     async with Sized() as store:
         await store.fill(2000)
-        cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append((trims, reaches_back_us)))
+        cap = SizeCap(
+            store, CAP, lambda trims, reaches_back_us: told.append((trims, reaches_back_us))
+        )
         await cap.tidy()
         cap.report()
         cap.report()
         state = await store.retention()
-        assert [(trims.rows, back) for trims, back in told] == [(state.purged_through_seq, state.reaches_back_us)]
+        assert [(trims.rows, back) for trims, back in told] == [
+            (state.purged_through_seq, state.reaches_back_us)
+        ]
         assert told[0][0].bodies == cap.total.bodies > 0
 
 
-async def test_what_goes_beside_traffic_that_never_rests_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each batch wakes the task before its round is over: what went is told now and then, and the rest at its end."""
+async def test_what_goes_beside_traffic_that_never_rests_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each batch wakes the task before its round is over: what went is told now and then, and the
+    rest at its end.
+    """
     monkeypatch.setattr("storage.writer.size_cap.ROUND_S", 0.2)
     told: list[Trims] = []
     async with Sized() as store:
@@ -139,6 +159,7 @@ async def test_what_goes_beside_traffic_that_never_rests_is_told(monkeypatch: py
                 await store.fill(20)
                 await asyncio.sleep(0.005)
             running.cancel()
+
     assert sum(trims.rows for trims in told) == cap.total.rows
 
 
@@ -164,7 +185,9 @@ async def test_what_goes_is_told_where_as_much_comes(monkeypatch: pytest.MonkeyP
             running.cancel()
 
 
-async def test_the_newest_stay_under_a_cap_that_is_too_small(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_newest_stay_under_a_cap_that_is_too_small(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """It is said once, and batches are stored all the same."""
     async with Sized() as store:
         await store.fill(500)
@@ -173,6 +196,7 @@ async def test_the_newest_stay_under_a_cap_that_is_too_small(caplog: pytest.LogC
             await cap.tidy()
             await cap.make_room(1, 1000)
         assert (await store.info()).rows == KEPT_ROWS
+
     assert caplog.text.count("is too small for the newest records alone") == 1
 
 
@@ -190,6 +214,7 @@ async def test_the_task_wakes_when_a_batch_left_something(monkeypatch: pytest.Mo
                 while await store.used_bytes() > HIGH * CAP:  # noqa: ASYNC110 - nothing tells
                     await asyncio.sleep(0.001)
             running.cancel()
+
         assert 0 < (await store.info()).rows < 1500
 
 

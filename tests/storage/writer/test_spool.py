@@ -19,7 +19,14 @@ from hypothesis.stateful import (
 )
 
 from storage.record import Batch, Entry, Position
-from storage.writer.spool import END_FILE, OTHER_SUFFIX, FrameLocation, FrameTooLarge, Spool, SpoolFull
+from storage.writer.spool import (
+    END_FILE,
+    OTHER_SUFFIX,
+    FrameLocation,
+    FrameTooLarge,
+    Spool,
+    SpoolFull,
+)
 from storage.writer.spool_frames import HEADER_BYTES, Frame, FrameDamaged
 from tests.storage.samples import make_body, make_full_record, make_payload, make_record
 
@@ -30,7 +37,9 @@ MAX_BYTES = 4 * 1024 * 1024
 def make_batch(number: int, records: int = 3) -> Batch:
     """Make a batch whose position tells its number."""
     entries = [Entry(make_full_record(), make_payload(number)) for _ in range(records)]
-    return Batch("sidecar-1", entries, {RING: Position(offset=number * 100, taken=number, stored=number)})
+    return Batch(
+        "sidecar-1", entries, {RING: Position(offset=number * 100, taken=number, stored=number)}
+    )
 
 
 def frames(spool: Spool) -> list[Frame]:
@@ -67,8 +76,12 @@ def contents(spool: Spool) -> list[list[Entry]]:
     return [spool.read(place) for place in spool._pending]
 
 
-def test_a_segment_of_another_version_is_not_deleted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is set aside as it is and told, its records are missing as damaged ones are, and what is new is written."""
+def test_a_segment_of_another_version_is_not_deleted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is set aside as it is and told, its records are missing as damaged ones are, and what is
+    new is written.
+    """
     spool = opened(tmp_path)
     path = put(spool, make_batch(1)).path
     spool.close()
@@ -159,39 +172,53 @@ def test_a_frame_larger_than_a_segment_is_refused(tmp_path: Path) -> None:
 def test_what_cannot_be_packed_is_escaped(tmp_path: Path) -> None:
     """A record with a lone surrogate is spooled as a store that refuses it would get it."""
     spool = opened(tmp_path)
-    put(spool, Batch("sidecar-1", [Entry(make_record(path="/\udc80")), Entry(make_record(path="/b"))]))
+    put(
+        spool,
+        Batch("sidecar-1", [Entry(make_record(path="/\udc80")), Entry(make_record(path="/b"))]),
+    )
     assert [entry.record.path for entry in contents(spool)[0]] == ["/\\udc80", "/b"]
     spool.close()
 
 
 @pytest.mark.parametrize(("place", "bad"), [(0, {0}), (1, {1}), (2, {2})])
-def test_damaged_records_are_told_and_the_others_read(tmp_path: Path, place: int, bad: set[int]) -> None:
+def test_damaged_records_are_told_and_the_others_read(
+    tmp_path: Path, place: int, bad: set[int]
+) -> None:
     """A frame whose records are damaged keeps its position; all others are there."""
     spool = opened(tmp_path)
     locations = [put(spool, make_batch(number)) for number in (1, 2, 3)]
     frame = locations[place].frame
     spool.close()
-    damage(locations[place].path, locations[place].offset + HEADER_BYTES + frame.meta_bytes + frame.records_bytes // 2)
+    damage(
+        locations[place].path,
+        locations[place].offset + HEADER_BYTES + frame.meta_bytes + frame.records_bytes // 2,
+    )
     again = opened(tmp_path)
     assert again.pending_records == 9
+
     for number, found in enumerate(again._pending):
         if number in bad:
             with pytest.raises(FrameDamaged):
                 again.read(found)
         else:
             assert len(again.read(found)) == 3
+
     again.close()
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_damaged_head_costs_its_frame_only(tmp_path: Path, place: int) -> None:
-    """The frame is skipped, the next is found, and how many records are missing is known, at the end too."""
+    """The frame is skipped, the next is found, and how many records are missing is known, at the
+    end too.
+    """
     spool = opened(tmp_path)
     locations = [put(spool, make_batch(number)) for number in (1, 2, 3)]
     spool.close()
     damage(locations[place].path, locations[place].offset + 20)
     again = opened(tmp_path)
-    assert [frame.number for frame in frames(again)] == [number for number in (1, 2, 3) if number != place + 1]
+    assert [frame.number for frame in frames(again)] == [
+        number for number in (1, 2, 3) if number != place + 1
+    ]
     assert again.pending_records == 9
     assert again.positions[RING].taken == 3
     new = put(again, make_batch(4))
@@ -255,8 +282,12 @@ def test_a_full_disk_is_full_until_there_is_room(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_an_end_that_cannot_be_noted_costs_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A frame is there once, and counts, though the file beside it cannot be written; that is said once."""
+def test_an_end_that_cannot_be_noted_costs_no_frame(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A frame is there once, and counts, though the file beside it cannot be written; that is said
+    once.
+    """
     (tmp_path / END_FILE).mkdir()
     spool = opened(tmp_path)
     for number in (1, 2, 3):
@@ -270,8 +301,11 @@ def test_an_end_that_cannot_be_noted_costs_no_frame(tmp_path: Path, caplog: pyte
 
 
 def test_a_close_waits_for_a_thread_that_is_at_work(tmp_path: Path) -> None:
-    """The task that awaited it may have been cancelled: no descriptor is closed under it, and none twice."""
-    begun, may_end = threading.Event(), threading.Event()
+    """The task that awaited it may have been cancelled: no descriptor is closed under it, and none
+    twice.
+    """
+    begun = threading.Event()
+    may_end = threading.Event()
 
     def synchronize(fd: int) -> None:
         if not begun.is_set():
@@ -279,7 +313,8 @@ def test_a_close_waits_for_a_thread_that_is_at_work(tmp_path: Path) -> None:
             may_end.wait(60)
         os.fdatasync(fd)
 
-    spool, batch = Spool(tmp_path, MAX_BYTES, synchronize=synchronize), make_batch(1)
+    spool = Spool(tmp_path, MAX_BYTES, synchronize=synchronize)
+    batch = make_batch(1)
     put(spool, batch)
     working = threading.Thread(target=spool.synchronize)
     working.start()
@@ -299,7 +334,9 @@ def test_a_close_waits_for_a_thread_that_is_at_work(tmp_path: Path) -> None:
 
 
 def test_a_segment_that_cannot_be_synced_is_left(tmp_path: Path) -> None:
-    """After a failed sync writing goes on in another segment, it is counted, and nothing is missing."""
+    """After a failed sync writing goes on in another segment, it is counted, and nothing is
+    missing.
+    """
     spool = Spool(tmp_path, MAX_BYTES, synchronize=failing(1, errno.EIO))
     spool.load(Position())
     first = put(spool, make_batch(1))
@@ -341,6 +378,7 @@ class SpoolModel(RuleBasedStateMachine):
         except SpoolFull:
             assert self.spool.size_bytes == MAX_BYTES
             return
+
         assert place.frame.number == self.next_number
         SpoolModel.has_written = True
         self.waiting.append((self.next_number, [entry.record.id for entry in batch.entries]))
@@ -366,7 +404,9 @@ class SpoolModel(RuleBasedStateMachine):
     @invariant()
     def holds_what_waits(self) -> None:
         if hasattr(self, "spool"):
-            assert [frame.number for frame in frames(self.spool)] == [number for number, _ in self.waiting]
+            assert [frame.number for frame in frames(self.spool)] == [
+                number for number, _ in self.waiting
+            ]
             assert self.spool.pending_records == sum(len(ids) for _, ids in self.waiting)
             assert self.spool.size_bytes <= MAX_BYTES
 
@@ -376,7 +416,11 @@ class SpoolModel(RuleBasedStateMachine):
 
 
 def test_the_spool_is_a_queue_that_survives(tmp_path: Path) -> None:
-    """Whatever the order of writes, replays and starts, it holds exactly what was written and not replayed."""
+    """Whatever the order of writes, replays and starts, it holds exactly what was written and not
+    replayed.
+    """
     SpoolModel.directory = tmp_path
-    run_state_machine_as_test(SpoolModel, settings=settings(max_examples=10, stateful_step_count=20))
+    run_state_machine_as_test(
+        SpoolModel, settings=settings(max_examples=10, stateful_step_count=20)
+    )
     assert SpoolModel.has_written  # the model compares after each step

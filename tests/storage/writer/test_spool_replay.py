@@ -1,4 +1,6 @@
-"""Writer, spool and store together: whatever the store does, nothing is lost or doubled, and the ledger balances."""
+"""Writer, spool and store together: whatever the store does, nothing is lost or doubled, and the
+ledger balances.
+"""
 
 import asyncio
 import errno
@@ -18,11 +20,21 @@ from storage.writer.attempts import CommitTimeout
 from storage.writer.backlog import BacklogLimits
 from storage.writer.spool import FrameLocation, Spool
 from storage.writer.spool_replay import SpoolReplay, positions_file
-from tests.storage.writer.spool_rig import ALL, ENTRY_BYTES, QUEUE_RECORDS, RING, SPOOL_BYTES, FickleStore, Rig
+from tests.storage.writer.spool_rig import (
+    ALL,
+    ENTRY_BYTES,
+    QUEUE_RECORDS,
+    RING,
+    SPOOL_BYTES,
+    FickleStore,
+    Rig,
+)
 
 
 async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
-    """With the store away, more than the queue holds is spooled; when it is back, all is stored once, and files go."""
+    """With the store away, more than the queue holds is spooled; when it is back, all is stored
+    once, and files go.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -41,6 +53,7 @@ async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=250, stored=250, spooled=0, waiting=0)
             await rig.until(lambda: rig.spool.size_bytes == 0)
+
         ids = await store.stored_ids()
         assert sorted(ids) == sorted(record.id for record in rig.ring)
         assert writer.counters.batches["spooled"] > 10
@@ -49,7 +62,8 @@ async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
 async def test_what_is_spooled_is_in_no_other_account_while_it_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk may take its time: meanwhile nothing less is stored than before, which would look like a counter's reset.
+    """A disk may take its time: meanwhile nothing less is stored than before, which would look like
+    a counter's reset.
 
     What the spool has is not waiting any more.
     """
@@ -68,6 +82,7 @@ async def test_what_is_spooled_is_in_no_other_account_while_it_is_synced(
 
             monkeypatch.setattr(rig.spool, "synchronize", note_and_synchronize)
             await rig.lose_store(store, writer, records=100, spooled=50)
+
     assert {ledger.stored for ledger in ledgers} == {20}
     assert max(ledger.spooled for ledger in ledgers) >= 50
 
@@ -83,6 +98,7 @@ async def test_live_batches_and_the_spool_take_turns(tmp_path: Path) -> None:
             store.is_away = False
             rig.push(300)
             await rig.until(rig.is_settled)
+
         order = {record_id: place for place, record_id in enumerate(await store.stored_ids())}
         places = [order[record.id] for record in rig.ring]
         assert min(places[-300:]) < max(places[:300])
@@ -107,7 +123,9 @@ class SlowReplay(FickleStore):
 
 
 async def test_a_frame_takes_its_room_from_the_queue(tmp_path: Path) -> None:
-    """While one is replayed less is taken from the ring: together they hold no more than the queue alone."""
+    """While one is replayed less is taken from the ring: together they hold no more than the queue
+    alone.
+    """
     async with SlowReplay() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -120,11 +138,14 @@ async def test_a_frame_takes_its_room_from_the_queue(tmp_path: Path) -> None:
             assert 0 < store.frame_records <= QUEUE_RECORDS - writer.waiting_records
             store.gate.set()
             await rig.until(rig.is_settled)
+
         assert len(set(await store.stored_ids())) == 120
 
 
 async def test_a_full_spool_stops_the_taking(tmp_path: Path) -> None:
-    """When the spool is full the writer takes no more and nothing is lost; it goes on when the store is back."""
+    """When the spool is full the writer takes no more and nothing is lost; it goes on when the
+    store is back.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         rig.body_bytes = 50_000
@@ -139,11 +160,14 @@ async def test_a_full_spool_stops_the_taking(tmp_path: Path) -> None:
             store.is_away = False
             await rig.until(rig.is_settled)
             assert not writer.is_spool_full
+
         assert len(set(await store.stored_ids())) == 300
 
 
 async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -> None:
-    """A replayed frame is cut like a batch; what cannot be stored counts as poison, and the ledger balances."""
+    """A replayed frame is cut like a batch; what cannot be stored counts as poison, and the ledger
+    balances.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -155,13 +179,22 @@ async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -
             await rig.until(rig.is_settled)
             rig.push(10)
             await rig.until(rig.is_settled)
-            assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+            assert rig.ledger() == Ledger(
+                received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2}
+            )
+
         async with rig.running():
-            assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+            assert rig.ledger() == Ledger(
+                received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2}
+            )
 
 
-async def test_a_refused_record_is_counted_once_though_its_ring_comes_back_through_the_spool(tmp_path: Path) -> None:
-    """The positions in a frame count it already, also where the frame is cut because it has one itself."""
+async def test_a_refused_record_is_counted_once_though_its_ring_comes_back_through_the_spool(
+    tmp_path: Path,
+) -> None:
+    """The positions in a frame count it already, also where the frame is cut because it has one
+    itself.
+    """
     async with FickleStore() as store:
         limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=7 * ENTRY_BYTES)
         rig = Rig(store, tmp_path, limits=limits)
@@ -169,18 +202,23 @@ async def test_a_refused_record_is_counted_once_though_its_ring_comes_back_throu
             rig.push(7)
             store.refused_ids = {rig.ring[3].id}
             await rig.until(rig.is_settled)
-            await rig.lose_store(store, writer, records=7, spooled=7)  # all that waits: nothing live corrects it
+            # All that waits: nothing live corrects it.
+            await rig.lose_store(store, writer, records=7, spooled=7)
             store.refused_ids.add(rig.ring[10].id)
             store.is_away = False
             await rig.until(rig.is_settled)
             stored = await store.positions("sidecar-1")
             assert stored[RING] == Position(offset=112, taken=14, stored=13, dropped={"poison": 1})
-            assert rig.ledger() == Ledger(received=14, stored=12, spooled=0, waiting=0, dropped={"poison": 2})
+            assert rig.ledger() == Ledger(
+                received=14, stored=12, spooled=0, waiting=0, dropped={"poison": 2}
+            )
 
 
 @pytest.mark.parametrize("which", [0, 3, -1])
 async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, which: int) -> None:
-    """Records whose frame was damaged while nothing ran are counted as corrupt, all others stored once."""
+    """Records whose frame was damaged while nothing ran are counted as corrupt, all others stored
+    once.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -194,8 +232,15 @@ async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, whic
         async with rig.running():
             await rig.until(rig.is_settled)
             stored = 100 - frame.records
-            expected = Ledger(received=100, stored=stored, spooled=0, waiting=0, dropped={"corrupt": frame.records})
+            expected = Ledger(
+                received=100,
+                stored=stored,
+                spooled=0,
+                waiting=0,
+                dropped={"corrupt": frame.records},
+            )
             assert rig.ledger() == expected
+
         ids = await store.stored_ids()
         assert len(ids) == len(set(ids)) == stored
 
@@ -208,7 +253,8 @@ async def test_a_frame_that_there_is_no_descriptor_for_is_not_lost(
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
             await rig.lose_store(store, writer, records=100, spooled=70)
-            read, failures = rig.spool.read, 3
+            read = rig.spool.read
+            failures = 3
 
             def read_or_fail(location: FrameLocation) -> list[Entry]:
                 nonlocal failures
@@ -221,6 +267,7 @@ async def test_a_frame_that_there_is_no_descriptor_for_is_not_lost(
             store.is_away = False
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=100, stored=100, spooled=0, waiting=0)
+
         assert failures < 0
 
 
@@ -228,7 +275,9 @@ async def test_a_frame_that_there_is_no_descriptor_for_is_not_lost(
 async def test_closing_leaves_everything_in_the_spool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    """With the store away, or hanging, a writer that closes spools what it has, and the next one stores it."""
+    """With the store away, or hanging, a writer that closes spools what it has, and the next one
+    stores it.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -237,13 +286,16 @@ async def test_closing_leaves_everything_in_the_spool(
             await rig.until(lambda: rig.position.taken == 15)
             assert await rig.close(monkeypatch) == 0
             assert writer.spooled_records == 15
+
         setattr(store, trouble, False)
         async with rig.running():
             await rig.until(rig.is_settled)
         assert await store.stored_ids() == [record.id for record in rig.ring]
 
 
-async def test_closing_asks_a_store_that_hangs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_asks_a_store_that_hangs_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many batches wait: the rest of the time is the spool's."""
     async with FickleStore() as store:
         limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=1 << 20)
@@ -255,6 +307,7 @@ async def test_closing_asks_a_store_that_hangs_once(tmp_path: Path, monkeypatch:
             assert await rig.close(monkeypatch) == 0
             assert writer.counters.batches["retried"] == 1
             assert writer.spooled_records == 300
+
         store.hangs = False
         async with rig.running():
             await rig.until(rig.is_settled)
@@ -262,7 +315,9 @@ async def test_closing_asks_a_store_that_hangs_once(tmp_path: Path, monkeypatch:
 
 
 async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
-    """A source that is folded away in the spool is gone for the next start too, before and after the replay."""
+    """A source that is folded away in the spool is gone for the next start too, before and after
+    the replay.
+    """
     async with FickleStore() as store:
         rig = Rig(store, tmp_path)
         async with rig.running() as writer:
@@ -272,42 +327,56 @@ async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
             writer.advance(RETIRED_TOTALS, Position(0, 5, 5, 5, {}, True))
             writer.drop_source(RING)
             rig.position = Position()
-            old, rig.ring = rig.ring, []
+            old = rig.ring
+            rig.ring = []
             await rig.until(lambda: not writer.is_storage_up)
             assert await writer.close(60.0) == 0
+
         store.is_away = False
         async with rig.running():
             assert RING not in rig.effective
             assert rig.ledger().stored == 5
             await rig.until(lambda: not rig.spool.oldest)
+
         assert set(await store.positions("sidecar-1")) == {RETIRED_TOTALS, SOURCE_SPOOL}
         assert len(old) == 5
 
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed: int) -> None:
-    """Outages, hangs, lost answers and kills in any order: everything pushed is stored once at the end."""
+    """Outages, hangs, lost answers and kills in any order: everything pushed is stored once at the
+    end.
+    """
     chance = random.Random(seed)
     async with FickleStore() as store:
         rig = Rig(store, tmp_path, timeout=CommitTimeout(0.01))
         for _ in range(6):
-            store.is_away = store.hangs = False
+            store.is_away = False
+            store.hangs = False
             async with rig.running():
                 for _ in range(chance.randrange(1, 8)):
                     store.is_away = chance.random() < 0.5
                     store.hangs = chance.random() < 0.1
                     store.loses_answers = chance.random() < 0.3
                     rig.push(chance.randrange(40))
+
                     for _ in range(chance.randrange(12)):
                         rig.drain()
                         rig.check()
                         await asyncio.sleep(chance.choice((0, 0, 0.001, 0.004)))
-        store.is_away = store.hangs = store.loses_answers = False
+
+        store.is_away = False
+        store.hangs = False
+        store.loses_answers = False
         rig.options["timeout"] = CommitTimeout(60.0, 60.0)  # one that answers again may be slow
+
         async with rig.running() as writer:
             await rig.until(rig.is_settled)
-            assert rig.ledger() == Ledger(received=len(rig.ring), stored=len(rig.ring), spooled=0, waiting=0)
+            assert rig.ledger() == Ledger(
+                received=len(rig.ring), stored=len(rig.ring), spooled=0, waiting=0
+            )
             assert writer.counters.records_quarantined == 0
+
         ids = await store.stored_ids()
         assert sorted(ids) == sorted(record.id for record in rig.ring)
 
@@ -325,8 +394,10 @@ async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) ->
                 rig.push(200)
                 await rig.until(lambda: writer.spooled_records > 150)
                 other.execute("ROLLBACK")
+
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
+
         assert (await store.read(CountQuery(ALL))).exchanges == 210
 
 

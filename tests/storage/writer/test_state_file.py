@@ -16,9 +16,15 @@ def test_the_newest_is_read_over_any_number_of_starts(tmp_path: Path) -> None:
     directory = tmp_path / "spool"
     path = directory / POSITIONS_FILE
     assert positions_file(directory).value is None
+
     for taken in range(1, 8):
-        positions_file(directory).write({RING: Position(8 * taken, taken, taken, dropped={"poison": 1})})
-        assert positions_file(directory).value == {RING: Position(8 * taken, taken, taken, dropped={"poison": 1})}
+        positions_file(directory).write(
+            {RING: Position(8 * taken, taken, taken, dropped={"poison": 1})}
+        )
+        assert positions_file(directory).value == {
+            RING: Position(8 * taken, taken, taken, dropped={"poison": 1})
+        }
+
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
 

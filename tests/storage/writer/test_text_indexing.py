@@ -29,9 +29,13 @@ class Scripted(MemoryStorage):
 
 
 async def test_it_rests_as_long_as_it_worked() -> None:
-    """Where nothing is stored half of the time is for others; when nothing is left it looks now and then."""
+    """Where nothing is stored half of the time is for others; when nothing is left it looks now and
+    then.
+    """
     times = iter((10.0, 10.02, 20.0, 29.0))
-    store = Scripted(TextStep(100, is_done=False), TextStep(7, is_done=False), TextStep(0, is_done=True))
+    store = Scripted(
+        TextStep(100, is_done=False), TextStep(7, is_done=False), TextStep(0, is_done=True)
+    )
     indexing = TextIndexing(store, monotonic=lambda: next(times, 40.0))
     assert await indexing.step() == pytest.approx(0.02)
     assert await indexing.step() == 0.25
@@ -52,7 +56,9 @@ async def test_it_takes_a_fifth_beside_traffic() -> None:
 
 
 async def test_it_leaves_the_index_to_a_quicker_one(caplog: pytest.LogCaptureFixture) -> None:
-    """Another sidecar of the same database makes it then; a store that is away is asked again, and told of once."""
+    """Another sidecar of the same database makes it then; a store that is away is asked again, and
+    told of once.
+    """
     store = Scripted(
         TextStep(0, is_done=False, is_lost=True), StorageUnavailable("gone"), StorageUnavailable("gone"),
         TextStep(0, is_done=True),
@@ -66,7 +72,11 @@ async def test_it_leaves_the_index_to_a_quicker_one(caplog: pytest.LogCaptureFix
 async def test_an_index_that_is_not_wanted_goes() -> None:
     """Turned off, nothing is left of it, and searches find what they found."""
     async with await SqliteStorage.open(None) as store:
-        await store.commit(Batch("sidecar-1", [Entry(make_record(path=f"/a/x{number}/b")) for number in range(3000)]))
+        await store.commit(
+            Batch(
+                "sidecar-1", [Entry(make_record(path=f"/a/x{number}/b")) for number in range(3000)]
+            )
+        )
         wanted = TextIndexing(store)
         while await wanted.step() != IDLE_S:
             pass

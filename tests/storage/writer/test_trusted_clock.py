@@ -1,4 +1,6 @@
-"""What retention believes of a wall clock that jumps, ahead and back, while it runs and while it does not."""
+"""What retention believes of a wall clock that jumps, ahead and back, while it runs and while it
+does not.
+"""
 
 import pytest
 
@@ -26,6 +28,7 @@ class Machine:
             self.boot += step
             us -= step
             self.clock.now_us()
+
         return self.clock.now_us()
 
 
@@ -80,7 +83,9 @@ def test_a_clock_that_goes_back_is_believed_at_once(machine: Machine) -> None:
 
 
 def test_what_was_known_before_a_start_is_gone_on_from() -> None:
-    """A month of being off looks like a clock that is ahead, and a record from the future is no evidence."""
+    """A month of being off looks like a clock that is ahead, and a record from the future is no
+    evidence.
+    """
     machine = Machine()
     machine.clock.resume(START - 30 * DAY)
     assert machine.clock.now_us() == START - 30 * DAY

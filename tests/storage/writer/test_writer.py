@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,7 @@ class TestingStore(MemoryStorage):
             raise StorageUnavailable("down for the test")
         if any(entry.record.id in self.refused_ids for entry in batch.entries):
             raise StorageRejected("refused for the test")
+
         last_seq = await super().commit(batch)
         self.commits.append(batch)
         return last_seq
@@ -66,7 +68,10 @@ class Feed:
         """Add a record as the next of its source."""
         before = self._positions.get(source, Position())
         position = Position(
-            offset=before.offset + 100, taken=before.taken + 1, stored=before.stored + 1, dropped=before.dropped
+            offset=before.offset + 100,
+            taken=before.taken + 1,
+            stored=before.stored + 1,
+            dropped=before.dropped,
         )
         self._positions[source] = position
         self._writer.add(Entry(record, make_payload()), 100, source, position)
@@ -81,14 +86,21 @@ EVENTS = {field.name for field in fields(Listener)}
 
 @asynccontextmanager
 async def running(
-    store: MemoryStorage, directory: Path, deadline_s: float = 60.0, **options: object
+    store: MemoryStorage, directory: Path, deadline_s: float = 60.0, **options: Any
 ) -> AsyncIterator[Writer]:
     """Run a writer; at the end it is closed and has settled everything."""
-    limits = BacklogLimits(**{"max_age_s": 0.01} | {name: options.pop(name) for name in LIMITS & options.keys()})  # type: ignore[arg-type]
-    listener = Listener(**{name: options.pop(name) for name in EVENTS & options.keys()})  # type: ignore[arg-type]
-    settings: dict[str, object] = {"limits": limits, "availability": Availability(jitter=lambda: 0.0)} | options
-    writer = Writer(store, instance="sidecar-1", quarantine_directory=directory / "quarantine", **settings)  # type: ignore[arg-type]
+    given = {name: options.pop(name) for name in LIMITS & options.keys()}
+    limits = BacklogLimits(**{"max_age_s": 0.01} | given)
+    listener = Listener(**{name: options.pop(name) for name in EVENTS & options.keys()})
+    settings: dict[str, Any] = {
+        "limits": limits,
+        "availability": Availability(jitter=lambda: 0.0),
+    } | options
+    writer = Writer(
+        store, instance="sidecar-1", quarantine_directory=directory / "quarantine", **settings
+    )
     writer.subscribe(listener)
+
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run(), name="writer")
         yield writer
@@ -98,7 +110,9 @@ async def running(
 
 async def stored(store: MemoryStorage) -> list[Record]:
     """Read everything, in order."""
-    return (await store.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))).records
+    return (
+        await store.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))
+    ).records
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -110,8 +124,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_entries_are_stored_in_order_with_their_position(tmp_path: Path) -> None:
     """Everything added is committed in order, in full batches, and the callback hears of each."""
-    store, heard = TestingStore(), []
+    store = TestingStore()
+    heard = []
     records = [make_record() for _ in range(25)]
+
     async with running(
         store,
         tmp_path,
@@ -121,6 +137,7 @@ async def test_entries_are_stored_in_order_with_their_position(tmp_path: Path) -
         feed = Feed(writer)
         for record in records:
             feed.add(record)
+
     assert await stored(store) == records
     assert heard == [(10, 10), (10, 20), (5, 25)]
     assert await store.positions("sidecar-1") == {RING: Position(offset=2500, taken=25, stored=25)}
@@ -140,14 +157,18 @@ async def test_a_batch_is_committed_for_its_age(tmp_path: Path) -> None:
         writer.advance(OTHER, Position(offset=1))
         writer.drop_source(RING)
         await until(lambda: len(store.commits) == 3)
+
     assert await store.positions("sidecar-1") == {OTHER: Position(offset=1)}
 
 
-async def test_an_unavailable_store_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unavailable_store_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The same batch is committed when the store is back, and it is told once that it was gone."""
     store = TestingStore()
     store.unavailable = 3
     records = [make_record() for _ in range(5)]
+
     with caplog.at_level(logging.WARNING):
         async with running(store, tmp_path) as writer:
             feed = Feed(writer)
@@ -157,6 +178,7 @@ async def test_an_unavailable_store_is_tried_again(tmp_path: Path, caplog: pytes
             assert writer.oldest_unstored_s > 0
             await until(lambda: bool(store.commits))
             assert writer.is_storage_up
+
     assert await stored(store) == records
     assert writer.counters.batches == {"stored": 1, "retried": 3, "rejected": 0, "spooled": 0}
     assert [record.message.split(":")[0] for record in caplog.records] == [
@@ -166,7 +188,9 @@ async def test_an_unavailable_store_is_tried_again(tmp_path: Path, caplog: pytes
 
 
 async def test_the_queue_is_full_by_bytes(tmp_path: Path) -> None:
-    """While the store hangs, the writer says when to stop adding, and takes more when bytes are settled."""
+    """While the store hangs, the writer says when to stop adding, and takes more when bytes are
+    settled.
+    """
     store = TestingStore()
     store.gate.clear()
     async with running(store, tmp_path, max_records=4, queue_max_bytes=1000) as writer:
@@ -179,18 +203,28 @@ async def test_the_queue_is_full_by_bytes(tmp_path: Path) -> None:
         assert writer.waiting_records == 10
         store.gate.set()
         await until(lambda: not writer.is_full)
+
     assert await store.last_seq() == 10
 
 
 async def test_closing_gives_up_at_the_deadline(tmp_path: Path) -> None:
-    """With the store gone for good, closing tells how many entries are not stored, and the task ends."""
+    """With the store gone for good, closing tells how many entries are not stored, and the task
+    ends.
+    """
     store = TestingStore()
     store.unavailable = 1_000_000
-    writer = Writer(store, instance="sidecar-1", quarantine_directory=tmp_path, limits=BacklogLimits(max_records=2))
+    writer = Writer(
+        store,
+        instance="sidecar-1",
+        quarantine_directory=tmp_path,
+        limits=BacklogLimits(max_records=2),
+    )
+
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run(), name="writer")
         feed = Feed(writer)
         for _ in range(5):
             feed.add(make_record())
         assert await writer.close(0.1) == 5
+
     assert await store.last_seq() == 0

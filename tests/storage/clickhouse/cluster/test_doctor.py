@@ -1,4 +1,6 @@
-"""`sidelog doctor` on clusters: each server is asked for its shard, and the address is compared with the cluster."""
+"""`sidelog doctor` on clusters: each server is asked for its shard, and the address is compared
+with the cluster.
+"""
 
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from tests.support.clickhouse_cluster import CLUSTER, SHARDS
 pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize(("named", "size"), [(SHARDS, "2 shards, 2 servers"), (CLUSTER, "1 shards, 2 servers")])
+@pytest.mark.parametrize(
+    ("named", "size"), [(SHARDS, "2 shards, 2 servers"), (CLUSTER, "1 shards, 2 servers")]
+)
 def test_an_address_that_names_all_servers(tmp_path: Path, named: str, size: str) -> None:
     """Each server has its line, and the cluster one of its own."""
     findings = list(check_clickhouse("storage", clickhouse_cluster.url(tmp_path, named)))
@@ -39,4 +43,7 @@ def test_a_cluster_that_no_server_knows(tmp_path: Path) -> None:
     url = clickhouse_cluster.url(tmp_path).replace(f"cluster={CLUSTER}", "cluster=main")
     findings = list(check_clickhouse("storage", url))
     assert [finding.state for finding in findings] == ["fail", "fail"]
-    assert all("knows no cluster main" in finding.text and "remote_servers" in finding.fix for finding in findings)
+    assert all(
+        "knows no cluster main" in finding.text and "remote_servers" in finding.fix
+        for finding in findings
+    )

@@ -27,17 +27,23 @@ CATCH_UP_S = 120.0
 )
 @pytest.mark.parametrize("named", ["shards", "both"])
 async def test_a_cluster_whose_servers_and_writers_are_killed(named: str, rounds: int) -> None:
-    """Two shards, or two replicas: nothing is lost, doubled or torn, and a tail sees each record once, in order."""
+    """Two shards, or two replicas: nothing is lost, doubled or torn, and a tail sees each record
+    once, in order.
+    """
     with own_cluster() as own:
         database = own.database()
         url = own.url(database, cluster=named)
-        victims: list[Victim] = [*own.servers] if named == "shards" else [*own.servers, own.zookeeper]
+        victims: list[Victim] = (
+            [*own.servers] if named == "shards" else [*own.servers, own.zookeeper]
+        )
         count = f"SELECT count() FROM {database}.records_local WHERE kind = 0"
 
         def counted() -> list[int]:
             return [int(server.ask(count)) for server in own.servers]
 
-        async with await ClickhouseStorage.open(Address.of(urlsplit(url)), order_delay_ms=DELAY_MS) as store:
+        async with await ClickhouseStorage.open(
+            Address.of(urlsplit(url)), order_delay_ms=DELAY_MS
+        ) as store:
             stored = len(await survive(victims, Writers(url), store, rounds, PAUSE_S))
             if named == "both":
                 await asyncio.to_thread(eventually, lambda: len(set(counted())) == 1, CATCH_UP_S)

@@ -1,4 +1,6 @@
-"""A store over two replicas: each of them, or the coordinator, may be away; whoever answers shows the same."""
+"""A store over two replicas: each of them, or the coordinator, may be away; whoever answers shows
+the same.
+"""
 
 import asyncio
 import time
@@ -12,7 +14,14 @@ from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
 from storage.query import CountQuery, Filter
-from tests.storage.clickhouse.cluster.test_shards import CATCH_UP_S, LOOK_AGAIN_S, batch_of, committed, opened, reached
+from tests.storage.clickhouse.cluster.test_shards import (
+    CATCH_UP_S,
+    LOOK_AGAIN_S,
+    batch_of,
+    committed,
+    opened,
+    reached,
+)
 from tests.support.clickhouse_cluster import Cluster
 from tests.support.sidelog import eventually
 
@@ -27,7 +36,8 @@ def paths(own: Cluster, database: str) -> list[list[str]]:
 
 async def test_the_other_replica_goes_on(own: Cluster) -> None:
     """While one is away the other stores and shows all; the one that comes back then has the same."""
-    database, first = own.database(), own.servers[0]
+    database = own.database()
+    first = own.servers[0]
     async with opened(own.url(database)) as store:
         await committed(store, batch_of("a", 1)[1])
         eventually(lambda: paths(own, database) == [["/1"]] * 2)
@@ -40,10 +50,12 @@ async def test_the_other_replica_goes_on(own: Cluster) -> None:
         first.start()
         behind = Link(Address.of(urlsplit(first.url(database))), own_records="records_local")
         began_s = time.monotonic()
+
         async with asyncio.timeout(CATCH_UP_S):
             while await whole_until_s(behind, "records") < began_s:
                 assert paths(own, database)[0] in (["/1"], ["/1", "/2"], ["/1", "/2", "/3"])
                 await asyncio.sleep(LOOK_AGAIN_S)
+
         await behind.close()
         assert paths(own, database) == [["/1", "/2", "/3"]] * 2
         last_seq = await committed(store, batch_of("a", 4)[1])
@@ -54,7 +66,8 @@ async def test_the_other_replica_goes_on(own: Cluster) -> None:
 
 async def test_fewer_replicas_than_are_wanted(own: Cluster) -> None:
     """Nothing is committed while one is away; when it is back, the same batch is, once."""
-    database, second = own.database(), own.servers[1]
+    database = own.database()
+    second = own.servers[1]
     async with opened(own.url(database, options="&min_replicas=2")) as store:
         await committed(store, batch_of("a", 1)[1])
         assert paths(own, database) == [["/1"]] * 2
@@ -74,7 +87,9 @@ async def test_an_erasure_waits_for_a_replica_that_lags(own: Cluster) -> None:
         for server in own.servers:
             server.ask(f"SYSTEM STOP FETCHES {database}.records_local")
         await committed(store, batch_of("a", 1)[1])
-        [behind] = [server for server, has in zip(own.servers, paths(own, database), strict=True) if not has]
+        [behind] = [
+            server for server, has in zip(own.servers, paths(own, database), strict=True) if not has
+        ]
         host = urlsplit(behind.url(database)).netloc.rpartition("@")[2]
         for link in (store._link, *store._shards.links):
             link.hosts.sort(key=lambda one: not one.endswith(host))
@@ -83,12 +98,15 @@ async def test_an_erasure_waits_for_a_replica_that_lags(own: Cluster) -> None:
             await asyncio.sleep(LOOK_AGAIN_S)
             for server in own.servers:
                 server.ask(f"SYSTEM START FETCHES {database}.records_local")
+
         assert erasing.result().exchanges == 1
         eventually(lambda: paths(own, database) == [[], []], timeout_s=CATCH_UP_S)
 
 
 async def test_a_coordinator_that_is_away(own: Cluster) -> None:
-    """What is there is read, and the end of the stable prefix stays; a batch that waits is stored once."""
+    """What is there is read, and the end of the stable prefix stays; a batch that waits is stored
+    once.
+    """
     database = own.database()
     async with opened(own.url(database)) as store:
         await reached(store, await committed(store, batch_of("a", 1)[1]))

@@ -29,7 +29,9 @@ LOOK_AGAIN_S = 0.2
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[ClickhouseStorage]:
     """A store at an address."""
-    async with await ClickhouseStorage.open(Address.of(urlsplit(url)), order_delay_ms=DELAY_MS) as store:
+    async with await ClickhouseStorage.open(
+        Address.of(urlsplit(url)), order_delay_ms=DELAY_MS
+    ) as store:
         yield store
 
 
@@ -72,7 +74,9 @@ def here(own: Cluster, database: str) -> list[set[str]]:
 
 
 async def test_sidecars_are_spread_and_all_are_read(own: Cluster) -> None:
-    """Each stays on its shard; lists, payloads, positions and figures are of both, and so is the stable prefix."""
+    """Each stays on its shard; lists, payloads, positions and figures are of both, and so is the
+    stable prefix.
+    """
     database = own.database()
     async with opened(own.url(database, cluster=SHARDS)) as store:
         records = await fill(store)
@@ -81,12 +85,15 @@ async def test_sidecars_are_spread_and_all_are_read(own: Cluster) -> None:
         await fill(store, 2)
         assert here(own, database) == before
         await reached(store, max(record.seq for record in records.values()))
+
     async with opened(own.url(database, cluster=SHARDS)) as store:
         assert await store.read(CountQuery(Filter())) == Count(8, 0)
         page = await store.read(RecordQuery(filter=Filter(), order="asc"))
         assert [record.path for record in page.records] == ["/1"] * 4 + ["/2"] * 4
         assert len(await store.payloads([record.seq for record in page.records])) == 8
-        assert {name: (await store.positions(name))[SOURCE].offset for name in NAMES} == dict.fromkeys(NAMES, 2)
+        assert {
+            name: (await store.positions(name))[SOURCE].offset for name in NAMES
+        } == dict.fromkeys(NAMES, 2)
         assert [(each.host, each.state) for each in await store.replicas()] == [
             (f"127.0.0.1:{server.port}", "whole") for server in own.servers
         ]
@@ -106,8 +113,12 @@ async def test_upkeep_is_of_all_shards(own: Cluster) -> None:
 
 
 async def test_a_shard_that_is_away(own: Cluster) -> None:
-    """Its sidecars wait, the others go on; answers say that they lack something, and tails wait. Then all is there."""
-    database, second = own.database(), own.servers[1]
+    """Its sidecars wait, the others go on; answers say that they lack something, and tails wait.
+    Then all is there.
+    """
+    database = own.database()
+    second = own.servers[1]
+
     url = own.url(database, cluster=SHARDS)
     async with opened(url) as store:
         first = await fill(store)
@@ -142,11 +153,21 @@ async def test_a_shard_that_is_away(own: Cluster) -> None:
 @pytest.mark.parametrize(
     ("url", "error", "words"),
     [
-        ("clickhouse://127.0.0.1:{first}/{database}?cluster=shards", StorageMisconfigured, "no host of shard 2"),
-        ("clickhouse://127.0.0.1:{first}/{database}?cluster=nothing", StorageUnavailable, "knows no cluster nothing"),
+        (
+            "clickhouse://127.0.0.1:{first}/{database}?cluster=shards",
+            StorageMisconfigured,
+            "no host of shard 2",
+        ),
+        (
+            "clickhouse://127.0.0.1:{first}/{database}?cluster=nothing",
+            StorageUnavailable,
+            "knows no cluster nothing",
+        ),
     ],
 )
-async def test_an_address_that_does_not_fit(own: Cluster, url: str, error: type[Exception], words: str) -> None:
+async def test_an_address_that_does_not_fit(
+    own: Cluster, url: str, error: type[Exception], words: str
+) -> None:
     """It is refused in words, and nothing is made."""
     database = own.database()
     with pytest.raises(error, match=words):

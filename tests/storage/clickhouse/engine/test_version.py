@@ -22,7 +22,9 @@ def test_the_old_one_of_tests_has_none() -> None:
 @pytest.mark.parametrize("version", ["24.7.9.9", "23.8.1", "19.17"])
 def test_an_old_server_is_refused(version: str) -> None:
     """The message names its version and the oldest that will do."""
-    with pytest.raises(StorageUnavailable, match=rf"version {version} is too old; sidelog needs 24\.8 or later"):
+    with pytest.raises(
+        StorageUnavailable, match=rf"version {version} is too old; sidelog needs 24\.8 or later"
+    ):
         server_of(version)
 
 

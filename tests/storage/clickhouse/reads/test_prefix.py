@@ -12,7 +12,9 @@ WRITERS = 12
 
 
 async def test_a_reader_up_to_the_end_misses_nothing(engine: Server) -> None:
-    """Many write at the same time, some late; a reader of "greater than n, up to the end" sees each in order."""
+    """Many write at the same time, some late; a reader of "greater than n, up to the end" sees each
+    in order.
+    """
     address = engine.address(engine.database())
     records: list[Record] = []
     seen: list[int] = []
@@ -32,8 +34,11 @@ async def test_a_reader_up_to_the_end_misses_nothing(engine: Server) -> None:
             after = 0
             while len(seen) < 5 * WRITERS:
                 end = await reader.last_seq()
-                sql = "SELECT seq FROM records WHERE kind = 0 AND seq > $1 AND seq <= $2 ORDER BY seq"
+                sql = (
+                    "SELECT seq FROM records WHERE kind = 0 AND seq > $1 AND seq <= $2 ORDER BY seq"
+                )
                 seen += [seq for (seq,) in await reader._link.fetch(sql, (after, end), limit_s=10)]
                 after = max(after, end)
                 await asyncio.sleep(0.05)
+
     assert seen == sorted(record.seq for record in records)

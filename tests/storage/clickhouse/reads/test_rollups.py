@@ -17,6 +17,8 @@ async def test_buckets_are_ours(link: Link) -> None:
     await link.insert("taken", [Column("us", "Nullable(Int64)", values)], limit_s=30)
     found = await link.fetch(f"SELECT us, {bucket_of('us')} FROM taken", limit_s=30)
     assert len(found) == len(values)
-    wrong = [(value, bucket) for value, bucket in found if Latencies.of([value]).counts != {bucket: 1}]
+    wrong = [
+        (value, bucket) for value, bucket in found if Latencies.of([value]).counts != {bucket: 1}
+    ]
     assert wrong == []
     assert await link.fetch(f"SELECT {bucket_of('toNullable(NULL)')}", limit_s=30) == [(0,)]

@@ -27,6 +27,7 @@ async def test_time_bounds_numbers(link: Link) -> None:
     now = now_us()
     starts = (now - 5 * HOUR_US, now - HOUR_US, now, now + 5 * HOUR_US)
     records = [make_record(started_at_us=start) for start in starts]
+
     async with await ClickhouseStorage.open(link.address) as store:
         assert (await ends(link, now, now + 1)).is_empty
         await store.commit(Batch("a", [Entry(record) for record in records]))
@@ -37,8 +38,17 @@ async def test_time_bounds_numbers(link: Link) -> None:
         assert await ends(link, now + HOUR_US, None) == Range(ahead, ahead)
         assert (await ends(link, now + 6 * HOUR_US, None)).is_empty
         assert number_at(now + HOUR_US) > new
-        for since_us, until_us in ((None, now), (now - 2 * HOUR_US, now + 1), (now, None), (0, 1), (1 << 62, None)):
-            page = await store.read(RecordQuery(filter=Filter(since_us=since_us, until_us=until_us), order="asc"))
+
+        for since_us, until_us in (
+            (None, now),
+            (now - 2 * HOUR_US, now + 1),
+            (now, None),
+            (0, 1),
+            (1 << 62, None),
+        ):
+            page = await store.read(
+                RecordQuery(filter=Filter(since_us=since_us, until_us=until_us), order="asc")
+            )
             expected = [
                 record.seq
                 for record in records
@@ -53,12 +63,15 @@ async def test_ids_are_between_milliseconds(link: Link, monkeypatch: pytest.Monk
     records = [make_record() for _ in range(5)]
     milliseconds = [id_ms(record.id) for record in records]
     places = (2, 0, 4, 1, 3)
+
     async with await ClickhouseStorage.open(link.address) as store:
         for place in places:
             records[place].id = (milliseconds[0] + place).to_bytes(6, "big") + records[place].id[6:]
         await store.commit(Batch("a", [Entry(records[place]) for place in places]))
         begun = await ClickhouseSession.begin(link, KnownCounts(), 60.0)
-        assert await begun.id_ends(await begun.seq_ends()) == Range(milliseconds[0], milliseconds[0] + 4)
+        assert await begun.id_ends(await begun.seq_ends()) == Range(
+            milliseconds[0], milliseconds[0] + 4
+        )
         last = Range(records[1].seq, records[3].seq)
         assert await begun.id_ends(last) == Range(milliseconds[0] + 1, milliseconds[0] + 3)
         page = await store.read(RecordQuery(by="id", order="asc"))
@@ -67,26 +80,32 @@ async def test_ids_are_between_milliseconds(link: Link, monkeypatch: pytest.Monk
 
 async def test_calls_wait_until_they_end(link: Link) -> None:
     """Of their own sidecar, the oldest first."""
-    first, second = make_record(), make_record()
-    ended, waiting, other = (
-        make_call(record_id=first.id, position=0, status="processing"),
-        make_call(record_id=first.id, position=1, status="processing"),
-        make_call(record_id=second.id, position=0, status="processing"),
-    )
+    first = make_record()
+    second = make_record()
+    ended = make_call(record_id=first.id, position=0, status="processing")
+    waiting = make_call(record_id=first.id, position=1, status="processing")
+    other = make_call(record_id=second.id, position=0, status="processing")
+
     async with await ClickhouseStorage.open(link.address) as store:
         await store.commit(Batch("a", [Entry(first, None, [ended, waiting])]))
         second.instance = "b"
         await store.commit(Batch("b", [Entry(second, None, [other])]))
         assert [call.position for call in await store.waiting_calls(first.instance)] == [0, 1]
         end = make_record()
-        await store.commit(Batch("a", [Entry(end, None, [make_call(record_id=first.id, position=0)])]))
+        await store.commit(
+            Batch("a", [Entry(end, None, [make_call(record_id=first.id, position=0)])])
+        )
         assert [call.position for call in await store.waiting_calls(first.instance)] == [1]
         assert [call.record_id for call in await store.waiting_calls("b")] == [second.id]
 
 
 async def test_parts_of_a_job_are_put_together(link: Link) -> None:
     """The earliest beginning, and the first count, whichever came first."""
-    jobs = (Job(b"1" * 16, b"c" * 16, 9, b"c" * 16), Job(b"1" * 16, b"b" * 16, 5), Job(b"2" * 16, b"b" * 16, 7))
+    jobs = (
+        Job(b"1" * 16, b"c" * 16, 9, b"c" * 16),
+        Job(b"1" * 16, b"b" * 16, 5),
+        Job(b"2" * 16, b"b" * 16, 7),
+    )
     async with await ClickhouseStorage.open(link.address) as store:
         for job in jobs:
             await store.commit(Batch("a", [Entry(make_record(), None, [], [job])]))

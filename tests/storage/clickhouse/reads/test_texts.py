@@ -56,7 +56,9 @@ def text(words: str) -> Expression:
         ({"where": Substring("d l")}, [4]),
     ],
 )  # fmt: skip
-async def test_words_are_found_in_every_reading(link: Link, filter: dict[str, object], expected: list[int]) -> None:
+async def test_words_are_found_in_every_reading(
+    link: Link, filter: dict[str, object], expected: list[int]
+) -> None:
     """Text in bodies is looked for as it is written."""
     async with await ClickhouseStorage.open(link.address) as store:
         seqs = await fill(store)

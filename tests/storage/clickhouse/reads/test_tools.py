@@ -1,4 +1,6 @@
-"""Figures of tool calls: their numbers are far apart, and a walk over them takes few statements all the same."""
+"""Figures of tool calls: their numbers are far apart, and a walk over them takes few statements all
+the same.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +18,9 @@ MIDDLING_S = 0.03
 """Neither quick nor slow: a walk goes on as it has begun."""
 
 
-async def test_calls_of_records_far_apart_are_added_up_at_once(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_of_records_far_apart_are_added_up_at_once(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A slice has the calls of many records, not of one."""
     records = [make_record() for _ in range(40)]
     calls = [
@@ -30,7 +34,12 @@ async def test_calls_of_records_far_apart_are_added_up_at_once(link: Link, monke
     fetch = Link.fetch
 
     async def slow(
-        self: Link, sql: str, parameters: Sequence[Any] = (), *, limit_s: float, settings: dict[str, str] | None = None
+        self: Link,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        limit_s: float,
+        settings: dict[str, str] | None = None,
     ) -> list[Row]:
         asked.append(sql)
         await asyncio.sleep(MIDDLING_S)
@@ -41,5 +50,6 @@ async def test_calls_of_records_far_apart_are_added_up_at_once(link: Link, monke
         await store.commit(Batch("a", entries))
         monkeypatch.setattr(Link, "fetch", slow)
         stats = await store.read(ToolStatsQuery(ToolFilter(llm_request_ids=("req-1",))))
+
     assert (stats.executions, stats.exact) == (40, True)
     assert len(asked) < 10

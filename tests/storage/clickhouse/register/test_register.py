@@ -14,7 +14,9 @@ from tests.storage.clickhouse.conftest import DELAY_MS
 from tests.support.clickhouse import Server as Engine
 
 
-async def test_changes_at_the_same_time_are_made_one_after_the_other(link: Link, features: Server) -> None:
+async def test_changes_at_the_same_time_are_made_one_after_the_other(
+    link: Link, features: Server
+) -> None:
     """None is lost and none is made twice."""
 
     async def count(register: Register) -> None:
@@ -27,7 +29,9 @@ async def test_changes_at_the_same_time_are_made_one_after_the_other(link: Link,
     assert await Register(link, features).entry("n") == (20, "20")
 
 
-async def test_entries_are_read_by_what_their_names_begin_with(link: Link, features: Server) -> None:
+async def test_entries_are_read_by_what_their_names_begin_with(
+    link: Link, features: Server
+) -> None:
     """Gone ones have no value; of uses the greatest counts."""
     register = Register(link, features)
     for name, value in (("a/1", "x"), ("a/2", "y"), ("b/1", "z")):
@@ -48,7 +52,9 @@ async def test_a_server_that_ignores_tokens_is_not_written_to(current: Engine) -
     name = "tokens/" + ".".join(map(str, features.version))
     assert (await Register(link, features).entry(name)).version == 1
     await link.execute("TRUNCATE TABLE register", limit_s=10)
-    await link.execute("ALTER TABLE register MODIFY SETTING non_replicated_deduplication_window = 0", limit_s=10)
+    await link.execute(
+        "ALTER TABLE register MODIFY SETTING non_replicated_deduplication_window = 0", limit_s=10
+    )
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="insert_deduplication_token"):
             await Register(link, features).check_tokens()

@@ -16,7 +16,9 @@ from tests.support.clickhouse import Server, server
 
 async def tables(link: Link) -> list[str]:
     """The tables of the database."""
-    rows = await link.fetch("SELECT name FROM system.tables WHERE database = currentDatabase()", limit_s=30)
+    rows = await link.fetch(
+        "SELECT name FROM system.tables WHERE database = currentDatabase()", limit_s=30
+    )
     return sorted(name for (name,) in rows)
 
 

@@ -77,7 +77,9 @@ def all_days_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
 
 
 def test_floors_rise_and_fall() -> None:
-    """Rising changes nothing downwards, falling nothing upwards; bodies never stay longer than rows."""
+    """Rising changes nothing downwards, falling nothing upwards; bodies never stay longer than
+    rows.
+    """
 
     def of(upkeep: Upkeep) -> tuple[int, int]:
         return upkeep.purge_floor_us, upkeep.body_floor_us
@@ -89,7 +91,9 @@ def test_floors_rise_and_fall() -> None:
     assert of(floors.raised(0, 9).lowered(2, 4)) == (2, 4)
 
 
-async def test_rows_below_a_floor_are_written_out_of_a_small_day(link: Link, store: ClickhouseStorage) -> None:
+async def test_rows_below_a_floor_are_written_out_of_a_small_day(
+    link: Link, store: ClickhouseStorage
+) -> None:
     """They are counted once, in slices; what is told of positions stays."""
     records = await fill(store, *(DAY + hour * HOUR_US for hour in range(5)))
     await store.move_floors(DAY + 3 * HOUR_US, 0)
@@ -103,7 +107,10 @@ async def test_rows_below_a_floor_are_written_out_of_a_small_day(link: Link, sto
 
 
 async def test_a_large_day_waits_for_its_end(
-    link: Link, store: ClickhouseStorage, monkeypatch: pytest.MonkeyPatch, all_days_end: Callable[[], None]
+    link: Link,
+    store: ClickhouseStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    all_days_end: Callable[[], None],
 ) -> None:
     """Nobody sees its rows meanwhile, and the lag says so; then it is dropped."""
     monkeypatch.setattr(purge, "REWRITTEN_BYTES", 0)
@@ -168,7 +175,9 @@ async def test_what_is_not_in_the_stable_prefix_is_erased_too(store: ClickhouseS
     assert await shown(store) == []
 
 
-async def test_bodies_go_before_rows_for_the_cap_and_space_is_given_back(link: Link, store: ClickhouseStorage) -> None:
+async def test_bodies_go_before_rows_for_the_cap_and_space_is_given_back(
+    link: Link, store: ClickhouseStorage
+) -> None:
     """What is taken counts as free at once, about as much as it is when it is out of the parts."""
     records = await fill(store, *range(DAY, DAY + KEPT_ROWS + 100))
     full = (await store.retention()).used_bytes
@@ -177,7 +186,9 @@ async def test_bodies_go_before_rows_for_the_cap_and_space_is_given_back(link: L
     used = (await store.retention()).used_bytes
     assert used < 0.6 * full
     payloads = await store.payloads([record.seq for record in records])
-    assert [payloads[record.seq].response_body is None for record in records] == [True] * 100 + [False] * 100
+    assert [payloads[record.seq].response_body is None for record in records] == [True] * 100 + [
+        False
+    ] * 100
     assert (await store.trim(30)).rows == 30
     assert await shown(store) == records[30:]
     used = (await store.retention()).used_bytes

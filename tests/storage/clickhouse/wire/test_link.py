@@ -18,7 +18,9 @@ _NOBODY = "http://127.0.0.1:1"
 
 @contextlib.asynccontextmanager
 async def peer(answer: bytes, *, hangs: bool = False) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that answers everything alike and closes, or never; yields its URL and what it was sent."""
+    """A server that answers everything alike and closes, or never; yields its URL and what it was
+    sent.
+    """
     requests: list[bytes] = []
     serving: list[asyncio.Task[None] | None] = []
 
@@ -30,6 +32,7 @@ async def peer(answer: bytes, *, hangs: bool = False) -> AsyncIterator[tuple[str
                 await reader.read()
             writer.write(answer)
             await writer.drain()
+
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
@@ -69,7 +72,11 @@ async def test_no_host_at_all() -> None:
 
 async def test_a_statement_that_was_sent_is_not_sent_again() -> None:
     """A server that breaks off may have done it: nobody else is asked."""
-    async with peer(b"") as (first, asked), peer(b"") as (second, unasked), linked(first, second) as link:
+    async with (
+        peer(b"") as (first, asked),
+        peer(b"") as (second, unasked),
+        linked(first, second) as link,
+    ):
         with pytest.raises(StorageUnavailable, match="disconnected"):
             await link.insert("t", [Column("a", "Int64", [1])], limit_s=5)
         assert (len(asked), len(unasked)) == (1, 0)
@@ -77,17 +84,24 @@ async def test_a_statement_that_was_sent_is_not_sent_again() -> None:
 
 async def test_answers_are_asked_for_as_they_are() -> None:
     """A server whose profile has `enable_http_compression` would compress blocks and errors."""
-    async with peer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (host, asked), linked(host) as link:
+    async with (
+        peer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (host, asked),
+        linked(host) as link,
+    ):
         await link.execute("SELECT 1", limit_s=5)
         fields = asked[0].lower().split(b"\r\n")
-        assert [field for field in fields if field.startswith(b"accept-encoding:")] == [b"accept-encoding: identity"]
+        assert [field for field in fields if field.startswith(b"accept-encoding:")] == [
+            b"accept-encoding: identity"
+        ]
 
 
 async def test_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait for an answer ends a little after the server's own limit."""
     monkeypatch.setattr("storage.clickhouse.wire.link.GRACE_S", 0.05)
     async with peer(b"", hangs=True) as (host, _), linked(host) as link:
-        with pytest.raises(StorageUnavailable, match=r"no answer from http://127.0.0.1:\d+ within 0.1 s"):
+        with pytest.raises(
+            StorageUnavailable, match=r"no answer from http://127.0.0.1:\d+ within 0.1 s"
+        ):
             await link.fetch("SELECT 1", limit_s=0.05)
 
 
@@ -109,7 +123,9 @@ async def test_a_peer_that_is_no_clickhouse(head: bytes, body: bytes, told: str)
 
 
 async def test_errors_of_a_server(link: Link) -> None:
-    """Time that is up, a table that is there, a statement that is none: each is told in the server's words."""
+    """Time that is up, a table that is there, a statement that is none: each is told in the
+    server's words.
+    """
     with pytest.raises(OutOfTime):
         await link.fetch("SELECT count() FROM system.numbers", limit_s=1)
     await link.execute("CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a", limit_s=30)
@@ -126,7 +142,9 @@ async def test_an_error_in_the_middle_of_an_answer(link: Link) -> None:
 
 
 async def test_a_value_that_cannot_be_stored(link: Link) -> None:
-    """A value that its column cannot hold, or that has no literal, is refused, and nothing is stored."""
+    """A value that its column cannot hold, or that has no literal, is refused, and nothing is
+    stored.
+    """
     await link.execute("CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a", limit_s=30)
     with pytest.raises(StorageRejected, match="cannot be stored"):
         await link.insert("t", [Column("a", "Int64", [1, 1 << 63])], limit_s=30)

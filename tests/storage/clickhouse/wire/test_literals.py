@@ -52,7 +52,9 @@ def test_parameters_are_written_once() -> None:
     assert render("a = $2 OR b = $1 OR c = $1", ("$2", 7)) == "a = 7 OR b = '$2' OR c = '$2'"
 
 
-@pytest.mark.parametrize(("sql", "parameters"), [("$1", ()), ("$0", (1,)), ("1", (1,)), ("$2", (1, 2))])
+@pytest.mark.parametrize(
+    ("sql", "parameters"), [("$1", ()), ("$0", (1,)), ("1", (1,)), ("$2", (1, 2))]
+)
 def test_a_statement_names_exactly_its_parameters(sql: str, parameters: tuple[int, ...]) -> None:
     """A mark without its parameter is a bug, and a parameter without its mark."""
     with pytest.raises(AssertionError, match="bug"):
@@ -85,10 +87,14 @@ async def test_a_server_answers_what_was_written(link: Link) -> None:
     """Odd and random values of every kind come back as they were, bit by bit."""
     chance = random.Random(16)
     texts = _ODD_TEXT + [
-        "".join(chance.choices("'\\\"`x0\0\n\x1a\x7fé\u2028\U0001f600$1%{}", k=20)) for _ in range(200)
+        "".join(chance.choices("'\\\"`x0\0\n\x1a\x7fé\u2028\U0001f600$1%{}", k=20))
+        for _ in range(200)
     ]
     numbers = _ODD_NUMBERS + [chance.randrange(-(1 << 63), 1 << 63) for _ in range(200)]
-    floats = _ODD_FLOATS + [value for value in struct.unpack("<200d", chance.randbytes(1600)) if not math.isnan(value)]
+
+    floats = _ODD_FLOATS + [
+        value for value in struct.unpack("<200d", chance.randbytes(1600)) if not math.isnan(value)
+    ]
     for values in (texts, numbers, floats):
         for start in range(0, len(values), 50):
             part = values[start : start + 50]
@@ -101,20 +107,27 @@ async def test_a_server_compares_what_was_written(link: Link) -> None:
     """Text and bytes in a condition are those that were inserted."""
     for text in _ODD_TEXT:
         raw = text.encode()
-        [row] = await link.fetch("SELECT hex($1) = $2, length($1), $3 = $1", (text, raw.hex().upper(), raw), limit_s=30)
+        [row] = await link.fetch(
+            "SELECT hex($1) = $2, length($1), $3 = $1", (text, raw.hex().upper(), raw), limit_s=30
+        )
         assert row == (1, len(raw), 1)
 
 
 async def test_numbers_of_a_list_are_found(link: Link) -> None:
     """A list of 20 000 numbers is a condition that one statement carries."""
     numbers = list(range(0, 100_000, 5))
-    rows = await link.fetch("SELECT count() FROM numbers(1000) WHERE number IN $1", (numbers,), limit_s=30)
+    rows = await link.fetch(
+        "SELECT count() FROM numbers(1000) WHERE number IN $1", (numbers,), limit_s=30
+    )
     assert rows == [(200,)]
 
 
 @pytest.mark.parametrize("name", ["a", "a b", "it's", "a`b", "a\\b", "\u00e9"])
 async def test_a_name_is_quoted(link: Link, name: str) -> None:
     """Any name of a column comes back as it was."""
-    await link.execute(f"CREATE TABLE named ({identifier(name)} Int64) ENGINE = MergeTree ORDER BY tuple()", limit_s=30)
+    await link.execute(
+        f"CREATE TABLE named ({identifier(name)} Int64) ENGINE = MergeTree ORDER BY tuple()",
+        limit_s=30,
+    )
     sql = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'named'"
     assert await link.fetch(sql, limit_s=30) == [(name,)]

@@ -30,7 +30,9 @@ _SAMPLES: dict[str, list[Any]] = {
 
 
 def _columns(samples: dict[str, list[Any]]) -> list[Column]:
-    return [Column(f"c{number}", type, values) for number, (type, values) in enumerate(samples.items())]
+    return [
+        Column(f"c{number}", type, values) for number, (type, values) in enumerate(samples.items())
+    ]
 
 
 def _written(columns: list[Column]) -> bytes:
@@ -46,12 +48,15 @@ def test_a_block_reads_back() -> None:
 
 def test_a_block_without_rows() -> None:
     """Servers send some between others; it has columns of every type."""
-    whole, empty = _written(_columns(_SAMPLES)), _written(_columns({type: [] for type in _SAMPLES}))
+    whole = _written(_columns(_SAMPLES))
+    empty = _written(_columns({type: [] for type in _SAMPLES}))
     assert read_blocks(whole + empty + whole)[1] == read_blocks(whole)[1] * 2
 
 
 def test_columns_of_nothing_and_of_long_text_read_back() -> None:
-    """Columns that are null from end to end, or nowhere; text whose length takes one byte, two or three."""
+    """Columns that are null from end to end, or nowhere; text whose length takes one byte, two or
+    three.
+    """
     types = ("String", "FixedString(3)", "Int64", "UInt8", "Float64")
     samples: dict[str, list[Any]] = {f"Nullable({type})": [None] * 6 for type in types}
     samples |= {
@@ -62,7 +67,14 @@ def test_columns_of_nothing_and_of_long_text_read_back() -> None:
     assert [list(values) for values in zip(*rows, strict=True)] == list(samples.values())
 
 
-@given(st.lists(st.tuples(st.integers(-(1 << 63), (1 << 63) - 1), st.text(st.characters(exclude_categories=["Cs"])))))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(1 << 63), (1 << 63) - 1),
+            st.text(st.characters(exclude_categories=["Cs"])),
+        )
+    )
+)
 def test_any_rows_read_back(rows: list[tuple[int, str]]) -> None:
     """Rows of any number, text of any length."""
     columns = [
@@ -74,7 +86,14 @@ def test_any_rows_read_back(rows: list[tuple[int, str]]) -> None:
 
 @each_of(
     ("type", "value"),
-    [("Int64", 1 << 63), ("UInt8", 256), ("UInt8", -1), ("FixedString(2)", b"a"), ("String", "\udc80"), ("Int64", "1")],
+    [
+        ("Int64", 1 << 63),
+        ("UInt8", 256),
+        ("UInt8", -1),
+        ("FixedString(2)", b"a"),
+        ("String", "\udc80"),
+        ("Int64", "1"),
+    ],
 )
 def test_a_value_that_does_not_fit_is_refused(type: str, value: Any) -> None:
     """Nothing is cut and nothing is turned into something else."""
@@ -84,7 +103,9 @@ def test_a_value_that_does_not_fit_is_refused(type: str, value: Any) -> None:
 
 def test_a_cut_answer_is_told_apart() -> None:
     """Wherever an answer of one block is cut, it is no answer."""
-    whole = _written(_columns({name: _SAMPLES[name] for name in ("Int64", "Nullable(Int64)", "Array(String)")}))
+    whole = _written(
+        _columns({name: _SAMPLES[name] for name in ("Int64", "Nullable(Int64)", "Array(String)")})
+    )
     for length in range(1, len(whole)):
         with pytest.raises(NotNative):
             read_blocks(whole[:length])
@@ -99,12 +120,20 @@ def test_an_unknown_type_is_told() -> None:
 async def test_a_server_keeps_every_type(link: Link) -> None:
     """What is inserted is selected again, over as many blocks as the server makes of it."""
     times = 1000  # numbers hold line ends by then, and pieces of the request are cut within them
-    columns = [Column(name, type, list(values) * times) for name, type, values in _columns(_SAMPLES)]
+    columns = [
+        Column(name, type, list(values) * times) for name, type, values in _columns(_SAMPLES)
+    ]
     columns.append(Column("place", "Int64", range(3 * times)))
     definition = ", ".join(f"{column.name} {column.type}" for column in columns)
-    await link.execute(f"CREATE TABLE kept ({definition}) ENGINE = MergeTree ORDER BY place", limit_s=30)
+    await link.execute(
+        f"CREATE TABLE kept ({definition}) ENGINE = MergeTree ORDER BY place", limit_s=30
+    )
     await link.insert("kept", columns, limit_s=30)
     names = ", ".join(column.name for column in columns)
-    rows = await link.fetch(f"SELECT {names} FROM kept ORDER BY place", limit_s=30, settings={"max_block_size": "700"})
-    assert [list(values) for values in zip(*rows, strict=True)] == [list(column.values) for column in columns]
+    rows = await link.fetch(
+        f"SELECT {names} FROM kept ORDER BY place", limit_s=30, settings={"max_block_size": "700"}
+    )
+    assert [list(values) for values in zip(*rows, strict=True)] == [
+        list(column.values) for column in columns
+    ]
     assert await link.fetch("SELECT place FROM kept WHERE place < 0", limit_s=30) == []

@@ -1,4 +1,6 @@
-"""Slots: each batch is stored once, whatever becomes of its insert, and whoever else writes under the name."""
+"""Slots: each batch is stored once, whatever becomes of its insert, and whoever else writes under
+the name.
+"""
 
 import asyncio
 import itertools
@@ -43,18 +45,24 @@ class WaywardLink(Link):
             await super().send(table, *parts, **options)
 
 
-async def lost_before(link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]) -> None:
+async def lost_before(
+    link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]
+) -> None:
     """It never comes."""
     raise StorageUnavailable("no connection")
 
 
-async def lost_answer(link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]) -> None:
+async def lost_answer(
+    link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]
+) -> None:
     """It is stored, and the answer does not come."""
     await Link.send(link, table, *parts, **options)
     raise StorageUnavailable("no answer")
 
 
-async def held_answer(link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]) -> None:
+async def held_answer(
+    link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]
+) -> None:
     """It is stored, and the answer takes longer than its writer waits."""
     await Link.send(link, table, *parts, **options)
     assert isinstance(link, WaywardLink)
@@ -62,7 +70,9 @@ async def held_answer(link: Link, table: str, parts: tuple[Written, ...], option
     await asyncio.sleep(60)
 
 
-async def silent(link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]) -> None:
+async def silent(
+    link: Link, table: str, parts: tuple[Written, ...], options: dict[str, Any]
+) -> None:
     """It is not stored, and answered as if it were."""
 
 
@@ -79,7 +89,8 @@ def make_store(link: Link, features: Server, holder: int = 0) -> BatchStore:
 
 
 async def store_at_last(store: BatchStore, batch: Batch, limit_s: float = 60.0) -> int:
-    """Store a batch by as many attempts as it takes, each cut off by a limit; returns how many there were.
+    """Store a batch by as many attempts as it takes, each cut off by a limit; returns how many
+    there were.
 
     A server without tokens refuses until nothing is on its way.
     """
@@ -89,17 +100,27 @@ async def store_at_last(store: BatchStore, batch: Batch, limit_s: float = 60.0) 
                 await store.store(batch)
             return attempts
         await asyncio.sleep(0.05)
+
     raise AssertionError
 
 
 async def stored(link: Link) -> list[str]:
     """The paths of all records in the order of their numbers."""
-    return [path for (path,) in await link.fetch("SELECT path FROM records WHERE kind = 0 ORDER BY seq", limit_s=10)]
+    return [
+        path
+        for (path,) in await link.fetch(
+            "SELECT path FROM records WHERE kind = 0 ORDER BY seq", limit_s=10
+        )
+    ]
 
 
 @pytest.mark.parametrize("wrong", [lost_before, lost_answer, silent, slow])
-async def test_a_batch_is_stored_once_whatever_goes_wrong(link: Link, features: Server, wrong: Wrong) -> None:
-    """The first attempt fails in some way; who comes with the same again stores each once, and numbers rise."""
+async def test_a_batch_is_stored_once_whatever_goes_wrong(
+    link: Link, features: Server, wrong: Wrong
+) -> None:
+    """The first attempt fails in some way; who comes with the same again stores each once, and
+    numbers rise.
+    """
     wayward = WaywardLink(link)
     store = make_store(wayward, features)
     await store.store(make_batch(make_record(path="/0"), offset=1))
@@ -114,7 +135,9 @@ async def test_a_batch_is_stored_once_whatever_goes_wrong(link: Link, features: 
     await wayward.close()
 
 
-async def test_a_part_of_a_batch_that_was_stored_is_not_stored_again(link: Link, features: Server) -> None:
+async def test_a_part_of_a_batch_that_was_stored_is_not_stored_again(
+    link: Link, features: Server
+) -> None:
     """Its answer was lost, and its records come again with another one."""
     wayward = WaywardLink(link)
     store = make_store(wayward, features)
@@ -127,8 +150,12 @@ async def test_a_part_of_a_batch_that_was_stored_is_not_stored_again(link: Link,
     await wayward.close()
 
 
-async def test_a_doubt_is_settled_though_each_attempt_is_cut_off(link: Link, features: Server) -> None:
-    """An attempt has no time for the whole wait of a server without tokens: the next one goes on with it."""
+async def test_a_doubt_is_settled_though_each_attempt_is_cut_off(
+    link: Link, features: Server
+) -> None:
+    """An attempt has no time for the whole wait of a server without tokens: the next one goes on
+    with it.
+    """
     wayward = WaywardLink(link)
     store = make_store(wayward, features)
     await store.store(make_batch(make_record(path="/0"), offset=1))
@@ -146,17 +173,21 @@ async def test_a_question_for_positions_forgets_no_doubt(link: Link, features: S
     store = make_store(wayward, features)
     wayward.wrong = [held_answer]
     batch = make_batch(make_record(path="/0"), offset=1)
+
     async with asyncio.TaskGroup() as tasks:
         storing = tasks.create_task(store.store(batch), name="store")
         await wayward.held.wait()
         storing.cancel()
+
     assert (await store.positions("sidecar-1"))[SOURCE].offset == 1
     await store.store(batch)
     assert await stored(link) == ["/0"]
     await wayward.close()
 
 
-async def test_positions_tell_what_a_killed_process_had_stored(link: Link, features: Server) -> None:
+async def test_positions_tell_what_a_killed_process_had_stored(
+    link: Link, features: Server
+) -> None:
     """The next one goes on with them, behind what is closed."""
     first = make_store(link, features)
     await first.store(make_batch(make_record(), offset=5))
@@ -166,7 +197,9 @@ async def test_positions_tell_what_a_killed_process_had_stored(link: Link, featu
     assert await make_store(link, features).positions("sidecar-1") == {}
 
 
-async def test_the_next_process_goes_on_behind_the_last_record(link: Link, features: Server) -> None:
+async def test_the_next_process_goes_on_behind_the_last_record(
+    link: Link, features: Server
+) -> None:
     """Though the numbers of a large batch are ahead of the server's clock."""
     first = make_batch(*(make_record() for _ in range(3000)), offset=1)
     last_seq = await make_store(link, features).store(first)
@@ -183,7 +216,9 @@ class TestOfTokens:
         """The current one."""
         return current
 
-    async def test_who_lost_its_name_stores_nothing_more(self, link: Link, features: Server) -> None:
+    async def test_who_lost_its_name_stores_nothing_more(
+        self, link: Link, features: Server
+    ) -> None:
         """Another process has begun under it: the slot is closed."""
         first = make_store(link, features)
         await first.store(make_batch(make_record(path="/0"), offset=1))
@@ -194,7 +229,9 @@ class TestOfTokens:
                 await first.store(make_batch(make_record(path="/1"), offset=2))
         assert await stored(link) == ["/0"]
 
-    async def test_a_name_that_is_used_is_refused_to_another_holder(self, link: Link, features: Server) -> None:
+    async def test_a_name_that_is_used_is_refused_to_another_holder(
+        self, link: Link, features: Server
+    ) -> None:
         """One that wrote lately keeps it; the same holder comes again at once."""
         first = make_store(link, features, holder=1)
         await first.store(make_batch(make_record(path="/0"), offset=1))
@@ -203,12 +240,22 @@ class TestOfTokens:
         await first.store(make_batch(make_record(path="/1"), offset=2))
         await make_store(link, features, holder=1).positions("sidecar-1")
 
-    async def test_an_idle_sidecar_writes_its_positions_anew(self, link: Link, features: Server) -> None:
+    async def test_an_idle_sidecar_writes_its_positions_anew(
+        self, link: Link, features: Server
+    ) -> None:
         """Every day, so that they are not among what retention drops."""
-        lanes, later_s = Lanes(link, features, Register(link, features)), 0.0
+        lanes = Lanes(link, features, Register(link, features))
+        later_s = 0.0
 
         def make_slots(instance: str) -> Slots:
-            return Slots([link], features, lanes, DELAY_MS, instance, clock=lambda: time.monotonic() + later_s)
+            return Slots(
+                [link],
+                features,
+                lanes,
+                DELAY_MS,
+                instance,
+                clock=lambda: time.monotonic() + later_s,
+            )
 
         store = BatchStore(make_slots)
         await store.keep()
@@ -219,17 +266,23 @@ class TestOfTokens:
         later_s = 86_401.0
         await store.keep()
         assert store.newest_seq > last_seq + LANES
-        [(kind, seq)] = await link.fetch("SELECT kind, seq FROM records ORDER BY seq DESC LIMIT 1", limit_s=10)
+        [(kind, seq)] = await link.fetch(
+            "SELECT kind, seq FROM records ORDER BY seq DESC LIMIT 1", limit_s=10
+        )
         assert (kind, seq <= store.newest_seq) == (MARK, True)
         assert (await make_store(link, features).positions("sidecar-1"))[SOURCE].offset == 5
 
-    async def test_a_token_that_is_spent_for_nothing_is_passed_over(self, link: Link, features: Server) -> None:
+    async def test_a_token_that_is_spent_for_nothing_is_passed_over(
+        self, link: Link, features: Server
+    ) -> None:
         """A server that died had it in its log, and not the rows."""
         store = make_store(link, features)
         await store.store(make_batch(make_record(path="/0"), offset=1))
         await make_store(link, features).positions("sidecar-1")
         await link.execute(
-            f"ALTER TABLE records DELETE WHERE kind = {MARK}", limit_s=10, settings={"mutations_sync": "2"}
+            f"ALTER TABLE records DELETE WHERE kind = {MARK}",
+            limit_s=10,
+            settings={"mutations_sync": "2"},
         )
         heir = make_store(link, features)
         await heir.store(make_batch(make_record(path="/1"), offset=2))

@@ -9,7 +9,9 @@ from tests.storage.samples import make_body, make_empty_record
 EMPTY = make_empty_record()
 
 
-def call_of(arguments: bytes = b"", result: bytes = b"", error: bytes = b"", search: str = "") -> ToolCall:
+def call_of(
+    arguments: bytes = b"", result: bytes = b"", error: bytes = b"", search: str = ""
+) -> ToolCall:
     """Return a call of a tool with these texts."""
     return ToolCall(
         record_id=bytes(16), started_at_us=1, created_at_us=1, tool_name="t", server_label="s", status="success",
@@ -24,8 +26,18 @@ def call_of(arguments: bytes = b"", result: bytes = b"", error: bytes = b"", sea
         (Entry(make_empty_record(data=b"d" * 1000)), 1000),
         (Entry(make_empty_record(path="/" + "p" * 999, query="q" * 10, user_agent="u" * 5)), 1015),
         (Entry(EMPTY, Payload(b"h" * 100, b"g" * 50, None, None)), 150),
-        (Entry(EMPTY, Payload(b"", b"", make_body(b"a" * 700, b"z" * 70), make_body(b"b" * 7))), 777),
-        (Entry(EMPTY, None, [call_of(b"a" * 90, search="s" * 9), call_of(result=b"r", error=b"e" * 30)]), 130),
+        (
+            Entry(EMPTY, Payload(b"", b"", make_body(b"a" * 700, b"z" * 70), make_body(b"b" * 7))),
+            777,
+        ),
+        (
+            Entry(
+                EMPTY,
+                None,
+                [call_of(b"a" * 90, search="s" * 9), call_of(result=b"r", error=b"e" * 30)],
+            ),
+            130,
+        ),
     ],
     ids=["nothing", "message", "request line", "heads", "bodies", "tool calls"],
 )

@@ -5,14 +5,22 @@ import tracemalloc
 from typing import Any
 
 from storage.relational.blocks import growing
-from storage.relational.blocks.growing import MAX_BLOCK_BYTES, MAX_SPAN_US, MIN_END_BYTES, GrowingBlocks, GrowingPacker
+from storage.relational.blocks.growing import (
+    MAX_BLOCK_BYTES,
+    MAX_SPAN_US,
+    MIN_END_BYTES,
+    GrowingBlocks,
+    GrowingPacker,
+)
 from storage.relational.blocks.payloads import inflate
 from tests.contract.test_storage_repeated_bodies import A, B, entry
 
 
 def text_of(turn: int) -> bytes:
     """A body that begins with the one before."""
-    return b"".join(b"%d: something that was said, " % (number * number) for number in range(10 + turn))
+    return b"".join(
+        b"%d: something that was said, " % (number * number) for number in range(10 + turn)
+    )
 
 
 def grow(blocks: GrowingBlocks, *turns: int, **at: Any) -> list[int]:
@@ -63,14 +71,20 @@ def test_what_is_remembered_is_bounded(monkeypatch: Any) -> None:
 
 
 def test_what_is_remembered_is_counted_with_its_objects(monkeypatch: Any) -> None:
-    """Of short bodies these are most: thousands of blocks must not take several times what they may."""
+    """Of short bodies these are most: thousands of blocks must not take several times what they
+    may.
+    """
     monkeypatch.setattr(growing, "MAX_REMEMBERED_BYTES", 400_000)
-    draw, blocks = random.Random(1), GrowingBlocks()
+    draw = random.Random(1)
+    blocks = GrowingBlocks()
     tracemalloc.start()
+
     for seq in range(1000, 2000):
-        conversation, body = draw.randbytes(16), draw.randbytes(200).hex().encode()
+        conversation = draw.randbytes(16)
+        body = draw.randbytes(200).hex().encode()
         for turn in range(3):
             blocks.add(conversation, body + bytes(turn), seq, seq, seq)
+
     traced_bytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 300 < len(blocks._blocks) < 1000
@@ -97,7 +111,9 @@ def test_a_block_that_was_changed_is_not_continued() -> None:
     numbers = blocks.continued([entry(0), entry(0, B), entry(0, None)])
     first, second = (block for block in blocks._blocks.values() if block is not None)
     assert numbers == [first.id, second.id]
-    blocks.check(numbers, {first.id: first.stored_raw_bytes, second.id: second.stored_raw_bytes - 1})
+    blocks.check(
+        numbers, {first.id: first.stored_raw_bytes, second.id: second.stored_raw_bytes - 1}
+    )
     assert blocks.continued([entry(0), entry(0, B)]) == [first.id]
 
 
@@ -108,6 +124,7 @@ def pack(blocks: GrowingBlocks, turn: int) -> GrowingPacker:
         made = entry(turn, conversation)
         assert made.payload is not None
         packer.add(made.payload, 0, made.record.started_at_us, conversation)
+
     packer.finish()
     return packer
 

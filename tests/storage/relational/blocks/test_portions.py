@@ -40,22 +40,36 @@ def test_both_bodies_count() -> None:
     assert body_bytes(make_record(1, request_bytes=3, response_bytes=4)) == 7
 
 
-async def test_a_read_has_few_large_bodies_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups by a place in bodies, and searches of one, would have a page's at once: hundreds of megabytes."""
+async def test_a_read_has_few_large_bodies_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups by a place in bodies, and searches of one, would have a page's at once: hundreds of
+    megabytes.
+    """
     seen: list[int] = []
     places = SqliteSession.places
 
-    async def counted(session: SqliteSession, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
+    async def counted(
+        session: SqliteSession, seqs: Sequence[int], purge_floor_us: int
+    ) -> list[Row]:
         seen.append(len(seqs))
         return await places(session, seqs, purge_floor_us)
 
     monkeypatch.setattr(SqliteSession, "places", counted)
     payload = make_payload(make_body(b'{"x":1}'))
-    records = [(make_record(n, request_bytes=MAX_BYTES // LARGE, response_bytes=0), payload) for n in range(20)]
+    records = [
+        (make_record(n, request_bytes=MAX_BYTES // LARGE, response_bytes=0), payload)
+        for n in range(20)
+    ]
+
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
         await storage.commit(make_batch(*records))
         top = await storage.read(TopQuery(Filter(), "body.x"))
-        assert (top.seen, top.complete, [row.names for row in top.rows]) == (20, True, [("1", "known")])
+        assert (top.seen, top.complete, [row.names for row in top.rows]) == (
+            20,
+            True,
+            [("1", "known")],
+        )
         assert (sum(seen), max(seen)) == (20, LARGE)
         seen.clear()
         page = await storage.read(RecordQuery(filter=Filter(where=Not(Is("body.x", ("2",))))))

@@ -9,7 +9,12 @@ from storage.relational.blocks.searched import body_texts, head_texts, read_bodi
 
 PAYLOADS = [
     Payload(b"GET /1", b"HTTP/1.1 200", None, Body(b"one", b"", 3, False, None, None)),
-    Payload(b"GET /2", b"", Body(b"two", b"end", 9, True, "gzip", None), Body(b"", b"", 0, False, None, "sampled")),
+    Payload(
+        b"GET /2",
+        b"",
+        Body(b"two", b"end", 9, True, "gzip", None),
+        Body(b"", b"", 0, False, None, "sampled"),
+    ),
     Payload(b"GET /3", b"HTTP/1.1 404", None, None),
 ]
 

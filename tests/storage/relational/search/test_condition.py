@@ -1,4 +1,6 @@
-"""Searches become conditions with bound parameters; what a condition cannot say is left to be looked at."""
+"""Searches become conditions with bound parameters; what a condition cannot say is left to be
+looked at.
+"""
 
 from typing import Any
 
@@ -20,14 +22,18 @@ METHOD = Is("method", ("GET", "\udc80"))
 HEADER = Like("header.x", ("", "a", ""))
 
 
-def written(search: Expression, dialect: Any = SQLITE, ids: dict[str, dict[str, int]] | None = None) -> Any:
+def written(
+    search: Expression, dialect: Any = SQLITE, ids: dict[str, dict[str, int]] | None = None
+) -> Any:
     """Write a condition; answers its text and its parameters."""
     where = search_condition(search, ids or {"method": {"GET": 7}}, dialect, 1)
     return where.text, list(where.parameters)
 
 
 def test_texts() -> None:
-    """Values of dictionary columns that can be stored; patterns are looked up by the condition itself."""
+    """Values of dictionary columns that can be stored; patterns are looked up by the condition
+    itself.
+    """
     assert texts(Filter(where=Or((METHOD, Not(Is("tool", ("t",))), Like("model", ("a", "")))))) == {
         "method": ("GET",),
         "tool_name": ("t",),
@@ -43,7 +49,8 @@ def test_widening() -> None:
     assert sql_superset(Or((METHOD, And((METHOD, HEADER))))) == Or((METHOD, METHOD))
     assert sql_superset(None) is None
     tool = Like("called_tool", ("a", ""))
-    assert sql_superset(tool) == residual(tool) == tool  # of several names in one text a pattern may find parts of two
+    # Of several names in one text a pattern may find parts of two.
+    assert sql_superset(tool) == residual(tool) == tool
     assert sql_superset(Not(tool)) is None
     assert residual(And((METHOD, HEADER))) == HEADER
     assert residual(METHOD) is None
@@ -54,7 +61,8 @@ def test_a_pattern_of_names_finds_all_texts_that_may_have_one() -> None:
     """By the partial index of rows with names, and among the texts of their kind."""
     text, parameters = written(Like("called_tool", ('NAME:"', "")), POSTGRES)
     assert text == (
-        "(called_tools <> 0 AND called_tools IN (SELECT id FROM sidelog.dictionary WHERE kind = 211 "
+        "(called_tools <> 0 AND called_tools IN (SELECT id FROM sidelog.dictionary WHERE kind = "
+        "211 "
         'AND lower(value COLLATE "C") LIKE $1))'
     )
     assert parameters == ['%\n"name:\\\\"%"\n%']
@@ -65,18 +73,28 @@ def test_conditions() -> None:
     assert written(METHOD) == ("method = ?", [7])
     assert written(Not(METHOD), POSTGRES) == ("(+method = $1::bigint IS NOT TRUE)", [7])
     assert written(Is("model", ("x",))) == ("1 = 0", [])
-    assert written(Between("status", None, 1 << 70)) == ("(status >= ? AND status <= ?)", [1, (1 << 63) - 1])
+    assert written(Between("status", None, 1 << 70)) == (
+        "(status >= ? AND status <= ?)",
+        [1, (1 << 63) - 1],
+    )
     text, parameters = written(Like("path", ("/A_%", "")), POSTGRES)
     assert text == 'lower(path COLLATE "C") LIKE $1'
     assert parameters == ["/a\\_\\%%"]
 
 
 def test_alternatives_name_what_each_of_them_asks() -> None:
-    """The partial index is asked for all names, then each row what else it must say; rollups have the same columns."""
+    """The partial index is asked for all names, then each row what else it must say; rollups have
+    the same columns.
+    """
     former = And((Is("endpoint", ("/a", "/never")), Is("route_id", ("shop",)), Not(Has("project"))))
-    filter = Filter(kind="all", where=Or((Is("endpoint", ("/{name}",)), former, Is("endpoint", ("/unknown",)))))
+    filter = Filter(
+        kind="all", where=Or((Is("endpoint", ("/{name}",)), former, Is("endpoint", ("/unknown",))))
+    )
     ids = {"endpoint": {"/{name}": 1, "/a": 2}, "route_id": {"shop": 7}}
-    assert texts(filter) == {"endpoint": ("/{name}", "/a", "/never", "/unknown"), "route_id": ("shop",)}
+    assert texts(filter) == {
+        "endpoint": ("/{name}", "/a", "/never", "/unknown"),
+        "route_id": ("shop",),
+    }
     either = "(+endpoint = ? OR (+endpoint = ? AND +route_id = ? AND (project <> 0 IS NOT TRUE)))"
     found = conditions(filter, ids, SQLITE)
     assert found == Where(f"endpoint IN (?, ?) AND endpoint <> 0 AND {either}", (1, 2, 1, 2, 7))
@@ -88,4 +106,7 @@ def test_what_cannot_be_leaves_no_parameter_behind() -> None:
     """Of an alternative that nothing fulfils, what was bound before that was found out is unbound."""
     search = Or((And((Is("method", ("GET",)), Is("host", ("x",)))), Is("method", ("GET",))))
     assert written(search) == ("(+method = ?)", [7])
-    assert written(And((METHOD, Or((Is("host", ("x",)), Between("status", 5, 4)))))) == ("1 = 0", [])
+    assert written(And((METHOD, Or((Is("host", ("x",)), Between("status", 5, 4)))))) == (
+        "1 = 0",
+        [],
+    )

@@ -1,4 +1,6 @@
-"""Ways to the rows of a filter: together they find what it asks, and where it can be, few rows are looked into."""
+"""Ways to the rows of a filter: together they find what it asks, and where it can be, few rows are
+looked into.
+"""
 
 import random
 
@@ -39,11 +41,14 @@ def test_a_word_or_a_column_are_two_ways() -> None:
 
 def test_what_else_must_hold_must_in_both_ways() -> None:
     """Also what no condition says, and alternatives within alternatives."""
-    either, other = Or((RESET, METHOD)), Not(PEER)
+    either = Or((RESET, METHOD))
+    other = Not(PEER)
     assert searches(And((either, other))) == [And((METHOD, other)), And((RESET, either, other))]
     inner = Or((And((HOST, either)), PEER))
     assert searches(inner) == [And((HOST, METHOD)), And((Or((RESET, PEER)), inner))]
-    assert ways_of(inner)[1].need.others == (OneOf((phrase_need(RESET.phrase), phrase_need(PEER.phrase))),)
+    assert ways_of(inner)[1].need.others == (
+        OneOf((phrase_need(RESET.phrase), phrase_need(PEER.phrase))),
+    )
 
 
 def test_one_way_where_two_would_look_into_the_same_rows() -> None:
@@ -56,7 +61,9 @@ def test_one_way_where_two_would_look_into_the_same_rows() -> None:
 
 
 def test_words_of_the_path_are_looked_up_where_a_condition_is_slow() -> None:
-    """A part of a path, or an exact value, is found in rows more quickly than the index leaves some of them out."""
+    """A part of a path, or an exact value, is found in rows more quickly than the index leaves some
+    of them out.
+    """
     for quick in (Like("path", ("", "/items/4", "")), Is("error_type", ("boom",))):
         assert [way.need for way in ways_of(quick)] == [NOTHING]
     assert [way.need for way in ways_of(Like("path", ("/a/items/", "")))] != [NOTHING]
@@ -70,13 +77,16 @@ SUBJECTS = [
 
 @given(SEARCHES)
 def test_a_record_fulfils_a_search_when_it_fulfils_one_of_its_ways(search: Expression) -> None:
-    """However alternatives, what must hold and what must not are joined; nor does a condition leave any out."""
+    """However alternatives, what must hold and what must not are joined; nor does a condition leave
+    any out.
+    """
     parts = [part for part in searches(search) if part is not None]
     whole = [part for part in conjuncts(search) if is_sql_expressible(part)]
     for subject in SUBJECTS:
         found = not parts or any(fulfils(subject, part) for part in parts)
         assert (found and all(fulfils(subject, part) for part in whole)) == fulfils(subject, search)
         for part in parts:
-            wide, left = sql_superset(part), residual(part)
+            wide = sql_superset(part)
+            left = residual(part)
             said = wide is None or fulfils(subject, wide)
             assert (said and (left is None or fulfils(subject, left))) == fulfils(subject, part)

@@ -41,8 +41,15 @@ def test_a_call_comes_back_as_it_was() -> None:
 
 
 def test_below_the_floor_of_bodies_nothing_said_is_shown() -> None:
-    """Arguments, result and search text of a call that started before the floor are left out, all else stays."""
+    """Arguments, result and search text of a call that started before the floor are left out, all
+    else stays.
+    """
     call = make()
     found = make_call(row_of(call), [getattr(call, name) for name in REPEATED], START_US + 1)
-    assert (found.arguments, found.result, found.error_details, found.search) == (None, None, None, "")
+    assert (found.arguments, found.result, found.error_details, found.search) == (
+        None,
+        None,
+        None,
+        "",
+    )
     assert (found.metadata, found.tool_name, found.session) == (b"{}", "search", "s")

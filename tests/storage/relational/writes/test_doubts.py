@@ -10,7 +10,9 @@ def entries_of(*names: bytes) -> list[Entry]:
 
 
 def test_what_turns_out_to_be_stored_is_left_out() -> None:
-    """In whatever batches it comes again, until one with it is stored; then the same id is a new matter."""
+    """In whatever batches it comes again, until one with it is stored; then the same id is a new
+    matter.
+    """
     doubts = Doubts()
     first, second, third = entries_of(b"a", b"b", b"c")
     doubts.note([first, second])

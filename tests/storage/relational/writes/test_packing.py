@@ -53,12 +53,16 @@ def test_an_address_reads_back(text: str) -> None:
     ],
 )  # fmt: skip
 def test_addresses_take_what_they_take_in_a_packet(text: str, size: int) -> None:
-    """Other text takes a byte more than it has, or two where it would have the length of an address."""
+    """Other text takes a byte more than it has, or two where it would have the length of an
+    address.
+    """
     assert len(packing.pack_address(text)) == size
 
 
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 36))
-def test_a_request_id_is_the_records_own_only_in_the_same_spelling(record_id: bytes, place: int) -> None:
+def test_a_request_id_is_the_records_own_only_in_the_same_spelling(
+    record_id: bytes, place: int
+) -> None:
     """Not with another character, without hyphens, or with more of them."""
     text = format_id(record_id)
     assert packing.is_own(text, record_id)

@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 from storage.relational.writes.redactions import counts_of, pack, unpack
 
 REDACTIONS = st.dictionaries(
-    st.text(alphabet=st.sampled_from('ab:",\\\n\0ä'), max_size=6), st.integers(1, 3), min_size=1, max_size=5
+    st.text(alphabet=st.sampled_from('ab:",\\\n\0ä'), max_size=6),
+    st.integers(1, 3),
+    min_size=1,
+    max_size=5,
 )
 
 

@@ -1,4 +1,6 @@
-"""What characters are to words. That all of them make the words they should is in `test_word_arrays`."""
+"""What characters are to words. That all of them make the words they should is in
+`test_word_arrays`.
+"""
 
 import numpy as np
 

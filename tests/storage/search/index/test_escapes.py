@@ -28,7 +28,10 @@ PIECES = (
     "",
 )
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
-ADDRESSES = st.lists(st.sampled_from(("%", "%4", "%41", "%c3%A9", "%C3", "%A9", "%e6%bc", "é", "x", "漢")), max_size=12)
+ADDRESSES = st.lists(
+    st.sampled_from(("%", "%4", "%41", "%c3%A9", "%C3", "%A9", "%e6%bc", "é", "x", "漢")),
+    max_size=12,
+)
 
 
 @given(TEXTS | st.text().map(json.dumps))
@@ -45,14 +48,24 @@ def test_escapes_of_addresses_are_read_as_one_by_one(text: str) -> None:
 
 @each_of(
     ("text", "expected"),
-    [(b"", []), (b"\\u00e9", [0]), (b"\\\\u00E9", [1]), (b"\\u00e", []), (b"\\u00g0 \\uFFFF\\", [7]), (b"%41", [])],
+    [
+        (b"", []),
+        (b"\\u00e9", [0]),
+        (b"\\\\u00E9", [1]),
+        (b"\\u00e", []),
+        (b"\\u00g0 \\uFFFF\\", [7]),
+        (b"%41", []),
+    ],
 )
 def test_where_escapes_make_letters(text: bytes, expected: list[int]) -> None:
     """Whether the backslash is escaped itself is not asked: it may be read twice."""
     assert unicode_places(text).tolist() == expected
 
 
-@each_of(("text", "expected"), [(b"", []), (b"100%", []), (b"%4", []), (b"%%41%zz%aF", [1, 7]), (b"\\u0041", [])])
+@each_of(
+    ("text", "expected"),
+    [(b"", []), (b"100%", []), (b"%4", []), (b"%%41%zz%aF", [1, 7]), (b"\\u0041", [])],
+)
 def test_where_escapes_of_addresses_are(text: bytes, expected: list[int]) -> None:
     """A percent sign alone is none."""
     assert percent_places(text).tolist() == expected

@@ -10,7 +10,13 @@ KNOWN_OTHERS = [3229276639, 3691108202, 796329612]
 
 def test_hashes_stay_as_they_are() -> None:
     """A store that was made before would lack what is looked for."""
-    found = [term("reset"), term("a_longer_word_than_8"), term("zürich"), term("漢"), term("x" * 64)]
+    found = [
+        term("reset"),
+        term("a_longer_word_than_8"),
+        term("zürich"),
+        term("漢"),
+        term("x" * 64),
+    ]
     assert found == KNOWN, TO_DO
     assert [prefix_term("rese"), prefix_term("грюс"), pair_term("東", "京")] == KNOWN_OTHERS, TO_DO
 

@@ -80,10 +80,12 @@ def test_what_fulfils_a_search_has_the_terms_it_needs(
     terms = Terms()
     terms.add([head, body.encode()])
     told = set(unpacked(terms.signature()))
+
     for field, text in (("body.id", value), ("header.x-user", header.strip(" "))):
         part = text[start : start + length]
         whole = text.upper() if text.isascii() else text
         parts = [("", part, ""), (text[:start], ""), ("", text[start:]), (whole,)]
+
         searches: list[Expression] = [Is(field, (text,)), *(Like(field, some) for some in parts)]
         for search in searches:
             if fulfils(subject, search):

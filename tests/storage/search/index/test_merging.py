@@ -22,13 +22,17 @@ def test_parts_list_hashes_and_cells(cells: list[set[int]], are_many: bool) -> N
     for number, cell in enumerate(cells):
         for each in cell:
             expected[each >> 23].append((each & 0x7FFFFF) >> 8 << 8 + more | number)
-    for part, wanted in zip(merged([packed(sorted(cell)) for cell in cells]), expected, strict=True):
+    for part, wanted in zip(
+        merged([packed(sorted(cell)) for cell in cells]), expected, strict=True
+    ):
         assert part[3] == more
         assert [number for number in numbers_of(part) if number in set(wanted)] == sorted(wanted)
 
 
 def numbers_of(part: bytes) -> list[int]:
-    """Read all numbers of a part, places between others too, which have as many times the largest step."""
+    """Read all numbers of a part, places between others too, which have as many times the largest
+    step.
+    """
     count = int.from_bytes(part[:3], "little")
     high = zstd.decompress(part[4 + count :])
     differences = [low + (top << 8) for low, top in zip(part[4 : 4 + count], high, strict=True)]

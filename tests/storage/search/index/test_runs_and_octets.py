@@ -1,4 +1,6 @@
-"""Long runs and octets: what the index leaves out no search finds by words, and fields of bodies are found whole."""
+"""Long runs and octets: what the index leaves out no search finds by words, and fields of bodies
+are found whole.
+"""
 
 import base64
 import json
@@ -27,7 +29,8 @@ def entry(body: bytes, content: Content | None = None, data: bytes | None = None
 
 def is_in_index(made: Entry, search: Expression) -> bool:
     """Whether the index names the cell of a record for a search."""
-    signature, need = cell_of([made], 0).signature, expression_need(search)
+    signature = cell_of([made], 0).signature
+    need = expression_need(search)
     return cells_of(need, {each: int(has(signature, each)) for each in terms_of(need)}, 1) == 1
 
 
@@ -58,8 +61,19 @@ def test_the_beginning_of_a_run_is_found() -> None:
 
 def test_fields_of_bodies_are_found_whole() -> None:
     """By any part of a value, be it one run or have some."""
-    for value in (RUN, LINES, SHORT, f"a {RUN} b c", f"/files/{RUN[:300]}/x y", RUN.replace("+", "\n"), "a/b c/d"):
-        for dump in (json.dumps({"image": value}), json.dumps({"image": value}).replace("/", "\\/")):
+    for value in (
+        RUN,
+        LINES,
+        SHORT,
+        f"a {RUN} b c",
+        f"/files/{RUN[:300]}/x y",
+        RUN.replace("+", "\n"),
+        "a/b c/d",
+    ):
+        for dump in (
+            json.dumps({"image": value}),
+            json.dumps({"image": value}).replace("/", "\\/"),
+        ):
             made = entry(dump.encode())
             assert is_found(made, Is("body.image", (value,)))
             for _ in range(60):

@@ -23,7 +23,9 @@ CELLS = 256
 TERMS = st.integers(0, 0xFFFFFFFF)
 
 
-@given(st.lists(st.sets(TERMS, max_size=30), min_size=1, max_size=CELLS), st.lists(TERMS, max_size=5))
+@given(
+    st.lists(st.sets(TERMS, max_size=30), min_size=1, max_size=CELLS), st.lists(TERMS, max_size=5)
+)
 @settings(max_examples=30)
 def test_no_cell_is_missing(cells: list[set[int]], others: list[int]) -> None:
     """Whatever the terms of the cells are, each is found; what is not there nearly never."""
@@ -59,7 +61,13 @@ def test_offsets_are_read_as_they_were_packed(offsets: list[int]) -> None:
 def test_a_term_that_no_cell_has_is_told_of_none() -> None:
     """Neither before the first number of a part, nor between two, nor behind the last."""
     part = next(merged([packed([1 << 12]), packed([1 << 12, 1 << 13])]))
-    assert [cells_with(part, wanted) for wanted in (0, 1 << 11, 1 << 12, 1 << 13, 1 << 14)] == [0, 0, 0b11, 0b10, 0]
+    assert [cells_with(part, wanted) for wanted in (0, 1 << 11, 1 << 12, 1 << 13, 1 << 14)] == [
+        0,
+        0,
+        0b11,
+        0b10,
+        0,
+    ]
 
 
 def test_few_cells_are_told_that_have_not() -> None:
@@ -78,5 +86,11 @@ def test_few_cells_are_told_that_have_not() -> None:
 def test_a_cell_alone_tells_of_its_terms() -> None:
     """Before it is in a segment."""
     signature = packed([1, 5, 0xFFFFFFFF])
-    assert [has(signature, term) for term in (0, 1, 5, 6, 0xFFFFFFFF)] == [False, True, True, False, True]
+    assert [has(signature, term) for term in (0, 1, 5, 6, 0xFFFFFFFF)] == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
     assert not has(b"", 7)

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.search.index.hashes import term
-from storage.search.index.needs import NOTHING, Need, cells_of, phrase_need, prefix_need, substring_need, terms_of
+from storage.search.index.needs import (
+    NOTHING,
+    Need,
+    cells_of,
+    phrase_need,
+    prefix_need,
+    substring_need,
+    terms_of,
+)
 from storage.search.index.segment import unpacked
 from storage.search.index.terms import Terms
 from storage.search.phrase import Phrase
@@ -17,7 +25,8 @@ from storage.search.words import decoded, readings, words
 from tests.support.cases import each_of
 
 TEXTS = st.text() | st.text(
-    alphabet=st.sampled_from('abcnrtuXYZ019_ -/.,:{}é漢字カなไทยéß\u0301İﬁ２²"\\%20\n\r\x00\ud800'), max_size=80
+    alphabet=st.sampled_from('abcnrtuXYZ019_ -/.,:{}é漢字カなไทยéß\u0301İﬁ２²"\\%20\n\r\x00\ud800'),
+    max_size=80,
 )
 
 
@@ -38,6 +47,7 @@ def check(text: str) -> None:
     data = text.encode("utf-8", "replace")
     text = decoded(data)
     told = terms_in([data]) & terms_in([b"GET /", data, "/né漢".encode()])
+
     for reading in readings(text):
         found = words(reading)
         for place, word in enumerate(found):

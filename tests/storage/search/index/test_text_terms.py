@@ -69,7 +69,9 @@ def test_neighbours_are_pairs_whichever_of_them_is_escaped(text: str) -> None:
 
 def test_what_is_not_utf8_is_between_words() -> None:
     """In one text of several."""
-    assert {term("end"), term("zürich")} <= terms_in(b"\xff\xfeend \xc3", "zürich".encode(), b"\xbc")
+    assert {term("end"), term("zürich")} <= terms_in(
+        b"\xff\xfeend \xc3", "zürich".encode(), b"\xbc"
+    )
 
 
 def test_terms_are_written_once_and_sorted() -> None:

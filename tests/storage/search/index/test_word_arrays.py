@@ -18,7 +18,9 @@ from storage.search.words import is_unspaced, words
 from tests.support.cases import each_of
 
 TEXTS = st.text() | st.text(
-    alphabet=st.sampled_from('abnAB09_ -/.,é漢字カなﾞｶไยéß\u0301\u0323İﬁ２²㍿½Kſ，…\u00a0\ufffd가"\n\x00𝒳𐐀@:xyz'),
+    alphabet=st.sampled_from(
+        'abnAB09_ -/.,é漢字カなﾞｶไยéß\u0301\u0323İﬁ２²㍿½Kſ，…\u00a0\ufffd가"\n\x00𝒳𐐀@:xyz'
+    ),
     max_size=40,
 )
 
@@ -39,6 +41,7 @@ def terms_of_each(text: str) -> Iterator[int]:
         start = prefix_term(word)
         if start is not None and len(word) > PREFIX_CHARACTERS:
             yield start
+
     for first, second in pairwise(found):
         if is_unspaced(first) and is_unspaced(second):
             yield pair_term(first, second)
@@ -55,15 +58,23 @@ def test_terms_at_once_are_those_one_by_one(text: str) -> None:
 
 def check_characters(points: Iterable[int]) -> None:
     """Between letters of ASCII, alone and twice, each makes the words that it makes one by one."""
-    some = [chr(point) for point in points if unicodedata.category(chr(point)) not in ("Cs", "Cn", "Co")]
+    some = [
+        chr(point) for point in points if unicodedata.category(chr(point)) not in ("Cs", "Cn", "Co")
+    ]
     text = "\n".join(f"ab{each}cd {each} x{each}{each}" for each in some)
     assert terms_in(text) == set(terms_of_each(text))
 
 
 def test_every_alphabet_is_known() -> None:
     """All that is not in one of the large blocks, where all are alike: Han, Hangul."""
-    for first in (*range(0x80, 0x3400, 0x80), *range(0xA000, 0xAC00, 0x80), *range(0xF900, 0x11400, 0x80), 0x1D400):
+    for first in (
+        *range(0x80, 0x3400, 0x80),
+        *range(0xA000, 0xAC00, 0x80),
+        *range(0xF900, 0x11400, 0x80),
+        0x1D400,
+    ):
         check_characters(range(first, first + 0x80))
+
     check_characters(range(0x3400, 0x110000, 997))
 
 
@@ -114,7 +125,9 @@ def test_where_an_escape_takes_part_in_a_letter_is_said() -> None:
 
 
 def test_hashes_are_spread_evenly() -> None:
-    """Numbers in their order have the same hash as seldom as any others: five of 200 000, 1 200 of 24 bits."""
+    """Numbers in their order have the same hash as seldom as any others: five of 200 000, 1 200 of
+    24 bits.
+    """
     numbers = " ".join(map(str, range(1_000_000, 1_200_000))).encode()
     found = found_in(numbers).terms[0]
     assert found.size > 200_000 - 20

@@ -30,7 +30,11 @@ def test_signs() -> None:
     assert [token.text for token in tokens('( Or AND not ) -x "or"') if isinstance(token, Sign)] == [
         "(", "or", "and", "not", ")", "not",
     ]  # fmt: skip
-    assert [token.values[0].text for token in tokens("- a-b x-") if isinstance(token, Term)] == ["-", "a-b", "x-"]
+    assert [token.values[0].text for token in tokens("- a-b x-") if isinstance(token, Term)] == [
+        "-",
+        "a-b",
+        "x-",
+    ]
 
 
 @each_of("text", ["!!", "\\", "*", '"', "a b", "(", ",", 'say "no"', "a*\\b"])

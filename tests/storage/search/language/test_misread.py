@@ -1,4 +1,6 @@
-"""Searches in the manner of other tools: refused with the form that is meant, never read as other text."""
+"""Searches in the manner of other tools: refused with the form that is meant, never read as other
+text.
+"""
 
 from contextlib import suppress
 
@@ -61,7 +63,9 @@ from tests.support.cases import each_of
         ("https://example.com/api?x=1", "host:example.com path:/api"),
     ],
 )
-def test_what_looks_like_something_else_is_refused_with_the_form_that_is_meant(search: str, meant: str) -> None:
+def test_what_looks_like_something_else_is_refused_with_the_form_that_is_meant(
+    search: str, meant: str
+) -> None:
     """Read as text it would find something else, or nothing, without a word."""
     with pytest.raises(SearchError) as caught:
         parse_search(search, 0)
@@ -69,7 +73,9 @@ def test_what_looks_like_something_else_is_refused_with_the_form_that_is_meant(s
     assert f"as in {meant}; text goes in quotes" in str(caught.value)
 
 
-@each_of("search", ["http://[x", "/" + "[" * 3000 + "/", "/" + ".[a" * 1300, "a|" * 1500, ">" * 4000])
+@each_of(
+    "search", ["http://[x", "/" + "[" * 3000 + "/", "/" + ".[a" * 1300, "a|" * 1500, ">" * 4000]
+)
 def test_no_search_takes_long_or_breaks(search: str) -> None:
     """Whatever is typed is read, or refused as a search."""
     with suppress(SearchError):

@@ -1,4 +1,6 @@
-"""The grammar of the search language: what a text means, what is refused and where, and that nothing crashes."""
+"""The grammar of the search language: what a text means, what is refused and where, and that
+nothing crashes.
+"""
 
 import math
 
@@ -79,7 +81,10 @@ def words(*found: str, is_prefix: bool = False) -> Text:
         ('path:"a*b"', Like("path", ("", "a*b", ""))),
         ('path:"a b"', Or((Like("path", ("", "a b", "")), Like("path", ("", "a%20b", ""))))),
         ('query:"a b"', Like("query", ("", "a b", ""))),
-        ("path:caf\u00e9", Or((Like("path", ("", "caf\u00e9", "")), Like("path", ("", "caf%C3%A9", ""))))),
+        (
+            "path:caf\u00e9",
+            Or((Like("path", ("", "caf\u00e9", "")), Like("path", ("", "caf%C3%A9", "")))),
+        ),
         ("/api/users", Like("path", ("", "/api/users", ""))),
         ("/users?page=2", And((Like("path", ("", "/users")), Like("query", ("page=2", ""))))),
         ("path:/a*?b=*", And((Like("path", ("/a", "")), Like("query", ("b=", ""))))),
@@ -96,7 +101,10 @@ def words(*found: str, is_prefix: bool = False) -> Text:
         ("body.n:-5..5", Between("body.n", -5.0, 5.0)),
         ("body.n:-5", Is("body.n", ("-5",))),
         ("body.@type:Person", Is("body.@type", ("Person",))),
-        ("response_body.größe:>5", Between("response_body.größe", math.nextafter(5, math.inf), None)),
+        (
+            "response_body.größe:>5",
+            Between("response_body.größe", math.nextafter(5, math.inf), None),
+        ),
         ("header.X!a:b", Like("header.x!a", ("", "b", ""))),
         ("-body.$ref:*", Not(Has("body.$ref"))),
         ("client:acme", Is("client", ("acme",))),
@@ -114,7 +122,10 @@ def words(*found: str, is_prefix: bool = False) -> Text:
         ("kind:all", Has("kind")),
         ("since:-1h", Between("started_at_us", NOW_US - HOUR_US, None)),
         ("until:1h", Between("started_at_us", None, NOW_US - HOUR_US - 1)),
-        ("trace:0AF76519-16CD-43DD-8448-EB211C80319C", Is("trace_id", ("0af7651916cd43dd8448eb211c80319c",))),
+        (
+            "trace:0AF76519-16CD-43DD-8448-EB211C80319C",
+            Is("trace_id", ("0af7651916cd43dd8448eb211c80319c",)),
+        ),
         ("connection", words("connection")),
         ('"Connection  reset"', words("connection", "reset")),
         ("user@example.com", words("user", "example", "com")),
@@ -146,7 +157,12 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
         ("statsu:500", 0, 6, "did you mean status?"),
         ("method:GET colour:red", 11, 6, "the words are status, method"),
         ("xheader.x:1", 0, 9, "is an unknown search word"),
-        ("body:timeout", 0, 4, 'did you mean body.NAME? To find text in a body, write it alone: "…"'),
+        (
+            "body:timeout",
+            0,
+            4,
+            'did you mean body.NAME? To find text in a body, write it alone: "…"',
+        ),
         ("status:600x", 7, 4, "expected a status such as 404"),
         ("status:0xx", 7, 3, "expected a status such as 404"),
         ("status:404,x", 11, 1, "expected a status such as 404"),
@@ -194,6 +210,7 @@ def test_limits() -> None:
     assert parsed("method:" + ",".join(["GET"] * MAX_TERMS)) == GET
     deep = "(" * (MAX_DEPTH - 1)
     assert parsed(f"{deep}method:GET{')' * (MAX_DEPTH - 1)}") == GET
+
     for text, value, limit in (
         ("a" * (MAX_CHARACTERS + 1), MAX_CHARACTERS + 1, MAX_CHARACTERS),
         ("a " * (MAX_TERMS + 1), MAX_TERMS + 1, MAX_TERMS),
@@ -228,6 +245,7 @@ def test_nothing_crashes(text: str) -> None:
         parsed(text)
     except SearchError as error:
         refused = error
+
     if refused is not None:
         assert 0 <= refused.position <= len(text)
         assert refused.length >= 0

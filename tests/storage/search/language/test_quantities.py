@@ -51,7 +51,24 @@ def test_strict_bounds_of_fractions() -> None:
     assert 0.5 < found.least < 0.5 + 1e-15
 
 
-@each_of("text", ["", ">", "..", "1..x", "1 2", "1e3", "-1", "5xs", "1" * 19, "\u0661", ">>1", "5s..1s", "-5s..1s"])
+@each_of(
+    "text",
+    [
+        "",
+        ">",
+        "..",
+        "1..x",
+        "1 2",
+        "1e3",
+        "-1",
+        "5xs",
+        "1" * 19,
+        "\u0661",
+        ">>1",
+        "5s..1s",
+        "-5s..1s",
+    ],
+)
 def test_no_ranges(text: str) -> None:
     """Anything else is none."""
     assert read_range("x", text, DURATION) is None

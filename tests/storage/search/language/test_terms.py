@@ -38,7 +38,10 @@ def test_an_address_of_ipv4_is_found_however_it_is_written(network: str) -> None
 
 def test_trace_ids() -> None:
     """A UUID loses its hyphens; what is no trace id stays."""
-    assert stored_trace_id(" 0AF76519-16CD-43DD-8448-EB211C80319C ") == "0af7651916cd43dd8448eb211c80319c"
+    assert (
+        stored_trace_id(" 0AF76519-16CD-43DD-8448-EB211C80319C ")
+        == "0af7651916cd43dd8448eb211c80319c"
+    )
     assert stored_trace_id("a-b") == "a-b"
 
 
@@ -49,12 +52,18 @@ def test_trace_ids() -> None:
         ("!14", [0, 5]), ("99", []), ("nonsense", None), ("!", None), ("", None), ("\u0661", None), ("1" * 12, None),
     ],
 )  # fmt: skip
-def test_a_status_of_grpc_is_asked_for_by_name_or_number(text: str, found: list[int] | None) -> None:
-    """Behind an exclamation mark any other that was said: a call without one, and what is no call, is none."""
+def test_a_status_of_grpc_is_asked_for_by_name_or_number(
+    text: str, found: list[int] | None
+) -> None:
+    """Behind an exclamation mark any other that was said: a call without one, and what is no call,
+    is none.
+    """
     search = read_grpc_status(text)
     assert (search is None) == (found is None)
     if search is not None:
         calls = [make_record(grpc=grpc) for grpc in (None, Grpc(), Grpc(0), Grpc(5), Grpc(14))]
-        fulfilled = [call.grpc.status for call in calls if call.grpc and fulfils(Subject(call), search)]
+        fulfilled = [
+            call.grpc.status for call in calls if call.grpc and fulfils(Subject(call), search)
+        ]
         assert fulfilled == found
         assert not fulfils(Subject(make_record()), search)

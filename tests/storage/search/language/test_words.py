@@ -24,12 +24,16 @@ def test_words_are_well_made() -> None:
 
 
 def test_the_ui_offers_words_only() -> None:
-    """A filter of the UI is a word, or begins one that goes on with a name; what the box completes is `/api/words`."""
+    """A filter of the UI is a word, or begins one that goes on with a name; what the box completes
+    is `/api/words`.
+    """
     text = Path("api/ui/lib/filter.js").read_text()
     lists = text[text.index("PARAMETERS = [") : text.index("const FIELDS")]
     offered = set(re.findall(r'"([a-z_]+\.?)"', lists)) - {"q", "_ms"} - WITHOUT_WORD
     assert len(offered) == 26
-    assert {name for name in offered if find_word(name) is None and name.rstrip(".") not in PREFIXES} == set()
+    assert {
+        name for name in offered if find_word(name) is None and name.rstrip(".") not in PREFIXES
+    } == set()
 
 
 def test_the_closest_come_first() -> None:

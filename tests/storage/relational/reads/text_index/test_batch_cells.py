@@ -2,7 +2,13 @@
 
 from storage.base import Prepared
 from storage.record import Batch, Entry, Payload
-from storage.relational.reads.text_index.batch_cells import PreparedCells, cell_of, cells_in, cells_of, has_cells
+from storage.relational.reads.text_index.batch_cells import (
+    PreparedCells,
+    cell_of,
+    cells_in,
+    cells_of,
+    has_cells,
+)
 from storage.search.index.hashes import term
 from storage.search.index.segment import has
 from tests.storage.samples import START_US, make_body, make_record
@@ -41,16 +47,31 @@ def test_many_rows_are_enough_for_a_cell() -> None:
 def test_a_cell_has_the_words_of_its_records() -> None:
     """Of path, query, error, heads and bodies; it says when its newest record with a body started."""
     made = entries(3)
-    made[0].record.path, made[0].record.query, made[0].record.error_type = "/caf%C3%A9/1", "name=two", "three_times"
-    head, tail = make_body(b'{"five": "\\u00fcber six"}'), make_body(b"seven", b"eight")
+    made[0].record.path = "/caf%C3%A9/1"
+    made[0].record.query = "name=two"
+    made[0].record.error_type = "three_times"
+    head = make_body(b'{"five": "\\u00fcber six"}')
+    tail = make_body(b"seven", b"eight")
     made[1].payload = Payload(b"GET /four HTTP/1.1", b"HTTP/1.1 200 Four", head, tail)
     made[2].payload = Payload(b"GET /nine HTTP/1.1", b"", None, None)
     for entry, started in zip(made, (30, 10, 20), strict=True):
         entry.record.started_at_us = START_US + started
     cell = cell_of(made, 7)
     assert (cell.rows.first, cell.rows.last, cell.newest_body_us) == (7, 9, START_US + 10)
-    for word in ["café", "two", "three_times", "four", "five", "über", "six", "seven", "eight", "nine"]:
+    for word in [
+        "café",
+        "two",
+        "three_times",
+        "four",
+        "five",
+        "über",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+    ]:
         assert has(cell.signature, term(word)), word
+
     assert not has(cell.signature, term("ten"))
     assert cell_of(made[2:], 9).newest_body_us == 0
 

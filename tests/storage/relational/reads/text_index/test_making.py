@@ -41,7 +41,9 @@ async def test_all_cells_are_made_where_there_is_time() -> None:
 
 async def test_what_is_ready_in_time_is_taken(caplog: pytest.LogCaptureFixture) -> None:
     """The thread ends behind the cell it is at; until then no other begins, and it is told once."""
-    making, slow, loop = CellMaking(0.1), Slow(), asyncio.get_running_loop()
+    making = CellMaking(0.1)
+    slow = Slow()
+    loop = asyncio.get_running_loop()
     with caplog.at_level(logging.WARNING):
         assert await making.make(slow.cells(loop)) in ([], CELLS[:1], CELLS[:2])
         assert await making.make(slow.cells(loop)) == []
@@ -57,7 +59,9 @@ async def test_what_is_ready_in_time_is_taken(caplog: pytest.LogCaptureFixture) 
 
 async def test_who_goes_stops_the_thread() -> None:
     """A writer that is cancelled leaves no thread that makes all the rest."""
-    making, slow, loop = CellMaking(60.0), Slow(), asyncio.get_running_loop()
+    making = CellMaking(60.0)
+    slow = Slow()
+    loop = asyncio.get_running_loop()
     drawn: list[Cell] = []
 
     def cells() -> Iterator[Cell]:
@@ -69,6 +73,7 @@ async def test_who_goes_stops_the_thread() -> None:
         waiting = tasks.create_task(making.make(cells()), name="waiting")
         await slow.is_begun.wait()
         waiting.cancel()
+
     slow.go_on.set()
     assert making._running is not None
     await making._running

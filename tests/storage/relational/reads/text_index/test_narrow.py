@@ -18,14 +18,23 @@ NULLS = (None, None, None)
 ERRORS = {0: None, 1: "a_b k", 2: "caf\u00e9"}
 ESCAPED = ("\\\\", "\\u0041", "\\n", "\\/", '\\"', "%41", "%5C")
 TEXTS = st.lists(
-    st.sampled_from(("a", "B", "u", "0041", *ESCAPED, "\u212a", "\ufb01", "é", "京", " ", "_")), max_size=8
+    st.sampled_from(("a", "B", "u", "0041", *ESCAPED, "\u212a", "\ufb01", "é", "京", " ", "_")),
+    max_size=8,
 ).map("".join)
 
 
 @given(
-    st.lists(st.tuples(TEXTS, TEXTS, TEXTS, st.booleans(), st.sampled_from((0, 1, 2))), min_size=1, max_size=40),
     st.lists(
-        st.lists(st.sampled_from(("a", "b", "k", "fi", "a_", "u0041", "京", "nowhere")), min_size=1, max_size=2),
+        st.tuples(TEXTS, TEXTS, TEXTS, st.booleans(), st.sampled_from((0, 1, 2))),
+        min_size=1,
+        max_size=40,
+    ),
+    st.lists(
+        st.lists(
+            st.sampled_from(("a", "b", "k", "fi", "a_", "u0041", "京", "nowhere")),
+            min_size=1,
+            max_size=2,
+        ),
         min_size=1,
         max_size=2,
     ),
@@ -33,17 +42,23 @@ TEXTS = st.lists(
 def test_of_many_rows_those_are_told_that_are_told_one_by_one(
     made: list[tuple[str, str, str, bool, int]], wanted: list[list[str]]
 ) -> None:
-    """However many are looked into at once, with heads, bodies, data and errors or without, and others between.
+    """However many are looked into at once, with heads, bodies, data and errors or without, and
+    others between.
 
     Lengths and numbers beside a text may be taken for letters: of each row alone as of many.
     """
     packer = Packer(0)
-    rows, alone = [], []
+    rows = []
+    alone = []
+
     for seq, (path, head, body, has_payload, error) in enumerate(made):
         window = Body(body.encode(), head.encode(), 1, False, None, None)
         places = ((NOWHERE, NULLS)[seq % 2],) * 2
         if has_payload:
-            places = packer.add(Payload(head.encode(), b"HTTP/1.1 200", window if error else None, None), seq, 0)
+            places = packer.add(
+                Payload(head.encode(), b"HTTP/1.1 200", window if error else None, None), seq, 0
+            )
+
         said = None if has_payload else body.encode() or None
         rows.append((seq, path or 0, None, error, *places[0], *places[1], said))
         texts = [
@@ -52,11 +67,15 @@ def test_of_many_rows_those_are_told_that_are_told_one_by_one(
             *([] if has_payload else [body]),
             *([head, "HTTP/1.1 200"] if has_payload else []),
         ]
-        alone.append([text.encode() for text in [*texts, *([body, head] if has_payload and error else [])]])
+        alone.append(
+            [text.encode() for text in [*texts, *([body, head] if has_payload and error else [])]]
+        )
+
     packer.finish()
     blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
     clues: list[Clue] = [tuple(words) for words in wanted]
     assert [row for some in _portions(rows) for row in some] == rows
+
     for step in (1, 2, 3):
         told = _look(rows[::step], blocks, ERRORS, clues)
         assert told == [row[0] for row in rows[::step] if _look([row], blocks, ERRORS, clues)]
@@ -76,7 +95,10 @@ def test_rows_that_share_a_body_have_all_what_it_has() -> None:
     other = packer.add(Payload(b"GET /deadlock HTTP/1.1", b"", None, None), 1, 0)[0]
     packer.finish()
     blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
-    rows = [(seq, "/", None, 0, *place, *NOWHERE, None) for seq, place in enumerate((other, shared, other, shared))]
+    rows = [
+        (seq, "/", None, 0, *place, *NOWHERE, None)
+        for seq, place in enumerate((other, shared, other, shared))
+    ]
     assert _look(rows, blocks, ERRORS, [("deadlock",)]) == [0, 2]
     assert _look(rows, blocks, ERRORS, [("get",)]) == [0, 1, 2, 3]
     assert _look(rows[1:2], blocks, ERRORS, [("deadlock",)]) == []
@@ -89,7 +111,18 @@ def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
     rows = []
     for seq in range(20):
         head = f"GET /{odd if seq == 13 else 'a'} HTTP/1.1".encode()
-        rows.append((seq, "/", None, 0, *packer.add(Payload(head, b"", None, None), seq, 0)[0], *NOWHERE, None))
+        rows.append(
+            (
+                seq,
+                "/",
+                None,
+                0,
+                *packer.add(Payload(head, b"", None, None), seq, 0)[0],
+                *NOWHERE,
+                None,
+            )
+        )
+
     packer.finish()
     blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
     assert _look(rows, blocks, ERRORS, [("z",)]) == [13]
