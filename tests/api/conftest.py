@@ -41,7 +41,9 @@ class World:
     running_tools: list[ToolCall] = field(default_factory=list)
     ready: tuple[bool, dict[str, object]] = (True, {"degraded": False})
     ledger: Ledger = field(
-        default_factory=lambda: Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
+        default_factory=lambda: Ledger(
+            received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1}
+        )
     )
     token: str | None = TOKEN
     credentials: list[Credential] = field(default_factory=list)
@@ -75,7 +77,9 @@ class World:
             version="0.1.0",
             ledger=read_ledger,
             status=lambda: {"version": "0.1.0"},
-            in_flight=lambda: [Entry(record, self.known.get(record.id)) for record in self.in_flight],
+            in_flight=lambda: [
+                Entry(record, self.known.get(record.id)) for record in self.in_flight
+            ],
             running_tools=lambda: list(self.running_tools),
             is_ready=lambda: self.ready,
             metrics=Metrics(self.tail, version="0.1.0"),
@@ -92,7 +96,9 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """An empty store, open during the test; that all kinds answer alike, `contract/test_storage_answers.py` tests."""
+    """An empty store, open during the test; that all kinds answer alike,
+    `contract/test_storage_answers.py` tests.
+    """
     async with await open_storage("memory:", tmp_path) as storage:
         yield World(storage)
 

@@ -17,9 +17,13 @@ from tests.api.samples import (
 
 
 async def fill(world: World) -> None:
-    """Store exchanges with bodies of text and of bytes, an event, a tool call, a key; and set something in flight."""
+    """Store exchanges with bodies of text and of bytes, an event, a tool call, a key; and set
+    something in flight.
+    """
     payload = make_payload(make_body(b'{"a": 1}'), make_body(b"\xff\x00"))
-    records = [make_record(n, keyed=n % 2 == 0, key_id="k1", status=200 + n * 40) for n in range(1, 8)]
+    records = [
+        make_record(n, keyed=n % 2 == 0, key_id="k1", status=200 + n * 40) for n in range(1, 8)
+    ]
     batch = make_batch(make_event(20), *((record, payload) for record in records))
     batch.entries.append(
         Entry(

@@ -1,7 +1,9 @@
-"""What HAR 1.2 demands, as JSON Schema: the members its specification lists as required, their types and values.
+"""What HAR 1.2 demands, as JSON Schema: the members its specification lists as required, their
+types and values.
 
-Standard: HAR 1.2 (W3C Web Performance, historical draft), sections log to timings. Members beginning with an underscore
-are custom ones (section "Custom Fields"); all others that the specification does not name are refused.
+Standard: HAR 1.2 (W3C Web Performance, historical draft), sections log to timings. Members
+beginning with an underscore are custom ones (section "Custom Fields"); all others that the
+specification does not name are refused.
 """
 
 from typing import Any
@@ -41,11 +43,22 @@ COOKIES = items(
         },
     )
 )
-MESSAGE = {"httpVersion": TEXT, "cookies": COOKIES, "headers": PAIRS, "headersSize": SIZE, "bodySize": SIZE}
+MESSAGE = {
+    "httpVersion": TEXT,
+    "cookies": COOKIES,
+    "headers": PAIRS,
+    "headersSize": SIZE,
+    "bodySize": SIZE,
+}
 PARAMETERS = items(members({"name": TEXT}, {"value": TEXT, "fileName": TEXT, "contentType": TEXT}))
 POST_DATA = members({"mimeType": TEXT, "params": PARAMETERS, "text": TEXT})
 REQUEST = members(
-    {**MESSAGE, "method": TEXT, "url": {"type": "string", "pattern": "^[a-z]+://[^#]+$"}, "queryString": PAIRS},
+    {
+        **MESSAGE,
+        "method": TEXT,
+        "url": {"type": "string", "pattern": "^[a-z]+://[^#]+$"},
+        "queryString": PAIRS,
+    },
     {"postData": POST_DATA},
 )
 CONTENT = members(
@@ -53,9 +66,17 @@ CONTENT = members(
     {"compression": {"type": "integer"}, "text": TEXT, "encoding": TEXT},
 )
 RESPONSE = members(
-    {**MESSAGE, "status": {"type": "integer"}, "statusText": TEXT, "content": CONTENT, "redirectURL": TEXT}
+    {
+        **MESSAGE,
+        "status": {"type": "integer"},
+        "statusText": TEXT,
+        "content": CONTENT,
+        "redirectURL": TEXT,
+    }
 )
-CACHE_STATE = members({"lastAccess": MOMENT, "eTag": TEXT, "hitCount": {"type": "integer"}}, {"expires": MOMENT})
+CACHE_STATE = members(
+    {"lastAccess": MOMENT, "eTag": TEXT, "hitCount": {"type": "integer"}}, {"expires": MOMENT}
+)
 CACHE = members({}, {"beforeRequest": CACHE_STATE, "afterRequest": CACHE_STATE})
 PHASE = {"type": "number", "minimum": 0}
 TIMINGS = members(
@@ -76,7 +97,11 @@ PAGE = members(
     }
 )
 LOG = members(
-    {"version": {"const": "1.2"}, "creator": members({"name": TEXT, "version": TEXT}), "entries": items(ENTRY)},
+    {
+        "version": {"const": "1.2"},
+        "creator": members({"name": TEXT, "version": TEXT}),
+        "entries": items(ENTRY),
+    },
     {"browser": members({"name": TEXT, "version": TEXT}), "pages": items(PAGE)},
 )
 HAR = {"type": "object", "required": ["log"], "properties": {"log": LOG}}

@@ -75,7 +75,12 @@ def make_event(number: int, **changes: object) -> Record:
 
 def make_in_flight(number: int, **changes: object) -> Record:
     """Make an exchange that has not ended."""
-    fields: dict[str, object] = {"status": None, "ended_at_us": 0, "duration_us": 0, "level": "info"}
+    fields: dict[str, object] = {
+        "status": None,
+        "ended_at_us": 0,
+        "duration_us": 0,
+        "level": "info",
+    }
     return make_record(number, **(fields | changes))
 
 
@@ -95,7 +100,10 @@ def make_body(content: bytes, **changes: object) -> Body:
 def make_payload(request: Body | None = None, response: Body | None = None) -> Payload:
     """Make the payload of an exchange."""
     return Payload(
-        request_head=b"GET /v1/users HTTP/1.1\r\nHost: service.test\r\nCookie: [REDACTED]\r\nX-A: 1\r\nX-A: 2",
+        request_head=(
+            b"GET /v1/users HTTP/1.1\r\nHost: service.test\r\nCookie: [REDACTED]\r\nX-A: "
+            b"1\r\nX-A: 2"
+        ),
         response_head=b"HTTP/1.1 200 OK\r\nContent-Type: application/json",
         request_body=request,
         response_body=response,

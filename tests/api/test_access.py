@@ -40,9 +40,20 @@ STATES: dict[str, dict[str, str]] = {
     "configured admin": {"Authorization": "second-admin-token"},
     "admin": BEARER,
     "admin under a scoped name": BEARER | {"Host": "proj-a.logs.example"},
-    "reader under a foreign name": {"Authorization": "reader-token-of-a", "Host": "proj-b.logs.example"},
+    "reader under a foreign name": {
+        "Authorization": "reader-token-of-a",
+        "Host": "proj-b.logs.example",
+    },
 }
-OUTSIDE = {"none", "wrong", "empty", "another scheme", "a token and more", "unknown session", "token as a session"}
+OUTSIDE = {
+    "none",
+    "wrong",
+    "empty",
+    "another scheme",
+    "a token and more",
+    "unknown session",
+    "token as a session",
+}
 """States of somebody whom nobody knows."""
 ROUTES = routes()
 
@@ -57,12 +68,14 @@ def refusal(route: Route, state: str) -> int | None:
         return 403 if is_proxy_logs else 401
     if state == "reader under a foreign name":
         return hidden
+
     is_reader = state.startswith("reader")
     is_restricted = state in ("reader of a project", "admin under a scoped name")
     if route.path.endswith("/send"):
         return 403  # readers may not, and others not before [replay] enables it
     if route.needs_admin and (is_reader or is_restricted):
         return 403
+
     return 403 if route.is_global and is_restricted else None
 
 
@@ -86,6 +99,7 @@ async def test_a_route_in_every_token_state(scoped: Client, route: Route) -> Non
     for state, headers in STATES.items():
         scoped.session.cookie_jar.clear()
         response = await scoped.request(method, path, headers=headers)
+
         expected = refusal(route, state)
         if expected is None:
             assert response.status not in (401, 403), (state, await response.text())
@@ -96,7 +110,11 @@ async def test_a_route_in_every_token_state(scoped: Client, route: Route) -> Non
 
 async def test_a_scoped_name_is_one_of_ours(scoped: Client) -> None:
     """It needs no place in `allowed_hosts`; others stay strangers."""
-    for host, status in (("proj-a.logs.example:8090", 200), ("PROJ-A.logs.example", 200), ("proj-c.logs.example", 421)):
+    for host, status in (
+        ("proj-a.logs.example:8090", 200),
+        ("PROJ-A.logs.example", 200),
+        ("proj-c.logs.example", 421),
+    ):
         assert (await scoped.get("/api/records", headers=BEARER | {"Host": host})).status == status
 
 
@@ -110,7 +128,10 @@ async def test_scopes_come_from_the_token_and_the_name(scoped: Client) -> None:
     ):
         response = await scoped.get("/v1/requests", headers=headers)
         assert (await response.json())["total"] == total
-    response = await scoped.get("/api/proxy-logs/_logs", headers=STATES["reader under a foreign name"])
+
+    response = await scoped.get(
+        "/api/proxy-logs/_logs", headers=STATES["reader under a foreign name"]
+    )
     assert await response.json() == {
         "statusCode": 403,
         "error": "Forbidden",
@@ -129,7 +150,9 @@ async def test_scopes_come_from_the_token_and_the_name(scoped: Client) -> None:
         ("/api/records/stream", "project"),
     ],
 )
-async def test_naming_a_foreign_project_is_refused(scoped: Client, path: str, name: str, project: str) -> None:
+async def test_naming_a_foreign_project_is_refused(
+    scoped: Client, path: str, name: str, project: str
+) -> None:
     """403 whether or not it exists; for those who see everything an unknown one is merely empty."""
     response = await scoped.get(path, params={name: project}, headers=STATES["reader of a project"])
     assert response.status == 403

@@ -94,7 +94,9 @@ def test_every_route_is_in_one_of_the_tables() -> None:
     }
 
 
-async def test_auth_off_lets_everybody_in(world: World, start: Callable[[Services], Awaitable[Client]]) -> None:
+async def test_auth_off_lets_everybody_in(
+    world: World, start: Callable[[Services], Awaitable[Client]]
+) -> None:
     """Without a token nothing is asked for."""
     world.token = None
     client = await start(world.services())
@@ -105,7 +107,9 @@ async def test_auth_off_lets_everybody_in(world: World, start: Callable[[Service
 async def test_errors_come_in_the_words_of_the_dialect(client: Client) -> None:
     """A missing token and a bad number are worded by the path's own dialect."""
     response = await client.get("/v1/requests")
-    assert await response.json() == {"error": {"type": "authentication_error", "message": "a valid token is required"}}
+    assert await response.json() == {
+        "error": {"type": "authentication_error", "message": "a valid token is required"}
+    }
     response = await client.get("/v1/requests?limit=+5", headers=BEARER)
     assert response.status == 400
     assert (await response.json())["error"]["type"] == "invalid_request_error"
@@ -136,18 +140,32 @@ async def test_errors_come_in_the_words_of_the_dialect(client: Client) -> None:
 
 async def test_unknown_paths_are_problems(client: Client) -> None:
     """A path that does not exist is 404 problem+json, also one with escapes and strange bytes."""
-    for path in ("/no/such", "/ui/nothing.js", "/ui/..%2f..%2fapp.py", "/ui/%00", "/api/records/a/b/c", "/%ff"):
+    for path in (
+        "/no/such",
+        "/ui/nothing.js",
+        "/ui/..%2f..%2fapp.py",
+        "/ui/%00",
+        "/api/records/a/b/c",
+        "/%ff",
+    ):
         response = await client.get(path, headers=BEARER)
         assert (response.status, response.content_type) == (404, "application/problem+json"), path
 
 
-@pytest.mark.parametrize("fields", ["", "Accept: application/x-ndjson\r\nAccept-Encoding: gzip\r\n"])
-async def test_head_has_no_body(world: World, start: Callable[[Services], Awaitable[Client]], fields: str) -> None:
-    """Nor has what is streamed or compressed: a body would be taken for the next response of the connection."""
+@pytest.mark.parametrize(
+    "fields", ["", "Accept: application/x-ndjson\r\nAccept-Encoding: gzip\r\n"]
+)
+async def test_head_has_no_body(
+    world: World, start: Callable[[Services], Awaitable[Client]], fields: str
+) -> None:
+    """Nor has what is streamed or compressed: a body would be taken for the next response of the
+    connection.
+    """
     world.fanout = SnapshotCursors(secret=bytes(32))
     record = make_record(1)
     await world.storage.commit(make_batch(record))
     client = await start(world.services())
+
     for path in (route.path for route in routes() if route.method == "GET"):
         path = path.replace("{id}", format_id(record.id)).replace("{", "").replace("}", "")
         reader, writer = await asyncio.open_connection(client.host, client.port)
@@ -168,6 +186,7 @@ async def test_other_methods_are_refused_with_allow(client: Client, method: str)
         assert response.status == 405, path
         assert response.headers["Allow"] == "GET,HEAD", path
         assert response.content_type.endswith("json"), path
+
     assert (await client.request(method, "/healthz")).status == 405
     assert (await client.request(method, "/api/ledger")).status == 401
 
@@ -190,9 +209,13 @@ async def test_other_methods_are_refused_with_allow(client: Client, method: str)
     ],
 )
 async def test_only_our_own_names_are_answered(client: Client, host: str, is_ours: bool) -> None:
-    """Another Host name is 421 (DNS rebinding), with or without a token, but probes and scrapers are answered."""
+    """Another Host name is 421 (DNS rebinding), with or without a token, but probes and scrapers
+    are answered.
+    """
     for path in ("/api/records", "/login", "/ui/app.js"):
-        assert (await client.get(path, headers=BEARER | {"Host": host})).status == (200 if is_ours else 421), path
+        assert (await client.get(path, headers=BEARER | {"Host": host})).status == (
+            200 if is_ours else 421
+        ), path
     for path in ("/healthz", "/readyz", "/metrics"):
         assert (await client.get(path, headers={"Host": host})).status == 200
 
@@ -229,14 +252,25 @@ async def test_a_body_that_is_not_encoded_as_it_says_is_refused(
 
 
 async def test_a_store_that_is_away_is_503_in_every_dialect(world: World, client: Client) -> None:
-    """Readers are told to come back, and why to whom /api/status says it; probes and metrics still answer."""
+    """Readers are told to come back, and why to whom /api/status says it; probes and metrics still
+    answer.
+    """
     world.host_scopes["a.example"] = Scope(projects=("a",))
     await world.storage.close()
-    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/proxy-logs/_logs/stats", "/api/records"):
-        for host, reason in (("127.0.0.1", "the store is closed"), ("a.example", "the store cannot be reached")):
+    for path in (
+        "/v1/requests",
+        "/api/proxy-logs/_logs",
+        "/api/proxy-logs/_logs/stats",
+        "/api/records",
+    ):
+        for host, reason in (
+            ("127.0.0.1", "the store is closed"),
+            ("a.example", "the store cannot be reached"),
+        ):
             response = await client.get(path, headers={**BEARER, "Host": host})
             assert (response.status, response.headers["Retry-After"]) == (503, "5"), path
             assert reason in await response.text(), path
+
     assert (await client.get("/metrics")).status == 200
     assert (await client.get("/healthz")).status == 200
 
@@ -254,6 +288,7 @@ async def test_a_store_that_is_being_opened_is_said_and_soon_there(
     tail = Tail(storage, head_seq=0, offset=0)
     tail.is_begun = False
     client = await start(replace(services, streams=replace(services.streams, tail=tail)))
+
     for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records", "/api/records/stream"):
         response = await client.get(path, headers=BEARER)
         assert (response.status, response.headers["Retry-After"]) == (503, "1"), path
@@ -281,19 +316,30 @@ async def test_no_parameter_makes_a_500(client: Client, name: str, value: str) -
 async def test_hostile_text_travels_only_inside_json(world: World, client: Client) -> None:
     """A path full of markup comes back as JSON that a browser will not take for a page."""
     markup = "/<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    await world.storage.commit(make_batch(make_record(1, path=markup, user_agent=markup, error_type=markup)))
+    await world.storage.commit(
+        make_batch(make_record(1, path=markup, user_agent=markup, error_type=markup))
+    )
     for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records"):
         response = await client.get(path, headers=BEARER)
         assert response.content_type == "application/json"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert json.dumps(markup)[1:-1] in await response.text()
+
     response = await client.get("/api/records", params={markup: markup}, headers=BEARER)
     assert (response.status, response.content_type) == (400, "application/problem+json")
 
 
 @each_of("credential", CREDENTIALS)
-async def test_there_is_no_authorization_server_to_discover(client: Client, credential: str) -> None:
-    """A client of MCP that looks for one is told so (RFC 9728 §3, RFC 8414 §3), and then uses its token."""
-    for path in ("oauth-protected-resource", "oauth-protected-resource/mcp", "oauth-authorization-server"):
+async def test_there_is_no_authorization_server_to_discover(
+    client: Client, credential: str
+) -> None:
+    """A client of MCP that looks for one is told so (RFC 9728 §3, RFC 8414 §3), and then uses its
+    token.
+    """
+    for path in (
+        "oauth-protected-resource",
+        "oauth-protected-resource/mcp",
+        "oauth-authorization-server",
+    ):
         response = await client.get(f"/.well-known/{path}", headers=CREDENTIALS[credential][0])
         assert response.status == 404, path

@@ -1,4 +1,6 @@
-"""Texts that mean something to a database or to a pattern, and cursors that were not made here, over every store."""
+"""Texts that mean something to a database or to a pattern, and cursors that were not made here,
+over every store.
+"""
 
 import base64
 import json
@@ -31,7 +33,9 @@ LITERALS = (
     "%", "_", "%%", "__", "\\", "\\%", "\\_", "a%b", "a_b", "aXb", "[a-z]", "*", "?", "^.$", ".*", "%s", "%d", "${7*7}",
     "\x00", "a\x00b", "\x7f", "\u00e4", "\u00c4", "\U0001f600", "\u202e", "-1", "1e3", "true",
 )  # fmt: skip
-"""Quotes, comments, statements, marks of parameters; wildcards of LIKE, GLOB and regular expressions; odd ones."""
+"""Quotes, comments, statements, marks of parameters; wildcards of LIKE, GLOB and regular
+expressions; odd ones.
+"""
 
 EQUALS = (
     ("/v1/requests", "project_id", "data"),
@@ -87,15 +91,31 @@ def make_call(number: int, record: Record, text: str) -> ToolCall:
 
 
 @pytest.fixture(params=USUAL, ids=lambda backend: backend.name)
-async def full(request: pytest.FixtureRequest, tmp_path: Path, start: Start) -> AsyncIterator[Client]:
+async def full(
+    request: pytest.FixtureRequest, tmp_path: Path, start: Start
+) -> AsyncIterator[Client]:
     """The application over every backend: a record, and a tool call, for each of the texts."""
     entries = []
     for number, text in enumerate(LITERALS):
         names = dict.fromkeys(
-            ("project", "container", "client", "service", "host", "key_id", "provider", "model", "error_type"), text
+            (
+                "project",
+                "container",
+                "client",
+                "service",
+                "host",
+                "key_id",
+                "provider",
+                "model",
+                "error_type",
+            ),
+            text,
         )
-        record = make_record(number, path=f"/{text}/", route_id=text, keyed=True, trace_id=text, **names)
+        record = make_record(
+            number, path=f"/{text}/", route_id=text, keyed=True, trace_id=text, **names
+        )
         entries.append(Entry(record, None, [make_call(number, record, text)]))
+
     async with await request.param.open(tmp_path) as storage:
         await storage.commit(Batch("side-1", entries))
         await settled(storage)
@@ -111,30 +131,46 @@ async def count(client: Client, path: str, name: str, text: str, member: str) ->
 
 
 async def test_filters_are_literal(full: Client) -> None:
-    """Each text finds the row that has it, in every filter of every dialect, and nothing is gone afterwards."""
+    """Each text finds the row that has it, in every filter of every dialect, and nothing is gone
+    afterwards.
+    """
     for place, (path, name, member) in enumerate(EQUALS):
-        for text in LITERALS[place % 3 :: 3]:  # a third each: all of them in every store and dialect
+        # A third each: all of them in every store and dialect.
+        for text in LITERALS[place % 3 :: 3]:
             # Trace ids are compared in lower case, as they are stored.
-            wanted = [other for other in LITERALS if (other == text.lower() if name == "trace_id" else other == text)]
+            wanted = [
+                other
+                for other in LITERALS
+                if (other == text.lower() if name == "trace_id" else other == text)
+            ]
             assert await count(full, path, name, text, member) == len(wanted), (path, name, text)
+
     for text in LITERALS:
         response = await full.get(
-            f"/api/clients/{quote(text, safe='')}/proxies/{quote(text, safe='')}/requests", headers=BEARER
+            f"/api/clients/{quote(text, safe='')}/proxies/{quote(text, safe='')}/requests",
+            headers=BEARER,
         )
         assert response.status == 200, (text, await response.text())
         assert [row["pKey"] for row in (await response.json())["requests"]] == [text]
+
     assert await count(full, "/v1/requests", "limit", "200", "data") == len(LITERALS)
 
 
 async def test_parts_are_literal(full: Client) -> None:
-    """Wildcards and quotes find only themselves; case is folded, of ASCII in paths and of all letters in tool calls."""
+    """Wildcards and quotes find only themselves; case is folded, of ASCII in paths and of all
+    letters in tool calls.
+    """
     for text in LITERALS:
         spellings = [lower_ascii(spelling) for spelling in path_spellings(text)]
-        in_paths = sum(any(part in lower_ascii(f"/{other}/") for part in spellings) for other in LITERALS)
+        in_paths = sum(
+            any(part in lower_ascii(f"/{other}/") for part in spellings) for other in LITERALS
+        )
         for path, name in (("/api/request-logs", "endpoint"), ("/api/records", "path")):
             member = "logs" if name == "endpoint" else "records"
             assert await count(full, path, name, text, member) == in_paths, (path, text)
-        in_calls = sum(any(part in searched(other) for part in content_spellings(text)) for other in LITERALS)
+        in_calls = sum(
+            any(part in searched(other) for part in content_spellings(text)) for other in LITERALS
+        )
         assert await count(full, "/api/mcp-logs", "content_search", text, "logs") == in_calls, text
 
 
@@ -144,8 +180,14 @@ def tampered(cursor: str) -> list[str]:
     places = sorted(chance.sample(range(len(cursor)), min(len(cursor), 12)))
     changed = [cursor[:place] + "A" + cursor[place + 1 :] for place in places]
     cut = [cursor[:length] for length in range(1, len(cursor), 9)]
-    other = [encode_cursor("asc", 5), encode_cursor("desc", 5), *map(encode_received_cursor, (5, 1 << 127))]
-    odd = [base64.urlsafe_b64encode(chance.randbytes(n)).rstrip(b"=").decode() for n in range(1, 40, 4)]
+    other = [
+        encode_cursor("asc", 5),
+        encode_cursor("desc", 5),
+        *map(encode_received_cursor, (5, 1 << 127)),
+    ]
+    odd = [
+        base64.urlsafe_b64encode(chance.randbytes(n)).rstrip(b"=").decode() for n in range(1, 40, 4)
+    ]
     ends = (cursor + "A", cursor + "=", cursor * 40)
     return [*changed, *cut, *other, *odd, *ends, "null", "[]", "' OR 1=1", "\x00", "\u0661"]
 
@@ -160,13 +202,20 @@ def tampered(cursor: str) -> list[str]:
         ("/api/export?format=csv", None),
     ],
 )
-async def test_a_tampered_cursor_is_another_page_or_400(full: Client, path: str, member: str | None) -> None:
+async def test_a_tampered_cursor_is_another_page_or_400(
+    full: Client, path: str, member: str | None
+) -> None:
     """Whatever is sent as a cursor, the answer is a page or a refusal, never our own error."""
-    good = encode_received_cursor(1 << 100) if path.startswith("/api/clients") else encode_cursor("desc", 7)
+    good = (
+        encode_received_cursor(1 << 100)
+        if path.startswith("/api/clients")
+        else encode_cursor("desc", 7)
+    )
     if member is not None:
         good = (await (await full.get(path, headers=BEARER)).json())[member]
         response = await full.get(f"{path}&cursor={quote(good)}", headers=BEARER)
         assert response.status == 200
+
     is_signed = path.startswith("/api/proxy-logs")
     for text in tampered(good):
         if text == good:

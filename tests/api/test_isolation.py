@@ -1,7 +1,9 @@
-"""Non-interference: what a restricted caller is answered does not depend on what lies outside its scope.
+"""Non-interference: what a restricted caller is answered does not depend on what lies outside its
+scope.
 
-Two stores hold the same records of the caller's scope at the same places, and different ones elsewhere. Whatever is
-asked, at every path there is, both must answer the same bytes: no row, count, facet, frame or error tells them apart.
+Two stores hold the same records of the caller's scope at the same places, and different ones
+elsewhere. Whatever is asked, at every path there is, both must answer the same bytes: no row,
+count, facet, frame or error tells them apart.
 """
 
 import asyncio
@@ -53,11 +55,17 @@ FOREIGN: list[dict[str, str | None]] = [
     {"project": None, "container": None, "client": None},
     {"project": "proj_\u00e4", "container": "cnt_9", "client": "else"},
 ]
-SHAPES = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2)), min_size=1, max_size=6)
+SHAPES = st.lists(
+    st.tuples(st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2)),
+    min_size=1,
+    max_size=6,
+)
 """(own, event, failed, which strangers) of each record."""
 
 
-def record_at(number: int, is_event: bool, has_failed: bool, place: dict[str, str | None], word: str) -> Record:
+def record_at(
+    number: int, is_event: bool, has_failed: bool, place: dict[str, str | None], word: str
+) -> Record:
     """Make a record whose texts all hold a word."""
     fields: dict[str, object] = {
         **place, "service": f"svc-{word}", "host": f"{word}.test", "user_agent": word, "error_type": word,
@@ -67,7 +75,9 @@ def record_at(number: int, is_event: bool, has_failed: bool, place: dict[str, st
     }  # fmt: skip
     if is_event:
         return make_event(number, **fields, data=f'{{"{word}": 1}}'.encode())
-    return make_record(number, **fields, status=503 if has_failed else 200, path=f"/{word}/users/{number}")
+    return make_record(
+        number, **fields, status=503 if has_failed else 200, path=f"/{word}/users/{number}"
+    )
 
 
 def call_of(record: Record, has_failed: bool, word: str) -> ToolCall:
@@ -82,18 +92,29 @@ def call_of(record: Record, has_failed: bool, word: str) -> ToolCall:
 
 
 async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipped: bool) -> World:
-    """Make a store; strangers' records differ with the word, and are of the other kind when flipped."""
+    """Make a store; strangers' records differ with the word, and are of the other kind when
+    flipped.
+    """
     world = World(MemoryStorage())
     world.token = "admin-token-elsewhere"
     entries = []
+
     for number, (is_own, is_event, has_failed, which) in enumerate(shapes, 1):
         if is_own:
             record = record_at(number, is_event, has_failed, OWN, "own")
         else:
-            record = record_at(number, is_event != is_flipped, has_failed != is_flipped, FOREIGN[which], word)
+            record = record_at(
+                number, is_event != is_flipped, has_failed != is_flipped, FOREIGN[which], word
+            )
+
         text = b'{"who": "own"}' if is_own else word.encode() * 9
-        calls = [call_of(record, has_failed, "own" if is_own else word)] if record.kind == "exchange" else []
+        calls = (
+            [call_of(record, has_failed, "own" if is_own else word)]
+            if record.kind == "exchange"
+            else []
+        )
         entries.append(Entry(record, make_payload(make_body(text), make_body(text)), calls))
+
     batch = Batch("side-1", entries)
     await world.storage.commit(batch)
     for key_id, name, project in (("k1", "own", "proj_a"), ("k2", word, "proj_b")):
@@ -101,6 +122,7 @@ async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipp
         await world.storage.create_key(
             ApiKey(id=key_id, name=name, last4=name[:4], secret_sha256=digest, project=project)
         )
+
     world.tail = Tail(world.storage, head_seq=0)
     world.tail.on_commit(batch)
     own_flight = make_in_flight(500, **OWN, route_id="default")
@@ -109,7 +131,9 @@ async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipp
         *(make_in_flight(501 + n, **place, user_agent=word) for n, place in enumerate(FOREIGN)),
     ]
     world.running_tools = [
-        msgspec.structs.replace(call_of(each, False, each.user_agent or ""), status="processing", latency_us=None)
+        msgspec.structs.replace(
+            call_of(each, False, each.user_agent or ""), status="processing", latency_us=None
+        )
         for each in world.in_flight
     ]
     world.routes = {"default": RouteInfo(**OWN), f"route-{word}": RouteInfo(**FOREIGN[0])}
@@ -131,8 +155,9 @@ async def streamed(client: Client, world: World, path: str, headers: dict[str, s
         if response.status != 200:
             return await response.read()
         async with asyncio.timeout(60):
-            while [subscriber.after_id for subscriber in tail.subscribers.values()] != [tail.head_id]:  # noqa: ASYNC110
+            while [each.after_id for each in tail.subscribers.values()] != [tail.head_id]:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
+
         for subscriber in tail.subscribers.values():
             subscriber.ended = b":end\n\n"
         tail._wake()
@@ -141,23 +166,36 @@ async def streamed(client: Client, world: World, path: str, headers: dict[str, s
 
 def paths(shapes: list[tuple[bool, bool, bool, int]]) -> list[str]:
     """Every path that can be asked, with ids of own and foreign records, and of those in flight."""
-    ids = [format_id(make_record(number).id) for number in (*range(1, len(shapes) + 1), 500, 501, 502)]
+    ids = [
+        format_id(make_record(number).id) for number in (*range(1, len(shapes) + 1), 500, 501, 502)
+    ]
     ids.append(format_id(bytes(16)))
     found = []
+
     for route in routes():
         if route.method != "GET" or route.is_open:
             continue
-        for client, proxy in (("acme", "default"), ("other", "route-strange"), ("nobody", "nothing")):
+        for client, proxy in (
+            ("acme", "default"),
+            ("other", "route-strange"),
+            ("nobody", "nothing"),
+        ):
             base = route.path.replace("{clientId}", client).replace("{proxyId}", proxy)
             pairs = zip(ids, ids[1:] + ids[:1], strict=True)
             found += [
-                base.replace("{id}", text).replace("{requestId}", text).replace("{a}", text).replace("{b}", other)
+                base.replace("{id}", text)
+                .replace("{requestId}", text)
+                .replace("{a}", text)
+                .replace("{b}", other)
                 for text, other in pairs
             ]
+
     return list(dict.fromkeys(found))
 
 
-async def answers(world: World, shapes: list[tuple[bool, bool, bool, int]], query: str) -> dict[str, object]:
+async def answers(
+    world: World, shapes: list[tuple[bool, bool, bool, int]], query: str
+) -> dict[str, object]:
     """Ask everything."""
     headers = {"Authorization": TOKEN}
     found: dict[str, object] = {}
@@ -167,8 +205,12 @@ async def answers(world: World, shapes: list[tuple[bool, bool, bool, int]], quer
                 found[path] = await streamed(client, world, path, headers)
                 continue
             response = await client.get(f"{path}?{query}", headers=headers)
-            kept = {name: response.headers.get(name) for name in ("Content-Type", "X-Max-Seq", "Retry-After")}
+            kept = {
+                name: response.headers.get(name)
+                for name in ("Content-Type", "X-Max-Seq", "Retry-After")
+            }
             found[path] = (response.status, await response.read(), kept)
+
         for name, tool in TOOLS.items():
             for text in (format_id(make_record(number).id) for number in (1, len(shapes), 501)):
                 given = dict.fromkeys(tool.needs, text) or {"since": "2020-01-01"}
@@ -176,6 +218,7 @@ async def answers(world: World, shapes: list[tuple[bool, bool, bool, int]], quer
                 message["params"] = {"name": name, "arguments": given}
                 response = await client.post("/mcp", json=message, headers=headers)
                 found[f"{name} {text}"] = await response.read()
+
     return found
 
 
@@ -186,13 +229,17 @@ async def test_nothing_foreign_is_to_be_seen(
     principal: str, shapes: list[tuple[bool, bool, bool, int]], query: str
 ) -> None:
     """Both stores give the same answers, and the strangers' word is in none of them."""
-    worlds = [await filled(shapes, "strange", is_flipped=False), await filled(shapes, "alienly", is_flipped=True)]
+    worlds = [
+        await filled(shapes, "strange", is_flipped=False),
+        await filled(shapes, "alienly", is_flipped=True),
+    ]
     seen = []
     for world in worlds:
         digest = hashlib.sha256(TOKEN.encode()).digest()
         world.credentials = [Credential(digest, Principal("r", "reader", PRINCIPALS[principal]))]
         world.limits = type(world.limits)(0)
         seen.append(await answers(world, shapes, query))
+
     for path, answer in seen[0].items():
         if "route-strange" not in path:
             assert b"strange" not in repr(answer).encode(), path
@@ -207,6 +254,7 @@ async def test_the_comparison_would_notice_a_leak() -> None:
         world = await filled(shapes, word, is_flipped)
         world.token = TOKEN
         seen.append(await answers(world, shapes, ""))
+
     leaking = {path for path in seen[0] if seen[0][path] != seen[1][path]}
     for path in (
         "/v1/requests",

@@ -38,10 +38,14 @@ async def test_large_bodies_are_read_a_few_at_a_time(
     world: World, start: Callable[[Services], Awaitable[Client]], path: str
 ) -> None:
     """All of them are read, and none of the answers is longer on the way."""
-    world.storage = storage = Watched()
+    storage = Watched()
+    world.storage = storage
     payload = make_payload(make_body(b'{"x":1}'))
     sizes = {"request_bytes": MAX_BYTES // LARGE, "response_bytes": 0}
-    records = [make_record(n, **sizes, provider="openai", conversation=bytes(15) + bytes([n])) for n in range(ROWS)]
+    records = [
+        make_record(n, **sizes, provider="openai", conversation=bytes(15) + bytes([n]))
+        for n in range(ROWS)
+    ]
     await storage.commit(make_batch(*((record, payload) for record in records)))
     client = await start(world.services())
     response = await client.get(path, headers=BEARER)

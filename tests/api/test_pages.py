@@ -1,4 +1,6 @@
-"""The web UI's files: served from a table, harmless by construction, and their pure parts run in node."""
+"""The web UI's files: served from a table, harmless by construction, and their pure parts run in
+node.
+"""
 
 import fnmatch
 import posixpath
@@ -46,7 +48,11 @@ def test_every_file_that_is_served_is_in_the_wheel() -> None:
     settings = tomllib.loads((UI.parents[1] / "pyproject.toml").read_text())
     patterns = settings["tool"]["setuptools"]["package-data"]["api.ui"]
     for name in load_assets().files:
-        matching = [each for each in patterns if each.count("/") == name.count("/") and fnmatch.fnmatch(name, each)]
+        matching = [
+            each
+            for each in patterns
+            if each.count("/") == name.count("/") and fnmatch.fnmatch(name, each)
+        ]
         assert matching, name
 
 
@@ -67,13 +73,19 @@ def test_pages_obey_the_content_security_policy(name: str) -> None:
         assert reference in load_assets().files
 
 
-_ROOTS = "|".join(sorted({re.escape(route.path.split("/")[1]) for route in routes() if route.path != "/"}))
-_ABSOLUTE = re.compile(rf"""["'`]/(?:{_ROOTS})\b|\b(?:src|href|action|assign|go|open)(?:=|:? ?\()?["'`]/|url\(["']?/""")
+_ROOTS = "|".join(
+    sorted({re.escape(route.path.split("/")[1]) for route in routes() if route.path != "/"})
+)
+_ABSOLUTE = re.compile(
+    rf"""["'`]/(?:{_ROOTS})\b|\b(?:src|href|action|assign|go|open)(?:=|:? ?\()?["'`]/|url\(["']?/"""
+)
 
 
 @each_of("name", sorted(name for name in load_assets().files if not name.endswith(".svg")))
 def test_addresses_are_relative(name: str) -> None:
-    """Pages lie side by side: what they name relatively is found below whatever path a proxy puts them."""
+    """Pages lie side by side: what they name relatively is found below whatever path a proxy puts
+    them.
+    """
     assert _ABSOLUTE.findall((UI / name).read_text()) == []
     assert all("/" not in path.removeprefix("/") for path in (*PAGES, "/login", "/docs"))
 
@@ -88,16 +100,20 @@ def test_the_scripts_find_their_elements() -> None:
 
 @pytest.mark.parametrize("path", [*PAGES, "/login", "/docs"])
 async def test_a_page_names_every_file_it_needs_for_good(client: Client, path: str) -> None:
-    """All are kept without asking again, under the version of all; no module waits for another to be read."""
+    """All are kept without asking again, under the version of all; no module waits for another to
+    be read.
+    """
     page = await client.get(path)
     assert page.headers["Cache-Control"] == "no-cache"
     text = await page.text()
     addresses = re.findall(r'(?:src|href)="(ui/[^"]+)"', text)
     assert addresses
+
     for address in addresses:
         assert address.startswith(f"ui/{load_assets().version}/")
         file = await client.get("/" + address)
         assert (file.status, "immutable" in file.headers["Cache-Control"]) == (200, True)
+
     named = {address.split("/", 2)[2] for address in addresses}
     for name in [name for name in named if name.endswith(".js")]:
         assert imported(name, IMPORT) <= named
@@ -105,7 +121,9 @@ async def test_a_page_names_every_file_it_needs_for_good(client: Client, path: s
 
 
 async def test_an_older_page_gets_the_newest_files(client: Client) -> None:
-    """One that was open over an update is answered, but its browser keeps nothing under the old address."""
+    """One that was open over an update is answered, but its browser keeps nothing under the old
+    address.
+    """
     response = await client.get("/ui/0123456789ab/app.js")
     assert (response.status, response.headers["Cache-Control"]) == (200, "no-cache")
     assert (await client.get("/ui/0123456789ab/none.js")).status == 404
@@ -202,7 +220,9 @@ assert.ok(isId(" req_01j9xkz3p4q5r6s7t8u9v0w1x2 ") && !isId("/v1/users"));
 
 
 def test_pure_parts_of_the_scripts_hold() -> None:
-    """JSON is indented without touching a token, filters are told from searches, queries are read in one way."""
+    """JSON is indented without touching a token, filters are told from searches, queries are read
+    in one way.
+    """
     node = find("node")
     ran = subprocess.run(
         [node, "--input-type=module", "-"],

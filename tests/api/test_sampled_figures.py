@@ -1,7 +1,8 @@
-"""A known truth, of which a rule of capture keeps a tenth and all failures: whoever shows a figure comes near it.
+"""A known truth, of which a rule of capture keeps a tenth and all failures: whoever shows a figure
+comes near it.
 
-Near is four standard errors of a sample of its size, and for a percentile the bucket beside its own. Ids and numbers
-are always the same, so the answers are.
+Near is four standard errors of a sample of its size, and for a percentile the bucket beside its
+own. Ids and numbers are always the same, so the answers are.
 """
 
 import asyncio
@@ -33,20 +34,32 @@ SHARE: Final = 0.1
 PERIOD_US: Final = 3_000_000_000
 STEP: Final = NUMBER * 360_000_000 // PERIOD_US
 """Exchanges of one of ten steps of an hour."""
-ENDPOINTS: Final = {"/users/{id}": 50, "/orders": 25, "/orders/{id}": 15, "/search": 7, "/export": 3}
+ENDPOINTS: Final = {
+    "/users/{id}": 50,
+    "/orders": 25,
+    "/orders/{id}": 15,
+    "/search": 7,
+    "/export": 3,
+}
 NOW_US: Final = START_US + 3_600_000_000
 Figure = Callable[[Record], float]
 
 
 def truth() -> list[Record]:
-    """Make exchanges with 3 % failures, which take longer, and a heavy tail; every fifth is an LLM call."""
+    """Make exchanges with 3 % failures, which take longer, and a heavy tail; every fifth is an LLM
+    call.
+    """
     chance = random.Random(5)
     records = []
     for number in range(NUMBER):
         has_failed = chance.random() < 0.03
         duration_us = round(50_000 * exp(0.8 * chance.gauss(0, 1))) * (3 if has_failed else 1)
         changes: dict[str, Any] = {"provider": "openai", "model": f"gpt-{chance.choice('445')}"}
-        changes |= {"input_tokens": chance.randrange(2000), "output_tokens": 10, "cost_usd": chance.random() / 100}
+        changes |= {
+            "input_tokens": chance.randrange(2000),
+            "output_tokens": 10,
+            "cost_usd": chance.random() / 100,
+        }
         records.append(
             make_record(
                 number, status=500 if has_failed else 200, duration_us=duration_us,
@@ -55,6 +68,7 @@ def truth() -> list[Record]:
                 **(changes if number % 5 == 0 else {}),
             )
         )  # fmt: skip
+
     return records
 
 
@@ -107,13 +121,19 @@ def check_summary(found: Any) -> None:
     """Judge totals, by status and of LLM calls, and percentiles."""
     assert found["sampled"] is True
     assert found["exchanges"] == near(one)
-    assert found["status"] == {"2xx": near(lambda record: record.status == 200), "5xx": sum(map(failed, RECORDS))}
+    assert found["status"] == {
+        "2xx": near(lambda record: record.status == 200),
+        "5xx": sum(map(failed, RECORDS)),
+    }
     assert found["request_bytes"] == near(lambda record: record.request_bytes)
-    assert all(is_near_percentile(found["duration_ms"][f"p{percent}"], percent) for percent in (50, 95, 99))
+    assert all(
+        is_near_percentile(found["duration_ms"][f"p{percent}"], percent) for percent in (50, 95, 99)
+    )
     usage = found["usage"]
     assert usage["calls"] == near(lambda record: record.provider is not None)
     assert usage["input_tokens"] == near(lambda record: record.input_tokens or 0)
     assert usage["cost_usd"] == near(lambda record: record.cost_usd or 0)
+
     for model in usage["models"]:
         of_model = [record for record in RECORDS if record.model == model["model"]]
         assert model["calls"] == near(one, of_model)
@@ -151,7 +171,8 @@ async def test_the_api_comes_near(client: Client, left_out: int) -> None:
     facets = await ask(client, "/api/facets?name=status,endpoint,model")
     assert facets["sampled"] is True
     assert {each["value"]: each["count"] for each in facets["facets"]["endpoint"]} == {
-        name: near(one, [record for record in RECORDS if record.endpoint == name]) for name in ENDPOINTS
+        name: near(one, [record for record in RECORDS if record.endpoint == name])
+        for name in ENDPOINTS
     }
 
 
@@ -182,13 +203,20 @@ async def test_commands_say_that_they_estimate(client: Client, left_out: int) ->
     ("changes", "expected"),
     [
         ({"figure": "count"}, near(one)),
-        ({"figure": "share", "of": "status:5xx"}, pytest.approx(sum(map(failed, RECORDS)) / NUMBER, rel=0.1)),
+        (
+            {"figure": "share", "of": "status:5xx"},
+            pytest.approx(sum(map(failed, RECORDS)) / NUMBER, rel=0.1),
+        ),
         ({"figure": "cost"}, near(lambda record: record.cost_usd or 0)),
     ],
 )
-async def test_alerts_come_near(world: World, left_out: int, changes: dict[str, Any], expected: Any) -> None:
+async def test_alerts_come_near(
+    world: World, left_out: int, changes: dict[str, Any], expected: Any
+) -> None:
     """A share of failures that are all kept is not ten times what it is."""
-    alert = AlertSettings(**{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 3600.0, **changes})
+    alert = AlertSettings(
+        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 3600.0, **changes}
+    )
     assert (await read_figures(world.storage, alert, NOW_US))[""].value == expected
     percentile = AlertSettings(name="a", url="http://x/", above=1.0, window_s=3600.0, figure="p95")
     value_ms = (await read_figures(world.storage, percentile, NOW_US))[""].value

@@ -25,8 +25,13 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 async def address(world: World, certificate: tuple[Path, Path]) -> AsyncIterator[str]:
     """An admin port that speaks TLS and has names with scopes."""
-    world.host_scopes = {"a.logs.example": Scope(projects=("proj_a",)), "b.logs.example": Scope(projects=("proj_b",))}
-    await world.storage.commit(make_batch(make_record(1), make_record(2, project="proj_b"), make_record(3)))
+    world.host_scopes = {
+        "a.logs.example": Scope(projects=("proj_a",)),
+        "b.logs.example": Scope(projects=("proj_b",)),
+    }
+    await world.storage.commit(
+        make_batch(make_record(1), make_record(2, project="proj_b"), make_record(3))
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     remember_server_name(context)
@@ -56,10 +61,14 @@ async def test_both_names_must_be_one(
     trusting = ssl.create_default_context()
     trusting.check_hostname = False
     trusting.verify_mode = ssl.CERT_NONE
+
     async with (
         aiohttp.ClientSession() as session,
         session.get(
-            f"{address}/v1/requests", headers=BEARER | {"Host": host}, ssl=trusting, server_hostname=server_name
+            f"{address}/v1/requests",
+            headers=BEARER | {"Host": host},
+            ssl=trusting,
+            server_hostname=server_name,
         ) as response,
     ):
         assert response.status == status, await response.text()

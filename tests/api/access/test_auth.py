@@ -9,7 +9,15 @@ from tests.support.cases import each_of
 
 @each_of(
     ("header", "token"),
-    [("Bearer a", "a"), ("bEARER a", "a"), ("a", "a"), ("Basic a", None), ("a b c", None), ("", None), (None, None)],
+    [
+        ("Bearer a", "a"),
+        ("bEARER a", "a"),
+        ("a", "a"),
+        ("Basic a", None),
+        ("a b c", None),
+        ("", None),
+        (None, None),
+    ],
 )
 def test_credentials_are_read_from_both_spellings(header: str | None, token: str | None) -> None:
     """With the scheme or bare."""
@@ -37,7 +45,9 @@ def test_writes_come_from_our_own_origin(method: str, origin: str | None, is_own
     assert is_own_origin(method, headers, "a.test:8090") is is_own
 
 
-@pytest.mark.parametrize(("site", "is_own"), [("same-origin", True), ("same-site", False), ("cross-site", False)])
+@pytest.mark.parametrize(
+    ("site", "is_own"), [("same-origin", True), ("same-site", False), ("cross-site", False)]
+)
 def test_what_the_browser_says_of_the_site_counts_more_than_a_host(site: str, is_own: bool) -> None:
     """A proxy may pass another Host on; no script can say this."""
     headers = {"Origin": "https://logs.example", "Sec-Fetch-Site": site}
@@ -55,6 +65,8 @@ def test_what_the_browser_says_of_the_site_counts_more_than_a_host(site: str, is
     ],
 )
 def test_a_cookie_is_for_the_folder_of_the_login(front: Front, name: str, path: str) -> None:
-    """As the browser sees it, which holds behind any proxy; only what is the whole host's names a path."""
+    """As the browser sees it, which holds behind any proxy; only what is the whole host's names a
+    path.
+    """
     assert cookie_name("ab", front) == name
     assert cookie_path(name) == path

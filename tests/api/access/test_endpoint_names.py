@@ -12,8 +12,12 @@ from tests.support.memory_store import MemoryStorage
 
 ADMIN = Principal("admin", "admin")
 NAMES = EndpointNames(
-    lambda route, project, name: "/people/{name}" if name == "/people/ann" and project == "a" else name,
-    lambda name, scope: [FormerEndpoints("shop", "a", ("/people/ann",))] if name == "/people/{name}" else [],
+    lambda route, project, name: (
+        "/people/{name}" if name == "/people/ann" and project == "a" else name
+    ),
+    lambda name, scope: (
+        [FormerEndpoints("shop", "a", ("/people/ann",))] if name == "/people/{name}" else []
+    ),
 )
 
 
@@ -21,18 +25,23 @@ async def test_rows_are_found_under_all_names() -> None:
     """A name of today finds rows that were stored under those of before, and they are shown by it."""
     storage = MemoryStorage()
     records = [
-        make_record(endpoint=name, route_id="shop", project="a") for name in ("/people/ann", "/people/{name}", "/x")
+        make_record(endpoint=name, route_id="shop", project="a")
+        for name in ("/people/ann", "/people/{name}", "/x")
     ]
     await storage.commit(make_batch(*records))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
     page = await view.read(RecordQuery(filter=make_filter(endpoints=("/people/{name}",))))
     assert [record.endpoint for record in page.records] == ["/people/{name}"] * 2
     assert (await view.read(CountQuery(make_filter(endpoints=("/people/{name}",))))).exchanges == 2
-    assert (await view.read(CountQuery(make_filter(endpoints=("/people/ann", "/x"))))).exchanges == 2
+    assert (
+        await view.read(CountQuery(make_filter(endpoints=("/people/ann", "/x"))))
+    ).exchanges == 2
 
 
 async def test_searches_know_all_names() -> None:
-    """Also what must not be, and one of several: what is shown by a name of today is found, and left out, by it."""
+    """Also what must not be, and one of several: what is shown by a name of today is found, and
+    left out, by it.
+    """
     storage = MemoryStorage()
     records = [
         make_record(endpoint=name, route_id="shop", project="a")
@@ -40,22 +49,38 @@ async def test_searches_know_all_names() -> None:
     ]
     await storage.commit(make_batch(*records))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
+
     people = Is("endpoint", ("/people/{name}",))
-    for where, number in ((Not(people), 2), (Or((people, Is("method", ("BREW",)))), 2), (And((Not(Not(people)),)), 2)):
+    for where, number in (
+        (Not(people), 2),
+        (Or((people, Is("method", ("BREW",)))), 2),
+        (And((Not(Not(people)),)), 2),
+    ):
         assert (await view.read(CountQuery(Filter(where=where)))).exchanges == number, where
-    assert (await view.read(CountQuery(Filter(where=Or((people, Is("endpoint", ("/x",)))))))).exchanges == 3
+
+    assert (
+        await view.read(CountQuery(Filter(where=Or((people, Is("endpoint", ("/x",)))))))
+    ).exchanges == 3
 
 
 async def test_names_of_before_are_those_of_their_route_and_project() -> None:
-    """What another route or project has under such a name is an endpoint of its own: not found, and not erased."""
+    """What another route or project has under such a name is an endpoint of its own: not found, and
+    not erased.
+    """
     storage = MemoryStorage()
     others = [("shop", "b"), ("shop", None), ("blog", "a"), (None, "a")]
     places = [("shop", "a"), *others]
-    records = [make_record(endpoint="/people/ann", route_id=route, project=project) for route, project in places]
+    records = [
+        make_record(endpoint="/people/ann", route_id=route, project=project)
+        for route, project in places
+    ]
     await storage.commit(make_batch(*records))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
-    filter, people = make_filter(endpoints=("/people/{name}",)), Is("endpoint", ("/people/{name}",))
-    assert [record.endpoint for record in (await view.read(RecordQuery(filter=filter))).records] == ["/people/{name}"]
+    filter = make_filter(endpoints=("/people/{name}",))
+    people = Is("endpoint", ("/people/{name}",))
+    assert [
+        record.endpoint for record in (await view.read(RecordQuery(filter=filter))).records
+    ] == ["/people/{name}"]
     assert (await view.read(CountQuery(filter))).exchanges == 1
     assert (await view.read(CountQuery(Filter(where=people)))).exchanges == 1
     assert (await view.read(CountQuery(Filter(where=Not(people))))).exchanges == len(others)
@@ -69,7 +94,9 @@ async def test_names_of_before_without_a_route_and_project_are_of_records_withou
     """Traffic of no project learns for itself."""
     storage = MemoryStorage()
     places = [(None, None), ("shop", None), (None, "a")]
-    records = [make_record(endpoint="/b", route_id=route, project=project) for route, project in places]
+    records = [
+        make_record(endpoint="/b", route_id=route, project=project) for route, project in places
+    ]
     await storage.commit(make_batch(*records))
     names = EndpointNames(former=lambda name, scope: [FormerEndpoints(None, None, ("/b",))])
     view = ScopedStorage(storage, ADMIN, QueryGate(), names)
@@ -82,7 +109,11 @@ async def test_conversations_are_found_under_all_names() -> None:
     """As their calls are."""
     storage = MemoryStorage()
     call = make_record(
-        endpoint="/people/ann", route_id="shop", project="a", provider="openai", conversation=bytes(15) + b"1"
+        endpoint="/people/ann",
+        route_id="shop",
+        project="a",
+        provider="openai",
+        conversation=bytes(15) + b"1",
     )
     await storage.commit(make_batch(call))
     view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
@@ -107,8 +138,17 @@ async def test_many_names_are_one_alternative_of_a_place() -> None:
             asked.append(filter)
             return await super().count(filter)
 
-    names = EndpointNames(former=lambda name, scope: [FormerEndpoints("shop", place, (name + "/x",)) for place in "ab"])
-    await ScopedStorage(Store(), ADMIN, QueryGate(), names).read(CountQuery(make_filter(endpoints=("/p", "/q"))))
+    names = EndpointNames(
+        former=lambda name, scope: [
+            FormerEndpoints("shop", place, (name + "/x",)) for place in "ab"
+        ]
+    )
+    await ScopedStorage(Store(), ADMIN, QueryGate(), names).read(
+        CountQuery(make_filter(endpoints=("/p", "/q")))
+    )
     known = ("/p/x", "/q/x")
-    places = [And((Is("endpoint", known), Is("route_id", ("shop",)), Is("project", (place,)))) for place in "ab"]
+    places = [
+        And((Is("endpoint", known), Is("route_id", ("shop",)), Is("project", (place,))))
+        for place in "ab"
+    ]
     assert asked[0].where == Or((Is("endpoint", ("/p", "/q")), *places))

@@ -37,7 +37,10 @@ def test_a_trusted_proxy_says_how_the_browser_came(
         {} if proto is None else {"X-Forwarded-Proto": proto}
     )
     front = front_of(headers, is_trusted=is_trusted, is_secure=is_secure, base_path="")
-    assert (front.is_secure, front.host) == (expected, "logs.example" if is_trusted else "inner:8090")
+    assert (front.is_secure, front.host) == (
+        expected,
+        "logs.example" if is_trusted else "inner:8090",
+    )
 
 
 @each_of(

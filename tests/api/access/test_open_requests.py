@@ -1,4 +1,6 @@
-"""What is open under a credential ends within a second of it, whoever it was and whatever it was doing."""
+"""What is open under a credential ends within a second of it, whoever it was and whatever it was
+doing.
+"""
 
 import asyncio
 
@@ -42,7 +44,10 @@ async def is_cut(response: ClientResponse) -> bool:
 @pytest.mark.parametrize("path", STREAMS)
 async def test_a_tail_ends_with_its_token(world: World, client: Client, path: str) -> None:
     """That of the rotated token is cut; that of another caller goes on."""
-    async with client.get(path, headers=BEARER) as old, client.get(path, headers={"Authorization": READER}) as other:
+    async with (
+        client.get(path, headers=BEARER) as old,
+        client.get(path, headers={"Authorization": READER}) as other,
+    ):
         assert (old.status, other.status) == (200, 200)
         await other.content.readuntil(b"\n\n")
         world.token = "another"
@@ -65,9 +70,18 @@ async def test_a_revoked_reader_is_cut_too(world: World, client: Client) -> None
 
 async def test_an_export_ends_with_its_token(world: World, client: Client) -> None:
     """It is visibly broken off, though its client had stopped reading."""
-    large = Payload(b"GET / HTTP/1.1", b"HTTP/1.1 200 OK", None, Body(b"x" * 65536, b"", 65536, False, None, None))
-    await world.storage.commit(Batch("side-1", [Entry(make_record(number), large) for number in range(400)]))
-    plain = {**BEARER, "Accept-Encoding": "identity"}  # compressed, all of it would be under way at once
+    large = Payload(
+        b"GET / HTTP/1.1",
+        b"HTTP/1.1 200 OK",
+        None,
+        Body(b"x" * 65536, b"", 65536, False, None, None),
+    )
+    await world.storage.commit(
+        Batch("side-1", [Entry(make_record(number), large) for number in range(400)])
+    )
+
+    # Compressed, all of it would be under way at once.
+    plain = {**BEARER, "Accept-Encoding": "identity"}
     async with client.get("/api/export?bodies=true", headers=plain) as response:
         assert await response.content.readany()
         world.token = "another"
@@ -82,7 +96,11 @@ async def test_a_stream_ends_with_its_session(world: World, client: Client) -> N
         login = await client.post("/login", json={"token": TOKEN})
         client.session.cookie_jar.clear()
         cookies.append({"Cookie": f"{COOKIE}={login.cookies[COOKIE].value}"})
-    async with client.get(STREAMS[0], headers=cookies[0]) as mine, client.get(STREAMS[0], headers=cookies[1]) as other:
+
+    async with (
+        client.get(STREAMS[0], headers=cookies[0]) as mine,
+        client.get(STREAMS[0], headers=cookies[1]) as other,
+    ):
         assert (mine.status, other.status) == (200, 200)
         assert (await client.post("/logout", headers=cookies[0])).status == 204
         assert await is_cut(mine)

@@ -19,7 +19,9 @@ OTHERS = [Credential(hashlib.sha256(b"reader-token").digest(), READER)]
 
 
 def test_a_token_stands_for_its_principal() -> None:
-    """The data directory's token is the admin's, configured ones stand for what was configured, others for nobody."""
+    """The data directory's token is the admin's, configured ones stand for what was configured,
+    others for nobody.
+    """
     credentials = Credentials(lambda: "t\udcff", OTHERS)
     found = credentials.find("t\udcff")
     assert found is not None
@@ -58,7 +60,9 @@ def refusal_or(call: Callable[[], Value]) -> Value | None:
     try:
         return call()
     except Refused as refused:
-        return None if refused.status == 403 else pytest.fail(str(refused))
+        if refused.status == 403:
+            return None
+        return pytest.fail(str(refused))
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -75,7 +79,9 @@ MAYBE = st.none() | NAMES
 def test_an_intersection_shows_what_both_show(
     one: Scope, other: Scope, project: str | None, container: str | None, client: str | None
 ) -> None:
-    """A record is in the intersection exactly when it is in both; without common ground there is a refusal."""
+    """A record is in the intersection exactly when it is in both; without common ground there is a
+    refusal.
+    """
     record = make_record(1, project=project, container=container, client=client)
     in_both = is_visible(record, one) and is_visible(record, other)
     both = refusal_or(lambda: intersect(one, other))
@@ -86,9 +92,12 @@ def test_an_intersection_shows_what_both_show(
 def test_a_narrowed_filter_never_shows_more(
     scope: Scope, wanted: tuple[str, ...], project: str | None, container: str | None
 ) -> None:
-    """It matches what the filter matches within the scope, or is refused for naming what is outside."""
+    """It matches what the filter matches within the scope, or is refused for naming what is
+    outside.
+    """
     filter = make_filter(projects=wanted)
     record = make_record(1, project=project, container=container, client=None)
+
     narrowed = refusal_or(lambda: narrow(filter, scope))
     if narrowed is None:
         assert scope.projects
@@ -120,7 +129,9 @@ def test_a_narrowed_filter_never_shows_more(
         ),
     ],
 )
-def test_naming_what_is_out_of_scope_is_refused(scope: Scope, foreign: Filter, mixed: Filter, own: Filter) -> None:
+def test_naming_what_is_out_of_scope_is_refused(
+    scope: Scope, foreign: Filter, mixed: Filter, own: Filter
+) -> None:
     """Whether it exists or not, alone or beside what is in scope."""
     for filter in (foreign, mixed):
         with pytest.raises(Refused, match="not permitted"):

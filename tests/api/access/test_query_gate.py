@@ -10,19 +10,33 @@ from api.access.query_gate import QueryGate, is_short
 from api.http.errors import Refused
 from storage.conversations import ConversationQuery
 from storage.query import CountQuery, Filter, Query, RecordQuery, SummaryQuery, TopQuery
-from storage.search.expression import And, Between, Expression, Has, Is, Like, Not, Or, Substring, Text
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    Is,
+    Like,
+    Not,
+    Or,
+    Substring,
+    Text,
+)
 from storage.search.phrase import Phrase
 from tests.support.cases import each_of
 
 
 async def test_only_so_many_queries_run_at_once() -> None:
-    """The others wait a little and are then sent away, with a time to come back; a turn that ends is given on."""
+    """The others wait a little and are then sent away, with a time to come back; a turn that ends
+    is given on.
+    """
     gate = QueryGate(2, max_wait_s=0.02)
     async with gate.turn():
         async with gate.turn():
             with pytest.raises(Refused, match="too many queries are running") as caught:
                 async with gate.turn():
                     raise AssertionError
+
         assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "1")
         async with gate.turn():
             pass
@@ -47,16 +61,19 @@ async def test_long_queries_leave_turns_for_short_ones() -> None:
             with pytest.raises(Refused, match="too many searches and sums are running"):
                 async with gate.turn(is_long=True):
                     raise AssertionError
+
         async with gate.turn():
             with pytest.raises(Refused, match="too many queries are running"):
                 async with gate.turn():
                     raise AssertionError
+
     async with AsyncExitStack() as running:
         for _ in range(3):
             await running.enter_async_context(gate.turn())
         with pytest.raises(Refused):
             async with gate.turn(is_long=True):
                 raise AssertionError
+
     async with gate.turn(is_long=True), gate.turn(is_long=True), gate.turn():
         pass
 

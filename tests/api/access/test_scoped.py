@@ -19,7 +19,9 @@ async def filled() -> MemoryStorage:
     """Make a store with a record of proj_a and one of proj_b, both with payloads."""
     storage = MemoryStorage()
     payload = make_payload(make_body(b"secret"))
-    await storage.commit(make_batch((make_record(1), payload), (make_record(2, project="proj_b"), payload)))
+    await storage.commit(
+        make_batch((make_record(1), payload), (make_record(2, project="proj_b"), payload))
+    )
     return storage
 
 
@@ -38,7 +40,10 @@ async def test_keys_are_those_that_made_records_in_scope() -> None:
     storage = MemoryStorage()
     ids = [f"k{number:03}" for number in range(210)]
     for id in (*ids, "foreign"):
-        await storage.create_key(ApiKey(id=id, name=id, last4="wxyz", secret_sha256=id.encode().ljust(32)))
+        await storage.create_key(
+            ApiKey(id=id, name=id, last4="wxyz", secret_sha256=id.encode().ljust(32))
+        )
+
     records = [make_record(number, key_id=id) for number, id in enumerate(ids)]
     await storage.commit(make_batch(*records, make_record(300, key_id="foreign", project="proj_b")))
     assert [key.id for key in await ScopedStorage(storage, READER, QueryGate()).keys()] == ids

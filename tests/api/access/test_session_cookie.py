@@ -39,7 +39,9 @@ async def marked(world: World, start: Start) -> Client:
     return await start(replace(world.services(), sessions=Sessions(mark=MARK)))
 
 
-async def test_two_instances_of_a_host_have_a_cookie_each(world: World, start: Start, marked: Client) -> None:
+async def test_two_instances_of_a_host_have_a_cookie_each(
+    world: World, start: Start, marked: Client
+) -> None:
     """Logging in at one ends no session of the other."""
     other = await start(replace(world.services(), sessions=Sessions(mark="665544332211")))
     cookies = f"{await cookie_of(marked)}; {await cookie_of(other)}"
@@ -52,7 +54,12 @@ async def test_a_cookie_that_an_upstream_sets_changes_nothing(marked: Client) ->
     mine = await cookie_of(marked)
     _, _, secret = mine.partition("=")
     assert await status_with(marked, f"sidelog_session=planted; {mine}") == 200
-    assert await status_with(marked, f"sidelog_session={secret}; sidelog_session_000000000000={secret}") == 401
+    assert (
+        await status_with(
+            marked, f"sidelog_session={secret}; sidelog_session_000000000000={secret}"
+        )
+        == 401
+    )
 
 
 async def test_logging_out_takes_the_cookie_back(marked: Client) -> None:

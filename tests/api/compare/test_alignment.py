@@ -49,6 +49,8 @@ def test_the_run_is_a_longest_one(numbers: list[int]) -> None:
         ("", "a", [(None, 0)]),
     ],
 )
-def test_pairs_are_what_differs(old: str, new: str, pairs: list[tuple[int | None, int | None]]) -> None:
+def test_pairs_are_what_differs(
+    old: str, new: str, pairs: list[tuple[int | None, int | None]]
+) -> None:
     """By position between two runs; what is longer on one side has no counterpart."""
     assert list(differing(old, new)) == pairs

@@ -53,14 +53,17 @@ def test_a_named_place_is_set_apart_with_all_below_it() -> None:
     assert taken(apart, {"meta": {"a": 1}, "b": 1}, {"meta": {"a": 2}, "b": 2}) == ["meta.a"]
     assert taken(apart, {"meta": 1}, {}) == ["meta"]
     assert taken(apart, {"items": [{"id": 1}]}, {"items": 1}) == []
-    assert taken(apart, {"items": [{"id": 1, "n": 1}]}, {"items": [{"id": 2, "n": 2}]}) == ["items.0.id"]
+    assert taken(apart, {"items": [{"id": 1, "n": 1}]}, {"items": [{"id": 2, "n": 2}]}) == [
+        "items.0.id"
+    ]
     assert taken(apart, {"x": {"u1": 1}}, {"x": {"u1": 2, "u2": 1}}) == ["x.u1", "x.u2"]
 
 
 def test_a_header_is_no_member() -> None:
     """Its name has no case, and may be numbered."""
     apart = Apart(read_places(["header:X-A", "b"]))
-    old, new = {"x-a[1]": "1", "b": "1"}, {"x-a[1]": "2", "b": "2"}
+    old = {"x-a[1]": "1", "b": "1"}
+    new = {"x-a[1]": "2", "b": "2"}
     assert taken(apart, old, new, "response_headers") == ["x-a[1]"]
     assert taken(apart, old, new) == ["b"]
 

@@ -61,7 +61,10 @@ def test_bodies_are_compared_as_what_they_are(old: bytes, new: bytes, expected: 
 
 def test_events_are_a_part_of_their_own() -> None:
     """What many of them have alike is shown once."""
-    old, new = ("".join(f'data: {{"id": "{name}", "n": {n}}}\n\n' for n in range(50)).encode() for name in "ab")
+    old, new = (
+        "".join(f'data: {{"id": "{name}", "n": {n}}}\n\n' for n in range(50)).encode()
+        for name in "ab"
+    )
     part = compared(old, new)
     assert part.part == "events"
     assert [(each.path, each.times) for each in part.changes] == [(".[0].data.id", 50)]
@@ -69,7 +72,11 @@ def test_events_are_a_part_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(b'{"a": 1, "b": 2}', b'{"b":2.0,"a":1}'), (b'{"a": 1, "a": 2}', b'{"a": 2}'), (b'"\\u00e9"', '"é"'.encode())],
+    [
+        (b'{"a": 1, "b": 2}', b'{"b":2.0,"a":1}'),
+        (b'{"a": 1, "a": 2}', b'{"a": 2}'),
+        (b'"\\u00e9"', '"é"'.encode()),
+    ],
 )
 def test_the_same_json_written_differently_is_equal_and_says_so(old: bytes, new: bytes) -> None:
     """In order, spaces, numbers, escapes and repeated names."""
@@ -80,7 +87,11 @@ def test_the_same_json_written_differently_is_equal_and_says_so(old: bytes, new:
 def test_a_form_is_compared_by_name() -> None:
     """Its order across names does not count."""
     part = compared(b"a=1&b=2&c=%FF", b"b=3&a=1&c=%FE&a=2", is_form=True)
-    assert lines(part) == ["changed b: 2 | 3", "added a[1]: None | 2", "changed c: \\udcff | \\udcfe"]
+    assert lines(part) == [
+        "changed b: 2 | 3",
+        "added a[1]: None | 2",
+        "changed c: \\udcff | \\udcfe",
+    ]
 
 
 def test_json_that_is_labelled_as_a_form_is_compared_by_path() -> None:
@@ -100,9 +111,17 @@ def test_depth_harms_nothing(depth: int) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        (b'{"a": 1, "b": {"c": "x", "d": "beg', b'{"a": 2, "b": {"c": "x", "d": "beginning", "e"', [".a"]),
+        (
+            b'{"a": 1, "b": {"c": "x", "d": "beg',
+            b'{"a": 2, "b": {"c": "x", "d": "beginning", "e"',
+            [".a"],
+        ),
         (b'[{"a": "x"}, {"a": "y"}, {"a": "z', b'[{"a": "x"}, {"a": "longer"}, {"a"', [".[1].a"]),
-        (b'{"a": [{"b": "c", "d": "e", "f": "g', b'{"a": [{"b": "longer", "d": "e", "f"', [".a[0].b"]),
+        (
+            b'{"a": [{"b": "c", "d": "e", "f": "g',
+            b'{"a": [{"b": "longer", "d": "e", "f"',
+            [".a[0].b"],
+        ),
     ],
 )
 def test_what_the_cut_parted_is_no_difference(old: bytes, new: bytes, expected: list[str]) -> None:
@@ -131,7 +150,12 @@ def test_the_end_of_a_cut_body_is_a_part_of_its_own() -> None:
     """As many bytes of it as both have."""
     head = b"the beginning"
     body, end = body_parts("response_body", cut(head, b"the end"), cut(head, b"and the finish"))
-    assert (body.equal, end.part, end.equal, end.complete) == (True, "response_body_end", False, False)
+    assert (body.equal, end.part, end.equal, end.complete) == (
+        True,
+        "response_body_end",
+        False,
+        False,
+    )
     assert len(body_parts("x", cut(head, b"the end"), cut(head, b"is the end"))) == 1
 
 
@@ -144,7 +168,9 @@ def test_the_end_of_a_cut_body_is_a_part_of_its_own() -> None:
         ({"truncated": True, "size": 9}, ["size"]),
     ],
 )
-def test_what_was_not_kept_is_never_simply_equal(changes: dict[str, Any], expected: list[str]) -> None:
+def test_what_was_not_kept_is_never_simply_equal(
+    changes: dict[str, Any], expected: list[str]
+) -> None:
     """Its size is known, and differs from another one for certain where nothing was coded."""
     part = compared(make_body(b'{"a": 1}'), make_body(b'{"a": 1}', **changes))
     assert [each.path for each in part.changes] == expected

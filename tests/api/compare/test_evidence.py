@@ -12,7 +12,9 @@ from storage.record import Payload, Record
 from tests.api.samples import make_body, make_record
 
 
-def answered(body: Any, *, query: str = "", runtime: str = "1", status: int = 200) -> tuple[Record, Payload]:
+def answered(
+    body: Any, *, query: str = "", runtime: str = "1", status: int = 200
+) -> tuple[Record, Payload]:
     head = f"HTTP/1.1 {status} OK\r\nX-Runtime-Of-Ours: {runtime}\r\nServer: x".encode()
     record = make_record(1, status=status, endpoint="/a", query=query)
     return record, Payload(b"GET /a HTTP/1.1", head, None, make_body(json.dumps(body).encode()))
@@ -34,7 +36,11 @@ def body(number: int) -> Any:
 def test_what_differs_in_each_of_three_answers_is_drawn_anew() -> None:
     """In bodies and headers; not what only sometimes differs."""
     answers = [answered(body(number), runtime=str(number)) for number in range(3)]
-    drawn = {Place(False, ("at",)), Place(False, ("items", "*", "id")), Place(True, ("x-runtime-of-ours",))}
+    drawn = {
+        Place(False, ("at",)),
+        Place(False, ("items", "*", "id")),
+        Place(True, ("x-runtime-of-ours",)),
+    }
     assert learned(*answers).drawn(*answers[0]) == drawn
 
 
@@ -50,10 +56,15 @@ def test_two_answers_are_no_evidence() -> None:
 
 def test_what_most_requests_say_holds_for_the_endpoint() -> None:
     """One whose data were changed meanwhile speaks for itself alone."""
-    three = [answered({"at": number, "name": "a"}, query=query) for query in ("n=1", "n=2") for number in range(3)]
+    three = [
+        answered({"at": number, "name": "a"}, query=query)
+        for query in ("n=1", "n=2")
+        for number in range(3)
+    ]
     changed = [answered({"at": number, "name": f"a{number}"}, query="n=3") for number in range(3)]
     evidence = learned(*three, *changed)
-    at, name = Place(False, ("at",)), Place(False, ("name",))
+    at = Place(False, ("at",))
+    name = Place(False, ("name",))
     assert evidence.drawn(*answered({}, query="n=4")) == {at}
     assert evidence.drawn(*changed[0]) == {at, name}
 

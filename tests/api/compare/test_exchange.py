@@ -40,7 +40,12 @@ def test_a_record_is_equal_to_itself() -> None:
 
 def test_each_part_has_its_changes() -> None:
     """By name; of a repeated one in order."""
-    a = side(heads("X-A: 1\r\nX-A: 2", "Server: x"), query="page=1&tag=a&tag=b", request_bytes=0, response_bytes=0)
+    a = side(
+        heads("X-A: 1\r\nX-A: 2", "Server: x"),
+        query="page=1&tag=a&tag=b",
+        request_bytes=0,
+        response_bytes=0,
+    )
     b = side(heads("x-a: 1\r\nX-A: 3", "Server: y"), query="tag=a&page=2", request_bytes=0, response_bytes=0,
              status=503, error_type="upstream_timeout", outcome="upstream_timeout", method="POST")  # fmt: skip
     found = {
@@ -70,7 +75,8 @@ def test_each_part_has_its_changes() -> None:
 def test_what_differs_by_itself_is_set_apart(name: str) -> None:
     """It is shown, and is no difference; nor is it where one side lacks it."""
     headers = compared(
-        side(heads(f"{name}: 1\r\n{name}: 2", "X-Id: 1")), side(heads(f"{name}: 1\r\n{name}: 3", "X-Id: 1"))
+        side(heads(f"{name}: 1\r\n{name}: 2", "X-Id: 1")),
+        side(heads(f"{name}: 1\r\n{name}: 3", "X-Id: 1")),
     )["request_headers"]
     assert headers.equal
     assert [each.path for each in headers.set_apart] == [f"{name.lower()}[1]"]
@@ -80,14 +86,20 @@ def test_what_differs_by_itself_is_set_apart(name: str) -> None:
 @each_of("name", ["Content-Type", "X-User-Id", "Idle", "Update", "Retry-After", "Last-Event-Id"])
 def test_other_headers_are_not(name: str) -> None:
     """However alike their names are."""
-    assert not compared(side(heads(f"{name}: 1")), side(heads(f"{name}: 2")))["request_headers"].equal
+    assert not compared(side(heads(f"{name}: 1")), side(heads(f"{name}: 2")))[
+        "request_headers"
+    ].equal
 
 
 def test_named_places_are_set_apart() -> None:
     """Of headers and bodies alike; the delimiter of a form has no meaning."""
     kind = "Content-Type: multipart/form-data; boundary"
-    a, b = heads(f"X-A: 1\r\n{kind}=a"), heads(f"X-A: 2\r\n{kind}=b")
-    a.response_body, b.response_body = make_body(b'{"at": 1, "n": 1}'), make_body(b'{"at": 2, "n": 2}')
+    a = heads(f"X-A: 1\r\n{kind}=a")
+    b = heads(f"X-A: 2\r\n{kind}=b")
+    a.response_body, b.response_body = (
+        make_body(b'{"at": 1, "n": 1}'),
+        make_body(b'{"at": 2, "n": 2}'),
+    )
     apart = Apart(read_places(["header:x-a", "at"]))
     parts = {part.part: part for part in compare_parts(side(a), side(b), apart)}
     assert (parts["request_headers"].equal, parts["response_body"].equal) == (True, False)
@@ -119,12 +131,17 @@ def test_the_length_counts_only_where_the_body_was_not_compared() -> None:
 
 
 def test_what_is_not_stored_is_said() -> None:
-    """Neither a body that retention has removed, nor a record without heads, nor one in flight is simply equal."""
+    """Neither a body that retention has removed, nor a record without heads, nor one in flight is
+    simply equal.
+    """
     gone = compared(side(heads("")), side(heads("")))["response_body"]
     assert (gone.equal, gone.complete) == (True, False)
     assert gone.notes == ["a: not kept: no longer stored", "b: not kept: no longer stored"]
     nothing = compared(side(), side(heads("")))["headers and bodies"]
-    assert (nothing.complete, nothing.notes) == (False, ["a: neither headers nor bodies are stored"])
+    assert (nothing.complete, nothing.notes) == (
+        False,
+        ["a: neither headers nor bodies are stored"],
+    )
     flying = Side(make_in_flight(1), None, [], has_more_messages=False)
     status = compared(flying, side())["status"]
     assert (status.complete, status.notes) == (False, ["a: in progress"])
@@ -132,7 +149,8 @@ def test_what_is_not_stored_is_said() -> None:
 
 def test_trailers_are_compared_as_headers_are() -> None:
     """A message without any has no such part."""
-    a, b = heads(""), heads("")
+    a = heads("")
+    b = heads("")
     b.response_trailers = b"Digest: x"
     parts = compared(side(a), side(b))
     assert [each.path for each in parts["response_trailers"].changes] == ["digest"]
@@ -145,10 +163,16 @@ def test_messages_are_compared_each_way() -> None:
 
     def said(*texts: str, **more: object) -> Side:
         events = [
-            make_message(2, session, direction="out" if text[0] == "<" else "in", text=text[1:]) for text in texts
+            make_message(2, session, direction="out" if text[0] == "<" else "in", text=text[1:])
+            for text in texts
         ]
         ping = make_message(3, session, opcode="ping", text="", **more)
-        return Side(session, make_payload(), [show_message(each) for each in [*events, ping]], has_more_messages=False)
+        return Side(
+            session,
+            make_payload(),
+            [show_message(each) for each in [*events, ping]],
+            has_more_messages=False,
+        )
 
     a = said('>{"id": 1}', "<hello", '<{"n": 1}')
     part = compared(a, said("<hello", '>{"id": 1}', '<{"n": 2}', size=9))["messages"]
@@ -171,7 +195,8 @@ def test_events_are_compared_by_their_data() -> None:
 def test_figures_stand_beside_each_other() -> None:
     """Those that one of both has; none is a difference."""
     stream = Stream(first_content_us=5, frames=2, longest_gap_us=None, finished=True)
-    a, b = side(input_tokens=1, cost_usd=0.5), side(input_tokens=2, duration_us=7, stream=stream)
+    a = side(input_tokens=1, cost_usd=0.5)
+    b = side(input_tokens=2, duration_us=7, stream=stream)
     found = {each.name: (each.a, each.b) for each in measures(a.record, b.record)}
     assert found["duration_us"] == (102_000, 7)
     assert found["input_tokens"] == (1, 2)

@@ -12,25 +12,35 @@ from tests.api.samples import make_batch, make_body, make_payload, make_record
 
 async def test_two_records_are_compared(world: World, client: Client) -> None:
     """Both are described, and what differs is from the first to the second."""
-    a, b = make_record(1, path="/x"), make_record(2, path="/x", status=500)
+    a = make_record(1, path="/x")
+    b = make_record(2, path="/x", status=500)
     payloads = [make_payload(None, make_body(json.dumps({"n": n}).encode())) for n in (1, 2)]
     for record in (a, b):
         record.request_bytes = 0
     await world.storage.commit(make_batch((a, payloads[0]), (b, payloads[1])))
-    response = await client.get(f"/api/records/{format_id(a.id)}/compare/{b.id.hex()}", headers=BEARER)
+    response = await client.get(
+        f"/api/records/{format_id(a.id)}/compare/{b.id.hex()}", headers=BEARER
+    )
     assert response.status == 200
     found = await response.json()
     assert [found[name]["id"] for name in "ab"] == [format_id(a.id), format_id(b.id)]
     assert (found["equal"], found["complete"]) == (False, True)
-    changed = {part["part"]: [each["path"] for each in part["changes"]] for part in found["parts"] if part["changes"]}
+    changed = {
+        part["part"]: [each["path"] for each in part["changes"]]
+        for part in found["parts"]
+        if part["changes"]
+    }
     assert changed == {"status": ["status"], "response_body": [".n"]}
     assert {"name": "duration_us", "a": 102_000, "b": 102_000} in found["measures"]
 
 
 async def test_named_places_are_ignored(world: World, client: Client) -> None:
     """Each given once; what is no place is refused, and so is another parameter."""
-    a, b = make_record(1), make_record(2)
-    payloads = [make_payload(None, make_body(json.dumps({"n": n, "at": n}).encode())) for n in (1, 2)]
+    a = make_record(1)
+    b = make_record(2)
+    payloads = [
+        make_payload(None, make_body(json.dumps({"n": n, "at": n}).encode())) for n in (1, 2)
+    ]
     await world.storage.commit(make_batch((a, payloads[0]), (b, payloads[1])))
     path = f"/api/records/{format_id(a.id)}/compare/{format_id(b.id)}"
     found = await (await client.get(f"{path}?ignore=.n&ignore=at", headers=BEARER)).json()
@@ -51,8 +61,11 @@ async def test_a_body_that_no_text_can_hold_is_answered(world: World, client: Cl
     ]
     records = [make_record(n) for n in range(1, 1 + len(bodies))]
     await world.storage.commit(
-        make_batch(*((r, make_payload(None, make_body(b))) for r, b in zip(records, bodies, strict=True)))
+        make_batch(
+            *((r, make_payload(None, make_body(b))) for r, b in zip(records, bodies, strict=True))
+        )
     )
+
     for a in records:
         for b in records:
             path = f"/api/records/{format_id(a.id)}/compare/{format_id(b.id)}"
@@ -64,15 +77,20 @@ async def test_a_body_that_no_text_can_hold_is_answered(world: World, client: Cl
 
 async def test_a_record_out_of_scope_is_not_there(world: World, client: Client) -> None:
     """On either side."""
-    own, foreign = make_record(1, project="proj_a"), make_record(2, project="proj_b")
+    own = make_record(1, project="proj_a")
+    foreign = make_record(2, project="proj_b")
     await world.storage.commit(make_batch(own, foreign))
     digest = hashlib.sha256(b"reader").digest()
-    world.credentials.append(Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",)))))
+    world.credentials.append(
+        Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",))))
+    )
     ids = [format_id(record.id) for record in (own, foreign)]
+
     for a, b, status in ((0, 0, 200), (0, 1, 404), (1, 0, 404)):
         path = f"/api/records/{ids[a]}/compare/{ids[b]}"
         response = await client.get(path, headers={"Authorization": "Bearer reader"})
         assert response.status == status
+
     response = await client.get(f"/api/records/{ids[0]}/compare/nothing", headers=BEARER)
     assert response.status == 404
     assert "no record 'nothing'" in (await response.json())["detail"]

@@ -1,4 +1,6 @@
-"""Changes between JSON values: none for equal ones, else such that they make the second value of the first."""
+"""Changes between JSON values: none for equal ones, else such that they make the second value of
+the first.
+"""
 
 import copy
 import json
@@ -22,10 +24,14 @@ SCALARS = st.one_of(
     st.sampled_from(["", "x", "y", "1", "true", "e\u0301", "\u00e9", "\ud800"]),
 )
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=25
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=25,
 )
 NAMED = st.lists(
-    st.fixed_dictionaries({"id": st.integers(0, 8), "v": st.integers(0, 1) | st.lists(st.integers(0, 2), max_size=3)}),
+    st.fixed_dictionaries(
+        {"id": st.integers(0, 8), "v": st.integers(0, 1) | st.lists(st.integers(0, 2), max_size=3)}
+    ),
     unique_by=lambda each: str(each["id"]),
     max_size=8,
 )
@@ -47,8 +53,12 @@ def patched(value: Any, changes: list[Change]) -> Any:
     for change in changes:
         if not change.path:
             return change.new
-    ordered = [change.path for change in changes if change.kind == "moved" and isinstance(change.new, list)]
-    changes = [change for change in changes if not any(is_below(change.path, path) for path in ordered)]
+    ordered = [
+        change.path for change in changes if change.kind == "moved" and isinstance(change.new, list)
+    ]
+    changes = [
+        change for change in changes if not any(is_below(change.path, path) for path in ordered)
+    ]
     return rebuilt(value, changes, 0) if changes else value
 
 
@@ -61,22 +71,39 @@ def rebuilt(value: Any, changes: list[Change], depth: int) -> Any:
     here = [change for change in changes if len(change.path) == depth + 1]
     below = [change for change in changes if len(change.path) > depth + 1]
     if isinstance(value, dict):
-        made = {name: each for name, each in value.items() if ("removed", name) not in kinds_at(here)}
+        made = {
+            name: each for name, each in value.items() if ("removed", name) not in kinds_at(here)
+        }
         made |= {change.path[depth]: change.new for change in here if change.kind != "removed"}
     else:
         made = dict(enumerate(rearranged(value, here, depth)))
+
     for step in dict.fromkeys(change.path[depth] for change in below):
-        made[step] = rebuilt(made[step], [change for change in below if change.path[depth] == step], depth + 1)
-    return made if isinstance(value, dict) else [made[index] for index in sorted(made)]
+        made[step] = rebuilt(
+            made[step], [change for change in below if change.path[depth] == step], depth + 1
+        )
+
+    if isinstance(value, dict):
+        return made
+
+    return [made[index] for index in sorted(made)]
 
 
 def rearranged(value: list[Any], here: list[Change], depth: int) -> list[Any]:
-    """Return an array with elements removed, moved, added and replaced; the others keep their order."""
+    """Return an array with elements removed, moved, added and replaced; the others keep their
+    order.
+    """
     whole = {int(change.path[depth]): change.new for change in here if isinstance(change.new, list)}
-    here = [change for change in here if not (change.kind == "moved" and isinstance(change.new, list))]
+    here = [
+        change for change in here if not (change.kind == "moved" and isinstance(change.new, list))
+    ]
     gone = {change.old_path[depth] for change in here if change.kind in ("removed", "moved")}
     placed = {change.path[depth]: change.new for change in here if change.kind == "added"}
-    placed |= {change.path[depth]: value[int(change.old_path[depth])] for change in here if change.kind == "moved"}
+    placed |= {
+        change.path[depth]: value[int(change.old_path[depth])]
+        for change in here
+        if change.kind == "moved"
+    }
     rest = iter([each for index, each in enumerate(value) if index not in gone])
     count = len(value) - len(gone) + len(placed)
     made = [placed[index] if index in placed else next(rest) for index in range(count)]
@@ -99,13 +126,18 @@ def similar(draw: st.DrawFn) -> tuple[Any, Any]:
     for _ in range(draw(st.integers(0, 4))):
         place = new
         while isinstance(place, dict | list) and place and draw(st.booleans()):
-            step = draw(st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place)))))
+            step = draw(
+                st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place))))
+            )
             if not isinstance(place[step], dict | list):
                 place[step] = draw(SCALARS)
                 break
+
             place = place[step]
+
         if isinstance(place, list):
             place.insert(draw(st.integers(0, len(place))), draw(VALUES))
+
     return old, new
 
 
@@ -114,7 +146,9 @@ def similar(draw: st.DrawFn) -> tuple[Any, Any]:
         lambda pair: tuple(map(normal, pair))
     )
 )
-def test_changes_are_none_for_equal_values_and_make_the_second_of_the_first(pair: tuple[Any, Any]) -> None:
+def test_changes_are_none_for_equal_values_and_make_the_second_of_the_first(
+    pair: tuple[Any, Any],
+) -> None:
     """Whatever the values are, and however alike."""
     old, new = pair
     changes = json_changes(old, new)
@@ -130,7 +164,9 @@ def test_a_value_is_equal_to_itself_with_its_names_in_another_order(value: Any) 
     def turned(each: Any) -> Any:
         if isinstance(each, dict):
             return {name: turned(each[name]) for name in reversed(each)}
-        return [turned(one) for one in each] if isinstance(each, list) else each
+        if isinstance(each, list):
+            return [turned(one) for one in each]
+        return each
 
     assert json_changes(value, turned(value)).kept == []
 
@@ -157,7 +193,8 @@ def test_a_value_is_equal_to_itself_with_its_names_in_another_order(value: Any) 
 def test_what_is_the_same_and_what_is_not(old: str, new: str, expected: list[str]) -> None:
     """Numbers by their value, strings by code point, the last of a repeated name."""
     found = [
-        f"{change.kind} {''.join(f'[{s}]' if isinstance(s, int) else s for s in change.path)} {change.old} {change.new}"
+        f"{change.kind} {''.join(f'[{s}]' if isinstance(s, int) else s for s in change.path)} "
+        f"{change.old} {change.new}"
         for change in json_changes(parse(old), parse(new)).kept
     ]
     assert found == expected
@@ -181,14 +218,23 @@ def test_elements_that_have_a_name_are_found_by_it() -> None:
     [
         ("[1, 2, 3, 1]", "[1, 3, 2, 1]", []),
         ('[{"id": 1}, {"id": 2}, {"id": 3}]', '[{"id": 3}, {"id": 2}, {"id": 1}]', []),
-        ('[{"id": 1}, {"id": 2}, {"id": 3}]', '[{"id": 3}, {"id": 2, "v": 1}, {"id": 1}]', [(1, "v")]),
+        (
+            '[{"id": 1}, {"id": 2}, {"id": 3}]',
+            '[{"id": 3}, {"id": 2, "v": 1}, {"id": 1}]',
+            [(1, "v")],
+        ),
         ('[{"v": 1}, {"v": 2}]', '[{"v": 2}, {"v": 1}]', []),
     ],
 )
 def test_an_array_in_another_order_is_one_change(old: str, new: str, below: list[Any]) -> None:
     """Beside what differs in its elements."""
     first, *others = json_changes(parse(f'{{"a": {old}}}'), parse(f'{{"a": {new}}}')).kept
-    assert (first.kind, first.path, first.old, first.new) == ("moved", ("a",), parse(old), parse(new))
+    assert (first.kind, first.path, first.old, first.new) == (
+        "moved",
+        ("a",),
+        parse(old),
+        parse(new),
+    )
     assert [change.path[1:] for change in others] == below
 
 
@@ -199,7 +245,19 @@ def test_names_that_no_element_of_the_other_side_has_name_nothing(old: str) -> N
     assert {change.kind for change in json_changes(parse(old), new).kept} == {"changed"}
 
 
-@each_of("text", ["{", "NaN", "[Infinity]", "1e999", "1" * 5000, "[" * 100_000, "[" * 100_000 + "]" * 100_000, ""])
+@each_of(
+    "text",
+    [
+        "{",
+        "NaN",
+        "[Infinity]",
+        "1e999",
+        "1" * 5000,
+        "[" * 100_000,
+        "[" * 100_000 + "]" * 100_000,
+        "",
+    ],
+)
 def test_what_is_no_json_is_refused_in_one_way(text: str) -> None:
     """However deep, large or lacking."""
     with pytest.raises(ValueError):  # noqa: PT011 - in whatever words

@@ -10,7 +10,9 @@ from tests.support.cases import each_of
 
 def form(boundary: str, *parts: tuple[str, bytes], end: str = "\r\n") -> bytes:
     lines = b"".join(
-        f'--{boundary}{end}Content-Disposition: form-data; name="{name}"{end}{end}'.encode() + content + end.encode()
+        f'--{boundary}{end}Content-Disposition: form-data; name="{name}"{end}{end}'.encode()
+        + content
+        + end.encode()
         for name, content in parts
     )
     return lines + f"--{boundary}--{end}".encode()
@@ -22,10 +24,21 @@ def contents(body: bytes) -> Any:
 
 def test_parts_of_a_form_are_found_by_name() -> None:
     """Whatever the delimiter, and the ends of lines; JSON is read, other bytes have a digest."""
-    parts = ("a", b"1"), ("b", b'{"x": [1, 2]}'), ("c", b"two\r\nlines"), ("d", b"\xff\x00"), ("e", b"")
+    parts = (
+        ("a", b"1"),
+        ("b", b'{"x": [1, 2]}'),
+        ("c", b"two\r\nlines"),
+        ("d", b"\xff\x00"),
+        ("e", b""),
+    )
     for body in (form("----x", *parts), form("y=1?", *parts), form("z", *parts, end="\n")):
         found = contents(body)
-        assert (found["a"], found["b"], found["c"], found["e"]) == (1, {"x": [1, 2]}, "two\r\nlines", "")
+        assert (found["a"], found["b"], found["c"], found["e"]) == (
+            1,
+            {"x": [1, 2]},
+            "two\r\nlines",
+            "",
+        )
         assert found["d"].startswith("2 bytes, SHA-256 ")
 
 
@@ -41,7 +54,15 @@ def test_other_parts_have_an_order() -> None:
 
 @each_of(
     "body",
-    [b"", b"--", b"--b", b"-- b\n", b"--b\r\n\r\nx\r\n", b"a\r\n--b\r\n\r\n--b--", b"--b\r\nno end of head\r\n--b--"],
+    [
+        b"",
+        b"--",
+        b"--b",
+        b"-- b\n",
+        b"--b\r\n\r\nx\r\n",
+        b"a\r\n--b\r\n\r\n--b--",
+        b"--b\r\nno end of head\r\n--b--",
+    ],
 )
 def test_what_is_none_is_refused(body: bytes) -> None:
     """Half of one, too."""

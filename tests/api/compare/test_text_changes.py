@@ -44,11 +44,17 @@ def test_texts_without_changes_are_the_same(old: str, new: str) -> None:
         ("one", "two", ""),
         ("a b", "c d", ""),
         ("Grüße an euch", "Grüße an Zoë", "Grüße an [-euch-]{+Zoë+}"),
-        ("same " * 100 + "old", "same " * 100 + "new", "…" + ("same " * 100)[-60:] + "[-old-]{+new+}"),
+        (
+            "same " * 100 + "old",
+            "same " * 100 + "new",
+            "…" + ("same " * 100)[-60:] + "[-old-]{+new+}",
+        ),
     ],
 )
 def test_words_are_apart(old: str, new: str, expected: str) -> None:
-    """What is the same stands around them, shortened; strings with no word in common have no segments."""
+    """What is the same stands around them, shortened; strings with no word in common have no
+    segments.
+    """
     assert shown(old, new) == expected
 
 

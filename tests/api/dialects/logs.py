@@ -17,7 +17,9 @@ HALVES = [
 
 def make_log(kinds: list[bool]) -> list[Record]:
     """Make records as the store numbers them: True is an exchange, False an event."""
-    records = [make_record(n) if is_exchange else make_event(n) for n, is_exchange in enumerate(kinds, 1)]
+    records = [
+        make_record(n) if is_exchange else make_event(n) for n, is_exchange in enumerate(kinds, 1)
+    ]
     for seq, record in enumerate(records, 1):
         record.seq = seq
     return records

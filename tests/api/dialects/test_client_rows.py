@@ -27,18 +27,27 @@ UNSENT = {"upstream_sent_at_us": None, "upstream_done_at_us": None, "first_byte_
 
 def project_row(*args: Any) -> dict[str, Any]:
     """Return a row of the list as a client reads it."""
-    return cast(dict[str, Any], msgspec.json.decode(msgspec.json.encode(client_rows.project_row(*args))))
+    return cast(
+        dict[str, Any], msgspec.json.decode(msgspec.json.encode(client_rows.project_row(*args)))
+    )
 
 
 def project_detail(*args: Any) -> dict[str, Any]:
     """Return a detail as a client reads it."""
-    return cast(dict[str, Any], msgspec.json.decode(msgspec.json.encode(client_rows.project_detail(*args))))
+    return cast(
+        dict[str, Any], msgspec.json.decode(msgspec.json.encode(client_rows.project_detail(*args)))
+    )
 
 
 def test_trailers_are_there_where_there_were_any() -> None:
     """Written as headers are; beyond the document, so absent from all other details."""
-    assert not {"requestTrailers", "responseTrailers"} & project_detail(make_record(1), make_payload(), 1).keys()
-    payload = msgspec.structs.replace(make_payload(), response_trailers=b"Grpc-Status: 0\r\nA: 1\r\na: 2")
+    assert (
+        not {"requestTrailers", "responseTrailers"}
+        & project_detail(make_record(1), make_payload(), 1).keys()
+    )
+    payload = msgspec.structs.replace(
+        make_payload(), response_trailers=b"Grpc-Status: 0\r\nA: 1\r\na: 2"
+    )
     detail = project_detail(make_record(1), payload, 1)
     assert detail["responseTrailers"] == {"grpc-status": "0", "a": "1, 2"}
     assert "requestTrailers" not in detail
@@ -132,35 +141,76 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
         ),
         (
             {"auth_code": "agent_denied", "outcome": "rejected", **UNSENT},
-            {"targetScopeValid": False, "requestValid": False, "requestSent": False, "responseReceived": False},
+            {
+                "targetScopeValid": False,
+                "requestValid": False,
+                "requestSent": False,
+                "responseReceived": False,
+            },
         ),
         (
-            {"error_type": "upstream_refused", "outcome": "upstream_error", "status": 502, **UNSENT},
+            {
+                "error_type": "upstream_refused",
+                "outcome": "upstream_error",
+                "status": 502,
+                **UNSENT,
+            },
             {"requestSent": False, "responseReceived": False},
         ),
         (
-            {"error_type": "upstream_unresolved", "outcome": "upstream_error", "status": 502, **UNSENT},
+            {
+                "error_type": "upstream_unresolved",
+                "outcome": "upstream_error",
+                "status": 502,
+                **UNSENT,
+            },
             {"requestConfigError": True, "requestSent": False, "responseReceived": False},
         ),
         (
-            {"error_type": "upstream_untrusted", "outcome": "upstream_error", "status": 502, **UNSENT},
+            {
+                "error_type": "upstream_untrusted",
+                "outcome": "upstream_error",
+                "status": 502,
+                **UNSENT,
+            },
             {"requestConfigError": True, "requestSent": False, "responseReceived": False},
         ),
         (
-            {"error_type": "upstream_timeout", "outcome": "upstream_timeout", "status": 504, "first_byte_us": None},
+            {
+                "error_type": "upstream_timeout",
+                "outcome": "upstream_timeout",
+                "status": 504,
+                "first_byte_us": None,
+            },
             {"responseReceived": False},
         ),
         (
             {"error_type": "loop_detected", "outcome": "rejected", "status": 508, **UNSENT},
-            {"requestConfigError": True, "requestValid": False, "requestSent": False, "responseReceived": False},
+            {
+                "requestConfigError": True,
+                "requestValid": False,
+                "requestSent": False,
+                "responseReceived": False,
+            },
         ),
         ({"outcome": "worker_lost", "status": None}, {"systemError": True}),
         (
             {"error_type": "keys_unavailable", "outcome": "rejected", "status": 503, **UNSENT},
-            {"systemError": True, "requestValid": False, "requestSent": False, "responseReceived": False},
+            {
+                "systemError": True,
+                "requestValid": False,
+                "requestSent": False,
+                "responseReceived": False,
+            },
         ),
         (
-            {"error_type": "no_route", "outcome": "rejected", "status": 404, "route_id": None, **UNSENT},
+            {
+                "error_type": "no_route",
+                "outcome": "rejected",
+                "status": 404,
+                "route_id": None,
+                **UNSENT,
+            },
             {
                 "proxyExists": False,
                 "proxyActive": False,
@@ -173,7 +223,9 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
         ),
     ],
 )
-def test_checks_follow_from_route_key_and_outcome(changes: dict[str, object], differences: dict[str, bool]) -> None:
+def test_checks_follow_from_route_key_and_outcome(
+    changes: dict[str, object], differences: dict[str, bool]
+) -> None:
     """All twenty, always; only those differ that the failure is about."""
     assert checks_of(make_record(1, seq=1, **changes)) == GOOD | differences
 
@@ -210,16 +262,24 @@ def test_the_detail_has_flat_fields_beside_the_blocks() -> None:
         "responseHeaders", "responseBody",
     ]  # fmt: skip
     assert shown["duration"] == 102
-    assert shown["requestHeaders"] == {"host": "service.test", "cookie": "[REDACTED]", "x-a": "1, 2"}
+    assert shown["requestHeaders"] == {
+        "host": "service.test",
+        "cookie": "[REDACTED]",
+        "x-a": "1, 2",
+    }
     assert json.loads(msgspec.json.encode(shown))["responseBody"] == {"id": 1}
     for name in ("proxyData", "targetData", "validationData", "TTL", "userId"):
         assert shown[name] == project_row(record, payload, None)[name]
     bare = project_detail(record, None, None)
-    assert [bare[name] for name in ("requestHeaders", "requestBody", "responseHeaders", "responseBody")] == [None] * 4
+    assert [
+        bare[name] for name in ("requestHeaders", "requestBody", "responseHeaders", "responseBody")
+    ] == [None] * 4
 
 
 def test_the_detail_says_which_body_was_cut() -> None:
-    """Bytes kept of bytes seen, beside the body; a body that is whole, or was not kept at all, says nothing."""
+    """Bytes kept of bytes seen, beside the body; a body that is whole, or was not kept at all, says
+    nothing.
+    """
     cut = make_body(b"ab", tail=b"z", size=90, truncated=True)
     shown = project_detail(make_record(1), make_payload(cut, make_body(b"whole")), None)
     assert shown["requestBodyCut"] == {"head": 2, "tail": 1, "size": 90}
@@ -232,7 +292,10 @@ def test_sensitive_headers_are_absent_in_the_list() -> None:
     """In the detail they are marked."""
     head = b"GET / HTTP/1.1\r\nAuthorization: [REDACTED]\r\nAccept: a\r\nACCEPT: b"
     assert headers_of(head, shows_redacted=False) == {"accept": "a, b"}
-    assert headers_of(head, shows_redacted=True) == {"authorization": "[REDACTED]", "accept": "a, b"}
+    assert headers_of(head, shows_redacted=True) == {
+        "authorization": "[REDACTED]",
+        "accept": "a, b",
+    }
 
 
 @each_of(
@@ -257,7 +320,11 @@ def test_sensitive_headers_are_absent_in_the_list() -> None:
 )
 def test_bodies_are_json_text_or_base64(body: Body | None, media_type: str, shown: object) -> None:
     """JSON stays as it was sent, every digit of it; what is cut or broken is text."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: " + media_type.encode() if media_type else b"HTTP/1.1 200 OK"
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: " + media_type.encode()
+        if media_type
+        else b"HTTP/1.1 200 OK"
+    )
     raw = msgspec.json.encode({"body": body_of(body, head)})
     if shown == "null":
         assert raw == b'{"body":null}'
@@ -297,8 +364,13 @@ def test_units_agree(start: int, took: int, target: int) -> None:
         upstream_sent_at_us=start,
         upstream_done_at_us=start + target,
     )
-    row, detail = project_row(record, None, 60), project_detail(record, None, 60)
+    row = project_row(record, None, 60)
+    detail = project_detail(record, None, 60)
     proxy = row["proxyData"]
     assert isinstance(proxy, dict)
-    assert round(proxy["duration"] * 1000) == detail["duration"] == proxy["sentAt"] - proxy["receivedAt"]
+    assert (
+        round(proxy["duration"] * 1000)
+        == detail["duration"]
+        == proxy["sentAt"] - proxy["receivedAt"]
+    )
     assert row["TTL"] == proxy["sentAt"] // 1000 + 60

@@ -33,11 +33,13 @@ def test_halves_of_an_exchange_are_a_pair(kinds: list[bool]) -> None:
     entries = expand(records, Halves(), "asc")
     ids = [entry.id for entry in entries]
     assert ids == sorted(set(ids))
+
     for record in records:
         own = [entry for entry in entries if entry.record is record]
         if record.kind == "event":
             assert [entry.id for entry in own] == [2 * record.seq]
             continue
+
         shown = [shown_entry(entry) for entry in own]
         assert [entry["id"] for entry in shown] == [2 * record.seq - 1, 2 * record.seq]
         different = {key for key in shown[0] if shown[0][key] != shown[1][key]}
@@ -46,10 +48,23 @@ def test_halves_of_an_exchange_are_a_pair(kinds: list[bool]) -> None:
 
 def test_an_entry_has_the_keys_of_the_document() -> None:
     """Order and values follow the document's example."""
-    record = make_record(4, method="POST", path="/v1/users", query="a=1", status=201, trace_id="f" * 32)
+    record = make_record(
+        4, method="POST", path="/v1/users", query="a=1", status=201, trace_id="f" * 32
+    )
     record.seq = 42161
     request = shown_entry(PendingEntry(record, "request"))
-    keys = ["id", "traceId", "tsMs", "tsIso", "kind", "level", "projectId", "containerId", "serviceName", "method"]
+    keys = [
+        "id",
+        "traceId",
+        "tsMs",
+        "tsIso",
+        "kind",
+        "level",
+        "projectId",
+        "containerId",
+        "serviceName",
+        "method",
+    ]
     assert list(request) == [*keys, "url", "clientIp", "status", "data", "source"]
     assert request == {
         "id": 84321,
@@ -90,11 +105,17 @@ def test_an_event_shows_its_name_and_payload(data: bytes | None, shown: dict[str
 def test_the_response_and_an_event_say_what_was_taken_out() -> None:
     """Beside what else they have; where nothing was, there is no such member."""
     found = {"github-token": 1, "name:password": 2}
-    request, response = map(shown_entry, expand([make_record(1, redactions=found)], Halves(), "asc"))
+    request, response = map(
+        shown_entry, expand([make_record(1, redactions=found)], Halves(), "asc")
+    )
     assert response["data"]["redactions"] == found
     assert "redactions" not in request["data"]
     event = make_event(1, data=b"[1]", redactions=found)
-    assert shown_entry(PendingEntry(event, "event"))["data"] == {"name": "gap", "payload": [1], "redactions": found}
+    assert shown_entry(PendingEntry(event, "event"))["data"] == {
+        "name": "gap",
+        "payload": [1],
+        "redactions": found,
+    }
     (_, plain) = map(shown_entry, expand([make_record(1)], Halves(), "asc"))
     assert "redactions" not in plain["data"]
 
@@ -104,5 +125,8 @@ def test_the_response_of_a_grpc_call_has_its_status() -> None:
     record = make_record(1, status=200, level="error", grpc=Grpc(14, "no one"))
     request, response = map(shown_entry, expand([record], Halves(), "asc"))
     assert (response["status"], response["level"]) == (200, "error")
-    assert (response["data"]["grpcStatus"], response["data"]["grpcMessage"]) == ("UNAVAILABLE", "no one")
+    assert (response["data"]["grpcStatus"], response["data"]["grpcMessage"]) == (
+        "UNAVAILABLE",
+        "no one",
+    )
     assert "grpcStatus" not in request["data"]

@@ -1,4 +1,6 @@
-"""Pages of entries over a real store, against the list that a reader would see if there were no pages."""
+"""Pages of entries over a real store, against the list that a reader would see if there were no
+pages.
+"""
 
 import asyncio
 from pathlib import Path
@@ -24,6 +26,7 @@ def expected(records: list[Record], query: EntryQuery) -> list[int]:
         return ids[-query.last :] if query.last else []
     if query.after_id is not None:
         return ids[: query.limit]
+
     if query.order == "desc":
         ids.reverse()
     return ids[query.offset : query.offset + query.limit]

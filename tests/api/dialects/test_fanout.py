@@ -56,7 +56,9 @@ class PurgingStorage(MemoryStorage):
 async def world(clock: Clock) -> World:
     """Nine exchanges and an event of three projects, with the fan-out on."""
     storage = PurgingStorage()
-    records = [make_record(n, project=f"proj_{n % 3}", status=500 if n == 4 else 200) for n in range(1, 10)]
+    records = [
+        make_record(n, project=f"proj_{n % 3}", status=500 if n == 4 else 200) for n in range(1, 10)
+    ]
     await storage.commit(make_batch(*records, make_event(10)))
     return World(storage, fanout=SnapshotCursors(secret=SECRET, now_s=clock))
 
@@ -114,12 +116,19 @@ async def test_a_snapshot_does_not_grow(world: World, client: Client) -> None:
 async def test_a_page_of_none_counts_and_leads_nowhere(client: Client) -> None:
     """`limit=0` has the total and no cursor: one that goes nowhere would be followed for ever."""
     status, answer = await ask(client, limit=0, offset=3)
-    assert (status, answer["entries"], answer["total"], "nextCursor" in answer) == (200, [], 19, False)
+    assert (status, answer["entries"], answer["total"], "nextCursor" in answer) == (
+        200,
+        [],
+        19,
+        False,
+    )
     _, first = await ask(client, limit=2)
     _, answer = await ask(client, limit=0, cursor=first["nextCursor"])
     assert (answer["entries"], "nextCursor" in answer) == ([], False)
     response = await client.get(f"{PATH}?limit=0", headers=BEARER | LINES)
-    assert [json.loads(line) for line in (await response.text()).splitlines()] == [{"__trailer": True, "status": 200}]
+    assert [json.loads(line) for line in (await response.text()).splitlines()] == [
+        {"__trailer": True, "status": 200}
+    ]
 
 
 @each_of(
@@ -131,7 +140,9 @@ async def test_a_page_of_none_counts_and_leads_nowhere(client: Client) -> None:
         ("application/json, application/x-ndjson;q=0.1", "application/json"),
     ],
 )
-async def test_lines_are_sent_to_those_who_want_them(client: Client, accept: str, media_type: str) -> None:
+async def test_lines_are_sent_to_those_who_want_them(
+    client: Client, accept: str, media_type: str
+) -> None:
     """What weighs 0 is not wanted."""
     response = await client.get(PATH, headers=BEARER | {"Accept": accept})
     assert response.content_type == media_type
@@ -142,6 +153,7 @@ async def test_a_cursor_is_bound_to_its_filters(client: Client) -> None:
     _, first = await ask(client, limit=2, level="info")
     cursor = first["nextCursor"]
     assert (await ask(client, limit=5, level="info", cursor=cursor))[0] == 200
+
     for other in (
         {"level": "error"},
         {"level": "info", "projectId": "proj_1"},
@@ -150,6 +162,7 @@ async def test_a_cursor_is_bound_to_its_filters(client: Client) -> None:
     ):
         status, answer = await ask(client, cursor=cursor, **other)
         assert (status, answer["error"]) == (400, "Bad Request")
+
     for other in ({"afterId": "1"}, {"last": "2"}, {"order": "desc"}):
         assert (await ask(client, level="info", cursor=cursor, **other))[0] == 400
 
@@ -170,7 +183,9 @@ async def test_a_cursor_expires(client: Client, clock: Clock) -> None:
 
 
 async def test_a_snapshot_that_retention_overtook_is_expired(world: World, client: Client) -> None:
-    """Rows that come next are gone: 410, instead of a page that hides it; behind the purge it goes on."""
+    """Rows that come next are gone: 410, instead of a page that hides it; behind the purge it goes
+    on.
+    """
     assert isinstance(world.storage, PurgingStorage)
     _, first = await ask(client, limit=2)
     _, later = await ask(client, limit=8)
@@ -189,7 +204,9 @@ async def test_lines_end_in_a_trailer(client: Client) -> None:
     response = await client.get(PATH, params={"limit": "5"}, headers=BEARER | LINES)
     *lines, trailer = map(json.loads, (await response.text()).splitlines())
     assert [line["id"] for line in lines] == [1, 2, 3, 4, 5]
-    response = await client.get(PATH, params={"cursor": trailer["nextCursor"]}, headers=BEARER | LINES)
+    response = await client.get(
+        PATH, params={"cursor": trailer["nextCursor"]}, headers=BEARER | LINES
+    )
     *lines, trailer = map(json.loads, (await response.text()).splitlines())
     assert [line["id"] for line in lines] == [*range(6, 19), 20]
 
@@ -200,7 +217,8 @@ async def test_lines_that_expire_on_the_way_say_so(
     """The status is sent already, so the trailer has it; before the first byte it is the status."""
     monkeypatch.setattr("api.dialects.fanout.PAGE_ENTRIES", 4)
     assert isinstance(world.storage, PurgingStorage)
-    storage, asked = world.storage, 0
+    storage = world.storage
+    asked = 0
     select = storage.select
 
     async def purging_select(query: RecordQuery) -> Page:
@@ -220,16 +238,23 @@ async def test_lines_that_expire_on_the_way_say_so(
 
 @pytest.mark.parametrize("who", ["fan-out off", "reader", "restricted"])
 async def test_elsewhere_the_cursor_is_ignored(world: World, start: Start, who: str) -> None:
-    """Where it is off, and for everybody but an unrestricted admin, any cursor is as none, and none is given."""
+    """Where it is off, and for everybody but an unrestricted admin, any cursor is as none, and none
+    is given.
+    """
     headers = dict(BEARER)
     if who == "fan-out off":
         world.fanout = None
     else:
         scope = Scope(projects=("proj_1",)) if who == "restricted" else Scope()
-        world.credentials = [Credential(hashlib.sha256(b"reader").digest(), Principal("r", "reader", scope))]
+        world.credentials = [
+            Credential(hashlib.sha256(b"reader").digest(), Principal("r", "reader", scope))
+        ]
         headers = {"Authorization": "reader"}
+
     client = await start(world.services())
     for cursor in ("", "nonsense", "AAAA"):
-        response = await client.get(PATH, params={"cursor": cursor, "limit": "2"}, headers=headers | LINES)
+        response = await client.get(
+            PATH, params={"cursor": cursor, "limit": "2"}, headers=headers | LINES
+        )
         assert (response.status, response.content_type) == (200, "application/json")
         assert "nextCursor" not in await response.json()

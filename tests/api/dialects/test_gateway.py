@@ -49,7 +49,12 @@ async def test_a_row_has_the_keys_of_the_document(world: World, client: Client) 
 
 async def test_a_row_of_a_call_says_what_was_used(world: World, client: Client) -> None:
     """Behind the keys of the document, and on LLM calls only; what is not known is null."""
-    used = {"resolved_model": "gpt-4o-1", "usage_state": "exact", "cache_read_tokens": 3, "reasoning_tokens": 5}
+    used = {
+        "resolved_model": "gpt-4o-1",
+        "usage_state": "exact",
+        "cache_read_tokens": 3,
+        "reasoning_tokens": 5,
+    }
     record = make_record(1, model="gpt-4o", provider="openai", **used)
     await world.storage.commit(make_batch(record, make_record(2)))
     plain, call = (await ask(client))["data"]
@@ -57,10 +62,15 @@ async def test_a_row_of_a_call_says_what_was_used(world: World, client: Client) 
     assert dict(list(call.items())[10:]) == used | {"cache_write_tokens": None}
 
 
-async def test_pages_are_newest_first_and_totals_follow_the_filter(world: World, client: Client) -> None:
+async def test_pages_are_newest_first_and_totals_follow_the_filter(
+    world: World, client: Client
+) -> None:
     """Events are no rows; the total ignores paging; limits are clamped and echoed."""
     await world.storage.commit(
-        make_batch(*(make_record(n, project="proj_a" if n % 2 else "proj_b") for n in range(1, 8)), make_event(8))
+        make_batch(
+            *(make_record(n, project="proj_a" if n % 2 else "proj_b") for n in range(1, 8)),
+            make_event(8),
+        )
     )
     answer = await ask(client, limit=2, offset=1)
     assert [row["timestamp"][-4:-1] for row in answer["data"]] == ["006", "005"]
@@ -107,7 +117,9 @@ async def test_bad_numbers_are_400(client: Client, name: str, value: str) -> Non
 
 async def test_only_llm_calls(world: World, client: Client) -> None:
     """The extension leaves out what was no LLM call, in rows and total."""
-    await world.storage.commit(make_batch(make_record(1), make_record(2, provider="openai", model="gpt")))
+    await world.storage.commit(
+        make_batch(make_record(1), make_record(2, provider="openai", model="gpt"))
+    )
     answer = await ask(client, llm_only="true")
     assert (answer["total"], [row["model"] for row in answer["data"]]) == (1, ["gpt"])
     assert (await ask(client, llm_only="0"))["total"] == 2

@@ -1,4 +1,6 @@
-"""One log, five readings: the documents' invariants over random records, and that the five agree with each other."""
+"""One log, five readings: the documents' invariants over random records, and that the five agree
+with each other.
+"""
 
 from typing import Any
 
@@ -39,6 +41,7 @@ def make_log(shapes: list[dict[str, Any] | None]) -> list[Record]:
             record = make_record(number, **shape)
             record.ended_at_us = record.started_at_us + record.duration_us
             log.append(record)
+
     return log
 
 
@@ -52,23 +55,33 @@ async def read(client: Client, path: str) -> dict[str, Any]:
 
 @given(shapes=LOGS)
 async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> None:
-    """Sums of statistics, ids and pairs, order, units: as the documents have them, and the same in each of them."""
+    """Sums of statistics, ids and pairs, order, units: as the documents have them, and the same in
+    each of them.
+    """
     world = World(MemoryStorage(), limits=StreamLimits(0))
     log = make_log(shapes)
     await world.storage.commit(make_batch(*log))
+
     async with TestClient(TestServer(make_app(world.services()))) as client:
         gateway = await read(client, "/v1/requests?limit=500")
         entries = await read(client, "/api/proxy-logs/_logs?limit=1000")
         stats = await read(client, "/api/proxy-logs/_logs/stats")
         calls = await read(client, "/api/request-logs?limit=200")
-        requests = await read(client, "/api/clients/acme/proxies/default/requests") if any(shapes) else {"requests": []}
+        requests = (
+            await read(client, "/api/clients/acme/proxies/default/requests")
+            if any(shapes)
+            else {"requests": []}
+        )
         tools = await read(client, "/api/mcp-logs")
+
     exchanges = [record for record in log if record.kind == "exchange"]
     check_gateway(gateway, exchanges)
     check_entries(entries, log)
     check_stats(stats, log)
     assert calls["total"] == len(calls["logs"]) == sum(record.keyed for record in exchanges)
-    assert [row["latency_ms"] for row in calls["logs"]] == [r.duration_us // 1000 for r in exchanges[::-1] if r.keyed]
+    assert [row["latency_ms"] for row in calls["logs"]] == [
+        r.duration_us // 1000 for r in exchanges[::-1] if r.keyed
+    ]
     check_requests(requests["requests"], exchanges)
     assert tools["logs"] == []
     assert not tools["has_logs"]
@@ -78,19 +91,30 @@ async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> N
 def check_gateway(answer: dict[str, Any], exchanges: list[Record]) -> None:
     """Gateway requests: every exchange, newest first, unknown numbers null."""
     assert answer["total"] == len(exchanges)
-    assert [row["id"] for row in answer["data"]] == [format_request_id(record.id) for record in exchanges[::-1]]
+    assert [row["id"] for row in answer["data"]] == [
+        format_request_id(record.id) for record in exchanges[::-1]
+    ]
     for row, record in zip(answer["data"], exchanges[::-1], strict=True):
         assert parse_id(row["id"]) == record.id
         assert row["latency_ms"] == record.duration_us // 1000
-        assert (row["input_tokens"], row["output_tokens"]) == (record.input_tokens, record.output_tokens)
-        is_failure = (record.status or 0) >= 400 or record.error_type is not None or record.outcome != "ok"
+        assert (row["input_tokens"], row["output_tokens"]) == (
+            record.input_tokens,
+            record.output_tokens,
+        )
+        is_failure = (
+            (record.status or 0) >= 400 or record.error_type is not None or record.outcome != "ok"
+        )
         assert row["error"] is None or is_failure
 
 
 def check_entries(answer: dict[str, Any], log: list[Record]) -> None:
     """Proxy logs: ids rise and are pairs, both halves share everything but time and data."""
     entries = answer["entries"]
-    assert answer["total"] == len(entries) == sum(2 if record.kind == "exchange" else 1 for record in log)
+    assert (
+        answer["total"]
+        == len(entries)
+        == sum(2 if record.kind == "exchange" else 1 for record in log)
+    )
     ids = [entry["id"] for entry in entries]
     assert ids == sorted(set(ids))
     for entry in entries:
@@ -114,7 +138,9 @@ def check_stats(stats: dict[str, Any], log: list[Record]) -> None:
 
 
 def check_requests(rows: list[dict[str, Any]], exchanges: list[Record]) -> None:
-    """Requests API: newest first by id, seconds that are the milliseconds, targets only where something was sent."""
+    """Requests API: newest first by id, seconds that are the milliseconds, targets only where
+    something was sent.
+    """
     assert [row["sKey"] for row in rows] == [format_id(record.id) for record in exchanges[::-1]]
     for row, record in zip(rows, exchanges[::-1], strict=True):
         proxy = row["proxyData"]
@@ -147,7 +173,12 @@ def make_tool_calls(shapes: list[dict[str, Any]]) -> list[ToolCall]:
         shape = shape | ({"latency_us": None} if is_running else {})
         result = None if is_running else b'{"content": []}'
         record_id = make_record(number).id
-        calls.append(ToolCall(record_id=record_id, created_at_us=START_US, metadata=b"{}", result=result, **shape))
+        calls.append(
+            ToolCall(
+                record_id=record_id, created_at_us=START_US, metadata=b"{}", result=result, **shape
+            )
+        )
+
     return calls
 
 
@@ -161,20 +192,31 @@ def make_tool_calls(shapes: list[dict[str, Any]]) -> list[ToolCall]:
 async def test_tool_calls_are_read_as_the_document_says(
     shapes: list[dict[str, Any]], sort: str, order: str, limit: int
 ) -> None:
-    """MCP logs: pages part the whole list, in order; figures are sums of its rows; ids lead back; milliseconds."""
+    """MCP logs: pages part the whole list, in order; figures are sums of its rows; ids lead back;
+    milliseconds.
+    """
     calls = make_tool_calls(shapes)
     ended = [call for call in calls if call.status != "processing"]
-    world = World(MemoryStorage(), running_tools=[call for call in calls if call.status == "processing"])
-    entries = [Entry(make_record(n), None, [c]) for n, c in enumerate(calls, 1) if c.status != "processing"]
+    world = World(
+        MemoryStorage(), running_tools=[call for call in calls if call.status == "processing"]
+    )
+    entries = [
+        Entry(make_record(n), None, [c]) for n, c in enumerate(calls, 1) if c.status != "processing"
+    ]
     await world.storage.commit(Batch("side-1", entries))
+
     async with TestClient(TestServer(make_app(world.services()))) as client:
         path = f"/api/mcp-logs?sort_by={sort}&order={order}"
         whole = await read(client, f"{path}&limit=1000")
-        pages = [await read(client, f"{path}&limit={limit}&offset={at}") for at in range(0, len(calls) + 1, limit)]
+        pages = [
+            await read(client, f"{path}&limit={limit}&offset={at}")
+            for at in range(0, len(calls) + 1, limit)
+        ]
         stats = await read(client, "/api/mcp-logs/stats")
         values = await read(client, "/api/mcp-logs/filterdata")
         for row in whole["logs"][:3]:
             assert await read(client, f"/api/mcp-logs/{row['id']}") == row
+
     rows = whole["logs"]
     assert [row for page in pages for row in page["logs"]] == rows
     assert sorted(row["id"] for row in rows) == sorted(format_id(call.record_id) for call in calls)

@@ -1,4 +1,6 @@
-"""The server of the Model Context Protocol at `/mcp`: messages and tools, through a whole application."""
+"""The server of the Model Context Protocol at `/mcp`: messages and tools, through a whole
+application.
+"""
 
 import hashlib
 import json
@@ -21,7 +23,9 @@ from tests.support.cases import each_of
 SINCE = "2020-01-01"
 
 
-async def send(client: Client, method: str, headers: dict[str, str] = BEARER, **params: Any) -> dict[str, Any]:
+async def send(
+    client: Client, method: str, headers: dict[str, str] = BEARER, **params: Any
+) -> dict[str, Any]:
     """Send one request and return the whole reply."""
     message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
     response = await client.post("/mcp", json=message, headers=headers)
@@ -31,21 +35,30 @@ async def send(client: Client, method: str, headers: dict[str, str] = BEARER, **
     return reply
 
 
-async def call(client: Client, tool: str, headers: dict[str, str] = BEARER, **arguments: Any) -> Any:
+async def call(
+    client: Client, tool: str, headers: dict[str, str] = BEARER, **arguments: Any
+) -> Any:
     """Call a tool and return what it answered: JSON, or the text of a refusal, or of a transcript."""
     result = (await send(client, "tools/call", headers, name=tool, arguments=arguments))["result"]
     [content] = result["content"]
     is_text = tool == "transcript" or result.get("isError")
-    return content["text"] if is_text else json.loads(content["text"])
+    if is_text:
+        return content["text"]
+    return json.loads(content["text"])
 
 
 async def test_a_client_is_introduced(client: Client) -> None:
     """The revision it asks for if we have it, else our newest; what there is, and how to begin."""
-    for asked, answered in ((VERSIONS[1], VERSIONS[1]), ("1999-01-01", VERSIONS[0]), (None, VERSIONS[0])):
+    for asked, answered in (
+        (VERSIONS[1], VERSIONS[1]),
+        ("1999-01-01", VERSIONS[0]),
+        (None, VERSIONS[0]),
+    ):
         result = (await send(client, "initialize", protocolVersion=asked))["result"]
         assert result["protocolVersion"] == answered
         assert result["serverInfo"] == {"name": "sidelog", "version": "0.1.0"}
         assert set(result["capabilities"]) == {"tools", "resources"}
+
     assert (await send(client, "ping"))["result"] == {}
     names = [tool["name"] for tool in (await send(client, "tools/list"))["result"]["tools"]]
     assert names == list(TOOLS)
@@ -59,13 +72,26 @@ async def test_a_client_is_introduced(client: Client) -> None:
         ("[]", 400),
         ('{"jsonrpc": "1.0", "id": 1, "method": "ping"}', 400),
         ('{"id": 1, "method": "ping"}', 400),
-        ('{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": %s}}' % ("[" * 9000 + "]" * 9000), 400),
-        (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": "x" * 70_000}}), 413),
+        (
+            '{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": %s}}'
+            % ("[" * 9000 + "]" * 9000),
+            400,
+        ),
+        (
+            json.dumps(
+                {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": "x" * 70_000}}
+            ),
+            413,
+        ),
     ],
 )
-async def test_what_is_no_request_is_not_answered(client: Client, content: str, status: int) -> None:
+async def test_what_is_no_request_is_not_answered(
+    client: Client, content: str, status: int
+) -> None:
     """A notification is taken; what is no message is refused."""
-    response = await client.post("/mcp", data=content, headers=BEARER | {"Content-Type": "application/json"})
+    response = await client.post(
+        "/mcp", data=content, headers=BEARER | {"Content-Type": "application/json"}
+    )
     assert response.status == status
 
 
@@ -79,6 +105,7 @@ async def test_a_request_that_cannot_be_answered_gets_an_error(client: Client) -
         ("resources/read", {"uri": "file:///etc/passwd"}, -32602),
     ):
         assert (await send(client, method, **params))["error"]["code"] == code
+
     for identity in ("a", 10**30, None, 1.5):
         message = {"jsonrpc": "2.0", "id": identity, "method": "ping"}
         response = await client.post("/mcp", json=message, headers=BEARER)
@@ -105,7 +132,11 @@ async def test_a_tool_says_what_it_cannot_read(client: Client) -> None:
         ("search", {"limit": 1.5}, "from 1 to 50"),
         ("search", {"limit": True}, "from 1 to 50"),
         ("search", {"limit": [1]}, "from 1 to 50"),
-        ("search", {"page": 1}, "no such argument: there are query, since, until, limit, order, cursor"),
+        (
+            "search",
+            {"page": 1},
+            "no such argument: there are query, since, until, limit, order, cursor",
+        ),
         ("search", {"order": "up"}, "one of desc, asc"),
         ("search", {"query": ["status:500"]}, "a string"),
         ("get", {"id": "nothing", "body_from": "x"}, "body_from is 'x', expected a whole number"),
@@ -122,8 +153,11 @@ async def test_a_tool_says_what_it_cannot_read(client: Client) -> None:
 async def test_records_are_found_and_shown(world: World, client: Client) -> None:
     """Short first, with the id that leads to all of it, body by body."""
     body = make_body(b"0123456789" * 300)
-    fine, failed = make_record(1, service="shop"), make_record(2, service="shop", status=502, error_type="refused")
-    await world.storage.commit(make_batch(fine, (failed, make_payload(make_body(b'{"n":1}'), body))))
+    fine = make_record(1, service="shop")
+    failed = make_record(2, service="shop", status=502, error_type="refused")
+    await world.storage.commit(
+        make_batch(fine, (failed, make_payload(make_body(b'{"n":1}'), body)))
+    )
     found = await call(client, "search", query="status:5xx", since=SINCE)
     [record] = found["records"]
     assert record["id"] == format_id(failed.id)
@@ -147,7 +181,10 @@ async def test_records_are_found_and_shown(world: World, client: Client) -> None
 
 async def test_records_are_added_up(world: World, client: Client) -> None:
     """By endpoint or another field, in sum and over time, and by conversation."""
-    calls = [make_record(n, conversation=bytes(range(16)), model="gpt-4o", input_tokens=5) for n in (1, 2)]
+    calls = [
+        make_record(n, conversation=bytes(range(16)), model="gpt-4o", input_tokens=5)
+        for n in (1, 2)
+    ]
     await world.storage.commit(make_batch(make_record(3, status=503), *calls))
     rows = (await call(client, "endpoints", by="status", since=SINCE))["rows"]
     assert {row["value"]: row["exchanges"] for row in rows} == {"200": 2, "503": 1}
@@ -167,7 +204,9 @@ async def test_a_run_is_read_as_text(world: World, client: Client) -> None:
     tells = Stream(None, None, None, True, failed_tools=["read_file"])
     fields: dict[str, Any] = {"provider": "anthropic", "conversation": bytes(16), "input_tokens": 5}
     records = [make_record(n, stream=tells, error_type="tool_error", **fields) for n in range(9)]
-    await world.storage.commit(make_batch(*((record, make_payload(make_body(body), None)) for record in records)))
+    await world.storage.commit(
+        make_batch(*((record, make_payload(make_body(body), None)) for record in records))
+    )
     text = await call(client, "transcript", id=format_id(bytes(16)), characters=1000)
     lines = text.split("\n")
     assert lines[0].startswith("word word")
@@ -175,7 +214,9 @@ async def test_a_run_is_read_as_text(world: World, client: Client) -> None:
     assert "[user] word word" in text
     assert len(text) < 2000
     cursor = lines[-1].removeprefix("More calls follow: transcript with cursor ")
-    rest = await call(client, "transcript", id=format_id(bytes(16)), characters=36_000, cursor=cursor)
+    rest = await call(
+        client, "transcript", id=format_id(bytes(16)), characters=36_000, cursor=cursor
+    )
     shown = [each for each in (format_id(record.id) for record in records) if each in text + rest]
     assert len(shown) == 9
     assert "More calls follow" not in rest
@@ -186,12 +227,14 @@ async def test_a_list_goes_on_where_it_ended(world: World, client: Client) -> No
     await world.storage.commit(make_batch(*(make_record(n) for n in range(5))))
     ids: list[str] = []
     more: dict[str, Any] = {}
+
     while True:
         page = await call(client, "search", since=SINCE, limit=2, **more)
         ids += [record["id"] for record in page["records"]]
         if "next_cursor" not in page:
             break
         more = {"cursor": page["next_cursor"]}
+
     assert len(set(ids)) == len(ids) == 5
 
 
@@ -199,16 +242,22 @@ async def test_an_answer_is_bounded(world: World, client: Client) -> None:
     """Whatever was recorded; it says that there is more."""
     records = [make_record(n, path="/" + "x" * 4000, status=500) for n in range(40)]
     await world.storage.commit(make_batch(*records))
-    result = (await send(client, "tools/call", name="search", arguments={"since": SINCE, "limit": 40}))["result"]
+    result = (
+        await send(client, "tools/call", name="search", arguments={"since": SINCE, "limit": 40})
+    )["result"]
     text = result["content"][0]["text"]
     assert MAX_CHARACTERS // 2 < len(text) <= MAX_CHARACTERS
     page = json.loads(text)
     rest = await call(client, "search", since=SINCE, limit=40, cursor=page["next_cursor"])
     seen = [record["id"] for record in (*page["records"], *rest["records"])]
-    assert len(set(seen)) == len(seen) > len(page["records"]), "whole entries, and a cursor to go on"
+    assert len(set(seen)) == len(seen) > len(page["records"]), (
+        "whole entries, and a cursor to go on"
+    )
 
 
-async def test_an_answer_that_is_nested_too_deep_is_said_to_be(world: World, client: Client) -> None:
+async def test_an_answer_that_is_nested_too_deep_is_said_to_be(
+    world: World, client: Client
+) -> None:
     """As an upstream may nest the details of an error; its record can be read by the API."""
     record = make_record(1)
     details = b"[" * 800 + b"]" * 800
@@ -222,21 +271,31 @@ async def test_an_answer_that_is_nested_too_deep_is_said_to_be(world: World, cli
         error_details=details,
     )
     await world.storage.commit(Batch("side-1", [Entry(record, None, [failed])]))
-    result = (await send(client, "tools/call", name="get", arguments={"id": format_id(record.id)}))["result"]
+    result = (await send(client, "tools/call", name="get", arguments={"id": format_id(record.id)}))[
+        "result"
+    ]
     text = "the answer is nested too deep to be shown"
     assert result == {"content": [{"type": "text", "text": text}], "isError": True}
-    assert details in await (await client.get(f"/api/records/{format_id(record.id)}", headers=BEARER)).read()
+    assert (
+        details
+        in await (await client.get(f"/api/records/{format_id(record.id)}", headers=BEARER)).read()
+    )
 
 
 async def test_a_tool_sees_what_its_token_sees(world: World, client: Client) -> None:
     """Records of others are not there, by any tool."""
     own = make_record(1, project="proj_a", conversation=bytes(16))
-    foreign = make_record(2, project="proj_b", path="/strange", conversation=b"\1" * 16, service="strange")
+    foreign = make_record(
+        2, project="proj_b", path="/strange", conversation=b"\1" * 16, service="strange"
+    )
     await world.storage.commit(make_batch(own, foreign))
     digest = hashlib.sha256(b"reader").digest()
-    world.credentials.append(Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",)))))
+    world.credentials.append(
+        Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",))))
+    )
     reader = {"Authorization": "Bearer reader"}
     ids = {"id": format_id(foreign.id), "a": format_id(own.id), "b": format_id(foreign.id)}
+
     for name, tool in TOOLS.items():
         given = {each: ids[each] for each in tool.needs} or {"since": SINCE}
         if name in ("conversation", "transcript"):
@@ -244,7 +303,10 @@ async def test_a_tool_sees_what_its_token_sees(world: World, client: Client) -> 
         answer = await call(client, name, reader, **given)
         assert "strange" not in json.dumps(answer), name
         assert (format_id(foreign.id) not in json.dumps(answer)) or "no record" in answer, name
-    assert "no record" in await call(client, "get", reader, id=format_id(new_id(START_US * 1000, 1, 1)))
+
+    assert "no record" in await call(
+        client, "get", reader, id=format_id(new_id(START_US * 1000, 1, 1))
+    )
 
 
 async def test_the_language_is_described(client: Client) -> None:
@@ -257,7 +319,9 @@ async def test_the_language_is_described(client: Client) -> None:
         assert parse_search(word.example, START_US) is not None
 
 
-async def test_tools_work_below_a_path(world: World, start: Callable[[Services], Awaitable[Client]]) -> None:
+async def test_tools_work_below_a_path(
+    world: World, start: Callable[[Services], Awaitable[Client]]
+) -> None:
     """Of another proxy, which passes it on: what a tool asks stays inside."""
     await world.storage.commit(make_batch(make_record(1)))
     client = await start(replace(world.services(), base_path="/logs"))
@@ -269,13 +333,20 @@ async def test_tools_work_below_a_path(world: World, start: Callable[[Services],
 
 
 async def test_a_batch_is_answered_where_its_revision_has_batches(client: Client) -> None:
-    """In that of 2025-03-26, which sends no header: each request has its reply, notifications have none."""
+    """In that of 2025-03-26, which sends no header: each request has its reply, notifications have
+    none.
+    """
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     for headers in ({}, {"MCP-Protocol-Version": "2025-03-26"}):
-        response = await client.post("/mcp", json=[ping, told, ping | {"id": "b"}], headers=BEARER | headers)
+        response = await client.post(
+            "/mcp", json=[ping, told, ping | {"id": "b"}], headers=BEARER | headers
+        )
         assert [reply["id"] for reply in await response.json()] == [1, "b"]
-        assert (await client.post("/mcp", json=[told, told], headers=BEARER | headers)).status == 202
+        assert (
+            await client.post("/mcp", json=[told, told], headers=BEARER | headers)
+        ).status == 202
+
     newer = BEARER | {"MCP-Protocol-Version": VERSIONS[0]}
     assert (await client.post("/mcp", json=[ping], headers=newer)).status == 400
     assert (await client.post("/mcp", json=[ping] * 1000, headers=BEARER)).status == 400
@@ -283,7 +354,11 @@ async def test_a_batch_is_answered_where_its_revision_has_batches(client: Client
 
 async def test_nothing_found_is_an_empty_list_with_its_period(client: Client) -> None:
     """Not just that the answer is complete."""
-    for tool, name in (("search", "records"), ("conversations", "conversations"), ("endpoints", "rows")):
+    for tool, name in (
+        ("search", "records"),
+        ("conversations", "conversations"),
+        ("endpoints", "rows"),
+    ):
         found = await call(client, tool, query="status:418", since=SINCE, until="2020-01-02")
         assert (found[name], found["since"], found["until"]) == ([], SINCE, "2020-01-02")
 

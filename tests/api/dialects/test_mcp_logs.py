@@ -35,7 +35,9 @@ async def keep(world: World, *calls: ToolCall) -> None:
     await world.storage.commit(Batch("side-1", entries))
 
 
-async def ask(client: Client, path: str = PATH, *, headers: dict[str, str] | None = None, **query: str) -> Any:
+async def ask(
+    client: Client, path: str = PATH, *, headers: dict[str, str] | None = None, **query: str
+) -> Any:
     """GET as JSON; must be 200."""
     async with client.get(path, params=query, headers=headers or BEARER) as response:
         assert response.status == 200, await response.text()
@@ -69,10 +71,25 @@ async def test_a_log_has_the_fields_of_the_document(world: World, client: Client
         "created_at": "2024-06-12T14:07:14.123Z",
         "virtual_key": {"id": "k1", "name": "mobile", "last4": "a1b2"},
     }
-    assert set(answer["logs"][1]) == set(answer["logs"][0]) - {"llm_request_id", "error_details", "virtual_key"}
+    assert set(answer["logs"][1]) == set(answer["logs"][0]) - {
+        "llm_request_id",
+        "error_details",
+        "virtual_key",
+    }
     assert answer["logs"][1]["virtual_key_id"] is None
-    assert answer["pagination"] == {"total_count": 2, "limit": 50, "offset": 0, "sort_by": "timestamp", "order": "desc"}
-    assert answer["stats"] == {"total_executions": 2, "success_rate": 50.0, "average_latency": 12.5, "total_cost": 0.5}
+    assert answer["pagination"] == {
+        "total_count": 2,
+        "limit": 50,
+        "offset": 0,
+        "sort_by": "timestamp",
+        "order": "desc",
+    }
+    assert answer["stats"] == {
+        "total_executions": 2,
+        "success_rate": 50.0,
+        "average_latency": 12.5,
+        "total_cost": 0.5,
+    }
     assert await ask(client, f"{PATH}/{format_id(full.record_id)}") == answer["logs"][0]
     assert await ask(client, f"{PATH}/{format_request_id(full.record_id)}") == answer["logs"][0]
 
@@ -84,7 +101,11 @@ async def test_nothing_yet(client: Client) -> None:
     zeros = {"total_executions": 0, "success_rate": 0, "average_latency": 0, "total_cost": 0}
     assert answer["stats"] == zeros
     assert await ask(client, f"{PATH}/stats") == zeros
-    assert await ask(client, f"{PATH}/filterdata") == {"tool_names": [], "server_labels": [], "virtual_keys": []}
+    assert await ask(client, f"{PATH}/filterdata") == {
+        "tool_names": [],
+        "server_labels": [],
+        "virtual_keys": [],
+    }
 
 
 @pytest.fixture
@@ -92,7 +113,9 @@ async def calls(world: World) -> dict[str, ToolCall]:
     """Some that are stored, by a letter."""
     calls = {
         "a": make_call(key_id="k1"),
-        "b": make_call(tool_name="sub", status="error", latency_us=1000, started_at_us=START_US + 1_000_000),
+        "b": make_call(
+            tool_name="sub", status="error", latency_us=1000, started_at_us=START_US + 1_000_000
+        ),
         "c": make_call(llm_request_id="r-2"),
         "d": make_call(server_label="other", result=b'{"text": "a needle"}'),
     }
@@ -122,19 +145,26 @@ async def calls(world: World) -> dict[str, ToolCall]:
         ({"whatever": "x"}, "abcd"),
     ],
 )
-async def test_filters(client: Client, calls: dict[str, ToolCall], query: dict[str, Any], expected: str) -> None:
+async def test_filters(
+    client: Client, calls: dict[str, ToolCall], query: dict[str, Any], expected: str
+) -> None:
     """Each filter, over list and figures; `has_logs` ignores them."""
     answer = await ask(client, **query)
     names = {format_id(call.record_id): name for name, call in calls.items()}
     assert "".join(sorted(names[log["id"]] for log in answer["logs"])) == expected
-    assert answer["pagination"]["total_count"] == answer["stats"]["total_executions"] == len(expected)
+    assert (
+        answer["pagination"]["total_count"] == answer["stats"]["total_executions"] == len(expected)
+    )
     assert answer["has_logs"]
     assert await ask(client, f"{PATH}/stats", **query) == answer["stats"]
 
 
 async def test_an_unknown_status_is_refused_with_the_known_ones(client: Client) -> None:
     """Among known ones too; a limit is told with both its bounds."""
-    for query, allowed in (("status=success,unknown", "processing, success, error"), ("limit=0", "from 1 to 1000")):
+    for query, allowed in (
+        ("status=success,unknown", "processing, success, error"),
+        ("limit=0", "from 1 to 1000"),
+    ):
         response = await client.get(f"{PATH}?{query}", headers=BEARER)
         assert response.status == 400
         assert allowed in (await response.json())["error"]["message"]
@@ -171,9 +201,14 @@ async def test_errors_have_the_shape(client: Client) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_running_calls_are_merged_and_counted(world: World, client: Client, order: str) -> None:
+async def test_running_calls_are_merged_and_counted(
+    world: World, client: Client, order: str
+) -> None:
     """Pages of any size and offset show stored and running calls in one order, each once."""
-    stored = [make_call(started_at_us=START_US + 10_000 * number, tool_name=f"s{number}") for number in range(6)]
+    stored = [
+        make_call(started_at_us=START_US + 10_000 * number, tool_name=f"s{number}")
+        for number in range(6)
+    ]
     await keep(world, *stored)
     world.running_tools = [
         make_call(
@@ -197,19 +232,29 @@ async def test_running_calls_are_merged_and_counted(world: World, client: Client
             found += [log["tool_name"] for log in answer["logs"]]
             assert answer["pagination"]["total_count"] == 9
         assert found == everything
+
     assert (await ask(client))["stats"]["success_rate"] == 100
     answer = await ask(client, status="processing")
     assert [log["latency"] for log in answer["logs"]] == [None] * 3
     call = world.running_tools[1]
     shown = await ask(client, f"{PATH}/{format_id(call.record_id)}.3")
-    assert (shown["status"], shown["result"], shown["id"]) == ("processing", None, f"{format_id(call.record_id)}.3")
+    assert (shown["status"], shown["result"], shown["id"]) == (
+        "processing",
+        None,
+        f"{format_id(call.record_id)}.3",
+    )
     assert (await ask(client, min_latency="0"))["pagination"]["total_count"] == 6
 
 
-async def test_a_reader_sees_its_own_calls(world: World, start: Callable[[Services], Awaitable[Client]]) -> None:
+async def test_a_reader_sees_its_own_calls(
+    world: World, start: Callable[[Services], Awaitable[Client]]
+) -> None:
     """Lists, figures, values, single calls and running ones are those of the token's projects."""
-    world.credentials = [Credential(token_digest("reader"), Principal("r", "reader", Scope(projects=("proj_a",))))]
-    mine, other = make_call(), make_call(project="proj_b", tool_name="secret", server_label="hidden", key_id="k9")
+    world.credentials = [
+        Credential(token_digest("reader"), Principal("r", "reader", Scope(projects=("proj_a",))))
+    ]
+    mine = make_call()
+    other = make_call(project="proj_b", tool_name="secret", server_label="hidden", key_id="k9")
     await keep(world, mine, other)
     world.running_tools = [make_call(project="proj_b", status="processing")]
     client = await start(world.services())
@@ -228,7 +273,8 @@ async def test_an_end_of_the_log_freezes_pages_and_totals(world: World, client: 
     """`X-Max-Seq` of the first page, given back as `max_seq`."""
     await keep(world, *(make_call(started_at_us=START_US + number) for number in range(4)))
     async with client.get(PATH, params={"limit": "3"}, headers=BEARER) as response:
-        first, end = await response.json(), response.headers["X-Max-Seq"]
+        first = await response.json()
+        end = response.headers["X-Max-Seq"]
     assert end == "4"
     await keep(world, *(make_call(started_at_us=START_US + 9) for _ in range(3)))
     second = await ask(client, limit="3", offset="3", max_seq=end)

@@ -86,7 +86,9 @@ async def test_pages_rise_by_entry_id(client: Client) -> None:
         ({"max_seq": 0}, []),
     ],
 )
-async def test_parameters(client: Client, parameters: dict[str, str | int], expected: list[int]) -> None:
+async def test_parameters(
+    client: Client, parameters: dict[str, str | int], expected: list[int]
+) -> None:
     """Each parameter as the document reads it."""
     assert ids(await ask(client, **parameters)) == expected
 
@@ -103,7 +105,9 @@ async def test_parameters(client: Client, parameters: dict[str, str | int], expe
         ({"limit": 0}, 13),
     ],
 )
-async def test_the_total_follows_the_filters_only(client: Client, parameters: dict[str, str | int], total: int) -> None:
+async def test_the_total_follows_the_filters_only(
+    client: Client, parameters: dict[str, str | int], total: int
+) -> None:
     """Paging does not change the number of matching entries."""
     assert (await ask(client, **parameters))["total"] == total
 
@@ -119,7 +123,9 @@ async def test_limits_are_clamped_and_echoed(client: Client) -> None:
     [("limit", "+5"), ("offset", ""), ("last", "x"), ("afterId", "-1"), ("includeRequestBody", "maybe"),
      ("order", "up"), ("max_seq", "1e3"), ("limit", "9223372036854775808")],
 )  # fmt: skip
-async def test_bad_values_are_400_in_the_shape_of_the_document(client: Client, name: str, value: str) -> None:
+async def test_bad_values_are_400_in_the_shape_of_the_document(
+    client: Client, name: str, value: str
+) -> None:
     """The message names the parameter."""
     response = await client.get(LIST, params={name: value}, headers=BEARER)
     answer = await response.json()
@@ -128,7 +134,9 @@ async def test_bad_values_are_400_in_the_shape_of_the_document(client: Client, n
 
 
 @pytest.mark.usefixtures("log")
-async def test_offset_pages_are_frozen_by_the_first_answers_end(world: World, client: Client) -> None:
+async def test_offset_pages_are_frozen_by_the_first_answers_end(
+    world: World, client: Client
+) -> None:
     """Rows that arrive between two pages do not shift the second when `max_seq` is given back."""
     first = await client.get(LIST, params={"limit": 4, "order": "desc"}, headers=BEARER)
     end = first.headers["X-Max-Seq"]
@@ -176,13 +184,31 @@ async def test_bodies_come_on_request(world: World, client: Client) -> None:
     assert data[0] == {
         "bytesIn": 412, "userAgent": "curl/8", "requestBody": '{"a": 1}', "bodyBytes": 8, "bodyTruncated": False,
     }  # fmt: skip
-    assert (data[1]["responseBody"], data[1]["bodyEncoding"], data[1]["bodyBytes"]) == ("/wA=", "base64", 2)
-    assert data[2]["requestBody"] == "ab\n[cut: the first 3 and the last 2 of 90 bytes were kept]\nz"
-    assert (data[2]["bodyTruncated"], data[2]["bodyBytes"], data[2]["bodyKept"]) == (True, 90, {"head": 3, "tail": 2})
+    assert (data[1]["responseBody"], data[1]["bodyEncoding"], data[1]["bodyBytes"]) == (
+        "/wA=",
+        "base64",
+        2,
+    )
+    assert (
+        data[2]["requestBody"] == "ab\n[cut: the first 3 and the last 2 of 90 bytes were kept]\nz"
+    )
+    assert (data[2]["bodyTruncated"], data[2]["bodyBytes"], data[2]["bodyKept"]) == (
+        True,
+        90,
+        {"head": 3, "tail": 2},
+    )
     assert "bodyKept" not in data[0]
     assert (data[3]["responseBody"], data[3]["bodyOmitted"]) == (None, True)
-    assert (data[4]["requestBody"], data[4]["bodyBytes"], data[4].get("bodyOmitted")) == (None, 0, None)
-    assert (data[5]["responseBody"], data[5]["bodyBytes"], data[5]["bodyOmitted"]) == (None, 9, True)
+    assert (data[4]["requestBody"], data[4]["bodyBytes"], data[4].get("bodyOmitted")) == (
+        None,
+        0,
+        None,
+    )
+    assert (data[5]["responseBody"], data[5]["bodyBytes"], data[5]["bodyOmitted"]) == (
+        None,
+        9,
+        True,
+    )
     halves = await ask(client, includeRequestBody="true", kind="response")
     assert all("requestBody" not in entry["data"] for entry in halves["entries"])
 

@@ -22,19 +22,33 @@ async def ask(client: Client, **query: str) -> tuple[int, dict[str, Any]]:
 
 def call(number: int, **changes: object) -> Record:
     """Make a call that was asked for a key and had one."""
-    fields: dict[str, object] = {"keyed": True, "key_id": "k1", "key_name": "Production Key", "key_last4": "a1b2"}
+    fields: dict[str, object] = {
+        "keyed": True,
+        "key_id": "k1",
+        "key_name": "Production Key",
+        "key_last4": "a1b2",
+    }
     return make_record(number, **(fields | changes))
 
 
 def key(key_id: str, **changes: Any) -> ApiKey:
     """Make a key."""
-    fields = {"name": f"name of {key_id}", "last4": "wxyz", "secret_sha256": key_id.encode().ljust(32)}
+    fields = {
+        "name": f"name of {key_id}",
+        "last4": "wxyz",
+        "secret_sha256": key_id.encode().ljust(32),
+    }
     return ApiKey(id=key_id, **(fields | changes))
 
 
 async def test_rows_are_the_calls_that_were_asked_for_a_key(world: World, client: Client) -> None:
     """Also refused ones, and those without a key; other traffic is not here."""
-    refused: dict[str, object] = {"key_id": None, "key_name": None, "key_last4": None, "status": 401}
+    refused: dict[str, object] = {
+        "key_id": None,
+        "key_name": None,
+        "key_last4": None,
+        "status": 401,
+    }
     await world.storage.commit(
         make_batch(
             call(1),
@@ -98,7 +112,9 @@ async def test_filters(client: Client, query: dict[str, str], numbers: list[int]
 
 
 @pytest.mark.parametrize("status", ["404", "nonsense", "2xx,5xx"])
-async def test_an_unknown_status_is_refused_with_the_known_ones(client: Client, status: str) -> None:
+async def test_an_unknown_status_is_refused_with_the_known_ones(
+    client: Client, status: str
+) -> None:
     """One class at a time."""
     response = await client.get("/api/request-logs", params={"status": status}, headers=BEARER)
     assert response.status == 400
@@ -110,15 +126,23 @@ async def test_pages_and_limits(world: World, client: Client) -> None:
     await world.storage.commit(make_batch(*(call(n) for n in range(1, 261))))
     seen = 0
     cursor = ""
+
     for expected in (200, 60):
         _, answer = await ask(client, limit="1000", cursor=cursor)
         assert (len(answer["logs"]), answer["total"]) == (expected, 260)
         seen += expected
         cursor = answer["next_cursor"] or ""
+
     assert cursor == ""
     assert len((await ask(client))[1]["logs"]) == 50
     assert (await ask(client, limit="0"))[1]["logs"] == []
-    for name, value in (("limit", "-1"), ("limit", "x"), ("cursor", "AAAA"), ("cursor", "AQAAAAAAAAAAAQ")):
+
+    for name, value in (
+        ("limit", "-1"),
+        ("limit", "x"),
+        ("cursor", "AAAA"),
+        ("cursor", "AQAAAAAAAAAAAQ"),
+    ):
         status, answer = await ask(client, **{name: value})
         assert (status, answer["parameter"]) == (400, name)
 
@@ -127,21 +151,32 @@ async def test_the_window_is_thirty_days(world: World, client: Client) -> None:
     """Older rows are neither shown nor counted."""
     now_us = world.services().now_us()
     await world.storage.commit(
-        make_batch(call(1, started_at_us=now_us - 30 * DAY_US - 1000), call(2, started_at_us=now_us - 29 * DAY_US))
+        make_batch(
+            call(1, started_at_us=now_us - 30 * DAY_US - 1000),
+            call(2, started_at_us=now_us - 29 * DAY_US),
+        )
     )
     _, answer = await ask(client)
     assert (answer["total"], len(answer["logs"])) == (1, 1)
 
 
-async def test_the_dropdown_has_living_keys_and_those_with_rows(world: World, client: Client) -> None:
+async def test_the_dropdown_has_living_keys_and_those_with_rows(
+    world: World, client: Client
+) -> None:
     """A deleted key stays as long as it has rows; snapshots stay on the rows."""
     for one in (key("k1"), key("k2"), key("k3"), key("k4")):
         await world.storage.create_key(one)
-    await world.storage.commit(make_batch(call(1, key_id="k1"), call(2, key_id="k3", key_name="Old name")))
+    await world.storage.commit(
+        make_batch(call(1, key_id="k1"), call(2, key_id="k3", key_name="Old name"))
+    )
     for gone in ("k3", "k4"):
         await world.storage.delete_key(gone, START_US)
     _, answer = await ask(client)
-    assert [(one["id"], one["deleted"]) for one in answer["keys"]] == [("k1", False), ("k2", False), ("k3", True)]
+    assert [(one["id"], one["deleted"]) for one in answer["keys"]] == [
+        ("k1", False),
+        ("k2", False),
+        ("k3", True),
+    ]
     assert list(answer["keys"][0]) == ["id", "name", "last4", "deleted"]
     assert answer["logs"][0]["api_key"]["name"] == "Old name"
 
@@ -151,7 +186,9 @@ async def test_the_dropdown_has_many_keys(world: World, client: Client) -> None:
     ids = [f"k{number:03}" for number in range(210)]
     for one in ids:
         await world.storage.create_key(key(one))
-    await world.storage.commit(make_batch(*(call(n, key_id=one) for n, one in enumerate([*ids, *ids[1:]]))))
+    await world.storage.commit(
+        make_batch(*(call(n, key_id=one) for n, one in enumerate([*ids, *ids[1:]])))
+    )
     for gone in ids[::10]:
         await world.storage.delete_key(gone, START_US)
     _, answer = await ask(client)

@@ -28,7 +28,12 @@ def test_the_heaviest_coding_is_chosen(header: str, coding: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("header", "coding"),
-    [("zstd, gzip;q=0.5", "gzip"), ("zstd", None), ("x-gzip", "gzip"), ("gzip;q=0.5, identity", None)],
+    [
+        ("zstd, gzip;q=0.5", "gzip"),
+        ("zstd", None),
+        ("x-gzip", "gzip"),
+        ("gzip;q=0.5, identity", None),
+    ],
 )
 def test_only_offered_codings_are_chosen(header: str, coding: str | None) -> None:
     """A file that is streamed is compressed with gzip, or not at all."""
@@ -38,7 +43,9 @@ def test_only_offered_codings_are_chosen(header: str, coding: str | None) -> Non
 async def fetch(client: Client, path: str, coding: str) -> tuple[bytes, Mapping[str, str]]:
     """Ask for a coding and return what came on the wire."""
     headers = BEARER | {"Accept-Encoding": coding}
-    async with client.session.get(client.make_url(path), headers=headers, auto_decompress=False) as response:
+    async with client.session.get(
+        client.make_url(path), headers=headers, auto_decompress=False
+    ) as response:
         assert response.status == 200
         return await response.read(), response.headers
 
@@ -78,7 +85,9 @@ async def test_what_is_small_or_a_download_is_left_alone(client: Client, world: 
 
 
 @pytest.mark.parametrize("format", ["ndjson", "csv", "har"])
-async def test_exports_are_compressed_while_they_are_written(client: Client, world: World, format: str) -> None:
+async def test_exports_are_compressed_while_they_are_written(
+    client: Client, world: World, format: str
+) -> None:
     """With gzip, which whoever asks for a file can read."""
     await world.storage.commit(make_batch(*(make_record(n) for n in range(50))))
     path = f"/api/export?format={format}"

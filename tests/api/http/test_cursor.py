@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.cursor import decode_cursor, decode_received_cursor, encode_cursor, encode_received_cursor
+from api.http.cursor import (
+    decode_cursor,
+    decode_received_cursor,
+    encode_cursor,
+    encode_received_cursor,
+)
 from api.http.errors import BadParameter
 from storage.query import Order
 from tests.support.cases import each_of
@@ -28,7 +33,10 @@ def test_a_cursor_reads_back(order: Order, seq: int) -> None:
     assert text.replace("-", "a").replace("_", "a").isalnum()
 
 
-@given(st.text(max_size=40) | st.binary(max_size=16).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
+@given(
+    st.text(max_size=40)
+    | st.binary(max_size=16).map(lambda raw: base64.urlsafe_b64encode(raw).decode())
+)
 def test_any_other_text_is_a_bad_parameter(text: str) -> None:
     """Nothing but a cursor of ours is taken, and nothing raises another error."""
     assert decode_or_none(text) is None or encode_cursor(*decode_cursor(text)) == text
@@ -45,7 +53,13 @@ def test_a_cursor_with_a_changed_character_is_another_cursor_or_none(place: int)
 def test_padding_and_other_versions_are_refused() -> None:
     """There is one spelling of a cursor."""
     text = encode_cursor("asc", 5)
-    for other in (text + "==", text + "=", text[:-1], "", base64.urlsafe_b64encode(b"\x02\x00" + bytes(8)).decode()):
+    for other in (
+        text + "==",
+        text + "=",
+        text[:-1],
+        "",
+        base64.urlsafe_b64encode(b"\x02\x00" + bytes(8)).decode(),
+    ):
         with pytest.raises(BadParameter):
             decode_cursor(other)
 

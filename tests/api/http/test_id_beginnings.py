@@ -22,7 +22,13 @@ def test_digits_are_hexadecimal(text: str, digits: str | None) -> None:
 
 def test_a_beginning_is_a_span_of_time() -> None:
     """A whole millisecond from twelve digits on; fewer are more of them."""
-    assert span_of("000000000001") == ("1970-01-01T00:00:00.001000+00:00", "1970-01-01T00:00:00.002000+00:00")
+    assert span_of("000000000001") == (
+        "1970-01-01T00:00:00.001000+00:00",
+        "1970-01-01T00:00:00.002000+00:00",
+    )
     assert span_of("000000000001ffff") == span_of("000000000001")
-    assert span_of("00000000000") == ("1970-01-01T00:00:00+00:00", "1970-01-01T00:00:00.016000+00:00")
+    assert span_of("00000000000") == (
+        "1970-01-01T00:00:00+00:00",
+        "1970-01-01T00:00:00.016000+00:00",
+    )
     assert span_of("ffffffffffff") is None

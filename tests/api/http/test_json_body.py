@@ -25,7 +25,10 @@ def test_a_body_is_read() -> None:
     ("raw", "message"),
     [
         (b'{"count": "x"}', "the thing cannot be read: Expected `int`, got `str` - at `$.count`"),
-        (b'{"count": 1, "more": 2}', "the thing cannot be read: Object contains unknown field `more`"),
+        (
+            b'{"count": 1, "more": 2}',
+            "the thing cannot be read: Object contains unknown field `more`",
+        ),
         (b"{", "the body is no JSON: Input data was truncated"),
         (b'{"count": 1, "\xff": 2}', "the body is no JSON: "),
     ],

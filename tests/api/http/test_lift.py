@@ -1,4 +1,6 @@
-"""What a search says is put into the fields that indexes know, and never loosens what was said before."""
+"""What a search says is put into the fields that indexes know, and never loosens what was said
+before.
+"""
 
 from dataclasses import replace
 
@@ -8,7 +10,18 @@ from hypothesis import strategies as st
 from api.http.lift import lifted
 from storage.query import Filter, Scope, matches
 from storage.record import LEVELS
-from storage.search.expression import And, Between, Expression, Has, Is, Not, Or, Substring, Text, both
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    Is,
+    Not,
+    Or,
+    Substring,
+    Text,
+    both,
+)
 from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
@@ -47,7 +60,10 @@ RECORDS = [
         ("duration:1ms..2ms", make_filter(min_duration_us=1000, max_duration_us=2000)),
         ("reset", Filter(kind="all", where=Text(Phrase(("reset",))))),
         ("*es*", Filter(kind="all", where=Substring("es"))),
-        ("reset method:GET", Filter(kind="all", where=And((Text(Phrase(("reset",))), Is("method", ("GET",)))))),
+        (
+            "reset method:GET",
+            Filter(kind="all", where=And((Text(Phrase(("reset",))), Is("method", ("GET",))))),
+        ),
         ("-reset", Filter(where=Not(Text(Phrase(("reset",)))))),
         ("reset kind:exchange", Filter(where=Text(Phrase(("reset",))))),
         ("kind:event", Filter(kind="event")),
@@ -55,9 +71,14 @@ RECORDS = [
         ("provider:*", make_filter(is_llm=True)),
         (
             "conversation:01a205e0-eb3a-73df-9d6f-5dc1fad00004",
-            make_filter(kind="all", conversations=(bytes.fromhex("01a205e0eb3a73df9d6f5dc1fad00004"),)),
+            make_filter(
+                kind="all", conversations=(bytes.fromhex("01a205e0eb3a73df9d6f5dc1fad00004"),)
+            ),
         ),
-        ("model:gpt finish_reason:stop", make_filter(kind="all", models=("gpt",), finish_reasons=("stop",))),
+        (
+            "model:gpt finish_reason:stop",
+            make_filter(kind="all", models=("gpt",), finish_reasons=("stop",)),
+        ),
         ("model:gpt", make_filter(models=("gpt",))),
         ("redacted:name:Password", make_filter(kind="all", redacted=("name:password",))),
         ("-redacted:*", Filter(where=Not(Has("redacted")))),
@@ -76,12 +97,16 @@ def test_fields_that_are_taken() -> None:
     """A parameter and a word of the same name must both hold."""
     given_filter = make_filter(methods=("GET",), kind="exchange")
     search = parse_search("method:POST kind:event", START_US)
-    assert lifted(given_filter, search, has_kind=True) == replace(given_filter, where=both(given_filter.where, search))
+    assert lifted(given_filter, search, has_kind=True) == replace(
+        given_filter, where=both(given_filter.where, search)
+    )
 
 
 def test_what_nothing_is_stays_a_condition() -> None:
     """No level is above an error."""
-    assert lifted(Filter(), parse_search("level:>error", START_US), has_kind=False).where == Is("level", ())
+    assert lifted(Filter(), parse_search("level:>error", START_US), has_kind=False).where == Is(
+        "level", ()
+    )
 
 
 def test_alternatives_stay_together() -> None:
@@ -97,12 +122,18 @@ def _joined(parts: list[str]) -> str:
 @given(
     text=st.lists(st.sampled_from(PARTS), max_size=4).map(_joined),
     parameters=st.sampled_from(
-        (Filter(kind="all"), make_filter(kind="all", methods=("POST",), since_us=START_US + 1000), Filter(kind="event"))
+        (
+            Filter(kind="all"),
+            make_filter(kind="all", methods=("POST",), since_us=START_US + 1000),
+            Filter(kind="event"),
+        )
     ),
     scope=st.sampled_from((Scope(), Scope(projects=("p",)))),
 )
 def test_nothing_is_loosened(text: str, parameters: Filter, scope: Scope) -> None:
-    """A lifted search matches what fulfils it among what the parameters and the scope leave, and nothing else."""
+    """A lifted search matches what fulfils it among what the parameters and the scope leave, and
+    nothing else.
+    """
     search: Expression | None = parse_search(text, START_US)
     before = replace(parameters, scope=scope)
     after = lifted(before, search, has_kind=True)

@@ -26,8 +26,12 @@ class HurriedStorage(MemoryStorage):
 
     async def select(self, query: RecordQuery) -> Page:
         """Read as much of a page as there is time for."""
-        found = await super().select(replace(query, limit=min(query.limit, self.rows_in_time), offset=0))
-        is_complete = query.offset == 0 and (len(found.records) == query.limit or found.next_after is None)
+        found = await super().select(
+            replace(query, limit=min(query.limit, self.rows_in_time), offset=0)
+        )
+        is_complete = query.offset == 0 and (
+            len(found.records) == query.limit or found.next_after is None
+        )
         return Page([] if query.offset else found.records, is_complete, found.next_after)
 
     async def count(self, filter: Filter) -> Count:
@@ -79,7 +83,9 @@ async def test_dialects_answer_503_for_such_an_offset(start: Start) -> None:
         assert (status, answer["statusCode"]) == (503, 503)
 
 
-async def test_a_mixed_log_whose_events_cannot_be_counted_in_time_refuses_offsets(start: Start) -> None:
+async def test_a_mixed_log_whose_events_cannot_be_counted_in_time_refuses_offsets(
+    start: Start,
+) -> None:
     """A guess about events before the page is not shown as a page."""
     storage = HurriedStorage(100)
     await storage.commit(make_batch(make_record(1), make_event(2), make_record(3), make_record(4)))
@@ -93,6 +99,7 @@ async def test_a_reader_of_after_id_reaches_the_end_all_the_same(start: Start) -
     client = await start(World(await filled(2, 30)).services())
     seen: list[int] = []
     after_id = 0
+
     for _ in range(20):
         status, answer = await ask(client, "/api/proxy-logs/_logs", afterId=after_id, limit=1000)
         assert (status, answer["total"], answer["totalCapped"]) == (200, 60, True)
@@ -100,6 +107,7 @@ async def test_a_reader_of_after_id_reaches_the_end_all_the_same(start: Start) -
         if answer.get("complete", True):
             break
         after_id = answer["nextAfterId"]
+
     assert seen == list(range(1, 61))
 
 
@@ -120,8 +128,12 @@ def test_a_frozen_log_ends_where_it_was_or_earlier() -> None:
 
 @pytest.mark.parametrize(("max_seq", "is_late", "bound"), [(None, False, None), (5, False, None), (99, False, None),
                                                            (4, False, 4), (None, True, 5)])  # fmt: skip
-async def test_only_a_frozen_total_pays_for_the_bound(max_seq: int | None, is_late: bool, bound: int | None) -> None:
-    """Without `max_seq`, or with one at the end, the count keeps its rollups, unless rows may lie above the end."""
+async def test_only_a_frozen_total_pays_for_the_bound(
+    max_seq: int | None, is_late: bool, bound: int | None
+) -> None:
+    """Without `max_seq`, or with one at the end, the count keeps its rollups, unless rows may lie
+    above the end.
+    """
     async with Growing(0) as store:
         await store.commit(make_batch(*(make_record(number) for number in range(1, 6))))
         store.has_late_prefix = is_late

@@ -25,7 +25,9 @@ def query(*pairs: tuple[str, str], **values: str) -> MultiDict[str]:
     return MultiDict([*pairs, *values.items()])
 
 
-@pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("9223372036854775807", 2**63 - 1)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0), ("007", 7), ("9223372036854775807", 2**63 - 1)]
+)
 def test_plain_decimals_are_numbers(text: str, number: int) -> None:
     """ASCII digits up to 2^63-1."""
     assert params.read_int(query(n=text), "n", 5) == number
@@ -33,7 +35,22 @@ def test_plain_decimals_are_numbers(text: str, number: int) -> None:
 
 @each_of(
     "text",
-    ["", "+5", "-1", "1_000", "٣", "1.0", "1e3", " 5", "5 ", "0x10", "²", "9223372036854775808", "9" * 5000, "nan"],
+    [
+        "",
+        "+5",
+        "-1",
+        "1_000",
+        "٣",
+        "1.0",
+        "1e3",
+        " 5",
+        "5 ",
+        "0x10",
+        "²",
+        "9223372036854775808",
+        "9" * 5000,
+        "nan",
+    ],
 )
 def test_other_numbers_are_refused_everywhere(text: str) -> None:
     """What is no plain decimal, or too large, is a bad parameter, clamped or not."""
@@ -54,7 +71,9 @@ def test_clamping_is_silent_above_the_maximum() -> None:
     assert params.read_clamped(query(), "n", 50, 500) == 50
 
 
-@each_of(("text", "value"), [("true", True), ("1", True), ("YES", True), ("0", False), ("no", False)])
+@each_of(
+    ("text", "value"), [("true", True), ("1", True), ("YES", True), ("0", False), ("no", False)]
+)
 def test_booleans(text: str, value: bool) -> None:
     """Three words for each, in any case; absent and empty are false."""
     assert params.read_bool(query(b=text), "b") is value
@@ -180,7 +199,10 @@ def test_a_cursor_brings_its_order() -> None:
 
 
 @given(
-    st.dictionaries(st.sampled_from(sorted(params.FILTER_PARAMETERS | params.PAGE_PARAMETERS)), st.text(max_size=40))
+    st.dictionaries(
+        st.sampled_from(sorted(params.FILTER_PARAMETERS | params.PAGE_PARAMETERS)),
+        st.text(max_size=40),
+    )
 )
 def test_any_text_is_a_query_or_a_bad_parameter(values: dict[str, str]) -> None:
     """Nothing else is raised, and a query's numbers fit a store."""
@@ -195,18 +217,34 @@ def test_any_text_is_a_query_or_a_bad_parameter(values: dict[str, str]) -> None:
 def test_filters_that_are_expressions() -> None:
     """Addresses, agent, request ids and a header; all of them and the search must hold."""
     read = params.read_filter(
-        query(client_ip="10.0.0.0/8,::1", user_agent="curl", request_id="a,b", header="X-Tenant: acme", query="-ua:x"),
+        query(
+            client_ip="10.0.0.0/8,::1",
+            user_agent="curl",
+            request_id="a,b",
+            header="X-Tenant: acme",
+            query="-ua:x",
+        ),
         NOW_US,
     )
     assert set(conjuncts(read.where)) == {
         Not(Like("user_agent", ("", "x", ""))),
-        Or(tuple(found for text in ("10.0.0.0/8", "::1") if (found := read_network(text)) is not None)),
+        Or(
+            tuple(
+                found for text in ("10.0.0.0/8", "::1") if (found := read_network(text)) is not None
+            )
+        ),
         Like("user_agent", ("", "curl", "")),
         Is("request_id", ("a", "b")),
         Like("header.x-tenant", ("", "acme", "")),
     }
     assert params.read_filter(query(header="via:"), NOW_US).where == Has("header.via")
-    for name, value in (("client_ip", "10.0.0"), ("header", "x-tenant"), ("header", ":a"), ("header", "a b:c")):
+
+    for name, value in (
+        ("client_ip", "10.0.0"),
+        ("header", "x-tenant"),
+        ("header", ":a"),
+        ("header", "a b:c"),
+    ):
         with pytest.raises(BadParameter, match=f"^{name} is"):
             params.read_filter(query(**{name: value}), NOW_US)
 

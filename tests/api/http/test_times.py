@@ -12,7 +12,9 @@ def test_what_is_no_time_is_refused_by_name() -> None:
     """The message names the parameter and lists all forms: of a time, and of a moment."""
     with pytest.raises(BadParameter, match=r"^since is '2024-13-01', expected an RFC 3339 time"):
         read_time_us("since", "2024-13-01")
-    with pytest.raises(BadParameter, match=r"15m, 1h30m, 1\.5h or 7d, today, yesterday, a time of day .*since 1970"):
+    with pytest.raises(
+        BadParameter, match=r"15m, 1h30m, 1\.5h or 7d, today, yesterday, a time of day .*since 1970"
+    ):
         read_moment_us("until", "5y", 0)
 
 

@@ -36,7 +36,9 @@ UUID = "0192f3c4-0000-7000-8000-000000000001"
         ("request_id", {"a": 1}, False, False),
     ],
 )
-def test_a_value_is_judged_by_name_and_look(name: str, value: Any, drawn: bool, loose: bool) -> None:
+def test_a_value_is_judged_by_name_and_look(
+    name: str, value: Any, drawn: bool, loose: bool
+) -> None:
     """Numbers, words and dates without a time of day say what is asked for."""
     assert (is_drawn(name, value), is_loose(name, value)) == (drawn, loose)
 
@@ -45,4 +47,8 @@ def test_marks_stand_where_values_were() -> None:
     """However deep; elements of an array are judged by its name."""
     value = {"a": [{"nonce": 1, "n": 1}], "timestamp": ["x", "y"], "n": 2}
     mark = "set apart"
-    assert without(value, is_drawn) == {"a": [{"nonce": mark, "n": 1}], "timestamp": [mark, mark], "n": 2}
+    assert without(value, is_drawn) == {
+        "a": [{"nonce": mark, "n": 1}],
+        "timestamp": [mark, mark],
+        "n": 2,
+    }

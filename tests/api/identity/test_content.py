@@ -20,14 +20,26 @@ def multipart(*parts: bytes) -> bytes:
     [
         (b'{"b": 1.0, "a": "\\u00e9"}', "", "json", {"a": "é", "b": 1}),
         (b"data: 1\n\ndata: 2\n\n", "text/event-stream", "events", [{"data": 1}, {"data": 2}]),
-        (b"a=1&b=+&a=2", "application/x-www-form-urlencoded", "form", {"a": ["1", "2"], "b": [" "]}),
+        (
+            b"a=1&b=+&a=2",
+            "application/x-www-form-urlencoded",
+            "form",
+            {"a": ["1", "2"], "b": [" "]},
+        ),
         (b"{ a, # b\n b }", "application/graphql", "graphql", {"query": "{ a b }"}),
-        (b'{"query": "query A { a }", "variables": null}', "application/json", "graphql", {"query": "query A { a }"}),
+        (
+            b'{"query": "query A { a }", "variables": null}',
+            "application/json",
+            "graphql",
+            {"query": "query A { a }"},
+        ),
         (b'[{"query": "{a}"}]', "application/json", "graphql", [{"query": "{ a }"}]),
         (b'{"query": "shoes"}', "application/json", "json", {"query": "shoes"}),
         (b"<a> </a>", "text/xml", "text", "<a> </a>"),
         (
-            multipart(b'Content-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nhi\r\nthere'),
+            multipart(
+                b'Content-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nhi\r\nthere'
+            ),
             "multipart/form-data; boundary=x",
             "multipart",
             {"f": [{"content": "hi\r\nthere", "filename": "a.txt"}]},
@@ -43,7 +55,9 @@ def test_a_body_is_read_by_its_kind(raw: bytes, content_type: str, kind: str, va
 def test_texts_of_graphql_stay_as_they_are() -> None:
     """What is between quotes is no space, comma or comment."""
     for text in ('{ a(q: "x,  y # z") }', '{ a(q: """x,\n"y" # z""") }'):
-        assert content_of(kept(text.encode()), "application/graphql").value["query"].count("  ") == text.count("  ")
+        assert content_of(kept(text.encode()), "application/graphql").value["query"].count(
+            "  "
+        ) == text.count("  ")
         assert "# z" in content_of(kept(text.encode()), "application/graphql").value["query"]
 
 
@@ -62,6 +76,7 @@ def test_what_is_not_whole_is_known_by_its_size() -> None:
         Body(b"be", b"", 99, False, None, None, "gzip: damaged"),
     ):
         assert content_of(body, "") == ("cut", 99)
+
     assert content_of(None, "") == content_of(kept(b""), "") == NOTHING
 
 

@@ -1,14 +1,26 @@
 """How alike two requests are, and by which headers."""
 
-from api.identity.match import Level, accepts, answered, differences, header_level, keys_of, level_of
+from api.identity.match import (
+    Level,
+    accepts,
+    answered,
+    differences,
+    header_level,
+    keys_of,
+    level_of,
+)
 from api.identity.request import Request, request_of
 from storage.record import Payload, Record
 from tests.support.cases import each_of
 
 
-def request(target: str = "/u/7", lines: str = "", endpoint: str = "/u/{id}", method: str = "GET") -> Request:
+def request(
+    target: str = "/u/7", lines: str = "", endpoint: str = "/u/{id}", method: str = "GET"
+) -> Request:
     path, mark, query = target.partition("?")
-    record = Record(1, b"", "", "exchange", 0, 0, method=method, path=path, query=query if mark else None)
+    record = Record(
+        1, b"", "", "exchange", 0, 0, method=method, path=path, query=query if mark else None
+    )
     record.endpoint = endpoint
     return request_of(record, Payload(f"GET / HTTP/1.1\r\n{lines}".encode(), b"", None, None))
 
@@ -84,7 +96,9 @@ def test_the_answer_says_which_headers_count(
         ("a/c", "", True),
     ],
 )
-def test_a_type_is_acceptable_by_the_most_specific_range(accept: str, media_type: str, is_accepted: bool) -> None:
+def test_a_type_is_acceptable_by_the_most_specific_range(
+    accept: str, media_type: str, is_accepted: bool
+) -> None:
     """RFC 9110 §12.5.1."""
     assert accepts(accept, media_type) is is_accepted
 
@@ -93,7 +107,8 @@ def test_differences_are_named_with_both_values() -> None:
     """In the order of the request, the header last; long ones are cut."""
     record = Record(1, b"", "", "exchange", 0, 0, status=200)
     answer = answered(record, Payload(b"", b"HTTP/1.1 200 OK\r\nVary: x", None, None))
-    recorded, asked = request("/u/7?a=1&b=2", "X: 1"), request(f"/u/8?a={'9' * 200}&c=3")
+    recorded = request("/u/7?a=1&b=2", "X: 1")
+    asked = request(f"/u/8?a={'9' * 200}&c=3")
     assert differences(recorded, answer, asked) == [
         'path[2]: "7" recorded, "8" asked for',
         f'query.a[0]: "1" recorded, "{"9" * 79}… asked for',

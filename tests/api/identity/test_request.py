@@ -8,7 +8,9 @@ from storage.record import Body, Payload, Record
 
 
 def record(path: str, query: str | None = None) -> Record:
-    return Record(1, b"", "", "exchange", 0, 0, method="POST", path=path, query=query, endpoint="/u/{id}")
+    return Record(
+        1, b"", "", "exchange", 0, 0, method="POST", path=path, query=query, endpoint="/u/{id}"
+    )
 
 
 def test_all_parts_are_in_it() -> None:
@@ -45,7 +47,9 @@ def test_fingerprints_of_what_was_redacted_do_not_count() -> None:
     """In path, query, headers and body."""
     secret = "[REDACTED:1f3a]"
     body = msgspec.json.encode({"a": [secret], secret: 1})
-    payload = Payload(f"GET / HTTP/1.1\r\nX: {secret}".encode(), b"", Body(body, b"", 9, False, None, None), None)
+    payload = Payload(
+        f"GET / HTTP/1.1\r\nX: {secret}".encode(), b"", Body(body, b"", 9, False, None, None), None
+    )
     found = request_of(record(f"/u/{secret}", "a=%5BREDACTED:1f%5D"), payload)
     assert found.document["path"][2] == found.fields["x"] == "[REDACTED]"
     assert found.document["query"] == {"a": ["[REDACTED]"]}

@@ -13,7 +13,10 @@ SCALE = durations((0.1, 1.0))
 
 
 def entries(*endpoints: str | None, **given: str | None) -> list[Entry]:
-    return [Entry(make_record(number, endpoint=endpoint, **given)) for number, endpoint in enumerate(endpoints)]
+    return [
+        Entry(make_record(number, endpoint=endpoint, **given))
+        for number, endpoint in enumerate(endpoints)
+    ]
 
 
 def made(max_endpoints: int, names: dict[str, str] | None = None) -> EndpointMetrics:
@@ -36,7 +39,9 @@ def counts_by_endpoint(metrics: EndpointMetrics) -> dict[str, float]:
 
 
 def test_endpoints_are_told_apart_by_route_and_method() -> None:
-    """Those of projects are not; methods that anybody invented share a label; events have no latency."""
+    """Those of projects are not; methods that anybody invented share a label; events have no
+    latency.
+    """
     metrics = made(10)
     metrics.observe(entries("/a", "/a", "/b", None))
     metrics.observe(entries("/a", project="another"))
@@ -54,7 +59,9 @@ def test_endpoints_are_told_apart_by_route_and_method() -> None:
 
 
 def test_endpoints_beyond_the_limit_share_a_label() -> None:
-    """However many names come, the series are as many; those that were first go on, and what is folded is counted."""
+    """However many names come, the series are as many; those that were first go on, and what is
+    folded is counted.
+    """
     metrics = made(2)
     metrics.observe(entries(*(f"/{number}" for number in range(50))))
     metrics.observe(entries("/0"))
@@ -90,12 +97,16 @@ def test_erased_endpoints_are_forgotten() -> None:
 
 def exposed(metrics: Metrics, names: Iterable[str]) -> list[float | None]:
     read = samples(metrics.render("", None)[0].decode())
-    return [read.get(("sidelog_endpoint_duration_seconds_count", name, "GET", "default")) for name in names]
+    return [
+        read.get(("sidelog_endpoint_duration_seconds_count", name, "GET", "default"))
+        for name in names
+    ]
 
 
 def test_they_are_in_the_exposition_only_where_they_are_wanted() -> None:
     """A sidecar without the setting shows no endpoint."""
-    without, metrics = Metrics(), Metrics()
+    without = Metrics()
+    metrics = Metrics()
     metrics.watch_endpoints(made(1))
     for each in (without, metrics):
         each.observe(entries("/a", "/b"))

@@ -18,14 +18,18 @@ def test_classic_buckets_count_as_prometheus_defines_them(values: list[int]) -> 
     tally = Tally(SCALE)
     for value in values:
         tally.add(value)
-    expected = [sum(value <= bound for value in values) for bound in (1000, 100_000, 1_000_000, 2_500_000)]
+    expected = [
+        sum(value <= bound for value in values) for bound in (1000, 100_000, 1_000_000, 2_500_000)
+    ]
     assert list(tally.classic()) == list(zip((0.001, 0.1, 1.0, 2.5), expected, strict=True))
     assert (sum(tally.counts), tally.total) == (len(values), sum(values))
 
 
 @given(st.lists(st.integers(0, 8_000_000_000) | st.integers(0, 5_000_000) | st.integers(0, 40)))
 def test_native_buckets_count_as_prometheus_defines_them(values: list[int]) -> None:
-    """Bucket i of schema 3 holds what is above 2**((i-1)/8) and at most 2**(i/8) seconds; few have no bucket."""
+    """Bucket i of schema 3 holds what is above 2**((i-1)/8) and at most 2**(i/8) seconds; few have
+    no bucket.
+    """
     tally = Tally(SCALE)
     expected: dict[int, int] = {}
     for value in values:
@@ -33,9 +37,12 @@ def test_native_buckets_count_as_prometheus_defines_them(values: list[int]) -> N
         if value > 1:
             step = min(ceil(8 * log2(value / 1_000_000)), 97)
             expected[step] = expected.get(step, 0) + 1
+
     native = tally.native()
     assert native.zero_count == sum(value <= native.zero_threshold * 1_000_000 for value in values)
-    assert {step: count for step, count in unpacked(native.spans, native.deltas).items() if count} == expected
+    assert {
+        step: count for step, count in unpacked(native.spans, native.deltas).items() if count
+    } == expected
 
 
 @given(st.lists(st.integers(0, 4000)))
@@ -48,9 +55,12 @@ def test_whole_numbers_have_native_buckets_from_one_on(values: list[int]) -> Non
         if value:
             step = ceil(8 * log2(value))
             expected[step] = expected.get(step, 0) + 1
+
     native = tally.native()
     assert native.zero_count == values.count(0)
-    assert {step: count for step, count in unpacked(native.spans, native.deltas).items() if count} == expected
+    assert {
+        step: count for step, count in unpacked(native.spans, native.deltas).items() if count
+    } == expected
 
 
 def test_the_buckets_are_those_of_rollups() -> None:
@@ -77,7 +87,8 @@ def test_nothing_counted_is_a_native_histogram_still() -> None:
 
 def test_tallies_of_one_scale_are_merged() -> None:
     """Counts and sums are added."""
-    one, other = Tally(SCALE), Tally(SCALE)
+    one = Tally(SCALE)
+    other = Tally(SCALE)
     one.add(10)
     other.add(10)
     other.add(4_000_000_000_000)
@@ -87,12 +98,17 @@ def test_tallies_of_one_scale_are_merged() -> None:
 
 def unpacked(spans: list[tuple[int, int]], deltas: list[int]) -> dict[int, int]:
     """Return counts by step, as a reader of the exposition does."""
-    found, step, count, left = dict[int, int](), 0, 0, iter(deltas)
+    found = dict[int, int]()
+    step = 0
+    count = 0
+    left = iter(deltas)
+
     for offset, length in spans:
         step += offset
         for _ in range(length):
             count += next(left)
             found[step] = count
             step += 1
+
     assert next(left, None) is None
     return found

@@ -94,7 +94,12 @@ def test_a_route_named_like_a_placeholder_shares_its_series() -> None:
     metrics = Metrics()
     metrics.observe([Entry(make_record(1, route_id=None))])
     metrics.observe([Entry(make_record(2, route_id="none"))])
-    assert samples(metrics.render("", None)[0].decode())["sidelog_request_duration_seconds_count", "none"] == 2
+    assert (
+        samples(metrics.render("", None)[0].decode())[
+            "sidelog_request_duration_seconds_count", "none"
+        ]
+        == 2
+    )
 
 
 def test_promtool_has_nothing_to_say() -> None:
@@ -103,6 +108,10 @@ def test_promtool_has_nothing_to_say() -> None:
     for metrics in (filled(), Metrics()):
         text = metrics.render("", LEDGER)[0]
         checked = subprocess.run(
-            [promtool, "check", "metrics"], input=text, capture_output=True, check=False, timeout=PROGRAM_S
+            [promtool, "check", "metrics"],
+            input=text,
+            capture_output=True,
+            check=False,
+            timeout=PROGRAM_S,
         )
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")

@@ -31,13 +31,17 @@ def test_a_process_is_read_as_others_read_it() -> None:
 
 
 def test_a_name_may_hold_anything(tmp_path: Path) -> None:
-    """Blanks and brackets in it do not shift the fields; descriptors of another user's process are not known."""
+    """Blanks and brackets in it do not shift the fields; descriptors of another user's process are
+    not known.
+    """
     folder = tmp_path / "7"
     folder.mkdir()
     (tmp_path / "stat").write_text("cpu 1 2\nbtime 1000\n")
     fields = ["S", *("0" * 10), "150", "50", *("0" * 6), "300", "4096", "2", "0"]
     (folder / "stat").write_text(f"7 (a ) b) {' '.join(fields)}\n")
-    (folder / "limits").write_text("Limit  Soft\nMax open files            unlimited            unlimited   files\n")
+    (folder / "limits").write_text(
+        "Limit  Soft\nMax open files            unlimited            unlimited   files\n"
+    )
     usage = read_usage(7, tmp_path)
     assert usage is not None
     ticks = os.sysconf("SC_CLK_TCK")

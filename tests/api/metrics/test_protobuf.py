@@ -1,6 +1,12 @@
-"""The protobuf exposition, read by a decoder of its published messages, and by a Prometheus that scrapes it."""
+"""The protobuf exposition, read by a decoder of its published messages, and by a Prometheus that
+scrapes it.
+"""
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, UntypedMetricFamily
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    UntypedMetricFamily,
+)
 
 from api.metrics import protobuf
 from api.metrics.histogram import Histograms, Tally, durations
@@ -10,7 +16,9 @@ from tests.api.samples import make_record
 from tests.support.cases import each_of
 from tests.support.protobuf import families
 
-WANTED = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+WANTED = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+)
 
 
 @each_of(
@@ -36,14 +44,19 @@ def test_it_is_used_where_it_is_asked_for(accept: str, is_wanted: bool) -> None:
 
 
 def test_families_have_their_names_types_labels_and_values() -> None:
-    """Counters end in _total, labels may be any text, and a family that counted nothing is left out."""
+    """Counters end in _total, labels may be any text, and a family that counted nothing is left
+    out.
+    """
     counter = CounterMetricFamily("hits", "Hits.", labels=["route", "code"])
     counter.add_metric(["ä\n", "2"], 5)
     counter.add_metric(["", "3"], 2**60)
     empty = CounterMetricFamily("misses", "Misses.", labels=["route"])
     gauge = GaugeMetricFamily("size", "Size" * 50, value=-1.5)
     unknown = UntypedMetricFamily("odd", "", value=float("inf"))
-    read = {family.name: family for family in families(protobuf.encode([counter, empty, gauge, unknown]))}
+    read = {
+        family.name: family
+        for family in families(protobuf.encode([counter, empty, gauge, unknown]))
+    }
     assert {name: (family.help, family.type) for name, family in read.items()} == {
         "hits_total": ("Hits.", 0), "size": ("Size" * 50, 1), "odd": ("", 3),
     }  # fmt: skip
@@ -57,7 +70,9 @@ def test_a_histogram_is_native_and_classic() -> None:
     tally = Tally(durations((0.5, 1.0)))
     for value in (0, 400_000, 400_001, 1_000_000, 9_000_000_000):
         tally.add(value)
-    (family,) = families(protobuf.encode([Histograms("wait_seconds", "Wait.", ["route"], [(["a"], tally)])]))
+    (family,) = families(
+        protobuf.encode([Histograms("wait_seconds", "Wait.", ["route"], [(["a"], tally)])])
+    )
     assert (family.name, family.type) == ("sidelog_wait_seconds", 4)
     histogram = family.histograms["a",]
     assert (histogram.count, histogram.sum) == (5, 9001.800001)
@@ -72,7 +87,10 @@ def test_all_metrics_are_in_it_with_the_values_of_the_text() -> None:
     metrics.observe([Entry(make_record(1))])
     metrics.observe_batch("stored", 120, 0.004)
     body, content_type = metrics.render(WANTED, None)
-    assert content_type == f"{protobuf.MEDIA_TYPE}; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    assert (
+        content_type
+        == f"{protobuf.MEDIA_TYPE}; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    )
     read = {family.name: family for family in families(body)}
     text = metrics.render("", None)[0].decode()
     shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}

@@ -9,14 +9,30 @@ from tests.api.samples import make_event, make_record
 def shown(metrics: Metrics) -> list[str]:
     """The lines of a scrape about redactions."""
     lines = metrics.render("", None)[0].decode().splitlines()
-    return [line for line in lines if line.startswith(("sidelog_redactions_total", "sidelog_metric_overflow_total"))]
+    return [
+        line
+        for line in lines
+        if line.startswith(("sidelog_redactions_total", "sidelog_metric_overflow_total"))
+    ]
 
 
 def test_places_are_counted_by_rule() -> None:
-    """Of exchanges and events, whichever name a value stood under; records without any count nothing."""
+    """Of exchanges and events, whichever name a value stood under; records without any count
+    nothing.
+    """
     metrics = Metrics()
-    metrics.observe([Entry(make_record(1, redactions={"github-token": 1, "name:password": 2, "name:api_key": 1}))])
-    metrics.observe([Entry(make_event(2, redactions={"github-token": 3, "other": 4})), Entry(make_record(3))])
+    metrics.observe(
+        [
+            Entry(
+                make_record(
+                    1, redactions={"github-token": 1, "name:password": 2, "name:api_key": 1}
+                )
+            )
+        ]
+    )
+    metrics.observe(
+        [Entry(make_event(2, redactions={"github-token": 3, "other": 4})), Entry(make_record(3))]
+    )
     assert shown(metrics) == [
         "sidelog_metric_overflow_total 0.0",
         'sidelog_redactions_total{rule="github-token"} 4.0',
@@ -26,11 +42,15 @@ def test_places_are_counted_by_rule() -> None:
 
 
 def test_labels_are_bounded() -> None:
-    """Beyond the cap, and for what is no id of a rule, there is one label; those that are known go on."""
+    """Beyond the cap, and for what is no id of a rule, there is one label; those that are known go
+    on.
+    """
     metrics = Metrics()
     strange = {"a\nb": 1, "x" * 10_000: 1, "": 1, 'a"} 1': 1, "\udc80": 1}
     metrics.observe([Entry(make_record(1, redactions=strange))])
-    metrics.observe([Entry(make_record(2, redactions={f"rule-{number}": 1 for number in range(MAX_RULES + 9)}))])
+    metrics.observe(
+        [Entry(make_record(2, redactions={f"rule-{number}": 1 for number in range(MAX_RULES + 9)}))]
+    )
     metrics.observe([Entry(make_record(3, redactions={"rule-1": 1, "name:password": 1}))])
     lines = shown(metrics)
     assert len(lines) == 1 + MAX_RULES + 1

@@ -1,4 +1,6 @@
-"""Facets, histogram and summary over HTTP: the store's figures as JSON, scoped, and errors that name the parameter."""
+"""Facets, histogram and summary over HTTP: the store's figures as JSON, scoped, and errors that
+name the parameter.
+"""
 
 import pytest
 
@@ -13,7 +15,12 @@ RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
 async def fill(world: World) -> None:
     """Store ten exchanges: two failures, two routes."""
     records = [
-        make_record(n, status=500 if n < 2 else 200, route_id="a" if n % 2 else "b", project="p" if n < 4 else None)
+        make_record(
+            n,
+            status=500 if n < 2 else 200,
+            route_id="a" if n % 2 else "b",
+            project="p" if n < 4 else None,
+        )
         for n in range(10)
     ]
     await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
@@ -46,15 +53,20 @@ async def test_a_histogram_counts_over_time(client: Client, world: World) -> Non
 
 
 async def test_a_heat_map_counts_by_time_and_duration(client: Client, world: World) -> None:
-    """Its cells add up to the exchanges of the range; a row's bounds are a search that finds what is in it."""
+    """Its cells add up to the exchanges of the range; a row's bounds are a search that finds what
+    is in it.
+    """
     await fill(world)
-    found = await (await client.get(f"/api/heatmap?{RANGE}&columns=12&rows=8", headers=BEARER)).json()
+    found = await (
+        await client.get(f"/api/heatmap?{RANGE}&columns=12&rows=8", headers=BEARER)
+    ).json()
     assert found["complete"]
     assert len(found["buckets"]) == len(found["counts"]) == 12
     assert 0 < len(found["rows"]) <= 8
     assert sum(map(sum, found["counts"])) == 10
     plain = await (await client.get(f"/api/histogram?{RANGE}&buckets=12", headers=BEARER)).json()
     assert found["buckets"] == plain["buckets"]
+
     for row, bounds in enumerate(found["rows"]):
         search = f"query=duration:{bounds['min_ms']}ms..{bounds['max_ms']}ms"
         summary = await (await client.get(f"/api/summary?{RANGE}&{search}", headers=BEARER)).json()
@@ -62,8 +74,12 @@ async def test_a_heat_map_counts_by_time_and_duration(client: Client, world: Wor
 
 
 @pytest.mark.parametrize("since", ["0s", "4545-02-08T10:00:00Z", "9999-12-31T23:59:59.999-23:59"])
-async def test_a_histogram_since_a_time_ahead_is_empty(client: Client, world: World, since: str) -> None:
-    """A client whose clock is ahead gets an empty hour, as it gets an empty summary, unless it names the end itself."""
+async def test_a_histogram_since_a_time_ahead_is_empty(
+    client: Client, world: World, since: str
+) -> None:
+    """A client whose clock is ahead gets an empty hour, as it gets an empty summary, unless it
+    names the end itself.
+    """
     await fill(world)
     response = await client.get(f"/api/histogram?since={since}&max_latency_ms=", headers=BEARER)
     found = await response.json()
@@ -90,11 +106,18 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
     """Tokens and cost of all calls, and by model; null where only a scan could tell."""
     calls = [
         make_record(
-            n, provider="openai", model="small" if n else "large", input_tokens=10, output_tokens=n, cost_usd=0.5
+            n,
+            provider="openai",
+            model="small" if n else "large",
+            input_tokens=10,
+            output_tokens=n,
+            cost_usd=0.5,
         )
         for n in range(3)
     ]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in (*calls, make_record(9))]))
+    await world.storage.commit(
+        Batch("side-1", [Entry(record) for record in (*calls, make_record(9))])
+    )
     usage = (await (await client.get("/api/summary", headers=BEARER)).json())["usage"]
     assert (usage["calls"], usage["counted"], usage["priced"], usage["cost_usd"]) == (3, 3, 3, 1.5)
     assert (usage["input_tokens"], usage["output_tokens"], usage["cache_read_tokens"]) == (30, 3, 0)
@@ -106,7 +129,9 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
     assert (of_one["calls"], of_one["input_tokens"]) == (1, 10)
     totals = await (await client.get("/api/summary?model=large&totals=true", headers=BEARER)).json()
     assert (totals["exchanges"], totals["top"], totals["usage"]) == (of_one["calls"], {}, None)
-    assert (await (await client.get("/api/summary?level=info", headers=BEARER)).json())["usage"] is None
+    assert (await (await client.get("/api/summary?level=info", headers=BEARER)).json())[
+        "usage"
+    ] is None
 
 
 @each_of(

@@ -23,7 +23,12 @@ async def ask(client: Client, at: str = "", /, **parameters: str | int) -> dict[
 
 def call(number: int, conversation: bytes | None, **changes: Any) -> Record:
     """An LLM call."""
-    fields = {"provider": "openai", "model": "gpt", "conversation": conversation, "marks": bytes(16)}
+    fields = {
+        "provider": "openai",
+        "model": "gpt",
+        "conversation": conversation,
+        "marks": bytes(16),
+    }
     return make_record(number, **(fields | changes))
 
 
@@ -31,8 +36,13 @@ async def stored(world: World, *records: Record) -> None:
     """Store calls, each with what was asked."""
     entries = []
     for record in records:
-        body = make_body(json.dumps({"messages": [{"role": "user", "content": f"words of {record.seq}"}]}).encode())
+        body = make_body(
+            json.dumps(
+                {"messages": [{"role": "user", "content": f"words of {record.seq}"}]}
+            ).encode()
+        )
         entries.append(Entry(record, Payload(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", body, None)))
+
     await world.storage.commit(Batch("sidecar-1", entries))
 
 
@@ -40,7 +50,16 @@ async def test_a_run_is_one_line_that_opens(world: World, client: Client) -> Non
     """Its sums, where it failed, and its calls in order."""
     stream = Stream(None, None, None, True, "tool_calls", tools=["read"], is_document=True)
     calls = [
-        call(1, A, input_tokens=10, output_tokens=2, cost_usd=0.25, stream=stream, key_id="k", key_name="mobile"),
+        call(
+            1,
+            A,
+            input_tokens=10,
+            output_tokens=2,
+            cost_usd=0.25,
+            stream=stream,
+            key_id="k",
+            key_name="mobile",
+        ),
         call(2, A, input_tokens=20, output_tokens=3, cost_usd=0.5),
         call(3, A, status=529, level="error", error_type="overloaded_error"),
     ]
@@ -90,11 +109,17 @@ async def test_what_an_agent_asks_beside_its_work_is_not_what_it_is_about(
 
 async def test_calls_over_a_websocket_are_calls(world: World, client: Client) -> None:
     """They are events, and no kind need be asked for; one that is asked for holds."""
-    await stored(world, call(1, A, kind="event", name="websocket_message", level="debug"), call(2, B))
+    await stored(
+        world, call(1, A, kind="event", name="websocket_message", level="debug"), call(2, B)
+    )
     shown = {found["id"]: found["title"] for found in (await ask(client))["conversations"]}
     assert shown == {format_id(A): "words of 0", format_id(B): "words of 0"}
-    assert [found["id"] for found in (await ask(client, kind="exchange"))["conversations"]] == [format_id(B)]
-    assert [found["id"] for found in (await ask(client, query="kind:event"))["conversations"]] == [format_id(A)]
+    assert [found["id"] for found in (await ask(client, kind="exchange"))["conversations"]] == [
+        format_id(B)
+    ]
+    assert [found["id"] for found in (await ask(client, query="kind:event"))["conversations"]] == [
+        format_id(A)
+    ]
     assert len((await ask(client, f"/{format_id(A)}"))["calls"]) == 1
     for asked in ({"conversation": format_id(A)}, {"query": f"conversation:{format_id(A)}"}):
         response = await client.get("/api/records", params=asked, headers=BEARER)
@@ -102,8 +127,16 @@ async def test_calls_over_a_websocket_are_calls(world: World, client: Client) ->
 
 
 async def test_pages_and_filters(world: World, client: Client) -> None:
-    """Cursors lead on, in both lists; filters are those of records, with the number of calls beside them."""
-    await stored(world, *(call(number, bytes([number % 3 + 1]) * 16, model=f"m{number}") for number in range(1, 10)))
+    """Cursors lead on, in both lists; filters are those of records, with the number of calls beside
+    them.
+    """
+    await stored(
+        world,
+        *(
+            call(number, bytes([number % 3 + 1]) * 16, model=f"m{number}")
+            for number in range(1, 10)
+        ),
+    )
     first = await ask(client, limit=2)
     second = await ask(client, limit=2, cursor=first["next_cursor"])
     assert [len(page["conversations"]) for page in (first, second)] == [2, 1]
@@ -113,7 +146,9 @@ async def test_pages_and_filters(world: World, client: Client) -> None:
     assert [found["model"] for found in (*opened["calls"], *rest["calls"])] == ["m3", "m6", "m9"]
     assert [found["turns"] for found in (await ask(client, model="m4"))["conversations"]] == [3]
     assert (await ask(client, min_turns=4))["conversations"] == []
-    records = await (await client.get(f"/api/records?conversation={format_id(A)}", headers=BEARER)).json()
+    records = await (
+        await client.get(f"/api/records?conversation={format_id(A)}", headers=BEARER)
+    ).json()
     assert [found["model"] for found in records["records"]] == ["m9", "m6", "m3"]
     nothing = await (await client.get("/api/records?conversation=none", headers=BEARER)).json()
     assert nothing["records"] == []
@@ -121,12 +156,20 @@ async def test_pages_and_filters(world: World, client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("sort", "order"),
-    [("cost", [B, A, C]), ("turns", [A, B, C]), ("failures", [B, C, A]), ("tokens", [C, A, B]), ("newest", [C, B, A])],
+    [
+        ("cost", [B, A, C]),
+        ("turns", [A, B, C]),
+        ("failures", [B, C, A]),
+        ("tokens", [C, A, B]),
+        ("newest", [C, B, A]),
+    ],
 )
 async def test_conversations_are_sorted_by_a_figure(
     world: World, client: Client, sort: str, order: list[bytes]
 ) -> None:
-    """The most first, of all that match, and equal ones newest first; a sorted page is the only one."""
+    """The most first, of all that match, and equal ones newest first; a sorted page is the only
+    one.
+    """
     await stored(
         world,
         *(call(number, A, cost_usd=0.1, input_tokens=5) for number in (1, 2, 3)),
@@ -135,9 +178,13 @@ async def test_conversations_are_sorted_by_a_figure(
         call(6, C, input_tokens=99),
     )
     page = await ask(client, sort=sort, limit=2)
-    assert [found["id"] for found in page["conversations"]] == [format_id(each) for each in order[:2]]
+    assert [found["id"] for found in page["conversations"]] == [
+        format_id(each) for each in order[:2]
+    ]
     assert (page["next_cursor"] is None) == (sort != "newest")
-    costs = {found["id"]: found["cost_usd"] for found in (await ask(client, sort=sort))["conversations"]}
+    costs = {
+        found["id"]: found["cost_usd"] for found in (await ask(client, sort=sort))["conversations"]
+    }
     assert costs == {format_id(A): pytest.approx(0.3), format_id(B): 0.5, format_id(C): None}
 
 
@@ -147,7 +194,12 @@ async def test_the_beginning_of_an_id_is_enough(world: World, client: Client) ->
     await stored(world, call(1, A), call(2, B), call(3, near))
     assert (await ask(client, f"/{format_id(A)[:21]}"))["id"] == format_id(A)
     assert (await ask(client, f"/{B.hex()[:6].upper()}"))["id"] == format_id(B)
-    for beginning, said in ((A.hex()[:8], "several conversations begin"), ("ffffff", "no conversation"), ("02", "no")):
+
+    for beginning, said in (
+        (A.hex()[:8], "several conversations begin"),
+        ("ffffff", "no conversation"),
+        ("02", "no"),
+    ):
         response = await client.get(f"/api/conversations/{beginning}", headers=BEARER)
         assert (response.status, said in (await response.json())["detail"]) == (404, True)
 
@@ -162,4 +214,7 @@ async def test_what_cannot_be_asked(world: World, client: Client) -> None:
     ):  # fmt: skip
         response = await client.get(f"/api/conversations?{query}", headers=BEARER)
         assert (response.status, (await response.json())["parameter"]) == (400, name)
-    assert msgspec.json.decode(await (await client.get("/api/conversations", headers=BEARER)).read())["complete"]
+
+    assert msgspec.json.decode(
+        await (await client.get("/api/conversations", headers=BEARER)).read()
+    )["complete"]

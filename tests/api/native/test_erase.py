@@ -1,4 +1,6 @@
-"""Erasure by filter, never without one, and of a container: its records go, its streams end, others stay."""
+"""Erasure by filter, never without one, and of a container: its records go, its streams end, others
+stay.
+"""
 
 import asyncio
 import json
@@ -25,7 +27,9 @@ Start = Callable[[Services], Awaitable[Client]]
 async def test_a_filter_is_erased_and_a_receipt_answered(world: World, start: Start) -> None:
     """The answer says how many records went, up to which number, and by which filter."""
     await world.storage.commit(
-        make_batch(make_record(project="a"), make_record(project="b"), make_record(project="a", status=404))
+        make_batch(
+            make_record(project="a"), make_record(project="b"), make_record(project="a", status=404)
+        )
     )
     client = await start(world.services())
     answer = await client.delete("/api/records?project=a&status=2xx", headers=BEARER)
@@ -56,13 +60,18 @@ class Behind(MemoryStorage):
 
 async def test_a_receipt_says_when_the_store_has_deleted(world: World, start: Start) -> None:
     """At once it has not; who waits is answered when it has."""
-    world.storage = storage = Behind()
+    storage = Behind()
+    world.storage = storage
     await storage.commit(make_batch(make_record(project="a"), make_record(project="b")))
     client = await start(world.services())
     receipt = await (await client.delete("/api/records?project=a", headers=BEARER)).json()
     assert (receipt["exchanges"], receipt["finished"]) == (1, False)
     receipt = await (await client.delete("/api/records?project=b&wait_s=30", headers=BEARER)).json()
-    assert (receipt["exchanges"], receipt["finished"], receipt["filter"]) == (1, True, {"project": ["b"]})
+    assert (receipt["exchanges"], receipt["finished"], receipt["filter"]) == (
+        1,
+        True,
+        {"project": ["b"]},
+    )
     assert storage.looks == 0
 
 
@@ -95,9 +104,20 @@ async def test_nothing_is_erased_by_mistake(world: World, start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["query=%20", "project=,", "status=,%20,", "host=%20", "client_ip=,", "trace_id=%20", "query=%20&route=,"]
+    "query",
+    [
+        "query=%20",
+        "project=,",
+        "status=,%20,",
+        "host=%20",
+        "client_ip=,",
+        "trace_id=%20",
+        "query=%20&route=,",
+    ],
 )
-async def test_filters_that_say_nothing_erase_nothing(world: World, start: Start, query: str) -> None:
+async def test_filters_that_say_nothing_erase_nothing(
+    world: World, start: Start, query: str
+) -> None:
     """What is left of `project=$A,$B` where neither is set is no filter, though it is not empty."""
     await world.storage.commit(make_batch(make_record()))
     client = await start(world.services())
@@ -105,8 +125,12 @@ async def test_filters_that_say_nothing_erase_nothing(world: World, start: Start
     assert (await world.storage.read(CountQuery(Filter()))).exchanges == 1
 
 
-@pytest.mark.parametrize("query", ["project=", "project=,", "project=%20", "query=", "status=", "project=&project="])
-async def test_an_empty_value_beside_a_filter_erases_nothing(world: World, start: Start, query: str) -> None:
+@pytest.mark.parametrize(
+    "query", ["project=", "project=,", "project=%20", "query=", "status=", "project=&project="]
+)
+async def test_an_empty_value_beside_a_filter_erases_nothing(
+    world: World, start: Start, query: str
+) -> None:
     """A variable of a script that is not set would let go what it was to keep."""
     await world.storage.commit(make_batch(make_record(project="a", host="x")))
     client = await start(world.services())
@@ -116,7 +140,9 @@ async def test_an_empty_value_beside_a_filter_erases_nothing(world: World, start
     assert (await world.storage.read(CountQuery(Filter()))).exchanges == 1
 
 
-@pytest.mark.parametrize("query", ["kind=all", "kind=exchange", "query=kind:exchange", "query=kind:all", "until=0s"])
+@pytest.mark.parametrize(
+    "query", ["kind=all", "kind=exchange", "query=kind:exchange", "query=kind:all", "until=0s"]
+)
 async def test_everything_is_erased_when_it_is_said(world: World, start: Start, query: str) -> None:
     """A filter that names all there is says something."""
     await world.storage.commit(make_batch(make_record(started_at_us=START_US)))
@@ -126,8 +152,11 @@ async def test_everything_is_erased_when_it_is_said(world: World, start: Start, 
 
 
 async def test_a_container_is_forgotten(world: World, start: Start) -> None:
-    """Its records are erased, also from what streams replay; a stream of it ends, and the log says what was done."""
-    world.tail = tail = Tail(world.storage)
+    """Its records are erased, also from what streams replay; a stream of it ends, and the log says
+    what was done.
+    """
+    tail = Tail(world.storage)
+    world.tail = tail
     client = await start(world.services())
     path = "/api/proxy-logs/_logs/stream"
     batch = samples.make_batch(
@@ -138,6 +167,7 @@ async def test_a_container_is_forgotten(world: World, start: Start) -> None:
     )
     await world.storage.commit(batch)
     tail.on_commit(batch)
+
     async with client.get(path, params={"containerId": "cnt_1"}, headers=BEARER) as stream:
         response = await client.delete("/api/scopes/containers/cnt_1", headers=BEARER)
         assert response.status == 200
@@ -152,15 +182,20 @@ async def test_a_container_is_forgotten(world: World, start: Start) -> None:
         async with asyncio.timeout(60):
             (event,) = SseReader().feed(await stream.content.read())
         assert (event.name, json.loads(event.data)) == ("scope-destroyed", {"containerId": "cnt_1"})
+
     assert world.events == [("scope_destroyed", {"containerId": "cnt_1"})]
     records = (await (await client.get("/api/records?kind=all", headers=BEARER)).json())["records"]
     assert [record["container"] for record in records] == [None, "cnt_2"]
+
     async with client.get(path, headers=BEARER | {"Last-Event-ID": "0"}) as stream:
         reader = SseReader()
         seen: list[dict[str, object]] = []
         async with asyncio.timeout(60):
             while len(seen) < 4:
-                seen += [json.loads(event.data) for event in reader.feed(await stream.content.readany())]
+                seen += [
+                    json.loads(event.data) for event in reader.feed(await stream.content.readany())
+                ]
+
     assert {entry["containerId"] for entry in seen if "id" in entry} == {"cnt_2", None}
     again = await (await client.delete("/api/scopes/containers/cnt_1", headers=BEARER)).json()
     assert (again["exchanges"], again["events"]) == (0, 0)

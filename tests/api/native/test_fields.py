@@ -20,7 +20,9 @@ CUT = make_body(b'{"user"', truncated=True, size=900)
 async def fill(world: World) -> None:
     """Store three exchanges, one without a payload, and an event."""
     entries = [Entry(make_record(1), make_payload(BODY)), Entry(make_record(2), make_payload(CUT))]
-    await world.storage.commit(Batch("side-1", [*entries, Entry(make_record(3)), Entry(make_event(4))]))
+    await world.storage.commit(
+        Batch("side-1", [*entries, Entry(make_record(3)), Entry(make_event(4))])
+    )
 
 
 async def ask(client: Client, path: str, status: int = 200) -> dict[str, Any]:
@@ -35,12 +37,20 @@ async def test_fields_stand_beside_the_record(client: Client, world: World) -> N
     await fill(world)
     flying = make_in_flight(9)
     world.in_flight, world.known = [flying], {flying.id: make_payload(BODY)}
-    page = await ask(client, "/api/records?kind=all&in_flight=true&fields=header.x-a,body.user.id,%20body.none")
+    page = await ask(
+        client, "/api/records?kind=all&in_flight=true&fields=header.x-a,body.user.id,%20body.none"
+    )
     known = {"value": "1, 2", "state": "known", "is_cut": False}
     shown = [record["fields"] for record in page["records"]]
     assert [each["header.x-a"] for each in shown[-2:]] == [known, known]
     states = [[each[name]["state"] for name in ("body.user.id", "body.none")] for each in shown]
-    assert states == [["known", "null"], ["absent"] * 2, ["not_kept"] * 2, ["cut", "cut"], ["known", "null"]]
+    assert states == [
+        ["known", "null"],
+        ["absent"] * 2,
+        ["not_kept"] * 2,
+        ["cut", "cut"],
+        ["known", "null"],
+    ]
     assert shown[-1]["body.user.id"]["value"] == "42"
     assert "fields" not in (await ask(client, "/api/records"))["records"][0]
 
@@ -50,7 +60,10 @@ async def test_fields_stand_beside_the_record(client: Client, world: World) -> N
     [
         ("status", "fields is 'status', expected names such as header.x-tenant"),
         ("body.", "fields is 'body.'"),
-        (",".join(f"body.a{n}" for n in range(21)), "fields is '21 names', expected at most 20 names"),
+        (
+            ",".join(f"body.a{n}" for n in range(21)),
+            "fields is '21 names', expected at most 20 names",
+        ),
         ("body." + "x" * 200, "of at most 200 characters"),
     ],
 )
@@ -67,7 +80,9 @@ async def test_a_page_of_too_many_bytes_ends_early(
     entries = [Entry(make_record(n), make_payload(make_body(b'{"n": %d}' % n))) for n in range(120)]
     await world.storage.commit(Batch("side-1", entries))
     seen: list[str] = []
-    lengths, cursor = [], ""
+    lengths = []
+    cursor = ""
+
     for _ in range(5):
         page = await ask(client, f"/api/records?fields=body.n&cursor={cursor}")
         lengths.append((len(page["records"]), page["complete"]))
@@ -75,6 +90,7 @@ async def test_a_page_of_too_many_bytes_ends_early(
         cursor = page["next_cursor"] or ""
         if not cursor:
             break
+
     assert seen == [str(n) for n in reversed(range(120))]
     assert lengths == [(50, False), (50, False), (20, True)]
 

@@ -1,4 +1,6 @@
-"""API keys over HTTP: created once, shown without secrets, changed member by member, deleted for good."""
+"""API keys over HTTP: created once, shown without secrets, changed member by member, deleted for
+good.
+"""
 
 import json
 from dataclasses import replace
@@ -46,14 +48,31 @@ async def test_every_member_can_be_given_and_changed(client: Client) -> None:
     status, key = await send(client, "POST", "/api/keys", given_members)
     assert status == 201
     assert (key["scopes"], key["agents"], key["disabled"]) == (["agent", "data_agent"], [], True)
-    assert (key["expires_at"], key["project"], key["user_id"]) == ("2030-01-02T02:04:05.000Z", "shop", "ann")
+    assert (key["expires_at"], key["project"], key["user_id"]) == (
+        "2030-01-02T02:04:05.000Z",
+        "shop",
+        "ann",
+    )
     at = f"/api/keys/{key['id']}"
-    status, changed = await send(client, "PATCH", at, {"disabled": False, "agents": "all", "expires_at": None})
+    status, changed = await send(
+        client, "PATCH", at, {"disabled": False, "agents": "all", "expires_at": None}
+    )
     assert status == 200
     assert (changed["disabled"], changed["agents"], changed["expires_at"]) == (False, "all", None)
-    assert (changed["name"], changed["scopes"], changed["project"]) == ("n", ["agent", "data_agent"], "shop")
-    status, changed = await send(client, "PATCH", at, {"scopes": None, "project": None, "user_id": None, "name": "m"})
-    assert (changed["scopes"], changed["project"], changed["user_id"], changed["name"]) == (None, None, None, "m")
+    assert (changed["name"], changed["scopes"], changed["project"]) == (
+        "n",
+        ["agent", "data_agent"],
+        "shop",
+    )
+    status, changed = await send(
+        client, "PATCH", at, {"scopes": None, "project": None, "user_id": None, "name": "m"}
+    )
+    assert (changed["scopes"], changed["project"], changed["user_id"], changed["name"]) == (
+        None,
+        None,
+        None,
+        "m",
+    )
     assert "secret" not in changed
 
 
@@ -150,7 +169,9 @@ async def test_nobody_without_a_token_sees_or_makes_keys(world: World, client: C
     assert await world.storage.keys() == []
 
 
-async def test_keys_have_an_end(world: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_have_an_end(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Workers hold them all; deleted ones do not count."""
     monkeypatch.setattr("api.native.keys.MAX_KEYS", 1)
     _, key = await send(client, "POST", "/api/keys", {"name": "n"})
@@ -163,7 +184,9 @@ async def test_keys_have_an_end(world: World, client: Client, monkeypatch: pytes
 @settings(max_examples=40)
 @given(
     st.dictionaries(
-        st.sampled_from(("name", "scopes", "agents", "expires_at", "disabled", "project", "user_id", "other")),
+        st.sampled_from(
+            ("name", "scopes", "agents", "expires_at", "disabled", "project", "user_id", "other")
+        ),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=5),
             lambda part: st.lists(part, max_size=2),
@@ -179,6 +202,7 @@ def test_any_body_is_changes_or_a_refusal(content: object) -> None:
         changes: KeyChanges | int = read_changes(raw)
     except Refused as refusal:
         changes = refusal.status
+
     if isinstance(changes, int):
         assert changes == 400
     else:

@@ -41,25 +41,33 @@ async def log_in(client: Client) -> str:
         (b"\xff\xfe", "text/plain", 400),
     ],
 )
-async def test_login_wants_the_token(client: Client, body: str | bytes, content_type: str, status: int) -> None:
+async def test_login_wants_the_token(
+    client: Client, body: str | bytes, content_type: str, status: int
+) -> None:
     """The right token opens a session, in each usual encoding; anything else does not."""
     response = await client.post("/login", data=body, headers={"Content-Type": content_type})
     assert response.status == status
     assert ("Set-Cookie" in response.headers) is (status == 204)
 
 
-@pytest.mark.parametrize("content_type", ["Application/JSON ; charset=utf-8", "application/json;" + "*;" * 3900])
+@pytest.mark.parametrize(
+    "content_type", ["Application/JSON ; charset=utf-8", "application/json;" + "*;" * 3900]
+)
 async def test_the_type_of_the_body_is_read_by_us(
     client: Client, monkeypatch: pytest.MonkeyPatch, content_type: str
 ) -> None:
-    """aiohttp has the parameters read as those of a mail, which takes seconds where there are thousands."""
+    """aiohttp has the parameters read as those of a mail, which takes seconds where there are
+    thousands.
+    """
 
     def never(request: BaseRequest) -> str:
         raise AssertionError("the type is read by aiohttp")
 
     monkeypatch.setattr(BaseRequest, "content_type", property(never))
     body = json.dumps({"token": TOKEN}).encode()
-    assert (await client.post("/login", data=body, headers={"Content-Type": content_type})).status == 204
+    assert (
+        await client.post("/login", data=body, headers={"Content-Type": content_type})
+    ).status == 204
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_sites(client: Client) -> None:
@@ -82,13 +90,18 @@ async def test_a_session_reads_until_logout(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("site", "status"), [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403), ("odd", 403)]
+    ("site", "status"),
+    [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403), ("odd", 403)],
 )
-async def test_a_cookie_does_not_work_for_other_sites(client: Client, site: str, status: int) -> None:
+async def test_a_cookie_does_not_work_for_other_sites(
+    client: Client, site: str, status: int
+) -> None:
     """A request another site caused is refused with the cookie, but a token speaks for itself."""
     headers = {"Cookie": await log_in(client), "Sec-Fetch-Site": site}
     assert (await client.get("/api/records", headers=headers)).status == status
-    assert (await client.get("/api/records", headers=BEARER | {"Sec-Fetch-Site": site})).status == 200
+    assert (
+        await client.get("/api/records", headers=BEARER | {"Sec-Fetch-Site": site})
+    ).status == 200
 
 
 async def test_writes_from_other_origins_are_refused(client: Client) -> None:
@@ -100,13 +113,21 @@ async def test_writes_from_other_origins_are_refused(client: Client) -> None:
 
 
 async def test_a_session_is_asked_before_a_header(world: World, start: Start) -> None:
-    """An auth proxy adds its own Bearer to each request; without a session that counts the header decides."""
-    reader = Credential(token_digest("reader-token"), Principal("reader", "reader", Scope(projects=("a",))))
-    client = await start(replace(world.services(), credentials=Credentials(lambda: TOKEN, (reader,))))
+    """An auth proxy adds its own Bearer to each request; without a session that counts the header
+    decides.
+    """
+    reader = Credential(
+        token_digest("reader-token"), Principal("reader", "reader", Scope(projects=("a",)))
+    )
+    client = await start(
+        replace(world.services(), credentials=Credentials(lambda: TOKEN, (reader,)))
+    )
     cookie = {"Cookie": await log_in(client)}
     client.session.cookie_jar.clear()
-    foreign, scoped = {"Authorization": "Bearer eyJhbGciOi.eyJzdWIi.c2ln"}, {"Authorization": "Bearer reader-token"}
+    foreign = {"Authorization": "Bearer eyJhbGciOi.eyJzdWIi.c2ln"}
+    scoped = {"Authorization": "Bearer reader-token"}
     other_site = {"Sec-Fetch-Site": "cross-site"}
+
     ended = {"Cookie": "sidelog_session=ended"}
     for headers, status in (
         (cookie | foreign, 200),
@@ -132,6 +153,10 @@ async def test_sessions_survive_a_restart_but_not_another_token(world: World, st
     second = await start(replace(world.services(), sessions=Sessions(kept[-1])))
     assert (await second.get("/api/records", headers=headers)).status == 200
     rotated = await start(
-        replace(world.services(), credentials=Credentials(lambda: "another"), sessions=Sessions(kept[-1]))
+        replace(
+            world.services(),
+            credentials=Credentials(lambda: "another"),
+            sessions=Sessions(kept[-1]),
+        )
     )
     assert (await rotated.get("/api/records", headers=headers)).status == 401

@@ -18,18 +18,26 @@ def make_message(number: int, session: Record, **data: Any) -> Record:
     fields = {"direction": "in", "opcode": "text", "size": 5, "text": f"text {number}"} | data
     trace_id = session.trace_id or session.id.hex()
     return make_event(
-        number, name="websocket_message", level="debug", trace_id=trace_id, data=json.dumps(fields).encode()
+        number,
+        name="websocket_message",
+        level="debug",
+        trace_id=trace_id,
+        data=json.dumps(fields).encode(),
     )
 
 
 async def ask(client: Client, record: Record, **parameters: Any) -> dict[str, Any]:
-    response = await client.get(f"/api/records/{format_id(record.id)}/messages", params=parameters, headers=BEARER)
+    response = await client.get(
+        f"/api/records/{format_id(record.id)}/messages", params=parameters, headers=BEARER
+    )
     assert response.status == 200
     shown: dict[str, Any] = await response.json()
     return shown
 
 
-async def test_messages_are_told_with_direction_time_and_sizes(world: World, client: Client) -> None:
+async def test_messages_are_told_with_direction_time_and_sizes(
+    world: World, client: Client
+) -> None:
     """In the order they passed; what does not apply is null."""
     session = make_record(1, status=101)
     await world.storage.commit(
@@ -57,19 +65,26 @@ async def test_messages_are_told_with_direction_time_and_sizes(world: World, cli
     assert (row["opcode"], row["size"], row["count"]) == ("ping", 0, 40)
 
 
-async def test_pages_follow_each_other_and_the_trace_may_have_other_sessions(world: World, client: Client) -> None:
+async def test_pages_follow_each_other_and_the_trace_may_have_other_sessions(
+    world: World, client: Client
+) -> None:
     """Messages of another session of the same trace, and other events of it, are left out."""
-    session, other = make_record(1, status=101, trace_id=TRACE), make_record(2, status=101, trace_id=TRACE)
+    session = make_record(1, status=101, trace_id=TRACE)
+    other = make_record(2, status=101, trace_id=TRACE)
     mine = [make_message(n, session, exchange_id=format_id(session.id)) for n in range(10, 16)]
     foreign = [make_message(n, other, exchange_id=format_id(other.id)) for n in range(20, 26)]
     mixed = [event for pair in zip(mine, foreign, strict=True) for event in pair]
-    await world.storage.commit(make_batch(session, other, *mixed, make_event(30, name="other", trace_id=TRACE)))
+    await world.storage.commit(
+        make_batch(session, other, *mixed, make_event(30, name="other", trace_id=TRACE))
+    )
     found: list[str] = []
+
     cursor = ""
     while cursor is not None:
         page = await ask(client, session, limit=4, cursor=cursor)
         found += [message["text"] for message in page["messages"]]
         cursor = page["next_cursor"]
+
     assert found == [f"text {n}" for n in range(10, 16)]
 
 
@@ -81,37 +96,55 @@ async def test_a_session_that_runs_has_its_messages_already(world: World, client
     assert [message["text"] for message in (await ask(client, flying))["messages"]] == ["text 2"]
 
 
-async def test_an_exchange_without_messages_has_none_and_an_unknown_one_is_404(world: World, client: Client) -> None:
+async def test_an_exchange_without_messages_has_none_and_an_unknown_one_is_404(
+    world: World, client: Client
+) -> None:
     """Bad parameters are named."""
     record = make_record(1)
     await world.storage.commit(make_batch(record))
     assert (await ask(client, record))["messages"] == []
     base = "/api/records/"
     assert (await client.get(f"{base}{'0' * 32}/messages", headers=BEARER)).status == 404
+
     for query in ("limit=0", "limit=1001", "cursor=x", "cursor=AQEAAAAAAAAAAQ", "q=x"):
-        response = await client.get(f"{base}{format_id(record.id)}/messages?{query}", headers=BEARER)
+        response = await client.get(
+            f"{base}{format_id(record.id)}/messages?{query}", headers=BEARER
+        )
         assert response.status == 400
         assert (await response.json())["parameter"] == query.partition("=")[0]
 
 
-async def test_the_archive_has_the_messages_as_browsers_write_them(world: World, client: Client) -> None:
+async def test_the_archive_has_the_messages_as_browsers_write_them(
+    world: World, client: Client
+) -> None:
     """Of one record and of an export alike."""
     session = make_record(1, status=101)
     await world.storage.commit(
         make_batch(
             session,
             make_message(2, session),
-            make_message(3, session, direction="out", opcode="binary", base64="/wA=", truncated=True, kept=2),
-            make_message(4, session, text=None, omitted="context", compressed=True, inflated_size=None),
+            make_message(
+                3, session, direction="out", opcode="binary", base64="/wA=", truncated=True, kept=2
+            ),
+            make_message(
+                4, session, text=None, omitted="context", compressed=True, inflated_size=None
+            ),
         )
     )
     one = await client.get(f"/api/records/{format_id(session.id)}/har", headers=BEARER)
+
     whole = await client.get("/api/export?format=har", headers=BEARER)
     for response in (one, whole):
         (entry,) = (await response.json())["log"]["entries"]
         sent, received, unread = entry["_webSocketMessages"]
         assert entry["_resourceType"] == "websocket"
-        assert sent == {"type": "send", "time": (START_US + 2000) / 1e6, "opcode": 1, "data": "text 2", "_size": 5}
+        assert sent == {
+            "type": "send",
+            "time": (START_US + 2000) / 1e6,
+            "opcode": 1,
+            "data": "text 2",
+            "_size": 5,
+        }
         assert (received["type"], received["opcode"], received["data"]) == ("receive", 2, "/wA=")
         assert received["_comment"] == "cut: the first 2 bytes were kept"
         assert (unread["data"], unread["_comment"]) == ("", "not kept: context")
@@ -124,7 +157,9 @@ async def test_an_archive_is_bounded_and_says_so(
     """In messages and in bytes."""
     monkeypatch.setattr(messages, limit, value)
     session = make_record(1, status=101)
-    await world.storage.commit(make_batch(session, *(make_message(n, session) for n in range(2, 7))))
+    await world.storage.commit(
+        make_batch(session, *(make_message(n, session) for n in range(2, 7)))
+    )
     response = await client.get("/api/export?format=har", headers=BEARER)
     (entry,) = (await response.json())["log"]["entries"]
     assert len(entry["_webSocketMessages"]) == 2
@@ -136,7 +171,8 @@ async def test_an_archive_looks_through_so_many_events_of_a_trace(
 ) -> None:
     """Others of the trace may have any number."""
     monkeypatch.setattr(messages, "MAX_ARCHIVED", 4)
-    session, other = make_record(1, status=101, trace_id=TRACE), make_record(2, status=101, trace_id=TRACE)
+    session = make_record(1, status=101, trace_id=TRACE)
+    other = make_record(2, status=101, trace_id=TRACE)
     mine = [make_message(n, session, exchange_id=format_id(session.id)) for n in (10, 90)]
     foreign = [make_message(n, other, exchange_id=format_id(other.id)) for n in range(11, 90)]
     await world.storage.commit(make_batch(session, mine[0], *foreign, mine[1], other))
@@ -146,12 +182,18 @@ async def test_an_archive_looks_through_so_many_events_of_a_trace(
     assert entry["comment"].endswith("the first 1 messages only")
 
 
-async def test_the_message_that_ends_a_call_of_a_session_tells_what_it_used(world: World, client: Client) -> None:
+async def test_the_message_that_ends_a_call_of_a_session_tells_what_it_used(
+    world: World, client: Client
+) -> None:
     """Model, tokens and cost are its own."""
     session = make_record(1, status=101)
     ends = make_message(2, session, direction="out")
-    ends.provider, ends.model, ends.input_tokens, ends.output_tokens = "openai", "gpt-realtime", 132, 121
-    ends.usage_state, ends.cost_usd = "exact", 0.007
+    ends.provider = "openai"
+    ends.model = "gpt-realtime"
+    ends.input_tokens = 132
+    ends.output_tokens = 121
+    ends.usage_state = "exact"
+    ends.cost_usd = 0.007
     await world.storage.commit(make_batch(ends, session))
     (shown,) = (await ask(client, session))["messages"]
     assert [shown[name] for name in ("model", "input_tokens", "output_tokens", "usage_state", "cost_usd")] == [

@@ -77,7 +77,9 @@ def test_event_payloads_that_are_no_json_are_text() -> None:
         ({"status": 500}, b'{"error": 7}', None),
     ],
 )  # fmt: skip
-def test_what_a_failure_says_is_shown(changes: dict[str, Any], body: bytes, said: str | None) -> None:
+def test_what_a_failure_says_is_shown(
+    changes: dict[str, Any], body: bytes, said: str | None
+) -> None:
     """Also of ordinary statuses from 400 on, of which the record itself has no words."""
     payload = make_payload(None, make_body(body))
     assert detail_json(make_record(1, **changes), payload)["error_message"] == said

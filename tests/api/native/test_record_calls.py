@@ -51,7 +51,9 @@ async def test_detail_shows_usage_stream_and_tools(world: World, client: Client)
 
 
 async def test_reason_of_a_document(world: World, client: Client) -> None:
-    """Why an answer ended is told of streams and documents alike; a document is not shown as a stream."""
+    """Why an answer ended is told of streams and documents alike; a document is not shown as a
+    stream.
+    """
     document = make_record(
         1,
         provider="openai",
@@ -60,7 +62,10 @@ async def test_reason_of_a_document(world: World, client: Client) -> None:
     )
     await world.storage.commit(Batch("side-1", [Entry(document), Entry(make_record(2))]))
     rows = (await ask(client, "/api/records"))["records"]
-    assert [(row["stream"], row["finish_reason"]) for row in rows] == [(None, None), (None, "length")]
+    assert [(row["stream"], row["finish_reason"]) for row in rows] == [
+        (None, None),
+        (None, "length"),
+    ]
     shown = await ask(client, f"/api/records/{format_id(document.id)}")
     assert (shown["stream"], shown["finish_reason"]) == (None, "length")
 

@@ -1,4 +1,6 @@
-"""A run of an agent whole: bodies without what they repeat, MCP calls where they belong, and the file of it."""
+"""A run of an agent whole: bodies without what they repeat, MCP calls where they belong, and the
+file of it.
+"""
 
 import json
 import re
@@ -27,14 +29,18 @@ def tool(record: Record, name: str, **changes: Any) -> ToolCall:
     """Make the MCP call of a record."""
     fields: dict[str, Any] = {
         "record_id": record.id, "started_at_us": record.started_at_us, "created_at_us": record.started_at_us,
-        "tool_name": name, "server_label": "files", "status": "success", "arguments": b'{"path": "a"}',
+        "tool_name": name, "server_label": "files", "status": "success", "arguments": (
+            b'{"path": "a"}'
+        ),
         "result": b'"done"', "latency_us": 2000,
     }  # fmt: skip
     return ToolCall(**(fields | changes))
 
 
 async def fill(world: World, steps: int = 3) -> list[Record]:
-    """Store a run whose requests repeat what was said, and an MCP call of the same trace behind the first."""
+    """Store a run whose requests repeat what was said, and an MCP call of the same trace behind the
+    first.
+    """
     said: list[dict[str, str]] = []
     entries = []
     for number in range(steps):
@@ -45,6 +51,7 @@ async def fill(world: World, steps: int = 3) -> list[Record]:
         body = json.dumps({"choices": [{"message": answer}]}).encode()
         record = call(number * 10, trace_id="ab" * 16)
         entries.append(Entry(record, make_payload(make_body(sent), make_body(body))))
+
     mcp = make_record(5, provider="mcp", trace_id="ab" * 16)
     elsewhere = make_record(6, provider="mcp")
     entries.append(Entry(mcp, None, [tool(mcp, "read")]))
@@ -55,7 +62,9 @@ async def fill(world: World, steps: int = 3) -> list[Record]:
 
 async def read(client: Client, path: str = "run", **parameters: Any) -> dict[str, Any]:
     """Ask for the run."""
-    response = await client.get(f"/api/conversations/{format_id(RUN)}/{path}", params=parameters, headers=BEARER)
+    response = await client.get(
+        f"/api/conversations/{format_id(RUN)}/{path}", params=parameters, headers=BEARER
+    )
     assert response.status == 200, await response.text()
     answer: dict[str, Any] = await response.json()
     return answer
@@ -67,14 +76,17 @@ async def test_a_request_has_what_the_one_before_had_not(world: World, client: C
     run = await read(client)
     assert run["turns"] == 3
     before = ""
+
     for number, step in enumerate(run["steps"]):
         body = step["request"]["body"]
         units = before.encode("utf-16-le")
-        head, tail = units[: 2 * body["same_head"]], units[len(units) - 2 * body["same_tail"] :]
+        head = units[: 2 * body["same_head"]]
+        tail = units[len(units) - 2 * body["same_tail"] :]
         before = (head + body["head"].encode("utf-16-le") + tail).decode("utf-16-le")
-        assert [message["role"] for message in json.loads(before)["messages"]] == ["user", "assistant"] * number + [
-            "user"
-        ]
+        assert [message["role"] for message in json.loads(before)["messages"]] == [
+            "user",
+            "assistant",
+        ] * number + ["user"]
         assert number == 0 or len(body["head"]) < 120
 
 
@@ -86,11 +98,16 @@ def test_what_is_shared_is_cut_off_between_characters(head: str, a: str, b: str,
     assert before[: 2 * first] + own.encode("utf-16-le") + before[len(before) - 2 * last :] == whole
 
 
-async def test_mcp_calls_stand_behind_the_call_that_they_follow(world: World, client: Client) -> None:
+async def test_mcp_calls_stand_behind_the_call_that_they_follow(
+    world: World, client: Client
+) -> None:
     """Those that belong to the run, with why."""
     records = await fill(world)
     run = await read(client)
-    shown = [[(each["tool_name"], each["joined_by"]) for each in step["mcp_calls"]] for step in run["steps"]]
+    shown = [
+        [(each["tool_name"], each["joined_by"]) for each in step["mcp_calls"]]
+        for step in run["steps"]
+    ]
     assert shown == [[("read", "trace")], [], []]
     assert run["steps"][0]["mcp_calls"][0]["metadata"]["record_id"] == format_id(records[3].id)
 
@@ -98,7 +115,10 @@ async def test_mcp_calls_stand_behind_the_call_that_they_follow(world: World, cl
 async def test_a_run_is_read_page_by_page(world: World, client: Client) -> None:
     """Each page begins with a whole request; MCP calls are on the page of the call before."""
     await fill(world)
-    ids, cursor, calls = [], "", 0
+    ids = []
+    cursor = ""
+    calls = 0
+
     while cursor is not None:
         run = await read(client, limit=1, **({"cursor": cursor} if cursor else {}))
         [step] = run["steps"]
@@ -106,6 +126,7 @@ async def test_a_run_is_read_page_by_page(world: World, client: Client) -> None:
         ids.append(step["id"])
         calls += len(step["mcp_calls"])
         cursor = run["next_cursor"]
+
     assert (len(set(ids)), calls) == (3, 1)
 
 
@@ -113,12 +134,18 @@ async def test_a_run_is_read_page_by_page(world: World, client: Client) -> None:
     ("own", "other", "why"),
     [
         ({"request_id": "call-1"}, {"llm_request_id": "call-1"}, "request"),
-        ({"stream": Stream(None, None, None, True, "tool_calls", tools=["mcp__files__read"])}, {}, "time"),
+        (
+            {"stream": Stream(None, None, None, True, "tool_calls", tools=["mcp__files__read"])},
+            {},
+            "time",
+        ),
         ({"stream": Stream(None, None, None, True, "tool_calls", tools=["unread"])}, {}, None),
         ({"stream": None}, {}, None),
     ],
 )
-def test_a_call_belongs_to_what_asked_for_it(own: dict[str, Any], other: dict[str, Any], why: str | None) -> None:
+def test_a_call_belongs_to_what_asked_for_it(
+    own: dict[str, Any], other: dict[str, Any], why: str | None
+) -> None:
     """By a name that it carries, or as the tool that was just asked for; else it does not."""
     mcp = make_record(5)
     found = joined([call(1, **own)], [tool(mcp, "read", **other)], {mcp.id: None})
@@ -128,7 +155,11 @@ def test_a_call_belongs_to_what_asked_for_it(own: dict[str, Any], other: dict[st
 def test_a_session_belongs_where_one_call_of_it_does() -> None:
     """The others of it follow, also those without a trace."""
     first, second, third = (make_record(number) for number in (5, 6, 7))
-    calls = [tool(first, "a", session="s"), tool(second, "b", session="s"), tool(third, "c", session="t")]
+    calls = [
+        tool(first, "a", session="s"),
+        tool(second, "b", session="s"),
+        tool(third, "c", session="t"),
+    ]
     traces = {first.id: "ab" * 16, second.id: None, third.id: None}
     found = joined([call(1, trace_id="ab" * 16)], calls, traces)
     assert [(each.tool_name, why) for each, why in found] == [("a", "trace"), ("b", "session")]
@@ -136,7 +167,8 @@ def test_a_session_belongs_where_one_call_of_it_does() -> None:
 
 async def test_runs_are_filtered_by_failures_and_cost(world: World, client: Client) -> None:
     """Only those with as many, and as expensive; the order stays."""
-    other, cheap = bytes([8]) * 16, bytes([9]) * 16
+    other = bytes([8]) * 16
+    cheap = bytes([9]) * 16
     await world.storage.commit(
         Batch(
             "side-1",
@@ -147,6 +179,7 @@ async def test_runs_are_filtered_by_failures_and_cost(world: World, client: Clie
             ],
         )
     )
+
     for parameters, ids in (
         ({"min_failed": "1"}, [RUN]),
         ({"min_cost_usd": "1"}, [other, RUN]),
@@ -154,7 +187,10 @@ async def test_runs_are_filtered_by_failures_and_cost(world: World, client: Clie
         ({"min_cost_usd": "3"}, []),
     ):
         response = await client.get("/api/conversations", params=parameters, headers=BEARER)
-        assert [each["id"] for each in (await response.json())["conversations"]] == [format_id(each) for each in ids]
+        assert [each["id"] for each in (await response.json())["conversations"]] == [
+            format_id(each) for each in ids
+        ]
+
     response = await client.get("/api/conversations?min_cost_usd=-1", headers=BEARER)
     assert response.status == 400
 
@@ -169,7 +205,10 @@ async def test_a_file_has_all_that_it_needs(world: World, client: Client) -> Non
     """Nothing to load, and no markup but its own."""
     await fill(world)
     response = await client.get(f"/api/conversations/{format_id(RUN)}/file", headers=BEARER)
-    assert response.headers["Content-Disposition"] == f'attachment; filename="run-{format_id(RUN)}.html"'
+    assert (
+        response.headers["Content-Disposition"]
+        == f'attachment; filename="run-{format_id(RUN)}.html"'
+    )
     text = await response.text()
     assert "</script><b>" not in text
     assert not re.search(r'(?:src|href)="', text)
@@ -178,5 +217,7 @@ async def test_a_file_has_all_that_it_needs(world: World, client: Client) -> Non
 async def test_what_is_no_conversation_is_not_there(client: Client) -> None:
     """Neither page nor file."""
     for name in ("run", "file"):
-        response = await client.get(f"/api/conversations/{format_id(bytes([1]) * 16)}/{name}", headers=BEARER)
+        response = await client.get(
+            f"/api/conversations/{format_id(bytes([1]) * 16)}/{name}", headers=BEARER
+        )
         assert response.status == 404

@@ -1,4 +1,6 @@
-"""Searches over HTTP: lists, counts, exports and streams take the same, and say what is wrong with one."""
+"""Searches over HTTP: lists, counts, exports and streams take the same, and say what is wrong with
+one.
+"""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -10,12 +12,21 @@ from api.stream.tail import Tail
 from storage.query import Scope
 from storage.record import format_id
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_body, make_event, make_in_flight, make_payload, make_record
+from tests.api.samples import (
+    make_batch,
+    make_body,
+    make_event,
+    make_in_flight,
+    make_payload,
+    make_record,
+)
 
 
 async def found(client: Client, search: str, **parameters: str) -> list[int]:
     """Search; answers the numbers of the records, newest first."""
-    response = await client.get("/api/records", params={"query": search, **parameters}, headers=BEARER)
+    response = await client.get(
+        "/api/records", params={"query": search, **parameters}, headers=BEARER
+    )
     assert response.status == 200, await response.text()
     return [record["seq"] for record in (await response.json())["records"]]
 
@@ -26,7 +37,12 @@ async def fill(world: World) -> None:
     await world.storage.commit(
         make_batch(
             make_record(1, status=200, path="/api/users/1", project="proj_a", user_agent="Wget/1"),
-            (make_record(2, status=503, path="/api/users/2", project="proj_b", client_ip="10.1.2.3"), payload),
+            (
+                make_record(
+                    2, status=503, path="/api/users/2", project="proj_b", client_ip="10.1.2.3"
+                ),
+                payload,
+            ),
             make_record(3, status=404, path="/static/x", project="proj_a", duration_us=700_000),
             make_event(4, project="proj_a"),
         )
@@ -45,47 +61,100 @@ async def test_searches(world: World, client: Client) -> None:
     assert await found(client, "not (status:2xx or status:4xx)") == [2]
     assert await found(client, "status:>=400", path="/static") == [3]
     assert await found(client, "project:proj_a", project="proj_b") == []
-    assert await found(client, "error:http_503") == await found(client, "", error_type="http_503") == [2]
+    assert (
+        await found(client, "error:http_503")
+        == await found(client, "", error_type="http_503")
+        == [2]
+    )
     assert await found(client, "error:http_4*,none") == [3]
-    assert await found(client, "outcome:completed") == await found(client, "", outcome="completed") == [3, 2, 1]
+    assert (
+        await found(client, "outcome:completed")
+        == await found(client, "", outcome="completed")
+        == [3, 2, 1]
+    )
     assert await found(client, "level:>error") == await found(client, "level:<debug kind:all") == []
-    assert await found(client, "-level:>error") == await found(client, "level:>error or level:>=debug") == [3, 2, 1]
+    assert (
+        await found(client, "-level:>error")
+        == await found(client, "level:>error or level:>=debug")
+        == [3, 2, 1]
+    )
 
 
-async def test_calls_over_a_web_socket_are_found_by_what_calls_have(world: World, client: Client) -> None:
+async def test_calls_over_a_web_socket_are_found_by_what_calls_have(
+    world: World, client: Client
+) -> None:
     """They are events, which other searches leave out."""
-    call = {"name": "websocket_message", "provider": "openai", "model": "gpt-5.1", "cost_usd": 0.5, "input_tokens": 7}
+    call = {
+        "name": "websocket_message",
+        "provider": "openai",
+        "model": "gpt-5.1",
+        "cost_usd": 0.5,
+        "input_tokens": 7,
+    }
     message = make_event(5, name="websocket_message")
-    await world.storage.commit(make_batch(make_record(1, cost_usd=0.1), make_event(2, **call), message))
+    await world.storage.commit(
+        make_batch(make_record(1, cost_usd=0.1), make_event(2, **call), message)
+    )
     assert await found(client, "cost:>0") == await found(client, "cost:*") == [2, 1]
-    assert await found(client, "tokens:>=7") == await found(client, "input_tokens:7 model:gpt-5.1") == [2]
-    assert await found(client, "cost:>0", kind="exchange") == await found(client, "-cost:>0.2") == [1]
+    assert (
+        await found(client, "tokens:>=7")
+        == await found(client, "input_tokens:7 model:gpt-5.1")
+        == [2]
+    )
+    assert (
+        await found(client, "cost:>0", kind="exchange") == await found(client, "-cost:>0.2") == [1]
+    )
 
 
 async def test_what_was_taken_out_is_shown_and_found(world: World, client: Client) -> None:
-    """In the list and in one record; by rule, by name in any case, by any, by none; messages of a WebSocket, too."""
-    by_name, by_rule = {"name:password": 2, "github-token": 1}, {"github-token": 3}
+    """In the list and in one record; by rule, by name in any case, by any, by none; messages of a
+    WebSocket, too.
+    """
+    by_name = {"name:password": 2, "github-token": 1}
+    by_rule = {"github-token": 3}
     message = make_event(3, name="websocket_message", redactions=by_rule)
     plain = make_event(5, name="websocket_message")
-    await world.storage.commit(make_batch(make_record(1, redactions=by_name), make_record(2), message, plain))
+    await world.storage.commit(
+        make_batch(make_record(1, redactions=by_name), make_record(2), message, plain)
+    )
     answer = await (await client.get("/api/records", params={"kind": "all"}, headers=BEARER)).json()
     assert [record["redactions"] for record in answer["records"]] == [None, by_rule, None, by_name]
     one = await client.get(f"/api/records/{answer['records'][3]['id']}", headers=BEARER)
     assert (await one.json())["redactions"] == by_name
-    assert await found(client, "redacted:github-token") == await found(client, "redacted:*") == [3, 1]
-    assert await found(client, "redacted:name:password") == await found(client, 'redacted:"name:Password"') == [1]
-    assert await found(client, "", redacted="name:PASSWORD,no") == await found(client, "redacted:name:*") == [1]
+    assert (
+        await found(client, "redacted:github-token") == await found(client, "redacted:*") == [3, 1]
+    )
+    assert (
+        await found(client, "redacted:name:password")
+        == await found(client, 'redacted:"name:Password"')
+        == [1]
+    )
+    assert (
+        await found(client, "", redacted="name:PASSWORD,no")
+        == await found(client, "redacted:name:*")
+        == [1]
+    )
     assert await found(client, "redacted:password") == await found(client, "redacted:name") == []
-    assert await found(client, "-redacted:github-token") == await found(client, "not redacted:*") == [2]
-    facets = await (await client.get("/api/facets", params={"name": "redacted", "kind": "all"}, headers=BEARER)).json()
+    assert (
+        await found(client, "-redacted:github-token")
+        == await found(client, "not redacted:*")
+        == [2]
+    )
+    facets = await (
+        await client.get("/api/facets", params={"name": "redacted", "kind": "all"}, headers=BEARER)
+    ).json()
     values = [(value["value"], value["count"]) for value in facets["facets"]["redacted"]]
     assert values == [("github-token", 2), ("name:password", 1)]
 
 
 async def test_a_part_of_a_text_is_found_wherever_words_are(world: World, client: Client) -> None:
-    """Parameter `q`, in bodies, paths and messages, in any letters and cases of them, in the middle of a word."""
+    """Parameter `q`, in bodies, paths and messages, in any letters and cases of them, in the middle
+    of a word.
+    """
     await fill(world)
-    message = json.dumps({"direction": "in", "opcode": "text", "size": 5, "text": "Schöne Grüße aus Łódź"})
+    message = json.dumps(
+        {"direction": "in", "opcode": "text", "size": 5, "text": "Schöne Grüße aus Łódź"}
+    )
     event = make_event(5, name="websocket_message", project="proj_a", data=message.encode())
     payload = make_payload(make_body("Straße ΑΘΗΝΑ".encode()), None)
     await world.storage.commit(make_batch(event, (make_record(6, path="/Users/7"), payload)))
@@ -106,15 +175,21 @@ async def test_everything_list_like_takes_it(world: World, client: Client) -> No
     assert [json.loads(line)["seq"] for line in (await export.text()).splitlines()] == [2]
     summary = await (await client.get("/api/summary", params=search, headers=BEARER)).json()
     assert (summary["exchanges"], summary["status"]) == (1, {"5xx": 1})
-    histogram = await (await client.get("/api/histogram", params={**search, "since": "30d"}, headers=BEARER)).json()
+    histogram = await (
+        await client.get("/api/histogram", params={**search, "since": "30d"}, headers=BEARER)
+    ).json()
     assert sum(bucket["exchanges"] for bucket in histogram["buckets"]) == 1
-    facets = await (await client.get("/api/facets", params={**search, "name": "status"}, headers=BEARER)).json()
+    facets = await (
+        await client.get("/api/facets", params={**search, "name": "status"}, headers=BEARER)
+    ).json()
     assert facets["facets"]["status"] == [{"value": "5xx", "count": 1}]
 
 
 async def test_an_error_says_where(client: Client) -> None:
     """The place, and the words there are."""
-    response = await client.get("/api/records", params={"query": "method:GET statsu:500"}, headers=BEARER)
+    response = await client.get(
+        "/api/records", params={"query": "method:GET statsu:500"}, headers=BEARER
+    )
     assert response.status == 400
     problem = await response.json()
     assert (problem["parameter"], problem["position"], problem["length"]) == ("query", 11, 6)
@@ -123,27 +198,38 @@ async def test_an_error_says_where(client: Client) -> None:
 
 
 async def test_in_flight(world: World, client: Client) -> None:
-    """Exchanges in flight are searched as stored ones are, heads and bodies included; durations are not known."""
+    """Exchanges in flight are searched as stored ones are, heads and bodies included; durations are
+    not known.
+    """
     flying = make_in_flight(9, path="/slow")
     world.in_flight = [flying]
     world.known = {flying.id: make_payload(make_body(b"a needle"))}
 
     async def flies(search: str) -> bool:
-        response = await client.get("/api/records", params={"query": search, "in_flight": "true"}, headers=BEARER)
-        return format_id(flying.id) in [record["id"] for record in (await response.json())["records"]]
+        response = await client.get(
+            "/api/records", params={"query": search, "in_flight": "true"}, headers=BEARER
+        )
+        return format_id(flying.id) in [
+            record["id"] for record in (await response.json())["records"]
+        ]
 
     assert await flies("needle path:/slow")
     assert not await flies("-needle")
     assert not await flies("duration:>=0")
 
 
-async def test_no_search_widens_a_scope(world: World, start: Callable[[Services], Awaitable[Client]]) -> None:
-    """A restricted token sees its own, whatever it asks; what names something else alone is refused."""
+async def test_no_search_widens_a_scope(
+    world: World, start: Callable[[Services], Awaitable[Client]]
+) -> None:
+    """A restricted token sees its own, whatever it asks; what names something else alone is
+    refused.
+    """
     await fill(world)
     reader = Principal("reader", "reader", Scope(projects=("proj_a",)))
     world.credentials = [Credential(token_digest("reader"), reader)]
     client = await start(world.services())
     headers = {"Authorization": "Bearer reader"}
+
     for search, expected in (
         ("project:proj_b or status:*", [3, 1]),
         ("-project:proj_a", []),
@@ -153,6 +239,7 @@ async def test_no_search_widens_a_scope(world: World, start: Callable[[Services]
     ):
         response = await client.get("/api/records", params={"query": search}, headers=headers)
         assert [record["seq"] for record in (await response.json())["records"]] == expected
+
     response = await client.get("/api/records", params={"query": "project:proj_b"}, headers=headers)
     assert response.status == 403
 
@@ -163,10 +250,13 @@ async def test_the_stream_searches_heads_and_bodies(
     """New records that a search finds by their bodies come by the stream, others do not."""
     world.tail = Tail(world.storage)
     client = await start(world.services())
-    async with client.get("/api/records/stream", params={"query": "needle"}, headers=BEARER) as response:
+    async with client.get(
+        "/api/records/stream", params={"query": "needle"}, headers=BEARER
+    ) as response:
         assert response.status == 200
         batch = make_batch(
-            (make_record(1), make_payload(make_body(b"hay"))), (make_record(2), make_payload(make_body(b"Needle!")))
+            (make_record(1), make_payload(make_body(b"hay"))),
+            (make_record(2), make_payload(make_body(b"Needle!"))),
         )
         await world.storage.commit(batch)
         world.tail.on_commit(batch)

@@ -1,4 +1,6 @@
-"""Views over HTTP: saved, listed, named anew, deleted; each scope has its own, and nothing is widened."""
+"""Views over HTTP: saved, listed, named anew, deleted; each scope has its own, and nothing is
+widened.
+"""
 
 import hashlib
 import json
@@ -21,10 +23,19 @@ VIEW: dict[str, Any] = {
     "order": "asc",
     "group_by": "header.x-tenant",
 }
-DEFAULTS: dict[str, Any] = {"query": "", "columns": [], "since": None, "until": None, "order": "desc", "group_by": None}
+DEFAULTS: dict[str, Any] = {
+    "query": "",
+    "columns": [],
+    "since": None,
+    "until": None,
+    "order": "desc",
+    "group_by": None,
+}
 
 
-async def put(client: Client, view: dict[str, Any], status: int = 200, headers: dict[str, str] = BEARER) -> Any:
+async def put(
+    client: Client, view: dict[str, Any], status: int = 200, headers: dict[str, str] = BEARER
+) -> Any:
     response = await client.put("/api/views", json=view, headers=headers)
     found = await response.json()
     assert response.status == status, found
@@ -63,15 +74,23 @@ async def test_a_view_is_saved_named_anew_and_deleted(client: Client) -> None:
         ({"name": " .."}, "name is ' ..', expected"),
         ({"query": "statsu:500"}, "query, at character 1: 'statsu' is an unknown search word"),
         ({"columns": ["a b"]}, "columns is 'a b', expected a column, or a field"),
-        ({"columns": [f"body.a{n}" for n in range(31)]}, "columns is '31 columns', expected at most 30"),
+        (
+            {"columns": [f"body.a{n}" for n in range(31)]},
+            "columns is '31 columns', expected at most 30",
+        ),
         ({"since": "last week"}, "since is 'last week', expected an RFC 3339 time"),
         ({"group_by": "moon"}, "group_by is 'moon', expected one of endpoint"),
         ({"order": "up"}, "the view cannot be read: Invalid enum value 'up'"),
         ({"column": []}, "the view cannot be read: Object contains unknown field `column`"),
-        ({"columns": [f"body.{chr(0x2603) * 190}{n:02}" for n in range(30)]}, f"the limit is {MAX_VIEW_BYTES}"),
+        (
+            {"columns": [f"body.{chr(0x2603) * 190}{n:02}" for n in range(30)]},
+            f"the limit is {MAX_VIEW_BYTES}",
+        ),
     ],
 )
-async def test_what_is_no_view_is_refused(client: Client, change: dict[str, Any], said: str) -> None:
+async def test_what_is_no_view_is_refused(
+    client: Client, change: dict[str, Any], said: str
+) -> None:
     """With the value and the limit; nothing is saved."""
     assert said in (await put(client, VIEW | change, 400))["detail"]
     assert await names(client) == []
@@ -85,7 +104,9 @@ async def test_a_scope_has_so_many(client: Client, world: World) -> None:
 
 
 async def test_a_scope_sees_its_own_views_only(client: Client, world: World) -> None:
-    """Tokens of the same scope share views, also a reader's; others, the admin among them, see none of them."""
+    """Tokens of the same scope share views, also a reader's; others, the admin among them, see none
+    of them.
+    """
     scopes = {
         "a": Scope(projects=("proj_a", "proj_c")),
         "same": Scope(projects=("proj_c", "proj_a")),
@@ -93,7 +114,10 @@ async def test_a_scope_sees_its_own_views_only(client: Client, world: World) -> 
         "c": Scope(containers=("proj_a",)),
     }
     for name, scope in scopes.items():
-        world.credentials.append(Credential(hashlib.sha256(name.encode()).digest(), Principal(name, "reader", scope)))
+        world.credentials.append(
+            Credential(hashlib.sha256(name.encode()).digest(), Principal(name, "reader", scope))
+        )
+
     asking = {name: {"Authorization": name} for name in scopes} | {"admin": BEARER}
     await put(client, {"name": "mine", "query": "-project:proj_a or status:*"}, headers=asking["a"])
     assert {name: await names(client, headers) for name, headers in asking.items()} == {
@@ -113,7 +137,9 @@ async def test_a_view_widens_nothing(client: Client, world: World) -> None:
     reader = Principal("r", "reader", Scope(projects=("proj_a",)))
     world.credentials.append(Credential(hashlib.sha256(b"r").digest(), reader))
     headers = {"Authorization": "r"}
-    saved = await put(client, {"name": "all", "query": "project:* or -project:proj_a"}, headers=headers)
+    saved = await put(
+        client, {"name": "all", "query": "project:* or -project:proj_a"}, headers=headers
+    )
     response = await client.get("/api/records", params={"query": saved["query"]}, headers=headers)
     assert {record["project"] for record in (await response.json())["records"]} == {"proj_a"}
 

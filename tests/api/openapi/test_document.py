@@ -1,4 +1,6 @@
-"""The description of the API against the route table; `test_schemathesis.py` holds it against the answers."""
+"""The description of the API against the route table; `test_schemathesis.py` holds it against the
+answers.
+"""
 
 import json
 import re
@@ -21,7 +23,9 @@ CALLS = [
 def test_every_route_is_described() -> None:
     """A route that is missing in the document, or described and not served, fails here."""
     served = {(route.method, route.path) for route in routes()}
-    described = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    described = {
+        (method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods
+    }
     assert described == served
     pages = {("GET", path) for _, path in served - OPERATIONS.keys()}
     assert served - OPERATIONS.keys() == pages
@@ -30,12 +34,15 @@ def test_every_route_is_described() -> None:
 
 
 def test_the_document_is_one() -> None:
-    """Version, unique ids, no dangling reference, every path parameter declared, every summary a sentence."""
+    """Version, unique ids, no dangling reference, every path parameter declared, every summary a
+    sentence.
+    """
     assert DOCUMENT["openapi"] == "3.1.0"
     ids = [operation["operationId"] for _, _, operation in CALLS]
     assert len(ids) == len(set(ids))
     names = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(DOCUMENT)))
     assert names <= DOCUMENT["components"]["schemas"].keys()
+
     for path, _, operation in CALLS:
         declared = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
         assert declared == set(re.findall(r"\{(\w+)\}", path))
@@ -43,8 +50,12 @@ def test_the_document_is_one() -> None:
 
 
 def test_an_item_of_a_list_is_any_text() -> None:
-    """Commas separate the values of a parameter, so a rule about one value is broken by a list that is accepted."""
-    shown = [parameter["schema"] for _, _, operation in CALLS for parameter in operation["parameters"]]
+    """Commas separate the values of a parameter, so a rule about one value is broken by a list that
+    is accepted.
+    """
+    shown = [
+        parameter["schema"] for _, _, operation in CALLS for parameter in operation["parameters"]
+    ]
     items = [schema["items"] for schema in shown if schema.get("type") == "array"]
     assert items
     assert all(item == {"type": "string"} for item in items)

@@ -1,8 +1,9 @@
-"""The whole admin port, judged by schemathesis from `/openapi.json`: a real server over a filled store.
+"""The whole admin port, judged by schemathesis from `/openapi.json`: a real server over a filled
+store.
 
-All phases and all checks: no server error, no status, media type, header or body that is not described, nothing refused
-that the description allows, nothing accepted that it forbids, nothing answered without a token. Streams never end and
-are left to `test_streams.py`.
+All phases and all checks: no server error, no status, media type, header or body that is not
+described, nothing refused that the description allows, nothing accepted that it forbids, nothing
+answered without a token. Streams never end and are left to `test_streams.py`.
 """
 
 import asyncio
@@ -48,7 +49,8 @@ IDS = {
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """A server on a thread of its own, for the judge keeps this one busy."""
-    ready, ended = threading.Event(), threading.Event()
+    ready = threading.Event()
+    ended = threading.Event()
     found: list[str] = []
 
     async def serve() -> None:
@@ -70,7 +72,8 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 def configure(max_examples: int) -> "SchemathesisConfig":
     """Judge everything, the same way each time."""
-    from schemathesis.config import SchemathesisConfig  # not at the top: every run would pay for it when it collects
+    # Not at the top: every run would pay for it when it collects.
+    from schemathesis.config import SchemathesisConfig
 
     return SchemathesisConfig.from_dict(
         {
@@ -79,14 +82,21 @@ def configure(max_examples: int) -> "SchemathesisConfig":
             "continue-on-failure": True,
             "request-timeout": 120,
             "suppress-health-check": ["all"],
-            "generation": {"max-examples": max_examples, "deterministic": True, "database": "none", "no-shrink": True},
+            "generation": {
+                "max-examples": max_examples,
+                "deterministic": True,
+                "database": "none",
+                "no-shrink": True,
+            },
             "phases": {"stateful": {"max-steps": 6}},
         }
     )
 
 
 def is_allowed(case: Any) -> bool:
-    """Tell whether a case keeps to the rules that a schema cannot say, and the notes of the operations do."""
+    """Tell whether a case keeps to the rules that a schema cannot say, and the notes of the
+    operations do.
+    """
     query = case.query or {}
     if len(str(case.as_transport_kwargs(base_url="http://x"))) > MAX_LINE_BYTES:
         return False
@@ -96,14 +106,21 @@ def is_allowed(case: Any) -> bool:
         return False  # what is no list is sent as a text, which is a list of one
     if query.get("cursor") and query.get("order"):
         return False  # the order of the cursor
-    if any(query.get(name) and not is_readable(name, query[name]) for name in ("query", "client_ip")):
+    if any(
+        query.get(name) and not is_readable(name, query[name]) for name in ("query", "client_ip")
+    ):
         return False
     if query.get("ignore") and not all(map(is_place, _texts(query["ignore"]))):
         return False
-    if isinstance(case.body, dict) and isinstance(case.body.get("query"), str) and not _has_search(case.body["query"]):
+    if (
+        isinstance(case.body, dict)
+        and isinstance(case.body.get("query"), str)
+        and not _has_search(case.body["query"])
+    ):
         return False
     if case.method != "DELETE" or case.path != "/api/records":
         return True
+
     filters = {name: _texts(value) for name, value in query.items() if name != "wait_s"}
     # At least one filter that says something, and none that is empty.
     return "client" in filters and all("".join(texts).strip(", ") for texts in filters.values())
@@ -138,8 +155,8 @@ def is_place(text: str) -> bool:
 class Sample:
     """Of an operation with many cases of coverage the first, then one in so many.
 
-    Operations with the same filter have much the same cases, hundreds each. Which are taken begins elsewhere with each
-    operation, so that together they have most of them.
+    Operations with the same filter have much the same cases, hundreds each. Which are taken begins
+    elsewhere with each operation, so that together they have most of them.
     """
 
     FIRST = 10
@@ -163,7 +180,9 @@ def run(address: str, max_examples: int, one_in: int = 1) -> tuple[set[str], dic
     import schemathesis
     from schemathesis.engine import Status, events, from_schema
 
-    document = schemathesis.openapi.from_url(f"{address}/openapi.json", config=configure(max_examples))
+    document = schemathesis.openapi.from_url(
+        f"{address}/openapi.json", config=configure(max_examples)
+    )
     schema = document.exclude(path_regex="/(_logs|records)/stream$")
     sample = Sample(one_in)
 
@@ -190,16 +209,21 @@ def run(address: str, max_examples: int, one_in: int = 1) -> tuple[set[str], dic
                 for check in checks:
                     if check.failure_info is not None:
                         found = check.failure_info
-                        problems.add(f"{event.recorder.label}: {found.failure}\n{found.code_sample}")
+                        problems.add(
+                            f"{event.recorder.label}: {found.failure}\n{found.code_sample}"
+                        )
         elif isinstance(event, events.NonFatalError | events.FatalError):
             problems.add(repr(event))
+
     return problems, scenarios
 
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("default")  # the judge's own
 def test_nothing_the_description_does_not_say(address: str) -> None:
-    """Some values of everything, in all phases: those that operations have in common at one of them."""
+    """Some values of everything, in all phases: those that operations have in common at one of
+    them.
+    """
     problems, scenarios = run(address, max_examples=2, one_in=10)
     assert problems == set()
     assert scenarios.keys() == PHASES

@@ -1,4 +1,6 @@
-"""Archives as browsers write them: what is there is read as it was sent, and what is not is known to be missing."""
+"""Archives as browsers write them: what is there is read as it was sent, and what is not is known
+to be missing.
+"""
 
 import base64
 import gzip
@@ -19,7 +21,12 @@ def entry(url: str = "http://shop.test/a", **changes: Any) -> dict[str, Any]:
         "startedDateTime": "2026-06-12T14:07:14.500Z",
         "time": 12.5,
         "request": {"method": "GET", "url": url, "headers": [], "bodySize": 0},
-        "response": {"status": 200, "headers": [], "content": {"size": 2, "text": "ok"}, "bodySize": -1},
+        "response": {
+            "status": 200,
+            "headers": [],
+            "content": {"size": 2, "text": "ok"},
+            "bodySize": -1,
+        },
     }
     for name, value in changes.items():
         half, _, member = name.partition("__")
@@ -56,7 +63,10 @@ def test_decoded_text_goes_without_its_coding(tmp_path: Path) -> None:
     assert (plain.payload.request_body.coding, sent.body) == ("gzip", b"hello")
     assert "content-encoding" not in dict(sent.headers)
     sent = outgoing_of(still, Given())
-    assert (gzip.decompress(sent.body), dict(sent.headers)["content-encoding"]) == (b"hello", "gzip")
+    assert (gzip.decompress(sent.body), dict(sent.headers)["content-encoding"]) == (
+        b"hello",
+        "gzip",
+    )
     assert still.payload is not None
     assert still.payload.response_body is not None
     assert still.payload.response_body.coding == "gzip"
@@ -65,21 +75,40 @@ def test_decoded_text_goes_without_its_coding(tmp_path: Path) -> None:
 @each_of(
     ("changes", "body"),
     [
-        ({"params": [{"name": "a b", "value": "1&2"}, {"name": "c"}], "mimeType": FORM}, b"a+b=1%262&c="),
-        ({"params": [{"name": "a%20b", "value": "1%262"}], "mimeType": FORM}, b"a%20b=1%262"),
-        ({"params": [{"name": "a", "value": "é"}], "mimeType": f"{FORM}; charset=utf-8"}, b"a=%C3%A9"),
         (
-            {"params": [{"name": "a", "value": "1"}], "mimeType": "multipart/form-data; boundary=x"},
+            {"params": [{"name": "a b", "value": "1&2"}, {"name": "c"}], "mimeType": FORM},
+            b"a+b=1%262&c=",
+        ),
+        ({"params": [{"name": "a%20b", "value": "1%262"}], "mimeType": FORM}, b"a%20b=1%262"),
+        (
+            {"params": [{"name": "a", "value": "é"}], "mimeType": f"{FORM}; charset=utf-8"},
+            b"a=%C3%A9",
+        ),
+        (
+            {
+                "params": [{"name": "a", "value": "1"}],
+                "mimeType": "multipart/form-data; boundary=x",
+            },
             b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
         ),
         ({"params": [{"name": "a", "value": "1"}], "mimeType": "multipart/form-data"}, None),
-        ({"params": [{"name": "a", "fileName": "b"}], "mimeType": "multipart/form-data; boundary=x"}, None),
+        (
+            {
+                "params": [{"name": "a", "fileName": "b"}],
+                "mimeType": "multipart/form-data; boundary=x",
+            },
+            None,
+        ),
         ({"params": [{"name": "a", "value": "1"}], "text": "a=1", "mimeType": FORM}, b"a=1"),
         ({"params": [{"name": "a", "value": "1"}], "mimeType": "application/json"}, None),
     ],
 )
-def test_fields_of_a_form_are_sent_as_one(tmp_path: Path, changes: dict[str, Any], body: bytes | None) -> None:
-    """Whether sizes are 0, -1 or there is none; a file that is not there makes a request without its body."""
+def test_fields_of_a_form_are_sent_as_one(
+    tmp_path: Path, changes: dict[str, Any], body: bytes | None
+) -> None:
+    """Whether sizes are 0, -1 or there is none; a file that is not there makes a request without
+    its body.
+    """
     for size in (0, -1):
         posted = entry(request__method="POST", request__postData=changes, request__bodySize=size)
         [one] = read(tmp_path / "har", posted)
@@ -91,7 +120,12 @@ def test_fields_of_a_form_are_sent_as_one(tmp_path: Path, changes: dict[str, Any
 
 def test_what_is_no_exchange_of_http_is_left_out(tmp_path: Path) -> None:
     """With the reason; a request that had no answer is known by its status."""
-    urls = ("chrome-extension://abcd/script.js", "file:///etc/hosts", "data:text/plain,x", "blob:http://shop.test/1")
+    urls = (
+        "chrome-extension://abcd/script.js",
+        "file:///etc/hosts",
+        "data:text/plain,x",
+        "blob:http://shop.test/1",
+    )
     for one in read(tmp_path / "har", *map(entry, urls)):
         assert refusal_of(one).endswith("which is no HTTP")
     [aborted] = read(tmp_path / "har", entry(response__status=0))
@@ -99,7 +133,9 @@ def test_what_is_no_exchange_of_http_is_left_out(tmp_path: Path) -> None:
 
 
 def test_bodies_that_are_not_there_are_missing(tmp_path: Path) -> None:
-    """Of a request and of an answer, by any size that says there was one; none where there can be none."""
+    """Of a request and of an answer, by any size that says there was one; none where there can be
+    none.
+    """
     there: dict[str, Any] = {
         "request__method": "POST",
         "request__headers": headers(content_length="9"),

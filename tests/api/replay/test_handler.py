@@ -1,4 +1,6 @@
-"""`POST /api/records/{id}/send` through a whole application: who may, what is refused, what comes back."""
+"""`POST /api/records/{id}/send` through a whole application: who may, what is refused, what comes
+back.
+"""
 
 import hashlib
 import json
@@ -17,7 +19,12 @@ from tests.api.samples import make_batch, make_body, make_payload, make_record
 from tests.support.cases import each_of
 
 OPERATOR = {"Authorization": "Bearer operator"}
-AGAIN: dict[str, Any] = {"method": "POST", "target": "/v1/users?a=1", "headers": [["X-A", "1"]], "body": "{}"}
+AGAIN: dict[str, Any] = {
+    "method": "POST",
+    "target": "/v1/users?a=1",
+    "headers": [["X-A", "1"]],
+    "body": "{}",
+}
 
 
 class Sender:
@@ -44,12 +51,16 @@ def sender() -> Sender:
 @pytest.fixture
 async def stored(world: World) -> Record:
     record = make_record(1, response_bytes=8)
-    await world.storage.commit(make_batch((record, make_payload(make_body(b"[REDACTED]"), make_body(b'{"a": 1}')))))
+    await world.storage.commit(
+        make_batch((record, make_payload(make_body(b"[REDACTED]"), make_body(b'{"a": 1}'))))
+    )
     return record
 
 
 @pytest.fixture
-async def replaying(world: World, sender: Sender, start: Callable[[Services], Awaitable[Client]]) -> Client:
+async def replaying(
+    world: World, sender: Sender, start: Callable[[Services], Awaitable[Client]]
+) -> Client:
     """An application where it is on, with an operator of one project."""
     add(world, "operator", "operate", Scope(projects=("proj_a",)))
     add(world, "reader", "reader")
@@ -62,24 +73,37 @@ def add(world: World, name: str, role: Role, scope: Scope | None = None) -> None
     world.credentials.append(Credential(hashlib.sha256(name.encode()).digest(), principal))
 
 
-async def send(client: Client, record: Record, caller: dict[str, str] = OPERATOR, /, **changes: Any) -> tuple[int, Any]:
+async def send(
+    client: Client, record: Record, caller: dict[str, str] = OPERATOR, /, **changes: Any
+) -> tuple[int, Any]:
     path = f"/api/records/{format_id(record.id)}/send"
     response = await client.post(path, headers=caller, data=json.dumps(AGAIN | changes))
     return response.status, await response.json()
 
 
-async def test_a_request_is_sent_as_edited(replaying: Client, sender: Sender, stored: Record) -> None:
+async def test_a_request_is_sent_as_edited(
+    replaying: Client, sender: Sender, stored: Record
+) -> None:
     """The answer is compared with the recorded one, and names the new record."""
     status, found = await send(replaying, stored, to="http://staging:80")
     assert status == 200
-    assert (found["status"], found["duration_us"], found["record"], found["equal"]) == (201, 7, "the-new-one", False)
+    assert (found["status"], found["duration_us"], found["record"], found["equal"]) == (
+        201,
+        7,
+        "the-new-one",
+        False,
+    )
     differing = [part["part"] for part in found["parts"] if part["changes"]]
     assert differing == ["status", "response_headers", "response_body"]
     assert found["response"]["body"]["head"] == '{"a": 2}'
     caller, request, target = sender.sent[0]
     assert request.payload is not None
     assert (caller, target) == ("operator", "http://staging:80")
-    assert (request.record.method, request.record.path, request.record.query) == ("POST", "/v1/users", "a=1")
+    assert (request.record.method, request.record.path, request.record.query) == (
+        "POST",
+        "/v1/users",
+        "a=1",
+    )
     assert request.payload.request_head == b"POST /v1/users?a=1 HTTP/1.1\r\nX-A: 1"
     assert request.payload.request_body == make_body(b"{}")
 
@@ -92,8 +116,11 @@ async def test_octets_that_were_not_edited_are_sent_as_they_were(
     record = make_record(1, method="GET", path="/%E9")
     await world.storage.commit(make_batch((record, Payload(head, b"", None, None))))
     headers = [["x-a", "caf\xe9"], ["X-B", "caf\xe9s"], ["X-A", "\xff"], ["X-C", "caf\xe9"]]
+
     for target, line in (("/%E9", b"GET /\xe9 HTTP/1.1"), ("/b\xe9", b"GET /b\xc3\xa9 HTTP/1.1")):
-        status, _ = await send(replaying, record, method="GET", target=target, headers=headers, body=None)
+        status, _ = await send(
+            replaying, record, method="GET", target=target, headers=headers, body=None
+        )
         assert status == 200
         request = sender.sent.pop()[1]
         assert request.payload is not None
@@ -123,7 +150,12 @@ async def test_octets_that_were_not_edited_are_sent_as_they_were(
     ],
 )
 async def test_what_must_not_be_sent_is_refused(
-    replaying: Client, sender: Sender, stored: Record, changes: dict[str, Any], status: int, detail: str
+    replaying: Client,
+    sender: Sender,
+    stored: Record,
+    changes: dict[str, Any],
+    status: int,
+    detail: str,
 ) -> None:
     """No address of the caller's, no second header or request, nothing redacted."""
     found = await send(replaying, stored, **changes)
@@ -152,13 +184,21 @@ async def test_only_operators_may_and_only_in_their_scope(
 async def test_it_is_off_unless_it_is_switched_on(client: Client, stored: Record) -> None:
     """For an admin, too."""
     status, found = await send(client, stored, BEARER)
-    assert (status, found["detail"]) == (403, "sending again is off: [replay] enabled switches it on")
+    assert (status, found["detail"]) == (
+        403,
+        "sending again is off: [replay] enabled switches it on",
+    )
     assert (await (await client.get("/api/replay", headers=BEARER)).json())["enabled"] is False
 
 
-async def test_why_there_is_no_answer_is_said(replaying: Client, sender: Sender, stored: Record) -> None:
+async def test_why_there_is_no_answer_is_said(
+    replaying: Client, sender: Sender, stored: Record
+) -> None:
     """As an error of ours, or of what was to answer."""
-    for error, status in ((ValueError("its route is gone"), 409), (ConnectionError("refused"), 502)):
+    for error, status in (
+        (ValueError("its route is gone"), 409),
+        (ConnectionError("refused"), 502),
+    ):
         sender.error = error
         found = await send(replaying, stored)
         assert (found[0], str(error) in found[1]["detail"]) == (status, True)

@@ -13,11 +13,17 @@ from tests.support.cases import each_of
 JSON = "application/json; charset=utf-8"
 
 
-def exchange(body: Any, *, status: int = 200, kind: str = JSON, number: int = 1, path: str = "/users/{id}") -> Recorded:
+def exchange(
+    body: Any, *, status: int = 200, kind: str = JSON, number: int = 1, path: str = "/users/{id}"
+) -> Recorded:
     kept = body if isinstance(body, Body | None) else make_body(json.dumps(body).encode())
     head = f"HTTP/1.1 {status} OK\r\nContent-Type: {kind}\r\nDate: now\r\nX-Version: {number}"
-    record = make_record(number, status=status, endpoint=path, response_bytes=kept.size if kept else 0)
-    return Recorded(str(number), record, Payload(b"GET /users/1 HTTP/1.1", head.encode(), None, kept))
+    record = make_record(
+        number, status=status, endpoint=path, response_bytes=kept.size if kept else 0
+    )
+    return Recorded(
+        str(number), record, Payload(b"GET /users/1 HTTP/1.1", head.encode(), None, kept)
+    )
 
 
 def differing(judge: Judge, recorded: Recorded, now: Recorded) -> dict[str, list[str]]:
@@ -46,7 +52,9 @@ USERS = [exchange({"id": n, "name": f"n{n}", "ref": "[REDACTED]"}, number=n) for
         ("same", exchange({"id": 1, "name": "n1", "ref": 1}, number=2), {"response_headers": ["x-version"]}),
     ],
 )  # fmt: skip
-def test_each_expectation_asks_for_more(expect: Expect, now: Recorded, found: dict[str, list[str]]) -> None:
+def test_each_expectation_asks_for_more(
+    expect: Expect, now: Recorded, found: dict[str, list[str]]
+) -> None:
     """What was redacted is not compared, dates are not."""
     judge = Judge(expect)
     judge.learn(USERS)
@@ -56,9 +64,13 @@ def test_each_expectation_asks_for_more(expect: Expect, now: Recorded, found: di
 def test_what_was_recorded_is_as_expected() -> None:
     """By each expectation, of all kinds of bodies, cut ones among them."""
     bodies: list[Any] = [None, {"a": [1, None]}, make_body(b"\xff"), make_body(b"text")]
-    bodies += [make_body(b'data: {"a": 1}\n\ndata: [DONE]\n\n'), make_body(b"", omitted="level", size=9)]
+    bodies += [
+        make_body(b'data: {"a": 1}\n\ndata: [DONE]\n\n'),
+        make_body(b"", omitted="level", size=9),
+    ]
     bodies.append(make_body(b'{"a": "b', truncated=True, size=99))
     suite = [exchange(body, number=n, status=200 + n % 2) for n, body in enumerate(bodies)]
+
     for expect in ("status", "shape", "same"):
         judge = Judge(expect)
         judge.learn(suite)
@@ -92,13 +104,18 @@ def test_what_three_recorded_answers_draw_anew_is_no_difference() -> None:
     suite = [exchange({"at": number, "name": "a"}) for number in range(3)]
     judge.learn(suite)
     assert differing(judge, suite[0], exchange({"at": 9, "name": "a"})) == {}
-    assert differing(judge, suite[0], exchange({"at": "9", "name": "b"})) == {"response_body": [".at", ".name"]}
+    assert differing(judge, suite[0], exchange({"at": "9", "name": "b"})) == {
+        "response_body": [".at", ".name"]
+    }
 
 
 def test_parts_of_a_multipart_answer_have_a_shape() -> None:
     """Whatever the delimiter."""
     kind = "multipart/mixed; boundary="
-    bodies = [f'--{name}\r\n\r\n{{"n": {number}}}\r\n--{name}--'.encode() for name, number in (("x", 1), ("y", '"2"'))]
+    bodies = [
+        f'--{name}\r\n\r\n{{"n": {number}}}\r\n--{name}--'.encode()
+        for name, number in (("x", 1), ("y", '"2"'))
+    ]
     now = [exchange(make_body(body), kind=f"{kind}{body[2:3].decode()}") for body in bodies]
     judge = Judge("shape")
     judge.learn(now[:1])
@@ -108,8 +125,13 @@ def test_parts_of_a_multipart_answer_have_a_shape() -> None:
 def test_a_stream_has_the_shape_of_its_events() -> None:
     """However many there are."""
     judge = Judge("shape")
-    bodies = [b"".join(b'data: {"n": %d, "at": "x"}\n\n' % n for n in range(count)) for count in (3, 5)]
-    streams = [exchange(make_body(body), kind="text/event-stream", number=n) for n, body in enumerate(bodies)]
+    bodies = [
+        b"".join(b'data: {"n": %d, "at": "x"}\n\n' % n for n in range(count)) for count in (3, 5)
+    ]
+    streams = [
+        exchange(make_body(body), kind="text/event-stream", number=n)
+        for n, body in enumerate(bodies)
+    ]
     judge.learn(streams)
     assert differing(judge, streams[0], streams[1]) == {}
     now = exchange(make_body(b'data: {"n": "1", "at": "x"}\n\n'), kind="text/event-stream")

@@ -18,7 +18,9 @@ JSON = st.recursive(
     | st.just("[REDACTED]"),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["a", "b", "*", "7", "2024-01-01", "state", "x y"]), inner, max_size=5)
+        | st.dictionaries(
+            st.sampled_from(["a", "b", "*", "7", "2024-01-01", "state", "x y"]), inner, max_size=5
+        )
     ),
     max_leaves=12,
 )
@@ -78,7 +80,9 @@ USERS = [
         ({"more": 1}, [("added", ("more",))]),
     ],
 )
-def test_ids_and_dates_differ_freely_and_types_and_enums_do_not(change: dict[str, Any], found: list[Any]) -> None:
+def test_ids_and_dates_differ_freely_and_types_and_enums_do_not(
+    change: dict[str, Any], found: list[Any]
+) -> None:
     """The shape is what thirty users have in common."""
     assert changes(shape_of(*USERS), USERS[0] | change) == found
 
@@ -86,7 +90,9 @@ def test_ids_and_dates_differ_freely_and_types_and_enums_do_not(change: dict[str
 def test_a_member_is_missed_where_all_had_it() -> None:
     """One that only some had may be missing, with all below it."""
     shape = shape_of(*USERS)
-    without = [{name: value for name, value in USERS[0].items() if name != left} for left in ("id", "note")]
+    without = [
+        {name: value for name, value in USERS[0].items() if name != left} for left in ("id", "note")
+    ]
     assert [changes(shape, value) for value in without] == [[("removed", ("id",))], []]
 
 
@@ -110,7 +116,9 @@ def test_names_with_digits_are_data_where_each_object_has_others() -> None:
     by_id = shape_of({"u1": {"n": 1}}, {"u2": {"n": 1}}, {"u3": {"n": 1}, "u1": {"n": 2}})
     assert changes(by_id, {"u9": {"n": 1}}) == []
     assert changes(by_id, {"u9": {"n": "1"}}) == [("type", ("u9", "n"))]
-    lines = shape_of(*({"line1": "a", "line2": "b"} | ({"line3": "c"} if n else {}) for n in range(3)))
+    lines = shape_of(
+        *({"line1": "a", "line2": "b"} | ({"line3": "c"} if n else {}) for n in range(3))
+    )
     assert changes(lines, {"line2": "b"}) == [("removed", ("line1",))]
 
 

@@ -1,4 +1,6 @@
-"""Suites: what an export wrote is read back, archives are, and what is no suite is refused with its place."""
+"""Suites: what an export wrote is read back, archives are, and what is no suite is refused with its
+place.
+"""
 
 import base64
 import json
@@ -21,7 +23,11 @@ def read(path: Path) -> list[Any]:
 
 
 def written(path: Path, *lines: object) -> Path:
-    path.write_bytes(b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines))
+    path.write_bytes(
+        b"".join(
+            line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines
+        )
+    )
     return path
 
 
@@ -40,16 +46,38 @@ def test_an_exported_exchange_is_read_back(tmp_path: Path, body: Body | None) ->
     """With heads, bodies and times; events and empty lines are left out."""
     record = make_record(1, seq=1, query="a=1", endpoint="/v1/users/{id}")
     payload = Payload(
-        b"GET /x HTTP/1.1\r\nA: 1\r\nA: 2", b"HTTP/1.1 200 OK\r\nB: \xc3\xa9", body, body, [(3, 10), (5, 20)]
+        b"GET /x HTTP/1.1\r\nA: 1\r\nA: 2",
+        b"HTTP/1.1 200 OK\r\nB: \xc3\xa9",
+        body,
+        body,
+        [(3, 10), (5, 20)],
     )
-    payload.request_trailers, payload.response_trailers = b"X-Sum: 1", b"grpc-status: 0\r\nX: \xc3\xa9"
-    lines = detail_json(record, payload), detail_json(make_event(2), None), detail_json(make_record(3), None)
-    path = written(tmp_path / "suite", header_line("mine", "path=x", 0), lines[0], b"\n", *lines[1:])
+    payload.request_trailers = b"X-Sum: 1"
+    payload.response_trailers = b"grpc-status: 0\r\nX: \xc3\xa9"
+    lines = (
+        detail_json(record, payload),
+        detail_json(make_event(2), None),
+        detail_json(make_record(3), None),
+    )
+    path = written(
+        tmp_path / "suite", header_line("mine", "path=x", 0), lines[0], b"\n", *lines[1:]
+    )
     first, second = read(path)
     assert first.id == lines[0]["id"]
     assert first.payload == payload
-    for name in ("path", "query", "endpoint", "status", "method", "started_at_us", "request_bytes", "duration_us"):
+
+    for name in (
+        "path",
+        "query",
+        "endpoint",
+        "status",
+        "method",
+        "started_at_us",
+        "request_bytes",
+        "duration_us",
+    ):
         assert getattr(first.record, name) == getattr(record, name)
+
     assert (second.payload, second.record.endpoint) == (None, "template of /v1/users/3")
 
 
@@ -64,12 +92,18 @@ def test_a_suite_says_which_places_are_ignored(tmp_path: Path) -> None:
 
 
 def test_octets_of_heads_come_back_as_they_were(tmp_path: Path) -> None:
-    """From an export, and but for the request line from an archive of ours; text in UTF-8 stays such."""
+    """From an export, and but for the request line from an archive of ours; text in UTF-8 stays
+    such.
+    """
     head = b"GET /\xe9 HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xc3\xa9\r\nX-C: \xff\x80"
     answered = b"HTTP/1.1 200 Oh\xe9\r\nX-A: a\r\nX-B: caf\xe9"
-    record, payload = make_record(1, path="/%E9"), Payload(head, answered, None, None)
+    record = make_record(1, path="/%E9")
+    payload = Payload(head, answered, None, None)
     shown: Any = json.loads(json.dumps(detail_json(record, payload)))
-    assert (shown["request"]["latin1_lines"], shown["response"]["latin1_lines"]) == ([0, 1, 3], [0, 2])
+    assert (shown["request"]["latin1_lines"], shown["response"]["latin1_lines"]) == (
+        [0, 1, 3],
+        [0, 2],
+    )
     assert shown["request"]["headers"][0] == ["X-A", "caf\xe9"]
     (one,) = read(written(tmp_path / "suite", shown))
     assert one.payload == payload
@@ -80,9 +114,13 @@ def test_octets_of_heads_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_lines_of_latin1_are_those_of_the_head(tmp_path: Path) -> None:
     """A number of a line that is not there, or whose text is no Latin-1, makes no suite."""
-    shown: Any = json.loads(json.dumps(detail_json(make_record(1), Payload(b"GET / HTTP/1.1", b"", None, None))))
+    shown: Any = json.loads(
+        json.dumps(detail_json(make_record(1), Payload(b"GET / HTTP/1.1", b"", None, None)))
+    )
     shown["request"] |= {"headers": [["X-A", "\u20ac"]], "latin1_lines": [7]}
-    assert read(written(tmp_path / "suite", shown))[0].payload.request_head.endswith(b"X-A: \xe2\x82\xac")
+    assert read(written(tmp_path / "suite", shown))[0].payload.request_head.endswith(
+        b"X-A: \xe2\x82\xac"
+    )
     shown["request"]["latin1_lines"] = [1]
     with pytest.raises(SuiteError, match=r"line or entry 1: .*latin-1"):
         read(written(tmp_path / "suite", shown))
@@ -102,7 +140,11 @@ def test_an_archive_is_read(tmp_path: Path) -> None:
         "response": {
             "status": 200,
             "headers": [{"name": "content-type", "value": "image/png"}],
-            "content": {"size": 2, "text": base64.b64encode(b"\xff\x00").decode(), "encoding": "base64"},
+            "content": {
+                "size": 2,
+                "text": base64.b64encode(b"\xff\x00").decode(),
+                "encoding": "base64",
+            },
         },
     }
     gone = entry | {"response": {"status": 200, "bodySize": 7, "content": {"size": 7}}}
@@ -124,9 +166,14 @@ def test_our_own_archive_says_what_is_missing(tmp_path: Path) -> None:
     """A cut body is not taken for a whole one, and base64 not for text."""
     payload = Payload(b"POST /x HTTP/1.1", b"HTTP/1.1 200 OK", CUT, make_body(b"\xff\x00"))
     entry = har_entry(make_record(1), payload)
-    binary = har_entry(make_record(2), Payload(b"POST /x HTTP/1.1", b"HTTP/1.1 200 OK", make_body(b"\xff\x00"), None))
+    binary = har_entry(
+        make_record(2),
+        Payload(b"POST /x HTTP/1.1", b"HTTP/1.1 200 OK", make_body(b"\xff\x00"), None),
+    )
     one, other = read(written(tmp_path / "har", {"log": {"entries": [entry, binary]}}))
-    assert "cut: the first 5 and the last 3 of 99 bytes were kept" in one.payload.request_body.omitted
+    assert (
+        "cut: the first 5 and the last 3 of 99 bytes were kept" in one.payload.request_body.omitted
+    )
     assert [one.payload.response_body.head, other.payload.request_body.head] == [b"\xff\x00"] * 2
 
 
@@ -141,7 +188,9 @@ def test_our_own_archive_says_what_is_missing(tmp_path: Path) -> None:
         ([header_line("x", "", 0), b"{"], "line or entry 2: Expecting"),
     ],
 )
-def test_what_is_no_suite_is_refused_with_its_place(tmp_path: Path, lines: list[Any], message: str) -> None:
+def test_what_is_no_suite_is_refused_with_its_place(
+    tmp_path: Path, lines: list[Any], message: str
+) -> None:
     """Never half read in silence."""
     with pytest.raises(SuiteError, match=message):
         read(written(tmp_path / "suite", *lines))

@@ -12,7 +12,9 @@ from tests.support.sse import SseReader
 
 
 @given(
-    data=st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5),
+    data=st.recursive(
+        st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
+    ),
     event_id=st.none() | st.integers(0, MAX_EVENT_ID),
     name=st.sampled_from(["", "gap", "reset", "scope-destroyed"]),
 )

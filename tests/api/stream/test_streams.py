@@ -1,4 +1,6 @@
-"""Streams over real sockets: frames, resume, filters, heartbeats, limits, clients that leave or take nothing."""
+"""Streams over real sockets: frames, resume, filters, heartbeats, limits, clients that leave or
+take nothing.
+"""
 
 import asyncio
 import contextlib
@@ -39,7 +41,9 @@ class Stream:
                 raw = await self.response.content.readany()
                 assert raw, "the stream ended"
                 self._waiting += self.reader.feed(raw)
-        found, self._waiting = self._waiting[:number], self._waiting[number:]
+
+        found = self._waiting[:number]
+        self._waiting = self._waiting[number:]
         return found
 
     async def rest(self) -> list[SseEvent]:
@@ -71,9 +75,13 @@ async def commit(world: World, *records: Record) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(client: Client, path: str, last_event_id: int | None = None, **query: str) -> AsyncIterator[Stream]:
+async def opened(
+    client: Client, path: str, last_event_id: int | None = None, **query: str
+) -> AsyncIterator[Stream]:
     """Open a stream; it is left at the end."""
-    headers = dict(BEARER) if last_event_id is None else BEARER | {"Last-Event-ID": str(last_event_id)}
+    headers = (
+        dict(BEARER) if last_event_id is None else BEARER | {"Last-Event-ID": str(last_event_id)}
+    )
     async with client.get(path, params=query, headers=headers) as response:
         assert response.status == 200, await response.text()
         yield Stream(response)
@@ -92,7 +100,9 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_a_stream_looks_as_the_document_says(world: World, client: Client) -> None:
-    """Headers, retry once, then both halves of an exchange with their ids, one JSON line each, as the list has them."""
+    """Headers, retry once, then both halves of an exchange with their ids, one JSON line each, as
+    the list has them.
+    """
     async with opened(client, ENTRIES) as stream:
         assert stream.response.headers["Content-Type"] == "text/event-stream"
         assert stream.response.headers["Cache-Control"] == "no-cache"
@@ -107,13 +117,16 @@ async def test_a_stream_looks_as_the_document_says(world: World, client: Client)
 
 
 @pytest.mark.parametrize("path", [ENTRIES, RECORDS])
-async def test_a_stream_that_brought_nothing_is_resumed_where_it_began(world: World, client: Client, path: str) -> None:
+async def test_a_stream_that_brought_nothing_is_resumed_where_it_began(
+    world: World, client: Client, path: str
+) -> None:
     """Its first block has an id, which a client gives back; what came meanwhile is not lost."""
     await commit(world, make_record(1))
     async with opened(client, path) as stream:
         async with asyncio.timeout(60):
             while not stream.reader.last_event_id:
                 assert not stream.reader.feed(await stream.response.content.readany())
+
     began_behind = int(stream.reader.last_event_id)
     assert began_behind == OFFSET + 2
     await commit(world, make_record(2, path="/missed"))
@@ -134,7 +147,12 @@ async def test_records_are_streamed_whole(world: World, client: Client) -> None:
 async def test_streamed_records_have_the_fields_asked_for(world: World, client: Client) -> None:
     """As a list has them, also behind a resume, and of more records than are read at a time."""
     body = make_payload(make_body(b'{"user": {"id": 42}}'))
-    entries = [Entry(make_record(1), body), Entry(make_event(2)), *(Entry(make_record(n), body) for n in range(3, 120))]
+    entries = [
+        Entry(make_record(1), body),
+        Entry(make_event(2)),
+        *(Entry(make_record(n), body) for n in range(3, 120)),
+    ]
+
     fields = "body.user.id,request_header.x-a"
     async with opened(client, RECORDS, fields=fields) as stream:
         batch = Batch("side-1", entries)
@@ -142,6 +160,7 @@ async def test_streamed_records_have_the_fields_asked_for(world: World, client: 
         await world.storage.commit(batch)
         world.tail.on_commit(batch)
         events = await stream.next(118)
+
     path = f"/api/records?order=asc&limit=1000&fields={fields}"
     listed = (await (await client.get(path, headers=BEARER)).json())["records"]
     assert [json.loads(event.data) for event in events] == listed
@@ -153,16 +172,25 @@ async def test_streamed_records_have_the_fields_asked_for(world: World, client: 
 async def test_a_stream_refuses_what_is_no_field(client: Client) -> None:
     response = await client.get(f"{RECORDS}?fields=status", headers=BEARER)
     assert response.status == 400
-    assert "fields is 'status', expected names such as header.x-tenant" in (await response.json())["detail"]
+    assert (
+        "fields is 'status', expected names such as header.x-tenant"
+        in (await response.json())["detail"]
+    )
 
 
 @pytest.mark.parametrize("how", ["header", "query"])
 @pytest.mark.parametrize("last", [0, 1, 2, 7, 60, 61, 79])
-async def test_a_client_resumes_where_it_was(world: World, client: Client, how: str, last: int) -> None:
-    """From the ring or, when that has moved on, from the store; between the two halves of an exchange too."""
+async def test_a_client_resumes_where_it_was(
+    world: World, client: Client, how: str, last: int
+) -> None:
+    """From the ring or, when that has moved on, from the store; between the two halves of an
+    exchange too.
+    """
     await commit(world, *(make_record(n) for n in range(1, 41)))  # the ring keeps the last 10
     given: dict[str, Any] = {} if how == "header" else {"lastEventId": str(OFFSET + last)}
-    async with opened(client, ENTRIES, OFFSET + last if how == "header" else None, **given) as stream:
+    async with opened(
+        client, ENTRIES, OFFSET + last if how == "header" else None, **given
+    ) as stream:
         assert ids(await stream.next(80 - last)) == list(range(last + 1, 81))
         await commit(world, make_record(41))
         assert ids(await stream.next(2)) == [81, 82]
@@ -184,7 +212,11 @@ async def test_a_client_resumes_where_it_was(world: World, client: Client, how: 
     ],
 )
 async def test_filters_hold_for_live_and_replayed_frames(
-    world: World, client: Client, query: dict[str, str], expected: list[int], last_event_id: int | None
+    world: World,
+    client: Client,
+    query: dict[str, str],
+    expected: list[int],
+    last_event_id: int | None,
 ) -> None:
     """The same filters choose the same frames, whether they come live or are replayed."""
     records = [
@@ -232,9 +264,12 @@ async def test_heartbeats_come_without_and_with_traffic(world: World, start: Sta
 
 
 async def test_the_limits_of_a_token_are_429(world: World, start: Start) -> None:
-    """Too many streams at once, or opened within a minute, are refused in the dialect's words, and later not."""
+    """Too many streams at once, or opened within a minute, are refused in the dialect's words, and
+    later not.
+    """
     now_s = 0.0
     world.limits = StreamLimits(2, clock=lambda: now_s)
+
     client = await start(world.services())
     async with opened(client, ENTRIES), opened(client, RECORDS):
         response = await client.get(ENTRIES, headers=BEARER)
@@ -242,6 +277,7 @@ async def test_the_limits_of_a_token_are_429(world: World, start: Start) -> None
         answer = await response.json()
         assert (answer["statusCode"], answer["error"]) == (429, "Too Many Requests")
         assert answer["message"].startswith("Rate limit exceeded for log stream")
+
     tail = world.services().streams.tail
     await until(lambda: not tail.subscribers)
     for _ in range(4):
@@ -263,23 +299,33 @@ async def test_a_client_that_left_is_forgotten(world: World, client: Client, tai
     assert tail.counters.dropped_subscribers == 0
 
 
-async def test_a_client_that_takes_nothing_is_closed(world: World, start: Start, tail: Tail) -> None:
+async def test_a_client_that_takes_nothing_is_closed(
+    world: World, start: Start, tail: Tail
+) -> None:
     """It delays nobody, and is closed when it has taken no bytes for a while."""
     client = await start(world.services())  # not for so short a while: it shares our thread
     world.stall_s = 0.3
     hasty = await start(world.services())
     _, writer = await asyncio.open_connection(hasty.host, hasty.port, limit=1024)
-    request = f"GET {ENTRIES} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n"
+    request = (
+        f"GET {ENTRIES} HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+        f"{BEARER['Authorization']}\r\n\r\n"
+    )
     writer.write(request.encode())
+
     async with opened(client, RECORDS) as other:
         await until(lambda: len(tail.subscribers) == 2)
         number = 0
         while tail.counters.dropped_subscribers == 0:
             number += 100
-            await commit(world, *(make_record(number + n, path="/" + "x" * 8000) for n in range(100)))
+            await commit(
+                world, *(make_record(number + n, path="/" + "x" * 8000) for n in range(100))
+            )
             await other.next(100)
             assert number < 100_000
+
         assert len(tail.subscribers) == 1
+
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()

@@ -1,4 +1,6 @@
-"""The tail's core against a model: whatever commits, disconnects and restarts come, nothing is lost or doubled."""
+"""The tail's core against a model: whatever commits, disconnects and restarts come, nothing is lost
+or doubled.
+"""
 
 import asyncio
 import json
@@ -26,9 +28,16 @@ INTERESTS = [
     Interest(encode_entries, Filter(kind="exchange"), frozenset(("response",))),
     Interest(encode_entries, make_filter(kind="all", levels=("error",)), ENTRY_KINDS),
     Interest(encode_entries, Filter(kind="all", scope=Scope(projects=("proj_b",))), ENTRY_KINDS),
-    Interest(encode_record, make_filter(kind="exchange", projects=("proj_a",)), frozenset(("record",))),
+    Interest(
+        encode_record, make_filter(kind="exchange", projects=("proj_a",)), frozenset(("record",))
+    ),
     Interest(encode_record, Filter(kind="all"), frozenset(("record",))),
-    Interest(encode_record, Filter(kind="all"), frozenset(("record",)), lambda record, payload: encode_record(record)),
+    Interest(
+        encode_record,
+        Filter(kind="all"),
+        frozenset(("record",)),
+        lambda record, payload: encode_record(record),
+    ),
 ]
 OFFSET = 70_000
 
@@ -67,7 +76,10 @@ class World:
             status = 503 if has_failed else 200
             level = "error" if has_failed else "info"
             changes = {"status": status} if is_exchange else {}
-            fresh.append(make(number, project="proj_b" if is_b else "proj_a", level=level, **changes))
+            fresh.append(
+                make(number, project="proj_b" if is_b else "proj_a", level=level, **changes)
+            )
+
         batch = make_batch(*fresh)
         await self.storage.commit(batch)
         self.records += fresh
@@ -139,8 +151,12 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, max_entries=st.integers(1, 12))
-async def test_nothing_is_lost_or_doubled(steps: list[tuple[object, ...]], max_entries: int) -> None:
-    """Every client gets exactly its entries since it came, in order, over laps, disconnects and restarts."""
+async def test_nothing_is_lost_or_doubled(
+    steps: list[tuple[object, ...]], max_entries: int
+) -> None:
+    """Every client gets exactly its entries since it came, in order, over laps, disconnects and
+    restarts.
+    """
     world = World(max_entries)
     for step in steps:
         match step:
@@ -162,10 +178,12 @@ async def test_nothing_is_lost_or_doubled(steps: list[tuple[object, ...]], max_e
                     keep = rest[0] if rest else None
                     assert keep is None or isinstance(keep, int)
                     await world.read(reader, keep)
+
     for reader in world.readers:
         await asyncio.sleep(0)
         await world.read(reader)
         assert reader.got == world.expected(reader)
+
     world.tail.close()
 
 
@@ -178,6 +196,7 @@ async def drained(tail: Tail, subscriber: Subscriber) -> list[SseEvent]:
         for chunk in chunks:
             events += SseReader().feed(chunk.content)
             subscriber.after_id = chunk.after_id
+
     return events
 
 
@@ -188,7 +207,14 @@ async def test_a_client_without_an_id_starts_live() -> None:
     live = world.tail.enter(INTERESTS[0], world.tail.resume(None).after_id)
     assert await drained(world.tail, live) == []
     whole = world.tail.enter(INTERESTS[0], world.tail.resume(0).after_id)
-    assert [int(event.id) - OFFSET for event in await drained(world.tail, whole)] == [1, 2, 3, 4, 5, 6]
+    assert [int(event.id) - OFFSET for event in await drained(world.tail, whole)] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     world.tail.close()
 
 
@@ -205,9 +231,13 @@ async def test_equal_streams_share_what_is_encoded() -> None:
     subscribers = [world.tail.enter(interest, 0) for _ in range(3)]
     await world.commit([(True, False, False)] * 5)
     contents = []
+
     for subscriber in subscribers:
         await world.tail.wait(subscriber, 60)
-        contents.append(b"".join([chunk.content for chunk in await world.tail.read(subscriber.interest, 0)]))
+        contents.append(
+            b"".join([chunk.content for chunk in await world.tail.read(subscriber.interest, 0)])
+        )
+
     assert contents[0] == contents[1] == contents[2] != b""
     assert len(encoded) == 5
     world.tail.close()
@@ -220,7 +250,9 @@ async def test_equal_streams_share_what_is_encoded() -> None:
         (OFFSET - 1, True, 6), (1, True, 6), (0, False, 0), (None, False, 6),
     ],
 )  # fmt: skip
-async def test_ids_of_another_store_are_reset(last_event_id: int | None, is_reset: bool, after_id: int) -> None:
+async def test_ids_of_another_store_are_reset(
+    last_event_id: int | None, is_reset: bool, after_id: int
+) -> None:
     """An id above the head, or below the offset, is not of this store: the stream goes on live."""
     world = World(100)
     await world.commit([(True, False, False)] * 3)
@@ -243,10 +275,12 @@ async def test_a_destroyed_container_ends_its_own_streams_only() -> None:
         entered(make_filter(containers=("cnt_1", "c2"))),
     ]
     tail.destroy_container("cnt_1")
+
     for subscriber in (by_filter, by_scope):
         assert await tail.wait(subscriber, 60)
         (event,) = SseReader().feed(subscriber.ended or b"")
         assert (event.name, json.loads(event.data)) == ("scope-destroyed", {"containerId": "cnt_1"})
+
     assert [subscriber.ended for subscriber in others] == [None] * 3
 
 
@@ -256,6 +290,7 @@ async def test_closing_ends_streams_with_an_event() -> None:
     await world.commit([(True, False, False)])
     early = world.tail.enter(INTERESTS[0], world.tail.head_id)
     world.tail.close()
+
     late = world.tail.enter(INTERESTS[0], world.tail.head_id)
     for subscriber in (early, late):
         assert await world.tail.wait(subscriber, 60)
@@ -268,7 +303,8 @@ async def test_what_another_sidecar_wrote_is_read_from_the_store() -> None:
     world = World(100)
     subscriber = world.tail.enter(INTERESTS[0], 0)
     await world.commit([(True, False, False)])
-    own_tail, world.tail = world.tail, world.make_tail(0)
+    own_tail = world.tail
+    world.tail = world.make_tail(0)
     await world.commit([(True, False, False)])  # told to another tail
     own_tail.note_head(2)
     assert [int(event.id) - OFFSET for event in await drained(own_tail, subscriber)] == [1, 2, 3, 4]
@@ -284,7 +320,9 @@ def bytes_of(tail: Tail) -> int:
 
 
 async def test_nothing_is_kept_while_nobody_listens() -> None:
-    """Commits between two streams are held by the store alone, and the second stream misses none of them."""
+    """Commits between two streams are held by the store alone, and the second stream misses none of
+    them.
+    """
     world = World(100)
     first = world.tail.enter(INTERESTS[0], 0)
     await world.commit([(True, False, False)])
@@ -319,7 +357,8 @@ async def test_the_ring_is_bounded_in_bytes(make: Callable[..., Record]) -> None
 class CountedReads(MemoryStorage):
     """A store that takes a moment, and notes how many read it at once."""
 
-    running = most = 0
+    running = 0
+    most = 0
 
     async def select(self, query: RecordQuery) -> Page:
         self.running += 1
@@ -335,8 +374,12 @@ async def test_streams_leave_readers_of_the_store_to_queries() -> None:
     await storage.commit(make_batch(*(make_record(number) for number in range(1, 6))))
     tail = Tail(storage, head_seq=5)
     streams = [tail.enter(interest, 0) for interest in INTERESTS for _ in range(4)]
+
     async with asyncio.TaskGroup() as group:
-        reads = [group.create_task(tail.read(stream.interest, stream.after_id)) for stream in streams]
+        reads = [
+            group.create_task(tail.read(stream.interest, stream.after_id)) for stream in streams
+        ]
+
     assert storage.most == STORE_READERS
     assert [read.result()[-1].after_id for read in reads] == [10] * len(streams)
     tail.close()

@@ -1,4 +1,6 @@
-"""A tail of a store into which others write, too: it moves with the stable prefix, not with its own commits."""
+"""A tail of a store into which others write, too: it moves with the stable prefix, not with its own
+commits.
+"""
 
 import json
 
@@ -11,7 +13,9 @@ from tests.support.memory_store import MemoryStorage
 
 
 class LatePrefix(MemoryStorage):
-    """The end of the prefix is where a test has it; the first numbers are those that others did not use."""
+    """The end of the prefix is where a test has it; the first numbers are those that others did not
+    use.
+    """
 
     has_late_prefix = True
     end_seq = 0
@@ -35,7 +39,8 @@ class LatePrefix(MemoryStorage):
 def late_world(first_seq: int) -> tuple[World, LatePrefix]:
     """A tail of an empty store."""
     world = World(100)
-    world.storage = store = LatePrefix(first_seq)
+    store = LatePrefix(first_seq)
+    world.storage = store
     world.tail = world.make_tail(0)
     return world, store
 
@@ -48,7 +53,12 @@ async def test_a_record_is_shown_when_nothing_can_come_before_it() -> None:
     assert world.tail.head_id == 0
     store.end_seq = 2
     await world.tail.check_begun()
-    assert [int(event.id) - OFFSET for event in await drained(world.tail, subscriber)] == [1, 2, 3, 4]
+    assert [int(event.id) - OFFSET for event in await drained(world.tail, subscriber)] == [
+        1,
+        2,
+        3,
+        4,
+    ]
     world.tail.close()
 
 
@@ -68,7 +78,10 @@ async def test_numbers_that_no_record_has_are_no_gap() -> None:
     subscriber = world.tail.enter(INTERESTS[0], 0)
     await world.commit([(True, False, False)])
     world.tail.note_head(5000)
-    assert [int(event.id) - OFFSET for event in await drained(world.tail, subscriber)] == [9999, 10000]
+    assert [int(event.id) - OFFSET for event in await drained(world.tail, subscriber)] == [
+        9999,
+        10000,
+    ]
     world.tail.close()
 
 

@@ -18,7 +18,11 @@ class PurgedStorage(MemoryStorage):
 
     async def select(self, query: RecordQuery) -> Page:
         page = await super().select(query)
-        return Page([record for record in page.records if record.seq > self.floor_seq], True, page.next_after)
+        return Page(
+            [record for record in page.records if record.seq > self.floor_seq],
+            True,
+            page.next_after,
+        )
 
 
 class OldestGone(PurgedStorage):
@@ -33,9 +37,12 @@ class OldestGone(PurgedStorage):
 
 @pytest.mark.parametrize(("scope", "count"), [(EVERYTHING, 6), (Scope(projects=("proj_a",)), None)])
 async def test_what_retention_removed_is_told_as_a_gap(scope: Scope, count: int | None) -> None:
-    """The gap has its count and range, and an id behind which the stream goes on; readers learn no foreign count."""
+    """The gap has its count and range, and an id behind which the stream goes on; readers learn no
+    foreign count.
+    """
     world = World(2)
-    world.storage = storage = OldestGone()
+    storage = OldestGone()
+    world.storage = storage
     world.tail = world.make_tail(0)
     await world.commit([(True, False, False)] * 10)
     storage.floor_seq = 6
@@ -64,7 +71,9 @@ class PurgedMeanwhile(OldestGone):
 
 @pytest.mark.parametrize("interest", [INTERESTS[0], INTERESTS[-1]], ids=["records", "payloads"])
 async def test_what_is_removed_while_it_is_read_is_told_as_a_gap(interest: Interest) -> None:
-    """Nothing is missing without a word, whichever of the questions to the store retention comes between."""
+    """Nothing is missing without a word, whichever of the questions to the store retention comes
+    between.
+    """
     world = World(2)
     world.storage = PurgedMeanwhile()
     world.tail = world.make_tail(0)
@@ -72,9 +81,15 @@ async def test_what_is_removed_while_it_is_read_is_told_as_a_gap(interest: Inter
     world.restart()
     subscriber = world.tail.enter(interest, 0)
     told: list[int] = []
+
     for event in await drained(world.tail, subscriber):
         content = json.loads(event.data)
-        told += range(content["fromId"], content["toId"] + 1) if event.name == "gap" else [int(event.id)]
+        told += (
+            range(content["fromId"], content["toId"] + 1)
+            if event.name == "gap"
+            else [int(event.id)]
+        )
+
     seqs = {(number - OFFSET + 1) // 2 for number in told}
     assert seqs == {*range(1, 11)}
     assert told == sorted({*told})

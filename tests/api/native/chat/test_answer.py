@@ -16,7 +16,10 @@ USE = {"type": "tool_use", "id": "c1", "name": "add", "input": {"a": 1}}
 
 def sse(*events: dict[str, Any]) -> bytes:
     """Write events as a stream."""
-    return b"".join(f"event: x\ndata: {json.dumps(event)}\n\n".encode() for event in events) + b"data: [DONE]\n\n"
+    return (
+        b"".join(f"event: x\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+        + b"data: [DONE]\n\n"
+    )
 
 
 def chunk(**delta: Any) -> dict[str, Any]:
@@ -39,7 +42,11 @@ def gemini(*parts: dict[str, Any]) -> dict[str, Any]:
 
 FUNCTION = {"name": "add", "arguments": '{"a": 1}'}
 ITEM = {"type": "function_call", "call_id": "c1", **FUNCTION}
-OUTPUT = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "yes and no"}]}
+OUTPUT = {
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "yes and no"}],
+}
 
 
 @each_of(

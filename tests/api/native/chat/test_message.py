@@ -1,4 +1,6 @@
-"""Messages as each API writes them, in one form; the chat of the web UI is tested with the same in tests/ui/chat."""
+"""Messages as each API writes them, in one form; the chat of the web UI is tested with the same in
+tests/ui/chat.
+"""
 
 from typing import Any
 
@@ -50,7 +52,9 @@ FAILED = Part("result", "no", "", "c1", has_failed=True)
     ],
 )  # fmt: skip
 def test_messages_are_read_in_every_form(item: Any, role: str, parts: list[Part]) -> None:
-    """Of Anthropic, OpenAI's chat and Responses, Gemini and Bedrock; what has no form is named or left out."""
+    """Of Anthropic, OpenAI's chat and Responses, Gemini and Bedrock; what has no form is named or
+    left out.
+    """
     assert message_of(item) == Message(role, tuple(parts))
 
 
@@ -59,4 +63,9 @@ def test_values_are_texts() -> None:
     deep: Any = None
     for _ in range(5000):
         deep = [deep]
-    assert (text_of("a"), text_of(None), text_of({"a": [1]}), text_of(deep)) == ("a", "", '{"a":[1]}', "")
+    assert (text_of("a"), text_of(None), text_of({"a": [1]}), text_of(deep)) == (
+        "a",
+        "",
+        '{"a":[1]}',
+        "",
+    )

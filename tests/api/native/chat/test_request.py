@@ -42,24 +42,41 @@ def test_what_is_no_request_says_nothing() -> None:
         assert messages_sent(body) == []
 
 
-@pytest.mark.parametrize("ending", [{}, {"tools": [{"name": "add", "input_schema": {"type": "object"}}]}])
+@pytest.mark.parametrize(
+    "ending", [{}, {"tools": [{"name": "add", "input_schema": {"type": "object"}}]}]
+)
 @pytest.mark.parametrize("text", ["plain", 'quotes " and \\" and { [ ] }', "end\\", '\\\\"'])
-def test_a_cut_request_has_its_beginning_and_its_last_messages(ending: dict[str, Any], text: str) -> None:
+def test_a_cut_request_has_its_beginning_and_its_last_messages(
+    ending: dict[str, Any], text: str
+) -> None:
     """Wherever the cut is: what stands between is missing, and nothing is made up."""
     messages = [{"role": "user", "content": f"{number} {text}"} for number in range(12)]
     raw = json.dumps({"model": "m", "messages": messages, **ending}).encode()
     texts = [message["content"] for message in messages]
+
     for cut in range(len(raw) // 3, len(raw) // 3 + 80):
         found = messages_sent(Body(raw[: len(raw) // 4], raw[cut:], len(raw), True, None, None))
         shown = [message.parts[0].text for message in found]
-        beginning = next(place for place in range(12) if place >= len(shown) or shown[place] != texts[place])
+        beginning = next(
+            place for place in range(12) if place >= len(shown) or shown[place] != texts[place]
+        )
         later = shown[beginning:]
-        later = later[1:] if later and later[0] not in texts else later  # the one that the first cut went through
+        # The one that the first cut went through.
+        later = later[1:] if later and later[0] not in texts else later
         assert later == texts[len(texts) - len(later) :]
         assert len(later) >= 4
 
 
 def test_the_end_of_what_is_no_list_of_messages_says_nothing() -> None:
     """Lists of other things, damaged JSON, and none."""
-    for tail in (b"", b"}", b']}]}"', b'{"name": "add"}]}', b'{"a": "b}]}', b"}" * 5000, b'"' * 5000, b"\\" * 5000):
+    for tail in (
+        b"",
+        b"}",
+        b']}]}"',
+        b'{"name": "add"}]}',
+        b'{"a": "b}]}',
+        b"}" * 5000,
+        b'"' * 5000,
+        b"\\" * 5000,
+    ):
         assert last_items(tail) == []

@@ -12,6 +12,7 @@ def test_all_room_is_used_and_no_more(lengths: list[int], characters: int) -> No
     share = share_of(lengths, characters)
     total = sum(min(length, share) for length in lengths)
     assert total <= max(characters, sum(min(length, MIN_CHARACTERS) for length in lengths))
+
     if sum(lengths) <= characters:
         assert total == sum(lengths)
     elif share > MIN_CHARACTERS:
@@ -25,6 +26,7 @@ def test_a_cut_text_has_both_ends_and_says_what_is_missing(text: str, characters
     if len(text) <= characters:
         assert short == text
         return
+
     assert len(short) <= characters + MARK_CHARACTERS
     assert f"{len(text) - characters:,} characters" in short
     tail = characters // 3

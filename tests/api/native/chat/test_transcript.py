@@ -22,16 +22,31 @@ async def store_run(world: World, calls: int = 6) -> list[Record]:
     said: list[dict[str, Any]] = [{"role": "user", "content": "Fix the failing test"}]
     entries = []
     for number in range(calls):
-        use = {"type": "tool_use", "id": f"t{number}", "name": "read", "input": {"path": f"{number}.py"}}
+        use = {
+            "type": "tool_use",
+            "id": f"t{number}",
+            "name": "read",
+            "input": {"path": f"{number}.py"},
+        }
         answer = {"role": "assistant", "content": [{"type": "text", "text": f"step {number}"}, use]}
         record = make_record(
-            number, provider="anthropic", model="claude", conversation=RUN, marks=bytes(16), input_tokens=7
+            number,
+            provider="anthropic",
+            model="claude",
+            conversation=RUN,
+            marks=bytes(16),
+            input_tokens=7,
         )
         bodies = [json.dumps(each).encode() for each in ({"messages": said}, answer)]
         entries.append(Entry(record, make_payload(*map(make_body, bodies))))
-        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": f"t{number}", "content": f"{number} {NOISE}"}
+        result: dict[str, Any] = {
+            "type": "tool_result",
+            "tool_use_id": f"t{number}",
+            "content": f"{number} {NOISE}",
+        }
         result |= {"content": WHY, "is_error": True} if number == 2 else {}
         said = [*said, answer, {"role": "user", "content": [result]}]
+
     await world.storage.commit(Batch("side-1", entries))
     return [entry.record for entry in entries]
 
@@ -52,8 +67,14 @@ async def test_a_run_is_read_within_a_number_of_characters(world: World, client:
     text = found["text"]
     assert (found["calls_shown"], found["next_cursor"], found["turns"]) == (6, None, 6)
     assert 5000 < len(text) <= 6000
-    heads = [line for line in text.split("\n") if line.endswith(tuple(format_id(each.id) for each in records))]
-    assert [head.rpartition(" ")[2] for head in heads] == [format_id(record.id) for record in records]
+    heads = [
+        line
+        for line in text.split("\n")
+        if line.endswith(tuple(format_id(each.id) for each in records))
+    ]
+    assert [head.rpartition(" ")[2] for head in heads] == [
+        format_id(record.id) for record in records
+    ]
     assert '[user] Fix the failing test\n[assistant] step 0\n[call read] {"path":"0.py"}\n' in text
     assert f"[result read FAILED] {WHY}\n" in text
     assert text.count("Fix the failing test") == 1
@@ -66,6 +87,7 @@ async def test_a_cursor_leads_through_all_calls(world: World, client: Client) ->
     records = await store_run(world, 9)
     shown: list[str] = []
     asked: dict[str, Any] = {"characters": 1000}
+
     cursor: str | None = ""
     while cursor is not None:
         found = await read(client, **asked)
@@ -74,6 +96,7 @@ async def test_a_cursor_leads_through_all_calls(world: World, client: Client) ->
         shown.append(found["text"])
         cursor = found["next_cursor"]
         asked["cursor"] = cursor
+
     assert len(shown) > 2
     ids = [format_id(record.id) for record in records]
     assert [each for each in ids if any(each in page for page in shown)] == ids
@@ -94,7 +117,10 @@ async def test_what_is_asked_wrongly_is_refused(world: World, client: Client) ->
 
 
 _PIECES = st.builds(
-    Piece, st.sampled_from(("user", "result read FAILED")), st.integers(0, 3000).map("x".__mul__), st.booleans()
+    Piece,
+    st.sampled_from(("user", "result read FAILED")),
+    st.integers(0, 3000).map("x".__mul__),
+    st.booleans(),
 )
 
 

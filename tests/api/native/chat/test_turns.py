@@ -33,13 +33,19 @@ class Run:
     def say(self, said: Said, answer: str | None = None, **changes: Any) -> list[Piece]:
         """Return what is new in a call."""
         self.count += 1
-        body = None if answer is None else make_body(json.dumps({"choices": [{"message": assistant(answer)}]}).encode())
+        body = (
+            None
+            if answer is None
+            else make_body(json.dumps({"choices": [{"message": assistant(answer)}]}).encode())
+        )
         sent = make_body(json.dumps({"messages": said}).encode())
         return self.turns.read(call(self.count, **changes), make_payload(sent, body)).pieces
 
 
 def test_a_call_says_what_none_before_it_said() -> None:
-    """Clients send the whole history; what the model answered is shown with the call that it answers."""
+    """Clients send the whole history; what the model answered is shown with the call that it
+    answers.
+    """
     run = Run()
     said = [SYSTEM, user("one")]
     assert run.say(said, "first") == [
@@ -80,15 +86,19 @@ def test_messages_behind_a_cut_are_shown_once() -> None:
     turns = Turns()
     said = [user(f"{number} {'x' * 50}") for number in range(12)]
     shown: list[str] = []
+
     for length in range(6, 13, 2):
         raw = json.dumps({"messages": said[:length]}).encode()
         payload = make_payload(Body(raw[:100], raw[-300:], len(raw), True, None, None), None)
         shown += [piece.text for piece in turns.read(call(length), payload).pieces]
+
     assert shown[-6:] == [message["content"] for message in said[6:]]
 
 
 def test_the_same_words_again_are_said_again_unless_the_call_had_failed() -> None:
-    """A request has nothing else where the provider has the history; one that was not answered is tried again."""
+    """A request has nothing else where the provider has the history; one that was not answered is
+    tried again.
+    """
     run = Run()
     assert run.say([user("go on")], "first")[0] == Piece("user", "go on")
     assert run.say([user("go on")], "second")[0] == Piece("user", "go on")
@@ -112,17 +122,42 @@ def test_results_have_the_name_of_their_tool_and_failures_are_marked() -> None:
     turns = Turns()
     use = {"type": "tool_use", "id": "t1", "name": "read", "input": {"path": "a"}}
     answer = make_body(json.dumps({"content": [use]}).encode())
-    first = turns.read(call(1), make_payload(make_body(json.dumps({"messages": [user("hi")]}).encode()), answer))
+    first = turns.read(
+        call(1), make_payload(make_body(json.dumps({"messages": [user("hi")]}).encode()), answer)
+    )
     assert first.pieces[-1] == Piece("call read", '{"path":"a"}')
-    result = {"type": "tool_result", "tool_use_id": "t1", "content": "no such file", "is_error": True}
-    said = [user("hi"), {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
-    second = turns.read(call(2), make_payload(make_body(json.dumps({"messages": said}).encode()), None))
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "t1",
+        "content": "no such file",
+        "is_error": True,
+    }
+    said = [
+        user("hi"),
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    second = turns.read(
+        call(2), make_payload(make_body(json.dumps({"messages": said}).encode()), None)
+    )
     assert second.pieces == [Piece("result read FAILED", "no such file", has_failed=True)]
 
 
 def test_a_call_without_its_bodies_has_its_head_and_its_error() -> None:
     """What was not kept is not invented."""
-    record = call(1, status=529, error_type="overloaded_error", input_tokens=1200, data=b'{"error_message": "busy"}')
+    record = call(
+        1,
+        status=529,
+        error_type="overloaded_error",
+        input_tokens=1200,
+        data=b'{"error_message": "busy"}',
+    )
     turn = Turns().read(record, None)
     assert turn.pieces == [Piece("error", "busy", has_failed=True)]
-    assert turn.head.split(" · ")[1:6] == ["gpt-4o", "529", "overloaded_error", "0.1 s", "1,200 tokens in, 0 out"]
+    assert turn.head.split(" · ")[1:6] == [
+        "gpt-4o",
+        "529",
+        "overloaded_error",
+        "0.1 s",
+        "1,200 tokens in, 0 out",
+    ]

@@ -28,9 +28,17 @@ def body(**changes: Any) -> dict[str, Any]:
     return {**whole, "truncated": False, "coding": None, "omitted": None, **changes}
 
 
-def record(headers: list[list[str]] | None = None, content: dict[str, Any] | None = None, **changes: Any) -> Any:
+def record(
+    headers: list[list[str]] | None = None, content: dict[str, Any] | None = None, **changes: Any
+) -> Any:
     """A record as the API shows one."""
-    shown: dict[str, Any] = {"kind": "exchange", "method": "GET", "scheme": "http", "host": "app", "path": "/p"}
+    shown: dict[str, Any] = {
+        "kind": "exchange",
+        "method": "GET",
+        "scheme": "http",
+        "host": "app",
+        "path": "/p",
+    }
     shown |= {"query": None, "http_version": "1.1", "outcome": "ok", "status": 200}
     return shown | {"request": {"headers": headers or [], "body": content}} | changes
 
@@ -49,14 +57,22 @@ class Heard(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         Heard.last = {
             "line": self.requestline,
-            "headers": [[name, _text(value.encode("latin-1"))] for name, value in self.headers.items()],
+            "headers": [
+                [name, _text(value.encode("latin-1"))] for name, value in self.headers.items()
+            ],
             "body": self.rfile.read(length),
         }
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = answer
+    do_GET = answer
+    do_POST = answer
+    do_PUT = answer
+    do_DELETE = answer
+    do_HEAD = answer
+    do_PATCH = answer
+    do_OPTIONS = answer
 
     def log_message(self, *_: object) -> None:
         """Stay quiet."""
@@ -90,7 +106,9 @@ def arrived(server: str, shown: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_values_arrive_as_they_were(server: str, value: str) -> None:
-    """Header, query and body reach the server byte for byte, whatever a shell or curl would make of them."""
+    """Header, query and body reach the server byte for byte, whatever a shell or curl would make of
+    them.
+    """
     headers = [["x-value", value.strip()], ["user-agent", "mine/1"], ["content-type", "text/plain"]]
     query = "a=" + value.translate(str.maketrans(" \tü€", "++++"))
     got = arrived(server, record(headers, body(head=value + "\r\nend"), method="POST", query=query))
@@ -101,7 +119,10 @@ def test_values_arrive_as_they_were(server: str, value: str) -> None:
 
 def test_octets_beyond_ascii_arrive_as_they_were(server: str) -> None:
     """Values that are no UTF-8 are shown as Latin-1, and marked; the line itself is safe to show."""
-    head = b"GET /p HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xc3\xa9\r\nX-C: '\xff\x80\"$(a)\r\nX-D: \xe9[REDACTED]\r\n"
+    head = (
+        b"GET /p HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xc3\xa9\r\nX-C: '\xff\x80\"$(a)\r\nX-D: "
+        b"\xe9[REDACTED]\r\n"
+    )
     shown = {**record(), "request": message_json(head, None, b"")}
     line = curl_of({**shown, "host": server})
     assert line.command.replace("\n", "").isprintable()
@@ -114,7 +135,9 @@ def test_octets_beyond_ascii_arrive_as_they_were(server: str) -> None:
 def test_octets_of_a_target_arrive_as_they_were(server: str) -> None:
     """As text in UTF-8 does."""
     head = b"GET /caf\xe9?q=\xe9'&u=\xc3\xa9 HTTP/1.1\r\n"
-    shown = record(path="/caf%E9", query="q=%E9'&u=%C3%A9") | {"request": message_json(head, None, b"")}
+    shown = record(path="/caf%E9", query="q=%E9'&u=%C3%A9") | {
+        "request": message_json(head, None, b"")
+    }
     line = arrived(server, shown)["line"]
     assert line.encode("latin-1") == b"GET /caf\xe9?q=\xe9'&u=\xc3\xa9 HTTP/1.1"
 
@@ -135,7 +158,9 @@ def test_a_target_that_is_no_path_arrives(server: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE", "GET"])
 @pytest.mark.parametrize("content", [None, body(head="")])
-def test_an_empty_body_arrives_as_one(server: str, method: str, content: dict[str, Any] | None) -> None:
+def test_an_empty_body_arrives_as_one(
+    server: str, method: str, content: dict[str, Any] | None
+) -> None:
     """What was said to be empty is said so again, and gets no type."""
     got = arrived(server, record([["content-length", "0"]], content, method=method))
     assert got["line"].startswith(f"{method} ")
@@ -149,8 +174,16 @@ def test_a_head_request_has_no_body() -> None:
 
 
 def test_repeated_and_empty_headers_arrive(server: str) -> None:
-    """Each field line is one of its own, an empty one is there, and what a connection needs is curl's business."""
-    headers = [["x-a", "1"], ["x-a", "2"], ["x-empty", ""], ["connection", "close"], ["accept", "*/*"]]
+    """Each field line is one of its own, an empty one is there, and what a connection needs is
+    curl's business.
+    """
+    headers = [
+        ["x-a", "1"],
+        ["x-a", "2"],
+        ["x-empty", ""],
+        ["connection", "close"],
+        ["accept", "*/*"],
+    ]
     got = arrived(server, record(headers))
     kept = [pair for pair in got["headers"] if pair[0] != "Host"]
     assert kept == [["x-a", "1"], ["x-a", "2"], ["x-empty", ""], ["accept", "*/*"]]
@@ -164,7 +197,8 @@ def test_bytes_arrive(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("charset", "raw"), [("shift_jis", "日本".encode("shift_jis")), ("utf-8-sig", b"\xef\xbb\xbf{}")]
+    ("charset", "raw"),
+    [("shift_jis", "日本".encode("shift_jis")), ("utf-8-sig", b"\xef\xbb\xbf{}")],
 )
 def test_a_text_arrives_in_its_charset(server: str, charset: str, raw: bytes) -> None:
     """As it was sent, a byte order mark included."""
@@ -192,9 +226,17 @@ def test_an_old_version_stays_old(server: str) -> None:
 @each_of(
     ("shown", "words", "note"),
     [
-        (record([["authorization", "Bearer [REDACTED]"]]), "authorization: Bearer <authorization>", "authorization"),
+        (
+            record([["authorization", "Bearer [REDACTED]"]]),
+            "authorization: Bearer <authorization>",
+            "authorization",
+        ),
         (record(query="key=[REDACTED:1a2b]"), "http://app/p?key=REDACTED", "URL held a secret"),
-        (record(content=body(head='{"k": "[REDACTED]"}')), '{"k": "[REDACTED]"}', "body held a secret"),
+        (
+            record(content=body(head='{"k": "[REDACTED]"}')),
+            '{"k": "[REDACTED]"}',
+            "body held a secret",
+        ),
         (record(content=body(head="short", size=99)), "short", "this is not the original"),
         (record(content=body(head="x", size=99, truncated=True)), "@request-body", "in part only"),
         (record(content=body(size=99, omitted="level")), "@request-body", "not kept (level)"),
@@ -202,7 +244,11 @@ def test_an_old_version_stays_old(server: str) -> None:
         (record(request=None), "--url http://app/p", "neither headers nor body"),
         (record(status=101, outcome="ok"), "--url http://app/p", "upgraded"),
         (record(status=101, http_version="2"), "--http1.1 --url http://app/p", "upgraded"),
-        (record(status=101), "--header Connection: Upgrade --header Upgrade: websocket", "upgraded"),
+        (
+            record(status=101),
+            "--header Connection: Upgrade --header Upgrade: websocket",
+            "upgraded",
+        ),
     ],
 )
 def test_what_is_missing_is_marked_and_said(shown: Any, words: str, note: str) -> None:
@@ -214,7 +260,9 @@ def test_what_is_missing_is_marked_and_said(shown: Any, words: str, note: str) -
 
 def test_a_coding_that_was_undone_is_not_claimed() -> None:
     """A body that is sent decoded has no Content-Encoding."""
-    shown = record([["Content-Encoding", "gzip"]], body(head="x", coding="gzip", size=21), method="POST")
+    shown = record(
+        [["Content-Encoding", "gzip"]], body(head="x", coding="gzip", size=21), method="POST"
+    )
     assert "ncoding" not in curl_of(shown).command
 
 
@@ -233,10 +281,19 @@ def test_an_event_is_no_exchange() -> None:
 
 
 def test_the_line_itself_is_safe_to_show() -> None:
-    """Nothing a terminal would obey is in it, wherever it was recorded; any POSIX shell makes the bytes anew."""
+    """Nothing a terminal would obey is in it, wherever it was recorded; any POSIX shell makes the
+    bytes anew.
+    """
     hostile = "\x1b]0;pwned\x07\x1b[2J\r\x9b\u202e\x7f"
     line = curl_of(
-        record([["x", hostile]], body(head=hostile), method="POST", path=f"/{hostile}", query=hostile, host=hostile)
+        record(
+            [["x", hostile]],
+            body(head=hostile),
+            method="POST",
+            path=f"/{hostile}",
+            query=hostile,
+            host=hostile,
+        )
     ).command
     assert line == visible(line)
     assert visible(hostile) not in line

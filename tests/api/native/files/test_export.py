@@ -39,7 +39,9 @@ PAYLOAD = Payload(
 async def fill(world: World, count: int) -> None:
     """Store exchanges with payloads, and one event."""
     entries = [Entry(make_record(n, method="POST", query="page=1"), PAYLOAD) for n in range(count)]
-    event = make_record(count, kind="event", name="gap", data=b'{"count": 3}', method=None, status=None)
+    event = make_record(
+        count, kind="event", name="gap", data=b'{"count": 3}', method=None, status=None
+    )
     await world.storage.commit(Batch("side-1", [*entries, Entry(event)]))
 
 
@@ -78,11 +80,20 @@ async def test_csv_reads_back(client: Client, world: World) -> None:
 
 def test_csv_says_what_a_call_used() -> None:
     """What the output did and what it is paid by stand in columns of their own."""
-    used = {"resolved_model": "gpt-1", "cache_read_tokens": 3, "usage_state": "exact", "price_source": "reported"}
+    used = {
+        "resolved_model": "gpt-1",
+        "cache_read_tokens": 3,
+        "usage_state": "exact",
+        "price_source": "reported",
+    }
     stream = Stream(None, None, None, True, "tool_calls", tools=["search", "=add"])
-    (cells,) = csv.reader(io.StringIO(csv_rows.row(make_record(1, stream=stream, **used)), newline=""))
+    (cells,) = csv.reader(
+        io.StringIO(csv_rows.row(make_record(1, stream=stream, **used)), newline="")
+    )
     shown = dict(zip(csv_rows.COLUMNS, cells, strict=True))
-    assert {name: shown[name] for name in used} == {name: str(value) for name, value in used.items()}
+    assert {name: shown[name] for name in used} == {
+        name: str(value) for name, value in used.items()
+    }
     assert (shown["finish_reason"], shown["called_tools"], shown["reasoning_tokens"]) == (
         "tool_calls",
         "search, =add",
@@ -104,7 +115,9 @@ async def test_every_format_says_what_was_taken_out(client: Client, world: World
 
 async def test_every_format_says_for_how_many_a_record_stands(client: Client, world: World) -> None:
     """A whole number as one; an archive only where it is more than one."""
-    await world.storage.commit(make_batch(make_record(1, weight=10.0), make_record(2, weight=2.5), make_record(3)))
+    await world.storage.commit(
+        make_batch(make_record(1, weight=10.0), make_record(2, weight=2.5), make_record(3))
+    )
     lines = [json.loads(line) for line in (await fetch(client, "format=ndjson")).splitlines()]
     assert [line["weight"] for line in lines] == [10, 2.5, 1]
     entries = json.loads(await fetch(client, "format=har"))["log"]["entries"]
@@ -129,7 +142,10 @@ async def test_csv_has_bodies_where_they_are_asked_for(client: Client, world: Wo
     await world.storage.commit(
         make_batch(
             (make_record(1), make_payload(cut, make_body(b"\xff\x00"))),
-            (make_record(2), make_payload(make_body(b"{}"), make_body(b"", size=7, omitted="coding"))),
+            (
+                make_record(2),
+                make_payload(make_body(b"{}"), make_body(b"", size=7, omitted="coding")),
+            ),
             make_record(3),
         )
     )
@@ -149,19 +165,24 @@ async def test_csv_has_bodies_where_they_are_asked_for(client: Client, world: Wo
 async def test_csv_for_excel_begins_with_a_mark(client: Client, world: World) -> None:
     """Without it Excel reads UTF-8 as the encoding of the machine."""
     await world.storage.commit(make_batch(make_record(1)))
-    marked, plain = await fetch(client, "format=csv&bom=true"), await fetch(client, "format=csv")
+    marked = await fetch(client, "format=csv&bom=true")
+    plain = await fetch(client, "format=csv")
     assert marked == "\ufeff" + plain
 
 
 @pytest.mark.parametrize("query", ["kind=event", "query=kind:event", "query=kind:event%20name:gap"])
-async def test_an_archive_of_events_alone_is_empty(client: Client, world: World, query: str) -> None:
+async def test_an_archive_of_events_alone_is_empty(
+    client: Client, world: World, query: str
+) -> None:
     """It knows exchanges only, and shows none that was not asked for."""
     await world.storage.commit(make_batch(make_event(1), make_record(2)))
     assert json.loads(await fetch(client, f"format=har&{query}"))["log"]["entries"] == []
 
 
 async def test_an_order_that_is_not_the_cursor_s_is_refused(client: Client, world: World) -> None:
-    """An export that goes on the other way would miss what it has not written, and write the rest again."""
+    """An export that goes on the other way would miss what it has not written, and write the rest
+    again.
+    """
     await world.storage.commit(make_batch(*(make_record(n) for n in range(4))))
     cursor = encode_cursor("asc", 2)
     lines = (await fetch(client, f"cursor={cursor}&order=asc")).splitlines()
@@ -195,12 +216,17 @@ def test_cookies_are_listed_as_they_are_stored() -> None:
     """By name; their values are redacted, and attributes of a cookie are none."""
     payload = make_payload()
     payload.request_head += b"\r\nCookie: session=[REDACTED:1a2b]; theme=dark"
-    payload.response_head += b"\r\nSet-Cookie: session=[REDACTED]; Path=/; HttpOnly\r\nSet-Cookie: a=b=c"
+    payload.response_head += (
+        b"\r\nSet-Cookie: session=[REDACTED]; Path=/; HttpOnly\r\nSet-Cookie: a=b=c"
+    )
     entry: Any = har_entry(make_record(1), payload)
     assert entry["request"]["cookies"] == [
         {"name": "session", "value": "[REDACTED:1a2b]"}, {"name": "theme", "value": "dark"},
     ]  # fmt: skip
-    assert entry["response"]["cookies"] == [{"name": "session", "value": "[REDACTED]"}, {"name": "a", "value": "b=c"}]
+    assert entry["response"]["cookies"] == [
+        {"name": "session", "value": "[REDACTED]"},
+        {"name": "a", "value": "b=c"},
+    ]
 
 
 def test_sizes_and_addresses_are_what_they_are_called() -> None:
@@ -217,7 +243,9 @@ def test_sizes_and_addresses_are_what_they_are_called() -> None:
 
 def test_a_target_that_is_no_path_is_no_part_of_a_url() -> None:
     """`OPTIONS *` is about the server as a whole."""
-    entry: Any = har_entry(make_record(1, method="OPTIONS", host="app:8080", path="*", query=None), None)
+    entry: Any = har_entry(
+        make_record(1, method="OPTIONS", host="app:8080", path="*", query=None), None
+    )
     assert entry["request"]["url"] == "http://app:8080/"
 
 
@@ -225,14 +253,20 @@ def check_entry(entry: dict[str, Any]) -> None:
     """Check types and presence of what HAR 1.2 requires."""
     assert isinstance(entry["time"], int | float)
     assert entry["startedDateTime"].endswith("Z")
-    request, response = entry["request"], entry["response"]
+    request = entry["request"]
+
+    response = entry["response"]
     for message in (request, response):
         assert isinstance(message["headersSize"], int)
         assert isinstance(message["bodySize"], int)
         assert message["httpVersion"] == "HTTP/1.1"
         assert all(set(pair) == {"name", "value"} for pair in message["headers"])
         assert message["cookies"] == []
-    assert request["url"] == f"http://service.test/v1/users/{request['url'].split('/')[-1].split('?')[0]}?page=1"
+
+    assert (
+        request["url"]
+        == f"http://service.test/v1/users/{request['url'].split('/')[-1].split('?')[0]}?page=1"
+    )
     assert request["queryString"] == [{"name": "page", "value": "1"}]
     assert request["postData"]["mimeType"] == "application/json"
     assert response["statusText"] == "Created all right"
@@ -240,7 +274,10 @@ def check_entry(entry: dict[str, Any]) -> None:
     assert response["content"]["encoding"] == "base64"
     assert response["content"]["comment"].startswith("cut: the first ")
     base64.b64decode(response["content"]["text"], validate=True)
-    assert all(entry["timings"][name] >= -1 for name in ("blocked", "dns", "connect", "send", "wait", "receive"))
+    assert all(
+        entry["timings"][name] >= -1
+        for name in ("blocked", "dns", "connect", "send", "wait", "receive")
+    )
 
 
 def test_an_exchange_without_answer_is_an_entry_too() -> None:
@@ -267,7 +304,9 @@ async def test_bad_parameters_are_named(client: Client, query: str, parameter: s
     assert (await response.json())["parameter"] == parameter
 
 
-async def test_a_client_that_leaves_its_export_is_no_error(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_leaves_its_export_is_no_error(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is noticed, nothing is logged above DEBUG, and the port serves on."""
     noticed = asyncio.Event()
     caplog.set_level(logging.DEBUG, "api.middleware")
@@ -278,10 +317,19 @@ async def test_a_client_that_leaves_its_export_is_no_error(world: World, caplog:
         return True
 
     caplog.handler.addFilter(notice)
-    large = Payload(b"GET / HTTP/1.1", b"HTTP/1.1 200 OK", None, Body(b"x" * 65536, b"", 65536, False, None, None))
-    await world.storage.commit(Batch("side-1", [Entry(make_record(number), large) for number in range(400)]))
-    runner = web.AppRunner(make_app(world.services()), access_log=None)  # as the admin port: handlers run to their end
+    large = Payload(
+        b"GET / HTTP/1.1",
+        b"HTTP/1.1 200 OK",
+        None,
+        Body(b"x" * 65536, b"", 65536, False, None, None),
+    )
+    await world.storage.commit(
+        Batch("side-1", [Entry(make_record(number), large) for number in range(400)])
+    )
+    # As the admin port: handlers run to their end.
+    runner = web.AppRunner(make_app(world.services()), access_log=None)
     await runner.setup()
+
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/api"
@@ -295,11 +343,16 @@ async def test_a_client_that_leaves_its_export_is_no_error(world: World, caplog:
                 assert after.status == 200
     finally:
         await runner.cleanup()
-    assert [record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+    assert [
+        record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG
+    ] == []
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-@pytest.mark.parametrize("error", [StorageUnavailable("away"), Refused(503, "too many"), RuntimeError("bug")])
+@pytest.mark.parametrize(
+    "error", [StorageUnavailable("away"), Refused(503, "too many"), RuntimeError("bug")]
+)
 async def test_an_export_that_fails_on_its_way_breaks_off(
     world: World, start: Start, monkeypatch: pytest.MonkeyPatch, version: str, error: Exception
 ) -> None:
@@ -316,7 +369,10 @@ async def test_an_export_that_fails_on_its_way_breaks_off(
     answer_pages(monkeypatch, world.storage, select_few)
     client = await start(world.services())
     reader, writer = await asyncio.open_connection(client.host, client.port)
-    head = f"GET /api/export HTTP/{version}\r\nHost: localhost\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n"
+    head = (
+        f"GET /api/export HTTP/{version}\r\nHost: localhost\r\nAuthorization: "
+        f"{BEARER['Authorization']}\r\n\r\n"
+    )
     writer.write(head.encode())
     with pytest.raises(ConnectionResetError):
         await reader.readexactly(1 << 20)
@@ -329,7 +385,9 @@ async def test_exports_take_turns(world: World, monkeypatch: pytest.MonkeyPatch)
     await fill(world, 9)
     services = world.services()
     client = TestClient(TestServer(make_app(services)))
-    select, running, most = world.storage.read, 0, 0
+    select = world.storage.read
+    running = 0
+    most = 0
 
     async def select_slowly(query: RecordQuery) -> Page:
         nonlocal running, most
@@ -341,7 +399,11 @@ async def test_exports_take_turns(world: World, monkeypatch: pytest.MonkeyPatch)
 
     answer_pages(monkeypatch, world.storage, select_slowly)
     async with client:
-        responses = [await client.get("/api/export", headers={**BEARER, "Host": "localhost"}) for _ in range(5)]
+        responses = [
+            await client.get("/api/export", headers={**BEARER, "Host": "localhost"})
+            for _ in range(5)
+        ]
         lines = [(await response.text()).count("\n") for response in responses]
+
     assert (lines, most) == ([9] * 5, 1)
     assert not services.export_turns.locked()

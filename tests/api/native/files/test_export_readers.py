@@ -1,4 +1,6 @@
-"""Exports read by programs that are not ours: the csv module, a JSON parser, a HAR schema and a HAR library."""
+"""Exports read by programs that are not ours: the csv module, a JSON parser, a HAR schema and a HAR
+library.
+"""
 
 import csv
 import io
@@ -15,16 +17,35 @@ from tests.api.har_schema import HAR
 from tests.api.native.files.test_export import PAYLOAD, fetch
 from tests.api.samples import make_record
 
-JSON_HEAD = b"POST /v1/users HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json\r\nCookie: [REDACTED]"
+JSON_HEAD = (
+    b"POST /v1/users HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json\r\nCookie: "
+    b"[REDACTED]"
+)
 PLAIN = b"HTTP/1.1 200\r\nContent-Type: text/plain; charset=utf-8"
 LATIN = b"GET /v1/users HTTP/1.1\r\nHost: service.test\r\nX-Name: \xe9"
 ODD: tuple[tuple[dict[str, object], Payload | None], ...] = (
     ({}, PAYLOAD),
     ({}, None),
-    ({"status": None, "first_byte_us": None, "outcome": "upstream_refused", "upstream": None}, None),
-    ({"method": None, "path": None, "host": None, "http_version": None, "status": 400, "outcome": "rejected"}, None),
+    (
+        {"status": None, "first_byte_us": None, "outcome": "upstream_refused", "upstream": None},
+        None,
+    ),
+    (
+        {
+            "method": None,
+            "path": None,
+            "host": None,
+            "http_version": None,
+            "status": 400,
+            "outcome": "rejected",
+        },
+        None,
+    ),
     ({"query": ""}, Payload(LATIN, PLAIN, None, Body(b"", b"", 0, False, None, None))),
-    ({"query": "a=1&a=2&b=%00&=x&c"}, Payload(JSON_HEAD, PLAIN, Body(b"{}", b"", 2, False, "gzip", None), None)),
+    (
+        {"query": "a=1&a=2&b=%00&=x&c"},
+        Payload(JSON_HEAD, PLAIN, Body(b"{}", b"", 2, False, "gzip", None), None),
+    ),
     ({"method": "POST"}, Payload(JSON_HEAD, PLAIN, Body(b"", b"", 99, True, None, "level"), None)),
     (
         {"upstream": "[::1]:80"},
@@ -32,7 +53,15 @@ ODD: tuple[tuple[dict[str, object], Payload | None], ...] = (
     ),
     ({"connect_us": 900_000, "first_byte_us": 10}, Payload(b"", b"", None, None)),
     ({"status": 101, "path": "/\xff", "host": "ünicode.test"}, None),
-    ({"method": "=cmd|' /C calc'!A0", "user_agent": "@SUM(1,1)", "path": "\t+1\r\n-2", "error_type": "-1+1"}, None),
+    (
+        {
+            "method": "=cmd|' /C calc'!A0",
+            "user_agent": "@SUM(1,1)",
+            "path": "\t+1\r\n-2",
+            "error_type": "-1+1",
+        },
+        None,
+    ),
 )
 """Exchanges of every kind that make an export stumble."""
 
@@ -42,7 +71,9 @@ async def records(world: World) -> list[Record]:
     """A store of them, and an event."""
     made = [make_record(n, **changes) for n, (changes, _) in enumerate(ODD)]
     entries = [Entry(record, payload) for record, (_, payload) in zip(made, ODD, strict=True)]
-    await world.storage.commit(Batch("side-1", [*entries, Entry(make_record(99, kind="event", name="gap"))]))
+    await world.storage.commit(
+        Batch("side-1", [*entries, Entry(make_record(99, kind="event", name="gap"))])
+    )
     return made
 
 
@@ -62,7 +93,11 @@ async def test_an_archive_is_valid(client: Client, records: list[Record]) -> Non
 async def test_the_phases_add_up(client: Client, records: list[Record]) -> None:
     """`time` is the sum of the phases that were reached, as the specification wants it."""
     for entry in (await archive(client))["log"]["entries"]:
-        phases = [value for name, value in entry["timings"].items() if name not in ("ssl", "comment") and value > 0]
+        phases = [
+            value
+            for name, value in entry["timings"].items()
+            if name not in ("ssl", "comment") and value > 0
+        ]
         assert entry["time"] == pytest.approx(sum(phases)), entry["comment"]
 
 
@@ -73,7 +108,9 @@ async def test_a_har_library_reads_an_archive(client: Client, records: list[Reco
     assert len(entries) == len(records)
     page = parser.pages[0] if parser.pages else None
     found = page.entries if page is not None else list(entries)
-    assert [entry["response"]["status"] for entry in found] == [record.status or 0 for record in records]
+    assert [entry["response"]["status"] for entry in found] == [
+        record.status or 0 for record in records
+    ]
 
 
 async def test_a_table_reads_back_cell_by_cell(client: Client, records: list[Record]) -> None:
@@ -81,11 +118,15 @@ async def test_a_table_reads_back_cell_by_cell(client: Client, records: list[Rec
     text = await fetch(client, "format=csv")
     rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     assert len(rows) == len(records)
+
     for row, record in zip(rows, records, strict=True):
         assert None not in row
         assert None not in row.values()
-        assert not [cell for cell in row.values() if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        assert not [
+            cell for cell in row.values() if cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+        ]
         assert row["method"].removeprefix("'") == (record.method or "")
+
     hostile = rows[-1]
     assert (hostile["user_agent"], hostile["path"]) == ("'@SUM(1,1)", "'\t+1\r\n-2")
 

@@ -1,4 +1,6 @@
-"""The grpcurl line of a call: its metadata, deadline and messages, each one shell word, and what it lacks as a note."""
+"""The grpcurl line of a call: its metadata, deadline and messages, each one shell word, and what it
+lacks as a note.
+"""
 
 import shlex
 from typing import Any
@@ -10,7 +12,8 @@ from storage.record import Body, Payload
 from tests.api.samples import make_record
 
 HEAD = (
-    b"POST /shop.Cart/Add HTTP/2\r\nHost: api.test\r\ncontent-type: application/grpc\r\nte: trailers\r\n"
+    b"POST /shop.Cart/Add HTTP/2\r\nHost: api.test\r\ncontent-type: application/grpc\r\nte: "
+    b"trailers\r\n"
     b"grpc-timeout: 2S\r\nx-tenant: it's\r\nauthorization: [REDACTED]"
 )
 
@@ -39,9 +42,12 @@ def test_what_cannot_be_sent_is_said() -> None:
     """Numbers in the place of names, what was cut, secrets, and bodies that are no messages."""
     assert "field number" in line(Body(b'[{"1":"a"}]', b"", 20, False, "protobuf", None))[1][-1]
     assert "in part only" in line(Body(b'[{"1":"a"}]', b"", 20, True, "protobuf", None))[1][-1]
-    assert "[REDACTED]" in line(Body(b'[{"a":"[REDACTED]"}]', b"", 20, False, "protobuf", None))[1][-1]
+    assert (
+        "[REDACTED]" in line(Body(b'[{"a":"[REDACTED]"}]', b"", 20, False, "protobuf", None))[1][-1]
+    )
     shortened = b'[{"a":{"omitted": "base64", "bytes": 9000}}]'
     assert "were not kept" in line(Body(shortened, b"", 9000, False, "protobuf", None))[1][-1]
+
     for junk in (b"junk", b"{}"):
         words, notes = line(Body(junk, b"", 4, False, None, None))
         assert "-d" not in words
@@ -53,7 +59,14 @@ def test_grpc_web_is_left_to_curl() -> None:
     record = make_record(1, method="POST", path="/shop.Cart/Add", grpc=Grpc(0))
     head = HEAD.replace(b"application/grpc", b"application/grpc-web+proto")
     assert curl_of(detail_json(record, Payload(head, b"", None, None))).command.startswith("curl ")
-    made = curl_of(detail_json(record, Payload(head, b"", Body(b'[{"1":"a"}]', b"", 8, False, "protobuf", None), None)))
+    made = curl_of(
+        detail_json(
+            record, Payload(head, b"", Body(b'[{"1":"a"}]', b"", 8, False, "protobuf", None), None)
+        )
+    )
     assert "--data-binary @request-body" in made.command
-    assert "8 bytes was not kept (its messages are, as JSON): put it into the file request-body" in made.notes[0]
+    assert (
+        "8 bytes was not kept (its messages are, as JSON): put it into the file request-body"
+        in made.notes[0]
+    )
     assert not any("sent decoded" in note for note in made.notes)

@@ -15,4 +15,7 @@ def test_a_shell_reads_what_was_written(text: str) -> None:
     text = text.rstrip("\n") + "."
     command = f"printf '%s|' {word(text)}"
     assert command.replace("\n", "").replace("\t", "").isprintable()
-    assert subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=True).stdout == (text + "|").encode()
+    assert (
+        subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=True).stdout
+        == (text + "|").encode()
+    )

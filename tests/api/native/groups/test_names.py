@@ -18,5 +18,7 @@ def test_a_group_has_its_own_name_and_those_of_a_search() -> None:
 
 def test_what_is_no_group_is_refused_by_the_name_of_its_parameter() -> None:
     """With all that there are."""
-    with pytest.raises(BadParameter, match=r"group_by is 'usr', expected one of endpoint, path, .*tool, or a field"):
+    with pytest.raises(
+        BadParameter, match=r"group_by is 'usr', expected one of endpoint, path, .*tool, or a field"
+    ):
         read_group("group_by", "usr")

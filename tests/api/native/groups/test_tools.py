@@ -21,7 +21,9 @@ SECOND_US = 1_000_000
 async def fill(world: World) -> None:
     """Store nine calls of `add`, one a second, of which the fifth failed, and one of `search`."""
     calls = [
-        make_tool_call(n, started_at_us=START_US + n * SECOND_US, latency_us=(n + 1) * 1000, key_id="k1")
+        make_tool_call(
+            n, started_at_us=START_US + n * SECOND_US, latency_us=(n + 1) * 1000, key_id="k1"
+        )
         for n in range(9)
     ]
     calls[4].status = "error"
@@ -39,16 +41,28 @@ async def test_calls_are_counted_by_tool(client: Client, world: World) -> None:
     assert (add["value"], add["state"], add["exchanges"], add["share"]) == ("add", "known", 9, 0.9)
     assert (add["client_errors"], add["server_errors"], add["cost_usd"]) == (0, 1, 2.25)
     assert add["duration_ms"] == {"p50": 5.0, "p95": 9.0, "p99": 9.0, "estimated": False}
-    assert (search["value"], search["exchanges"], search["duration_ms"]["p50"]) == ("search", 1, None)
+    assert (search["value"], search["exchanges"], search["duration_ms"]["p50"]) == (
+        "search",
+        1,
+        None,
+    )
 
 
 async def test_a_range_of_time_ends_before_until(client: Client, world: World) -> None:
-    """As of requests, although a filter of tool calls includes its end; tools and keys restrict, too."""
+    """As of requests, although a filter of tool calls includes its end; tools and keys restrict,
+    too.
+    """
     await fill(world)
-    found = await ask(client, "/api/top?by=tool&since=2024-06-12T14:07:15Z&until=2024-06-12T14:07:18Z")
+    found = await ask(
+        client, "/api/top?by=tool&since=2024-06-12T14:07:15Z&until=2024-06-12T14:07:18Z"
+    )
     assert [(row["value"], row["exchanges"]) for row in found["rows"]] == [("add", 3)]
-    assert [row["value"] for row in (await ask(client, "/api/top?by=tool&query=tool:search"))["rows"]] == ["search"]
-    assert [row["value"] for row in (await ask(client, "/api/top?by=tool&key=k1"))["rows"]] == ["add"]
+    assert [
+        row["value"] for row in (await ask(client, "/api/top?by=tool&query=tool:search"))["rows"]
+    ] == ["search"]
+    assert [row["value"] for row in (await ask(client, "/api/top?by=tool&key=k1"))["rows"]] == [
+        "add"
+    ]
 
 
 async def test_the_newest_are_counted_where_there_are_more(
@@ -65,7 +79,9 @@ async def test_the_newest_are_counted_where_there_are_more(
     assert [(row["value"], row["server_errors"]) for row in part["rows"]] == [("add", 1)]
 
 
-async def test_a_filter_that_tool_calls_do_not_know_is_refused(client: Client, world: World) -> None:
+async def test_a_filter_that_tool_calls_do_not_know_is_refused(
+    client: Client, world: World
+) -> None:
     """Rather than left out."""
     await fill(world)
     found = await ask(client, "/api/top?by=tool&status=5xx", status=400)
@@ -93,15 +109,19 @@ class Endless(MemoryStorage):
         return ToolPage(calls, complete=True)
 
 
-async def test_what_calls_gave_is_not_kept_until_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_calls_gave_is_not_kept_until_all_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It is only measured: a page of calls is in memory, not thousands."""
     monkeypatch.setattr(top, "PAGE_CALLS", 10)
     monkeypatch.setattr(top, "MAX_CALLS", 500)
     tracemalloc.start()
+
     try:
         found = await top.top_tools(Endless(), Filter())
         _, most_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+
     assert [(row.exchanges, row.response_bytes) for row in found.rows] == [(500, 500 * 64 * 1024)]
     assert most_bytes < 100 * 64 * 1024

@@ -21,9 +21,13 @@ BEFORE_US = 1_718_197_200_000_000
 
 
 async def fill(world: World) -> None:
-    """Store six exchanges of two endpoints, one of the hour before, and an event where that hour begins."""
+    """Store six exchanges of two endpoints, one of the hour before, and an event where that hour
+    begins.
+    """
     records = [
-        make_record(n, method="GET", endpoint="/a/{id}" if n < 4 else "/b", status=(200, 500, 404)[n % 3])
+        make_record(
+            n, method="GET", endpoint="/a/{id}" if n < 4 else "/b", status=(200, 500, 404)[n % 3]
+        )
         for n in range(7)
     ]
     records[6].started_at_us = START_US - HOUR_US
@@ -64,7 +68,9 @@ async def test_nothing_is_compared_with_what_the_log_does_not_reach_back_to(
 ) -> None:
     """A period of which only the end was recorded would make everything look as if it had grown."""
     moments = (BEFORE_US + begins_us, BEFORE_US + HOUR_US - 1, START_US)
-    records = [make_record(n, endpoint="/a", started_at_us=moment) for n, moment in enumerate(moments)]
+    records = [
+        make_record(n, endpoint="/a", started_at_us=moment) for n, moment in enumerate(moments)
+    ]
     await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
     [row] = (await ask(client, f"/api/endpoints?{RANGE}&before=true"))["rows"]
     assert (row["before"] is not None) == is_compared
@@ -83,12 +89,19 @@ async def test_other_fields_are_listed_too(client: Client, world: World) -> None
 async def test_headers_and_places_in_bodies_are_listed(client: Client, world: World) -> None:
     """With their share; those without a value say why."""
     entries = [
-        Entry(make_record(n, status=500), make_payload(make_body(b'{"user": {"id": %d}}' % (n // 3)))) for n in range(4)
+        Entry(
+            make_record(n, status=500), make_payload(make_body(b'{"user": {"id": %d}}' % (n // 3)))
+        )
+        for n in range(4)
     ]
     cut = make_body(b'{"user"', truncated=True, size=9000)
-    await world.storage.commit(Batch("side-1", [*entries, Entry(make_record(5), make_payload(cut))]))
+    await world.storage.commit(
+        Batch("side-1", [*entries, Entry(make_record(5), make_payload(cut))])
+    )
     found = await ask(client, "/api/top?by=body.user.id")
-    assert [(row["value"], row["state"], row["exchanges"], row["share"]) for row in found["rows"]] == [
+    assert [
+        (row["value"], row["state"], row["exchanges"], row["share"]) for row in found["rows"]
+    ] == [
         ("0", "known", 3, 0.6),
         (None, "cut", 1, 0.2),
         ("1", "known", 1, 0.2),
@@ -104,13 +117,27 @@ async def test_headers_and_places_in_bodies_are_listed(client: Client, world: Wo
         ("p99", "/slow"), ("bytes", "/large"), ("tokens", "/model"), ("cost", "/dear"),
     ],
 )  # fmt: skip
-async def test_rows_can_be_sorted_by_each_figure(client: Client, world: World, sort: str, first: str) -> None:
+async def test_rows_can_be_sorted_by_each_figure(
+    client: Client, world: World, sort: str, first: str
+) -> None:
     """The most first, before the limit; their counts over time stay with them."""
-    ended: dict[str, Any] = {"/slow": {"duration_us": 9_000_000}, "/large": {"response_bytes": 1 << 20}}
+    ended: dict[str, Any] = {
+        "/slow": {"duration_us": 9_000_000},
+        "/large": {"response_bytes": 1 << 20},
+    }
     ended |= {"/missing": {"status": 404}, "/broken": {"status": 503}}
-    ended |= {"/model": {"input_tokens": 5, "output_tokens": 4}, "/dear": {"cost_usd": 0.5, "output_tokens": 8}}
-    records = [make_record(0, method="GET", endpoint="/many"), make_record(1, method="GET", endpoint="/many")]
-    records += [make_record(n, method="GET", endpoint=name, **ended[name]) for n, name in enumerate(ended, 2)]
+    ended |= {
+        "/model": {"input_tokens": 5, "output_tokens": 4},
+        "/dear": {"cost_usd": 0.5, "output_tokens": 8},
+    }
+    records = [
+        make_record(0, method="GET", endpoint="/many"),
+        make_record(1, method="GET", endpoint="/many"),
+    ]
+    records += [
+        make_record(n, method="GET", endpoint=name, **ended[name])
+        for n, name in enumerate(ended, 2)
+    ]
     await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
     found = await ask(client, f"/api/endpoints?{RANGE}&limit=1&buckets=1&sort={sort}")
     assert [row["value"] for row in found["rows"]] == [first]
@@ -118,32 +145,54 @@ async def test_rows_can_be_sorted_by_each_figure(client: Client, world: World, s
     assert found["values"] == 7
 
 
-async def test_failures_are_grouped_by_endpoint_reason_and_status(client: Client, world: World) -> None:
+async def test_failures_are_grouped_by_endpoint_reason_and_status(
+    client: Client, world: World
+) -> None:
     """All of the period, however many there are; what a row shows finds its requests."""
     failures: list[dict[str, Any]] = [{"endpoint": "/a", "status": 500}] * 3
-    failures += [{"endpoint": "/b", "status": 500}, {"endpoint": "/a", "status": 429, "error_type": "rate_limit"}]
-    failures += [{"endpoint": "/a", "status": 404, "level": "warn"}, {"endpoint": "/a", "outcome": "client_closed"}]
-    records = [make_record(n, **{"method": "GET", "level": "error"} | ended) for n, ended in enumerate(failures)]
+    failures += [
+        {"endpoint": "/b", "status": 500},
+        {"endpoint": "/a", "status": 429, "error_type": "rate_limit"},
+    ]
+    failures += [
+        {"endpoint": "/a", "status": 404, "level": "warn"},
+        {"endpoint": "/a", "outcome": "client_closed"},
+    ]
+    records = [
+        make_record(n, **{"method": "GET", "level": "error"} | ended)
+        for n, ended in enumerate(failures)
+    ]
     records.append(make_record(9, method="GET", endpoint="/a", level="info"))
     await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
     rows = (await ask(client, f"/api/top?by=failure&{RANGE}&buckets=1"))["rows"]
-    shown = {(row["status"], row["error"], row["method"], row["value"]): row["exchanges"] for row in rows}
+    shown = {
+        (row["status"], row["error"], row["method"], row["value"]): row["exchanges"] for row in rows
+    }
     assert shown == {
         (500, "http_500", "GET", "/a"): 3, (500, "http_500", "GET", "/b"): 1, (429, "rate_limit", "GET", "/a"): 1,
         (404, "http_404", "GET", "/a"): 1, (200, "client_closed", "GET", "/a"): 1,
     }  # fmt: skip
+
     for row in rows:
-        search = f"status:{row['status']} error:{row['error']} method:{row['method']} endpoint:{row['value']}"
+        search = (
+            f"status:{row['status']} error:{row['error']} method:{row['method']} "
+            f"endpoint:{row['value']}"
+        )
         found = await ask(client, f"/api/records?query={search}")
         assert len(found["records"]) == row["exchanges"] == row["series"][0]
+
     by_error = (await ask(client, "/api/top?by=error"))["rows"]
     assert {row["value"]: row["exchanges"] for row in by_error} == {
         "http_500": 4, "rate_limit": 1, "http_404": 1, "client_closed": 1, None: 1,
     }  # fmt: skip
 
 
-async def test_failures_of_one_status_are_told_apart_by_what_they_said(client: Client, world: World) -> None:
-    """A row has the message of its requests, a search with it finds them, and messages are a group of their own."""
+async def test_failures_of_one_status_are_told_apart_by_what_they_said(
+    client: Client, world: World
+) -> None:
+    """A row has the message of its requests, a search with it finds them, and messages are a group
+    of their own.
+    """
     said = ["no such user …", "no such user …", "the store is away", None]
     records = [
         make_record(number, method="GET", endpoint="/a", status=500, level="error", message=message)
@@ -154,15 +203,27 @@ async def test_failures_of_one_status_are_told_apart_by_what_they_said(client: C
     assert {row["message"]: (row["exchanges"], *row["series"]) for row in rows} == {
         "no such user …": (2, 2), "the store is away": (1, 1), None: (1, 1),
     }  # fmt: skip
-    for search, count in (('message:"no such user …"', 2), ("message:*store*", 1), ("-message:*", 1)):
+
+    for search, count in (
+        ('message:"no such user …"', 2),
+        ("message:*store*", 1),
+        ("-message:*", 1),
+    ):
         assert len((await ask(client, f"/api/records?query={search}"))["records"]) == count
+
     by_message = (await ask(client, "/api/top?by=message&query=message:*"))["rows"]
-    assert [(row["value"], row["exchanges"]) for row in by_message] == [("no such user …", 2), ("the store is away", 1)]
+    assert [(row["value"], row["exchanges"]) for row in by_message] == [
+        ("no such user …", 2),
+        ("the store is away", 1),
+    ]
 
 
 async def test_a_cost_that_is_not_known_is_none(client: Client, world: World) -> None:
     """A model without a price has not been free."""
-    records = [make_record(1, model="priced", provider="x", cost_usd=0.5), make_record(2, model="new", provider="x")]
+    records = [
+        make_record(1, model="priced", provider="x", cost_usd=0.5),
+        make_record(2, model="new", provider="x"),
+    ]
     await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
     found = await ask(client, "/api/top?by=model")
     assert {row["value"]: row["cost_usd"] for row in found["rows"]} == {"priced": 0.5, "new": None}
@@ -173,7 +234,10 @@ async def test_a_cost_that_is_not_known_is_none(client: Client, world: World) ->
 async def test_it_is_said_where_tokens_were_not_reported(client: Client, world: World) -> None:
     """A model that says nothing of its use has not used nothing."""
     counts = {"input_tokens": 5, "output_tokens": 0}
-    records = [make_record(1, model="counted", provider="x", **counts), make_record(2, model="mute", provider="x")]
+    records = [
+        make_record(1, model="counted", provider="x", **counts),
+        make_record(2, model="mute", provider="x"),
+    ]
     await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
     rows = (await ask(client, "/api/top?by=model"))["rows"]
     assert {row["value"]: (row["input_tokens"], row["output_tokens"], row["counted"]) for row in rows} == {
@@ -188,7 +252,9 @@ async def test_tools_are_counted_by_what_calls_tell_of_them(client: Client, worl
     tells = Stream(None, None, None, True, failed_tools=["read_file"])
     records = [
         make_record(1, stream=asks, **call),
-        make_record(2, stream=tells, error_type="tool_error", level="warn", conversation=b"c" * 16, **call),
+        make_record(
+            2, stream=tells, error_type="tool_error", level="warn", conversation=b"c" * 16, **call
+        ),
     ]
     entries = [Entry(record) for record in records]
     entries[0].tool_calls = [make_tool_call(1, tool_name="search", status="success")]
@@ -210,7 +276,9 @@ async def test_tools_are_counted_by_what_calls_tell_of_them(client: Client, worl
 
 @pytest.mark.parametrize("scope", ["", f"&{RANGE}"])
 async def test_calls_over_a_web_socket_are_added(client: Client, world: World, scope: str) -> None:
-    """Tokens and cost of its events, beside the one request that the connection is; also while that runs."""
+    """Tokens and cost of its events, beside the one request that the connection is; also while that
+    runs.
+    """
     call: dict[str, Any] = {
         "kind": "event",
         "level": "debug",
@@ -218,11 +286,18 @@ async def test_calls_over_a_web_socket_are_added(client: Client, world: World, s
         "status": None,
         "provider": "openai",
     }
-    call |= {"model": "gpt-5.1", "input_tokens": 10, "output_tokens": 2, "cost_usd": 0.25, "project": "p"}
+    call |= {
+        "model": "gpt-5.1",
+        "input_tokens": 10,
+        "output_tokens": 2,
+        "cost_usd": 0.25,
+        "project": "p",
+    }
     noise = {"kind": "event", "level": "debug", "name": "websocket_message", "project": "noise"}
     records = [make_record(1, **call), make_record(2, **call), make_record(3, **noise)]
     await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
     connection = make_record(4, status=101, model="gpt-5.1", project="p")
+
     for exchanges in (0, 1):
         if exchanges:
             await world.storage.commit(Batch("side-1", [Entry(connection)]))
@@ -236,10 +311,16 @@ async def test_calls_over_a_web_socket_are_added(client: Client, world: World, s
 
 
 async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
-    """In steps that cover the range, whose sum is the count of the row; an endpoint that others became part of, too."""
+    """In steps that cover the range, whose sum is the count of the row; an endpoint that others
+    became part of, too.
+    """
     await fill(world)
     found = await ask(client, f"/api/endpoints?{RANGE}&buckets=4")
-    assert found["series"] == {"start": "2024-06-12T14:00:00.000Z", "step_s": 900.0, "complete": True}
+    assert found["series"] == {
+        "start": "2024-06-12T14:00:00.000Z",
+        "step_s": 900.0,
+        "complete": True,
+    }
     assert [row["series"] for row in found["rows"]] == [[4, 0, 0, 0], [2, 0, 0, 0]]
     assert (await ask(client, f"/api/endpoints?{RANGE}"))["series"] is None
 
@@ -268,21 +349,32 @@ async def test_what_is_no_parameter_is_refused(client: Client, path: str, named:
 async def test_endpoints_of_today_have_the_sums_of_before(
     start: Callable[[Services], Awaitable[Client]], world: World
 ) -> None:
-    """What was stored under a name that is none any more is added to the endpoint that it is part of."""
+    """What was stored under a name that is none any more is added to the endpoint that it is part
+    of.
+    """
     await fill(world)
     names = EndpointNames(
         lambda route, project, name: "/{name}" if name == "/b" else name,
-        lambda name, scope: [FormerEndpoints("default", "proj_a", ("/b",))] if name == "/{name}" else [],
+        lambda name, scope: (
+            [FormerEndpoints("default", "proj_a", ("/b",))] if name == "/{name}" else []
+        ),
     )
     client = await start(replace(world.services(), endpoints=names))
     found = await ask(client, "/api/endpoints?endpoint=/{name}")
     assert [(row["value"], row["exchanges"]) for row in found["rows"]] == [("/{name}", 2)]
     found = await ask(client, f"/api/endpoints?{RANGE}&buckets=2")
-    assert [(row["value"], row["series"]) for row in found["rows"]] == [("/a/{id}", [4, 0]), ("/{name}", [2, 0])]
+    assert [(row["value"], row["series"]) for row in found["rows"]] == [
+        ("/a/{id}", [4, 0]),
+        ("/{name}", [2, 0]),
+    ]
 
 
-@pytest.mark.parametrize(("name", "field"), [("ua", "user_agent"), ("ip", "client_ip"), ("error_type", "error")])
-async def test_a_field_has_the_names_it_has_in_a_search(client: Client, world: World, name: str, field: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "field"), [("ua", "user_agent"), ("ip", "client_ip"), ("error_type", "error")]
+)
+async def test_a_field_has_the_names_it_has_in_a_search(
+    client: Client, world: World, name: str, field: str
+) -> None:
     """As the search language calls it, and as a parameter does; the answer names the field."""
     await fill(world)
     assert await ask(client, f"/api/top?by={name}") == await ask(client, f"/api/top?by={field}")

@@ -20,7 +20,10 @@ async def test_where_values_of_a_word_are_found_they_can_be_read(client: Client)
     words = (await (await client.get("/api/words", headers=BEARER)).json())["words"]
     for word in words:
         if word["facet"]:
-            assert (await client.get(f"/api/facets?name={word['facet']}", headers=BEARER)).status == 200
+            assert (
+                await client.get(f"/api/facets?name={word['facet']}", headers=BEARER)
+            ).status == 200
+
         if word["grouped"]:
             name = f"{word['name']}a" if word["name"].endswith(".") else word["name"]
             assert (await client.get(f"/api/top?by={name}", headers=BEARER)).status == 200, name
