@@ -1,7 +1,8 @@
-"""What the real LLM clients ask, and what the log must then say: read off what the client itself was told.
+"""What the real LLM clients ask, and what the log must then say: read off what the client itself
+was told.
 
-Each case is a question put to a client, and a function from what the client heard to the columns of the record. The
-log is compared with what was heard directly, without sidelog between.
+Each case is a question put to a client, and a function from what the client heard to the columns of
+the record. The log is compared with what was heard directly, without sidelog between.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,10 @@ class Case(NamedTuple):
 
 
 MESSAGES: Final[list[Any]] = [{"role": "user", "content": "what is the weather like in Zürich"}]
-SCHEMA: Final = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "number"}}}
+SCHEMA: Final = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "number"}},
+}
 FUNCTION: Final = {"name": "weather", "description": "Tell the weather", "parameters": SCHEMA}
 TOOLS: Final[list[Any]] = [{"type": "function", "function": FUNCTION}]
 TOOL_CALL: Final = {
@@ -36,7 +40,13 @@ TOOL_TURNS: Final[list[Any]] = [
     {"role": "tool", "tool_call_id": "call_1", "content": "sunny and warm"},
 ]
 USED: Final = {"status": 200, "outcome": "ok", "usage_state": "exact", "error_type": None}
-UNUSED: Final = {"status": 200, "outcome": "ok", "usage_state": "absent", "input_tokens": None, "output_tokens": None}
+UNUSED: Final = {
+    "status": 200,
+    "outcome": "ok",
+    "usage_state": "absent",
+    "input_tokens": None,
+    "output_tokens": None,
+}
 
 
 def failed(provider: str, model: str, status: int, error: str) -> Callable[[Any], Facts]:
@@ -53,12 +63,20 @@ def failed(provider: str, model: str, status: int, error: str) -> Callable[[Any]
 
 
 def broken(provider: str, model: str, error: str, *counts: str) -> Callable[[Any], Facts]:
-    """Facts of a stream that ended in an error under a 200; `counts`: where the last part heard has what was used."""
+    """Facts of a stream that ended in an error under a 200; `counts`: where the last part heard has
+    what was used.
+    """
 
     def facts(heard: Any) -> Facts:
         assert len(heard) > 1, heard
         assert "raised" in heard[-1] or heard[-1]["type"] == "error", heard
-        known = {"status": 200, "outcome": "ok", "error_type": error, "provider": provider, "model": model}
+        known = {
+            "status": 200,
+            "outcome": "ok",
+            "error_type": error,
+            "provider": provider,
+            "model": model,
+        }
         return known | {"usage_state": "partial" if counts else "absent", "finish_reason": None}
 
     return facts
@@ -69,7 +87,10 @@ def chat_facts(heard: Any) -> Facts:
     parts = heard if isinstance(heard, list) else [heard]
     usage = next(part["usage"] for part in reversed(parts) if part["usage"])
     reason = next(
-        choice["finish_reason"] for part in parts for choice in part["choices"] if choice.get("finish_reason")
+        choice["finish_reason"]
+        for part in parts
+        for choice in part["choices"]
+        if choice.get("finish_reason")
     )
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     return USED | {
@@ -82,7 +103,12 @@ def chat_facts(heard: Any) -> Facts:
 def chat_without_usage(heard: Any) -> Facts:
     """Facts of a stream that was not asked for its usage."""
     assert not any(part["usage"] for part in heard)
-    return UNUSED | {"model": "gpt-4o", "resolved_model": "gpt-4o", "finish_reason": "stop", "error_type": None}
+    return UNUSED | {
+        "model": "gpt-4o",
+        "resolved_model": "gpt-4o",
+        "finish_reason": "stop",
+        "error_type": None,
+    }
 
 
 def response_facts(heard: Any) -> Facts:
@@ -151,7 +177,9 @@ def ollama_facts(heard: Any) -> Facts:
 
 def chat(clients: Clients, **more: Any) -> Any:
     """Ask for a chat completion."""
-    return clients.openai.chat.completions.create(**{"model": "gpt-4o", "messages": MESSAGES} | more)
+    return clients.openai.chat.completions.create(
+        **{"model": "gpt-4o", "messages": MESSAGES} | more
+    )
 
 
 def response(clients: Clients, **more: Any) -> Any:
@@ -161,7 +189,12 @@ def response(clients: Clients, **more: Any) -> Any:
 
 def message(clients: Clients, **more: Any) -> Any:
     """Ask for a message."""
-    body: dict[str, Any] = {"model": "claude-demo", "max_tokens": 1000, "messages": MESSAGES, "system": "be very brief"}
+    body: dict[str, Any] = {
+        "model": "claude-demo",
+        "max_tokens": 1000,
+        "messages": MESSAGES,
+        "system": "be very brief",
+    }
     return clients.anthropic.messages.create(**body | more)
 
 
@@ -174,7 +207,9 @@ def message_stream(clients: Clients, **more: Any) -> Any:
 
 def content(clients: Clients, **more: Any) -> Any:
     """Ask for content."""
-    return clients.gemini.models.generate_content(**{"model": "gemini-2.5-flash", "contents": "tell me more"} | more)
+    return clients.gemini.models.generate_content(
+        **{"model": "gemini-2.5-flash", "contents": "tell me more"} | more
+    )
 
 
 def content_stream(clients: Clients, **more: Any) -> Any:
@@ -185,7 +220,9 @@ def content_stream(clients: Clients, **more: Any) -> Any:
 
 def interaction(clients: Clients, **more: Any) -> Any:
     """Ask for an interaction."""
-    return clients.gemini.interactions.create(**{"model": "gemini-3.8-flash", "input": "tell me more"} | more)
+    return clients.gemini.interactions.create(
+        **{"model": "gemini-3.8-flash", "input": "tell me more"} | more
+    )
 
 
 def line_chat(clients: Clients, **more: Any) -> Any:
@@ -203,12 +240,17 @@ ANTHROPIC_TURNS: Final = [
     *MESSAGES,
     {
         "role": "assistant",
-        "content": [{"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Zürich"}}],
+        "content": [
+            {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Zürich"}}
+        ],
     },
     {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "sunny"}]},
 ]
 WITH_USAGE: Final = {"stream": True, "stream_options": {"include_usage": True}}
-RUNNING_USAGE: Final = {"stream": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}}
+RUNNING_USAGE: Final = {
+    "stream": True,
+    "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+}
 
 CASES: Final[dict[str, Case]] = {
     "chat": Case(chat, chat_facts),

@@ -1,4 +1,6 @@
-"""The documents' own sample clients but for base URL, token and ids, and stand-ins for what they import."""
+"""The documents' own sample clients but for base URL, token and ids, and stand-ins for what they
+import.
+"""
 
 REQUESTS = '''
 """What the samples use of the package `requests`, over the standard library."""
@@ -308,4 +310,6 @@ async function* streamLogs(parameters) {
 }
 export const client = { proxyLogs: { logs: { listIterator, streamLogs, getStats: async () => (await get('/stats')).json() } } };
 """  # noqa: E501
-"""The SDK of the proxy logs as its samples use it, over `fetch`: only what the document says of the endpoints."""
+"""The SDK of the proxy logs as its samples use it, over `fetch`: only what the document says of the
+endpoints.
+"""

@@ -16,7 +16,11 @@ from tests.support.long import long
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running
 
-BEHIND_CDN = {"X_Forwarded_For": "203.0.113.7", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "shop.example"}
+BEHIND_CDN = {
+    "X_Forwarded_For": "203.0.113.7",
+    "X_Forwarded_Proto": "https",
+    "X_Forwarded_Host": "shop.example",
+}
 TRUSTING = {"SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]'}
 
 
@@ -35,18 +39,23 @@ def ask(url: str, **headers: str) -> tuple[str, dict[str, str]]:
 
 
 def _request(url: str, headers: dict[str, str] = BEHIND_CDN) -> urllib.request.Request:
-    return urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return urllib.request.Request(
+        url, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 @pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_socket_for_both_families_shows_addresses_of_ipv4_as_they_are(
     tmp_path: Path, upstream: str, workers: str
 ) -> None:
-    """Record, access log, top and upstream have 127.0.0.1; a trusted proxy is found by it; mapped entries are plain."""
+    """Record, access log, top and upstream have 127.0.0.1; a trusted proxy is found by it; mapped
+    entries are plain.
+    """
     out = tmp_path / "out"
     environ = {**TRUSTING, "SIDELOG_LOG__ACCESS": "json"}
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=environ)
     sidelog.use_upstream(upstream, "[::]")
+
     with out.open("wb") as file:
         sidelog.stdout = file.fileno()
         with sidelog:
@@ -60,6 +69,7 @@ def test_a_socket_for_both_families_shows_addresses_of_ipv4_as_they_are(
             lines = [json.loads(line) for line in out.read_text().splitlines()]
             assert [line["client_ip"] for line in lines] == ["127.0.0.1", "203.0.113.7"]
             rows = sidelog.api("/api/top?by=client_ip")["rows"]
+
     assert {row["value"] for row in rows} == {"127.0.0.1", "203.0.113.7"}
 
 
@@ -67,21 +77,44 @@ def test_a_socket_for_both_families_shows_addresses_of_ipv4_as_they_are(
     "headers",
     [
         BEHIND_CDN,
-        BEHIND_CDN | {"X_Forwarded_Proto": "HTTPS, http", "X_Forwarded_Host": "shop.example, 10.0.0.3"},
+        BEHIND_CDN
+        | {"X_Forwarded_Proto": "HTTPS, http", "X_Forwarded_Host": "shop.example, 10.0.0.3"},
         BEHIND_CDN | {"X_Forwarded_Proto": "wss"},
         {"Forwarded": 'for=203.0.113.7;proto=https;host="shop.example"'},
     ],
 )
-def test_a_record_has_the_url_that_the_client_asked_for(behind: Sidelog, headers: dict[str, str]) -> None:
-    """What a trusted proxy says of scheme and host is in record, HAR and curl, and found by `host:`."""
+def test_a_record_has_the_url_that_the_client_asked_for(
+    behind: Sidelog, headers: dict[str, str]
+) -> None:
+    """What a trusted proxy says of scheme and host is in record, HAR and curl, and found by
+    `host:`.
+    """
     name, _ = ask(behind.url + "/paid?n=1", **headers)
     record = behind.record(name)
-    assert (record["scheme"], record["host"], record["client_ip"]) == ("https", "shop.example", "203.0.113.7")
+    assert (record["scheme"], record["host"], record["client_ip"]) == (
+        "https",
+        "shop.example",
+        "203.0.113.7",
+    )
     [entry] = behind.api(f"/api/records/{name}/har")["log"]["entries"]
     assert entry["request"]["url"] == "https://shop.example/paid?n=1"
     assert name in [found["id"] for found in behind.records("query=host:shop.example")]
-    command = [sys.executable, "-m", "proxy", "get", name, "--curl", "--url", behind.admin_url, "--token", behind.token]
-    assert "https://shop.example/paid?n=1" in subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout
+    command = [
+        sys.executable,
+        "-m",
+        "proxy",
+        "get",
+        name,
+        "--curl",
+        "--url",
+        behind.admin_url,
+        "--token",
+        behind.token,
+    ]
+    assert (
+        "https://shop.example/paid?n=1"
+        in subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +126,9 @@ def test_a_record_has_the_url_that_the_client_asked_for(behind: Sidelog, headers
         {"Forwarded": "for=203.0.113.7"},
     ],
 )
-def test_what_is_no_scheme_or_host_is_not_recorded(behind: Sidelog, headers: dict[str, str]) -> None:
+def test_what_is_no_scheme_or_host_is_not_recorded(
+    behind: Sidelog, headers: dict[str, str]
+) -> None:
     """The record has those of our own port then; the service gets what the proxy said."""
     name, seen = ask(behind.url + "/odd", **headers)
     record = behind.record(name)
@@ -103,10 +138,15 @@ def test_what_is_no_scheme_or_host_is_not_recorded(behind: Sidelog, headers: dic
 
 
 def test_a_stranger_says_nothing_of_the_url(tmp_path: Path, upstream: str) -> None:
-    """Without trusted proxies scheme, host and client are what we saw; its chain is appended to, the rest replaced."""
+    """Without trusted proxies scheme, host and client are what we saw; its chain is appended to,
+    the rest replaced.
+    """
     with Sidelog(tmp_path / "data", upstream) as sidelog:
-        name, seen = ask(sidelog.url + "/own", **BEHIND_CDN, Forwarded="proto=https;host=shop.example")
+        name, seen = ask(
+            sidelog.url + "/own", **BEHIND_CDN, Forwarded="proto=https;host=shop.example"
+        )
         record = sidelog.record(name)
+
     host = f"127.0.0.1:{sidelog.port}"
     assert (record["scheme"], record["host"], record["client_ip"]) == ("http", host, "127.0.0.1")
     assert seen["x-forwarded-for"] == "203.0.113.7, 127.0.0.1"
@@ -115,7 +155,9 @@ def test_a_stranger_says_nothing_of_the_url(tmp_path: Path, upstream: str) -> No
 
 def test_an_exchange_in_flight_has_the_url_too(behind: Sidelog) -> None:
     """What is shown while it runs is what its record will say."""
-    asking = threading.Thread(target=lambda: urllib.request.urlopen(_request(behind.url + "/slow?s=2")).read())
+    asking = threading.Thread(
+        target=lambda: urllib.request.urlopen(_request(behind.url + "/slow?s=2")).read()
+    )
     asking.start()
     shown = eventually(lambda: behind.api("/api/records?in_flight=true&path=/slow")["records"])
     asking.join()
@@ -124,15 +166,19 @@ def test_an_exchange_in_flight_has_the_url_too(behind: Sidelog) -> None:
 
 
 def test_a_cdn_names_the_client_in_a_field_of_its_own(tmp_path: Path, upstream: str) -> None:
-    """`client_address_header` of a trusted proxy is the client; the service gets field and chain as always."""
+    """`client_address_header` of a trusted proxy is the client; the service gets field and chain as
+    always.
+    """
     environ = {**TRUSTING, "SIDELOG_PROXY__CLIENT_ADDRESS_HEADER": "CF-Connecting-IP"}
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
         named = [
-            ask(f"{sidelog.url}/{n}", CF_Connecting_IP=f"198.51.100.{n}", X_Forwarded_For="6.6.6.6") for n in (1, 2)
+            ask(f"{sidelog.url}/{n}", CF_Connecting_IP=f"198.51.100.{n}", X_Forwarded_For="6.6.6.6")
+            for n in (1, 2)
         ]
         found = [sidelog.record(name)["client_ip"] for name, _ in named]
         bare, _ = ask(sidelog.url + "/bare", X_Forwarded_For="6.6.6.6")
         assert sidelog.record(bare)["client_ip"] == "6.6.6.6"
+
     assert found == ["198.51.100.1", "198.51.100.2"]
     assert named[0][1]["cf-connecting-ip"] == "198.51.100.1"
     assert named[0][1]["x-forwarded-for"] == "6.6.6.6, 127.0.0.1"
@@ -142,17 +188,31 @@ async def _insist_on_tls(request: web.Request) -> web.Response:
     """As Django's SECURE_SSL_REDIRECT does."""
     if request.headers["X-Forwarded-Proto"] == "https":
         return web.Response(text="secure")
-    return web.Response(status=301, headers={"Location": f"https://{request.headers['Host']}{request.rel_url}"})
+    return web.Response(
+        status=301, headers={"Location": f"https://{request.headers['Host']}{request.rel_url}"}
+    )
 
 
 def test_a_service_that_redirects_without_end_is_explained_once(tmp_path: Path) -> None:
-    """Log, event and doctor name the peer and the setting; with it the service answers, and doctor is content."""
+    """Log, event and doctor name the peer and the setting; with it the service answers, and doctor
+    is content.
+    """
     app = web.Application()
     app.router.add_get("/{tail:.*}", _insist_on_tls)
 
     def doctor(*arguments: str) -> str:
-        command = [sys.executable, "-m", "proxy", "doctor", "--data-dir", str(sidelog.data_dir), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=sidelog.environ).stdout
+        command = [
+            sys.executable,
+            "-m",
+            "proxy",
+            "doctor",
+            "--data-dir",
+            str(sidelog.data_dir),
+            *arguments,
+        ]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, env=sidelog.environ
+        ).stdout
 
     with running(app) as service:
         sidelog = Sidelog(tmp_path / "data", service)
@@ -164,6 +224,7 @@ def test_a_service_that_redirects_without_end_is_explained_once(tmp_path: Path) 
             assert (event["level"], event["data"]["address"]) == ("warn", "127.0.0.1")
             assert sidelog.log.count("redirect loop") == 1
             assert 'trusted_proxies = ["127.0.0.1"]' in doctor("--upstream", service)
+
         sidelog.environ |= TRUSTING
         with sidelog:
             assert _status(sidelog, "/cart") == 200

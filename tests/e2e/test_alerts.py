@@ -1,4 +1,6 @@
-"""Alerts of a running sidelog whose collector is killed: each message arrives, and doubles have one id."""
+"""Alerts of a running sidelog whose collector is killed: each message arrives, and doubles have one
+id.
+"""
 
 import asyncio
 import json
@@ -40,7 +42,8 @@ class Receiver:
 @contextmanager
 def receiving(seed: int) -> Iterator[Receiver]:
     """Serve a receiver on a thread."""
-    receiver, random_ = Receiver(), random.Random(seed)
+    receiver = Receiver()
+    random_ = random.Random(seed)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -70,20 +73,41 @@ def receiving(seed: int) -> Iterator[Receiver]:
 def environment(receiver: Receiver) -> dict[str, str]:
     """The settings of an alert for each path that is asked for."""
     url = f"http://127.0.0.1:{receiver.port}/hook"
-    alert = {"name": "asked", "query": "path:/n/*", "by": "path", "above": 0, "window_s": WINDOW_S, "url": url}
-    secrets = {"name": "said", "query": "path:/said", "by": "body.password", "above": 0, "window_s": 600, "url": url}
-    return {"SIDELOG_ALERTS": json.dumps([alert, secrets]), "SIDELOG_ADMIN__PUBLIC_URL": "https://logs.example/"}
+    alert = {
+        "name": "asked",
+        "query": "path:/n/*",
+        "by": "path",
+        "above": 0,
+        "window_s": WINDOW_S,
+        "url": url,
+    }
+    secrets = {
+        "name": "said",
+        "query": "path:/said",
+        "by": "body.password",
+        "above": 0,
+        "window_s": 600,
+        "url": url,
+    }
+    return {
+        "SIDELOG_ALERTS": json.dumps([alert, secrets]),
+        "SIDELOG_ADMIN__PUBLIC_URL": "https://logs.example/",
+    }
 
 
 def await_successor(sidelog: Sidelog, dead: int) -> None:
-    """Wait until another collector runs, and is ready: what is over before anything looks is not seen."""
+    """Wait until another collector runs, and is ready: what is over before anything looks is not
+    seen.
+    """
     eventually(lambda: [pid for pid in sidelog.pids("proxy.collector") if pid != dead])
     eventually(sidelog.is_ready)
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("kills", "sees_end"), [(1, False), long(100, True)])
-def test_no_message_is_lost_over_kills(tmp_path: Path, upstream: str, kills: int, sees_end: bool) -> None:
+def test_no_message_is_lost_over_kills(
+    tmp_path: Path, upstream: str, kills: int, sees_end: bool
+) -> None:
     """Each path fires once, and once it is over: under one id, however often it was sent."""
     random_ = random.Random(kills)
     with (
@@ -98,7 +122,12 @@ def test_no_message_is_lost_over_kills(tmp_path: Path, upstream: str, kills: int
             [collector] = await_pids(sidelog, "proxy.collector")
             os.kill(collector, signal.SIGKILL)
             await_successor(sidelog, collector)
-        wanted = [(path, status) for path in paths for status in (("firing", "resolved") if sees_end else ("firing",))]
+
+        wanted = [
+            (path, status)
+            for path in paths
+            for status in (("firing", "resolved") if sees_end else ("firing",))
+        ]
         eventually(lambda: all(receiver.ids[each] for each in wanted), 1200)
         assert {each: len(receiver.ids[each]) for each in wanted} == dict.fromkeys(wanted, 1)
         shown = eventually(lambda: sidelog.api("/api/alerts"))
@@ -106,13 +135,18 @@ def test_no_message_is_lost_over_kills(tmp_path: Path, upstream: str, kills: int
 
 
 def test_a_secret_is_in_no_message(tmp_path: Path, upstream: str) -> None:
-    """What was redacted before it was stored is the same in an alert that is apart by it, in its state and page."""
+    """What was redacted before it was stored is the same in an alert that is apart by it, in its
+    state and page.
+    """
     with (
         receiving(0) as receiver,
         Sidelog(tmp_path / "data", upstream, environ=environment(receiver)) as sidelog,
     ):
-        body, kind = json.dumps({"password": CANARY}).encode(), {"Content-Type": "application/json"}
-        urllib.request.urlopen(urllib.request.Request(f"{sidelog.url}/said", body, kind), timeout=60).close()
+        body = json.dumps({"password": CANARY}).encode()
+        kind = {"Content-Type": "application/json"}
+        urllib.request.urlopen(
+            urllib.request.Request(f"{sidelog.url}/said", body, kind), timeout=60
+        ).close()
         eventually(lambda: [key for key in receiver.ids if key[1] == "firing"])
         [(group, _)] = [key for key in receiver.ids if key[1] == "firing"]
         assert group.startswith("[REDACTED")
@@ -126,11 +160,14 @@ def test_of_sidecars_that_share_a_store_one_evaluates(tmp_path: Path, upstream: 
     with receiving(1) as receiver:
         url = asyncio.run(postgres.database(tmp_path))
         environ = {**environment(receiver), "SIDELOG_STORAGE__URL": url}
+
         one, two = (Sidelog(tmp_path / name, upstream, environ=environ) for name in ("one", "two"))
         with two, one:
             urllib.request.urlopen(f"{one.url}/n/first", timeout=60).close()
             urllib.request.urlopen(f"{two.url}/n/second", timeout=60).close()
-            eventually(lambda: receiver.ids["/n/first", "firing"] and receiver.ids["/n/second", "firing"])
+            eventually(
+                lambda: receiver.ids["/n/first", "firing"] and receiver.ids["/n/second", "firing"]
+            )
             evaluator = one.api("/api/alerts")["evaluator"]
             instances = {each.api("/api/status")["instance"]: each for each in (one, two)}
             assert two.api("/api/alerts")["evaluator"] == evaluator
@@ -138,10 +175,13 @@ def test_of_sidecars_that_share_a_store_one_evaluates(tmp_path: Path, upstream: 
             instances[evaluator].kill_all()
             urllib.request.urlopen(f"{survivor.url}/n/third", timeout=60).close()
             eventually(lambda: receiver.ids["/n/third", "firing"])
+
         assert {len(ids) for ids in receiver.ids.values()} <= {0, 1}
 
 
-def test_an_alert_is_tested_and_silenced_from_the_command_line(tmp_path: Path, upstream: str) -> None:
+def test_an_alert_is_tested_and_silenced_from_the_command_line(
+    tmp_path: Path, upstream: str
+) -> None:
     """With exit codes for scripts; the webhook is called by sidelog itself."""
     with (
         receiving(0) as receiver,
@@ -149,15 +189,29 @@ def test_an_alert_is_tested_and_silenced_from_the_command_line(tmp_path: Path, u
     ):
 
         def run(*arguments: str) -> tuple[int, str]:
-            command = [sys.executable, "-m", "proxy", "alerts", *arguments, "--data-dir", str(sidelog.data_dir)]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+            command = [
+                sys.executable,
+                "-m",
+                "proxy",
+                "alerts",
+                *arguments,
+                "--data-dir",
+                str(sidelog.data_dir),
+            ]
+            done = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+            )
             return done.returncode, done.stdout + done.stderr
 
         codes = {run("test", "asked")[0] for _ in range(6)}
         assert codes <= {0, 1}
         assert b'"alert.test"' in receiver.bodies[0]
-        assert json.loads(receiver.bodies[0])["data"]["link"].startswith("https://logs.example/requests?filter=path")
-        page = urllib.request.Request(f"{sidelog.admin_url}/requests", headers={"Host": "logs.example"})
+        assert json.loads(receiver.bodies[0])["data"]["link"].startswith(
+            "https://logs.example/requests?filter=path"
+        )
+        page = urllib.request.Request(
+            f"{sidelog.admin_url}/requests", headers={"Host": "logs.example"}
+        )
         with urllib.request.urlopen(page, timeout=60) as response:
             assert response.status == 200
         assert run("silence", "asked", "--for", "1m30s") == (0, "asked: silenced for 1 min 30 s\n")

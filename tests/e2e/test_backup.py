@@ -12,10 +12,20 @@ from tests.support.sidelog import ROOT, Sidelog, eventually
 
 def test_a_store_goes_back_to_its_backup(tmp_path: Path, upstream: str) -> None:
     """What was recorded until then is there, what comes after is added, and no loss is made up."""
-    data_dir, copy = tmp_path / "data", tmp_path / "records.db"
+    data_dir = tmp_path / "data"
+    copy = tmp_path / "records.db"
     with Sidelog(data_dir, upstream) as sidelog:
         _record(sidelog, "/before")
-        command = [sys.executable, "-m", "proxy", "db", "backup", str(copy), "--data-dir", str(data_dir)]
+        command = [
+            sys.executable,
+            "-m",
+            "proxy",
+            "db",
+            "backup",
+            str(copy),
+            "--data-dir",
+            str(data_dir),
+        ]
         subprocess.run(command, cwd=ROOT, check=True, timeout=PROGRAM_S)
         _record(sidelog, "/between")
         sidelog.stop()
@@ -24,7 +34,10 @@ def test_a_store_goes_back_to_its_backup(tmp_path: Path, upstream: str) -> None:
         shutil.copy(copy, data_dir / "sidelog.db")
         sidelog.start()
         _record(sidelog, "/after")
-        assert [record["path"] for record in sidelog.records("kind=exchange")] == ["/after", "/before"]
+        assert [record["path"] for record in sidelog.records("kind=exchange")] == [
+            "/after",
+            "/before",
+        ]
         ledger = sidelog.settled_ledger()
         assert sum(ledger["dropped"].values()) == 0, ledger
         assert sidelog.ready_answer()["degraded"] is False

@@ -1,4 +1,6 @@
-"""Wrong settings, taken ports, broken directories and malformed requests: told in one line, and nothing breaks."""
+"""Wrong settings, taken ports, broken directories and malformed requests: told in one line, and
+nothing breaks.
+"""
 
 import json
 import os
@@ -27,13 +29,32 @@ NOWHERE = "http://127.0.0.1:9"
 def command(data_dir: Path, *arguments: str) -> list[str]:
     """A `sidelog serve` on free ports."""
     return [
-        *(sys.executable, "-m", "proxy", "serve", "--upstream", NOWHERE, "--data-dir", str(data_dir)),
-        *("--listen", f"127.0.0.1:{free_port()}", "--admin-listen", f"127.0.0.1:{free_port()}", *arguments),
+        *(
+            sys.executable,
+            "-m",
+            "proxy",
+            "serve",
+            "--upstream",
+            NOWHERE,
+            "--data-dir",
+            str(data_dir),
+        ),
+        *(
+            "--listen",
+            f"127.0.0.1:{free_port()}",
+            "--admin-listen",
+            f"127.0.0.1:{free_port()}",
+            *arguments,
+        ),
     ]
 
 
-def refusal(data_dir: Path, *arguments: str, environ: dict[str, str] | None = None) -> tuple[int, list[str]]:
-    """Start a sidelog that must end by itself; return its exit code and what it said beside notes of level info."""
+def refusal(
+    data_dir: Path, *arguments: str, environ: dict[str, str] | None = None
+) -> tuple[int, list[str]]:
+    """Start a sidelog that must end by itself; return its exit code and what it said beside notes
+    of level info.
+    """
     ended = subprocess.run(
         command(data_dir, *arguments),
         cwd=ROOT,
@@ -45,7 +66,9 @@ def refusal(data_dir: Path, *arguments: str, environ: dict[str, str] | None = No
     )
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
-    return ended.returncode, [line for line in ended.stderr.splitlines() if '"level": "info"' not in line]
+    return ended.returncode, [
+        line for line in ended.stderr.splitlines() if '"level": "info"' not in line
+    ]
 
 
 @pytest.fixture
@@ -56,10 +79,14 @@ def taken_port() -> Iterator[int]:
 
 
 def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
-    """Unknown keys, wrong types and a bad URL each have a line that says where it stands; the code is 2."""
+    """Unknown keys, wrong types and a bad URL each have a line that says where it stands; the code
+    is 2.
+    """
     config = tmp_path / "sidelog.toml"
     config.write_text('[proxy]\nwrokers = 2\nworkers = "many"\n[storage]\nqueue_max_bytes = 0\n')
-    code, lines = refusal(tmp_path / "data", "--config", str(config), "--upstream", "ftp://elsewhere")
+    code, lines = refusal(
+        tmp_path / "data", "--config", str(config), "--upstream", "ftp://elsewhere"
+    )
     assert code == 2
     text = "\n".join(lines)
     assert "proxy.wrokers: unknown setting" in text
@@ -80,11 +107,17 @@ def test_an_unknown_setting_in_the_environment_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("flag", ["--listen", "--admin-listen"])
 @pytest.mark.parametrize("workers", [long("0"), "1"])
-def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, taken_port: int, flag: str, workers: str) -> None:
+def test_a_taken_port_is_named_with_its_flag(
+    tmp_path: Path, taken_port: int, flag: str, workers: str
+) -> None:
     """One line: the address, why, and which flag changes it."""
-    code, (line,) = refusal(tmp_path / "data", "--workers", workers, flag, f"127.0.0.1:{taken_port}")
+    code, (line,) = refusal(
+        tmp_path / "data", "--workers", workers, flag, f"127.0.0.1:{taken_port}"
+    )
     assert code == 1
-    assert line.startswith(f"sidelog: cannot listen on 127.0.0.1:{taken_port}: address already in use")
+    assert line.startswith(
+        f"sidelog: cannot listen on 127.0.0.1:{taken_port}: address already in use"
+    )
     assert line.endswith(f"choose another address with {flag}")
 
 
@@ -110,9 +143,14 @@ def test_a_data_directory_without_permission_is_named(tmp_path: Path, mode: int)
 
 
 @pytest.mark.parametrize("workers", [long("0"), "1"])
-def test_a_ring_directory_without_room_is_an_error_at_the_start(tmp_path: Path, workers: str) -> None:
+def test_a_ring_directory_without_room_is_an_error_at_the_start(
+    tmp_path: Path, workers: str
+) -> None:
     """A configured directory is never silently replaced by another place."""
-    environ = {"SIDELOG_RING__DIRECTORY": str(tmp_path / "rings"), "SIDELOG_RING__BYTES": str(1 << 36)}
+    environ = {
+        "SIDELOG_RING__DIRECTORY": str(tmp_path / "rings"),
+        "SIDELOG_RING__BYTES": str(1 << 36),
+    }
     code, (line,) = refusal(tmp_path / "data", "--workers", workers, environ=environ)
     assert code in (1, 2)
     assert str(tmp_path / "rings") in line
@@ -123,7 +161,12 @@ def started(data_dir: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"
     """Start a sidelog whose stderr is read; it is killed if the test has not ended it."""
     rings = data_dir.with_name("rings")
     rings.mkdir()
-    environ = {**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), "SIDELOG_RING__DIRECTORY": str(rings)}
+
+    environ = {
+        **os.environ,
+        "SIDELOG_RING__BYTES": str(1 << 20),
+        "SIDELOG_RING__DIRECTORY": str(rings),
+    }
     with subprocess.Popen(
         command(data_dir, *arguments), cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -134,13 +177,16 @@ def started(data_dir: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"
 
 
 def await_error(process: "subprocess.Popen[str]", text: str) -> None:
-    """Read what a sidelog says until an error has this text; a slow start may tell of others before."""
+    """Read what a sidelog says until an error has this text; a slow start may tell of others
+    before.
+    """
     assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
         if (note := json.loads(line))["level"] == "error" and text in note["message"]:
             return
+
     raise AssertionError(said)
 
 
@@ -155,7 +201,9 @@ def end(process: "subprocess.Popen[str]") -> str:
 
 @pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_store_of_a_newer_layout_is_left_untouched(tmp_path: Path, workers: str) -> None:
-    """What this version cannot read is told as an error, the file stays as it was, and the start goes on without it."""
+    """What this version cannot read is told as an error, the file stays as it was, and the start
+    goes on without it.
+    """
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     store = sqlite3.connect(data_dir / "sidelog.db")
@@ -170,7 +218,9 @@ def test_a_store_of_a_newer_layout_is_left_untouched(tmp_path: Path, workers: st
 
 @pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_a_store_that_cannot_be_opened_is_waited_for(tmp_path: Path, workers: str) -> None:
-    """It is asked again every two seconds; a SIGTERM meanwhile ends the wait at once and in order: nothing is lost."""
+    """It is asked again every two seconds; a SIGTERM meanwhile ends the wait at once and in order:
+    nothing is lost.
+    """
     (tmp_path / "file").write_text("")
     url = f"sqlite:///{tmp_path}/file/sidelog.db"
     with started(tmp_path / "data", "--storage", url, "--workers", workers) as process:
@@ -180,7 +230,9 @@ def test_a_store_that_cannot_be_opened_is_waited_for(tmp_path: Path, workers: st
 
 
 def test_a_full_disk_delays_records_and_nothing_else(tmp_path: Path, upstream: str) -> None:
-    """While the store's file cannot grow, requests are answered and readiness says degraded; then all is stored."""
+    """While the store's file cannot grow, requests are answered and readiness says degraded; then
+    all is stored.
+    """
     with Sidelog(tmp_path / "data", upstream) as sidelog:
         (collector,) = sidelog.pids("proxy.collector")
         largest = max(file.stat().st_size for file in sidelog.data_dir.iterdir())
@@ -198,6 +250,8 @@ def test_a_full_disk_delays_records_and_nothing_else(tmp_path: Path, upstream: s
 
 
 def _readiness(sidelog: Sidelog) -> dict[str, object]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{sidelog.admin_port}/readyz", timeout=60) as response:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{sidelog.admin_port}/readyz", timeout=60
+    ) as response:
         answer: dict[str, object] = json.load(response)
     return answer

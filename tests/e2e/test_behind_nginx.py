@@ -24,10 +24,16 @@ def guide(page: str) -> str:
 
 def test_nginx_and_record_name_each_other(tmp_path: Path, upstream: str) -> None:
     """The record has the client's address and the id that nginx logs; streams and bodies pass."""
-    sidelog = Sidelog(tmp_path / "data", upstream, environ={"SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]'})
-    blocks = guide("guides/behind-a-proxy.md").replace("127.0.0.1:8080", f"127.0.0.1:{sidelog.port}")
+    sidelog = Sidelog(
+        tmp_path / "data", upstream, environ={"SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]'}
+    )
+    blocks = guide("guides/behind-a-proxy.md").replace(
+        "127.0.0.1:8080", f"127.0.0.1:{sidelog.port}"
+    )
     with sidelog, nginx(tmp_path / "nginx", blocks) as front:
-        request = urllib.request.Request(f"{front}/through", headers={"X-Forwarded-For": "198.51.100.7"})
+        request = urllib.request.Request(
+            f"{front}/through", headers={"X-Forwarded-For": "198.51.100.7"}
+        )
         with urllib.request.urlopen(request, timeout=60) as response:
             response.read()
             record = sidelog.record(response.headers["X-Sidelog-Id"])
@@ -41,7 +47,10 @@ def test_nginx_and_record_name_each_other(tmp_path: Path, upstream: str) -> None
 async def _authenticate(request: web.Request) -> web.Response:
     """Do as oauth2-proxy does: who has its cookie passes, others are sent to sign in."""
     if request.path == "/oauth2/start":
-        return web.Response(status=302, headers={"Location": f"https://id.example/authorize?rd={request.query['rd']}"})
+        return web.Response(
+            status=302,
+            headers={"Location": f"https://id.example/authorize?rd={request.query['rd']}"},
+        )
     return web.Response(status=202 if "_oauth2_proxy" in request.cookies else 401)
 
 
@@ -52,29 +61,46 @@ def _asked(
     try:
         client.request(method, path, body, headers)
         answer = client.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        return (
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read(),
+        )
     finally:
         client.close()
 
 
-def test_a_single_sign_on_in_front_asks_once_and_sidelog_once(tmp_path: Path, upstream: str) -> None:
-    """Configured as the page says: below /sidelog/, with an identity provider's token in each request."""
+def test_a_single_sign_on_in_front_asks_once_and_sidelog_once(
+    tmp_path: Path, upstream: str
+) -> None:
+    """Configured as the page says: below /sidelog/, with an identity provider's token in each
+    request.
+    """
     app = web.Application()
     app.router.add_get("/{tail:.*}", _authenticate)
+
     environ = {
         "SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]',
         "SIDELOG_ADMIN__ALLOWED_HOSTS": '["ops.example"]',
         "SIDELOG_ADMIN__BASE_PATH": "/sidelog",
     }
     with running(app) as auth, Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
-        blocks = guide("operations/single-sign-on.md").replace("127.0.0.1:8090", f"127.0.0.1:{sidelog.admin_port}")
+        blocks = guide("operations/single-sign-on.md").replace(
+            "127.0.0.1:8090", f"127.0.0.1:{sidelog.admin_port}"
+        )
         # What oauth2-proxy adds with --pass-authorization-header.
         token = 'proxy_set_header Authorization "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln";'
+
         blocks = blocks.replace("proxy_buffering off;", f"proxy_buffering off; {token}")
-        with nginx(tmp_path / "nginx", blocks.replace("127.0.0.1:4180", auth.partition("://")[2])) as front:
+        with nginx(
+            tmp_path / "nginx", blocks.replace("127.0.0.1:4180", auth.partition("://")[2])
+        ) as front:
             own = {"Host": "ops.example"}
             status, answered, _ = _asked(front, "GET", "/sidelog/", own)
-            assert (status, answered["location"]) == (302, "https://id.example/authorize?rd=/sidelog/")
+            assert (status, answered["location"]) == (
+                302,
+                "https://id.example/authorize?rd=/sidelog/",
+            )
             assert _asked(front, "GET", "/sidelog", own)[0] == 301
             own |= _SIGNED_IN
             assert _asked(front, "GET", "/sidelog/", own)[0] == 200
@@ -85,6 +111,8 @@ def test_a_single_sign_on_in_front_asks_once_and_sidelog_once(tmp_path: Path, up
             assert status == 204
             own["Cookie"] += "; " + answered["set-cookie"].partition(";")[0]
             assert _asked(front, "GET", "/sidelog/api/ledger", own)[0] == 200
-            assert json.loads(_asked(front, "GET", "/sidelog/openapi.json", own)[2])["servers"] == [{"url": "/sidelog"}]
+            assert json.loads(_asked(front, "GET", "/sidelog/openapi.json", own)[2])["servers"] == [
+                {"url": "/sidelog"}
+            ]
             evil = own | {"Origin": "https://evil.example"}
             assert _asked(front, "DELETE", "/sidelog/api/records", evil)[0] == 403

@@ -1,4 +1,6 @@
-"""A ClickHouse under a sidecar: what goes wrong there is told, costs nothing, and is over when it is over there."""
+"""A ClickHouse under a sidecar: what goes wrong there is told, costs nothing, and is over when it
+is over there.
+"""
 
 import os
 import shutil
@@ -34,7 +36,12 @@ def reason(sidelog: Sidelog) -> str:
 def is_told(sidelog: Sidelog, words: str) -> bool:
     """Whether the sidecar says that its store is away, and why, and goes on."""
     ready = sidelog.ready_answer()
-    return words in reason(sidelog) and ready["ready"] and ready["degraded"] and ready["away"] == ["store"]
+    return (
+        words in reason(sidelog)
+        and ready["ready"]
+        and ready["degraded"]
+        and ready["away"] == ["store"]
+    )
 
 
 class Trouble(NamedTuple):
@@ -48,7 +55,9 @@ class Trouble(NamedTuple):
 
 def set_password(password: str) -> Callable[[Server, str], object]:
     """Give the sidecar's user another password; the server reads it anew by itself."""
-    return lambda server, name: server.change_users("<password>secret</password>", f"<password>{password}</password>")
+    return lambda server, name: server.change_users(
+        "<password>secret</password>", f"<password>{password}</password>"
+    )
 
 
 def let_read_only(server: Server, name: str) -> None:
@@ -102,18 +111,25 @@ def test_troubles_of_a_server_are_told_and_cost_nothing(tmp_path: Path, upstream
                 await_more(load.completed, 50)
                 trouble.end(server, name)
                 eventually(lambda: not reason(sidelog), STEPS_S)
+
         eventually(lambda: balanced(sidelog)["spooled"] == 0, STEPS_S)
         assert sidelog.log.count("the store is unavailable") >= len(TROUBLES)
         check_accounts(sidelog, load.completed, is_dense=False)
 
 
 def test_a_password_that_is_wrong_at_the_start(tmp_path: Path, upstream: str) -> None:
-    """The sidecar serves and spools; when the server has the password of the address, all is stored."""
+    """The sidecar serves and spools; when the server has the password of the address, all is
+    stored.
+    """
     with own_server("debian") as server:
         server.kill()
         set_password("other")(server, "")
         server.start()
-        with sidecar(server, tmp_path, upstream) as (sidelog, name), Load(sidelog.port, pause_s=PAUSE_S) as load:
+
+        with (
+            sidecar(server, tmp_path, upstream) as (sidelog, name),
+            Load(sidelog.port, pause_s=PAUSE_S) as load,
+        ):
             await_more(load.completed, 50)
             eventually(lambda: is_told(sidelog, "does not let this user in"), STEPS_S)
             set_password("secret")(server, name)
@@ -146,8 +162,13 @@ def test_a_disk_of_the_server_that_is_full(tmp_path: Path, upstream: str) -> Non
 def read_only(directory: Path) -> Iterator[None]:
     """Let nobody write below a directory; skips where that is not allowed."""
     command = ["mount", "--bind", str(directory), str(directory)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or shutil.which("mount") is None
+        or subprocess.run(command, check=False).returncode
+    ):
         pytest.skip("a directory cannot be mounted")
+
     try:
         remount = ["mount", "-o", "remount,bind,ro", str(directory)]
         # It is busy while a file is written.
@@ -159,7 +180,9 @@ def read_only(directory: Path) -> Iterator[None]:
 
 @pytest.mark.long  # a file that stays open for writing keeps the mount busy in one of ten runs
 def test_a_disk_of_the_server_that_is_read_only(tmp_path: Path, upstream: str) -> None:
-    """As after an error of the disk: nothing is stored meanwhile, and all of it when it can be written again."""
+    """As after an error of the disk: nothing is stored meanwhile, and all of it when it can be
+    written again.
+    """
     with own_server("debian") as server, sidecar(server, tmp_path, upstream) as (sidelog, name):
         with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 50)
@@ -168,11 +191,14 @@ def test_a_disk_of_the_server_that_is_read_only(tmp_path: Path, upstream: str) -
                 eventually(lambda: is_told(sidelog, "ead-only"), STEPS_S)
                 await_more(load.completed, 50)
             eventually(lambda: not reason(sidelog), STEPS_S)
+
         check_accounts(sidelog, load.completed, is_dense=False)
 
 
 def limit_parts(server: Server, name: str, delayed: int, refused: int) -> None:
-    """Say from how many parts on inserts into the records take longer, and from how many on they are refused."""
+    """Say from how many parts on inserts into the records take longer, and from how many on they
+    are refused.
+    """
     limits = f"parts_to_delay_insert = {delayed}, parts_to_throw_insert = {refused}"
     server.ask(f"ALTER TABLE {name}.records MODIFY SETTING {limits}")
 
@@ -189,11 +215,14 @@ def test_too_many_parts(tmp_path: Path, upstream: str) -> None:
             limit_parts(server, name, 1000, 3000)
             server.ask(f"SYSTEM START MERGES {name}.records")
             eventually(lambda: not reason(sidelog), STEPS_S)
+
         check_accounts(sidelog, load.completed, is_dense=False)
 
 
 def test_merges_that_are_slow(tmp_path: Path, upstream: str) -> None:
-    """A server with too many parts takes longer for each insert: batches become larger, and nothing is lost."""
+    """A server with too many parts takes longer for each insert: batches become larger, and nothing
+    is lost.
+    """
     with own_server("chdb") as server, sidecar(server, tmp_path, upstream) as (sidelog, name):
         server.ask(f"SYSTEM STOP MERGES {name}.records")
         limit_parts(server, name, 10, 1000)
@@ -201,13 +230,20 @@ def test_merges_that_are_slow(tmp_path: Path, upstream: str) -> None:
             delayed = "SELECT value FROM system.events WHERE event = 'DelayedInserts'"
             eventually(lambda: int(server.ask(delayed) or 0) > 3, STEPS_S)
             await_more(load.completed, 50)
+
         eventually(lambda: balanced(sidelog)["waiting"] == 0, STEPS_S)
         check_accounts(sidelog, load.completed, is_dense=False)
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(75, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
-def test_kills_of_sidecar_and_server_lose_and_double_nothing(tmp_path: Path, upstream: str, rounds: int) -> None:
-    """Worker, collector, all of the sidecar, and in every third round the server, too, at any moment under load."""
+@pytest.mark.parametrize(
+    "rounds", [4, pytest.param(75, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
+def test_kills_of_sidecar_and_server_lose_and_double_nothing(
+    tmp_path: Path, upstream: str, rounds: int
+) -> None:
+    """Worker, collector, all of the sidecar, and in every third round the server, too, at any
+    moment under load.
+    """
     with own_server("debian") as server:
 
         @contextmanager
@@ -221,9 +257,14 @@ def test_kills_of_sidecar_and_server_lose_and_double_nothing(tmp_path: Path, ups
 
         url = server.url(server.database())
         began_s = time.monotonic()
-        with Sidelog(tmp_path / "data", upstream, environ={**ROOM, "SIDELOG_STORAGE__URL": url}) as sidelog:
-            report = kill_rounds(sidelog, rounds, seed=rounds, pause_s=KILL_PAUSE_S, during=server_dies)
+        with Sidelog(
+            tmp_path / "data", upstream, environ={**ROOM, "SIDELOG_STORAGE__URL": url}
+        ) as sidelog:
+            report = kill_rounds(
+                sidelog, rounds, seed=rounds, pause_s=KILL_PAUSE_S, during=server_dies
+            )
             eventually(lambda: not reason(sidelog), STEPS_S)
             check_accounts(sidelog, report.completed, is_dense=False)
+
         kills = f"{(rounds + 1) // 3} of the server, {time.monotonic() - began_s:.0f} s"
         print(report.describe(), kills)  # noqa: T201 - the figures are what it is run for

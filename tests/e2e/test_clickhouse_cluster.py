@@ -1,4 +1,6 @@
-"""Replicas of ClickHouse under a sidecar: each of them, and their coordinator, may die at any moment under load."""
+"""Replicas of ClickHouse under a sidecar: each of them, and their coordinator, may die at any
+moment under load.
+"""
 
 import time
 from pathlib import Path
@@ -17,14 +19,23 @@ pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
 PAUSES_S = (0.2, 0.5, 1.1)
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
-def test_kills_of_replicas_and_coordinator_lose_and_double_nothing(tmp_path: Path, upstream: str, rounds: int) -> None:
+@pytest.mark.parametrize(
+    "rounds", [3, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
+def test_kills_of_replicas_and_coordinator_lose_and_double_nothing(
+    tmp_path: Path, upstream: str, rounds: int
+) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     with own_cluster() as cluster:
         first, second = cluster.servers
         victims = (first, cluster.zookeeper, second)
         url = cluster.url(cluster.database())
-        environ = {**ENVIRON, "SIDELOG_STORAGE__URL": url, "SIDELOG_STORAGE__BATCH_MAX_AGE_MS": "100"}
+
+        environ = {
+            **ENVIRON,
+            "SIDELOG_STORAGE__URL": url,
+            "SIDELOG_STORAGE__BATCH_MAX_AGE_MS": "100",
+        }
         with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
             with Load(sidelog.port, pause_s=PAUSE_S) as load:
                 for number in range(rounds):
@@ -34,8 +45,10 @@ def test_kills_of_replicas_and_coordinator_lose_and_double_nothing(tmp_path: Pat
                     victim.kill()
                     await_more(load.completed, 20)
                     victim.start()
+
                 before = balanced(sidelog)["stored"]
                 eventually(lambda: balanced(sidelog)["stored"] > before, STEPS_S)
+
             eventually(lambda: not reason(sidelog), STEPS_S)
             eventually(lambda: balanced(sidelog)["spooled"] == 0, STEPS_S)
             check_accounts(sidelog, load.completed, is_dense=False)

@@ -1,4 +1,6 @@
-"""The commands that read a running sidelog: query, stats, export, tail; piped, as a script would use them."""
+"""The commands that read a running sidelog: query, stats, export, tail; piped, as a script would
+use them.
+"""
 
 import csv
 import io
@@ -55,7 +57,10 @@ def test_records_can_be_searched_counted_and_taken_out(sidelog: Sidelog, tmp_pat
         fetch(sidelog, f"/users/{number}")
     fetch(sidelog, "/status/503")
     sidelog.settled_ledger()
-    shown = [json.loads(line) for line in call(sidelog, "query", "--json", "--status", "5xx").splitlines()]
+    shown = [
+        json.loads(line)
+        for line in call(sidelog, "query", "--json", "--status", "5xx").splitlines()
+    ]
     assert [record["path"] for record in shown] == ["/status/503"]
     assert "/users/4" in call(sidelog, "query", "--path", "users")
     stats = json.loads(call(sidelog, "stats", "--json"))
@@ -66,7 +71,14 @@ def test_records_can_be_searched_counted_and_taken_out(sidelog: Sidelog, tmp_pat
     assert len(json.loads(call(sidelog, "export", "har", "--status", "2xx"))["log"]["entries"]) == 5
     target = tmp_path / "out.ndjson"
     call(sidelog, "export", "ndjson", "--bodies", "-o", str(target))
-    assert [json.loads(line)["seq"] for line in target.read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+    assert [json.loads(line)["seq"] for line in target.read_text().splitlines()] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     call(sidelog, "export", "xml", code=2)
     call(sidelog, "query", "--status", "0xx", code=2)
 
@@ -101,6 +113,7 @@ def test_tail_survives_a_restart_without_loss(sidelog: Sidelog) -> None:
     assert process.stdout is not None
     reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()))
     reader.start()
+
     try:
         # The stream is open once a record comes through it.
         number = 0
@@ -108,6 +121,7 @@ def test_tail_survives_a_restart_without_loss(sidelog: Sidelog) -> None:
             fetch(sidelog, f"/before/{number}")
             number += 1
             threading.Event().wait(0.1)
+
         fetch(sidelog, "/mark")
         eventually(lambda: any("/mark" in line for line in lines))
         sidelog.kill_all()
@@ -122,17 +136,24 @@ def test_tail_survives_a_restart_without_loss(sidelog: Sidelog) -> None:
         process.stdout.close()
         if process.stderr is not None:
             process.stderr.close()
+
     seqs = [json.loads(line)["seq"] for line in lines]
     assert seqs == list(range(seqs[0], seqs[-1] + 1))
     paths = [json.loads(line)["path"] for line in lines]
-    assert [path for path in paths if path.startswith("/after")] == [f"/after/{n}" for n in range(5)]
+    assert [path for path in paths if path.startswith("/after")] == [
+        f"/after/{n}" for n in range(5)
+    ]
 
 
 def test_a_live_list_ends_with_its_reader(sidelog: Sidelog) -> None:
-    """`sidelog tail | head -1` is over once head is, though nothing more is recorded; headers are among its fields."""
+    """`sidelog tail | head -1` is over once head is, though nothing more is recorded; headers are
+    among its fields.
+    """
     command = [sys.executable, "-m", "proxy", "tail", "--data-dir", str(sidelog.data_dir)]
     command += ["--fields", "path,request_header.connection"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         seen = threading.Event()
@@ -160,12 +181,24 @@ def test_a_start_says_where_everything_is(sidelog: Sidelog, tmp_path: Path, upst
             eventually(lambda: '"ready"' in started.log)  # noqa: B023 — called at once
             first = json.loads(started.log.splitlines()[0])
             assert (first["message"], first["proxy"]) == ("sidelog is starting", started.url)
-            assert (first["ui"], first["data_dir"]) == (f"{started.admin_url}/", str(started.data_dir))
+            assert (first["ui"], first["data_dir"]) == (
+                f"{started.admin_url}/",
+                str(started.data_dir),
+            )
             assert started.token not in started.log
 
 
 @pytest.mark.parametrize(
-    "command", ["query", long("stats"), "tail", long("export csv"), long("get x"), "health", long("token show")]
+    "command",
+    [
+        "query",
+        long("stats"),
+        "tail",
+        long("export csv"),
+        long("get x"),
+        "health",
+        long("token show"),
+    ],
 )
 def test_nothing_running_is_one_clear_line(tmp_path: Path, command: str) -> None:
     """Without a sidelog a command says so, and fails."""

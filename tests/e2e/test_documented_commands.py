@@ -1,7 +1,8 @@
 """Every example of `--help` and every shell line of the README, executed as written.
 
-Only what names a place is replaced: ports and paths of the examples by those of a sidelog started for the tests, the id
-of a record by one that exists. A command that runs until it is interrupted has shown what it is for, or the test fails.
+Only what names a place is replaced: ports and paths of the examples by those of a sidelog started
+for the tests, the id of a record by one that exists. A command that runs until it is interrupted
+has shown what it is for, or the test fails.
 """
 
 import contextlib
@@ -51,13 +52,19 @@ EXAMPLE_ID: Final = re.compile(r"0192f3c4-[0-9a-f-]+|0192f3c4-…")
 def help_examples() -> list[str]:
     """The example of each command."""
     commands = dict(walk(PROGRAM))
-    return [found[1] for command in commands.values() if (found := re.search(r"Example: (.+)", command.help))]
+    return [
+        found[1]
+        for command in commands.values()
+        if (found := re.search(r"Example: (.+)", command.help))
+    ]
 
 
 def shell_lines(document: str) -> list[str]:
     """The lines of each shell block, without their comments."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / document).read_text(), re.S)
-    lines = [re.sub(r"\s+# .*", "", line).strip() for block in blocks for line in block.splitlines()]
+    lines = [
+        re.sub(r"\s+# .*", "", line).strip() for block in blocks for line in block.splitlines()
+    ]
     return [line for line in lines if line]
 
 
@@ -73,14 +80,18 @@ def is_ready(address: str) -> bool:
 class World:
     """A running sidelog with records, and a directory to type commands in."""
 
-    def __init__(self, sidelog: Sidelog, upstream: str, directory: Path, reflection: str = "127.0.0.1:1") -> None:
+    def __init__(
+        self, sidelog: Sidelog, upstream: str, directory: Path, reflection: str = "127.0.0.1:1"
+    ) -> None:
         self.sidelog = sidelog
         self.directory = directory
         self._upstream = upstream
         self._reflection = reflection
         script = directory / "bin" / "sidelog"
         script.parent.mkdir()
-        script.write_text(f"#!{sys.executable}\nimport sys\nfrom proxy.cli.app import main\nsys.exit(main())\n")
+        script.write_text(
+            f"#!{sys.executable}\nimport sys\nfrom proxy.cli.app import main\nsys.exit(main())\n"
+        )
         script.chmod(0o755)
         (directory / ".venv").symlink_to(directory)  # as make run makes it
         agent = directory / "bin" / "claude"
@@ -95,8 +106,13 @@ class World:
             "XDG_STATE_HOME": str(directory / "state"),
             "ANTHROPIC_BASE_URL": upstream,
         }
-        ports = f'listen = "127.0.0.1:{{}}"\nupstream = "{upstream}"\n\n[admin]\nlisten = "127.0.0.1:{{}}"\n'
-        (directory / "sidelog.toml").write_text("[proxy]\n" + ports.format(sidelog.port, sidelog.admin_port))
+        ports = (
+            f'listen = "127.0.0.1:{{}}"\nupstream = "{upstream}"\n\n[admin]\nlisten = '
+            f'"127.0.0.1:{{}}"\n'
+        )
+        (directory / "sidelog.toml").write_text(
+            "[proxy]\n" + ports.format(sidelog.port, sidelog.admin_port)
+        )
         (directory / "response.json").write_text('{"id": 1}')
         for status in (200, 404, 500):
             self.fetch(f"/status/{status}")
@@ -111,9 +127,15 @@ class World:
             error.read()
 
     def placed(self, line: str, *, is_new: bool) -> tuple[str, dict[str, str]]:
-        """Return a line and its environment with the places of the examples replaced; `is_new`: it starts a sidelog."""
-        port, admin_port = (free_port(), free_port()) if is_new else (self.sidelog.port, self.sidelog.admin_port)
-        data_dir = self.directory / f"data-{port}" if is_new or "rotate" in line else self.sidelog.data_dir
+        """Return a line and its environment with the places of the examples replaced; `is_new`: it
+        starts a sidelog.
+        """
+        port, admin_port = (
+            (free_port(), free_port()) if is_new else (self.sidelog.port, self.sidelog.admin_port)
+        )
+        data_dir = (
+            self.directory / f"data-{port}" if is_new or "rotate" in line else self.sidelog.data_dir
+        )
         if "rotate" in line:
             shutil.copytree(self.sidelog.data_dir, data_dir)
         line = EXAMPLE_ID.sub(self.record_id, line)
@@ -123,11 +145,13 @@ class World:
         line = re.sub(r":(?:8080|8888)\b", f":{port}", line).replace(":8090", f":{admin_port}")
         line = line.replace(":9000", f":{free_port()}").replace("127.0.0.1:50051", self._reflection)
         environ = {**self._environ, "SIDELOG_DATA_DIR": str(data_dir)}
+
         if is_new:
             environ |= {
                 "SIDELOG_ADMIN__LISTEN": f"127.0.0.1:{admin_port}",
                 "SIDELOG_PROXY__LISTEN": f"127.0.0.1:{port}",
             }
+
         return line, environ
 
     def prepare(self, *words: str) -> int:
@@ -140,13 +164,20 @@ class World:
         line, environ = self.placed(line, is_new=False)
         command = ["bash", "-c", line]
         return subprocess.run(
-            command, cwd=self.directory, env=environ, capture_output=True, text=True, check=False, timeout=PROGRAM_S
+            command,
+            cwd=self.directory,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PROGRAM_S,
         )
 
     def interrupt(self, line: str, expected: str) -> str:
         """Execute a line until it has printed `expected`, then send Ctrl-C; return all it printed."""
         is_new = line.startswith(("sidelog serve", "sidelog demo"))
         line, environ = self.placed(line, is_new=is_new)
+
         path = self.directory / "output"
         with path.open("wb") as output:
             process = subprocess.Popen(
@@ -164,7 +195,9 @@ class World:
                 if not is_new:
                     self.fetch("/status/500")
                 assert process.poll() is None, path.read_text()
-                return expected in path.read_text() and (not is_new or is_ready(environ["SIDELOG_ADMIN__LISTEN"]))
+                return expected in path.read_text() and (
+                    not is_new or is_ready(environ["SIDELOG_ADMIN__LISTEN"])
+                )
 
             try:
                 eventually(is_shown)
@@ -174,6 +207,7 @@ class World:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
+
         return path.read_text()
 
 
@@ -182,8 +216,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[W
     """What the documents assume: sidelog runs, and has seen traffic."""
     directory = tmp_path_factory.mktemp("documented")
     alerts = [{"name": "checkout fails", "above": 1000, "url": f"{upstream}/hook"}]
+
     environ = {"SIDELOG_ALERTS": json.dumps(alerts)}
-    with reflecting("v1") as reflection, Sidelog(directory / "data", upstream, environ=environ) as sidelog:
+    with (
+        reflecting("v1") as reflection,
+        Sidelog(directory / "data", upstream, environ=environ) as sidelog,
+    ):
         yield World(sidelog, upstream, directory, reflection)
 
 
@@ -192,15 +230,18 @@ def execute(world: World, line: str) -> str:
     for beginning, expected in ENDLESS.items():
         if line.startswith(beginning):
             return world.interrupt(line, expected)
-    if line.startswith("sidelog keys"):  # there is one key of that name, or none before it is created
+    # There is one key of that name, or none before it is created.
+    if line.startswith("sidelog keys"):
         world.prepare("keys", "delete", "Mobile app")
         if "create" not in line:
             assert world.prepare("keys", "create", "Mobile app") == 0
+
     if line.startswith("sidelog view"):  # the same of views
         for name in ("slow tenants", "slow"):
             world.prepare("view", "delete", name)
         if "save" not in line:
             assert all(world.prepare("view", "save", name) == 0 for name in shlex.split(line)[3:4])
+
     done = world.run(line)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -212,7 +253,8 @@ def execute(world: World, line: str) -> str:
 def test_an_example_of_help_works(world: World, line: str) -> None:
     """It ends with 0, or prints what it is for until it is interrupted, and never a traceback."""
     output = execute(world, line)
-    assert output.strip() or "-o " in line or "sidelog mcp" in line  # which answers what it is asked
+    # Which answers what it is asked.
+    assert output.strip() or "-o " in line or "sidelog mcp" in line
     assert "Traceback" not in output
 
 

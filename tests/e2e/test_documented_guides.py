@@ -20,11 +20,15 @@ from tests.support.providers.upstream import application
 from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import running
 
-_PAGES: Final = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name != "install.md"]
+_PAGES: Final = [
+    page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name != "install.md"
+]
 """All but the one whose commands need a package index."""
 _RUNBOOK: Final = ROOT / "docs/runbook.md"
 SAMPLE: Final = ("web-app", "backup")
-"""Pages whose commands `make test` executes; `make long` those of the others, whole, as one command needs another."""
+"""Pages whose commands `make test` executes; `make long` those of the others, whole, as one command
+needs another.
+"""
 _NEW_DIRECTORY: Final = "/var/backups"
 _WITH_TOKENS: Final = "query=model:*%20tokens:>0"
 
@@ -58,11 +62,16 @@ def world(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[W
 @pytest.fixture(scope="module")
 def before_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
     """A sidelog in front of what answers as providers of models do."""
-    with running(application(0)) as models, Sidelog(tmp_path_factory.mktemp("models") / "data", models) as sidelog:
+    with (
+        running(application(0)) as models,
+        Sidelog(tmp_path_factory.mktemp("models") / "data", models) as sidelog,
+    ):
         yield sidelog
 
 
-@pytest.mark.parametrize("name", [name if name.startswith(SAMPLE) else long(name) for name in SHELL])
+@pytest.mark.parametrize(
+    "name", [name if name.startswith(SAMPLE) else long(name) for name in SHELL]
+)
 def test_commands_of_a_page_work(world: World, name: str) -> None:
     """Each line ends with 0, or prints what it is for until it is interrupted."""
     for written in SHELL[name].splitlines():
@@ -80,9 +89,14 @@ def test_a_configuration_of_a_page_is_valid(
         monkeypatch.setenv(variable, "given-in-the-environment")
     if "tls_cert_file" in text:
         cert, key = self_signed(tmp_path)
-        text = text.replace("/etc/sidelog/cert.pem", str(cert)).replace("/etc/sidelog/key.pem", str(key))
+        text = text.replace("/etc/sidelog/cert.pem", str(cert)).replace(
+            "/etc/sidelog/key.pem", str(key)
+        )
+
     (tmp_path / "sidelog.toml").write_text(text)
-    assert app.main(["config", "check", "--config", str(tmp_path / "sidelog.toml")]) == 0, capsys.readouterr()
+    assert app.main(["config", "check", "--config", str(tmp_path / "sidelog.toml")]) == 0, (
+        capsys.readouterr()
+    )
 
 
 @pytest.mark.parametrize("name", PYTHON)
@@ -90,9 +104,18 @@ def test_a_program_of_a_page_is_recorded(before_models: Sidelog, name: str) -> N
     """It runs as it is written, and its call has a model and tokens."""
     before = len(before_models.records(_WITH_TOKENS))
     program = PYTHON[name].replace(":8080", f":{before_models.port}")
-    environ = {"OPENAI_API_KEY": "sk-none", "ANTHROPIC_API_KEY": "sk-ant-none", "PATH": "/usr/bin:/bin"}
+    environ = {
+        "OPENAI_API_KEY": "sk-none",
+        "ANTHROPIC_API_KEY": "sk-ant-none",
+        "PATH": "/usr/bin:/bin",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False, timeout=PROGRAM_S
+        [sys.executable, "-c", program],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_S,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
@@ -100,10 +123,16 @@ def test_a_program_of_a_page_is_recorded(before_models: Sidelog, name: str) -> N
 
 
 def test_every_error_and_every_loss_is_explained() -> None:
-    """Troubleshooting names all codes with their status, and all reasons of drops, as the runbook does."""
+    """Troubleshooting names all codes with their status, and all reasons of drops, as the runbook
+    does.
+    """
     text = (ROOT / "docs/operations/troubleshooting.md").read_text()
     rows = dict(re.findall(r"^\| (`[a-z0-9_`, ]+`) \| (\d+) \|", text, re.M))
-    explained = {code: int(status) for codes, status in rows.items() for code in re.findall(r"`(\w+)`", codes)}
+    explained = {
+        code: int(status)
+        for codes, status in rows.items()
+        for code in re.findall(r"`(\w+)`", codes)
+    }
     assert explained == STATUS_OF
     assert [reason for reason in DROP_REASONS if f"`{reason}`" not in text] == []
     runbook = _RUNBOOK.read_text()

@@ -1,4 +1,6 @@
-"""sidelog started in the folder of a project that has its own `api/`, `storage/`, `proxy/` and `secrets.py`."""
+"""sidelog started in the folder of a project that has its own `api/`, `storage/`, `proxy/` and
+`secrets.py`.
+"""
 
 import os
 import subprocess
@@ -22,7 +24,10 @@ def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     for name in ("api", "storage"):
         (folder / name).mkdir(parents=True)
-        (folder / name / "__init__.py").write_text(f"raise SystemExit('the foreign {name} was imported')\n")
+        (folder / name / "__init__.py").write_text(
+            f"raise SystemExit('the foreign {name} was imported')\n"
+        )
+
     (folder / "secrets.py").write_text("raise SystemExit('the foreign secrets was imported')\n")
     return folder
 
@@ -37,12 +42,19 @@ def command_of(kind: str, tmp_path: Path) -> list[str]:
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize(("kind", "workers"), [long("script", "1"), ("module", "1"), long("module", "0")])
-def test_records_are_stored(tmp_path: Path, project: Path, upstream: str, kind: str, workers: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "workers"), [long("script", "1"), ("module", "1"), long("module", "0")]
+)
+def test_records_are_stored(
+    tmp_path: Path, project: Path, upstream: str, kind: str, workers: str
+) -> None:
     """Every process imports sidelog's own packages: an exchange is forwarded, recorded and read."""
-    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers, environ={"PYTHONPATH": str(ROOT)})
+    sidelog = Sidelog(
+        tmp_path / "data", upstream, "--workers", workers, environ={"PYTHONPATH": str(ROOT)}
+    )
     command = command_of(kind, tmp_path)
     sidelog.start_in(project, command)
+
     with sidelog:
         with urllib.request.urlopen(f"{sidelog.url}/v1/users", timeout=60) as answer:
             answer.read()
@@ -62,7 +74,9 @@ def test_records_are_stored(tmp_path: Path, project: Path, upstream: str, kind: 
 
 @pytest.mark.parametrize("arguments", [["doctor"], ["serve", "--upstream", "http://127.0.0.1:1"]])
 def test_a_foreign_package_on_the_path_is_refused(project: Path, arguments: list[str]) -> None:
-    """Where the environment itself names the folder, one line says which package is meant, and nothing starts."""
+    """Where the environment itself names the folder, one line says which package is meant, and
+    nothing starts.
+    """
     named = f"{project}{os.pathsep}{ROOT}"
     done = subprocess.run(
         [sys.executable, "-P", "-m", "proxy", *arguments],

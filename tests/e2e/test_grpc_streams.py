@@ -1,4 +1,6 @@
-"""Streams of gRPC through a whole sidelog: watched message by message while they run, and kept whatever is killed."""
+"""Streams of gRPC through a whole sidelog: watched message by message while they run, and kept
+whatever is killed.
+"""
 
 import os
 import signal
@@ -21,7 +23,12 @@ from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 from tests.support.upstream import scripted
 
 PATH = "/shop.Cart/Watch"
-CALL: Fields = (*POST[:3], (":path", PATH), ("content-type", "application/grpc"), ("te", "trailers"))
+CALL: Fields = (
+    *POST[:3],
+    (":path", PATH),
+    ("content-type", "application/grpc"),
+    ("te", "trailers"),
+)
 GRPC: Fields = (*OK, ("content-type", "application/grpc"))
 
 
@@ -35,7 +42,8 @@ def echo_each(connection: Connection, request: Request) -> None:
     """Send back whatever comes, at once."""
     if not request.is_answered:
         connection.respond(request, fields=GRPC, is_end=False)
-    body, request.body = request.body, b""
+    body = request.body
+    request.body = b""
     if body:
         connection.h2.send_data(request.id, body)
     if request.is_ended:
@@ -92,7 +100,9 @@ def messages_of(sidelog: Sidelog, record_id: str, count: int) -> list[tuple[str,
 
     def find() -> list[dict[str, Any]] | None:
         try:
-            found: list[dict[str, Any]] = sidelog.api(f"/api/records/{record_id}/messages?limit=1000")["messages"]
+            found: list[dict[str, Any]] = sidelog.api(
+                f"/api/records/{record_id}/messages?limit=1000"
+            )["messages"]
         except HTTPError:  # it is not shown as in flight yet
             return None
         return found if len(found) >= count else None
@@ -111,7 +121,11 @@ def test_a_stream_is_watched_while_it_runs(tmp_path: Path, workers: str) -> None
         stream.say("one")
         assert messages_of(sidelog, stream.record_id, 2) == both("one")
         shown = sidelog.api(f"/api/records/{stream.record_id}")
-        assert (shown["in_flight"], shown["has_messages"], shown["grpc"]["kind"]) == (True, True, None)
+        assert (shown["in_flight"], shown["has_messages"], shown["grpc"]["kind"]) == (
+            True,
+            True,
+            None,
+        )
         found = sidelog.records("query=kind:event")
         assert {each["name"] for each in found} == {"grpc_message"}
         printed = subprocess.run(
@@ -121,7 +135,11 @@ def test_a_stream_is_watched_while_it_runs(tmp_path: Path, workers: str) -> None
         assert '-> in   -                    5 B  {"1":"one"}' in printed
         stream.end()
         record = sidelog.record(stream.record_id)
-        assert (record["has_messages"], record["grpc"]["is_stream"], record["data"]) == (True, True, None)
+        assert (record["has_messages"], record["grpc"]["is_stream"], record["data"]) == (
+            True,
+            True,
+            None,
+        )
         (entry,) = sidelog.api(f"/api/records/{stream.record_id}/har")["log"]["entries"]
         assert entry["_grpcMessages"][0] | {"time": 0} == {
             "type": "send", "time": 0, "opcode": 1, "data": '{"1":"one"}', "_size": 5
@@ -139,6 +157,7 @@ def test_what_was_seen_of_a_stream_outlives_its_worker(tmp_path: Path) -> None:
             (worker,) = sidelog.pids("proxy.worker")
             os.kill(worker, signal.SIGKILL)
             (lost,) = eventually(lambda: sidelog.records("outcome=worker_lost"))
+
         assert (lost["id"], lost["has_messages"]) == (stream.record_id, True)
         assert messages_of(sidelog, stream.record_id, 6) == both("one", "two", "three")
         ledger = sidelog.settled_ledger()
@@ -157,7 +176,9 @@ def test_a_stream_goes_on_over_the_death_of_the_collector(tmp_path: Path) -> Non
                     if number == 5:
                         (collector,) = await_pids(sidelog, "proxy.collector")
                         os.kill(collector, signal.SIGKILL)
+
             stream.end()
+
         eventually(sidelog.is_ready)
         assert messages_of(sidelog, stream.record_id, 60) == both(*texts)
         ledger = sidelog.settled_ledger()

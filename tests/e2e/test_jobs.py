@@ -1,4 +1,6 @@
-"""Calls that answer later, with the real clients through a whole sidelog that is killed in between: counted once."""
+"""Calls that answer later, with the real clients through a whole sidelog that is killed in between:
+counted once.
+"""
 
 import os
 import signal
@@ -47,11 +49,17 @@ def kill_collector(sidelog: Sidelog) -> None:
     """Kill it; its successor knows only what the store has."""
     (old,) = await_pids(sidelog, "proxy.collector")
     os.kill(old, signal.SIGKILL)
-    eventually(lambda: (pids := sidelog.pids("proxy.collector")) and pids != [old] and sidelog.is_ready())
+    eventually(
+        lambda: (pids := sidelog.pids("proxy.collector")) and pids != [old] and sidelog.is_ready()
+    )
 
 
-def check_once(sidelog: Sidelog, shown: list[dict[str, Any]], counted: int, truth: tuple[int, int]) -> None:
-    """One record has the tokens, all but the first name what began it, and the totals have them once."""
+def check_once(
+    sidelog: Sidelog, shown: list[dict[str, Any]], counted: int, truth: tuple[int, int]
+) -> None:
+    """One record has the tokens, all but the first name what began it, and the totals have them
+    once.
+    """
     assert [record["input_tokens"] for record in shown] == [
         truth[0] if place == counted else None for place in range(len(shown))
     ]
@@ -66,7 +74,9 @@ def check_once(sidelog: Sidelog, shown: list[dict[str, Any]], counted: int, trut
 
 def test_a_background_response(sidelog: Sidelog, clients: Clients) -> None:
     """Begun, asked for before and after it is done, over two kills."""
-    begun = clients.openai.responses.create(model="gpt-5.1", input="what is a sidecar", background=True)
+    begun = clients.openai.responses.create(
+        model="gpt-5.1", input="what is a sidecar", background=True
+    )
     assert begun.status == "queued"
     stored(sidelog, 1)
     kill_collector(sidelog)
@@ -82,7 +92,9 @@ def test_a_background_response(sidelog: Sidelog, clients: Clients) -> None:
 def test_a_batch_of_openai(sidelog: Sidelog, clients: Clients) -> None:
     """Counted with its file, which is downloaded twice."""
     batches = clients.openai.batches
-    batches.create(input_file_id="file-in", endpoint="/v1/chat/completions", completion_window="24h")
+    batches.create(
+        input_file_id="file-in", endpoint="/v1/chat/completions", completion_window="24h"
+    )
     batches.retrieve("batch_1")
     ended = batches.retrieve("batch_1")
     stored(sidelog, 3)
@@ -111,9 +123,15 @@ def test_a_batch_of_anthropic(sidelog: Sidelog, clients: Clients) -> None:
     assert batches.retrieve(begun.id).processing_status == "in_progress"
     messages: list[Any] = [line.result for line in batches.results(begun.id)]
     usages = [result.message.usage for result in messages]
-    shown = stored(sidelog, 4)  # the client asks for the batch again, for the address of its results
-    truth = (sum(usage.input_tokens for usage in usages), sum(usage.output_tokens for usage in usages))
+    # The client asks for the batch again, for the address of its results.
+    shown = stored(sidelog, 4)
+    truth = (
+        sum(usage.input_tokens for usage in usages),
+        sum(usage.output_tokens for usage in usages),
+    )
     check_once(sidelog, shown, 3, truth)
     models = {one["model"]: one["output_tokens"] for one in shown[3]["data"]["batch"]["models"]}
-    assert models == {result.message.model: result.message.usage.output_tokens for result in messages}
+    assert models == {
+        result.message.model: result.message.usage.output_tokens for result in messages
+    }
     assert shown[3]["model"] is None

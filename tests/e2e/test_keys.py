@@ -1,4 +1,6 @@
-"""API keys through whole processes: made over the API, obeyed by every worker within a second, logged, never kept."""
+"""API keys through whole processes: made over the API, obeyed by every worker within a second,
+logged, never kept.
+"""
 
 import asyncio
 import http.client
@@ -73,7 +75,8 @@ class World:
     """A sidelog with two workers in front of the service."""
 
     def __init__(self, sidelog: Sidelog, service: Service) -> None:
-        self.sidelog, self.service = sidelog, service
+        self.sidelog = sidelog
+        self.service = service
         self.secrets: list[str] = []
 
     def ask(self, path: str, key: str | None = None) -> tuple[int, str | None]:
@@ -134,10 +137,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with running(service.app()) as upstream:
         config = directory / "sidelog.toml"
         config.write_text(CONFIG.format(upstream=upstream))
-        with Sidelog(directory / "data", upstream, "--config", str(config), "--workers", "2") as sidelog:
+        with Sidelog(
+            directory / "data", upstream, "--config", str(config), "--workers", "2"
+        ) as sidelog:
             world = World(sidelog, service)
-            world.becomes("/agent/started", None, (401, "missing_token"))  # every worker has read the keys
+            # Every worker has read the keys.
+            world.becomes("/agent/started", None, (401, "missing_token"))
             yield world
+
         kept = [file for file in (directory / "data").rglob("*") if file.is_file()]
         assert (directory / "data" / SNAPSHOT_FILE) in kept
         for file in (*kept, sidelog.log_path):
@@ -147,10 +154,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_a_key_lives_as_the_api_says(world: World) -> None:
-    """Created, disabled, enabled, out of scope, not for this agent, expired, deleted: each within a second."""
+    """Created, disabled, enabled, out of scope, not for this agent, expired, deleted: each within a
+    second.
+    """
     assert world.ask("/agent/life") == (401, "missing_token")
     key = world.create(scopes=["agent"], agents=["billing"])
-    secret, at = key["secret"], f"/{key['id']}"
+    secret = key["secret"]
+    at = f"/{key['id']}"
     world.becomes("/agent/life", secret, (200, None))
     world.change("PATCH", at, {"disabled": True})
     world.becomes("/agent/life", secret, (401, "disabled"))
@@ -167,23 +177,44 @@ def test_a_key_lives_as_the_api_says(world: World) -> None:
 
 
 def test_refused_calls_are_logged_and_go_no_further(world: World) -> None:
-    """Each attempt is a record with its code, and the key's name where one was known; the service saw none of them."""
+    """Each attempt is a record with its code, and the key's name where one was known; the service
+    saw none of them.
+    """
     key = world.create(name="Old Key", disabled=True, project="of-key", user_id="ann")
     world.becomes("/agent/warm", key["secret"], (401, "disabled"))
     for presented in (None, "nonsense", "sk_wrong", key["secret"]):
         assert world.ask("/agent/refused", presented)[0] == 401
     world.change("DELETE", f"/{key['id']}", None)
     rows = world.rows("/agent/refused", 4)
-    assert [row["auth_code"] for row in rows] == ["disabled", "invalid_token", "invalid_token", "missing_token"]
+    assert [row["auth_code"] for row in rows] == [
+        "disabled",
+        "invalid_token",
+        "invalid_token",
+        "missing_token",
+    ]
     assert [row["error_type"] for row in rows] == [row["auth_code"] for row in rows]
-    assert {(row["keyed"], row["outcome"], row["upstream"]) for row in rows} == {(True, "rejected", None)}
-    named = [(row["key_id"], row["key_name"], row["key_last4"], row["project"], row["user_id"]) for row in rows]
+    assert {(row["keyed"], row["outcome"], row["upstream"]) for row in rows} == {
+        (True, "rejected", None)
+    }
+    named = [
+        (row["key_id"], row["key_name"], row["key_last4"], row["project"], row["user_id"])
+        for row in rows
+    ]
     nobody = (None, None, None, "of-route", None)
-    assert named == [(key["id"], "Old Key", key["secret"][-4:], "of-key", "ann"), nobody, nobody, nobody]
+    assert named == [
+        (key["id"], "Old Key", key["secret"][-4:], "of-key", "ann"),
+        nobody,
+        nobody,
+        nobody,
+    ]
     assert "/agent/refused" not in world.service.paths
 
     def told() -> bool:
-        events = [row["data"] for row in world.sidelog.records("kind=event") if row["name"] == "key_changed"]
+        events = [
+            row["data"]
+            for row in world.sidelog.records("kind=event")
+            if row["name"] == "key_changed"
+        ]
         changes = {(event["change"], event["keyName"]) for event in events}
         return changes >= {("created", "Old Key"), ("deleted", "Old Key")}
 
@@ -207,7 +238,9 @@ def test_optional_routes_know_their_callers(world: World) -> None:
 
 
 def test_messages_are_credited_like_their_handshake(world: World) -> None:
-    """A WebSocket needs a key to be opened; its exchange and its messages name that key and its project."""
+    """A WebSocket needs a key to be opened; its exchange and its messages name that key and its
+    project.
+    """
     key = world.create(name="Socket", project="of-key")
     world.becomes("/agent/warm", key["secret"], (200, None))
 
@@ -224,7 +257,11 @@ def test_messages_are_credited_like_their_handshake(world: World) -> None:
 
     def messages() -> list[dict[str, Any]]:
         rows = world.sidelog.records("kind=event")
-        return [row for row in rows if row["name"] == "websocket_message" and row["data"]["text"] == "hello"]
+        return [
+            row
+            for row in rows
+            if row["name"] == "websocket_message" and row["data"]["text"] == "hello"
+        ]
 
     found = eventually(lambda: messages() if len(messages()) == 2 else [])
     assert {(row["key_name"], row["project"]) for row in found} == {("Socket", "of-key")}
@@ -233,18 +270,30 @@ def test_messages_are_credited_like_their_handshake(world: World) -> None:
 
 
 def test_a_new_collector_and_new_workers_know_the_keys(world: World) -> None:
-    """A killed collector changes nothing for callers; its follower publishes changes to workers old and new."""
+    """A killed collector changes nothing for callers; its follower publishes changes to workers old
+    and new.
+    """
     key = world.create(name="Lasting", scopes=["agent"])
     world.becomes("/agent/lasting", key["secret"], (200, None))
     (collector,) = world.sidelog.pids("proxy.collector")
     os.kill(collector, signal.SIGKILL)
     assert {world.ask("/agent/lasting", key["secret"]) for _ in range(10)} == {(200, None)}
-    eventually(lambda: world.sidelog.pids("proxy.collector") not in ([collector], []) and world.sidelog.is_ready())
+    eventually(
+        lambda: (
+            world.sidelog.pids("proxy.collector") not in ([collector], [])
+            and world.sidelog.is_ready()
+        )
+    )
     world.change("PATCH", f"/{key['id']}", {"disabled": True})
     world.becomes("/agent/lasting", key["secret"], (401, "disabled"))
     workers = world.sidelog.pids("proxy.worker")
     os.kill(workers[0], signal.SIGKILL)
-    eventually(lambda: len(set(world.sidelog.pids("proxy.worker")) - set(workers)) == 1 and world.sidelog.is_ready())
+    eventually(
+        lambda: (
+            len(set(world.sidelog.pids("proxy.worker")) - set(workers)) == 1
+            and world.sidelog.is_ready()
+        )
+    )
     world.change("PATCH", f"/{key['id']}", {"disabled": False})
     world.becomes("/agent/lasting", key["secret"], (200, None))
     rows = world.rows("/agent/lasting", 30)
@@ -271,7 +320,9 @@ def test_one_process_obeys_as_well(tmp_path: Path) -> None:
     with running(service.app()) as upstream:
         config = tmp_path / "sidelog.toml"
         config.write_text(CONFIG.format(upstream=upstream))
-        with Sidelog(tmp_path / "data", upstream, "--config", str(config), "--workers", "0") as sidelog:
+        with Sidelog(
+            tmp_path / "data", upstream, "--config", str(config), "--workers", "0"
+        ) as sidelog:
             world = World(sidelog, service)
             key = world.create()
             world.becomes("/agent/one", key["secret"], (200, None))

@@ -1,4 +1,6 @@
-"""kill -9 of any process, or all of them, under load: no completed exchange missing, none twice, a balanced ledger."""
+"""kill -9 of any process, or all of them, under load: no completed exchange missing, none twice, a
+balanced ledger.
+"""
 
 import os
 import re
@@ -24,7 +26,9 @@ from tests.support.upstream import read_head, scripted
 
 
 def check_accounts(sidelog: Sidelog, completed: list[str], *, is_dense: bool = True) -> None:
-    """Compare what clients got with what is stored, and the ledger with both; numbers of ClickHouse have gaps."""
+    """Compare what clients got with what is stored, and the ledger with both; numbers of ClickHouse
+    have gaps.
+    """
     ledger = sidelog.settled_ledger()
     assert sum(ledger["dropped"].values()) == 0, ledger
     records = sidelog.records("kind=all")
@@ -41,7 +45,9 @@ def check_accounts(sidelog: Sidelog, completed: list[str], *, is_dense: bool = T
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("workers", [long("1"), "2"])
-def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
+def test_kills_under_load_lose_and_double_nothing(
+    tmp_path: Path, upstream: str, workers: str
+) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=ROOM) as sidelog:
         report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=int(workers), pause_s=KILL_PAUSE_S)
@@ -57,21 +63,32 @@ def answer_calls(connection: Connection, request: Request) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("streams", "rounds"), [(20, len(VICTIMS)), (50, 60)])
-def test_kills_amid_streams_lose_and_double_nothing(tmp_path: Path, upstream: str, streams: int, rounds: int) -> None:
-    """The same while four clients have many requests on each connection of HTTP/2, half of them calls of gRPC."""
+def test_kills_amid_streams_lose_and_double_nothing(
+    tmp_path: Path, upstream: str, streams: int, rounds: int
+) -> None:
+    """The same while four clients have many requests on each connection of HTTP/2, half of them
+    calls of gRPC.
+    """
     config = tmp_path / "sidelog.toml"
     with ExitStack() as open_:
         service = open_.enter_context(scripted(Http2Upstream(answer_calls)))
-        config.write_text(f'[[routes]]\nid = "calls"\npath = "/s.Service/"\nupstream = "{service}"\n')
-        sidelog = open_.enter_context(Sidelog(tmp_path / "data", upstream, "--config", str(config), environ=ROOM))
+        config.write_text(
+            f'[[routes]]\nid = "calls"\npath = "/s.Service/"\nupstream = "{service}"\n'
+        )
+        sidelog = open_.enter_context(
+            Sidelog(tmp_path / "data", upstream, "--config", str(config), environ=ROOM)
+        )
         load = Http2Load(sidelog.port, streams=streams, calls=CALL, body=MESSAGE)
         with load:
             report = kill_rounds(sidelog, rounds=rounds, seed=7, pause_s=KILL_PAUSE_S)
         assert len(load.completed) > 100
         check_accounts(sidelog, report.completed + load.completed)
-        records = [record for record in sidelog.records("kind=all") if record["http_version"] == "2"]
+        records = [
+            record for record in sidelog.records("kind=all") if record["http_version"] == "2"
+        ]
         assert len(records) >= len(load.completed)
         assert sum(record["route_id"] == "calls" for record in records) > len(load.completed) // 3
+
     print(report.describe(), f"{len(load.completed)} streams")  # noqa: T201 - the figures are what it is run for
 
 
@@ -86,7 +103,9 @@ def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path, upstream: str
 
 
 def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path) -> None:
-    """An exchange older than 100 ms is visible in flight, and becomes `worker_lost` when its worker is killed."""
+    """An exchange older than 100 ms is visible in flight, and becomes `worker_lost` when its worker
+    is killed.
+    """
 
     def never_answer(connection: socket.socket, number: int) -> None:
         read_head(connection)
@@ -129,7 +148,9 @@ project = "of-route"
 
 
 def test_what_a_killed_worker_left_belongs_to_whom_it_did(tmp_path: Path) -> None:
-    """To the project of its key or of a trusted proxy, named behind all that is kept of a head, not to the route's."""
+    """To the project of its key or of a trusted proxy, named behind all that is kept of a head, not
+    to the route's.
+    """
 
     def answer(connection: socket.socket, number: int) -> None:
         while head := read_head(connection):
@@ -149,6 +170,7 @@ def test_what_a_killed_worker_left_belongs_to_whom_it_did(tmp_path: Path) -> Non
             secret = world.create(project="of-key")["secret"]
             world.becomes("/keyed/ready", secret, (200, None))
             filler = {"X-Filler": "x" * 2 * HEAD_BYTES}
+
             for path, fields in (
                 ("/keyed/slow", {"api-key": secret}),
                 ("/named/slow", {"X-Project": "of-header"}),
@@ -156,7 +178,12 @@ def test_what_a_killed_worker_left_belongs_to_whom_it_did(tmp_path: Path) -> Non
             ):
                 client = open_.enter_context(closing(HTTPConnection("127.0.0.1", sidelog.port)))
                 client.request("GET", path, headers=filler | fields)
-            whose = {"/keyed/slow": "of-key", "/named/slow": "of-header", "/named/slow-too": "of-route"}
+
+            whose = {
+                "/keyed/slow": "of-key",
+                "/named/slow": "of-header",
+                "/named/slow-too": "of-route",
+            }
 
             def in_flight() -> dict[str, str]:
                 rows = sidelog.api("/api/records?in_flight=true&path=slow")["records"]
@@ -168,11 +195,15 @@ def test_what_a_killed_worker_left_belongs_to_whom_it_did(tmp_path: Path) -> Non
             eventually(lambda: len(sidelog.records("outcome=worker_lost")) == 3)
             lost = sidelog.records("outcome=worker_lost")
             assert {row["path"]: row["project"] for row in lost} == whose
-            assert [row["path"] for row in sidelog.records("project=of-route&path=slow")] == ["/named/slow-too"]
+            assert [row["path"] for row in sidelog.records("project=of-route&path=slow")] == [
+                "/named/slow-too"
+            ]
 
 
 def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
-    """SIGTERM lets running exchanges finish, stores everything, and leaves no ring behind; the log has both ends."""
+    """SIGTERM lets running exchanges finish, stores everything, and leaves no ring behind; the log
+    has both ends.
+    """
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
     with Load(sidelog.port, pause_s=PAUSE_S) as load, sidelog:
         eventually(lambda: len(load.completed) > 50)

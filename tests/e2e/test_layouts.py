@@ -39,11 +39,15 @@ EACH = pytest.mark.parametrize("fixture", FIXTURES, ids=[fixture.path.name for f
 def each_kind(*wide: str) -> pytest.MarkDecorator:
     """Over each kind of store; over those named `make long` only."""
     marks = {kind: [pytest.mark.long] for kind in wide} | {"clickhouse": [pytest.mark.clickhouse]}
-    return pytest.mark.parametrize("kind", [pytest.param(kind, marks=marks.get(kind, [])) for kind in KINDS])
+    return pytest.mark.parametrize(
+        "kind", [pytest.param(kind, marks=marks.get(kind, [])) for kind in KINDS]
+    )
 
 
 def current(fixture: Fixture) -> Fixture:
-    """Skip one whose layouts have changed and that is not released: with the release the test below asks for it."""
+    """Skip one whose layouts have changed and that is not released: with the release the test below
+    asks for it.
+    """
     if not fixture.is_released and fixture.json("layouts") != layouts():
         pytest.skip(f"layouts are others than those in {fixture.path}: make layouts")
     return fixture
@@ -56,7 +60,9 @@ def test_a_released_layout_has_its_number(fixture: Fixture) -> None:
 
 
 def test_the_newest_layouts_are_kept() -> None:
-    """Who changes one behind a release puts the next version into `NEXT`, and makes its fixture: `make layouts`."""
+    """Who changes one behind a release puts the next version into `NEXT`, and makes its fixture:
+    `make layouts`.
+    """
     newest = FIXTURES[-1]
     assert newest.path.name == NEXT
     assert not newest.is_released or newest.json("layouts") == layouts()
@@ -65,9 +71,18 @@ def test_the_newest_layouts_are_kept() -> None:
 def test_what_was_released_is_not_made_anew() -> None:
     """The files of a version are those of its tag from then on: none is changed, none is removed."""
     for tag in git(ROOT, "tag", "--list", "v*").split():
-        assert git(ROOT, "diff", "--name-only", "--diff-filter=DMRT", tag, "--", str(FIXTURES[0].path.parent)) == "", (
-            tag
-        )
+        assert (
+            git(
+                ROOT,
+                "diff",
+                "--name-only",
+                "--diff-filter=DMRT",
+                tag,
+                "--",
+                str(FIXTURES[0].path.parent),
+            )
+            == ""
+        ), tag
 
 
 @pytest.mark.parametrize(
@@ -76,12 +91,17 @@ def test_what_was_released_is_not_made_anew() -> None:
         ({"s": {"migrations": ["a", "b", "c"]}, "r": {"number": 1, "digest": "x"}}, []),
         ({"s": {"migrations": ["a", "b"]}, "r": {"number": 2, "digest": "y"}}, []),
         ({"s": {"migrations": ["a", "c"]}, "r": {"number": 1, "digest": "x"}}, ["s: a migration"]),
-        ({"s": {"migrations": ["a"]}, "r": {"number": 1, "digest": "y"}}, ["s: a migration", "r: the layout"]),
+        (
+            {"s": {"migrations": ["a"]}, "r": {"number": 1, "digest": "y"}},
+            ["s: a migration", "r: the layout"],
+        ),
         ({"s": {"migrations": ["a", "b"]}}, []),
     ],
 )
 def test_changes_of_layouts_are_judged(now: dict[str, Any], words: list[str]) -> None:
-    """Migrations are added behind those that were released; any other layout changes with its number."""
+    """Migrations are added behind those that were released; any other layout changes with its
+    number.
+    """
     before = {"s": {"migrations": ["a", "b"]}, "r": {"number": 1, "digest": "x"}}
     found = unlawful(before, now)
     assert len(found) == len(words)
@@ -90,8 +110,12 @@ def test_changes_of_layouts_are_judged(now: dict[str, Any], words: list[str]) ->
 
 @EACH
 @each_kind()
-def test_what_a_version_left_is_read(tmp_path: Path, upstream: str, fixture: Fixture, kind: str) -> None:
-    """Store, spool, ring, keys and configuration: every record is there once, and is told as it was told then."""
+def test_what_a_version_left_is_read(
+    tmp_path: Path, upstream: str, fixture: Fixture, kind: str
+) -> None:
+    """Store, spool, ring, keys and configuration: every record is there once, and is told as it was
+    told then.
+    """
     current(fixture)
     expected = fixture.expected(kind)
     with database(fixture, kind) as url, sidelog_over(fixture, url, tmp_path, upstream) as sidelog:
@@ -100,6 +124,7 @@ def test_what_a_version_left_is_read(tmp_path: Path, upstream: str, fixture: Fix
         assert lacking(expected["answers"], found) == []
         assert ask_with(sidelog, expected["about"]["secret"]) == 200
         assert ask_with(sidelog, "wrong") == UNKNOWN
+
         if kind == "sqlite":
             paths = [record["path"] for record in sidelog.records("kind=exchange")]
             assert all(paths.count(path) >= 1 for path in (*BEFORE_STOP, *BEFORE_KILL))
@@ -117,44 +142,76 @@ def set_layout(kind: str, url: str, store: Path, difference: int) -> None:
             file.execute(f"PRAGMA user_version = {layout + difference}")
     elif kind == "postgres":
         above = "INSERT INTO sidelog.migrations SELECT max(version) + 1 FROM sidelog.migrations"
-        below = "DELETE FROM sidelog.migrations WHERE version = (SELECT max(version) FROM sidelog.migrations)"
+        below = (
+            "DELETE FROM sidelog.migrations WHERE version = (SELECT max(version) FROM "
+            "sidelog.migrations)"
+        )
         asyncio.run(execute_postgres(url, above if difference > 0 else below))
     else:
         number = CLICKHOUSE_LAYOUT + max(difference, 0)
-        ask_clickhouse(url, f"ALTER TABLE records MODIFY COLUMN layout UInt16 ALIAS {number}".encode())
+        ask_clickhouse(
+            url, f"ALTER TABLE records MODIFY COLUMN layout UInt16 ALIAS {number}".encode()
+        )
 
 
 def doctor(sidelog: Sidelog, config: Path) -> str:
     """Ask `sidelog doctor`; what it prints."""
-    command = [sys.executable, "-m", "proxy", "doctor", "--data-dir", str(sidelog.data_dir), "--config", str(config)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, env=sidelog.environ)
+    command = [
+        sys.executable,
+        "-m",
+        "proxy",
+        "doctor",
+        "--data-dir",
+        str(sidelog.data_dir),
+        "--config",
+        str(config),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, env=sidelog.environ
+    )
     assert done.returncode == 1, done.stdout
     return done.stdout
 
 
 @EACH
 @each_kind("postgres")
-def test_a_newer_store_stops_nothing(tmp_path: Path, upstream: str, fixture: Fixture, kind: str) -> None:
-    """Requests are answered, keys are checked, records wait in the spool; the program that can read it stores them."""
+def test_a_newer_store_stops_nothing(
+    tmp_path: Path, upstream: str, fixture: Fixture, kind: str
+) -> None:
+    """Requests are answered, keys are checked, records wait in the spool; the program that can read
+    it stores them.
+    """
     current(fixture)
     expected = fixture.expected(kind)
     with database(fixture, kind) as url:
         sidelog = sidelog_over(fixture, url, tmp_path, upstream)
         store = sidelog.data_dir / STORE_FILE
         set_layout(kind, url, store, +1)
+
         with sidelog:
             assert ask(sidelog, "/meanwhile") == 200
-            eventually(lambda: "newer sidelog" in str(sidelog.api("/api/status")["storage"]["reason"]))
+            eventually(
+                lambda: "newer sidelog" in str(sidelog.api("/api/status")["storage"]["reason"])
+            )
             assert sidelog.ready_answer()["degraded"]
+
             if kind == "sqlite":  # the others have no snapshot yet
-                assert (ask_with(sidelog, expected["about"]["secret"]), ask_with(sidelog, "wrong")) == (200, UNKNOWN)
+                assert (
+                    ask_with(sidelog, expected["about"]["secret"]),
+                    ask_with(sidelog, "wrong"),
+                ) == (200, UNKNOWN)
+
             assert "was written by a newer sidelog" in doctor(sidelog, tmp_path / "config.toml")
             sidelog.stop()
             set_layout(kind, url, store, -1)
             sidelog.start()
             assert read_ledger(sidelog, kind)["dropped"] == {}
             assert len(sidelog.records("path=/meanwhile")) == 1
-            kept = {path: told for path, told in expected["answers"].items() if path.startswith("/api/records/")}
+            kept = {
+                path: told
+                for path, told in expected["answers"].items()
+                if path.startswith("/api/records/")
+            }
             assert lacking(kept, {path: without_places(sidelog.api(path)) for path in kept}) == []
 
 
@@ -172,6 +229,7 @@ def make_newer(data_dir: Path) -> dict[Path, bytes]:
         struct.pack_into("<I", raw, HEADER_BYTES - 4, zlib.crc32(raw[: HEADER_BYTES - 4]))
         path.write_bytes(raw)
         rings[path] = bytes(raw)
+
     return rings
 
 
@@ -182,17 +240,24 @@ def test_newer_files_stop_nothing_and_stay(tmp_path: Path, upstream: str, fixtur
     sidelog = sidelog_over(fixture, "", tmp_path, upstream)
     rings = make_newer(sidelog.data_dir)
     assert len(rings) > 0
+
     with sidelog:
         assert ask(sidelog, "/meanwhile") == 200
         eventually(lambda: sidelog.records("path=/meanwhile"))
         secret = fixture.expected("sqlite")["about"]["secret"]
         eventually(lambda: ask_with(sidelog, secret) == 200)  # the snapshot was written anew
+
         for words in (
             *("has layout 99, this sidelog reads layout 1", "and is left in place"),
-            *("a key snapshot of format 99", "a segment of the spool is of another version of sidelog"),
+            *(
+                "a key snapshot of format 99",
+                "a segment of the spool is of another version of sidelog",
+            ),
         ):
             sidelog.await_log(words)
+
         assert sidelog.api("/api/ledger")["balanced"]
         sidelog.stop()
         assert {path: path.read_bytes() for path in rings} == rings
+
     assert len(list((sidelog.data_dir / "spool").glob("*.spool-other"))) == 1

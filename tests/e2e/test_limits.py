@@ -30,9 +30,13 @@ SETTLE_S = 0.5
 
 @contextlib.contextmanager
 def running(tmp_path: Path, upstream: str, **limits: object) -> Iterator[tuple[Sidelog, int]]:
-    """A sidelog with limits of its own, and its worker's process id; all it holds must be given back."""
+    """A sidelog with limits of its own, and its worker's process id; all it holds must be given
+    back.
+    """
     raise_descriptor_limit()
-    environ = {f"SIDELOG_PROXY__LIMITS__{name.upper()}": str(value) for name, value in limits.items()}
+    environ = {
+        f"SIDELOG_PROXY__LIMITS__{name.upper()}": str(value) for name, value in limits.items()
+    }
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
         (pid,) = await_pids(sidelog, "proxy.worker")
         yield sidelog, pid
@@ -48,6 +52,7 @@ def check_dribbling(tmp_path: Path, count: int, limit_s: float) -> str:
         Healthy(sidelog.port) as healthy,
     ):
         ended = dribble(sidelog.port, count, limit_s * 2 + 30, limit_s / 7)
+
     assert len(ended) == count
     assert {status for _, status in ended} == {408}
     times = sorted(after_s for after_s, _ in ended)
@@ -55,8 +60,10 @@ def check_dribbling(tmp_path: Path, count: int, limit_s: float) -> str:
     assert times[-1] <= limit_s + 20  # bytes that bought time would buy it to the end
     assert set(healthy.statuses) == {200}
     return (
-        f"{count} dribbling heads closed after {times[0]:.2f} to {times[-1]:.2f} s; {healthy.statuses[200]} healthy "
-        f"requests, p50 {healthy.percentile_ms(0.5):.1f} ms, p99 {healthy.percentile_ms(0.99):.1f} ms"
+        f"{count} dribbling heads closed after {times[0]:.2f} to {times[-1]:.2f} s; "
+        f"{healthy.statuses[200]} healthy "
+        f"requests, p50 {healthy.percentile_ms(0.5):.1f} ms, p99 "
+        f"{healthy.percentile_ms(0.99):.1f} ms"
     )
 
 
@@ -76,6 +83,7 @@ def check_idle(tmp_path: Path, count: int, max_growth_bytes: int) -> str:
         growth = rss_bytes(pid) - before
         for connection in crowd[:: max(1, count // 100)]:
             _ask(connection)  # it is still served
+
     assert growth <= max_growth_bytes
     return f"{count} idle connections: +{growth / MIB:.1f} MiB, {growth / count:.0f} bytes each"
 
@@ -87,7 +95,9 @@ def _ask(connection: socket.socket) -> socket.socket:
 
 
 def check_transfers(tmp_path: Path, count: int, size: int, max_growth_bytes: int) -> str:
-    """Parallel downloads and uploads arrive whole, and the worker's memory does not follow their size."""
+    """Parallel downloads and uploads arrive whole, and the worker's memory does not follow their
+    size.
+    """
     with (
         scripted(lambda connection, _: sink_and_source(connection, size)) as url,
         running(tmp_path, url) as (sidelog, pid),
@@ -100,9 +110,13 @@ def check_transfers(tmp_path: Path, count: int, size: int, max_growth_bytes: int
             found = transfer(sidelog.port, size, count)
         spent_s = time.monotonic() - began
         assert found == [size] * count
+
     growth = max(samples) - before
     assert growth <= max_growth_bytes
-    return f"{count} transfers of {size // MIB} MiB in {spent_s:.1f} s: at most +{growth / MIB:.1f} MiB"
+    return (
+        f"{count} transfers of {size // MIB} MiB in {spent_s:.1f} s: at most +{growth / MIB:.1f} "
+        "MiB"
+    )
 
 
 @contextlib.contextmanager
@@ -125,7 +139,9 @@ def sampling(probe: Callable[[], int]) -> Iterator[list[int]]:
 
 
 def check_fickle(tmp_path: Path, count: int, clients: int) -> str:
-    """No GET fails over an upstream that closes idle connections at random, and no POST is sent twice."""
+    """No GET fails over an upstream that closes idle connections at random, and no POST is sent
+    twice.
+    """
     with fickle_upstream(5) as (url, seen), running(tmp_path, url) as (sidelog, _):
         found = ask_many(sidelog.port, count, clients)
     assert {status for method, status in found if method == "GET"} == {200}
@@ -135,8 +151,9 @@ def check_fickle(tmp_path: Path, count: int, clients: int) -> str:
     assert posts
     assert max(posts) == 1
     again = sum(times - 1 for times in seen.values())
-    return f"{found['GET', 200]} GETs without an error, {again} seen twice; POSTs: {found['POST', 200]} answered, " + (
-        f"{found['POST', 502]} failed, none sent twice"
+    return (
+        f"{found['GET', 200]} GETs without an error, {again} seen twice; POSTs: "
+        f"{found['POST', 200]} answered, " + (f"{found['POST', 502]} failed, none sent twice")
     )
 
 

@@ -1,4 +1,5 @@
-"""Crowds and large bodies in full: `pytest -m long tests/e2e/test_limits_long.py -s` prints the figures, -k chooses.
+"""Crowds and large bodies in full: `pytest -m long tests/e2e/test_limits_long.py -s` prints the
+figures, -k chooses.
 
 -k slow_heads, idle_connections_cost, large_bodies (minutes to an hour; `SIDELOG_TEST_TRANSFERS` and
 `SIDELOG_TEST_TRANSFER_MIB` make it smaller), upstream_closes.
@@ -30,7 +31,9 @@ TRANSFER_MIB = int(os.environ.get("SIDELOG_TEST_TRANSFER_MIB", "1024"))
 
 @pytest.mark.timeout(7200)
 def test_large_bodies_leave_memory_flat(tmp_path: Path) -> None:
-    """200 transfers of 1 GiB at once, or as many and as large as the environment says; half of them uploads."""
+    """200 transfers of 1 GiB at once, or as many and as large as the environment says; half of them
+    uploads.
+    """
     print(check_transfers(tmp_path, TRANSFERS, TRANSFER_MIB * MIB, 128 * MIB))  # noqa: T201
 
 

@@ -1,6 +1,8 @@
-"""The real clients of Realtime, Responses over a WebSocket and Live through a whole sidelog: each response is a call.
+"""The real clients of Realtime, Responses over a WebSocket and Live through a whole sidelog: each
+response is a call.
 
-Without any configuration; compared with what the client was told, to the token; compressed, and with texts not kept.
+Without any configuration; compared with what the client was told, to the token; compressed, and
+with texts not kept.
 """
 
 import asyncio
@@ -15,7 +17,9 @@ from tests.support.providers import sessions
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
-pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:connect.. must be used as a context manager:DeprecationWarning"
+)
 """The client of OpenAI opens sockets in a way that its library wants to see no more."""
 QUESTIONS = ("what is a sidecar", "and what does it cost me in the end")
 SECRET = "what is a sidecar"
@@ -35,28 +39,42 @@ def provider() -> web.Application:
 
 
 @pytest.fixture(scope="module", params=["body", long("headers"), long("usage")])
-def sidelog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
+def sidelog(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sidelog]:
     """sidelog in front of the fake providers, at each level that reads calls."""
-    level, data_dir = str(request.param), tmp_path_factory.mktemp("live") / "data"
-    with running(provider()) as url, Sidelog(data_dir, url, environ={"SIDELOG_CAPTURE__LEVEL": level}) as started:
+    level = str(request.param)
+    data_dir = tmp_path_factory.mktemp("live") / "data"
+    with (
+        running(provider()) as url,
+        Sidelog(data_dir, url, environ={"SIDELOG_CAPTURE__LEVEL": level}) as started,
+    ):
         yield started
 
 
 def talk_realtime(url: str, compress: int) -> list[Truth]:
     """Ask in one Realtime session."""
-    openai = pytest.importorskip("openai")  # here: a second and a half that every run would pay when it collects
+    # Here: a second and a half that every run would pay when it collects.
+    openai = pytest.importorskip("openai")
     client = openai.OpenAI(api_key="sk-test", websocket_base_url=url.replace("http", "ws") + "/v1")
     truth = []
-    with client.realtime.connect(model="gpt-realtime", extra_query={"compress": str(compress)}) as connection:
+
+    with client.realtime.connect(
+        model="gpt-realtime", extra_query={"compress": str(compress)}
+    ) as connection:
         for question in QUESTIONS:
             content = [{"type": "input_text", "text": question}]
-            connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+            connection.conversation.item.create(
+                item={"type": "message", "role": "user", "content": content}
+            )
             connection.response.create()
+
             for event in connection:
                 if event.type == "response.done":
                     usage = event.response.usage
                     truth.append(Truth(usage.input_tokens, usage.output_tokens))
                     break
+
     return truth
 
 
@@ -65,6 +83,7 @@ def talk_responses(url: str, compress: int) -> list[Truth]:
     openai = pytest.importorskip("openai")
     client = openai.OpenAI(api_key="sk-test", websocket_base_url=url.replace("http", "ws") + "/v1")
     truth = []
+
     with client.responses.connect(extra_query={"compress": str(compress)}) as connection:
         for question in QUESTIONS:
             connection.response.create(model="gpt-5.1", input=question)
@@ -73,6 +92,7 @@ def talk_responses(url: str, compress: int) -> list[Truth]:
                     usage = event.response.usage
                     truth.append(Truth(usage.input_tokens, usage.output_tokens))
                     break
+
     return truth
 
 
@@ -86,12 +106,20 @@ def talk_live(url: str, compress: int) -> list[Truth]:
         client._api_client._websocket_base_url = lambda *_: url.replace("http", "ws")
         client._api_client._websocket_ssl_ctx = {}
         truth: list[Truth] = []
+
         async with client.aio.live.connect(model="gemini-2.0-flash-live-001") as session:
             for question in QUESTIONS:
                 turn = {"role": "user", "parts": [{"text": question}]}
                 await session.send_client_content(turns=turn)
-                told = [message.usage_metadata async for message in session.receive() if message.usage_metadata]
-                truth += [Truth(usage.prompt_token_count, usage.response_token_count) for usage in told]
+                told = [
+                    message.usage_metadata
+                    async for message in session.receive()
+                    if message.usage_metadata
+                ]
+                truth += [
+                    Truth(usage.prompt_token_count, usage.response_token_count) for usage in told
+                ]
+
         return truth
 
     return asyncio.run(talk())
@@ -111,9 +139,15 @@ def session_of(sidelog: Sidelog, path: str, known: set[str]) -> dict[str, Any] |
 
 
 @pytest.mark.parametrize("compress", [0, 1])
-@pytest.mark.parametrize(("talk", "path", "whose", "model"), CASES, ids=["realtime", "responses", "live"])
-def test_each_response_is_a_call(sidelog: Sidelog, talk: Any, path: str, whose: str, model: str, compress: int) -> None:
-    """Model, tokens and cost as the client was told; the session has the sum, the totals count each once."""
+@pytest.mark.parametrize(
+    ("talk", "path", "whose", "model"), CASES, ids=["realtime", "responses", "live"]
+)
+def test_each_response_is_a_call(
+    sidelog: Sidelog, talk: Any, path: str, whose: str, model: str, compress: int
+) -> None:
+    """Model, tokens and cost as the client was told; the session has the sum, the totals count each
+    once.
+    """
     before = sidelog.api("/api/summary")["usage"]
     known = {record["id"] for record in sidelog.records()}
     truth = talk(sidelog.url, compress)
@@ -142,4 +176,8 @@ def test_each_response_is_a_call(sidelog: Sidelog, talk: Any, path: str, whose: 
     if not keeps_text:
         shown = sidelog.api("/api/records?kind=event&limit=1000")["records"]
         assert SECRET not in str(shown)
-        assert all(record["data"]["omitted"] == "level" for record in shown if record["name"] == "websocket_message")
+        assert all(
+            record["data"]["omitted"] == "level"
+            for record in shown
+            if record["name"] == "websocket_message"
+        )

@@ -1,6 +1,9 @@
-"""Real LLM clients through whole processes: they see what they see without sidelog, and the log says what they saw."""
+"""Real LLM clients through whole processes: they see what they see without sidelog, and the log
+says what they saw.
+"""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,7 +28,9 @@ from tests.support.upstream import running
 
 
 class World(NamedTuple):
-    """The demo upstream asked directly, and through a sidelog before whose upstream a gate can be shut."""
+    """The demo upstream asked directly, and through a sidelog before whose upstream a gate can be
+    shut.
+    """
 
     direct: Clients
     proxied: Clients
@@ -37,8 +42,13 @@ class World(NamedTuple):
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Start all; streams do not pause by themselves."""
     data = tmp_path_factory.mktemp("llm") / "data"
-    with running(application(0)) as origin, running(gated(origin)) as gate, Sidelog(data, gate) as sidelog:
-        direct, proxied = Clients(origin), Clients(sidelog.url)
+    with (
+        running(application(0)) as origin,
+        running(gated(origin)) as gate,
+        Sidelog(data, gate) as sidelog,
+    ):
+        direct = Clients(origin)
+        proxied = Clients(sidelog.url)
         try:
             yield World(direct, proxied, sidelog, gate)
         finally:
@@ -70,14 +80,20 @@ def answers(world: World) -> dict[str, Answer]:
     found: dict[str, Answer] = {}
     for name, case in CASES.items():
         asked = len(world.proxied.ids)
-        direct, proxied = heard(lambda: case.ask(world.direct)), heard(lambda: case.ask(world.proxied))  # noqa: B023 — called at once
+        direct = heard(partial(case.ask, world.direct))
+        proxied = heard(partial(case.ask, world.proxied))
         found[name] = Answer(direct, proxied, world.proxied.ids[asked:])
+
     return found
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_clients_see_and_log_says_the_same(world: World, answers: dict[str, Answer], name: str) -> None:
-    """The answer is the same with and without sidelog; the record and its row say what the answer said."""
+def test_clients_see_and_log_says_the_same(
+    world: World, answers: dict[str, Answer], name: str
+) -> None:
+    """The answer is the same with and without sidelog; the record and its row say what the answer
+    said.
+    """
     answer = answers[name]
     assert answer.proxied == answer.direct
     (record_id,) = answer.records
@@ -91,7 +107,9 @@ def test_clients_see_and_log_says_the_same(world: World, answers: dict[str, Answ
 
 
 class Streamed(NamedTuple):
-    """A stream that can be held, and what was used when it is left: from the parts heard until then."""
+    """A stream that can be held, and what was used when it is left: from the parts heard until
+    then.
+    """
 
     ask: Callable[[Clients], Any]
     path: str
@@ -118,7 +136,10 @@ def anthropic_use(parts: list[Any]) -> Facts:
 def gemini_use(parts: list[Any]) -> Facts:
     """The counts so far of the last part."""
     usage = parts[-1]["usage_metadata"]
-    return {"input_tokens": usage["prompt_token_count"], "output_tokens": usage["candidates_token_count"]}
+    return {
+        "input_tokens": usage["prompt_token_count"],
+        "output_tokens": usage["candidates_token_count"],
+    }
 
 
 def no_use(parts: list[Any]) -> Facts:
@@ -129,7 +150,9 @@ def no_use(parts: list[Any]) -> Facts:
 
 STREAMS: dict[str, Streamed] = {
     "chat": Streamed(lambda c: chat(c, **RUNNING_USAGE), "/v1/chat/completions", 8, 8, openai_use),
-    "chat without usage": Streamed(lambda c: chat(c, stream=True), "/v1/chat/completions", 8, 8, no_use),
+    "chat without usage": Streamed(
+        lambda c: chat(c, stream=True), "/v1/chat/completions", 8, 8, no_use
+    ),
     "response": Streamed(lambda c: response(c, stream=True), "/v1/responses", 8, 8, no_use),
     # The client keeps the one `ping` among them to itself.
     "message": Streamed(lambda c: message(c, stream=True), "/v1/messages", 8, 7, anthropic_use),
@@ -151,8 +174,12 @@ def clients(world: World, request: pytest.FixtureRequest) -> Iterator[Clients]:
 
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize("clients", [1], indirect=True)
-def test_first_event_arrives_while_the_upstream_waits(world: World, clients: Clients, name: str) -> None:
-    """The first event is with the client while the second does not exist yet; then comes all the rest."""
+def test_first_event_arrives_while_the_upstream_waits(
+    world: World, clients: Clients, name: str
+) -> None:
+    """The first event is with the client while the second does not exist yet; then comes all the
+    rest.
+    """
     stream = iter(STREAMS[name].ask(clients))
     parts = [plain(next(stream))]
     open_gate(world.gate)
@@ -164,8 +191,12 @@ def test_first_event_arrives_while_the_upstream_waits(world: World, clients: Cli
 
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize("clients", [8], indirect=True)
-def test_a_stream_that_is_left_keeps_what_was_used_so_far(world: World, clients: Clients, name: str) -> None:
-    """The client goes in the middle: the record says so, with the frames that came and the last counts that did."""
+def test_a_stream_that_is_left_keeps_what_was_used_so_far(
+    world: World, clients: Clients, name: str
+) -> None:
+    """The client goes in the middle: the record says so, with the frames that came and the last
+    counts that did.
+    """
     streamed = STREAMS[name]
     stream = streamed.ask(clients)
     iterator = iter(stream)
@@ -177,7 +208,11 @@ def test_a_stream_that_is_left_keeps_what_was_used_so_far(world: World, clients:
     used = streamed.used(parts)
     state = "partial" if used["input_tokens"] else "absent"
     assert {field: record[field] for field in used} == used
-    assert (record["status"], record["outcome"], record["usage_state"]) == (200, "client_closed", state)
+    assert (record["status"], record["outcome"], record["usage_state"]) == (
+        200,
+        "client_closed",
+        state,
+    )
     assert (record["stream"]["frames"], record["stream"]["finished"]) == (streamed.frames, False)
     assert record["finish_reason"] is None
     assert streamed.path in record["path"]
@@ -187,6 +222,8 @@ def test_every_call_is_logged_once(world: World) -> None:
     """No call is missing and none is there twice."""
     world.sidelog.settled_ledger()
     rows = world.sidelog.api("/v1/requests?limit=500&llm_only=true")
-    names = [format_request_id(raw) for name in world.proxied.ids if (raw := parse_id(name)) is not None]
+    names = [
+        format_request_id(raw) for name in world.proxied.ids if (raw := parse_id(name)) is not None
+    ]
     assert sorted(row["id"] for row in rows["data"]) == sorted(names)
     assert rows["total"] == len(names) > 0

@@ -1,4 +1,6 @@
-"""A proxy that would talk to itself says so, and its admin port is never reached through the data port (P19)."""
+"""A proxy that would talk to itself says so, and its admin port is never reached through the data
+port (P19).
+"""
 
 import json
 import socket
@@ -16,7 +18,9 @@ from tests.support.sidelog import Sidelog
 def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
     """GET; return status and error code."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=60) as response:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers or {}), timeout=60
+        ) as response:
             response.read()
             return response.status, ""
     except urllib.error.HTTPError as error:
@@ -31,9 +35,12 @@ OPEN: Final = "0.0.0.0"
 @pytest.fixture(scope="module")
 def looping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
     """One whose routes lead to its own ports, under the machine's name, and the rest to nobody."""
-    sidelog = Sidelog(tmp_path_factory.mktemp("loops") / "data", nobody := f"http://127.0.0.1:{free_port()}")
+    sidelog = Sidelog(
+        tmp_path_factory.mktemp("loops") / "data", nobody := f"http://127.0.0.1:{free_port()}"
+    )
     sidelog.use_upstream(nobody, listen_host=OPEN)
-    metrics, health = free_port(), free_port()
+    metrics = free_port()
+    health = free_port()
     own = {"data": sidelog.port, "admin": sidelog.admin_port, "metrics": metrics, "health": health}
     # The machine's own name is not compared at the start: only the connection shows where it leads.
     routes = [

@@ -1,4 +1,6 @@
-"""The official MCP client and server with sidelog between them, in every era: nothing changes, and the log is true."""
+"""The official MCP client and server with sidelog between them, in every era: nothing changes, and
+the log is true.
+"""
 
 import asyncio
 import json
@@ -27,7 +29,8 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Start both."""
-    data, signals = tmp_path_factory.mktemp("mcp") / "data", Signals()
+    data = tmp_path_factory.mktemp("mcp") / "data"
+    signals = Signals()
     with serving(application(signals)) as server, Sidelog(data, server) as sidelog:
         yield World(server, sidelog, signals)
 
@@ -35,7 +38,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def rows_of(sidelog: Sidelog, run: str, count: int) -> list[dict[str, Any]]:
     """The finished calls of one run, oldest first, once there are so many."""
 
-    query = urllib.parse.urlencode({"llm_request_ids": run, "order": "asc", "limit": 100, "status": "success,error"})
+    query = urllib.parse.urlencode(
+        {"llm_request_ids": run, "order": "asc", "limit": 100, "status": "success,error"}
+    )
 
     def find() -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = sidelog.api(f"/api/mcp-logs?{query}")["logs"]
@@ -89,6 +94,7 @@ async def talk_through(talk: Talk, era: Era, signals: Signals) -> None:
         await with_progress(talk, signals)
         await cancelled(talk)
         await talk.call("greet")
+
     if not era.is_modern:
         await talk.call("announce")
         async with asyncio.timeout(60):
@@ -127,7 +133,10 @@ def sorted_calls(told: list[Told]) -> list[Told]:
 def shown(row: dict[str, Any]) -> Told:
     """What a row says the client was told: a result, or an error of the protocol."""
     details = row.get("error_details", {}).get("error", {})
-    answer = row["result"] and {"content": row["result"]["content"], "isError": row["result"].get("isError", False)}
+    answer = row["result"] and {
+        "content": row["result"]["content"],
+        "isError": row["result"].get("isError", False),
+    }
     if answer is None and "code" in details and details["type"] != "cancelled":
         answer = {"code": int(details["code"]), "message": details["message"]}
     return Told(row["tool_name"], row["arguments"], answer)
@@ -137,7 +146,9 @@ def heard(told: Told) -> Told:
     """The same out of what the client was told."""
     if told.answer is None or "code" in told.answer:
         return told
-    return told._replace(answer={"content": told.answer["content"], "isError": told.answer["isError"]})
+    return told._replace(
+        answer={"content": told.answer["content"], "isError": told.answer["isError"]}
+    )
 
 
 def check_outcome(row: dict[str, Any], told: Told, era: Era) -> None:
@@ -145,11 +156,18 @@ def check_outcome(row: dict[str, Any], told: Told, era: Era) -> None:
     error = row.get("error_details", {}).get("error")
     match told.answer:
         case None:
-            assert (row["status"], error["type"]) == ("error", "client_closed" if era.is_modern else "cancelled")
+            assert (row["status"], error["type"]) == (
+                "error",
+                "client_closed" if era.is_modern else "cancelled",
+            )
         case {"code": code}:
             assert (row["status"], error["type"]) == ("error", ERRORS[code])
         case {"isError": True, "content": content}:
-            assert (row["status"], error["type"], error["message"]) == ("error", "tool_error", content[0]["text"])
+            assert (row["status"], error["type"], error["message"]) == (
+                "error",
+                "tool_error",
+                content[0]["text"],
+            )
         case _:
             assert (row["status"], error) == ("success", None)
 
@@ -162,6 +180,7 @@ def check_metadata(row: dict[str, Any], era: Era) -> None:
     assert row["latency"] > 0
     if row["tool_name"] == "hang" and era.path == "/sse":
         return  # it ends before the stream does that names server and revision
+
     assert (row["server_label"], metadata["protocol_version"]) == (SERVER_NAME, era.version)
     if row["tool_name"] != "hang":
         assert metadata["transport"] in era.transports
@@ -177,13 +196,17 @@ async def talk_twice(world: World, era: Era, run: str) -> tuple[Talk, Talk]:
             talks.append(talk)
             if not era.is_plain:
                 await asyncio.to_thread(eventually, lambda: len(world.signals.cancelled) > stopped)  # noqa: B023 — awaited
+
     return talks[0], talks[1]
 
 
 @pytest.mark.parametrize("name", ERAS)
 async def test_every_era(world: World, name: str) -> None:
-    """Results, progress, messages, cancellation, parallel calls are the same with sidelog; each call is a true row."""
-    era, run = ERAS[name], f"run-{name}"
+    """Results, progress, messages, cancellation, parallel calls are the same with sidelog; each
+    call is a true row.
+    """
+    era = ERAS[name]
+    run = f"run-{name}"
     direct, proxied = await talk_twice(world, era, run)
     assert sorted_calls(proxied.told) == sorted_calls(direct.told)
     assert (proxied.progress, proxied.notices) == (direct.progress, direct.notices)
@@ -193,8 +216,12 @@ async def test_every_era(world: World, name: str) -> None:
     asks_back = ["greet"] if era.is_modern and not era.is_plain else []
     rows = await asyncio.to_thread(rows_of, world.sidelog, run, len(proxied.told) + len(asks_back))
     asked = [row for row in rows if row["metadata"].get("result_type") == "input_required"]
-    assert [(row["tool_name"], row["status"]) for row in asked] == [(tool, "success") for tool in asks_back]
-    check_rows([row for row in rows if row not in asked], [heard(told) for told in proxied.told], era)
+    assert [(row["tool_name"], row["status"]) for row in asked] == [
+        (tool, "success") for tool in asks_back
+    ]
+    check_rows(
+        [row for row in rows if row not in asked], [heard(told) for told in proxied.told], era
+    )
     for row in rows:
         check_metadata(row, era)
         await asyncio.to_thread(check_record, world.sidelog, row, era)
@@ -210,13 +237,17 @@ def check_rows(rows: list[dict[str, Any]], told: list[Told], era: Era) -> None:
 
 
 def check_record(sidelog: Sidelog, row: dict[str, Any], era: Era) -> None:
-    """The exchange of a call shows the call, the right status, and is whole unless the client left it."""
+    """The exchange of a call shows the call, the right status, and is whole unless the client left
+    it.
+    """
     record = sidelog.record(row["metadata"]["record_id"])
     if "other_stream" not in era.transports:
         assert row["id"] in [tool["id"] for tool in record["tools"]]
     is_left = row["tool_name"] == "hang" and era.is_modern
     assert record["outcome"] == ("client_closed" if is_left else "ok")
-    assert record["status"] == (202 if era.path == "/sse" else row.get("error_details", {}).get("status_code", 200))
+    assert record["status"] == (
+        202 if era.path == "/sse" else row.get("error_details", {}).get("status_code", 200)
+    )
 
 
 @asynccontextmanager
@@ -237,8 +268,11 @@ async def raw_session(world: World, run: str) -> AsyncIterator[tuple[Talk, dict[
 async def test_a_session_that_has_ended(world: World) -> None:
     """A call after the end of its session fails by its status."""
     async with raw_session(world, "run-ended") as (talk, headers):
-        assert (await talk.http.delete(f"{world.sidelog.url}/mcp", headers=headers)).status_code == 200
+        assert (
+            await talk.http.delete(f"{world.sidelog.url}/mcp", headers=headers)
+        ).status_code == 200
         await talk.call("add", {"a": 1, "b": 1})
+
     assert "code" in (talk.told[0].answer or {})
     (row,) = await asyncio.to_thread(rows_of, world.sidelog, "run-ended", 1)
     assert (row["status"], row["error_details"]["status_code"]) == ("error", 404)
@@ -255,17 +289,27 @@ async def test_a_server_that_breaks(world: World, mode: str) -> None:
             await talk.call("add", {"a": 1, "b": 1})
             del talk.http.headers["x-break"]
             told.append(talk.told)
+
     assert told[0] == told[1]
     assert "code" in (told[1][0].answer or {})
     (row,) = await asyncio.to_thread(rows_of, world.sidelog, f"run-broken-{mode}", 1)
     details = row["error_details"]
-    assert (row["status"], details["status_code"], details["error"]["type"]) == ("error", 503, "http_503")
+    assert (row["status"], details["status_code"], details["error"]["type"]) == (
+        "error",
+        503,
+        "http_503",
+    )
 
 
 async def test_a_batch_that_is_refused(world: World) -> None:
     """The SDK's server takes no batches any more: each of their calls is a row, and none was made."""
     calls = [
-        {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "add", "arguments": {"a": number}}}
+        {
+            "jsonrpc": "2.0",
+            "id": number,
+            "method": "tools/call",
+            "params": {"name": "add", "arguments": {"a": number}},
+        }
         for number in (1, 2)
     ]
     async with raw_session(world, "run-batch") as (talk, headers):
@@ -278,7 +322,9 @@ async def test_a_batch_that_is_refused(world: World) -> None:
 
 
 async def test_changes_are_heard_by_who_listens(world: World) -> None:
-    """Without sessions a client opens a stream of changes: they arrive while it is open, and it is one exchange."""
+    """Without sessions a client opens a stream of changes: they arrive while it is open, and it is
+    one exchange.
+    """
     async with (
         talking(f"{world.sidelog.url}/mcp", MODERN, "run-listen") as talk,
         asyncio.timeout(60),
@@ -286,6 +332,9 @@ async def test_changes_are_heard_by_who_listens(world: World) -> None:
     ):
         await talk.call("announce")
         event = await anext(aiter(changes))
+
     assert type(event).__name__ == "ToolsListChanged"
-    (record,) = await asyncio.to_thread(eventually, lambda: world.sidelog.records("q=subscriptions/listen"))
+    (record,) = await asyncio.to_thread(
+        eventually, lambda: world.sidelog.records("q=subscriptions/listen")
+    )
     assert (record["method"], record["status"]) == ("POST", 200)

@@ -1,7 +1,9 @@
-"""`/mcp` and `sidelog mcp`, used by the official client: why did checkout fail in the last ten minutes?
+"""`/mcp` and `sidelog mcp`, used by the official client: why did checkout fail in the last ten
+minutes?
 
-The shop's checkout asks its payments, through the same sidelog; those refuse one currency. The walk has tool calls
-only, and what each needs comes from the answers before it; its transcript is in `docs/guides/agents.md`.
+The shop's checkout asks its payments, through the same sidelog; those refuse one currency. The walk
+has tool calls only, and what each needs comes from the answers before it; its transcript is in
+`docs/guides/agents.md`.
 """
 
 import contextlib
@@ -35,18 +37,26 @@ class Shop:
         trace = {"traceparent": request.headers["traceparent"]}
         async with (
             ClientSession() as session,
-            session.post(f"{self.proxy_url}/payments/charges", json=order, headers=trace) as charged,
+            session.post(
+                f"{self.proxy_url}/payments/charges", json=order, headers=trace
+            ) as charged,
         ):
             if charged.status == 200:
                 return web.json_response({"order": order["order"], "state": "paid"})
-            return web.json_response({"error": "payment failed", "order": order["order"]}, status=502)
+            return web.json_response(
+                {"error": "payment failed", "order": order["order"]}, status=502
+            )
 
     async def charge(self, request: web.Request) -> web.Response:
         """Take euros only."""
         order = await request.json()
         if order["currency"] == "EUR":
             return web.json_response({"charge": order["order"]})
-        error = {"code": "currency_not_enabled", "message": f"{order['currency']} was disabled for this account"}
+
+        error = {
+            "code": "currency_not_enabled",
+            "message": f"{order['currency']} was disabled for this account",
+        }
         return web.json_response({"error": error}, status=422)
 
     def application(self) -> web.Application:
@@ -67,11 +77,25 @@ def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
     ):
         shop.proxy_url = sidelog.url
         for number in range(ORDERS):
-            order = {"order": number, "currency": "CHF" if number % 3 == 2 else "EUR", "amount": 100 + number}
-            headers = {"Content-Type": "application/json", "traceparent": f"00-{number + 1:032x}-{1:016x}-01"}
-            request = urllib.request.Request(f"{sidelog.url}/api/checkout", json.dumps(order).encode(), headers)
-            with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=60):
+            order = {
+                "order": number,
+                "currency": "CHF" if number % 3 == 2 else "EUR",
+                "amount": 100 + number,
+            }
+            headers = {
+                "Content-Type": "application/json",
+                "traceparent": f"00-{number + 1:032x}-{1:016x}-01",
+            }
+
+            request = urllib.request.Request(
+                f"{sidelog.url}/api/checkout", json.dumps(order).encode(), headers
+            )
+            with (
+                contextlib.suppress(urllib.error.HTTPError),
+                urllib.request.urlopen(request, timeout=60),
+            ):
                 pass
+
         eventually(lambda: len(sidelog.records()) == 2 * ORDERS)
         yield sidelog
 
@@ -95,9 +119,12 @@ async def connected(sidelog: Sidelog, transport: str, cwd: Path) -> AsyncIterato
             arguments = ["-m", "proxy", "mcp", "--data-dir", str(sidelog.data_dir)]
             environ = {**os.environ, "PYTHONPATH": str(ROOT)}
             streams = stdio_client(
-                StdioServerParameters(command=sys.executable, args=arguments, env=environ, cwd=str(cwd)),
+                StdioServerParameters(
+                    command=sys.executable, args=arguments, env=environ, cwd=str(cwd)
+                ),
                 errlog=stack.enter_context((cwd / "stderr").open("w")),
             )
+
         async with Client(streams) as client:
             yield client
 
@@ -119,8 +146,12 @@ class Walk:
 
 
 @pytest.mark.parametrize("transport", ["http", "stdio"])
-async def test_the_cause_of_a_failure_is_found_by_tool_calls(sidelog: Sidelog, tmp_path: Path, transport: str) -> None:
-    """From how much fails to one order, what differs from one that went well, and whose refusal it was."""
+async def test_the_cause_of_a_failure_is_found_by_tool_calls(
+    sidelog: Sidelog, tmp_path: Path, transport: str
+) -> None:
+    """From how much fails to one order, what differs from one that went well, and whose refusal it
+    was.
+    """
     async with connected(sidelog, transport, tmp_path) as client:
         tools = await client.list_tools()
         assert {"search", "get", "compare", "around"} <= {tool.name for tool in tools.tools}
@@ -136,12 +167,19 @@ async def test_the_cause_of_a_failure_is_found_by_tool_calls(sidelog: Sidelog, t
         successes = await walk.call("search", query=f"{endpoint} status:2xx", since="10m", limit=1)
         success = successes["records"][0]
         both = await walk.call("compare", a=success["id"], b=failed["id"])
-        changed = {each["path"]: each.get("b") for part in both["parts"] for each in part.get("changes", ())}
+        changed = {
+            each["path"]: each.get("b")
+            for part in both["parts"]
+            for each in part.get("changes", ())
+        }
         assert changed[".currency"] == '"CHF"'
-        same = await walk.call("search", query=f"trace:{failed['trace_id']}", since="10m", order="asc")
+        same = await walk.call(
+            "search", query=f"trace:{failed['trace_id']}", since="10m", order="asc"
+        )
         [refused] = [each for each in same["records"] if each["path"] == "/payments/charges"]
         seen = await walk.call("get", id=refused["id"])
         assert "CHF was disabled for this account" in seen["response"]["body"]
+
     (tmp_path / "transcript").write_text("\n".join(walk.lines))
 
 

@@ -1,4 +1,6 @@
-"""A Prometheus that scrapes sidelog and reads its native histograms, and the page that explains what it finds."""
+"""A Prometheus that scrapes sidelog and reads its native histograms, and the page that explains
+what it finds.
+"""
 
 import math
 import random
@@ -24,17 +26,26 @@ REQUESTS: Final = 240
 def last_errors(prometheus: Prometheus) -> list[str] | None:
     """What was wrong with the newest scrape of each target; None while that cannot be asked."""
     data = prometheus.ask("targets")
-    return [target["lastError"] for target in data["activeTargets"]] if data else None
+    if data:
+        return [target["lastError"] for target in data["activeTargets"]]
+    return None
 
 
 @pytest.mark.long
-def test_prometheus_tells_the_quantiles_from_native_histograms(tmp_path: Path, upstream: str) -> None:
-    """The value it tells is in the bucket of the exact one; every other metric is scraped as before."""
+def test_prometheus_tells_the_quantiles_from_native_histograms(
+    tmp_path: Path, upstream: str
+) -> None:
+    """The value it tells is in the bucket of the exact one; every other metric is scraped as
+    before.
+    """
     find("prometheus")
     chance = random.Random(14)
     waits_s = [math.exp(chance.uniform(math.log(0.002), math.log(0.3))) for _ in range(REQUESTS)]
+
     with (
-        Sidelog(tmp_path / "data", upstream, environ={"SIDELOG_STORAGE__BATCH_MAX_AGE_MS": "20"}) as sidelog,
+        Sidelog(
+            tmp_path / "data", upstream, environ={"SIDELOG_STORAGE__BATCH_MAX_AGE_MS": "20"}
+        ) as sidelog,
         scraping(tmp_path, f"127.0.0.1:{sidelog.admin_port}") as prometheus,
         ThreadPoolExecutor(8) as threads,
     ):
@@ -47,12 +58,15 @@ def test_prometheus_tells_the_quantiles_from_native_histograms(tmp_path: Path, u
         count = 'histogram_count(sidelog_request_duration_seconds{route="default"})'
         eventually(lambda: prometheus.value(count) == REQUESTS)
         exact_s = sorted(record["duration_us"] / 1_000_000 for record in sidelog.records())
+
         for quantile in (0.5, 0.95, 0.99):
             query = f"histogram_quantile({quantile}, sidelog_request_duration_seconds)"
             told = eventually(partial(prometheus.value, query))
             exact = exact_s[math.ceil(quantile * REQUESTS) - 1]
             assert exact / BUCKET <= told <= exact * BUCKET, (quantile, exact, told)
-        # A scrape has a second, also for what it asks of other processes: a busy machine misses some.
+
+        # A scrape has a second, also for what it asks of other processes: a busy machine misses
+        # some.
         eventually(lambda: prometheus.value("sum(sidelog_requests_total)") == REQUESTS)
         eventually(lambda: prometheus.value("up") == 1)
         eventually(lambda: last_errors(prometheus) == [""])
@@ -76,11 +90,19 @@ def test_every_family_is_on_its_page(few_endpoints: Sidelog) -> None:
 
 
 def test_latency_by_endpoint_is_bounded_and_forgets_what_is_erased(few_endpoints: Sidelog) -> None:
-    """The first endpoints have series of their own, the rest share one; an erased path is in no scrape."""
+    """The first endpoints have series of their own, the rest share one; an erased path is in no
+    scrape.
+    """
 
     def counts() -> dict[str, int]:
-        text = urllib.request.urlopen(f"{few_endpoints.admin_url}/metrics", timeout=60).read().decode()
-        found = re.findall(r'^sidelog_endpoint_duration_seconds_count{endpoint="(.*?)",.* (\d+)', text, re.MULTILINE)
+        text = (
+            urllib.request.urlopen(f"{few_endpoints.admin_url}/metrics", timeout=60).read().decode()
+        )
+        found = re.findall(
+            r'^sidelog_endpoint_duration_seconds_count{endpoint="(.*?)",.* (\d+)',
+            text,
+            re.MULTILINE,
+        )
         return {endpoint: int(float(count)) for endpoint, count in found}
 
     for path in ("/orders/1", "/orders/2", "/secret-name", "/late"):

@@ -22,10 +22,18 @@ from tests.support.sidelog import ROOT, Sidelog, eventually
 from tests.support.upstream import scripted
 
 
-def line(path: str, answer: str, *, method: str = "GET", body: str | None = None, **more: Any) -> dict[str, Any]:
+def line(
+    path: str, answer: str, *, method: str = "GET", body: str | None = None, **more: Any
+) -> dict[str, Any]:
     """Make a line of a suite, with no more than what the format asks for."""
     number = more.pop("number", 0)
-    shown = {"encoding": "utf-8", "head": answer, "tail": "", "size": len(answer), "truncated": False}
+    shown = {
+        "encoding": "utf-8",
+        "head": answer,
+        "tail": "",
+        "size": len(answer),
+        "truncated": False,
+    }
     sent = None if body is None else shown | {"head": body, "size": len(body)}
     path, _, query = path.partition("?")
     return {
@@ -61,9 +69,23 @@ LINES = [
 @contextmanager
 def mocked(suite: Path, *options: str) -> Iterator[tuple[str, str]]:
     """Run the command; give its URL and what it says at its start."""
-    port, log = free_port(), suite.with_suffix(".log")
-    command = [sys.executable, "-m", "proxy", "mock", str(suite), "--listen", f"127.0.0.1:{port}", *options]
-    with log.open("wb") as stderr, subprocess.Popen(command, cwd=ROOT, stderr=stderr, env={**os.environ}) as process:
+    port = free_port()
+    log = suite.with_suffix(".log")
+
+    command = [
+        sys.executable,
+        "-m",
+        "proxy",
+        "mock",
+        str(suite),
+        "--listen",
+        f"127.0.0.1:{port}",
+        *options,
+    ]
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(command, cwd=ROOT, stderr=stderr, env={**os.environ}) as process,
+    ):
 
         def is_open() -> bool:
             assert process.poll() is None, log.read_text()
@@ -96,14 +118,28 @@ def fetch(url: str, **request: Any) -> tuple[int, str]:
 def test_the_strongest_match_answers(mock: tuple[str, str]) -> None:
     """The same request, else one with other ids; else a 404 that names the nearest."""
     url, _ = mock
-    for target, answer in (("/users/7", '{"id": 7}'), ("/users/8?full=1", '{"id": 8, "full": true}')):
+    for target, answer in (
+        ("/users/7", '{"id": 7}'),
+        ("/users/8?full=1", '{"id": 8, "full": true}'),
+    ):
         assert fetch(url + target) == (200, answer)
+
     assert fetch(f"{url}/users/99") == (200, '{"id": 7}')
-    assert [fetch(f"{url}/job") for _ in range(3)] == [(202, '{"state": "pending"}'), *[(200, '{"state": "done"}')] * 2]
+    assert [fetch(f"{url}/job") for _ in range(3)] == [
+        (202, '{"state": "pending"}'),
+        *[(200, '{"state": "done"}')] * 2,
+    ]
     for body, answer in ((b'{"q": 2}', '"two"'), (b'{"q": 1, "password": "hunter2"}', '"one"')):
-        assert fetch(f"{url}/ask", data=body, headers={"Content-Type": "application/json"}) == (200, answer)
+        assert fetch(f"{url}/ask", data=body, headers={"Content-Type": "application/json"}) == (
+            200,
+            answer,
+        )
+
     status, said = fetch(f"{url}/users/8?full=0")
-    assert (status, json.loads(said)["first_difference"]) == (404, 'query.full[0]: "1" recorded, "0" asked for')
+    assert (status, json.loads(said)["first_difference"]) == (
+        404,
+        'query.full[0]: "1" recorded, "0" asked for',
+    )
     assert json.loads(fetch(f"{url}/none")[1])["error"] == "no recorded exchange answers GET /none"
 
 
@@ -114,7 +150,11 @@ def test_how_strong_a_match_has_to_be_is_an_option(tmp_path: Path) -> None:
     with mocked(suite, "--match", "endpoint", "--ignore", "body.q") as (url, _):
         assert fetch(f"{url}/users/8?full=0") == (200, '{"id": 8, "full": true}')
         body = b'{"q": 99, "password": "hunter2"}'
-        assert fetch(f"{url}/ask", data=body, headers={"Content-Type": "application/json"}) == (200, '"one"')
+        assert fetch(f"{url}/ask", data=body, headers={"Content-Type": "application/json"}) == (
+            200,
+            '"one"',
+        )
+
     for option, text in (
         ("--ignore=a[", "no place"),
         ("--match=weak", "endpoint"),
@@ -148,15 +188,22 @@ def test_fields_are_as_recorded(mock: tuple[str, str]) -> None:
         connection.sendall(b"GET /moved HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         head = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
     assert head.startswith(
-        "HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nSet-Cookie: a=b\r\nX-Sidelog-Mock: exact;"
+        "HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nSet-Cookie: a=b\r\nX-Sidelog-Mock: "
+        "exact;"
     )
 
 
 def test_a_suite_without_answers_is_refused(tmp_path: Path) -> None:
     """As is one that is not there, or no suite."""
-    empty, none = tmp_path / "empty.ndjson", tmp_path / "none"
+    empty = tmp_path / "empty.ndjson"
+    none = tmp_path / "none"
     empty.write_text(json.dumps({"suite": 1}) + "\n")
-    for path, message in ((empty, "has no answer"), (none, "No such file"), (Path(__file__), "neither a suite")):
+
+    for path, message in (
+        (empty, "has no answer"),
+        (none, "No such file"),
+        (Path(__file__), "neither a suite"),
+    ):
         command = [sys.executable, "-m", "proxy", "mock", str(path)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert message in done.stderr
@@ -168,10 +215,14 @@ def answer_call(connection: Connection, request: Request) -> None:
     if not request.is_ended:
         return
     texts = (
-        ("one", "two", "three") if request.fields[":path"].endswith("Watch") else (f"to {request.body[7:].decode()}",)
+        ("one", "two", "three")
+        if request.fields[":path"].endswith("Watch")
+        else (f"to {request.body[7:].decode()}",)
     )
     fields = (*OK, ("content-type", "application/grpc"))
-    connection.respond(request, b"".join(map(framed, texts)), fields, (("grpc-status", "0"), ("x-end", "yes")))
+    connection.respond(
+        request, b"".join(map(framed, texts)), fields, (("grpc-status", "0"), ("x-end", "yes"))
+    )
 
 
 def test_calls_of_grpc_are_answered_as_they_were_recorded(tmp_path: Path) -> None:
@@ -180,7 +231,10 @@ def test_calls_of_grpc_are_answered_as_they_were_recorded(tmp_path: Path) -> Non
 
     def answers(port: int) -> list[tuple[bytes, dict[str, str]]]:
         with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
-            came = [client.ask((*CALL[:3], (":path", path), *CALL[4:]), framed(text)) for path, text in asked]
+            came = [
+                client.ask((*CALL[:3], (":path", path), *CALL[4:]), framed(text))
+                for path, text in asked
+            ]
         return [(each.body, each.trailers) for each in came]
 
     suite = tmp_path / "calls.ndjson"
@@ -189,6 +243,7 @@ def test_calls_of_grpc_are_answered_as_they_were_recorded(tmp_path: Path) -> Non
         sidelog.settled_ledger()
         save = ["save", "calls", "-o", str(suite), "--data-dir", str(sidelog.data_dir)]
         subprocess.run([sys.executable, "-m", "proxy", *save], cwd=ROOT, check=True, timeout=300)
+
     assert expected[0] == (framed("to a"), {"grpc-status": "0", "x-end": "yes"})
     with mocked(suite) as (mock_url, said):
         assert "answering for 3 recorded exchanges" in said

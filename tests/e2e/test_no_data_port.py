@@ -1,4 +1,6 @@
-"""A sidelog without a data port shows what others record in the store they share, and stays out of everybody's way."""
+"""A sidelog without a data port shows what others record in the store they share, and stays out of
+everybody's way.
+"""
 
 import asyncio
 import json
@@ -24,7 +26,10 @@ class Viewer(Sidelog):
     def __init__(self, data_dir: Path, url: str, *arguments: str) -> None:
         """Prepare one over a store; its health port is `health_port`."""
         self.health_port = free_port()
-        environ = {"SIDELOG_STORAGE__URL": url, "SIDELOG_ADMIN__HEALTH_LISTEN": f"127.0.0.1:{self.health_port}"}
+        environ = {
+            "SIDELOG_STORAGE__URL": url,
+            "SIDELOG_ADMIN__HEALTH_LISTEN": f"127.0.0.1:{self.health_port}",
+        }
         super().__init__(data_dir, "", *arguments, environ=environ)
         at = self._command.index("--upstream")
         self._command[at : at + 2] = ["--no-data-port"]
@@ -38,7 +43,9 @@ class Viewer(Sidelog):
 
     def health(self) -> dict[str, Any]:
         """What the supervisor answers."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=60) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.health_port}/readyz", timeout=60
+        ) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
@@ -67,14 +74,26 @@ def writer(directory: Path, upstream: str, url: str) -> Sidelog:
 
 
 def test_what_others_record_is_shown(tmp_path: Path, upstream: str, url: str) -> None:
-    """Lists, single records, figures and keys are those of the store; ports, workers and rings there are none."""
+    """Lists, single records, figures and keys are those of the store; ports, workers and rings
+    there are none.
+    """
     writes = writer(tmp_path, upstream, url)
     with writes, Viewer(tmp_path / "shows", url) as shows:
         record = ask(writes, "/seen")
         assert [found["path"] for found in shows.records()] == ["/seen"]
         assert shows.api(f"/api/records/{record}")["path"] == "/seen"
-        assert shows.ready_answer() == {"ready": True, "draining": False, "degraded": False, "data_port": False}
-        assert shows.health() == {"ready": True, "draining": False, "collector_ready": True, "data_port": False}
+        assert shows.ready_answer() == {
+            "ready": True,
+            "draining": False,
+            "degraded": False,
+            "data_port": False,
+        }
+        assert shows.health() == {
+            "ready": True,
+            "draining": False,
+            "collector_ready": True,
+            "data_port": False,
+        }
         status = shows.api("/api/status")
         assert (status["workers"], status["rings"]) == ([], [])
         assert status["configuration"]["retention"]["max_bytes"] == 0
@@ -93,7 +112,9 @@ def test_streams_follow_the_writers(tmp_path: Path, upstream: str, url: str) -> 
     with writes, Viewer(tmp_path / "shows", url) as shows:
         eventually(lambda: not shows.ready_answer().get("away"))
         stream = HTTPConnection("127.0.0.1", shows.admin_port, timeout=60)
-        stream.request("GET", "/api/records/stream", headers={"Authorization": f"Bearer {shows.token}"})
+        stream.request(
+            "GET", "/api/records/stream", headers={"Authorization": f"Bearer {shows.token}"}
+        )
         answer = stream.getresponse()
         assert answer.status == 200
         record = ask(writes, "/followed")
@@ -109,7 +130,9 @@ def test_it_is_restarted_and_reloaded_like_any_other(tmp_path: Path) -> None:
     with Viewer(tmp_path / "shows", "sqlite:///sidelog.db", "--config", str(config)) as shows:
         (collector,) = await_pids(shows, "proxy.collector")
         os.kill(collector, signal.SIGKILL)
-        eventually(lambda: shows.pids("proxy.collector") not in ([], [collector]) and shows.is_ready())
+        eventually(
+            lambda: shows.pids("proxy.collector") not in ([], [collector]) and shows.is_ready()
+        )
         config.write_text('[proxy]\nstage = "new"\n')
         reload(shows)
         assert shows.api("/api/status")["configuration"]["proxy"]["stage"] == "new"

@@ -28,7 +28,8 @@ def opened(
     tmp_path: Path, upstream: str, *arguments: str, drain_delay_s: str = "0"
 ) -> Iterator[tuple[Sidelog, int, int]]:
     """A sidelog with both; gives it, and the ports of metrics and health."""
-    metrics, health = free_port(), free_port()
+    metrics = free_port()
+    health = free_port()
     environ = {
         "SIDELOG_ADMIN__METRICS_LISTEN": f"127.0.0.1:{metrics}",
         "SIDELOG_ADMIN__HEALTH_LISTEN": f"127.0.0.1:{health}",
@@ -38,7 +39,9 @@ def opened(
         yield sidelog, metrics, health
 
 
-def ask(port: int, path: str, method: str = "GET", host: str = "prometheus.example") -> tuple[int, bytes]:
+def ask(
+    port: int, path: str, method: str = "GET", host: str = "prometheus.example"
+) -> tuple[int, bytes]:
     """Ask under any name; status and body."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
@@ -56,18 +59,32 @@ def ready(port: int) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("workers", [long("0"), "1"])
-def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Path, upstream: str, workers: str) -> None:
-    """Without a token, under any name; what the admin port has beside them is not there, not even its existence."""
+def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(
+    tmp_path: Path, upstream: str, workers: str
+) -> None:
+    """Without a token, under any name; what the admin port has beside them is not there, not even
+    its existence.
+    """
     with opened(tmp_path, upstream, "--workers", workers) as (sidelog, metrics, health):
         urllib.request.urlopen(sidelog.url + "/x").read()
         status, body = ask(metrics, "/metrics")
         assert (status, b"sidelog_requests_total{" in body) == (200, True)
         names = {"sidelog"} if workers == "0" else {"supervisor", "collector", "worker 0"}
-        assert set(re.findall(r'^process_resident_memory_bytes{process="(.*)"}', body.decode(), re.MULTILINE)) == names
-        request = urllib.request.Request(f"http://127.0.0.1:{metrics}/metrics", headers={"Accept-Encoding": "gzip"})
+        assert (
+            set(
+                re.findall(
+                    r'^process_resident_memory_bytes{process="(.*)"}', body.decode(), re.MULTILINE
+                )
+            )
+            == names
+        )
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{metrics}/metrics", headers={"Accept-Encoding": "gzip"}
+        )
         assert b"sidelog_requests_total{" in gzip.decompress(urllib.request.urlopen(request).read())
         assert ask(metrics, "/healthz") == (200, b'{"status":"ok"}')
         assert ready(metrics)[0] == 200
+
         for path in (
             "/",
             "/login",
@@ -80,6 +97,7 @@ def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Pat
         ):
             assert ask(metrics, path)[0] == 404, path
             assert ask(health, path)[0] == 404, path
+
         assert ask(metrics, "/login", "POST")[0] == 404
         assert ask(health, "/metrics")[0] == 404
         assert ask(health, "/healthz")[0] == 200
@@ -87,7 +105,9 @@ def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Pat
 
 
 def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upstream: str) -> None:
-    """The collector stands still or is gone: alive and ready; no worker: not ready; a stop: alive, not ready."""
+    """The collector stands still or is gone: alive and ready; no worker: not ready; a stop: alive,
+    not ready.
+    """
     with opened(tmp_path, upstream, drain_delay_s="1") as (sidelog, _, health):
         (collector,) = sidelog.pids("proxy.collector")
         os.kill(collector, signal.SIGSTOP)
@@ -95,24 +115,39 @@ def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upst
         assert ready(health)[0] == 200
         os.kill(collector, signal.SIGKILL)
         assert ask(health, "/healthz")[0] == 200
-        eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready())
+        eventually(
+            lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready()
+        )
         eventually(lambda: ready(health)[1]["collector_ready"])
         killed: set[int] = set()
+
         for _ in range(3):  # the first restart is at once
             (pid,) = eventually(lambda: set(sidelog.pids("proxy.worker")) - killed)
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
-        status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
-        assert (status, members["ready"], members["draining"], members["workers"]) == (503, False, False, 1)
+
+        status, members = eventually(
+            lambda: answer if (answer := ready(health))[0] == 503 else None
+        )
+        assert (status, members["ready"], members["draining"], members["workers"]) == (
+            503,
+            False,
+            False,
+            1,
+        )
         eventually(lambda: ready(health)[0] == 200)
         assert sidelog.process is not None
+
         with closing(http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)) as client:
             client.request("GET", "/slow?s=50")  # so that it drains for as long as it takes to ask
             eventually(lambda: sidelog.is_in_flight("/slow"))
             sidelog.process.send_signal(signal.SIGTERM)
-            status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
+            status, members = eventually(
+                lambda: answer if (answer := ready(health))[0] == 503 else None
+            )
             assert members["draining"]
             assert ask(health, "/healthz")[0] == 200
+
         assert sidelog.process.wait(60) == 0
         sidelog.process = None
 
@@ -131,12 +166,19 @@ SILENT = 1100
 
 
 @pytest.mark.long
-def test_a_silent_crowd_on_open_ports_ends_nothing(tmp_path: Path, upstream: str, descriptors: None) -> None:
-    """With 1,024 descriptors at most: who says nothing gives way, is counted, and everybody else is served."""
+def test_a_silent_crowd_on_open_ports_ends_nothing(
+    tmp_path: Path, upstream: str, descriptors: None
+) -> None:
+    """With 1,024 descriptors at most: who says nothing gives way, is counted, and everybody else is
+    served.
+    """
     metrics = free_port()
     environ = {"SIDELOG_ADMIN__METRICS_LISTEN": f"127.0.0.1:{metrics}"}
     sidelog = Sidelog(tmp_path / "data", upstream, environ=environ)
-    sidelog.start_in(ROOT, ["/bin/sh", "-c", 'ulimit -n 1024; exec "$@"', "sh", sys.executable, "-m", "proxy"])
+    sidelog.start_in(
+        ROOT, ["/bin/sh", "-c", 'ulimit -n 1024; exec "$@"', "sh", sys.executable, "-m", "proxy"]
+    )
+
     with sidelog, ExitStack() as crowd:
         before = sidelog.pids("proxy.collector")
         for port in (metrics, sidelog.admin_port):
@@ -152,7 +194,9 @@ def test_a_silent_crowd_on_open_ports_ends_nothing(tmp_path: Path, upstream: str
                 found[port] += int(count)
             return found
 
-        eventually(lambda: min(displaced().get(port, 0) for port in ("metrics", "admin")) > SILENT - 300)
+        eventually(
+            lambda: min(displaced().get(port, 0) for port in ("metrics", "admin")) > SILENT - 300
+        )
         assert sidelog.api("/api/status")["collector"]["pid"] == before[0]
         with urllib.request.urlopen(sidelog.url + "/x") as response:
             response.read()
@@ -167,9 +211,12 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path, upstream: str, name: str
     """The start ends with the setting's name and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        sidelog = Sidelog(tmp_path / "data", upstream, environ={f"SIDELOG_ADMIN__{name.upper()}_LISTEN": address})
+        sidelog = Sidelog(
+            tmp_path / "data", upstream, environ={f"SIDELOG_ADMIN__{name.upper()}_LISTEN": address}
+        )
         sidelog.start(is_awaited=False)
         assert sidelog.process is not None
         assert sidelog.process.wait(60) == 1
+
     assert f"cannot listen on {address}: address already in use" in sidelog.log
     assert f"choose another address with [admin] {name}_listen" in sidelog.log

@@ -1,4 +1,6 @@
-"""The export to OpenTelemetry by a real sidelog: what a receiver gets is what is stored, once, whatever is killed."""
+"""The export to OpenTelemetry by a real sidelog: what a receiver gets is what is stored, once,
+whatever is killed.
+"""
 
 import os
 import signal
@@ -28,7 +30,9 @@ def exporting(url: str, **more: str) -> dict[str, str]:
 
 @pytest.fixture
 def patient(tmp_path: Path) -> dict[str, str]:
-    """An environment in which a stop waits longer for the export: on a busy machine the five seconds are too few."""
+    """An environment in which a stop waits longer for the export: on a busy machine the five
+    seconds are too few.
+    """
     return customized(
         tmp_path,
         "import sys\n"
@@ -40,7 +44,9 @@ def patient(tmp_path: Path) -> dict[str, str]:
 
 def call(sidelog: Sidelog, path: str, **headers: str) -> str:
     """Send a request; returns the id of its record."""
-    with urllib.request.urlopen(urllib.request.Request(sidelog.url + path, headers=headers), timeout=60) as response:
+    with urllib.request.urlopen(
+        urllib.request.Request(sidelog.url + path, headers=headers), timeout=60
+    ) as response:
         response.read()
         record_id = response.headers["X-Sidelog-Id"]
         assert record_id is not None
@@ -55,11 +61,17 @@ def ids_of(spans: list[Span]) -> Counter[object]:
 def test_spans_and_logs_are_what_is_stored(tmp_path: Path) -> None:
     """Times, names and values are those of the record; the trace is that of the request's head."""
     receiver = Receiver()
-    headers = exporting("", SIDELOG_OTEL__HEADERS='{"authorization": "env:OTLP_TOKEN"}', OTLP_TOKEN="Bearer secret-1")
+    headers = exporting(
+        "",
+        SIDELOG_OTEL__HEADERS='{"authorization": "env:OTLP_TOKEN"}',
+        OTLP_TOKEN="Bearer secret-1",
+    )
     with running(service()) as upstream, running(receiver.app()) as url:
         environ = {**headers, "SIDELOG_OTEL__ENDPOINT": url}
         with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
-            traced = call(sidelog, "/items/7?token=abc&page=2", traceparent=f"00-{TRACE}-{PARENT}-01")
+            traced = call(
+                sidelog, "/items/7?token=abc&page=2", traceparent=f"00-{TRACE}-{PARENT}-01"
+            )
             alone = call(sidelog, "/other")
             spans = eventually(lambda: found if len(found := receiver.spans()) == 2 else None)
             logs = eventually(lambda: found if len(found := receiver.logs()) >= 2 else None)
@@ -68,12 +80,16 @@ def test_spans_and_logs_are_what_is_stored(tmp_path: Path) -> None:
             assert b"secret-1" not in urllib.request.urlopen(
                 urllib.request.Request(sidelog.admin_url + "/api/status", headers={"Authorization": sidelog.token})
             ).read()  # fmt: skip
+
     by_id = {span.plain["sidelog.record.id"]: span for span in spans}
     assert by_id.keys() == {traced, alone} == records.keys()
     for record_id, record in records.items():
         span = by_id[record_id]
         assert int(span.start_time_unix_nano) == record["started_at_us"] * 1000
-        assert int(span.end_time_unix_nano) - int(span.start_time_unix_nano) == record["duration_us"] * 1000
+        assert (
+            int(span.end_time_unix_nano) - int(span.start_time_unix_nano)
+            == record["duration_us"] * 1000
+        )
         same = {
             "http.request.method": "method", "url.path": "path", "url.query": "query", "client.address": "client_ip",
             "http.response.status_code": "status", "user_agent.original": "user_agent", "http.route": "endpoint",
@@ -82,6 +98,7 @@ def test_spans_and_logs_are_what_is_stored(tmp_path: Path) -> None:
         told = {key: value for key, name in same.items() if (value := record[name]) is not None}
         assert {key: span.plain.get(key) for key in told} == told
         assert (span.span_id, span.kind) == (record_id.replace("-", "")[16:], 2)
+
     assert (by_id[traced].trace_id, by_id[traced].parent_span_id) == (TRACE, PARENT)
     assert (by_id[alone].trace_id, by_id[alone].parent_span_id) == (alone.replace("-", ""), "")
     assert by_id[traced].plain["url.query"] == "token=[REDACTED]&page=2"
@@ -98,12 +115,16 @@ def test_spans_and_logs_are_what_is_stored(tmp_path: Path) -> None:
 def settled(sidelog: Sidelog) -> list[dict[str, Any]] | None:
     """The exports in the status, once nothing waits."""
     shown: list[dict[str, Any]] = sidelog.api("/api/status")["otel"]
-    return shown if all(each["waiting_records"] == 0 for each in shown) else None
+    if all(each["waiting_records"] == 0 for each in shown):
+        return shown
+    return None
 
 
 @pytest.mark.long
 def test_what_was_not_answered_is_sent_again(tmp_path: Path) -> None:
-    """The collector is killed between a request and its answer: then the same spans come again, and no other twice."""
+    """The collector is killed between a request and its answer: then the same spans come again, and
+    no other twice.
+    """
     victims: list[int] = []
 
     def kill(path: str, body: bytes, before: int) -> web.Response:
@@ -123,6 +144,7 @@ def test_what_was_not_answered_is_sent_again(tmp_path: Path) -> None:
             eventually(lambda: len(receiver.spans()) >= 7)
             called.append(call(sidelog, "/last"))
             eventually(lambda: called[-1] in ids_of(receiver.spans()))
+
     assert not victims
     assert ids_of(receiver.spans()) == Counter(called)
     assert called[5] in ids_of(receiver.spans(UNANSWERED))
@@ -149,7 +171,9 @@ def test_what_is_erased_before_it_was_sent_is_counted_as_missed(tmp_path: Path) 
     is_away.set()
 
     def refuse(path: str, body: bytes, before: int) -> web.Response:
-        return web.Response(status=503) if is_away.is_set() else take(path, body, before)
+        if is_away.is_set():
+            return web.Response(status=503)
+        return take(path, body, before)
 
     receiver = Receiver(refuse)
     with running(service()) as upstream, running(receiver.app()) as url:
@@ -168,8 +192,11 @@ def test_what_is_erased_before_it_was_sent_is_counted_as_missed(tmp_path: Path) 
             urllib.request.urlopen(erase, timeout=60).close()
             is_away.clear()
             (shown,) = eventually(lambda: settled(sidelog))
-            metrics = urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
+            metrics = (
+                urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
+            )
             assert shown["missed_records"] == 3
             assert 'sidelog_otel_missed_records_total{signal="traces"} 3.0' in metrics
             assert shown["failures"]["server_error"] >= 1
+
     assert ids_of(receiver.spans()) == Counter(kept)

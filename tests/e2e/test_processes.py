@@ -1,4 +1,6 @@
-"""The processes live, die and follow each other as promised, and no answered exchange goes missing meanwhile."""
+"""The processes live, die and follow each other as promised, and no answered exchange goes missing
+meanwhile.
+"""
 
 import http.client
 import os
@@ -27,7 +29,8 @@ class Request(threading.Thread):
     def __init__(self, port: int, path: str) -> None:
         """Send it."""
         super().__init__()
-        self._port, self._path = port, path
+        self._port = port
+        self._path = path
         self.status = 0
         """0 until it is answered completely."""
         self.start()
@@ -77,7 +80,9 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iter
 
 
 def test_the_processes_are_named_by_their_role(two_workers: Sidelog) -> None:
-    """One supervisor, its workers and one collector, each to be told from the other by its command line."""
+    """One supervisor, its workers and one collector, each to be told from the other by its command
+    line.
+    """
     assert two_workers.process is not None
     supervisor = psutil.Process(two_workers.process.pid)
     assert "proxy.supervisor" in supervisor.cmdline()
@@ -97,7 +102,9 @@ def test_the_collector_yields_to_workers(two_workers: Sidelog) -> None:
 
 @pytest.mark.parametrize("workers", [long("0"), "1"])
 def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, workers: str) -> None:
-    """READY, WATCHDOG and STOPPING are told; a hangup of the whole group ends nobody; SIGUSR1 logs the status."""
+    """READY, WATCHDOG and STOPPING are told; a hangup of the whole group ends nobody; SIGUSR1 logs
+    the status.
+    """
     told: set[bytes] = set()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
@@ -109,7 +116,9 @@ def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, wo
         # It waits for ever where a state is lost.
         reader = threading.Thread(target=listen, name="service manager", daemon=True)
         reader.start()
-        # Long: pings that a slow reader has not taken fill the socket's queue, and the next state is lost.
+
+        # Long: pings that a slow reader has not taken fill the socket's queue, and the next state
+        # is lost.
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"}
         with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=environ) as sidelog:
             assert sidelog.process is not None
@@ -120,36 +129,50 @@ def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, wo
             eventually(lambda: "reloaded: " in sidelog.log or "need a restart" in sidelog.log)
             eventually(sidelog.is_ready)
             assert "restarting it" not in sidelog.log
+
             if workers != "0":
                 os.killpg(sidelog.process.pid, signal.SIGHUP)
                 for _ in range(20):  # whatever is starting meanwhile
                     os.killpg(sidelog.process.pid, signal.SIGUSR1)
                     time.sleep(0.05)
                 eventually(lambda: sidelog.log.count("reloaded: ") == 2)
+
             assert "keeping the current settings" not in sidelog.log
+
         reader.join(60)
-    listening = {state for state in told if state.startswith(b"STATUS=listening on http://127.0.0.1:")}
+
+    listening = {
+        state for state in told if state.startswith(b"STATUS=listening on http://127.0.0.1:")
+    }
     assert len(listening) == 1, "once, when the ports are bound"
     assert told - listening - {b"RELOADING=1"} == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
     assert (b"RELOADING=1" in told) == (workers != "0")
 
 
 def test_a_survivor_adopts_the_socket_of_a_killed_worker(two_workers: Sidelog) -> None:
-    """While one of two workers is killed again and again, new connections fail only if they were in its hands."""
-    clients, kills = 4, 3
+    """While one of two workers is killed again and again, new connections fail only if they were in
+    its hands.
+    """
+    clients = 4
+    kills = 3
     with NewConnections(two_workers.port, clients, pause_s=PAUSE_S) as load:
         for _ in range(kills):
             await_more(load.completed, 20)
             os.kill(two_workers.pids("proxy.worker")[0], signal.SIGKILL)
             await_more(load.completed, 60)
             eventually(lambda: len(two_workers.pids("proxy.worker")) == 2)
-    assert not [error for error in load.errors if isinstance(error, TimeoutError | ConnectionRefusedError)]
+
+    assert not [
+        error for error in load.errors if isinstance(error, TimeoutError | ConnectionRefusedError)
+    ]
     assert len(load.errors) <= clients * kills
     stored(two_workers, load.completed)
 
 
 def test_traffic_goes_on_without_a_collector(tmp_path: Path, upstream: str) -> None:
-    """While the collector stands still, and when it is killed, requests are answered; all is stored afterwards."""
+    """While the collector stands still, and when it is killed, requests are answered; all is stored
+    afterwards.
+    """
     with Sidelog(tmp_path / "data", upstream) as sidelog:
         (collector,) = sidelog.pids("proxy.collector")
         os.kill(collector, signal.SIGSTOP)
@@ -157,12 +180,15 @@ def test_traffic_goes_on_without_a_collector(tmp_path: Path, upstream: str) -> N
             await_more(load.completed, 100)
             os.kill(collector, signal.SIGKILL)
             await_more(load.completed, 100)
+
         assert load.errors == 0
         assert stored(sidelog, load.completed)["dropped"] == {}
 
 
 def test_children_end_by_themselves_when_the_supervisor_is_killed(two_workers: Sidelog) -> None:
-    """Workers finish what runs, the collector stores it, both end; a new start waits for them and misses nothing."""
+    """Workers finish what runs, the collector stores it, both end; a new start waits for them and
+    misses nothing.
+    """
     with Load(two_workers.port, pause_s=PAUSE_S) as load:
         await_more(load.completed, 50)
         slow = Request(two_workers.port, "/slow?s=5")
@@ -172,6 +198,7 @@ def test_children_end_by_themselves_when_the_supervisor_is_killed(two_workers: S
         two_workers.process.kill()
         two_workers.process.wait()
         assert any(map(is_alive, children))
+
     two_workers.start()
     assert not any(map(is_alive, children))
     slow.join()
@@ -181,7 +208,9 @@ def test_children_end_by_themselves_when_the_supervisor_is_killed(two_workers: S
 
 
 def test_sigterm_lets_a_running_request_finish_and_refuses_new_ones(tmp_path: Path) -> None:
-    """While it drains, the port is closed at once instead of taking connections that nobody will serve."""
+    """While it drains, the port is closed at once instead of taking connections that nobody will
+    serve.
+    """
     may_answer = threading.Event()
 
     def hold(connection: socket.socket, number: int) -> None:
@@ -217,7 +246,8 @@ def test_sigterm_lets_a_running_request_finish_and_refuses_new_ones(tmp_path: Pa
 def test_a_second_sigterm_stops_at_once(
     tmp_path: Path, upstream: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """Nobody has to wait for a request that takes too long; what was answered before is stored at the next start.
+    """Nobody has to wait for a request that takes too long; what was answered before is stored at
+    the next start.
 
     How long the first request after a start waits is in the report.
     """
@@ -265,7 +295,8 @@ def without_shared_memory(tmp_path: Path) -> dict[str, str]:
         "def statvfs(path):\n"
         "    found = real(path)\n"
         "    if str(path) == '/dev/shm':\n"
-        "        found = os.statvfs_result(0 if 2 <= index <= 4 else value for index, value in enumerate(found))\n"
+        "        found = os.statvfs_result(0 if 2 <= index <= 4 else value for index, value in "
+        "enumerate(found))\n"
         "    return found\n"
         "os.statvfs = statvfs\n",
     )
@@ -275,20 +306,27 @@ def without_shared_memory(tmp_path: Path) -> dict[str, str]:
 def test_anonymous_rings_survive_worker_and_collector(
     tmp_path: Path, upstream: str, without_shared_memory: dict[str, str]
 ) -> None:
-    """Where shared memory has no room the supervisor holds the rings: kills of its children lose and double nothing."""
+    """Where shared memory has no room the supervisor holds the rings: kills of its children lose
+    and double nothing.
+    """
     with Sidelog(tmp_path / "data", upstream, environ=without_shared_memory) as sidelog:
         completed = []
         for victim in ("proxy.worker", "proxy.collector", "proxy.collector", "proxy.worker"):
             (pid,) = await_pids(sidelog, victim)
             eventually(
-                lambda: "memfd:sidelog-ring" in Path(f"/proc/{sidelog.pids('proxy.worker')[0]}/maps").read_text()
+                lambda: (
+                    "memfd:sidelog-ring"
+                    in Path(f"/proc/{sidelog.pids('proxy.worker')[0]}/maps").read_text()
+                )
             )
             with Load(sidelog.port, pause_s=PAUSE_S) as load:
                 await_more(load.completed, 100)
                 os.kill(pid, signal.SIGKILL)
                 await_more(load.completed, 100)
+
             completed += load.completed
             eventually(sidelog.is_ready)
+
         ledger = stored(sidelog, completed)
         assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
         assert not events(sidelog, "unclean_start")
@@ -302,7 +340,9 @@ def test_anonymous_rings_survive_worker_and_collector(
 
 
 def test_a_full_ring_drops_records_and_says_how_many(tmp_path: Path, upstream: str) -> None:
-    """While nobody reads a tiny ring, requests are answered all the same; the ledger and a gap tell what is missing."""
+    """While nobody reads a tiny ring, requests are answered all the same; the ledger and a gap tell
+    what is missing.
+    """
     environ = {"SIDELOG_RING__BYTES": str(1 << 20)}
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
         (collector,) = sidelog.pids("proxy.collector")

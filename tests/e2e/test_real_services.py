@@ -1,4 +1,6 @@
-"""Services nobody wrote for these tests, large bodies, many connections and streams, behind a real sidelog."""
+"""Services nobody wrote for these tests, large bodies, many connections and streams, behind a real
+sidelog.
+"""
 
 import asyncio
 import hashlib
@@ -37,7 +39,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def directory_server(files: Path) -> Iterator[str]:
     """`python -m http.server`."""
     port = free_port()
-    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(files)]
+    command = [
+        sys.executable,
+        "-m",
+        "http.server",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(files),
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
 
         def is_up() -> bool:
@@ -60,12 +71,19 @@ def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, s
         response = urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as error:
         response = error
+
     with response:
-        return response.status, {name.lower(): value for name, value in response.headers.items()}, response.read()
+        return (
+            response.status,
+            {name.lower(): value for name, value in response.headers.items()},
+            response.read(),
+        )
 
 
 def test_the_standard_library_server(tmp_path: Path, directory_server: str) -> None:
-    """HTTP/1.0 answers that end with the connection: a listing, a file, HEAD, a redirect and a 404 arrive unchanged."""
+    """HTTP/1.0 answers that end with the connection: a listing, a file, HEAD, a redirect and a 404
+    arrive unchanged.
+    """
     with Sidelog(tmp_path / "data", directory_server) as sidelog:
         for path, method in (
             ("/", "GET"),
@@ -79,9 +97,15 @@ def test_the_standard_library_server(tmp_path: Path, directory_server: str) -> N
             status, headers, body = get(sidelog.url + path, method)
             assert (status, body) == (direct_status, direct_body)
             kept = {"content-type", "content-length", "last-modified", "server"}
-            assert {name: headers.get(name) for name in kept} == {name: direct.get(name) for name in kept}
+            assert {name: headers.get(name) for name in kept} == {
+                name: direct.get(name) for name in kept
+            }
+
         sidelog.settled_ledger()
-        shown = [(record["method"], record["path"], record["status"]) for record in sidelog.records("order=asc")]
+        shown = [
+            (record["method"], record["path"], record["status"])
+            for record in sidelog.records("order=asc")
+        ]
         assert shown == [
             ("GET", "/", 200), ("GET", "/page.html", 200), ("GET", "/numbers.bin", 200),
             ("HEAD", "/numbers.bin", 200), ("GET", "/absent", 404), ("DELETE", "/page.html", 501),
@@ -119,7 +143,9 @@ async def _upload(request: web.Request) -> web.Response:
         digest.update(data)
         size += len(data)
     chunked = request.headers.get("Transfer-Encoding")
-    return web.json_response({"sha256": digest.hexdigest(), "bytes": size, "transfer_encoding": chunked})
+    return web.json_response(
+        {"sha256": digest.hexdigest(), "bytes": size, "transfer_encoding": chunked}
+    )
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
@@ -141,7 +167,9 @@ async def _small(request: web.Request) -> web.Response:
 
 
 def service(files: Path) -> web.Application:
-    """An aiohttp application: static files with ranges, gzip, large bodies in both directions, server-sent events."""
+    """An aiohttp application: static files with ranges, gzip, large bodies in both directions,
+    server-sent events.
+    """
     app = web.Application()
     app[GATE] = asyncio.Event()
     app.router.add_static("/static", files)
@@ -165,14 +193,18 @@ def aiohttp_service(files: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def before_service(tmp_path_factory: pytest.TempPathFactory, aiohttp_service: str) -> Iterator[Sidelog]:
+def before_service(
+    tmp_path_factory: pytest.TempPathFactory, aiohttp_service: str
+) -> Iterator[Sidelog]:
     """A sidelog in front of it."""
     with Sidelog(tmp_path_factory.mktemp("service") / "data", aiohttp_service) as sidelog:
         yield sidelog
 
 
 def test_static_files_with_ranges_and_conditions(before_service: Sidelog) -> None:
-    """Ranges, unsatisfiable ranges, conditional requests and content codings pass, and are recorded as they were."""
+    """Ranges, unsatisfiable ranges, conditional requests and content codings pass, and are recorded
+    as they were.
+    """
     status, headers, body = get(f"{before_service.url}/static/numbers.bin", Range="bytes=300-309")
     assert (status, body) == (206, BLOCK[300:310])
     assert headers["content-range"] == f"bytes 300-309/{len(BLOCK)}"
@@ -209,12 +241,17 @@ async def _blocks(digest: "hashlib._Hash") -> AsyncIterator[bytes]:
 
 @pytest.mark.long
 async def test_large_bodies_in_constant_memory(tmp_path: Path, aiohttp_service: str) -> None:
-    """200 MiB down and 200 MiB up (chunked) arrive unchanged, and the worker does not grow with them."""
+    """200 MiB down and 200 MiB up (chunked) arrive unchanged, and the worker does not grow with
+    them.
+    """
     with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:
-        before = largest = worker_memory(sidelog)
+        before = worker_memory(sidelog)
+        largest = before
+
         timeout = aiohttp.ClientTimeout(total=60)
         async with aiohttp.ClientSession(sidelog.url, timeout=timeout) as session:
-            received, expected = hashlib.sha256(), hashlib.sha256()
+            received = hashlib.sha256()
+            expected = hashlib.sha256()
             for _ in range(LARGE_BYTES // len(BLOCK)):
                 expected.update(BLOCK)
             size = 0
@@ -224,17 +261,27 @@ async def test_large_bodies_in_constant_memory(tmp_path: Path, aiohttp_service: 
                     size += len(data)
                     if size % (32 << 20) < len(data):
                         largest = max(largest, worker_memory(sidelog))
+
             assert (size, received.digest()) == (LARGE_BYTES, expected.digest())
             sent = hashlib.sha256()
             async with session.post("/upload", data=_blocks(sent)) as response:
                 answer = await response.json()
             largest = max(largest, worker_memory(sidelog))
-            assert answer == {"sha256": sent.hexdigest(), "bytes": LARGE_BYTES, "transfer_encoding": "chunked"}
+            assert answer == {
+                "sha256": sent.hexdigest(),
+                "bytes": LARGE_BYTES,
+                "transfer_encoding": "chunked",
+            }
+
         assert largest - before < GROWTH_BYTES
         sidelog.settled_ledger()
         upload, download = sidelog.records()
         assert (download["response_bytes"], download["outcome"]) == (LARGE_BYTES, "ok")
-        assert (upload["request_bytes"], upload["outcome"], upload["request_complete"]) == (LARGE_BYTES, "ok", True)
+        assert (upload["request_bytes"], upload["outcome"], upload["request_complete"]) == (
+            LARGE_BYTES,
+            "ok",
+            True,
+        )
 
 
 async def _client(port: int, number: int, is_open: asyncio.Barrier) -> list[bytes]:
@@ -246,21 +293,29 @@ async def _client(port: int, number: int, is_open: asyncio.Barrier) -> list[byte
             writer.write(f"GET /small/{number}.{turn} HTTP/1.1\r\nHost: many\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 "), head
-            (length,) = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+            (length,) = [
+                line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
+            ]
             answers.append(await reader.readexactly(int(length.partition(b":")[2])))
     finally:
         writer.close()
+
     return answers
 
 
 @pytest.mark.long
 async def test_a_thousand_connections_at_once(tmp_path: Path, aiohttp_service: str) -> None:
-    """1 000 connections that are open at the same time get three answers each, their own, and all are recorded."""
+    """1 000 connections that are open at the same time get three answers each, their own, and all
+    are recorded.
+    """
     with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:
         count = 1000
         is_open = asyncio.Barrier(count)
         async with asyncio.timeout(200), asyncio.TaskGroup() as tasks:
-            clients = [tasks.create_task(_client(sidelog.port, number, is_open)) for number in range(count)]
+            clients = [
+                tasks.create_task(_client(sidelog.port, number, is_open)) for number in range(count)
+            ]
+
         for number, client in enumerate(clients):
             assert client.result() == [f"{number}.{turn}".encode() for turn in range(3)]
         assert sidelog.settled_ledger()["stored"] == 3 * count
@@ -269,12 +324,16 @@ async def test_a_thousand_connections_at_once(tmp_path: Path, aiohttp_service: s
 
 
 def test_an_event_arrives_while_the_upstream_still_waits(before_service: Sidelog) -> None:
-    """The first event of a stream is with the client before the upstream has decided to send the second."""
+    """The first event of a stream is with the client before the upstream has decided to send the
+    second.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", before_service.port, timeout=60)
     connection.request("GET", "/events")
     response = connection.getresponse()
     assert response.readline() == b"data: first\n"
-    (running_now,) = eventually(lambda: before_service.api("/api/records?in_flight=true&path=/events")["records"])
+    (running_now,) = eventually(
+        lambda: before_service.api("/api/records?in_flight=true&path=/events")["records"]
+    )
     assert running_now["in_flight"]
     assert get(f"{before_service.url}/open", "POST")[0] == 200
     assert response.read() == b"\ndata: second\n\n"

@@ -1,4 +1,6 @@
-"""SIGHUP puts new settings into force without a lost connection, answer or record; wrong ones change nothing."""
+"""SIGHUP puts new settings into force without a lost connection, answer or record; wrong ones
+change nothing.
+"""
 
 import http.client
 import json
@@ -26,10 +28,13 @@ def hang_up(sidelog: Sidelog) -> None:
 
 def reload(sidelog: Sidelog) -> None:
     """Reload, and wait until workers and collector are new ones and ready."""
-    collector, reloads = sidelog.pids("proxy.collector"), sidelog.log.count('"message": "reloaded')
+    collector = sidelog.pids("proxy.collector")
+    reloads = sidelog.log.count('"message": "reloaded')
     hang_up(sidelog)
     eventually(lambda: sidelog.log.count('"message": "reloaded') > reloads)
-    eventually(lambda: sidelog.pids("proxy.collector") not in (collector, []) and sidelog.is_ready())
+    eventually(
+        lambda: sidelog.pids("proxy.collector") not in (collector, []) and sidelog.is_ready()
+    )
 
 
 def answered(sidelog: Sidelog) -> int:
@@ -45,9 +50,13 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("reloads", [1, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize(
+    "reloads", [1, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
 def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str, reloads: int) -> None:
-    """Connections, kept and new, and streams go on over all reloads without one error; each exchange is stored once."""
+    """Connections, kept and new, and streams go on over all reloads without one error; each
+    exchange is stored once.
+    """
     config = write(tmp_path / "c.toml", "")
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", "--config", str(config)) as sidelog:
         with (
@@ -62,18 +71,23 @@ def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str, reloads: int)
                 await_more(kept.completed, 50)
                 await_more(new.completed, 20)
                 await_more(streams.completed, 80)
+
         assert (kept.errors, new.errors, streams.errors) == (0, [], [])
         completed = kept.completed + new.completed + streams.completed
         ledger = stored(sidelog, completed)
         assert ledger["dropped"] == {}
         assert len(completed) == len(sidelog.records())
-        assert {record["stage"] for record in sidelog.records()} >= {f"s{number}" for number in range(reloads)}
+        assert {record["stage"] for record in sidelog.records()} >= {
+            f"s{number}" for number in range(reloads)
+        }
         assert "restarting it" not in sidelog.log
         eventually(lambda: len(sidelog.pids("proxy.worker")) == 2)  # none of before is left
 
 
 @pytest.fixture(scope="module")
-def configured(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[tuple[Sidelog, Path]]:
+def configured(
+    tmp_path_factory: pytest.TempPathFactory, upstream: str
+) -> Iterator[tuple[Sidelog, Path]]:
     """One that is running, and its configuration, which each test writes anew."""
     directory = tmp_path_factory.mktemp("configured")
     config = write(directory / "c.toml", "")
@@ -82,16 +96,21 @@ def configured(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Itera
 
 
 def test_new_settings_reach_every_process(configured: tuple[Sidelog, Path], upstream: str) -> None:
-    """Routes and redaction are the new ones, a token that is new opens the admin port, a log level is obeyed."""
+    """Routes and redaction are the new ones, a token that is new opens the admin port, a log level
+    is obeyed.
+    """
     sidelog, config = configured
     write(
         config,
         f'[[routes]]\nid = "late"\npath = "/late/"\nupstream = "{upstream}"\n'
-        '[redact]\njson_keys = ["nickname"]\n[[tokens]]\nname = "t"\ntoken = "t0ken-t0ken-t0ken-t0ken"\n',
+        '[redact]\njson_keys = ["nickname"]\n[[tokens]]\nname = "t"\ntoken = '
+        '"t0ken-t0ken-t0ken-t0ken"\n',
     )
     reload(sidelog)
     connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
-    connection.request("POST", "/late/x", b'{"nickname": "bob"}', {"Content-Type": "application/json"})
+    connection.request(
+        "POST", "/late/x", b'{"nickname": "bob"}', {"Content-Type": "application/json"}
+    )
     connection.getresponse().read()
     connection.close()
     sidelog.settled_ledger()
@@ -99,18 +118,25 @@ def test_new_settings_reach_every_process(configured: tuple[Sidelog, Path], upst
     assert record["route_id"] == "late"
     assert "bob" not in json.dumps(sidelog.api(f"/api/records/{record['id']}")["request"])
     admin = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=60)
-    admin.request("GET", "/api/records", headers={"Authorization": "Bearer t0ken-t0ken-t0ken-t0ken"})
+    admin.request(
+        "GET", "/api/records", headers={"Authorization": "Bearer t0ken-t0ken-t0ken-t0ken"}
+    )
     assert admin.getresponse().status == 200
     admin.close()
 
 
 def test_counters_of_the_data_plane_go_on(configured: tuple[Sidelog, Path]) -> None:
-    """Over reloads, and when a collector is killed, `/metrics` counts the requests of workers that are gone."""
+    """Over reloads, and when a collector is killed, `/metrics` counts the requests of workers that
+    are gone.
+    """
     sidelog, _ = configured
 
     def requests() -> int:
         text = urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
-        return sum(int(float(count)) for count in re.findall(r"^sidelog_requests_total{.*} (\S+)", text, re.MULTILINE))
+        return sum(
+            int(float(count))
+            for count in re.findall(r"^sidelog_requests_total{.*} (\S+)", text, re.MULTILINE)
+        )
 
     def request_and_reload(counted: int) -> None:
         assert answered(sidelog) == 200
@@ -124,7 +150,9 @@ def test_counters_of_the_data_plane_go_on(configured: tuple[Sidelog, Path]) -> N
     request_and_reload(before + 2)
     (collector,) = sidelog.pids("proxy.collector")
     os.kill(collector, signal.SIGKILL)
-    eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready())
+    eventually(
+        lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready()
+    )
     assert requests() == before + 2
 
 
@@ -134,7 +162,9 @@ def test_wrong_settings_are_one_line_and_change_nothing(configured: tuple[Sidelo
     before = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
     write(config, '[proxy]\nnope = 1\n[storage]\nurl = "oracle://x"\n')
     hang_up(sidelog)
-    line = eventually(lambda: [text for text in sidelog.log.splitlines() if "invalid configuration" in text])
+    line = eventually(
+        lambda: [text for text in sidelog.log.splitlines() if "invalid configuration" in text]
+    )
     assert len(line) == 1
     assert "proxy.nope: unknown setting" in line[0]
     assert "unknown store 'oracle'" in line[0]
@@ -145,13 +175,19 @@ def test_wrong_settings_are_one_line_and_change_nothing(configured: tuple[Sidelo
     assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
 
 
-def test_a_configuration_that_does_not_end_blocks_no_other(configured: tuple[Sidelog, Path]) -> None:
-    """A pipe that nothing writes to is given up with a line that says so, and the next reload works."""
+def test_a_configuration_that_does_not_end_blocks_no_other(
+    configured: tuple[Sidelog, Path],
+) -> None:
+    """A pipe that nothing writes to is given up with a line that says so, and the next reload
+    works.
+    """
     sidelog, config = configured
     config.unlink(missing_ok=True)
     os.mkfifo(config)
     hang_up(sidelog)
-    (line,) = eventually(lambda: [text for text in sidelog.log.splitlines() if "not read to its end" in text])
+    (line,) = eventually(
+        lambda: [text for text in sidelog.log.splitlines() if "not read to its end" in text]
+    )
     assert "keeping the current settings" in line
     assert str(config) in line
     config.unlink()
@@ -162,7 +198,11 @@ def test_a_configuration_that_does_not_end_blocks_no_other(configured: tuple[Sid
 def test_what_needs_a_restart_is_named_and_stays(configured: tuple[Sidelog, Path]) -> None:
     """Ports, processes and the store stay, the rest of the same file comes into force."""
     sidelog, config = configured
-    write(config, '[proxy]\nworkers = 3\nstage = "new"\n[storage]\nurl = "memory:"\n[ring]\nbytes = 4194304\n')
+    write(
+        config,
+        '[proxy]\nworkers = 3\nstage = "new"\n[storage]\nurl = "memory:"\n[ring]\nbytes = '
+        "4194304\n",
+    )
     reload(sidelog)
     (line,) = [text for text in sidelog.log.splitlines() if "only with a restart" in text]
     assert "proxy.workers, storage.url" in line
@@ -188,14 +228,18 @@ class ByItsFile(Sidelog):
 
 
 def test_an_address_that_stays_keeps_its_authentication(tmp_path: Path, upstream: str) -> None:
-    """What is safe only on an address that a reload does not take is refused, and with it the whole reload."""
+    """What is safe only on an address that a reload does not take is refused, and with it the whole
+    reload.
+    """
     with ByItsFile(tmp_path / "data", upstream, tmp_path / "c.toml") as sidelog:
         before = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
         sidelog.configure("127.0.0.1", "off")
         hang_up(sidelog)
         told = ("invalid configuration", '"message": "reloaded')
         (line,) = eventually(
-            lambda: [text for text in sidelog.log.splitlines() if any(words in text for words in told)]
+            lambda: [
+                text for text in sidelog.log.splitlines() if any(words in text for words in told)
+            ]
         )
         assert "admin.auth: `off` is accepted only on a loopback address" in line
         assert "admin.listen: changes only with a restart" in line
@@ -207,11 +251,14 @@ def test_an_address_that_stays_keeps_its_authentication(tmp_path: Path, upstream
 
 
 def test_clients_of_before_are_served_to_their_end(configured: tuple[Sidelog, Path]) -> None:
-    """A long answer, and a connection that was idle, belong to the old worker; it ends when they have."""
+    """A long answer, and a connection that was idle, belong to the old worker; it ends when they
+    have.
+    """
     sidelog, config = configured
     write(config, "")
     (old,) = eventually(lambda: pids if len(pids := sidelog.pids("proxy.worker")) == 1 else None)
     slow = Request(sidelog.port, "/slow?s=4")
+
     with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as idle:
         idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b"onnection: close" not in idle.recv(65536)
@@ -219,6 +266,7 @@ def test_clients_of_before_are_served_to_their_end(configured: tuple[Sidelog, Pa
         assert is_alive(old)
         idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b"Connection: close" in idle.recv(65536)
+
     slow.join()
     assert slow.status == 200
     eventually(lambda: not is_alive(old))
@@ -227,9 +275,13 @@ def test_clients_of_before_are_served_to_their_end(configured: tuple[Sidelog, Pa
 
 @pytest.mark.long
 def test_a_stop_within_a_reload_empties_the_rings(tmp_path: Path, upstream: str) -> None:
-    """The collector leaves them to the next one, which has not been started yet: it is started for that."""
+    """The collector leaves them to the next one, which has not been started yet: it is started for
+    that.
+    """
     (tmp_path / "rings").mkdir()
-    config = write(tmp_path / "c.toml", f'[ring]\ndirectory = "{tmp_path / "rings"}"\nbytes = 1048576\n')
+    config = write(
+        tmp_path / "c.toml", f'[ring]\ndirectory = "{tmp_path / "rings"}"\nbytes = 1048576\n'
+    )
     with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
         with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 50)
@@ -239,6 +291,7 @@ def test_a_stop_within_a_reload_empties_the_rings(tmp_path: Path, upstream: str)
             sidelog.process.send_signal(signal.SIGTERM)
             assert sidelog.process.wait(150) == 0, sidelog.log
             sidelog.process = None
+
         assert not list((tmp_path / "rings").rglob("*.ring"))
         assert '"message": "stopped"' in sidelog.log
         sidelog.start()

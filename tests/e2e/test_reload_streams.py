@@ -32,14 +32,17 @@ def echo_each(connection: Connection, request: Request) -> None:
     """Send back whatever comes, at once."""
     if not request.is_answered:
         connection.respond(request, fields=GRPC, is_end=False)
-    body, request.body = request.body, b""
+    body = request.body
+    request.body = b""
     if body:
         connection.h2.send_data(request.id, body)
         connection.flush()
 
 
 def service(connection: socket.socket, number: int) -> None:
-    """Speak HTTP/2 to who begins with it; else a WebSocket that echoes, or an event every tenth of a second."""
+    """Speak HTTP/2 to who begins with it; else a WebSocket that echoes, or an event every tenth of
+    a second.
+    """
     if connection.recv(len(PREFACE), socket.MSG_PEEK | socket.MSG_WAITALL) == PREFACE:
         Http2Upstream(echo_each)(connection, number)
         return
@@ -49,6 +52,7 @@ def service(connection: socket.socket, number: int) -> None:
         while connection.recv(100):
             connection.sendall(ECHOED)
         return
+
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
     try:
         while True:
@@ -63,7 +67,9 @@ class Call:
 
     def __init__(self, stack: ExitStack, port: int) -> None:
         """Begin it."""
-        self.client = stack.enter_context(Http2Client(socket.create_connection(("127.0.0.1", port), 240)))
+        self.client = stack.enter_context(
+            Http2Client(socket.create_connection(("127.0.0.1", port), 240))
+        )
         self.id = self.client.begin(CALL, is_end=False)
 
     def speak(self) -> None:
@@ -108,17 +114,25 @@ class Events:
                 pass
         except BlockingIOError:
             pass
+
         self._socket.settimeout(240)
         assert b"data" in self._socket.recv(1 << 16)
 
 
 @contextmanager
-def streaming(directory: Path, *arguments: str) -> Iterator[tuple[Sidelog, Callable[[], list[Call | Chat | Events]]]]:
+def streaming(
+    directory: Path, *arguments: str
+) -> Iterator[tuple[Sidelog, Callable[[], list[Call | Chat | Events]]]]:
     """Start; yield it, and what begins one stream of each kind."""
     with ExitStack() as stack:
         url = stack.enter_context(scripted(service))
         sidelog = stack.enter_context(
-            Sidelog(directory, url, *arguments, environ={"SIDELOG_PROXY__LIMITS__DRAIN_TIMEOUT_S": "0.5"})
+            Sidelog(
+                directory,
+                url,
+                *arguments,
+                environ={"SIDELOG_PROXY__LIMITS__DRAIN_TIMEOUT_S": "0.5"},
+            )
         )
         clients = stack.enter_context(ExitStack())
         yield sidelog, lambda: [kind(clients, sidelog.port) for kind in (Call, Chat, Events)]
@@ -138,10 +152,13 @@ def reload(sidelog: Sidelog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "streams"), [(3, 1), pytest.param(10, 20, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+    ("times", "streams"),
+    [(3, 1), pytest.param(10, 20, marks=[pytest.mark.long, pytest.mark.timeout(900)])],
 )
 def test_no_reload_cuts_a_stream(tmp_path: Path, times: int, streams: int) -> None:
-    """Each generation of workers has some of its own; old rings take little, and the metrics count who is left."""
+    """Each generation of workers has some of its own; old rings take little, and the metrics count
+    who is left.
+    """
     with streaming(tmp_path / "data") as (sidelog, begin):
         running: list[Call | Chat | Events] = []
         for _ in range(times):
@@ -149,10 +166,13 @@ def test_no_reload_cuts_a_stream(tmp_path: Path, times: int, streams: int) -> No
             reload(sidelog)
             for stream in running:
                 stream.speak()
+
         eventually(lambda: old_workers(sidelog) == times)
         assert len(sidelog.pids("proxy.worker")) == times + 1
         lean = times * (RING_OVERHEAD_BYTES + MIB)
-        eventually(lambda: allocated_bytes(rings_of(sidelog), ()) <= 8 * MIB + RING_OVERHEAD_BYTES + lean)
+        eventually(
+            lambda: allocated_bytes(rings_of(sidelog), ()) <= 8 * MIB + RING_OVERHEAD_BYTES + lean
+        )
         for stream in running:
             stream.speak()
         calls = [stream for stream in running if isinstance(stream, Call)]
@@ -176,6 +196,7 @@ def test_old_workers_end_with_their_last_streams(tmp_path: Path) -> None:
             sidelog.await_log("1 workers of before still serve streams (max_old_workers = 1)")
             call.speak()
             assert len(sidelog.pids("proxy.worker")) == 2
+
         eventually(lambda: len(sidelog.pids("proxy.worker")) == 1)
         reload(sidelog)
         eventually(lambda: old_workers(sidelog) == 0)

@@ -17,7 +17,10 @@ from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
 from tests.support.upstream import scripted
 
 PATH: Final = "/shop.Cart/Add"
-HEAD: Final = f"POST {PATH} HTTP/2\r\nHost: x\r\nContent-Type: application/grpc\r\nTE: trailers\r\nX-Tenant: a"
+HEAD: Final = (
+    f"POST {PATH} HTTP/2\r\nHost: x\r\nContent-Type: application/grpc\r\nTE: "
+    "trailers\r\nX-Tenant: a"
+)
 ANSWERED: Final = b"HTTP/2 200\r\ncontent-type: application/grpc"
 GRPC: Final = (*OK, ("content-type", "application/grpc"))
 
@@ -27,17 +30,22 @@ def message(name: str, *numbers: int) -> bytes:
     return field(name.encode()) + b"".join(b"\x10" + bytes((number,)) for number in numbers)
 
 
-def written(path: Path, *shown: Any, names: bool = True, status: str = "0", said: bytes = b"", **more: Any) -> Path:
+def written(
+    path: Path, *shown: Any, names: bool = True, status: str = "0", said: bytes = b"", **more: Any
+) -> Path:
     """Write a suite of one call: a request that names ann, and answers as they are shown."""
     asked = [{"name": "ann"}] if names else [{"1": "ann"}]
     bodies = [
-        make_body(json.dumps(each).encode(), coding="protobuf", size=size) for each, size in ((asked, 10), (shown, 99))
+        make_body(json.dumps(each).encode(), coding="protobuf", size=size)
+        for each, size in ((asked, 10), (shown, 99))
     ]
     trailers = f"grpc-status: {status}\r\ngrpc-message: so".encode() if status else b""
     payload = Payload(HEAD.encode(), ANSWERED + said, bodies[0], bodies[1] if shown else None)
     payload.response_trailers = trailers
     record = make_record(1, path=PATH, endpoint=PATH, method="POST", status=200, **more)
-    path.write_bytes(header_line("calls", "", 0) + json.dumps(detail_json(record, payload)).encode() + b"\n")
+    path.write_bytes(
+        header_line("calls", "", 0) + json.dumps(detail_json(record, payload)).encode() + b"\n"
+    )
     return path
 
 
@@ -76,7 +84,9 @@ class Service:
 
 def replayed(suite: Path, service: Service, *words: str, code: int = 0) -> Any:
     with scripted(service.upstream) as url:
-        return json.loads(call("replay", str(suite), "--against", url, "--unsafe", "--json", *words, code=code))
+        return json.loads(
+            call("replay", str(suite), "--against", url, "--unsafe", "--json", *words, code=code)
+        )
 
 
 def changes(found: Any) -> list[str]:
@@ -84,7 +94,9 @@ def changes(found: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("expect", ["status", "shape", "same"])
-def test_a_call_is_sent_and_its_messages_are_judged(tmp_path: Path, schema: Path, expect: str) -> None:
+def test_a_call_is_sent_and_its_messages_are_judged(
+    tmp_path: Path, schema: Path, expect: str
+) -> None:
     """As bytes of the schema, with trailers; a stream of answers message by message."""
     suite = written(tmp_path / "suite", {"name": "b", "count": [1, 2]}, {"name": "c", "count": [3]})
     service = Service(message("b", 1, 2), message("c", 3))
@@ -107,7 +119,12 @@ def test_another_status_is_said_by_its_name(tmp_path: Path, schema: Path, expect
     suite = written(tmp_path / "suite", {"name": "b"})
     for now in (Service(message("b"), status="5"), Service(status="5")):
         assert changes(replayed(suite, now, *words, code=1)) == ["answer NOT_FOUND instead of OK"]
-    failed = written(tmp_path / "failed", status="", said=b"\r\ngrpc-status: 5\r\ngrpc-message: so", response_bytes=0)
+    failed = written(
+        tmp_path / "failed",
+        status="",
+        said=b"\r\ngrpc-status: 5\r\ngrpc-message: so",
+        response_bytes=0,
+    )
     assert replayed(failed, Service(status="5"), *words)["equal"] == 1
 
 
@@ -115,13 +132,17 @@ def test_no_secret_of_an_answer_is_shown(tmp_path: Path, schema: Path) -> None:
     """Neither in a message, nor in what a service says of a failure: `call` judges what is written."""
     suite = written(tmp_path / "suite", {"name": "b"})
     results = tmp_path / "results.ndjson"
-    for number, now in enumerate((Service(message(ECHOED)), Service(message("b"), status="5", said=ECHOED))):
+    for number, now in enumerate(
+        (Service(message(ECHOED)), Service(message("b"), status="5", said=ECHOED))
+    ):
         words = ("--protobuf", str(schema), "--expect", "same", "-o", f"{results}{number}")
         replayed(suite, now, *words, code=number)  # what is redacted is not compared
         assert_clean(Path(f"{results}{number}").read_text())
 
 
-def test_without_a_schema_a_call_is_sent_where_its_bytes_are_known(tmp_path: Path, schema: Path) -> None:
+def test_without_a_schema_a_call_is_sent_where_its_bytes_are_known(
+    tmp_path: Path, schema: Path
+) -> None:
     """By what fits the recorded length; else it is left out with what is missing."""
     suite = written(tmp_path / "suite", {"1": "b", "2": 7}, names=False)
     service = Service(message("b", 7))
@@ -130,7 +151,9 @@ def test_without_a_schema_a_call_is_sent_where_its_bytes_are_known(tmp_path: Pat
     assert {request.body for request in service.upstream.requests} == {frame(0, message("ann"))}
     named = written(tmp_path / "named", {"name": "b"})
     [reason] = replayed(named, Service(message("b")), code=1)["reasons"]
-    assert reason == "it is a call of gRPC that cannot be written without its schema: --protobuf FILE"
+    assert (
+        reason == "it is a call of gRPC that cannot be written without its schema: --protobuf FILE"
+    )
 
 
 def test_an_edit_and_a_failure(tmp_path: Path, schema: Path) -> None:
@@ -140,7 +163,9 @@ def test_an_edit_and_a_failure(tmp_path: Path, schema: Path) -> None:
     words = ("--protobuf", str(schema), "--edit", "body.name=eve")
     assert replayed(suite, service, *words)["equal"] == 1
     assert service.upstream.requests[0].body == frame(0, message("eve"))
-    refused = call("replay", str(suite), "--against", "http://127.0.0.1:1", "--unsafe", *words[:2], code=1)
+    refused = call(
+        "replay", str(suite), "--against", "http://127.0.0.1:1", "--unsafe", *words[:2], code=1
+    )
     assert "1 of 1 have no answer: " in refused
     (tmp_path / "none").write_bytes(b"x")
     words = ("--against", "http://127.0.0.1:1", "--protobuf", str(tmp_path / "none"))

@@ -1,6 +1,8 @@
-"""Changes that were planted in a service are all found by a replay, each in one line, and nothing else is.
+"""Changes that were planted in a service are all found by a replay, each in one line, and nothing
+else is.
 
-Each answer has an id, a time and a header that are drawn anew, so that three recorded answers tell what they are.
+Each answer has an id, a time and a header that are drawn anew, so that three recorded answers tell
+what they are.
 """
 
 import asyncio
@@ -38,7 +40,9 @@ SHAPED: Final = {
 SAME: Final = SHAPED | {
     "type": ['.total is of another type (1 -> "1")'],
     "enum": ['.state differs ("paid" -> "archived")'],
-    "media": ["header content-type differs (application/json; charset=utf-8 -> text/plain; charset=utf-8)"],
+    "media": [
+        "header content-type differs (application/json; charset=utf-8 -> text/plain; charset=utf-8)"
+    ],
     "empty": [".items[*] is gone"],
     "stream": ['event .[*].event differs ("done" -> "end")'],
     "order": [".list is in another order"],
@@ -61,7 +65,8 @@ class Service:
         return app
 
     async def _answer(self, request: web.Request) -> web.Response:
-        kind, number = request.match_info["kind"], int(request.match_info["id"])
+        kind = request.match_info["kind"]
+        number = int(request.match_info["id"])
         is_changed = self.is_changed
         content = {
             "at": f"2026-06-01T00:00:00.{next(self._drawn):06}Z",
@@ -71,9 +76,14 @@ class Service:
             "total": number,
             "state": ("open", "paid")[number % 2],
             "list": [3, 1, 2],
-            "items": [{"sku": "s1", "ref": next(self._drawn)}, {"sku": "s2", "ref": next(self._drawn)}],
+            "items": [
+                {"sku": "s1", "ref": next(self._drawn)},
+                {"sku": "s2", "ref": next(self._drawn)},
+            ],
         }
-        status, media_type = (404, "application/json") if kind == "error" else (200, "application/json")
+        status, media_type = (
+            (404, "application/json") if kind == "error" else (200, "application/json")
+        )
         headers = {"X-Version": "1", "X-Drawn": str(next(self._drawn))}
         if kind == "slow":
             await asyncio.sleep(0.02 if is_changed else 0)
@@ -81,9 +91,12 @@ class Service:
             content["error"] = f"order {number} is unknown" if is_changed else f"no order {number}"
         if kind == "stream":
             name = "end" if is_changed else "done"
-            events = [f"event: tick\ndata: {json.dumps({'ref': next(self._drawn)})}\n\n: ping\n\n"] * 2
+            events = [
+                f"event: tick\ndata: {json.dumps({'ref': next(self._drawn)})}\n\n: ping\n\n"
+            ] * 2
             text = "".join([*events, f"event: {name}\ndata: {{}}\n\n"])
             return web.Response(text=text, headers=headers, content_type="text/event-stream")
+
         if is_changed and kind == "status":
             status = 201
         if is_changed and kind == "header":
@@ -92,7 +105,9 @@ class Service:
             media_type = "text/plain"
         if is_changed:
             _plant(content, kind)
-        return web.Response(status=status, text=json.dumps(content), headers=headers, content_type=media_type)
+        return web.Response(
+            status=status, text=json.dumps(content), headers=headers, content_type=media_type
+        )
 
 
 def _plant(content: dict[str, Any], kind: str) -> None:
@@ -127,19 +142,25 @@ def suite(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Path:
     """Each endpoint asked for each id, three times."""
     directory = tmp_path_factory.mktemp("truth")
     with Sidelog(directory / "data", upstream) as sidelog:
-        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(sidelog.url).port or 0, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", urlsplit(sidelog.url).port or 0, timeout=60
+        )
         for _ in range(ROUNDS):
             for kind, number in itertools.product(ENDPOINTS, range(1, IDS + 1)):
                 connection.request("GET", f"/{kind}/{number}")
                 connection.getresponse().read()
+
         connection.close()
         sidelog.settled_ledger()
         call("save", "truth", "-o", str(directory / "suite.ndjson"), data_dir=sidelog.data_dir)
+
     return _timed(directory / "suite.ndjson")
 
 
 def _timed(path: Path) -> Path:
-    """Let what is to become slower have been fast, and all else slow: no time of this machine is judged."""
+    """Let what is to become slower have been fast, and all else slow: no time of this machine is
+    judged.
+    """
     header, *lines = map(json.loads, path.read_text().splitlines())
     for line in lines:
         line["duration_us"] = 1000 if line["path"].startswith("/slow/") else 60_000_000
@@ -148,34 +169,61 @@ def _timed(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("expect", ["shape", "same"])
-def test_a_service_is_equal_to_itself(suite: Path, service: Service, upstream: str, expect: str) -> None:
+def test_a_service_is_equal_to_itself(
+    suite: Path, service: Service, upstream: str, expect: str
+) -> None:
     """Whatever it draws anew, and nothing of it is said."""
     service.is_changed = False
     words = ("replay", str(suite), "--against", upstream, "--expect", expect)
     shown = call(*words)
     sent = EACH * len(ENDPOINTS)
-    assert f"{sent} sent: {sent} equal, 0 different, 0 failed; 0 of {len(ENDPOINTS)} endpoints differ" in shown
+    assert (
+        f"{sent} sent: {sent} equal, 0 different, 0 failed; 0 of {len(ENDPOINTS)} endpoints differ"
+        in shown
+    )
     assert "example" not in shown
 
 
 @pytest.mark.parametrize(("expect", "truth"), [("shape", SHAPED), ("same", SAME)])
 def test_each_planted_change_is_one_line(
-    suite: Path, service: Service, upstream: str, tmp_path: Path, expect: str, truth: dict[str, list[str]]
+    suite: Path,
+    service: Service,
+    upstream: str,
+    tmp_path: Path,
+    expect: str,
+    truth: dict[str, list[str]],
 ) -> None:
     """With its count and an example; nothing else is said, and slowness only where it is asked for."""
     service.is_changed = True
     junit = tmp_path / "junit.xml"
-    words = ("replay", str(suite), "--against", upstream, "--expect", expect, "--slower", "2", "--junit", str(junit))
+    words = (
+        "replay",
+        str(suite),
+        "--against",
+        upstream,
+        "--expect",
+        expect,
+        "--slower",
+        "2",
+        "--junit",
+        str(junit),
+    )
     found = json.loads(call(*words, "--json", code=1))
-    changes = {each["endpoint"]: [change["text"] for change in each["changes"]] for each in found["endpoints"]}
+    changes = {
+        each["endpoint"]: [change["text"] for change in each["changes"]]
+        for each in found["endpoints"]
+    }
     assert {name: texts for name, texts in changes.items() if texts} == {
         f"/{kind}/{{id}}": texts for kind, texts in truth.items()
     }
     assert {change["times"] for each in found["endpoints"] for change in each["changes"]} == {EACH}
-    assert [each["endpoint"] for each in found["endpoints"] if each["latency"]["slower"]] == ["/slow/{id}"]
+    assert [each["endpoint"] for each in found["endpoints"] if each["latency"]["slower"]] == [
+        "/slow/{id}"
+    ]
     differing = EACH * len(truth)
     assert found["summary"] == (
-        f"{EACH * len(ENDPOINTS)} sent: {EACH * (len(ENDPOINTS) - len(truth))} equal, {differing} different, 0 failed; "
+        f"{EACH * len(ENDPOINTS)} sent: {EACH * (len(ENDPOINTS) - len(truth))} equal, {differing} "
+        "different, 0 failed; "
         f"{len(truth)} of {len(ENDPOINTS)} endpoints differ, 1 slower"
     )
     assert f'tests="{len(ENDPOINTS)}" failures="{len(truth) + 1}"' in junit.read_text()

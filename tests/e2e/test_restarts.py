@@ -1,4 +1,6 @@
-"""A restart behind sockets that somebody else holds, as systemd does: connections wait, nothing fails or is lost."""
+"""A restart behind sockets that somebody else holds, as systemd does: connections wait, nothing
+fails or is lost.
+"""
 
 import socket
 import sys
@@ -44,8 +46,12 @@ def activated(sidelog: Sidelog) -> Iterator[Sidelog]:
 LONG: Final = (pytest.mark.long, pytest.mark.timeout(3600))
 
 
-@pytest.mark.parametrize(("workers", "restarts"), [long("1", 1), ("2", 1), pytest.param("2", 20, marks=LONG)])
-def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, workers: str, restarts: int) -> None:
+@pytest.mark.parametrize(
+    ("workers", "restarts"), [long("1", 1), ("2", 1), pytest.param("2", 20, marks=LONG)]
+)
+def test_connections_wait_for_a_restart(
+    tmp_path: Path, upstream: str, workers: str, restarts: int
+) -> None:
     """Whoever comes while nobody is there is answered by the next; every exchange is stored once."""
     with activated(Sidelog(tmp_path / "data", upstream, "--workers", workers)) as sidelog:
         with (
@@ -58,6 +64,7 @@ def test_connections_wait_for_a_restart(tmp_path: Path, upstream: str, workers: 
                 sidelog.start()
             await_more(clients.completed, 40)
             await_more(streams.completed, 80)
+
         assert (clients.errors, streams.errors) == ([], [])
         assert "Traceback" not in sidelog.log
         completed = clients.completed + streams.completed

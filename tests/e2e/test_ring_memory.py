@@ -1,4 +1,6 @@
-"""Rings of all generations together take no more than twice what those of one do, whatever comes when."""
+"""Rings of all generations together take no more than twice what those of one do, whatever comes
+when.
+"""
 
 import os
 import signal
@@ -24,7 +26,10 @@ from tests.support.sidelog import Sidelog, await_pids, eventually
 MIB = 1 << 20
 RING_BYTES = 64 * MIB
 QUEUE_BYTES = 16 * MIB
-ENVIRON = {"SIDELOG_RING__BYTES": str(RING_BYTES), "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(QUEUE_BYTES)}
+ENVIRON = {
+    "SIDELOG_RING__BYTES": str(RING_BYTES),
+    "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(QUEUE_BYTES),
+}
 BOUND_BYTES = 2 * (RING_BYTES + RING_OVERHEAD_BYTES) + QUEUE_BYTES
 """As docs/operations/production.md says."""
 
@@ -45,7 +50,10 @@ class Most:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """End."""
         self._is_stopping.set()
@@ -72,8 +80,12 @@ def hang_up(sidelog: Sidelog, times: int, pause_s: float) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("is_locked", [False, True])
 @pytest.mark.parametrize(("times", "pause_s"), [(8, 0.3), (500, 0.02)])
-def test_a_burst_of_reloads(tmp_path: Path, upstream: str, *, is_locked: bool, times: int, pause_s: float) -> None:
-    """Those that come while one runs are one; the newest comes into force, and every exchange is stored once."""
+def test_a_burst_of_reloads(
+    tmp_path: Path, upstream: str, *, is_locked: bool, times: int, pause_s: float
+) -> None:
+    """Those that come while one runs are one; the newest comes into force, and every exchange is
+    stored once.
+    """
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
         database = tmp_path / "data" / "sidelog.db"
         with Load(sidelog.port, pause_s=PAUSE_S) as load, Most(rings_of(sidelog)) as most:
@@ -82,6 +94,7 @@ def test_a_burst_of_reloads(tmp_path: Path, upstream: str, *, is_locked: bool, t
                 hang_up(sidelog, times, pause_s)
                 eventually(lambda: reloads_done(sidelog) >= 2)
                 await_more(load.completed, 20)
+
         assert load.errors == 0
         assert most.taken_bytes <= BOUND_BYTES
         assert reloads_done(sidelog) < times
@@ -104,24 +117,37 @@ def is_replaced(sidelog: Sidelog, worker: int) -> bool:
 
 
 @pytest.mark.parametrize("is_locked", [long(False), True])
-def test_a_start_beside_rings_that_others_left(tmp_path: Path, upstream: str, *, is_locked: bool) -> None:
-    """New ones take memory as they fill, so that clients need not wait until those are drained; nothing is lost."""
+def test_a_start_beside_rings_that_others_left(
+    tmp_path: Path, upstream: str, *, is_locked: bool
+) -> None:
+    """New ones take memory as they fill, so that clients need not wait until those are drained;
+    nothing is lost.
+    """
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
-        database, rings = tmp_path / "data" / "sidelog.db", rings_of(sidelog)
-        with Load(sidelog.port, pause_s=PAUSE_S) as load, paused(sidelog.pids("proxy.collector")[0]):
+        database = tmp_path / "data" / "sidelog.db"
+        rings = rings_of(sidelog)
+        with (
+            Load(sidelog.port, pause_s=PAUSE_S) as load,
+            paused(sidelog.pids("proxy.collector")[0]),
+        ):
             for _ in range(4):
                 await_more(load.completed, 20)
                 (worker,) = await_pids(sidelog, "proxy.worker")
                 os.kill(worker, signal.SIGKILL)
                 eventually(partial(is_replaced, sidelog, worker))
+
             await_more(load.completed, 20)
             load.stop()
             sidelog.kill_all()
+
         left_bytes = allocated_bytes(rings, ())
         assert left_bytes > 4 * RING_BYTES
         with Most(rings) as most, locked(database) if is_locked else nullcontext():
             sidelog.start()
         assert most.taken_bytes <= left_bytes + RING_OVERHEAD_BYTES + MIB
-        assert "rings of the last run are not drained yet: new ones take memory as they fill" in sidelog.log
+        assert (
+            "rings of the last run are not drained yet: new ones take memory as they fill"
+            in sidelog.log
+        )
         stored(sidelog, load.completed)
         eventually(lambda: len(list(rings.glob("*.ring"))) == 1)

@@ -1,4 +1,6 @@
-"""Whatever becomes of the files and places of rings, every exchange is recorded, or somebody is told."""
+"""Whatever becomes of the files and places of rings, every exchange is recorded, or somebody is
+told.
+"""
 
 import os
 import shutil
@@ -48,7 +50,9 @@ def kill(sidelog: Sidelog, role: str) -> None:
 def health(sidelog: Sidelog) -> tuple[int, str]:
     """What `sidelog health` says."""
     command = [sys.executable, "-m", "proxy", "health", "--data-dir", str(sidelog.data_dir)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -66,6 +70,7 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
             await_more(load.completed, 30)
             kill(sidelog, "proxy.collector")
             await_more(load.completed, 30)
+
         eventually(sidelog.is_ready)
         ledger = stored(sidelog, load.completed)
         assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
@@ -75,8 +80,12 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
 
 @pytest.mark.long
 @pytest.mark.parametrize("workers", [long("1"), "2"])
-def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: str, workers: str) -> None:
-    """A cleaner takes them away while their workers run, and the collector starts anew: nothing is missing."""
+def test_rings_whose_files_were_removed_are_read_on(
+    tmp_path: Path, upstream: str, workers: str
+) -> None:
+    """A cleaner takes them away while their workers run, and the collector starts anew: nothing is
+    missing.
+    """
     with (
         Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog,
         Load(sidelog.port, pause_s=PAUSE_S) as load,
@@ -97,7 +106,9 @@ def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: st
 def stoppable(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream: str
 ) -> Iterator[Sidelog]:
-    """One with so many workers, of which none can be started while there is a file `stop` beside its data directory."""
+    """One with so many workers, of which none can be started while there is a file `stop` beside
+    its data directory.
+    """
     directory = tmp_path_factory.mktemp("stoppable")
     environ = customized(
         directory,
@@ -105,14 +116,18 @@ def stoppable(
         f"if 'proxy.worker' in sys.orig_argv and os.path.exists({str(directory / 'stop')!r}):\n"
         "    os._exit(1)\n",
     )
-    with Sidelog(directory / "data", upstream, "--workers", request.param, environ=environ) as sidelog:
+    with Sidelog(
+        directory / "data", upstream, "--workers", request.param, environ=environ
+    ) as sidelog:
         yield sidelog
 
 
 @pytest.mark.parametrize("stoppable", ["2"], indirect=True)
 def test_a_ring_that_cannot_be_read_is_an_error_of_readiness(stoppable: Sidelog) -> None:
     """Not a matter for whoever misses a record next week."""
-    (ring, _) = eventually(lambda: two if len(two := segments_in(rings_of(stoppable))) == 2 else None)
+    (ring, _) = eventually(
+        lambda: two if len(two := segments_in(rings_of(stoppable))) == 2 else None
+    )
     with ring.open("r+b") as file:
         file.write(b"damaged!")
     kill(stoppable, "proxy.collector")
@@ -136,8 +151,12 @@ def test_rings_whose_directory_was_removed_are_read_on(tmp_path: Path, upstream:
     """One that was configured too: a worker that is started again has its ring in anonymous memory."""
     rings = tmp_path / "rings"
     rings.mkdir()
+
     environ = {"SIDELOG_RING__DIRECTORY": str(rings)}
-    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog, Load(sidelog.port, pause_s=PAUSE_S) as load:
+    with (
+        Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog,
+        Load(sidelog.port, pause_s=PAUSE_S) as load,
+    ):
         await_more(load.completed, 30)
         shutil.rmtree(rings)
         for victim in ("proxy.worker", "proxy.collector"):
@@ -150,9 +169,15 @@ def test_rings_whose_directory_was_removed_are_read_on(tmp_path: Path, upstream:
 
 
 def all_at_work(sidelog: Sidelog) -> list[int]:
-    """Return the workers, or none while there is one that accepts no connections yet, or whose ring is not read."""
+    """Return the workers, or none while there is one that accepts no connections yet, or whose ring
+    is not read.
+    """
     pids = sidelog.pids("proxy.worker")
-    at_work = {worker["pid"] for worker in sidelog.api("/api/status")["workers"] if worker["ready"] and worker["read"]}
+    at_work = {
+        worker["pid"]
+        for worker in sidelog.api("/api/status")["workers"]
+        if worker["ready"] and worker["read"]
+    }
     return pids if set(pids) <= at_work else []
 
 
@@ -174,14 +199,17 @@ def test_without_a_worker_it_is_not_ready(stoppable: Sidelog) -> None:
 
 
 @pytest.mark.parametrize("workers", [long("1"), "2"])
-def test_a_ring_that_is_cut_is_reported_as_lost(tmp_path: Path, upstream: str, workers: str) -> None:
+def test_a_ring_that_is_cut_is_reported_as_lost(
+    tmp_path: Path, upstream: str, workers: str
+) -> None:
     """While it is not read: its worker starts again with another ring, and traffic goes on."""
     with (
         Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog,
         Load(sidelog.port, pause_s=PAUSE_S) as load,
     ):
         await_more(load.completed, 30)
-        eventually(lambda: sidelog.api("/api/ledger")["stored"] >= 30)  # of a ring never read no position is known
+        # Of a ring never read no position is known.
+        eventually(lambda: sidelog.api("/api/ledger")["stored"] >= 30)
         (collector,) = await_pids(sidelog, "proxy.collector")
         os.kill(collector, signal.SIGSTOP)
         await_more(load.completed, 100)
@@ -192,7 +220,11 @@ def test_a_ring_that_is_cut_is_reported_as_lost(tmp_path: Path, upstream: str, w
         load.stop()
         eventually(sidelog.is_ready)
         sidelog.settled_ledger()
-        (event,) = [record["data"] for record in sidelog.records("kind=event") if record["name"] == "unclean_start"]
+        (event,) = [
+            record["data"]
+            for record in sidelog.records("kind=event")
+            if record["name"] == "unclean_start"
+        ]
         assert (event["reason"], event["ring"]) == ("ring_lost", ring.stem)
         sidelog.await_log("a ring cannot be read and is left in place")
         assert sidelog.stop(check=False) == 1
@@ -201,7 +233,10 @@ def test_a_ring_that_is_cut_is_reported_as_lost(tmp_path: Path, upstream: str, w
 
 def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream: str) -> None:
     """Traffic goes on, and somebody is told before it is too late."""
-    with Sidelog(tmp_path / "data", upstream) as sidelog, Load(sidelog.port, pause_s=PAUSE_S) as load:
+    with (
+        Sidelog(tmp_path / "data", upstream) as sidelog,
+        Load(sidelog.port, pause_s=PAUSE_S) as load,
+    ):
         await_more(load.completed, 20)
         sidelog.data_dir.rename(tmp_path / "moved")
         eventually(lambda: sidelog.ready_answer().get("gone"))
@@ -209,16 +244,29 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         assert (answer["ready"], answer["degraded"]) == (True, True)
         assert "the data directory was removed: restart" in answer["reasons"]
         sidelog.await_log("the data directory was removed or replaced while sidelog runs")
-        command = [sys.executable, "-m", "proxy", "query", "--json", "--data-dir", str(sidelog.data_dir)]
+        command = [
+            sys.executable,
+            "-m",
+            "proxy",
+            "query",
+            "--json",
+            "--data-dir",
+            str(sidelog.data_dir),
+        ]
         eventually((sidelog.data_dir / "sidelog.db").exists)
-        # It is asked, and answers, as soon as there is something in the store that replaced the other, and not before.
-        eventually(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=False).stdout)
+        # It is asked, and answers, as soon as there is something in the store that replaced the
+        # other, and not before.
+        eventually(
+            lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=False).stdout
+        )
         await_more(load.completed, 20)
 
 
 @pytest.mark.long
 def test_two_in_one_place_keep_their_own(tmp_path: Path, upstream: str) -> None:
-    """One is killed with records in its rings and started again beside the other: each has what it was asked, once."""
+    """One is killed with records in its rings and started again beside the other: each has what it
+    was asked, once.
+    """
     with (
         Sidelog(tmp_path / "one", upstream) as one,
         Sidelog(tmp_path / "two", upstream) as two,
@@ -279,8 +327,12 @@ def test_kills_with_rings_whose_directory_is_removed(tmp_path: Path, upstream: s
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_kills_beside_another_sidelog_with_rings_in_the_same_place(tmp_path: Path, upstream: str) -> None:
-    """Each keeps what is its own, also when all processes of one are killed at once and it is started again."""
+def test_kills_beside_another_sidelog_with_rings_in_the_same_place(
+    tmp_path: Path, upstream: str
+) -> None:
+    """Each keeps what is its own, also when all processes of one are killed at once and it is
+    started again.
+    """
     with (
         Sidelog(tmp_path / "one", upstream, "--workers", "2", environ=ROOM) as one,
         Sidelog(tmp_path / "two", upstream, "--workers", "2", environ=ROOM) as two,
@@ -290,4 +342,5 @@ def test_kills_beside_another_sidelog_with_rings_in_the_same_place(tmp_path: Pat
             report = kill_rounds(one, KILLS, seed=3)
         check_accounts(one, report.completed)
         check_accounts(two, beside.completed)
+
     print(report.describe())  # noqa: T201 - the figures are what it is run for

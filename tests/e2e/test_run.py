@@ -73,7 +73,9 @@ class Place:
             "OPENAI_BASE_URL": f"{models}/v1",
             "ANTHROPIC_BASE_URL": models,
         }
-        found = project_directory(self.project, self.environ | {"XDG_STATE_HOME": str(directory / "state")})
+        found = project_directory(
+            self.project, self.environ | {"XDG_STATE_HOME": str(directory / "state")}
+        )
         assert found is not None
         self.environ["XDG_STATE_HOME"] = str(directory / "state")
         self.data_dir = found
@@ -180,16 +182,28 @@ def test_commands_find_the_records_of_a_project(ran: Ran) -> None:
 
 
 def test_keys_pass_and_are_not_stored(place: Place) -> None:
-    """The service has the key of the user, the data directory has not; another proxy is gone around."""
+    """The service has the key of the user, the data directory has not; another proxy is gone
+    around.
+    """
     script = (
         "import os, urllib.request as r;"
-        "asked = r.Request(os.environ['BOX_BASE_URL'] + '/x', headers={'x-api-key': os.environ['KEY']});"
+        "asked = r.Request(os.environ['BOX_BASE_URL'] + '/x', headers={'x-api-key': "
+        "os.environ['KEY']});"
         "print(r.urlopen(asked).read())"
     )
     with running(service()) as url:  # it answers with what it got
         done = place.sidelog(
-            "run", "--route", f"box={url}", "--", sys.executable, "-c", script, KEY=KEY, http_proxy="http://127.0.0.1:9"
+            "run",
+            "--route",
+            f"box={url}",
+            "--",
+            sys.executable,
+            "-c",
+            script,
+            KEY=KEY,
+            http_proxy="http://127.0.0.1:9",
         )
+
     assert KEY in done.stdout
     assert re.match(r"sidelog: BOX_BASE_URL=http://127\.0\.0\.1:\d+/box\n", done.stderr)
     assert "sidelog: 1 request: 1 × box" in done.stderr
@@ -199,10 +213,13 @@ def test_keys_pass_and_are_not_stored(place: Place) -> None:
 
 
 def test_how_a_command_ends_is_how_we_end(place: Place) -> None:
-    """As a shell would report it; what cannot be started is said in one line, and nothing else is started."""
+    """As a shell would report it; what cannot be started is said in one line, and nothing else is
+    started.
+    """
     (place.project / "text").write_text("no program")
     (place.project / "script").write_text("#!/nowhere/interpreter\n")
     (place.project / "script").chmod(0o755)
+
     cases = {
         ("run", "--", "true"): (0, "nothing was called"),
         ("run", "sh", "-c", "exit 42"): (42, "nothing was called"),
@@ -242,7 +259,18 @@ def test_what_keeps_sidelog_from_starting_is_said_in_one_line(place: Place, tmp_
 
 def interrupted(place: Place, upstream: str, *, is_group: bool) -> tuple[int, str, str]:
     """Interrupt a run, or the group of processes it is in; return its exit code and outputs."""
-    command = [sys.executable, "-m", "proxy", "run", "--route", f"box={upstream}", "--", sys.executable, "-c", WAITING]
+    command = [
+        sys.executable,
+        "-m",
+        "proxy",
+        "run",
+        "--route",
+        f"box={upstream}",
+        "--",
+        sys.executable,
+        "-c",
+        WAITING,
+    ]
     with subprocess.Popen(
         command,
         cwd=place.project,
@@ -261,6 +289,7 @@ def interrupted(place: Place, upstream: str, *, is_group: bool) -> tuple[int, st
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+
     return process.returncode, stdout, stderr
 
 
@@ -274,7 +303,9 @@ def test_an_interrupt_reaches_the_command_once(place: Place, upstream: str, is_g
 
 
 def started_in_terminal(place: Place, *arguments: str) -> tuple[int, int]:
-    """Start a run in a terminal of its own; return its process id, and the other end of the terminal."""
+    """Start a run in a terminal of its own; return its process id, and the other end of the
+    terminal.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(place.project)
@@ -286,7 +317,9 @@ def started_in_terminal(place: Place, *arguments: str) -> tuple[int, int]:
 def test_in_a_terminal_the_command_has_the_terminal(place: Place, upstream: str) -> None:
     """Ctrl-C reaches it once; where it is live is shown, with a link that logs in."""
     script = f"import sys\nprint('terminal', sys.stdin.isatty(), sys.stderr.isatty())\n{WAITING}"
-    pid, terminal = started_in_terminal(place, "--route", f"box={upstream}", "--", sys.executable, "-c", script)
+    pid, terminal = started_in_terminal(
+        place, "--route", f"box={upstream}", "--", sys.executable, "-c", script
+    )
     try:
         shown = read_until(terminal, "ready")
         os.write(terminal, b"\x03")
@@ -294,6 +327,7 @@ def test_in_a_terminal_the_command_has_the_terminal(place: Place, upstream: str)
         _, status = os.waitpid(pid, 0)
     finally:
         os.close(terminal)
+
     assert os.waitstatus_to_exitcode(status) == 7, shown
     assert "terminal True True" in shown
     assert "interrupted 1" in shown
@@ -304,7 +338,9 @@ def test_in_a_terminal_the_command_has_the_terminal(place: Place, upstream: str)
 @pytest.mark.long
 def test_a_command_that_stops_itself_gives_the_terminal_back(place: Place) -> None:
     """As agents do at Ctrl-Z: the shell sees that we stopped, and continues both."""
-    pid, terminal = started_in_terminal(place, "--", "sh", "-c", "kill -STOP $$; echo continued; exit 5")
+    pid, terminal = started_in_terminal(
+        place, "--", "sh", "-c", "kill -STOP $$; echo continued; exit 5"
+    )
     try:
         _, status = os.waitpid(pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
@@ -314,6 +350,7 @@ def test_a_command_that_stops_itself_gives_the_terminal_back(place: Place) -> No
         _, status = os.waitpid(pid, 0)
     finally:
         os.close(terminal)
+
     assert os.waitstatus_to_exitcode(status) == 5
 
 
@@ -325,6 +362,7 @@ def read_until(terminal: int, words: str) -> str:
         assert time.monotonic() < ends_s, shown
         if select.select([terminal], [], [], 1)[0]:
             shown += os.read(terminal, 65536)
+
     return shown.decode()
 
 
@@ -339,6 +377,7 @@ def test_two_runs_of_a_project_at_once_have_a_directory_each(place: Place) -> No
         second = place.sidelog("run", "--", sys.executable, "-c", ASK, input="Say hello.")
         taken = place.sidelog("run", "--data-dir", str(place.data_dir), "--", "true")
         first.communicate(timeout=PROGRAM_S)
+
     assert f"--data-dir {place.data_dir}-2" in second.stderr
     assert (taken.returncode, "is in use" in taken.stderr) == (1, True)
     assert first.returncode == 0
@@ -349,7 +388,9 @@ def test_a_sidelog_that_runs_is_used(place: Place, models: str, tmp_path: Path) 
     with Sidelog(tmp_path / "data", models) as running_one:
         option = ("--data-dir", str(running_one.data_dir))
         command = ("--", sys.executable, "-c", ASK)
-        done = place.sidelog("run", "--proxy", running_one.url, *option, *command, input="Say hello.")
+        done = place.sidelog(
+            "run", "--proxy", running_one.url, *option, *command, input="Say hello."
+        )
         assert done.returncode == 3, done.stderr
         assert "sidelog: 3 calls: " in done.stderr
         assert f"sidelog: the run: {running_one.admin_url}/conversations/" in done.stderr
@@ -362,6 +403,7 @@ def test_a_sidelog_that_runs_is_used(place: Place, models: str, tmp_path: Path) 
         )
         route = ("--route", "search=http://127.0.0.1:9")
         refused = place.sidelog("run", "--proxy", running_one.url, *option, *route, "--", "true")
+
     assert refused.returncode == 1
     assert "has no route to http://127.0.0.1:9, as --route search asks" in refused.stderr
     assert done.returncode == 1
@@ -384,11 +426,19 @@ def test_the_transcript_of_the_guide_is_true(place: Place) -> None:
     (place.project / "agent.py").write_text(program)
     bin = place.home / "bin"
     bin.mkdir()
-    for name, code in (("sidelog", f'exec {sys.executable} -m proxy "$@"'), ("python", f'exec {sys.executable} "$@"')):
+
+    for name, code in (
+        ("sidelog", f'exec {sys.executable} -m proxy "$@"'),
+        ("python", f'exec {sys.executable} "$@"'),
+    ):
         (bin / name).write_text(f"#!/bin/sh\n{code}\n")
         (bin / name).chmod(0o755)
+
     # Most have no XDG_STATE_HOME.
-    environ = place.environ | {"PATH": f"{bin}{os.pathsep}{place.environ['PATH']}", "XDG_STATE_HOME": ""}
+    environ = place.environ | {
+        "PATH": f"{bin}{os.pathsep}{place.environ['PATH']}",
+        "XDG_STATE_HOME": "",
+    }
     home = str(place.home)
     for command, expected in steps:
         done = subprocess.run(

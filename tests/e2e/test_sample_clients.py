@@ -1,4 +1,6 @@
-"""The documents' own sample clients against a real sidelog: only base URL, token and ids are changed."""
+"""The documents' own sample clients against a real sidelog: only base URL, token and ids are
+changed.
+"""
 
 import importlib.util
 import json
@@ -50,14 +52,18 @@ def running(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator
     directory = tmp_path_factory.mktemp("samples")
     config = directory / "sidelog.toml"
     config.write_text(CONFIG.format(upstream=upstream))
+
     with Sidelog(directory / "data", "", "--config", str(config)) as sidelog:
         for number in range(NUMBER):
             body = json.dumps({"name": "John Doe", "n": number}).encode()
             request = urllib.request.Request(
-                f"{sidelog.url}/api/users?position=center", body, {"Content-Type": "application/json"}
+                f"{sidelog.url}/api/users?position=center",
+                body,
+                {"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(request, timeout=60) as response:
                 response.read()
+
         eventually(lambda: sidelog.api("/v1/requests")["total"] == NUMBER)
         yield sidelog
 
@@ -66,13 +72,25 @@ def adapted(sample: str, sidelog: Sidelog) -> str:
     """Change base URL, token and ids, and nothing else."""
     newest = sidelog.api("/api/records?limit=1")["records"][0]["id"]
     base = f"http://127.0.0.1:{sidelog.admin_port}"
-    return sample.replace("BASE", base).replace("Bearer TOKEN", f"Bearer {sidelog.token}").replace("REQUEST_ID", newest)
+    return (
+        sample.replace("BASE", base)
+        .replace("Bearer TOKEN", f"Bearer {sidelog.token}")
+        .replace("REQUEST_ID", newest)
+    )
 
 
 def run(sidelog: Sidelog, *command: str, cwd: Path) -> str:
     """Run a sample with the token where the document has it."""
     environ = {**os.environ, "USER_TOKEN": sidelog.token, "PYTHONPATH": str(cwd)}
-    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -122,35 +140,55 @@ def test_java(running: Sidelog, tmp_path: Path) -> None:
     for name, sample in samples.items():
         (tmp_path / f"{name}.java").write_text(adapted(sample, running))
     run(running, find("javac"), *(f"{name}.java" for name in samples), cwd=tmp_path)
-    listed, shown = (run(running, find("java"), "-cp", ".", name, cwd=tmp_path).splitlines() for name in samples)
+    listed, shown = (
+        run(running, find("java"), "-cp", ".", name, cwd=tmp_path).splitlines() for name in samples
+    )
     assert listed == [f"Found {NUMBER} requests"]
     assert shown[0] == "Request: POST /api/users"
     assert shown[1].startswith("Status: 200, Duration: ")
 
 
 def test_go(running: Sidelog, tmp_path: Path) -> None:
-    """The Go samples of the Requests API: a local time with an unescaped `+`, the token bare, `Go-http-client`."""
+    """The Go samples of the Requests API: a local time with an unescaped `+`, the token bare,
+    `Go-http-client`.
+    """
     week_ago = datetime.now(timezone(timedelta(hours=2))) - timedelta(days=7)
     time = week_ago.isoformat(timespec="seconds")
     assert time.endswith("+02:00")
-    url = adapted(f"BASE/api/clients/client-1/proxies/proxy-1/requests?limit=100&processedAfter={time}", running)
+    url = adapted(
+        f"BASE/api/clients/client-1/proxies/proxy-1/requests?limit=100&processedAfter={time}",
+        running,
+    )
+
     headers = {"Authorization": running.token, "User-Agent": "Go-http-client/1.1"}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as response:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers=headers), timeout=60
+    ) as response:
         answer = json.load(response)
-    assert (answer["totalRequests"], answer["limitReached"], answer["message"]) == (NUMBER, False, "Success")
+
+    assert (answer["totalRequests"], answer["limitReached"], answer["message"]) == (
+        NUMBER,
+        False,
+        "Success",
+    )
 
 
 @pytest.mark.parametrize(
     ("sample", "expected"),
     [(PROXY_LOGS_JS, 2 * NUMBER), (PROXY_STATS_JS, 2), (PROXY_STREAM_JS, 10)],
 )
-def test_the_sdk_of_the_proxy_logs(running: Sidelog, tmp_path: Path, sample: str, expected: int) -> None:
-    """The loops of the proxy logs over pages, figures and live frames, over a client made of its endpoints."""
+def test_the_sdk_of_the_proxy_logs(
+    running: Sidelog, tmp_path: Path, sample: str, expected: int
+) -> None:
+    """The loops of the proxy logs over pages, figures and live frames, over a client made of its
+    endpoints.
+    """
     node = find("node")
     (tmp_path / "sdk.mjs").write_text(adapted(SDK_JS, running))
     (tmp_path / "sample.mjs").write_text(sample)
     printed = run(running, node, "sample.mjs", cwd=tmp_path).splitlines()
     assert len(printed) == expected
+
     if sample is PROXY_LOGS_JS:
         assert all(line.endswith(" info /api/users?position=center") for line in printed)
     elif sample is PROXY_STATS_JS:
@@ -163,10 +201,27 @@ def test_the_sdk_of_the_proxy_logs(running: Sidelog, tmp_path: Path, sample: str
     ("arguments", "member"),
     [
         (["BASE/v1/requests?limit=20&offset=0", "-H", "Authorization: Bearer SECRET"], "data"),
-        (["BASE/v1/requests?project_id=proj_a1b2c3d4&limit=50", "-H", "Authorization: Bearer SECRET"], "data"),
+        (
+            [
+                "BASE/v1/requests?project_id=proj_a1b2c3d4&limit=50",
+                "-H",
+                "Authorization: Bearer SECRET",
+            ],
+            "data",
+        ),
         (["BASE/api/proxy-logs/_logs?level=info", "-H", "Authorization: Bearer SECRET"], "entries"),
         (["BASE/api/request-logs", "-H", "Authorization: Bearer SECRET"], "logs"),
-        (["--request", "GET", "--url", "BASE/api/mcp-logs", "-H", "Authorization: Bearer SECRET"], "logs"),
+        (
+            [
+                "--request",
+                "GET",
+                "--url",
+                "BASE/api/mcp-logs",
+                "-H",
+                "Authorization: Bearer SECRET",
+            ],
+            "logs",
+        ),
         (
             [
                 *("-X", "GET"),
@@ -192,16 +247,24 @@ def test_curl(running: Sidelog, tmp_path: Path, arguments: list[str], member: st
 
 
 def test_curl_follows_the_stream(running: Sidelog, tmp_path: Path) -> None:
-    """The live tail of the proxy logs, resumed from its beginning: frames as the document shows them."""
-    url = f"http://127.0.0.1:{running.admin_port}/api/proxy-logs/_logs/stream?projectId=proj_a1b2c3d4"
+    """The live tail of the proxy logs, resumed from its beginning: frames as the document shows
+    them.
+    """
+    url = (
+        f"http://127.0.0.1:{running.admin_port}/api/proxy-logs/_logs/stream?projectId=proj_a1b2c3d4"
+    )
     headers = ["-H", f"Authorization: Bearer {running.token}", "-H", "Last-Event-ID: 0"]
     frames: list[str] = []
+
     for most_s in ("2", "20", "60"):  # the stream has no end: a busy machine is given more of it
         command = [find("curl"), "-sSN", "--max-time", most_s, *headers, url]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=PROGRAM_S, check=False
+        )
         frames = [frame for frame in done.stdout.split("\n\n") if frame.startswith("id: ")]
         if len(frames) >= 2 * NUMBER:
             break
+
     assert len(frames) == 2 * NUMBER
     first, second = frames[0].split("\n")
     assert second.startswith('data: {"id":' + first.removeprefix("id: ") + ',"traceId":"')

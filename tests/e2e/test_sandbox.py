@@ -1,4 +1,6 @@
-"""Where a container's sandbox refuses system calls sidelog goes another way, or says which one it needs."""
+"""Where a container's sandbox refuses system calls sidelog goes another way, or says which one it
+needs.
+"""
 
 import os
 import platform
@@ -28,7 +30,9 @@ def sandboxed(*calls: str) -> list[str]:
 
 @pytest.mark.parametrize("workers", ["1", long("0")])
 def test_without_what_it_can_do_without(tmp_path: Path, upstream: str, workers: str) -> None:
-    """No anonymous memory, no eventfd, no inotify, no allocation: files, pipes and zeros take their place."""
+    """No anonymous memory, no eventfd, no inotify, no allocation: files, pipes and zeros take their
+    place.
+    """
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers)
     sidelog.start_in(ROOT, sandboxed("memfd_create", "eventfd2", "inotify_init1", "fallocate"))
     with sidelog:
@@ -40,8 +44,17 @@ def test_without_what_it_can_do_without(tmp_path: Path, upstream: str, workers: 
 
 def test_a_call_it_cannot_do_without_is_named(tmp_path: Path) -> None:
     """Nothing else keeps two sidelogs from one data directory."""
-    command = [*sandboxed("flock"), "serve", "--upstream", "http://127.0.0.1:9", "--data-dir", str(tmp_path / "data")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False)
+    command = [
+        *sandboxed("flock"),
+        "serve",
+        "--upstream",
+        "http://127.0.0.1:9",
+        "--data-dir",
+        str(tmp_path / "data"),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False
+    )
     assert done.returncode == 1
     assert "flock is refused" in done.stderr
     assert "Traceback" not in done.stderr
@@ -70,15 +83,21 @@ if {parent!r} in sys.orig_argv:
         pytest.param("0", "proxy.single", "proxy.single", marks=pytest.mark.long),
     ],
 )
-def test_orphans_of_others_are_collected(tmp_path: Path, upstream: str, workers: str, root: str, parent: str) -> None:
-    """As the first process of a container it inherits them, and leaves none of them in the table of processes."""
+def test_orphans_of_others_are_collected(
+    tmp_path: Path, upstream: str, workers: str, root: str, parent: str
+) -> None:
+    """As the first process of a container it inherits them, and leaves none of them in the table of
+    processes.
+    """
     trace = tmp_path / "trace"
     environ = customized(tmp_path, ORPHANS.format(root=root, parent=parent, trace=str(trace)))
     with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=environ) as sidelog:
         eventually(lambda: trace.exists() and trace.read_text() == "xxx")
         assert sidelog.process is not None
         children = psutil.Process(sidelog.process.pid).children
-        eventually(lambda: not [child for child in children() if child.status() == psutil.STATUS_ZOMBIE])
+        eventually(
+            lambda: not [child for child in children() if child.status() == psutil.STATUS_ZOMBIE]
+        )
         assert len(children()) == (2 if workers == "1" else 0)
 
 
@@ -110,7 +129,9 @@ def test_without_proc_a_live_ring_is_not_taken_for_finished(
 
 
 @pytest.mark.long
-def test_a_ring_with_a_damaged_header_is_an_error_of_the_stop(tmp_path: Path, upstream: str) -> None:
+def test_a_ring_with_a_damaged_header_is_an_error_of_the_stop(
+    tmp_path: Path, upstream: str
+) -> None:
     """What it has cannot be read: the exit code is 1, and the log has the number of records."""
     (tmp_path / "rings").mkdir()
     environ = {"SIDELOG_RING__DIRECTORY": str(tmp_path / "rings")}
@@ -124,4 +145,7 @@ def test_a_ring_with_a_damaged_header_is_an_error_of_the_stop(tmp_path: Path, up
         with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 40)
         assert sidelog.stop(check=False) == 1
-        assert f"unread rings remain, with at least {len(load.completed)} records in them" in sidelog.log
+        assert (
+            f"unread rings remain, with at least {len(load.completed)} records in them"
+            in sidelog.log
+        )

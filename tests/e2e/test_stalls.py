@@ -14,7 +14,9 @@ from tests.support.load import Load, await_more
 from tests.support.sidelog import Sidelog, await_pids, customized, eventually
 
 WAIT_MS = 1000
-"""Four clients that wait so long leave a ring room for minutes: a starved machine may take long to start a process."""
+"""Four clients that wait so long leave a ring room for minutes: a starved machine may take long to
+start a process.
+"""
 RING_BYTES = 2 << 20
 """Half of it takes a hundred records of `large`; the queue would have room for all of it."""
 _ENDLESS = """
@@ -26,7 +28,9 @@ if "proxy.worker" in sys.orig_argv:
 
 
 def stalling(tmp_path: Path, upstream: str) -> Sidelog:
-    """Prepare one whose ring is small, and whose workers wait for a collector however long a busy machine needs."""
+    """Prepare one whose ring is small, and whose workers wait for a collector however long a busy
+    machine needs.
+    """
     environ = {
         "SIDELOG_RING__BYTES": str(RING_BYTES),
         "SIDELOG_CAPTURE__MAX_WAIT_MS": str(WAIT_MS),
@@ -49,7 +53,10 @@ def waits(sidelog: Sidelog) -> int:
 
 def longest_wait_ms(sidelog: Sidelog) -> int:
     """Of all requests, by their records."""
-    sql = "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) FROM records WHERE data IS NOT NULL"
+    sql = (
+        "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) FROM records WHERE "
+        "data IS NOT NULL"
+    )
     with closing(sqlite3.connect(sidelog.data_dir / "sidelog.db")) as store:
         return int(store.execute(sql).fetchone()[0] or 0)
 
@@ -70,12 +77,14 @@ def test_load_from_the_first_moment_waits_for_the_collector(tmp_path: Path, upst
     eventually(lambda: accepts(sidelog))
     (collector,) = await_pids(sidelog, "proxy.collector")
     os.kill(collector, signal.SIGSTOP)
+
     try:
         with Load(sidelog.port, make_body=large) as load:
             await_more(load.completed, RING_BYTES // (2 * 8000) + 30)
             os.kill(collector, signal.SIGCONT)
             eventually(sidelog.is_ready)
             await_more(load.completed, 50)
+
         eventually(lambda: balanced(sidelog)["waiting"] == 0)
         check(sidelog, load)
     finally:
@@ -94,11 +103,16 @@ def test_a_killed_collector_is_waited_for(tmp_path: Path, upstream: str) -> None
             eventually(lambda: sidelog.pids("proxy.collector") not in ([], [collector]))
             eventually(sidelog.is_ready)
             await_more(load.completed, 50)
+
         check(sidelog, load)
 
 
-def test_a_locked_store_is_waited_for_until_the_spool_takes_over(tmp_path: Path, upstream: str) -> None:
-    """Also where the ring is smaller than what the queue may hold: it is not full before the spool is used."""
+def test_a_locked_store_is_waited_for_until_the_spool_takes_over(
+    tmp_path: Path, upstream: str
+) -> None:
+    """Also where the ring is smaller than what the queue may hold: it is not full before the spool
+    is used.
+    """
     with stalling(tmp_path, upstream) as sidelog:
         with Load(sidelog.port, make_body=large) as load:
             await_more(load.completed, 50)
@@ -107,6 +121,7 @@ def test_a_locked_store_is_waited_for_until_the_spool_takes_over(tmp_path: Path,
                 assert {ring["outlook"] for ring in sidelog.api("/api/status")["rings"]} == {"room"}
                 await_more(load.completed, 50)
             eventually(lambda: balanced(sidelog)["spooled"] == 0)
+
         assert load.errors == 0
         assert sidelog.settled_ledger()["dropped"] == {}
         check_accounts(sidelog, load.completed)

@@ -1,4 +1,6 @@
-"""The store is away while traffic goes on: the spool takes over, whoever is killed, and all is stored once."""
+"""The store is away while traffic goes on: the spool takes over, whoever is killed, and all is
+stored once.
+"""
 
 import os
 import signal
@@ -55,7 +57,9 @@ def balanced(sidelog: Sidelog) -> dict[str, Any]:
 
 
 def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
-    """While another process holds the database, requests are answered, records spooled, and stored when it lets go."""
+    """While another process holds the database, requests are answered, records spooled, and stored
+    when it lets go.
+    """
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
         with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
             await_more(load.completed, 50)
@@ -63,16 +67,22 @@ def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
                 eventually(lambda: balanced(sidelog)["spooled"] > 100)
                 assert sidelog.is_ready()
                 await_more(load.completed, 50)
+
             eventually(lambda: balanced(sidelog)["spooled"] == 0)
             await_more(load.completed, 50)
+
         check_accounts(sidelog, load.completed)
         assert not list((tmp_path / "data" / "spool").glob("*.spool"))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("victim", ["proxy.collector", "all"])
-def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: str, victim: str) -> None:
-    """Killed with records in the ring, the queue and the spool: each is stored exactly once afterwards."""
+def test_a_kill_while_the_store_is_away_costs_nothing(
+    tmp_path: Path, upstream: str, victim: str
+) -> None:
+    """Killed with records in the ring, the queue and the spool: each is stored exactly once
+    afterwards.
+    """
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
         with Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load:
             await_more(load.completed, 50)
@@ -82,9 +92,11 @@ def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: 
                     sidelog.kill_all()
                 else:
                     os.kill(await_pids(sidelog, victim)[0], signal.SIGKILL)
+
             if victim == "all":
                 sidelog.start()
             await_more(load.completed, 50)
+
         eventually(sidelog.is_ready)
         check_accounts(sidelog, load.completed)
 
@@ -96,14 +108,22 @@ def away_url(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream: str) -> None:
-    """Requests are answered, records spooled, what is away is told; when the store comes, everything is in it once."""
+    """Requests are answered, records spooled, what is away is told; when the store comes,
+    everything is in it once.
+    """
     with (
         Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog,
         Load(sidelog.port, pause_s=PAUSE_S, make_body=large) as load,
     ):
         eventually(lambda: balanced(sidelog)["spooled"] > 100)
         assert sidelog.ready_answer() == {
-            **{"ready": True, "draining": False, "degraded": True, "workers_ready": 1, "rings_unread": 0},
+            **{
+                "ready": True,
+                "draining": False,
+                "degraded": True,
+                "workers_ready": 1,
+                "rings_unread": 0,
+            },
             **{"away": ["store"], "reasons": ["the store is away"]},
         }
         assert "blocked" in sidelog.api("/api/status")["storage"]["reason"]
@@ -128,8 +148,12 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
 
 @pytest.mark.long
 def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: str) -> None:
-    """Whoever is killed while the store has never been there, and over its coming, every record is stored once."""
-    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=away_url(tmp_path)) as sidelog:
+    """Whoever is killed while the store has never been there, and over its coming, every record is
+    stored once.
+    """
+    with Sidelog(
+        tmp_path / "data", upstream, "--workers", "2", environ=away_url(tmp_path)
+    ) as sidelog:
         report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=5, pause_s=KILL_PAUSE_S)
         (tmp_path / "blocked").unlink()
         report.completed += kill_rounds(sidelog, rounds=1, seed=6, pause_s=KILL_PAUSE_S).completed
@@ -138,18 +162,27 @@ def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_hundreds_of_kills_while_the_store_is_away_cost_nothing(tmp_path: Path, upstream: str) -> None:
-    """Outages begin and end over 200 kills; starts find the store there or away, in the middle of both."""
+def test_hundreds_of_kills_while_the_store_is_away_cost_nothing(
+    tmp_path: Path, upstream: str
+) -> None:
+    """Outages begin and end over 200 kills; starts find the store there or away, in the middle of
+    both.
+    """
     path = tmp_path / "data" / "sidelog.db"
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=ROOM) as sidelog:
-        report = kill_rounds(sidelog, rounds=200, seed=8, during=lambda number: outage(path, number % 10 < 8))
+        report = kill_rounds(
+            sidelog, rounds=200, seed=8, during=lambda number: outage(path, number % 10 < 8)
+        )
         check_accounts(sidelog, report.completed)
+
     print(report.describe(), f"stopped in {sidelog.stop_s:.1f} s")  # noqa: T201 - the figures are what it is run for
 
 
 @pytest.mark.long
 def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> None:
-    """A sidecar that starts before its database serves, spools, and stores all of it when the database is up."""
+    """A sidecar that starts before its database serves, spools, and stores all of it when the
+    database is up.
+    """
     with postgres.own_server() as server:
         server.stop()
         environ = {**ENVIRON, "SIDELOG_STORAGE__URL": server.url("postgres")}
@@ -163,7 +196,9 @@ def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> N
 
 
 def test_an_address_that_can_never_work_ends_the_start(tmp_path: Path, upstream: str) -> None:
-    """What only another configuration can mend is one clear line and an exit code, not an endless wait."""
+    """What only another configuration can mend is one clear line and an exit code, not an endless
+    wait.
+    """
     pytest.importorskip("asyncpg")
     environ = {"SIDELOG_STORAGE__URL": "postgresql://127.0.0.1/sidelog?sslmode=perhaps"}
     sidelog = Sidelog(tmp_path / "data", upstream, environ=environ)
@@ -176,12 +211,16 @@ def test_an_address_that_can_never_work_ends_the_start(tmp_path: Path, upstream:
 
 @pytest.mark.long
 def test_a_reader_that_does_not_end_bounds_the_files(tmp_path: Path, upstream: str) -> None:
-    """Another program keeps a snapshot of a store with a cap: it is named, records are spooled, and stored then."""
+    """Another program keeps a snapshot of a store with a cap: it is named, records are spooled, and
+    stored then.
+    """
     environ = {**ENVIRON, "SIDELOG_RETENTION__MAX_BYTES": str(16 * MIB)}
     path = tmp_path / "data" / "sidelog.db"
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
         with Load(
-            sidelog.port, pause_s=0.01, make_body=lambda: b'{"text": "%s"}' % os.urandom(20_000).hex().encode()
+            sidelog.port,
+            pause_s=0.01,
+            make_body=lambda: b'{"text": "%s"}' % os.urandom(20_000).hex().encode(),
         ) as load:
             await_more(load.completed, 20)
             with closing(sqlite3.connect(path, isolation_level=None)) as reader:
@@ -189,7 +228,11 @@ def test_a_reader_that_does_not_end_bounds_the_files(tmp_path: Path, upstream: s
                 reader.execute("SELECT count(*) FROM records").fetchall()
                 eventually(lambda: balanced(sidelog)["spooled"] > 20)
                 assert "end it" in sidelog.api("/api/status")["storage"]["reason"]
-                assert sum(file.stat().st_size for file in path.parent.glob("sidelog.db*")) <= 24 * MIB
+                assert (
+                    sum(file.stat().st_size for file in path.parent.glob("sidelog.db*")) <= 24 * MIB
+                )
+
             load.stop()
+
         eventually(lambda: balanced(sidelog)["spooled"] == 0)
         assert sidelog.settled_ledger()["dropped"] == {}

@@ -1,4 +1,5 @@
-"""A server is emptied under a running sidelog, as a failover to an empty database does: it recovers by itself.
+"""A server is emptied under a running sidelog, as a failover to an empty database does: it recovers
+by itself.
 
 What vanished is an event and a number in the ledger, which says then what the store has.
 """
@@ -21,7 +22,9 @@ from tests.support.sidelog import Sidelog, eventually
 
 
 def check_recovery(sidelog: Sidelog, empty: Callable[[], object], *, has_key: bool = True) -> None:
-    """Empty the store of a sidelog between requests: ledger, event, status and store agree on what vanished."""
+    """Empty the store of a sidelog between requests: ledger, event, status and store agree on what
+    vanished.
+    """
     asked = ask(sidelog, 30)
     sidelog.settled_ledger()
     if has_key:
@@ -38,7 +41,9 @@ def check_recovery(sidelog: Sidelog, empty: Callable[[], object], *, has_key: bo
 
     (gap,) = eventually(is_told)
     check_accounts(sidelog, asked, gap["count"])
-    assert [key["name"] for key in sidelog.api("/api/keys")["keys"]] == (["kept"] if has_key else [])
+    assert [key["name"] for key in sidelog.api("/api/keys")["keys"]] == (
+        ["kept"] if has_key else []
+    )
     assert sidelog.api("/api/status")["storage"]["replaced"] == {"damaged": 0, "removed": 1}
     sidelog.stop()
     sidelog.start()
@@ -50,7 +55,9 @@ def make_key(sidelog: Sidelog) -> None:
     """Make an API key."""
     body = json.dumps({"name": "kept"}).encode()
     headers = {"Authorization": f"Bearer {sidelog.token}", "Content-Type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"{sidelog.admin_url}/api/keys", body, headers), timeout=60).close()
+    urllib.request.urlopen(
+        urllib.request.Request(f"{sidelog.admin_url}/api/keys", body, headers), timeout=60
+    ).close()
 
 
 def succeeds(work: Callable[[], object]) -> bool:
@@ -72,7 +79,9 @@ def check_accounts(sidelog: Sidelog, asked: set[str], lost_records: int) -> None
 
 
 async def run(url: str, *statements: str) -> None:
-    """Run statements, each in a transaction of its own, which the server may undo for those of a sidelog."""
+    """Run statements, each in a transaction of its own, which the server may undo for those of a
+    sidelog.
+    """
     connection = await asyncpg.connect(url)
     for statement in statements:
         while True:
@@ -81,6 +90,7 @@ async def run(url: str, *statements: str) -> None:
                 break
             except asyncpg.DeadlockDetectedError:
                 continue
+
     await connection.close()
 
 
@@ -96,8 +106,12 @@ def test_postgres(tmp_path: Path, upstream: str, way: str) -> None:
     url = asyncio.run(postgres.database(tmp_path))
     name = url.partition("?")[0].rpartition("/")[2]
     admin = url if way == "schema" else url.replace(f"/{name}?", "/postgres?")
+
     with Sidelog(tmp_path / "data", upstream, environ={"SIDELOG_STORAGE__URL": url}) as sidelog:
-        check_recovery(sidelog, lambda: asyncio.run(run(admin, *(each.format(name=name) for each in WAYS[way]))))
+        check_recovery(
+            sidelog,
+            lambda: asyncio.run(run(admin, *(each.format(name=name) for each in WAYS[way]))),
+        )
 
 
 def drops(sidelog: Sidelog) -> dict[str, int]:
@@ -109,10 +123,16 @@ def drops(sidelog: Sidelog) -> dict[str, int]:
 
 @pytest.mark.long
 def test_postgres_that_several_share(tmp_path: Path, upstream: str) -> None:
-    """The one that notices first makes the layout anew; the other, whose batches could be stored then, notices, too."""
+    """The one that notices first makes the layout anew; the other, whose batches could be stored
+    then, notices, too.
+    """
     url = asyncio.run(postgres.database(tmp_path))
     one, two = (
-        Sidelog(tmp_path / name, upstream, environ={"SIDELOG_STORAGE__URL": url, "SIDELOG_PROXY__INSTANCE": name})
+        Sidelog(
+            tmp_path / name,
+            upstream,
+            environ={"SIDELOG_STORAGE__URL": url, "SIDELOG_PROXY__INSTANCE": name},
+        )
         for name in ("one", "two")
     )
     with one, two:
@@ -137,6 +157,7 @@ def test_clickhouse(tmp_path: Path, upstream: str, way: str) -> None:
                 server.ask(f"DROP DATABASE IF EXISTS {name}")
                 server.ask(f"CREATE DATABASE {name}")
                 return
+
             tables = f"SELECT name FROM system.tables WHERE database = '{name}' AND engine LIKE '%"
             for table in server.ask(f"{tables}MergeTree'").split():
                 server.ask(f"TRUNCATE TABLE {name}.{table}")
@@ -144,5 +165,7 @@ def test_clickhouse(tmp_path: Path, upstream: str, way: str) -> None:
             for table in server.ask(f"{tables}TinyLog'").split():
                 server.ask(f"DROP TABLE {name}.{table}")
 
-        with Sidelog(tmp_path / "data", upstream, environ={"SIDELOG_STORAGE__URL": server.url(name)}) as sidelog:
+        with Sidelog(
+            tmp_path / "data", upstream, environ={"SIDELOG_STORAGE__URL": server.url(name)}
+        ) as sidelog:
             check_recovery(sidelog, empty, has_key=way == "drop")

@@ -1,4 +1,6 @@
-"""No room: a spool that is full, a disk that is full. Requests go on, drops are exact, and it recovers alone."""
+"""No room: a spool that is full, a disk that is full. Requests go on, drops are exact, and it
+recovers alone.
+"""
 
 import os
 from collections import Counter
@@ -28,9 +30,12 @@ def gaps(sidelog: Sidelog) -> Counter[str]:
 
 
 def check_drops(sidelog: Sidelog, completed: list[str]) -> None:
-    """What clients got and the store lacks is what the ledger counts as dropped, and what gap records tell."""
+    """What clients got and the store lacks is what the ledger counts as dropped, and what gap
+    records tell.
+    """
     eventually(lambda: gaps(sidelog) == balanced(sidelog)["dropped"])
-    ledger, told = sidelog.settled_ledger(), gaps(sidelog)
+    ledger = sidelog.settled_ledger()
+    told = gaps(sidelog)
     records = sidelog.records("kind=all")
     counts = Counter(record["id"] for record in records)
     assert max(counts.values()) == 1
@@ -50,7 +55,9 @@ def large() -> bytes:
 
 @pytest.mark.long
 def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstream: str) -> None:
-    """Store away, spool at its budget, ring full: requests are answered, drops counted to the record, and told."""
+    """Store away, spool at its budget, ring full: requests are answered, drops counted to the
+    record, and told.
+    """
     environ = {**ENVIRON, "SIDELOG_SPOOL__MAX_BYTES": str(SPOOL_BYTES)}
     spool = tmp_path / "data" / "spool"
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
@@ -62,14 +69,18 @@ def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstrea
                 eventually(lambda: "the spool is full" in sidelog.log)
                 assert sum(file.stat().st_size for file in spool.glob("*.spool")) <= SPOOL_BYTES
                 await_more(load.completed, 50)
+
             eventually(lambda: balanced(sidelog)["spooled"] == 0)
             await_more(load.completed, 20)
+
         assert load.errors == 0
         check_drops(sidelog, load.completed)
 
 
 def test_a_full_disk_costs_records_and_no_request(tmp_path: Path, upstream: str) -> None:
-    """Neither the store nor the spool finds room: rings fill, drops are told; with room again all goes on by itself."""
+    """Neither the store nor the spool finds room: rings fill, drops are told; with room again all
+    goes on by itself.
+    """
     with (
         small_disk(tmp_path / "disk", "48m"),
         Sidelog(tmp_path / "disk" / "data", upstream, environ=ENVIRON) as sidelog,
@@ -84,5 +95,6 @@ def test_a_full_disk_costs_records_and_no_request(tmp_path: Path, upstream: str)
             ballast.unlink()
             eventually(lambda: not sidelog.ready_answer()["degraded"])
             await_more(load.completed, 50)
+
         assert load.errors == 0
         check_drops(sidelog, load.completed)

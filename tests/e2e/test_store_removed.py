@@ -1,4 +1,6 @@
-"""What becomes of records when somebody removes or moves what they are kept in; each loss has its number."""
+"""What becomes of records when somebody removes or moves what they are kept in; each loss has its
+number.
+"""
 
 import contextlib
 import os
@@ -35,7 +37,9 @@ def gaps(sidelog: Sidelog) -> list[dict[str, Any]]:
 
 
 def remove(directory: Path) -> None:
-    """Remove a directory in which files are still made, which can come between the last file and the directory."""
+    """Remove a directory in which files are still made, which can come between the last file and
+    the directory.
+    """
     for _ in range(20):
         with contextlib.suppress(OSError):
             shutil.rmtree(directory)
@@ -48,7 +52,9 @@ def remove(directory: Path) -> None:
 def test_a_store_removed_under_a_running_sidelog_is_told(
     tmp_path: Path, upstream: str, what: str, workers: str
 ) -> None:
-    """Log, status, metric and an event say so, and how many records were in it; what comes later is stored anew."""
+    """Log, status, metric and an event say so, and how many records were in it; what comes later is
+    stored anew.
+    """
     with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog:
         asked = ask(sidelog, 20)
         sidelog.settled_ledger()
@@ -74,18 +80,25 @@ def test_a_store_removed_under_a_running_sidelog_is_told(
         assert ledger["stored"] == len(sidelog.records("kind=all"))
         status = sidelog.api("/api/status")
         assert status["storage"]["replaced"] == {"damaged": 0, "removed": 1}
-        assert ("the data directory was removed: restart" in status["reasons"]) is (what == "directory")
+        assert ("the data directory was removed: restart" in status["reasons"]) is (
+            what == "directory"
+        )
         sidelog.await_log("replaced while sidelog ran, its records are lost")
         assert sidelog.ready_answer()["ready"]
         assert sidelog.ready_answer()["degraded"] is (what == "directory")
+
     with sidelog:
         assert asked - stored(sidelog) == lost
         # With its directory a sidelog loses its name, and what it counted.
-        assert sidelog.settled_ledger()["dropped"] == ({"store_removed": len(lost)} if what == "file" else {})
+        assert sidelog.settled_ledger()["dropped"] == (
+            {"store_removed": len(lost)} if what == "file" else {}
+        )
 
 
 def crash_with_full_rings(sidelog: Sidelog) -> set[str]:
-    """Kill all processes while the collector has stood still for a while; return what the rings hold."""
+    """Kill all processes while the collector has stood still for a while; return what the rings
+    hold.
+    """
     (collector,) = await_pids(sidelog, "proxy.collector")
     sidelog.settled_ledger()
     os.kill(collector, signal.SIGSTOP)
@@ -93,17 +106,23 @@ def crash_with_full_rings(sidelog: Sidelog) -> set[str]:
     asked = ask(sidelog, 20)
     pids = [collector, *sidelog.pids("proxy.worker")]
     sidelog.kill_all()
-    eventually(lambda: not any(map(open_files, pids)))  # until then it is a sidelog that may live on elsewhere
+    # Until then it is a sidelog that may live on elsewhere.
+    eventually(lambda: not any(map(open_files, pids)))
     return asked
 
 
 def states(pid: int) -> set[str]:
     """The states of a process's threads, as /proc/PID/stat has them (proc(5))."""
-    return {path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
+    return {
+        path.read_text().rpartition(")")[2].split()[0]
+        for path in Path(f"/proc/{pid}/task").glob("*/stat")
+    }
 
 
 def rings_apart(directory: Path) -> dict[str, str]:
-    """The environment of a sidelog whose rings no other one sees: any that starts sweeps what has no owner."""
+    """The environment of a sidelog whose rings no other one sees: any that starts sweeps what has
+    no owner.
+    """
     (directory / "rings").mkdir(exist_ok=True)
     return {"SIDELOG_RING__DIRECTORY": str(directory / "rings")}
 
@@ -117,7 +136,9 @@ def open_files(pid: int) -> list[str]:
 
 
 @pytest.mark.long
-def test_a_data_directory_moved_after_a_crash_finds_its_rings(tmp_path: Path, upstream: str) -> None:
+def test_a_data_directory_moved_after_a_crash_finds_its_rings(
+    tmp_path: Path, upstream: str
+) -> None:
     """They are named by the directory, not by where it was."""
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=rings_apart(tmp_path))
     with sidelog:
@@ -132,9 +153,15 @@ def test_a_data_directory_moved_after_a_crash_finds_its_rings(tmp_path: Path, up
         sidelog.start()
 
 
-def test_a_data_directory_deleted_after_a_crash_leaves_a_count(tmp_path: Path, upstream: str) -> None:
-    """Its rings are nobody's: they are taken away, and the next start says how many records were in them."""
-    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=rings_apart(tmp_path)) as sidelog:
+def test_a_data_directory_deleted_after_a_crash_leaves_a_count(
+    tmp_path: Path, upstream: str
+) -> None:
+    """Its rings are nobody's: they are taken away, and the next start says how many records were in
+    them.
+    """
+    with Sidelog(
+        tmp_path / "data", upstream, "--workers", "2", environ=rings_apart(tmp_path)
+    ) as sidelog:
         asked = crash_with_full_rings(sidelog)
         shutil.rmtree(sidelog.data_dir)
         sidelog.start()

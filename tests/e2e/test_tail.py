@@ -1,4 +1,6 @@
-"""Live tails of a real sidelog: many clients that come and go, while its collector is killed and all restarts."""
+"""Live tails of a real sidelog: many clients that come and go, while its collector is killed and
+all restarts.
+"""
 
 import asyncio
 import os
@@ -59,11 +61,16 @@ class Tailer:
 
 @pytest.mark.parametrize("clients", [5, long(100)])
 async def test_tails_lose_and_double_nothing(tmp_path: Path, upstream: str, clients: int) -> None:
-    """Over disconnects, a killed collector and an ordered restart, every client gets every entry once, in order."""
+    """Over disconnects, a killed collector and an ordered restart, every client gets every entry
+    once, in order.
+    """
     with Sidelog(tmp_path / "data", upstream, environ=UNLIMITED) as sidelog:
         is_done = asyncio.Event()
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
             tailers = [Tailer(sidelog, session, seed) for seed in range(clients)]
             for tailer in tailers:
                 tasks.create_task(tailer.run(is_done))
@@ -75,6 +82,7 @@ async def test_tails_lose_and_double_nothing(tmp_path: Path, upstream: str, clie
             finally:
                 is_done.set()
                 await asyncio.to_thread(_exchange, sidelog, 1)  # wakes those that wait
+
         expected = await asyncio.to_thread(_entries, sidelog, last_id)
         assert len(expected) > 380
         for tailer in tailers:
@@ -83,7 +91,9 @@ async def test_tails_lose_and_double_nothing(tmp_path: Path, upstream: str, clie
 
 
 async def test_outside_of_what_is_kept_a_tail_is_told(tmp_path: Path, upstream: str) -> None:
-    """A store that forgot, here by a restart, is a `reset` before the first frame, and numbers never repeat."""
+    """A store that forgot, here by a restart, is a `reset` before the first frame, and numbers
+    never repeat.
+    """
     with Sidelog(tmp_path / "data", upstream, "--storage", "memory:", environ=UNLIMITED) as sidelog:
         await asyncio.to_thread(_exchange, sidelog, 20)
         await asyncio.to_thread(sidelog.settled_ledger)
@@ -93,6 +103,7 @@ async def test_outside_of_what_is_kept_a_tail_is_told(tmp_path: Path, upstream: 
         await asyncio.to_thread(_exchange, sidelog, 20)
         await asyncio.to_thread(sidelog.settled_ledger)
         reset, *rest = await asyncio.to_thread(_read_stream, sidelog, int(seen[-1].id), 1)
+
     assert {event.name for event in seen} == {"message"}
     assert (reset.name, rest) == ("reset", [])
     assert int(reset.id) > int(seen[-1].id) + 10_000
@@ -104,7 +115,8 @@ def _read_stream(sidelog: Sidelog, last_id: int, number: int) -> list[SseEvent]:
         f"http://127.0.0.1:{sidelog.admin_port}/api/proxy-logs/_logs/stream",
         headers={"Authorization": f"Bearer {sidelog.token}", "Last-Event-ID": str(last_id)},
     )
-    reader, found = SseReader(), list[SseEvent]()
+    reader = SseReader()
+    found = list[SseEvent]()
     with urllib.request.urlopen(request, timeout=60) as response:
         while len(found) < number:
             found += reader.feed(response.read1())
@@ -135,6 +147,11 @@ def _entries(sidelog: Sidelog, last_id: int) -> list[int]:
     """The ids of all entries, as they follow from the records."""
     numbers: list[int] = []
     for record in sidelog.records("kind=all&order=asc"):
-        pair = [2 * record["seq"]] if record["kind"] == "event" else [2 * record["seq"] - 1, 2 * record["seq"]]
+        pair = (
+            [2 * record["seq"]]
+            if record["kind"] == "event"
+            else [2 * record["seq"] - 1, 2 * record["seq"]]
+        )
         numbers += [number for number in pair if number <= last_id]
+
     return numbers

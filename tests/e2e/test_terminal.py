@@ -37,9 +37,14 @@ def send(sidelog: Sidelog, raw: bytes) -> None:
 
 
 def ask(sidelog: Sidelog) -> None:
-    """Send a hostile request: a body may hold what it likes, a field visible bytes and those above them."""
+    """Send a hostile request: a body may hold what it likes, a field visible bytes and those above
+    them.
+    """
     body = HOSTILE + b'\n{"a": 1}'
-    head = b"POST /x HTTP/1.1\r\nHost: a.example\r\nUser-Agent: %b\r\nX-Odd: %b\r\nContent-Length: %d\r\n\r\n"
+    head = (
+        b"POST /x HTTP/1.1\r\nHost: a.example\r\nUser-Agent: %b\r\nX-Odd: %b\r\nContent-Length: "
+        b"%d\r\n\r\n"
+    )
     send(sidelog, head % (C1 + OVERRIDE, C1 + OVERRIDE, len(body)) + body)
 
 
@@ -51,12 +56,20 @@ class Terminal:
         command = [sys.executable, "-m", "proxy", *arguments, "--data-dir", str(sidelog.data_dir)]
         environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200"}
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True
+            command,
+            cwd=ROOT,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environ,
+            start_new_session=True,
         )
         os.close(theirs)
         self._seen = b""
 
-    def shown(self, until: Callable[[str], bool] = lambda text: False, timeout_s: float = SHOWN_S) -> str:
+    def shown(
+        self, until: Callable[[str], bool] = lambda text: False, timeout_s: float = SHOWN_S
+    ) -> str:
         """Return what it showed, without colours, up to its end or until something is there."""
         deadline = time.monotonic() + timeout_s
         while not until(self._seen.decode(errors="replace")) and time.monotonic() < deadline:
@@ -65,11 +78,13 @@ class Terminal:
                     self._seen += os.read(self._ours, 65536)
                 except OSError:  # EIO: the command has ended
                     break
+
         return COLOURS.sub("", self._seen.decode())
 
     def close(self) -> None:
         if self.process.poll() is None:
-            self.process.terminate()  # an interrupt may be ignored here, as in whatever a shell runs beside it
+            # An interrupt may be ignored here, as in whatever a shell runs beside it.
+            self.process.terminate()
         self.process.wait(60)
         os.close(self._ours)
 
@@ -84,7 +99,10 @@ def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
     """One with a hostile record, and one that was refused."""
     with Sidelog(tmp_path_factory.mktemp("terminal") / "data", "http://127.0.0.1:1") as running:
         ask(running)
-        send(running, b"GET /" + TITLE + b" HTTP/1.1\r\nHost: a.example\r\nX-Odd: " + HOSTILE + b"\r\n\r\n")
+        send(
+            running,
+            b"GET /" + TITLE + b" HTTP/1.1\r\nHost: a.example\r\nX-Odd: " + HOSTILE + b"\r\n\r\n",
+        )
         eventually(lambda: len(running.records()) == 2)
         yield running
 
@@ -106,12 +124,14 @@ def test_what_is_recorded_moves_no_cursor(sidelog: Sidelog, command: str, spelt:
     """It is shown, spelt out, by every command that shows records."""
     rows = {row["status"]: row["id"] for row in sidelog.records()}
     ids = {"asked": rows[502], "refused": rows[400]}
+
     terminal = Terminal(sidelog, *command.format(**ids).split())
     try:
         shown = terminal.shown()
         assert terminal.process.wait(60) == 0, shown
     finally:
         terminal.close()
+
     assert obeyed(shown) == []
     assert spelt in shown
 
@@ -121,10 +141,15 @@ def test_a_live_list_moves_no_cursor(sidelog: Sidelog) -> None:
     terminal = Terminal(sidelog, "tail", "--fields", "id,user_agent")
     try:
         deadline = time.monotonic() + SHOWN_S
-        while "u202e" not in terminal.shown(lambda text: "u202e" in text, 0.2) and time.monotonic() < deadline:
+        while (
+            "u202e" not in terminal.shown(lambda text: "u202e" in text, 0.2)
+            and time.monotonic() < deadline
+        ):
             ask(sidelog)
+
         shown = terminal.shown(lambda text: True)
     finally:
         terminal.close()
+
     assert obeyed(shown) == []
     assert "\\x9b2J\\u202e" in shown

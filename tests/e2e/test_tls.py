@@ -1,4 +1,6 @@
-"""TLS on both ports and towards the upstream: certificates are checked, and the way round the check is loud."""
+"""TLS on both ports and towards the upstream: certificates are checked, and the way round the check
+is loud.
+"""
 
 import datetime
 import json
@@ -52,24 +54,40 @@ def fetch(url: str, cert: Path | None = None) -> tuple[int, bytes]:
 
 
 def test_both_ports_speak_tls(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
-    """With certificates set both ports answer HTTPS; upstream and record know it; the command line trusts its own."""
+    """With certificates set both ports answer HTTPS; upstream and record know it; the command line
+    trusts its own.
+    """
     cert, key = certificate
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
     threading.Thread(target=server.serve_forever).start()
+
     try:
         environ = {
             f"SIDELOG_{port}__TLS_{kind}_FILE": str(path)
             for port in ("PROXY", "ADMIN")
             for kind, path in (("CERT", cert), ("KEY", key))
         }
-        sidelog = Sidelog(tmp_path / "data", f"http://127.0.0.1:{server.server_port}", environ=environ, tls_cert=cert)
+        sidelog = Sidelog(
+            tmp_path / "data",
+            f"http://127.0.0.1:{server.server_port}",
+            environ=environ,
+            tls_cert=cert,
+        )
         with sidelog:
             status, body = fetch(f"https://localhost:{sidelog.port}/x", cert)
             assert status == 200
             assert json.loads(body)["X-Forwarded-Proto"] == "https"
             (record,) = eventually(lambda: sidelog.records())
             assert record["scheme"] == "https"
-            command = [sys.executable, "-m", "proxy", "query", "--json", "--data-dir", str(tmp_path / "data")]
+            command = [
+                sys.executable,
+                "-m",
+                "proxy",
+                "query",
+                "--json",
+                "--data-dir",
+                str(tmp_path / "data"),
+            ]
             shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             assert json.loads(shown.stdout)["path"] == "/x"
     finally:
@@ -77,11 +95,14 @@ def test_both_ports_speak_tls(tmp_path: Path, certificate: tuple[Path, Path]) ->
         server.server_close()
 
 
-def test_a_client_that_speaks_nothing_but_http2_leaves_a_record(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+def test_a_client_that_speaks_nothing_but_http2_leaves_a_record(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
     """As gRPC does: it is told, and the record says why."""
     cert, key = certificate
     environ = {"SIDELOG_PROXY__TLS_CERT_FILE": str(cert), "SIDELOG_PROXY__TLS_KEY_FILE": str(key)}
     environ["SIDELOG_PROXY__HTTP2"] = "off"
+
     with Sidelog(tmp_path / "data", "http://127.0.0.1:9", environ=environ) as sidelog:
         client = ssl.create_default_context(cafile=str(cert))
         client.set_alpn_protocols(["h2"])
@@ -92,18 +113,26 @@ def test_a_client_that_speaks_nothing_but_http2_leaves_a_record(tmp_path: Path, 
             assert secured.selected_alpn_protocol() is None, "there is none in common"
             secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
             assert secured.recv(1000).startswith(b"HTTP/1.1 400 ")
+
         (record,) = eventually(lambda: sidelog.records())
-        assert (record["error_type"], record["level"], record["scheme"]) == ("http2_unsupported", "info", "https")
+        assert (record["error_type"], record["level"], record["scheme"]) == (
+            "http2_unsupported",
+            "info",
+            "https",
+        )
 
 
 def test_upstream_certificates_are_checked(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
-    """An unknown certificate is a 502; a CA file makes it known; switching it off is said in the log."""
+    """An unknown certificate is a 502; a CA file makes it known; switching it off is said in the
+    log.
+    """
     cert, key = certificate
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever).start()
+
     try:
         url = f"https://localhost:{server.server_port}"
         ways: dict[str, dict[str, object]] = {
@@ -111,8 +140,13 @@ def test_upstream_certificates_are_checked(tmp_path: Path, certificate: tuple[Pa
             "known": {"upstream_ca_file": str(cert)},
             "unchecked": {"tls_verify": False},
         }
-        routes = [{"id": name, "path": f"/{name}/", "upstream": url, **way} for name, way in ways.items()]
-        with Sidelog(tmp_path / "data", url, environ={"SIDELOG_ROUTES": json.dumps(routes)}) as sidelog:
+
+        routes = [
+            {"id": name, "path": f"/{name}/", "upstream": url, **way} for name, way in ways.items()
+        ]
+        with Sidelog(
+            tmp_path / "data", url, environ={"SIDELOG_ROUTES": json.dumps(routes)}
+        ) as sidelog:
             statuses = {name: fetch(f"{sidelog.url}/{name}/x")[0] for name in ways}
             assert statuses == {"unknown": 502, "known": 200, "unchecked": 200}
             (line,) = [line for line in sidelog.log.splitlines() if "is not checked" in line]
@@ -122,7 +156,9 @@ def test_upstream_certificates_are_checked(tmp_path: Path, certificate: tuple[Pa
         server.server_close()
 
 
-def test_an_upstream_that_asks_for_a_certificate_gets_ours(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+def test_an_upstream_that_asks_for_a_certificate_gets_ours(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
     """Mutual TLS; without one the handshake fails, which is a 502 with a record."""
     cert, key = certificate
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
@@ -132,11 +168,16 @@ def test_an_upstream_that_asks_for_a_certificate_gets_ours(tmp_path: Path, certi
     context.verify_mode = ssl.CERT_REQUIRED
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever).start()
+
     try:
         url = f"https://localhost:{server.server_port}/base"
         known = {"upstream": url, "upstream_ca_file": str(cert)}
         ours = {"upstream_cert_file": str(cert), "upstream_key_file": str(key)}
-        routes = [{"id": "ours", "path": "/ours/", **known, **ours}, {"id": "none", "path": "/none/", **known}]
+        routes = [
+            {"id": "ours", "path": "/ours/", **known, **ours},
+            {"id": "none", "path": "/none/", **known},
+        ]
+
         environ = {"SIDELOG_ROUTES": json.dumps(routes)}
         with Sidelog(tmp_path / "data", "http://127.0.0.1:1", environ=environ) as sidelog:
             assert {name: fetch(f"{sidelog.url}/{name}/x")[0] for name in ("ours", "none")} == {
@@ -150,20 +191,33 @@ def test_an_upstream_that_asks_for_a_certificate_gets_ours(tmp_path: Path, certi
         server.server_close()
 
 
-def test_wrong_certificates_are_a_clear_error(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
-    """A key without certificate, a missing file, a file without certificate: one line each, exit code 2."""
+def test_wrong_certificates_are_a_clear_error(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    """A key without certificate, a missing file, a file without certificate: one line each, exit
+    code 2.
+    """
     cert, key = certificate
     empty = tmp_path / "empty.pem"
     empty.write_text(f"nothing, {datetime.date.today()}\n")
-    for name, value in (("TLS_KEY_FILE", key), ("TLS_CERT_FILE", tmp_path / "none.pem"), ("TLS_CERT_FILE", empty)):
+
+    for name, value in (
+        ("TLS_KEY_FILE", key),
+        ("TLS_CERT_FILE", tmp_path / "none.pem"),
+        ("TLS_CERT_FILE", empty),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "proxy", "config", "check"],
             cwd=ROOT,
-            env={"SIDELOG_PROXY__UPSTREAM": "http://127.0.0.1:1", f"SIDELOG_PROXY__{name}": str(value)},
+            env={
+                "SIDELOG_PROXY__UPSTREAM": "http://127.0.0.1:1",
+                f"SIDELOG_PROXY__{name}": str(value),
+            },
             capture_output=True,
             text=True,
         )
         assert done.returncode == 2
         assert f"proxy.{name.lower()}" in done.stderr
         assert "Traceback" not in done.stderr
+
     assert cert.exists()

@@ -1,4 +1,6 @@
-"""Tokens of a real sidelog: scoped readers from the settings, and the admin token rotated while it runs."""
+"""Tokens of a real sidelog: scoped readers from the settings, and the admin token rotated while it
+runs.
+"""
 
 import json
 import subprocess
@@ -38,7 +40,9 @@ READER = "reader-token-of-proj-a"
 def status_of(sidelog: Sidelog, path: str, token: str, **headers: str) -> int:
     """Ask with a token, or a cookie."""
     url = f"http://127.0.0.1:{sidelog.admin_port}{path}"
-    request = urllib.request.Request(url, headers={"Authorization": token} | headers if token else headers)
+    request = urllib.request.Request(
+        url, headers={"Authorization": token} | headers if token else headers
+    )
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             return int(response.status)
@@ -57,9 +61,12 @@ def logged_in(sidelog: Sidelog) -> str:
 
 
 def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
-    """A reader sees its project and no totals of others; a rotated token counts at once and ends sessions."""
+    """A reader sees its project and no totals of others; a rotated token counts at once and ends
+    sessions.
+    """
     config = tmp_path / "sidelog.toml"
     config.write_text(CONFIG.format(upstream=upstream))
+
     arguments = ("--config", str(config))
     with Sidelog(tmp_path / "data", "", *arguments, environ={"GRAFANA_TOKEN": READER}) as sidelog:
         for path in ("/a/1", "/b/2", "/b/3"):
@@ -67,11 +74,13 @@ def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
                 response.read()
         eventually(lambda: sidelog.api("/v1/requests")["total"] == 3)
         admin = sidelog.token
+
         url = f"http://127.0.0.1:{sidelog.admin_port}/v1/requests"
         with urllib.request.urlopen(
             urllib.request.Request(url, headers={"Authorization": READER}), timeout=60
         ) as response:
             assert [row["project_id"] for row in json.load(response)["data"]] == ["proj_a"]
+
         scoped = {"Host": "proj-b.logs.example"}
         assert status_of(sidelog, "/v1/requests?project_id=proj_b", READER) == 403
         assert status_of(sidelog, "/v1/requests", READER, **scoped) == 403
@@ -81,7 +90,15 @@ def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
 
         cookie = {"Cookie": logged_in(sidelog)}
         assert status_of(sidelog, "/api/records", "", **cookie) == 200
-        command = [sys.executable, "-m", "proxy", "token", "rotate", "--data-dir", str(sidelog.data_dir)]
+        command = [
+            sys.executable,
+            "-m",
+            "proxy",
+            "token",
+            "rotate",
+            "--data-dir",
+            str(sidelog.data_dir),
+        ]
         rotated = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=True
         ).stdout

@@ -21,16 +21,21 @@ def test_a_made_context_is_on_the_record_in_flight_too(tmp_path: Path) -> None:
 
     environ = {"SIDELOG_PROXY__TRACE_CONTEXT": "true"}
     with scripted(hold) as url, Sidelog(tmp_path / "data", url, environ=environ) as sidelog:
-        reader = threading.Thread(target=lambda: urllib.request.urlopen(f"{sidelog.url}/slow", timeout=60).read())
+        reader = threading.Thread(
+            target=lambda: urllib.request.urlopen(f"{sidelog.url}/slow", timeout=60).read()
+        )
         reader.start()
         try:
             (flying,) = eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
         finally:
             may_answer.set()
+
         assert flying["in_flight"]
         assert flying["trace_id"] == flying["id"].replace("-", "")
         reader.join()
-        (stored,) = eventually(lambda: sidelog.api(f"/api/records?trace_id={flying['trace_id']}")["records"])
+        (stored,) = eventually(
+            lambda: sidelog.api(f"/api/records?trace_id={flying['trace_id']}")["records"]
+        )
         assert (stored["id"], stored["trace_id"], stored["span_id"]) == (
             flying["id"], flying["trace_id"], flying["trace_id"][16:],
         )  # fmt: skip

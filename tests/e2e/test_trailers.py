@@ -12,8 +12,10 @@ from tests.support.sidelog import ROOT, Sidelog
 from tests.support.upstream import scripted
 
 REQUEST = (
-    b"POST /sum HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nTrailer: Digest\r\nTE: trailers\r\n"
-    b"Connection: TE\r\n\r\n4\r\nbody\r\n0\r\nDigest: sha-256=x\r\nHost: evil\r\nX-Api-Key: SECRET\r\n\r\n"
+    b"POST /sum HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nTrailer: "
+    b"Digest\r\nTE: trailers\r\n"
+    b"Connection: TE\r\n\r\n4\r\nbody\r\n0\r\nDigest: sha-256=x\r\nHost: evil\r\nX-Api-Key: "
+    b"SECRET\r\n\r\n"
 )
 RESPONSE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web\r\nTransfer-Encoding: chunked\r\n"
@@ -31,14 +33,20 @@ def test_trailers_pass_and_are_shown_everywhere(tmp_path: Path) -> None:
             client.send(REQUEST)
             answer = client.answer()
         assert answer.trailers == b"grpc-status: 0\r\ngrpc-message: well done\r\n"
-        assert script.requests[0].endswith(b"\r\n0\r\nDigest: sha-256=x\r\nX-Api-Key: SECRET\r\n\r\n")
+        assert script.requests[0].endswith(
+            b"\r\n0\r\nDigest: sha-256=x\r\nX-Api-Key: SECRET\r\n\r\n"
+        )
         name = answer.field("X-Sidelog-Id") or ""
         record = sidelog.record(name)
         assert (record["request"]["trailers"], record["response"]["trailers"]) == (SENT, RECEIVED)
         assert record["data"] == {"request_trailers_dropped": ["host"]}
         (entry,) = sidelog.api(f"/api/records/{name}/har")["log"]["entries"]
-        assert entry["request"]["_trailers"] == [{"name": name, "value": value} for name, value in SENT]
-        assert entry["response"]["_trailers"] == [{"name": name, "value": value} for name, value in RECEIVED]
+        assert entry["request"]["_trailers"] == [
+            {"name": name, "value": value} for name, value in SENT
+        ]
+        assert entry["response"]["_trailers"] == [
+            {"name": name, "value": value} for name, value in RECEIVED
+        ]
         printed = subprocess.run(
             [sys.executable, "-m", "proxy", "get", name, "--data-dir", str(sidelog.data_dir)],
             cwd=ROOT, capture_output=True, text=True, check=True,

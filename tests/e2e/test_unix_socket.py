@@ -1,4 +1,6 @@
-"""A data port that is a Unix socket: all that a port serves, and a file that comes and goes with its sidelog."""
+"""A data port that is a Unix socket: all that a port serves, and a file that comes and goes with
+its sidelog.
+"""
 
 import json
 import os
@@ -28,7 +30,18 @@ TRUSTING = {"SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]'}
 def curl(path: Path, url: str, *more: str) -> str:
     """Ask by the socket; the id of the record, behind a 200."""
     told = "%{http_code} %header{x-sidelog-id}"
-    command = [find("curl"), "-s", "-o", os.devnull, "-w", told, "--unix-socket", str(path), url, *more]
+    command = [
+        find("curl"),
+        "-s",
+        "-o",
+        os.devnull,
+        "-w",
+        told,
+        "--unix-socket",
+        str(path),
+        url,
+        *more,
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_S, check=True)
     status, name = ended.stdout.split(" ")
     assert status == "200"
@@ -36,13 +49,22 @@ def curl(path: Path, url: str, *more: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def socketed(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[tuple[Sidelog, Path]]:
+def socketed(
+    tmp_path_factory: pytest.TempPathFactory, upstream: str
+) -> Iterator[tuple[Sidelog, Path]]:
     """A sidelog of two workers at a socket, one of whose routes leads back to it by a link."""
     directory = tmp_path_factory.mktemp("unix")
-    path, link = directory / "proxy.sock", directory / "link.sock"
+    path = directory / "proxy.sock"
+    link = directory / "link.sock"
     link.symlink_to(path)
     routes = json.dumps([{"id": "loop", "path": "/loop", "upstream": f"unix:{link}"}])
-    sidelog = Sidelog(directory / "data", upstream, "--workers", "2", environ={**TRUSTING, "SIDELOG_ROUTES": routes})
+    sidelog = Sidelog(
+        directory / "data",
+        upstream,
+        "--workers",
+        "2",
+        environ={**TRUSTING, "SIDELOG_ROUTES": routes},
+    )
     sidelog.listen_at(path)
     with sidelog:
         yield sidelog, path
@@ -55,8 +77,14 @@ def test_requests_are_recorded_as_of_this_machine(
     """Or of whom a trusted proxy names."""
     sidelog, path = socketed
     record = sidelog.record(curl(path, "http://shop.example/x", *more))
-    assert (record["client_ip"], record["host"], record["http_version"]) == ("127.0.0.1", "shop.example", version)
-    record = sidelog.record(curl(path, "http://shop.example/x", "-H", "X-Forwarded-For: 203.0.113.7", *more))
+    assert (record["client_ip"], record["host"], record["http_version"]) == (
+        "127.0.0.1",
+        "shop.example",
+        version,
+    )
+    record = sidelog.record(
+        curl(path, "http://shop.example/x", "-H", "X-Forwarded-For: 203.0.113.7", *more)
+    )
     assert record["client_ip"] == "203.0.113.7"
 
 
@@ -119,6 +147,7 @@ def test_tls_websockets_and_proxy_headers_pass(tmp_path: Path) -> None:
         "SIDELOG_PROXY__TLS_KEY_FILE": str(key),
     }
     path = tmp_path / "proxy.sock"
+
     with running(app) as url:
         sidelog = Sidelog(tmp_path / "data", url, "--workers", "0", environ=environ)
         sidelog.listen_at(path)
@@ -126,6 +155,7 @@ def test_tls_websockets_and_proxy_headers_pass(tmp_path: Path) -> None:
             balancer.settimeout(60)
             balancer.connect(str(path))
             balancer.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n")
+
             with ssl.create_default_context(cafile=str(cert)).wrap_socket(
                 balancer, server_hostname="localhost"
             ) as client:
@@ -134,10 +164,18 @@ def test_tls_websockets_and_proxy_headers_pass(tmp_path: Path) -> None:
                 client.sendall(b"\x81\x85\0\0\0\0hello\x88\x80\0\0\0\0")  # a text, and the end
                 assert _read_until(client, b"hello") == b"\x81\x05hello"
                 eventually(lambda: client.recv(100) == b"")
+
             (record,) = eventually(
-                lambda: [record for record in sidelog.records("kind=all") if record["status"] == 101]
+                lambda: [
+                    record for record in sidelog.records("kind=all") if record["status"] == 101
+                ]
             )
-            assert (record["client_ip"], record["scheme"], record["status"]) == ("192.0.2.7", "https", 101)
+            assert (record["client_ip"], record["scheme"], record["status"]) == (
+                "192.0.2.7",
+                "https",
+                101,
+            )
+
     assert not path.exists()
 
 
@@ -151,12 +189,15 @@ def test_nginx_reaches_it_as_the_guide_says(tmp_path: Path, upstream: str) -> No
         sidelog.listen_at(path)
         blocks = page.replace("server 127.0.0.1:8080;", f"server unix:{path};")
         record = _through_nginx(sidelog, tmp_path, blocks)
+
     assert (record["client_ip"], record["path"]) == ("198.51.100.7", "/through")
 
 
 def _through_nginx(sidelog: Sidelog, tmp_path: Path, blocks: str) -> dict[str, object]:
     with sidelog, nginx(tmp_path / "nginx", blocks) as front:
-        request = urllib.request.Request(f"{front}/through", headers={"X-Forwarded-For": "198.51.100.7"})
+        request = urllib.request.Request(
+            f"{front}/through", headers={"X-Forwarded-For": "198.51.100.7"}
+        )
         with urllib.request.urlopen(request, timeout=60) as response:
             response.read()
             return sidelog.record(response.headers["X-Sidelog-Id"])
@@ -165,7 +206,8 @@ def _through_nginx(sidelog: Sidelog, tmp_path: Path, blocks: str) -> dict[str, o
 @pytest.mark.long
 def test_a_killed_sidelog_starts_again_at_its_socket(tmp_path: Path, upstream: str) -> None:
     """A stop removes the file, and the next start may be at another place."""
-    path, other = tmp_path / "proxy.sock", tmp_path / "other.sock"
+    path = tmp_path / "proxy.sock"
+    other = tmp_path / "other.sock"
     sidelog = Sidelog(tmp_path / "data", upstream)
     sidelog.listen_at(path)
     sidelog.start()

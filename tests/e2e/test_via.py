@@ -20,7 +20,9 @@ CREDENTIALS = "me:s@fe"
 
 @contextmanager
 def tunnelling(asked: list[bytes]) -> Iterator[int]:
-    """A proxy that makes tunnels for those who show credentials, and notes what it was asked; yields its port."""
+    """A proxy that makes tunnels for those who show credentials, and notes what it was asked;
+    yields its port.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(client: socket.socket) -> None:
@@ -30,6 +32,7 @@ def tunnelling(asked: list[bytes]) -> Iterator[int]:
             if base64.b64encode(CREDENTIALS.encode()) not in head:
                 client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
                 return
+
             port = int(head.split()[1].rpartition(b":")[2])
             with socket.create_connection(("127.0.0.1", port)) as upstream:
                 client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -65,27 +68,41 @@ def pump(source: socket.socket, target: socket.socket) -> None:
 
 
 def test_an_upstream_is_reached_through_a_proxy(tmp_path: Path) -> None:
-    """By a tunnel, kept for the next request; what the proxy refuses is a 502 that says so, without the password."""
+    """By a tunnel, kept for the next request; what the proxy refuses is a 502 that says so, without
+    the password.
+    """
     cert, key = self_signed(tmp_path)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever).start()
+
     asked: list[bytes] = []
     try:
         with tunnelling(asked) as port:
             url = f"https://localhost:{server.server_port}"
-            ways = {"allowed": f"http://me:s%40fe@127.0.0.1:{port}", "refused": f"http://me:wrong@127.0.0.1:{port}"}
+            ways = {
+                "allowed": f"http://me:s%40fe@127.0.0.1:{port}",
+                "refused": f"http://me:wrong@127.0.0.1:{port}",
+            }
             known = {"upstream": url, "upstream_ca_file": str(cert)}
-            routes = [{"id": name, "path": f"/{name}/", "via": via, **known} for name, via in ways.items()]
+            routes = [
+                {"id": name, "path": f"/{name}/", "via": via, **known} for name, via in ways.items()
+            ]
+
             environ = {"SIDELOG_ROUTES": json.dumps(routes)}
             with Sidelog(tmp_path / "data", "http://127.0.0.1:1", environ=environ) as sidelog:
-                assert [fetch(f"{sidelog.url}/allowed/{number}")[0] for number in (1, 2)] == [200, 200]
+                assert [fetch(f"{sidelog.url}/allowed/{number}")[0] for number in (1, 2)] == [
+                    200,
+                    200,
+                ]
                 status, body = fetch(f"{sidelog.url}/refused/x")
                 assert status == 502
                 assert b"407 Proxy Authentication Required" in body
-                records = eventually(lambda: {record["path"]: record for record in sidelog.records()})
+                records = eventually(
+                    lambda: {record["path"]: record for record in sidelog.records()}
+                )
                 assert records["/allowed/1"]["upstream"] == f"localhost:{server.server_port}"
                 assert (records["/refused/x"]["error_type"], records["/refused/x"]["level"]) == (
                     "upstream_refused", "error",
@@ -96,4 +113,5 @@ def test_an_upstream_is_reached_through_a_proxy(tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
     assert [head.split()[1] for head in asked] == [f"localhost:{server.server_port}".encode()] * 2

@@ -1,4 +1,6 @@
-"""Tool calls of the oldest MCP transport, whose answer is awaited on another stream, over a kill of the collector."""
+"""Tool calls of the oldest MCP transport, whose answer is awaited on another stream, over a kill of
+the collector.
+"""
 
 import asyncio
 import http.client
@@ -15,12 +17,19 @@ from tests.support.long import long
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running
 
-ASKED = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add", "arguments": {"a": 1}}}
+ASKED = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "add", "arguments": {"a": 1}},
+}
 ANSWER = {"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "two"}]}}
 
 
 def two_streams() -> web.Application:
-    """An MCP server of 2024-11-05: it accepts calls, and answers them on the stream when it is told to."""
+    """An MCP server of 2024-11-05: it accepts calls, and answers them on the stream when it is told
+    to.
+    """
     is_told = asyncio.Event()
 
     async def listen(request: web.Request) -> web.StreamResponse:
@@ -28,7 +37,9 @@ def two_streams() -> web.Application:
         await response.prepare(request)
         await response.write(b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n")
         await is_told.wait()
-        await response.write(b"event: message\r\ndata: " + json.dumps(ANSWER).encode() + b"\r\n\r\n")
+        await response.write(
+            b"event: message\r\ndata: " + json.dumps(ANSWER).encode() + b"\r\n\r\n"
+        )
         return response
 
     async def accept(_: web.Request) -> web.Response:
@@ -71,6 +82,7 @@ def test_a_waiting_call_survives_a_kill(tmp_path: Path, role: str) -> None:
         assert send(sidelog, "/messages/?session_id=s-1", ASKED) == 202
         before = eventually(lambda: call_of(sidelog, "processing"))
         eventually(lambda: sidelog.api("/api/ledger")["stored"] >= 1)
+
         if role == "all":
             sidelog.kill_all()
             stream.close()
@@ -82,11 +94,16 @@ def test_a_waiting_call_survives_a_kill(tmp_path: Path, role: str) -> None:
             (old,) = await_pids(sidelog, role)
             os.kill(old, signal.SIGKILL)
             eventually(lambda: sidelog.pids(role) not in ([], [old]) and sidelog.is_ready())
+
         assert eventually(lambda: call_of(sidelog, "processing"))["id"] == before["id"]
         assert send(sidelog, "/tell") == 200
         assert b'"two"' in answers.read()
         stream.close()
         ended = eventually(lambda: call_of(sidelog, "success"))
-        assert (ended["id"], ended["tool_name"], ended["arguments"]) == (before["id"], "add", {"a": 1})
+        assert (ended["id"], ended["tool_name"], ended["arguments"]) == (
+            before["id"],
+            "add",
+            {"a": 1},
+        )
         assert ended["latency"] > 0
         assert sidelog.settled_ledger()["balanced"]

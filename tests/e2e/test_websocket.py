@@ -1,4 +1,6 @@
-"""WebSockets through a whole sidelog: byte-exact, recorded message by message; a refused upgrade stays HTTP."""
+"""WebSockets through a whole sidelog: byte-exact, recorded message by message; a refused upgrade
+stays HTTP.
+"""
 
 import asyncio
 import os
@@ -31,6 +33,7 @@ def echoing() -> web.Application:
                 await ws.send_str(message.data)
             else:
                 await ws.send_bytes(message.data)
+
         return ws
 
     async def refuse(request: web.Request) -> web.Response:
@@ -51,19 +54,26 @@ def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
 
 def session_record(sidelog: Sidelog, path: str, query: str | None = None) -> dict[str, Any] | None:
     """The newest exchange of a path, or of a path and a query, once stored."""
-    found = [row for row in sidelog.records() if row["path"] == path and query in (None, row["query"])]
+    found = [
+        row for row in sidelog.records() if row["path"] == path and query in (None, row["query"])
+    ]
     return found[0] if found else None
 
 
 @pytest.mark.parametrize("compress", [0, 15])
 async def test_messages_pass_unchanged_and_are_recorded(sidelog: Sidelog, compress: int) -> None:
-    """Text, binary, empty and large messages come back as sent; each is an event of the session's trace."""
+    """Text, binary, empty and large messages come back as sent; each is an event of the session's
+    trace.
+    """
     large = os.urandom(1 << 20)
     path = f"/ws?compress={compress}"
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(
-            sidelog.url + path, compress=compress, max_msg_size=1 << 26, headers={"traceparent": TRACE}
+            sidelog.url + path,
+            compress=compress,
+            max_msg_size=1 << 26,
+            headers={"traceparent": TRACE},
         ) as ws,
     ):
         for text in ("hello", '{"password": "hunter2", "a": 1}', "", "hello"):
@@ -72,16 +82,23 @@ async def test_messages_pass_unchanged_and_are_recorded(sidelog: Sidelog, compre
         await ws.send_bytes(large)
         assert await ws.receive_bytes() == large
         await ws.close(code=1000)
+
     trace_id = TRACE.split("-")[1]
     events = await asyncio.to_thread(
         eventually, lambda: _all_events(sidelog, trace_id, 12 * (1 if compress == 0 else 2))
     )
-    texts = [e["data"]["text"] for e in events if e["data"]["opcode"] == "text" and e["data"]["direction"] == "in"]
+    texts = [
+        e["data"]["text"]
+        for e in events
+        if e["data"]["opcode"] == "text" and e["data"]["direction"] == "in"
+    ]
     assert texts[-4:] == ["hello", '{"password": "[REDACTED]", "a": 1}', "", "hello"]
     binary = [e["data"] for e in events if e["data"]["opcode"] == "binary"][-1]
     assert binary["truncated"]
     assert "hunter2" not in str(events)
-    record = await asyncio.to_thread(eventually, lambda: session_record(sidelog, "/ws", f"compress={compress}"))
+    record = await asyncio.to_thread(
+        eventually, lambda: session_record(sidelog, "/ws", f"compress={compress}")
+    )
     assert (record["status"], record["outcome"], record["trace_id"]) == (101, "ok", trace_id)
     assert record["data"] == {"close_code": 1000}
     page = await asyncio.to_thread(sidelog.api, f"/api/records/{record['id']}/messages")
@@ -129,7 +146,9 @@ async def test_messages_are_found_by_their_words(sidelog: Sidelog) -> None:
     for query in ("zebrafinch", "kind:event zebrafinch", "kind:event *brafin*"):
         found = await asyncio.to_thread(eventually, partial(both, query))
         assert {event["name"] for event in found} == {"websocket_message"}, query
-    assert await asyncio.to_thread(sidelog.records, f"query={quote('zebrafinch kind:exchange')}") == []
+    assert (
+        await asyncio.to_thread(sidelog.records, f"query={quote('zebrafinch kind:exchange')}") == []
+    )
 
 
 async def test_a_refused_upgrade_stays_http(sidelog: Sidelog) -> None:
@@ -142,7 +161,9 @@ async def test_a_refused_upgrade_stays_http(sidelog: Sidelog) -> None:
 
 
 async def test_bytes_behind_a_refused_upgrade_are_the_next_request(sidelog: Sidelog) -> None:
-    """What follows a handshake that the upstream refuses is read as HTTP, never passed on unread (P7)."""
+    """What follows a handshake that the upstream refuses is read as HTTP, never passed on unread
+    (P7).
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", sidelog.port)
     writer.write(
         b"GET /refused HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -169,7 +190,11 @@ async def test_a_vanished_client_ends_the_session(sidelog: Sidelog) -> None:
 
     def gone() -> bool:
         record = session_record(sidelog, "/ws")
-        return record is not None and record["query"] == "vanish=1" and record["outcome"] == "client_closed"
+        return (
+            record is not None
+            and record["query"] == "vanish=1"
+            and record["outcome"] == "client_closed"
+        )
 
     await asyncio.to_thread(eventually, gone)
 
