@@ -1,4 +1,6 @@
-"""The web UI in a real Chromium, over a real admin server with a store that has a bit of everything."""
+"""The web UI in a real Chromium, over a real admin server with a store that has a bit of
+everything.
+"""
 
 import socket
 import time
@@ -58,12 +60,22 @@ STATUS: dict[str, Any] = {
     },
     "collector": {"pid": 4019, "uptime_s": 61.0},
     "storage": {"up": True},
-    "retention": {"looked_at_ms": 1, "oldest_ms": 1, "used_bytes": 5_000_000, "lag_s": 0.0, "rows_purged": 12},
+    "retention": {
+        "looked_at_ms": 1,
+        "oldest_ms": 1,
+        "used_bytes": 5_000_000,
+        "lag_s": 0.0,
+        "rows_purged": 12,
+    },
     "configuration": {
         "capture": {"max_wait_ms": 100},
         "proxy": {"listen": "127.0.0.1:8080", "tls_cert_file": ""},
         "routes": [{"id": "default", "upstream": "http://127.0.0.1:3000"}],
-        "storage": {"url": "sqlite:///sidelog.db", "durability": "safe", "queue_max_bytes": 1 << 26},
+        "storage": {
+            "url": "sqlite:///sidelog.db",
+            "durability": "safe",
+            "queue_max_bytes": 1 << 26,
+        },
         "spool": {"max_bytes": 1 << 30},
         "retention": {"max_age_days": 30, "body_max_age_days": 30, "max_bytes": 10 << 30},
     },
@@ -76,7 +88,9 @@ class Ports(NamedTuple):
     devtools: int
     """Of the browser."""
     admin: int
-    """Of the servers: what a browser has kept of the UI, and compiled, saves a quarter of the CPU of a test."""
+    """Of the servers: what a browser has kept of the UI, and compiled, saves a quarter of the CPU
+    of a test.
+    """
 
 
 @dataclass
@@ -96,8 +110,11 @@ class Site:
         return f"http://127.0.0.1:{self.server.port}"
 
     async def restart(self, *missed: Record, meanwhile: Awaitable[object] | None = None) -> None:
-        """Stop the server, store records and await something meanwhile, then start it again on its port."""
-        port, storage = self.server.port, self.world.storage
+        """Stop the server, store records and await something meanwhile, then start it again on its
+        port.
+        """
+        port = self.server.port
+        storage = self.world.storage
         await self.server.close()
         await self.store(*missed)
         if meanwhile is not None:
@@ -111,7 +128,8 @@ class Site:
         """Open a page of the UI."""
         await self.page.open(self.url + path)
         await self.page.until(
-            "document.readyState === 'complete' && document.querySelector('main')?.children.length > 0"
+            "document.readyState === 'complete' && "
+            "document.querySelector('main')?.children.length > 0"
         )
 
     async def listened(self) -> None:
@@ -131,7 +149,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
     """One browser for all tests, and a port that is nobody else's while it runs."""
     admin = free_port()
     with start_chromium(tmp_path_factory.mktemp("chromium")) as devtools, socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # who sets it too may listen beside it
+        # Who sets it too may listen beside it.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", admin))
         yield Ports(devtools, admin)
 
@@ -156,7 +175,9 @@ async def empty_site(chromium: Ports, tmp_path: Path) -> AsyncIterator[Site]:
         yield made
 
 
-async def open_site(ports: Ports, directory: Path, *, url: str = "memory:", is_filled: bool) -> AsyncIterator[Site]:
+async def open_site(
+    ports: Ports, directory: Path, *, url: str = "memory:", is_filled: bool
+) -> AsyncIterator[Site]:
     """Serve a store, with the sample in it or as it is, and log a page in."""
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(await open_storage(url, directory))
@@ -165,9 +186,13 @@ async def open_site(ports: Ports, directory: Path, *, url: str = "memory:", is_f
         world = World(
             storage,
             tail=tail,
-            ledger=Ledger(received=1284, stored=1260, spooled=0, waiting=22, dropped={"ring_full": 2}),
+            ledger=Ledger(
+                received=1284, stored=1260, spooled=0, waiting=22, dropped={"ring_full": 2}
+            ),
         )
-        services = replace(world.services(), now_us=lambda: time.time_ns() // 1000, status=lambda: STATUS)
+        services = replace(
+            world.services(), now_us=lambda: time.time_ns() // 1000, status=lambda: STATUS
+        )
         server = TestServer(make_app(services), port=ports.admin)
         await server.start_server()
         session = await stack.enter_async_context(ClientSession())
@@ -177,7 +202,15 @@ async def open_site(ports: Ports, directory: Path, *, url: str = "memory:", is_f
         credential = services.credentials.find(TOKEN)
         assert credential is not None
         cookie = services.sessions.open(credential.digest)
-        await page.call("Storage.clearDataForOrigin", origin=site.url, storageTypes="all")  # of a test that failed
-        await page.call("Network.setCookie", name=COOKIE, value=cookie, url=site.url, httpOnly=True, sameSite="Strict")
+        # Of a test that failed.
+        await page.call("Storage.clearDataForOrigin", origin=site.url, storageTypes="all")
+        await page.call(
+            "Network.setCookie",
+            name=COOKIE,
+            value=cookie,
+            url=site.url,
+            httpOnly=True,
+            sameSite="Strict",
+        )
         yield site
         assert page.problems == []

@@ -1,7 +1,9 @@
-"""Texts that would run if anything made markup, addresses or code of them: contexts × vectors × encodings. Pure.
+"""Texts that would run if anything made markup, addresses or code of them: contexts × vectors ×
+encodings. Pure.
 
-A *context* breaks out of where the text may stand, a *vector* starts a script once it is out, an *encoding* is how both
-may be spelled so that a filter misses them. Each text that runs sets `window.__pwned`.
+A *context* breaks out of where the text may stand, a *vector* starts a script once it is out, an
+*encoding* is how both may be spelled so that a filter misses them. Each text that runs sets
+`window.__pwned`.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,11 +38,17 @@ VECTORS: Final = {
 }
 ENCODINGS: Final[dict[str, Callable[[str], str]]] = {
     "plain": lambda text: text,
-    "upper case": lambda text: text.replace("script", "ScRiPt").replace("img", "iMG").replace(" on", " oN"),
+    "upper case": lambda text: (
+        text.replace("script", "ScRiPt").replace("img", "iMG").replace(" on", " oN")
+    ),
     "entities": escape,
     "percent": quote,
-    "escapes": lambda text: "".join(f"\\u{ord(char):04x}" if char in "<>\"'&" else char for char in text),
-    "broken by controls": lambda text: text.replace("<", "<\x00").replace("javascript", "java\tscript\n"),
+    "escapes": lambda text: "".join(
+        f"\\u{ord(char):04x}" if char in "<>\"'&" else char for char in text
+    ),
+    "broken by controls": lambda text: text.replace("<", "<\x00").replace(
+        "javascript", "java\tscript\n"
+    ),
     "wide and turned": lambda text: "\u202e" + text.replace("<", "\uff1c<").replace(">", ">\uff1e"),
 }
 NO_MARKUP: Final = (
@@ -70,11 +78,14 @@ def payloads() -> list[str]:
 
 
 def pairs() -> list[str]:
-    """Make a sixth of them, in which each context meets each vector, and each encoding every context and vector."""
+    """Make a sixth of them, in which each context meets each vector, and each encoding every
+    context and vector.
+    """
     spellings = tuple(ENCODINGS.values())
     grid = product(enumerate(CONTEXTS.values()), enumerate(VECTORS.values()))
     return _spelt(
-        (context, vector, spellings[(row + column) % len(spellings)]) for (row, context), (column, vector) in grid
+        (context, vector, spellings[(row + column) % len(spellings)])
+        for (row, context), (column, vector) in grid
     )
 
 

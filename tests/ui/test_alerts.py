@@ -20,14 +20,18 @@ NOW_US = 1_700_000_000_000_000
 async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
     """With figures and values as text, wide and narrow; without alerts it says so."""
     page = site.page
-    alert = AlertSettings(name="spend", url="http://x/", above=5.0, figure="cost", by="key", query="model:gpt-*")
+    alert = AlertSettings(
+        name="spend", url="http://x/", above=5.0, figure="cost", by="key", query="model:gpt-*"
+    )
     state = State()
     state.advance(alert, {HOSTILE: Figure(7.25, "path:/a")}, NOW_US)
     figures = {HOSTILE: Figure(8.5, "path:/a"), "k2": Figure(6.0, "path:/b")}
     state.advance(alert, figures, NOW_US + 60_000_000)
     state.settle(state.outbox[0], NOW_US)
     storage = site.world.storage
-    site.services = replace(site.services, alerts=Alerting((), storage, storage, "side-1", is_shared=False))
+    site.services = replace(
+        site.services, alerts=Alerting((), storage, storage, "side-1", is_shared=False)
+    )
     await site.restart()
     await site.open("/alerts")
     await page.wait_for("main", "None are configured")
@@ -39,6 +43,7 @@ async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
     await site.open("/alerts")
     await page.wait_for("tbody tr", "spend")
     shown = await page.evaluate("document.querySelector('main').innerText")
+
     for text in (
         f"$8.50 {HOSTILE}",
         "$6.00 k2",
@@ -48,8 +53,11 @@ async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
         "waits",
     ):
         assert text in shown
+
     assert await page.evaluate("document.querySelectorAll('main img').length") == 0
-    assert "filter=path%3A%2Fa&since=2023-" in await page.evaluate("document.querySelector('tbody a').href")
+    assert "filter=path%3A%2Fa&since=2023-" in await page.evaluate(
+        "document.querySelector('tbody a').href"
+    )
     await page.resize(320, 700)
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
@@ -64,7 +72,12 @@ async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
             "6.89 %",
         ),
         ({"figure": "p95", "above": 1500.0}, 2000.0, "p95 above 1.50\u00a0s", "2.00\u00a0s"),
-        ({"figure": "count", "below": 1.0, "window_s": 86_400.0}, 0.0, "count below 1 over 24\u00a0h", "0"),
+        (
+            {"figure": "count", "below": 1.0, "window_s": 86_400.0},
+            0.0,
+            "count below 1 over 24\u00a0h",
+            "0",
+        ),
     ],
 )
 async def test_a_figure_is_shown_in_its_unit(
@@ -98,13 +111,17 @@ async def fire(site: Site, alert: AlertSettings, figures: dict[str, Figure]) -> 
     return alerts
 
 
-async def test_what_fires_is_a_mark_in_the_navigation_and_a_line_on_the_overview(site: Site) -> None:
+async def test_what_fires_is_a_mark_in_the_navigation_and_a_line_on_the_overview(
+    site: Site,
+) -> None:
     """Both lead on; without it neither is there."""
     page = site.page
     await site.open("/")
     await page.until("document.querySelector('.figures dt')")
     assert await page.evaluate("document.querySelector('#firing').getClientRects().length") == 0
-    alert = AlertSettings(name="spend", url="http://x/", above=0.02, figure="share", of="status:5xx", by="project")
+    alert = AlertSettings(
+        name="spend", url="http://x/", above=0.02, figure="share", of="status:5xx", by="project"
+    )
     await fire(site, alert, {HOSTILE: Figure(0.0987654, "status:5xx project:shop")})
     await site.open("/")
     await page.wait_for("#firing", "1")
@@ -114,7 +131,9 @@ async def test_what_fires_is_a_mark_in_the_navigation_and_a_line_on_the_overview
     assert await page.evaluate("document.querySelectorAll('main img').length") == 0
     assert await page.evaluate("document.querySelector('#firing').ariaLabel") == "1 alert fires"
     await page.evaluate("document.querySelector('.firing-lines a:last-of-type').click()")
-    await page.until("new URLSearchParams(location.search).get('filter') === 'status:5xx project:shop'")
+    await page.until(
+        "new URLSearchParams(location.search).get('filter') === 'status:5xx project:shop'"
+    )
     await page.click("#firing")
     await page.wait_for("tbody tr", "spend")
 
@@ -125,7 +144,9 @@ async def test_the_mark_fits_into_the_navigation(site: Site, width: int) -> None
     await site.page.resize(width, 800)
     await fire(site, AlertSettings(name="spend", url="http://x/", above=5.0), {"": Figure(8.0, "")})
     await site.open("/")
-    await site.page.until("!document.getElementById('key-calls').hidden && !document.getElementById('firing').hidden")
+    await site.page.until(
+        "!document.getElementById('key-calls').hidden && !document.getElementById('firing').hidden"
+    )
     outside = """[...document.querySelectorAll("#nav a")].filter((link) => {
         const { left, right } = link.getBoundingClientRect();
         return left < 0 || right > innerWidth;
@@ -143,12 +164,16 @@ async def test_a_message_leads_to_its_requests_and_an_alert_is_silenced(site: Si
     await page.evaluate("document.querySelector('[data-name=\"silence spend\"]').click()")
     await page.wait_for("dialog", "1 hour")
     await page.evaluate(
-        "[...document.querySelectorAll('dialog button')].find((b) => b.textContent === '1 hour').click()"
+        "[...document.querySelectorAll('dialog button')].find((b) => b.textContent === '1 "
+        "hour').click()"
     )
     await page.wait_for("tbody tr", "silent until")
     assert (await alerts.describe())["alerts"][0]["silenced_until_us"] > now_us()
     await page.evaluate("document.querySelector('[data-name=\"silence spend\"]').click()")
     await page.until("!document.querySelector('tbody').innerText.includes('silent until')")
-    await page.evaluate("[...document.querySelectorAll('td a')].find((a) => a.title === 'Show its requests').click()")
+    await page.evaluate(
+        "[...document.querySelectorAll('td a')].find((a) => a.title === 'Show its "
+        "requests').click()"
+    )
     await page.until("document.querySelectorAll('#rows tr[data-id]').length > 0")
     assert await page.evaluate("new URLSearchParams(location.search).get('filter')") == "status:200"

@@ -11,7 +11,9 @@ import pytest
 from tests.ui.conftest import Site
 
 ALWAYS = {"/api/ledger": 1, "/api/request-logs": 1, "/api/alerts": 1}
-"""The strip above every page, whether the navigation offers the calls of keys, and whether it has a mark."""
+"""The strip above every page, whether the navigation offers the calls of keys, and whether it has a
+mark.
+"""
 STRIP_S = 2.0
 """How often the strip asks for the ledger."""
 RENEWED_S = {"/": 10.0, "/?period=1h": 10.0, "/health": 2.0}
@@ -35,8 +37,9 @@ FIRST_VIEWS = {
     "/keys": {"/api/keys": 1},
     "/health": {"/api/ledger": 1, "/api/status": 1, "/api/records": 2},
 }  # fmt: skip
-"""What each page asks for at first, beside the ledger of the strip; the overview of a young store looks closer. Of rows
-that failed it is asked what their responses say."""
+"""What each page asks for at first, beside the ledger of the strip; the overview of a young store
+looks closer. Of rows that failed it is asked what their responses say.
+"""
 
 
 def asked(site: Site) -> Counter[str]:
@@ -47,7 +50,9 @@ def asked(site: Site) -> Counter[str]:
 
 
 async def asked_once_quiet(site: Site, expected: Counter[str]) -> Counter[str]:
-    """Count what was asked until nothing is, but not before what is expected: a starved page asks late."""
+    """Count what was asked until nothing is, but not before what is expected: a starved page asks
+    late.
+    """
     for _ in range(100):
         await site.page.quiet(0.3)
         if asked(site) >= expected:
@@ -57,7 +62,9 @@ async def asked_once_quiet(site: Site, expected: Counter[str]) -> Counter[str]:
 
 @pytest.mark.parametrize("path", FIRST_VIEWS)
 async def test_a_first_view_asks_once_for_what_it_shows(site: Site, path: str) -> None:
-    """No list is read twice, no detail, facet, key or status unless it is seen, and pages are bounded."""
+    """No list is read twice, no detail, facet, key or status unless it is seen, and pages are
+    bounded.
+    """
     opened_s = time.monotonic()
     await site.open(path)
     expected = Counter(FIRST_VIEWS[path]) + Counter(ALWAYS)
@@ -69,7 +76,9 @@ async def test_a_first_view_asks_once_for_what_it_shows(site: Site, path: str) -
     assert expected <= found <= expected + again, found - expected
     for request in site.page.requests:
         query = parse_qs(urlsplit(request).query)
-        if request.startswith(("api/records?", "api/conversations?", "api/mcp-logs?", "api/request-logs?")):
+        if request.startswith(
+            ("api/records?", "api/conversations?", "api/mcp-logs?", "api/request-logs?")
+        ):
             assert 1 <= int(query["limit"][0]) <= 300, request
 
 
@@ -85,10 +94,13 @@ async def test_long_periods_begin_with_an_hour(site: Site, period: str) -> None:
 
 
 async def test_what_is_opened_is_asked_for_then(site: Site) -> None:
-    """Facets, a record, its messages and the stream are each read when they are opened, and only they."""
+    """Facets, a record, its messages and the stream are each read when they are opened, and only
+    they.
+    """
     page = site.page
     await site.open("/requests?period=15m")
     await asked_once_quiet(site, Counter(FIRST_VIEWS["/requests"]))
+
     steps: tuple[tuple[str, dict[str, int]], ...] = (
         ("#filters", {"/api/facets": 1, "/api/request-logs": 1}),
         ("#filters", {}),

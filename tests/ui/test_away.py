@@ -1,4 +1,6 @@
-"""What pages say while the server does not answer, or not yet, and that they go on by themselves when it does."""
+"""What pages say while the server does not answer, or not yet, and that they go on by themselves
+when it does.
+"""
 
 import asyncio
 
@@ -14,16 +16,21 @@ async def test_a_lost_server_is_said_and_what_is_shown_stays(site: Site) -> None
     """After three seconds a bar says since when; the rows stay; it goes when the server is back."""
     await site.open("/requests?period=15m")
     await site.page.wait_for("#rows tr[data-id]")
-    await site.restart(meanwhile=site.page.wait_for("#disconnected", "No connection to sidelog since"))
+    await site.restart(
+        meanwhile=site.page.wait_for("#disconnected", "No connection to sidelog since")
+    )
     await site.page.wait_for("#rows tr[data-id]")
     await site.page.until("document.querySelector('#disconnected').hidden")
     assert all("ERR_" in problem for problem in site.page.problems), site.page.problems
     site.page.problems.clear()  # the browser reports the lost connection
 
 
-async def test_a_store_that_is_being_opened_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_being_opened_is_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In its first moments sidelog answers 503: that is said, and the page comes by itself."""
-    storage, is_open = site.world.storage, asyncio.Event()
+    storage = site.world.storage
+    is_open = asyncio.Event()
     select = storage.read
 
     async def opening(query: RecordQuery) -> Page:
@@ -56,5 +63,7 @@ async def test_a_page_asked_for_without_the_server_comes_with_it(site: Site) -> 
     await site.restart(meanwhile=look())
     await site.page.wait_for("#endpoints tr", "GET")
     assert all("ERR_" in problem for problem in site.page.problems), site.page.problems
-    assert any("/endpoints/page.js" in problem for problem in site.page.problems), site.page.problems
+    assert any("/endpoints/page.js" in problem for problem in site.page.problems), (
+        site.page.problems
+    )
     site.page.problems.clear()

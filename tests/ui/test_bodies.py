@@ -1,4 +1,6 @@
-"""Bodies in the form that suits them: images, forms, parts, JSON of any size, messages of WebSockets."""
+"""Bodies in the form that suits them: images, forms, parts, JSON of any size, messages of
+WebSockets.
+"""
 
 import json
 import struct
@@ -16,11 +18,21 @@ def png(width: int = 48, height: int = 32) -> bytes:
     """Make an image of one colour."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     rows = (b"\0" + b"\x33\x99\xcc" * width) * height
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def upload() -> bytes:
@@ -46,7 +58,12 @@ async def show(site: Site, body: Body | bytes, kind: str, number: int = 9) -> No
     record = record_of(number, path="/body")
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}".encode()
     stored = body if isinstance(body, Body) else body_of(body)
-    payload = Payload(request_head=b"GET /body HTTP/1.1", response_head=head, request_body=None, response_body=stored)
+    payload = Payload(
+        request_head=b"GET /body HTTP/1.1",
+        response_head=head,
+        request_body=None,
+        response_body=stored,
+    )
     await site.world.storage.commit(Batch("side-1", [Entry(record, payload)]))
     await open_first(site, "response")
 
@@ -81,10 +98,15 @@ async def test_what_only_looks_like_an_image_says_so(site: Site) -> None:
 
 async def test_a_form_is_a_table(site: Site) -> None:
     """Names and values as they are meant, in their order, with what was redacted marked."""
-    await show(site, b"q=a+b%26c&q=%C3%BC&token=[REDACTED]&empty=", "application/x-www-form-urlencoded;charset=utf-8")
+    await show(
+        site,
+        b"q=a+b%26c&q=%C3%BC&token=[REDACTED]&empty=",
+        "application/x-www-form-urlencoded;charset=utf-8",
+    )
     await site.page.wait_for(".form-fields", "token")
     rows = await site.page.evaluate(
-        "[...document.querySelectorAll('.form-fields tbody tr')].map((row) => [...row.cells].map((c) => c.textContent))"
+        "[...document.querySelectorAll('.form-fields tbody tr')].map((row) => "
+        "[...row.cells].map((c) => c.textContent))"
     )
     assert rows == [["q", "a b&c"], ["q", "ü"], ["token", "[REDACTED]"], ["empty", ""]]
     assert await site.page.evaluate("document.querySelector('.form-fields .redacted') !== null")
@@ -95,7 +117,9 @@ async def test_a_multipart_body_is_shown_part_by_part(site: Site) -> None:
     await show(site, upload(), MULTIPART)
     await site.page.until("document.querySelectorAll('#sheet .body-part').length === 4")
     await site.page.until("document.querySelector('#sheet .body-part canvas')?.height === 32")
-    heads = await site.page.evaluate("[...document.querySelectorAll('.body-part h4')].map((head) => head.textContent)")
+    heads = await site.page.evaluate(
+        "[...document.querySelectorAll('.body-part h4')].map((head) => head.textContent)"
+    )
     assert heads[0] == "title 7\N{NO-BREAK SPACE}B"
     assert heads[1].startswith("meta application/json · 20")
     assert heads[2].startswith("photo sky.png · image/png · ")
@@ -110,7 +134,11 @@ async def test_parts_are_shown_up_to_a_cut(site: Site) -> None:
     """The last one says that it is cut off, and what was not kept is said below."""
     whole = upload()
     cut = whole[: whole.index(b"IDAT") + 6]
-    await show(site, Body(head=cut, tail=b"", size=9_000_000, truncated=True, coding=None, omitted=None), MULTIPART)
+    await show(
+        site,
+        Body(head=cut, tail=b"", size=9_000_000, truncated=True, coding=None, omitted=None),
+        MULTIPART,
+    )
     await site.page.until("document.querySelectorAll('#sheet .body-part').length === 3")
     await site.page.wait_for(".body-part:last-of-type h4", "cut off")
     await site.page.wait_for("#sheet .cut", "were not kept")
@@ -118,10 +146,14 @@ async def test_parts_are_shown_up_to_a_cut(site: Site) -> None:
 
 async def test_protobuf_without_a_schema_says_how_its_fields_get_names(site: Site) -> None:
     """Where they have some, nothing is said."""
-    for number, (messages, is_named) in enumerate(((b'[{"1":"A-1"},{"2":3}]', False), (b'[{"sku":"A-1"}]', True))):
+    for number, (messages, is_named) in enumerate(
+        ((b'[{"1":"A-1"},{"2":3}]', False), (b'[{"sku":"A-1"}]', True))
+    ):
         size = len(messages)
         coding = "gzip, protobuf"
-        body = Body(head=messages, tail=b"", size=size, truncated=False, coding=coding, omitted=None)
+        body = Body(
+            head=messages, tail=b"", size=size, truncated=False, coding=coding, omitted=None
+        )
         await show(site, body, "application/grpc", 9 + number)
         await site.page.wait_for(".tree", "A-1")
         shown = await site.page.evaluate(f"{SHEET}.innerText")
@@ -131,24 +163,35 @@ async def test_protobuf_without_a_schema_says_how_its_fields_get_names(site: Sit
 async def test_json_of_any_size_is_a_tree(site: Site) -> None:
     """A part is drawn at first; more on request; what is searched for is found at the end too."""
     items = [{"id": number, "deep": {"a": {"b": {"c": [number]}}}} for number in range(4000)]
-    await show(site, json.dumps({"items": items, "last": "here it ends"}).encode(), "application/json")
+    await show(
+        site, json.dumps({"items": items, "last": "here it ends"}).encode(), "application/json"
+    )
     await site.page.wait_for(".tree", '"last"')
     lines = "document.querySelectorAll('.tree .line').length"
     before = await site.page.evaluate(lines)
     assert 500 <= before < 6000
-    await site.page.evaluate("[...document.querySelectorAll('.tree button')].find((one) => !one.hidden).click()")
+    await site.page.evaluate(
+        "[...document.querySelectorAll('.tree button')].find((one) => !one.hidden).click()"
+    )
     assert await site.page.evaluate(lines) > before
     await site.page.evaluate("document.querySelector('.find').focus()")
     await site.page.type("399")
     await site.page.wait_for(".find-line", "28 found")
-    await site.page.until("[...document.querySelectorAll('.tree .hit')].at(-1).textContent === '3999'")
+    await site.page.until(
+        "[...document.querySelectorAll('.tree .hit')].at(-1).textContent === '3999'"
+    )
     await site.page.until("document.querySelectorAll('.tree .hit').length === 28")
 
 
 async def test_a_message_that_is_json_opens_as_a_tree(site: Site) -> None:
     """On one line until then; what is no JSON stays text."""
     session = record_of(3, status=101, path="/body", level="info")
-    data = {"direction": "in", "opcode": "text", "size": 30, "text": '{"type": "ping", "ids": [1, 2]}'}
+    data = {
+        "direction": "in",
+        "opcode": "text",
+        "size": 30,
+        "text": '{"type": "ping", "ids": [1, 2]}',
+    }
     event = record_of(
         2, kind="event", name="websocket_message", status=None, method=None, path=None, level="debug",
         trace_id=session.id.hex(), data=json.dumps(data).encode(),

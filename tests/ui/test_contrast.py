@@ -1,4 +1,6 @@
-"""Every colour that text has can be read on every ground it stands on, in both themes (WCAG 2.2, 1.4.3 and 1.4.11)."""
+"""Every colour that text has can be read on every ground it stands on, in both themes (WCAG 2.2,
+1.4.3 and 1.4.11).
+"""
 
 import re
 from itertools import product
@@ -9,20 +11,31 @@ import pytest
 STYLE = (Path(__file__).parents[2] / "api" / "ui" / "lib" / "tokens.css").read_text()
 GROUNDS = ("bg", "surface", "sunken", "accentbg")
 TEXTS = ("ink", "ink2", "ink3", "accent", "warn", "error")
-PAIRS = [*product(TEXTS, GROUNDS), ("onaccent", "accent"), ("warn", "warnbg"), ("error", "errorbg"), ("ink", "errorbg")]
+PAIRS = [
+    *product(TEXTS, GROUNDS),
+    ("onaccent", "accent"),
+    ("warn", "warnbg"),
+    ("error", "errorbg"),
+    ("ink", "errorbg"),
+]
 
 
 def themes() -> dict[str, dict[str, str]]:
     """Read the custom properties of both themes."""
     blocks = re.findall(r"(:root[^{]*)\{([^}]*--bg[^}]*)\}", STYLE)
-    found = {selector.strip(): dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", body)) for selector, body in blocks}
+    found = {
+        selector.strip(): dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", body))
+        for selector, body in blocks
+    }
     return {"light": found[":root"], "dark": found[':root[data-theme="dark"]']}
 
 
 def luminance(colour: str) -> float:
     """Return the relative luminance of `#RRGGBB`."""
     parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

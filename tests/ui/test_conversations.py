@@ -1,4 +1,6 @@
-"""The page of conversations: a line each, its turns in place, from a record to its conversation and back."""
+"""The page of conversations: a line each, its turns in place, from a record to its conversation and
+back.
+"""
 
 import json
 from typing import Any
@@ -29,7 +31,9 @@ def call(number: int, conversation: bytes, text: str = "", **changes: Any) -> En
 
 async def fill(site: Site) -> list[Entry]:
     """Store a run of three turns, whose last failed and used nothing, and a single call after it."""
-    lost: dict[str, Any] = dict.fromkeys(("input_tokens", "output_tokens", "cost_usd", "usage_state", "stream"))
+    lost: dict[str, Any] = dict.fromkeys(
+        ("input_tokens", "output_tokens", "cost_usd", "usage_state", "stream")
+    )
     run = [
         call(60, RUN, FIRST, cache_read_tokens=900),
         call(59, RUN),
@@ -49,7 +53,9 @@ async def cells(site: Site, selector: str) -> list[str]:
 
 
 async def test_a_run_is_one_line_that_opens(site: Site) -> None:
-    """The newest first; sums say what they lack; the turns stand in order and lead to their records."""
+    """The newest first; sums say what they lack; the turns stand in order and lead to their
+    records.
+    """
     run = await fill(site)
     page = site.page
     await page.resize(1400, 900)
@@ -86,7 +92,9 @@ async def test_a_run_is_one_line_that_opens(site: Site) -> None:
 
 
 async def test_a_record_leads_to_its_conversation(site: Site) -> None:
-    """Also when the period of the list does not hold it: it stands above the list, and goes when it is closed."""
+    """Also when the period of the list does not hold it: it stands above the list, and goes when it
+    is closed.
+    """
     run = await fill(site)
     page = site.page
     await site.open(f"/requests?record={format_id(run[2].record.id)}")
@@ -94,10 +102,15 @@ async def test_a_record_leads_to_its_conversation(site: Site) -> None:
     await page.wait_for(".turn-list tbody tr:nth-child(3)", "overloaded_error")
     await page.click(".turns a", "Show in Requests")
     await page.until("document.querySelectorAll('#rows tr[data-id]').length === 3")
-    assert await page.evaluate("document.querySelector('#filter').value") == f"conversation:{format_id(RUN)}"
+    assert (
+        await page.evaluate("document.querySelector('#filter').value")
+        == f"conversation:{format_id(RUN)}"
+    )
     await page.click("#filters")
     await page.wait_for(f'[data-facet="conversation:{format_id(RUN)}"]')
-    await page.evaluate(f"document.querySelector('[data-facet=\"conversation:{format_id(RUN)}\"]').click()")
+    await page.evaluate(
+        f"document.querySelector('[data-facet=\"conversation:{format_id(RUN)}\"]').click()"
+    )
     await page.until("!location.search.includes('conversation')")
     await site.open(f"/conversations?filter=model:claude-y&open={format_id(RUN)}")
     await page.until(f"{TURNS} === 3 && document.querySelectorAll('tr.conversation').length === 2")
@@ -118,7 +131,9 @@ async def test_filters_and_periods_are_in_the_address(site: Site) -> None:
     assert await page.evaluate("location.search") == "?min_turns=2&filter=model%3Aclaude-y"
     await page.click(".pager button", "Clear filters")
     await page.until("document.querySelectorAll('tr.conversation').length === 3")
-    await page.evaluate("document.querySelector('#filter').select(), document.querySelector('#filter').focus()")
+    await page.evaluate(
+        "document.querySelector('#filter').select(), document.querySelector('#filter').focus()"
+    )
     await page.type("nosuch:claude-y")
     await page.press("Enter")
     await page.wait_for("#filter-error", "nosuch")
@@ -130,7 +145,9 @@ async def test_long_lists_and_long_runs_go_on(empty_site: Site) -> None:
     """Pages of conversations by cursor, there and back; turns in pages of their own."""
     page = empty_site.page
     singles = [call(300 + number, bytes([3, number]) * 8) for number in range(60, 0, -1)]
-    await empty_site.store(*(entry.record for entry in singles), *(call(250 - n, RUN).record for n in range(230)))
+    await empty_site.store(
+        *(entry.record for entry in singles), *(call(250 - n, RUN).record for n in range(230))
+    )
     await empty_site.open("/conversations")
     await page.wait_for(".pager", "1–50")
     await page.click(".pager button", "Older")
@@ -165,12 +182,26 @@ async def test_the_open_page_fits_every_width(site: Site) -> None:
 
 
 async def test_no_figure_of_a_line_is_cut(site: Site) -> None:
-    """Durations of two digits before the point and two behind it, millions of tokens, in windows of usual widths."""
-    long = call(40, RUN, FIRST, duration_us=54_780_000, input_tokens=1_234_567, output_tokens=123_456, cost_usd=123.45)
+    """Durations of two digits before the point and two behind it, millions of tokens, in windows of
+    usual widths.
+    """
+    long = call(
+        40,
+        RUN,
+        FIRST,
+        duration_us=54_780_000,
+        input_tokens=1_234_567,
+        output_tokens=123_456,
+        cost_usd=123.45,
+    )
     await site.world.storage.commit(Batch(instance="side-1", entries=[long]))
     page = site.page
     await site.open("/conversations")
-    cut = "[...document.querySelectorAll('tr.conversation .figure')].filter((e) => e.scrollWidth > e.clientWidth)"
+    cut = (
+        "[...document.querySelectorAll('tr.conversation .figure')].filter((e) => e.scrollWidth > "
+        "e.clientWidth)"
+    )
+
     for width in (1280, 1024, 900):
         await page.resize(width, 800)
         await page.wait_for("tr.conversation td.duration", "54.78")
@@ -180,16 +211,29 @@ async def test_no_figure_of_a_line_is_cut(site: Site) -> None:
 
 async def test_a_call_that_was_cut_says_so(empty_site: Site) -> None:
     """Its status is 200, which is no reason."""
-    cut = call(10, TALK, "Tell me more", status=200, outcome="client_closed", level="warn", usage_state="partial")
+    cut = call(
+        10,
+        TALK,
+        "Tell me more",
+        status=200,
+        outcome="client_closed",
+        level="warn",
+        usage_state="partial",
+    )
     await empty_site.world.storage.commit(Batch(instance="side-1", entries=[cut]))
     await empty_site.open("/conversations")
     await empty_site.page.wait_for(".failed-turns", "client disconnected")
 
 
 async def test_a_turn_opens_inside_its_conversation(site: Site) -> None:
-    """Keys go to the next turn and the one before, past what is loaded; Escape closes the turn, then the run."""
+    """Keys go to the next turn and the one before, past what is loaded; Escape closes the turn,
+    then the run.
+    """
     run = await fill(site)
-    later = [call(50 - number % 40, RUN, path=f"/later/{number}", id=bytes([3, number] * 8)) for number in range(210)]
+    later = [
+        call(50 - number % 40, RUN, path=f"/later/{number}", id=bytes([3, number] * 8))
+        for number in range(210)
+    ]
     await site.world.storage.commit(Batch(instance="side-1", entries=later))
     page = site.page
     marked = "document.querySelector('.turn-list [aria-current] td').innerText"

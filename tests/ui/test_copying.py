@@ -1,4 +1,6 @@
-"""What is copied: a record as a command line that sends the same request again, and a secret that is shown once."""
+"""What is copied: a record as a command line that sends the same request again, and a secret that
+is shown once.
+"""
 
 import pytest
 
@@ -16,7 +18,8 @@ async def test_the_command_is_that_of_the_api(site: Site) -> None:
     await page.press("c")
     copied = await page.until("window.copied")
     given = await page.evaluate(
-        f"fetch('api/records/{format_id(site.records['stream'].id)}/curl').then((answer) => answer.json())"
+        f"fetch('api/records/{format_id(site.records['stream'].id)}/curl').then((answer) => "
+        "answer.json())"
     )
     assert copied == given["command"]
     assert "--url http" in copied or "--url 'http" in copied
@@ -24,17 +27,23 @@ async def test_the_command_is_that_of_the_api(site: Site) -> None:
 
 async def test_what_a_command_lacks_is_shown_beside_it(site: Site) -> None:
     """Its secrets were redacted: the notes say so once it is copied, and are those of the API."""
-    page, copied = site.page, format_id(site.records["stream"].id)
+    page = site.page
+    copied = format_id(site.records["stream"].id)
     await site.open(f"/requests?record={copied}")
     await page.wait_for("#sheet [role=tabpanel]")
-    notes = await page.evaluate(f"fetch('api/records/{copied}/curl').then((answer) => answer.json())")
+    notes = await page.evaluate(
+        f"fetch('api/records/{copied}/curl').then((answer) => answer.json())"
+    )
     assert notes["notes"]
     await page.press("c")
     await page.wait_for("#sheet [role=status]", f"Before you run it: {notes['notes'][0]}")
 
 
 MISSING = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
-FORBIDDEN = "navigator.clipboard.writeText = async () => { throw new DOMException('denied', 'NotAllowedError'); }"
+FORBIDDEN = (
+    "navigator.clipboard.writeText = async () => { throw new DOMException('denied', "
+    "'NotAllowedError'); }"
+)
 WATCH = """{
   const button = document.querySelector("#copy-secret");
   window.said = [];
@@ -55,7 +64,9 @@ async def make_key(page: Page) -> None:
 
 @pytest.mark.parametrize("clipboard", [MISSING, FORBIDDEN], ids=["plain HTTP", "forbidden"])
 async def test_a_secret_is_copied_without_a_clipboard(site: Site, clipboard: str) -> None:
-    """On plain HTTP a browser has no interface for it; what is outside the dialog cannot be selected."""
+    """On plain HTTP a browser has no interface for it; what is outside the dialog cannot be
+    selected.
+    """
     page = site.page
     await site.open("/keys")
     await page.wait_for("#keys tr")

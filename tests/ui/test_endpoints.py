@@ -1,4 +1,6 @@
-"""The page of endpoints: a row each with its shape and what moved, sortable, leading to its requests and its view."""
+"""The page of endpoints: a row each with its shape and what moved, sortable, leading to its
+requests and its view.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,12 +24,20 @@ def call(number: int, endpoint: str, duration_ms: int, **changes: Any) -> Any:
     """Make a request of an endpoint, so many steps ago."""
     return record_of(
         number,
-        **{"endpoint": endpoint, "path": endpoint, "duration_us": duration_ms * 1000, "method": "GET"} | changes,
+        **{
+            "endpoint": endpoint,
+            "path": endpoint,
+            "duration_us": duration_ms * 1000,
+            "method": "GET",
+        }
+        | changes,
     )
 
 
 async def fill(site: Site) -> None:
-    """Store two endpoints: one that came to fail and to be slow within the hour, one that is as it was."""
+    """Store two endpoints: one that came to fail and to be slow within the hour, one that is as it
+    was.
+    """
     await site.store(
         *(call(n, "/users/{id}", 400, status=500 if n % 4 == 0 else 200) for n in range(8)),
         *(call(HOUR + n, "/users/{id}", 100) for n in range(4)),
@@ -39,30 +49,48 @@ async def fill(site: Site) -> None:
 
 
 async def test_rows_say_what_moved_since_the_period_before(empty_site: Site) -> None:
-    """Requests, share of 5xx and p95, each with its change in words and an arrow, and a line over time."""
+    """Requests, share of 5xx and p95, each with its change in words and an arrow, and a line over
+    time.
+    """
     await fill(empty_site)
     await empty_site.open("/endpoints?period=1h")
     await empty_site.page.wait_for("#endpoints tr", "/health")
-    assert await empty_site.page.evaluate(NAMES) == ["GET /users/{id}", "GET /health", "POST /new,one"]
+    assert await empty_site.page.evaluate(NAMES) == [
+        "GET /users/{id}",
+        "GET /health",
+        "POST /new,one",
+    ]
     users, health, new = await empty_site.page.evaluate(CELLS)
     assert (users["requests"], users["requests_change"]) == ("8", "▲ 100 %")
     assert (users["server_errors"], users["server_errors_change"]) == ("25.0 %", "▲ 25.0 pt")
     assert users["p95_change"].startswith("▲ ")
-    assert [health[f"{name}_change"] for name in ("requests", "server_errors", "p95")] == ["steady"] * 3
-    assert [new[f"{name}_change"] for name in ("requests", "server_errors", "p95")] == ["new", "–", "–"]
-    drawn = "[...document.querySelectorAll('#endpoints .spark path')].filter((e) => /V[0-9]/.test(e.getAttribute('d')))"
+    assert [health[f"{name}_change"] for name in ("requests", "server_errors", "p95")] == [
+        "steady"
+    ] * 3
+    assert [new[f"{name}_change"] for name in ("requests", "server_errors", "p95")] == [
+        "new",
+        "–",
+        "–",
+    ]
+    drawn = (
+        "[...document.querySelectorAll('#endpoints .spark path')].filter((e) => "
+        "/V[0-9]/.test(e.getAttribute('d')))"
+    )
     assert await empty_site.page.evaluate(f"{drawn}.length") == 3
     assert len([one for one in empty_site.page.requests if one.startswith("api/top")]) == 1
 
 
-async def test_figures_of_a_row_are_whole_and_side_by_side_on_a_narrow_screen(empty_site: Site) -> None:
+async def test_figures_of_a_row_are_whole_and_side_by_side_on_a_narrow_screen(
+    empty_site: Site,
+) -> None:
     """None is cut or alone on a line."""
     await fill(empty_site)
     await empty_site.page.resize(390, 800)
     await empty_site.open("/endpoints?period=1h")
     await empty_site.page.wait_for(".endpoints td.name", "/users")
     places = await empty_site.page.evaluate(
-        "[...document.querySelectorAll('.endpoints tbody tr')].map((row) => [...row.querySelectorAll('td.figure')]"
+        "[...document.querySelectorAll('.endpoints tbody tr')].map((row) => "
+        "[...row.querySelectorAll('td.figure')]"
         ".filter((e) => e.getClientRects().length)"
         ".map((e) => [e.getBoundingClientRect().y, e.scrollWidth <= e.clientWidth]))"
     )
@@ -81,8 +109,12 @@ def cut_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sums, "add_rows", newest)
 
 
-async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines over time that have only the newest requests, and figures that do, say so; on the overview, too."""
+async def test_the_note_says_what_is_not_counted(
+    empty_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines over time that have only the newest requests, and figures that do, say so; on the
+    overview, too.
+    """
     await fill(empty_site)
     note = "document.querySelector('.filters [role=status]').innerText"
     cut_over_time(monkeypatch)
@@ -101,7 +133,9 @@ async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: 
     await empty_site.page.wait_for(".endpoints-most h2", "of the newest 13 requests")
 
 
-async def test_charts_say_what_is_not_counted(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_charts_say_what_is_not_counted(
+    empty_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those of an endpoint, and those of the overview, whose figures are whole."""
     await fill(empty_site)
     cut_over_time(monkeypatch)
@@ -118,11 +152,15 @@ async def test_every_column_sorts(empty_site: Site) -> None:
     await empty_site.open("/endpoints?period=1h")
     await page.wait_for("#endpoints tr", "/health")
     page.requests.clear()
+
     heads = await page.evaluate("[...document.querySelectorAll('.sort')].length")
     for number in range(heads):
         await page.evaluate(f"document.querySelectorAll('.sort')[{number}].click()")
-        sorts = await page.evaluate("[...document.querySelectorAll('thead th')].map((e) => e.ariaSort)")
+        sorts = await page.evaluate(
+            "[...document.querySelectorAll('thead th')].map((e) => e.ariaSort)"
+        )
         assert len([sort for sort in sorts if sort in ("ascending", "descending")]) == 1
+
     await page.click(".sort", "p95")
     assert await page.evaluate(NAMES) == ["GET /users/{id}", "POST /new,one", "GET /health"]
     await page.click(".sort", "p95")
@@ -132,23 +170,31 @@ async def test_every_column_sorts(empty_site: Site) -> None:
 
 
 async def test_a_name_leads_to_its_requests(empty_site: Site) -> None:
-    """Of the same period, those of method and template and no others, whatever characters the template has."""
+    """Of the same period, those of method and template and no others, whatever characters the
+    template has.
+    """
     await fill(empty_site)
     await empty_site.open("/endpoints?period=1h")
     await empty_site.page.click("#endpoints a", "/new,one")
     await empty_site.page.wait_for("#rows tr[data-id]", "/new,one")
-    assert await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+    assert (
+        await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+    )
     assert "period=1h" in await empty_site.page.evaluate("location.search")
     await empty_site.open("/endpoints?period=1h&by=path")
     await empty_site.page.click("#endpoints a", "/health")
     await empty_site.page.wait_for("#rows tr[data-id]", "/health")
-    assert await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 4
+    assert (
+        await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 4
+    )
 
 
 async def test_paths_without_an_endpoint_are_said_in_words(empty_site: Site) -> None:
     """The name that stands for them is in the title, and in the search that the words lead to."""
     page = empty_site.page
-    await empty_site.store(call(1, "{unknown}", 5, path="/wp-login.php", status=404), call(2, "{other}", 5, path="/x"))
+    await empty_site.store(
+        call(1, "{unknown}", 5, path="/wp-login.php", status=404), call(2, "{other}", 5, path="/x")
+    )
     await empty_site.open("/endpoints?period=1h")
     await page.wait_for("#endpoints td.name[title^='{unknown}']", "GET unknown paths")
     await page.wait_for("#endpoints td.name[title='{other}']", "GET others")
@@ -177,7 +223,9 @@ async def test_the_line_of_a_row_opens_its_view(empty_site: Site) -> None:
 
 
 async def test_a_filter_narrows_the_rows_and_what_they_lead_to(empty_site: Site) -> None:
-    """What is in the box is part of every row and link; what matches nothing says so and offers the way out."""
+    """What is in the box is part of every row and link; what matches nothing says so and offers the
+    way out.
+    """
     await fill(empty_site)
     page = empty_site.page
     await empty_site.open("/endpoints?period=1h&filter=status:5xx")
@@ -196,8 +244,17 @@ async def test_it_fits_every_width(empty_site: Site) -> None:
     await fill(empty_site)
     long = "/a/very/long/path/that/goes/on/and/on/{id}/" + "x" * 120
     await empty_site.store(*(call(300 + n, long, 50) for n in range(20)))
-    await empty_site.open("/endpoints?period=1h&open=GET+" + long.replace("{", "%7B").replace("}", "%7D"))
-    for width, scheme in ((2560, "dark"), (1400, "light"), (900, "dark"), (641, "light"), (375, "dark")):
+    await empty_site.open(
+        "/endpoints?period=1h&open=GET+" + long.replace("{", "%7B").replace("}", "%7D")
+    )
+
+    for width, scheme in (
+        (2560, "dark"),
+        (1400, "light"),
+        (900, "dark"),
+        (641, "light"),
+        (375, "dark"),
+    ):
         await empty_site.page.prefer(scheme)
         await empty_site.page.resize(width, 900)
         await empty_site.page.wait_for(".endpoint-view .figures", "20")

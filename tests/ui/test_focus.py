@@ -1,4 +1,6 @@
-"""What is drawn anew keeps the focus, and with it the place of whoever works by keyboard or has the page read aloud."""
+"""What is drawn anew keeps the focus, and with it the place of whoever works by keyboard or has the
+page read aloud.
+"""
 
 import pytest
 
@@ -15,11 +17,21 @@ async def test_tabs_of_a_record_are_turned_by_arrows(site: Site) -> None:
     await site.open(f"/requests?period=15m&record={site.records['stream'].id.hex()}")
     await page.wait_for("#tab-chat[aria-selected=true]")
     await page.evaluate("document.querySelector('#tab-chat').focus()")
-    for key, tab in (("ArrowRight", "request"), ("ArrowRight", "response"), ("ArrowLeft", "request")):
+
+    for key, tab in (
+        ("ArrowRight", "request"),
+        ("ArrowRight", "response"),
+        ("ArrowLeft", "request"),
+    ):
         await page.press(key)
-        await page.until(f"document.activeElement.id === 'tab-{tab}' && location.search.includes('tab={tab}')")
+        await page.until(
+            f"document.activeElement.id === 'tab-{tab}' && location.search.includes('tab={tab}')"
+        )
         assert (
-            await page.evaluate("document.querySelector('#tab-panel').getAttribute('aria-labelledby')") == f"tab-{tab}"
+            await page.evaluate(
+                "document.querySelector('#tab-panel').getAttribute('aria-labelledby')"
+            )
+            == f"tab-{tab}"
         )
 
 
@@ -31,13 +43,19 @@ async def test_a_button_of_the_sheet_can_be_pressed_again(site: Site) -> None:
     await page.press("j")
     await page.press("Enter")
     await page.wait_for("#sheet [role=tabpanel]")
-    await page.evaluate("document.querySelector('#sheet button[aria-label=\"Next record\"]').focus()")
+    await page.evaluate(
+        "document.querySelector('#sheet button[aria-label=\"Next record\"]').focus()"
+    )
     titles = []
+
     for _ in range(2):
         titles.append(await page.wait_for("#sheet h2"))
         await page.press("Enter")
-        await page.until(f"!document.querySelector('#sheet h2').innerText.includes({titles[-1].strip()!r})")
+        await page.until(
+            f"!document.querySelector('#sheet h2').innerText.includes({titles[-1].strip()!r})"
+        )
         await page.wait_for("#sheet [role=tabpanel]")
+
     assert await page.evaluate("document.activeElement.ariaLabel") == "Next record"
 
 
@@ -54,7 +72,9 @@ async def test_the_bar_of_a_pause_can_be_used(site: Site) -> None:
     await site.store(record_of(-1, path="/later", status=500))
     await page.wait_for("#live-bar", "1 new since")
     assert await page.evaluate("document.activeElement.isOld")
-    assert "new since" not in await page.evaluate("document.querySelector('#live-bar [role=status]').innerText")
+    assert "new since" not in await page.evaluate(
+        "document.querySelector('#live-bar [role=status]').innerText"
+    )
     await page.press("Enter")
     await page.wait_for("#rows tr[data-id]", "/later")
     await page.until(f"{FOCUSED}.startsWith('Pause')")
@@ -68,7 +88,9 @@ async def test_the_bar_of_a_pause_can_be_used(site: Site) -> None:
         long("/health", ".events a"),
     ],
 )
-async def test_a_page_that_renews_itself_leaves_the_focus_alone(site: Site, path: str, selector: str) -> None:
+async def test_a_page_that_renews_itself_leaves_the_focus_alone(
+    site: Site, path: str, selector: str
+) -> None:
     """Every two or ten seconds the whole of it is new."""
     page = site.page
     await site.open("/keys")
@@ -76,7 +98,9 @@ async def test_a_page_that_renews_itself_leaves_the_focus_alone(site: Site, path
       const real = setInterval;
       window.setInterval = (action, ms) => real(action, ms / 20);
     })()""")
-    await page.evaluate(f"history.pushState(null, '', '{path}'); dispatchEvent(new Event('popstate'))")
+    await page.evaluate(
+        f"history.pushState(null, '', '{path}'); dispatchEvent(new Event('popstate'))"
+    )
     await page.wait_for(selector)
     await page.evaluate(f"document.querySelector('{selector}').focus()")
     before = await page.evaluate(FOCUSED)
@@ -92,7 +116,9 @@ async def test_what_is_selected_on_the_health_page_stays(site: Site) -> None:
     page = site.page
     await site.open("/health")
     await page.wait_for(".events")
-    await page.evaluate("getSelection().selectAllChildren(document.querySelector('.events:last-child p'))")
+    await page.evaluate(
+        "getSelection().selectAllChildren(document.querySelector('.events:last-child p'))"
+    )
     seen = await page.evaluate("performance.getEntriesByType('resource').length")
     await page.until(f"performance.getEntriesByType('resource').length > {seen} + 4")
     assert await page.evaluate("String(getSelection())") == "None yet"
@@ -134,5 +160,9 @@ async def test_a_dialog_over_another_has_its_own_name(site: Site) -> None:
     await page.click("#views button", "Delete")
     await page.wait_for("dialog .danger")
     tree = await page.call("Accessibility.getFullAXTree")
-    names = [node["name"]["value"] for node in tree["nodes"] if node.get("role", {}).get("value") == "dialog"]
+    names = [
+        node["name"]["value"]
+        for node in tree["nodes"]
+        if node.get("role", {}).get("value") == "dialog"
+    ]
     assert names[-1] == "Delete the view?"

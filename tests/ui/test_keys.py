@@ -16,10 +16,12 @@ async def test_a_key_is_made_by_the_keyboard_alone(site: Site) -> None:
     await page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     await page.press("Enter")
     assert str(await page.until("window.copied")).startswith("sk_")
+
     for _ in range(8):
         await page.press("Tab")
         if await page.evaluate("document.activeElement.id === 'stored'"):
             break
+
     await page.press(" ")
     await page.press("Tab")
     await page.press("Enter")
@@ -29,7 +31,8 @@ async def test_a_key_is_made_by_the_keyboard_alone(site: Site) -> None:
 
 async def test_the_life_of_a_key(site: Site) -> None:
     """Done waits for the tick; the secret is nowhere afterwards; each change is stored."""
-    page, storage = site.page, site.world.storage
+    page = site.page
+    storage = site.world.storage
     await site.open("/keys")
     await page.click("#create")
     await page.wait_for("dialog", "New key")
@@ -60,4 +63,6 @@ async def test_the_life_of_a_key(site: Site) -> None:
     await page.click("#keys tr:first-child .doing button", "Delete")
     await page.click("dialog button.danger")
     await page.until("!document.querySelector('#keys').innerText.includes('Voice Key')")
-    assert [key.deleted_at_us is None for key in await storage.keys() if key.name == "Voice Key"] == [False]
+    assert [
+        key.deleted_at_us is None for key in await storage.keys() if key.name == "Voice Key"
+    ] == [False]

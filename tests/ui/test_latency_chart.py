@@ -1,4 +1,6 @@
-"""The heat map of latency: shades that tell counts apart in both themes, and cells that lead to their requests."""
+"""The heat map of latency: shades that tell counts apart in both themes, and cells that lead to
+their requests.
+"""
 
 import re
 from itertools import pairwise
@@ -26,7 +28,10 @@ LIGHTNESS = """(() => { const spans = [...document.querySelectorAll('.shades .sh
 async def fill(site: Site) -> None:
     """Store thirty requests of 40 ms in one second, and a slow one a quarter of an hour before."""
     await site.store(
-        *(call(n, "/quick", 40, started_at_us=call(1, "/", 1).started_at_us + n) for n in range(30)),
+        *(
+            call(n, "/quick", 40, started_at_us=call(1, "/", 1).started_at_us + n)
+            for n in range(30)
+        ),
         call(9_000, "/slow", 8_000),
     )
 
@@ -34,7 +39,9 @@ async def fill(site: Site) -> None:
 async def point(page: Page, x: float, y: float, *kinds: str) -> None:
     """Move the mouse to a point, or press and release it there."""
     for kind in kinds:
-        buttons: dict[str, Any] = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+        buttons: dict[str, Any] = (
+            {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+        )
         await page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **buttons)
 
 
@@ -57,7 +64,9 @@ async def test_a_cell_says_what_it_counts_and_leads_there(empty_site: Site) -> N
 
 
 async def test_cells_can_be_reached_by_keyboard(empty_site: Site) -> None:
-    """Arrows begin at the fullest cell, Shift selects more, Enter shows them, Escape gives up; all of it is said."""
+    """Arrows begin at the fullest cell, Shift selects more, Enter shows them, Escape gives up; all
+    of it is said.
+    """
     page = empty_site.page
     await fill(empty_site)
     await empty_site.open("/?period=1h")
@@ -65,7 +74,9 @@ async def test_cells_can_be_reached_by_keyboard(empty_site: Site) -> None:
     await page.evaluate(f"{CHART}.focus()")
     await page.press("ArrowUp")
     await page.wait_for(LABEL, "30 requests")
-    assert await page.evaluate(f"document.querySelector('{LABEL}').getAttribute('role')") == "status"
+    assert (
+        await page.evaluate(f"document.querySelector('{LABEL}').getAttribute('role')") == "status"
+    )
     await page.press("ArrowUp")
     await page.wait_for(LABEL, "0 requests")
     await page.press("Escape")
@@ -100,6 +111,7 @@ async def test_shades_are_told_apart_by_lightness(empty_site: Site) -> None:
     page = empty_site.page
     await fill(empty_site)
     await empty_site.open("/?period=1h")
+
     for scheme, sign in (("light", -1), ("dark", 1)):
         await page.prefer(scheme)
         await page.wait_for(".shades", "30 a cell")
@@ -113,7 +125,10 @@ async def test_the_chart_is_told_in_a_table(empty_site: Site) -> None:
     await fill(empty_site)
     await empty_site.open("/?period=1h")
     await empty_site.page.wait_for(".shades", "30 a cell")
-    table = "[...document.querySelectorAll('.latency-chart table')].find((e) => e.caption.innerText.startsWith('How'))"
+    table = (
+        "[...document.querySelectorAll('.latency-chart table')].find((e) => "
+        "e.caption.innerText.startsWith('How'))"
+    )
     slow, quick = await empty_site.page.evaluate(
         f"[...{table}.tBodies[0].rows].map((row) => [...row.cells].map((e) => e.innerText))"
     )
@@ -136,4 +151,7 @@ async def test_a_period_without_requests_has_no_cells(empty_site: Site) -> None:
         await page.press(key)
     await point(page, 1000, 330, "mouseMoved", "mousePressed", "mouseReleased")
     assert await page.evaluate("location.pathname") == "/"
-    assert await page.evaluate("document.querySelectorAll('.latency-chart [class^=shade]').length") == 0
+    assert (
+        await page.evaluate("document.querySelectorAll('.latency-chart [class^=shade]').length")
+        == 0
+    )

@@ -1,4 +1,6 @@
-"""Live mode in its corners: another search while paused, tabs that join late, browsers without locks, answers late."""
+"""Live mode in its corners: another search while paused, tabs that join late, browsers without
+locks, answers late.
+"""
 
 import asyncio
 
@@ -16,11 +18,16 @@ ANSWERED = (
     " && !name.includes('fields=')).length"
 )
 """How often the list was read: at once, and when the stream is there."""
-PATHS = "[...document.querySelectorAll('#rows tr[data-id] td.path')].map((cell) => cell.innerText.trim())"
+PATHS = (
+    "[...document.querySelectorAll('#rows tr[data-id] td.path')].map((cell) => "
+    "cell.innerText.trim())"
+)
 
 
 async def test_another_search_forgets_what_came_for_the_one_before(site: Site) -> None:
-    """What a pause holds back was of that search; the list that is read anew has all that is of this one."""
+    """What a pause holds back was of that search; the list that is read anew has all that is of
+    this one.
+    """
     page = site.page
     await site.open("/requests?period=15m&live=1")
     await site.listened()
@@ -41,7 +48,13 @@ async def test_another_search_forgets_what_came_for_the_one_before(site: Site) -
 async def test_calls_of_a_session_with_a_model_are_those_of_their_conversation(site: Site) -> None:
     """They are events, and come live as the list has them; those of other conversations do not."""
     conversation = bytes([9]) * 16
-    call = {"kind": "event", "name": "websocket_message", "status": None, "data": b"{}", "provider": "openai"}
+    call = {
+        "kind": "event",
+        "name": "websocket_message",
+        "status": None,
+        "data": b"{}",
+        "provider": "openai",
+    }
     await site.open(f"/requests?period=15m&live=1&filter=conversation:{format_id(conversation)}")
     await site.listened()
     await site.page.until(f"{ANSWERED} === 2")
@@ -51,7 +64,9 @@ async def test_calls_of_a_session_with_a_model_are_those_of_their_conversation(s
         record_of(-3, path="/last", provider="openai", conversation=conversation),
     )
     await site.page.wait_for("#rows tr[data-id]", "/last")
-    ids = await site.page.evaluate("[...document.querySelectorAll('#rows tr[data-id]')].map((row) => row.dataset.id)")
+    ids = await site.page.evaluate(
+        "[...document.querySelectorAll('#rows tr[data-id]')].map((row) => row.dataset.id)"
+    )
     assert ids[1] == format_id(said.id)
     assert len(ids) == 3  # and the one of the sample
 
@@ -69,15 +84,20 @@ async def test_messages_come_live_by_what_was_taken_out_of_them(site: Site) -> N
         record_of(-4, path="/last", redactions={"iban": 2}),
     )
     await site.page.wait_for("#rows tr[data-id]", "/last")
-    ids = await site.page.evaluate("[...document.querySelectorAll('#rows tr[data-id]')].map((row) => row.dataset.id)")
+    ids = await site.page.evaluate(
+        "[...document.querySelectorAll('#rows tr[data-id]')].map((row) => row.dataset.id)"
+    )
     assert ids[1:] == [format_id(said.id)]
 
 
 async def test_a_tab_that_joins_a_stream_has_what_came_before(site: Site) -> None:
-    """Its list may be minutes old when it goes live, and the stream of the other tab tells nothing of them."""
+    """Its list may be minutes old when it goes live, and the stream of the other tab tells nothing
+    of them.
+    """
     page = site.page
     await site.open("/requests?period=15m&live=1")
     await site.listened()
+
     async with page.sibling() as other:
         await other.open(site.url + "/requests?period=15m")
         await other.wait_for("#rows tr[data-id]")
@@ -88,7 +108,9 @@ async def test_a_tab_that_joins_a_stream_has_what_came_before(site: Site) -> Non
 
 
 async def test_without_locks_a_tab_keeps_its_stream_to_itself(site: Site) -> None:
-    """On plain HTTP of another host a browser has no locks: each tab hears all, and must not hear it twice."""
+    """On plain HTTP of another host a browser has no locks: each tab hears all, and must not hear
+    it twice.
+    """
     page = site.page
     await site.open("/keys")
     await page.wait_for("#keys tr")
@@ -109,12 +131,15 @@ async def test_live_records_keep_their_order_whatever_is_answered_first(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With columns of heads each batch is asked about; the answer about the first may come last."""
-    page, storage = site.page, site.world.storage
-    select, is_let = storage.read, asyncio.Event()
+    page = site.page
+    storage = site.world.storage
+    select = storage.read
+    is_let = asyncio.Event()
     held: list[RecordQuery] = []
 
     async def first_is_slow(query: RecordQuery) -> Page:
-        if query.filter.where is not None:  # not the list itself, which is read anew as soon as the stream is there
+        # Not the list itself, which is read anew as soon as the stream is there.
+        if query.filter.where is not None:
             held.append(query)
             if len(held) == 1:
                 await is_let.wait()
@@ -137,13 +162,19 @@ async def test_live_records_keep_their_order_whatever_is_answered_first(
     assert await page.evaluate(f"{PATHS}.slice(0, 3)") == ["/third", "/second", "/first"]
 
 
-@pytest.mark.parametrize(("question", "late"), [("&filter=path:/late", 1), ("", 2)], ids=["empty", "all"])
+@pytest.mark.parametrize(
+    ("question", "late"), [("&filter=path:/late", 1), ("", 2)], ids=["empty", "all"]
+)
 async def test_an_answer_that_comes_late_takes_no_live_record_away(
     site: Site, monkeypatch: pytest.MonkeyPatch, question: str, late: int
 ) -> None:
-    """The list is asked for twice, now and when the stream is there; what it was before the first record is no news."""
-    page, storage = site.page, site.world.storage
-    select, is_let = storage.read, asyncio.Event()
+    """The list is asked for twice, now and when the stream is there; what it was before the first
+    record is no news.
+    """
+    page = site.page
+    storage = site.world.storage
+    select = storage.read
+    is_let = asyncio.Event()
     found: list[Page] = []
 
     async def late_at_first(query: RecordQuery) -> Page:

@@ -1,7 +1,8 @@
-"""The UI over a store of a million records: every page, few requests, few rows in the document, counts.
+"""The UI over a store of a million records: every page, few requests, few rows in the document,
+counts.
 
-The store is made first, which takes a minute; `SIDELOG_TEST_STORE` names a directory with one to copy instead
-(`python -m bench.generate --recent --storage sqlite:///sidelog.db`).
+The store is made first, which takes a minute; `SIDELOG_TEST_STORE` names a directory with one to
+copy instead (`python -m bench.generate --recent --storage sqlite:///sidelog.db`).
 """
 
 import asyncio
@@ -29,7 +30,9 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 async def make_store(directory: Path) -> None:
     """Fill a store with records that end now."""
     async with await open_storage(URL, directory, durability="fast") as storage:
-        await fill(storage, RECORDS, DAYS, has_payloads=False, start_us=now_us() - int(DAYS * DAY_US))
+        await fill(
+            storage, RECORDS, DAYS, has_payloads=False, start_us=now_us() - int(DAYS * DAY_US)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(Path(ready) / "sidelog.db", made)
     else:
         asyncio.run(make_store(made))
+
     return made
 
 
@@ -81,11 +85,14 @@ async def test_the_list_goes_on_and_the_document_stays_small(site: Site) -> None
     page = site.page
     await site.open("/requests?period=7d")
     await page.wait_for("#older")
+
     for number in range(2, 11):
         await page.evaluate("document.querySelector('#older').click()")
         await page.until(
-            f"document.querySelector('#foot').innerText.replace(/\\s/g, '').startsWith('{number * 100}shown')"
+            "document.querySelector('#foot').innerText.replace(/\\s/g, "
+            f"'').startsWith('{number * 100}shown')"
         )
+
     assert await page.evaluate(ROWS) < 80
     assert len([one for one in page.requests if one.startswith("api/records?")]) == 10
 

@@ -20,10 +20,14 @@ VISIT_S: Final = 8
 @pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(("seed", "width"), [(1, 1400), (2, 400)])
-async def test_a_visitor_without_a_plan_breaks_nothing(site: Site, path: str, seed: int, width: int) -> None:
+async def test_a_visitor_without_a_plan_breaks_nothing(
+    site: Site, path: str, seed: int, width: int
+) -> None:
     """Wherever they get to within some seconds, while records come in."""
     await site.page.resize(width, 900)
-    await site.page.call("Page.addScriptToEvaluateOnNewDocument", source=SCRIPT.replace("SEED", str(seed)))
+    await site.page.call(
+        "Page.addScriptToEvaluateOnNewDocument", source=SCRIPT.replace("SEED", str(seed))
+    )
     await site.page.open(site.url + path)
     for second in range(VISIT_S):
         await asyncio.sleep(1)

@@ -1,4 +1,6 @@
-"""The links to the pages: whole words on any screen, and only those of pages that have something to say."""
+"""The links to the pages: whole words on any screen, and only those of pages that have something to
+say.
+"""
 
 import pytest
 
@@ -15,7 +17,12 @@ async def test_the_page_of_key_calls_is_not_offered_without_any(empty_site: Site
     """Not once all is read, either."""
     await empty_site.open("/")
     await empty_site.page.quiet()
-    assert await empty_site.page.evaluate("document.getElementById('key-calls').getClientRects().length") == 0
+    assert (
+        await empty_site.page.evaluate(
+            "document.getElementById('key-calls').getClientRects().length"
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize("width", [320, 360, 375, 768, 861, 1024])

@@ -1,4 +1,6 @@
-"""Alerts that are made of a search: what the dialog gives to paste works, and draws what it would have seen."""
+"""Alerts that are made of a search: what the dialog gives to paste works, and draws what it would
+have seen.
+"""
 
 import tomllib
 from pathlib import Path
@@ -61,18 +63,24 @@ async def test_what_is_pasted_is_an_alert_that_works(
     await choose(site, "limit", str(limit[side]))
     await choose(site, "name", "mine & <b>")
     await page.until(
-        "document.querySelector('dialog .course svg') && !document.querySelector('dialog .bad').textContent"
+        "document.querySelector('dialog .course svg') && !document.querySelector('dialog "
+        ".bad').textContent"
     )
     text = await page.evaluate("document.querySelector('#alert-toml').textContent")
     [given] = tomllib.loads(text)["alerts"]
     assert given["name"] == "mine & <b>"
     config = tmp_path / "sidelog.toml"
     config.write_text(f'[proxy]\nupstream = "http://127.0.0.1:3000"\n\n{text}')
+
     async with receiving() as receiver, ClientSession() as http:
         environ = {"ALERT_URL": receiver.url, "ALERT_KEY": "k" * 32}
         settings = load({}, environ, config)
         [alert] = settings.alerts
-        assert (alert.figure, alert.url, getattr(alert, side)) == (chosen["figure"], receiver.url, limit[side])
+        assert (alert.figure, alert.url, getattr(alert, side)) == (
+            chosen["figure"],
+            receiver.url,
+            limit[side],
+        )
         assert alert.query == filter.replace("min_latency_ms:1", "duration:>=1ms")
         storage = site.world.storage
         alerts = Alerting(settings.alerts, storage, storage, "side-1", is_shared=False)

@@ -1,4 +1,6 @@
-"""Every page renders with data, in both themes and at both widths, and says what is wrong where it is wrong."""
+"""Every page renders with data, in both themes and at both widths, and says what is wrong where it
+is wrong.
+"""
 
 import json
 from typing import Any
@@ -42,7 +44,9 @@ UNNAMED = """[...document.querySelectorAll("button, input, select, a[href], summ
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_pages_render_with_data_wide_and_narrow(site: Site, path: str) -> None:
-    """Data is there, every control has a name, and nothing is wider than the screen, in light and in dark."""
+    """Data is there, every control has a name, and nothing is wider than the screen, in light and
+    in dark.
+    """
     selector, text = PAGES[path]
     await site.open(path)
     for width, scheme in ((1400, "light"), (2560, "dark"), (375, "light")):
@@ -51,7 +55,10 @@ async def test_pages_render_with_data_wide_and_narrow(site: Site, path: str) -> 
         await site.page.wait_for(selector, text)
         assert await site.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         assert await site.page.evaluate(UNNAMED) == []
-    assert await site.page.evaluate("document.querySelector('#nav [aria-current]').pathname") == path
+
+    assert (
+        await site.page.evaluate("document.querySelector('#nav [aria-current]').pathname") == path
+    )
 
 
 async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
@@ -65,14 +72,26 @@ async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
     await site.page.evaluate("document.querySelector('.big-chart').focus()")
     for key in ("ArrowRight", "ArrowRight", "Enter"):
         await site.page.press(key)
-    assert "since=" in await site.page.until("location.search.includes('until=') && location.search")
+    assert "since=" in await site.page.until(
+        "location.search.includes('until=') && location.search"
+    )
 
 
 async def test_figures_of_the_overview_stand_apart(site: Site) -> None:
-    """No figure touches what stands before it, or is cut, even the words for a price that is not known."""
-    calls = {"provider": "openai", "model": "gpt-4o-mini-2024-07-18", "usage_state": "exact", "path": "/v1/responses"}
-    await site.store(*(record_of(n, input_tokens=123_456, output_tokens=78, **calls) for n in range(12)))
+    """No figure touches what stands before it, or is cut, even the words for a price that is not
+    known.
+    """
+    calls = {
+        "provider": "openai",
+        "model": "gpt-4o-mini-2024-07-18",
+        "usage_state": "exact",
+        "path": "/v1/responses",
+    }
+    await site.store(
+        *(record_of(n, input_tokens=123_456, output_tokens=78, **calls) for n in range(12))
+    )
     await site.open("/?period=15m")
+
     for width in (1401, 1280, 721, 400):
         await site.page.resize(width, 900)
         await site.page.wait_for(".lists", "no price")
@@ -80,14 +99,20 @@ async def test_figures_of_the_overview_stand_apart(site: Site) -> None:
 
 
 async def test_the_ledger_gives_way_to_the_navigation(site: Site) -> None:
-    """At no width does one lie on the other, or anything beyond the screen; on a laptop the ledger is whole."""
+    """At no width does one lie on the other, or anything beyond the screen; on a laptop the ledger
+    is whole.
+    """
     await site.open("/")
     await site.page.wait_for("#equation", "dropped")
     await site.page.wait_for("#equation .short", "stored + ")
     edges = """[[...document.querySelectorAll("#nav a")].at(-1).getBoundingClientRect().right,
         document.querySelector("#equation").getBoundingClientRect().left,
         document.querySelector("#logout").getBoundingClientRect().right]"""
-    hidden = "document.querySelector('#equation').scrollWidth - document.querySelector('#equation').clientWidth"
+    hidden = (
+        "document.querySelector('#equation').scrollWidth - "
+        "document.querySelector('#equation').clientWidth"
+    )
+
     for width in (1600, 1541, 1441, 1361, 1280, 1100, 861):
         await site.page.resize(width, 900)
         navigation, ledger, last = await site.page.evaluate(edges)
@@ -97,13 +122,29 @@ async def test_the_ledger_gives_way_to_the_navigation(site: Site) -> None:
 
 
 async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
-    """Process ids and uptimes, what runs, what is missing and why, how far retention is; its figures are labelled."""
-    gap = record_of(5, kind="event", name="gap", level="error", status=None, data=b'{"count":42,"reason":"ring_full"}')
-    await site.store(gap, record_of(6, kind="event", name="retention", status=None, data=b'{"rows":7}'))
+    """Process ids and uptimes, what runs, what is missing and why, how far retention is; its
+    figures are labelled.
+    """
+    gap = record_of(
+        5,
+        kind="event",
+        name="gap",
+        level="error",
+        status=None,
+        data=b'{"count":42,"reason":"ring_full"}',
+    )
+    await site.store(
+        gap, record_of(6, kind="event", name="retention", status=None, data=b'{"rows":7}')
+    )
     await site.open("/health")
-    heads = await site.page.evaluate("[...document.querySelectorAll('.processes th')].map((e) => e.innerText)")
+    heads = await site.page.evaluate(
+        "[...document.querySelectorAll('.processes th')].map((e) => e.innerText)"
+    )
     assert heads[:6] == ["Process", "PID", "Up", "In flight", "Requests", "Refused"]
-    cells = "[...document.querySelectorAll('.processes tbody tr')].map((r) => [...r.cells].map((e) => e.innerText))"
+    cells = (
+        "[...document.querySelectorAll('.processes tbody tr')].map((r) => [...r.cells].map((e) => "
+        "e.innerText))"
+    )
     worker, collector = await site.page.evaluate(cells)
     assert (worker[:2], worker[3:6]) == (["worker 1", "4021"], ["2", "9", "1"])
     assert collector[1] == "4019"
@@ -112,7 +153,9 @@ async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
     await site.page.wait_for(".events tr", '{"rows":7}')
     await site.page.wait_for(".facts", "12 removed since start")
     await site.page.resize(375, 900)
-    label = "getComputedStyle(document.querySelector('.processes td:nth-child(2)'), '::before').content"
+    label = (
+        "getComputedStyle(document.querySelector('.processes td:nth-child(2)'), '::before').content"
+    )
     assert await site.page.evaluate(label) == '"PID"'
 
 
@@ -123,7 +166,9 @@ async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
         (True, "the data directory was removed: restart", "Degraded"),
     ],
 )
-async def test_health_says_what_readiness_says(site: Site, ready: bool, reason: str, verdict: str) -> None:
+async def test_health_says_what_readiness_says(
+    site: Site, ready: bool, reason: str, verdict: str
+) -> None:
     """A store that is there and a ledger that balances are not all that counts."""
     site.world.ready = (ready, {"degraded": ready, "reasons": [reason]})
     await site.open("/health")
@@ -131,10 +176,14 @@ async def test_health_says_what_readiness_says(site: Site, ready: bool, reason: 
     await site.page.wait_for(".verdict-text", f"{reason[0].upper()}{reason[1:]}.")
 
 
-async def test_health_says_what_holds_the_store_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_health_says_what_holds_the_store_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program that keeps the journal long is named while records are still taken."""
     warning = "sqlite: another program keeps the journal sidelog.db-wal at 5000000 bytes: end it"
-    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "storage": {"up": True, "warning": warning}})
+    monkeypatch.setattr(
+        "tests.ui.conftest.STATUS", {**STATUS, "storage": {"up": True, "warning": warning}}
+    )
     await site.open("/health")
     await site.page.wait_for("p.warn", warning)
 
@@ -144,13 +193,21 @@ async def test_health_shows_replicas(site: Site, monkeypatch: pytest.MonkeyPatch
     await site.open("/health")
     await site.page.wait_for(".facts", "Durability")
     assert await site.page.evaluate("document.body.innerText.includes('Replica')") is False
-    of_all = {"version": "18.16.1", "reason": None, "read_only": False, "waiting": 0, "delay_s": 0.0}
+    of_all = {
+        "version": "18.16.1",
+        "reason": None,
+        "read_only": False,
+        "waiting": 0,
+        "delay_s": 0.0,
+    }
     replicas = [
         {**of_all, "host": "a:8123", "name": "first", "state": "whole"},
         {**of_all, "host": "b:8123", "name": "second", "state": "left_out", "waiting": 1234},
         {**of_all, "host": "c:8123", "name": "", "state": "away", "reason": "c:8123: refused"},
     ]
-    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "storage": {"up": True, "replicas": replicas}})
+    monkeypatch.setattr(
+        "tests.ui.conftest.STATUS", {**STATUS, "storage": {"up": True, "replicas": replicas}}
+    )
     await site.open("/health")
     await site.page.wait_for(".facts", "Replica first\nhas everything a:8123")
     await site.page.wait_for(
@@ -164,16 +221,28 @@ async def test_health_shows_the_export(site: Site, monkeypatch: pytest.MonkeyPat
     await site.open("/health")
     await site.page.wait_for(".facts", "Durability")
     assert await site.page.evaluate("document.body.innerText.includes('OpenTelemetry')") is False
-    counts = {"exported": 1234, "rejected": 3, "missed_records": 2, "waiting_records": 56, "lag_s": 61.0}
+    counts = {
+        "exported": 1234,
+        "rejected": 3,
+        "missed_records": 2,
+        "waiting_records": 56,
+        "lag_s": 61.0,
+    }
     otel = [
-        {"signal": "traces", **counts, "failures": {"timeout": 4, "throttled": 5}, "problem": "status 503"},
+        {
+            "signal": "traces",
+            **counts,
+            "failures": {"timeout": 4, "throttled": 5},
+            "problem": "status 503",
+        },
         {"signal": "logs", **counts, "failures": {}, "problem": None},
     ]
     monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "otel": otel})
     await site.open("/health")
     await site.page.wait_for("section", "OpenTelemetry traces")
     panels = await site.page.evaluate(
-        "[...document.querySelectorAll('section')].map((e) => e.innerText).filter((t) => /^OpenTelemetry/i.test(t))"
+        "[...document.querySelectorAll('section')].map((e) => e.innerText).filter((t) => "
+        "/^OpenTelemetry/i.test(t))"
     )
     assert len(panels) == 2
     assert "status 503" in panels[0]
@@ -190,25 +259,37 @@ async def test_an_empty_store_shows_the_recipe_and_turns_into_data(empty_site: S
     await empty_site.page.wait_for(".figures", "Requests")
 
 
-async def test_the_recipe_asks_a_unix_socket_by_its_path(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_recipe_asks_a_unix_socket_by_its_path(
+    empty_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Clients that take only a URL cannot, and are not shown."""
     proxy = {**STATUS["configuration"]["proxy"], "listen": "unix:///run/proxy.sock"}
     configuration: dict[str, Any] = {**STATUS["configuration"], "proxy": proxy}
     monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "configuration": configuration})
     await empty_site.open("/")
-    await empty_site.page.wait_for("#recipe", "curl --unix-socket /run/proxy.sock -i http://localhost/")
+    await empty_site.page.wait_for(
+        "#recipe", "curl --unix-socket /run/proxy.sock -i http://localhost/"
+    )
     await empty_site.page.wait_for(".pointers dd", "unix:///run/proxy.sock")
     assert await empty_site.page.evaluate("document.body.innerText.includes('OpenAI')") is False
 
 
-async def test_a_reader_with_a_scope_is_told_no_address_and_offered_no_key(empty_site: Site) -> None:
+async def test_a_reader_with_a_scope_is_told_no_address_and_offered_no_key(
+    empty_site: Site,
+) -> None:
     """The settings are not for it: no guess at the data port, and no button that would be refused."""
-    page, digest = empty_site.page, token_digest("reader")
+    page = empty_site.page
+    digest = token_digest("reader")
     scope = Scope(projects=("proj_a",))
     empty_site.world.credentials.append(Credential(digest, Principal("r", "reader", scope)))
     cookie = empty_site.services.sessions.open(digest)
     await page.call(
-        "Network.setCookie", name=COOKIE, value=cookie, url=empty_site.url, httpOnly=True, sameSite="Strict"
+        "Network.setCookie",
+        name=COOKIE,
+        value=cookie,
+        url=empty_site.url,
+        httpOnly=True,
+        sameSite="Strict",
     )
     await empty_site.open("/")
     await page.wait_for("p", "Nothing that your token may see has been recorded")
@@ -242,17 +323,24 @@ async def test_login_keeps_the_address_and_refuses_a_wrong_token(site: Site) -> 
     await page.evaluate("document.querySelector('#token').value = ''")
     await page.type(TOKEN)
     await page.press("Enter")
-    assert await page.until("location.pathname === '/requests' && location.search") == "?filter=status:5xx"
+    assert (
+        await page.until("location.pathname === '/requests' && location.search")
+        == "?filter=status:5xx"
+    )
     assert all("401" in problem for problem in page.problems), page.problems
     page.problems.clear()
 
 
-@pytest.mark.parametrize("elsewhere", ["//evil.example/x", "/.//evil.example/x", "/\\evil.example/x"])
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example/x", "/.//evil.example/x", "/\\evil.example/x"]
+)
 async def test_a_login_leads_nowhere_else(site: Site, elsewhere: str) -> None:
     """Whoever made the link."""
     page = site.page
     await page.open(f"{site.url}/login?next={quote(elsewhere)}#token={TOKEN}")
-    await page.until(f"location.href.startsWith({json.dumps(site.url)}) && location.pathname !== '/login'")
+    await page.until(
+        f"location.href.startsWith({json.dumps(site.url)}) && location.pathname !== '/login'"
+    )
     assert not any("//evil.example" in path.partition("?")[0] for path in page.requests)
     page.problems.clear()
 
@@ -277,10 +365,17 @@ async def test_the_printed_address_logs_in_a_tab_that_shows_the_login_already(si
     assert TOKEN not in await page.evaluate("location.href")
 
 
-async def test_without_a_data_port_nobody_is_sent_there(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_data_port_nobody_is_sent_there(
+    empty_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The recipe gives way to what has to be done elsewhere; the health page misses no worker."""
-    configuration: dict[str, Any] = {**STATUS["configuration"], "proxy": {"listen": "", "data_port": False}}
-    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "rings": [], "configuration": configuration})
+    configuration: dict[str, Any] = {
+        **STATUS["configuration"],
+        "proxy": {"listen": "", "data_port": False},
+    }
+    monkeypatch.setattr(
+        "tests.ui.conftest.STATUS", {**STATUS, "rings": [], "configuration": configuration}
+    )
     await empty_site.open("/")
     await empty_site.page.wait_for("main", "This sidelog has no data port")
     await empty_site.open("/health")
@@ -297,7 +392,14 @@ async def test_the_overview_of_a_young_store_shows_minutes(empty_site: Site) -> 
     await empty_site.open("/?period=1h")
     await page.wait_for(".periods [aria-pressed=true]", "1 h")
     await page.wait_for(".figures", "30 in total since ")
-    assert float(await page.evaluate("document.querySelector('.figures b, .figures .number').textContent")) > 0.1
+    assert (
+        float(
+            await page.evaluate(
+                "document.querySelector('.figures b, .figures .number').textContent"
+            )
+        )
+        > 0.1
+    )
     await page.quiet(0.2)
     assert await page.evaluate("document.querySelectorAll('.periods button').length") == 6
 
@@ -305,7 +407,9 @@ async def test_the_overview_of_a_young_store_shows_minutes(empty_site: Site) -> 
 async def test_the_overview_of_an_older_store_shows_an_hour(empty_site: Site) -> None:
     """Whatever was quiet since."""
     newest = record_of(1)
-    await empty_site.store(newest, record_of(2, started_at_us=newest.started_at_us - 100 * 60_000_000))
+    await empty_site.store(
+        newest, record_of(2, started_at_us=newest.started_at_us - 100 * 60_000_000)
+    )
     await empty_site.open("/")
     await empty_site.page.wait_for(".periods [aria-pressed=true]", "1 h")
 
@@ -319,7 +423,9 @@ async def test_no_cost_looks_like_none(site: Site) -> None:
         ("0.099", 2, "$0.0990"), ("0.1", 2, "$0.10"), ("12.345", 2, "$12.35"), ("0.014", 4, "$0.0140"),
         ("null", 2, "no price"),
     ):  # fmt: skip
-        text = await site.page.evaluate(f"import({path!r}).then(({{ money }}) => money({usd}, {digits}))")
+        text = await site.page.evaluate(
+            f"import({path!r}).then(({{ money }}) => money({usd}, {digits}))"
+        )
         assert text == shown, usd
 
 
@@ -336,7 +442,9 @@ async def test_request_logs_say_what_to_do(site: Site) -> None:
     """Request logs have six columns, code chip with its fix, and the one action that mends it."""
     await site.open("/request-logs")
     await site.page.wait_for("#logs tr", "Toggle it back on, or use a different key")
-    heads = await site.page.evaluate("[...document.querySelectorAll('thead th')].map((e) => e.innerText)")
+    heads = await site.page.evaluate(
+        "[...document.querySelectorAll('thead th')].map((e) => e.innerText)"
+    )
     assert heads == ["Time", "API key", "Endpoint", "Method", "Status", "Latency"]
     await site.page.evaluate("document.querySelector('#endpoint').focus()")
     await site.page.type("nothing-like-it")
@@ -349,7 +457,10 @@ async def test_nothing_is_cut_or_touches_on_a_narrow_screen(site: Site) -> None:
     await site.page.resize(390, 800)
     await site.open("/health")
     await site.page.wait_for(".processes td.figure", "4019")
-    cut = "[...document.querySelectorAll('.processes td')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    cut = (
+        "[...document.querySelectorAll('.processes td')].filter((e) => e.scrollWidth > "
+        "e.clientWidth).length"
+    )
     assert await site.page.evaluate(cut) == 0
     gaps = await site.page.evaluate("""[...document.querySelectorAll('#nav a:not([hidden])')].map((link) => {
         const range = document.createRange();
@@ -373,11 +484,15 @@ async def test_failures_of_one_reason_are_told_apart_by_what_they_said(site: Sit
     """A row has the message, whole in its title, and leads to the requests that said so."""
     place: dict[str, Any] = {"path": "/orders", "endpoint": "/orders", "status": 500}
     said = ["no worker is free", "no worker is free", "the store is away", None]
-    await site.store(*(record_of(-number, message=message, **place) for number, message in enumerate(said)))
+    await site.store(
+        *(record_of(-number, message=message, **place) for number, message in enumerate(said))
+    )
     page = site.page
     await site.open("/?period=15m")
     await page.wait_for(".failing .said")
-    shown = await page.evaluate("[...document.querySelectorAll('.failing .message')].map((each) => each.title)")
+    shown = await page.evaluate(
+        "[...document.querySelectorAll('.failing .message')].map((each) => each.title)"
+    )
     assert shown[:2] == ["no worker is free", "the store is away"]
     await page.click(".failing tbody tr:first-child a", "http_500")
     await page.until("document.querySelectorAll('#rows tr[data-id]').length === 2")
@@ -386,17 +501,33 @@ async def test_failures_of_one_reason_are_told_apart_by_what_they_said(site: Sit
 
 
 async def test_what_fails_is_counted_whatever_else_failed_since(site: Site) -> None:
-    """A burst of refusals hides no error; a row leads to as many records as it counts, and agrees with *Endpoints*."""
-    burst = [record_of(-number - 10, path="/login", endpoint="/login", status=401) for number in range(350)]
-    burst += [record_of(-number, path="/jobs", endpoint="/jobs", status=500, method="POST") for number in range(3)]
-    burst += [record_of(-number - 5, path="/jobs", endpoint="/jobs", status=500) for number in range(2)]
+    """A burst of refusals hides no error; a row leads to as many records as it counts, and agrees
+    with *Endpoints*.
+    """
+    burst = [
+        record_of(-number - 10, path="/login", endpoint="/login", status=401)
+        for number in range(350)
+    ]
+    burst += [
+        record_of(-number, path="/jobs", endpoint="/jobs", status=500, method="POST")
+        for number in range(3)
+    ]
+    burst += [
+        record_of(-number - 5, path="/jobs", endpoint="/jobs", status=500) for number in range(2)
+    ]
     await site.store(*burst)
     page = site.page
     await site.open("/?period=15m")
-    rows = "[...document.querySelectorAll('.failing tbody tr')].map((row) => row.innerText.replace(/\\s+/g, ' '))"
+    rows = (
+        "[...document.querySelectorAll('.failing tbody tr')].map((row) => "
+        "row.innerText.replace(/\\s+/g, ' '))"
+    )
     await page.wait_for(".failing tbody tr:nth-child(4)")
     shown = await page.evaluate(rows)
-    assert [row.strip() for row in shown][:2] == ["500 http_500 POST /jobs 3", "500 http_500 GET /jobs 2"]
+    assert [row.strip() for row in shown][:2] == [
+        "500 http_500 POST /jobs 3",
+        "500 http_500 GET /jobs 2",
+    ]
     assert "401 http_401 GET /login 350" in [row.strip() for row in shown]
     assert any("upstream_timeout" in row for row in shown)
     await page.wait_for(".endpoints-most", "POST /jobs")

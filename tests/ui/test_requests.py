@@ -1,4 +1,6 @@
-"""The requests page: filters and the open record are the address, live mode pauses and resumes, details show all."""
+"""The requests page: filters and the open record are the address, live mode pauses and resumes,
+details show all.
+"""
 
 import json
 
@@ -13,7 +15,9 @@ COUNT = "document.querySelectorAll('#rows tr[data-id]').length"
 
 
 async def test_filters_round_trip_through_the_address(site: Site) -> None:
-    """Box, facet and period end in the address; Back undoes; a reload shows the same; a bad word is said."""
+    """Box, facet and period end in the address; Back undoes; a reload shows the same; a bad word is
+    said.
+    """
     page = site.page
     await site.open("/requests?period=15m&facets=1")
     await page.wait_for("#rows tr[data-id]")
@@ -22,46 +26,70 @@ async def test_filters_round_trip_through_the_address(site: Site) -> None:
     await page.press("Enter")
     await page.until(f"{COUNT} === 1")
     await page.click("[data-facet='status:5xx']")
-    await page.until("new URLSearchParams(location.search).get('filter') === 'path:/slow status:5xx'")
+    await page.until(
+        "new URLSearchParams(location.search).get('filter') === 'path:/slow status:5xx'"
+    )
     await page.press("3")
     await page.until("new URLSearchParams(location.search).get('period') === '3h'")
     await site.open("/requests" + await page.evaluate("location.search"))
-    await page.until(f"{COUNT} === 1 && document.querySelector('#filter').value === 'path:/slow status:5xx'")
+    await page.until(
+        f"{COUNT} === 1 && document.querySelector('#filter').value === 'path:/slow status:5xx'"
+    )
     await page.evaluate("history.go(-2)")
     await page.until("new URLSearchParams(location.search).get('filter') === 'path:/slow'")
-    await page.evaluate("document.querySelector('#filter').focus(); document.querySelector('#filter').select()")
+    await page.evaluate(
+        "document.querySelector('#filter').focus(); document.querySelector('#filter').select()"
+    )
     await page.type("min_latency_ms:1.5s")
     await page.press("Enter")
     await page.wait_for("#filter-error", "whole milliseconds")
 
 
 async def test_facets_are_chosen_quickly_and_by_keyboard(site: Site) -> None:
-    """The second before the first is shown; the focus stays; a press that began before counts are new is a click."""
+    """The second before the first is shown; the focus stays; a press that began before counts are
+    new is a click.
+    """
     page = site.page
-    failed, get = (f"document.querySelector('[data-facet=\"{facet}\"]')" for facet in ("status:5xx", "method:GET"))
+    failed, get = (
+        f"document.querySelector('[data-facet=\"{facet}\"]')"
+        for facet in ("status:5xx", "method:GET")
+    )
     await site.open("/requests?period=15m&facets=1")
     await page.until(f"{failed} && {get}")
     await page.evaluate(f"{failed}.click(); {get}.click()")
-    await page.until("new URLSearchParams(location.search).get('filter') === 'status:5xx method:GET'")
-    await page.until(f"{COUNT} && {failed}.checked && {get}.checked && !document.querySelector('.facets.loading')")
+    await page.until(
+        "new URLSearchParams(location.search).get('filter') === 'status:5xx method:GET'"
+    )
+    await page.until(
+        f"{COUNT} && {failed}.checked && {get}.checked && "
+        "!document.querySelector('.facets.loading')"
+    )
     await page.evaluate(f"{failed}.focus(); {failed}.isOld = true")
     await page.press(" ")
     await page.until(f"!{failed}.isOld && !{failed}.checked")
     assert await page.evaluate(f"document.activeElement === {failed}")
-    x, y = await page.evaluate(f"(({{ x, y }}) => [x + 5, y + 5])({failed}.getBoundingClientRect())")
+    x, y = await page.evaluate(
+        f"(({{ x, y }}) => [x + 5, y + 5])({failed}.getBoundingClientRect())"
+    )
     await page.evaluate(f"{failed}.isOld = true")
-    await page.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+    await page.call(
+        "Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1
+    )
     await page.evaluate(f"{get}.click()")
     await page.until(f"!new URLSearchParams(location.search).has('filter') && {COUNT} > 1")
     await page.quiet()
     assert await page.evaluate(f"{failed}.isOld")
-    await page.call("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, button="left", clickCount=1)
+    await page.call(
+        "Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, button="left", clickCount=1
+    )
     await page.until("new URLSearchParams(location.search).get('filter') === 'status:5xx'")
     await page.until(f"!{failed}.isOld && {failed}.checked")
 
 
 async def test_the_box_takes_a_search(site: Site) -> None:
-    """Anything the language says: brackets, negation, patterns; a facet adds to it; an error says where."""
+    """Anything the language says: brackets, negation, patterns; a facet adds to it; an error says
+    where.
+    """
     page = site.page
     await site.open("/requests?period=15m&facets=1&filter=(path:/sl* or path:/none) -method:POST")
     await page.until(f"{COUNT} === 1")
@@ -71,10 +99,14 @@ async def test_the_box_takes_a_search(site: Site) -> None:
     await page.until(f"{COUNT} === 1 && document.querySelector('#filter').value === {wanted}")
     await page.click("[data-facet='status:5xx']")
     await page.until("!new URLSearchParams(location.search).get('filter').includes('status')")
-    await page.evaluate("document.querySelector('#filter').focus(); document.querySelector('#filter').select()")
+    await page.evaluate(
+        "document.querySelector('#filter').focus(); document.querySelector('#filter').select()"
+    )
     await page.type("path:/slow statsu:500")
     await page.press("Enter")
-    await page.wait_for("#filter-error", "at character 12: 'statsu' is an unknown search word; did you mean status?")
+    await page.wait_for(
+        "#filter-error", "at character 12: 'statsu' is an unknown search word; did you mean status?"
+    )
     assert all("400 (Bad Request)" in problem for problem in page.problems)
     page.problems.clear()
 
@@ -86,7 +118,9 @@ async def test_a_status_that_is_not_counted_shows_no_count(site: Site) -> None:
     await page.until(f"{COUNT} === 1")
     line = "document.querySelector(\"[data-facet='status:504']\")?.closest('label')"
     await page.until(f"{line}?.innerText.split(/\\s+/).join(' ').trim() === '504 ·'")
-    assert await page.evaluate(f"[{line}.classList.contains('zero'), !!{line}.querySelector('.error')]") == [
+    assert await page.evaluate(
+        f"[{line}.classList.contains('zero'), !!{line}.querySelector('.error')]"
+    ) == [
         False,
         True,
     ]
@@ -95,8 +129,11 @@ async def test_a_status_that_is_not_counted_shows_no_count(site: Site) -> None:
 async def test_a_search_that_has_found_nothing_goes_on_by_itself(
     empty_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each answer comes to the end of its time; the page asks on until something is found, and then waits."""
-    page, storage = empty_site.page, empty_site.world.storage
+    """Each answer comes to the end of its time; the page asks on until something is found, and then
+    waits.
+    """
+    page = empty_site.page
+    storage = empty_site.world.storage
     monkeypatch.setattr(slices, "FIRST_SLICE", 10)
     monkeypatch.setattr(slices, "SLICE_S", 1e-9)
     monkeypatch.setattr(storage._reads, "_budget_s", 0.0)  # type: ignore[attr-defined]
@@ -127,7 +164,9 @@ async def test_only_what_is_in_sight_is_drawn_and_older_pages_come(site: Site) -
 
 
 async def test_live_mode_pauses_without_losing_the_place(site: Site) -> None:
-    """New records come on top; paused they are counted, with the bad ones; resuming shows them in order."""
+    """New records come on top; paused they are counted, with the bad ones; resuming shows them in
+    order.
+    """
     page = site.page
     await site.open("/requests?period=15m&live=1")
     await page.wait_for("#live-bar", "Live")
@@ -136,7 +175,9 @@ async def test_live_mode_pauses_without_losing_the_place(site: Site) -> None:
     await page.wait_for("#rows tr[data-id]", "/live/first")
     await page.press(" ")
     await page.wait_for("#live-bar", "Paused at")
-    await site.store(record_of(-2, path="/live/second"), record_of(-3, path="/live/third", status=500))
+    await site.store(
+        record_of(-2, path="/live/second"), record_of(-3, path="/live/third", status=500)
+    )
     await page.wait_for("#live-bar", "2 new since")
     assert "/live/second" not in await page.wait_for("#rows")
     await page.press(" ")
@@ -159,17 +200,25 @@ async def test_live_mode_survives_a_restart_of_the_server(site: Site) -> None:
     await page.wait_for("#rows tr[data-id]", "/meanwhile")
     await site.store(record_of(-3, path="/after"))
     await page.wait_for("#rows tr[data-id]", "/after")
+
     for path in ("/before", "/meanwhile", "/after"):
-        assert await page.evaluate(f"document.querySelector('#rows').innerText.split('{path}').length") == 2
+        assert (
+            await page.evaluate(f"document.querySelector('#rows').innerText.split('{path}').length")
+            == 2
+        )
+
     assert all("ERR_" in problem for problem in page.problems), page.problems
     page.problems.clear()  # the browser reports the lost connection
 
 
 async def test_tabs_share_one_stream(site: Site) -> None:
-    """A second tab of the browser gets what the first one hears, and goes on alone when that one leaves."""
+    """A second tab of the browser gets what the first one hears, and goes on alone when that one
+    leaves.
+    """
     page = site.page
     await site.open("/requests?period=15m&live=1")
     await site.listened()
+
     async with page.sibling() as other:
         await other.open(site.url + "/requests?period=15m&live=1")
         await other.wait_for("#live-bar", "Live")
@@ -215,13 +264,19 @@ async def test_the_keyboard_alone_reaches_everything(site: Site) -> None:
     await page.wait_for("#sheet [role=tabpanel]")
     before = await page.evaluate("document.querySelector('#sheet [aria-selected=true]').id")
     await page.press("]")
-    await page.until(f"location.search.includes('tab=') && !document.querySelector('#{before}[aria-selected=true]')")
+    await page.until(
+        "location.search.includes('tab=') && "
+        f"!document.querySelector('#{before}[aria-selected=true]')"
+    )
     await page.press("Escape")
-    await page.until("document.querySelector('#sheet').hidden && document.activeElement.matches('tr[data-id]')")
+    await page.until(
+        "document.querySelector('#sheet').hidden && document.activeElement.matches('tr[data-id]')"
+    )
     await page.press("?")
     await page.wait_for("dialog", "pause or resume")
     await page.press("Escape")
     await page.until("!document.querySelector('dialog')")
+
     for key, path in (("h", "/health"), ("k", "/keys"), ("o", "/")):
         await page.press("g")
         await page.press(key)
@@ -242,7 +297,12 @@ async def test_a_row_says_what_was_asked_where_the_path_does_not(site: Site) -> 
             "data": {"error_message": "no"},
         },
     ]
-    usual: dict[str, object] = {"kind": "exchange", "level": "info", "outcome": "ok", "shed": "none"}
+    usual: dict[str, object] = {
+        "kind": "exchange",
+        "level": "info",
+        "outcome": "ok",
+        "shed": "none",
+    }
     details = await site.page.evaluate(
         f"""import("/ui/newest/list/rows.js").then(({{ COLUMNS }}) =>
           {json.dumps([usual | row for row in rows])}.map((row) => COLUMNS.what[1](row).textContent))"""
@@ -256,7 +316,9 @@ async def test_a_failure_says_why_in_its_row(site: Site) -> None:
     said = {"error": {"message": "Order 5511 is locked", "code": 7}}
     answers = {"/locked": said, "/detail": {"detail": "No such user"}, "/plain": None}
     made = [record_of(number, path=path, status=409) for number, path in enumerate(answers, 20)]
-    bodies = [payload_of(None, json.dumps(body).encode() if body else b"<p>") for body in answers.values()]
+    bodies = [
+        payload_of(None, json.dumps(body).encode() if body else b"<p>") for body in answers.values()
+    ]
     entries = [Entry(record, payload) for record, payload in zip(made, bodies, strict=True)]
     await site.world.storage.commit(Batch(instance="side-1", entries=entries))
     await site.open("/requests?period=15m")
@@ -272,7 +334,9 @@ async def test_a_failure_says_why_in_its_row(site: Site) -> None:
 
 
 async def test_a_record_of_the_address_is_brought_into_sight(site: Site) -> None:
-    """Whichever page of the list it is on, and whatever period the address names; its row is marked."""
+    """Whichever page of the list it is on, and whatever period the address names; its row is
+    marked.
+    """
     page = site.page
     old = record_of(90_000, path="/old")
     pages = [record_of(500 + number, path=f"/page/{number}") for number in range(300)]

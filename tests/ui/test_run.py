@@ -16,12 +16,17 @@ FRAMED = "document.documentElement.scrollWidth - innerWidth"
 
 
 async def fill(site: Site) -> list[Entry]:
-    """Store a run of three steps: the second fails, and an MCP call behind it; the third says that a tool did."""
+    """Store a run of three steps: the second fails, and an MCP call behind it; the third says that
+    a tool did.
+    """
     said: list[dict[str, Any]] = []
     made = []
     for number in range(3):
         if number == 2:
-            said.append({"role": "tool", "tool_call_id": "c0", "status": "error", "content": "no such file"})
+            said.append(
+                {"role": "tool", "tool_call_id": "c0", "status": "error", "content": "no such file"}
+            )
+
         said.append({"role": "user", "content": f"question {number} </script><b>"})
         answer = {"role": "assistant", "content": f"answer {number}", "tool_calls": [
             {"id": f"c{number}", "function": {"name": "read", "arguments": json.dumps({"n": number})}}]}  # fmt: skip
@@ -32,15 +37,24 @@ async def fill(site: Site) -> list[Entry]:
             "marks": bytes(16), "trace_id": "ab" * 16,
         }  # fmt: skip
         fields |= {"status": 529, "error_type": "overloaded_error"} if failed else {}
-        body = {"error": {"message": "too much to do"}} if failed else {"choices": [{"message": answer}]}
+        body = (
+            {"error": {"message": "too much to do"}}
+            if failed
+            else {"choices": [{"message": answer}]}
+        )
         sent = json.dumps({"messages": said}).encode()
-        made.append(Entry(record_of(60 - 2 * number, **fields), payload_of(sent, json.dumps(body).encode())))
+        made.append(
+            Entry(record_of(60 - 2 * number, **fields), payload_of(sent, json.dumps(body).encode()))
+        )
         if not failed:
             said.append(answer)
+
     mcp = record_of(57, provider="mcp", trace_id="ab" * 16)
     call = ToolCall(
         record_id=mcp.id, started_at_us=mcp.started_at_us, created_at_us=mcp.started_at_us, tool_name="search",
-        server_label="files", status="error", latency_us=2000, arguments=b'{"q": "<i>"}', error_details=b'{"a": 1}',
+        server_label="files", status="error", latency_us=2000, arguments=b'{"q": "<i>"}', error_details=(
+            b'{"a": 1}'
+        ),
     )  # fmt: skip
     await site.world.storage.commit(Batch("side-1", [*made, Entry(mcp, None, [call])]))
     return made
@@ -50,7 +64,9 @@ async def check(site: Site) -> None:
     """Look at what both show."""
     page = site.page
     await page.wait_for(".run-step:nth-child(3)", "answer 2")
-    steps: list[str] = await page.evaluate("[...document.querySelectorAll('.run-step')].map((one) => one.innerText)")
+    steps: list[str] = await page.evaluate(
+        "[...document.querySelectorAll('.run-step')].map((one) => one.innerText)"
+    )
     assert "question 0 </script><b>" in steps[0]
     assert "too much to do" in steps[1]
     assert "overloaded_error" in steps[1]
@@ -65,20 +81,47 @@ async def check(site: Site) -> None:
     assert (await page.evaluate("document.title")).startswith(title)
     await page.click(".run-step:nth-child(3) summary")
     await page.wait_for(".run-step:nth-child(3) details", "question 1")
-    for key, step in (("k", 2), ("k", 1), ("j", 2), ("k", 1), ("e", 2), ("e", 3), ("k", 2), ("ArrowDown", 3), ("j", 3)):
+
+    for key, step in (
+        ("k", 2),
+        ("k", 1),
+        ("j", 2),
+        ("k", 1),
+        ("e", 2),
+        ("e", 3),
+        ("k", 2),
+        ("ArrowDown", 3),
+        ("j", 3),
+    ):
         await page.press(key)
-        assert f"Step {step}" in await page.evaluate("document.activeElement.closest('.run-step').innerText")
+        assert f"Step {step}" in await page.evaluate(
+            "document.activeElement.closest('.run-step').innerText"
+        )
 
 
 async def test_results_are_named_and_folded(site: Site) -> None:
-    """By the tool whose call has their id, also one of an answer; long JSON is a click away, of MCP, too."""
+    """By the tool whose call has their id, also one of an answer; long JSON is a click away, of
+    MCP, too.
+    """
     page = site.page
     rows = json.dumps([{"name": f"row {number}"} for number in range(20)])
     asked = {"id": "toolu_1", "type": "tool_use", "name": "list_rows", "input": {}}
-    given = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": rows}]}
-    fields: dict[str, Any] = {"method": "POST", "path": "/v1/messages", "provider": "anthropic", "conversation": RUN}
+    given = {
+        "type": "tool_result",
+        "tool_use_id": "toolu_1",
+        "content": [{"type": "text", "text": rows}],
+    }
+    fields: dict[str, Any] = {
+        "method": "POST",
+        "path": "/v1/messages",
+        "provider": "anthropic",
+        "conversation": RUN,
+    }
     fields |= {"trace_id": "ab" * 16}
-    sent = ({"messages": [{"role": "user", "content": "Which?"}]}, {"messages": [{"role": "user", "content": [given]}]})
+    sent = (
+        {"messages": [{"role": "user", "content": "Which?"}]},
+        {"messages": [{"role": "user", "content": [given]}]},
+    )
     made = [
         Entry(
             record_of(60 - number, **fields),
@@ -93,6 +136,7 @@ async def test_results_are_named_and_folded(site: Site) -> None:
     )  # fmt: skip
     await site.world.storage.commit(Batch("side-1", [*made, Entry(mcp, None, [call])]))
     await site.open(f"/conversations/{format_id(RUN)}")
+
     for part in (".turn.tool", ".mcp-call"):
         at = f".run-step:nth-child(2) {part}"
         await page.wait_for(f"{at} code", "list_rows")

@@ -1,4 +1,6 @@
-"""A record is sent again from its page, as edited, by a caller who may; what came back is shown beside it."""
+"""A record is sent again from its page, as edited, by a caller who may; what came back is shown
+beside it.
+"""
 
 import json
 import os
@@ -11,7 +13,10 @@ from tests.api.samples import make_body
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
-HEAD = b"POST /orders?a=1 HTTP/1.1\r\nHost: shop.test\r\nAuthorization: [REDACTED]\r\nContent-Type: application/json"
+HEAD = (
+    b"POST /orders?a=1 HTTP/1.1\r\nHost: shop.test\r\nAuthorization: [REDACTED]\r\nContent-Type: "
+    b"application/json"
+)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json"
 
 
@@ -33,9 +38,21 @@ async def opened(site: Site, sender: Sender | None) -> None:
         again = SendAgain(targets=("http://staging:80",), send=sender.send)
         site.services = replace(site.services, send_again=again)
         await site.restart()
-    record = record_of(1, path="/orders", query="a=1", method="POST", status=200, request_bytes=9, response_bytes=12)
-    body, answer = make_body(json.dumps({"n": 1}).encode()), make_body(b'{"total": 7}')
-    await site.world.storage.commit(Batch("side-1", [Entry(record, Payload(HEAD, OK, body, answer))]))
+
+    record = record_of(
+        1,
+        path="/orders",
+        query="a=1",
+        method="POST",
+        status=200,
+        request_bytes=9,
+        response_bytes=12,
+    )
+    body = make_body(json.dumps({"n": 1}).encode())
+    answer = make_body(b'{"total": 7}')
+    await site.world.storage.commit(
+        Batch("side-1", [Entry(record, Payload(HEAD, OK, body, answer))])
+    )
     await site.open(f"/requests?period=15m&record={format_id(record.id)}")
     await site.page.wait_for("#tab-response")
 
@@ -45,8 +62,11 @@ async def fill(site: Site, name: str, value: str) -> None:
 
 
 async def test_a_request_is_edited_and_sent(empty_site: Site) -> None:
-    """What is redacted must be given first; what is not safe is asked about; a target can be chosen."""
-    page, sender = empty_site.page, Sender()
+    """What is redacted must be given first; what is not safe is asked about; a target can be
+    chosen.
+    """
+    page = empty_site.page
+    sender = Sender()
     await opened(empty_site, sender)
     await page.click("#send-again")
     await page.wait_for("dialog label", "Path and query")
@@ -71,13 +91,18 @@ async def test_a_request_is_edited_and_sent(empty_site: Site) -> None:
     await page.wait_for("dialog .outcome pre", '{"total": "7"}')
     request, target = sender.sent[0]
     assert request.payload is not None
-    assert (request.payload.request_head, target) == (b"GET /orders?a=2 HTTP/1.1\r\nAccept: */*", "http://staging:80")
+    assert (request.payload.request_head, target) == (
+        b"GET /orders?a=2 HTTP/1.1\r\nAccept: */*",
+        "http://staging:80",
+    )
     assert request.payload.request_body is None
+
     if directory := os.environ.get("SIDELOG_SCREENSHOTS"):
         for width, scheme in ((1400, "light"), (390, "dark")):
             await page.resize(width, 900)
             await page.prefer(scheme)
             await page.screenshot(Path(directory) / f"send-again-{width}-{scheme}.png")
+
     await page.press("Escape")
 
 
@@ -90,9 +115,13 @@ async def test_the_button_is_not_there_where_it_is_off(empty_site: Site) -> None
 
 async def test_a_replay_leads_to_its_original(empty_site: Site) -> None:
     """Both are compared by one click."""
-    original, replay = record_of(2, path="/a", request_bytes=0), record_of(1, path="/a", request_bytes=0)
+    original = record_of(2, path="/a", request_bytes=0)
+    replay = record_of(1, path="/a", request_bytes=0)
     head = f"GET /a HTTP/1.1\r\nX-Sidelog-Replay-Of: {format_id(original.id)}".encode()
-    entries = [Entry(each, Payload(h, OK, None, None)) for each, h in ((original, b"GET /a HTTP/1.1"), (replay, head))]
+    entries = [
+        Entry(each, Payload(h, OK, None, None))
+        for each, h in ((original, b"GET /a HTTP/1.1"), (replay, head))
+    ]
     await empty_site.world.storage.commit(Batch("side-1", entries))
     await empty_site.open(f"/requests?period=15m&record={format_id(replay.id)}")
     await empty_site.page.click("#sheet a.button", "Compare with the original")

@@ -1,4 +1,6 @@
-"""The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
+"""The sheet shows each kind of record for what it is: a stream, a binary body, an error, a
+WebSocket session.
+"""
 
 import pytest
 
@@ -53,16 +55,26 @@ async def test_a_grpc_call_shows_its_status_and_messages(empty_site: Site) -> No
 
 async def test_what_was_taken_out_stands_at_the_end(empty_site: Site) -> None:
     """Below every tab; each rule leads to the records that it is in, and says how to switch it off."""
-    page, line = empty_site.page, "#sheet .taken-out"
+    page = empty_site.page
+    line = "#sheet .taken-out"
     found = {"github-token": 1, 'name:a "b" c': 1, "name:password": 12, "other": 4}
     record = record_of(1, path="/taken", redactions=found)
-    entries = [Entry(record, payload_of(b"{}", b"{}")), Entry(record_of(2, path="/plain", redactions={"iban": 1}))]
+    entries = [
+        Entry(record, payload_of(b"{}", b"{}")),
+        Entry(record_of(2, path="/plain", redactions={"iban": 1})),
+    ]
     await empty_site.world.storage.commit(Batch(instance="side-1", entries=entries))
     await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
+
     for tab in ("request", "response", "facts"):
         await page.click(f"#tab-{tab}")
-        await page.wait_for(line, 'Taken out: github-token (1), name:a "b" c (1), name:password (12), other (4)')
-    titles = await page.evaluate(f"[...document.querySelectorAll('{line} a')].map((link) => link.title)")
+        await page.wait_for(
+            line, 'Taken out: github-token (1), name:a "b" c (1), name:password (12), other (4)'
+        )
+
+    titles = await page.evaluate(
+        f"[...document.querySelectorAll('{line} a')].map((link) => link.title)"
+    )
     assert [title.partition(": ")[2] for title in titles] == [
         '[redact] disable = ["github-token"]', '[redact] except = ["a \\"b\\" c"]',
         '[redact] except = ["password"]', "",
@@ -108,10 +120,21 @@ async def test_a_comma_stands_behind_the_bracket_it_follows(site: Site) -> None:
         "{", '"a": {', '"b": 1,', '"c": []', "},", '"d": [', "2,", "{},", "{", '"e": 3', "}", "],", '"f": null', "}",
     ]  # fmt: skip
     assert lines == expected
-    await site.page.evaluate("document.querySelectorAll('.tree details').forEach((branch) => (branch.open = false))")
+    await site.page.evaluate(
+        "document.querySelectorAll('.tree details').forEach((branch) => (branch.open = false))"
+    )
     await site.page.evaluate("document.querySelector('.tree > details').open = true")
-    folded = "document.querySelector('.tree').innerText.split('\\n').map((line) => line.trim()).filter(Boolean)"
-    assert await site.page.evaluate(folded) == ["{", '"a": { 2 members },', '"d": [ 3 items ],', '"f": null', "}"]
+    folded = (
+        "document.querySelector('.tree').innerText.split('\\n').map((line) => "
+        "line.trim()).filter(Boolean)"
+    )
+    assert await site.page.evaluate(folded) == [
+        "{",
+        '"a": { 2 members },',
+        '"d": [ 3 items ],',
+        '"f": null',
+        "}",
+    ]
 
 
 async def test_any_json_is_indented(empty_site: Site) -> None:
@@ -155,21 +178,30 @@ async def test_trailers_stand_behind_the_body(site: Site) -> None:
     await open_record(site, "binary")
     await site.page.click("#tab-response")
     await site.page.wait_for("pre.hex")
-    shown = "[...document.querySelectorAll('#tab-panel dl:last-child > *')].map((part) => part.textContent)"
+    shown = (
+        "[...document.querySelectorAll('#tab-panel dl:last-child > *')].map((part) => "
+        "part.textContent)"
+    )
     assert await site.page.evaluate(shown) == [
         *("digest", "sha-256=x"),
         *("content-length", "256 not passed on"),
     ]
     await site.page.click("#tab-request")
-    assert "Trailers" not in str(await site.page.evaluate("document.querySelector('#tab-panel').textContent"))
+    assert "Trailers" not in str(
+        await site.page.evaluate("document.querySelector('#tab-panel').textContent")
+    )
 
 
 async def test_a_cut_body_says_how_much_was_kept_and_where_it_was_cut(site: Site) -> None:
     """Both ends are apart, with the mark between them."""
     await open_record(site, "cut")
     await site.page.click("#tab-response")
-    await site.page.wait_for(".body-title", "cut: first 13\u00a0B and last 7\u00a0B of 5.0\u00a0MB kept")
-    parts = "[...document.querySelector('#tab-panel .body').children].map((part) => part.textContent)"
+    await site.page.wait_for(
+        ".body-title", "cut: first 13\u00a0B and last 7\u00a0B of 5.0\u00a0MB kept"
+    )
+    parts = (
+        "[...document.querySelector('#tab-panel .body').children].map((part) => part.textContent)"
+    )
     shown = await site.page.evaluate(parts)
     assert shown == ["the beginning", "about 5.0\u00a0MB were not kept", "the end"]
 
@@ -185,7 +217,9 @@ async def test_an_error_is_said_in_plain_words(site: Site) -> None:
 async def test_what_an_upstream_sent_that_is_no_response_is_shown(empty_site: Site) -> None:
     """Before the response that was made in its place, with what cannot be seen written out."""
     data = b'{"error_message": "not HTTP", "refused_response_head": "\\u0015SSH-2.0"}'
-    record = record_of(1, status=502, outcome="upstream_error", error_type="upstream_bad_response", data=data)
+    record = record_of(
+        1, status=502, outcome="upstream_error", error_type="upstream_bad_response", data=data
+    )
     payload = payload_of(None, b"{}")
     await empty_site.services.storage.commit(Batch("side-1", [Entry(record, payload)]))
     await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
@@ -195,11 +229,20 @@ async def test_what_an_upstream_sent_that_is_no_response_is_shown(empty_site: Si
 async def test_a_refused_call_says_which_limit_it_was_above(empty_site: Site) -> None:
     """In the list and in the sheet, with how long to wait; elsewhere the provider's own word."""
     page = empty_site.page
-    call = {"status": 429, "provider": "openai", "model": "gpt-x", "error_type": "rate_limit_exceeded"}
+    call = {
+        "status": 429,
+        "provider": "openai",
+        "model": "gpt-x",
+        "error_type": "rate_limit_exceeded",
+    }
     limited = record_of(1, data=b'{"rate_limit": "input tokens"}', **call)
     head = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7"
-    payload = Payload(request_head=HEAD, response_head=head, request_body=None, response_body=None, timeline=[])
-    await empty_site.services.storage.commit(Batch("side-1", [Entry(record_of(2, **call)), Entry(limited, payload)]))
+    payload = Payload(
+        request_head=HEAD, response_head=head, request_body=None, response_body=None, timeline=[]
+    )
+    await empty_site.services.storage.commit(
+        Batch("side-1", [Entry(record_of(2, **call)), Entry(limited, payload)])
+    )
     await empty_site.open("/requests?period=15m")
     await page.wait_for("#rows .what", "rate limit: input tokens")
     await page.wait_for("#rows .what", "rate_limit_exceeded")
@@ -212,9 +255,12 @@ async def test_a_failed_tool_call_is_found_and_says_what_the_tool_said(empty_sit
     """Its status is 200; the list and the sheet have its code, the sheet its words."""
     page = empty_site.page
     failed = tool_call(1, "error")
-    failed.record.level, failed.record.error_type = "error", "tool_error"
+    failed.record.level = "error"
+    failed.record.error_type = "tool_error"
     failed.record.data = b'{"mcp": {"method": "tools/call", "name": "search_tickets"}}'
-    failed.tool_calls[0].error_details = b'{"error": {"type": "tool_error", "message": "no such ticket"}}'
+    failed.tool_calls[
+        0
+    ].error_details = b'{"error": {"type": "tool_error", "message": "no such ticket"}}'
     await empty_site.services.storage.commit(Batch("side-1", [tool_call(2), failed]))
     await empty_site.open("/requests?period=15m&filter=error:tool_error")
     await page.wait_for("#rows .what", "tools/call search_tickets · tool_error")
@@ -230,11 +276,19 @@ async def test_what_happened_around_a_record_is_one_click_away(empty_site: Site)
     start_us = record_of(0).started_at_us - 100 * second_us
     moments = {"/earlier": -70, "/before": -59, "/shown": 0, "/after": 59, "/later": 70}
     records = [
-        record_of(n, service="shop", path=path, started_at_us=start_us + s * second_us, ended_at_us=start_us)
+        record_of(
+            n,
+            service="shop",
+            path=path,
+            started_at_us=start_us + s * second_us,
+            ended_at_us=start_us,
+        )
         for n, (path, s) in enumerate(moments.items())
     ]
     shown = records[2]
-    await empty_site.store(*records, record_of(9, service="bank", path="/elsewhere", started_at_us=start_us))
+    await empty_site.store(
+        *records, record_of(9, service="bank", path="/elsewhere", started_at_us=start_us)
+    )
     await empty_site.open(f"/requests?period=1h&record={shown.id.hex()}")
     await page.click("#sheet .actions button", "More")
     await page.click("#sheet a", "Around this moment")
@@ -249,19 +303,29 @@ ACTIONS = """[...document.querySelectorAll('#sheet .actions:not([hidden]) > :is(
 
 
 async def test_few_buttons_stand_before_a_record(empty_site: Site) -> None:
-    """What is done most, of a failure what explains it; the rest is a click away, also for the key of a link."""
+    """What is done most, of a failure what explains it; the rest is a click away, also for the key
+    of a link.
+    """
     page = empty_site.page
     fine, failed = (
-        record_of(n, status=status, endpoint="/a", trace_id="ab" * 16) for n, status in ((1, 200), (2, 500))
+        record_of(n, status=status, endpoint="/a", trace_id="ab" * 16)
+        for n, status in ((1, 200), (2, 500))
     )
     await empty_site.store(fine, failed)
     await page.resize(390, 800)
+
     for record, few in (
         (fine, ["Copy as curl"]), (failed, ["Compare with the last success", "Around this moment", "Copy as curl"]),
     ):  # fmt: skip
         await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
         await page.until(f"{ACTIONS}.join() === {','.join([*few, 'More'])!r}")
-        assert await page.evaluate("document.querySelector('#sheet .actions').getBoundingClientRect().height") < 100
+        assert (
+            await page.evaluate(
+                "document.querySelector('#sheet .actions').getBoundingClientRect().height"
+            )
+            < 100
+        )
+
     await page.press("y")
     await page.until(f"{ACTIONS}.includes('Copied') || {ACTIONS}.includes('Copy link')")
     assert "HAR file" in await page.evaluate(ACTIONS)
@@ -271,7 +335,9 @@ async def test_few_buttons_stand_before_a_record(empty_site: Site) -> None:
 
 
 async def test_a_record_opens_on_what_it_says(empty_site: Site) -> None:
-    """A GET without a body on its response, a failed call of a tool on the call, what was sent on the request."""
+    """A GET without a body on its response, a failed call of a tool on the call, what was sent on
+    the request.
+    """
     page = empty_site.page
     asked = Entry(record_of(1), Payload(HEAD, b"HTTP/1.1 200 OK", None, make_body(b"{}")))
     sent = Entry(record_of(2, method="POST"), payload_of(b"{}", b"{}"))
@@ -296,7 +362,9 @@ async def test_a_search_may_be_called_query(empty_site: Site) -> None:
     await empty_site.store(record_of(1, path="/wanted"), record_of(2, path="/other"))
     await empty_site.open("/requests?period=15m&query=path:/wanted")
     await empty_site.page.wait_for("#rows td.path", "/wanted")
-    assert await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+    assert (
+        await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+    )
 
 
 async def test_the_theme_is_changed_by_a_button(empty_site: Site) -> None:
@@ -310,7 +378,9 @@ async def test_the_theme_is_changed_by_a_button(empty_site: Site) -> None:
 
 
 async def test_a_failing_request_is_found_by_the_keyboard_alone(site: Site) -> None:
-    """From the overview: only errors, the first of them, what went wrong, its curl line, and its own archive."""
+    """From the overview: only errors, the first of them, what went wrong, its curl line, and its
+    own archive.
+    """
     page = site.page
     await site.open("/?period=15m")
     await page.wait_for(".failing")
@@ -348,10 +418,19 @@ async def test_the_messages_of_a_web_socket_are_listed(site: Site) -> None:
 async def test_a_session_of_a_thousand_messages_comes_in_pages(site: Site) -> None:
     """The first page is there at once; the rest is asked for."""
     page = site.page
-    session = record_of(50, status=101, path="/chatty", data=b'{"close_code": 1000, "messages_dropped": 1234}')
+    session = record_of(
+        50, status=101, path="/chatty", data=b'{"close_code": 1000, "messages_dropped": 1234}'
+    )
     data = b'{"direction": "in", "opcode": "text", "size": 5, "text": "hello"}'
     events = [
-        record_of(n, kind="event", name="websocket_message", status=None, trace_id=session.id.hex(), data=data)
+        record_of(
+            n,
+            kind="event",
+            name="websocket_message",
+            status=None,
+            trace_id=session.id.hex(),
+            data=data,
+        )
         for n in range(10_000, 11_000)
     ]
     await site.store(session, *events)
@@ -362,7 +441,9 @@ async def test_a_session_of_a_thousand_messages_comes_in_pages(site: Site) -> No
         await page.click("#tab-panel button", "Load more messages")
         await page.wait_for("#tab-panel", f"{number} messages so far")
     await page.click("#tab-panel button", "Load more messages")
-    await page.wait_for("#tab-panel", "1\u202f000 messages · 1\u202f234 more passed too fast to be kept")
+    await page.wait_for(
+        "#tab-panel", "1\u202f000 messages · 1\u202f234 more passed too fast to be kept"
+    )
     assert await page.evaluate("document.querySelectorAll('#messages tr').length") == 1000
 
 
@@ -385,8 +466,11 @@ async def test_a_record_that_is_gone_says_so(site: Site) -> None:
 
 @pytest.mark.parametrize("of", ["request", "trace"])
 async def test_a_pasted_id_may_be_that_of_a_client(empty_site: Site, of: str) -> None:
-    """Services log the X-Request-Id, often a UUID as a record's id is, or the trace; one click finds the record."""
-    page, pasted = empty_site.page, "6f1c29b4-6a51-4c1b-9d30-2f1f6c0a7be4"
+    """Services log the X-Request-Id, often a UUID as a record's id is, or the trace; one click
+    finds the record.
+    """
+    page = empty_site.page
+    pasted = "6f1c29b4-6a51-4c1b-9d30-2f1f6c0a7be4"
     fields = {"request_id": pasted} if of == "request" else {"trace_id": pasted.replace("-", "")}
     await empty_site.store(record_of(1, path="/wanted", **fields), record_of(2, path="/other"))
     await empty_site.open("/requests?period=15m")
@@ -401,15 +485,26 @@ async def test_a_pasted_id_may_be_that_of_a_client(empty_site: Site, of: str) ->
 
 
 async def test_a_request_in_flight_shows_what_is_known(site: Site) -> None:
-    """Its headers, before it has ended, and the messages of a session that runs; then how it ended, also in its row."""
+    """Its headers, before it has ended, and the messages of a session that runs; then how it ended,
+    also in its row.
+    """
     page = site.page
-    flying = record_of(20, path="/slow", status=101, ended_at_us=0, duration_us=0, first_byte_us=None)
+    flying = record_of(
+        20, path="/slow", status=101, ended_at_us=0, duration_us=0, first_byte_us=None
+    )
     site.world.in_flight = [flying]
-    site.world.known[flying.id] = Payload(b"GET /slow HTTP/1.1\r\nHost: app.test\r\nX-Asked: so far", b"", None, None)
+    site.world.known[flying.id] = Payload(
+        b"GET /slow HTTP/1.1\r\nHost: app.test\r\nX-Asked: so far", b"", None, None
+    )
     data = b'{"direction": "in", "opcode": "text", "size": 5, "text": "hello"}'
-    await site.store(record_of(19, kind="event", name="websocket_message", trace_id=flying.id.hex(), data=data))
+    await site.store(
+        record_of(19, kind="event", name="websocket_message", trace_id=flying.id.hex(), data=data)
+    )
     await site.open("/requests?period=15m")
-    hurry = "{ const later = setTimeout; window.setTimeout = (what, ms) => later(what, ms === 2000 ? 50 : ms) }"
+    hurry = (
+        "{ const later = setTimeout; window.setTimeout = (what, ms) => later(what, ms === 2000 ? "
+        "50 : ms) }"
+    )
     await page.evaluate(hurry)
     await page.click(f"[data-id='{format_id(flying.id)}']")
     await page.wait_for("#messages tr", "hello")
@@ -418,7 +513,9 @@ async def test_a_request_in_flight_shows_what_is_known(site: Site) -> None:
     await page.click("#tab-response")
     await page.wait_for("#tab-panel", "Body")
     site.world.in_flight = []
-    await site.store(record_of(20, id=flying.id, path="/slow", status=504, outcome="upstream_timeout"))
+    await site.store(
+        record_of(20, id=flying.id, path="/slow", status=504, outcome="upstream_timeout")
+    )
     await page.wait_for("#sheet h2", "504")
     await page.wait_for("#sheet .waterfall", "40")
     await page.wait_for(f"[data-id='{format_id(flying.id)}'] .status", "504")

@@ -1,4 +1,6 @@
-"""Slow and hanging answers: pages wait for what they asked for, ask no more meanwhile, and say what does not come."""
+"""Slow and hanging answers: pages wait for what they asked for, ask no more meanwhile, and say what
+does not come.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +31,9 @@ async def hasten(site: Site, path: str) -> None:
     await site.open("/keys")
     await site.page.wait_for("#keys tr, .nothing")
     await site.page.evaluate(FASTER)
-    await site.page.evaluate(f"history.pushState(null, '', '{path}'); dispatchEvent(new Event('popstate'))")
+    await site.page.evaluate(
+        f"history.pushState(null, '', '{path}'); dispatchEvent(new Event('popstate'))"
+    )
 
 
 def slow(read: Callable[[Query[Any]], Any], delay_s: float) -> Callable[[Query[Any]], Any]:
@@ -43,7 +47,9 @@ def slow(read: Callable[[Query[Any]], Any], delay_s: float) -> Callable[[Query[A
     return answer
 
 
-async def test_the_overview_waits_for_its_figures(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_overview_waits_for_its_figures(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It reads them again every ten seconds, and not before they have come: else they never would."""
     storage = site.world.storage
     monkeypatch.setattr(storage, "read", slow(storage.read, 0.8))
@@ -51,7 +57,8 @@ async def test_the_overview_waits_for_its_figures(site: Site, monkeypatch: pytes
     await site.page.until("document.querySelector('.failing')?.checkVisibility()")
     asked = sum(path.startswith("api/heatmap") for path in site.page.requests)
     await site.page.until(
-        "performance.getEntriesByType('resource').filter((e) => e.name.includes('api/heatmap')).length > 1"
+        "performance.getEntriesByType('resource').filter((e) => "
+        "e.name.includes('api/heatmap')).length > 1"
     )
     assert asked == 1
 
@@ -66,7 +73,10 @@ async def test_the_health_page_asks_again_when_it_was_answered(site: Site) -> No
     assert page.requests.count("api/status") == 1
     await page.call("Fetch.disable")
     await page.wait_for(".ledger")
-    await page.until("performance.getEntriesByType('resource').filter((e) => e.name.endsWith('api/status')).length > 2")
+    await page.until(
+        "performance.getEntriesByType('resource').filter((e) => "
+        "e.name.endsWith('api/status')).length > 2"
+    )
 
 
 @pytest.mark.long
@@ -88,12 +98,18 @@ async def test_a_server_that_hangs_is_said(site: Site) -> None:
 @pytest.mark.long
 async def test_a_reader_with_a_scope_hears_of_the_connection(empty_site: Site) -> None:
     """The ledger is not for it; that sidelog is away and back, and that its token was revoked, is."""
-    page, digest = empty_site.page, token_digest("reader")
+    page = empty_site.page
+    digest = token_digest("reader")
     credentials = empty_site.world.credentials
     credentials.append(Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",)))))
     cookie = empty_site.services.sessions.open(digest)
     await page.call(
-        "Network.setCookie", name=COOKIE, value=cookie, url=empty_site.url, httpOnly=True, sameSite="Strict"
+        "Network.setCookie",
+        name=COOKIE,
+        value=cookie,
+        url=empty_site.url,
+        httpOnly=True,
+        sameSite="Strict",
     )
     await empty_site.store(record_of(1, project="proj_a"))
     await empty_site.open("/requests?period=15m&live=1")

@@ -1,11 +1,19 @@
-"""Suggestions of the search box: words, their values, and what records have; the keyboard, and what is read aloud."""
+"""Suggestions of the search box: words, their values, and what records have; the keyboard, and what
+is read aloud.
+"""
 
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
 BOX = "document.querySelector('#filter')"
-OFFERED = "[...document.querySelectorAll('#suggestions li > span:first-child')].map((one) => one.textContent)"
-IS_OPEN = f"{BOX}.getAttribute('aria-expanded') === 'true' && !document.querySelector('#suggestions').hidden"
+OFFERED = (
+    "[...document.querySelectorAll('#suggestions li > span:first-child')].map((one) => "
+    "one.textContent)"
+)
+IS_OPEN = (
+    f"{BOX}.getAttribute('aria-expanded') === 'true' && "
+    "!document.querySelector('#suggestions').hidden"
+)
 
 
 async def begin(site: Site, text: str) -> None:
@@ -33,7 +41,9 @@ COMPLETED = {
 
 
 async def test_the_word_before_the_caret_is_completed(site: Site) -> None:
-    """Words by any of their names, values there are and values seen, alternatives, headers and places in bodies."""
+    """Words by any of their names, values there are and values seen, alternatives, headers and
+    places in bodies.
+    """
     await begin(site, "")
     for typed, offered in COMPLETED.items():
         await site.page.evaluate(f"{BOX}.select()")
@@ -41,11 +51,16 @@ async def test_the_word_before_the_caret_is_completed(site: Site) -> None:
         await site.page.until(f"{OFFERED}.includes({offered!r})")
 
 
-COUNTED = "[...document.querySelectorAll('#suggestions li')].map((one) => one.innerText.replace(/\\s+/g, ' '))"
+COUNTED = (
+    "[...document.querySelectorAll('#suggestions li')].map((one) => "
+    "one.innerText.replace(/\\s+/g, ' '))"
+)
 
 
 async def test_values_are_those_of_what_the_rest_finds(site: Site) -> None:
-    """The most frequent first, with how many records have them; what stands behind the caret counts, too."""
+    """The most frequent first, with how many records have them; what stands behind the caret
+    counts, too.
+    """
     page = site.page
     for number, method in enumerate(("PATCH", "PATCH", "DELETE")):
         await site.store(record_of(1 + number, path="/narrow", method=method, project="narrow"))
@@ -58,6 +73,7 @@ async def test_values_are_those_of_what_the_rest_finds(site: Site) -> None:
         await page.evaluate(f"{BOX}.setSelectionRange({len(before)}, {len(before)})")
         await page.type(typed)
         await page.until(f"{COUNTED}.slice(0, 2).join() === 'method:PATCH 2,method:DELETE 1'")
+
     for before in ("path:/narrow or ", "path:/narrow (", "(path:/narrow or host:none) or "):
         await begin(site, f"{before}method:")
         await page.until(f"{OFFERED}.includes('method:GET')")
@@ -70,7 +86,9 @@ async def test_values_are_those_of_what_the_rest_finds(site: Site) -> None:
 
 
 async def test_keys_move_take_and_close(site: Site) -> None:
-    """Tab takes and lets go on; Enter takes and searches; Escape closes; the chosen option is named to the box."""
+    """Tab takes and lets go on; Enter takes and searches; Escape closes; the chosen option is named
+    to the box.
+    """
     page = site.page
     await begin(site, "outc")
     await page.until(f"{IS_OPEN} && {OFFERED}[0] === 'outcome:'")
@@ -82,7 +100,9 @@ async def test_keys_move_take_and_close(site: Site) -> None:
     await page.until(f"{OFFERED}[0] === 'outcome:upstream_timeout'")
     await page.press("ArrowDown")
     await page.press("Tab")
-    await page.until(f"{BOX}.value === 'outcome:upstream_timeout' && document.activeElement === {BOX}")
+    await page.until(
+        f"{BOX}.value === 'outcome:upstream_timeout' && document.activeElement === {BOX}"
+    )
     await page.type(" method:g")
     await page.until(f"{OFFERED}[0] === 'method:GET'")
     await page.press("Escape")
@@ -91,11 +111,16 @@ async def test_keys_move_take_and_close(site: Site) -> None:
     await page.until(f"{OFFERED}[0] === 'method:GET'")
     await page.press("ArrowDown")
     await page.press("Enter")
-    await page.until("new URLSearchParams(location.search).get('filter') === 'outcome:upstream_timeout method:GET'")
+    await page.until(
+        "new URLSearchParams(location.search).get('filter') === 'outcome:upstream_timeout "
+        "method:GET'"
+    )
 
 
 async def test_suggestions_are_not_in_the_way(site: Site) -> None:
-    """Enter submits what is typed, whatever is suggested; nothing is suggested behind a space or in quotes."""
+    """Enter submits what is typed, whatever is suggested; nothing is suggested behind a space or in
+    quotes.
+    """
     page = site.page
     await begin(site, "status:5xx ")
     await page.until(f"!({IS_OPEN})")

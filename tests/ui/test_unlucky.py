@@ -14,7 +14,12 @@ from tests.ui.world import record_of
 async def test_pages_of_a_log_are_numbered_whichever_way_one_comes(site: Site) -> None:
     """By its buttons, and by Back and Forward of the browser."""
     page = site.page
-    keyed: dict[str, Any] = {"keyed": True, "key_id": "key-1", "key_name": "Production Key", "key_last4": "a1b2"}
+    keyed: dict[str, Any] = {
+        "keyed": True,
+        "key_id": "key-1",
+        "key_name": "Production Key",
+        "key_last4": "a1b2",
+    }
     await site.store(*[record_of(number, **keyed) for number in range(60, 0, -1)])
     await site.open("/request-logs")
     await page.wait_for(".pager", "1–50 of 61")
@@ -32,8 +37,10 @@ async def test_a_key_that_was_made_is_shown_though_its_form_was_closed(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a slow line Esc comes before the answer; the secret comes but once."""
-    page, storage = site.page, site.world.storage
-    create, is_let = storage.create_key, asyncio.Event()
+    page = site.page
+    storage = site.world.storage
+    create = storage.create_key
+    is_let = asyncio.Event()
 
     async def slow(key: Any) -> None:
         await is_let.wait()
@@ -52,7 +59,9 @@ async def test_a_key_that_was_made_is_shown_though_its_form_was_closed(
     await page.wait_for("#secret", "sk_")
 
 
-async def test_why_a_key_was_not_changed_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_why_a_key_was_not_changed_is_said(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the keys can still be read: a disk that is full."""
     page = site.page
 
@@ -88,10 +97,16 @@ async def test_a_search_that_is_refused_late_is_not_waited_for(site: Site) -> No
     """What stands for rows that are being loaded goes with the refusal."""
     page = site.page
     await page.call(
-        "Network.emulateNetworkConditions", offline=False, latency=300, downloadThroughput=-1, uploadThroughput=-1
+        "Network.emulateNetworkConditions",
+        offline=False,
+        latency=300,
+        downloadThroughput=-1,
+        uploadThroughput=-1,
     )
     await site.open("/requests?period=15m&filter=statsu:500")
-    await page.until("document.querySelector('.skeleton') || document.querySelector('#filter-error').textContent")
+    await page.until(
+        "document.querySelector('.skeleton') || document.querySelector('#filter-error').textContent"
+    )
     await page.wait_for("#filter-error", "did you mean status?")
     await page.until("!document.querySelector('.skeleton')")
     page.problems.clear()  # the browser reports the 400
@@ -114,8 +129,20 @@ async def test_the_same_search_asks_again(site: Site) -> None:
 async def test_what_is_sent_cannot_hide_itself(site: Site) -> None:
     """A role is what somebody else wrote; it is shown, and no class of ours."""
     sent = {"messages": [{"role": "hidden", "content": "look at me"}]}
-    record = {"provider": "openai", "duration_us": 1, "stream": None, "finish_reason": None, "response": None}
-    body = {"encoding": "utf-8", "head": json.dumps(sent), "tail": "", "truncated": False, "omitted": None}
+    record = {
+        "provider": "openai",
+        "duration_us": 1,
+        "stream": None,
+        "finish_reason": None,
+        "response": None,
+    }
+    body = {
+        "encoding": "utf-8",
+        "head": json.dumps(sent),
+        "tail": "",
+        "truncated": False,
+        "omitted": None,
+    }
     await site.open("/keys")
     classes = await site.page.evaluate(f"""import("/ui/newest/chat/tab.js").then(({{ chatTab }}) => {{
       const [, , make] = chatTab({json.dumps(record | {"request": {"body": body}})});
@@ -125,9 +152,15 @@ async def test_what_is_sent_cannot_hide_itself(site: Site) -> None:
     assert not any("hidden" in names for names in classes)
 
 
-@pytest.mark.parametrize(("module", "chart"), [("bar-chart", "BarChart"), ("latency-chart", "LatencyChart")])
-async def test_a_chart_takes_keys_and_pointers_before_it_is_drawn(site: Site, module: str, chart: str) -> None:
-    """Its data may be there before its width is known: what was chosen until then is drawn with the rest."""
+@pytest.mark.parametrize(
+    ("module", "chart"), [("bar-chart", "BarChart"), ("latency-chart", "LatencyChart")]
+)
+async def test_a_chart_takes_keys_and_pointers_before_it_is_drawn(
+    site: Site, module: str, chart: str
+) -> None:
+    """Its data may be there before its width is known: what was chosen until then is drawn with the
+    rest.
+    """
     await site.open("/keys")
     drawn = await site.page.evaluate(f"""import("/ui/newest/lib/{module}.js").then(async ({{ {chart} }}) => {{
       const {{ readLatency }} = await import("/ui/newest/endpoints/latency.js");

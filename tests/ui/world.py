@@ -1,4 +1,6 @@
-"""A store with a bit of everything the UI shows, behind a real admin server: no traffic has to be waited for."""
+"""A store with a bit of everything the UI shows, behind a real admin server: no traffic has to be
+waited for.
+"""
 
 import json
 import time
@@ -10,13 +12,19 @@ from storage.record import Batch, Body, Entry, Payload, Record, Stream, ToolCall
 from tests.api.samples import make_record
 
 NOW_US = time.time_ns() // 1000
-"""When the test began; set for each by `tests/ui/conftest.py`, for pages show a quarter of an hour."""
-HEAD: Final = b"POST /v1/messages HTTP/1.1\r\nHost: app.test\r\nx-api-key: [REDACTED]\r\nContent-Type: application/json"
+"""When the test began; set for each by `tests/ui/conftest.py`, for pages show a quarter of an hour.
+"""
+HEAD: Final = (
+    b"POST /v1/messages HTTP/1.1\r\nHost: app.test\r\nx-api-key: [REDACTED]\r\nContent-Type: "
+    b"application/json"
+)
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream"
 
 
 def record_of(number: int, **changes: Any) -> Record:
-    """Make an exchange that started a minute and `number` × 100 ms before the test, unless `changes` says otherwise."""
+    """Make an exchange that started a minute and `number` × 100 ms before the test, unless
+    `changes` says otherwise.
+    """
     started_us = NOW_US - 60_000_000 - number * 100_000
     fields: dict[str, Any] = {
         "id": new_id(started_us * 1000, 7, number),
@@ -30,16 +38,22 @@ def record_of(number: int, **changes: Any) -> Record:
         "error_type": None,
     }
     fields |= changes
-    fields["level"] = changes.get("level", level_of(fields.get("status", 200), fields.get("outcome", "ok")))
+    fields["level"] = changes.get(
+        "level", level_of(fields.get("status", 200), fields.get("outcome", "ok"))
+    )
     return make_record(number, **fields)
 
 
 def body_of(content: bytes) -> Body:
     """Make a body that was kept whole."""
-    return Body(head=content, tail=b"", size=len(content), truncated=False, coding=None, omitted=None)
+    return Body(
+        head=content, tail=b"", size=len(content), truncated=False, coding=None, omitted=None
+    )
 
 
-def payload_of(request: bytes | None, response: bytes | None, timeline: list[tuple[int, int]] | None = None) -> Payload:
+def payload_of(
+    request: bytes | None, response: bytes | None, timeline: list[tuple[int, int]] | None = None
+) -> Payload:
     """Make a payload of two whole bodies."""
     return Payload(
         request_head=HEAD,
@@ -76,7 +90,11 @@ def llm_call(number: int) -> Entry:
         cost_usd=0.014,
         duration_us=900_000,
         stream=Stream(
-            first_content_us=30_500, frames=3, longest_gap_us=400_000, finished=True, finish_reason="end_turn"
+            first_content_us=30_500,
+            frames=3,
+            longest_gap_us=400_000,
+            finished=True,
+            finish_reason="end_turn",
         ),
     )
     ends = [sum(len(piece) for piece in pieces[: index + 1]) for index in range(3)]
@@ -85,14 +103,23 @@ def llm_call(number: int) -> Entry:
 
 
 def socket_session(number: int) -> list[Entry]:
-    """Make a WebSocket session: plain, compressed, cut, unreadable and binary messages, and how it was closed."""
+    """Make a WebSocket session: plain, compressed, cut, unreadable and binary messages, and how it
+    was closed.
+    """
     session = record_of(number, status=101, path="/ws", level="info")
     hidden = {"compressed": True, "inflated_size": None, "text": None, "omitted": "context"}
     inflated = {"compressed": True, "inflated_size": 900}
     said: list[dict[str, Any]] = [
         {"direction": "in", "opcode": "text", "size": 5, "text": "hello"},
         {"direction": "out", "opcode": "text", "size": 20, "text": "how " * 225} | inflated,
-        {"direction": "in", "opcode": "text", "size": 9000, "text": "begin " * 682, "truncated": True, "kept": 4096},
+        {
+            "direction": "in",
+            "opcode": "text",
+            "size": 9000,
+            "text": "begin " * 682,
+            "truncated": True,
+            "kept": 4096,
+        },
         {"direction": "in", "opcode": "text", "size": 31} | hidden,
         {"direction": "out", "opcode": "binary", "size": 6, "base64": "iVBORw0K"},
         {"direction": "in", "opcode": "ping", "size": 0, "text": "", "count": 4000},
@@ -135,19 +162,29 @@ def tool_call(number: int, status: str = "success") -> Entry:
 
 
 KEY: Final = ApiKey(
-    id="key-1", name="Production Key", last4="a1b2", secret_sha256=secret_digest(b"sk_x"), created_at_us=NOW_US
+    id="key-1",
+    name="Production Key",
+    last4="a1b2",
+    secret_sha256=secret_digest(b"sk_x"),
+    created_at_us=NOW_US,
 )
 
 
 async def fill(storage: Storage) -> dict[str, Record]:
     """Store the sample; returns the records that tests open, by what they are."""
     entries = [
-        Entry(record_of(number), payload_of(None, b'{"id": 12345678901234567890}')) for number in range(400, 140, -1)
+        Entry(record_of(number), payload_of(None, b'{"id": 12345678901234567890}'))
+        for number in range(400, 140, -1)
     ]
     stream = llm_call(130)
     broken = Entry(
         record_of(
-            120, status=504, outcome="upstream_timeout", error_type="upstream_timeout", path="/slow", first_byte_us=None
+            120,
+            status=504,
+            outcome="upstream_timeout",
+            error_type="upstream_timeout",
+            path="/slow",
+            first_byte_us=None,
         ),
         payload_of(None, None),
     )
@@ -159,7 +196,12 @@ async def fill(storage: Storage) -> dict[str, Record]:
     cut = Entry(record_of(105, path="/long"), payload_of(None, b""))
     assert cut.payload is not None
     cut.payload.response_body = Body(
-        head=b"the beginning", tail=b"the end", size=5_000_000, truncated=True, coding=None, omitted=None
+        head=b"the beginning",
+        tail=b"the end",
+        size=5_000_000,
+        truncated=True,
+        coding=None,
+        omitted=None,
     )
     refused = Entry(
         record_of(

@@ -15,7 +15,9 @@ Ask = Callable[..., Awaitable[Any]]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def asked(chromium: Ports, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    """A page of the UI for all tests of a file: functions keep nothing, and to open it is most of what a test costs."""
+    """A page of the UI for all tests of a file: functions keep nothing, and to open it is most of
+    what a test costs.
+    """
     async for site in open_site(chromium, tmp_path_factory.mktemp("chat"), is_filled=False):
         await site.open("/keys")
         yield site.page
@@ -23,10 +25,15 @@ async def asked(chromium: Ports, tmp_path_factory: pytest.TempPathFactory) -> As
 
 @pytest.fixture
 def ask(asked: Page) -> Ask:
-    """`ask("sent.js", "sentIn", record)` calls a function of a module with values, and gives what it returns."""
+    """`ask("sent.js", "sentIn", record)` calls a function of a module with values, and gives what
+    it returns.
+    """
 
     async def call(module: str, name: str, *values: object) -> Any:
-        script = f'import("/ui/newest/chat/{module}").then((module) => module.{name}(...{json.dumps(values)}))'
+        script = (
+            f'import("/ui/newest/chat/{module}").then((module) => '
+            f"module.{name}(...{json.dumps(values)}))"
+        )
         returned = await asked.evaluate(script)
         assert asked.problems == []
         return returned
@@ -37,7 +44,9 @@ def ask(asked: Page) -> Ask:
 def record_with(
     request: object = None, response: object = None, *, keep: int | None = None, tail: int = 0
 ) -> dict[str, object]:
-    """Make what the chat reads of a record: bodies as text or JSON, of the request the first and last characters."""
+    """Make what the chat reads of a record: bodies as text or JSON, of the request the first and
+    last characters.
+    """
     return {"request": message(request, keep, tail), "response": message(response)}
 
 
@@ -47,5 +56,11 @@ def message(content: object, keep: int | None = None, tail: int = 0) -> dict[str
         return None
     text = content if isinstance(content, str) else json.dumps(content)
     head, end = (text, "") if keep is None else (text[:keep], text[len(text) - tail :])
-    body = {"encoding": "utf-8", "head": head, "tail": end, "truncated": keep is not None, "omitted": None}
+    body = {
+        "encoding": "utf-8",
+        "head": head,
+        "tail": end,
+        "truncated": keep is not None,
+        "omitted": None,
+    }
     return {"body": body}

@@ -1,4 +1,6 @@
-"""What models answer is put together from whatever they answer with: documents, events, streams, lines."""
+"""What models answer is put together from whatever they answer with: documents, events, streams,
+lines.
+"""
 
 import json
 from typing import Any
@@ -10,8 +12,18 @@ from tests.ui.chat.conftest import Ask, record_with
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OUTPUT: list[dict[str, Any]] = [
-    {"type": "reasoning", "summary": [{"type": "summary_text", "text": "A file"}], "encrypted_content": "gAAA"},
-    {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c1", "name": "exec", "input": "cat(`a`)"},
+    {
+        "type": "reasoning",
+        "summary": [{"type": "summary_text", "text": "A file"}],
+        "encrypted_content": "gAAA",
+    },
+    {
+        "type": "custom_tool_call",
+        "id": "ctc_1",
+        "call_id": "c1",
+        "name": "exec",
+        "input": "cat(`a`)",
+    },
     {"type": "local_shell_call", "id": "ls_1", "call_id": "c2", "action": {"command": ["ls"]}},
     {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Milk"}]},
 ]
@@ -30,21 +42,37 @@ def stream(*events: dict[str, Any]) -> dict[str, object]:
 
 def parts(answer: dict[str, Any]) -> list[tuple[str, ...]]:
     """Write parts as (kind, text) or (kind, text, name) where there is a name."""
-    return [(part["kind"], part["text"], *([part["name"]] if part.get("name") else [])) for part in answer["parts"]]
+    return [
+        (part["kind"], part["text"], *([part["name"]] if part.get("name") else []))
+        for part in answer["parts"]
+    ]
 
 
 @pytest.mark.parametrize("kind", ["", "response.completed", "response.done", "response.incomplete"])
 async def test_items_of_an_output(ask: Ask, kind: str) -> None:
-    """Thinking, calls with raw text, text: as a document, or as the event that ends a call over a WebSocket."""
+    """Thinking, calls with raw text, text: as a document, or as the event that ends a call over a
+    WebSocket.
+    """
     whole: dict[str, Any] = {"id": "resp_1", "object": "response", "output": OUTPUT}
-    answer = await ask("answer.js", "answerOf", record_with(None, {"type": kind, "response": whole} if kind else whole))
+    answer = await ask(
+        "answer.js",
+        "answerOf",
+        record_with(None, {"type": kind, "response": whole} if kind else whole),
+    )
     assert parts(answer) == PARTS
     assert [part.get("id") for part in answer["parts"]][1:3] == ["c1", "c2"]
 
 
 async def test_a_remote_tool_is_shown_with_what_it_gave(ask: Ask) -> None:
     """Its result stands in the item of its call, also where the answer is a stream."""
-    call = {"type": "mcp_call", "id": "mcp_1", "name": "add", "arguments": "{}", "output": "2", "error": None}
+    call = {
+        "type": "mcp_call",
+        "id": "mcp_1",
+        "name": "add",
+        "arguments": "{}",
+        "output": "2",
+        "error": None,
+    }
     told = [("call", "{}", "add"), ("result", "2", "add")]
     whole = {"id": "resp_1", "object": "response", "output": [call]}
     assert parts(await ask("answer.js", "answerOf", record_with(None, whole))) == told
@@ -60,13 +88,28 @@ async def test_a_remote_tool_is_shown_with_what_it_gave(ask: Ask) -> None:
 async def test_a_realtime_answer(ask: Ask) -> None:
     """What was said aloud is its transcript; what failed says why."""
     content = [{"type": "output_audio", "transcript": "Milk"}]
-    done = {"type": "response.done", "response": {"output": [{"type": "message", "content": content}]}}
+    done = {
+        "type": "response.done",
+        "response": {"output": [{"type": "message", "content": content}]},
+    }
     assert parts(await ask("answer.js", "answerOf", record_with(None, done))) == [("text", "Milk")]
     details = {"type": "failed", "error": {"code": "x", "message": "no quota"}}
-    failed = {"type": "response.done", "response": {"status": "failed", "status_details": details, "output": []}}
-    assert await ask("answer.js", "answerOf", record_with(None, failed)) == {"parts": [], "error": "no quota"}
-    failed = {"type": "response.failed", "response": {"error": {"message": "too long"}, "output": []}}
-    assert await ask("answer.js", "answerOf", record_with(None, failed)) == {"parts": [], "error": "too long"}
+    failed = {
+        "type": "response.done",
+        "response": {"status": "failed", "status_details": details, "output": []},
+    }
+    assert await ask("answer.js", "answerOf", record_with(None, failed)) == {
+        "parts": [],
+        "error": "no quota",
+    }
+    failed = {
+        "type": "response.failed",
+        "response": {"error": {"message": "too long"}, "output": []},
+    }
+    assert await ask("answer.js", "answerOf", record_with(None, failed)) == {
+        "parts": [],
+        "error": "too long",
+    }
 
 
 async def test_a_stream_of_responses(ask: Ask) -> None:
@@ -75,13 +118,44 @@ async def test_a_stream_of_responses(ask: Ask) -> None:
         "answer.js",
         "answerOf",
         stream(
-            {"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "summary": []}},
-            {"type": "response.reasoning_summary_part.added", "output_index": 0, "summary_index": 0},
-            {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 0, "delta": "A "},
-            {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 0, "delta": "file"},
-            {"type": "response.reasoning_summary_part.added", "output_index": 0, "summary_index": 1},
-            {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 1, "delta": "Two"},
-            {"type": "response.output_item.added", "output_index": 1, "item": {**OUTPUT[1], "input": ""}},
+            {
+                "type": "response.output_item.added",
+                "output_index": 0,
+                "item": {"type": "reasoning", "summary": []},
+            },
+            {
+                "type": "response.reasoning_summary_part.added",
+                "output_index": 0,
+                "summary_index": 0,
+            },
+            {
+                "type": "response.reasoning_summary_text.delta",
+                "output_index": 0,
+                "summary_index": 0,
+                "delta": "A ",
+            },
+            {
+                "type": "response.reasoning_summary_text.delta",
+                "output_index": 0,
+                "summary_index": 0,
+                "delta": "file",
+            },
+            {
+                "type": "response.reasoning_summary_part.added",
+                "output_index": 0,
+                "summary_index": 1,
+            },
+            {
+                "type": "response.reasoning_summary_text.delta",
+                "output_index": 0,
+                "summary_index": 1,
+                "delta": "Two",
+            },
+            {
+                "type": "response.output_item.added",
+                "output_index": 1,
+                "item": {**OUTPUT[1], "input": ""},
+            },
             {"type": "response.custom_tool_call_input.delta", "output_index": 1, "delta": "cat("},
             {"type": "response.custom_tool_call_input.delta", "output_index": 1, "delta": "`a`)"},
             {"type": "response.output_item.done", "output_index": 1, "item": OUTPUT[1]},
@@ -97,8 +171,14 @@ async def test_a_stream_of_responses(ask: Ask) -> None:
 async def test_a_stream_of_responses_that_says_all_at_its_end(ask: Ask) -> None:
     """Or fails there."""
     end = {"type": "response.completed", "response": {"output": OUTPUT}}
-    assert parts(await ask("answer.js", "answerOf", stream({"type": "response.created"}, end))) == PARTS
-    failed = {"type": "response.failed", "response": {"error": {"message": "too long"}, "output": []}}
+    assert (
+        parts(await ask("answer.js", "answerOf", stream({"type": "response.created"}, end)))
+        == PARTS
+    )
+    failed = {
+        "type": "response.failed",
+        "response": {"error": {"message": "too long"}, "output": []},
+    }
     assert (await ask("answer.js", "answerOf", stream(failed)))["error"] == "too long"
     failed = {"type": "error", "code": "x", "message": "no quota"}
     assert (await ask("answer.js", "answerOf", stream(failed)))["error"] == "no quota"
@@ -108,7 +188,10 @@ async def test_a_stream_of_anthropic(ask: Ask) -> None:
     """Thinking, a tool of the provider with what it found, a call, text."""
     found = {"type": "web_search_result", "title": "Milk", "url": "https://milk.test"}
     blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
-        ({"type": "thinking", "thinking": ""}, [{"thinking": "Where"}, {"type": "signature_delta", "signature": "s"}]),
+        (
+            {"type": "thinking", "thinking": ""},
+            [{"thinking": "Where"}, {"type": "signature_delta", "signature": "s"}],
+        ),
         ({"type": "redacted_thinking", "data": "AAAA"}, []),
         (
             {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}},
@@ -120,9 +203,13 @@ async def test_a_stream_of_anthropic(ask: Ask) -> None:
         ({"type": "text", "text": ""}, [{"text": "Mi"}, {"text": "lk"}]),
     ]
     events: list[dict[str, Any]] = []
+
     for index, (block, deltas) in enumerate(blocks):
         events.append({"type": "content_block_start", "index": index, "content_block": block})
-        events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        events += [
+            {"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas
+        ]
+
     assert parts(await ask("answer.js", "answerOf", stream(*events))) == [
         ("thinking", "Where"),
         ("other", "thinking, encrypted by the provider"),
@@ -134,7 +221,9 @@ async def test_a_stream_of_anthropic(ask: Ask) -> None:
 
 
 async def test_the_answers_of_gemini(ask: Ask) -> None:
-    """Thoughts, and calls of one function apart from each other; a stream is one as events and as a list."""
+    """Thoughts, and calls of one function apart from each other; a stream is one as events and as a
+    list.
+    """
 
     def piece(*content: dict[str, Any]) -> dict[str, Any]:
         return {"candidates": [{"content": {"role": "model", "parts": list(content)}}]}
@@ -142,8 +231,16 @@ async def test_the_answers_of_gemini(ask: Ask) -> None:
     pieces = [
         piece({"text": "A ", "thought": True}),
         piece({"text": "file", "thought": True}),
-        piece({"functionCall": {"id": "r1", "name": "read", "args": {"a": 1}}, "thoughtSignature": "s"}),
-        piece({"functionCall": {"id": "r2", "name": "read", "args": {"a": 2}}}, {"text": "", "thoughtSignature": "s"}),
+        piece(
+            {
+                "functionCall": {"id": "r1", "name": "read", "args": {"a": 1}},
+                "thoughtSignature": "s",
+            }
+        ),
+        piece(
+            {"functionCall": {"id": "r2", "name": "read", "args": {"a": 2}}},
+            {"text": "", "thoughtSignature": "s"},
+        ),
         piece({"text": "Mi"}),
         piece({"text": "lk"}),
     ]
@@ -157,16 +254,30 @@ async def test_the_answers_of_gemini(ask: Ask) -> None:
     assert parts(await ask("answer.js", "answerOf", record_with(None, pieces))) == expected
     live = {"serverContent": {"modelTurn": {"parts": [{"text": "Milk"}]}, "turnComplete": True}}
     assert parts(await ask("answer.js", "answerOf", record_with(None, live))) == [("text", "Milk")]
-    assert await ask("answer.js", "answerOf", record_with(None, {"serverContent": {"turnComplete": True}})) is None
+    assert (
+        await ask(
+            "answer.js", "answerOf", record_with(None, {"serverContent": {"turnComplete": True}})
+        )
+        is None
+    )
 
 
 async def test_answers_with_thinking_beside_the_text(ask: Ask) -> None:
     """Of servers that speak like OpenAI, and of Ollama, whose lines may have whole calls."""
     message = {"content": "Milk", "reasoning_content": "A file"}
     expected = [("thinking", "A file"), ("text", "Milk")]
-    assert parts(await ask("answer.js", "answerOf", record_with(None, {"choices": [{"message": message}]}))) == expected
+    assert (
+        parts(
+            await ask(
+                "answer.js", "answerOf", record_with(None, {"choices": [{"message": message}]})
+            )
+        )
+        == expected
+    )
     deltas = [{"reasoning": "A "}, {"reasoning": "file"}, {"content": "Milk"}]
-    answer = await ask("answer.js", "answerOf", stream(*({"choices": [{"delta": delta}]} for delta in deltas)))
+    answer = await ask(
+        "answer.js", "answerOf", stream(*({"choices": [{"delta": delta}]} for delta in deltas))
+    )
     assert parts(answer) == expected
     calls = [{"function": {"name": "read", "arguments": {"a": number}}} for number in (1, 2)]
     lines: list[dict[str, Any]] = [
@@ -176,7 +287,10 @@ async def test_answers_with_thinking_beside_the_text(ask: Ask) -> None:
         {"content": "lk"},
         {"tool_calls": calls},
     ]
-    text = "".join(json.dumps({"message": {"role": "assistant", "content": "", **line}}) + "\n" for line in lines)
+    text = "".join(
+        json.dumps({"message": {"role": "assistant", "content": "", **line}}) + "\n"
+        for line in lines
+    )
     assert parts(await ask("answer.js", "answerOf", record_with(None, text))) == [
         *expected,
         ("call", '{\n  "a": 1\n}', "read"),
@@ -190,9 +304,13 @@ async def test_a_document_that_was_cut(ask: Ask) -> None:
     record = record_with(text, keep=text.index("lk"))
     answer = await ask("answer.js", "answerOf", {"response": record["request"]})
     assert parts(answer) == [*PARTS[:-1], ("text", "Mi")]
-    text = "".join(json.dumps({"message": {"content": word}}) + "\n" for word in ("Mi", "lk", "man"))
+    text = "".join(
+        json.dumps({"message": {"content": word}}) + "\n" for word in ("Mi", "lk", "man")
+    )
     record = record_with(text, keep=text.index("man"))
-    assert parts(await ask("answer.js", "answerOf", {"response": record["request"]})) == [("text", "Milk")]
+    assert parts(await ask("answer.js", "answerOf", {"response": record["request"]})) == [
+        ("text", "Milk")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -228,39 +346,71 @@ STEPS = [
 
 async def test_an_interaction_of_gemini(ask: Ask) -> None:
     """Steps, whole and in pieces; what was asked is no answer."""
-    whole = record_with({"input": "Read"}, {"object": "interaction", "status": "completed", "steps": STEPS})
+    whole = record_with(
+        {"input": "Read"}, {"object": "interaction", "status": "completed", "steps": STEPS}
+    )
     assert parts(await ask("answer.js", "answerOf", whole)) == [
         ("thinking", "A file"), ("call", '{\n  "a": 1\n}', "read"), ("result", "milk", "read"), ("text", "Milk"),
     ]  # fmt: skip
     pieces: list[dict[str, Any]] = [
         {"event_type": "interaction.created", "interaction": {"status": "in_progress"}},
         {"event_type": "step.start", "index": 0, "step": {"type": "thought"}},
-        {"event_type": "step.delta", "index": 0, "delta": {"type": "thought_summary", "content": {"text": "A file"}}},
-        {"event_type": "step.start", "index": 1, "step": {"type": "function_call", "id": "f", "name": "read"}},
-        {"event_type": "step.delta", "index": 1, "delta": {"type": "arguments_delta", "arguments": '{"a":1}'}},
+        {
+            "event_type": "step.delta",
+            "index": 0,
+            "delta": {"type": "thought_summary", "content": {"text": "A file"}},
+        },
+        {
+            "event_type": "step.start",
+            "index": 1,
+            "step": {"type": "function_call", "id": "f", "name": "read"},
+        },
+        {
+            "event_type": "step.delta",
+            "index": 1,
+            "delta": {"type": "arguments_delta", "arguments": '{"a":1}'},
+        },
         {"event_type": "step.start", "index": 2, "step": {"type": "model_output"}},
         {"event_type": "step.delta", "index": 2, "delta": {"type": "text", "text": "Mi"}},
         {"event_type": "step.delta", "index": 2, "delta": {"type": "text", "text": "lk"}},
         {"event_type": "interaction.completed", "interaction": {"status": "completed"}},
     ]
     streamed = await ask("answer.js", "answerOf", stream(*pieces))
-    assert parts(streamed) == [("thinking", "A file"), ("call", '{"a":1}', "read"), ("text", "Milk")]
+    assert parts(streamed) == [
+        ("thinking", "A file"),
+        ("call", '{"a":1}', "read"),
+        ("text", "Milk"),
+    ]
 
 
 async def test_what_a_compaction_made_of_the_messages_before(ask: Ask) -> None:
     """Its summary is shown, whole and in pieces."""
-    content = [{"type": "compaction", "content": "We spoke of milk"}, {"type": "text", "text": "Bread"}]
+    content = [
+        {"type": "compaction", "content": "We spoke of milk"},
+        {"type": "text", "text": "Bread"},
+    ]
     expected = [("block", "We spoke of milk", "compaction"), ("text", "Bread")]
-    assert parts(await ask("answer.js", "answerOf", record_with(None, {"content": content}))) == expected
+    assert (
+        parts(await ask("answer.js", "answerOf", record_with(None, {"content": content})))
+        == expected
+    )
     pieces: list[dict[str, Any]] = [
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "compaction", "content": None}},
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "compaction", "content": None},
+        },
         {
             "type": "content_block_delta",
             "index": 0,
             "delta": {"type": "compaction_delta", "content": "We spoke of milk"},
         },
         {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Bread"}},
+        {
+            "type": "content_block_delta",
+            "index": 1,
+            "delta": {"type": "text_delta", "text": "Bread"},
+        },
     ]
     assert parts(await ask("answer.js", "answerOf", stream(*pieces))) == expected
 
@@ -275,7 +425,11 @@ async def test_a_conversation_of_mistral(ask: Ask) -> None:
     pieces: list[dict[str, Any]] = [
         {"type": "conversation.response.started", "conversation_id": "c"},
         {"type": "message.output.delta", "output_index": 0, "content": "Mi"},
-        {"type": "message.output.delta", "output_index": 0, "content": {"type": "text", "text": "lk"}},
+        {
+            "type": "message.output.delta",
+            "output_index": 0,
+            "content": {"type": "text", "text": "lk"},
+        },
         made | {"type": "function.call.delta", "output_index": 1},
         {"type": "conversation.response.done", "usage": {}},
     ]

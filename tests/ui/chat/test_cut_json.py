@@ -1,4 +1,6 @@
-"""JSON that was cut anywhere is read as far as it goes, and nothing in it is other than what was written."""
+"""JSON that was cut anywhere is read as far as it goes, and nothing in it is other than what was
+written.
+"""
 
 import json
 from typing import Any, Final
@@ -15,7 +17,10 @@ DOCUMENT: Final = {
     "empty": [{}, [], ""],
     "messages": [
         {"role": "user", "content": 'a \\ "quoted" {word}, [and] a\nline: \u00e9 \U0001f600'},
-        {"role": "assistant", "content": [{"type": "text", "text": "yes"}, {"type": "tool", "input": {"a": "\\\\"}}]},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "yes"}, {"type": "tool", "input": {"a": "\\\\"}}],
+        },
     ],
     "last": 7,
 }
@@ -26,21 +31,31 @@ def is_beginning(found: Any, whole: Any) -> bool:
     if isinstance(whole, str):
         return isinstance(found, str) and whole.startswith(found)
     if isinstance(whole, list):
-        return isinstance(found, list) and len(found) <= len(whole) and all(map(is_beginning, found, whole))
+        return (
+            isinstance(found, list)
+            and len(found) <= len(whole)
+            and all(map(is_beginning, found, whole))
+        )
     if isinstance(whole, dict):
         names = list(whole)[: len(found)]
-        return list(found) == names and all(is_beginning(found[name], whole[name]) for name in names)
+        return list(found) == names and all(
+            is_beginning(found[name], whole[name]) for name in names
+        )
+
     return bool(found == whole and type(found) is type(whole))
 
 
 async def test_it_is_read_wherever_it_was_cut(ask: Ask) -> None:
-    """As escapes or as characters, folded or indented; nothing that was read is lost by a later cut."""
+    """As escapes or as characters, folded or indented; nothing that was read is lost by a later
+    cut.
+    """
     for text in (json.dumps(DOCUMENT), json.dumps(DOCUMENT, ensure_ascii=False, indent=2)):
         lengths = []
         for end in range(1, len(text) + 1):
             found = await ask("cut-json.js", "beginningOf", text[:end])
             assert is_beginning(found["value"], DOCUMENT), text[:end]
             lengths.append(len(json.dumps(found["value"])))
+
         assert lengths == sorted(lengths)
         assert await ask("cut-json.js", "beginningOf", text) == {"value": DOCUMENT, "path": []}
 
@@ -57,6 +72,7 @@ async def test_it_says_what_was_cut(ask: Ask) -> None:
         ('{"a": 1, "nam', {"a": 1}, [None]),
     ):
         assert await ask("cut-json.js", "beginningOf", text) == {"value": value, "path": path}
+
     assert await ask("cut-json.js", "beginningOf", "data: {}") is None
     assert await ask("cut-json.js", "beginningOf", "") is None
 
@@ -66,6 +82,7 @@ async def test_the_end_has_the_last_items_of_an_array(ask: Ask) -> None:
     text = json.dumps(DOCUMENT)
     messages = DOCUMENT["messages"]
     assert isinstance(messages, list)
+
     for start, items in (
         (text.index('"role"'), messages[1:]),
         (text.index('{"role"'), messages),
@@ -75,6 +92,7 @@ async def test_the_end_has_the_last_items_of_an_array(ask: Ask) -> None:
         (text.index("limits"), []),
     ):
         assert await ask("cut-json.js", "lastItemsOf", text[start:]) == items, text[start:]
+
     for start in range(1, len(text)):
         found = await ask("cut-json.js", "lastItemsOf", text[start:])
         assert found in (messages[len(messages) - len(found) :], [{}]), text[start:]

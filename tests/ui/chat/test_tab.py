@@ -1,4 +1,6 @@
-"""A call is shown as a conversation: what was kept of a long request, blocks of programs, calls over a WebSocket."""
+"""A call is shown as a conversation: what was kept of a long request, blocks of programs, calls
+over a WebSocket.
+"""
 
 import json
 from typing import Any
@@ -18,7 +20,14 @@ SHOWN = """[...document.querySelectorAll('#tab-panel > :is(.turn, .cut)')].map((
 def cut(content: object, head: int, tail: int) -> Body:
     """Make a body of which the middle is missing."""
     text = json.dumps(content).encode()
-    return Body(text[:head], text[-tail:] if tail else b"", len(text), truncated=True, coding=None, omitted=None)
+    return Body(
+        text[:head],
+        text[-tail:] if tail else b"",
+        len(text),
+        truncated=True,
+        coding=None,
+        omitted=None,
+    )
 
 
 async def open_call(site: Site, record: Record, payload: Payload) -> None:
@@ -29,12 +38,20 @@ async def open_call(site: Site, record: Record, payload: Payload) -> None:
 
 
 async def test_a_long_request_is_shown_as_far_as_it_was_kept(empty_site: Site) -> None:
-    """A gap is marked where the cut is, and in the text that it goes through; what is behind it is named."""
+    """A gap is marked where the cut is, and in the text that it goes through; what is behind it is
+    named.
+    """
     page = empty_site.page
     block = "<system-reminder>\nIt is Monday\n</system-reminder>"
     sent = {
         "messages": [
-            {"role": "user", "content": [{"type": "text", "text": block}, {"type": "text", "text": "Read my notes"}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": block},
+                    {"type": "text", "text": "Read my notes"},
+                ],
+            },
             {"role": "user", "content": "A story: " + "and so on, " * 40},
         ],
         "tools": [{"name": "read", "description": "x" * 900}],
@@ -70,14 +87,23 @@ async def test_the_last_messages_stand_behind_the_gap(empty_site: Site) -> None:
 
 
 async def test_a_call_over_a_web_socket_is_a_call(empty_site: Site) -> None:
-    """Its headline says so; what was asked and answered is a conversation, and two bodies without heads."""
+    """Its headline says so; what was asked and answered is a conversation, and two bodies without
+    heads.
+    """
     page = empty_site.page
-    tools = [{"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}]
-    items = [{"type": "additional_tools", "tools": tools}, {"role": "user", "content": "Read my notes"}]
+    tools = [
+        {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}
+    ]
+    items = [
+        {"type": "additional_tools", "tools": tools},
+        {"role": "user", "content": "Read my notes"},
+    ]
     asked = {"type": "response.create", "previous_response_id": "resp_1", "input": items}
     call = {"type": "custom_tool_call", "call_id": "c1", "name": "exec", "input": "cat notes"}
     ended = {"type": "response.completed", "response": {"output": [call]}}
-    stream = Stream(first_content_us=30_500, frames=3, longest_gap_us=None, finished=True, end="complete")
+    stream = Stream(
+        first_content_us=30_500, frames=3, longest_gap_us=None, finished=True, end="complete"
+    )
     record = record_of(
         1, kind="event", name="websocket_message", level="debug", status=None, stream=stream,
         data=b'{"direction": "out", "opcode": "text", "size": 9, "text": "{}"}',
@@ -93,10 +119,17 @@ async def test_a_call_over_a_web_socket_is_a_call(empty_site: Site) -> None:
     assert await page.evaluate(SHOWN) == ["User: Read my notes", "Assistant: CALL exec c1cat notes"]
     tabs = "[...document.querySelectorAll('[role=tab]')].map((tab) => tab.textContent)"
     assert await page.evaluate(tabs) == ["Chat", "Event", "Request", "Response", "Facts"]
+
     for name, text in (("request", '"response.create"'), ("response", '"response.completed"')):
         await page.click(f"#tab-{name}")
         await page.wait_for("#tab-panel .tree", text)
-        assert await page.evaluate("document.querySelectorAll('#tab-panel :is(.start-line, dl)').length") == 0
+        assert (
+            await page.evaluate(
+                "document.querySelectorAll('#tab-panel :is(.start-line, dl)').length"
+            )
+            == 0
+        )
+
     await empty_site.open(f"/requests?period=15m&filter=conversation:{CALL['conversation'].hex()}")
     await page.wait_for("tbody tr", "LLMcall over a WebSocket")
     await page.wait_for("tbody tr", "gpt-x · 12 in · 3 out")
@@ -109,8 +142,13 @@ async def test_a_request_over_a_web_socket_may_not_be_kept(empty_site: Site) -> 
         1, kind="event", name="websocket_message", level="debug", status=None, data=b"{}",
         **CALL | {"provider": "openai", "method": None, "path": None},
     )  # fmt: skip
-    ended = {"type": "response.done", "response": {"output": [{"type": "message", "content": [{"text": "Milk"}]}]}}
-    await open_call(empty_site, record, Payload(b"", b"", None, body_of(json.dumps(ended).encode())))
+    ended = {
+        "type": "response.done",
+        "response": {"output": [{"type": "message", "content": [{"text": "Milk"}]}]},
+    }
+    await open_call(
+        empty_site, record, Payload(b"", b"", None, body_of(json.dumps(ended).encode()))
+    )
     assert await page.evaluate(SHOWN) == ["Assistant: Milk"]
     await page.click("#tab-request")
     await page.wait_for("#tab-panel", "not kept")
